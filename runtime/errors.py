@@ -1,0 +1,23 @@
+"""The exception tree: every error a user can cause, each with a remedy in its message."""
+
+from __future__ import annotations
+
+
+class GraftcamError(Exception):
+    """Base of all errors raised on purpose; the command line prints it as one line, exit code 1."""
+
+
+class SpecError(GraftcamError):
+    """A file is no graftcam artifact, or one of a newer specification."""
+
+
+class SessionError(GraftcamError):
+    """ONNX Runtime is missing, cannot load the file, or lacks the requested provider."""
+
+
+class ImageError(GraftcamError):
+    """A picture cannot be read or has a shape or type that cannot be explained."""
+
+
+class ClassError(GraftcamError):
+    """A class id is out of range or a label is unknown."""

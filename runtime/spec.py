@@ -1,0 +1,216 @@
+"""The artifact's contract: names, metadata and version. Standard library only.
+
+The exporter writes this record to ``metadata_props["graftcam"]`` of the ONNX file and the runtime
+parses it, strictly: an unknown field or a newer version is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from .errors import SpecError
+
+SPEC_VERSION = 1
+METADATA_KEY = "graftcam"
+
+Layout = Literal["channels_first", "channels_last", "tokens"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One target layer and the outputs that describe it.
+
+    Attributes:
+        name: The layer as the user asked for it (module path, value or node name).
+        value: The ONNX value that holds the layer's output.
+        layout: How the model lays out that value; the artifact's outputs are channel-first always.
+        grid: Spatial shape of the map, where the file fixes it; None for a dynamic extent.
+        prefix_tokens: Tokens before the grid (class, distillation, register) for ``tokens``.
+        heatmap: Name of the output, float [N, K, *space].
+        activations: Name of the output, float [N, C, *space].
+        gradients: Name of the output, float [N, K, C, *space].
+    """
+
+    name: str
+    value: str
+    layout: Layout
+    grid: list[int | None]
+    prefix_tokens: int
+    heatmap: str
+    activations: str
+    gradients: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is differentiated.
+
+    Attributes:
+        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output itself.
+        value: The ONNX value that holds the scores, [N, classes].
+        output: The model output that it belongs to.
+        activation: What turns scores into probabilities.
+        activated: Whether ``output`` holds probabilities already.
+        classes: Number of classes; a single-logit model has 2.
+        single_logit: The model gives one logit: class 1 is that logit, class 0 its negative.
+    """
+
+    kind: Literal["logit", "output"]
+    value: str
+    output: str
+    activation: Literal["softmax", "sigmoid", "none"]
+    activated: bool
+    classes: int
+    single_logit: bool = False
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The training transform: from an RGB uint8 picture to the model's input.
+
+    Resize, then centre crop (padding with black where the picture is smaller), then
+    ``(pixel * scale - mean) / std``.
+
+    Attributes:
+        input: Name of the graph input that takes the picture.
+        size: Height and width of the model's input.
+        resize: Target of the resize; None for no resize.
+        resize_mode: ``shorter``: the shorter side becomes ``resize[0]``, the aspect is kept;
+            ``longer``: the same with the longer side; ``exact``: both sides become ``resize``.
+        interpolation: Filter of the resize, antialiased as in Pillow and torchvision.
+        scale: Factor on the uint8 values before normalisation.
+        mean: Per channel, in units after ``scale``; one entry means a greyscale model.
+        std: Per channel, likewise.
+        layout: Axis order of the model's input.
+    """
+
+    input: str
+    size: list[int]
+    resize: list[int] | None
+    resize_mode: Literal["shorter", "longer", "exact"]
+    interpolation: Interpolation
+    scale: float
+    mean: list[float]
+    std: list[float]
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The exporter's verdict on the artifact, with what it rests on.
+
+    Attributes:
+        verdict: ``pass``, ``fail`` or ``skipped``.
+        reference: ``autograd-float64``, ``finite-differences`` or ``none``.
+        images: Number of random inputs.
+        seed: Their seed.
+        errors: Largest relative L2 error per checked tensor.
+        thresholds: The bound that each error was held to.
+    """
+
+    verdict: Literal["pass", "fail", "skipped"]
+    reference: Literal["autograd-float64", "finite-differences", "none"]
+    images: int = 0
+    seed: int = 0
+    errors: dict[str, float] = field(default_factory=dict[str, float])
+    thresholds: dict[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything a consumer must know about an artifact beside its inputs and outputs.
+
+    Attributes:
+        version: Version of this contract.
+        class_index: Name of the input, int64 [N or 1, K].
+        classes: Name of the output, int64 [N, K].
+        scores: Name of the output, float [N, K].
+        score: What is differentiated.
+        layers: The target layers, in the order asked for.
+        labels: Class names by id, or None.
+        preprocess: The training transform, or None where the caller feeds tensors.
+        source: Where the model came from: ``name``, ``graph_sha256``, ``weights_sha256``.
+        tools: Versions of the packages that wrote the file.
+        verification: The exporter's verdict.
+    """
+
+    version: int
+    class_index: str
+    classes: str
+    scores: str
+    score: Score
+    layers: list[Layer]
+    labels: list[str] | None
+    preprocess: Preprocess | None
+    source: dict[str, str]
+    tools: dict[str, str]
+    verification: Verification
+
+    def to_json(self) -> str:
+        """Serialise with sorted keys, so that the same record gives the same bytes."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> Spec:
+        """Parse strictly.
+
+        Raises:
+            SpecError: Not JSON, a newer version, or a missing, unknown or ill-typed field.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SpecError(f"graftcam metadata is no valid JSON ({error}); export again") from None
+        version = data.get("version") if isinstance(data, dict) else None
+        if not isinstance(version, int):
+            raise SpecError("graftcam metadata has no version; export again")
+        if version > SPEC_VERSION:
+            raise SpecError(
+                f"artifact follows graftcam spec {version}, this runtime knows up to "
+                f"{SPEC_VERSION}; upgrade graftcam"
+            )
+        return _parse(Spec, data, "graftcam")
+
+
+Record = TypeVar("Record")
+
+
+def _parse(kind: type[Record], data: Any, where: str) -> Record:
+    """Build the dataclass ``kind`` from parsed JSON, checking every field's presence and type."""
+    if not isinstance(data, dict):
+        raise SpecError(f"{where}: expected an object, found {type(data).__name__}; export again")
+    hints = get_type_hints(kind)
+    names = [entry.name for entry in fields(cast(Any, kind))]
+    unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
+    if unknown or missing:
+        raise SpecError(f"{where}: unknown fields {unknown}, missing fields {missing}; export again")
+    return kind(**{name: _check(hints[name], data[name], f"{where}.{name}") for name in names})
+
+
+def _check(kind: Any, value: Any, where: str) -> Any:
+    """Return ``value`` as the annotated type ``kind``, or raise."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _check(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is Literal:
+        if value in arguments:
+            return value
+    elif origin is list:
+        if isinstance(value, list):
+            return [_check(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    elif origin is dict:
+        if isinstance(value, dict):
+            return {key: _check(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    elif is_dataclass(kind):
+        return _parse(cast(type, kind), value, where)
+    elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+        return value
+    raise SpecError(f"{where}: {value!r} is no {kind}; export again")
