@@ -1,0 +1,25 @@
+"""PyTorch or ONNX in, one explaining ONNX graph out."""
+
+from .errors import (
+    CaptureError,
+    LayerError,
+    ScoreError,
+    UnsupportedError,
+    VerificationError,
+    WriteError,
+)
+from .pipeline import candidates_of, export
+from .report import Candidate, Report
+
+__all__ = [
+    "Candidate",
+    "CaptureError",
+    "LayerError",
+    "Report",
+    "ScoreError",
+    "UnsupportedError",
+    "VerificationError",
+    "WriteError",
+    "candidates_of",
+    "export",
+]

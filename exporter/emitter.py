@@ -1,0 +1,211 @@
+"""The one place that makes, names and shares nodes.
+
+Every node that graftcam adds to a graph is made here. Equal expressions become one node, equal
+constants one initializer, and each value gets a name that tells where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+Dim: TypeAlias = int | str | None
+AttributeValue: TypeAlias = int | float | str | Sequence[int]
+
+
+def dims_of(value: ir.Value) -> list[Dim]:
+    """Shape of ``value``: an int, a symbolic name or None (unknown) for each axis.
+
+    The rank must be known; `differentiate.plan` has made sure of it for all active values.
+    """
+    if value.shape is None:
+        raise ValueError(f"value {value.name!r} has no rank")
+    return [dim if isinstance(dim, int) else dim.value for dim in value.shape]
+
+
+def constant_of(value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+    """The array behind a constant (an initializer that is no input, or a Constant node)."""
+    if value is None or value.is_graph_input():
+        return None
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Constant":
+        tensor = ir.convenience.get_const_tensor(value)
+        return None if tensor is None else tensor.numpy()
+    return None
+
+
+class Emitter:
+    """Appends nodes to ``graph``.
+
+    Attributes:
+        graph: The graph that nodes are appended to.
+        classes_dim: int64 [1], the number K of explained classes; set once the seed is made.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self.classes_dim: ir.Value | None = None
+        self.added = 0
+        self._scope = "cam"
+        self._made: dict[tuple[object, ...], tuple[ir.Value, ...]] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        self._names = {value.name for node in graph for value in node.outputs}
+        self._names |= {value.name for value in graph.inputs} | set(graph.initializers)
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Name everything made inside after ``name``."""
+        outer, self._scope = self._scope, name
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def unique(self, name: str) -> str:
+        """``name``, with a number behind it if the graph knows it already."""
+        candidate, number = name, 1
+        while candidate in self._names:
+            number += 1
+            candidate = f"{name}_{number}"
+        self._names.add(candidate)
+        return candidate
+
+    def op(
+        self,
+        op_type: str,
+        *inputs: ir.Value | None,
+        role: str = "",
+        dtype: ir.DataType | None = None,
+        shape: Sequence[Dim] | None = None,
+        **attributes: AttributeValue,
+    ) -> ir.Value:
+        """Make a node with one output, or return the equal one that exists.
+
+        Args:
+            op_type: Operator of the default ONNX domain.
+            inputs: Its inputs; None for an omitted optional one.
+            role: What the result is for, in its name; the operator's name by default.
+            dtype: Type of the result; that of the first input by default.
+            shape: Shape of the result where known.
+            attributes: The operator's attributes.
+        """
+        return self.ops(
+            op_type, *inputs, count=1, role=role, dtype=[dtype], shape=[shape], **attributes
+        )[0]
+
+    def ops(
+        self,
+        op_type: str,
+        *inputs: ir.Value | None,
+        count: int,
+        role: str = "",
+        dtype: Sequence[ir.DataType | None] | None = None,
+        shape: Sequence[Sequence[Dim] | None] | None = None,
+        **attributes: AttributeValue,
+    ) -> tuple[ir.Value, ...]:
+        """Make a node with ``count`` outputs; see `op`."""
+        frozen = tuple(
+            (key, tuple(value) if not isinstance(value, (int, float, str)) else value)
+            for key, value in sorted(attributes.items())
+        )
+        key = (op_type, count, tuple(id(value) for value in inputs), frozen)
+        if key in self._made:
+            return self._made[key]
+        name = self.unique(f"grad/{self._scope}/{role or op_type.lower()}")
+        first = next((value.dtype for value in inputs if value is not None), None)
+        values: list[ir.Value] = []
+        for index in range(count):
+            kind = (dtype[index] if dtype else None) or first
+            known = shape[index] if shape else None
+            values.append(
+                ir.Value(
+                    name=name if index == 0 else self.unique(f"{name}_{index}"),
+                    type=None if kind is None else ir.TensorType(kind),
+                    shape=None if known is None else ir.Shape(known),
+                )
+            )
+        node = ir.Node(
+            "",
+            op_type,
+            inputs,
+            ir.convenience.convert_attributes(dict(attributes)),
+            outputs=values,
+            name=name,
+        )
+        self.graph.append(node)
+        self.added += 1
+        self._made[key] = tuple(values)
+        return self._made[key]
+
+    def constant(self, array: npt.ArrayLike, dtype: ir.DataType | None = None) -> ir.Value:
+        """An initializer; equal contents are stored once."""
+        data = np.asarray(array, dtype=None if dtype is None else dtype.numpy())
+        key = (data.dtype.str, data.shape, data.tobytes())
+        if key not in self._constants:
+            name = self.unique(f"grad/const/{len(self._constants)}")
+            tensor = ir.tensor(data, name=name)
+            value = ir.Value(
+                name=name,
+                type=ir.TensorType(tensor.dtype),
+                shape=ir.Shape(data.shape),
+                const_value=tensor,
+            )
+            self.graph.register_initializer(value)
+            self._constants[key] = value
+        return self._constants[key]
+
+    def ints(self, values: Sequence[int]) -> ir.Value:
+        """An int64 vector constant."""
+        return self.constant(np.asarray(values, np.int64))
+
+    def scalar(self, number: float, like: ir.Value) -> ir.Value:
+        """A constant of rank 0 with the type of ``like``."""
+        return self.constant(number, like.dtype)
+
+    def extents(self, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value:
+        """Extents of ``value`` along ``axes`` (all by default) as an int64 vector.
+
+        Static extents are constants; only the others are read at run time.
+        """
+        dims = dims_of(value)
+        wanted = range(len(dims)) if axes is None else axes
+        return self.vector(
+            [dims[axis] if isinstance(dims[axis], int) else (value, axis) for axis in wanted]
+        )
+
+    def vector(self, parts: Sequence[int | Dim | tuple[ir.Value, int] | ir.Value]) -> ir.Value:
+        """Join integers, ``(value, axis)`` extents and int64 vectors to one int64 vector."""
+        pieces: list[ir.Value] = []
+        run: list[int] = []
+        for part in parts:
+            if isinstance(part, int):
+                run.append(part)
+                continue
+            if run:
+                pieces.append(self.ints(run))
+                run = []
+            if isinstance(part, tuple):
+                value, axis = part
+                part = self.op(
+                    "Shape",
+                    value,
+                    role="extent",
+                    dtype=ir.DataType.INT64,
+                    shape=[1],
+                    start=axis,
+                    end=axis + 1,
+                )
+            assert isinstance(part, ir.Value)
+            pieces.append(part)
+        if run or not pieces:
+            pieces.append(self.ints(run))
+        if len(pieces) == 1:
+            return pieces[0]
+        return self.op("Concat", *pieces, role="shape", dtype=ir.DataType.INT64, axis=0)

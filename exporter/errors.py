@@ -1,0 +1,39 @@
+"""What can go wrong at export, each with its remedy in the message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..runtime.errors import GraftcamError
+
+
+class CaptureError(GraftcamError):
+    """The source cannot be loaded or turned into an ONNX graph."""
+
+
+class LayerError(GraftcamError):
+    """A target layer is unknown, ambiguous, without a usable layout or not connected to the score."""
+
+
+class ScoreError(GraftcamError):
+    """No output of the model can serve as class scores."""
+
+
+class UnsupportedError(GraftcamError):
+    """Operators between the layer and the score cannot be differentiated; lists all of them."""
+
+    def __init__(self, obstacles: Sequence[str]) -> None:
+        self.obstacles = list(obstacles)
+        plural = "operators have" if len(self.obstacles) > 1 else "operator has"
+        super().__init__(
+            f"{len(self.obstacles)} {plural} no gradient between the layer and the score "
+            "(choose a later layer, see `graftcam layers`):\n  " + "\n  ".join(self.obstacles)
+        )
+
+
+class VerificationError(GraftcamError):
+    """The artifact disagrees with its reference; it has not been written."""
+
+
+class WriteError(GraftcamError):
+    """The artifact cannot be written."""

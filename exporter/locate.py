@@ -1,0 +1,174 @@
+"""Which value is the score, and which values are the target layers, in an ONNX graph."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+
+from ..runtime.spec import Score
+from .differentiate import ancestors, module_path
+from .emitter import Dim, dims_of
+from .errors import LayerError, ScoreError
+from .report import Candidate
+
+# Operators that only move, thin out or pass on what an earlier node computed.
+_PASSIVE = frozenset(
+    ["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "Identity"]
+    + ["Dropout", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Pad", "Slice"]
+    + ["Cast", "Resize", "Upsample", "Expand"]
+)
+Activation = Literal["softmax", "sigmoid", "none"]
+
+
+@dataclass(frozen=True)
+class Located:
+    """The score in the graph.
+
+    Attributes:
+        value: Class scores [N, classes].
+        score: The same as metadata.
+    """
+
+    value: ir.Value
+    score: Score
+
+
+def find_score(
+    graph: ir.Graph,
+    *,
+    output: str | None = None,
+    kind: Literal["logit", "output"] = "logit",
+    activation: Activation | None = None,
+) -> Located:
+    """Find the class scores: the first float output [N, classes], before a trailing activation.
+
+    Args:
+        graph: The model's graph.
+        output: Name of the output to use instead of the first fitting one.
+        kind: ``logit`` steps back over a trailing Softmax, LogSoftmax or Sigmoid.
+        activation: What turns the scores into probabilities, where the graph does not show it.
+
+    Raises:
+        ScoreError: No such output.
+    """
+    chosen = _output(graph, output)
+    value, found, activated = chosen, activation, False
+    producer = chosen.producer()
+    if producer is not None and producer.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
+        found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
+        activated = producer.op_type != "LogSoftmax"
+        before = producer.inputs[0]
+        if kind == "logit" and before is not None:
+            value = before
+    classes = dims_of(value)[1]
+    assert isinstance(classes, int)
+    single = classes == 1
+    if found is None:
+        found = "sigmoid" if single else "softmax"
+    assert chosen.name is not None
+    assert value.name is not None
+    return Located(
+        value,
+        Score(kind, value.name, chosen.name, found, activated, 2 if single else classes, single),
+    )
+
+
+def _output(graph: ir.Graph, name: str | None) -> ir.Value:
+    outputs = {value.name: value for value in graph.outputs}
+    described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
+    if name is not None:
+        if name not in outputs:
+            raise ScoreError(f"no output is called {name!r}; the model has: {described}")
+        if not _is_score(outputs[name]):
+            raise ScoreError(f"output {name!r} is no [batch, classes] float tensor: {described}")
+        return outputs[name]
+    for value in graph.outputs:
+        if _is_score(value):
+            return value
+    raise ScoreError(f"no output is a [batch, classes] float tensor; the model has: {described}")
+
+
+def _is_score(value: ir.Value) -> bool:
+    if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
+        return False
+    dims = dims_of(value)
+    return len(dims) == 2 and isinstance(dims[1], int)
+
+
+def _shape(value: ir.Value) -> list[Dim]:
+    return [] if value.shape is None else dims_of(value)
+
+
+def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
+    """List values that could be explained, the automatic choice first: the last one with spatial
+    extent that leads to the score and was not merely pooled, moved or reshaped.
+    """  # noqa: D205
+    leading = ancestors(score)
+    found: list[Candidate] = []
+    for node in reversed(list(graph)):
+        value = node.outputs[0] if node.outputs else None
+        if value is None or value.name is None or value.shape is None or value is score:
+            continue
+        if value.dtype is None or not value.dtype.is_floating_point() or len(value.shape) < 4:
+            continue
+        usable, reason = _judge(node, value, leading)
+        found.append(Candidate(value.name, node.op_type, tuple(dims_of(value)), usable, reason))
+    return sorted(found, key=lambda candidate: not candidate.usable)
+
+
+def _judge(node: ir.Node, value: ir.Value, leading: set[ir.Value]) -> tuple[bool, str]:
+    if value not in leading:
+        return False, "not connected to the score"
+    if all(extent == 1 for extent in dims_of(value)[2:]):
+        return False, "no spatial extent left"
+    if node.op_type in _PASSIVE:
+        return False, f"{node.op_type} computes no features of its own"
+    return True, "spatial extent, and it leads to the score"
+
+
+def find_layer(graph: ir.Graph, name: str) -> ir.Value:
+    """Find a layer by value name, node name or recorded module path.
+
+    Raises:
+        LayerError: Nothing has that name; the nearest names are suggested.
+    """
+    for node in graph:
+        for value in node.outputs:
+            if value.name == name:
+                return value
+    for node in graph:
+        if node.name == name:
+            return node.outputs[0]
+    scoped = [node for node in graph if _inside(module_path(node), name)]
+    if scoped:
+        return _leaving(scoped)
+    names = [value.name for node in graph for value in node.outputs if value.name]
+    names += [node.name for node in graph if node.name]
+    names += [path for node in graph if (path := module_path(node))]
+    raise LayerError(unknown_layer(name, names))
+
+
+def _inside(path: str, scope: str) -> bool:
+    return path == scope or path.startswith(scope + ".")
+
+
+def _leaving(nodes: Sequence[ir.Node]) -> ir.Value:
+    """The last value of a module that is used outside of it."""
+    own = set(nodes)
+    for node in reversed(nodes):
+        for value in node.outputs:
+            users = [use.node for use in value.uses()]
+            if value.is_graph_output() or any(user not in own for user in users):
+                return value
+    return nodes[-1].outputs[0]
+
+
+def unknown_layer(name: str, names: Iterable[str]) -> str:
+    """The message for a layer that does not exist."""
+    near = difflib.get_close_matches(name, sorted(set(names)), n=4, cutoff=0.4)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return f"no layer is called {name!r}{hint} (`graftcam layers` lists them)"

@@ -1,0 +1,316 @@
+"""export(): capture, locate, differentiate, combine, write, verify. The steps in order."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import onnx_ir as ir
+
+from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
+from .cam import Target, gradcam, publish
+from .capture import Captured, capture_file, capture_module, drop_metadata
+from .differentiate import Plan, differentiate, plan
+from .emitter import Emitter, dims_of
+from .errors import CaptureError, LayerError
+from .locate import Activation, Located, find_score, graph_candidates
+from .report import Candidate, Report
+from .seed import add_class_index, select
+from .write import graph_hash, save, staged, tool_versions
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Grafted:
+    spec: Spec
+    plan: Plan
+    own_outputs: list[str]
+    nodes: tuple[int, int]
+
+
+def export(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    path: str | Path,
+    example_inputs: Sequence[Any] | None = None,
+    *,
+    layers: str | Sequence[str] | None = None,
+    output: str | None = None,
+    score: Literal["logit", "output"] = "logit",
+    activation: Activation | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    opset: int = 18,
+    dynamic_batch: bool = True,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    verify: bool = True,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Write one ONNX graph that predicts and explains.
+
+    Args:
+        model: An ``nn.Module``, an ``ExportedProgram``, or the path of an ONNX file.
+        path: Where the artifact goes. It appears whole and verified, or not at all.
+        example_inputs: Inputs of the module's ``forward``; an ExportedProgram brings its own.
+        layers: Target layers: module paths (or value or node names of an ONNX file). By default
+            the last layer with spatial extent that the score's gradient reaches.
+        output: Name of the scored output; by default the first of shape [batch, classes].
+        score: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: after it.
+        activation: What turns logits into probabilities, if not visible in the graph: softmax
+            by default, sigmoid for multi-label models and single logits.
+        labels: Class names by id.
+        preprocess: The training transform, stored for the runtime.
+        opset: ONNX opset, 18 or newer.
+        dynamic_batch: Leave the batch axis open.
+        input_names: Names for the inputs; the parameters of ``forward`` by default.
+        output_names: Names for the outputs; PyTorch's choice by default.
+        verify: Compare with PyTorch autograd (or finite differences) before anything is written.
+        name: What the metadata calls the model.
+        progress: Called with the name of each step as it begins.
+
+    Returns:
+        What was chosen, added, measured and proven.
+
+    Raises:
+        GraftcamError: One of `CaptureError`, `LayerError`, `ScoreError`, `UnsupportedError`,
+            `VerificationError`, `WriteError`; nothing has been written then.
+    """
+    path = Path(path)
+    clock = _Clock(progress or (lambda _: None))
+    wanted = [layers] if isinstance(layers, str) else list(layers or [])
+    if len(set(wanted)) < len(wanted):
+        raise LayerError(f"a layer is named twice: {wanted}")
+    with staged(path) as place:
+        captured, candidates = _capture(
+            model, example_inputs, wanted, clock, opset, dynamic_batch, input_names, output_names
+        )
+        clock("differentiate")
+        located = find_score(captured.model.graph, output=output, kind=score, activation=activation)
+        if not captured.targets:
+            candidates = graph_candidates(captured.model.graph, located.value)
+            captured.targets.update(_first(candidates, captured))
+        reasons = _reasons(captured, candidates, wanted)
+        _check_labels(labels, located)
+        grafted = _graft(captured, located, labels, preprocess, name)
+        clock("save")
+        drop_metadata(captured.model.graph)
+        size = save(captured.model, grafted.spec, place)
+        verdict = grafted.spec.verification
+        if verify:
+            clock("verify")
+            verdict = _verify(place, grafted, captured)
+            clock("save")
+            size = save(captured.model, replace(grafted.spec, verification=verdict), place)
+    clock.stop()
+    return Report(
+        path,
+        replace(grafted.spec, verification=verdict),
+        reasons,
+        candidates,
+        dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
+        grafted.nodes,
+        size,
+        clock.seconds,
+        verdict,
+        captured.notes,
+    )
+
+
+def candidates_of(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    example_inputs: Sequence[Any] | None = None,
+    *,
+    output: str | None = None,
+) -> list[Candidate]:
+    """List the layers of a model that can be explained, the automatic choice first."""
+    if isinstance(model, (str, Path)):
+        graph = capture_file(Path(model), []).model.graph
+        return graph_candidates(graph, find_score(graph, output=output).value)
+    from .scan import scan
+
+    module, inputs = _module(model, example_inputs)
+    return scan(module, inputs)
+
+
+class _Clock:
+    """Times the steps and tells which one begins."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+        self._step, self._since = "", time.perf_counter()
+
+    def __call__(self, step: str) -> None:
+        self.stop()
+        self._progress(step)
+        self._step = step
+
+    def stop(self) -> None:
+        now = time.perf_counter()
+        if self._step:
+            self.seconds[self._step] = self.seconds.get(self._step, 0.0) + now - self._since
+        self._step, self._since = "", now
+
+
+def _module(
+    model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
+) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    """The module and its example inputs; an ExportedProgram is given its modules back."""
+    import torch
+
+    if isinstance(model, torch.export.ExportedProgram):
+        stored = model.example_inputs[0] if model.example_inputs else ()
+        inputs = tuple(example_inputs or stored)
+        model = torch.export.unflatten(model)
+    else:
+        inputs = tuple(example_inputs or ())
+    if not inputs:
+        raise CaptureError(
+            "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"
+        )
+    return model, inputs
+
+
+def _capture(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    example_inputs: Sequence[Any] | None,
+    wanted: Sequence[str],
+    clock: _Clock,
+    opset: int,
+    dynamic_batch: bool,
+    input_names: Sequence[str] | None,
+    output_names: Sequence[str] | None,
+) -> tuple[Captured, list[Candidate]]:
+    if isinstance(model, (str, Path)):
+        clock("capture")
+        return capture_file(Path(model), wanted), []
+    module, inputs = _module(model, example_inputs)
+    candidates: list[Candidate] = []
+    if not wanted:
+        from .scan import scan
+
+        clock("locate")
+        candidates = scan(module, inputs)
+        wanted = [_best(candidates).name]
+    clock("capture")
+    captured = capture_module(
+        module, inputs, wanted, opset=opset, dynamic_batch=dynamic_batch,
+        input_names=input_names, output_names=output_names,
+    )  # fmt: skip
+    return captured, candidates
+
+
+def _best(candidates: Sequence[Candidate]) -> Candidate:
+    if not candidates or not candidates[0].usable:
+        seen = "; ".join(f"{c.name}: {c.reason}" for c in candidates[:3])
+        raise LayerError(f"no layer can be chosen automatically ({seen}); name one with `layers`")
+    return candidates[0]
+
+
+def _first(candidates: Sequence[Candidate], captured: Captured) -> dict[str, ir.Value]:
+    name = _best(candidates).name
+    for node in captured.model.graph:
+        for value in node.outputs:
+            if value.name == name:
+                return {name: value}
+    raise LayerError(f"no value is called {name!r}")
+
+
+def _reasons(
+    captured: Captured, candidates: Sequence[Candidate], wanted: Sequence[str]
+) -> dict[str, str]:
+    if wanted:
+        return dict.fromkeys(wanted, "named by the user")
+    return {name: f"automatic: last of {sum(c.usable for c in candidates)} usable layers: "
+            f"{candidates[0].reason}" for name in captured.targets}  # fmt: skip
+
+
+def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
+    if labels is not None and len(labels) != located.score.classes:
+        raise CaptureError(
+            f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
+        )
+
+
+def _graft(
+    captured: Captured,
+    located: Located,
+    labels: Sequence[str] | None,
+    preprocess: Preprocess | None,
+    name: str | None,
+) -> _Grafted:
+    """Add class selection, adjoints and heatmaps to the captured graph."""
+    model, graph = captured.model, captured.model.graph
+    for layer, value in captured.targets.items():
+        _check_layout(layer, value)
+    made = plan(graph, located.value, list(captured.targets.values()))
+    structure, weights = graph_hash(model)
+    before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
+    emit = Emitter(graph)
+    class_index = add_class_index(emit, "class_index")
+    chosen = select(
+        emit, located.value, class_index, single_logit=located.score.single_logit
+    )
+    adjoints = differentiate(emit, made, chosen.seed)
+    batch = dims_of(located.value)[0]
+    classes = publish(emit, chosen.classes, "classes", [batch, "K"])
+    scores = publish(emit, chosen.scores, "scores", [batch, "K"])
+    layers = [
+        _publish_layer(emit, Target(layer, value), adjoints[value], many=len(captured.targets) > 1)
+        for layer, value in captured.targets.items()
+    ]
+    source = {"graph_sha256": structure, "weights_sha256": weights}
+    if name:
+        source["name"] = name
+    score = replace(located.score, value=located.value.name or "")
+    spec = Spec(
+        SPEC_VERSION, class_index.name or "", classes, scores, score, layers,
+        list(labels) if labels is not None else None, preprocess, source, tool_versions(),
+        Verification("skipped", "none"),
+    )  # fmt: skip
+    return _Grafted(spec, made, own_outputs, (before, len(graph) - before))
+
+
+def _check_layout(name: str, value: ir.Value) -> None:
+    if value.shape is None or len(value.shape) < 3:
+        shape = "unknown" if value.shape is None else dims_of(value)
+        raise LayerError(f"layer {name!r} has shape {shape}; it must be [batch, channels, *space]")
+
+
+def _publish_layer(emit: Emitter, target: Target, adjoint: Any, *, many: bool) -> Layer:
+    dims = dims_of(target.value)
+    batch, channels, space = dims[0], dims[1], dims[2:]
+    maps = gradcam(emit, target, adjoint)
+    suffix = f".{target.name}" if many else ""
+    heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
+    activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
+    gradients = publish(
+        emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space]
+    )
+    return Layer(
+        target.name, target.value.name or "", target.layout,
+        [extent if isinstance(extent, int) else None for extent in space], 0,
+        heatmap, activations, gradients,
+    )  # fmt: skip
+
+
+def _verify(artifact: Path, grafted: _Grafted, captured: Captured) -> Verification:
+    if captured.module is not None:
+        from .verify import verify_module
+
+        return verify_module(
+            artifact, grafted.spec, captured.module, captured.inputs, grafted.own_outputs
+        )
+    from .finite import verify_file
+
+    return verify_file(artifact, grafted.spec, captured.model)

@@ -1,0 +1,141 @@
+"""Grad-CAM by PyTorch autograd: the reference that artifacts are held against."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+Array = npt.NDArray[Any]
+_ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What PyTorch computes.
+
+    Attributes:
+        outputs: The model's own outputs.
+        scores: [N, K].
+        activations: [N, C, *space] by layer.
+        gradients: [N, K, C, *space] by layer.
+        heatmaps: [N, K, *space] by layer.
+    """
+
+    outputs: list[Array]
+    scores: Array
+    activations: dict[str, Array]
+    gradients: dict[str, Array]
+    heatmaps: dict[str, Array]
+
+
+class _Logits(TorchFunctionMode):
+    """Remembers what went into each softmax or sigmoid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in _ACTIVATIONS and isinstance(result, torch.Tensor):
+            source = args[0] if args else (kwargs or {}).get("input")
+            self.inputs.append((result, source))
+        return result
+
+    def before(self, output: torch.Tensor) -> torch.Tensor:
+        """What went into the activation that made ``output``; itself if none did."""
+        return next((x for y, x in reversed(self.inputs) if y is output), output)
+
+
+class Reference:
+    """The model in one precision, with its target layers watched.
+
+    Args:
+        module: The model; a copy is taken.
+        layers: Module paths.
+        dtype: float64 for the truth, float32 for PyTorch's own rounding error.
+        output: Index of the scored output among the model's tensors.
+        kind: ``logit`` differentiates what goes into a trailing softmax or sigmoid.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        dtype: torch.dtype = torch.float64,
+        *,
+        output: int = 0,
+        kind: Literal["logit", "output"] = "logit",
+    ) -> None:
+        self.module = copy.deepcopy(module).eval().to(dtype).requires_grad_(False)
+        self.layers = list(layers)
+        self.dtype = dtype
+        self.output = output
+        self.kind = kind
+        self._taps: dict[str, torch.Tensor] = {}
+        for path in layers:
+            self.module.get_submodule(path).register_forward_hook(
+                lambda _, __, result, path=path: self._tap(path, result)
+            )
+
+    def _tap(self, path: str, result: torch.Tensor) -> torch.Tensor:
+        # A fresh leaf cuts the graph below the first target, where no gradient is wanted.
+        tapped = result if result.requires_grad else result.detach().clone().requires_grad_(True)
+        self._taps[path] = tapped
+        return tapped.clone()
+
+    def __call__(self, inputs: Sequence[Any], classes: npt.NDArray[np.int64]) -> Expected:
+        """Run on ``inputs`` and differentiate the scores of ``classes`` (int64 [N, K])."""
+        self._taps = {}
+        cast = [
+            x.to(self.dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+            for x in inputs
+        ]
+        with torch.enable_grad(), _Logits() as logits:
+            result = self.module(*cast)
+        leaves = [
+            leaf
+            for leaf in torch.utils._pytree.tree_leaves(result)
+            if isinstance(leaf, torch.Tensor)
+        ]
+        table = leaves[self.output]
+        if self.kind == "logit":
+            table = logits.before(table)
+        if table.shape[1] == 1:
+            table = torch.cat([-table, table], dim=1)
+        index = torch.from_numpy(classes)
+        scores = table.gather(1, index)
+        taps = [self._taps[path] for path in self.layers]
+        gradients: list[list[torch.Tensor]] = []
+        for k in range(classes.shape[1]):
+            gradients.append(list(torch.autograd.grad(scores[:, k].sum(), taps, retain_graph=True)))
+        stacked = [
+            torch.stack([per[i] for per in gradients], dim=1)
+            if gradients
+            else tap.new_zeros((tap.shape[0], 0, *tap.shape[1:]))
+            for i, tap in enumerate(taps)
+        ]
+        return Expected(
+            [leaf.detach().numpy() for leaf in leaves],
+            scores.detach().numpy(),
+            {p: tap.detach().numpy() for p, tap in zip(self.layers, taps, strict=True)},
+            {p: g.numpy() for p, g in zip(self.layers, stacked, strict=True)},
+            {
+                p: _heatmap(tap.detach(), g).numpy()
+                for p, tap, g in zip(self.layers, taps, stacked, strict=True)
+            },
+        )
+
+
+def _heatmap(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    weights = gradients.flatten(3).mean(-1)
+    weighted = torch.einsum("nkc,nc...->nk...", weights, activations)
+    return weighted.relu()

@@ -1,0 +1,136 @@
+"""Looking for target layers in a PyTorch module: run it once and see what each layer gives.
+
+Every module's output is watched with a forward hook during one forward and backward pass. A
+layer qualifies if its output has spatial extent and the score's gradient reaches it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from .report import Candidate
+
+# Modules that only move, thin out or pass on what an earlier layer computed.
+_PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
+
+
+@dataclass
+class _Call:
+    """One call of one module.
+
+    Attributes:
+        path: Module path.
+        kind: Class name.
+        output: What the module returned.
+        origin: The first call that returned the same tensor; itself if none did.
+    """
+
+    path: str
+    kind: str
+    output: torch.Tensor
+    origin: _Call | None = None
+
+    @property
+    def source(self) -> _Call:
+        return self.origin or self
+
+
+def scan(
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+) -> list[Candidate]:
+    """List the layers of ``module``, the automatic choice first.
+
+    Later layers come first, since their features are the most abstract; among modules that
+    return the same tensor the outermost one gives its name. Layers that do not qualify follow
+    with the reason.
+    """
+    calls = _watch(module, args, kwargs or {})
+    groups: dict[int, list[_Call]] = {}
+    for call in calls:
+        groups.setdefault(id(call.source), []).append(call)
+    candidates = [_judge(group) for group in groups.values()]
+    candidates.reverse()
+    return sorted(candidates, key=lambda candidate: not candidate.usable)
+
+
+def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[_Call]:
+    """Run forward and backward and return the calls in the order in which they ended."""
+    module = copy.deepcopy(module).eval().requires_grad_(False)
+    calls: list[_Call] = []
+    known: dict[int, _Call] = {}
+
+    def record(path: str, kind: str, output: object) -> object:
+        if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+            return output
+        call = _Call(path, kind, output, known.get(id(output)))
+        calls.append(call)
+        # A clone, so that a later in-place activation cannot change what this layer gave.
+        passed = output.clone()
+        known[id(passed)] = call.source
+        keep.append(passed)
+        return passed
+
+    keep: list[torch.Tensor] = []
+    for path, layer in module.named_modules():
+        if path:
+            layer.register_forward_hook(
+                lambda layer, _, output, path=path: record(path, type(layer).__name__, output)
+            )
+    inputs = [_leaf(argument) for argument in args]
+    with torch.enable_grad():
+        result = module(*inputs, **kwargs)
+        score = class_scores(result)
+        for call in calls:
+            if call.output.requires_grad:
+                call.output.retain_grad()
+        if score.requires_grad:
+            score.amax(dim=1).sum().backward()
+    return calls
+
+
+def _leaf(argument: Any) -> Any:
+    if isinstance(argument, torch.Tensor) and argument.is_floating_point():
+        return argument.detach().clone().requires_grad_(True)
+    return argument
+
+
+def class_scores(result: Any) -> torch.Tensor:
+    """The first float tensor [N, classes] in a model's result, or the first float tensor."""
+    leaves = [
+        leaf
+        for leaf in torch.utils._pytree.tree_leaves(result)
+        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
+    ]
+    if not leaves:
+        raise ValueError("the model returns no float tensor")
+    chosen = next((leaf for leaf in leaves if leaf.dim() == 2), leaves[0])
+    return chosen if chosen.dim() == 2 else chosen.flatten(1)
+
+
+def _judge(group: Sequence[_Call]) -> Candidate:
+    """Decide on the calls that returned one tensor."""
+    source = group[0].source
+    named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
+    tensor = source.output
+    shape = tuple(tensor.shape)
+
+    def verdict(usable: bool, reason: str) -> Candidate:
+        return Candidate(named.path, named.kind, shape, usable, reason)
+
+    if tensor.dim() not in (4, 5):
+        return verdict(False, "no [batch, channels, *space] output")
+    if all(extent == 1 for extent in shape[2:]):
+        return verdict(False, "no spatial extent left")
+    if tensor.grad is None:
+        return verdict(False, "not connected to the score")
+    if not bool(tensor.grad.any()):
+        return verdict(False, "the score's gradient is zero here")
+    if any(word in source.kind for word in _PASSIVE):
+        return verdict(False, f"{source.kind} computes no features of its own")
+    return verdict(True, "spatial extent, and the score's gradient reaches it")

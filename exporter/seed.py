@@ -1,0 +1,92 @@
+"""Which classes are explained, as ONNX nodes: from ``class_index`` to ids, scores and a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from .adjoint import Adjoint, OneHot
+from .emitter import Emitter
+
+INT64 = ir.DataType.INT64
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The explained classes.
+
+    Attributes:
+        classes: int64 [N, K], ids.
+        scores: float [N, K].
+        seed: Cotangent of the score tensor.
+    """
+
+    classes: ir.Value
+    scores: ir.Value
+    seed: Adjoint | OneHot
+
+
+def add_class_index(emit: Emitter, name: str) -> ir.Value:
+    """The input int64 [N or 1, K] with its default ``[[-1]]``, and K as an extent.
+
+    An input that is also an initializer is optional: ONNX Runtime lists it among the overridable
+    initializers, and a caller that knows nothing of it gets the predicted class explained.
+    """
+    value = ir.Value(
+        name=emit.unique(name),
+        type=ir.TensorType(INT64),
+        shape=ir.Shape(["class_index_batch", "K"]),
+        const_value=ir.tensor(np.array([[-1]], np.int64), name=name),
+    )
+    emit.graph.inputs.append(value)
+    emit.graph.register_initializer(value)
+    emit.classes_dim = emit.vector([(value, 1)])
+    return value
+
+
+def select(
+    emit: Emitter, scores: ir.Value, class_index: ir.Value, *, single_logit: bool
+) -> Selection:
+    """Resolve ranks to class ids and seed the walk with a 1 at each selected class.
+
+    Args:
+        emit: Where nodes are added.
+        scores: [N, classes]; [N, 1] for a single logit.
+        class_index: int64 [N or 1, K]: ids from 0, ranks from -1 (the best) downwards.
+        single_logit: Explain class 1 as the logit and class 0 as its negative.
+    """
+    with emit.scope("classes"):
+        table = scores
+        if single_logit:
+            opposite = emit.op("Neg", scores, role="opposite")
+            table = emit.op("Concat", opposite, scores, role="table", axis=1)
+        batch = emit.vector([(scores, 0), 1])
+        wanted = emit.op("Expand", class_index, batch, role="wanted")
+        ids = _resolve(emit, table, wanted)
+        values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
+        by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
+        if not single_logit:
+            return Selection(ids, values, OneHot(by_class))
+        assert scores.dtype is not None
+        # Class 0 counts downwards: 2 * id - 1 is the logit's sign.
+        sign = emit.op("Sub", emit.op("Mul", by_class, emit.ints([2])), emit.ints([1]), role="sign")
+        sign = emit.op("Cast", sign, role="sign", dtype=scores.dtype, to=int(scores.dtype))
+        return Selection(ids, values, Adjoint(emit.op("Unsqueeze", sign, emit.ints([-1]))))
+
+
+def _resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
+    """Replace negative ranks by the ids that hold them, int64 [N, K]."""
+    rank = emit.op("Sub", emit.ints([-1]), wanted, role="rank", dtype=INT64)
+    # The deepest rank asked for; the 0 keeps the maximum defined when K is 0.
+    flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)
+    depth = emit.op("ReduceMax", flat, emit.ints([0]), role="depth", keepdims=1)
+    depth = emit.op("Add", depth, emit.ints([1]), role="depth")
+    ranked = emit.ops(
+        "TopK", table, depth, count=2, role="top", dtype=[table.dtype, INT64], axis=1
+    )[1]
+    place = emit.op("Max", rank, emit.ints([0]), role="place")
+    held = emit.op("GatherElements", ranked, place, role="held", dtype=INT64, axis=1)
+    is_rank = emit.op("Less", wanted, emit.ints([0]), role="is_rank", dtype=ir.DataType.BOOL)
+    return emit.op("Where", is_rank, held, wanted, role="ids", dtype=INT64)

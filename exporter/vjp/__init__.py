@@ -1,0 +1,32 @@
+"""Vector-Jacobian products of ONNX operators, one file a family.
+
+A rule gets the cotangent of the node's output, ``[K, *output]``, and returns one cotangent (or
+None) an input. It never sums over broadcast axes, never adds up and never names a node: the walker
+in `differentiate` and the emitter do.
+"""
+
+from . import (
+    activation,
+    conv,
+    elementwise,
+    indexing,
+    linear,
+    normalise,
+    pool,
+    reduce,
+    reshape,
+    zeros,
+)
+
+__all__ = [
+    "activation",
+    "conv",
+    "elementwise",
+    "indexing",
+    "linear",
+    "normalise",
+    "pool",
+    "reduce",
+    "reshape",
+    "zeros",
+]

@@ -1,0 +1,143 @@
+"""What several families of rules need: attributes, constants and small expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, emit_part
+from ..emitter import Emitter, constant_of, dims_of
+
+# An extent: static, or that of a value along an axis, read at run time.
+Part: TypeAlias = int | tuple[ir.Value, int]
+
+
+def only_input(node: ir.Node, index: int = 0) -> ir.Value:
+    """Input ``index``, which the operator requires."""
+    value = node.inputs[index]
+    if value is None:
+        raise ValueError(f"{node.op_type} {node.name!r} lacks its input {index}")
+    return value
+
+
+def int_attribute(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute or its default."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_int()
+
+
+def float_attribute(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute or its default."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_float()
+
+
+def string_attribute(node: ir.Node, name: str, default: str) -> str:
+    """A string attribute or its default."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_string()
+
+
+def ints_attribute(node: ir.Node, name: str) -> list[int] | None:
+    """A list of integers, or None where the node does not set it."""
+    attribute = node.attributes.get(name)
+    return None if attribute is None else [int(number) for number in attribute.as_ints()]
+
+
+def constant_ints(value: ir.Value | None) -> list[int] | None:
+    """The integers behind a constant input, or None where it is no constant."""
+    array = constant_of(value)
+    return None if array is None else [int(number) for number in array.reshape(-1)]
+
+
+def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
+    """A check: the inputs at ``indices``, where given, must be constants."""
+
+    def check(node: ir.Node) -> str | None:
+        for index in indices:
+            value = node.inputs[index] if index < len(node.inputs) else None
+            if value is not None and constant_of(value) is None:
+                return f"its input {value.name!r} is computed at run time; it must be a constant"
+        return None
+
+    return check
+
+
+def times(emit: Emitter, grad: Adjoint, factor: ir.Value, rank: int) -> Adjoint:
+    """``grad * factor`` with ``factor`` broadcast against a forward value of ``rank`` axes."""
+    dims = dims_of(factor)
+    lead = rank - len(dims)
+    spread = frozenset(axis for axis in grad.spread if axis < lead or dims[axis - lead] == 1)
+    return Adjoint(emit.op("Mul", grad.value, factor), grad.factor, spread)
+
+
+def where(
+    emit: Emitter, condition: ir.Value, grad: ir.Value, other: ir.Value | None = None
+) -> ir.Value:
+    """``grad`` where the condition holds, else zero (or ``other``)."""
+    return emit.op(
+        "Where", condition, grad, emit.scalar(0.0, grad) if other is None else other,
+        role="masked", dtype=grad.dtype,
+    )  # fmt: skip
+
+
+def above(emit: Emitter, value: ir.Value, bound: float = 0.0) -> ir.Value:
+    """``value > bound`` as a mask."""
+    return emit.op(
+        "Greater", value, emit.scalar(bound, value), role="above", dtype=ir.DataType.BOOL
+    )
+
+
+def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "") -> ir.Value:
+    """Lay ``[K, ...]`` out as ``[K, *dims of forward]``.
+
+    The leading 0 copies K. No axis is left as -1: with K = 0 it could not be inferred.
+    """
+    return emit.op("Reshape", grad, emit.vector([0, *parts_of(forward)]), role=role)
+
+
+def parts_of(forward: ir.Value, axes: Sequence[int] | None = None) -> list[Part]:
+    """Extents along ``axes`` (all by default) for `Emitter.vector`."""
+    return [
+        emit_part(forward, axis)
+        for axis in (range(len(dims_of(forward))) if axes is None else axes)
+    ]
+
+
+def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:
+    """``[K, N, *rest]`` as ``[K * N, *rest]``, for operators that know one batch axis only."""
+    rank = len(dims_of(forward))
+    return emit.op(
+        "Reshape", grad, emit.vector([-1, *parts_of(forward, range(1, rank))]), role="folded"
+    )
+
+
+def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
+    """``[K * N, *rest]`` as ``[K, N, *rest]`` where ``forward`` is ``[N, *rest]``."""
+    assert emit.classes_dim is not None
+    return emit.op(
+        "Reshape", folded, emit.vector([emit.classes_dim, *parts_of(forward)]), role="unfolded"
+    )
+
+
+def zeros_like(emit: Emitter, forward: ir.Value) -> ir.Value:
+    """A cotangent ``[K, *dims]`` of zeros."""
+    assert emit.classes_dim is not None
+    return emit.op(
+        "Expand",
+        emit.scalar(0.0, forward),
+        emit.vector([emit.classes_dim, *parts_of(forward)]),
+        role="zeros",
+    )
+
+
+def swapped(emit: Emitter, value: ir.Value) -> ir.Value:
+    """The last two axes of a matrix (stack) exchanged."""
+    rank = len(dims_of(value))
+    perm = [*range(rank - 2), rank - 1, rank - 2]
+    dims = dims_of(value)
+    return emit.op(
+        "Transpose", value, role="transposed", shape=[dims[axis] for axis in perm], perm=perm
+    )

@@ -1,0 +1,166 @@
+"""Convolutions.
+
+The adjoint of a convolution is one with the kernel flipped and input and output channels
+exchanged. At stride 1 that is emitted as a plain Conv, which ONNX Runtime runs faster than
+ConvTranspose; the flip is a chain of nodes on the shared weights, which it folds at load, so the
+file does not grow. At larger strides a ConvTranspose saves the multiplications by stuffed zeros,
+except for depthwise kernels, where its loop over groups costs more than those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, Result, expanded
+from ..emitter import Emitter, dims_of
+from .common import fold, int_attribute, only_input, parts_of, string_attribute, unfold
+from .registry import Needed, vjp
+from .strided import cut, padded, stuff
+from .window import Window, adjoint_padding, window_of
+
+
+def conv_window(node: ir.Node) -> Window:
+    """The window of a Conv or ConvTranspose; the weights give what ``kernel_shape`` does not."""
+    kernel = [extent for extent in dims_of(only_input(node, 1))[2:] if isinstance(extent, int)]
+    return window_of(node, kernel)
+
+
+def _check_conv(node: ir.Node) -> str | None:
+    weights = node.inputs[1]
+    if weights is None or weights.shape is None or not weights.shape.is_static():
+        return "its weights have no static shape"
+    try:
+        conv_window(node)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def flipped(emit: Emitter, weights: ir.Value, groups: int) -> ir.Value:
+    """Weights [O, I / groups, *k] as [I, O / groups, *k] with the kernel reversed along every axis."""
+    dims = [extent for extent in dims_of(weights) if isinstance(extent, int)]
+    out, inner, *kernel = dims
+    rank = len(kernel)
+    value = weights
+    if groups == 1:
+        if (out, inner) != (1, 1):
+            value = emit.op("Transpose", value, role="exchanged", perm=[1, 0, *range(2, 2 + rank)])
+    elif (out, inner) != (groups, 1):
+        value = emit.op(
+            "Reshape", value, emit.ints([groups, out // groups, inner, *kernel]), role="grouped"
+        )
+        value = emit.op("Transpose", value, role="exchanged", perm=[0, 2, 1, *range(3, 3 + rank)])
+        value = emit.op(
+            "Reshape", value, emit.ints([groups * inner, out // groups, *kernel]), role="exchanged"
+        )
+    axes = [2 + axis for axis, extent in enumerate(kernel) if extent > 1]
+    if axes:
+        bounds = ([-1] * len(axes), [-(2**31)] * len(axes), axes, [-1] * len(axes))
+        value = emit.op("Slice", value, *(emit.ints(b) for b in bounds), role="flipped")
+    return value
+
+
+@vjp("Conv", since=1, inputs=(0,), lazy=True, check=_check_conv)
+def conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent, stuffed with zeros to stride 1, convolved with the flipped kernel.
+
+    A cotangent that is constant over space stays so through a 1 x 1 kernel without padding.
+    """
+    x, weights, out = only_input(node), only_input(node, 1), node.outputs[0]
+    window, groups = conv_window(node), int_attribute(node, "group", 1)
+    space = set(range(2, len(dims_of(out))))
+    pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
+    if pointwise and not any(window.before + window.after) and space <= grad.spread:
+        grad = expanded(emit, grad, out, {0, 1})
+        return [_pointwise(emit, grad, out, weights, groups)]
+    grad = expanded(emit, grad, out, range(len(dims_of(out))))
+    value = conv_adjoint(emit, fold(emit, grad.value, out), x, out, weights, window, groups)
+    return [unfold(emit, value, x)]
+
+
+def _pointwise(
+    emit: Emitter, grad: Adjoint, out: ir.Value, weights: ir.Value, groups: int
+) -> Adjoint:
+    """A 1 x 1 convolution of one place that stands for all."""
+    dims = dims_of(weights)
+    ones = [1] * (len(dims) - 2)
+    folded = emit.op(
+        "Reshape", grad.value, emit.vector([-1, *parts_of(out, [1]), *ones]), role="folded"
+    )
+    value = emit.op("Conv", folded, flipped(emit, weights, groups), group=groups)
+    assert emit.classes_dim is not None
+    assert isinstance(dims[1], int)
+    shape = emit.vector([emit.classes_dim, *parts_of(out, [0]), dims[1] * groups, *ones])
+    return Adjoint(emit.op("Reshape", value, shape, role="unfolded"), 1.0, grad.spread)
+
+
+def conv_adjoint(
+    emit: Emitter,
+    grad: ir.Value,
+    x: ir.Value,
+    out: ir.Value,
+    weights: ir.Value,
+    window: Window,
+    groups: int,
+) -> ir.Value:
+    """Adjoint of a convolution on folded tensors: [KN, O, *out] to [KN, I, *in]."""
+    depthwise = groups > 1 and groups == dims_of(weights)[0]
+    pointwise = all(k == 1 for k in window.kernel)
+    lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
+    steps = [1, *window.strides]
+    if not window.unit_stride and not depthwise and not pointwise:
+        # Places that no window reached: known, or overproduced and then cut.
+        after = window.after if exact else [0] * len(window.after)
+        rest = [
+            u - r + q + s - 1 if exact else s - 1
+            for u, r, q, s in zip(upper, window.reach, window.after, window.strides, strict=True)
+        ]
+        value = emit.op(
+            "ConvTranspose", grad, weights,
+            kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
+            pads=[*window.before, *after], output_padding=rest, group=groups,
+        )  # fmt: skip
+    elif pointwise and not window.unit_stride:
+        # The product on the few places first, the zeros after.
+        value = emit.op("Conv", grad, flipped(emit, weights, groups), group=groups)
+        channels = parts_of(x, [1])
+        value = stuff(emit, value, -1, [*channels, *parts_of(out)[2:]], steps)
+        value = padded(
+            emit, value, {2 + a: pair for a, pair in enumerate(zip(lower, upper, strict=True))}
+        )
+    else:
+        value = stuff(emit, grad, -1, parts_of(out)[1:], steps)
+        pairs = list(zip(lower, upper, strict=True))
+        value = padded(
+            emit, value, {2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(pairs)}
+        )
+        value = emit.op(
+            "Conv", value, flipped(emit, weights, groups),
+            kernel_shape=window.kernel, dilations=window.dilations, group=groups,
+            pads=[max(p, 0) for p in lower] + [max(q, 0) for q in upper],
+        )  # fmt: skip
+    return value if exact else cut(emit, value, x)
+
+
+def _check_transposed(node: ir.Node) -> str | None:
+    if (
+        "output_shape" in node.attributes
+        or string_attribute(node, "auto_pad", "NOTSET") != "NOTSET"
+    ):
+        return "output_shape and auto_pad have no gradient rule; give explicit pads"
+    return _check_conv(node)
+
+
+@vjp("ConvTranspose", since=1, inputs=(0,), check=_check_transposed)
+def conv_transpose(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """A convolution with the same weights and window; ``output_padding`` cells fed nothing."""
+    x, weights, out = only_input(node), only_input(node, 1), node.outputs[0]
+    window = conv_window(node)
+    value = emit.op(
+        "Conv", fold(emit, grad.value, out), weights,
+        kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
+        pads=[*window.before, *window.after], group=int_attribute(node, "group", 1),
+    )  # fmt: skip
+    return [unfold(emit, value, x)]

@@ -1,0 +1,215 @@
+"""Arithmetic on elements, with broadcasting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, Result
+from ..emitter import Emitter, constant_of, dims_of
+from .common import only_input, times, where
+from .registry import Needed, vjp
+
+
+def _rank(node: ir.Node) -> int:
+    return len(dims_of(node.outputs[0]))
+
+
+@vjp("Identity", since=1, lazy=True)
+def identity(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent itself."""
+    return [grad]
+
+
+@vjp("Dropout", since=13, inputs=(0,), lazy=True)
+def dropout(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent itself: exported models are in inference mode, where dropout does nothing."""
+    return [grad]
+
+
+@vjp("Cast", since=9, lazy=True)
+def cast(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent in the input's type."""
+    kind = only_input(node).dtype
+    assert kind is not None
+    value = emit.op("Cast", grad.value, dtype=kind, to=int(kind))
+    return [Adjoint(value, spread=grad.spread)]
+
+
+@vjp("Add", "Sum", since=7, lazy=True, broadcasts=True)
+def add(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent itself for each summand."""
+    return [grad if wanted else None for wanted in needed]
+
+
+@vjp("Sub", since=7, lazy=True, broadcasts=True)
+def sub(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g`` and ``-g``."""
+    return [grad, Adjoint(grad.value, -1.0, grad.spread)]
+
+
+@vjp("Neg", since=6, lazy=True)
+def neg(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``-g``."""
+    return [Adjoint(grad.value, -1.0, grad.spread)]
+
+
+@vjp("Mul", since=7, lazy=True, broadcasts=True)
+def mul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g * other factor``."""
+    a, b = only_input(node, 0), only_input(node, 1)
+    return [
+        times(emit, grad, other, _rank(node)) if wanted else None
+        for other, wanted in zip((b, a), needed, strict=True)
+    ]
+
+
+@vjp("Div", since=7, lazy=True, broadcasts=True)
+def div(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g / b`` and ``-g * y / b``."""
+    divisor = only_input(node, 1)
+    dims, rank = dims_of(divisor), _rank(node)
+    lead = rank - len(dims)
+    spread = frozenset(axis for axis in grad.spread if axis < lead or dims[axis - lead] == 1)
+    top = Adjoint(emit.op("Div", grad.value, divisor), spread=spread)
+    if not needed[1]:
+        return [top, None]
+    bottom = times(emit, top, node.outputs[0], rank)
+    return [top if needed[0] else None, Adjoint(bottom.value, -1.0, bottom.spread)]
+
+
+@vjp("Pow", since=7, broadcasts=True)
+def power(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g * p * x^(p-1)`` and ``g * y * ln x``; the latter is 0 at ``x = 0``, as in PyTorch."""
+    base, exponent = only_input(node, 0), only_input(node, 1)
+    kind = base.dtype
+    assert kind is not None
+    results: list[Result] = [None, None]
+    if needed[0]:
+        number = exponent
+        if exponent.dtype is not kind:
+            number = emit.op("Cast", exponent, dtype=kind, shape=dims_of(exponent), to=int(kind))
+        less = emit.op("Sub", number, emit.scalar(1.0, base), role="exponent")
+        slope = emit.op("Mul", number, emit.op("Pow", base, less), role="slope")
+        # 0 * 0^(-1) would be NaN where the exponent is 0.
+        flat = emit.op("Equal", number, emit.scalar(0.0, base), dtype=ir.DataType.BOOL)
+        results[0] = emit.op("Mul", grad.value, where(emit, flat, emit.scalar(0.0, base), slope))
+    if needed[1]:
+        nothing = emit.op("Equal", base, emit.scalar(0.0, base), dtype=ir.DataType.BOOL)
+        logarithm = emit.op("Log", where(emit, nothing, emit.scalar(1.0, base), base))
+        slope = emit.op("Mul", node.outputs[0], logarithm, role="slope")
+        results[1] = emit.op("Mul", grad.value, slope)
+    return results
+
+
+@vjp("Exp", since=6)
+def exp(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g * y``."""
+    return [emit.op("Mul", grad.value, node.outputs[0])]
+
+
+@vjp("Log", since=6)
+def log(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g / x``."""
+    return [emit.op("Div", grad.value, only_input(node))]
+
+
+@vjp("Sqrt", since=6)
+def sqrt(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g / (2 y)``."""
+    return [Adjoint(emit.op("Div", grad.value, node.outputs[0]), 0.5)]
+
+
+@vjp("Reciprocal", since=6)
+def reciprocal(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``-g y^2``."""
+    y = node.outputs[0]
+    return [Adjoint(emit.op("Mul", grad.value, emit.op("Mul", y, y, role="square")), -1.0)]
+
+
+@vjp("Abs", since=6)
+def absolute(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g * sign(x)``; 0 at 0, as in PyTorch."""
+    return [emit.op("Mul", grad.value, emit.op("Sign", only_input(node)))]
+
+
+@vjp("Erf", since=9)
+def erf(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g * 2 / sqrt(pi) * exp(-x^2)``."""
+    x = only_input(node)
+    bell = emit.op("Exp", emit.op("Neg", emit.op("Mul", x, x, role="square")), role="bell")
+    return [Adjoint(emit.op("Mul", grad.value, bell), 2.0 / math.sqrt(math.pi))]
+
+
+@vjp("Sin", since=7)
+def sin(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g * cos(x)``."""
+    return [emit.op("Mul", grad.value, emit.op("Cos", only_input(node)))]
+
+
+@vjp("Cos", since=7)
+def cos(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``-g * sin(x)``."""
+    return [Adjoint(emit.op("Mul", grad.value, emit.op("Sin", only_input(node))), -1.0)]
+
+
+@vjp("Where", since=9, inputs=(1, 2), broadcasts=True)
+def choose(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent goes to the side that was chosen."""
+    condition = only_input(node)
+    other = emit.op(
+        "Where", condition, emit.scalar(0.0, grad.value), grad.value, dtype=grad.value.dtype
+    )
+    return [None, where(emit, condition, grad.value), other]
+
+
+@vjp("Max", "Min", since=8, broadcasts=True)
+def extreme(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Inputs that reach the extreme share the cotangent evenly (half each for two, as PyTorch)."""
+    y = node.outputs[0]
+    inputs = [only_input(node, index) for index in range(len(node.inputs))]
+    kind = y.dtype
+    assert kind is not None
+    reach = [
+        emit.op("Cast", emit.op("Equal", x, y, dtype=ir.DataType.BOOL), dtype=kind, to=int(kind))
+        for x in inputs
+    ]
+    count = reach[0]
+    for one in reach[1:]:
+        count = emit.op("Add", count, one, role="ties")
+    share = emit.op("Div", grad.value, count, role="share")
+    return [
+        emit.op("Mul", share, one) if wanted else None
+        for one, wanted in zip(reach, needed, strict=True)
+    ]
+
+
+@vjp("Clip", since=11, inputs=(0,))
+def clip(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g`` inside the bounds, 0 outside.
+
+    At a bound itself PyTorch's ``clamp`` passes the cotangent on and its ``relu6`` and ``hardtanh``
+    do not. Which of them a Clip was, its metadata tells; without any, bounds of 0 and 6 mean relu6.
+    """
+    x = only_input(node)
+    low, high = (node.inputs[i] if i < len(node.inputs) else None for i in (1, 2))
+    if _is_relu6(node):
+        compare_low, compare_high = "Greater", "Less"
+    else:
+        compare_low, compare_high = "GreaterOrEqual", "LessOrEqual"
+    value = grad.value
+    for bound, compare in ((low, compare_low), (high, compare_high)):
+        if bound is not None:
+            inside = emit.op(compare, x, bound, role="inside", dtype=ir.DataType.BOOL)
+            value = where(emit, inside, value)
+    return [value]
+
+
+def _is_relu6(node: ir.Node) -> bool:
+    origin = node.metadata_props.get("pkg.torch.onnx.class_hierarchy", "")
+    if "aten." in origin:
+        return "aten.hardtanh" in origin or "aten.relu6" in origin
+    bounds = [constant_of(node.inputs[i]) if i < len(node.inputs) else None for i in (1, 2)]
+    return [None if b is None else float(b.reshape(-1)[0]) for b in bounds] == [0.0, 6.0]

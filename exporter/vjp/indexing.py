@@ -1,0 +1,63 @@
+"""Operators that pick elements by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, Result
+from ..emitter import Emitter, constant_of, dims_of
+from .common import int_attribute, only_input, parts_of
+from .registry import Needed, vjp
+from .strided import padded
+
+
+def _static_axis(node: ir.Node) -> str | None:
+    indices = node.inputs[1]
+    if indices is None or indices.shape is None:
+        return "the rank of its indices is unknown; run ONNX shape inference"
+    return None
+
+
+@vjp("Gather", since=1, inputs=(0,), check=_static_axis)
+def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Add each cotangent to the place it was taken from; one fixed place is a padding."""
+    x, indices = only_input(node, 0), only_input(node, 1)
+    dims, count = dims_of(x), len(dims_of(indices))
+    axis = int_attribute(node, "axis", 0) % len(dims)
+    extent, fixed = dims[axis], constant_of(indices)
+    if fixed is not None and fixed.size == 1 and isinstance(extent, int):
+        place = int(fixed.reshape(-1)[0]) % extent
+        value = _one_place(emit, grad.value, axis, count)
+        return [padded(emit, value, {1 + axis: (place, extent - 1 - place)})]
+    return [_scatter(emit, grad.value, x, indices, axis)]
+
+
+def _one_place(emit: Emitter, grad: ir.Value, axis: int, count: int) -> ir.Value:
+    """Cotangent with the indices' ``count`` axes (all of extent 1) made one."""
+    if count == 0:
+        return emit.op("Unsqueeze", grad, emit.ints([1 + axis]), role="place")
+    if count == 1:
+        return grad
+    return emit.op("Squeeze", grad, emit.ints(range(2 + axis, 1 + axis + count)), role="place")
+
+
+def _scatter(emit: Emitter, grad: ir.Value, x: ir.Value, indices: ir.Value, axis: int) -> ir.Value:
+    """Sum ``[K, *before, *indices, *after]`` into ``[K, *dims]`` along ``axis``."""
+    rank = len(dims_of(x))
+    before, after = parts_of(x, range(axis)), parts_of(x, range(axis + 1, rank))
+    flat = emit.op("Reshape", indices, emit.ints([-1, *[1] * (rank - 1 - axis)]), role="places")
+    count = emit.op("Size", indices, dtype=ir.DataType.INT64)
+    count = emit.op("Unsqueeze", count, emit.ints([0]), role="count")
+    assert emit.classes_dim is not None
+    shape = emit.vector([emit.classes_dim, *before, count, *after])
+    updates = emit.op("Reshape", grad, emit.vector([0, *before, count, *after]), role="updates")
+    places = emit.op("Expand", flat, shape, role="places")
+    zeros = emit.op(
+        "Expand",
+        emit.scalar(0.0, grad),
+        emit.vector([emit.classes_dim, *parts_of(x)]),
+        role="zeros",
+    )
+    return emit.op("ScatterElements", zeros, places, updates, axis=1 + axis, reduction="add")

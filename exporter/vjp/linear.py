@@ -1,0 +1,157 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, OneHot, Result
+from ..emitter import Emitter, constant_of, dims_of
+from .common import float_attribute, int_attribute, only_input, parts_of, reshape_like, swapped
+from .registry import Needed, vjp
+
+
+def _only_first(needed: Needed) -> bool:
+    return needed[0] and not any(needed[1:])
+
+
+def _gemm_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result] | None:
+    """A linear head's adjoint is a row of its weights: a gather in place of a product."""
+    if not _only_first(needed) or int_attribute(node, "transA", 0):
+        return None
+    rows = _rows(emit, only_input(node, 1), seed.index, bool(int_attribute(node, "transB", 0)))
+    return [Adjoint(rows, float_attribute(node, "alpha", 1.0))]
+
+
+def _rows(emit: Emitter, weights: ir.Value, index: ir.Value, by_row: bool) -> ir.Value:
+    """Weights of the selected classes, [K, N, features]."""
+    if by_row:
+        return emit.op("Gather", weights, index, role="selected", dtype=weights.dtype, axis=0)
+    picked = emit.op("Gather", weights, index, role="selected", dtype=weights.dtype, axis=1)
+    return emit.op("Transpose", picked, role="selected", perm=[1, 2, 0])
+
+
+@vjp("Gemm", since=9, selection=_gemm_selection)
+def gemm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """For ``y = alpha a b + beta c``: ``alpha g b^T``, ``alpha a^T g`` and ``beta g`` summed.
+
+    A constant ``b`` is used as it lies in the file, by one Gemm over K and N together.
+    """
+    a, b = only_input(node, 0), only_input(node, 1)
+    alpha, beta = (float_attribute(node, name, 1.0) for name in ("alpha", "beta"))
+    trans_a, trans_b = (int_attribute(node, name, 0) for name in ("transA", "transB"))
+    results: list[Result] = [None] * len(node.inputs)
+    if needed[0]:
+        if not trans_a and constant_of(b) is not None:
+            results[0] = Adjoint(_gemm_rows(emit, grad.value, a, b, not trans_b), alpha)
+        else:
+            right = b if trans_b else swapped(emit, b)
+            product = emit.op("MatMul", grad.value, right)
+            results[0] = Adjoint(_swap_k(emit, product) if trans_a else product, alpha)
+    if needed[1]:
+        left = a if trans_a else swapped(emit, a)
+        product = emit.op("MatMul", left, grad.value)
+        results[1] = Adjoint(_swap_k(emit, product) if trans_b else product, alpha)
+    if len(needed) > 2 and needed[2]:
+        c = only_input(node, 2)
+        results[2] = Adjoint(_sum_rows(emit, grad.value, c), beta)
+    return results
+
+
+def _swap_k(emit: Emitter, value: ir.Value) -> ir.Value:
+    return emit.op("Transpose", value, role="transposed", perm=[0, 2, 1])
+
+
+def _sum_rows(emit: Emitter, grad: ir.Value, bias: ir.Value) -> ir.Value:
+    """Sum ``[K, N, M]`` down to ``[K, *dims of bias]`` (Gemm broadcasts its third input)."""
+    dims = dims_of(bias)
+    shape: list[int | str | None] = [1] * (2 - len(dims)) + dims
+    axes = [1 + axis for axis in (0, 1) if shape[axis] == 1]
+    if axes:
+        grad = emit.op("ReduceSum", grad, emit.ints(axes), role="rows", keepdims=1)
+    return reshape_like(emit, grad, bias)
+
+
+def _gemm_rows(
+    emit: Emitter, grad: ir.Value, like: ir.Value, weights: ir.Value, transposed: bool
+) -> ir.Value:
+    """``grad @ weights`` (or its transpose) over all leading axes of ``grad`` as rows."""
+    inner = dims_of(weights)[1 if transposed else 0]
+    assert isinstance(inner, int)
+    rows = emit.op("Reshape", grad, emit.ints([-1, inner]), role="rows")
+    product = emit.op("Gemm", rows, weights, transB=int(transposed))
+    assert emit.classes_dim is not None
+    shape = emit.vector([emit.classes_dim, *parts_of(like)])
+    return emit.op("Reshape", product, shape, role="unfolded")
+
+
+def _matmul_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result] | None:
+    weights = only_input(node, 1)
+    if not _only_first(needed) or len(dims_of(weights)) != 2 or len(dims_of(node.outputs[0])) != 2:
+        return None
+    return [_rows(emit, weights, seed.index, by_row=False)]
+
+
+def _matrices(node: ir.Node) -> str | None:
+    if any(value is None or len(dims_of(value)) < 2 for value in node.inputs):
+        return "a product with a vector has no gradient rule; write it as a matrix product"
+    return None
+
+
+@vjp("MatMul", since=9, lazy=True, check=_matrices, broadcasts=False, selection=_matmul_selection)
+def matmul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g b^T`` and ``a^T g``, summed over broadcast stacks.
+
+    A cotangent that is the same for all rows (after a mean over tokens) stays so through a
+    product with a matrix.
+    """
+    a, b = only_input(node, 0), only_input(node, 1)
+    rank = len(dims_of(node.outputs[0]))
+    results: list[Result] = [None, None]
+    plain = len(dims_of(b)) == 2 and constant_of(b) is not None
+    whole = grad
+    if needed[0] and plain:
+        if rank - 1 in grad.spread:
+            whole = _whole(emit, grad, node)
+        inner = dims_of(b)[1]
+        assert isinstance(inner, int)
+        if whole.spread:
+            results[0] = Adjoint(
+                emit.op("MatMul", whole.value, swapped(emit, b)), 1.0, whole.spread
+            )
+        else:
+            results[0] = _gemm_rows(emit, whole.value, a, b, True)
+    elif needed[0]:
+        whole = _whole(emit, grad, node)
+        results[0] = _stack_sum(emit, emit.op("MatMul", whole.value, swapped(emit, b)), node, a)
+    if needed[1]:
+        whole = _whole(emit, grad, node)
+        results[1] = _stack_sum(emit, emit.op("MatMul", swapped(emit, a), whole.value), node, b)
+    return results
+
+
+def _whole(emit: Emitter, grad: Adjoint, node: ir.Node) -> Adjoint:
+    from ..adjoint import dense
+
+    return Adjoint(dense(emit, grad, node.outputs[0]))
+
+
+def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> Adjoint:
+    """Sum ``[K, *stack, m, n]`` over the stack axes that ``source`` was broadcast along."""
+    out, dims = dims_of(node.outputs[0])[:-2], dims_of(source)[:-2]
+    lead = len(out) - len(dims)
+    axes = [
+        1 + axis
+        for axis, extent in enumerate(out)
+        if axis < lead or (dims[axis - lead] == 1 and extent != 1)
+    ]
+    if axes:
+        value = emit.op("ReduceSum", value, emit.ints(axes), role="stack", keepdims=1)
+    if lead:
+        value = emit.op("Squeeze", value, emit.ints(range(1, 1 + lead)), role="stack")
+    return Adjoint(value)

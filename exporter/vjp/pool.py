@@ -1,0 +1,166 @@
+"""Pooling with windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, Result
+from ..emitter import Emitter, dims_of
+from .common import Part, fold, int_attribute, only_input, parts_of, reshape_like, unfold
+from .registry import Needed, vjp
+from .strided import cut, padded, stuff
+from .window import Window, adjoint_padding, has_window, window_of
+
+
+@vjp("MaxPool", since=8, check=has_window)
+def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Add each window's cotangent to the place of its maximum, the first one among ties.
+
+    The places come from a second MaxPool with its Indices output: asking the forward node for
+    them would cost ONNX Runtime's blocked layout. They count through N and C.
+    """
+    x, out = only_input(node), node.outputs[0]
+    window = window_of(node)
+    indices = emit.ops(
+        "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
+        kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
+        pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
+    )[1]  # fmt: skip
+    assert emit.classes_dim is not None
+    cells = _cells(emit, out)
+    flat = emit.op("Reshape", grad.value, emit.vector([0, cells]), role="flat")
+    places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
+    places = emit.op("Expand", places, emit.vector([emit.classes_dim, 1]), role="places")
+    empty = emit.op(
+        "Expand",
+        emit.scalar(0.0, grad.value),
+        emit.vector([emit.classes_dim, _cells(emit, x)]),
+        role="zeros",
+    )
+    added = emit.op("ScatterElements", empty, places, flat, axis=1, reduction="add")
+    return [reshape_like(emit, added, x)]
+
+
+def _cells(emit: Emitter, value: ir.Value) -> ir.Value | int:
+    """Number of elements, as an extent of `Emitter.vector`."""
+    dims = dims_of(value)
+    static = [extent for extent in dims if isinstance(extent, int)]
+    dynamic = [axis for axis, extent in enumerate(dims) if not isinstance(extent, int)]
+    if not dynamic:
+        return math.prod(static)
+    read = emit.op("ReduceProd", emit.extents(value, dynamic), emit.ints([0]), keepdims=1)
+    return emit.op("Mul", read, emit.ints([math.prod(static)]), role="cells")
+
+
+@vjp("AveragePool", since=7, check=has_window)
+def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Spread each window's cotangent evenly over the cells that the window counted.
+
+    Padding cells count only under ``count_include_pad``; cells that ``ceil_mode`` adds beyond the
+    padding never do, as in PyTorch.
+    """
+    x, out = only_input(node), node.outputs[0]
+    window = window_of(node)
+    if window.tiles and window.unit_stride:
+        return [grad]
+    value, factor = _shares(emit, node, grad.value, window)
+    if window.tiles and not int_attribute(node, "ceil_mode", 0):
+        return [Adjoint(_tile(emit, value, x, out, window), factor)]
+    folded = fold(emit, value, out)
+    sums = _slide(emit, folded, x, out, window)
+    return [Adjoint(unfold(emit, sums, x), factor * math.prod(window.kernel))]
+
+
+def _shares(emit: Emitter, node: ir.Node, grad: ir.Value, window: Window) -> tuple[ir.Value, float]:
+    """The cotangent over the number of cells that each window counted, that number as a factor
+    where it is the same for all.
+    """
+    include = bool(int_attribute(node, "count_include_pad", 0))
+    ceil = bool(int_attribute(node, "ceil_mode", 0))
+    padding = any(window.before) or any(window.after)
+    if not ceil and (include or not padding):
+        return grad, 1.0 / math.prod(window.kernel)
+    counts: ir.Value | None = None
+    x, out = only_input(node), node.outputs[0]
+    for axis in range(len(window.kernel)):
+        counted = _counts(emit, x, out, window, axis, include)
+        counts = counted if counts is None else emit.op("Mul", counts, counted, role="counts")
+    assert counts is not None
+    return emit.op("Div", grad, counts, role="shares"), 1.0
+
+
+def _counts(
+    emit: Emitter, x: ir.Value, out: ir.Value, window: Window, axis: int, include: bool
+) -> ir.Value:
+    """Cells that windows count along one spatial axis, shaped to broadcast."""
+    extent, windows = dims_of(x)[2 + axis], dims_of(out)[2 + axis]
+    if not isinstance(extent, int) or not isinstance(windows, int):
+        raise ValueError("AveragePool with padding needs static spatial extents")
+    counts = cell_counts(
+        extent, windows, window.kernel[axis], window.strides[axis], window.dilations[axis],
+        window.before[axis], window.after[axis], include,
+    )  # fmt: skip
+    return emit.constant(counts.reshape([-1] + [1] * (len(window.kernel) - 1 - axis)), x.dtype)
+
+
+def cell_counts(
+    extent: int,
+    windows: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    before: int,
+    after: int,
+    include: bool,
+) -> np.ndarray:
+    """Number of cells that each window along an axis counts, float64 [windows]."""
+    low, high = (-before, extent + after) if include else (0, extent)
+    first = np.arange(windows)[:, None] * stride - before
+    cells = first + np.arange(kernel)[None, :] * dilation
+    return ((cells >= low) & (cells < high)).sum(axis=1).astype(np.float64)
+
+
+def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
+    """Repeat each value over its window; cells that no window reaches get zeros."""
+    parts = parts_of(out)
+    apart: list[Part] = [0, *parts[:2]]
+    merged: list[Part | ir.Value] = [0, *parts[:2]]
+    repeats = [1, 1, 1]
+    for part, k in zip(parts[2:], window.kernel, strict=True):
+        apart += [part, 1]
+        repeats += [1, k]
+        merged.append(
+            part * k
+            if isinstance(part, int)
+            else emit.op("Mul", emit.vector([part]), emit.ints([k]))
+        )
+    value = emit.op("Reshape", value, emit.vector(apart), role="apart")
+    value = emit.op("Expand", value, emit.ints(repeats), role="tiled")
+    value = emit.op("Reshape", value, emit.vector(merged), role="tiled")
+    _, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
+    value = padded(emit, value, {3 + axis: (0, up) for axis, up in enumerate(upper)})
+    return value if exact else cut(emit, value, x, lead=1)
+
+
+def _slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
+    """Sum over the windows that cover each cell: a sliding sum of the stuffed cotangent.
+
+    A sliding sum is an AveragePool that counts its padding, times the kernel's size (the caller's
+    factor); it treats every channel alone, as a ConvTranspose would group by group.
+    """
+    lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
+    value = stuff(emit, grad, -1, parts_of(out)[1:], [1, *window.strides])
+    crops = {
+        2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(zip(lower, upper, strict=True))
+    }
+    value = padded(emit, value, crops)
+    dilations = {} if all(d == 1 for d in window.dilations) else {"dilations": window.dilations}
+    value = emit.op(
+        "AveragePool", value, role="sums", kernel_shape=window.kernel, count_include_pad=1,
+        pads=[max(p, 0) for p in lower] + [max(q, 0) for q in upper], **dilations,
+    )  # fmt: skip
+    return value if exact else cut(emit, value, x)

@@ -1,0 +1,114 @@
+"""The table of gradient rules.
+
+An operator is in one of three states: it has a **rule** (a vector-Jacobian product), it is a
+declared **zero** (its output carries no derivative), or it is **unknown** and refused by name.
+Nothing silently yields zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, OneHot, Result
+from ..emitter import Emitter
+
+# For each input of the node: is its cotangent wanted?
+Needed: TypeAlias = Sequence[bool]
+Rule: TypeAlias = Callable[[Emitter, ir.Node, Adjoint, Needed], Sequence[Result]]
+ManyRule: TypeAlias = Callable[
+    [Emitter, ir.Node, Sequence[ir.Value | None], Needed], Sequence[Result]
+]
+SelectionRule: TypeAlias = Callable[[Emitter, ir.Node, OneHot, Needed], Sequence[Result] | None]
+Check: TypeAlias = Callable[[ir.Node], str | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known about one operator.
+
+    Attributes:
+        op_type: Operator of the default ONNX domain.
+        since: First opset of the operator's form that the rule is written for.
+        rule: The vector-Jacobian product, or None for a declared zero.
+        many: The rule takes the dense cotangents of all outputs, not the first one's.
+        inputs: The inputs that can carry a derivative; None for all.
+        lazy: The rule understands cotangents that are spread along axes.
+        broadcasts: Inputs are broadcast; cotangents come back in the shape of the output and the
+            walker sums them down.
+        check: Returns what a node has that the rule does not cover, or None.
+        selection: Rule for a one-hot cotangent of class scores; it may return None to decline.
+    """
+
+    op_type: str
+    since: int
+    rule: Rule | ManyRule | None
+    many: bool = False
+    inputs: tuple[int, ...] | None = None
+    lazy: bool = False
+    broadcasts: bool = False
+    check: Check | None = None
+    selection: SelectionRule | None = None
+
+    def differentiable(self, index: int) -> bool:
+        """Whether input ``index`` can carry a derivative."""
+        return self.rule is not None and (self.inputs is None or index in self.inputs)
+
+
+_TABLE: dict[str, Entry] = {}
+
+
+def _register(entry: Entry) -> None:
+    if entry.op_type in _TABLE:
+        raise ValueError(f"two rules for {entry.op_type}")
+    _TABLE[entry.op_type] = entry
+
+
+def vjp(
+    *op_types: str,
+    since: int,
+    inputs: tuple[int, ...] | None = None,
+    lazy: bool = False,
+    broadcasts: bool = False,
+    check: Check | None = None,
+    selection: SelectionRule | None = None,
+) -> Callable[[Rule], Rule]:
+    """Register a rule for operators with one differentiable output; see `Entry`."""
+
+    def register(rule: Rule) -> Rule:
+        for op_type in op_types:
+            _register(
+                Entry(op_type, since, rule, False, inputs, lazy, broadcasts, check, selection)
+            )
+        return rule
+
+    return register
+
+
+def vjp_many(op_type: str, *, since: int) -> Callable[[ManyRule], ManyRule]:
+    """Register a rule for an operator with several differentiable outputs."""
+
+    def register(rule: ManyRule) -> ManyRule:
+        _register(Entry(op_type, since, rule, many=True))
+        return rule
+
+    return register
+
+
+def declare_zero(*op_types: str, since: int = 1) -> None:
+    """Register operators whose outputs carry no derivative."""
+    for op_type in op_types:
+        _register(Entry(op_type, since, None))
+
+
+def lookup(node: ir.Node) -> Entry | None:
+    """The entry for a node's operator, or None if the operator is unknown."""
+    return _TABLE.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+
+
+def table() -> dict[str, Entry]:
+    """All entries by operator."""
+    return dict(sorted(_TABLE.items()))

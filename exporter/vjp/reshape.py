@@ -1,0 +1,126 @@
+"""Operators that move elements without changing them: views, permutations, joining and cutting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..adjoint import Adjoint, Result
+from ..emitter import Emitter, dims_of
+from .common import (
+    constant_ints,
+    int_attribute,
+    ints_attribute,
+    needs_constant,
+    only_input,
+    reshape_like,
+    zeros_like,
+)
+from .registry import Needed, vjp, vjp_many
+from .strided import put_back, slice_ranges
+
+
+@vjp("Reshape", since=5, inputs=(0,))
+@vjp("Flatten", since=9)
+@vjp("Squeeze", since=13, inputs=(0,))
+@vjp("Unsqueeze", since=13, inputs=(0,))
+def view(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent in the input's shape."""
+    return [reshape_like(emit, grad.value, only_input(node), role="viewed")]
+
+
+@vjp("Transpose", since=1, lazy=True)
+def transpose(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent under the inverse permutation."""
+    rank = len(dims_of(node.outputs[0]))
+    perm = ints_attribute(node, "perm") or list(reversed(range(rank)))
+    inverse = [perm.index(axis) for axis in range(rank)]
+    value = emit.op("Transpose", grad.value, perm=[0, *(1 + axis for axis in inverse)])
+    return [Adjoint(value, spread=frozenset(perm[axis] for axis in grad.spread))]
+
+
+@vjp("Expand", since=8, inputs=(0,), lazy=True, broadcasts=True)
+def expand(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent itself; the walker sums it over what was expanded."""
+    return [grad]
+
+
+def _concat_extents(node: ir.Node) -> str | None:
+    axis = int_attribute(node, "axis", 0)
+    for value in node.inputs:
+        if value is None or value.shape is None or not isinstance(dims_of(value)[axis], int):
+            return f"the extent of an input along axis {axis} is unknown; export it as static"
+    return None
+
+
+@vjp("Concat", since=4, lazy=True, check=_concat_extents)
+def concat(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Each input's part of the cotangent."""
+    rank = len(dims_of(node.outputs[0]))
+    axis = int_attribute(node, "axis", 0) % rank
+    results: list[Result] = []
+    start = 0
+    for index, wanted in enumerate(needed):
+        extent = dims_of(only_input(node, index))[axis]
+        assert isinstance(extent, int)
+        if not wanted:
+            results.append(None)
+        elif axis in grad.spread:
+            results.append(grad)
+        else:
+            bounds = (emit.ints([start]), emit.ints([start + extent]), emit.ints([1 + axis]))
+            value = emit.op("Slice", grad.value, *bounds, role="part")
+            results.append(Adjoint(value, spread=grad.spread))
+        start += extent
+    return results
+
+
+@vjp_many("Split", since=13)
+def split(
+    emit: Emitter, node: ir.Node, grads: Sequence[ir.Value | None], needed: Needed
+) -> Sequence[Result]:
+    """The parts' cotangents joined; zeros where a part does not lead to the score."""
+    axis = int_attribute(node, "axis", 0) % len(dims_of(only_input(node)))
+    parts = [
+        zeros_like(emit, value) if grad is None else grad
+        for value, grad in zip(node.outputs, grads, strict=True)
+    ]
+    return [emit.op("Concat", *parts, axis=1 + axis)]
+
+
+def _slice_known(node: ir.Node) -> str | None:
+    try:
+        slice_ranges(node)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@vjp("Slice", since=10, inputs=(0,), check=_slice_known)
+def slice_(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent at the places that were taken, zero elsewhere."""
+    return [put_back(emit, grad.value, node.outputs[0], slice_ranges(node))]
+
+
+def _pad_known(node: ir.Node) -> str | None:
+    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "constant"
+    if mode != "constant":
+        return f"mode={mode!r} has no gradient rule; only constant padding has"
+    return needs_constant(1, 3)(node)
+
+
+@vjp("Pad", since=11, inputs=(0,), check=_pad_known)
+def pad(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The padding undone: a Pad with the negative widths."""
+    x = only_input(node)
+    widths = constant_ints(node.inputs[1])
+    assert widths is not None
+    chosen = constant_ints(node.inputs[3]) if len(node.inputs) > 3 else None
+    axes = list(range(len(dims_of(x)))) if chosen is None else chosen
+    rank = len(dims_of(x))
+    before, after = [0] * (rank + 1), [0] * (rank + 1)
+    for position, axis in enumerate(axes):
+        before[1 + axis % rank] = -widths[position]
+        after[1 + axis % rank] = -widths[position + len(axes)]
+    return [emit.op("Pad", grad.value, emit.ints([*before, *after]), role="cropped")]
