@@ -101,6 +101,7 @@ def export(
             captured.targets.update(_first(candidates, captured))
         reasons = _reasons(captured, candidates, wanted)
         _check_labels(labels, located)
+        preprocess = _bind(preprocess, captured.model.graph)
         grafted = _graft(captured, located, labels, preprocess, name)
         clock("save")
         drop_metadata(captured.model.graph)
@@ -240,6 +241,18 @@ def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
         raise CaptureError(
             f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
         )
+
+
+def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
+    """Name the input that the transform feeds: the first one where none is named."""
+    if preprocess is None:
+        return None
+    names = [value.name or "" for value in graph.inputs]
+    if preprocess.input and preprocess.input not in names:
+        raise CaptureError(
+            f"the preprocessing names input {preprocess.input!r}; the model has {names}"
+        )
+    return preprocess if preprocess.input else replace(preprocess, input=names[0])
 
 
 def _graft(

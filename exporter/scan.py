@@ -63,20 +63,21 @@ def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     """Run forward and backward and return the calls in the order in which they ended."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
     calls: list[_Call] = []
-    known: dict[int, _Call] = {}
 
     def record(path: str, kind: str, output: object) -> object:
         if not isinstance(output, torch.Tensor) or not output.is_floating_point():
             return output
-        call = _Call(path, kind, output, known.get(id(output)))
+        # The same tensor, unless an in-place operation has changed it on the way.
+        handed, origin = passed.get(id(output), (None, None))
+        unchanged = handed is not None and handed._version == 0
+        call = _Call(path, kind, output, origin if unchanged else None)
         calls.append(call)
         # A clone, so that a later in-place activation cannot change what this layer gave.
-        passed = output.clone()
-        known[id(passed)] = call.source
-        keep.append(passed)
-        return passed
+        clone = output.clone()
+        passed[id(clone)] = (clone, call.source)
+        return clone
 
-    keep: list[torch.Tensor] = []
+    passed: dict[int, tuple[torch.Tensor, _Call]] = {}
     for path, layer in module.named_modules():
         if path:
             layer.register_forward_hook(

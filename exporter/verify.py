@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 FLOOR = 1e-6  # below this, relative errors are rounding noise
+_CHUNK = 4  # images at a time, to bound the memory of the float64 pass
 SLACK = 4.0  # how many times PyTorch's own float32 error is still accepted
-FINITE_DIFFERENCE_BOUND = 1e-3
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,13 @@ def verify_module(
     inputs: Sequence[Any],
     outputs: Sequence[str],
     *,
-    images: int = 4,
+    images: Sequence[int] = (4, 12, 36),
     seed: int = 0,
 ) -> Verification:
     """Run artifact and PyTorch on random inputs and compare all outputs.
+
+    Whether a kink flips on an image is chance, for the artifact as for PyTorch's own float32. So
+    a comparison that fails on a few images is repeated on more: chance evens out, errors stay.
 
     Args:
         artifact: The file.
@@ -128,7 +131,7 @@ def verify_module(
         module: The model that it was made from.
         inputs: Example inputs, whose shapes and types the random ones take.
         outputs: Names of the model's own outputs in the artifact.
-        images: Number of random inputs.
+        images: Number of random inputs in each attempt.
         seed: Their seed.
 
     Raises:
@@ -138,31 +141,50 @@ def verify_module(
 
     from .reference import Reference
 
-    session = _session(artifact)
-    feeds_by_name, tensors = _random_inputs(session, inputs, images, seed)
-    count = min(2, spec.score.classes)
-    ranks = -1 - np.arange(count, dtype=np.int64)[None, :]
-    results = _run(session, {**feeds_by_name, spec.class_index: ranks})
-    classes: npt.NDArray[np.int64] = results[spec.classes]
+    session = load_session(artifact)
     position = list(outputs).index(spec.score.output)
     layers = [layer.name for layer in spec.layers]
-    runs = [
-        Reference(module, layers, dtype, output=position, kind=spec.score.kind)(tensors, classes)
+    ranks = -1 - np.arange(min(2, spec.score.classes), dtype=np.int64)[None, :]
+    references = [
+        Reference(module, layers, dtype, output=position, kind=spec.score.kind)
         for dtype in (torch.float64, torch.float32)
     ]
-    found = checks(results, spec, outputs, runs[0], runs[1])
+    found: list[Check] = []
+    for attempt, count in enumerate(images):
+        parts: list[list[Check]] = []
+        for start in range(0, count, _CHUNK):
+            chunk_seed = seed + 1000 * attempt + start
+            feeds, tensors = _random_inputs(session, inputs, min(_CHUNK, count - start), chunk_seed)
+            results = run_session(session, {**feeds, spec.class_index: ranks})
+            truth, own = (reference(tensors, results[spec.classes]) for reference in references)
+            parts.append(checks(results, spec, outputs, truth, own))
+        found = [merge(group) for group in zip(*parts, strict=True)]
+        if all(check.passed for check in found):
+            break
     _raise_on_failure(found)
     return Verification(
         "pass",
         "autograd-float64",
-        len(classes),
+        len(found[0].errors),
         seed,
-        {check.name: _short(float(check.errors.max())) for check in found},
-        {check.name: _short(check.bound) for check in found},
+        {check.name: short(float(check.errors.max())) for check in found},
+        {check.name: short(check.bound) for check in found},
     )
 
 
-def _short(number: float) -> float:
+def merge(group: Sequence[Check]) -> Check:
+    """One check over the images of several."""
+    return Check(
+        group[0].name,
+        np.concatenate([check.errors for check in group]),
+        np.concatenate([check.own for check in group]),
+        min(check.cosine for check in group),
+        min(check.own_cosine for check in group),
+    )
+
+
+def short(number: float) -> float:
+    """Three digits: an error is no exact figure, and metadata should not churn."""
     return float(f"{number:.2e}")
 
 
@@ -178,7 +200,8 @@ def _raise_on_failure(found: Sequence[Check]) -> None:
         )
 
 
-def _session(artifact: Path) -> Any:
+def load_session(artifact: Path) -> Any:
+    """An ONNX Runtime session on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -189,7 +212,8 @@ def _session(artifact: Path) -> Any:
         raise VerificationError(f"ONNX Runtime cannot load the artifact: {error}") from error
 
 
-def _run(session: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def run_session(session: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """All outputs by name."""
     names = [output.name for output in session.get_outputs()]
     try:
         return dict(zip(names, session.run(names, dict(feeds)), strict=True))

@@ -1,0 +1,51 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Two cores train and test this project; more threads than that only get in each other's way.
+JOBS ?= 2
+
+.PHONY: help demo test lint format bench zoo clean
+
+help:
+	@echo "make demo   set up, export the bundled model, verify it, explain the bundled pictures"
+	@echo "make test   set up and run the tests"
+	@echo "make lint   ruff and the strict type checker"
+	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
+	@echo "make bench  times against plain inference and pytorch-grad-cam -> docs/benchmarks.md"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graftcam needs Python >= 3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.export: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[cpu,export]" "scikit-learn>=1.5"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.export
+	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/.export
+	$(BIN)/graftcam demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) -m "not zoo"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.run
+
+zoo: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.zoo
+
+clean:
+	rm -rf $(VENV) build dist out *.egg-info

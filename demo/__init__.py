@@ -1,0 +1,1 @@
+"""The bundled example: a small digit finder, its pictures and the script that trained it."""

@@ -1,0 +1,34 @@
+"""The pictures and weights that ship with the package; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .data import Box
+
+FOLDER = Path(__file__).parent / "pictures"
+WEIGHTS = Path(__file__).parent / "digits.pt"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A bundled held-out canvas, 96x96 RGB.
+
+    Attributes:
+        path: The PNG file.
+        boxes: The digits on it.
+    """
+
+    path: Path
+    boxes: list[Box]
+
+
+def pictures() -> list[Picture]:
+    """List the bundled pictures in the order in which they were drawn."""
+    entries = json.loads((FOLDER / "boxes.json").read_text("utf-8"))
+    return [
+        Picture(FOLDER / entry["file"], [Box(**digit) for digit in entry["digits"]])
+        for entry in entries
+    ]

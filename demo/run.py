@@ -1,0 +1,156 @@
+"""The demo: export the digit model, verify it, and explain the bundled pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime import Explainer, Explanation
+from ..runtime.errors import GraftcamError
+from ..runtime.render import panel, write_image
+from ..runtime.spec import Preprocess
+from .bundled import WEIGHTS, pictures
+from .data import LABELS, MEAN, SIZE, STD, Box
+
+if TYPE_CHECKING:
+    from ..exporter import Report
+
+TRANSFORM = Preprocess(
+    "", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD)
+)
+_CANVASES = 300
+_SEED = 3  # neither the training's seed nor that of the bundled pictures
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the demo did.
+
+    Attributes:
+        report: Of the export.
+        rows: A line for each explained digit.
+        pointing: How often a map's maximum fell on its digit.
+        files: The overlays.
+    """
+
+    report: Report
+    rows: list[str]
+    pointing: str
+    files: list[Path] = field(default_factory=list[Path])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain JSON types."""
+        return {
+            "report": self.report.to_dict(),
+            "rows": self.rows,
+            "pointing": self.pointing,
+            "files": [str(file) for file in self.files],
+        }
+
+
+def export_digits(path: Path, progress: Callable[[str], None] | None = None) -> Report:
+    """Export the bundled model with its weights, labels and transform.
+
+    Raises:
+        GraftcamError: The packages for exporting are missing, or the export failed.
+    """
+    try:
+        import torch
+
+        from ..exporter import export
+        from .model import build
+    except ImportError as error:
+        raise GraftcamError(
+            f'{error.name} is missing; the demo needs: pip install "graftcam[cpu,export]"'
+        ) from error
+    model = build()
+    model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
+    return export(
+        model, path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
+        activation="sigmoid", output_names=["logits"], name="graftcam.demo.model:build",
+        progress=progress,
+    )  # fmt: skip
+
+
+def run(folder: Path, progress: Callable[[str], None]) -> Summary:
+    """Export to ``folder``, explain each digit of each bundled picture, and write overlays.
+
+    Raises:
+        GraftcamError: As `export_digits`, or an overlay cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GraftcamError(f"cannot make {folder}: {error.strerror}; choose another -o") from error
+    artifact = folder / "digits.onnx"
+    report = export_digits(artifact, progress)
+    progress("explain")
+    explainer = Explainer(artifact)
+    rows: list[str] = []
+    files: list[Path] = []
+    panels: list[NDArray[np.uint8]] = []
+    hits = total = 0
+    for picture in pictures():
+        found = explainer.explain(picture.path, [box.label for box in picture.boxes])
+        landed = [points_at(heat, box) for heat, box in zip(found.heatmaps, picture.boxes, strict=True)]
+        hits, total = hits + sum(landed), total + len(landed)
+        files += found.save(folder)
+        panels.append(_panel(found))
+        rows += _rows(found, landed)
+    files.append(write_image(folder / "overview.png", overview(panels)))
+    pointing = f"pointing game: {hits} of {total} maxima on the right digit (bundled pictures)"
+    if importlib.util.find_spec("sklearn") is not None:
+        progress(f"pointing game on {_CANVASES} held-out canvases")
+        pointing += f"; {pointing_rate(explainer):.1%} on {_CANVASES} held-out canvases"
+    return Summary(report, rows, pointing, files)
+
+
+def points_at(heatmap: NDArray[np.float32], box: Box) -> bool:
+    """Play the pointing game (Zhang et al., 2016), without any tolerance around the box."""
+    y, x = divmod(int(heatmap.argmax()), heatmap.shape[1])
+    return bool(heatmap.max() > 0) and Box(x, y, 1, 1, box.label).overlaps(box)
+
+
+def pointing_rate(explainer: Explainer) -> float:
+    """Share of digits on held-out canvases whose map has its maximum inside their box."""
+    from .data import draw, load_glyphs
+
+    canvases = draw(load_glyphs("heldout"), _CANVASES, _SEED)
+    hits = total = 0
+    for image, boxes in zip(canvases.images, canvases.boxes, strict=True):
+        found = explainer.explain(image, [box.label for box in boxes])
+        hits += sum(points_at(heat, box) for heat, box in zip(found.heatmaps, boxes, strict=True))
+        total += len(boxes)
+    return hits / total
+
+
+def _rows(found: Explanation, landed: Sequence[bool]) -> list[str]:
+    rows: list[str] = []
+    for entry, hit in zip(found.to_dict()["classes"], landed, strict=True):
+        place = "on the digit" if hit else "beside the digit"
+        rows.append(
+            f"{found.name}  {entry['label']:<6} p = {entry['probability']:.3f}  maximum {place}"
+        )
+    return rows
+
+
+def _panel(found: Explanation) -> NDArray[np.uint8]:
+    """The picture and, side by side, each class's overlay."""
+    shown = [found.image, *(found.overlay(position) for position in range(len(found.classes)))]
+    return panel(shown, [found.name, *found.labels], height=240)
+
+
+def overview(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Panels below one another, padded to one width with white."""
+    width = max(one.shape[1] for one in panels)
+    padded = [
+        np.pad(one, ((0, 0), (0, width - one.shape[1]), (0, 0)), constant_values=255)
+        for one in panels
+    ]
+    return np.concatenate(padded)

@@ -1,0 +1,192 @@
+"""Finite differences, for models that have no PyTorch module behind them.
+
+The part of the graph from a target layer to the score is cut out, brought to float64 and run by
+the ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's
+central difference along a direction must equal that direction's inner product with the gradient
+that the artifact gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from ..runtime.spec import Spec, Verification
+from .errors import VerificationError
+from .verify import load_session, run_session, short
+
+Array = npt.NDArray[Any]
+Head = Callable[[dict[str, Array]], Array]
+BOUND = 1e-3  # float64 differences are far better; a kink between the two points is not
+_STEP = 1e-6
+
+
+def verify_file(
+    artifact: Path, spec: Spec, model: ir.Model, *, images: int = 2, seed: int = 0
+) -> Verification:
+    """Check an artifact's gradients by finite differences on random inputs.
+
+    The directions are the gradient itself, along which the score must change by its length, and
+    the gradient with random signs and random magnitudes, which show a wrong component.
+
+    Args:
+        artifact: The file.
+        spec: Its metadata.
+        model: The same graph.
+        images: Number of random inputs, if the batch is open.
+        seed: Their seed.
+
+    Raises:
+        VerificationError: A difference does not fit its gradient.
+    """
+    session = load_session(artifact)
+    generator = np.random.default_rng(seed)
+    feeds = random_feeds(session, spec, images, generator)
+    results = run_session(session, feeds)
+    classes = results[spec.classes]
+    errors: dict[str, float] = {}
+    for layer in spec.layers:
+        head, extra = head_in_float64(model, layer.value, spec.score.value)
+        wide = {name: _wide(feeds[name]) for name in extra}
+        start = results[layer.activations].astype(np.float64)
+        gradients = results[layer.gradients].astype(np.float64)
+        worst = 0.0
+        for row in range(len(start)):
+
+            def score(moved: Array, row: int = row) -> float:
+                table = head({**wide, layer.value: moved})
+                if spec.score.single_logit:
+                    table = np.concatenate([-table, table], axis=1)
+                return float(table[row, classes[row, 0]])
+
+            worst = max(worst, _row_error(score, start, gradients[row, 0], row, generator))
+        errors[layer.gradients] = short(worst)
+    wrong = {name: error for name, error in errors.items() if not error <= BOUND}
+    if wrong:
+        raise VerificationError(
+            "the artifact's gradients disagree with finite differences, nothing was written: "
+            + "; ".join(f"{name}: error {error:.1e} (bound {BOUND:.0e})" for name, error in wrong.items())
+        )
+    bounds = dict.fromkeys(errors, BOUND)
+    return Verification("pass", "finite-differences", len(classes), seed, errors, bounds)
+
+
+def _row_error(
+    score: Callable[[Array], float],
+    start: Array,
+    gradient: Array,
+    row: int,
+    generator: np.random.Generator,
+) -> float:
+    """Largest disagreement over the directions, relative to the gradient's length."""
+    length = float(np.linalg.norm(gradient))
+    signs = generator.choice([-1.0, 1.0], gradient.shape)
+    noise = generator.standard_normal(gradient.shape)
+    directions = [gradient, gradient * signs, noise] if length else [noise]
+    worst = 0.0
+    for direction in directions:
+        unit = direction / max(float(np.linalg.norm(direction)), 1e-300)
+        step = _STEP * max(1.0, float(np.linalg.norm(start[row])))
+        ends: list[float] = []
+        for sign in (1.0, -1.0):
+            moved = start.copy()
+            moved[row] += sign * step * unit
+            ends.append(score(moved))
+        measured = (ends[0] - ends[1]) / (2 * step)
+        worst = max(worst, abs(measured - float((gradient * unit).sum())))
+    return worst / max(length, 1e-6)
+
+
+def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, list[str]]:
+    """The subgraph from ``target`` to ``score``, evaluated in float64.
+
+    Returns:
+        A function from the head's inputs to the score table, and the names of the graph inputs
+        that it reads beside the target.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    extra = _other_inputs(model.graph, target, score)
+    graph = ir.convenience.extract(model.graph, [target, *extra], [score])
+    for node in graph.all_nodes():
+        _widen_attributes(node)
+        for value in node.outputs:
+            value.type, value.shape = None, None
+    for value in [*graph.inputs, *graph.initializers.values()]:
+        _widen(value)
+    graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
+    evaluator = ReferenceEvaluator(ir.to_proto(ir.Model(graph, ir_version=model.ir_version)))
+
+    def head(feeds: dict[str, Array]) -> Array:
+        found = evaluator.run(None, feeds)
+        assert isinstance(found, list)
+        return np.asarray(found[0])
+
+    return head, extra
+
+
+def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
+    """Graph inputs that the score reaches without passing through the target."""
+    values = {v.name: v for node in graph for v in node.outputs}
+    found: list[str] = []
+    stack, seen = [values[score]], {target, score}
+    while stack:
+        value = stack.pop()
+        producer = value.producer()
+        if producer is None:
+            if value.is_graph_input() and not value.is_initializer() and value.name:
+                found.append(value.name)
+            continue
+        for before in producer.inputs:
+            if before is not None and before.name not in seen:
+                seen.add(before.name or "")
+                stack.append(before)
+    return found
+
+
+def _widen_attributes(node: ir.Node) -> None:
+    for name, attribute in list(node.attributes.items()):
+        if name in ("to", "dtype") and attribute.as_int() == int(ir.DataType.FLOAT):
+            node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
+        elif attribute.type == ir.AttributeType.TENSOR:
+            tensor = attribute.as_tensor()
+            if tensor.dtype == ir.DataType.FLOAT:
+                node.attributes[name] = ir.AttrTensor(name, ir.tensor(_wide(tensor.numpy())))
+
+
+def _widen(value: ir.Value) -> None:
+    if value.dtype == ir.DataType.FLOAT:
+        if value.const_value is not None:
+            value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
+        value.type = ir.TensorType(ir.DataType.DOUBLE)
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
+
+def random_feeds(
+    session: Any, spec: Spec, images: int, generator: np.random.Generator
+) -> dict[str, Array]:
+    """Random arrays for the inputs that must be fed; open axes after the batch are refused.
+
+    Raises:
+        VerificationError: An input cannot be made up.
+    """
+    feeds: dict[str, Array] = {}
+    for argument in session.get_inputs():
+        if argument.name == spec.class_index:
+            continue
+        shape = [images if not isinstance(e, int) and i == 0 else e for i, e in enumerate(argument.shape)]
+        if argument.type != "tensor(float)" or not all(isinstance(e, int) for e in shape):
+            raise VerificationError(
+                f"cannot make up input {argument.name!r} ({argument.type} {argument.shape}); "
+                "export with verify=False and check the artifact on your own data"
+            )
+        feeds[argument.name] = generator.standard_normal(shape).astype(np.float32)
+    return feeds
