@@ -21,9 +21,7 @@ from .data import LABELS, MEAN, SIZE, STD, Box
 if TYPE_CHECKING:
     from ..exporter import Report
 
-TRANSFORM = Preprocess(
-    "", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD)
-)
+TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD))
 _CANVASES = 300
 _SEED = 3  # neither the training's seed nor that of the bundled pictures
 
@@ -98,7 +96,9 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
     hits = total = 0
     for picture in pictures():
         found = explainer.explain(picture.path, [box.label for box in picture.boxes])
-        landed = [points_at(heat, box) for heat, box in zip(found.heatmaps, picture.boxes, strict=True)]
+        landed = [
+            points_at(heat, box) for heat, box in zip(found.heatmaps, picture.boxes, strict=True)
+        ]
         hits, total = hits + sum(landed), total + len(landed)
         files += found.save(folder)
         panels.append(_panel(found))
