@@ -21,3 +21,11 @@ class ImageError(GraftcamError):
 
 class ClassError(GraftcamError):
     """A class id is out of range or a label is unknown."""
+
+
+class InputError(GraftcamError):
+    """Tensors or layers asked for do not fit the artifact's inputs and outputs."""
+
+
+class RenderError(GraftcamError):
+    """An overlay cannot be drawn as asked, or its file cannot be written."""

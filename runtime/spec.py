@@ -50,7 +50,7 @@ class Score:
     """What is differentiated.
 
     Attributes:
-        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output itself.
+        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output.
         value: The ONNX value that holds the scores, [N, classes].
         output: The model output that it belongs to.
         activation: What turns scores into probabilities.
@@ -79,8 +79,9 @@ class Preprocess:
         input: Name of the graph input that takes the picture.
         size: Height and width of the model's input.
         resize: Target of the resize; None for no resize.
-        resize_mode: ``shorter``: the shorter side becomes ``resize[0]``, the aspect is kept;
-            ``longer``: the same with the longer side; ``exact``: both sides become ``resize``.
+        resize_mode: ``shorter``: the shorter side becomes ``resize[0]``, the aspect is kept and the
+            other side cut to an integer (torchvision); ``longer``: the same with the longer side,
+            the other rounded (timm); ``exact``: both sides become ``resize``.
         interpolation: Filter of the resize, antialiased as in Pillow and torchvision.
         scale: Factor on the uint8 values before normalisation.
         mean: Per channel, in units after ``scale``; one entry means a greyscale model.
@@ -187,7 +188,9 @@ def _parse(kind: type[Record], data: Any, where: str) -> Record:
     names = [entry.name for entry in fields(cast(Any, kind))]
     unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
     if unknown or missing:
-        raise SpecError(f"{where}: unknown fields {unknown}, missing fields {missing}; export again")
+        raise SpecError(
+            f"{where}: unknown fields {unknown}, missing fields {missing}; export again"
+        )
     return kind(**{name: _check(hints[name], data[name], f"{where}.{name}") for name in names})
 
 
@@ -206,7 +209,9 @@ def _check(kind: Any, value: Any, where: str) -> Any:
             return [_check(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     elif origin is dict:
         if isinstance(value, dict):
-            return {key: _check(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+            return {
+                key: _check(arguments[1], item, f"{where}.{key}") for key, item in value.items()
+            }
     elif is_dataclass(kind):
         return _parse(cast(type, kind), value, where)
     elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):

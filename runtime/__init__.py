@@ -1,0 +1,36 @@
+"""Artifact in, explanations out: numpy, OpenCV and ONNX Runtime, never PyTorch.
+
+    from graftcam.runtime import Explainer
+
+    explanation = Explainer("model.cam.onnx").explain("photo.jpg")
+    explanation.save("photo-explained.png")
+
+The names load on first use, so that ``graftcam.runtime.spec`` needs the standard library only.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import GraftcamError
+    from .explainer import Explainer
+    from .explanation import Explanation
+    from .spec import Spec
+
+__all__ = ["Explainer", "Explanation", "GraftcamError", "Spec"]
+
+_HOMES = {
+    "Explainer": ".explainer",
+    "Explanation": ".explanation",
+    "GraftcamError": ".errors",
+    "Spec": ".spec",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

@@ -1,0 +1,220 @@
+"""Explainer: the steps from pictures to explanations, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .choose import Classes, check_index, choose_classes, choose_layer, known
+from .errors import ImageError, InputError
+from .explanation import Explanation
+from .images import Image, as_rgb, is_batch, picture_names
+from .methods import METHODS
+from .preprocess import place, prepare
+from .providers import Provider
+from .render import map_status
+from .scores import probabilities
+from .session import Session, Tensors
+from .spec import Layer, Preprocess
+
+MAX_BATCH = 16
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What to ask the artifact about every picture of a batch."""
+
+    transform: Preprocess
+    indices: list[int]
+    layer: Layer
+    method: str
+
+
+class Explainer:
+    """An artifact, ready to explain pictures; safe to share between threads.
+
+    Attributes:
+        path: The artifact's file.
+        spec: Its metadata.
+        provider: The ONNX Runtime execution provider that it runs on.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        providers: str | Sequence[Provider] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Open an artifact.
+
+        Args:
+            path: A file that ``graftcam export`` wrote.
+            providers: ONNX Runtime's execution providers, best first, as ``"cuda"``,
+                ``"CUDAExecutionProvider"`` or ``("cuda", {"device_id": 1})``; None: CUDA where it
+                is there, else the CPU.
+            threads: Threads within one operator; None: ONNX Runtime's choice.
+
+        Raises:
+            SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file.
+            SpecError: The file is no artifact, or one of a newer version.
+        """
+        self._session = Session(path, providers, threads)
+        self.path = self._session.path
+        self.spec = self._session.spec
+        self.provider = self._session.provider
+
+    @overload
+    def explain(
+        self,
+        image: Image,
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | None = None,
+        method: str = "gradcam",
+    ) -> Explanation: ...
+    @overload
+    def explain(
+        self,
+        image: Sequence[Image],
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | None = None,
+        method: str = "gradcam",
+    ) -> list[Explanation]: ...
+    def explain(
+        self,
+        image: Image | Sequence[Image],
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | None = None,
+        method: str = "gradcam",
+    ) -> Explanation | list[Explanation]:
+        """Explain one picture, or each of a batch (run together, at most 16 at a time).
+
+        Args:
+            image: A path; a uint8 array, RGB [H, W, 3], RGBA or greyscale [H, W]; or a batch: a
+                list of these, or a uint8 array [N, H, W, 3] (type checkers: ``list(array)``).
+            classes: A class id, a label, or a list of them; an empty list only predicts. None: the
+                ``top`` best-ranked classes of each picture.
+            top: How many of the best-ranked classes, where ``classes`` is None.
+            layer: A target layer of the artifact; None: its first.
+            method: A method of ``graftcam.runtime.methods``; ``gradcam`` is in the artifact.
+
+        Returns:
+            An Explanation for one picture, a list for a batch.
+
+        Raises:
+            ImageError: A picture cannot be read or used, or the artifact stores no preprocessing.
+            ClassError: A class or ``top`` is out of range, or a label unknown.
+            InputError: The layer or method is unknown, or the model takes more than a picture.
+            SessionError: ONNX Runtime failed.
+        """
+        question = _Question(
+            self._transform(),
+            choose_classes(self.spec, classes, top),
+            choose_layer(self.spec, layer),
+            known("method", method, METHODS),
+        )
+        images = cast("Sequence[object]", image) if is_batch(image) else [image]
+        names = picture_names(images)
+        extent = self._session.inputs[question.transform.input].shape[0]
+        step = extent or MAX_BATCH
+        found: list[Explanation] = []
+        for start in range(0, len(images), step):
+            part = slice(start, start + step)
+            found += self._explain(images[part], names[part], question, extent)
+        return found if is_batch(image) else found[0]
+
+    def run(
+        self,
+        arrays: NDArray[Any] | Mapping[str, NDArray[Any]],
+        class_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
+    ) -> Tensors:
+        """Run the artifact on tensors of the caller's own making: all its outputs, by name.
+
+        Args:
+            arrays: The inputs by name, or the model's only input.
+            class_index: Classes to explain, integers [N or 1, K], -1 downwards by rank; K = 0
+                only predicts. None: the predicted class.
+
+        Raises:
+            InputError: An input is unknown, missing, or of another dtype or shape.
+            ClassError: ``class_index`` has another type or shape, or a class is out of range.
+            SessionError: ONNX Runtime failed.
+        """
+        named = arrays if isinstance(arrays, Mapping) else {self._only_input(): arrays}
+        feeds = {name: np.asarray(value) for name, value in named.items()}
+        index = feeds.pop(self.spec.class_index, class_index)
+        index = np.asarray([[-1]] if index is None else index)
+        rows = {value.shape[0] for value in feeds.values() if value.ndim}
+        check_index(index, rows | {1}, self.spec.score.classes)
+        return self._session.run(feeds | {self.spec.class_index: index.astype(np.int64)})
+
+    def _explain(
+        self, images: Sequence[object], names: list[str], question: _Question, extent: int | None
+    ) -> list[Explanation]:
+        """Explain the pictures of one session run."""
+        transform, layer = question.transform, question.layer
+        pictures = [as_rgb(image) for image in images]
+        places = [place(transform, *picture.shape[:2]) for picture in pictures]
+        rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
+        # A fixed batch axis wants filling up; the last picture serves.
+        rows += rows[-1:] * ((extent or len(rows)) - len(rows))
+        dtype = self._session.inputs[transform.input].dtype
+        feeds = {
+            transform.input: np.stack(rows).astype(dtype, copy=False),
+            self.spec.class_index: np.array([question.indices], np.int64),
+        }
+        baked = question.method == "gradcam"
+        sources = [layer.heatmap] if baked else [layer.activations, layer.gradients]
+        names_out = dict.fromkeys([self.spec.score.output, self.spec.classes, self.spec.scores])
+        got = self._session.run(feeds, [*names_out, *sources])
+        given = [got[name] for name in sources]
+        maps = (given[0] if baked else METHODS[question.method](*given)).astype(np.float32)
+        if maps.ndim != 4:
+            raise InputError(f"layer '{layer.name}' has no two-dimensional maps; use run()")
+        labels = self.spec.labels or [str(i) for i in range(self.spec.score.classes)]
+        return [
+            Explanation(
+                image=picture,
+                name=names[i],
+                output=got[self.spec.score.output][i],
+                probabilities=probabilities(self.spec.score, got[self.spec.score.output][i]),
+                classes=[int(c) for c in got[self.spec.classes][i]],
+                labels=[labels[c] for c in got[self.spec.classes][i]],
+                scores=got[self.spec.scores][i].astype(np.float32),
+                maps=maps[i],
+                status=[map_status(raw) for raw in maps[i]],
+                layer=layer.name,
+                method=question.method,
+                placement=places[i],
+            )
+            for i, picture in enumerate(pictures)
+        ]
+
+    def _transform(self) -> Preprocess:
+        """The stored preprocessing, if pictures are all that the model takes."""
+        transform = self.spec.preprocess
+        if transform is None:
+            raise ImageError(
+                f"{self.path.name} stores no preprocessing; export it with preprocessing, or feed "
+                "tensors to Explainer.run(arrays)"
+            )
+        required = {name for name, port in self._session.inputs.items() if port.required}
+        others = sorted(required - {transform.input, self.spec.class_index})
+        if others:
+            raise InputError(f"{self.path.name} also takes {others}; use Explainer.run(arrays)")
+        return transform
+
+    def _only_input(self) -> str:
+        """Name of the one input beside ``class_index``."""
+        names = [name for name, port in self._session.inputs.items() if port.required]
+        names = [name for name in names if name != self.spec.class_index]
+        if len(names) != 1:
+            raise InputError(f"{self.path.name} takes {names}; pass a dict of arrays by name")
+        return names[0]

@@ -1,0 +1,88 @@
+"""Pictures as the caller has them, as RGB uint8 arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ImageError
+
+Picture: TypeAlias = NDArray[np.uint8]
+Image: TypeAlias = str | Path | NDArray[Any]
+
+_REMEDY = "pass a path or an RGB uint8 array [H, W, 3], e.g. numpy.asarray(picture.convert('RGB'))"
+
+
+def is_batch(image: object) -> bool:
+    """Whether ``image`` is several pictures: a list, a tuple, or an array [N, H, W, channels]."""
+    return isinstance(image, (list, tuple)) or (isinstance(image, np.ndarray) and image.ndim == 4)
+
+
+def as_rgb(image: object) -> Picture:
+    """Return one picture as RGB uint8 [H, W, 3], a copy of its own.
+
+    Args:
+        image: A path, or a uint8 array: RGB [H, W, 3], RGBA [H, W, 4] (its alpha is dropped),
+            greyscale [H, W] or [H, W, 1].
+
+    Raises:
+        ImageError: The file is missing or no picture; the array has another type or shape.
+    """
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"a {type(image).__name__} is no picture; {_REMEDY}")
+    array = cast("NDArray[Any]", image)
+    if array.dtype != np.uint8:
+        raise ImageError(f"picture has type {array.dtype}; {_REMEDY}, values 0 to 255")
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise ImageError(f"picture has shape {list(array.shape)}; {_REMEDY}")
+    channels = array[:, :, :3] if array.shape[2] > 1 else np.repeat(array, 3, axis=2)
+    # A copy: video loops reuse their frame while the explanation still shows it.
+    return np.array(channels, order="C")
+
+
+def read_image(path: str | Path) -> Picture:
+    """Read a picture file as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
+
+    Alpha is dropped, greyscale repeated, 16-bit values scaled down to 8 bits.
+
+    Raises:
+        ImageError: The file is missing, unreadable or no picture that OpenCV knows.
+    """
+    try:
+        # Not cv2.imread: it cannot open non-ASCII paths on Windows.
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        # IMREAD_COLOR applies the orientation; IMREAD_UNCHANGED would not.
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise ImageError(f"{path} is no picture that OpenCV can decode; convert it to PNG or JPEG")
+    return cast("Picture", cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+
+
+def picture_names(images: Sequence[object]) -> list[str]:
+    """Name each picture after its file, or ``image``; a repeated name gets a number."""
+    counts: Counter[str] = Counter()
+    names: dict[str, None] = {}
+    for image in images:
+        stem = Path(image).stem if isinstance(image, (str, Path)) else "image"
+        counts[stem] += 1
+        name = stem if counts[stem] == 1 else f"{stem}-{counts[stem]}"
+        while name in names:  # a file may be called photo-2 itself
+            counts[stem] += 1
+            name = f"{stem}-{counts[stem]}"
+        names[name] = None
+    return list(names)

@@ -1,0 +1,179 @@
+"""An artifact opened with ONNX Runtime: provider chosen, metadata read, inputs checked."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, SessionError, SpecError
+from .providers import CUDA, Provider, choose_providers, first_line, load_onnxruntime
+from .spec import METADATA_KEY, Spec
+
+Tensors = dict[str, NDArray[Any]]
+
+logger = logging.getLogger("graftcam")
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of the artifact; None stands for a type numpy lacks and for a dynamic extent."""
+
+    name: str
+    dtype: type[np.generic] | None
+    shape: tuple[int | None, ...]
+    required: bool
+
+    def check(self, value: NDArray[Any]) -> None:
+        """Raise InputError unless ``value`` has this input's dtype, rank and fixed extents."""
+        fits = len(value.shape) == len(self.shape) and all(
+            want is None or have == want for have, want in zip(value.shape, self.shape, strict=True)
+        )
+        if self.dtype is not None and value.dtype != self.dtype:
+            raise InputError(
+                f"input '{self.name}' is {value.dtype}; pass {np.dtype(self.dtype).name}"
+            )
+        if not fits:
+            shape = ["any" if extent is None else extent for extent in self.shape]
+            raise InputError(f"input '{self.name}' has shape {list(value.shape)}; pass {shape}")
+
+
+class Session:
+    """One artifact in one ONNX Runtime session.
+
+    Attributes:
+        path: The file.
+        spec: Its metadata.
+        provider: The execution provider that the graph runs on.
+        inputs: By name, in the graph's order; overridable initializers come last.
+        outputs: Their names, in the graph's order.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        providers: str | Sequence[Provider] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Open ``path``; see ``Explainer`` for the arguments and errors."""
+        self.path = Path(path)
+        ort = load_onnxruntime()
+        chosen = choose_providers(providers, ort.get_available_providers())
+        self._session: Any = _open(ort, self.path, chosen, threads)
+        self.provider: str = self._session.get_providers()[0]
+        if self.provider != chosen[0][0]:
+            asked = providers is not None and self.provider not in dict(chosen)
+            _report_fallback(chosen[0][0], self.provider, asked=asked)
+        logger.info("%s runs on %s", self.path.name, self.provider)
+        self.spec = _read_spec(self._session, self.path)
+        self.inputs = {
+            node.name: Port(
+                node.name,
+                _DTYPES.get(node.type),
+                tuple(extent if isinstance(extent, int) else None for extent in node.shape),
+                required,
+            )
+            for nodes, required in (
+                (self._session.get_inputs(), True),
+                (self._session.get_overridable_initializers(), False),
+            )
+            for node in nodes
+        }
+        self.outputs: list[str] = [node.name for node in self._session.get_outputs()]
+        _check_names(self.path, self.spec, self.inputs, self.outputs)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
+        """Run the graph once and return the outputs called ``names`` (None: all of them).
+
+        Raises:
+            InputError: An input is unknown, missing, or of another dtype or shape.
+            SessionError: ONNX Runtime failed.
+        """
+        unknown = sorted(set(feeds) - set(self.inputs))
+        missing = [n for n, port in self.inputs.items() if port.required and n not in feeds]
+        if unknown or missing:
+            raise InputError(
+                f"{self.path.name} takes {list(self.inputs)}; missing {missing}, unknown {unknown}"
+            )
+        for name, value in feeds.items():
+            self.inputs[name].check(value)
+        wanted = self.outputs if names is None else list(names)
+        try:
+            values = self._session.run(wanted, dict(feeds))
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
+        return dict(zip(wanted, values, strict=True))
+
+
+def _open(
+    ort: Any, path: Path, providers: list[tuple[str, dict[str, Any]]], threads: int | None
+) -> Any:
+    """Create the InferenceSession, with one clear line for a file that is no model."""
+    if not path.is_file():
+        raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
+    options = ort.SessionOptions()
+    # A class index that callers may leave out costs a warning per load otherwise; keep errors.
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if providers[0][0] == CUDA and hasattr(ort, "preload_dlls"):
+        # Finds the libraries of the nvidia packages; prints to stdout what it misses.
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            ort.preload_dlls()
+        logger.debug("loading CUDA: %s", said.getvalue().strip())
+    try:
+        return ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        raise SessionError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
+
+
+def _report_fallback(wanted: str, got: str, *, asked: bool) -> None:
+    """Say that ``wanted`` did not start: an error where the caller named no provider beside it."""
+    trouble = f"{wanted} is installed but did not start; check its driver and libraries"
+    if asked:
+        raise SessionError(f"{trouble}, or ask for another provider")
+    logger.warning("%s; running on %s", trouble, got)
+
+
+def _read_spec(session: Any, path: Path) -> Spec:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise SpecError(f"{path} has no graftcam metadata; make one with `graftcam export`")
+    try:
+        return Spec.from_json(text)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def _check_names(path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: list[str]) -> None:
+    """Raise SpecError where the metadata names an input or output that the graph lacks."""
+    wanted_inputs = [spec.class_index, *([spec.preprocess.input] if spec.preprocess else [])]
+    wanted_outputs = [spec.classes, spec.scores, spec.score.output]
+    for layer in spec.layers:
+        wanted_outputs += [layer.heatmap, layer.activations, layer.gradients]
+    lacking = [n for n in wanted_inputs if n not in inputs]
+    lacking += [n for n in wanted_outputs if n not in outputs]
+    if lacking or not spec.layers:
+        raise SpecError(f"{path}: the graph lacks {lacking or 'target layers'}; export again")
+    if spec.labels is not None and len(spec.labels) != spec.score.classes:
+        raise SpecError(
+            f"{path}: {len(spec.labels)} labels for {spec.score.classes} classes; export again"
+        )

@@ -1,0 +1,64 @@
+"""The runtime stays light: no PyTorch, no onnx, and metadata without anything at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from .artifacts import write_artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORBIDDEN = ["torch", "torchvision", "timm", "onnx", "onnx_ir", "onnxscript", "PIL", "scipy"]
+
+
+def python(code: str, *arguments: str) -> str:
+    """Run code in a fresh interpreter and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_using_the_runtime_pulls_in_neither_torch_nor_onnx(tmp_path: Path) -> None:
+    path = write_artifact(tmp_path / "patches.onnx")
+    code = f"""
+import sys
+import numpy
+from graftcam.runtime import Explainer
+picture = numpy.arange(60 * 100 * 3, dtype=numpy.uint8).reshape(60, 100, 3)
+explanation = Explainer(sys.argv[1]).explain(picture, top=2)
+explanation.save(sys.argv[2])
+print(len(explanation.classes), sorted(set(sys.modules) & set({FORBIDDEN})))
+"""
+    assert python(code, str(path), str(tmp_path / "out.png")) == "2 []"
+
+
+def test_the_contract_needs_the_standard_library_only() -> None:
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["numpy", "cv2", "onnxruntime"]))
+from graftcam.runtime.spec import Spec
+import graftcam.runtime
+print(graftcam.runtime.Spec is Spec)
+"""
+    assert python(code) == "True"
+
+
+def test_without_onnxruntime_the_import_works_and_an_explainer_says_what_to_type() -> None:
+    code = """
+import sys
+sys.modules["onnxruntime"] = None
+from graftcam.runtime import Explainer, GraftcamError
+try:
+    Explainer("model.onnx")
+except GraftcamError as error:
+    print(error)
+"""
+    assert 'install it with `pip install "graftcam[cpu]"`' in python(code)
