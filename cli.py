@@ -32,7 +32,7 @@ class _Group(click.Group):
 
 
 def _example(*lines: str) -> str:
-    """An epilog of commands to copy; ``\\b`` keeps click from joining them."""
+    r"""An epilog of commands to copy; ``\\b`` keeps click from joining them."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -104,7 +104,7 @@ def main() -> None:
 @click.option("--score", type=click.Choice(["logit", "output"]), default="logit", show_default=True,
               help="Differentiate before or after a trailing Softmax or Sigmoid.")  # fmt: skip
 @click.option("--activation", type=click.Choice(["softmax", "sigmoid", "none"]),
-              help="What turns logits into probabilities, if the graph does not show it.")  # fmt: skip
+              help="What turns logits into probabilities, if not in the graph.")  # fmt: skip
 @click.option("--mean", type=_Numbers(float), help="Normalisation, pixels scaled to [0, 1].")
 @click.option("--std", type=_Numbers(float), help="Normalisation, pixels scaled to [0, 1].")
 @click.option("--resize", type=int, metavar="PIXELS",
@@ -365,8 +365,8 @@ def _describe(spec: Any) -> str:
 
 
 @main.command(epilog=_example("graftcam demo", "graftcam demo -o /tmp/demo"))
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), default=Path("out/demo"),
-              show_default=True, metavar="DIR", help="Folder for artifact and overlays.")  # fmt: skip
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), default="out/demo",
+              show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @_json_option
 def demo(folder: Path, as_json: bool) -> None:
     """Export the bundled digit model, verify it and explain the bundled pictures."""

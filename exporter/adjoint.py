@@ -82,7 +82,7 @@ def expanded(emit: Emitter, adjoint: Adjoint, forward: ir.Value, axes: Iterable[
 
 
 def emit_part(value: ir.Value, axis: int) -> int | tuple[ir.Value, int]:
-    """Extent of ``value`` along ``axis`` as `Emitter.vector` takes it: static, or read at run time."""
+    """Extent of ``value`` along ``axis`` for `Emitter.vector`: static, or read at run time."""
     extent = dims_of(value)[axis]
     return extent if isinstance(extent, int) else (value, axis)
 

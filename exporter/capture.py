@@ -1,12 +1,9 @@
-"""From a model in any form to one flat ONNX graph in which the target layers are known values."""
+"""A model as one flat ONNX graph in which the target layers are known values; ONNX files."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
-import logging
-import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
-from .errors import CaptureError, LayerError
-from .locate import find_layer, unknown_layer
+from .errors import CaptureError
+from .locate import find_layer
 
 if TYPE_CHECKING:
     import torch
 
 # Recorded by PyTorch's exporter; all that graftcam keeps of a node's metadata in the artifact.
 SCOPES = "pkg.torch.onnx.name_scopes"
-_MODEL = "graftcam_model"
 
 
 @dataclass(frozen=True)
@@ -44,204 +40,6 @@ class Captured:
     notes: list[str] = field(default_factory=list[str])
 
 
-def capture_module(
-    module: torch.nn.Module,
-    inputs: Sequence[Any],
-    layers: Sequence[str],
-    *,
-    opset: int = 18,
-    dynamic_batch: bool = True,
-    input_names: Sequence[str] | None = None,
-    output_names: Sequence[str] | None = None,
-) -> Captured:
-    """Export ``module`` with forward hooks that hand out what the target layers give.
-
-    Args:
-        module: Any module; it is exported in eval mode and left as it was.
-        inputs: Example inputs of ``forward``.
-        layers: Module paths.
-        opset: ONNX opset, 18 or newer.
-        dynamic_batch: Leave axis 0 of all tensors open.
-        input_names: Names of the graph's inputs; those of ``forward`` by default.
-        output_names: Names of the graph's outputs; PyTorch's choice by default.
-
-    Raises:
-        LayerError: An unknown layer, or one that gives no tensor.
-        CaptureError: PyTorch cannot export the model; its own message is quoted.
-    """
-    import torch
-
-    for path in layers:
-        _submodule(module, path)
-    tapped = _tapped(module, layers)
-    examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
-    names = list(input_names or _forward_names(module, len(examples)))
-    shapes = None
-    if dynamic_batch:
-        batch = torch.export.Dim("batch")
-        shapes = (tuple({0: batch} if isinstance(x, torch.Tensor) else None for x in examples),)
-    training = [m for m in module.modules() if m.training]
-    try:
-        with _quiet():
-            program = torch.onnx.export(
-                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
-                dynamic_shapes=shapes, input_names=names,
-            )  # fmt: skip
-    except LayerError:
-        raise
-    except Exception as error:
-        cause = str(error.__cause__ or error).strip().splitlines()
-        reason = next((line for line in cause if line.strip()), type(error).__name__)
-        hint = " (dynamic_batch=False may help)" if dynamic_batch else ""
-        raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
-    finally:
-        for layer in training:
-            layer.training = True
-    assert program is not None
-    model = program.model
-    targets = _take_taps(model.graph, layers)
-    _rename(model.graph, output_names)
-    _clean(model.graph)
-    calls = tapped.calls  # pyright: ignore[reportAttributeAccessIssue]
-    notes = [
-        f"layer {path!r} is called {count} times; its last call is explained"
-        for path, count in calls.items()
-        if count > 1
-    ]
-    return Captured(model, targets, module, tuple(inputs), notes)
-
-
-def _submodule(module: torch.nn.Module, path: str) -> torch.nn.Module:
-    names = dict(module.named_modules())
-    if path not in names or not path:
-        raise LayerError(unknown_layer(path, names))
-    return names[path]
-
-
-def _tapped(module: torch.nn.Module, layers: Sequence[str]) -> torch.nn.Module:
-    """A module that returns the model's outputs and, after them, what the layers gave."""
-    import torch
-
-    class Tapped(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.graftcam_model = module
-            self.calls: dict[str, int] = {}
-
-        def forward(self, *args: Any) -> list[torch.Tensor]:
-            stored: dict[str, torch.Tensor] = {}
-            self.calls = dict.fromkeys(layers, 0)
-
-            def hook(path: str, output: Any) -> Any:
-                if not isinstance(output, torch.Tensor):
-                    raise LayerError(
-                        f"layer {path!r} gives a {type(output).__name__}, not a tensor; "
-                        "choose a layer inside it"
-                    )
-                stored[path] = output
-                self.calls[path] += 1
-                # A clone goes on, so that a later in-place activation cannot change the tap.
-                return output.clone()
-
-            handles = [
-                _submodule(module, path).register_forward_hook(
-                    lambda _, __, output, path=path: hook(path, output)
-                )
-                for path in layers
-            ]
-            try:
-                result = self.graftcam_model(*args)
-            finally:
-                for handle in handles:
-                    handle.remove()
-            missing = [path for path in layers if path not in stored]
-            if missing:
-                raise LayerError(f"layers {missing} are not called in a forward pass")
-            leaves = torch.utils._pytree.tree_leaves(result)
-            own = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-            return [*own, *(stored[path] for path in layers)]
-
-    return Tapped()
-
-
-def _batch_of_two(value: Any) -> Any:
-    """Tracing takes a batch of one for a constant: show it two."""
-    import torch
-
-    if isinstance(value, torch.Tensor) and value.dim() and value.shape[0] == 1:
-        return torch.cat([value, value])
-    return value
-
-
-def _forward_names(module: torch.nn.Module, count: int) -> list[str]:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [
-        name for name, p in inspect.signature(module.forward).parameters.items() if p.kind in kinds
-    ]
-    return names[:count] if len(names) >= count else [f"input_{i}" for i in range(count)]
-
-
-@contextlib.contextmanager
-def _quiet() -> Generator[None]:
-    """Keep the exporter's own progress and deprecation notes away from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
-    """Remove the taps from the outputs and return their values."""
-    if not layers:
-        return {}
-    taps = list(graph.outputs)[-len(layers) :]
-    del graph.outputs[-len(layers) :]
-    targets: dict[str, ir.Value] = {}
-    for path, value in zip(layers, taps, strict=True):
-        producer = value.producer()
-        # PyTorch copies a value that is handed out twice; the model goes on with the first.
-        while producer is not None and producer.op_type == "Identity" and not list(value.uses()):
-            before = producer.inputs[0]
-            if before is None or before.is_graph_input():
-                break
-            value, producer = before, before.producer()
-        targets[path] = value
-    return targets
-
-
-def _rename(graph: ir.Graph, output_names: Sequence[str] | None) -> None:
-    """Undo the wrapper's traces in names."""
-    for name, value in list(graph.initializers.items()):
-        plain = name.removeprefix(f"{_MODEL}.")
-        if plain != name and plain not in graph.initializers:
-            value.name = plain
-    if output_names:
-        if len(output_names) != len(graph.outputs):
-            raise CaptureError(
-                f"{len(output_names)} output names for {len(graph.outputs)} outputs; "
-                "give one for each"
-            )
-        for value, name in zip(graph.outputs, output_names, strict=True):
-            value.name = name
-
-
-def _clean(graph: ir.Graph) -> None:
-    """Take the wrapper out of the recorded module paths."""
-    for node in graph:
-        scopes = node.metadata_props.get(SCOPES)
-        if scopes:
-            node.metadata_props[SCOPES] = scopes.replace(f"'{_MODEL}.", "'").replace(
-                f"'{_MODEL}', ", ""
-            )
-
-
 def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     """Load an ONNX file, inline its functions and bring it to opset 18 or newer.
 
@@ -254,7 +52,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     try:
         model = ir.load(path)
     except Exception as error:
-        raise CaptureError(f"cannot read {path.name} as ONNX: {_first_line(error)}") from error
+        raise CaptureError(f"cannot read {path.name} as ONNX: {first_line(error)}") from error
     notes: list[str] = []
     model = passes.InlinePass()(model).model
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
@@ -273,19 +71,19 @@ def _converted(model: ir.Model, version: int, name: str) -> ir.Model:
         return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(model), 18))
     except Exception as error:
         raise CaptureError(
-            f"{name} uses opset {version} and cannot be converted to 18: {_first_line(error)}; "
+            f"{name} uses opset {version} and cannot be converted to 18: {first_line(error)}; "
             "export it with opset 18 or newer"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of a message, or the error's class."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-def drop_metadata(graph: ir.Graph, keep: Mapping[str, bool] | None = None) -> None:
+def drop_metadata(graph: ir.Graph) -> None:
     """Keep module paths only: stack traces name this machine's files and differ between runs."""
-    del keep
     for node in graph:
         scopes = node.metadata_props.get(SCOPES)
         node.metadata_props.clear()

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from . import vjp  # noqa: F401  (registers the rules)
 from .adjoint import Adjoint, OneHot, Result, accumulate, dense, unbroadcast
 from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
-from .vjp.registry import Entry, lookup
+from .vjp import Entry, lookup
 
 _FLOATS = {
     ir.DataType.FLOAT,
@@ -137,7 +136,7 @@ def _total(
 def _apply(
     emit: Emitter, node: ir.Node, grads: Sequence[Adjoint | OneHot | None], needed: Sequence[bool]
 ) -> list[Adjoint | None]:
-    """Call the node's rule in the form that it wants and bring its results to the inputs' shapes."""
+    """Call the node's rule in the form that it wants; results come in the inputs' shapes."""
     entry = lookup(node)
     assert entry is not None
     assert entry.rule is not None
@@ -248,6 +247,3 @@ def _obstacle(
         return f"{where}: the gradient of its output {outputs[0].name!r} has no rule"
     reason = entry.check(node) if entry.check else None
     return f"{where}: {reason}" if reason else None
-
-
-

@@ -6,7 +6,7 @@ constants one initializer, and each value gets a name that tells where it comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -60,7 +60,7 @@ class Emitter:
         self._names |= {value.name for value in graph.inputs} | set(graph.initializers)
 
     @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
+    def scope(self, name: str) -> Generator[None]:
         """Name everything made inside after ``name``."""
         outer, self._scope = self._scope, name
         try:

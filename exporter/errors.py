@@ -12,7 +12,7 @@ class CaptureError(GraftcamError):
 
 
 class LayerError(GraftcamError):
-    """A target layer is unknown, ambiguous, without a usable layout or not connected to the score."""
+    """A target layer is unknown, gives no usable tensor or does not lead to the score."""
 
 
 class ScoreError(GraftcamError):

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from ..runtime.spec import Spec, Verification
 from .errors import VerificationError
-from .verify import load_session, run_session, short
+from .verify import load_session, relative_errors, run_session, short
 
 Array = npt.NDArray[Any]
 Head = Callable[[dict[str, Array]], Array]
@@ -27,9 +27,9 @@ _STEP = 1e-6
 
 
 def verify_file(
-    artifact: Path, spec: Spec, model: ir.Model, *, images: int = 2, seed: int = 0
+    artifact: Path, spec: Spec, model: ir.Model, source: Path, *, images: int = 2, seed: int = 0
 ) -> Verification:
-    """Check an artifact's gradients by finite differences on random inputs.
+    """Check outputs against the source file and gradients by finite differences, on random inputs.
 
     The directions are the gradient itself, along which the score must change by its length, and
     the gradient with random signs and random magnitudes, which show a wrong component.
@@ -38,6 +38,7 @@ def verify_file(
         artifact: The file.
         spec: Its metadata.
         model: The same graph.
+        source: The file that it was made from.
         images: Number of random inputs, if the batch is open.
         seed: Their seed.
 
@@ -49,7 +50,7 @@ def verify_file(
     feeds = random_feeds(session, spec, images, generator)
     results = run_session(session, feeds)
     classes = results[spec.classes]
-    errors: dict[str, float] = {}
+    errors = _output_errors(source, feeds, results)
     for layer in spec.layers:
         head, extra = head_in_float64(model, layer.value, spec.score.value)
         wide = {name: _wide(feeds[name]) for name in extra}
@@ -57,23 +58,45 @@ def verify_file(
         gradients = results[layer.gradients].astype(np.float64)
         worst = 0.0
         for row in range(len(start)):
-
-            def score(moved: Array, row: int = row) -> float:
-                table = head({**wide, layer.value: moved})
-                if spec.score.single_logit:
-                    table = np.concatenate([-table, table], axis=1)
-                return float(table[row, classes[row, 0]])
-
+            score = _score_of(head, wide, layer.value, spec, row, int(classes[row, 0]))
             worst = max(worst, _row_error(score, start, gradients[row, 0], row, generator))
         errors[layer.gradients] = short(worst)
     wrong = {name: error for name, error in errors.items() if not error <= BOUND}
     if wrong:
         raise VerificationError(
-            "the artifact's gradients disagree with finite differences, nothing was written: "
-            + "; ".join(f"{name}: error {error:.1e} (bound {BOUND:.0e})" for name, error in wrong.items())
+            "the artifact disagrees with its source or with finite differences, nothing was written: "
+            + "; ".join(
+                f"{name}: error {error:.1e} (bound {BOUND:.0e})" for name, error in wrong.items()
+            )
         )
     bounds = dict.fromkeys(errors, BOUND)
     return Verification("pass", "finite-differences", len(classes), seed, errors, bounds)
+
+
+def _output_errors(
+    source: Path, feeds: dict[str, Array], results: dict[str, Array]
+) -> dict[str, float]:
+    """Relative error of each of the model's own outputs against the source file's."""
+    plain = run_session(load_session(source), feeds)
+    return {
+        name: short(float(relative_errors(results[name], expected).max(initial=0.0)))
+        for name, expected in plain.items()
+        if expected.dtype.kind == "f" and expected.ndim
+    }
+
+
+def _score_of(
+    head: Head, extra: dict[str, Array], target: str, spec: Spec, row: int, class_id: int
+) -> Callable[[Array], float]:
+    """One image's score as a function of the target layer's value."""
+
+    def score(value: Array) -> float:
+        table = head({**extra, target: value})
+        if spec.score.single_logit:
+            table = np.concatenate([-table, table], axis=1)
+        return float(table[row, class_id])
+
+    return score
 
 
 def _row_error(
@@ -182,7 +205,9 @@ def random_feeds(
     for argument in session.get_inputs():
         if argument.name == spec.class_index:
             continue
-        shape = [images if not isinstance(e, int) and i == 0 else e for i, e in enumerate(argument.shape)]
+        shape = [
+            images if not isinstance(e, int) and i == 0 else e for i, e in enumerate(argument.shape)
+        ]
         if argument.type != "tensor(float)" or not all(isinstance(e, int) for e in shape):
             raise VerificationError(
                 f"cannot make up input {argument.name!r} ({argument.type} {argument.shape}); "

@@ -17,9 +17,11 @@ from .report import Candidate
 
 # Operators that only move, thin out or pass on what an earlier node computed.
 _PASSIVE = frozenset(
-    ["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "Identity"]
-    + ["Dropout", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Pad", "Slice"]
-    + ["Cast", "Resize", "Upsample", "Expand"]
+    {
+        *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool"),
+        *("Identity", "Dropout", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze"),
+        *("Unsqueeze", "Pad", "Slice", "Expand", "Resize", "Upsample"),
+    }
 )
 Activation = Literal["softmax", "sigmoid", "none"]
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from .cam import Target, gradcam, publish
-from .capture import Captured, capture_file, capture_module, drop_metadata
+from .capture import Captured, capture_file, drop_metadata
 from .differentiate import Plan, differentiate, plan
 from .emitter import Emitter, dims_of
 from .errors import CaptureError, LayerError
@@ -109,7 +109,7 @@ def export(
         verdict = grafted.spec.verification
         if verify:
             clock("verify")
-            verdict = _verify(place, grafted, captured)
+            verdict = _verify(place, grafted, captured, model)
             clock("save")
             size = save(captured.model, replace(grafted.spec, verification=verdict), place)
     clock.stop()
@@ -203,6 +203,8 @@ def _capture(
         clock("locate")
         candidates = scan(module, inputs)
         wanted = [_best(candidates).name]
+    from .trace import capture_module
+
     clock("capture")
     captured = capture_module(
         module, inputs, wanted, opset=opset, dynamic_batch=dynamic_batch,
@@ -271,9 +273,7 @@ def _graft(
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph)
     class_index = add_class_index(emit, "class_index")
-    chosen = select(
-        emit, located.value, class_index, single_logit=located.score.single_logit
-    )
+    chosen = select(emit, located.value, class_index, single_logit=located.score.single_logit)
     adjoints = differentiate(emit, made, chosen.seed)
     batch = dims_of(located.value)[0]
     classes = publish(emit, chosen.classes, "classes", [batch, "K"])
@@ -307,9 +307,7 @@ def _publish_layer(emit: Emitter, target: Target, adjoint: Any, *, many: bool) -
     suffix = f".{target.name}" if many else ""
     heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
     activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
-    gradients = publish(
-        emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space]
-    )
+    gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
     return Layer(
         target.name, target.value.name or "", target.layout,
         [extent if isinstance(extent, int) else None for extent in space], 0,
@@ -317,7 +315,7 @@ def _publish_layer(emit: Emitter, target: Target, adjoint: Any, *, many: bool) -
     )  # fmt: skip
 
 
-def _verify(artifact: Path, grafted: _Grafted, captured: Captured) -> Verification:
+def _verify(artifact: Path, grafted: _Grafted, captured: Captured, model: Any) -> Verification:
     if captured.module is not None:
         from .verify import verify_module
 
@@ -326,4 +324,4 @@ def _verify(artifact: Path, grafted: _Grafted, captured: Captured) -> Verificati
         )
     from .finite import verify_file
 
-    return verify_file(artifact, grafted.spec, captured.model)
+    return verify_file(artifact, grafted.spec, captured.model, Path(model))

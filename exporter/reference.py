@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.utils._pytree as pytree
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -46,7 +47,7 @@ class _Logits(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in _ACTIVATIONS and isinstance(result, torch.Tensor):
-            source = args[0] if args else (kwargs or {}).get("input")
+            source: torch.Tensor = args[0] if args else kwargs["input"]
             self.inputs.append((result, source))
         return result
 
@@ -82,15 +83,16 @@ class Reference:
         self.kind = kind
         self._taps: dict[str, torch.Tensor] = {}
         for path in layers:
-            self.module.get_submodule(path).register_forward_hook(
-                lambda _, __, result, path=path: self._tap(path, result)
-            )
+            self.module.get_submodule(path).register_forward_hook(self._hook(path))
 
-    def _tap(self, path: str, result: torch.Tensor) -> torch.Tensor:
-        # A fresh leaf cuts the graph below the first target, where no gradient is wanted.
-        tapped = result if result.requires_grad else result.detach().clone().requires_grad_(True)
-        self._taps[path] = tapped
-        return tapped.clone()
+    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], torch.Tensor]:
+        def tap(layer: nn.Module, args: Any, result: torch.Tensor) -> torch.Tensor:
+            # A fresh leaf cuts the graph below the first target, where no gradient is wanted.
+            leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
+            self._taps[path] = leaf
+            return leaf.clone()
+
+        return tap
 
     def __call__(self, inputs: Sequence[Any], classes: npt.NDArray[np.int64]) -> Expected:
         """Run on ``inputs`` and differentiate the scores of ``classes`` (int64 [N, K])."""
@@ -101,11 +103,7 @@ class Reference:
         ]
         with torch.enable_grad(), _Logits() as logits:
             result = self.module(*cast)
-        leaves = [
-            leaf
-            for leaf in torch.utils._pytree.tree_leaves(result)
-            if isinstance(leaf, torch.Tensor)
-        ]
+        leaves = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         table = leaves[self.output]
         if self.kind == "logit":
             table = logits.before(table)

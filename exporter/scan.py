@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
 from torch import nn
 
 from .report import Candidate
@@ -105,7 +106,7 @@ def class_scores(result: Any) -> torch.Tensor:
     """The first float tensor [N, classes] in a model's result, or the first float tensor."""
     leaves = [
         leaf
-        for leaf in torch.utils._pytree.tree_leaves(result)
+        for leaf in pytree.tree_leaves(result)
         if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
     ]
     if not leaves:

@@ -71,10 +71,7 @@ def load_source(
     if not name:
         raise CaptureError(f"cannot tell what {text!r} is; give {FORMS}")
     makers = {"torchvision": _torchvision, "timm": _timm}
-    if kind in makers:
-        source = makers[kind](name, weights)
-    else:
-        source = _factory(kind, name, weights)
+    source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
     if shape is not None:
         source = replace(source, preprocess=_resized(source.preprocess, shape))
         return _with_input(source, shape)
@@ -114,7 +111,9 @@ def _torchvision(name: str, weights: str | None) -> Source:
     from torchvision import models
 
     if name not in models.list_models():
-        raise CaptureError(f"torchvision has no model {name!r}{_nearest(name, models.list_models())}")
+        raise CaptureError(
+            f"torchvision has no model {name!r}{_nearest(name, models.list_models())}"
+        )
     entry = models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
     notes: list[str] = []
     if weights is not None and not Path(weights).exists():
@@ -154,9 +153,7 @@ def _from_torchvision(transform: Any) -> Preprocess | None:
     crop, resize = transform.crop_size[0], transform.resize_size[0]
     interpolation = cast(Interpolation, transform.interpolation.value)
     mean, std = list(transform.mean), list(transform.std)
-    return Preprocess(
-        "", [crop, crop], [resize], "shorter", interpolation, 1 / 255, mean, std
-    )
+    return Preprocess("", [crop, crop], [resize], "shorter", interpolation, 1 / 255, mean, std)
 
 
 def _timm(name: str, weights: str | None) -> Source:
@@ -186,16 +183,12 @@ def _from_timm(config: dict[str, Any]) -> Preprocess | None:
     resize = [math.floor(height / ratio), math.floor(width / ratio)]
     if crop == "squash":
         mode = "exact"
-    elif crop == "border":
-        mode = "longer"
-    elif height == width:
+    elif crop == "center" and height == width:
         mode, resize = "shorter", resize[:1]
     else:
         return None
     mean, std = list(config["mean"]), list(config["std"])
-    return Preprocess(
-        "", [height, width], resize, mode, cast(Interpolation, interpolation), 1 / 255, mean, std
-    )
+    return Preprocess("", [height, width], resize, mode, interpolation, 1 / 255, mean, std)
 
 
 def _factory(module: str, name: str, weights: str | None) -> Source:

@@ -81,7 +81,7 @@ def smallest_cosine(actual: Array, expected: Array) -> float:
 
 
 def compare(name: str, actual: Array, truth: Array, own: Array) -> Check:
-    """Hold ``actual`` against ``truth`` (float64), with ``own`` (PyTorch float32) as the yardstick."""
+    """Hold ``actual`` against ``truth`` (float64); ``own`` is PyTorch's float32."""
     return Check(
         name,
         relative_errors(actual, truth),

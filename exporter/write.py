@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -68,7 +67,7 @@ def staged(path: Path) -> Generator[Path]:
         try:
             # Weights first: a graph never points to a file that is not there.
             for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):
-                os.replace(part, path.parent / part.name)
+                part.replace(path.parent / part.name)
         except OSError as error:
             raise WriteError(f"cannot write {path}: {error.strerror}") from error
     finally:

@@ -5,6 +5,7 @@ None) an input. It never sums over broadcast axes, never adds up and never names
 in `differentiate` and the emitter do.
 """
 
+# Importing a family registers its rules.
 from . import (
     activation,
     conv,
@@ -17,16 +18,20 @@ from . import (
     reshape,
     zeros,
 )
+from .registry import Entry, lookup, table
 
 __all__ = [
+    "Entry",
     "activation",
     "conv",
     "elementwise",
     "indexing",
     "linear",
+    "lookup",
     "normalise",
     "pool",
     "reduce",
     "reshape",
+    "table",
     "zeros",
 ]

@@ -1,0 +1,215 @@
+"""From a PyTorch module to ONNX: its own exporter, with forward hooks at the target layers."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import warnings
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import torch
+import torch.utils._pytree as pytree
+from torch import nn
+
+from .capture import SCOPES, Captured
+from .errors import CaptureError, LayerError
+from .locate import unknown_layer
+
+_WRAPPED = "graftcam_model"  # the attribute of `_Tapped`, which shows in names
+
+
+def capture_module(
+    module: nn.Module,
+    inputs: Sequence[Any],
+    layers: Sequence[str],
+    *,
+    opset: int = 18,
+    dynamic_batch: bool = True,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> Captured:
+    """Export ``module`` with forward hooks that hand out what the target layers give.
+
+    Args:
+        module: Any module; it is exported in eval mode and left as it was.
+        inputs: Example inputs of ``forward``.
+        layers: Module paths.
+        opset: ONNX opset, 18 or newer.
+        dynamic_batch: Leave axis 0 of all tensors open.
+        input_names: Names of the graph's inputs; those of ``forward`` by default.
+        output_names: Names of the graph's outputs; PyTorch's choice by default.
+
+    Raises:
+        LayerError: An unknown layer, or one that gives no tensor.
+        CaptureError: PyTorch cannot export the model; its own message is quoted.
+    """
+    for path in layers:
+        _submodule(module, path)
+    tapped = _Tapped(module, layers)
+    examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
+    names = list(input_names or _forward_names(module, len(examples)))
+    shapes = None
+    if dynamic_batch:
+        batch = torch.export.Dim("batch")
+        shapes = (tuple({0: batch} if isinstance(x, torch.Tensor) else None for x in examples),)
+    training = [m for m in module.modules() if m.training]
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
+                dynamic_shapes=shapes, input_names=names,
+            )  # fmt: skip
+    except LayerError:
+        raise
+    except Exception as error:
+        cause = str(error.__cause__ or error).strip().splitlines()
+        reason = next((line for line in cause if line.strip()), type(error).__name__)
+        hint = " (dynamic_batch=False may help)" if dynamic_batch else ""
+        raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
+    finally:
+        for layer in training:
+            layer.training = True
+    assert program is not None
+    model = program.model
+    targets = _take_taps(model.graph, layers)
+    _rename(model.graph, output_names)
+    _clean(model.graph)
+    notes = [
+        f"layer {path!r} is called {count} times; its last call is explained"
+        for path, count in tapped.calls.items()
+        if count > 1
+    ]
+    return Captured(model, targets, module, tuple(inputs), notes)
+
+
+def _submodule(module: nn.Module, path: str) -> nn.Module:
+    names = dict(module.named_modules())
+    if path not in names or not path:
+        raise LayerError(unknown_layer(path, names))
+    return names[path]
+
+
+class _Tapped(nn.Module):
+    """Returns the model's outputs and, after them, what the layers gave.
+
+    Attributes:
+        calls: How often each layer was called in the last forward pass.
+    """
+
+    def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.graftcam_model = module
+        self.layers = list(layers)
+        self.calls: dict[str, int] = {}
+
+    def forward(self, *args: Any) -> list[torch.Tensor]:
+        """Run the model with a hook at each layer."""
+        stored: dict[str, torch.Tensor] = {}
+        self.calls = dict.fromkeys(self.layers, 0)
+
+        def hook(path: str, output: Any) -> Any:
+            if not isinstance(output, torch.Tensor):
+                raise LayerError(
+                    f"layer {path!r} gives a {type(output).__name__}, not a tensor; "
+                    "choose a layer inside it"
+                )
+            stored[path] = output
+            self.calls[path] += 1
+            # A clone goes on, so that a later in-place activation cannot change the tap.
+            return output.clone()
+
+        handles = [
+            _submodule(self.graftcam_model, path).register_forward_hook(
+                lambda _, __, output, path=path: hook(path, output)
+            )
+            for path in self.layers
+        ]
+        try:
+            result = self.graftcam_model(*args)
+        finally:
+            for handle in handles:
+                handle.remove()
+        missing = [path for path in self.layers if path not in stored]
+        if missing:
+            raise LayerError(f"layers {missing} are not called in a forward pass")
+        own = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        return [*own, *(stored[path] for path in self.layers)]
+
+
+def _batch_of_two(value: Any) -> Any:
+    """Tracing takes a batch of one for a constant: show it two."""
+    if isinstance(value, torch.Tensor) and value.dim() and value.shape[0] == 1:
+        return torch.cat([value, value])
+    return value
+
+
+def _forward_names(module: nn.Module, count: int) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [
+        name for name, p in inspect.signature(module.forward).parameters.items() if p.kind in kinds
+    ]
+    return names[:count] if len(names) >= count else [f"input_{i}" for i in range(count)]
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Keep the exporter's own progress and deprecation notes away from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
+    """Remove the taps from the outputs and return their values."""
+    if not layers:
+        return {}
+    taps = list(graph.outputs)[-len(layers) :]
+    del graph.outputs[-len(layers) :]
+    targets: dict[str, ir.Value] = {}
+    for path, value in zip(layers, taps, strict=True):
+        producer = value.producer()
+        # PyTorch copies a value that is handed out twice; the model goes on with the first.
+        while producer is not None and producer.op_type == "Identity" and not list(value.uses()):
+            before = producer.inputs[0]
+            if before is None or before.is_graph_input():
+                break
+            value, producer = before, before.producer()
+        targets[path] = value
+    return targets
+
+
+def _rename(graph: ir.Graph, output_names: Sequence[str] | None) -> None:
+    """Undo the wrapper's traces in names."""
+    for name, value in list(graph.initializers.items()):
+        plain = name.removeprefix(f"{_WRAPPED}.")
+        if plain != name and plain not in graph.initializers:
+            value.name = plain
+    if output_names:
+        if len(output_names) != len(graph.outputs):
+            raise CaptureError(
+                f"{len(output_names)} output names for {len(graph.outputs)} outputs; "
+                "give one for each"
+            )
+        for value, name in zip(graph.outputs, output_names, strict=True):
+            value.name = name
+
+
+def _clean(graph: ir.Graph) -> None:
+    """Take the wrapper out of the recorded module paths."""
+    for node in graph:
+        scopes = node.metadata_props.get(SCOPES)
+        if scopes:
+            node.metadata_props[SCOPES] = scopes.replace(f"'{_WRAPPED}.", "'").replace(
+                f"'{_WRAPPED}', ", ""
+            )
