@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ..runtime.spec import Layout
-from .adjoint import Adjoint, emit_part, expanded, scaled
+from .adjoint import Adjoint, dense, emit_part, expanded, scaled
 from .emitter import Dim, Emitter, dims_of
+from .layout import Arrangement
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Target:
     Attributes:
         name: The layer as the user asked for it.
         value: Its output.
-        layout: How the model lays it out.
+        arrangement: How the model lays it out.
     """
 
     name: str
     value: ir.Value
-    layout: Layout = "channels_first"
+    arrangement: Arrangement
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,44 @@ class Maps:
     heatmap: ir.Value
 
 
-def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
-    """Grad-CAM (Selvaraju et al., 2017): the ReLU of the activations' sum over channels, weighted
-    by the spatial means of the gradients.
+def channel_first(emit: Emitter, target: Target, adjoint: Adjoint) -> tuple[ir.Value, Adjoint]:
+    """Bring a layer's value and its cotangent to [N, C, *space] and [K, N, C, *space]."""
+    value, layout = target.value, target.arrangement.layout
+    rank = len(dims_of(value))
+    if layout == "channels_first":
+        return value, adjoint
+    if layout == "tokens":
+        whole = dense(emit, adjoint, value)
+        return _on_grid(emit, target, value, 0), Adjoint(_on_grid(emit, target, whole, 1))
+    perm = [0, rank - 1, *range(1, rank - 1)]
+    dims = dims_of(value)
+    turned = emit.op("Transpose", value, shape=[dims[axis] for axis in perm], perm=perm)
+    inner = emit.op("Transpose", adjoint.value, perm=[0, *(1 + axis for axis in perm)])
+    spread = frozenset(perm.index(axis) for axis in adjoint.spread)
+    return turned, Adjoint(inner, adjoint.factor, spread)
 
-    A cotangent that is constant over space (a pool + linear head) is its own mean, and the
-    weighted sum is one small matrix product.
-    """  # noqa: D205
-    value = target.value
+
+def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Value:
+    """Tokens [..., N, prefix + h * w, C] as [..., N, C, h, w]; ``lead`` axes stand before N."""
+    prefix, grid = target.arrangement.prefix, target.arrangement.grid
+    batch, _, channels = dims_of(target.value)
+    if prefix:
+        bounds = (emit.ints([prefix]), emit.ints([2**31 - 1]), emit.ints([1 + lead]))
+        value = emit.op("Slice", value, *bounds, role="places")
+    axes = [*range(1 + lead), 2 + lead, 1 + lead]
+    value = emit.op("Transpose", value, role="channels", perm=axes)
+    shape = emit.vector([*[0] * (1 + lead), channels, *grid])
+    laid = [batch, channels, *grid] if lead == 0 else None
+    return emit.op("Reshape", value, shape, role="grid", shape=laid)
+
+
+def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
+    """Grad-CAM (Selvaraju et al., 2017): ReLU of the activations weighted by mean gradients.
+
+    The mean runs over space, the weighted sum over channels. A cotangent that is constant over
+    space (a pool + linear head) is its own mean, and the sum is one small matrix product.
+    """
+    value, adjoint = channel_first(emit, target, adjoint)
     rank = len(dims_of(value))
     space = range(2, rank)
     adjoint = expanded(emit, adjoint, value, {0, 1})

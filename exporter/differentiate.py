@@ -163,8 +163,8 @@ def _apply(
             results = entry.rule(emit, node, grad, needed)  # pyright: ignore[reportArgumentType]
     padded = [*results, *[None] * (len(node.inputs) - len(results))]
     return [
-        _fit(emit, node, entry, value, result, factor)
-        for value, result in zip(node.inputs, padded, strict=True)
+        _fit(emit, node, entry, value, result, factor) if wanted else None
+        for value, result, wanted in zip(node.inputs, padded, needed, strict=True)
     ]
 
 

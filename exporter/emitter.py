@@ -52,7 +52,13 @@ class Emitter:
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
         self.classes_dim: ir.Value | None = None
-        self.added = 0
+        # Extents that the model's inputs show by name, such as the batch, are read off there:
+        # one node for all that need them, at a place that no optimiser moves.
+        self._symbols: dict[str, tuple[ir.Value, int]] = {}
+        for value in graph.inputs:
+            for axis, dim in enumerate(value.shape or ()):
+                if isinstance(dim, ir.SymbolicDim) and dim.value:
+                    self._symbols.setdefault(dim.value, (value, axis))
         self._scope = "cam"
         self._made: dict[tuple[object, ...], tuple[ir.Value, ...]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
@@ -140,7 +146,6 @@ class Emitter:
             name=name,
         )
         self.graph.append(node)
-        self.added += 1
         self._made[key] = tuple(values)
         return self._made[key]
 
@@ -193,6 +198,9 @@ class Emitter:
                 run = []
             if isinstance(part, tuple):
                 value, axis = part
+                symbol = dims_of(value)[axis]
+                if isinstance(symbol, str):
+                    value, axis = self._symbols.get(symbol, part)
                 part = self.op(
                     "Shape",
                     value,

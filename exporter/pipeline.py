@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx_ir as ir
 
 from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
+from .adjoint import Adjoint
 from .cam import Target, gradcam, publish
 from .capture import Captured, capture_file, drop_metadata
 from .differentiate import Plan, differentiate, plan
-from .emitter import Emitter, dims_of
+from .emitter import Dim, Emitter, dims_of
 from .errors import CaptureError, LayerError
+from .layout import arrange
 from .locate import Activation, Located, find_score, graph_candidates
 from .report import Candidate, Report
 from .seed import add_class_index, select
@@ -266,8 +268,10 @@ def _graft(
 ) -> _Grafted:
     """Add class selection, adjoints and heatmaps to the captured graph."""
     model, graph = captured.model, captured.model.graph
-    for layer, value in captured.targets.items():
-        _check_layout(layer, value)
+    targets = [
+        Target(layer, value, arrange(layer, value, graph))
+        for layer, value in captured.targets.items()
+    ]
     made = plan(graph, located.value, list(captured.targets.values()))
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
@@ -279,8 +283,8 @@ def _graft(
     classes = publish(emit, chosen.classes, "classes", [batch, "K"])
     scores = publish(emit, chosen.scores, "scores", [batch, "K"])
     layers = [
-        _publish_layer(emit, Target(layer, value), adjoints[value], many=len(captured.targets) > 1)
-        for layer, value in captured.targets.items()
+        _publish_layer(emit, target, adjoints[target.value], batch, many=len(targets) > 1)
+        for target in targets
     ]
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
@@ -294,24 +298,19 @@ def _graft(
     return _Grafted(spec, made, own_outputs, (before, len(graph) - before))
 
 
-def _check_layout(name: str, value: ir.Value) -> None:
-    if value.shape is None or len(value.shape) < 3:
-        shape = "unknown" if value.shape is None else dims_of(value)
-        raise LayerError(f"layer {name!r} has shape {shape}; it must be [batch, channels, *space]")
-
-
-def _publish_layer(emit: Emitter, target: Target, adjoint: Any, *, many: bool) -> Layer:
-    dims = dims_of(target.value)
-    batch, channels, space = dims[0], dims[1], dims[2:]
+def _publish_layer(
+    emit: Emitter, target: Target, adjoint: Adjoint, batch: Dim, *, many: bool
+) -> Layer:
     maps = gradcam(emit, target, adjoint)
+    channels, space = dims_of(maps.activations)[1], target.arrangement.grid
     suffix = f".{target.name}" if many else ""
     heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
     activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
     gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
     return Layer(
-        target.name, target.value.name or "", target.layout,
-        [extent if isinstance(extent, int) else None for extent in space], 0,
-        heatmap, activations, gradients,
+        target.name, target.value.name or "", target.arrangement.layout,
+        [extent if isinstance(extent, int) else None for extent in space],
+        target.arrangement.prefix, heatmap, activations, gradients,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ import torch.utils._pytree as pytree
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from ..runtime.spec import Layer
+
 Array = npt.NDArray[Any]
 _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
 
@@ -61,7 +63,7 @@ class Reference:
 
     Args:
         module: The model; a copy is taken.
-        layers: Module paths.
+        layers: Target layers, by module path.
         dtype: float64 for the truth, float32 for PyTorch's own rounding error.
         output: Index of the scored output among the model's tensors.
         kind: ``logit`` differentiates what goes into a trailing softmax or sigmoid.
@@ -70,7 +72,7 @@ class Reference:
     def __init__(
         self,
         module: nn.Module,
-        layers: Sequence[str],
+        layers: Sequence[Layer],
         dtype: torch.dtype = torch.float64,
         *,
         output: int = 0,
@@ -82,7 +84,8 @@ class Reference:
         self.output = output
         self.kind = kind
         self._taps: dict[str, torch.Tensor] = {}
-        for path in layers:
+        for layer in layers:
+            path = layer.name
             self.module.get_submodule(path).register_forward_hook(self._hook(path))
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], torch.Tensor]:
@@ -111,7 +114,7 @@ class Reference:
             table = torch.cat([-table, table], dim=1)
         index = torch.from_numpy(classes)
         scores = table.gather(1, index)
-        taps = [self._taps[path] for path in self.layers]
+        taps = [self._taps[layer.name] for layer in self.layers]
         gradients: list[list[torch.Tensor]] = []
         for k in range(classes.shape[1]):
             gradients.append(list(torch.autograd.grad(scores[:, k].sum(), taps, retain_graph=True)))
@@ -121,16 +124,37 @@ class Reference:
             else tap.new_zeros((tap.shape[0], 0, *tap.shape[1:]))
             for i, tap in enumerate(taps)
         ]
+        names = [layer.name for layer in self.layers]
+        values = [
+            channel_first(tap.detach(), layer, 1)
+            for tap, layer in zip(taps, self.layers, strict=True)
+        ]
+        slopes = [
+            channel_first(gradient, layer, 2)
+            for gradient, layer in zip(stacked, self.layers, strict=True)
+        ]
+        maps = [_heatmap(value, slope) for value, slope in zip(values, slopes, strict=True)]
         return Expected(
             [leaf.detach().numpy() for leaf in leaves],
             scores.detach().numpy(),
-            {p: tap.detach().numpy() for p, tap in zip(self.layers, taps, strict=True)},
-            {p: g.numpy() for p, g in zip(self.layers, stacked, strict=True)},
-            {
-                p: _heatmap(tap.detach(), g).numpy()
-                for p, tap, g in zip(self.layers, taps, stacked, strict=True)
-            },
+            {name: value.numpy() for name, value in zip(names, values, strict=True)},
+            {name: slope.numpy() for name, slope in zip(names, slopes, strict=True)},
+            {name: one.numpy() for name, one in zip(names, maps, strict=True)},
         )
+
+
+def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor:
+    """Bring what a layer gives to ``[..., C, *space]``; ``lead`` axes stand before."""
+    if layer.layout == "channels_last":
+        return tensor.movedim(-1, lead)
+    if layer.layout == "tokens":
+        grid = [side or -1 for side in layer.grid]
+        return (
+            tensor.narrow(lead, layer.prefix_tokens, tensor.shape[lead] - layer.prefix_tokens)
+            .transpose(lead, lead + 1)
+            .unflatten(-1, grid)
+        )
+    return tensor
 
 
 def _heatmap(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:

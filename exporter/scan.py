@@ -15,6 +15,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch import nn
 
+from .layout import token_grid
 from .report import Candidate
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
@@ -55,7 +56,8 @@ def scan(
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
-    candidates = [_judge(group) for group in groups.values()]
+    grids = [tuple(call.output.shape[2:]) for call in calls if call.output.dim() == 4]
+    candidates = [_judge(group, grids) for group in groups.values()]
     candidates.reverse()
     return sorted(candidates, key=lambda candidate: not candidate.usable)
 
@@ -115,8 +117,13 @@ def class_scores(result: Any) -> torch.Tensor:
     return chosen if chosen.dim() == 2 else chosen.flatten(1)
 
 
-def _judge(group: Sequence[_Call]) -> Candidate:
-    """Decide on the calls that returned one tensor."""
+def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]]) -> Candidate:
+    """Decide on the calls that returned one tensor.
+
+    Args:
+        group: The calls.
+        grids: Spatial extents of all layers [N, C, h, w], which tokens may stand on.
+    """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
     tensor = source.output
@@ -125,14 +132,20 @@ def _judge(group: Sequence[_Call]) -> Candidate:
     def verdict(usable: bool, reason: str) -> Candidate:
         return Candidate(named.path, named.kind, shape, usable, reason)
 
-    if tensor.dim() not in (4, 5):
-        return verdict(False, "no [batch, channels, *space] output")
-    if all(extent == 1 for extent in shape[2:]):
+    if tensor.dim() not in (3, 4, 5):
+        return verdict(False, "no spatial axes")
+    tokens = token_grid(shape[1], grids) if tensor.dim() == 3 else None
+    if tensor.dim() == 3 and tokens is None:
+        return verdict(False, "no grid fits its tokens")
+    if tensor.dim() > 3 and (
+        all(extent == 1 for extent in shape[2:]) or all(extent == 1 for extent in shape[1:-1])
+    ):
         return verdict(False, "no spatial extent left")
     if tensor.grad is None:
         return verdict(False, "not connected to the score")
-    if not bool(tensor.grad.any()):
-        return verdict(False, "the score's gradient is zero here")
+    spatial = tensor.grad if tokens is None else tensor.grad[:, tokens[1] :]
+    if not bool(spatial.any()):
+        return verdict(False, "the score's gradient is zero at every place")
     if any(word in source.kind for word in _PASSIVE):
         return verdict(False, f"{source.kind} computes no features of its own")
     return verdict(True, "spatial extent, and the score's gradient reaches it")

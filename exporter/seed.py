@@ -34,8 +34,9 @@ def add_class_index(emit: Emitter, name: str) -> ir.Value:
     An input that is also an initializer is optional: ONNX Runtime lists it among the overridable
     initializers, and a caller that knows nothing of it gets the predicted class explained.
     """
+    name = emit.unique(name)
     value = ir.Value(
-        name=emit.unique(name),
+        name=name,
         type=ir.TensorType(INT64),
         shape=ir.Shape(["class_index_batch", "K"]),
         const_value=ir.tensor(np.array([[-1]], np.int64), name=name),

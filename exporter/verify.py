@@ -143,10 +143,9 @@ def verify_module(
 
     session = load_session(artifact)
     position = list(outputs).index(spec.score.output)
-    layers = [layer.name for layer in spec.layers]
     ranks = -1 - np.arange(min(2, spec.score.classes), dtype=np.int64)[None, :]
     references = [
-        Reference(module, layers, dtype, output=position, kind=spec.score.kind)
+        Reference(module, spec.layers, dtype, output=position, kind=spec.score.kind)
         for dtype in (torch.float64, torch.float32)
     ]
     found: list[Check] = []

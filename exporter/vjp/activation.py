@@ -84,9 +84,9 @@ def tanh(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
 def hard_sigmoid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``alpha g`` strictly between the bounds."""
     y = node.outputs[0]
-    inside = emit.op("Less", y, emit.scalar(1.0, y), role="inside", dtype=ir.DataType.BOOL)
-    masked = where(emit, inside, where(emit, above(emit, y), grad.value))
-    return [Adjoint(masked, float_attribute(node, "alpha", 0.2))]
+    below = emit.op("Less", y, emit.scalar(1.0, y), role="below", dtype=ir.DataType.BOOL)
+    inside = emit.op("And", above(emit, y), below, role="inside")
+    return [Adjoint(where(emit, inside, grad.value), float_attribute(node, "alpha", 0.2))]
 
 
 @vjp("HardSwish", since=14)

@@ -93,9 +93,19 @@ def above(emit: Emitter, value: ir.Value, bound: float = 0.0) -> ir.Value:
 def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "") -> ir.Value:
     """Lay ``[K, ...]`` out as ``[K, *dims of forward]``.
 
-    The leading 0 copies K. No axis is left as -1: with K = 0 it could not be inferred.
+    No axis is left as -1: with K = 0 it could not be inferred.
     """
-    return emit.op("Reshape", grad, emit.vector([0, *parts_of(forward)]), role=role)
+    return emit.op("Reshape", grad, emit.vector([classes(emit), *parts_of(forward)]), role=role)
+
+
+def classes(emit: Emitter) -> ir.Value:
+    """K for `Emitter.vector`.
+
+    Not a 0, which would copy it: ONNX Runtime's ReshapeFusion replaces the one extent of a shape
+    that is read at run time by -1, which no longer means anything when K = 0. Two stay as they are.
+    """
+    assert emit.classes_dim is not None
+    return emit.classes_dim
 
 
 def parts_of(forward: ir.Value, axes: Sequence[int] | None = None) -> list[Part]:
@@ -116,21 +126,13 @@ def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:
 
 def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
     """``[K * N, *rest]`` as ``[K, N, *rest]`` where ``forward`` is ``[N, *rest]``."""
-    assert emit.classes_dim is not None
-    return emit.op(
-        "Reshape", folded, emit.vector([emit.classes_dim, *parts_of(forward)]), role="unfolded"
-    )
+    return reshape_like(emit, folded, forward, role="unfolded")
 
 
 def zeros_like(emit: Emitter, forward: ir.Value) -> ir.Value:
     """A cotangent ``[K, *dims]`` of zeros."""
-    assert emit.classes_dim is not None
-    return emit.op(
-        "Expand",
-        emit.scalar(0.0, forward),
-        emit.vector([emit.classes_dim, *parts_of(forward)]),
-        role="zeros",
-    )
+    shape = emit.vector([classes(emit), *parts_of(forward)])
+    return emit.op("Expand", emit.scalar(0.0, forward), shape, role="zeros")
 
 
 def swapped(emit: Emitter, value: ir.Value) -> ir.Value:

@@ -15,7 +15,16 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result, expanded
 from ..emitter import Emitter, dims_of
-from .common import fold, int_attribute, only_input, parts_of, string_attribute, unfold
+from .common import (
+    classes,
+    fold,
+    int_attribute,
+    ints_attribute,
+    only_input,
+    parts_of,
+    string_attribute,
+    unfold,
+)
 from .registry import Needed, vjp
 from .strided import cut, padded, stuff
 from .window import Window, adjoint_padding, window_of
@@ -39,7 +48,7 @@ def _check_conv(node: ir.Node) -> str | None:
 
 
 def flipped(emit: Emitter, weights: ir.Value, groups: int) -> ir.Value:
-    """Weights [O, I / groups, *k] as [I, O / groups, *k] with the kernel reversed along every axis."""
+    """Weights [O, I / groups, *k] as [I, O / groups, *k], the kernel reversed along every axis."""
     dims = [extent for extent in dims_of(weights) if isinstance(extent, int)]
     out, inner, *kernel = dims
     rank = len(kernel)
@@ -90,9 +99,8 @@ def _pointwise(
         "Reshape", grad.value, emit.vector([-1, *parts_of(out, [1]), *ones]), role="folded"
     )
     value = emit.op("Conv", folded, flipped(emit, weights, groups), group=groups)
-    assert emit.classes_dim is not None
     assert isinstance(dims[1], int)
-    shape = emit.vector([emit.classes_dim, *parts_of(out, [0]), dims[1] * groups, *ones])
+    shape = emit.vector([classes(emit), *parts_of(out, [0]), dims[1] * groups, *ones])
     return Adjoint(emit.op("Reshape", value, shape, role="unfolded"), 1.0, grad.spread)
 
 
@@ -128,13 +136,19 @@ def conv_adjoint(
         channels = parts_of(x, [1])
         value = stuff(emit, value, -1, [*channels, *parts_of(out)[2:]], steps)
         value = padded(
-            emit, value, {2 + a: pair for a, pair in enumerate(zip(lower, upper, strict=True))}
+            emit,
+            value,
+            len(dims_of(x)),
+            {2 + a: pair for a, pair in enumerate(zip(lower, upper, strict=True))},
         )
     else:
         value = stuff(emit, grad, -1, parts_of(out)[1:], steps)
         pairs = list(zip(lower, upper, strict=True))
         value = padded(
-            emit, value, {2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(pairs)}
+            emit,
+            value,
+            len(dims_of(x)),
+            {2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(pairs)},
         )
         value = emit.op(
             "Conv", value, flipped(emit, weights, groups),
@@ -150,7 +164,13 @@ def _check_transposed(node: ir.Node) -> str | None:
         or string_attribute(node, "auto_pad", "NOTSET") != "NOTSET"
     ):
         return "output_shape and auto_pad have no gradient rule; give explicit pads"
-    return _check_conv(node)
+    reason = _check_conv(node)
+    beyond = ints_attribute(node, "output_padding") or []
+    if reason is None and any(
+        p >= s for p, s in zip(beyond, conv_window(node).strides, strict=False)
+    ):
+        return f"output_padding={beyond} is not smaller than the strides"
+    return reason
 
 
 @vjp("ConvTranspose", since=1, inputs=(0,), check=_check_transposed)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
-from ..emitter import Emitter, constant_of, dims_of
+from ..emitter import Emitter, dims_of
 from .common import only_input, times, where
 from .registry import Needed, vjp
 
@@ -82,7 +82,7 @@ def div(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence
 
 @vjp("Pow", since=7, broadcasts=True)
 def power(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
-    """``g * p * x^(p-1)`` and ``g * y * ln x``; the latter is 0 at ``x = 0``, as in PyTorch."""
+    """``g * p * x^(p-1)`` and ``g * y * ln x``, where ``0 * ln 0`` counts as 0, as in PyTorch."""
     base, exponent = only_input(node, 0), only_input(node, 1)
     kind = base.dtype
     assert kind is not None
@@ -98,9 +98,12 @@ def power(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequen
         results[0] = emit.op("Mul", grad.value, where(emit, flat, emit.scalar(0.0, base), slope))
     if needed[1]:
         nothing = emit.op("Equal", base, emit.scalar(0.0, base), dtype=ir.DataType.BOOL)
-        logarithm = emit.op("Log", where(emit, nothing, emit.scalar(1.0, base), base))
-        slope = emit.op("Mul", node.outputs[0], logarithm, role="slope")
-        results[1] = emit.op("Mul", grad.value, slope)
+        rising = emit.op(
+            "GreaterOrEqual", exponent, emit.scalar(0.0, exponent), dtype=ir.DataType.BOOL
+        )
+        flat = emit.op("And", nothing, rising, role="flat")
+        slope = emit.op("Mul", node.outputs[0], emit.op("Log", base), role="slope")
+        results[1] = emit.op("Mul", grad.value, where(emit, flat, emit.scalar(0.0, base), slope))
     return results
 
 
@@ -158,11 +161,12 @@ def cos(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence
 @vjp("Where", since=9, inputs=(1, 2), broadcasts=True)
 def choose(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent goes to the side that was chosen."""
-    condition = only_input(node)
-    other = emit.op(
-        "Where", condition, emit.scalar(0.0, grad.value), grad.value, dtype=grad.value.dtype
-    )
-    return [None, where(emit, condition, grad.value), other]
+    condition, nothing = only_input(node), emit.scalar(0.0, grad.value)
+    return [
+        None,
+        where(emit, condition, grad.value) if needed[1] else None,
+        where(emit, condition, nothing, grad.value) if needed[2] else None,
+    ]
 
 
 @vjp("Max", "Min", since=8, broadcasts=True)
@@ -188,28 +192,20 @@ def extreme(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
 
 @vjp("Clip", since=11, inputs=(0,))
 def clip(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
-    """``g`` inside the bounds, 0 outside.
+    """``g`` strictly between the bounds, 0 elsewhere.
 
-    At a bound itself PyTorch's ``clamp`` passes the cotangent on and its ``relu6`` and ``hardtanh``
-    do not. Which of them a Clip was, its metadata tells; without any, bounds of 0 and 6 mean relu6.
+    At a bound that is the subgradient of least norm, which PyTorch takes for relu6, hardtanh and
+    (since pytorch/pytorch#184574) clamp. The mask can read the output, which is between the bounds
+    where the input is.
     """
-    x = only_input(node)
+    y = node.outputs[0]
     low, high = (node.inputs[i] if i < len(node.inputs) else None for i in (1, 2))
-    if _is_relu6(node):
-        compare_low, compare_high = "Greater", "Less"
-    else:
-        compare_low, compare_high = "GreaterOrEqual", "LessOrEqual"
-    value = grad.value
-    for bound, compare in ((low, compare_low), (high, compare_high)):
-        if bound is not None:
-            inside = emit.op(compare, x, bound, role="inside", dtype=ir.DataType.BOOL)
-            value = where(emit, inside, value)
-    return [value]
-
-
-def _is_relu6(node: ir.Node) -> bool:
-    origin = node.metadata_props.get("pkg.torch.onnx.class_hierarchy", "")
-    if "aten." in origin:
-        return "aten.hardtanh" in origin or "aten.relu6" in origin
-    bounds = [constant_of(node.inputs[i]) if i < len(node.inputs) else None for i in (1, 2)]
-    return [None if b is None else float(b.reshape(-1)[0]) for b in bounds] == [0.0, 6.0]
+    masks = [
+        emit.op(compare, y, bound, role="inside", dtype=ir.DataType.BOOL)
+        for compare, bound in (("Greater", low), ("Less", high))
+        if bound is not None
+    ]
+    if not masks:
+        return [grad]
+    inside = masks[0] if len(masks) == 1 else emit.op("And", *masks, role="inside")
+    return [where(emit, inside, grad.value)]

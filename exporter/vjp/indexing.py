@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import int_attribute, only_input, parts_of
+from .common import classes, int_attribute, only_input, parts_of, zeros_like
 from .registry import Needed, vjp
 from .strided import padded
 
@@ -30,7 +30,7 @@ def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
     if fixed is not None and fixed.size == 1 and isinstance(extent, int):
         place = int(fixed.reshape(-1)[0]) % extent
         value = _one_place(emit, grad.value, axis, count)
-        return [padded(emit, value, {1 + axis: (place, extent - 1 - place)})]
+        return [padded(emit, value, 1 + len(dims), {1 + axis: (place, extent - 1 - place)})]
     return [_scatter(emit, grad.value, x, indices, axis)]
 
 
@@ -50,14 +50,9 @@ def _scatter(emit: Emitter, grad: ir.Value, x: ir.Value, indices: ir.Value, axis
     flat = emit.op("Reshape", indices, emit.ints([-1, *[1] * (rank - 1 - axis)]), role="places")
     count = emit.op("Size", indices, dtype=ir.DataType.INT64)
     count = emit.op("Unsqueeze", count, emit.ints([0]), role="count")
-    assert emit.classes_dim is not None
-    shape = emit.vector([emit.classes_dim, *before, count, *after])
-    updates = emit.op("Reshape", grad, emit.vector([0, *before, count, *after]), role="updates")
+    shape = emit.vector([classes(emit), *before, count, *after])
+    updates = emit.op("Reshape", grad, shape, role="updates")
     places = emit.op("Expand", flat, shape, role="places")
-    zeros = emit.op(
-        "Expand",
-        emit.scalar(0.0, grad),
-        emit.vector([emit.classes_dim, *parts_of(x)]),
-        role="zeros",
+    return emit.op(
+        "ScatterElements", zeros_like(emit, x), places, updates, axis=1 + axis, reduction="add"
     )
-    return emit.op("ScatterElements", zeros, places, updates, axis=1 + axis, reduction="add")

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, OneHot, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import float_attribute, int_attribute, only_input, parts_of, reshape_like, swapped
+from .common import float_attribute, int_attribute, only_input, reshape_like, swapped
 from .registry import Needed, vjp
 
 
@@ -83,9 +83,7 @@ def _gemm_rows(
     assert isinstance(inner, int)
     rows = emit.op("Reshape", grad, emit.ints([-1, inner]), role="rows")
     product = emit.op("Gemm", rows, weights, transB=int(transposed))
-    assert emit.classes_dim is not None
-    shape = emit.vector([emit.classes_dim, *parts_of(like)])
-    return emit.op("Reshape", product, shape, role="unfolded")
+    return reshape_like(emit, product, like, role="unfolded")
 
 
 def _matmul_selection(

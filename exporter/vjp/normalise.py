@@ -12,7 +12,15 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
-from .common import float_attribute, int_attribute, only_input, parts_of, reshape_like, times
+from .common import (
+    classes,
+    float_attribute,
+    int_attribute,
+    only_input,
+    parts_of,
+    reshape_like,
+    times,
+)
 from .registry import Needed, vjp
 
 
@@ -93,8 +101,7 @@ def group_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> S
     value = emit.op("Mul", grad.value, scale, role="scaled")
     batch = parts_of(x, [0])
     grouped = emit.op("Reshape", x, emit.vector([*batch, groups, -1]), role="grouped")
-    # Spelled out, not -1: with K = 0 it could not be inferred.
     shape = emit.op("Shape", grouped, dtype=ir.DataType.INT64)
-    cotangent = emit.op("Reshape", value, emit.vector([0, shape]), role="grouped")
+    cotangent = emit.op("Reshape", value, emit.vector([classes(emit), shape]), role="grouped")
     epsilon = float_attribute(node, "epsilon", 1e-5)
     return [reshape_like(emit, _normalised(emit, grouped, cotangent, [-1], epsilon), x)]

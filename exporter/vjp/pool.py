@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
-from .common import Part, fold, int_attribute, only_input, parts_of, reshape_like, unfold
+from .common import Part, classes, fold, int_attribute, only_input, parts_of, reshape_like, unfold
 from .registry import Needed, vjp
 from .strided import cut, padded, stuff
 from .window import Window, adjoint_padding, has_window, window_of
@@ -32,13 +33,13 @@ def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     )[1]  # fmt: skip
     assert emit.classes_dim is not None
     cells = _cells(emit, out)
-    flat = emit.op("Reshape", grad.value, emit.vector([0, cells]), role="flat")
+    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), cells]), role="flat")
     places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
-    places = emit.op("Expand", places, emit.vector([emit.classes_dim, 1]), role="places")
+    places = emit.op("Expand", places, emit.vector([classes(emit), 1]), role="places")
     empty = emit.op(
         "Expand",
         emit.scalar(0.0, grad.value),
-        emit.vector([emit.classes_dim, _cells(emit, x)]),
+        emit.vector([classes(emit), _cells(emit, x)]),
         role="zeros",
     )
     added = emit.op("ScatterElements", empty, places, flat, axis=1, reduction="add")
@@ -76,8 +77,9 @@ def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) ->
 
 
 def _shares(emit: Emitter, node: ir.Node, grad: ir.Value, window: Window) -> tuple[ir.Value, float]:
-    """The cotangent over the number of cells that each window counted, that number as a factor
-    where it is the same for all.
+    """The cotangent over the number of cells that each window counted.
+
+    The number is a factor where it is the same for all windows.
     """
     include = bool(int_attribute(node, "count_include_pad", 0))
     ceil = bool(int_attribute(node, "ceil_mode", 0))
@@ -127,8 +129,8 @@ def cell_counts(
 def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
     """Repeat each value over its window; cells that no window reaches get zeros."""
     parts = parts_of(out)
-    apart: list[Part] = [0, *parts[:2]]
-    merged: list[Part | ir.Value] = [0, *parts[:2]]
+    apart: list[Part | ir.Value] = [classes(emit), *parts[:2]]
+    merged: list[Part | ir.Value] = [classes(emit), *parts[:2]]
     repeats = [1, 1, 1]
     for part, k in zip(parts[2:], window.kernel, strict=True):
         apart += [part, 1]
@@ -142,7 +144,9 @@ def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Wi
     value = emit.op("Expand", value, emit.ints(repeats), role="tiled")
     value = emit.op("Reshape", value, emit.vector(merged), role="tiled")
     _, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
-    value = padded(emit, value, {3 + axis: (0, up) for axis, up in enumerate(upper)})
+    value = padded(
+        emit, value, 1 + len(dims_of(x)), {3 + axis: (0, up) for axis, up in enumerate(upper)}
+    )
     return value if exact else cut(emit, value, x, lead=1)
 
 
@@ -157,10 +161,18 @@ def _slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Wi
     crops = {
         2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(zip(lower, upper, strict=True))
     }
-    value = padded(emit, value, crops)
-    dilations = {} if all(d == 1 for d in window.dilations) else {"dilations": window.dilations}
+    value = padded(emit, value, len(dims_of(x)), crops)
+    unit = all(d == 1 for d in window.dilations)
+    dilations: dict[str, Any] = {} if unit else {"dilations": window.dilations}
+    pads = [max(p, 0) for p in lower] + [max(q, 0) for q in upper]
+    if any(p >= k for p, k in zip(pads, window.kernel * 2, strict=True)):
+        # A dilated window reaches beyond what ONNX Runtime lets a pool pad.
+        rank = len(window.kernel)
+        around = {2 + a: (pads[a], pads[rank + a]) for a in range(rank)}
+        value = padded(emit, value, 2 + rank, around)
+        pads = [0] * (2 * rank)
     value = emit.op(
-        "AveragePool", value, role="sums", kernel_shape=window.kernel, count_include_pad=1,
-        pads=[max(p, 0) for p in lower] + [max(q, 0) for q in upper], **dilations,
+        "AveragePool", value, role="sums",
+        kernel_shape=window.kernel, count_include_pad=1, pads=pads, **dilations,
     )  # fmt: skip
     return value if exact else cut(emit, value, x)

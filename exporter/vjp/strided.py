@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from ..emitter import Emitter, dims_of
-from .common import Part, constant_ints, only_input, parts_of
+from .common import Part, classes, constant_ints, only_input, parts_of
 
 _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards includes place 0
 
 
-class Taken(NamedTuple):
+@dataclass(frozen=True)
+class Taken:
     """Places that a slice takes from an axis."""
 
     first: int
@@ -24,11 +25,12 @@ class Taken(NamedTuple):
 
 def slice_range(start: int, end: int, step: int, extent: int) -> Taken:
     """Places that ONNX Slice takes: negative bounds count from the end, then all are clamped."""
-    low, high = (0, extent) if step > 0 else (-1, extent - 1)
-    first, stop = (
-        min(max(bound + extent if bound < 0 else bound, low), high) for bound in (start, end)
-    )
-    return Taken(max(first, 0), step, len(range(first, stop, step)), extent)
+    first, stop = (bound + extent if bound < 0 else bound for bound in (start, end))
+    if step > 0:
+        first, stop = min(max(first, 0), extent), min(max(stop, 0), extent)
+    else:
+        first, stop = min(max(first, 0), extent - 1), min(max(stop, -1), extent - 1)
+    return Taken(first, step, len(range(first, stop, step)), extent)
 
 
 def slice_ranges(node: ir.Node) -> dict[int, Taken]:
@@ -70,20 +72,23 @@ def put_back(emit: Emitter, grad: ir.Value, out: ir.Value, ranges: Mapping[int, 
         bounds = ([-1] * count, [_REVERSED_END] * count, [1 + a for a in backwards], [-1] * count)
         grad = emit.op("Slice", grad, *(emit.ints(b) for b in bounds), role="reversed")
     steps = [abs(ranges[axis].step) if axis in ranges else 1 for axis in range(len(dims_of(out)))]
-    grad = stuff(emit, grad, 0, parts_of(out), steps)
+    grad = stuff(emit, grad, classes(emit), parts_of(out), steps)
     before, after = [0] * len(ranges), [0] * len(ranges)
     for i, taken in enumerate(ranges.values()):
         before[i] = min(taken.first, taken.first + taken.step * (taken.count - 1))
         after[i] = taken.extent - before[i] - taken.count * abs(taken.step)
     return padded(
-        emit, grad, {1 + axis: (b, a) for axis, b, a in zip(ranges, before, after, strict=True)}
+        emit,
+        grad,
+        1 + len(dims_of(out)),
+        {1 + axis: (b, a) for axis, b, a in zip(ranges, before, after, strict=True)},
     )
 
 
 def stuff(
     emit: Emitter,
     value: ir.Value,
-    lead: int,
+    lead: int | ir.Value,
     parts: Sequence[Part],
     steps: Sequence[int],
 ) -> ir.Value:
@@ -92,13 +97,13 @@ def stuff(
     Args:
         emit: Where nodes are added.
         value: Tensor [lead, *parts].
-        lead: How a Reshape finds the leading extent: 0 to copy it, -1 to infer it.
+        lead: The leading extent; -1 to infer it.
         parts: The other extents.
         steps: One for each of ``parts``.
     """
     if all(step == 1 for step in steps):
         return value
-    apart: list[Part] = [lead]
+    apart: list[Part | ir.Value] = [lead]
     merged: list[Part | ir.Value] = [lead]
     gaps: dict[int, tuple[int, int]] = {}
     for part, step in zip(parts, steps, strict=True):
@@ -113,17 +118,24 @@ def stuff(
         else:
             merged.append(emit.op("Mul", emit.vector([part]), emit.ints([step]), role="extent"))
     spaced = emit.op("Reshape", value, emit.vector(apart), role="apart")
-    spaced = padded(emit, spaced, gaps)
+    spaced = padded(emit, spaced, len(apart), gaps)
     return emit.op("Reshape", spaced, emit.vector(merged), role="stuffed")
 
 
-def padded(emit: Emitter, value: ir.Value, widths: Mapping[int, tuple[int, int]]) -> ir.Value:
-    """Zeros before and after along axes; negative widths crop."""
+def padded(
+    emit: Emitter, value: ir.Value, rank: int, widths: Mapping[int, tuple[int, int]]
+) -> ir.Value:
+    """Zeros before and after along axes of ``value``, which has ``rank``; negative widths crop.
+
+    The widths of all axes are spelled out: ONNX Runtime's transpose optimiser (seen in 1.31)
+    overlooks Pad's ``axes`` input and breaks the graph.
+    """
     widths = {axis: pair for axis, pair in widths.items() if pair != (0, 0)}
     if not widths:
         return value
-    pads = emit.ints([*(b for b, _ in widths.values()), *(a for _, a in widths.values())])
-    return emit.op("Pad", value, pads, None, emit.ints(list(widths)), role="padded")
+    pairs = [widths.get(axis, (0, 0)) for axis in range(rank)]
+    pads = emit.ints([*(before for before, _ in pairs), *(after for _, after in pairs)])
+    return emit.op("Pad", value, pads, role="padded")
 
 
 def cut(emit: Emitter, value: ir.Value, like: ir.Value, lead: int = 0) -> ir.Value:
