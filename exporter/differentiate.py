@@ -67,13 +67,15 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
     nodes: list[ir.Node] = []
     obstacles: list[str] = []
     for node in graph:
-        outputs = [value for value in node.outputs if value in leading and _carries(value)]
+        outputs = [value for value in node.outputs if value in leading]
         if not outputs or not any(value in active for value in _inputs(node)):
             continue
         entry = lookup(node)
-        if entry is not None and not _propagates(node, entry, active):
-            continue
-        obstacle = _obstacle(node, entry, outputs, active)
+        if entry is not None:
+            outputs = [value for value in outputs if _carries(value)]
+            if entry.rule is None or not outputs:
+                continue
+        obstacle = _obstacle(graph, node, entry, outputs, active)
         if obstacle:
             obstacles.append(obstacle)
         active.update(outputs)
@@ -222,16 +224,12 @@ def _carries(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype in _FLOATS
 
 
-def _propagates(node: ir.Node, entry: Entry, active: set[ir.Value]) -> bool:
-    return any(
-        value in active and entry.differentiable(index)
-        for index, value in enumerate(node.inputs)
-        if value is not None
-    )
-
-
 def _obstacle(
-    node: ir.Node, entry: Entry | None, outputs: Sequence[ir.Value], active: set[ir.Value]
+    graph: ir.Graph,
+    node: ir.Node,
+    entry: Entry | None,
+    outputs: Sequence[ir.Value],
+    active: set[ir.Value],
 ) -> str | None:
     """Why an active node cannot be differentiated, with its name and place, or None."""
     path = module_path(node)
@@ -239,9 +237,15 @@ def _obstacle(
     where = f"{operator} {node.name!r}" + (f" ({path})" if path else "")
     if entry is None:
         return f"{where}: no gradient rule"
-    involved = [*outputs, *(v for v in node.inputs if v is not None and v in active)]
-    for value in involved:
-        if value.shape is None:
+    opset = graph.opset_imports.get("", entry.since)
+    if opset < entry.since:
+        return f"{where}: opset {opset} defines it otherwise; export with opset {entry.since}"
+    for index, value in enumerate(node.inputs):
+        if value in active and not entry.differentiable(index):
+            return f"{where}: the gradient of its input {value.name!r} has no rule"
+    inputs = [value for i, value in enumerate(node.inputs) if entry.differentiable(i)]
+    for value in (*outputs, *inputs):
+        if value is not None and value.shape is None:
             return f"{where}: the rank of {value.name!r} is unknown; run ONNX shape inference"
     if not entry.many and any(v is not node.outputs[0] for v in outputs):
         return f"{where}: the gradient of its output {outputs[0].name!r} has no rule"

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import logging
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -48,7 +48,8 @@ def capture_module(
     """
     for path in layers:
         _submodule(module, path)
-    tapped = _Tapped(module, layers)
+    calls: dict[str, int] = {}
+    tapped = _Tapped(module, layers, calls.update)
     examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
     names = list(input_names or _forward_names(module, len(examples)))
     shapes = None
@@ -62,9 +63,8 @@ def capture_module(
                 tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
                 dynamic_shapes=shapes, input_names=names,
             )  # fmt: skip
-    except LayerError:
-        raise
     except Exception as error:
+        _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)
         hint = " (dynamic_batch=False may help)" if dynamic_batch else ""
@@ -79,10 +79,18 @@ def capture_module(
     _clean(model.graph)
     notes = [
         f"layer {path!r} is called {count} times; its last call is explained"
-        for path, count in tapped.calls.items()
+        for path, count in calls.items()
         if count > 1
     ]
     return Captured(model, targets, module, tuple(inputs), notes)
+
+
+def _raise_own(error: BaseException | None) -> None:
+    """Raise the LayerError that a hook raised inside of PyTorch's exporter, if that was the cause."""
+    while error is not None:
+        if isinstance(error, LayerError):
+            raise error
+        error = error.__cause__ or error.__context__
 
 
 def _submodule(module: nn.Module, path: str) -> nn.Module:
@@ -95,20 +103,25 @@ def _submodule(module: nn.Module, path: str) -> nn.Module:
 class _Tapped(nn.Module):
     """Returns the model's outputs and, after them, what the layers gave.
 
-    Attributes:
-        calls: How often each layer was called in the last forward pass.
+    Args:
+        module: The model.
+        layers: Module paths.
+        tell: Gets how often each layer was called, after every forward pass. (Tracing undoes what
+            is assigned to attributes, and what is put into them.)
     """
 
-    def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
+    def __init__(
+        self, module: nn.Module, layers: Sequence[str], tell: Callable[[dict[str, int]], None]
+    ) -> None:
         super().__init__()
         self.graftcam_model = module
         self.layers = list(layers)
-        self.calls: dict[str, int] = {}
+        self.tell = tell
 
     def forward(self, *args: Any) -> list[torch.Tensor]:
         """Run the model with a hook at each layer."""
         stored: dict[str, torch.Tensor] = {}
-        self.calls = dict.fromkeys(self.layers, 0)
+        calls = dict.fromkeys(self.layers, 0)
 
         def hook(path: str, output: Any) -> Any:
             if not isinstance(output, torch.Tensor):
@@ -117,7 +130,7 @@ class _Tapped(nn.Module):
                     "choose a layer inside it"
                 )
             stored[path] = output
-            self.calls[path] += 1
+            calls[path] += 1
             # A clone goes on, so that a later in-place activation cannot change the tap.
             return output.clone()
 
@@ -132,6 +145,7 @@ class _Tapped(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
+        self.tell(calls)
         missing = [path for path in self.layers if path not in stored]
         if missing:
             raise LayerError(f"layers {missing} are not called in a forward pass")

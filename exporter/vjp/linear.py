@@ -48,11 +48,13 @@ def gemm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
         if not trans_a and constant_of(b) is not None:
             results[0] = Adjoint(_gemm_rows(emit, grad.value, a, b, not trans_b), alpha)
         else:
-            right = b if trans_b else swapped(emit, b)
+            right = _lifted(emit, b, 2)
+            right = right if trans_b else swapped(emit, right)
             product = emit.op("MatMul", grad.value, right)
             results[0] = Adjoint(_swap_k(emit, product) if trans_a else product, alpha)
     if needed[1]:
-        left = a if trans_a else swapped(emit, a)
+        left = _lifted(emit, a, 2)
+        left = left if trans_a else swapped(emit, left)
         product = emit.op("MatMul", left, grad.value)
         results[1] = Adjoint(_swap_k(emit, product) if trans_b else product, alpha)
     if len(needed) > 2 and needed[2]:
@@ -126,11 +128,31 @@ def matmul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
             results[0] = _gemm_rows(emit, whole.value, a, b, True)
     elif needed[0]:
         whole = _whole(emit, grad, node)
-        results[0] = _stack_sum(emit, emit.op("MatMul", whole.value, swapped(emit, b)), node, a)
+        results[0] = _stack_sum(
+            emit, emit.op("MatMul", whole.value, swapped(emit, _lifted(emit, b, rank))), node, a
+        )
     if needed[1]:
         whole = _whole(emit, grad, node)
-        results[1] = _stack_sum(emit, emit.op("MatMul", swapped(emit, a), whole.value), node, b)
+        results[1] = _stack_sum(
+            emit, emit.op("MatMul", swapped(emit, _lifted(emit, a, rank)), whole.value), node, b
+        )
     return results
+
+
+def _lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
+    """A forward operand with as many axes as the cotangent of ``rank`` and K.
+
+    Its leading extent is 1, or 0 if K is: ONNX Runtime's product does not broadcast 1 against 0
+    (seen in 1.31). The Slice copies the operand, an eighth or less of the product's time.
+    """
+    missing = 1 + rank - len(dims_of(value))
+    ones = emit.op("Unsqueeze", value, emit.ints(range(missing)), role="lifted")
+    assert emit.classes_dim is not None
+    some = emit.op("Min", emit.classes_dim, emit.ints([1]), role="some")
+    return emit.op(
+        "Slice", ones, emit.ints([0]), some, emit.ints([0]), role="lifted",
+        shape=[None, *[1] * (missing - 1), *dims_of(value)],
+    )  # fmt: skip
 
 
 def _whole(emit: Emitter, grad: Adjoint, node: ir.Node) -> Adjoint:

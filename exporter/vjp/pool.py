@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -57,7 +56,27 @@ def _cells(emit: Emitter, value: ir.Value) -> ir.Value | int:
     return emit.op("Mul", read, emit.ints([math.prod(static)]), role="cells")
 
 
-@vjp("AveragePool", since=7, check=has_window)
+def _check_average(node: ir.Node) -> str | None:
+    reason = has_window(node)
+    if reason:
+        return reason
+    _, channels, *space = dims_of(only_input(node))
+    window = window_of(node)
+    if _varies(node, window) and not all(isinstance(extent, int) for extent in space):
+        return "ceil_mode, or padding that does not count, needs static spatial extents"
+    if any(d != 1 for d in window.dilations) and not isinstance(channels, int):
+        return "dilations need a static number of channels"
+    return None
+
+
+def _varies(node: ir.Node, window: Window) -> bool:
+    """Whether the windows of an AveragePool can count different numbers of cells."""
+    padding = any(window.before) or any(window.after)
+    include = int_attribute(node, "count_include_pad", 0)
+    return bool(int_attribute(node, "ceil_mode", 0)) or (padding and not include)
+
+
+@vjp("AveragePool", since=7, check=_check_average)
 def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Spread each window's cotangent evenly over the cells that the window counted.
 
@@ -81,11 +100,9 @@ def _shares(emit: Emitter, node: ir.Node, grad: ir.Value, window: Window) -> tup
 
     The number is a factor where it is the same for all windows.
     """
-    include = bool(int_attribute(node, "count_include_pad", 0))
-    ceil = bool(int_attribute(node, "ceil_mode", 0))
-    padding = any(window.before) or any(window.after)
-    if not ceil and (include or not padding):
+    if not _varies(node, window):
         return grad, 1.0 / math.prod(window.kernel)
+    include = bool(int_attribute(node, "count_include_pad", 0))
     counts: ir.Value | None = None
     x, out = only_input(node), node.outputs[0]
     for axis in range(len(window.kernel)):
@@ -100,8 +117,8 @@ def _counts(
 ) -> ir.Value:
     """Cells that windows count along one spatial axis, shaped to broadcast."""
     extent, windows = dims_of(x)[2 + axis], dims_of(out)[2 + axis]
-    if not isinstance(extent, int) or not isinstance(windows, int):
-        raise ValueError("AveragePool with padding needs static spatial extents")
+    assert isinstance(extent, int)
+    assert isinstance(windows, int)
     counts = cell_counts(
         extent, windows, window.kernel[axis], window.strides[axis], window.dilations[axis],
         window.before[axis], window.after[axis], include,
@@ -153,8 +170,9 @@ def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Wi
 def _slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
     """Sum over the windows that cover each cell: a sliding sum of the stuffed cotangent.
 
-    A sliding sum is an AveragePool that counts its padding, times the kernel's size (the caller's
-    factor); it treats every channel alone, as a ConvTranspose would group by group.
+    A sliding mean that counts its padding is such a sum but for the kernel's size, the caller's
+    factor. It treats every channel alone, as a ConvTranspose would group by group. With dilations
+    it is a convolution: ONNX Runtime's pools may not pad by as much as a dilated window reaches.
     """
     lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
     value = stuff(emit, grad, -1, parts_of(out)[1:], [1, *window.strides])
@@ -162,17 +180,18 @@ def _slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Wi
         2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(zip(lower, upper, strict=True))
     }
     value = padded(emit, value, len(dims_of(x)), crops)
-    unit = all(d == 1 for d in window.dilations)
-    dilations: dict[str, Any] = {} if unit else {"dilations": window.dilations}
     pads = [max(p, 0) for p in lower] + [max(q, 0) for q in upper]
-    if any(p >= k for p, k in zip(pads, window.kernel * 2, strict=True)):
-        # A dilated window reaches beyond what ONNX Runtime lets a pool pad.
-        rank = len(window.kernel)
-        around = {2 + a: (pads[a], pads[rank + a]) for a in range(rank)}
-        value = padded(emit, value, 2 + rank, around)
-        pads = [0] * (2 * rank)
-    value = emit.op(
-        "AveragePool", value, role="sums",
-        kernel_shape=window.kernel, count_include_pad=1, pads=pads, **dilations,
-    )  # fmt: skip
+    if all(d == 1 for d in window.dilations):
+        value = emit.op(
+            "AveragePool", value, role="sums",
+            kernel_shape=window.kernel, count_include_pad=1, pads=pads,
+        )  # fmt: skip
+    else:
+        channels = dims_of(x)[1]
+        assert isinstance(channels, int)
+        even = np.full((channels, 1, *window.kernel), 1.0 / math.prod(window.kernel))
+        value = emit.op(
+            "Conv", value, emit.constant(even, x.dtype), role="sums",
+            kernel_shape=window.kernel, dilations=window.dilations, pads=pads, group=channels,
+        )  # fmt: skip
     return value if exact else cut(emit, value, x)

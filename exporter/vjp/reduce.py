@@ -86,6 +86,8 @@ def global_average_pool(
 def reduce_extreme(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Elements that reach the extreme share the cotangent evenly, as PyTorch's ``amax``."""
     x, y = only_input(node), node.outputs[0]
+    if not reduced_axes(node):
+        return [grad]
     assert x.dtype is not None
     top = kept_dims(emit, node, y, 0)
     reach = emit.op("Equal", x, top, dtype=ir.DataType.BOOL)

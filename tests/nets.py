@@ -1,0 +1,154 @@
+"""Small models for tests, each with one property that an exporter can get wrong."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def seeded(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module in eval mode with random parameters and BatchNorm statistics."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.3)
+            if name.endswith("running_var"):
+                buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
+    return module.eval()
+
+
+class Tiny(nn.Module):
+    """Convolution, BatchNorm, in-place ReLU and a strided stage; pool and linear head."""
+
+    def __init__(self, classes: int = 6) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.relu1 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(8, 12, 3, stride=2, padding=1)
+        self.relu2 = nn.ReLU(inplace=True)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(12, classes)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.pool(self.features(x)).flatten(1))
+
+
+class Ending(Tiny):
+    """`Tiny` with an activation behind its logits."""
+
+    def __init__(self, ending: nn.Module, classes: int = 6) -> None:
+        super().__init__(classes)
+        self.ending = ending
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.ending(super().forward(x))
+
+
+class Flat(nn.Module):
+    """No pooling before the linear layer, as VGG: the gradient differs from place to place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+        )
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(6 * 4 * 4, 10), nn.ReLU(), nn.Linear(10, 5)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x))
+
+
+class Reused(nn.Module):
+    """One activation module called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.act = nn.Tanh()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.act(self.second(self.act(self.first(x)))).mean((2, 3)))
+
+
+class Branches(nn.Module):
+    """A side branch that the score does not use, and a module that returns a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.side = nn.Conv2d(4, 2, 1)
+        self.pair = Pair()
+        self.unused = nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.stem(x)
+        a, b = self.pair(y)
+        return self.head((a + b).mean((2, 3))), self.side(y)
+
+
+class Pair(nn.Module):
+    """Returns a tuple."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.sigmoid(x), torch.tanh(x)
+
+
+class Sorted(nn.Module):
+    """Operators that have no gradient rule between the layer and the score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x).flatten(2)
+        y = y.sort(dim=2).values.cumsum(2)
+        return self.head(y.mean(2))
+
+
+class Tokens(nn.Module):
+    """Patches, a class token and one block that mixes tokens; the head reads the class token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, stride=4)
+        self.cls = nn.Parameter(torch.zeros(1, 1, 8))
+        self.norm = nn.LayerNorm(8)
+        self.mix = nn.Linear(8, 8)
+        self.after = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
+        y = self.norm(x)
+        x = x + (y @ self.mix(y).transpose(1, 2)).softmax(-1) @ y
+        return self.head(self.after(x)[:, 0])
+
+
+class ChannelsLast(nn.Module):
+    """A stage that works on [N, h, w, C]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.LayerNorm(8)
+        self.mix = nn.Linear(8, 10)
+        self.head = nn.Linear(10, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.stem(x).permute(0, 2, 3, 1))
+        return self.head(torch.nn.functional.gelu(self.mix(y)).mean((1, 2)))
