@@ -64,7 +64,7 @@ def verify_file(
     wrong = {name: error for name, error in errors.items() if not error <= BOUND}
     if wrong:
         raise VerificationError(
-            "the artifact disagrees with its source or with finite differences, nothing was written: "
+            "the artifact disagrees with its source or finite differences, nothing was written: "
             + "; ".join(
                 f"{name}: error {error:.1e} (bound {BOUND:.0e})" for name, error in wrong.items()
             )

@@ -5,38 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import onnx_ir as ir
-
-from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
-from .adjoint import Adjoint
-from .cam import Target, gradcam, publish
+from ..runtime.spec import Preprocess, Verification
 from .capture import Captured, capture_file, drop_metadata
-from .differentiate import Plan, differentiate, plan
-from .emitter import Dim, Emitter, dims_of
 from .errors import CaptureError, LayerError
-from .layout import arrange
-from .locate import Activation, Located, find_score, graph_candidates
+from .graft import Grafted, graft
+from .locate import Activation, find_layer, find_score, graph_candidates
 from .report import Candidate, Report
-from .seed import add_class_index, select
-from .write import graph_hash, save, staged, tool_versions
+from .write import save, staged
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Grafted:
-    spec: Spec
-    plan: Plan
-    own_outputs: list[str]
-    nodes: tuple[int, int]
 
 
 def export(
@@ -100,11 +85,10 @@ def export(
         located = find_score(captured.model.graph, output=output, kind=score, activation=activation)
         if not captured.targets:
             candidates = graph_candidates(captured.model.graph, located.value)
-            captured.targets.update(_first(candidates, captured))
+            best = _best(candidates).name
+            captured.targets[best] = find_layer(captured.model.graph, best)
         reasons = _reasons(captured, candidates, wanted)
-        _check_labels(labels, located)
-        preprocess = _bind(preprocess, captured.model.graph)
-        grafted = _graft(captured, located, labels, preprocess, name)
+        grafted = graft(captured, located, labels, preprocess, name)
         clock("save")
         drop_metadata(captured.model.graph)
         size = save(captured.model, grafted.spec, place)
@@ -175,6 +159,10 @@ def _module(
         stored = model.example_inputs[0] if model.example_inputs else ()
         inputs = tuple(example_inputs or stored)
         model = torch.export.unflatten(model)
+        for part in model.modules():
+            for node in getattr(getattr(part, "graph", None), "nodes", ()):
+                # Tracing records hold fake tensors, which keep the module from being copied.
+                node.meta.clear()
     else:
         inputs = tuple(example_inputs or ())
     if not inputs:
@@ -222,15 +210,6 @@ def _best(candidates: Sequence[Candidate]) -> Candidate:
     return candidates[0]
 
 
-def _first(candidates: Sequence[Candidate], captured: Captured) -> dict[str, ir.Value]:
-    name = _best(candidates).name
-    for node in captured.model.graph:
-        for value in node.outputs:
-            if value.name == name:
-                return {name: value}
-    raise LayerError(f"no value is called {name!r}")
-
-
 def _reasons(
     captured: Captured, candidates: Sequence[Candidate], wanted: Sequence[str]
 ) -> dict[str, str]:
@@ -240,81 +219,7 @@ def _reasons(
             f"{candidates[0].reason}" for name in captured.targets}  # fmt: skip
 
 
-def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
-    if labels is not None and len(labels) != located.score.classes:
-        raise CaptureError(
-            f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
-        )
-
-
-def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
-    """Name the input that the transform feeds: the first one where none is named."""
-    if preprocess is None:
-        return None
-    names = [value.name or "" for value in graph.inputs]
-    if preprocess.input and preprocess.input not in names:
-        raise CaptureError(
-            f"the preprocessing names input {preprocess.input!r}; the model has {names}"
-        )
-    return preprocess if preprocess.input else replace(preprocess, input=names[0])
-
-
-def _graft(
-    captured: Captured,
-    located: Located,
-    labels: Sequence[str] | None,
-    preprocess: Preprocess | None,
-    name: str | None,
-) -> _Grafted:
-    """Add class selection, adjoints and heatmaps to the captured graph."""
-    model, graph = captured.model, captured.model.graph
-    targets = [
-        Target(layer, value, arrange(layer, value, graph))
-        for layer, value in captured.targets.items()
-    ]
-    made = plan(graph, located.value, list(captured.targets.values()))
-    structure, weights = graph_hash(model)
-    before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
-    emit = Emitter(graph)
-    class_index = add_class_index(emit, "class_index")
-    chosen = select(emit, located.value, class_index, single_logit=located.score.single_logit)
-    adjoints = differentiate(emit, made, chosen.seed)
-    batch = dims_of(located.value)[0]
-    classes = publish(emit, chosen.classes, "classes", [batch, "K"])
-    scores = publish(emit, chosen.scores, "scores", [batch, "K"])
-    layers = [
-        _publish_layer(emit, target, adjoints[target.value], batch, many=len(targets) > 1)
-        for target in targets
-    ]
-    source = {"graph_sha256": structure, "weights_sha256": weights}
-    if name:
-        source["name"] = name
-    score = replace(located.score, value=located.value.name or "")
-    spec = Spec(
-        SPEC_VERSION, class_index.name or "", classes, scores, score, layers,
-        list(labels) if labels is not None else None, preprocess, source, tool_versions(),
-        Verification("skipped", "none"),
-    )  # fmt: skip
-    return _Grafted(spec, made, own_outputs, (before, len(graph) - before))
-
-
-def _publish_layer(
-    emit: Emitter, target: Target, adjoint: Adjoint, batch: Dim, *, many: bool
-) -> Layer:
-    maps = gradcam(emit, target, adjoint)
-    channels, space = dims_of(maps.activations)[1], target.arrangement.grid
-    suffix = f".{target.name}" if many else ""
-    heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
-    activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
-    gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
-    return Layer(
-        target.name, target.value.name or "", target.arrangement.layout,
-        [extent if isinstance(extent, int) else None for extent in space],
-        target.arrangement.prefix, heatmap, activations, gradients,
-    )  # fmt: skip
-
-
-def _verify(artifact: Path, grafted: _Grafted, captured: Captured, model: Any) -> Verification:
+def _verify(artifact: Path, grafted: Grafted, captured: Captured, model: Any) -> Verification:
     if captured.module is not None:
         from .verify import verify_module
 

@@ -86,7 +86,7 @@ def capture_module(
 
 
 def _raise_own(error: BaseException | None) -> None:
-    """Raise the LayerError that a hook raised inside of PyTorch's exporter, if that was the cause."""
+    """Raise the LayerError that a hook raised inside PyTorch's exporter, if there is one."""
     while error is not None:
         if isinstance(error, LayerError):
             raise error

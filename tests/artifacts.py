@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from graftcam.runtime.spec import (
     METADATA_KEY,
     SPEC_VERSION,
@@ -21,7 +23,6 @@ from graftcam.runtime.spec import (
     Spec,
     Verification,
 )
-from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
     from pathlib import Path

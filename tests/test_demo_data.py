@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from graftcam.demo import bundled, data, train
 from graftcam.demo.figure import Figure
 from graftcam.demo.model import build

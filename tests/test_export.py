@@ -11,11 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
 from graftcam.exporter import export
 from graftcam.exporter.reference import Reference
 from graftcam.runtime.spec import METADATA_KEY, Spec
-from onnx.reference import ReferenceEvaluator
-from torch import nn
 
 from .nets import ChannelsLast, Ending, Flat, Reused, Tiny, Tokens, seeded
 

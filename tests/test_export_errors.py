@@ -9,6 +9,9 @@ from typing import Any
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
+from torch import nn
+
 from graftcam.exporter import (
     CaptureError,
     LayerError,
@@ -19,8 +22,6 @@ from graftcam.exporter import (
     export,
 )
 from graftcam.exporter.vjp import registry
-from onnx import TensorProto, helper
-from torch import nn
 
 from .nets import Branches, Flat, Sorted, Tiny, Tokens, seeded
 
@@ -141,7 +142,7 @@ def test_a_failed_export_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> No
 
 
 def test_an_unwritable_place_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(WriteError, match="cannot write .*nowhere"):
+    with pytest.raises(WriteError, match=r"cannot write .*nowhere"):
         export(seeded(Tiny()), tmp_path / "nowhere" / "m.onnx", EXAMPLE)
 
 
@@ -161,9 +162,9 @@ def test_a_model_that_pytorch_cannot_export_quotes_pytorch(tmp_path: Path) -> No
 
 def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello, this is no protobuf at all")
-    with pytest.raises(CaptureError, match="cannot read text.onnx as ONNX"):
+    with pytest.raises(CaptureError, match=r"cannot read text\.onnx as ONNX"):
         export(tmp_path / "text.onnx", tmp_path / "m.onnx")
-    with pytest.raises(CaptureError, match="cannot read missing.onnx"):
+    with pytest.raises(CaptureError, match=r"cannot read missing\.onnx"):
         export(tmp_path / "missing.onnx", tmp_path / "m.onnx")
 
 

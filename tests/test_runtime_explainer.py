@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session import Port

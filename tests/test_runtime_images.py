@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from graftcam.runtime.errors import ImageError
 from graftcam.runtime.images import as_rgb, is_batch, picture_names, read_image
-from PIL import Image
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from graftcam.runtime import Explainer
 from graftcam.runtime.methods import METHODS, gradcam
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+
 from graftcam.runtime import preprocess as module
 from graftcam.runtime.errors import ImageError
 from graftcam.runtime.preprocess import Placement, place, prepare, resize
-from PIL import Image
 
 from .artifacts import preprocess, resize_model
 

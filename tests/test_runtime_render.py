@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+
 from graftcam.runtime.errors import RenderError
 from graftcam.runtime.preprocess import place
 from graftcam.runtime.render import (

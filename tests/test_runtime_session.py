@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime
 import pytest
+
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError, SessionError, SpecError
 from graftcam.runtime.providers import CPU, CUDA, choose_providers

@@ -1,0 +1,117 @@
+"""Adding to a captured graph: class selection, adjoints, heatmaps, and the record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
+from .adjoint import Adjoint
+from .cam import Target, gradcam, publish
+from .capture import Captured
+from .differentiate import Plan, differentiate, plan
+from .emitter import Dim, Emitter, dims_of
+from .errors import CaptureError
+from .layout import arrange
+from .locate import Located
+from .seed import add_class_index, select
+from .write import graph_hash, tool_versions
+
+
+@dataclass(frozen=True)
+class Grafted:
+    """What was added.
+
+    Attributes:
+        spec: The metadata, not verified yet.
+        plan: What was differentiated.
+        own_outputs: Names of the model's own outputs.
+        nodes: Nodes of the model, and nodes added.
+    """
+
+    spec: Spec
+    plan: Plan
+    own_outputs: list[str]
+    nodes: tuple[int, int]
+
+
+def graft(
+    captured: Captured,
+    located: Located,
+    labels: Sequence[str] | None,
+    preprocess: Preprocess | None,
+    name: str | None,
+) -> Grafted:
+    """Add class selection, adjoints and heatmaps to the captured graph.
+
+    Raises:
+        GraftcamError: Labels, transform, layers or operators do not fit.
+    """
+    _check_labels(labels, located)
+    preprocess = _bind(preprocess, captured.model.graph)
+    model, graph = captured.model, captured.model.graph
+    targets = [
+        Target(layer, value, arrange(layer, value, graph))
+        for layer, value in captured.targets.items()
+    ]
+    made = plan(graph, located.value, list(captured.targets.values()))
+    structure, weights = graph_hash(model)
+    before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
+    emit = Emitter(graph)
+    class_index = add_class_index(emit, "class_index")
+    chosen = select(emit, located.value, class_index, single_logit=located.score.single_logit)
+    adjoints = differentiate(emit, made, chosen.seed)
+    batch = dims_of(located.value)[0]
+    classes = publish(emit, chosen.classes, "classes", [batch, "K"])
+    scores = publish(emit, chosen.scores, "scores", [batch, "K"])
+    layers = [
+        _publish_layer(emit, target, adjoints[target.value], batch, many=len(targets) > 1)
+        for target in targets
+    ]
+    source = {"graph_sha256": structure, "weights_sha256": weights}
+    if name:
+        source["name"] = name
+    score = replace(located.score, value=located.value.name or "")
+    spec = Spec(
+        SPEC_VERSION, class_index.name or "", classes, scores, score, layers,
+        list(labels) if labels is not None else None, preprocess, source, tool_versions(),
+        Verification("skipped", "none"),
+    )  # fmt: skip
+    return Grafted(spec, made, own_outputs, (before, len(graph) - before))
+
+
+def _publish_layer(
+    emit: Emitter, target: Target, adjoint: Adjoint, batch: Dim, *, many: bool
+) -> Layer:
+    maps = gradcam(emit, target, adjoint)
+    channels, space = dims_of(maps.activations)[1], target.arrangement.grid
+    suffix = f".{target.name}" if many else ""
+    heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
+    activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
+    gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
+    return Layer(
+        target.name, target.value.name or "", target.arrangement.layout,
+        [extent if isinstance(extent, int) else None for extent in space],
+        target.arrangement.prefix, heatmap, activations, gradients,
+    )  # fmt: skip
+
+
+def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
+    if labels is not None and len(labels) != located.score.classes:
+        raise CaptureError(
+            f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
+        )
+
+
+def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
+    """Name the input that the transform feeds: the first one where none is named."""
+    if preprocess is None:
+        return None
+    names = [value.name or "" for value in graph.inputs]
+    if preprocess.input and preprocess.input not in names:
+        raise CaptureError(
+            f"the preprocessing names input {preprocess.input!r}; the model has {names}"
+        )
+    return preprocess if preprocess.input else replace(preprocess, input=names[0])

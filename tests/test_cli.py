@@ -1,0 +1,196 @@
+"""The command line: what it prints, what it writes, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from graftcam.cli import main
+from graftcam.demo.bundled import FOLDER, WEIGHTS
+from graftcam.demo.data import LABELS
+from graftcam.demo.run import export_digits
+from graftcam.runtime import Explainer
+
+DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
+TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("digits") / "digits.onnx"
+    export_digits(path)
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_has_help_and_an_example_and_every_option_has_help(name: str) -> None:
+    command = main.commands[name]
+    assert command.help
+    assert command.epilog
+    assert f"graftcam {name}" in command.epilog
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+    assert call(name, "--help").exit_code == 0
+
+
+def test_export_from_a_factory_with_weights_labels_and_transform(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(LABELS))
+    path = tmp_path / "digits.onnx"
+    result = call(
+        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, "--labels", labels,
+        *TRANSFORM, "--activation", "sigmoid", "--layer", "layer3", "--layer", "layer2",
+        "-o", path, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert list(report["layers"]) == ["layer3", "layer2"]
+    assert report["verification"]["verdict"] == "pass"
+    found = Explainer(path).explain(DIGITS, ["zero", "eight"], layer="layer2")
+    assert found.labels == ["zero", "eight"]
+
+
+def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
+    from graftcam.demo.model import build
+
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(
+        build().eval(), (torch.zeros(2, 3, 96, 96),), dynamic_shapes=({0: batch},)
+    )
+    torch.export.save(program, tmp_path / "model.pt2")
+    result = call("export", tmp_path / "model.pt2", "-o", tmp_path / "a.onnx", "--layer", "layer3")
+    assert result.exit_code == 0, result.output
+    assert "verified against autograd-float64" in result.output
+    assert Explainer(tmp_path / "a.onnx").spec.layers[0].name == "layer3"
+    plain = tmp_path / "plain.onnx"
+    made = torch.onnx.export(program, dynamo=True, verbose=False)
+    assert made is not None
+    made.save(plain)
+    result = call("export", plain, "-o", tmp_path / "b.onnx")
+    assert result.exit_code == 0, result.output
+    assert "verified against finite-differences" in result.output
+
+
+def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
+    result = call("layers", "graftcam.demo.model:build", "--shape", "3,96,96")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("* layer3 ")
+    assert "automatic choice: the last usable layer" in result.stdout
+    entries = json.loads(
+        call("layers", "graftcam.demo.model:build", "--shape", "3,96,96", "--json").stdout
+    )
+    assert entries[0]["shape"] == [1, 96, 12, 12]
+    assert any(entry["reason"] == "no spatial extent left" for entry in entries)
+
+
+def test_explain_writes_an_overlay_a_class_and_says_where(artifact: Path, tmp_path: Path) -> None:
+    result = call("explain", artifact, DIGITS, "-o", tmp_path / "out", "--class", "zero",
+                  "--class", "8")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["digits1-eight.png", "digits1-zero.png"]
+    assert "zero  score" in result.stdout
+    overlay = cv2.imread(str(tmp_path / "out" / "digits1-zero.png"))
+    assert overlay is not None
+    assert overlay.shape == (96, 96, 3)
+    assert np.abs(overlay.astype(int) - cv2.imread(str(DIGITS)).astype(int)).max() > 30
+
+
+def test_explain_prints_json_for_machines(artifact: Path, tmp_path: Path) -> None:
+    result = call("explain", artifact, DIGITS, "-o", tmp_path, "--top", "3", "--json")
+    rows = json.loads(result.stdout)
+    assert {entry["label"] for entry in rows[0]["classes"]} == {"zero", "eight", "seven"}
+    assert all(Path(file).is_file() for file in rows[0]["files"])
+
+
+def test_inspect_tells_what_the_artifact_holds(artifact: Path) -> None:
+    text = call("inspect", artifact).stdout
+    assert "layer   layer3: channels_first, grid [12, 12]" in text
+    assert "labels  zero, one, two, three, ..." in text
+    assert "verify  pass (autograd-float64" in text
+    assert json.loads(call("inspect", artifact, "--json").stdout)["version"] == 1
+
+
+def test_demo_explains_the_bundled_pictures(tmp_path: Path) -> None:
+    result = call("demo", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "19 of 19 maxima on the right digit" in result.stdout
+    assert (tmp_path / "overview.png").is_file()
+
+
+REFUSALS = {
+    "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "cannot tell what"),
+    "unknown torchvision model": (
+        ["export", "torchvision:resnet5", "-o", "x.onnx"], "did you mean resnet50"),
+    "unknown timm model": (["export", "timm:resnet5", "-o", "x.onnx"], "timm has no model"),
+    "factory that does not exist": (
+        ["export", "graftcam.demo.model:make", "-o", "x.onnx"], "cannot call"),
+    "no shape": (["export", "graftcam.demo.model:build", "-o", "x.onnx"], "give --shape"),
+    "missing weights": (
+        ["export", "torchvision:alexnet", "--weights", "no.pt", "-o", "x.onnx"], "no.pt"),
+    "missing source file": (["export", "no.onnx", "-o", "x.onnx"], "no file no.onnx"),
+    "missing artifact": (["inspect", "no.onnx"], "no.onnx"),
+    "unknown label": (["explain", "ARTIFACT", DIGITS, "-o", "o", "--class", "ate"], "ate"),
+    "class id out of range": (["explain", "ARTIFACT", DIGITS, "-o", "o", "--class", "10"], "10"),
+    "missing image": (["explain", "ARTIFACT", "no.png", "-o", "o"], "no.png"),
+    "unknown layer": (["explain", "ARTIFACT", DIGITS, "-o", "o", "--layer", "layer9"], "layer9"),
+    "unknown colour map": (["explain", "ARTIFACT", DIGITS, "-o", "o", "--colormap", "jett"], "jet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
+    artifact: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[object],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(*[artifact if a == "ARTIFACT" else a for a in arguments])
+    assert result.exit_code == 1
+    lines = [line for line in result.stderr.splitlines() if not line.endswith(" ... failed")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert message in lines[0]
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "torchvision:alexnet"],
+        ["explain", "m.onnx"],
+        ["export", "timm:x", "-o", "x", "--opset", "17"],
+        ["export", "torchvision:alexnet", "-o", "x", "--mean", "0.5"],
+        ["explain", "m.onnx", "a.png", "-o", "o", "--alpha", "2"],
+        ["nothing"],
+    ],
+)
+def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
+    assert call(*arguments).exit_code == 2
+
+
+def test_a_file_without_our_metadata_says_what_to_do(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9),
+         tmp_path / "plain.onnx")  # fmt: skip
+    result = call("inspect", tmp_path / "plain.onnx")
+    assert result.exit_code == 1
+    assert "graftcam export" in result.stderr
