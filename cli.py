@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import math
 import sys
@@ -124,10 +125,11 @@ def export(
     Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
     differences).
     """
+    _need_exporter()
     from .exporter import export as run
-    from .exporter.source import read_labels
+    from .exporter.source import load_source, read_labels
 
-    loaded = _load(source, weights, shape)
+    loaded = load_source(source, weights, shape)
     names = read_labels(labels) if labels else loaded.labels
     with _Steps() as steps:
         report = run(
@@ -139,14 +141,15 @@ def export(
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _describe_report(report))
 
 
-def _load(source: str, weights: str | None, shape: list[int] | None) -> Source:
-    try:
-        from .exporter.source import load_source
-    except ImportError as error:
+def _need_exporter() -> None:
+    """Say how to get the exporter's packages where they are missing."""
+    missing = [
+        n for n in ("torch", "onnx", "onnx_ir", "onnxscript") if not importlib.util.find_spec(n)
+    ]
+    if missing:
         raise GraftcamError(
-            f'{error.name} is missing; exporting needs: pip install "graftcam[cpu,export]"'
-        ) from error
-    return load_source(source, weights, shape)
+            f'{", ".join(missing)} missing; exporting needs: pip install "graftcam[cpu,export]"'
+        )
 
 
 def _transform(
@@ -228,9 +231,11 @@ def layers(
     source: str, weights: str | None, shape: list[int] | None, everything: bool, as_json: bool
 ) -> None:
     """List the layers of SOURCE that can be explained, the automatic choice first."""
-    loaded = _load(source, weights, shape)
+    _need_exporter()
     from .exporter import candidates_of
+    from .exporter.source import load_source
 
+    loaded = load_source(source, weights, shape)
     found = candidates_of(loaded.model, loaded.inputs)
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
@@ -364,12 +369,35 @@ def _describe(spec: Any) -> str:
     return "\n".join(lines)
 
 
+@main.command(epilog=_example("graftcam ops", "graftcam ops --json"))
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/operators.md.")
+@_json_option
+def ops(as_markdown: bool, as_json: bool) -> None:
+    """List the ONNX operators that can be differentiated."""
+    _need_exporter()
+    from .exporter.vjp import table
+    from .exporter.vjp.listing import markdown, summary
+
+    rows = {
+        name: {"since": entry.since, "rule": entry.rule is not None, "adjoint": summary(entry)}
+        for name, entry in table().items()
+    }
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif as_markdown:
+        click.echo(markdown(), nl=False)
+    else:
+        width = max(map(len, rows))
+        click.echo("\n".join(f"{name:<{width}}  {row['adjoint']}" for name, row in rows.items()))
+
+
 @main.command(epilog=_example("graftcam demo", "graftcam demo -o /tmp/demo"))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @_json_option
 def demo(folder: Path, as_json: bool) -> None:
     """Export the bundled digit model, verify it and explain the bundled pictures."""
+    _need_exporter()
     from .demo.run import run
 
     with _Steps() as steps:

@@ -1,0 +1,44 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graftcam.cli import main
+from graftcam.exporter.vjp import table
+from graftcam.exporter.vjp.listing import markdown
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_operator_table_is_the_registrys() -> None:
+    assert (ROOT / "docs" / "operators.md").read_text() == markdown()
+    assert CliRunner().invoke(main, ["ops", "--markdown"]).stdout == markdown()
+
+
+def test_the_readme_counts_the_rules() -> None:
+    text = (ROOT / "README.md").read_text()
+    match = re.search(r"through\s+(\d+) ONNX operators", text)
+    assert match
+    assert int(match.group(1)) == sum(entry.rule is not None for entry in table().values())
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/artifact.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readmes_commands_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    for command in re.findall(r"graftcam (\w+) ", text):
+        if command in ("export", "explain", "layers", "demo", "inspect", "ops"):
+            assert command in main.commands
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make (\w+)", text):
+        assert f"\n{target}:" in makefile
