@@ -188,8 +188,8 @@ def _take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
     """Remove the taps from the outputs and return their values."""
     if not layers:
         return {}
-    taps = list(graph.outputs)[-len(layers) :]
-    del graph.outputs[-len(layers) :]
+    # One by one: deleting a slice would leave the values marked as outputs.
+    taps = [graph.outputs.pop() for _ in layers][::-1]
     targets: dict[str, ir.Value] = {}
     for path, value in zip(layers, taps, strict=True):
         producer = value.producer()

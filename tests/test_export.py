@@ -234,6 +234,14 @@ def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) 
             np.testing.assert_allclose(value, expected[name], **TOLERANCE, err_msg=name)
 
 
+def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    added = [n.op_type for n in onnx.load(path).graph.node if n.name.startswith("grad/")]
+    assert {"Gemm", "Conv", "Identity", "ReduceMean", "ReduceSum"}.isdisjoint(added)
+    assert added.count("MatMul") == 1
+
+
 def test_a_fixed_batch_can_be_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(

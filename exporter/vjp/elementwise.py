@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
-from ..emitter import Emitter, dims_of
+from ..emitter import Emitter, constant_of, dims_of
 from .common import only_input, times, where
 from .registry import Needed, vjp
 
@@ -23,9 +23,17 @@ def identity(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     return [grad]
 
 
-@vjp("Dropout", since=13, inputs=(0,), lazy=True)
+def _in_inference(node: ir.Node) -> str | None:
+    mode = node.inputs[2] if len(node.inputs) > 2 else None
+    known = constant_of(mode)
+    if mode is not None and (known is None or known.item()):
+        return "training_mode has no gradient rule; export the model in eval mode"
+    return None
+
+
+@vjp("Dropout", since=13, inputs=(0,), lazy=True, check=_in_inference)
 def dropout(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
-    """The cotangent itself: exported models are in inference mode, where dropout does nothing."""
+    """The cotangent itself: in inference mode dropout does nothing."""
     return [grad]
 
 
