@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .exporter import Candidate, Report
     from .exporter.source import Source
     from .runtime import Explainer, Explanation
+    from .runtime.spec import Verification
 
 
 class _Group(click.Group):
@@ -207,15 +207,21 @@ def _describe_report(report: Report) -> str:
         counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
         lines.append(f"  differentiated: {counts}")
     if verdict.verdict == "pass":
-        worst = max(verdict.errors.values(), default=math.nan)
         lines.append(
             f"  verified against {verdict.reference} on {verdict.images} random inputs: "
-            f"largest relative error {worst:.1e}"
+            f"{_describe_worst(verdict)}"
         )
     else:
         lines.append("  not verified (--no-verify)")
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)
+
+
+def _describe_worst(verdict: Verification) -> str:
+    """The largest error beside the bound that PyTorch's own rounding sets for it."""
+    name = max(verdict.errors, key=verdict.errors.__getitem__)
+    error, bound = verdict.errors[name], verdict.thresholds[name]
+    return f"largest relative error {error:.1e} ({name}, {bound:.1e} allowed)"
 
 
 @main.command(
@@ -363,8 +369,8 @@ def _describe(spec: Any) -> str:
         )
     else:
         lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
-    worst = f", largest error {max(verdict.errors.values()):.1e}" if verdict.errors else ""
-    lines.append(f"verify  {verdict.verdict} ({verdict.reference}, {verdict.images} inputs{worst})")
+    worst = f", {_describe_worst(verdict)}" if verdict.errors else ""
+    lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
     return "\n".join(lines)
 

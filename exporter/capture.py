@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from ..runtime.spec import METADATA_KEY
 from .errors import CaptureError
 from .locate import find_layer
 
@@ -53,6 +54,8 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
         model = ir.load(path)
     except Exception as error:
         raise CaptureError(f"cannot read {path.name} as ONNX: {first_line(error)}") from error
+    if METADATA_KEY in model.metadata_props:
+        raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
     model = passes.InlinePass()(model).model
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))

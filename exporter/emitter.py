@@ -64,6 +64,7 @@ class Emitter:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._names = {value.name for node in graph for value in node.outputs}
         self._names |= {value.name for value in graph.inputs} | set(graph.initializers)
+        self._names |= {node.name for node in graph}
 
     @contextmanager
     def scope(self, name: str) -> Generator[None]:

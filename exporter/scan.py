@@ -7,6 +7,7 @@ layer qualifies if its output has spatial extent and the score's gradient reache
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,9 @@ def scan(
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
     grids = [tuple(call.output.shape[2:]) for call in calls if call.output.dim() == 4]
-    candidates = [_judge(group, grids) for group in groups.values()]
+    widths = Counter(call.output.shape[2] for call in calls if call.output.dim() == 3)
+    trunk = max(widths, key=lambda width: widths[width], default=0)
+    candidates = [_judge(group, grids, trunk) for group in groups.values()]
     candidates.reverse()
     return sorted(candidates, key=lambda candidate: not candidate.usable)
 
@@ -117,12 +120,13 @@ def class_scores(result: Any) -> torch.Tensor:
     return chosen if chosen.dim() == 2 else chosen.flatten(1)
 
 
-def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]]) -> Candidate:
+def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int) -> Candidate:
     """Decide on the calls that returned one tensor.
 
     Args:
         group: The calls.
         grids: Spatial extents of all layers [N, C, h, w], which tokens may stand on.
+        trunk: Width of most token layers; what is wider or narrower is a projection in a block.
     """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
@@ -137,6 +141,8 @@ def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]]) -> Candidat
     tokens = token_grid(shape[1], grids) if tensor.dim() == 3 else None
     if tensor.dim() == 3 and tokens is None:
         return verdict(False, "no grid fits its tokens")
+    if tokens is not None and shape[2] != trunk:
+        return verdict(False, f"a projection to {shape[2]} inside a block of width {trunk}")
     if tensor.dim() > 3 and (
         all(extent == 1 for extent in shape[2:]) or all(extent == 1 for extent in shape[1:-1])
     ):

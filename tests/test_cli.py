@@ -119,7 +119,7 @@ def test_inspect_tells_what_the_artifact_holds(artifact: Path) -> None:
     text = call("inspect", artifact).stdout
     assert "layer   layer3: channels_first, grid [12, 12]" in text
     assert "labels  zero, one, two, three, ..." in text
-    assert "verify  pass (autograd-float64" in text
+    assert "verify  pass: autograd-float64, 4 inputs, largest relative error" in text
     assert json.loads(call("inspect", artifact, "--json").stdout)["version"] == 1
 
 

@@ -168,6 +168,12 @@ def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
         export(tmp_path / "missing.onnx", tmp_path / "m.onnx")
 
 
+def test_an_artifact_is_not_grafted_twice(tmp_path: Path) -> None:
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False)
+    with pytest.raises(CaptureError, match=r"m\.onnx is a graftcam artifact already"):
+        export(tmp_path / "m.onnx", tmp_path / "twice.onnx")
+
+
 def test_a_file_without_class_scores_is_refused_with_what_it_has(tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 4, 4])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3, 4, 4])

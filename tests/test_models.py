@@ -50,9 +50,9 @@ MODELS = [
     Model("resnet18", models.resnet18, layers=("layer1", "layer2", "layer3")),
     # Squeeze-and-excite, hard activations, depthwise convolutions at stride 2.
     Model("mobilenet_v3_large", models.mobilenet_v3_large, layers=("features.3",)),
-    Model("mobilenet_v3_large automatic", models.mobilenet_v3_large),
     # Concatenation, BatchNorm before the convolution, functional ReLU.
     Model("densenet", models.DenseNet, layers=("features.transition1",), options=DENSE),
+    Model("densenet automatic", models.DenseNet, options=DENSE),
     # Channel split and shuffle.
     Model("shufflenet", models.shufflenet_v2_x0_5, layers=("stage2",)),
     # Max pools with ceil_mode, a convolution as classifier.
