@@ -15,6 +15,7 @@ from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
 from .locate import Activation, find_layer, find_score, graph_candidates
 from .report import Candidate, Report
+from .transforms import as_preprocess
 from .write import save, staged
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def export(
     score: Literal["logit", "output"] = "logit",
     activation: Activation | None = None,
     labels: Sequence[str] | None = None,
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | Any = None,
     opset: int = 18,
     dynamic_batch: bool = True,
     input_names: Sequence[str] | None = None,
@@ -56,7 +57,8 @@ def export(
         activation: What turns logits into probabilities, if not visible in the graph: softmax
             by default, sigmoid for multi-label models and single logits.
         labels: Class names by id.
-        preprocess: The training transform, stored for the runtime.
+        preprocess: The training transform, stored for the runtime: a `Preprocess`, a torchvision
+            weights' ``transforms()``, or timm's data configuration.
         opset: ONNX opset, 18 or newer.
         dynamic_batch: Leave the batch axis open.
         input_names: Names for the inputs; the parameters of ``forward`` by default.
@@ -72,7 +74,7 @@ def export(
         GraftcamError: One of `CaptureError`, `LayerError`, `ScoreError`, `UnsupportedError`,
             `VerificationError`, `WriteError`; nothing has been written then.
     """
-    path = Path(path)
+    path, preprocess = Path(path), as_preprocess(preprocess)
     clock = _Clock(progress or (lambda _: None))
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ..runtime.spec import Interpolation, Preprocess
+from ..runtime.spec import Preprocess
 from .errors import CaptureError
+from .transforms import from_timm, from_torchvision
 
 if TYPE_CHECKING:
     import torch
@@ -130,7 +130,7 @@ def _torchvision(name: str, weights: str | None) -> Source:
         notes += _load_weights(model, weights)
     transform = entry.transforms()
     labels = entry.meta.get("categories")
-    preprocess = _from_torchvision(transform)
+    preprocess = from_torchvision(transform)
     source = Source(model, f"torchvision:{name}", (), preprocess, labels, notes)
     return _with_input(source, (3, *(preprocess.size if preprocess else (224, 224))))
 
@@ -146,16 +146,6 @@ def _quiet_model(name: str) -> torch.nn.Module:
         return models.get_model(name, weights=None)
 
 
-def _from_torchvision(transform: Any) -> Preprocess | None:
-    """The ImageClassification preset as a record; None for any other transform."""
-    if type(transform).__name__ != "ImageClassification":
-        return None
-    crop, resize = transform.crop_size[0], transform.resize_size[0]
-    interpolation = cast(Interpolation, transform.interpolation.value)
-    mean, std = list(transform.mean), list(transform.std)
-    return Preprocess("", [crop, crop], [resize], "shorter", interpolation, 1 / 255, mean, std)
-
-
 def _timm(name: str, weights: str | None) -> Source:
     try:
         import timm
@@ -167,28 +157,10 @@ def _timm(name: str, weights: str | None) -> Source:
     model = timm.create_model(name, pretrained=False)
     notes = _load_weights(model, weights)
     config = timm.data.resolve_model_data_config(model)
-    preprocess = _from_timm(config)
+    preprocess = from_timm(config)
     return _with_input(
         Source(model, f"timm:{name}", (), preprocess, None, notes), config["input_size"]
     )
-
-
-def _from_timm(config: dict[str, Any]) -> Preprocess | None:
-    """Timm's data configuration as a record; None where the runtime has no such resize."""
-    _, height, width = config["input_size"]
-    interpolation, crop = config.get("interpolation", "bicubic"), config.get("crop_mode", "center")
-    if interpolation not in ("nearest", "bilinear", "bicubic"):
-        return None
-    ratio = config.get("crop_pct") or 1.0
-    resize = [math.floor(height / ratio), math.floor(width / ratio)]
-    if crop == "squash":
-        mode = "exact"
-    elif crop == "center" and height == width:
-        mode, resize = "shorter", resize[:1]
-    else:
-        return None
-    mean, std = list(config["mean"]), list(config["std"])
-    return Preprocess("", [height, width], resize, mode, interpolation, 1 / 255, mean, std)
 
 
 def _factory(module: str, name: str, weights: str | None) -> Source:

@@ -119,16 +119,15 @@ def conv_adjoint(
     lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
     steps = [1, *window.strides]
     if not window.unit_stride and not depthwise and not pointwise:
-        # Places that no window reached: known, or overproduced and then cut.
-        after = window.after if exact else [0] * len(window.after)
+        # Places that no window reached; one stride less one where they are not known, then cut.
         rest = [
-            u - r + q + s - 1 if exact else s - 1
+            u - r + q + s - 1
             for u, r, q, s in zip(upper, window.reach, window.after, window.strides, strict=True)
         ]
         value = emit.op(
             "ConvTranspose", grad, weights,
             kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-            pads=[*window.before, *after], output_padding=rest, group=groups,
+            pads=[*window.before, *window.after], output_padding=rest, group=groups,
         )  # fmt: skip
     elif pointwise and not window.unit_stride:
         # The product on the few places first, the zeros after.

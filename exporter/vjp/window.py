@@ -69,13 +69,12 @@ def adjoint_padding(
     exact = True
     for axis, (extent, count) in enumerate(zip(extents, windows, strict=True)):
         stride = window.strides[axis]
-        if stride == 1 and not isinstance(extent, int):
-            upper.append(window.reach[axis] - window.after[axis])
-        elif isinstance(extent, int) and isinstance(count, int):
+        if isinstance(extent, int) and isinstance(count, int):
             upper.append(extent + window.before[axis] - count * stride)
         else:
-            upper.append(window.reach[axis])
-            exact = False
+            # As if stride - 1 places were left over at the upper end, the most there can be.
+            upper.append(window.reach[axis] - window.after[axis])
+            exact = exact and stride == 1
     return lower, upper, exact
 
 
