@@ -89,7 +89,8 @@ def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
             layer.register_forward_hook(
                 lambda layer, _, output, path=path: record(path, type(layer).__name__, output)
             )
-    inputs = [_leaf(argument) for argument in args]
+    noise = torch.Generator().manual_seed(0)
+    inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
         result = module(*inputs, **kwargs)
         score = class_scores(result)
@@ -101,9 +102,11 @@ def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     return calls
 
 
-def _leaf(argument: Any) -> Any:
+def _leaf(argument: Any, noise: torch.Generator) -> Any:
+    """Noise in the shape of a float example: one of zeros could make every gradient vanish."""
     if isinstance(argument, torch.Tensor) and argument.is_floating_point():
-        return argument.detach().clone().requires_grad_(True)
+        drawn = torch.randn(argument.shape, generator=noise, dtype=torch.float32)
+        return drawn.to(argument.dtype).requires_grad_(True)
     return argument
 
 

@@ -1,0 +1,1 @@
+"""Checks and measurements over whole models: ``benchmarks.zoo`` and ``benchmarks.run``."""

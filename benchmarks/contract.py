@@ -1,0 +1,112 @@
+"""An artifact against its contract: shapes, classes and batches, and the model's own outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from graftcam.exporter.verify import SLACK, Check, relative_errors
+
+from .truth import MIXED, Array, Artifact, open_session, pictures
+
+# The same numbers by another way (another batch, another K): rounding alone, which a few models
+# amplify, PyTorch's own as well.
+REPEAT_BOUND = 1e-5
+# Two float32 runs, each up to 1e-5 off: a trace with taps in it may be fused otherwise.
+PLAIN_BOUND = 2e-5
+_SEED = 7
+
+
+def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
+    """Shapes and meanings for any N and K.
+
+    Args:
+        artifact: What to check.
+        found: Its comparisons with PyTorch, for how far rounding moves each output.
+    """
+    faults: list[str] = []
+    spec = artifact.report.spec
+    batch = pictures(artifact.shape, 3, _SEED).numpy()
+    for images in (1, 3):
+        for classes in (0, 1, 5):
+            index = np.array(MIXED[:classes], np.int64)[None]
+            results = artifact.run(batch[:images], index)
+            faults += _wrong_shapes(artifact, results, images, classes)
+    bounds = {
+        c.name: max(REPEAT_BOUND, SLACK * float(max(c.own.max(), c.errors.max()))) for c in found
+    }
+
+    def same(what: str, actual: dict[str, Array], expected: dict[str, Array]) -> None:
+        if not np.array_equal(actual[spec.classes], expected[spec.classes]):
+            faults.append(f"{what}: other classes")
+        for name, bound in bounds.items():
+            error = float(relative_errors(actual[name], expected[name]).max())
+            if not error <= bound:
+                faults.append(f"{what}: {name} differs by {error:.1e} (bound {bound:.1e})")
+
+    shared = artifact.run(batch, [MIXED])
+    same("default class_index", artifact.run(batch), artifact.run(batch, [[-1]]))
+    same("[N, K] of equal rows", artifact.run(batch, [MIXED] * 3), shared)
+    rolled = np.stack([np.roll(MIXED, shift) for shift in range(3)])
+    own = artifact.run(batch, rolled)
+    for row in range(3):
+        alone = artifact.run(batch[row : row + 1], rolled[row : row + 1])
+        same(f"image {row} alone", {k: v[row : row + 1] for k, v in own.items()}, alone)
+    one_by_one = [artifact.run(batch, [[wanted]]) for wanted in MIXED]
+    kept = set(artifact.outputs) | {layer.activations for layer in spec.layers}
+    joined = {
+        name: one_by_one[0][name]
+        if name in kept
+        else np.concatenate([results[name] for results in one_by_one], axis=1)
+        for name in shared
+    }
+    same("K = 5 against five runs", shared, joined)
+    return faults
+
+
+def _wrong_shapes(
+    artifact: Artifact, results: dict[str, Array], images: int, classes: int
+) -> list[str]:
+    """Outputs whose shape is not what the contract says."""
+    spec = artifact.report.spec
+    shapes = {spec.classes: (images, classes), spec.scores: (images, classes)}
+    for layer in spec.layers:
+        grid, channels = tuple(layer.grid), results[layer.activations].shape[1]
+        shapes[layer.activations] = (images, channels, *grid)
+        shapes[layer.gradients] = (images, classes, channels, *grid)
+        shapes[layer.heatmap] = (images, classes, *grid)
+    return [
+        f"N = {images}, K = {classes}: {name} has shape {results[name].shape}, not {shape}"
+        for name, shape in shapes.items()
+        if results[name].shape != shape
+    ]
+
+
+def export_plain(module: nn.Module, shape: Sequence[int], path: Path) -> None:
+    """What `torch.onnx.export` alone makes of the module, with an open batch axis."""
+    example = (torch.zeros(2, *shape),)
+    torch.onnx.export(
+        module, example, path, dynamo=True, verbose=False, opset_version=18,
+        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
+    )  # fmt: skip
+
+
+def check_plain(artifact: Artifact, path: Path) -> list[str]:
+    """The model's own outputs are those of a plain export, whose file goes to ``path``."""
+    export_plain(artifact.module, artifact.shape, path)
+    batch = pictures(artifact.shape, 3, _SEED).numpy()
+    session = open_session(path)
+    expected = session.run(None, {session.get_inputs()[0].name: batch})
+    results = artifact.run(batch)
+    if len(expected) != len(artifact.outputs):
+        return [f"{len(artifact.outputs)} outputs, {len(expected)} in a plain export"]
+    faults: list[str] = []
+    for name, right in zip(artifact.outputs, expected, strict=True):
+        error = float(relative_errors(results[name], right).max())
+        if not error <= PLAIN_BOUND:
+            faults.append(f"{name} differs by {error:.1e} from a plain export")
+    return faults

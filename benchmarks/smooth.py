@@ -1,0 +1,111 @@
+"""Smooth twins: the same model without kinks, on which float32 and float64 must agree closely.
+
+Near a kink one ReLU or arg-max that falls on the other side in float32 changes a gradient by
+1e-3 and more, which would hide a wrong rule. A twin has none: whatever calls a kinked function
+while its ``forward`` runs, as a module or as a functional, gets a smooth one of the same kind.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+# What a twin's differentiated part may not hold.
+KINKED = frozenset(
+    ["Abs", "Clip", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "MaxPool"]
+) | frozenset(["Min", "PRelu", "ReduceMax", "ReduceMin", "Relu", "Sign", "ThresholdedRelu"])
+
+
+def _relu(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    return functional.silu(x)
+
+
+def _relu6(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    """Bent where ReLU6 is, straight between: a sigmoid amplifies rounding in a deep MobileNet."""
+    return 6.0 * torch.tanh(functional.silu(x) / 6.0)
+
+
+def _hardtanh(
+    x: torch.Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> torch.Tensor:
+    if (min_val, max_val) == (0.0, 6.0):
+        return _relu6(x)
+    middle, half = (max_val + min_val) / 2, (max_val - min_val) / 2
+    return middle + half * torch.tanh((x - middle) / half)
+
+
+def _hardswish(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    return functional.silu(x)
+
+
+def _hardsigmoid(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    return torch.sigmoid(x)
+
+
+def _leaky_relu(
+    x: torch.Tensor, negative_slope: float = 0.01, inplace: bool = False
+) -> torch.Tensor:
+    return negative_slope * x + (1 - negative_slope) * functional.silu(x)
+
+
+def _max_pool2d(
+    x: torch.Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> torch.Tensor:
+    """The average over the same windows, padding not counted."""
+    if return_indices or dilation not in (1, (1, 1), [1, 1]):
+        raise NotImplementedError("a max pool with indices or dilation has no smooth twin")
+    return functional.avg_pool2d(
+        x, kernel_size, stride or None, padding, ceil_mode, count_include_pad=False
+    )
+
+
+_EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
+    functional.relu: _relu,
+    functional.relu_: _relu,
+    torch.relu: _relu,
+    torch.relu_: _relu,
+    torch.Tensor.relu: _relu,
+    torch.Tensor.relu_: _relu,
+    functional.relu6: _relu6,
+    functional.hardtanh: _hardtanh,
+    functional.hardswish: _hardswish,
+    functional.hardsigmoid: _hardsigmoid,
+    functional.leaky_relu: _leaky_relu,
+    functional.max_pool2d: _max_pool2d,
+    torch.max_pool2d: _max_pool2d,
+}
+
+
+class _Smooth(TorchFunctionMode):
+    """Calls the smooth function where a kinked one is asked for."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _EXCHANGED.get(func, func)(*args, **(kwargs or {}))
+
+
+def smooth_twin(model: nn.Module) -> nn.Module:
+    """A copy of ``model`` that computes with smooth functions, wherever it is run or traced."""
+    twin = copy.deepcopy(model)
+    kind = type(twin)
+
+    @functools.wraps(kind.forward)
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        with _Smooth():
+            return kind.forward(self, *args, **kwargs)
+
+    # A class of its own rather than an attribute: copies of the twin stay twins.
+    twin.__class__ = type(f"Smooth{kind.__name__}", (kind,), {"forward": forward})
+    return twin

@@ -1,0 +1,161 @@
+"""An artifact against PyTorch in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import nn
+
+from graftcam.exporter import export
+from graftcam.exporter.reference import Reference
+from graftcam.exporter.report import Report
+from graftcam.exporter.verify import SLACK, Check, checks, merge
+
+from .smooth import KINKED
+
+Array = npt.NDArray[Any]
+# Without kinks float32 errors stay some 1e-6; a few models amplify them, PyTorch's own as well.
+TWIN_BOUND = 1e-5
+IMAGES = (6, 18)  # on more if a check fails: whether a kink flips is chance, errors stay
+_CHUNK = 3  # images at a time, to bound the memory of the float64 pass
+_RANKS = np.array([[-1, 3]], np.int64)
+MIXED = [-1, 3, -2, 0, -5]  # ranks and ids
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An export under test.
+
+    Attributes:
+        module: What was exported.
+        shape: Shape of one input without the batch axis.
+        report: Of the export.
+        session: ONNX Runtime on the file.
+        outputs: Names of the model's own outputs.
+    """
+
+    module: nn.Module
+    shape: tuple[int, ...]
+    report: Report
+    session: Any
+    outputs: list[str]
+
+    def run(self, images: Array, class_index: Any = None) -> dict[str, Array]:
+        """All outputs by name."""
+        feeds = {self.session.get_inputs()[0].name: images}
+        if class_index is not None:
+            feeds[self.report.spec.class_index] = np.asarray(class_index, np.int64)
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, feeds), strict=True))
+
+
+def open_session(path: Path, threads: int = 1) -> Any:
+    """An ONNX Runtime session on the CPU whose idle threads do not spin."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def make(
+    module: nn.Module,
+    shape: tuple[int, ...],
+    path: Path,
+    layers: Sequence[str] | None = None,
+    *,
+    verify: bool = False,
+    threads: int = 1,
+) -> Artifact:
+    """Export ``module`` to ``path`` and open the artifact."""
+    report = export(module, path, (pictures(shape, 1, 0),), layers=layers, verify=verify)
+    session, spec = open_session(path, threads), report.spec
+    added = {spec.classes, spec.scores}
+    for layer in spec.layers:
+        added |= {layer.heatmap, layer.activations, layer.gradients}
+    outputs = [output.name for output in session.get_outputs() if output.name not in added]
+    return Artifact(module, shape, report, session, outputs)
+
+
+def pictures(shape: Sequence[int], count: int, seed: int) -> torch.Tensor:
+    """Random inputs [count, *shape]."""
+    return torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed))
+
+
+def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[Check]:
+    """All outputs for two classes an image, held against PyTorch in float64."""
+    spec = artifact.report.spec
+    references = [
+        Reference(artifact.module, spec.layers, dtype) for dtype in (torch.float64, torch.float32)
+    ]
+    parts: list[list[Check]] = []
+    for start in range(0, images, _CHUNK):
+        batch = pictures(artifact.shape, min(_CHUNK, images - start), seed + start)
+        results = artifact.run(batch.numpy(), _RANKS)
+        truth, own = (reference([batch], results[spec.classes]) for reference in references)
+        parts.append(checks(results, spec, artifact.outputs, truth, own))
+    return [merge(group) for group in zip(*parts, strict=True)]
+
+
+def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
+    """Hold a smooth twin against PyTorch; the check that finds wrong rules.
+
+    Returns:
+        The comparisons, and what is wrong, in words.
+    """
+    found = compare_with_torch(artifact, IMAGES[0])
+    faults = [describe(c, twin_bound(c)) for c in found if not c.errors.max() <= twin_bound(c)]
+    kinked = KINKED & set(artifact.report.operators)
+    if kinked:
+        faults.append(f"no smooth twin: its differentiated part holds {sorted(kinked)}")
+    return found, faults + check_signal(artifact)
+
+
+def twin_bound(check: Check) -> float:
+    """Largest error accepted of a smooth twin."""
+    return max(TWIN_BOUND, SLACK * float(check.own.max()))
+
+
+def check_model(artifact: Artifact) -> tuple[list[Check], list[str]]:
+    """Hold the model itself against PyTorch, kinks and all."""
+    found: list[Check] = []
+    for attempt, images in enumerate(IMAGES):
+        found = compare_with_torch(artifact, images, seed=1000 * attempt)
+        if all(check.passed for check in found):
+            break
+    return found, [describe(check, check.bound) for check in found if not check.passed]
+
+
+def describe(check: Check, bound: float) -> str:
+    """A comparison in one line."""
+    return (
+        f"{check.name}: error {check.errors.max():.1e}, median {np.median(check.errors):.1e} "
+        f"(PyTorch's own {check.own.max():.1e}, {np.median(check.own):.1e}; bound {bound:.1e}), "
+        f"cosine {check.cosine:.6f} (own {check.own_cosine:.6f})"
+    )
+
+
+def check_signal(artifact: Artifact) -> list[str]:
+    """Make sure that the weights let something show: no channel without gradient, no empty maps.
+
+    Where the channels are the classes, as in SqueezeNet, a class reaches its own channel only.
+    """
+    spec = artifact.report.spec
+    results = artifact.run(pictures(artifact.shape, IMAGES[0], 0).numpy(), [MIXED])
+    faults: list[str] = []
+    for layer in spec.layers:
+        gradients = np.abs(results[layer.gradients]).max(axis=(0, 1))
+        dead = float((gradients.reshape(len(gradients), -1).max(axis=1) == 0).mean())
+        if dead > 0 and len(gradients) != spec.score.classes:
+            faults.append(f"{layer.name}: {dead:.0%} of the channels never get a gradient")
+        shown = float((results[layer.heatmap] > 0).any(axis=(2, 3)).mean())
+        if shown < 0.25:
+            faults.append(f"{layer.name}: only {shown:.0%} of the maps show anything")
+    return faults
