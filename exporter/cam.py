@@ -97,11 +97,12 @@ def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
         over = emit.ints([1 + axis for axis in space])
         weights = emit.op("ReduceMean", by_image, over, role="weights", keepdims=1)
         gradients = by_image
-    channels = emit_part(value, 1)
-    rows = emit.op("Reshape", weights, emit.vector([0, 0, channels]), role="rows")
+    channels, classes = emit_part(value, 1), emit.classes_dim
+    assert classes is not None
+    rows = emit.op("Reshape", weights, emit.vector([0, classes, channels]), role="rows")
     places = emit.op("Reshape", value, emit.ints([0, 0, -1]), role="places")
     weighted = emit.op("MatMul", rows, places, role="weighted")
-    shaped = emit.vector([0, 0, *(emit_part(value, axis) for axis in space)])
+    shaped = emit.vector([0, classes, *(emit_part(value, axis) for axis in space)])
     heatmap = emit.op("Relu", emit.op("Reshape", weighted, shaped, role="map"), role="heatmap")
     return Maps(value, gradients, heatmap)
 

@@ -75,13 +75,13 @@ def flipped(emit: Emitter, weights: ir.Value, groups: int) -> ir.Value:
 def conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent, stuffed with zeros to stride 1, convolved with the flipped kernel.
 
-    A cotangent that is constant over space stays so through a 1 x 1 kernel without padding.
+    A cotangent that is constant over space stays so through a 1 x 1 kernel, padded or not.
     """
     x, weights, out = only_input(node), only_input(node, 1), node.outputs[0]
     window, groups = conv_window(node), int_attribute(node, "group", 1)
     space = set(range(2, len(dims_of(out))))
     pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
-    if pointwise and not any(window.before + window.after) and space <= grad.spread:
+    if pointwise and space <= grad.spread:
         grad = expanded(emit, grad, out, {0, 1})
         return [_pointwise(emit, grad, out, weights, groups)]
     grad = expanded(emit, grad, out, range(len(dims_of(out))))

@@ -88,7 +88,7 @@ def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) ->
     if window.tiles and window.unit_stride:
         return [grad]
     value, factor = _shares(emit, node, grad.value, window)
-    if window.tiles and not int_attribute(node, "ceil_mode", 0):
+    if window.tiles:
         return [Adjoint(_tile(emit, value, x, out, window), factor)]
     folded = fold(emit, value, out)
     sums = _slide(emit, folded, x, out, window)

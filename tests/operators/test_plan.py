@@ -1,0 +1,239 @@
+"""Which part of a graph is differentiated, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnx_ir as ir
+import pytest
+from onnx import numpy_helper
+
+from graftcam.exporter.differentiate import Plan, plan
+from graftcam.exporter.errors import LayerError, UnsupportedError
+
+CONSTANTS = {
+    "w": np.ones((4, 3), np.float32),
+    "k": np.ones((2, 2, 3, 3), np.float32),
+    "row": np.ones(4, np.float32),
+    "pair": np.ones(2, np.float32),
+    "one": np.float32(1),
+    "scale": np.float32(0.5),
+    "ratio": np.float32(0.5),
+    "training": np.array(True),
+    "widths": np.array([0, 1, 0, 1]),
+    "one_i": np.array([1]),
+    "two_i": np.array([2]),
+}
+
+
+def _graph(body: str, *, shape: str = "N, 4", opset: int = 18) -> ir.Graph:
+    text = f"""<ir_version: 9, opset_import: ["" : {opset}, "custom" : 1]>
+    g (float[{shape}] x) => (float y) {{ {body} }}"""
+    proto = onnx.parser.parse_model(text)
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    for name, array in CONSTANTS.items():
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    for number, node in enumerate(proto.graph.node):
+        node.name = f"n{number}"
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True)).graph
+
+
+def _value(graph: ir.Graph, name: str) -> ir.Value:
+    named = {v.name: v for v in [*graph.inputs, *(v for node in graph for v in node.outputs)]}
+    return named[name]
+
+
+def _plan(graph: ir.Graph, *targets: str) -> Plan:
+    return plan(graph, graph.outputs[0], [_value(graph, name) for name in targets or ("x",)])
+
+
+def _refusal(graph: ir.Graph, *targets: str) -> list[str]:
+    with pytest.raises(UnsupportedError) as caught:
+        _plan(graph, *targets)
+    return caught.value.obstacles
+
+
+def _types(made: Plan) -> list[str]:
+    return [node.op_type for node in made.nodes]
+
+
+def test_only_what_lies_between_layer_and_score_is_active() -> None:
+    graph = _graph("a = Relu(x) t = Tanh(a) side = Exp(t) b = Sigmoid(t) y = MatMul(b, w)")
+    made = _plan(graph, "t")
+    assert _types(made) == ["Sigmoid", "MatMul"]
+    assert {value.name for value in made.active} == {"t", "b", "y"}
+
+
+def test_several_layers_are_one_plan() -> None:
+    graph = _graph("a = Relu(x) b = Tanh(a) y = Exp(b)")
+    assert _types(_plan(graph, "b", "a")) == ["Tanh", "Exp"]
+
+
+def test_the_score_itself_may_be_a_layer() -> None:
+    assert _types(_plan(_graph("y = Relu(x)"), "y")) == []
+
+
+def test_a_layer_beside_the_score_is_named() -> None:
+    graph = _graph("side = Tanh(x) y = Relu(x)")
+    message = "layer value 'side' is not connected to the score 'y'; choose one from"
+    with pytest.raises(LayerError, match=message):
+        _plan(graph, "side")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Floor(x)",
+        "s = Sign(x) y = Exp(s)",
+        "m = Greater(x, x) y = Cast<to=1>(m)",
+        "i = Cast<to=7>(x) y = Cast<to=1>(i)",
+        "s = Shape(x) y = Cast<to=1>(s)",
+        "i = ArgMax(x) y = Cast<to=1>(i)",
+    ],
+)
+def test_a_score_without_a_derivative_is_refused(body: str) -> None:
+    message = "the gradient of the score 'y' is structurally zero at 'x'; choose another layer"
+    with pytest.raises(LayerError, match=message):
+        _plan(_graph(body))
+
+
+def test_a_declared_zero_ends_its_branch_only() -> None:
+    graph = _graph("a = Relu(x) s = Sign(a) d = Exp(s) y = Mul(d, a)")
+    made = _plan(graph, "a")
+    assert _types(made) == ["Mul"]
+    assert {value.name for value in made.active} == {"a", "y"}
+
+
+def test_every_operator_without_a_rule_is_listed_at_once() -> None:
+    graph = _graph("a = Hardmax(x) b = Relu(a) c = custom.Odd(b) y = Det(c)")
+    next(iter(graph)).metadata_props["pkg.torch.onnx.name_scopes"] = "['', 'head', 'head.0', 'h']"
+    assert _refusal(graph) == [
+        "Hardmax 'n0' (head.0): no gradient rule",
+        "custom.Odd 'n2': no gradient rule",
+        "Det 'n3': no gradient rule",
+    ]
+    with pytest.raises(UnsupportedError, match="3 operators have no gradient between the layer"):
+        _plan(graph)
+
+
+def test_operators_off_the_path_do_not_matter() -> None:
+    graph = _graph("before = Hardmax(x) t = Relu(before) side = Hardmax(t) y = Exp(t)")
+    assert _types(_plan(graph, "t")) == ["Exp"]
+
+
+def test_an_operator_of_another_domain_is_not_the_one_of_the_same_name() -> None:
+    assert _refusal(_graph("y = custom.Relu(x)")) == ["custom.Relu 'n0': no gradient rule"]
+
+
+def test_a_subgraph_on_the_path_is_refused_by_name() -> None:
+    graph = _graph(
+        """c = Cast<to=9>(one) a = Tanh(x)
+        y = If(c) <then_branch = yes () => (float[N, 4] p) { p = Relu(a) },
+                   else_branch = no () => (float[N, 4] q) { q = Exp(a) }>"""
+    )
+    assert _refusal(graph, "a") == ["If 'n2': no gradient rule"]
+
+
+def test_a_quantiser_is_refused_not_taken_for_zero() -> None:
+    graph = _graph("q = QuantizeLinear(x, scale) d = DequantizeLinear(q, scale) y = Add(d, x)")
+    refused = _refusal(graph)
+    assert refused[0] == "QuantizeLinear 'n0': no gradient rule"
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "obstacle"),
+    [
+        (
+            "p = Transpose<perm=[1, 0, 2, 3]>(x) y = Conv(x, p)", "2, 2, 3, 3",
+            "Conv 'n1': the gradient of its input 'p' has no rule",
+        ),
+        (
+            "s = ReduceMax<keepdims=0>(x) y = Clip(x, s)", "N, 4",
+            "Clip 'n1': the gradient of its input 's' has no rule",
+        ),
+        ("y = PRelu(x, x)", "N, 4", "PRelu 'n0': the gradient of its input 'x' has no rule"),
+    ],
+)  # fmt: skip
+def test_an_input_that_a_rule_does_not_cover_is_refused(
+    body: str, shape: str, obstacle: str
+) -> None:
+    assert _refusal(_graph(body, shape=shape)) == [obstacle]
+
+
+def test_the_same_input_unconnected_to_the_layer_is_fine() -> None:
+    graph = _graph("t = Relu(x) s = ReduceMax<keepdims=0>(x) y = Clip(t, s)")
+    assert _types(_plan(graph, "t")) == ["Clip"]
+
+
+def test_an_output_that_a_rule_does_not_cover_is_refused() -> None:
+    body = "n, mean = LayerNormalization(x, row) y = Mul(mean, mean)"
+    assert _refusal(_graph(body)) == [
+        "LayerNormalization 'n0': the gradient of its output 'mean' has no rule"
+    ]
+
+
+def test_an_operator_in_its_older_form_is_refused() -> None:
+    graph = _graph("y = GroupNormalization<num_groups=1>(x, pair, pair)", shape="1, 2, 3", opset=18)
+    assert _refusal(graph) == [
+        "GroupNormalization 'n0': opset 18 defines it otherwise; export with opset 21"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "obstacle"),
+    [
+        (
+            'y = Pad<mode="reflect">(x, widths)', "N, 4",
+            "Pad 'n0': mode='reflect' has no gradient rule; only constant padding has",
+        ),
+        (
+            "y = MatMul(x, row)", "N, 4",
+            "MatMul 'n0': a product with a vector has no gradient rule; write it as a matrix "
+            "product",
+        ),
+        (
+            "y = MaxPool<kernel_shape=[2, 2], storage_order=1>(x)", "N, 2, 4, 4",
+            "MaxPool 'n0': storage_order=1 has no gradient rule",
+        ),
+        (
+            "y = AveragePool<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x)", "N, 2, H, 4",
+            "AveragePool 'n0': ceil_mode, or padding that does not count, needs static spatial "
+            "extents",
+        ),
+        (
+            'y = Conv<auto_pad="SAME_UPPER", strides=[2, 2]>(x, k)', "N, 2, H, 4",
+            "Conv 'n0': auto_pad=SAME_UPPER with a stride needs static spatial extents",
+        ),
+        (
+            "y = ConvTranspose<strides=[1, 2], dilations=[2, 2], output_padding=[1, 1]>(x, k)",
+            "N, 2, 4, 4",
+            "ConvTranspose 'n0': output_padding=[1, 1] is not smaller than the strides",
+        ),
+        (
+            "y = ConvTranspose<output_shape=[7, 7]>(x, k)", "N, 2, 4, 4",
+            "ConvTranspose 'n0': output_shape and auto_pad have no gradient rule; give explicit "
+            "pads",
+        ),
+        (
+            "y = Slice(x, one_i, two_i, one_i)", "N, D",
+            "Slice 'n0': the extent of axis 1 is unknown; export it as static",
+        ),
+        (
+            "y = Concat<axis=1>(x, x)", "N, D",
+            "Concat 'n0': the extent of an input along axis 1 is unknown; export it as static",
+        ),
+        (
+            "widths2 = Add(widths, widths) y = Pad(x, widths2)", "1, 4",
+            "Pad 'n1': its input 'widths2' is computed at run time; it must be a constant",
+        ),
+        (
+            "y = Dropout(x, ratio, training)", "N, 4",
+            "Dropout 'n0': training_mode has no gradient rule; export the model in eval mode",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_rule_does_not_cover_is_refused_with_the_reason(
+    body: str, shape: str, obstacle: str
+) -> None:
+    assert _refusal(_graph(body, shape=shape)) == [obstacle]
