@@ -16,10 +16,8 @@ import click
 from .runtime.errors import GraftcamError
 
 if TYPE_CHECKING:
-    from .exporter import Candidate, Report
     from .exporter.source import Source
-    from .runtime import Explainer, Explanation
-    from .runtime.spec import Verification
+    from .runtime import Explainer
 
 
 class _Group(click.Group):
@@ -127,6 +125,7 @@ def export(
     """
     _need_exporter()
     from .exporter import export as run
+    from .exporter.describe import describe_report
     from .exporter.source import load_source, read_labels
 
     loaded = load_source(source, weights, shape)
@@ -138,7 +137,7 @@ def export(
             dynamic_batch=not static_batch, verify=not no_verify, name=loaded.name, progress=steps,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
-    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _describe_report(report))
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
 
 
 def _need_exporter() -> None:
@@ -197,33 +196,6 @@ class _Steps:
             self._finish()
 
 
-def _describe_report(report: Report) -> str:
-    verdict, spec = report.verification, report.spec
-    lines = [f"{report.path}: {report.bytes / 1e6:.1f} MB, {report.nodes[1]} nodes added to "
-             f"{report.nodes[0]}"]  # fmt: skip
-    lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
-    lines.append(f"  score {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes")
-    if report.operators:
-        counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
-        lines.append(f"  differentiated: {counts}")
-    if verdict.verdict == "pass":
-        lines.append(
-            f"  verified against {verdict.reference} on {verdict.images} random inputs: "
-            f"{_describe_worst(verdict)}"
-        )
-    else:
-        lines.append("  not verified (--no-verify)")
-    lines += [f"  note: {note}" for note in report.notes]
-    return "\n".join(lines)
-
-
-def _describe_worst(verdict: Verification) -> str:
-    """The largest error beside the bound that PyTorch's own rounding sets for it."""
-    name = max(verdict.errors, key=verdict.errors.__getitem__)
-    error, bound = verdict.errors[name], verdict.thresholds[name]
-    return f"largest relative error {error:.1e} ({name}, {bound:.1e} allowed)"
-
-
 @main.command(
     epilog=_example(
         "graftcam layers torchvision:mobilenet_v3_large", "graftcam layers model.onnx --all"
@@ -239,6 +211,7 @@ def layers(
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     _need_exporter()
     from .exporter import candidates_of
+    from .exporter.describe import describe_candidates
     from .exporter.source import load_source
 
     loaded = load_source(source, weights, shape)
@@ -247,23 +220,7 @@ def layers(
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return
     shown = found if everything else [candidate for candidate in found if candidate.usable]
-    click.echo(_describe_candidates(shown) if shown else "no layer can be explained (see --all)")
-
-
-def _describe_candidates(found: Sequence[Candidate]) -> str:
-    width = max(len(candidate.name) for candidate in found)
-    kind = max(len(candidate.kind) for candidate in found)
-    lines: list[str] = []
-    for position, candidate in enumerate(found):
-        mark = "*" if position == 0 and candidate.usable else " "
-        shape = " x ".join(str(extent) for extent in candidate.shape)
-        lines.append(
-            f"{mark} {candidate.name:<{width}}  {candidate.kind:<{kind}}  [{shape}]"
-            + ("" if candidate.usable and position else f"  {candidate.reason}")
-        )
-    if found[0].usable:
-        lines.append(f"\n* automatic choice: the last usable layer ({found[0].reason})")
-    return "\n".join(lines)
+    click.echo(describe_candidates(shown) if shown else "no layer can be explained (see --all)")
 
 
 @main.command(
@@ -292,6 +249,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Write overlays that show where MODEL saw its classes in the IMAGES."""
     from .runtime import Explainer
+    from .runtime.describe import describe_explanation
 
     explainer = Explainer(model, provider)
     wanted = [_class_of(explainer, text) for text in classes] or None
@@ -303,7 +261,7 @@ def explain(
             saved = found.save(folder, alpha=alpha, colormap=colormap)
             files = [str(file) for file in saved]
             rows.append({**found.to_dict(), "image": str(path), "files": files})
-            texts.append(_describe_explanation(path, found, saved))
+            texts.append(describe_explanation(path, found, saved))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
     click.echo(f"ran on {explainer.provider}", err=True)
 
@@ -322,57 +280,16 @@ def _progress(paths: Sequence[Path]) -> contextlib.AbstractContextManager[Iterab
     return click.progressbar(paths, label="explaining", file=sys.stderr)
 
 
-def _describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:
-    lines = [f"{path}"]
-    for entry, file in zip(found.to_dict()["classes"], saved, strict=True):
-        share = "" if entry["probability"] is None else f"  p = {entry['probability']:.3f}"
-        state = {
-            "ok": "",
-            "zero": "  (empty map: no evidence for this class)",
-            "nonfinite": "  (the map is not finite: the model overflowed)",
-        }[entry["status"]]
-        score = "overflow" if entry["score"] is None else f"{entry['score']:.3f}"
-        lines.append(f"  {entry['label']}  score {score}{share}{state}  -> {file}")
-    return "\n".join(lines)
-
-
 @main.command(epilog=_example("graftcam inspect resnet50.onnx"))
 @click.argument("model", type=click.Path(path_type=Path))
 @_json_option
 def inspect(model: Path, as_json: bool) -> None:
     """Show what an artifact holds: layers, score, inputs and outputs, its verification."""
     from .runtime import Explainer
+    from .runtime.describe import describe_spec
 
     spec = Explainer(model, "cpu").spec
-    click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else _describe(spec))
-
-
-def _describe(spec: Any) -> str:
-    transform, verdict = spec.preprocess, spec.verification
-    lines = [
-        f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
-        f"input   {spec.class_index}: int64 [N or 1, K], classes by id or by rank (-1 is the best)",
-        f"score   {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes, "
-        f"{spec.score.activation}",
-    ]
-    for layer in spec.layers:
-        lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
-        lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")
-    labels = spec.labels
-    lines.append(f"labels  {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
-                 if labels else "labels  none")  # fmt: skip
-    if transform:
-        lines.append(
-            f"picture {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
-            f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
-            f"std {transform.std}"
-        )
-    else:
-        lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
-    worst = f", {_describe_worst(verdict)}" if verdict.errors else ""
-    lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
-    lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
-    return "\n".join(lines)
+    click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else describe_spec(spec))
 
 
 @main.command(epilog=_example("graftcam ops", "graftcam ops --json"))
@@ -405,13 +322,14 @@ def demo(folder: Path, as_json: bool) -> None:
     """Export the bundled digit model, verify it and explain the bundled pictures."""
     _need_exporter()
     from .demo.run import run
+    from .exporter.describe import describe_report
 
     with _Steps() as steps:
         summary = run(folder, steps)
     if as_json:
         click.echo(json.dumps(summary.to_dict(), indent=2))
         return
-    click.echo(_describe_report(summary.report))
+    click.echo(describe_report(summary.report))
     for row in summary.rows:
         click.echo(f"  {row}")
     click.echo(summary.pointing)

@@ -66,7 +66,7 @@ def _max_pool2d(
 ) -> torch.Tensor:
     """The average over the same windows, padding not counted."""
     if return_indices or dilation not in (1, (1, 1), [1, 1]):
-        raise NotImplementedError("a max pool with indices or dilation has no smooth twin")
+        raise ValueError("a max pool with indices or dilation has no smooth twin")
     return functional.avg_pool2d(
         x, kernel_size, stride or None, padding, ceil_mode, count_include_pad=False
     )

@@ -120,6 +120,12 @@ class Verification:
     errors: dict[str, float] = field(default_factory=dict[str, float])
     thresholds: dict[str, float] = field(default_factory=dict[str, float])
 
+    def worst(self) -> str:
+        """The largest error, beside the bound that rounding set for it."""
+        name = max(self.errors, key=self.errors.__getitem__)
+        error, bound = self.errors[name], self.thresholds[name]
+        return f"largest relative error {error:.1e} ({name}, {bound:.1e} allowed)"
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -1,0 +1,55 @@
+"""Artifacts and explanations as text for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .explanation import Explanation
+from .spec import Spec
+
+_STATES = {
+    "ok": "",
+    "zero": "  (empty map: no evidence for this class)",
+    "nonfinite": "  (the map is not finite: the model overflowed)",
+}
+
+
+def describe_spec(spec: Spec) -> str:
+    """What an artifact holds, a line a topic."""
+    transform, verdict = spec.preprocess, spec.verification
+    lines = [
+        f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
+        f"input   {spec.class_index}: int64 [N or 1, K], classes by id or by rank (-1 is the best)",
+        f"score   {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes, "
+        f"{spec.score.activation}",
+    ]
+    for layer in spec.layers:
+        lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
+        lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")
+    labels = spec.labels
+    lines.append(f"labels  {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
+                 if labels else "labels  none")  # fmt: skip
+    if transform:
+        lines.append(
+            f"picture {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
+            f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
+            f"std {transform.std}"
+        )
+    else:
+        lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
+    worst = f", {verdict.worst()}" if verdict.errors else ""
+    lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
+    lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
+    return "\n".join(lines)
+
+
+def describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:
+    """A picture's classes with score, probability, status and overlay."""
+    lines = [f"{path}"]
+    for entry, file in zip(found.to_dict()["classes"], saved, strict=True):
+        share = "" if entry["probability"] is None else f"  p = {entry['probability']:.3f}"
+        state = _STATES[entry["status"]]
+        score = "overflow" if entry["score"] is None else f"{entry['score']:.3f}"
+        lines.append(f"  {entry['label']}  score {score}{share}{state}  -> {file}")
+    return "\n".join(lines)
