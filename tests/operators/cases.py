@@ -7,11 +7,18 @@ from . import (
     cases_compound,
     cases_conv,
     cases_elementwise,
+    cases_functions,
     cases_linear,
     cases_normalise,
+    cases_norms,
     cases_pool,
+    cases_rearrange,
     cases_reduce,
+    cases_reductions,
+    cases_resample,
     cases_reshape,
+    cases_scatter,
+    cases_sums,
 )
 
 FAMILIES = {
@@ -23,6 +30,13 @@ FAMILIES = {
     "reduce": cases_reduce.CASES,
     "normalise": cases_normalise.CASES,
     "reshape": cases_reshape.CASES,
+    "scatter": cases_scatter.CASES,
+    "functions": cases_functions.CASES,
+    "rearrange": cases_rearrange.CASES,
+    "reductions": cases_reductions.CASES,
+    "norms": cases_norms.CASES,
+    "resample": cases_resample.CASES,
+    "sums": cases_sums.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]

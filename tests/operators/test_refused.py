@@ -1,0 +1,81 @@
+"""What has no rule is refused by name; Resize's matrices are those of ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graftcam.exporter.errors import UnsupportedError
+from graftcam.exporter.vjp.resample import Resampling, resampling_matrix
+
+from .harness import Case, Model, graft, run_ort, session
+
+ROW, X = {"x": (4, 3)}, {"x": (1, 1, 4, 5)}
+PLACES = {"i": np.array([[[0], [1]]]), "u": np.ones((1, 2))}
+
+
+def _resize(text: str, scales: list[float] | None = None) -> Case:
+    by = f"Resize<{text}>(x, , s)"
+    return Case("", f"y = {by}", X, constants={"s": scales or [1.0, 1.0, 2.0, 2.0]})
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (Case("", "y = GatherND<batch_dims=1>(x, i)", {"x": (1, 3)}, constants=PLACES),
+         "batch_dims=1 has no gradient rule; only batch_dims=0 has"),
+        (Case("", 'y = ScatterElements<axis=1, reduction="mul">(x, i, u)', {"x": (1, 3)},
+              constants={**PLACES, "i": np.array([[0, 1]])}),
+         "reduction='mul' has no gradient rule; only 'none' and 'add' have"),
+        (Case("", "s = Shape(x) y = Tile(x, s)", ROW), "computed at run time; it must be a const"),
+        (Case("", "y = LRN<size=4>(x)", X), "size=4 has no gradient rule; only odd sizes have"),
+        (Case("", 'y = Einsum<equation="...i->...">(x)', ROW), "an ellipsis has no gradient rule"),
+        (Case("", 'y = Einsum<equation="ii->i">(x)', {"x": (3, 3)}),
+         "an index repeated in one factor has no gradient rule"),
+        (_resize('coordinate_transformation_mode="half_pixel_symmetric"'),
+         "coordinate_transformation_mode='half_pixel_symmetric' has no gradient rule"),
+        (_resize('mode="linear"', [1.0, 1.0, 1.125, 1.0]),
+         "scale 1.125 keeps axis 2 as it is; runtimes differ there"),
+        (Case("", 'y = Resize<axes=[2, 3], keep_aspect_ratio_policy="not_larger">(x, , , s)', X,
+              constants={"s": [7, 7]}),
+         "keep_aspect_ratio_policy='not_larger' has no gradient rule"),
+    ],
+)  # fmt: skip
+def test_what_has_no_rule_is_refused_with_a_reason(case: Case, reason: str) -> None:
+    with pytest.raises(UnsupportedError, match="has no gradient between") as caught:
+        graft(Model(case, np.float32, 1))
+    assert reason in str(caught.value)
+
+
+def test_an_open_axis_that_is_resized_is_refused() -> None:
+    case = Case("", "y = Resize<axes=[2, 3]>(x, , , s)", {"x": ("N", 1, 4, 5)},
+                constants={"s": [7, 7]})  # fmt: skip
+    with pytest.raises(UnsupportedError, match="the extent of axis 3 is unknown; export it"):
+        graft(Model(case, np.float32, 1, (0, 3)))
+
+
+COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+
+
+@pytest.mark.parametrize("count", [3, 8, 11])
+@pytest.mark.parametrize(
+    ("mode", "coordinates", "antialias"),
+    [
+        *((mode, by, 0) for mode in ("nearest", "linear", "cubic") for by in COORDINATES),
+        *((mode, by, 1) for mode in ("linear", "cubic") for by in COORDINATES),
+    ],
+)
+def test_the_matrix_is_what_onnx_runtime_computes(
+    mode: str, coordinates: str, antialias: int, count: int
+) -> None:
+    case = Case(
+        "",
+        f'y = Resize<axes=[3], mode="{mode}", coordinate_transformation_mode="{coordinates}", '
+        f"antialias={antialias}>(x, , , s)",
+        {"x": np.eye(5).reshape(1, 5, 1, 5)}, constants={"s": [count]},
+    )  # fmt: skip
+    y = run_ort(session(Model(case, np.float32, 1).proto), case.feeds(1))["y"]
+    axis = Resampling(
+        5, count, None, mode, coordinates, "round_prefer_floor", -0.75, antialias, 0
+    )  # fmt: skip
+    np.testing.assert_allclose(y[0, :, 0].T, resampling_matrix(axis), atol=1e-5)
