@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import onnx_ir as ir
@@ -13,6 +14,7 @@ from .common import (
     int_attribute,
     only_input,
     parts_of,
+    reshape_like,
     string_attribute,
     where,
     zeros_like,
@@ -53,9 +55,17 @@ def _kept(emit: Emitter, node: ir.Node, axis: int | None) -> ir.Value:
     )
 
 
-def _no_batch_dims(node: ir.Node) -> str | None:
+def _flattens(node: ir.Node) -> str | None:
     count = int_attribute(node, "batch_dims", 0)
-    return f"batch_dims={count} has no gradient rule; only batch_dims=0 has" if count else None
+    if count:
+        return f"batch_dims={count} has no gradient rule; only batch_dims=0 has"
+    indices = node.inputs[1]
+    depth = dims_of(indices)[-1] if indices is not None and indices.shape else None
+    if not isinstance(depth, int):
+        return "the number of its indexed axes is unknown; run ONNX shape inference"
+    if not all(isinstance(extent, int) for extent in dims_of(only_input(node))[1:depth]):
+        return "the extents of its indexed axes are unknown; export them as static"
+    return None
 
 
 def _none_or_add(node: ir.Node) -> str | None:
@@ -71,19 +81,40 @@ def _adds(node: ir.Node) -> bool:
     return string_attribute(node, "reduction", "none") == "add"
 
 
-@vjp("GatherND", since=11, inputs=(0,), check=_no_batch_dims)
+@vjp("GatherND", since=11, inputs=(0,), check=_flattens)
 def gather_nd(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Add each cotangent to the place it was taken from; places taken twice get both.
 
-    The indices know nothing of K, so K goes behind the axes that they run through.
+    The indexed axes are taken as one, for ScatterElements: ONNX Runtime's ScatterND loses
+    additions to one place when several threads make them (seen in 1.31).
     """
-    x, indices, out = only_input(node, 0), only_input(node, 1), node.outputs[0]
-    rank = len(dims_of(x))
-    updates = _classes_last(emit, grad.value, len(dims_of(out)))
-    shape = emit.vector([*parts_of(x), classes(emit)])
+    x, indices = only_input(node, 0), only_input(node, 1)
+    depth = dims_of(indices)[-1]
+    assert isinstance(depth, int)
+    dims = dims_of(x)
+    tail = parts_of(x, range(depth, len(dims)))
+    places = _flat_places(emit, x, indices, depth)
+    count = emit.op("Shape", places, role="count", dtype=ir.DataType.INT64)
+    updates = emit.op("Reshape", grad.value, emit.vector([classes(emit), count, *tail]))
+    column = emit.op("Reshape", places, emit.ints([-1, *[1] * len(tail)]), role="places")
+    column = emit.op("Expand", column, emit.vector([classes(emit), count, *tail]), role="places")
+    cells = emit.op("ReduceProd", emit.extents(x, range(depth)), emit.ints([0]), role="cells")
+    shape = emit.vector([classes(emit), cells, *tail])
     empty = emit.op("Expand", emit.scalar(0.0, grad.value), shape, role="zeros")
-    added = emit.op("ScatterND", empty, indices, updates, reduction="add")
-    return [_classes_first(emit, added, rank)]
+    added = emit.op("ScatterElements", empty, column, updates, axis=1, reduction="add")
+    return [reshape_like(emit, added, x)]
+
+
+def _flat_places(emit: Emitter, x: ir.Value, indices: ir.Value, depth: int) -> ir.Value:
+    """Tuples of indices as places in the first ``depth`` axes of ``x`` taken as one, int64 [M]."""
+    inner = [extent for extent in dims_of(x)[1:depth] if isinstance(extent, int)]
+    strides = [math.prod(inner[axis:]) for axis in range(depth)]
+    below = emit.op("Less", indices, emit.ints([0]), role="below", dtype=ir.DataType.BOOL)
+    wrapped = emit.op("Add", indices, emit.extents(x, range(depth)), role="wrapped")
+    counted = emit.op("Where", below, wrapped, indices, role="counted", dtype=indices.dtype)
+    weighted = emit.op("Mul", counted, emit.ints(strides), role="weighted")
+    flat = emit.op("ReduceSum", weighted, emit.ints([-1]), role="flat", keepdims=0)
+    return emit.op("Reshape", flat, emit.ints([-1]), role="flat")
 
 
 def _ranked(node: ir.Node) -> str | None:
