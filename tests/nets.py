@@ -105,8 +105,8 @@ class Pair(nn.Module):
         return torch.sigmoid(x), torch.tanh(x)
 
 
-class Sorted(nn.Module):
-    """Operators that have no gradient rule between the layer and the score."""
+class Warped(nn.Module):
+    """Two operators that have no gradient rule between the layer and the score."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,9 +114,10 @@ class Sorted(nn.Module):
         self.head = nn.Linear(4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.stem(x).flatten(2)
-        y = y.sort(dim=2).values.cumsum(2)
-        return self.head(y.mean(2))
+        y = self.stem(x)
+        grid = torch.zeros(x.shape[0], 2, 2, 2)
+        warped = nn.functional.grid_sample(y, grid, align_corners=False).mean((2, 3))
+        return self.head(warped + torch.linalg.det(y[:, :, :4, :4]))
 
 
 class Tokens(nn.Module):

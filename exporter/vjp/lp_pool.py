@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter
 from .common import fold, int_attribute, only_input, unfold, where
-from .pool import _slide  # pyright: ignore[reportPrivateUsage]
+from .pool import slide
 from .registry import Needed, vjp
 from .window import has_window, window_of
 
@@ -29,7 +29,7 @@ def lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
         norm = where(emit, none, emit.scalar(1.0, out), out)
         power = emit.op("Pow", norm, emit.scalar(p - 1.0, out), role="power")
         share = where(emit, none, emit.scalar(0.0, out), emit.op("Div", share, power))
-    sums = unfold(emit, _slide(emit, fold(emit, share, out), x, out, window), x)
+    sums = unfold(emit, slide(emit, fold(emit, share, out), x, out, window), x)
     if p == 1:
         slope = emit.op("Sign", x)
     elif p == 2:

@@ -91,7 +91,7 @@ def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) ->
     if window.tiles:
         return [Adjoint(_tile(emit, value, x, out, window), factor)]
     folded = fold(emit, value, out)
-    sums = _slide(emit, folded, x, out, window)
+    sums = slide(emit, folded, x, out, window)
     return [Adjoint(unfold(emit, sums, x), factor * math.prod(window.kernel))]
 
 
@@ -167,7 +167,7 @@ def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Wi
     return value if exact else cut(emit, value, x, lead=1)
 
 
-def _slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
+def slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
     """Sum over the windows that cover each cell: a sliding sum of the stuffed cotangent.
 
     A sliding mean that counts its padding is such a sum but for the kernel's size, the caller's
