@@ -73,9 +73,8 @@ def graft(
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
-    score = replace(located.score, value=located.value.name or "")
     spec = Spec(
-        SPEC_VERSION, class_index.name or "", classes, scores, score, layers,
+        SPEC_VERSION, class_index.name or "", classes, scores, located.score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
         Verification("skipped", "none"),
     )  # fmt: skip

@@ -67,10 +67,21 @@ def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
 
 def times(emit: Emitter, grad: Adjoint, factor: ir.Value, rank: int) -> Adjoint:
     """``grad * factor`` with ``factor`` broadcast against a forward value of ``rank`` axes."""
+    return Adjoint(emit.op("Mul", grad.value, factor), grad.factor, kept(grad, factor, rank))
+
+
+def kept(grad: Adjoint, factor: ir.Value, rank: int) -> frozenset[int]:
+    """Axes that stay spread when multiplied or divided by ``factor``: where it has one place."""
     dims = dims_of(factor)
     lead = rank - len(dims)
-    spread = frozenset(axis for axis in grad.spread if axis < lead or dims[axis - lead] == 1)
-    return Adjoint(emit.op("Mul", grad.value, factor), grad.factor, spread)
+    return frozenset(axis for axis in grad.spread if axis < lead or dims[axis - lead] == 1)
+
+
+def indices_ranked(node: ir.Node) -> str | None:
+    """A check: the rank of the node's indices (its second input) is known."""
+    if node.inputs[1] is None or node.inputs[1].shape is None:
+        return "the rank of its indices is unknown; run ONNX shape inference"
+    return None
 
 
 def where(

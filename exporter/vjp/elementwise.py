@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import only_input, times, where
+from .common import kept, only_input, times, where
 from .registry import Needed, vjp
 
 
@@ -78,10 +78,8 @@ def mul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence
 def div(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``g / b`` and ``-g * y / b``."""
     divisor = only_input(node, 1)
-    dims, rank = dims_of(divisor), _rank(node)
-    lead = rank - len(dims)
-    spread = frozenset(axis for axis in grad.spread if axis < lead or dims[axis - lead] == 1)
-    top = Adjoint(emit.op("Div", grad.value, divisor), spread=spread)
+    rank = _rank(node)
+    top = Adjoint(emit.op("Div", grad.value, divisor), spread=kept(grad, divisor, rank))
     if not needed[1]:
         return [top, None]
     bottom = times(emit, top, node.outputs[0], rank)

@@ -8,19 +8,12 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import classes, int_attribute, only_input, parts_of, zeros_like
+from .common import classes, indices_ranked, int_attribute, only_input, parts_of, zeros_like
 from .registry import Needed, vjp
 from .strided import padded
 
 
-def _static_axis(node: ir.Node) -> str | None:
-    indices = node.inputs[1]
-    if indices is None or indices.shape is None:
-        return "the rank of its indices is unknown; run ONNX shape inference"
-    return None
-
-
-@vjp("Gather", since=1, inputs=(0,), check=_static_axis)
+@vjp("Gather", since=1, inputs=(0,), check=indices_ranked)
 def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Add each cotangent to the place it was taken from; one fixed place is a padding."""
     x, indices = only_input(node, 0), only_input(node, 1)

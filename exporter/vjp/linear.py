@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, OneHot, Result
+from ..adjoint import Adjoint, OneHot, Result, broadcast_axes, dense, sum_broadcast
 from ..emitter import Emitter, constant_of, dims_of
-from .common import float_attribute, int_attribute, only_input, reshape_like, swapped
+from .common import classes, float_attribute, int_attribute, only_input, reshape_like, swapped
 from .registry import Needed, vjp
 
 
@@ -147,8 +147,7 @@ def _lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
     """
     missing = 1 + rank - len(dims_of(value))
     ones = emit.op("Unsqueeze", value, emit.ints(range(missing)), role="lifted")
-    assert emit.classes_dim is not None
-    some = emit.op("Min", emit.classes_dim, emit.ints([1]), role="some")
+    some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
     return emit.op(
         "Slice", ones, emit.ints([0]), some, emit.ints([0]), role="lifted",
         shape=[None, *[1] * (missing - 1), *dims_of(value)],
@@ -156,22 +155,10 @@ def _lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
 
 
 def _whole(emit: Emitter, grad: Adjoint, node: ir.Node) -> Adjoint:
-    from ..adjoint import dense
-
     return Adjoint(dense(emit, grad, node.outputs[0]))
 
 
-def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> Adjoint:
+def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> ir.Value:
     """Sum ``[K, *stack, m, n]`` over the stack axes that ``source`` was broadcast along."""
     out, dims = dims_of(node.outputs[0])[:-2], dims_of(source)[:-2]
-    lead = len(out) - len(dims)
-    axes = [
-        1 + axis
-        for axis, extent in enumerate(out)
-        if axis < lead or (dims[axis - lead] == 1 and extent != 1)
-    ]
-    if axes:
-        value = emit.op("ReduceSum", value, emit.ints(axes), role="stack", keepdims=1)
-    if lead:
-        value = emit.op("Squeeze", value, emit.ints(range(1, 1 + lead)), role="stack")
-    return Adjoint(value)
+    return sum_broadcast(emit, value, broadcast_axes(out, dims), len(out) - len(dims))

@@ -30,7 +30,6 @@ def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
         pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
     )[1]  # fmt: skip
-    assert emit.classes_dim is not None
     cells = _cells(emit, out)
     flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), cells]), role="flat")
     places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")

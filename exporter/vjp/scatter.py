@@ -11,6 +11,7 @@ from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
 from .common import (
     classes,
+    indices_ranked,
     int_attribute,
     only_input,
     parts_of,
@@ -72,9 +73,7 @@ def _none_or_add(node: ir.Node) -> str | None:
     mode = string_attribute(node, "reduction", "none")
     if mode not in ("none", "add"):
         return f"reduction={mode!r} has no gradient rule; only 'none' and 'add' have"
-    if node.inputs[1] is None or node.inputs[1].shape is None:
-        return "the rank of its indices is unknown; run ONNX shape inference"
-    return None
+    return indices_ranked(node)
 
 
 def _adds(node: ir.Node) -> bool:
@@ -117,13 +116,7 @@ def _flat_places(emit: Emitter, x: ir.Value, indices: ir.Value, depth: int) -> i
     return emit.op("Reshape", flat, emit.ints([-1]), role="flat")
 
 
-def _ranked(node: ir.Node) -> str | None:
-    if node.inputs[1] is None or node.inputs[1].shape is None:
-        return "the rank of its indices is unknown; run ONNX shape inference"
-    return None
-
-
-@vjp("GatherElements", since=11, inputs=(0,), check=_ranked)
+@vjp("GatherElements", since=11, inputs=(0,), check=indices_ranked)
 def gather_elements(
     emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
 ) -> Sequence[Result]:
