@@ -90,10 +90,20 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
 
 
 class _Smooth(TorchFunctionMode):
-    """Calls the smooth function where a kinked one is asked for."""
+    """Calls the smooth function where a kinked one is asked for, and counts."""
+
+    exchanged = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.exchanged += func in _EXCHANGED
         return _EXCHANGED.get(func, func)(*args, **(kwargs or {}))
+
+
+def is_kinked(model: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether a forward pass calls anything that a twin would exchange."""
+    with torch.no_grad(), _Smooth() as mode:
+        copy.deepcopy(model).eval()(torch.zeros(2, *shape))
+    return mode.exchanged > 0
 
 
 def smooth_twin(model: nn.Module) -> nn.Module:

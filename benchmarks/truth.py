@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 # Without kinks float32 errors stay some 1e-6; a few models amplify them, PyTorch's own as well.
 TWIN_BOUND = 1e-5
 IMAGES = (6, 18)  # on more if a check fails: whether a kink flips is chance, errors stay
-_CHUNK = 3  # images at a time, to bound the memory of the float64 pass
+CHUNK = 3  # images at a time, to bound the memory of the float64 pass
 _RANKS = np.array([[-1, 3]], np.int64)
 MIXED = [-1, 3, -2, 0, -5]  # ranks and ids
 
@@ -39,6 +39,7 @@ class Artifact:
         report: Of the export.
         session: ONNX Runtime on the file.
         outputs: Names of the model's own outputs.
+        batch: The number of images of a run, where it is fixed.
     """
 
     module: nn.Module
@@ -46,6 +47,7 @@ class Artifact:
     report: Report
     session: Any
     outputs: list[str]
+    batch: int | None = None
 
     def run(self, images: Array, class_index: Any = None) -> dict[str, Array]:
         """All outputs by name."""
@@ -71,17 +73,23 @@ def make(
     path: Path,
     layers: Sequence[str] | None = None,
     *,
-    verify: bool = False,
     threads: int = 1,
+    batch: int | None = None,
 ) -> Artifact:
-    """Export ``module`` to ``path`` and open the artifact."""
-    report = export(module, path, (pictures(shape, 1, 0),), layers=layers, verify=verify)
+    """Export ``module`` to ``path``, with an open batch or a fixed one, and open the artifact.
+
+    The checks here are the verification's and more, so that it is left out.
+    """
+    report = export(
+        module, path, (pictures(shape, batch or 1, 0),), layers=layers, verify=False,
+        dynamic_batch=batch is None,
+    )  # fmt: skip
     session, spec = open_session(path, threads), report.spec
     added = {spec.classes, spec.scores}
     for layer in spec.layers:
         added |= {layer.heatmap, layer.activations, layer.gradients}
     outputs = [output.name for output in session.get_outputs() if output.name not in added]
-    return Artifact(module, shape, report, session, outputs)
+    return Artifact(module, shape, report, session, outputs, batch)
 
 
 def pictures(shape: Sequence[int], count: int, seed: int) -> torch.Tensor:
@@ -96,8 +104,8 @@ def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[C
         Reference(artifact.module, spec.layers, dtype) for dtype in (torch.float64, torch.float32)
     ]
     parts: list[list[Check]] = []
-    for start in range(0, images, _CHUNK):
-        batch = pictures(artifact.shape, min(_CHUNK, images - start), seed + start)
+    for start in range(0, images, CHUNK):
+        batch = pictures(artifact.shape, min(CHUNK, images - start), seed + start)
         results = artifact.run(batch.numpy(), _RANKS)
         truth, own = (reference([batch], results[spec.classes]) for reference in references)
         parts.append(checks(results, spec, artifact.outputs, truth, own))

@@ -1,8 +1,9 @@
 """Hold every model of the zoo against PyTorch: ``python -m benchmarks.zoo``.
 
-Each model runs in a process of its own, results are kept in ``.zoo/results.jsonl``, and a second
-run repeats only what failed, is new, or was made by other code or other versions. The tables go
-to ``docs/models.md`` and ``docs/models.json``.
+Each model runs in a process of its own, as many at a time as ``--jobs`` and the memory allow.
+Results are kept in ``.zoo/results.jsonl``, and a second run repeats only what failed, is new, or
+was made by other code or other versions. The tables go to ``docs/models.md`` and
+``docs/models.json``.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from .zoo_case import Record, code_digest, key_of, run_case, versions
+from .zoo_case import Record, code_digest, heading, run_case, versions
 from .zoo_models import CASES, Case
 from .zoo_report import write_report
 
 _ROOT = Path(__file__).resolve().parent.parent
-_TIMEOUT = 3600  # seconds for one model; the largest takes a few minutes on two cores
+_TIMEOUT = 3600  # seconds for one model; the largest takes some minutes on two cores
+_SETTLED = ("pass", "refused", "no export")  # verdicts that need no second try
 
 
 def main() -> int:
@@ -32,33 +35,35 @@ def main() -> int:
         return _work(options.worker, options.threads)
     results = Path(options.folder) / "results.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
-    chosen = [c for c in CASES if not options.models or c.model in options.models.split(",")]
+    wanted = set(options.models.split(",")) if options.models else set()
+    chosen = [c for c in CASES if not wanted or wanted & {c.model, c.family}]
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
-    done = {} if options.fresh else _passed(_read(results), any_code=options.keep)
-    missing = [case for case in chosen if not all(key in done for key in _keys(case))]
+    done = {} if options.fresh else _settled(_read(results), any_code=options.keep)
+    missing = [case for case in chosen if case.key not in done]
     _say(f"{len(chosen) - len(missing)} models are done, {len(missing)} to go")
     try:
         _run(missing, results, options.jobs, threads)
     except KeyboardInterrupt:
         _say("interrupted; run again to go on")
     latest = {record["key"]: record for record in _read(results)}
-    wanted = [key for case in CASES for key in _keys(case)]
-    records = [latest[key] for key in wanted if key in latest]
+    records = [latest[case.key] for case in CASES if case.key in latest]
     write_report(records, Path(options.docs))
-    asked = {key for case in chosen for key in _keys(case)}
-    failed = [key for key in asked if latest.get(key, {}).get("verdict") != "pass"]
+    asked = {case.key for case in chosen}
+    passed = [key for key in asked if latest.get(key, {}).get("verdict") == "pass"]
+    failed = [key for key in asked if latest.get(key, {}).get("verdict", "fail") == "fail"]
     _say(
-        f"{len(asked) - len(failed)} of {len(asked)} layer sets pass; see {options.docs}/models.md"
+        f"{len(passed)} of {len(asked)} models pass, {len(failed)} fail; "
+        f"see {options.docs}/models.md"
     )
     return 1 if failed else 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", help="names, separated by commas; all by default")
     parser.add_argument(
-        "--jobs", type=int, default=1, help="models at a time; each takes up to 8 GB"
+        "--models", help="names or families (torchvision, segmentation, timm), separated by commas"
     )
+    parser.add_argument("--jobs", type=int, default=2, help="models at a time, memory permitting")
     parser.add_argument("--threads", type=int, default=0, help="threads of each; cores / jobs")
     parser.add_argument("--fresh", action="store_true", help="repeat what has passed, too")
     parser.add_argument("--keep", action="store_true", help="keep what earlier code passed")
@@ -72,10 +77,6 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _keys(case: Case) -> list[str]:
-    return [key_of(case, None), key_of(case, case.layers)]
-
-
 def _read(results: Path) -> list[Record]:
     """All records, the latest last; a line that was cut off is skipped."""
     records: list[Record] = []
@@ -87,30 +88,55 @@ def _read(results: Path) -> list[Record]:
     return records
 
 
-def _passed(records: Iterable[Record], *, any_code: bool) -> dict[str, Record]:
-    """Records that still hold: passed, with the same versions and the same code (or any)."""
+def _settled(records: Iterable[Record], *, any_code: bool) -> dict[str, Record]:
+    """Records that still hold: settled, with the same versions and the same code (or any)."""
     now, code = versions(), code_digest()
     latest = {record["key"]: record for record in records}
     return {
         key: record
         for key, record in latest.items()
-        if record["verdict"] == "pass"
+        if record["verdict"] in _SETTLED
         and record["versions"] == now
         and (any_code or record["code"] == code)
     }
 
 
+class _Memory:
+    """Lets as many models run at a time as the machine's memory holds; a larger one runs alone."""
+
+    def __init__(self) -> None:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        self.free = self.total = 0.9 * pages / 2**30
+        self.changed = threading.Condition()
+
+    def take(self, gigabytes: float) -> float:
+        """Wait for that much memory, or for all of it."""
+        wanted = min(gigabytes, self.total)
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= wanted)
+            self.free -= wanted
+        return wanted
+
+    def give(self, gigabytes: float) -> None:
+        """Hand memory back."""
+        with self.changed:
+            self.free += gigabytes
+            self.changed.notify_all()
+
+
 def _run(cases: list[Case], results: Path, jobs: int, threads: int) -> None:
-    start = time.perf_counter()
+    start, memory = time.perf_counter(), _Memory()
     with ThreadPoolExecutor(jobs) as pool:
-        pending = {pool.submit(_spawn, case, threads): case for case in cases}
+        pending = [pool.submit(_spawn, case, threads, memory) for case in cases]
         try:
             for count, future in enumerate(as_completed(pending), 1):
-                for record in future.result():
-                    with results.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
-                    seconds = time.perf_counter() - start
-                    _say(f"[{count}/{len(cases)}, {seconds:.0f} s] {_line(record)}")
+                record = future.result()
+                with results.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+                spent = time.perf_counter() - start
+                left = spent / count * (len(cases) - count)
+                clock = f"{spent / 60:.0f} min, about {left / 60:.0f} min to go"
+                _say(f"[{count}/{len(cases)}, {clock}] {_line(record)}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -118,16 +144,16 @@ def _run(cases: list[Case], results: Path, jobs: int, threads: int) -> None:
 
 def _line(record: Record) -> str:
     text = f"{record['key']}: {record['verdict']} ({record.get('seconds', 0):.0f} s)"
-    if "twin" in record:
-        twin, itself = record["twin"], record["itself"]
-        text += f"; twin {twin['error']:.0e} (PyTorch {twin['own']:.0e})"
-        text += f", itself {itself['error']:.0e} (PyTorch {itself['own']:.0e})"
+    for name in ("twin", "itself"):
+        if name in record:
+            text += f"; {name} {record[name]['error']:.0e} (PyTorch {record[name]['own']:.0e})"
     return "\n    ".join([text, *record["faults"]])
 
 
-def _spawn(case: Case, threads: int) -> list[Record]:
+def _spawn(case: Case, threads: int, memory: _Memory) -> Record:
     """Run one case in a process of its own: memory is given back, a crash stays there."""
-    command = [sys.executable, "-m", "benchmarks.zoo", "--worker", case.name]
+    command = [sys.executable, "-m", "benchmarks.zoo", "--worker", case.key]
+    taken = memory.take(case.gigabytes)
     try:
         done = subprocess.run(
             [*command, "--threads", str(threads)],
@@ -136,17 +162,15 @@ def _spawn(case: Case, threads: int) -> list[Record]:
         output, reason = done.stdout, f"exit code {done.returncode}: {_last(done.stderr)}"
     except subprocess.TimeoutExpired:
         output, reason = "", f"not done after {_TIMEOUT} s"
-    records = [json.loads(line) for line in output.splitlines() if line.startswith('{"key"')]
-    found = {record["key"] for record in records}
-    lost: Record = {
-        "model": case.model, "size": list(case.size), "verdict": "fail", "faults": [reason],
+    finally:
+        memory.give(taken)
+    for line in output.splitlines():
+        if line.startswith('{"key"'):
+            return json.loads(line)
+    return {
+        "key": case.key, **heading(case), "faults": [reason], "verdict": "fail",
         "versions": versions(), "code": code_digest(),
     }  # fmt: skip
-    for layers in (None, case.layers):
-        if key_of(case, layers) not in found:
-            also = {"layers": list(layers or []), "automatic": layers is None}
-            records.append({"key": key_of(case, layers)} | lost | also)
-    return records
 
 
 def _last(text: str) -> str:
@@ -155,13 +179,12 @@ def _last(text: str) -> str:
 
 
 def _work(name: str, threads: int) -> int:
-    """The process for one case: its records as lines of JSON."""
+    """The process for one case: its record as a line of JSON."""
     import torch
 
     torch.set_num_threads(max(1, threads))
-    case = next(case for case in CASES if case.name == name)
-    for record in run_case(case, max(1, threads)):
-        print(json.dumps(record), flush=True)
+    case = next(case for case in CASES if case.key == name)
+    print(json.dumps(run_case(case, max(1, threads))), flush=True)
     return 0
 
 

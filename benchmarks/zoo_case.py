@@ -1,21 +1,24 @@
-"""One model of the zoo: its twin and itself, at the automatic layer and at inner ones."""
+"""One model of the zoo: its smooth twin and itself, at the automatic layer and at inner ones."""
 
 from __future__ import annotations
 
 import hashlib
+import resource
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import graftcam.exporter
 import graftcam.runtime
+from graftcam.exporter import candidates_of
+from graftcam.exporter.errors import CaptureError, LayerError, UnsupportedError
 from graftcam.exporter.verify import Check
 
-from . import condition, contract, smooth, truth
+from . import condition, contract, smooth, truth, zoo_layers
 from .zoo_models import Case
 
 Record = dict[str, Any]
@@ -23,7 +26,7 @@ Record = dict[str, Any]
 
 def versions() -> dict[str, str]:
     """Versions that results depend on."""
-    packages = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
+    packages = ("torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
     return {package: metadata.version(package) for package in packages}
 
 
@@ -31,70 +34,90 @@ def code_digest() -> str:
     """Hash of the code under test and of the checks, so that results do not outlive either."""
     paths = sorted(Path(graftcam.exporter.__file__).parent.rglob("*.py"))
     paths.append(Path(graftcam.runtime.__file__).with_name("spec.py"))
-    paths += [Path(str(module.__file__)) for module in (condition, contract, smooth, truth)]
+    modules = (condition, contract, smooth, truth, zoo_layers)
+    paths += [Path(str(module.__file__)) for module in modules]
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def key_of(case: Case, layers: Sequence[str] | None) -> str:
-    """What identifies a result, versions and code aside."""
-    return f"{case.name} {', '.join(layers) if layers else 'automatic'}"
+def run_case(case: Case, threads: int = 1) -> Record:
+    """Check one model; the record's verdict is pass, fail, refused or "no export"."""
+    start = time.perf_counter()
+    record: Record = {"key": case.key, **heading(case), "faults": [], "verdict": "pass"}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            record |= _check(case, Path(folder), threads)
+            record["verdict"] = "fail" if record["faults"] else "pass"
+    except CaptureError as error:
+        record |= {"verdict": "no export", "faults": [str(error)]}
+    except (LayerError, UnsupportedError) as error:
+        record |= {"verdict": "refused", "faults": [str(error)]}
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        record |= {"verdict": "fail", "faults": [f"{type(error).__name__} at {where}: {error}"]}
+    record["seconds"] = round(time.perf_counter() - start, 1)
+    record["gigabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
+    return record | {"versions": versions(), "code": code_digest()}
 
 
-def run_case(case: Case, threads: int = 1) -> Iterator[Record]:
-    """Check the automatic layer and the inner layers of one model; a record for each."""
-    base = case.build()
-    twin = condition.condition(smooth.smooth_twin(base), case.shape)
-    model = condition.condition(base, case.shape)
-    for layers in (None, case.layers):
-        start = time.perf_counter()
-        record: Record = {
-            "key": key_of(case, layers), "model": case.model, "size": list(case.size),
-            "layers": list(layers or []), "automatic": layers is None,
-        }  # fmt: skip
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                record |= _check(case, twin, model, layers, Path(folder), threads)
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(place.filename).name}:{place.lineno}"
-            record["faults"] = [f"{type(error).__name__} at {where}: {error}"]
-        record["verdict"] = "fail" if record["faults"] else "pass"
-        record["seconds"] = round(time.perf_counter() - start, 1)
-        yield record | {"versions": versions(), "code": code_digest()}
-
-
-def _check(
-    case: Case, twin: Any, model: Any, layers: Sequence[str] | None, folder: Path, threads: int
-) -> Record:
-    smooth_made = truth.make(twin, case.shape, folder / "twin.onnx", layers, threads=threads)
-    on_twin, faults = truth.check_twin(smooth_made)
-    faults += contract.check_contract(smooth_made, on_twin)
-    made = truth.make(
-        model, case.shape, folder / "model.onnx", layers, verify=True, threads=threads
-    )
-    on_model, wrong = truth.check_model(made)
-    wrong += contract.check_contract(made, on_model)
-    if layers is None:
-        wrong += contract.check_plain(made, folder / "plain.onnx")
+def heading(case: Case) -> Record:
+    """What a record says about its model."""
     return {
-        "layers": [layer.name for layer in made.report.spec.layers],
-        "twin": _worst(on_twin),
-        "itself": _worst(on_model),
-        "cosine": min(check.cosine for check in on_model),
-        "own_cosine": min(check.own_cosine for check in on_model),
-        "export_seconds": round(sum(made.report.seconds.values()), 1),
-        "faults": [f"twin: {fault}" for fault in faults] + [f"model: {fault}" for fault in wrong],
+        "family": case.family, "model": case.model, "size": list(case.size),
+        "options": {name: value for name, value in case.options.items() if name != "img_size"},
+    }  # fmt: skip
+
+
+def _check(case: Case, folder: Path, threads: int) -> Record:
+    model = case.build()
+    twin = smooth.smooth_twin(model) if smooth.is_kinked(model, case.shape) else None
+    condition.condition(model, case.shape)
+    layers = list(case.layers) or zoo_layers.choose(
+        candidates_of(model, (truth.pictures(case.shape, 1, 0),))
+    )
+    if not layers:
+        raise LayerError("no layer can be chosen automatically")
+    record: Record = {"layers": layers}
+    faults: list[str] = []
+    if twin is not None:
+        condition.condition(twin, case.shape)
+        artifact = _make(twin, case.shape, folder / "model.onnx", layers, threads)
+        found, wrong = truth.check_twin(artifact)
+        record["twin"] = worst(found)
+        faults += [f"twin: {fault}" for fault in wrong]
+        del twin, artifact
+    artifact = _make(model, case.shape, folder / "model.onnx", layers, threads)
+    found, wrong = truth.check_model(artifact) if "twin" in record else truth.check_twin(artifact)
+    wrong += contract.check_contract(artifact, found)
+    return record | {
+        "itself": worst(found),
+        "cosine": min(check.cosine for check in found),
+        "own_cosine": min(check.own_cosine for check in found),
+        "nodes": list(artifact.report.nodes),
+        "export_seconds": round(sum(artifact.report.seconds.values()), 1),
+        "static_batch": artifact.batch is not None,
+        "faults": faults + [f"model: {fault}" for fault in wrong],
     }
 
 
-def _worst(found: Sequence[Check]) -> Record:
+def _make(
+    module: Any, shape: tuple[int, ...], path: Path, layers: Sequence[str], threads: int
+) -> truth.Artifact:
+    """Export with an open batch; with a fixed one where PyTorch can do no better."""
+    try:
+        return truth.make(module, shape, path, layers, threads=threads)
+    except CaptureError:
+        return truth.make(module, shape, path, layers, threads=threads, batch=truth.CHUNK)
+
+
+def worst(found: Sequence[Check]) -> Record:
     """The largest error, and PyTorch's own on the same output."""
-    worst = max(found, key=lambda check: float(check.errors.max()))
+    check = max(found, key=lambda check: float(check.errors.max()))
     return {
-        "output": worst.name,
-        "error": float(f"{worst.errors.max():.2e}"),
-        "own": float(f"{worst.own.max():.2e}"),
+        "output": check.name,
+        "error": float(f"{check.errors.max():.2e}"),
+        "own": float(f"{check.own.max():.2e}"),
     }

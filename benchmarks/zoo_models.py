@@ -1,4 +1,4 @@
-"""The models of the zoo, with their input sizes and the inner layers that are tried."""
+"""The models of the zoo, with their input sizes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torchvision import models
+
+from .zoo_timm import timm_models
+
+Family = Literal["torchvision", "segmentation", "timm"]
 
 
 @dataclass(frozen=True)
@@ -18,21 +22,25 @@ class Case:
     """A model at one input size.
 
     Attributes:
-        model: Its name in torchvision.
+        family: Where it comes from.
+        model: Its name there.
         size: Height and width of the input.
-        layers: Inner layers, tried together in one artifact beside the automatic one.
         options: Further arguments of the constructor.
+        layers: Target layers; chosen by `zoo_layers` where none are named.
+        gigabytes: Memory that its check takes.
     """
 
+    family: Family
     model: str
     size: tuple[int, int]
-    layers: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+    gigabytes: float = 4
 
     @property
-    def name(self) -> str:
-        """Such as ``resnet50 64x96``."""
-        return f"{self.model} {self.size[0]}x{self.size[1]}"
+    def key(self) -> str:
+        """Such as ``torchvision resnet50 64x96``."""
+        return f"{self.family} {self.model} {self.size[0]}x{self.size[1]}"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -44,36 +52,48 @@ class Case:
         torch.manual_seed(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchvision's notes on how weights are drawn
-            return models.get_model(self.model, weights=None, **self.options)
+            if self.family == "timm":
+                import timm
+
+                return timm.create_model(self.model, pretrained=False, **self.options)
+            options = dict(self.options)
+            if self.family == "segmentation":
+                options["weights_backbone"] = None
+            return models.get_model(self.model, weights=None, **options)
 
 
-# Small pictures, not square, for speed. The auxiliary heads (training only) want large ones.
+# Small pictures, not square, for speed; some models cannot take them.
 _SMALL = (64, 96)
-_NO_AUX = {"aux_logits": False, "init_weights": False}
-_case: Callable[..., Case] = partial(Case, size=_SMALL)
+_NO_AUX = {"aux_logits": False, "init_weights": False}  # training only, and want large pictures
+_TORCHVISION: dict[str, dict[str, Any]] = {
+    "googlenet": {"options": _NO_AUX},
+    "inception_v3": {"size": (128, 160), "options": _NO_AUX},
+    "maxvit_t": {"size": (224, 224)},
+    "vit_b_16": {"size": (64, 64), "options": {"image_size": 64}},
+    "vit_b_32": {"size": (128, 128), "options": {"image_size": 128}},
+    "vit_l_16": {"size": (64, 64), "options": {"image_size": 64}, "gigabytes": 12},
+    "vit_l_32": {"size": (128, 128), "options": {"image_size": 128}, "gigabytes": 12},
+    "vit_h_14": {"size": (56, 56), "options": {"image_size": 56}, "gigabytes": 24},
+    "regnet_y_128gf": {"gigabytes": 24},
+}
+# Adaptive pools: other than at their own size they are no plain average.
+_NATIVE = ("alexnet", "vgg16", "vgg16_bn")
 
-CASES = [
-    _case("resnet18", layers=("layer1", "layer2", "layer3")),
-    _case("squeezenet1_1", layers=("features.5", "features.9")),
-    _case("shufflenet_v2_x1_0", layers=("conv1", "stage2")),
-    _case("mnasnet1_0", layers=("layers.8", "layers.10")),
-    _case("mobilenet_v2", layers=("features.3", "features.10")),
-    _case("mobilenet_v3_large", layers=("features.3", "features.9")),
-    _case("regnet_y_400mf", layers=("trunk_output.block1", "trunk_output.block3")),
-    _case("efficientnet_b0", layers=("features.2", "features.4")),
-    _case("googlenet", layers=("conv1", "inception3b", "inception4c"), options=_NO_AUX),
-    Case("inception_v3", (128, 160), ("Conv2d_2b_3x3", "Mixed_5d", "Mixed_6c"), _NO_AUX),
-    _case("densenet121", layers=("features.denseblock2", "features.transition1")),
-    _case("convnext_tiny", layers=("features.1", "features.3", "features.5.4.block.3")),
-    _case("swin_t", layers=("features.1", "features.3")),
-    Case("vit_b_16", (64, 64), ("encoder.layers.encoder_layer_5",), {"image_size": 64}),
-    _case("resnet50", layers=("layer1", "layer2", "layer3", "layer4.1.conv3")),
-    _case("resnet152", layers=("layer1", "layer3")),
-    # Adaptive pools: other than at their own size they are no plain average.
-    Case("alexnet", (224, 224), ("features.2", "features.8")),
-    Case("alexnet", (96, 128), ("features.2", "features.8")),
-    Case("vgg16", (96, 64), ("features.4", "features.16", "features.30")),
-    Case("vgg16_bn", (64, 96), ("features.6", "features.23")),
-    Case("vgg16", (224, 224), ("features.4", "features.16", "features.30")),
-    Case("vgg16_bn", (224, 224), ("features.6", "features.23")),
-]
+
+def _torchvision() -> list[Case]:
+    case: Callable[..., Case] = partial(Case, "torchvision", size=_SMALL)
+    names = models.list_models(module=models)
+    found = [case(model=name, **_TORCHVISION.get(name, {})) for name in names]
+    return found + [case(model=name, size=(224, 224)) for name in _NATIVE]
+
+
+def _segmentation() -> list[Case]:
+    names = models.list_models(module=models.segmentation)
+    return [Case("segmentation", name, _SMALL) for name in names]
+
+
+def _timm() -> list[Case]:
+    return [Case("timm", name, size, options) for name, size, options in timm_models()]
+
+
+CASES = [*_torchvision(), *_segmentation(), *_timm()]

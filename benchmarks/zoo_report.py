@@ -3,62 +3,88 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 _HEAD = """# Models held against PyTorch
 
-Made by `make zoo`; do not edit. Each row is one artifact, run by ONNX Runtime on random pictures
-and compared with PyTorch autograd in float64: the model's outputs, scores, activations, gradients
-and heatmaps for two classes of at least six pictures. An error is the relative L2 error of the
-worst picture and output; beside it stands the error of PyTorch's own float32 on the same output.
+Made by `make zoo`; do not edit. Each row is one model with random weights, exported with the
+automatic layer, an early one, a middle one and, for transformers, a norm inside a block, all in
+one artifact. ONNX Runtime runs it on random pictures, and the model's outputs, scores,
+activations, gradients and heatmaps for two classes of at least six pictures are compared with
+PyTorch autograd in float64. An error is the relative L2 error of the worst picture and output;
+beside it stands the error of PyTorch's own float32 on the same output.
 
 - **Twin**: the model with its kinks (ReLU, hard activations, max pools) exchanged for smooth
-  functions. Errors here show wrong rules; at most 1e-5, or 4 times PyTorch's own, is accepted.
+  functions. Errors here show wrong rules; at most 1e-5, or 4 times PyTorch's own, is accepted. A
+  model without kinks is its own twin.
 - **Itself**: near a kink one ReLU or arg-max that flips changes a gradient by 1e-3 and more, in
   PyTorch's float32 as well. Median or maximum must stay within 4 times PyTorch's own.
-- Both must keep the contract: any N and K (0 as well), class ids and ranks, the same numbers alone
-  and in a batch; outputs of the model equal to those of a plain `torch.onnx.export`.
+- Every artifact keeps the contract: any N and K (0 as well), class ids and ranks, the same
+  numbers alone and in a batch.
+- **Nodes**: of the model, and added for all its layers. **Export** is the time to write the artifact.
 
-Weights are random but conditioned (`benchmarks/condition.py`), so that every branch carries
-gradient. Export time includes graftcam's own verification.
+Weights are conditioned (`benchmarks/condition.py`), so that every branch carries gradient.
 """
+_COLUMNS = (
+    "model", "input", "layers", "twin (PyTorch)", "itself (PyTorch)", "cosine", "nodes", "export",
+    "verdict",
+)  # fmt: skip
+_WORDS = {
+    "refused": "refused by name, with a reason",
+    "no export": "not exportable by PyTorch",
+    "fail": "failed",
+}
+_TITLES = {
+    "torchvision": "torchvision classifiers",
+    "segmentation": "torchvision segmentation models (score: the class summed over the picture)",
+    "timm": "timm: a model of each architecture module",
+}
 
 
 def write_report(records: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write both files into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    passed = sum(record["verdict"] == "pass" for record in records)
     tools = sorted({", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records})
-    lines = [
-        _HEAD,
-        f"{passed} of {len(records)} pass ({'; '.join(tools)}).",
-        "",
-        "| model | input | layers | twin (PyTorch) | itself (PyTorch) | cosine | export | |",
-        "|---|---|---|---|---|---|---|---|",
-        *[_row(record) for record in records],
-    ]
-    failures = [record for record in records if record["faults"]]
-    if failures:
-        lines += ["", "## Failures", ""]
-        for record in failures:
-            lines += [f"- **{record['key']}**", *(f"  - {_short(f)}" for f in record["faults"])]
+    lines = [_HEAD, f"Versions: {'; '.join(tools)}."]
+    for family, title in _TITLES.items():
+        rows = [record for record in records if record["family"] == family]
+        if rows:
+            lines += ["", f"## {title[0].upper()}{title[1:]}", "", _summary(rows), ""]
+            lines += [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
+            lines += map(_row, rows)
+            for record in rows:
+                if record["faults"]:
+                    lines += ["", f"**{record['model']}** ({_WORDS[record['verdict']]}):", ""]
+                    lines += [f"- {_short(fault)}" for fault in record["faults"]]
     (folder / "models.md").write_text("\n".join(lines) + "\n")
     (folder / "models.json").write_text(json.dumps(records, indent=1) + "\n")
 
 
+def _summary(rows: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(record["verdict"] for record in rows)
+    parts = [f"{counts['pass']} of {len(rows)} pass"]
+    parts += [f"{counts[verdict]} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
+    return ", ".join(parts) + "."
+
+
 def _row(record: dict[str, Any]) -> str:
-    layers = ", ".join(f"`{layer}`" for layer in record["layers"])
-    if record["automatic"]:
-        layers = f"{layers} (automatic)" if layers else "automatic"
+    layers = ", ".join(f"`{layer}`" for layer in record.get("layers", []))
     size = "x".join(str(side) for side in record["size"])
-    cells = [record["model"], size, layers]
-    if "twin" in record:
-        cells += [_pair(record["twin"]), _pair(record["itself"]), f"{record['cosine']:.6f}"]
+    details = [f"{name}={value}" for name, value in record["options"].items()]
+    if record.get("static_batch"):
+        details.append("fixed batch")
+    name = f"{record['model']} ({', '.join(details)})" if details else record["model"]
+    cells = [name, size, layers]
+    if "itself" in record:
+        twin = _pair(record["twin"]) if "twin" in record else "itself"
+        cells += [twin, _pair(record["itself"]), f"{record['cosine']:.6f}"]
+        cells.append("{} + {}".format(*record["nodes"]))
         cells.append(f"{record['export_seconds']:.0f} s")
     else:
-        cells += ["", "", "", ""]
+        cells += [""] * 5
     return f"| {' | '.join([*cells, record['verdict']])} |"
 
 
