@@ -24,7 +24,8 @@ beside it stands the error of PyTorch's own float32 on the same output.
   PyTorch's float32 as well. Median or maximum must stay within 4 times PyTorch's own.
 - Every artifact keeps the contract: any N and K (0 as well), class ids and ranks, the same
   numbers alone and in a batch.
-- **Nodes**: of the model, and added for all its layers. **Export** is the time to write the artifact.
+- **Nodes**: of the model, and added for all its layers. **Export**: seconds until the artifact is
+  written.
 
 Weights are conditioned (`benchmarks/condition.py`), so that every branch carries gradient.
 """
@@ -38,9 +39,9 @@ _WORDS = {
     "fail": "failed",
 }
 _TITLES = {
-    "torchvision": "torchvision classifiers",
-    "segmentation": "torchvision segmentation models (score: the class summed over the picture)",
-    "timm": "timm: a model of each architecture module",
+    "torchvision": "Classifiers of torchvision",
+    "segmentation": "Segmentation models of torchvision (score: the class summed over the picture)",
+    "timm": "A model of each architecture module of timm",
 }
 
 
@@ -52,7 +53,7 @@ def write_report(records: Sequence[dict[str, Any]], folder: Path) -> None:
     for family, title in _TITLES.items():
         rows = [record for record in records if record["family"] == family]
         if rows:
-            lines += ["", f"## {title[0].upper()}{title[1:]}", "", _summary(rows), ""]
+            lines += ["", f"## {title}", "", _summary(rows), ""]
             lines += [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
             lines += map(_row, rows)
             for record in rows:

@@ -17,8 +17,9 @@ _ANY = """
     poolformer_s12 caformer_s18 mobilenetv3_large_100 mobilenetv5_base mobilevit_xxs
     mobilevitv2_050 nasnetalarge nextvit_small dm_nfnet_f0 nf_regnet_b0 pnasnet5large pvt_v2_b0
     rdnet_tiny regnety_002 repghostnet_050 repvit_m0_9 res2net50_26w_4s resnest14d resnet26d
-    seresnet50 resnetv2_50 rexnet_100 selecsls42 legacy_seresnet18 shvit_s1 skresnet18 starnet_s050 tiny_vit_5m_224 tresnet_m vgg11_bn
-    ese_vovnet19b_dw legacy_xception xception41 sam2_hiera_tiny
+    seresnet50 resnetv2_50 rexnet_100 selecsls42 legacy_seresnet18 shvit_s1 skresnet18
+    starnet_s050 tiny_vit_5m_224 tresnet_m vgg11_bn ese_vovnet19b_dw legacy_xception xception41
+    sam2_hiera_tiny
 """
 
 # Transformers, mostly, at their own size.
@@ -29,8 +30,8 @@ _SQUARE = {
         efficientformer_l1 efficientformerv2_s0 efficientvit_m0 gcvit_xxtiny hiera_tiny_224
         levit_128s levit_conv_128s gmlp_ti16_224 mixer_s32_224 mvitv2_tiny nest_tiny pit_ti_224
         sequencer2d_s swiftformer_xs swin_tiny_patch4_window7_224 swinv2_cr_tiny_224
-        tnt_s_patch16_224 twins_svt_small visformer_tiny vit_tiny_r_s16_p8_224 vitamin_small_224 volo_d1_224
-        xcit_nano_12_p16_224 coatnet_nano_rw_224 vit_relpos_small_patch16_224
+        tnt_s_patch16_224 twins_svt_small visformer_tiny vit_tiny_r_s16_p8_224 vitamin_small_224
+        volo_d1_224 xcit_nano_12_p16_224 coatnet_nano_rw_224 vit_relpos_small_patch16_224
     """,
     240: "crossvit_tiny_240",
     256: """
