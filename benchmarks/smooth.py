@@ -72,6 +72,11 @@ def _max_pool2d(
     )
 
 
+def _amax(x: torch.Tensor, dim: Any = (), keepdim: bool = False) -> torch.Tensor:
+    """The average, as for max pools."""
+    return x.mean(dim, keepdim) if dim != () else x.mean()
+
+
 _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
     functional.relu: _relu,
     functional.relu_: _relu,
@@ -86,6 +91,8 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
     functional.leaky_relu: _leaky_relu,
     functional.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,
+    torch.amax: _amax,
+    torch.Tensor.amax: _amax,
 }
 
 

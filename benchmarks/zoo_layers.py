@@ -30,5 +30,9 @@ def choose(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _is_block_norm(candidate: Candidate) -> bool:
-    """A norm inside a block of a transformer, which works on tokens or channels-last maps."""
-    return "LayerNorm" in candidate.kind or "RMSNorm" in candidate.kind
+    """A norm inside a block of a transformer, which works on tokens or channels-last maps.
+
+    A norm over one channel (CSATv2 has such) gives a constant, and rounding for a gradient.
+    """
+    known = "LayerNorm" in candidate.kind or "RMSNorm" in candidate.kind
+    return known and candidate.shape[-1] != 1

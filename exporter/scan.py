@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,9 @@ from .report import Candidate
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
+
+_UNCONNECTED = "not connected to the score"
+_NO_GRADIENT = "the score's gradient is zero at every place"
 
 
 @dataclass
@@ -60,9 +63,21 @@ def scan(
     grids = [tuple(call.output.shape[2:]) for call in calls if call.output.dim() == 4]
     widths = Counter(call.output.shape[2] for call in calls if call.output.dim() == 3)
     trunk = max(widths, key=lambda width: widths[width], default=0)
-    candidates = [_judge(group, grids, trunk) for group in groups.values()]
+    batch = next((len(x) for x in args if isinstance(x, torch.Tensor) and x.dim()), None)
+    candidates = [_judge(group, grids, trunk, batch) for group in groups.values()]
     candidates.reverse()
+    _explain_choice(candidates)
     return sorted(candidates, key=lambda candidate: not candidate.usable)
+
+
+def _explain_choice(candidates: list[Candidate]) -> None:
+    """Tell beside the automatic choice why no layer after it was taken (latest layers first)."""
+    best = next((i for i, candidate in enumerate(candidates) if candidate.usable), 0)
+    for later in reversed(candidates[:best]):
+        if later.reason in (_NO_GRADIENT, _UNCONNECTED):
+            note = f"{candidates[best].reason}; not so at {later.name} after it: {later.reason}"
+            candidates[best] = replace(candidates[best], reason=note)
+            return
 
 
 def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[_Call]:
@@ -123,13 +138,16 @@ def class_scores(result: Any) -> torch.Tensor:
     return chosen if chosen.dim() == 2 else chosen.flatten(1)
 
 
-def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int) -> Candidate:
+def _judge(
+    group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int, batch: int | None
+) -> Candidate:
     """Decide on the calls that returned one tensor.
 
     Args:
         group: The calls.
         grids: Spatial extents of all layers [N, C, h, w], which tokens may stand on.
         trunk: Width of most token layers; what is wider or narrower is a projection in a block.
+        batch: Number of images.
     """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
@@ -141,6 +159,8 @@ def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int)
 
     if tensor.dim() not in (3, 4, 5):
         return verdict(False, "no spatial axes")
+    if shape[0] != batch:
+        return verdict(False, "its first axis is not the batch (a window partition, perhaps)")
     tokens = token_grid(shape[1], grids) if tensor.dim() == 3 else None
     if tensor.dim() == 3 and tokens is None:
         return verdict(False, "no grid fits its tokens")
@@ -151,10 +171,10 @@ def _judge(group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int)
     ):
         return verdict(False, "no spatial extent left")
     if tensor.grad is None:
-        return verdict(False, "not connected to the score")
+        return verdict(False, _UNCONNECTED)
     spatial = tensor.grad if tokens is None else tensor.grad[:, tokens[1] :]
     if not bool(spatial.any()):
-        return verdict(False, "the score's gradient is zero at every place")
+        return verdict(False, _NO_GRADIENT)
     if any(word in source.kind for word in _PASSIVE):
         return verdict(False, f"{source.kind} computes no features of its own")
     return verdict(True, "spatial extent, and the score's gradient reaches it")
