@@ -32,7 +32,7 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
     spec = artifact.report.spec
     batch = pictures(artifact.shape, 3, _SEED).numpy()
     for images in (1, 3) if artifact.batch is None else (3,):
-        for classes in (0, 1, 5):
+        for classes in (0, 1, len(MIXED)):
             index = np.array(MIXED[:classes], np.int64)[None]
             results = artifact.run(batch[:images], index)
             faults += _wrong_shapes(artifact, results, images, classes)
@@ -59,14 +59,13 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
         else np.concatenate([results[name] for results in one_by_one], axis=1)
         for name in shared
     }
-    same("K = 5 against five runs", shared, joined)
+    same("several classes against one by one", shared, joined)
     if artifact.batch is not None:
         return faults
     rolled = np.stack([np.roll(MIXED, shift) for shift in range(3)])
     own = artifact.run(batch, rolled)
-    for row in range(3):
-        alone = artifact.run(batch[row : row + 1], rolled[row : row + 1])
-        same(f"image {row} alone", {k: v[row : row + 1] for k, v in own.items()}, alone)
+    alone = artifact.run(batch[1:2], rolled[1:2])
+    same("an image alone", {k: v[1:2] for k, v in own.items()}, alone)
     return faults
 
 
