@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from ..runtime.spec import METADATA_KEY
+from .emitter import dims_of
 from .errors import CaptureError
 from .locate import find_layer
 
@@ -62,9 +63,19 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     if version < 18:
         model = _converted(model, version, path.name)
         notes.append(f"converted from opset {version} to 18")
-    with contextlib.suppress(Exception):
-        model = passes.ShapeInferencePass()(model).model
+    infer_shapes(model)
     return Captured(model, {name: find_layer(model.graph, name) for name in layers}, notes=notes)
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Fill in extents that are not known, through shape arithmetic too.
+
+    The adjoint of a broadcast needs them: an axis of unknown extent is not known to be 1.
+    """
+    values = (value for node in model.graph for value in node.outputs)
+    if any(value.shape is None or None in dims_of(value) for value in values):
+        with contextlib.suppress(Exception):
+            passes.ShapeInferencePass()(model)
 
 
 def _converted(model: ir.Model, version: int, name: str) -> ir.Model:

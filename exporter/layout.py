@@ -7,8 +7,9 @@ last one.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,7 @@ from .emitter import Dim, constant_of, dims_of
 from .errors import LayerError
 
 _MAX_PREFIX = 16  # class, distillation and register tokens; no known model has more
+_FEW_PREFIX = 2  # where the grid itself is a guess
 _REACH = 64  # nodes looked at around a layer
 _FIRST = frozenset(
     {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "MaxPool"}
@@ -95,17 +97,30 @@ def _tokens(name: str, dims: Sequence[Dim], leading: set[ir.Value]) -> Arrangeme
 def token_grid(tokens: Dim, grids: Sequence[tuple[Dim, ...]]) -> tuple[tuple[int, ...], int] | None:
     """The grid that tokens stand on, and how many stand before it.
 
-    Of the grids that earlier layers had, the largest one that leaves at most 16 tokens over.
+    Of the grids that earlier layers had, the largest one that leaves at most 16 tokens over; or a
+    grid that thinning one of them out gives (LeViT takes every second token).
     """
     best: tuple[tuple[int, ...], int] | None = None
-    for grid in grids:
-        sides = tuple(side for side in grid if isinstance(side, int))
-        if not isinstance(tokens, int) or len(sides) != 2 or len(sides) != len(grid):
-            continue
-        prefix = tokens - sides[0] * sides[1]
-        if 0 <= prefix <= _MAX_PREFIX and sides != (1, 1) and (best is None or prefix < best[1]):
-            best = sides, prefix
+    known = {(h, w) for grid in grids if len(grid) == 2
+             for h, w in [grid] if isinstance(h, int) and isinstance(w, int)}  # fmt: skip
+    for grid in halved(known) if isinstance(tokens, int) else ():
+        prefix = tokens - math.prod(grid)
+        most = _MAX_PREFIX if grid in known else _FEW_PREFIX
+        if 0 <= prefix <= most and math.prod(grid) > 1 and (best is None or prefix < best[1]):
+            best = grid, prefix
     return best
+
+
+def halved(grids: Iterable[tuple[int, ...]]) -> set[tuple[int, ...]]:
+    """The grids, and those that halving them again and again gives, rounded up or down."""
+    found = set(grids)
+    fresh = found
+    while fresh:
+        coarser = {tuple(side // 2 for side in grid) for grid in fresh}
+        coarser |= {tuple(-(-side // 2) for side in grid) for grid in fresh}
+        fresh = {grid for grid in coarser if min(grid) > 0} - found
+        found |= fresh
+    return found
 
 
 def _channel_side(value: ir.Value) -> Side | None:

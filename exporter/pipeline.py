@@ -14,6 +14,7 @@ from .capture import Captured, capture_file, drop_metadata
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
 from .locate import Activation, find_layer, find_score, graph_candidates
+from .protect import protect
 from .report import Candidate, Report
 from .transforms import as_preprocess
 from .write import save, staged
@@ -84,6 +85,7 @@ def export(
             model, example_inputs, wanted, clock, opset, dynamic_batch, input_names, output_names
         )
         clock("differentiate")
+        notes = captured.notes + protect(captured.model.graph)
         located = find_score(captured.model.graph, output=output, kind=score, activation=activation)
         if not captured.targets:
             candidates = graph_candidates(captured.model.graph, located.value)
@@ -111,7 +113,7 @@ def export(
         size,
         clock.seconds,
         verdict,
-        captured.notes,
+        notes,
     )
 
 

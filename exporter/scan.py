@@ -16,12 +16,13 @@ import torch
 import torch.utils._pytree as pytree
 from torch import nn
 
-from .layout import token_grid
+from .layout import halved, token_grid
 from .report import Candidate
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
 
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _UNCONNECTED = "not connected to the score"
 _NO_GRADIENT = "the score's gradient is zero at every place"
 
@@ -34,12 +35,14 @@ class _Call:
         path: Module path.
         kind: Class name.
         output: What the module returned.
+        convolution: Whether the module is one.
         origin: The first call that returned the same tensor; itself if none did.
     """
 
     path: str
     kind: str
     output: torch.Tensor
+    convolution: bool = False
     origin: _Call | None = None
 
     @property
@@ -60,7 +63,10 @@ def scan(
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
-    grids = [tuple(call.output.shape[2:]) for call in calls if call.output.dim() == 4]
+    maps = [call for call in calls if call.output.dim() > 3]
+    # Attention has four axes, too, but two of them are tokens or channels.
+    convolved = [call for call in maps if call.convolution] or maps
+    grids = [tuple(call.output.shape[2:]) for call in convolved]
     widths = Counter(call.output.shape[2] for call in calls if call.output.dim() == 3)
     trunk = max(widths, key=lambda width: widths[width], default=0)
     batch = next((len(x) for x in args if isinstance(x, torch.Tensor) and x.dim()), None)
@@ -85,13 +91,14 @@ def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     module = copy.deepcopy(module).eval().requires_grad_(False)
     calls: list[_Call] = []
 
-    def record(path: str, kind: str, output: object) -> object:
+    def record(path: str, layer: nn.Module, output: object) -> object:
         if not isinstance(output, torch.Tensor) or not output.is_floating_point():
             return output
         # The same tensor, unless an in-place operation has changed it on the way.
         handed, origin = passed.get(id(output), (None, None))
         unchanged = handed is not None and handed._version == 0
-        call = _Call(path, kind, output, origin if unchanged else None)
+        kind, convolves = type(layer).__name__, isinstance(layer, _CONVOLUTIONS)
+        call = _Call(path, kind, output, convolves, origin if unchanged else None)
         calls.append(call)
         # A clone, so that a later in-place activation cannot change what this layer gave.
         clone = output.clone()
@@ -102,7 +109,7 @@ def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     for path, layer in module.named_modules():
         if path:
             layer.register_forward_hook(
-                lambda layer, _, output, path=path: record(path, type(layer).__name__, output)
+                lambda layer, _, output, path=path: record(path, layer, output)
             )
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
@@ -145,7 +152,7 @@ def _judge(
 
     Args:
         group: The calls.
-        grids: Spatial extents of all layers [N, C, h, w], which tokens may stand on.
+        grids: Spatial extents of convolutions, on which other layers may stand as well.
         trunk: Width of most token layers; what is wider or narrower is a projection in a block.
         batch: Number of images.
     """
@@ -164,8 +171,10 @@ def _judge(
     tokens = token_grid(shape[1], grids) if tensor.dim() == 3 else None
     if tensor.dim() == 3 and tokens is None:
         return verdict(False, "no grid fits its tokens")
-    if tokens is not None and shape[2] != trunk:
+    if tokens is not None and (shape[2] != trunk or source.kind == "Linear"):
         return verdict(False, f"a projection to {shape[2]} inside a block of width {trunk}")
+    if tensor.dim() > 3 and not {shape[2:], shape[1:-1]} & halved(grids):
+        return verdict(False, "no convolution has its grid")
     if tensor.dim() > 3 and (
         all(extent == 1 for extent in shape[2:]) or all(extent == 1 for extent in shape[1:-1])
     ):

@@ -13,11 +13,14 @@ import onnx_ir as ir
 import torch
 import torch.utils._pytree as pytree
 from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
-from .capture import SCOPES, Captured
+from .capture import SCOPES, Captured, infer_shapes
 from .errors import CaptureError, LayerError
 from .locate import unknown_layer
 
+_TAP = ("graftcam", "Tap")
 _WRAPPED = "graftcam_model"  # the attribute of `_Tapped`, which shows in names
 
 
@@ -61,8 +64,11 @@ def capture_module(
         with _quiet():
             program = torch.onnx.export(
                 tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
-                dynamic_shapes=shapes, input_names=names,
+                dynamic_shapes=shapes, input_names=names, optimize=False,
             )  # fmt: skip
+            assert program is not None
+            _guard_taps(program.model.graph, len(layers))
+            program.optimize()
     except Exception as error:
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
@@ -72,9 +78,9 @@ def capture_module(
     finally:
         for layer in training:
             layer.training = True
-    assert program is not None
     model = program.model
     targets = _take_taps(model.graph, layers)
+    infer_shapes(model)
     _rename(model.graph, output_names)
     _clean(model.graph)
     notes = [
@@ -141,7 +147,8 @@ class _Tapped(nn.Module):
             for path in self.layers
         ]
         try:
-            result = self.graftcam_model(*args)
+            with _FourAxes():
+                result = self.graftcam_model(*args)
         finally:
             for handle in handles:
                 handle.remove()
@@ -151,6 +158,24 @@ class _Tapped(nn.Module):
             raise LayerError(f"layers {missing} are not called in a forward pass")
         own = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         return [*own, *(stored[path] for path in self.layers)]
+
+
+class _FourAxes(TorchFunctionMode):
+    """Gives attention exactly four axes, the only form that PyTorch's exporter translates."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is not functional.scaled_dot_product_attention or len(args) < 3:
+            return func(*args, **kwargs)
+        query, key, value, *rest = args
+        lead = query.shape[:-2]
+        masked = bool(rest) or kwargs.get("attn_mask") is not None
+        alike = key.shape[:-2] == lead and value.shape[:-2] == lead
+        if len(lead) == 2 or masked or not alike:
+            return func(*args, **kwargs)
+        # Heads of all leading axes side by side: each attends on its own.
+        joined = [x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in (query, key, value)]
+        return func(*joined, *rest, **kwargs).reshape(*lead, *query.shape[-2:-1], value.shape[-1])
 
 
 def _batch_of_two(value: Any) -> Any:
@@ -184,21 +209,52 @@ def _quiet() -> Generator[None]:
                 logger.setLevel(level)
 
 
+def _guard_taps(graph: ir.Graph, count: int) -> None:
+    """Put a node of our own at each tap, which PyTorch's optimiser can neither remove nor merge.
+
+    It would make one node of two layers that compute the same, such as two activations of one
+    tensor, and the gradient at one of them would come to include the other's.
+
+    Args:
+        graph: As exported, not optimised yet.
+        count: Number of taps, the last outputs.
+    """
+    for place in range(len(graph.outputs) - count, len(graph.outputs)):
+        value = graph.outputs[place]
+        readers, producer = list(value.uses()), value.producer()
+        # The number keeps guards apart from each other.
+        guard = ir.node(_TAP[1], [value], {"number": place}, domain=_TAP[0])
+        out = guard.outputs[0]
+        out.type, out.shape = value.type, value.shape
+        for node, index in readers:
+            node.replace_input_with(index, out)
+        graph.outputs[place] = out
+        if producer is None:
+            graph.insert_before(next(iter(graph)), guard)
+        else:
+            graph.insert_after(producer, guard)
+
+
 def _take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
-    """Remove the taps from the outputs and return their values."""
-    if not layers:
-        return {}
+    """Remove the taps from the outputs, and their guards, and return the layers' values."""
     # One by one: deleting a slice would leave the values marked as outputs.
     taps = [graph.outputs.pop() for _ in layers][::-1]
     targets: dict[str, ir.Value] = {}
-    for path, value in zip(layers, taps, strict=True):
-        producer = value.producer()
-        # PyTorch copies a value that is handed out twice; the model goes on with the first.
-        while producer is not None and producer.op_type == "Identity" and not list(value.uses()):
-            before = producer.inputs[0]
-            if before is None or before.is_graph_input():
-                break
-            value, producer = before, before.producer()
+    for path, tap in zip(layers, taps, strict=True):
+        guard = tap.producer()
+        assert guard is not None
+        value = guard.inputs[0]
+        assert value is not None
+        shared = value.is_graph_input() or value.is_graph_output() or len(list(value.uses())) > 1
+        if shared or value.producer() is None:
+            # Another layer computes the same; the Identity tells its readers from this one's.
+            guard.domain, guard.op_type = "", "Identity"
+            guard.attributes.clear()
+            targets[path] = tap
+            continue
+        ir.convenience.replace_all_uses_with(tap, value)
+        graph.remove(guard, safe=True)
+        targets.update({name: value for name, known in targets.items() if known is tap})
         targets[path] = value
     return targets
 

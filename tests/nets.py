@@ -81,6 +81,37 @@ class Reused(nn.Module):
         return self.head(self.act(self.second(self.act(self.first(x)))).mean((2, 3)))
 
 
+class Twins(nn.Module):
+    """Two activations of the same tensor, which an optimiser may take for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.left = nn.ReLU()
+        self.right = nn.ReLU()
+        self.mix = nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x)
+        return self.head((self.mix(self.left(y)) + self.right(y)).mean((2, 3)))
+
+
+class PaddedPool(nn.Module):
+    """Zeros around values that may all be negative, then a max pool: zeros can be the maximum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1))
+        self.pool = nn.MaxPool2d(2, stride=1)
+        self.last = nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.last(self.pool(self.pad(self.stem(x)))).sigmoid().mean((2, 3)))
+
+
 class Branches(nn.Module):
     """A side branch that the score does not use, and a module that returns a tuple."""
 

@@ -18,7 +18,17 @@ from graftcam.exporter import export
 from graftcam.exporter.reference import Reference
 from graftcam.runtime.spec import METADATA_KEY, Spec
 
-from .nets import ChannelsLast, Ending, Flat, Reused, Tiny, Tokens, seeded
+from .nets import (
+    ChannelsLast,
+    Ending,
+    Flat,
+    PaddedPool,
+    Reused,
+    Tiny,
+    Tokens,
+    Twins,
+    seeded,
+)
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
@@ -110,6 +120,9 @@ CASES = {
     "several layers": (Tiny, ["conv1", "relu2", "bn1"], (9, 7), "channels_first"),
     "no pooling before the head": (Flat, ["body.0", "body.1"], (8, 8), "channels_first"),
     "called twice": (Reused, ["act"], (6, 6), "channels_first"),
+    "two layers that compute the same": (Twins, ["left", "right"], (6, 6), "channels_first"),
+    "one of two layers that compute the same": (Twins, ["right"], (6, 6), "channels_first"),
+    "zeros padded to a max pool": (PaddedPool, ["stem", "last"], (6, 5), "channels_first"),
     "tokens, non-square grid": (Tokens, ["norm"], (12, 8), "tokens"),
     "channels last": (ChannelsLast, ["norm", "mix"], (6, 5), "channels_last"),
     "convolution before channels last": (ChannelsLast, ["stem"], (6, 5), "channels_first"),

@@ -77,7 +77,7 @@ def test_all_operators_without_a_rule_are_listed_at_once_with_their_place(tmp_pa
 
 def test_the_last_token_layer_that_only_the_class_token_leaves_is_refused(tmp_path: Path) -> None:
     report = export(seeded(Tokens()), tmp_path / "m.onnx", EXAMPLE)
-    assert list(report.layers) == ["mix"]
+    assert list(report.layers) == ["norm"]
     reasons = {candidate.name: candidate.reason for candidate in report.candidates}
     assert reasons["after"] == "the score's gradient is zero at every place"
 
