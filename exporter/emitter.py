@@ -6,7 +6,8 @@ constants one initializer, and each value gets a name that tells where it comes 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -15,7 +16,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 Dim: TypeAlias = int | str | None
-AttributeValue: TypeAlias = int | float | str | Sequence[int]
+AttributeValue: TypeAlias = (
+    int | float | str | Sequence[int] | Sequence[float] | Sequence[str] | ir.Graph
+)
+Values: TypeAlias = Sequence[ir.Value]
+# From states and slices to new states and results.
+Step: TypeAlias = Callable[[Values, Values], tuple[Values, Values]]
 
 
 def dims_of(value: ir.Value) -> list[Dim]:
@@ -45,7 +51,7 @@ class Emitter:
     """Appends nodes to ``graph``.
 
     Attributes:
-        graph: The graph that nodes are appended to.
+        graph: The graph that nodes are appended to (or to the body of its `scan`).
         classes_dim: int64 [1], the number K of explained classes; set once the seed is made.
     """
 
@@ -60,7 +66,8 @@ class Emitter:
                 if isinstance(dim, ir.SymbolicDim) and dim.value:
                     self._symbols.setdefault(dim.value, (value, axis))
         self._scope = "cam"
-        self._made: dict[tuple[object, ...], tuple[ir.Value, ...]] = {}
+        self._place = graph
+        self._made: ChainMap[tuple[object, ...], tuple[ir.Value, ...]] = ChainMap()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._names = {value.name for node in graph for value in node.outputs}
         self._names |= {value.name for value in graph.inputs} | set(graph.initializers)
@@ -119,7 +126,7 @@ class Emitter:
     ) -> tuple[ir.Value, ...]:
         """Make a node with ``count`` outputs; see `op`."""
         frozen = tuple(
-            (key, tuple(value) if not isinstance(value, (int, float, str)) else value)
+            (key, value if isinstance(value, (int, float, str, ir.Graph)) else tuple(value))
             for key, value in sorted(attributes.items())
         )
         key = (op_type, count, tuple(id(value) for value in inputs), frozen)
@@ -146,9 +153,57 @@ class Emitter:
             outputs=values,
             name=name,
         )
-        self.graph.append(node)
+        self._place.append(node)
         self._made[key] = tuple(values)
         return self._made[key]
+
+    def scan(
+        self,
+        states: Values,
+        slices: Values,
+        step: Step,
+        *,
+        backwards: bool = False,
+        role: str = "",
+    ) -> tuple[Values, Values]:
+        """Run ``step`` along axis 0 of ``slices``, carrying ``states``.
+
+        Args:
+            states: What the first step starts from.
+            slices: Tensors of one length, each step gets a slice of each.
+            step: Makes new states and results with this emitter. It may use any value made
+                before; what it makes is known to it alone.
+            backwards: Begin at the end of the axis.
+            role: As in `op`.
+
+        Returns:
+            The last states, and the results stacked in the order of the slices.
+        """
+        formal = [
+            ir.Value(name=self.unique(f"grad/{self._scope}/{role}_in"), type=value.type)
+            for value in (*states, *slices)
+        ]
+        body = ir.Graph(formal, [], nodes=[], name=self.unique(f"grad/{self._scope}/{role}_body"))
+        outer, self._place = self._place, body
+        self._made = self._made.new_child()
+        try:
+            after, results = step(formal[: len(states)], formal[len(states) :])
+            for value in (*after, *results):
+                # An output of a body is made in it, and is one output only.
+                producer = value.producer()
+                foreign = producer is None or producer.graph is not body
+                again = foreign or value in body.outputs
+                body.outputs.append(self.op("Identity", value) if again else value)
+        finally:
+            self._made, self._place = self._made.parents, outer
+        direction = int(backwards)
+        made = self.ops(
+            "Scan", *states, *slices, count=len(body.outputs), role=role,
+            dtype=[value.dtype for value in body.outputs], body=body, num_scan_inputs=len(slices),
+            scan_input_directions=[direction] * len(slices),
+            scan_output_directions=[direction] * len(results),
+        )  # fmt: skip
+        return made[: len(states)], made[len(states) :]
 
     def constant(self, array: npt.ArrayLike, dtype: ir.DataType | None = None) -> ir.Value:
         """An initializer; equal contents are stored once."""

@@ -88,11 +88,13 @@ def vjp(
     return register
 
 
-def vjp_many(op_type: str, *, since: int) -> Callable[[ManyRule], ManyRule]:
-    """Register a rule for an operator with several differentiable outputs."""
+def vjp_many(
+    op_type: str, *, since: int, check: Check | None = None
+) -> Callable[[ManyRule], ManyRule]:
+    """Register a rule for an operator with several differentiable outputs; see `Entry`."""
 
     def register(rule: ManyRule) -> ManyRule:
-        _register(Entry(op_type, since, rule, many=True))
+        _register(Entry(op_type, since, rule, many=True, check=check))
         return rule
 
     return register
