@@ -9,19 +9,8 @@ import onnx_ir as ir
 from ..adjoint import Result
 from ..emitter import Emitter, Values
 from .common import int_attribute
-from .recurrence import (
-    INITIAL_H,
-    B,
-    Cotangents,
-    Direction,
-    Grads,
-    R,
-    W,
-    activate,
-    covered,
-    slope,
-    walk,
-)
+from .direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
+from .recurrence import activate, covered, slope, walk
 from .registry import Needed, vjp_many
 
 _INITIAL_C, _PEEPHOLES = 6, 7
@@ -38,9 +27,9 @@ def _check(node: ir.Node) -> str | None:
 def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[Result]:
     """``dgates W`` for X, where ``dgates R`` and ``dc f`` run back through time.
 
-    With ``c = f c_before + i g`` and ``h = o h(c)``, Y's cotangent joins ``dh`` at each step, ``dc``
-    gets ``dh o h'(c)``, and ``dgates = (dc g i', dh h(c) o', dc c_before f', dc i g')``. Steps
-    beyond the end of a sequence hand both states' cotangents on.
+    With ``c = f c_before + i g`` and ``h = o h(c)``, Y's cotangent joins ``dh`` at each step,
+    ``dc`` gets ``dh o h'(c)``, and ``dgates = (dc g i', dh h(c) o', dc c_before f', dc i g')``.
+    Steps beyond the end of a sequence hand both states' cotangents on.
     """
     return walk(emit, node, grads, needed, _DEFAULT, _one_direction)
 
@@ -112,7 +101,9 @@ def _one_direction(way: Direction) -> Cotangents:
             emit.op("Unsqueeze", cell, emit.ints([1]), role="looked")
             for cell in (c_before, cells, c_before)
         ]
-        return way.joined(*(way.total(product(*pair)) for pair in zip(by_gate, looked)))
+        return way.joined(
+            *(way.total(product(*pair)) for pair in zip(by_gate[:3], looked, strict=True))
+        )
 
     return {
         **way.inputs(grad, 4),

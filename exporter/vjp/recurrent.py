@@ -9,19 +9,8 @@ import onnx_ir as ir
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, Values, dims_of
 from .common import int_attribute, only_input
-from .recurrence import (
-    INITIAL_H,
-    B,
-    Cotangents,
-    Direction,
-    Grads,
-    R,
-    W,
-    activate,
-    covered,
-    slope,
-    walk,
-)
+from .direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
+from .recurrence import activate, covered, slope, walk
 from .registry import Needed, vjp, vjp_many
 
 _GRU, _RNN = ("sigmoid", "tanh"), ("tanh",)

@@ -13,6 +13,7 @@ from . import (
     cases_norms,
     cases_pool,
     cases_rearrange,
+    cases_recurrent,
     cases_reduce,
     cases_reductions,
     cases_resample,
@@ -37,6 +38,7 @@ FAMILIES = {
     "norms": cases_norms.CASES,
     "resample": cases_resample.CASES,
     "sums": cases_sums.CASES,
+    "recurrent": cases_recurrent.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]

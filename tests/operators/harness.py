@@ -25,6 +25,7 @@ import torch
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_scan
 
 from graftcam.exporter.adjoint import Adjoint, OneHot, dense
 from graftcam.exporter.differentiate import differentiate, plan
@@ -229,6 +230,8 @@ def idle_nodes(made: Graft) -> list[str]:
     for node in reversed(made.proto.graph.node):
         if not wanted.isdisjoint(node.output):
             wanted.update(node.input)
+            for inner in (n for a in node.attribute if a.HasField("g") for n in a.g.node):
+                wanted.update(inner.input)
         elif node.name in made.emitted:
             idle.append(f"{node.op_type} {node.name}")
     return idle
@@ -284,9 +287,29 @@ class Erf(OpRun):
         return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
 
 
+class Scan(op_scan.Scan):
+    """With directions, one for all inputs and outputs; the ONNX reference evaluator has none."""
+
+    op_domain = ""
+
+    def __init__(self, onnx_node: onnx.NodeProto, run_params: Any) -> None:
+        plain, named = onnx.NodeProto(), {a.name: list(a.ints) for a in onnx_node.attribute}
+        plain.CopyFrom(onnx_node)
+        del plain.attribute[:]
+        plain.attribute.extend(a for a in onnx_node.attribute if "directions" not in a.name)
+        super().__init__(plain, run_params)
+        self.step = -1 if any(named.get("scan_input_directions", [])) else 1
+
+    def _run(self, *args: Array, **more: Any) -> tuple[Array, ...]:
+        states = len(args) - self.num_scan_inputs
+        turned = [x if i < states else x[:: self.step] for i, x in enumerate(args)]
+        results = super()._run(*turned, **more)
+        return tuple(x if i < states else x[:: self.step] for i, x in enumerate(results))
+
+
 def reference(proto: onnx.ModelProto) -> ReferenceEvaluator:
-    """The ONNX reference evaluator, with two operators put right."""
-    return ReferenceEvaluator(proto, new_ops=[Pad, Erf])
+    """The ONNX reference evaluator, with three operators put right."""
+    return ReferenceEvaluator(proto, new_ops=[Pad, Erf, Scan])
 
 
 def run_reference(proto: onnx.ModelProto, feeds: Arrays) -> Arrays:
