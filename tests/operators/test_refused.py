@@ -11,6 +11,7 @@ from graftcam.exporter.vjp.resample import Resampling, resampling_matrix
 from .harness import Case, Model, graft, run_ort, session
 
 ROW, X = {"x": (4, 3)}, {"x": (1, 1, 4, 5)}
+LAYER = {"w": np.ones((1, 8, 3)), "r": np.ones((1, 8, 2))}
 PLACES = {"i": np.array([[[0], [1]]]), "u": np.ones((1, 2))}
 
 
@@ -27,6 +28,19 @@ def _resize(text: str, scales: list[float] | None = None) -> Case:
         (Case("", 'y = ScatterElements<axis=1, reduction="mul">(x, i, u)', {"x": (1, 3)},
               constants={**PLACES, "i": np.array([[0, 1]])}),
          "reduction='mul' has no gradient rule; only 'none' and 'add' have"),
+        *(
+            (Case("", f"y = LSTM<hidden_size=2, {text}>(x, w, r)", {"x": (4, 1, 3)},
+                  constants=LAYER), reason)
+            for text, reason in (
+                ("clip=3.0", "clip has no gradient rule, since runtimes differ there; export with"),
+                ("input_forget=1", "input_forget=1 has no gradient rule; export the model with"),
+                ('activations=["Sigmoid", "Elu", "Tanh"]',
+                 "activation 'elu' has no gradient rule; only Sigmoid, Tanh, Relu have"),
+            )
+        ),
+        (Case("", "y = RNN<hidden_size=2, layout=1>(x, w, r)", {"x": (1, 4, 3)},
+              constants={"w": np.ones((1, 2, 3)), "r": np.ones((1, 2, 2))}),
+         "layout=1 has no gradient rule (and ONNX Runtime no kernel); export with layout=0"),
         (Case("", "s = Shape(x) y = Tile(x, s)", ROW), "computed at run time; it must be a const"),
         (Case("", "y = LRN<size=4>(x)", X), "size=4 has no gradient rule; only odd sizes have"),
         (Case("", 'y = Einsum<equation="...i->...">(x)', ROW), "an ellipsis has no gradient rule"),
