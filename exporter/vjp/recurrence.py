@@ -5,10 +5,9 @@ recomputed at once, by one product with W and one with R, and with them every co
 chain rule. What remains of the adjoint is a recursion, linear in the cotangent, that runs against
 time; the cotangents of X and of the weights are products over all steps again, outside the loop.
 
-The recursion is a `Scan`: unrolled, a step would add some eight nodes (14,000 for the layers of
-timm's smallest Sequencer), and the number of steps would have to be known. K is an axis of the
-state that all operators in the body broadcast over, so that K = 0 and open batches are nothing
-special there.
+The recursion is a `Scan`: unrolled, a step would add some eight nodes (over 10,000 for timm's
+smallest Sequencer), and the number of steps would have to be known. K is an axis of the state that
+all operators in the body broadcast over, so that K = 0 and open batches are nothing special there.
 """
 
 from __future__ import annotations
