@@ -70,13 +70,15 @@ def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
             "partition, perhaps); choose the layer that joins the windows again"
         )
     if len(dims) == 3 and all(len(dims_of(v)) != 3 for v in inputs):
-        return _tokens(name, dims, leading)
+        return _tokens(name, dims, leading, inputs)
     if _channel_side(value) == "last":
         return Arrangement("channels_last", tuple(dims[1:-1]))
     return Arrangement("channels_first", tuple(dims[2:]))
 
 
-def _tokens(name: str, dims: Sequence[Dim], leading: set[ir.Value]) -> Arrangement:
+def _tokens(
+    name: str, dims: Sequence[Dim], leading: set[ir.Value], inputs: Sequence[ir.Value]
+) -> Arrangement:
     grids = [
         tuple(dims_of(value)[2:])
         for value in leading
@@ -84,31 +86,53 @@ def _tokens(name: str, dims: Sequence[Dim], leading: set[ir.Value]) -> Arrangeme
         and producer.op_type == "Conv"
         and value.shape is not None
     ]
-    found = token_grid(dims[1], grids)
+    pictures = [dims_of(v)[2:] for v in inputs if len(dims_of(v)) == 4]
+    found = token_grid(dims[1], grids, tuple(pictures[0]) if pictures else ())
     if found is None:
         raise LayerError(
             f"layer {name!r} has shape {list(dims)}: its {dims[1]} tokens fit the grid of no "
-            "convolution before it; choose a layer with [batch, channels, height, width]"
+            "convolution before it, nor patches of the picture; choose a layer with [batch, "
+            "channels, height, width]"
         )
     grid, prefix = found
     return Arrangement("tokens", grid, prefix)
 
 
-def token_grid(tokens: Dim, grids: Sequence[tuple[Dim, ...]]) -> tuple[tuple[int, ...], int] | None:
+def token_grid(
+    tokens: Dim, grids: Sequence[tuple[Dim, ...]], picture: tuple[Dim, ...] = ()
+) -> tuple[tuple[int, ...], int] | None:
     """The grid that tokens stand on, and how many stand before it.
 
     Of the grids that earlier layers had, the largest one that leaves at most 16 tokens over; or a
-    grid that thinning one of them out gives (LeViT takes every second token).
+    grid that thinning one of them out gives (LeViT takes every second token); or square patches
+    of the picture (TNT cuts them without a convolution).
+
+    Args:
+        tokens: Their number.
+        grids: Spatial extents of convolutions.
+        picture: Spatial extents of the model's input.
     """
-    best: tuple[tuple[int, ...], int] | None = None
-    known = {(h, w) for grid in grids if len(grid) == 2
-             for h, w in [grid] if isinstance(h, int) and isinstance(w, int)}  # fmt: skip
-    for grid in halved(known) if isinstance(tokens, int) else ():
-        prefix = tokens - math.prod(grid)
-        most = _MAX_PREFIX if grid in known else _FEW_PREFIX
-        if 0 <= prefix <= most and math.prod(grid) > 1 and (best is None or prefix < best[1]):
-            best = grid, prefix
-    return best
+    if not isinstance(tokens, int):
+        return None
+    known = _static(grids)
+    patches = {
+        tuple(side // patch for side in sides)
+        for sides in _static([picture])
+        for patch in range(2, min(sides) + 1)
+        if not any(side % patch for side in sides)
+    }
+    for found, most in ((known, _MAX_PREFIX), (halved(known), _FEW_PREFIX), (patches, _FEW_PREFIX)):
+        over = [(tokens - math.prod(grid), grid) for grid in found if 1 < math.prod(grid) <= tokens]
+        prefix, grid = min(over, default=(tokens, ()))
+        if prefix <= most:
+            return grid, prefix
+    return None
+
+
+def _static(grids: Iterable[tuple[Dim, ...]]) -> set[tuple[int, ...]]:
+    """Those of the grids that have two static sides."""
+    sides = [tuple(side for side in grid if isinstance(side, int)) for grid in grids]
+    return {grid for grid in sides if len(grid) == 2}
 
 
 def halved(grids: Iterable[tuple[int, ...]]) -> set[tuple[int, ...]]:

@@ -69,8 +69,8 @@ def scan(
     grids = [tuple(call.output.shape[2:]) for call in convolved]
     widths = Counter(call.output.shape[2] for call in calls if call.output.dim() == 3)
     trunk = max(widths, key=lambda width: widths[width], default=0)
-    batch = next((len(x) for x in args if isinstance(x, torch.Tensor) and x.dim()), None)
-    candidates = [_judge(group, grids, trunk, batch) for group in groups.values()]
+    shape = next((x.shape for x in args if isinstance(x, torch.Tensor) and x.dim()), (None,))
+    candidates = [_judge(group, grids, trunk, tuple(shape)) for group in groups.values()]
     candidates.reverse()
     _explain_choice(candidates)
     return sorted(candidates, key=lambda candidate: not candidate.usable)
@@ -146,7 +146,7 @@ def class_scores(result: Any) -> torch.Tensor:
 
 
 def _judge(
-    group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int, batch: int | None
+    group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int, picture: tuple[int, ...]
 ) -> Candidate:
     """Decide on the calls that returned one tensor.
 
@@ -154,7 +154,7 @@ def _judge(
         group: The calls.
         grids: Spatial extents of convolutions, on which other layers may stand as well.
         trunk: Width of most token layers; what is wider or narrower is a projection in a block.
-        batch: Number of images.
+        picture: Shape of the input.
     """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
@@ -166,9 +166,9 @@ def _judge(
 
     if tensor.dim() not in (3, 4, 5):
         return verdict(False, "no spatial axes")
-    if shape[0] != batch:
+    if shape[0] != picture[0]:
         return verdict(False, "its first axis is not the batch (a window partition, perhaps)")
-    tokens = token_grid(shape[1], grids) if tensor.dim() == 3 else None
+    tokens = token_grid(shape[1], grids, picture[2:]) if tensor.dim() == 3 else None
     if tensor.dim() == 3 and tokens is None:
         return verdict(False, "no grid fits its tokens")
     if tokens is not None and (shape[2] != trunk or source.kind == "Linear"):

@@ -147,7 +147,7 @@ class _Tapped(nn.Module):
             for path in self.layers
         ]
         try:
-            with _FourAxes():
+            with _Attention():
                 result = self.graftcam_model(*args)
         finally:
             for handle in handles:
@@ -160,8 +160,12 @@ class _Tapped(nn.Module):
         return [*own, *(stored[path] for path in self.layers)]
 
 
-class _FourAxes(TorchFunctionMode):
-    """Gives attention exactly four axes, the only form that PyTorch's exporter translates."""
+class _Attention(TorchFunctionMode):
+    """Calls attention in the form that PyTorch's exporter translates.
+
+    That is four axes, and a result that lies as it says: with a mask, what is traced and what is
+    translated disagree on the strides, and a view behind it fails.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -172,7 +176,8 @@ class _FourAxes(TorchFunctionMode):
         masked = bool(rest) or kwargs.get("attn_mask") is not None
         alike = key.shape[:-2] == lead and value.shape[:-2] == lead
         if len(lead) == 2 or masked or not alike:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            return result.clone(memory_format=torch.contiguous_format) if masked else result
         # Heads of all leading axes side by side: each attends on its own.
         joined = [x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in (query, key, value)]
         return func(*joined, *rest, **kwargs).reshape(*lead, *query.shape[-2:-1], value.shape[-1])
