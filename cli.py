@@ -296,13 +296,13 @@ def inspect(model: Path, as_json: bool) -> None:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/operators.md.")
 @_json_option
 def ops(as_markdown: bool, as_json: bool) -> None:
-    """List the ONNX operators that can be differentiated."""
+    """List the ONNX operators: differentiated, without derivative, or refused and why."""
     _need_exporter()
     from .exporter.vjp import table
     from .exporter.vjp.listing import markdown, summary
 
     rows = {
-        name: {"since": entry.since, "rule": entry.rule is not None, "adjoint": summary(entry)}
+        name: {"since": entry.since, "state": entry.state, "adjoint": summary(entry)}
         for name, entry in table().items()
     }
     if as_json:

@@ -7,7 +7,7 @@ checking happen here, once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -15,7 +15,11 @@ import onnx_ir as ir
 from .adjoint import Adjoint, OneHot, Result, accumulate, dense, unbroadcast
 from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
+from .layout import arrange
+from .locate import find_layer, judge
+from .obstacles import obstacle
 from .vjp import Entry, lookup
+from .walk import ancestors, inputs_of, module_path
 
 _FLOATS = {
     ir.DataType.FLOAT,
@@ -42,13 +46,6 @@ class Plan:
     active: frozenset[ir.Value]
 
 
-def module_path(node: ir.Node) -> str:
-    """Module path recorded by PyTorch's exporter, or an empty string."""
-    scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
-    names = [name.strip(" '\"") for name in scopes.strip("[]").split(",")]
-    return names[-2] if len(names) > 1 else ""
-
-
 def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
     """Find the active part of ``graph`` and make sure that all of it has rules.
 
@@ -63,31 +60,70 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
                 f"layer value {target.name!r} is not connected to the score {score.name!r}; "
                 "choose one from `graftcam layers`"
             )
-    active: set[ir.Value] = set(targets)
-    nodes: list[ir.Node] = []
-    obstacles: list[str] = []
-    for node in graph:
-        outputs = [value for value in node.outputs if value in leading]
-        if not outputs or not any(value in active for value in _inputs(node)):
-            continue
-        entry = lookup(node)
-        if entry is not None:
-            outputs = [value for value in outputs if _carries(value)]
-            if entry.rule is None or not outputs:
-                continue
-        obstacle = _obstacle(graph, node, entry, outputs, active)
-        if obstacle:
-            obstacles.append(obstacle)
-        active.update(outputs)
-        nodes.append(node)
+    made, obstacles = _examine(graph, score, targets, leading)
     if obstacles:
-        raise UnsupportedError(obstacles)
-    if score not in active:
+        later = _later_layer(graph, made, list(obstacles)[-1], leading)
+        raise UnsupportedError(list(obstacles.values()), later)
+    if score not in made.active:
         raise LayerError(
             f"the gradient of the score {score.name!r} is structurally zero at "
             f"{', '.join(repr(t.name) for t in targets)}; choose another layer"
         )
-    return Plan(score, tuple(targets), tuple(nodes), frozenset(active))
+    return made
+
+
+def _examine(
+    graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value], leading: set[ir.Value]
+) -> tuple[Plan, dict[ir.Node, str]]:
+    """The active part of ``graph``, and what of it cannot be differentiated, with the reason."""
+    active: set[ir.Value] = set(targets)
+    nodes: list[ir.Node] = []
+    obstacles: dict[ir.Node, str] = {}
+    for node in graph:
+        outputs = [value for value in node.outputs if value in leading]
+        if not outputs or not any(value in active for value in inputs_of(node)):
+            continue
+        entry = lookup(node)
+        if entry is not None:
+            if not entry.quantised:
+                outputs = [value for value in outputs if _carries(value)]
+            if entry.state == "zero" or not outputs:
+                continue
+        reason = obstacle(graph, node, entry, outputs, active)
+        if reason:
+            obstacles[node] = reason
+        active.update(outputs)
+        nodes.append(node)
+    return Plan(score, tuple(targets), tuple(nodes), frozenset(active)), obstacles
+
+
+def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Value]) -> str | None:
+    """The first layer after the last obstacle that can be explained, by the name to give."""
+    scoped = any(module_path(node) for node in graph)
+    tried: set[str] = {""}
+    for node in made.nodes[made.nodes.index(last) + 1 :]:
+        name = module_path(node) if scoped else node.outputs[0].name or ""
+        if name in tried:
+            continue
+        tried.add(name)
+        value = find_layer(graph, name)
+        if _explicable(graph, name, value, leading):
+            rest, obstacles = _examine(graph, made.score, [value], leading)
+            if made.score in rest.active and not obstacles:
+                return name
+    return None
+
+
+def _explicable(graph: ir.Graph, name: str, value: ir.Value, leading: set[ir.Value]) -> bool:
+    """Whether a map of a value makes sense: it has places, and features of its own."""
+    producer = value.producer()
+    if producer is None or not _carries(value):
+        return False
+    try:
+        arrange(name, value, graph)
+    except LayerError:
+        return False
+    return judge(producer, value, leading)[0]
 
 
 def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.Value, Adjoint]:
@@ -187,67 +223,6 @@ def _fit(
     return adjoint
 
 
-def ancestors(score: ir.Value) -> set[ir.Value]:
-    """``score`` and every value that it depends on."""
-    seen = {score}
-    stack = [score]
-    while stack:
-        producer = stack.pop().producer()
-        if producer is not None:
-            fresh = [value for value in _inputs(producer) if value not in seen]
-            seen.update(fresh)
-            stack.extend(fresh)
-    return seen
-
-
-def _inputs(node: ir.Node) -> Iterator[ir.Value]:
-    """Inputs of a node, those that its subgraphs take from outside included."""
-    yield from (value for value in node.inputs if value is not None)
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield from _captured([attribute.as_graph()])
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            yield from _captured(attribute.as_graphs())
-
-
-def _captured(graphs: Iterable[ir.Graph]) -> Iterator[ir.Value]:
-    for graph in graphs:
-        own = set(graph.inputs) | {v for inner in graph for v in inner.outputs}
-        own |= set(graph.initializers.values())
-        for inner in graph:
-            yield from (value for value in _inputs(inner) if value not in own)
-        yield from (value for value in graph.outputs if value not in own)
-
-
 def _carries(value: ir.Value) -> bool:
     """Whether a value can carry a derivative: integers and booleans cannot."""
     return value.dtype is None or value.dtype in _FLOATS
-
-
-def _obstacle(
-    graph: ir.Graph,
-    node: ir.Node,
-    entry: Entry | None,
-    outputs: Sequence[ir.Value],
-    active: set[ir.Value],
-) -> str | None:
-    """Why an active node cannot be differentiated, with its name and place, or None."""
-    path = module_path(node)
-    operator = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    where = f"{operator} {node.name!r}" + (f" ({path})" if path else "")
-    if entry is None:
-        return f"{where}: no gradient rule"
-    opset = graph.opset_imports.get("", entry.since)
-    if opset < entry.since:
-        return f"{where}: opset {opset} defines it otherwise; export with opset {entry.since}"
-    for index, value in enumerate(node.inputs):
-        if value in active and not entry.differentiable(index):
-            return f"{where}: the gradient of its input {value.name!r} has no rule"
-    inputs = [value for i, value in enumerate(node.inputs) if entry.differentiable(i)]
-    for value in (*outputs, *inputs):
-        if value is not None and value.shape is None:
-            return f"{where}: the rank of {value.name!r} is unknown; run ONNX shape inference"
-    if not entry.many and any(v is not node.outputs[0] for v in outputs):
-        return f"{where}: the gradient of its output {outputs[0].name!r} has no rule"
-    reason = entry.check(node) if entry.check else None
-    return f"{where}: {reason}" if reason else None

@@ -20,14 +20,22 @@ class ScoreError(GraftcamError):
 
 
 class UnsupportedError(GraftcamError):
-    """Operators between the layer and the score cannot be differentiated; lists all of them."""
+    """Operators between the layer and the score cannot be differentiated; lists all of them.
 
-    def __init__(self, obstacles: Sequence[str]) -> None:
+    Attributes:
+        obstacles: A line an operator: its name, place, reason and remedy.
+        later: The first layer after all of them that can be explained, if there is one.
+    """
+
+    def __init__(self, obstacles: Sequence[str], later: str | None = None) -> None:
         self.obstacles = list(obstacles)
+        self.later = later
         plural = "operators have" if len(self.obstacles) > 1 else "operator has"
+        such = f" such as {later!r}" if later else ""
         super().__init__(
             f"{len(self.obstacles)} {plural} no gradient between the layer and the score "
-            "(choose a later layer, see `graftcam layers`):\n  " + "\n  ".join(self.obstacles)
+            f"(choose a later layer{such}, see `graftcam layers`):\n  "
+            + "\n  ".join(self.obstacles)
         )
 
 

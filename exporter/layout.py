@@ -16,9 +16,9 @@ from typing import Literal
 import onnx_ir as ir
 
 from ..runtime.spec import Layout
-from .differentiate import ancestors
 from .emitter import Dim, constant_of, dims_of
 from .errors import LayerError
+from .walk import ancestors
 
 _MAX_PREFIX = 16  # class, distillation and register tokens; no known model has more
 _FEW_PREFIX = 2  # where the grid itself is a guess

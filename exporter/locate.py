@@ -10,10 +10,10 @@ from typing import Literal
 import onnx_ir as ir
 
 from ..runtime.spec import Score
-from .differentiate import ancestors, module_path
 from .emitter import Dim, dims_of
 from .errors import LayerError, ScoreError
 from .report import Candidate
+from .walk import ancestors, module_path
 
 # Operators that only move, thin out or pass on what an earlier node computed.
 _PASSIVE = frozenset(
@@ -117,12 +117,13 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
             continue
         if value.dtype is None or not value.dtype.is_floating_point() or len(value.shape) < 4:
             continue
-        usable, reason = _judge(node, value, leading)
+        usable, reason = judge(node, value, leading)
         found.append(Candidate(value.name, node.op_type, tuple(dims_of(value)), usable, reason))
     return sorted(found, key=lambda candidate: not candidate.usable)
 
 
-def _judge(node: ir.Node, value: ir.Value, leading: set[ir.Value]) -> tuple[bool, str]:
+def judge(node: ir.Node, value: ir.Value, leading: set[ir.Value]) -> tuple[bool, str]:
+    """Whether ``node``'s output is worth explaining, and why or why not."""
     if value not in leading:
         return False, "not connected to the score"
     if all(extent == 1 for extent in dims_of(value)[2:]):

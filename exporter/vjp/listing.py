@@ -10,15 +10,19 @@ _INTRO = """# Operators
 
 Written by `graftcam ops --markdown` from the rule table; a test holds it true. An operator with a
 *rule* is differentiated, one declared *zero* carries no derivative (it counts, compares or rounds),
-and any other is refused by name before a file is written. "Since" is the first opset of the
-operator's form that the rule is written for; ONNX files of opset 11 to 17 are converted to 18.
+one declared *refused* could carry one and has no rule. It is refused by name before a file is
+written where it stands between the layer and the score, and so is any operator that is not listed;
+elsewhere every operator works. "Since" is the first opset of the operator's form that the rule is
+written for; ONNX files of opset 11 to 17 are converted to 18.
 
-Rules: {rules}. Declared zero: {zeros}.
+Rules: {rule}. Declared zero: {zero}. Refused: {refused}.
 """
 
 
 def summary(entry: Entry) -> str:
-    """The first sentence of a rule's docstring."""
+    """The first sentence of a rule's docstring, or why there is no rule and what to do."""
+    if entry.refusal is not None:
+        return f"refused: {entry.refusal}"
     if entry.rule is None:
         return "declared zero"
     text = inspect.getdoc(entry.rule) or ""
@@ -28,8 +32,9 @@ def summary(entry: Entry) -> str:
 def markdown() -> str:
     """The whole table as Markdown."""
     entries = table()
-    rules = sum(entry.rule is not None for entry in entries.values())
-    lines = [_INTRO.format(rules=rules, zeros=len(entries) - rules)]
+    states = [entry.state for entry in entries.values()]
+    counts = {state: states.count(state) for state in ("rule", "zero", "refused")}
+    lines = [_INTRO.format(**counts)]
     lines += ["| operator | since | adjoint of its inputs |", "|---|---|---|"]
     for name, entry in entries.items():
         lines.append(f"| {name} | {entry.since} | {summary(entry).replace('|', chr(92) + '|')} |")

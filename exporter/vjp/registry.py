@@ -1,15 +1,16 @@
 """The table of gradient rules.
 
 An operator is in one of three states: it has a **rule** (a vector-Jacobian product), it is a
-declared **zero** (its output carries no derivative), or it is **unknown** and refused by name.
-Nothing silently yields zeros.
+declared **zero** (its output carries no derivative), or it is declared **refused**, with the reason
+and a remedy. One that is not in the table is unknown and refused by name. Nothing silently yields
+zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import onnx_ir as ir
 
@@ -33,7 +34,7 @@ class Entry:
     Attributes:
         op_type: Operator of the default ONNX domain.
         since: First opset of the operator's form that the rule is written for.
-        rule: The vector-Jacobian product, or None for a declared zero.
+        rule: The vector-Jacobian product, or None for a declared zero or a refusal.
         many: The rule takes the dense cotangents of all outputs, not the first one's.
         inputs: The inputs that can carry a derivative; None for all.
         lazy: The rule understands cotangents that are spread along axes.
@@ -41,6 +42,9 @@ class Entry:
             walker sums them down.
         check: Returns what a node has that the rule does not cover, or None.
         selection: Rule for a one-hot cotangent of class scores; it may return None to decline.
+        refusal: Why the operator has no rule and what to do; None if it is not refused.
+        quantised: It is refused for integer outputs too: they stand for numbers that could carry a
+            derivative.
     """
 
     op_type: str
@@ -52,6 +56,15 @@ class Entry:
     broadcasts: bool = False
     check: Check | None = None
     selection: SelectionRule | None = None
+    refusal: str | None = None
+    quantised: bool = False
+
+    @property
+    def state(self) -> Literal["rule", "zero", "refused"]:
+        """Which of the three declared states the operator is in."""
+        if self.refusal is not None:
+            return "refused"
+        return "zero" if self.rule is None else "rule"
 
     def differentiable(self, index: int) -> bool:
         """Whether input ``index`` can carry a derivative."""
@@ -104,6 +117,19 @@ def declare_zero(*op_types: str, since: int = 1) -> None:
     """Register operators whose outputs carry no derivative."""
     for op_type in op_types:
         _register(Entry(op_type, since, None))
+
+
+def declare_refused(*op_types: str, reason: str, remedy: str, quantised: bool = False) -> None:
+    """Register operators that could carry a derivative but have no rule, on purpose.
+
+    Args:
+        op_types: The operators.
+        reason: Why there is no rule, after "no gradient rule:" in the message.
+        remedy: What the user can do.
+        quantised: See `Entry`.
+    """
+    for op_type in op_types:
+        _register(Entry(op_type, 1, None, refusal=f"{reason}; {remedy}", quantised=quantised))
 
 
 def lookup(node: ir.Node) -> Entry | None:

@@ -22,13 +22,16 @@ CONSTANTS = {
     "ratio": np.float32(0.5),
     "training": np.array(True),
     "widths": np.array([0, 1, 0, 1]),
+    "trips": np.array(3),
+    "wide": np.array([-1, 4]),
+    "yes": np.array(True),
     "one_i": np.array([1]),
     "two_i": np.array([2]),
 }
 
 
 def _graph(body: str, *, shape: str = "N, 4", opset: int = 18) -> ir.Graph:
-    text = f"""<ir_version: 9, opset_import: ["" : {opset}, "custom" : 1]>
+    text = f"""<ir_version: 9, opset_import: ["" : {opset}, "custom" : 1, "com.microsoft" : 1]>
     g (float[{shape}] x) => (float y) {{ {body} }}"""
     proto = onnx.parser.parse_model(text)
     proto.graph.output[0].type.tensor_type.ClearField("shape")
@@ -105,34 +108,120 @@ def test_a_declared_zero_ends_its_branch_only() -> None:
     assert {value.name for value in made.active} == {"a", "y"}
 
 
+UNIQUE = (
+    "no gradient rule: which elements are left over depends on their values, and equal ones have "
+    "no derivative; choose a layer after it"
+)
+FOREIGN = (
+    "no gradient rule: it is no operator of plain ONNX; give its definition along as a model-local "
+    "function, or choose a layer after it"
+)
+
+
 def test_every_operator_without_a_rule_is_listed_at_once() -> None:
-    graph = _graph("a = Hardmax(x) b = Relu(a) c = custom.Odd(b) y = Det(c)")
+    graph = _graph("a = Unique(x) b = Relu(a) c = custom.Odd(b) y = Unheard(c)")
     next(iter(graph)).metadata_props["pkg.torch.onnx.name_scopes"] = "['', 'head', 'head.0', 'h']"
     assert _refusal(graph) == [
-        "Hardmax 'n0' (head.0): no gradient rule",
-        "custom.Odd 'n2': no gradient rule",
-        "Det 'n3': no gradient rule",
+        f"Unique 'n0' (head.0): {UNIQUE}",
+        f"custom.Odd 'n2': {FOREIGN}",
+        "Unheard 'n3': no gradient rule",
     ]
     with pytest.raises(UnsupportedError, match="3 operators have no gradient between the layer"):
         _plan(graph)
 
 
 def test_operators_off_the_path_do_not_matter() -> None:
-    graph = _graph("before = Hardmax(x) t = Relu(before) side = Hardmax(t) y = Exp(t)")
+    graph = _graph("before = Unique(x) t = Relu(before) side = Unique(t) y = Exp(t)")
     assert _types(_plan(graph, "t")) == ["Exp"]
 
 
+def test_an_operator_newer_than_the_table_is_refused_with_the_opset_that_helps() -> None:
+    assert _refusal(_graph("y = Unheard(x)", opset=24)) == [
+        "Unheard 'n0': no gradient rule; export with opset 23 or older"
+    ]
+
+
 def test_an_operator_of_another_domain_is_not_the_one_of_the_same_name() -> None:
-    assert _refusal(_graph("y = custom.Relu(x)")) == ["custom.Relu 'n0': no gradient rule"]
+    assert _refusal(_graph("y = custom.Relu(x)")) == [f"custom.Relu 'n0': {FOREIGN}"]
+
+
+def test_an_operator_that_onnx_runtime_fused_is_refused_with_how_to_undo_it() -> None:
+    (line,) = _refusal(_graph('y = com.microsoft.FusedConv<activation="Relu">(x, w)'))
+    assert line.startswith("com.microsoft.FusedConv 'n0': no gradient rule: it is no operator of")
+    assert "give the model as it was before ONNX Runtime's optimisation" in line
 
 
 def test_a_subgraph_on_the_path_is_refused_by_name() -> None:
     graph = _graph(
-        """c = Cast<to=9>(one) a = Tanh(x)
+        """s = ReduceSum<keepdims=0>(x) c = Cast<to=9>(s) a = Tanh(x)
         y = If(c) <then_branch = yes () => (float[N, 4] p) { p = Relu(a) },
                    else_branch = no () => (float[N, 4] q) { q = Exp(a) }>"""
     )
-    assert _refusal(graph, "a") == ["If 'n2': no gradient rule"]
+    assert _refusal(graph, "a") == [
+        "If 'n3': no gradient rule: which branch runs is decided at run time; export the model "
+        "with the condition fixed, or choose a layer after it"
+    ]
+
+
+LOOP = """n = Loop(trips, yes, {start}) <body = step (int64 i, bool go, {kind} s) =>
+    (bool on, {kind} t) {{ on = Identity(go) t = Add(s, s) }}>"""
+
+
+def test_a_loop_over_what_carries_a_derivative_is_refused_by_name() -> None:
+    (line,) = _refusal(_graph(LOOP.format(start="x", kind="float[N, 4]") + "y = Exp(n)"))
+    assert line.startswith("Loop 'n0': no gradient rule: its body runs a number of times")
+
+
+def test_a_loop_over_integers_carries_no_derivative() -> None:
+    graph = _graph(
+        "i = ArgMax(x) j = Cast<to=7>(x) " + LOOP.format(start="j", kind="int64[N, 4]")
+        + "r = Reshape(n, wide) f = Cast<to=1>(r) y = Mul(x, f)"
+    )  # fmt: skip
+    assert _types(_plan(graph)) == ["Mul"]
+
+
+def test_integers_that_stand_for_numbers_are_refused() -> None:
+    graph = _graph("q, s, z = DynamicQuantizeLinear(x) f = Cast<to=1>(q) y = Add(f, x)")
+    refused = _refusal(graph)
+    assert refused[0].startswith("DynamicQuantizeLinear 'n0': no gradient rule: it computes with")
+
+
+def test_the_first_layer_after_all_obstacles_is_named() -> None:
+    graph = _graph(
+        """u = Unique(x) s = Shape(x) a = Reshape(u, s) b = Conv(a, k) side = Mul(b, b)
+        v = Unique(side) c = Reshape(v, s) p = MaxPool<kernel_shape=[1, 1]>(c) q = Sigmoid(p)
+        m = Mul(q, b) r = Tanh(m) y = Flatten(r)""",
+        shape="1, 2, 3, 3",
+    )
+    with pytest.raises(UnsupportedError, match="choose a later layer such as 'q', see") as caught:
+        _plan(graph)
+    assert caught.value.later == "q"
+    assert _types(_plan(graph, "q")) == ["Mul", "Tanh", "Flatten"]
+
+
+def test_a_later_layer_goes_by_its_module_path_where_the_graph_has_some() -> None:
+    graph = _graph(
+        "u = Unique(x) s = Shape(x) a = Reshape(u, s) b = Exp(a) c = Tanh(b) y = Flatten(c)",
+        shape="1, 2, 3, 3",
+    )
+    for node, scope in zip(graph, ("", "", "", "stem", "stem", ""), strict=True):
+        node.metadata_props["pkg.torch.onnx.name_scopes"] = f"['', '{scope}', 'node']"
+    with pytest.raises(UnsupportedError, match="such as 'stem', see"):
+        _plan(graph)
+
+
+def test_no_later_layer_is_named_where_none_can_be_explained() -> None:
+    with pytest.raises(UnsupportedError, match="choose a later layer, see") as caught:
+        _plan(_graph("a = Unique(x) y = Relu(a)", shape="1, 2, 3, 3"))
+    assert caught.value.later is None
+
+
+def test_a_rank_that_shape_inference_lost_is_traced_to_where_it_was_lost() -> None:
+    graph = _graph("t = Relu(x) side = custom.Odd(one) a = Add(t, side) b = Exp(a) y = Neg(b)")
+    lost = "shape inference stops at 'side' (Odd 'n1'): write its shape into the model"
+    assert _refusal(graph, "t") == [
+        f"Add 'n2': the rank of 'a' is unknown; {lost}",
+    ]
 
 
 def test_a_quantiser_is_refused_not_taken_for_zero() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from graftcam.exporter.adjoint import Adjoint
@@ -19,9 +20,27 @@ from .harness import Case, Model, assert_close, error, graft, idle_nodes
 
 RULES = {name: entry for name, entry in registry.table().items() if entry.rule is not None}
 ZEROS = {
-    "And", "ArgMax", "ArgMin", "Ceil", "ConstantOfShape", "Equal", "EyeLike", "Floor", "Greater",
-    "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "NonZero", "Not", "OneHot", "Or",
-    "RandomNormalLike", "RandomUniformLike", "Range", "Round", "Shape", "Sign", "Size", "Xor",
+    "And", "ArgMax", "ArgMin", "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
+    "BitwiseXor", "BlackmanWindow", "Ceil", "Constant", "ConstantOfShape", "Equal", "EyeLike",
+    "Floor", "Greater", "GreaterOrEqual", "HammingWindow", "HannWindow", "Hardmax", "ImageDecoder",
+    "IsInf", "IsNaN", "Less", "LessOrEqual", "MelWeightMatrix", "Multinomial", "NonMaxSuppression",
+    "NonZero", "Not", "OptionalHasElement", "Or", "RandomNormal", "RandomNormalLike",
+    "RandomUniform", "RandomUniformLike", "RegexFullMatch", "Round", "SequenceEmpty",
+    "SequenceLength", "Shape", "Sign", "Size", "StringConcat", "StringNormalizer", "StringSplit",
+    "TfIdfVectorizer", "Xor",
+}  # fmt: skip
+REFUSED = {
+    "ConcatFromSequence", "ConvInteger", "DynamicQuantizeLinear", "If", "Loop", "MatMulInteger",
+    "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "Scan", "SequenceAt",
+    "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceMap", "SplitToSequence",
+    "Unique",
+}  # fmt: skip
+# Operators whose rules are on their way.
+PENDING = {
+    "AffineGrid", "Attention", "CastLike", "CenterCropPad", "Col2Im", "Compress", "DFT",
+    "DeformConv", "DequantizeLinear", "Det", "GRU", "GlobalLpPool", "GridSample", "LSTM",
+    "MaxRoiPool", "MaxUnpool", "Mod", "NegativeLogLikelihoodLoss", "QuantizeLinear", "RNN",
+    "ReverseSequence", "RoiAlign", "RotaryEmbedding", "STFT", "SoftmaxCrossEntropyLoss",
 }  # fmt: skip
 
 
@@ -35,15 +54,38 @@ def test_every_rule_has_a_case() -> None:
     assert [op_type for op_type in RULES if not _cases_of(op_type)] == []
 
 
-def test_every_declared_zero_is_known_here() -> None:
-    declared = {name for name, entry in registry.table().items() if entry.rule is None}
-    assert declared == ZEROS
+def _declared(state: str) -> set[str]:
+    return {name for name, entry in registry.table().items() if entry.state == state}
 
 
-def test_no_operator_is_both_a_rule_and_a_zero() -> None:
+def test_every_declared_zero_and_refusal_is_known_here() -> None:
+    assert _declared("zero") == ZEROS
+    assert _declared("refused") == REFUSED
+
+
+def _operators(opset: int) -> set[str]:
+    """The operators of the default domain that a model of this opset may use."""
+    newest: dict[str, onnx.defs.OpSchema] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "" and schema.since_version <= opset:
+            known = newest.setdefault(schema.name, schema)
+            if schema.since_version > known.since_version:
+                newest[schema.name] = schema
+    return {name for name, schema in newest.items() if not schema.deprecated}
+
+
+def test_every_operator_up_to_opset_23_is_in_a_stated_place() -> None:
+    assert _operators(23) - registry.table().keys() == PENDING
+    assert registry.table().keys() <= _operators(23)
+
+
+def test_an_operator_has_one_place_only() -> None:
     assert not ZEROS & RULES.keys()
+    assert not REFUSED & RULES.keys()
     with pytest.raises(ValueError, match="two rules for Relu"):
         registry.declare_zero("Relu")
+    with pytest.raises(ValueError, match="two rules for Sign"):
+        registry.declare_refused("Sign", reason="", remedy="")
 
 
 def test_no_case_is_there_twice() -> None:

@@ -1,0 +1,53 @@
+"""Reading a graph: what a value depends on, and where a node comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx_ir as ir
+
+
+def module_path(node: ir.Node) -> str:
+    """Module path recorded by PyTorch's exporter, or an empty string."""
+    scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
+    names = [name.strip(" '\"") for name in scopes.strip("[]").split(",")]
+    return names[-2] if len(names) > 1 else ""
+
+
+def ancestors(score: ir.Value) -> set[ir.Value]:
+    """``score`` and every value that it depends on."""
+    seen = {score}
+    stack = [score]
+    while stack:
+        producer = stack.pop().producer()
+        if producer is not None:
+            fresh = [value for value in inputs_of(producer) if value not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+    return seen
+
+
+def subgraphs(node: ir.Node) -> list[ir.Graph]:
+    """The graphs among a node's attributes: branches and loop bodies."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return found
+
+
+def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
+    """Inputs of a node, those that its subgraphs take from outside included."""
+    yield from (value for value in node.inputs if value is not None)
+    yield from _captured(subgraphs(node))
+
+
+def _captured(graphs: Iterable[ir.Graph]) -> Iterator[ir.Value]:
+    for graph in graphs:
+        own = set(graph.inputs) | {v for inner in graph for v in inner.outputs}
+        own |= set(graph.initializers.values())
+        for inner in graph:
+            yield from (value for value in inputs_of(inner) if value not in own)
+        yield from (value for value in graph.outputs if value not in own)
