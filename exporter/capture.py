@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
-import onnx_ir.passes.common as passes
 
 from ..runtime.spec import METADATA_KEY
-from .emitter import dims_of
 from .errors import CaptureError
+from .flatten import flatten, infer_shapes
 from .locate import find_layer
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ class Captured:
     """A model as ONNX IR.
 
     Attributes:
-        model: The graph, functions inlined, with the model's own inputs and outputs only.
+        model: One flat graph with the model's own inputs and outputs only.
         targets: Values of the target layers by the name the user gave.
         module: The PyTorch module behind it, if any.
         inputs: The example inputs that it was captured with, if any.
@@ -43,7 +41,7 @@ class Captured:
 
 
 def capture_file(path: Path, layers: Sequence[str]) -> Captured:
-    """Load an ONNX file, inline its functions and bring it to opset 18 or newer.
+    """Load an ONNX file, make one flat graph of it and bring it to opset 18 or newer.
 
     Raises:
         CaptureError: The file cannot be read or converted.
@@ -58,24 +56,13 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
-    model = passes.InlinePass()(model).model
+    model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
     if version < 18:
         model = _converted(model, version, path.name)
+        model = infer_shapes(model)
         notes.append(f"converted from opset {version} to 18")
-    infer_shapes(model)
     return Captured(model, {name: find_layer(model.graph, name) for name in layers}, notes=notes)
-
-
-def infer_shapes(model: ir.Model) -> None:
-    """Fill in extents that are not known, through shape arithmetic too.
-
-    The adjoint of a broadcast needs them: an axis of unknown extent is not known to be 1.
-    """
-    values = (value for node in model.graph for value in node.outputs)
-    if any(value.shape is None or None in dims_of(value) for value in values):
-        with contextlib.suppress(Exception):
-            passes.ShapeInferencePass()(model)
 
 
 def _converted(model: ir.Model, version: int, name: str) -> ir.Model:

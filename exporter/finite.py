@@ -19,6 +19,7 @@ import onnx_ir as ir
 from ..runtime.spec import Spec, Verification
 from .errors import VerificationError
 from .verify import load_session, relative_errors, run_session, short
+from .walk import inputs_of
 
 Array = npt.NDArray[Any]
 Head = Callable[[dict[str, Array]], Array]
@@ -165,14 +166,16 @@ def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
             if value.is_graph_input() and not value.is_initializer() and value.name:
                 found.append(value.name)
             continue
-        for before in producer.inputs:
-            if before is not None and before.name not in seen:
+        for before in inputs_of(producer):
+            if before.name not in seen:
                 seen.add(before.name or "")
                 stack.append(before)
     return found
 
 
 def _widen_attributes(node: ir.Node) -> None:
+    if node.op_type == "GroupNormalization":  # its definition casts to float32 by default
+        node.attributes["stash_type"] = ir.AttrInt64("stash_type", int(ir.DataType.DOUBLE))
     for name, attribute in list(node.attributes.items()):
         if name in ("to", "dtype") and attribute.as_int() == int(ir.DataType.FLOAT):
             node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))

@@ -16,8 +16,10 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from .capture import SCOPES, Captured, infer_shapes
+from .capture import SCOPES, Captured
+from .emitter import dims_of
 from .errors import CaptureError, LayerError
+from .flatten import infer_shapes
 from .locate import unknown_layer
 
 _TAP = ("graftcam", "Tap")
@@ -80,7 +82,9 @@ def capture_module(
             layer.training = True
     model = program.model
     targets = _take_taps(model.graph, layers)
-    infer_shapes(model)
+    if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
+        # The adjoint of a broadcast needs extents: an unknown one is not known to be 1.
+        infer_shapes(model)
     _rename(model.graph, output_names)
     _clean(model.graph)
     notes = [
