@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -18,6 +19,14 @@ ROOT = Path(__file__).parent.parent
 def test_the_operator_table_is_the_registrys() -> None:
     assert (ROOT / "docs" / "operators.md").read_text() == markdown()
     assert CliRunner().invoke(main, ["ops", "--markdown"]).stdout == markdown()
+
+
+def test_each_operator_is_listed_with_its_state_and_what_a_refused_one_asks_for() -> None:
+    rows = json.loads(CliRunner().invoke(main, ["ops", "--json"]).stdout)
+    assert {rows[name]["state"] for name in ("Conv", "Sigmoid")} == {"rule"}
+    assert rows["Hardmax"] == {"since": 1, "state": "zero", "adjoint": "declared zero"}
+    assert rows["Loop"]["state"] == "refused"
+    assert re.match(r"refused: .*; export the model with the loop unr", rows["Loop"]["adjoint"])
 
 
 def test_the_readme_counts_the_rules() -> None:

@@ -80,7 +80,7 @@ def kept(grad: Adjoint, factor: ir.Value, rank: int) -> frozenset[int]:
 def indices_ranked(node: ir.Node) -> str | None:
     """A check: the rank of the node's indices (its second input) is known."""
     if node.inputs[1] is None or node.inputs[1].shape is None:
-        return "the rank of its indices is unknown; run ONNX shape inference"
+        return "the rank of its indices is unknown; write its shape into the model"
     return None
 
 

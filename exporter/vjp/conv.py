@@ -39,7 +39,7 @@ def conv_window(node: ir.Node) -> Window:
 def _check_conv(node: ir.Node) -> str | None:
     weights = node.inputs[1]
     if weights is None or weights.shape is None or not weights.shape.is_static():
-        return "its weights have no static shape"
+        return "its weights have no static shape; write it into the model"
     try:
         conv_window(node)
     except ValueError as error:

@@ -29,20 +29,26 @@ def _plain(node: ir.Node) -> str | None:
     equation = string_attribute(node, "equation", "")
     terms, out = terms_of(equation)
     if "." in equation:
-        return f"equation={equation!r}: an ellipsis has no gradient rule"
+        return f"equation={equation!r}: an ellipsis has no gradient rule; write its indices out"
     if any(len(set(term)) < len(term) for term in terms):
-        return f"equation={equation!r}: an index repeated in one factor has no gradient rule"
+        return (
+            f"equation={equation!r}: an index repeated in one factor has no gradient rule; mask or "
+            "gather the diagonal before it"
+        )
     if len(set(equation) & set(string.ascii_letters)) == len(string.ascii_letters):
-        return f"equation={equation!r} leaves no letter for the classes"
+        return f"equation={equation!r} leaves no letter for the classes; use fewer than 52"
     extents: dict[str, set[int]] = {}
     for term, value in zip([*terms, out], [*node.inputs, node.outputs[0]], strict=True):
         if value is None or value.shape is None:
-            return "the rank of an input is unknown; run ONNX shape inference"
+            return "the rank of an input is unknown; write its shape into the model"
         for letter, extent in zip(term, dims_of(value), strict=True):
             if isinstance(extent, int):
                 extents.setdefault(letter, set()).add(extent)
     if any(len(found) > 1 for found in extents.values()):
-        return f"equation={equation!r}: an extent of 1 that is broadcast has no gradient rule"
+        return (
+            f"equation={equation!r}: an extent of 1 that is broadcast has no gradient rule; "
+            "squeeze it away before"
+        )
     return None
 
 

@@ -106,7 +106,8 @@ def resamplings(node: ir.Node) -> dict[int, Resampling]:
         ("keep_aspect_ratio_policy", policy, ("stretch",)),
     ):
         if value not in known:
-            raise ValueError(f"{name}={value!r} has no gradient rule")
+            use = " or ".join(repr(one) for one in known)
+            raise ValueError(f"{name}={value!r} has no gradient rule; use {use}")
     before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
     scales, untouched = _scales(node, len(before)), _untouched(node, len(before))
     found: dict[int, Resampling] = {}

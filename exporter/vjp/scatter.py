@@ -63,7 +63,7 @@ def _flattens(node: ir.Node) -> str | None:
     indices = node.inputs[1]
     depth = dims_of(indices)[-1] if indices is not None and indices.shape else None
     if not isinstance(depth, int):
-        return "the number of its indexed axes is unknown; run ONNX shape inference"
+        return "the number of its indexed axes is unknown; write its shape into the model"
     if not all(isinstance(extent, int) for extent in dims_of(only_input(node))[1:depth]):
         return "the extents of its indexed axes are unknown; export them as static"
     return None

@@ -123,7 +123,7 @@ def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:
 def has_window(node: ir.Node) -> str | None:
     """A check: the node's padding is known before run time."""
     if int_attribute(node, "storage_order", 0):
-        return "storage_order=1 has no gradient rule"
+        return "storage_order=1 has no gradient rule; only storage_order=0 has"
     try:
         window_of(node)
     except ValueError as error:

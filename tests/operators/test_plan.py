@@ -283,7 +283,7 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
         ),
         (
             "y = MaxPool<kernel_shape=[2, 2], storage_order=1>(x)", "N, 2, 4, 4",
-            "MaxPool 'n0': storage_order=1 has no gradient rule",
+            "MaxPool 'n0': storage_order=1 has no gradient rule; only storage_order=0 has",
         ),
         (
             "y = AveragePool<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x)", "N, 2, H, 4",
