@@ -121,7 +121,7 @@ def token_grid(
         for patch in range(2, min(sides) + 1)
         if not any(side % patch for side in sides)
     }
-    for found, most in ((known, _MAX_PREFIX), (halved(known), _FEW_PREFIX), (patches, _FEW_PREFIX)):
+    for found, most in ((known, _MAX_PREFIX), (halved(known), _FEW_PREFIX), (patches, _MAX_PREFIX)):
         over = [(tokens - math.prod(grid), grid) for grid in found if 1 < math.prod(grid) <= tokens]
         prefix, grid = min(over, default=(tokens, ()))
         if prefix <= most:

@@ -93,6 +93,10 @@ def export(
             captured.targets[best] = find_layer(captured.model.graph, best)
         reasons = _reasons(captured, candidates, wanted)
         grafted = graft(captured, located, labels, preprocess, name)
+        if captured.module is not None:
+            from .order import check_order
+
+            check_order(captured.module, captured.inputs, grafted.spec.layers)
         clock("save")
         drop_metadata(captured.model.graph)
         size = save(captured.model, grafted.spec, place)

@@ -67,10 +67,13 @@ def scan(
     # Attention has four axes, too, but two of them are tokens or channels.
     convolved = [call for call in maps if call.convolution] or maps
     grids = [tuple(call.output.shape[2:]) for call in convolved]
-    widths = Counter(call.output.shape[2] for call in calls if call.output.dim() == 3)
-    trunk = max(widths, key=lambda width: widths[width], default=0)
-    shape = next((x.shape for x in args if isinstance(x, torch.Tensor) and x.dim()), (None,))
-    candidates = [_judge(group, grids, trunk, tuple(shape)) for group in groups.values()]
+    widths: dict[int, Counter[int]] = {}
+    for call in calls:
+        if call.output.dim() == 3:
+            widths.setdefault(call.output.shape[1], Counter())[call.output.shape[2]] += 1
+    trunks = {count: found.most_common(1)[0][0] for count, found in widths.items()}
+    picture = next((tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()), (0,))
+    candidates = [_judge(group, grids, trunks, picture) for group in groups.values()]
     candidates.reverse()
     _explain_choice(candidates)
     return sorted(candidates, key=lambda candidate: not candidate.usable)
@@ -146,14 +149,18 @@ def class_scores(result: Any) -> torch.Tensor:
 
 
 def _judge(
-    group: Sequence[_Call], grids: Sequence[tuple[int, ...]], trunk: int, picture: tuple[int, ...]
+    group: Sequence[_Call],
+    grids: Sequence[tuple[int, ...]],
+    trunks: Mapping[int, int],
+    picture: tuple[int, ...],
 ) -> Candidate:
     """Decide on the calls that returned one tensor.
 
     Args:
         group: The calls.
         grids: Spatial extents of convolutions, on which other layers may stand as well.
-        trunk: Width of most token layers; what is wider or narrower is a projection in a block.
+        trunks: Width of most layers by their number of tokens; what is wider or narrower is a
+            projection in a block.
         picture: Shape of the input.
     """
     source = group[0].source
@@ -171,8 +178,8 @@ def _judge(
     tokens = token_grid(shape[1], grids, picture[2:]) if tensor.dim() == 3 else None
     if tensor.dim() == 3 and tokens is None:
         return verdict(False, "no grid fits its tokens")
-    if tokens is not None and (shape[2] != trunk or source.kind == "Linear"):
-        return verdict(False, f"a projection to {shape[2]} inside a block of width {trunk}")
+    if tokens is not None and (shape[2] != trunks[shape[1]] or source.kind == "Linear"):
+        return verdict(False, f"a projection inside a block of width {trunks[shape[1]]}")
     if tensor.dim() > 3 and not {shape[2:], shape[1:-1]} & halved(grids):
         return verdict(False, "no convolution has its grid")
     if tensor.dim() > 3 and (

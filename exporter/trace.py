@@ -176,15 +176,21 @@ class _Attention(TorchFunctionMode):
         if func is not functional.scaled_dot_product_attention or len(args) < 3:
             return func(*args, **kwargs)
         query, key, value, *rest = args
+        mask = rest[0] if rest else kwargs.pop("attn_mask", None)
         lead = query.shape[:-2]
-        masked = bool(rest) or kwargs.get("attn_mask") is not None
-        alike = key.shape[:-2] == lead and value.shape[:-2] == lead
-        if len(lead) == 2 or masked or not alike:
-            result = func(*args, **kwargs)
-            return result.clone(memory_format=torch.contiguous_format) if masked else result
-        # Heads of all leading axes side by side: each attends on its own.
-        joined = [x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in (query, key, value)]
-        return func(*joined, *rest, **kwargs).reshape(*lead, *query.shape[-2:-1], value.shape[-1])
+
+        def joined(x: torch.Tensor) -> torch.Tensor:
+            """Heads of all leading axes side by side: each attends on its own."""
+            return x if len(lead) == 2 else x.reshape(x.shape[0], -1, *x.shape[-2:])
+
+        if mask is None:
+            result = func(joined(query), joined(key), joined(value), None, *rest[1:], **kwargs)
+        else:
+            wide = mask if len(lead) == 2 else mask.expand(*lead, *mask.shape[-2:])
+            result = func(
+                joined(query), joined(key), joined(value), joined(wide), *rest[1:], **kwargs
+            ).clone(memory_format=torch.contiguous_format)
+        return result if len(lead) == 2 else result.reshape(*lead, *result.shape[-2:])
 
 
 def _batch_of_two(value: Any) -> Any:

@@ -171,6 +171,15 @@ class Tokens(nn.Module):
         return self.head(self.after(x)[:, 0])
 
 
+class Sorted(Tokens):
+    """`Tokens` without its class token, with a layer that works on tokens in reverse order."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = x + self.norm(self.mix(x).flip(1)).flip(1)
+        return self.head(nn.functional.gelu(self.after(x)).mean(1))
+
+
 class ChannelsLast(nn.Module):
     """A stage that works on [N, h, w, C]."""
 

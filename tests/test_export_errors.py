@@ -23,7 +23,7 @@ from graftcam.exporter import (
 )
 from graftcam.exporter.vjp import registry
 
-from .nets import Branches, Flat, Tiny, Tokens, Warped, seeded
+from .nets import Branches, Flat, Sorted, Tiny, Tokens, Warped, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 8),)
 
@@ -80,6 +80,14 @@ def test_the_last_token_layer_that_only_the_class_token_leaves_is_refused(tmp_pa
     assert list(report.layers) == ["norm"]
     reasons = {candidate.name: candidate.reason for candidate in report.candidates}
     assert reasons["after"] == "the score's gradient is zero at every place"
+
+
+def test_a_layer_that_sorts_its_tokens_is_refused(tmp_path: Path) -> None:
+    model, pictures = seeded(Sorted()), (torch.zeros(1, 3, 24, 16),)
+    with pytest.raises(LayerError, match="'norm' holds its places in another order"):
+        export(model, tmp_path / "m.onnx", pictures, layers="norm")
+    assert list(tmp_path.iterdir()) == []
+    assert list(export(model, tmp_path / "m.onnx", pictures).layers) == ["after"]
 
 
 def test_pools_are_passed_over_by_the_automatic_choice(tmp_path: Path) -> None:

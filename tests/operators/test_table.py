@@ -38,9 +38,9 @@ REFUSED = {
 # Operators whose rules are on their way.
 PENDING = {
     "AffineGrid", "Attention", "CastLike", "CenterCropPad", "Col2Im", "Compress", "DFT",
-    "DeformConv", "DequantizeLinear", "Det", "GRU", "GlobalLpPool", "GridSample", "LSTM",
+    "DeformConv", "DequantizeLinear", "Det", "GlobalLpPool", "GridSample", "LSTM",
     "MaxRoiPool", "MaxUnpool", "Mod", "NegativeLogLikelihoodLoss", "QuantizeLinear", "RNN",
-    "ReverseSequence", "RoiAlign", "RotaryEmbedding", "STFT", "SoftmaxCrossEntropyLoss",
+    "RoiAlign", "RotaryEmbedding", "STFT", "SoftmaxCrossEntropyLoss",
 }  # fmt: skip
 
 
