@@ -44,9 +44,6 @@ def conv(
     )  # fmt: skip
 
 
-# The adjoint at a stride is a ConvTranspose, which the reference evaluator gets wrong with groups.
-GROUPED: dict[str, Any] = {"reference": "forward", "remark": "no ConvTranspose with groups"}
-
 PLAIN = [
     conv("3 x 3", (4, 5), (3, 3), pads=[1] * 4),
     conv("3 x 3 without padding", (4, 5), (3, 3)),
@@ -79,11 +76,11 @@ STRIDED = [
     conv("1 x 1, stride 2 and 3, padded", (5, 6), (1, 1), strides=[2, 3], pads=[1, 0, 0, 2]),
     conv("1 x 1, stride 2, grouped", (4, 3), (1, 1), strides=[2, 2], channels=(4, 2), groups=2),
     conv("grouped, stride 2", (5, 4), (3, 3), strides=[2, 2], pads=[1] * 4, channels=(4, 6),
-         groups=2, **GROUPED),
+         groups=2),
     conv("depthwise, stride 2", (5, 4), (3, 3), strides=[2, 2], pads=[1] * 4, channels=(3, 3),
          groups=3),
     conv("depthwise, stride 2, multiplied", (6, 5), (3, 3), strides=[2, 2], pads=[1] * 4,
-         channels=(2, 4), groups=2, **GROUPED),
+         channels=(2, 4), groups=2),
     conv("depthwise, stride 3 beyond the kernel", (7, 8), (2, 2), strides=[3, 3], channels=(2, 2),
          groups=2, pads=[1, 0, 0, 1]),
     conv("depthwise, stride 2, pads beyond the reach", (4, 3), (2, 2), strides=[2, 2],
@@ -144,7 +141,7 @@ CASES = [
                 ", strides=[2, 3], pads=[1, 0, 1, 0], output_padding=[1, 2]",
                 {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)}),
     _transposed("transposed, grouped", (2, 3), (2, 3), ", strides=[2, 1]", {"stride": (2, 1)},
-                channels=(4, 6), groups=2, reference="none", remark=GROUPED["remark"]),
+                channels=(4, 6), groups=2),
     _transposed("transposed, depthwise", (2, 2), (2, 2), ", strides=[2, 2]", {"stride": 2},
                 channels=(3, 3), groups=3),
     _transposed("transposed, dilated", (3, 2), (2, 2), ", dilations=[2, 3]", {"dilation": (2, 3)}),

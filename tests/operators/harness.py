@@ -8,7 +8,6 @@ they are compared with. Cotangents have the shape ``[K, *y]``, results ``[K, *in
 from __future__ import annotations
 
 import inspect
-import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,13 +22,12 @@ import onnx_ir as ir
 import onnxruntime
 import torch
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_scan
 
 from graftcam.exporter.adjoint import Adjoint, OneHot, dense
 from graftcam.exporter.differentiate import differentiate, plan
 from graftcam.exporter.emitter import Emitter, dims_of
+
+from .corrected import reference
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = dict[str, Array]
@@ -254,62 +252,6 @@ def run_ort(made: onnxruntime.InferenceSession, feeds: Arrays) -> Arrays:
     fed = {one.name: feeds[one.name].astype(kinds[one.type]) for one in made.get_inputs()}
     names = [one.name for one in made.get_outputs()]
     return dict(zip(names, made.run(names, fed), strict=True))
-
-
-class Pad(OpRun):
-    """Constant padding where negative widths crop, which the ONNX reference evaluator lacks."""
-
-    op_domain = ""
-
-    def _run(
-        self, data: Array, pads: Array, value: Array | None = None, axes: Array | None = None,
-        mode: str = "constant",
-    ) -> tuple[Array]:  # fmt: skip
-        assert mode == "constant"
-        chosen = range(data.ndim) if axes is None else [axis % data.ndim for axis in axes]
-        widths = dict(zip(chosen, np.reshape(pads, (2, -1)).T, strict=True))
-        pairs = [widths.get(axis, (0, 0)) for axis in range(data.ndim)]
-        around = [(max(low, 0), max(high, 0)) for low, high in pairs]
-        filled = np.pad(data, around, constant_values=0 if value is None else value.item())
-        crops = [
-            slice(max(-low, 0), extent - max(-high, 0))
-            for (low, high), extent in zip(pairs, filled.shape, strict=True)
-        ]
-        return (filled[tuple(crops)],)
-
-
-class Erf(OpRun):
-    """The error function in float64; the ONNX reference evaluator rounds it to float32."""
-
-    op_domain = ""
-
-    def _run(self, x: Array) -> tuple[Array]:
-        return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
-
-
-class Scan(op_scan.Scan):
-    """With directions, one for all inputs and outputs; the ONNX reference evaluator has none."""
-
-    op_domain = ""
-
-    def __init__(self, onnx_node: onnx.NodeProto, run_params: Any) -> None:
-        plain, named = onnx.NodeProto(), {a.name: list(a.ints) for a in onnx_node.attribute}
-        plain.CopyFrom(onnx_node)
-        del plain.attribute[:]
-        plain.attribute.extend(a for a in onnx_node.attribute if "directions" not in a.name)
-        super().__init__(plain, run_params)
-        self.step = -1 if any(named.get("scan_input_directions", [])) else 1
-
-    def _run(self, *args: Array, **more: Any) -> tuple[Array, ...]:
-        states = len(args) - self.num_scan_inputs
-        turned = [x if i < states else x[:: self.step] for i, x in enumerate(args)]
-        results = super()._run(*turned, **more)
-        return tuple(x if i < states else x[:: self.step] for i, x in enumerate(results))
-
-
-def reference(proto: onnx.ModelProto) -> ReferenceEvaluator:
-    """The ONNX reference evaluator, with three operators put right."""
-    return ReferenceEvaluator(proto, new_ops=[Pad, Erf, Scan])
 
 
 def run_reference(proto: onnx.ModelProto, feeds: Arrays) -> Arrays:
