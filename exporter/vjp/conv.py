@@ -27,7 +27,7 @@ from .common import (
 )
 from .registry import Needed, vjp
 from .strided import cut, padded, stuff
-from .window import Window, adjoint_padding, window_of
+from .window import Window, adjoint_padding, balanced, window_of
 
 
 def conv_window(node: ir.Node) -> Window:
@@ -124,11 +124,18 @@ def conv_adjoint(
             u - r + q + s - 1
             for u, r, q, s in zip(upper, window.reach, window.after, window.strides, strict=True)
         ]
+        even, uneven = balanced(window.before, window.after)
+        beyond = [r - after for r, (_, after) in zip(rest, uneven.values(), strict=True)]
         value = emit.op(
             "ConvTranspose", grad, weights,
             kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-            pads=[*window.before, *window.after], output_padding=rest, group=groups,
+            pads=even * 2, output_padding=[max(b, 0) for b in beyond], group=groups,
         )  # fmt: skip
+        crops = {
+            axis: (-before, min(b, 0))
+            for (axis, (before, _)), b in zip(uneven.items(), beyond, strict=True)
+        }
+        value = padded(emit, value, len(dims_of(x)), crops)
     elif pointwise and not window.unit_stride:
         # The product on the few places first, the zeros after.
         value = emit.op("Conv", grad, flipped(emit, weights, groups), group=groups)

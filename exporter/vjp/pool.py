@@ -13,7 +13,7 @@ from ..emitter import Emitter, dims_of
 from .common import Part, classes, fold, int_attribute, only_input, parts_of, reshape_like, unfold
 from .registry import Needed, vjp
 from .strided import cut, padded, stuff
-from .window import Window, adjoint_padding, has_window, window_of
+from .window import Window, adjoint_padding, balanced, has_window, window_of
 
 
 @vjp("MaxPool", since=8, check=has_window)
@@ -175,22 +175,19 @@ def slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Win
     """
     lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
     value = stuff(emit, grad, -1, parts_of(out)[1:], [1, *window.strides])
-    crops = {
-        2 + a: (min(p, 0), min(q, 0)) for a, (p, q) in enumerate(zip(lower, upper, strict=True))
-    }
-    value = padded(emit, value, len(dims_of(x)), crops)
-    pads = [max(p, 0) for p in lower] + [max(q, 0) for q in upper]
+    even, rest = balanced(lower, upper)
+    value = padded(emit, value, len(dims_of(x)), rest)
     if all(d == 1 for d in window.dilations):
         value = emit.op(
             "AveragePool", value, role="sums",
-            kernel_shape=window.kernel, count_include_pad=1, pads=pads,
+            kernel_shape=window.kernel, count_include_pad=1, pads=even * 2,
         )  # fmt: skip
     else:
         channels = dims_of(x)[1]
         assert isinstance(channels, int)
-        even = np.full((channels, 1, *window.kernel), 1.0 / math.prod(window.kernel))
+        kernel = np.full((channels, 1, *window.kernel), 1.0 / math.prod(window.kernel))
         value = emit.op(
-            "Conv", value, emit.constant(even, x.dtype), role="sums",
-            kernel_shape=window.kernel, dilations=window.dilations, pads=pads, group=channels,
+            "Conv", value, emit.constant(kernel, x.dtype), role="sums",
+            kernel_shape=window.kernel, dilations=window.dilations, pads=even * 2, group=channels,
         )  # fmt: skip
     return value if exact else cut(emit, value, x)

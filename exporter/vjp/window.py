@@ -78,6 +78,23 @@ def adjoint_padding(
     return lower, upper, exact
 
 
+def balanced(
+    lower: Sequence[int], upper: Sequence[int]
+) -> tuple[list[int], dict[int, tuple[int, int]]]:
+    """Padding as an even part, from 0 up, and what is left of it at both ends of each axis.
+
+    ONNX Runtime's CUDA provider leaves a ConvTranspose with uneven padding to the CPU. An
+    AveragePool with uneven padding came out wrong on CUDA and, from opset 19 on, on the CPU, before
+    microsoft/onnxruntime#29631 and #27375 (2026).
+
+    Returns:
+        The even part, and the rest by axis of a [N, C, *space] tensor.
+    """
+    even = [max(min(pair), 0) for pair in zip(lower, upper, strict=True)]
+    rest = {2 + a: (lower[a] - both, upper[a] - both) for a, both in enumerate(even)}
+    return even, rest
+
+
 def same_padding(
     extent: int, kernel: int, stride: int, dilation: int, upper: bool
 ) -> tuple[int, int]:
