@@ -19,6 +19,7 @@ from graftcam.exporter.reference import Reference
 from .nets import Branches, ChannelsLast, seeded
 from .nets_wide import Inception, Mobile, Pyramid, Transformer, Windows
 from .operators.corrected import reference
+from .operators.kernels import needs, without_kernel
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -65,6 +66,13 @@ def test_only_standard_operators_of_the_declared_opset(
     assert [(one.domain, one.version) for one in model.opset_import] == [("", 18)]
     assert {node.domain for node in _nodes(model.graph)} == {""}
     assert not model.functions
+
+
+def test_every_added_node_has_kernels(artifact: tuple[Path, tuple[int, int], Reference]) -> None:
+    model = onnx.load(artifact[0])
+    added = {node.name for node in model.graph.node if node.name.startswith("grad/")}
+    assert len(added) > 20
+    assert without_kernel(needs(model, added)) == {}
 
 
 def test_the_checker_and_strict_shape_inference_agree(
