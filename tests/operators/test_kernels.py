@@ -32,7 +32,7 @@ def test_all_that_a_family_of_rules_emits_has_kernels(family: str, opset: int) -
     assert without_kernel(wanted) == {}
 
 
-@pytest.mark.parametrize("family", ["conv", "pool", "reductions"])
+@pytest.mark.parametrize("family", ["conv", "pool", "sums"])
 def test_padding_that_cuda_takes_to_the_cpu_or_gets_wrong_is_not_emitted(family: str) -> None:
     seen = 0
     for made in _grafts(family, OLDEST):

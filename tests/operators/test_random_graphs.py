@@ -1,0 +1,144 @@
+"""Graphs that nobody thought of: rules that meet each other, against finite differences.
+
+A graph is two to six steps from ``x`` to class scores ``y`` [N, classes]; each takes the latest
+value, so that all of them lie between the two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, assume, given, note, settings
+from hypothesis import strategies as st
+
+from graftcam.exporter.adjoint import Adjoint
+from graftcam.exporter.vjp import registry
+
+from .corrected import reference
+from .graph_builder import Builder, Draw
+from .graph_steps import STEPS
+from .harness import Array, Case, Model, graft, run_ort, session
+
+# float32 against float64 through up to six operators, relative to the sum of the products' sizes.
+TOLERANCE = 1e-3
+# Where two steps give slopes that differ by more than this, there is a kink between them.
+SMOOTH = 1e-5
+DIRECTIONS = 3
+# Numbers per image that a value may hold: finite differences evaluate it often.
+LARGEST = 160
+
+
+class Drawn(Case):
+    """A random case, shown without its weights."""
+
+    def __repr__(self) -> str:
+        shapes = {name: np.shape(array) for name, array in self.constants.items()}
+        return f"{self.inputs}: {self.body}\n{shapes}"
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """Hypothesis would write all of a dataclass out."""
+        printer.text(repr(self))
+
+
+@st.composite
+def graphs(draw: Draw) -> Case:
+    """A model ``x`` -> ``y`` [N, classes] as a case."""
+    first = st.sampled_from([(2, 5, 4), (4, 3, 3), (4, 4, 6), (3, 5), (6, 4), (7,)])
+    build = Builder(draw, draw(first))
+    shape = build.latest[1]
+    for _ in range(draw(st.integers(2, 6))):
+        name, now = build.latest
+        # Steps that take maps only come up twice as often.
+        fitting = [made for made, ranks in STEPS if len(now) in ranks]
+        fitting += [made for made, ranks in STEPS if ranks == (3,) and len(now) == 3]
+        before = list(build.lines), dict(build.constants), list(build.values)
+        draw(st.sampled_from(fitting))(build, name, now)
+        if not 0 < math.prod(build.latest[1]) <= LARGEST:
+            build.lines, build.constants, build.values = before
+    _head(build)
+    body = "\n".join(build.lines)
+    return Drawn("random", body, {"x": ("N", *shape)}, constants=build.constants, span=(-1.5, 1.5))
+
+
+def _head(build: Builder) -> None:
+    name, shape = build.latest
+    places = math.prod(shape)
+    if len(shape) > 1:
+        build.add(f"Reshape({name}, {build.constant([0, places])})", (places,))
+        name = build.latest[0]
+    if build.one_of(True, False) or places < 2:
+        rows = build.tensor(places, 3, fan=places)
+        build.add(f"Gemm({name}, {rows}, {build.tensor(3)})", (3,))
+    build.lines.append(f"y = Identity({build.latest[0]})")
+
+
+def slopes(case: Case, batch: int, towards: Array, step: float) -> Array:
+    """Central differences of ``y`` [N, classes] along a direction in ``x``, in float64."""
+    evaluator = reference(Model(case, np.float64, batch).proto)
+    x = case.feeds(batch)["x"]
+    around = [evaluator.run(None, {"x": x + sign * step * towards})[0] for sign in (1, -1)]
+    return (around[0] - around[1]) / (2 * step)
+
+
+def check(case: Case, batch: int, classes: int, *, open_batch: bool, selected: bool) -> None:
+    """The gradient of K scores an image, along random directions, is what differences say."""
+    rng = np.random.default_rng(batch)
+    x = case.feeds(batch)["x"]
+    directions = rng.standard_normal((DIRECTIONS, *x.shape))
+    expected = [slopes(case, batch, one, 1e-5) for one in directions]
+    for one, slope in zip(directions, expected, strict=True):
+        size = max(1.0, np.abs(slope).max())
+        assume(np.abs(slopes(case, batch, one, 1e-6) - slope).max() <= SMOOTH * size)
+    ids = rng.integers(0, expected[0].shape[1], (classes, batch))
+    seed: Array = ids
+    if not selected:
+        seed = (ids[..., None] == np.arange(expected[0].shape[1])).astype(np.float64)
+    model = Model(case, np.float32, batch, (0,) if open_batch else ())
+    runner = session(graft(model, selected=selected).proto)
+    got = run_ort(runner, {"x": x, "seed": seed})["grad_x"].astype(np.float64)
+    assert got.shape == (classes, *x.shape)
+    for one, slope in zip(directions, expected, strict=True):
+        right = np.take_along_axis(slope, ids.T, axis=1).sum(axis=0)
+        over = tuple(range(1, got.ndim))
+        found, size = (got * one).sum(axis=over), np.abs(got * one).sum(axis=over)
+        off = np.abs(found - right) / np.maximum(0.02, size)
+        assert (off <= TOLERANCE).all(), f"{found}, not {right} (sizes {size})"
+
+
+ALL = (graphs(), st.sampled_from([1, 3]), st.sampled_from([0, 1, 2]), st.booleans(), st.booleans())
+
+
+@given(*ALL)
+def test_random_graphs_have_the_gradient_that_finite_differences_find(
+    case: Case, batch: int, classes: int, open_batch: bool, selected: bool
+) -> None:
+    note(case.body)
+    check(case, batch, classes, open_batch=open_batch, selected=selected)
+
+
+@pytest.mark.parametrize("op_type", ["Softmax", "Conv", "Slice"])
+def test_a_wrong_rule_is_noticed(op_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = registry.table()[op_type]
+
+    def wrong(*arguments: Any) -> list[Adjoint | None]:
+        results = [
+            r if r is None or isinstance(r, Adjoint) else Adjoint(r) for r in rule(*arguments)
+        ]
+        return [r and replace(r, factor=r.factor * 1.05) for r in results]
+
+    rule: Any = entry.rule
+    monkeypatch.setitem(registry._TABLE, op_type, replace(entry, rule=wrong))
+
+    @settings(
+        max_examples=400, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False
+    )
+    @given(*ALL)
+    def test(case: Case, batch: int, classes: int, open_batch: bool, selected: bool) -> None:
+        check(case, batch, classes, open_batch=open_batch, selected=selected)
+
+    with pytest.raises(AssertionError, match="sizes"):
+        test()
