@@ -36,13 +36,16 @@ class Adjoint:
 
 @dataclass(frozen=True)
 class OneHot:
-    """The cotangent of class scores [N, classes]: 1 at ``index[k, n]`` for each k and n, else 0.
+    """The cotangent of class scores: 1 (or ``value``) at ``index[k, n]`` for each k and n, else 0.
 
     Attributes:
-        index: int64 [K, N].
+        index: int64 [K, N], places along the scores' axis 1.
+        value: [K, N, 1, *positions] for scores with positions; None for ones, where
+            the scores are [N, classes].
     """
 
     index: ir.Value
+    value: ir.Value | None = None
 
 
 # What a rule returns for one input: nothing, a dense tensor [K, *dims], or a lazy cotangent.
@@ -50,12 +53,19 @@ Result: TypeAlias = Adjoint | ir.Value | None
 
 
 def expand_one_hot(emit: Emitter, seed: OneHot, scores: ir.Value) -> Adjoint:
-    """Write the selection out as a tensor [K, N, classes]."""
-    classes = dims_of(scores)[-1]
-    if not isinstance(classes, int):
+    """Write the selection out as a tensor [K, N, classes, *positions]."""
+    dims = dims_of(scores)
+    if not isinstance(dims[1], int):
         raise ValueError(f"scores {scores.name!r} have no static class count")
-    index = emit.op("Unsqueeze", seed.index, emit.ints([-1]), role="selected")
-    hits = emit.op("Equal", index, emit.constant(np.arange(classes)), dtype=ir.DataType.BOOL)
+    axes = range(2, 1 + len(dims))
+    index = emit.op("Unsqueeze", seed.index, emit.ints(axes), role="selected")
+    places = np.arange(dims[1]).reshape(-1, *[1] * (len(dims) - 2))
+    hits = emit.op("Equal", index, emit.constant(places), role="hits", dtype=ir.DataType.BOOL)
+    if seed.value is not None:
+        zero = emit.scalar(0.0, seed.value)
+        return Adjoint(
+            emit.op("Where", hits, seed.value, zero, role="seed", dtype=seed.value.dtype)
+        )
     assert scores.dtype is not None
     return Adjoint(emit.op("Cast", hits, role="seed", dtype=scores.dtype, to=int(scores.dtype)))
 

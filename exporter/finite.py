@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from ..runtime.spec import Spec, Verification
 from .errors import VerificationError
-from .verify import load_session, relative_errors, run_session, short
+from .verify import load_session, relative_errors, run_regions, run_session, short
 from .walk import inputs_of
 
 Array = npt.NDArray[Any]
@@ -49,7 +49,7 @@ def verify_file(
     session = load_session(artifact)
     generator = np.random.default_rng(seed)
     feeds = random_feeds(session, spec, images, generator)
-    results = run_session(session, feeds)
+    results, region = run_regions(session, feeds, spec, seed)
     classes = results[spec.classes]
     errors = _output_errors(source, feeds, results)
     for layer in spec.layers:
@@ -58,9 +58,10 @@ def verify_file(
         start = results[layer.activations].astype(np.float64)
         gradients = results[layer.gradients].astype(np.float64)
         worst = 0.0
-        for row in range(len(start)):
-            score = _score_of(head, wide, layer.value, spec, row, int(classes[row, 0]))
-            worst = max(worst, _row_error(score, start, gradients[row, 0], row, generator))
+        for row, k in np.ndindex(*classes.shape):
+            weights = None if region is None else region[row, k]
+            score = _score_of(head, wide, layer.value, spec, row, int(classes[row, k]), weights)
+            worst = max(worst, _row_error(score, start, gradients[row, k], row, generator))
         errors[layer.gradients] = short(worst)
     wrong = {name: error for name, error in errors.items() if not error <= BOUND}
     if wrong:
@@ -87,7 +88,13 @@ def _output_errors(
 
 
 def _score_of(
-    head: Head, extra: dict[str, Array], target: str, spec: Spec, row: int, class_id: int
+    head: Head,
+    extra: dict[str, Array],
+    target: str,
+    spec: Spec,
+    row: int,
+    class_id: int,
+    weights: Array | None,
 ) -> Callable[[Array], float]:
     """One image's score as a function of the target layer's value."""
 
@@ -95,7 +102,8 @@ def _score_of(
         table = head({**extra, target: value})
         if spec.score.single_logit:
             table = np.concatenate([-table, table], axis=1)
-        return float(table[row, class_id])
+        scores = table[row, class_id]
+        return float(scores if weights is None else (scores * weights).sum())
 
     return score
 
@@ -206,7 +214,7 @@ def random_feeds(
     """
     feeds: dict[str, Array] = {}
     for argument in session.get_inputs():
-        if argument.name == spec.class_index:
+        if argument.name in (spec.class_index, spec.region):
             continue
         shape = [
             images if not isinstance(e, int) and i == 0 else e for i, e in enumerate(argument.shape)

@@ -16,6 +16,7 @@ from .emitter import Dim, Emitter, dims_of
 from .errors import CaptureError
 from .layout import arrange
 from .locate import Located
+from .region import add_region, select_in_region
 from .seed import add_class_index, select
 from .write import graph_hash, tool_versions
 
@@ -61,7 +62,12 @@ def graft(
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph)
     class_index = add_class_index(emit, "class_index")
-    chosen = select(emit, located.value, class_index, single_logit=located.score.single_logit)
+    region, single = None, located.score.single_logit
+    if located.dense:
+        region = add_region(emit, "region", located.value)
+        chosen = select_in_region(emit, located.value, class_index, region, single_logit=single)
+    else:
+        chosen = select(emit, located.value, class_index, single_logit=single)
     adjoints = differentiate(emit, made, chosen.seed)
     batch = dims_of(located.value)[0]
     classes = publish(emit, chosen.classes, "classes", [batch, "K"])
@@ -76,7 +82,7 @@ def graft(
     spec = Spec(
         SPEC_VERSION, class_index.name or "", classes, scores, located.score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
-        Verification("skipped", "none"),
+        Verification("skipped", "none"), None if region is None else region.name,
     )  # fmt: skip
     return Grafted(spec, made, own_outputs, (before, len(graph) - before))
 

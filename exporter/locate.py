@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,7 @@ _PASSIVE = frozenset(
         *("Unsqueeze", "Pad", "Slice", "Expand", "Resize", "Upsample"),
     }
 )
+_SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
@@ -31,12 +32,17 @@ class Located:
     """The score in the graph.
 
     Attributes:
-        value: Class scores [N, classes].
+        value: Class scores [N, classes] or [N, classes, *positions].
         score: The same as metadata.
     """
 
     value: ir.Value
     score: Score
+
+    @property
+    def dense(self) -> bool:
+        """Whether the scores have positions, over which they are summed."""
+        return len(dims_of(self.value)) > 2
 
 
 def find_score(
@@ -46,7 +52,10 @@ def find_score(
     kind: Literal["logit", "output"] = "logit",
     activation: Activation | None = None,
 ) -> Located:
-    """Find the class scores: the first float output [N, classes], before a trailing activation.
+    """Find the class scores, before a trailing activation.
+
+    They are the first float output [N, classes]; where there is none, the first one with positions,
+    [N, classes, *positions].
 
     Args:
         graph: The model's graph.
@@ -60,7 +69,7 @@ def find_score(
     chosen = _output(graph, output)
     value, found, activated = chosen, activation, False
     producer = chosen.producer()
-    if producer is not None and producer.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
+    if producer is not None and _over_classes(producer):
         found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
         activated = producer.op_type != "LogSoftmax"
         before = producer.inputs[0]
@@ -79,6 +88,15 @@ def find_score(
     )
 
 
+def _over_classes(node: ir.Node) -> bool:
+    """Whether a node turns class scores into probabilities: a sigmoid, or a softmax over axis 1."""
+    if node.op_type not in ("Softmax", "LogSoftmax"):
+        return node.op_type == "Sigmoid"
+    axis = node.attributes.get("axis")
+    rank = len(dims_of(node.outputs[0]))
+    return (-1 if axis is None else axis.as_int()) % rank == 1
+
+
 def _output(graph: ir.Graph, name: str | None) -> ir.Value:
     outputs = {value.name: value for value in graph.outputs}
     described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
@@ -86,19 +104,20 @@ def _output(graph: ir.Graph, name: str | None) -> ir.Value:
         if name not in outputs:
             raise ScoreError(f"no output is called {name!r}; the model has: {described}")
         if not _is_score(outputs[name]):
-            raise ScoreError(f"output {name!r} is no [batch, classes] float tensor: {described}")
+            raise ScoreError(f"output {name!r} is no {_SCORES}: {described}")
         return outputs[name]
-    for value in graph.outputs:
-        if _is_score(value):
-            return value
-    raise ScoreError(f"no output is a [batch, classes] float tensor; the model has: {described}")
+    # Stable: a feature map that is handed out before the class scores does not hide them.
+    found = sorted(filter(_is_score, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
+    if found:
+        return found[0]
+    raise ScoreError(f"no output is a {_SCORES}; the model has: {described}")
 
 
 def _is_score(value: ir.Value) -> bool:
     if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
         return False
     dims = dims_of(value)
-    return len(dims) == 2 and isinstance(dims[1], int)
+    return len(dims) >= 2 and isinstance(dims[1], int)
 
 
 def _shape(value: ir.Value) -> list[Dim]:
@@ -109,7 +128,7 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
     """List values that could be explained, the automatic choice first: the last one with spatial
     extent that leads to the score and was not merely pooled, moved or reshaped.
     """  # noqa: D205
-    leading = ancestors(score)
+    leading, maps = ancestors(score), _class_maps(score)
     found: list[Candidate] = []
     for node in reversed(list(graph)):
         value = node.outputs[0] if node.outputs else None
@@ -117,17 +136,34 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
             continue
         if value.dtype is None or not value.dtype.is_floating_point() or len(value.shape) < 4:
             continue
-        usable, reason = judge(node, value, leading)
+        usable, reason = judge(node, value, leading, maps)
         found.append(Candidate(value.name, node.op_type, tuple(dims_of(value)), usable, reason))
     return sorted(found, key=lambda candidate: not candidate.usable)
 
 
-def judge(node: ir.Node, value: ir.Value, leading: set[ir.Value]) -> tuple[bool, str]:
+def _class_maps(score: ir.Value) -> set[ir.Value]:
+    """Values that scores with positions are merely moved, resized or added up from."""
+    maps: set[ir.Value] = set()
+    stack = [score] if len(dims_of(score)) > 2 else []
+    while stack:
+        value = stack.pop()
+        maps.add(value)
+        producer = value.producer()
+        if producer is not None and producer.op_type in _PASSIVE | {"Add"}:
+            stack += [before for before in producer.inputs if before is not None]
+    return maps
+
+
+def judge(
+    node: ir.Node, value: ir.Value, leading: set[ir.Value], maps: Set[ir.Value] = frozenset()
+) -> tuple[bool, str]:
     """Whether ``node``'s output is worth explaining, and why or why not."""
     if value not in leading:
         return False, "not connected to the score"
     if all(extent == 1 for extent in dims_of(value)[2:]):
         return False, "no spatial extent left"
+    if value in maps:
+        return False, "a map for each class: the scores themselves"
     if node.op_type in _PASSIVE:
         return False, f"{node.op_type} computes no features of its own"
     return True, "spatial extent, and it leads to the score"

@@ -53,7 +53,8 @@ def export(
         example_inputs: Inputs of the module's ``forward``; an ExportedProgram brings its own.
         layers: Target layers: module paths (or value or node names of an ONNX file). By default
             the last layer with spatial extent that the score's gradient reaches.
-        output: Name of the scored output; by default the first of shape [batch, classes].
+        output: Name of the scored output; by default the first of shape [batch, classes], else
+            the first of shape [batch, classes, *positions].
         score: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: after it.
         activation: What turns logits into probabilities, if not visible in the graph: softmax
             by default, sigmoid for multi-label models and single logits.
@@ -63,7 +64,8 @@ def export(
         opset: ONNX opset, 18 or newer.
         dynamic_batch: Leave the batch axis open.
         input_names: Names for the inputs; the parameters of ``forward`` by default.
-        output_names: Names for the outputs; PyTorch's choice by default.
+        output_names: Names for the outputs; by default the keys of a returned dict, else
+            PyTorch's choice.
         verify: Compare with PyTorch autograd (or finite differences) before anything is written.
         name: What the metadata calls the model.
         progress: Called with the name of each step as it begins.
@@ -82,8 +84,9 @@ def export(
         raise LayerError(f"a layer is named twice: {wanted}")
     with staged(path) as place:
         captured, candidates = _capture(
-            model, example_inputs, wanted, clock, opset, dynamic_batch, input_names, output_names
-        )
+            model, example_inputs, wanted, output, clock, opset, dynamic_batch, input_names,
+            output_names,
+        )  # fmt: skip
         clock("differentiate")
         notes = captured.notes + protect(captured.model.graph)
         located = find_score(captured.model.graph, output=output, kind=score, activation=activation)
@@ -134,7 +137,7 @@ def candidates_of(
     from .scan import scan
 
     module, inputs = _module(model, example_inputs)
-    return scan(module, inputs)
+    return scan(module, inputs, output=output)
 
 
 class _Clock:
@@ -184,6 +187,7 @@ def _capture(
     model: torch.nn.Module | ExportedProgram | str | Path,
     example_inputs: Sequence[Any] | None,
     wanted: Sequence[str],
+    output: str | None,
     clock: _Clock,
     opset: int,
     dynamic_batch: bool,
@@ -199,7 +203,7 @@ def _capture(
         from .scan import scan
 
         clock("locate")
-        candidates = scan(module, inputs)
+        candidates = scan(module, inputs, output=output)
         wanted = [_best(candidates).name]
     from .trace import capture_module
 
@@ -213,7 +217,7 @@ def _capture(
 
 def _best(candidates: Sequence[Candidate]) -> Candidate:
     if not candidates or not candidates[0].usable:
-        seen = "; ".join(f"{c.name}: {c.reason}" for c in candidates[:3])
+        seen = "; ".join(f"{c.name}: {c.reason}" for c in candidates[:3]) or "none found"
         raise LayerError(f"no layer can be chosen automatically ({seen}); name one with `layers`")
     return candidates[0]
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.utils._pytree as pytree
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ..runtime.spec import Layer
+from .leaves import tensors_of
 
 Array = npt.NDArray[Any]
 _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
@@ -47,10 +47,14 @@ class _Logits(TorchFunctionMode):
         self.inputs: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         if getattr(func, "__name__", "") in _ACTIVATIONS and isinstance(result, torch.Tensor):
             source: torch.Tensor = args[0] if args else kwargs["input"]
-            self.inputs.append((result, source))
+            axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
+            # A softmax over another axis than the classes' makes no probabilities.
+            if not isinstance(axis, int) or axis % result.dim() == 1:
+                self.inputs.append((result, source))
         return result
 
     def before(self, output: torch.Tensor) -> torch.Tensor:
@@ -97,8 +101,16 @@ class Reference:
 
         return tap
 
-    def __call__(self, inputs: Sequence[Any], classes: npt.NDArray[np.int64]) -> Expected:
-        """Run on ``inputs`` and differentiate the scores of ``classes`` (int64 [N, K])."""
+    def __call__(
+        self,
+        inputs: Sequence[Any],
+        classes: npt.NDArray[np.int64],
+        region: npt.NDArray[np.float32] | None = None,
+    ) -> Expected:
+        """Run on ``inputs`` and differentiate the scores of ``classes`` (int64 [N, K]).
+
+        Scores with positions are summed over ``region`` [N or 1, K or 1, *positions], or all.
+        """
         self._taps = {}
         cast = [
             x.to(self.dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
@@ -106,14 +118,13 @@ class Reference:
         ]
         with torch.enable_grad(), _Logits() as logits:
             result = self.module(*cast)
-        leaves = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        leaves = tensors_of(result)
         table = leaves[self.output]
         if self.kind == "logit":
             table = logits.before(table)
         if table.shape[1] == 1:
             table = torch.cat([-table, table], dim=1)
-        index = torch.from_numpy(classes)
-        scores = table.gather(1, index)
+        scores = _scores(table, torch.from_numpy(classes), region)
         taps = [self._taps[layer.name] for layer in self.layers]
         gradients: list[list[torch.Tensor]] = []
         for k in range(classes.shape[1]):
@@ -141,6 +152,17 @@ class Reference:
             {name: slope.numpy() for name, slope in zip(names, slopes, strict=True)},
             {name: one.numpy() for name, one in zip(names, maps, strict=True)},
         )
+
+
+def _scores(
+    table: torch.Tensor, classes: torch.Tensor, region: npt.NDArray[np.float32] | None
+) -> torch.Tensor:
+    """Sums of the class scores [N, classes, *positions] over the region, [N, K]."""
+    flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
+    picked = flat.gather(1, classes.unsqueeze(2).expand(-1, -1, flat.shape[2]))
+    if region is not None:
+        picked = picked * torch.from_numpy(region).to(table.dtype).flatten(2)
+    return picked.sum(2)
 
 
 def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor:

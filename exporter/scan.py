@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import nn
 
 from .layout import halved, token_grid
+from .leaves import class_sums, score_of
 from .report import Candidate
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
@@ -51,7 +51,11 @@ class _Call:
 
 
 def scan(
-    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    output: str | None = None,
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first.
 
@@ -59,13 +63,14 @@ def scan(
     return the same tensor the outermost one gives its name. Layers that do not qualify follow
     with the reason.
     """
-    calls = _watch(module, args, kwargs or {})
+    calls, score = _watch(module, args, kwargs or {}, output)
+    maps = score.shape[1] if score.dim() > 2 else None
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
-    maps = [call for call in calls if call.output.dim() > 3]
+    spatial = [call for call in calls if call.output.dim() > 3]
     # Attention has four axes, too, but two of them are tokens or channels.
-    convolved = [call for call in maps if call.convolution] or maps
+    convolved = [call for call in spatial if call.convolution] or spatial
     grids = [tuple(call.output.shape[2:]) for call in convolved]
     widths: dict[int, Counter[int]] = {}
     for call in calls:
@@ -73,7 +78,7 @@ def scan(
             widths.setdefault(call.output.shape[1], Counter())[call.output.shape[2]] += 1
     trunks = {count: found.most_common(1)[0][0] for count, found in widths.items()}
     picture = next((tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()), (0,))
-    candidates = [_judge(group, grids, trunks, picture) for group in groups.values()]
+    candidates = [_judge(group, grids, trunks, picture, maps) for group in groups.values()]
     candidates.reverse()
     _explain_choice(candidates)
     return sorted(candidates, key=lambda candidate: not candidate.usable)
@@ -89,8 +94,10 @@ def _explain_choice(candidates: list[Candidate]) -> None:
             return
 
 
-def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[_Call]:
-    """Run forward and backward and return the calls in the order in which they ended."""
+def _watch(
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], output: str | None
+) -> tuple[list[_Call], torch.Tensor]:
+    """Run forward and backward; return the calls as they ended, and the class scores."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
     calls: list[_Call] = []
 
@@ -118,13 +125,13 @@ def _watch(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
         result = module(*inputs, **kwargs)
-        score = class_scores(result)
+        score = score_of(result, output)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
         if score.requires_grad:
-            score.amax(dim=1).sum().backward()
-    return calls
+            class_sums(score).amax(dim=1).sum().backward()
+    return calls, score
 
 
 def _leaf(argument: Any, noise: torch.Generator) -> Any:
@@ -135,24 +142,12 @@ def _leaf(argument: Any, noise: torch.Generator) -> Any:
     return argument
 
 
-def class_scores(result: Any) -> torch.Tensor:
-    """The first float tensor [N, classes] in a model's result, or the first float tensor."""
-    leaves = [
-        leaf
-        for leaf in pytree.tree_leaves(result)
-        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
-    ]
-    if not leaves:
-        raise ValueError("the model returns no float tensor")
-    chosen = next((leaf for leaf in leaves if leaf.dim() == 2), leaves[0])
-    return chosen if chosen.dim() == 2 else chosen.flatten(1)
-
-
 def _judge(
     group: Sequence[_Call],
     grids: Sequence[tuple[int, ...]],
     trunks: Mapping[int, int],
     picture: tuple[int, ...],
+    maps: int | None,
 ) -> Candidate:
     """Decide on the calls that returned one tensor.
 
@@ -162,6 +157,7 @@ def _judge(
         trunks: Width of most layers by their number of tokens; what is wider or narrower is a
             projection in a block.
         picture: Shape of the input.
+        maps: Number of classes, where the scores have positions.
     """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
@@ -191,6 +187,8 @@ def _judge(
     spatial = tensor.grad if tokens is None else tensor.grad[:, tokens[1] :]
     if not bool(spatial.any()):
         return verdict(False, _NO_GRADIENT)
+    if shape[1] == maps and bool((tensor.grad.flatten(2).any(2).sum(1) <= 1).all()):
+        return verdict(False, "a map for each class: the scores themselves")
     if any(word in source.kind for word in _PASSIVE):
         return verdict(False, f"{source.kind} computes no features of its own")
     return verdict(True, "spatial extent, and the score's gradient reaches it")

@@ -59,26 +59,40 @@ def select(
         single_logit: Explain class 1 as the logit and class 0 as its negative.
     """
     with emit.scope("classes"):
-        table = scores
-        if single_logit:
-            opposite = emit.op("Neg", scores, role="opposite")
-            table = emit.op("Concat", opposite, scores, role="table", axis=1)
+        table = with_opposite(emit, scores) if single_logit else scores
         batch = emit.vector([(scores, 0), 1])
         wanted = emit.op("Expand", class_index, batch, role="wanted")
-        ids = _resolve(emit, table, wanted)
+        ids = resolve(emit, table, wanted)
         values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:
             return Selection(ids, values, OneHot(by_class))
-        assert scores.dtype is not None
-        # Class 0 counts downwards: 2 * id - 1 is the logit's sign.
-        sign = emit.op("Sub", emit.op("Mul", by_class, emit.ints([2])), emit.ints([1]), role="sign")
-        sign = emit.op("Cast", sign, role="sign", dtype=scores.dtype, to=int(scores.dtype))
+        sign = signs(emit, by_class, scores)
         return Selection(ids, values, Adjoint(emit.op("Unsqueeze", sign, emit.ints([-1]))))
 
 
-def _resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
-    """Replace negative ranks by the ids that hold them, int64 [N, K]."""
+def with_opposite(emit: Emitter, logit: ir.Value) -> ir.Value:
+    """Scores of both classes of a single logit, along axis 1."""
+    opposite = emit.op("Neg", logit, role="opposite")
+    return emit.op("Concat", opposite, logit, role="table", axis=1)
+
+
+def signs(emit: Emitter, ids: ir.Value, like: ir.Value) -> ir.Value:
+    """Signs that a single logit has as the score of classes 0 and 1, in the type of ``like``."""
+    assert like.dtype is not None
+    # Class 0 counts downwards: 2 * id - 1.
+    sign = emit.op("Sub", emit.op("Mul", ids, emit.ints([2])), emit.ints([1]), role="sign")
+    return emit.op("Cast", sign, role="sign", dtype=like.dtype, to=int(like.dtype))
+
+
+def resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
+    """Replace negative ranks along axis 1 by the ids that hold them, in the shape of ``wanted``.
+
+    Args:
+        emit: Where nodes are added.
+        table: Scores, the classes along axis 1.
+        wanted: int64 ids and ranks; other axes as those of ``table``.
+    """
     rank = emit.op("Sub", emit.ints([-1]), wanted, role="rank", dtype=INT64)
     # The deepest rank asked for; the 0 keeps the maximum defined when K is 0.
     flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)

@@ -11,7 +11,6 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-import torch.utils._pytree as pytree
 from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -20,6 +19,7 @@ from .capture import SCOPES, Captured
 from .emitter import dims_of
 from .errors import CaptureError, LayerError
 from .flatten import infer_shapes
+from .leaves import names_of, tensors_of
 from .locate import unknown_layer
 
 _TAP = ("graftcam", "Tap")
@@ -45,7 +45,8 @@ def capture_module(
         opset: ONNX opset, 18 or newer.
         dynamic_batch: Leave axis 0 of all tensors open.
         input_names: Names of the graph's inputs; those of ``forward`` by default.
-        output_names: Names of the graph's outputs; PyTorch's choice by default.
+        output_names: Names of the graph's outputs; by default the keys of a returned dict, else
+            PyTorch's choice.
 
     Raises:
         LayerError: An unknown layer, or one that gives no tensor.
@@ -54,7 +55,8 @@ def capture_module(
     for path in layers:
         _submodule(module, path)
     calls: dict[str, int] = {}
-    tapped = _Tapped(module, layers, calls.update)
+    keys: list[str] = []
+    tapped = _Tapped(module, layers, calls.update, keys.extend)
     examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
     names = list(input_names or _forward_names(module, len(examples)))
     shapes = None
@@ -85,7 +87,7 @@ def capture_module(
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
         # The adjoint of a broadcast needs extents: an unknown one is not known to be 1.
         infer_shapes(model)
-    _rename(model.graph, output_names)
+    _rename(model.graph, output_names, keys)
     _clean(model.graph)
     notes = [
         f"layer {path!r} is called {count} times; its last call is explained"
@@ -118,15 +120,21 @@ class _Tapped(nn.Module):
         layers: Module paths.
         tell: Gets how often each layer was called, after every forward pass. (Tracing undoes what
             is assigned to attributes, and what is put into them.)
+        name: Gets the keys of the returned dict, likewise.
     """
 
     def __init__(
-        self, module: nn.Module, layers: Sequence[str], tell: Callable[[dict[str, int]], None]
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        tell: Callable[[dict[str, int]], None],
+        name: Callable[[list[str]], None],
     ) -> None:
         super().__init__()
         self.graftcam_model = module
         self.layers = list(layers)
         self.tell = tell
+        self.name = name
 
     def forward(self, *args: Any) -> list[torch.Tensor]:
         """Run the model with a hook at each layer."""
@@ -157,11 +165,11 @@ class _Tapped(nn.Module):
             for handle in handles:
                 handle.remove()
         self.tell(calls)
+        self.name(names_of(result) or [])
         missing = [path for path in self.layers if path not in stored]
         if missing:
             raise LayerError(f"layers {missing} are not called in a forward pass")
-        own = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-        return [*own, *(stored[path] for path in self.layers)]
+        return [*tensors_of(result), *(stored[path] for path in self.layers)]
 
 
 class _Attention(TorchFunctionMode):
@@ -274,8 +282,14 @@ def _take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
     return targets
 
 
-def _rename(graph: ir.Graph, output_names: Sequence[str] | None) -> None:
-    """Undo the wrapper's traces in names."""
+def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[str]) -> None:
+    """Undo the wrapper's traces in names, and name the outputs.
+
+    Args:
+        graph: The graph.
+        output_names: The outputs' names.
+        keys: What to call them else, where nothing is called so already.
+    """
     for name, value in list(graph.initializers.items()):
         plain = name.removeprefix(f"{_WRAPPED}.")
         if plain != name and plain not in graph.initializers:
@@ -287,6 +301,13 @@ def _rename(graph: ir.Graph, output_names: Sequence[str] | None) -> None:
                 "give one for each"
             )
         for value, name in zip(graph.outputs, output_names, strict=True):
+            value.name = name
+        return
+    taken = {value.name for value in [*graph.inputs, *graph.initializers.values()]}
+    taken |= {value.name for node in graph for value in node.outputs}
+    keys = keys[-len(graph.outputs) :]
+    for value, name in zip(graph.outputs, keys, strict=False):
+        if name not in taken:
             value.name = name
 
 

@@ -154,8 +154,11 @@ def verify_module(
         for start in range(0, count, _CHUNK):
             chunk_seed = seed + 1000 * attempt + start
             feeds, tensors = _random_inputs(session, inputs, min(_CHUNK, count - start), chunk_seed)
-            results = run_session(session, {**feeds, spec.class_index: ranks})
-            truth, own = (reference(tensors, results[spec.classes]) for reference in references)
+            feeds = {**feeds, spec.class_index: ranks}
+            results, region = run_regions(session, feeds, spec, chunk_seed)
+            truth, own = (
+                reference(tensors, results[spec.classes], region) for reference in references
+            )
             parts.append(checks(results, spec, outputs, truth, own))
         found = [merge(group) for group in zip(*parts, strict=True)]
         if all(check.passed for check in found):
@@ -218,6 +221,28 @@ def run_session(session: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
         return dict(zip(names, session.run(names, dict(feeds)), strict=True))
     except Exception as error:
         raise VerificationError(f"ONNX Runtime cannot run the artifact: {error}") from error
+
+
+def run_regions(
+    session: Any, feeds: Mapping[str, Array], spec: Spec, seed: int
+) -> tuple[dict[str, Array], Array | None]:
+    """All outputs by name; where scores have positions, for all of them and for random weights.
+
+    Returns:
+        The outputs, K doubled for the second region, and the regions, float32 [N, 2K, *positions];
+        None where the scores have no positions.
+    """
+    plain = run_session(session, feeds)
+    if spec.region is None:
+        return plain, None
+    shape = (*plain[spec.scores].shape, *plain[spec.score.output].shape[2:])
+    drawn = np.random.default_rng(seed).random(shape, np.float32)
+    inside = run_session(session, {**feeds, spec.region: drawn})
+    names = {spec.classes, spec.scores}
+    for layer in spec.layers:
+        names |= {layer.heatmap, layer.gradients}
+    joined = {name: np.concatenate([plain[name], inside[name]], axis=1) for name in names}
+    return {**plain, **joined}, np.concatenate([np.ones_like(drawn), drawn], axis=1)
 
 
 def _random_inputs(

@@ -51,7 +51,7 @@ class Score:
 
     Attributes:
         kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output.
-        value: The ONNX value that holds the scores, [N, classes].
+        value: The ONNX value that holds the scores, [N, classes] or [N, classes, *positions].
         output: The model output that it belongs to.
         activation: What turns scores into probabilities.
         activated: Whether ``output`` holds probabilities already.
@@ -143,6 +143,8 @@ class Spec:
         source: Where the model came from: ``name``, ``graph_sha256``, ``weights_sha256``.
         tools: Versions of the packages that wrote the file.
         verification: The exporter's verdict.
+        region: Name of the input, float32 [N or 1, K or 1, *positions], where the scores have
+            positions; left out of the JSON where there is none.
     """
 
     version: int
@@ -156,10 +158,14 @@ class Spec:
     source: dict[str, str]
     tools: dict[str, str]
     verification: Verification
+    region: str | None = None
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        data = asdict(self)
+        if self.region is None:
+            del data["region"]
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> Spec:
@@ -191,7 +197,8 @@ def _parse(kind: type[Record], data: Any, where: str) -> Record:
     if not isinstance(data, dict):
         raise SpecError(f"{where}: expected an object, found {type(data).__name__}; export again")
     hints = get_type_hints(kind)
-    names = [entry.name for entry in fields(cast(Any, kind))]
+    entries = fields(cast(Any, kind))
+    names = [entry.name for entry in entries if entry.name in data or entry.default is not None]
     unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
     if unknown or missing:
         raise SpecError(
