@@ -40,16 +40,20 @@ class _Numbers(click.ParamType):
 
     name = "N,N,..."
 
-    def __init__(self, kind: Callable[[str], float]) -> None:
+    def __init__(self, kind: Callable[[str], float], count: int | None = None) -> None:
         self.kind = kind
+        self.count = count
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not isinstance(value, str):
             return value
         try:
-            return [self.kind(part) for part in value.split(",")]
+            numbers = [self.kind(part) for part in value.split(",")]
         except ValueError:
             self.fail(f"{value!r} is no comma-separated list of numbers", param, ctx)
+        if self.count is not None and len(numbers) != self.count:
+            self.fail(f"{value!r} has {len(numbers)} numbers, not {self.count}", param, ctx)
+        return numbers
 
 
 def _json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -227,6 +231,7 @@ def layers(
     epilog=_example(
         "graftcam explain resnet50.onnx photo.jpg -o out",
         "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
+        "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -238,6 +243,12 @@ def layers(
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True,
               help="How many of the best-ranked classes.")  # fmt: skip
 @click.option("--layer", metavar="NAME", help="Target layer, if the artifact has several.")
+@click.option("--region", type=click.Path(path_type=Path), metavar="MASK",
+              help="Segmentation: explain the class in the part of the picture (or of the output) "
+                   "that is not black in this PNG.")  # fmt: skip
+@click.option("--box", type=_Numbers(int, 4), metavar="X0,Y0,X1,Y1",
+              help="Segmentation: explain the class inside this box, in the picture's pixels; with "
+                   "--region, in the part of the region inside the box.")  # fmt: skip
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Opacity of the heatmap where it is strongest.")  # fmt: skip
 @click.option("--colormap", default="jet", show_default=True, help="OpenCV colour map.")
@@ -245,11 +256,13 @@ def layers(
 @_json_option
 def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
-    layer: str | None, alpha: float, colormap: str, provider: str | None, as_json: bool,
+    layer: str | None, region: Path | None, box: list[int] | None, alpha: float, colormap: str,
+    provider: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Write overlays that show where MODEL saw its classes in the IMAGES."""
     from .runtime import Explainer
     from .runtime.describe import describe_explanation
+    from .runtime.region import mask_of
 
     explainer = Explainer(model, provider)
     wanted = [_class_of(explainer, text) for text in classes] or None
@@ -257,7 +270,8 @@ def explain(
     texts: list[str] = []
     with _progress(images) as paths:
         for path in paths:
-            found = explainer.explain(path, wanted, top, layer)
+            mask = mask_of(path, region, box)
+            found = explainer.explain(path, wanted, top, layer, region=mask)
             saved = found.save(folder, alpha=alpha, colormap=colormap)
             files = [str(file) for file in saved]
             rows.append({**found.to_dict(), "image": str(path), "files": files})

@@ -161,7 +161,7 @@ def _scores(
     flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
     picked = flat.gather(1, classes.unsqueeze(2).expand(-1, -1, flat.shape[2]))
     if region is not None:
-        picked = picked * torch.from_numpy(region).to(table.dtype).flatten(2)
+        picked = picked * torch.tensor(region, dtype=table.dtype).flatten(2)
     return picked.sum(2)
 
 

@@ -24,6 +24,11 @@ def describe_spec(spec: Spec) -> str:
         f"score   {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes, "
         f"{spec.score.activation}",
     ]
+    if spec.region:
+        lines.append(
+            f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "
+            "what the score is summed over (default: all)"
+        )
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")

@@ -15,8 +15,9 @@ from .errors import ImageError, InputError
 from .explanation import Explanation
 from .images import Image, as_rgb, is_batch, picture_names
 from .methods import METHODS
-from .preprocess import place, prepare
+from .preprocess import Placement, place, prepare
 from .providers import Provider
+from .region import Region, Weights, as_weights, check_region, per_picture
 from .render import map_status
 from .scores import probabilities
 from .session import Session, Tensors
@@ -76,6 +77,7 @@ class Explainer:
         top: int = 1,
         layer: str | None = None,
         method: str = "gradcam",
+        region: Region | None = None,
     ) -> Explanation: ...
     @overload
     def explain(
@@ -85,6 +87,7 @@ class Explainer:
         top: int = 1,
         layer: str | None = None,
         method: str = "gradcam",
+        region: Region | Sequence[Region] | None = None,
     ) -> list[Explanation]: ...
     def explain(
         self,
@@ -93,6 +96,7 @@ class Explainer:
         top: int = 1,
         layer: str | None = None,
         method: str = "gradcam",
+        region: Region | Sequence[Region] | None = None,
     ) -> Explanation | list[Explanation]:
         """Explain one picture, or each of a batch (run together, at most 16 at a time).
 
@@ -104,6 +108,11 @@ class Explainer:
             top: How many of the best-ranked classes, where ``classes`` is None.
             layer: A target layer of the artifact; None: its first.
             method: A method of ``graftcam.runtime.methods``; ``gradcam`` is in the artifact.
+            region: Of a model whose output has positions (segmentation): those that the score is
+                the sum over; None: all. A mask [H, W] of the picture's size, which then goes
+                through the same resize and crop, or of the output's size; True or any number but 0
+                counts once, floats are weights. Or a mask's file, in which all but black counts;
+                or, for a batch, a list of these.
 
         Returns:
             An Explanation for one picture, a list for a batch.
@@ -111,9 +120,12 @@ class Explainer:
         Raises:
             ImageError: A picture cannot be read or used, or the artifact stores no preprocessing.
             ClassError: A class or ``top`` is out of range, or a label unknown.
-            InputError: The layer or method is unknown, or the model takes more than a picture.
+            InputError: The layer or method is unknown, the model takes more than a picture, or the
+                region is empty, of another shape, or for a model whose output has no positions.
             SessionError: ONNX Runtime failed.
         """
+        if region is not None:
+            self._region_input()
         question = _Question(
             self._transform(),
             choose_classes(self.spec, classes, top),
@@ -121,19 +133,20 @@ class Explainer:
             known("method", method, METHODS),
         )
         images = cast("Sequence[object]", image) if is_batch(image) else [image]
-        names = picture_names(images)
+        names, regions = picture_names(images), per_picture(region, len(images))
         extent = self._session.inputs[question.transform.input].shape[0]
         step = extent or MAX_BATCH
         found: list[Explanation] = []
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            found += self._explain(images[part], names[part], question, extent)
+            found += self._explain(images[part], names[part], regions[part], question, extent)
         return found if is_batch(image) else found[0]
 
     def run(
         self,
         arrays: NDArray[Any] | Mapping[str, NDArray[Any]],
         class_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
+        region: NDArray[Any] | None = None,
     ) -> Tensors:
         """Run the artifact on tensors of the caller's own making: all its outputs, by name.
 
@@ -141,6 +154,8 @@ class Explainer:
             arrays: The inputs by name, or the model's only input.
             class_index: Classes to explain, integers [N or 1, K], -1 downwards by rank; K = 0
                 only predicts. None: the predicted class.
+            region: Weights of the scored output's positions, [N or 1, K or 1, *positions]; None:
+                ones.
 
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
@@ -153,10 +168,22 @@ class Explainer:
         index = np.asarray([[-1]] if index is None else index)
         rows = {value.shape[0] for value in feeds.values() if value.ndim}
         check_index(index, rows | {1}, self.spec.score.classes)
-        return self._session.run(feeds | {self.spec.class_index: index.astype(np.int64)})
+        feeds[self.spec.class_index] = index.astype(np.int64)
+        if self.spec.region is not None:
+            region = feeds.pop(self.spec.region, region)
+        if region is not None:
+            name, weights = self._region_input(), np.asarray(region)
+            check_region(weights, rows | {1}, index.shape[1], self._positions)
+            feeds[name] = weights.astype(np.float32)
+        return self._session.run(feeds)
 
     def _explain(
-        self, images: Sequence[object], names: list[str], question: _Question, extent: int | None
+        self,
+        images: Sequence[object],
+        names: list[str],
+        regions: list[Region | None],
+        question: _Question,
+        extent: int | None,
     ) -> list[Explanation]:
         """Explain the pictures of one session run."""
         transform, layer = question.transform, question.layer
@@ -170,6 +197,11 @@ class Explainer:
             transform.input: np.stack(rows).astype(dtype, copy=False),
             self.spec.class_index: np.array([question.indices], np.int64),
         }
+        weights = self._weights(feeds, regions, places)
+        if weights is not None:
+            # A batch that was filled up wants as many regions.
+            filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
+            feeds[self._region_input()] = np.stack(filled)[:, None]
         baked = question.method == "gradcam"
         sources = [layer.heatmap] if baked else [layer.activations, layer.gradients]
         names_out = dict.fromkeys([self.spec.score.output, self.spec.classes, self.spec.scores])
@@ -193,8 +225,40 @@ class Explainer:
                 layer=layer.name,
                 method=question.method,
                 placement=places[i],
+                region=None if weights is None else weights[i],
             )
             for i, picture in enumerate(pictures)
+        ]
+
+    def _region_input(self) -> str:
+        """Name of the input that takes the region."""
+        if self.spec.region is None:
+            raise InputError(
+                f"{self.path.name} takes no region: its output '{self.spec.score.output}' has no "
+                "positions; leave the region out"
+            )
+        return self.spec.region
+
+    @property
+    def _positions(self) -> tuple[int | None, ...]:
+        """Extents of the scored output behind the class axis; None: dynamic."""
+        return self._session.outputs[self.spec.score.output][2:]
+
+    def _weights(
+        self, feeds: Tensors, regions: Sequence[Region | None], places: Sequence[Placement]
+    ) -> list[Weights] | None:
+        """The regions of one session run, each [*positions]; None where there are none."""
+        if all(region is None for region in regions):
+            return None
+        positions = tuple(extent for extent in self._positions if extent is not None)
+        if len(positions) < len(self._positions):
+            # Only a run tells; K = 0 makes it a plain prediction.
+            none = feeds | {self.spec.class_index: np.zeros((1, 0), np.int64)}
+            output = self.spec.score.output
+            positions = self._session.run(none, [output])[output].shape[2:]
+        return [
+            np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
+            for region, at in zip(regions, places, strict=True)
         ]
 
     def _transform(self) -> Preprocess:

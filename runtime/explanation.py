@@ -35,6 +35,8 @@ class Explanation:
         layer: The target layer.
         method: How the maps were made.
         placement: Where the model's input lies in the picture.
+        region: Weights of the output's positions that the scores were summed with, float32
+            [*positions]; None: all of them, or an output without positions.
     """
 
     image: Picture = field(repr=False)
@@ -49,6 +51,7 @@ class Explanation:
     layer: str
     method: str
     placement: Placement
+    region: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @cached_property
     def heatmaps(self) -> Heatmap:

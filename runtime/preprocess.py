@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ from .errors import ImageError
 from .images import Picture
 from .providers import CPU, load_onnxruntime
 from .spec import Preprocess
+
+Plane = TypeVar("Plane", bound=np.generic)
 
 MAX_PIXELS = 1 << 28  # of a resized picture: above it only an absurd aspect ratio can lead
 
@@ -65,7 +67,7 @@ def prepare(transform: Preprocess, picture: Picture, placement: Placement) -> ND
     if len(transform.mean) == 1:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
     planes = resize(picture.transpose(2, 0, 1), placement.resized, transform.interpolation)
-    planes = _crop(planes, placement)
+    planes = crop(planes, placement)
     mean, std = (np.array(v)[:, None, None] for v in (transform.mean, transform.std))
     values = planes.astype(np.float32)
     values *= (transform.scale / std).astype(np.float32)
@@ -78,8 +80,7 @@ def resize(planes: Picture, size: tuple[int, int], interpolation: str) -> Pictur
     if planes.shape[1:] == size:
         return planes
     if interpolation == "nearest":
-        rows, columns = (_nearest(n, m) for n, m in zip(planes.shape[1:], size, strict=True))
-        return planes[:, rows[:, None], columns]
+        return nearest(planes, size)
     mode = {"bilinear": "linear", "bicubic": "cubic"}[interpolation]
     feeds = {"picture": np.ascontiguousarray(planes[None]), "sizes": np.array(size, np.int64)}
     return _resizer(mode).run(None, feeds)[0][0]
@@ -105,19 +106,25 @@ def _crop_start(length: int, size: int) -> int:
     return round((length - size) / 2) if length >= size else -((size - length) // 2)
 
 
-def _crop(planes: Picture, placement: Placement) -> Picture:
-    """Cut the crop out of resized planes [C, H, W], black where they do not reach."""
+def crop(planes: NDArray[Plane], placement: Placement) -> NDArray[Plane]:
+    """Cut the crop out of resized planes [C, H, W], black (0) where they do not reach."""
     (top, left), (height, width) = placement.offset, placement.size
     inside = planes[:, max(top, 0) : top + height, max(left, 0) : left + width]
     if inside.shape[1:] == (height, width):
         return inside
-    crop = np.zeros((len(planes), height, width), np.uint8)
+    padded = np.zeros((len(planes), height, width), planes.dtype)
     top, left = max(-top, 0), max(-left, 0)
-    crop[:, top : top + inside.shape[1], left : left + inside.shape[2]] = inside
-    return crop
+    padded[:, top : top + inside.shape[1], left : left + inside.shape[2]] = inside
+    return padded
 
 
-def _nearest(length: int, size: int) -> NDArray[np.intp]:
+def nearest(planes: NDArray[Plane], size: tuple[int, int]) -> NDArray[Plane]:
+    """Resize planes [C, H, W] to ``size``: each pixel is the one under its centre."""
+    rows, columns = (_under(n, m) for n, m in zip(planes.shape[1:], size, strict=True))
+    return planes[:, rows[:, None], columns]
+
+
+def _under(length: int, size: int) -> NDArray[np.intp]:
     """Source index of each of ``size`` pixels, by pixel centres."""
     steps = np.full(size, length / size)
     steps[0] /= 2

@@ -64,7 +64,7 @@ class Session:
         spec: Its metadata.
         provider: The execution provider that the graph runs on.
         inputs: By name, in the graph's order; overridable initializers come last.
-        outputs: Their names, in the graph's order.
+        outputs: Their extents (None: dynamic) by name, in the graph's order.
     """
 
     def __init__(
@@ -85,19 +85,14 @@ class Session:
         logger.info("%s runs on %s", self.path.name, self.provider)
         self.spec = _read_spec(self._session, self.path)
         self.inputs = {
-            node.name: Port(
-                node.name,
-                _DTYPES.get(node.type),
-                tuple(extent if isinstance(extent, int) else None for extent in node.shape),
-                required,
-            )
+            node.name: Port(node.name, _DTYPES.get(node.type), _extents(node), required)
             for nodes, required in (
                 (self._session.get_inputs(), True),
                 (self._session.get_overridable_initializers(), False),
             )
             for node in nodes
         }
-        self.outputs: list[str] = [node.name for node in self._session.get_outputs()]
+        self.outputs = {node.name: _extents(node) for node in self._session.get_outputs()}
         _check_names(self.path, self.spec, self.inputs, self.outputs)
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
@@ -115,12 +110,16 @@ class Session:
             )
         for name, value in feeds.items():
             self.inputs[name].check(value)
-        wanted = self.outputs if names is None else list(names)
+        wanted = list(self.outputs if names is None else names)
         try:
             values = self._session.run(wanted, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
             raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
         return dict(zip(wanted, values, strict=True))
+
+
+def _extents(node: Any) -> tuple[int | None, ...]:
+    return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
 
 
 def _open(
@@ -163,9 +162,12 @@ def _read_spec(session: Any, path: Path) -> Spec:
         raise SpecError(f"{path}: {error}") from None
 
 
-def _check_names(path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: list[str]) -> None:
+def _check_names(
+    path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
+) -> None:
     """Raise SpecError where the metadata names an input or output that the graph lacks."""
     wanted_inputs = [spec.class_index, *([spec.preprocess.input] if spec.preprocess else [])]
+    wanted_inputs += [spec.region] if spec.region else []
     wanted_outputs = [spec.classes, spec.scores, spec.score.output]
     for layer in spec.layers:
         wanted_outputs += [layer.heatmap, layer.activations, layer.gradients]

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from graftcam.exporter import export
 from graftcam.runtime.spec import (
     METADATA_KEY,
     SPEC_VERSION,
@@ -187,3 +188,34 @@ def peak(heatmap: np.ndarray) -> tuple[int, int]:
     """Return row and column of the middle of the pixels where a heatmap is largest."""
     rows, columns = np.nonzero(heatmap >= heatmap.max() - 1e-6)
     return round(rows.mean() + 0.5), round(columns.mean() + 0.5)
+
+
+def write_segmenter(
+    path: Path, *, size: tuple[int | str, int | str] = (32, 32), batch: int | str = "N"
+) -> Path:
+    """Write an artifact whose model weighs the colours of each patch: class maps [N, 4, h, w].
+
+    A cell's score for "red" is four times its patch's redness, and so on.
+    """
+    plain = path.with_suffix(".plain.onnx")
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    patches (float[{batch}, 3, {size[0]}, {size[1]}] image) => (float[{batch}, 4, h, w] logits)
+    {{
+        averages = Conv <strides = [8, 8]> (image, kernel)
+        activations = Relu(averages)
+        logits = Conv(activations, weights)
+    }}"""
+    model = onnx.parser.parse_model(text)
+    kernel = np.zeros((3, 3, 8, 8), np.float32)
+    kernel[range(3), range(3)] = 1 / 64
+    weights = np.asarray(WEIGHTS, np.float32)[:, :, None, None]
+    for name, array in (("kernel", kernel), ("weights", weights)):
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    if isinstance(size[0], int) and isinstance(size[1], int):
+        shape = model.graph.output[0].type.tensor_type.shape
+        for axis, extent in enumerate(size):
+            shape.dim[2 + axis].dim_value = int(extent) // 8
+    plain.write_bytes(model.SerializeToString())
+    export(plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify=False)
+    plain.unlink()
+    return path

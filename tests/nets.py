@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -193,3 +195,51 @@ class ChannelsLast(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(self.stem(x).permute(0, 2, 3, 1))
         return self.head(torch.nn.functional.gelu(self.mix(y)).mean((1, 2)))
+
+
+class Segmenter(nn.Module):
+    """Class maps at half size, resized to the picture's; an auxiliary head, all in a dict."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.mix = nn.Conv2d(8, 10, 3, padding=1)
+        self.maps = nn.Conv2d(10, classes, 1)
+        self.side = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = torch.sigmoid(self.stem(x))
+        maps = {"out": self.maps(torch.tanh(self.mix(y))), "aux": self.side(y)}
+        return {
+            key: nn.functional.interpolate(value, x.shape[2:], mode="bilinear")
+            for key, value in maps.items()
+        }
+
+
+class Dense(nn.Module):
+    """One tensor of class scores with positions, in one of several forms.
+
+    Args:
+        form: ``maps`` [N, classes, h, w]; ``anchors`` [N, classes, h * w]; ``softmax`` over the
+            classes, ``across`` over the positions; ``both``: beside a class vector.
+        classes: Their number.
+    """
+
+    def __init__(self, form: str = "maps", classes: int = 5) -> None:
+        super().__init__()
+        self.form = form
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.act = nn.Tanh()
+        self.maps = nn.Conv2d(8, classes, 3, padding=1)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        y = self.act(self.stem(x))
+        maps = self.maps(y)
+        if self.form == "anchors":
+            return maps.flatten(2)
+        if self.form == "softmax":
+            return maps.softmax(1)
+        if self.form == "across":
+            return maps.softmax(-1)
+        return (maps, self.head(y.mean((2, 3)))) if self.form == "both" else maps
