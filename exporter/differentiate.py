@@ -173,7 +173,7 @@ def _total(
 
 def _apply(
     emit: Emitter, node: ir.Node, grads: Sequence[Adjoint | OneHot | None], needed: Sequence[bool]
-) -> list[Adjoint | None]:
+) -> list[Adjoint | OneHot | None]:
     """Call the node's rule in the form that it wants; results come in the inputs' shapes."""
     entry = lookup(node)
     assert entry is not None
@@ -211,11 +211,13 @@ def _fit(
     node: ir.Node,
     entry: Entry,
     source: ir.Value | None,
-    result: Result,
+    result: Result | OneHot,
     factor: float,
-) -> Adjoint | None:
+) -> Adjoint | OneHot | None:
     if source is None or result is None:
         return None
+    if isinstance(result, OneHot):
+        return result
     adjoint = result if isinstance(result, Adjoint) else Adjoint(result)
     adjoint = Adjoint(adjoint.value, adjoint.factor * factor, adjoint.spread)
     if entry.broadcasts:

@@ -198,18 +198,19 @@ class ChannelsLast(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Class maps at half size, resized to the picture's; an auxiliary head, all in a dict."""
+    """Class maps of two depths added and resized to the picture's size; another head; a dict."""
 
     def __init__(self, classes: int = 5) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
         self.mix = nn.Conv2d(8, 10, 3, padding=1)
         self.maps = nn.Conv2d(10, classes, 1)
+        self.low = nn.Conv2d(8, classes, 1)
         self.side = nn.Conv2d(8, classes, 1)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         y = torch.sigmoid(self.stem(x))
-        maps = {"out": self.maps(torch.tanh(self.mix(y))), "aux": self.side(y)}
+        maps = {"out": self.maps(torch.tanh(self.mix(y))) + self.low(y), "aux": self.side(y)}
         return {
             key: nn.functional.interpolate(value, x.shape[2:], mode="bilinear")
             for key, value in maps.items()

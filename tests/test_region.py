@@ -277,3 +277,9 @@ def test_a_region_that_reaches_the_scores_only_fails_verification(tmp_path: Path
 def run_plain(path: Path, outputs: list[str]) -> list[np.ndarray]:
     opened = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return opened.run(outputs, {"x": pictures(2)})
+
+
+def test_only_the_selected_classes_maps_are_differentiated(segmenter: Made) -> None:
+    # All class maps, resized and convolved back, can cost more than the model itself.
+    added = [n for n in onnx.load(segmenter.path).graph.node if n.name.startswith("grad/")]
+    assert [n.op_type for n in added].count("Conv") == 1  # that of ``mix``

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, Result, expanded
+from ..adjoint import Adjoint, OneHot, Result, expanded
 from ..emitter import Emitter, dims_of
 from .common import (
     classes,
@@ -71,7 +71,20 @@ def flipped(emit: Emitter, weights: ir.Value, groups: int) -> ir.Value:
     return value
 
 
-@vjp("Conv", since=1, inputs=(0,), lazy=True, check=_check_conv)
+def _conv_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result | OneHot] | None:
+    """A 1 x 1 head's adjoint is a row of its weights times the selected class's map."""
+    weights, window = only_input(node, 1), conv_window(node)
+    pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
+    padding = any(window.before) or any(window.after)
+    if seed.value is None or not pointwise or padding or int_attribute(node, "group", 1) != 1:
+        return None
+    rows = emit.op("Gather", weights, seed.index, role="selected", dtype=weights.dtype, axis=0)
+    return [emit.op("Mul", rows, seed.value)]
+
+
+@vjp("Conv", since=1, inputs=(0,), lazy=True, check=_check_conv, selection=_conv_selection)
 def conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent, stuffed with zeros to stride 1, convolved with the flipped kernel.
 

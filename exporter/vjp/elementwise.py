@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, Result
+from ..adjoint import Adjoint, OneHot, Result
 from ..emitter import Emitter, constant_of, dims_of
 from .common import kept, only_input, times, where
 from .registry import Needed, vjp
@@ -46,7 +46,17 @@ def cast(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
     return [Adjoint(value, spread=grad.spread)]
 
 
-@vjp("Add", "Sum", since=7, lazy=True, broadcasts=True)
+def _add_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result | OneHot] | None:
+    """Class maps that are added up: the same selection for each of them."""
+    dims = dims_of(node.outputs[0])
+    if any(wanted and dims_of(only_input(node, i)) != dims for i, wanted in enumerate(needed)):
+        return None
+    return [seed if wanted else None for wanted in needed]
+
+
+@vjp("Add", "Sum", since=7, lazy=True, broadcasts=True, selection=_add_selection)
 def add(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent itself for each summand."""
     return [grad if wanted else None for wanted in needed]

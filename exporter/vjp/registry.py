@@ -23,7 +23,9 @@ Rule: TypeAlias = Callable[[Emitter, ir.Node, Adjoint, Needed], Sequence[Result]
 ManyRule: TypeAlias = Callable[
     [Emitter, ir.Node, Sequence[ir.Value | None], Needed], Sequence[Result]
 ]
-SelectionRule: TypeAlias = Callable[[Emitter, ir.Node, OneHot, Needed], Sequence[Result] | None]
+SelectionRule: TypeAlias = Callable[
+    [Emitter, ir.Node, OneHot, Needed], Sequence[Result | OneHot] | None
+]
 Check: TypeAlias = Callable[[ir.Node], str | None]
 
 
@@ -41,7 +43,8 @@ class Entry:
         broadcasts: Inputs are broadcast; cotangents come back in the shape of the output and the
             walker sums them down.
         check: Returns what a node has that the rule does not cover, or None.
-        selection: Rule for a one-hot cotangent of class scores; it may return None to decline.
+        selection: Rule for a one-hot cotangent of class scores, which may stay one; it may return
+            None to decline.
         refusal: Why the operator has no rule and what to do; None if it is not refused.
         quantised: It is refused for integer outputs too: they stand for numbers that could carry a
             derivative.

@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, Result
+from ..adjoint import Adjoint, OneHot, Result
 from ..emitter import Emitter, constant_of, dims_of
 from .common import (
+    Part,
     classes,
     float_attribute,
     int_attribute,
@@ -187,11 +188,26 @@ def _covered(node: ir.Node) -> str | None:
     return None
 
 
-@vjp("Resize", since=11, inputs=(0,), check=_covered)
+def _resize_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result | OneHot] | None:
+    """Class maps that are resized: only the selected class's is resized back."""
+    if seed.value is None or 1 in resamplings(node):
+        return None
+    places = parts_of(node.outputs[0])
+    return [OneHot(seed.index, _transposed(emit, node, seed.value, [places[0], 1, *places[2:]]))]
+
+
+@vjp("Resize", since=11, inputs=(0,), check=_covered, selection=_resize_selection)
 def resize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The transposed interpolation: a product with a constant matrix along each resized axis."""
-    x, out, value = only_input(node), node.outputs[0], grad.value
-    parts, rank = parts_of(out), len(dims_of(x))
+    return [_transposed(emit, node, grad.value, parts_of(node.outputs[0]))]
+
+
+def _transposed(emit: Emitter, node: ir.Node, value: ir.Value, parts: Sequence[Part]) -> ir.Value:
+    """A cotangent ``[K, *parts]`` resized back."""
+    x, parts = only_input(node), list(parts)
+    rank = len(dims_of(x))
     for axis, resampling in reversed(resamplings(node).items()):
         value = _turned(emit, value, rank, axis)
         # One Gemm over all that comes before: ONNX Runtime fuses a MatMul with the Transpose
@@ -204,7 +220,7 @@ def resize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
         shape[-1] = resampling.extent
         shape = emit.vector([classes(emit), *shape])
         value = _turned(emit, emit.op("Reshape", product, shape, role="unfolded"), rank, axis)
-    return [value]
+    return value
 
 
 def _turned(emit: Emitter, value: ir.Value, rank: int, axis: int) -> ir.Value:
