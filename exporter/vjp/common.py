@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -125,6 +126,18 @@ def parts_of(forward: ir.Value, axes: Sequence[int] | None = None) -> list[Part]
         emit_part(forward, axis)
         for axis in (range(len(dims_of(forward))) if axes is None else axes)
     ]
+
+
+def cells(emit: Emitter, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value | int:
+    """Number of elements along ``axes`` (all by default), as an extent of `Emitter.vector`."""
+    dims = dims_of(value)
+    wanted = range(len(dims)) if axes is None else axes
+    static = [extent for axis in wanted if isinstance(extent := dims[axis], int)]
+    dynamic = [axis for axis in wanted if not isinstance(dims[axis], int)]
+    if not dynamic:
+        return math.prod(static)
+    read = emit.op("ReduceProd", emit.extents(value, dynamic), emit.ints([0]), keepdims=1)
+    return emit.op("Mul", read, emit.ints([math.prod(static)]), role="cells")
 
 
 def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:

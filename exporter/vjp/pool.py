@@ -10,7 +10,17 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
-from .common import Part, classes, fold, int_attribute, only_input, parts_of, reshape_like, unfold
+from .common import (
+    Part,
+    cells,
+    classes,
+    fold,
+    int_attribute,
+    only_input,
+    parts_of,
+    reshape_like,
+    unfold,
+)
 from .registry import Needed, vjp
 from .strided import cut, padded, stuff
 from .window import Window, adjoint_padding, balanced, has_window, window_of
@@ -30,29 +40,18 @@ def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
         pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
     )[1]  # fmt: skip
-    cells = _cells(emit, out)
-    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), cells]), role="flat")
+    count = cells(emit, out)
+    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), count]), role="flat")
     places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
     places = emit.op("Expand", places, emit.vector([classes(emit), 1]), role="places")
     empty = emit.op(
         "Expand",
         emit.scalar(0.0, grad.value),
-        emit.vector([classes(emit), _cells(emit, x)]),
+        emit.vector([classes(emit), cells(emit, x)]),
         role="zeros",
     )
     added = emit.op("ScatterElements", empty, places, flat, axis=1, reduction="add")
     return [reshape_like(emit, added, x)]
-
-
-def _cells(emit: Emitter, value: ir.Value) -> ir.Value | int:
-    """Number of elements, as an extent of `Emitter.vector`."""
-    dims = dims_of(value)
-    static = [extent for extent in dims if isinstance(extent, int)]
-    dynamic = [axis for axis, extent in enumerate(dims) if not isinstance(extent, int)]
-    if not dynamic:
-        return math.prod(static)
-    read = emit.op("ReduceProd", emit.extents(value, dynamic), emit.ints([0]), keepdims=1)
-    return emit.op("Mul", read, emit.ints([math.prod(static)]), role="cells")
 
 
 def _check_average(node: ir.Node) -> str | None:

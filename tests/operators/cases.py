@@ -9,6 +9,7 @@ from . import (
     cases_elementwise,
     cases_functions,
     cases_generate,
+    cases_gridsample,
     cases_linear,
     cases_normalise,
     cases_norms,
@@ -41,6 +42,7 @@ FAMILIES = {
     "resample": cases_resample.CASES,
     "sums": cases_sums.CASES,
     "recurrent": cases_recurrent.CASES,
+    "gridsample": cases_gridsample.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]

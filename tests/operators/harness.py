@@ -84,7 +84,8 @@ class Case:
         loose: Tolerance for float64 against PyTorch; float32 attributes cost about 1e-7.
         metadata: ``metadata_props`` of the nodes.
         reference: What the ONNX reference evaluator gets right in float64: the operator and its
-            adjoint, the operator only, or nothing.
+            adjoint, the operator only, or nothing; "runtime": nothing, but ONNX Runtime computes
+            in float64 and stands in for it.
         remark: Why not all.
     """
 
@@ -101,7 +102,7 @@ class Case:
     float32: float = FLOAT32
     loose: float = FLOAT64
     metadata: Mapping[str, str] = field(default_factory=dict)
-    reference: Literal["all", "forward", "none"] = "all"
+    reference: Literal["all", "forward", "none", "runtime"] = "all"
     remark: str = ""
 
     @cached_property
@@ -276,8 +277,9 @@ def seeds(classes: int, shape: Sequence[int]) -> Array:
 
 @cache
 def jacobian(case: Case, batch: int, step: float = 1e-6) -> Arrays:
-    """Central differences of the ONNX reference evaluator in float64, [*y, elements of x]."""
-    evaluator = reference(Model(case, np.float64, batch).proto)
+    """Central differences in float64, [*y, elements of x]; see `Case.reference`."""
+    made = session if case.reference == "runtime" else reference
+    evaluator = made(Model(case, np.float64, batch).proto)
     feeds = case.feeds(batch)
     found: Arrays = {}
     for name, x in feeds.items():
