@@ -8,6 +8,7 @@ in `differentiate` and the emitter do.
 # Importing a family registers its rules.
 from . import (
     activation,
+    assemble,
     conv,
     einsum,
     elementwise,
@@ -36,6 +37,7 @@ from .registry import Entry, lookup, table
 __all__ = [
     "Entry",
     "activation",
+    "assemble",
     "conv",
     "einsum",
     "elementwise",

@@ -8,7 +8,16 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import classes, indices_ranked, int_attribute, only_input, parts_of, zeros_like
+from .common import (
+    cells,
+    classes,
+    indices_ranked,
+    int_attribute,
+    only_input,
+    parts_of,
+    reshape_like,
+    zeros_like,
+)
 from .registry import Needed, vjp
 from .strided import padded
 
@@ -25,6 +34,25 @@ def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
         value = _one_place(emit, grad.value, axis, count)
         return [padded(emit, value, 1 + len(dims), {1 + axis: (place, extent - 1 - place)})]
     return [_scatter(emit, grad.value, x, indices, axis)]
+
+
+@vjp("Compress", since=9, inputs=(0,))
+def compress(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent at the places that the condition chose, zero elsewhere."""
+    x, value = only_input(node), grad.value
+    rank = len(dims_of(x))
+    axis, whole = int_attribute(node, "axis", 0) % rank, "axis" in node.attributes
+    chosen = emit.op("NonZero", only_input(node, 1), role="chosen", dtype=ir.DataType.INT64)
+    column = emit.ints([-1, *[1] * (rank - 1 - axis if whole else 0)])
+    places = emit.op("Reshape", chosen, column, role="places")
+    extents = emit.op("Shape", value, role="extents", dtype=ir.DataType.INT64)
+    places = emit.op("Expand", places, extents, role="places")
+    empty = zeros_like(emit, x)
+    if not whole:
+        axis, shape = 0, emit.vector([classes(emit), cells(emit, x)])
+        empty = emit.op("Reshape", empty, shape, role="flat")
+    added = emit.op("ScatterElements", empty, places, value, axis=1 + axis)
+    return [added if whole else reshape_like(emit, added, x)]
 
 
 def _one_place(emit: Emitter, grad: ir.Value, axis: int, count: int) -> ir.Value:

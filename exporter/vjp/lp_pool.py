@@ -23,18 +23,34 @@ def lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
     """
     x, out = only_input(node), node.outputs[0]
     window, p = window_of(node), int_attribute(node, "p", 2)
-    share = grad.value
-    if p != 1:
-        none = emit.op("Equal", out, emit.scalar(0.0, out), role="none", dtype=ir.DataType.BOOL)
-        norm = where(emit, none, emit.scalar(1.0, out), out)
-        power = emit.op("Pow", norm, emit.scalar(p - 1.0, out), role="power")
-        share = where(emit, none, emit.scalar(0.0, out), emit.op("Div", share, power))
+    share = _share(emit, grad.value, out, p)
     sums = unfold(emit, slide(emit, fold(emit, share, out), x, out, window), x)
+    return [Adjoint(emit.op("Mul", sums, _slope(emit, x, p)), math.prod(window.kernel))]
+
+
+@vjp("GlobalLpPool", since=2)
+def global_lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g sign(x) |x|^(p-1) / y^(p-1)``; 0 where the norm is 0."""
+    x, p = only_input(node), int_attribute(node, "p", 2)
+    share = _share(emit, grad.value, node.outputs[0], p)
+    return [emit.op("Mul", share, _slope(emit, x, p))]
+
+
+def _share(emit: Emitter, grad: ir.Value, norm: ir.Value, p: int) -> ir.Value:
+    """``g / y^(p-1)``; 0 where the norm is 0."""
     if p == 1:
-        slope = emit.op("Sign", x)
-    elif p == 2:
-        slope = x
-    else:
-        size = emit.op("Pow", emit.op("Abs", x, role="size"), emit.scalar(p - 1.0, x))
-        slope = emit.op("Mul", emit.op("Sign", x), size, role="slope")
-    return [Adjoint(emit.op("Mul", sums, slope), math.prod(window.kernel))]
+        return grad
+    none = emit.op("Equal", norm, emit.scalar(0.0, norm), role="none", dtype=ir.DataType.BOOL)
+    some = where(emit, none, emit.scalar(1.0, norm), norm)
+    power = emit.op("Pow", some, emit.scalar(p - 1.0, norm), role="power")
+    return where(emit, none, emit.scalar(0.0, norm), emit.op("Div", grad, power))
+
+
+def _slope(emit: Emitter, x: ir.Value, p: int) -> ir.Value:
+    """``sign(x) |x|^(p-1)``."""
+    if p == 1:
+        return emit.op("Sign", x)
+    if p == 2:
+        return x
+    size = emit.op("Pow", emit.op("Abs", x, role="size"), emit.scalar(p - 1.0, x))
+    return emit.op("Mul", emit.op("Sign", x), size, role="slope")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     cases_activation,
+    cases_assemble,
     cases_compound,
     cases_conv,
     cases_elementwise,
@@ -43,6 +44,7 @@ FAMILIES = {
     "sums": cases_sums.CASES,
     "recurrent": cases_recurrent.CASES,
     "gridsample": cases_gridsample.CASES,
+    "assemble": cases_assemble.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]
