@@ -71,11 +71,13 @@ class Table:
         return emit.op("Reshape", value, shape, role="joined")
 
 
-def product(emit: Emitter, left: Extent, right: Extent) -> Extent:
+def product(emit: Emitter, left: int, right: Extent) -> Extent:
     """The product of two extents."""
-    if isinstance(left, int) and isinstance(right, int):
+    if isinstance(right, int):
         return left * right
-    return emit.op("Mul", emit.vector([left]), emit.vector([right]), role="cells")
+    if left == 1:
+        return right
+    return emit.op("Mul", emit.ints([left]), emit.vector([right]), role="cells")
 
 
 def put(emit: Emitter, grad: ir.Value, table: Table, channels: Extent, cells: Extent) -> ir.Value:

@@ -7,6 +7,7 @@ from . import (
     cases_assemble,
     cases_compound,
     cases_conv,
+    cases_deform,
     cases_elementwise,
     cases_functions,
     cases_generate,
@@ -45,6 +46,7 @@ FAMILIES = {
     "recurrent": cases_recurrent.CASES,
     "gridsample": cases_gridsample.CASES,
     "assemble": cases_assemble.CASES,
+    "deform": cases_deform.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]
