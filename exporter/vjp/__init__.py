@@ -8,6 +8,7 @@ in `differentiate` and the emitter do.
 # Importing a family registers its rules.
 from . import (
     activation,
+    affine,
     assemble,
     conv,
     deform,
@@ -38,6 +39,7 @@ from .registry import Entry, lookup, table
 __all__ = [
     "Entry",
     "activation",
+    "affine",
     "assemble",
     "conv",
     "deform",

@@ -105,4 +105,22 @@ CASES = [
          lambda g, x: F.grid_sample(x, g, align_corners=False),
          {"x": values("picture", (1, 2, 4, 5), -1.0, 1.0)}, opset=20, reference="runtime",
          remark=ROUNDED),
+    *(
+        Case(f"affine grid, {size}, align corners {corners}",
+             f"y = AffineGrid<align_corners={corners}>(x, size)",
+             {"x": (3, len(size) - 2, len(size) - 1)},
+             # Runtimes and PyTorch differ in where the corners of a single row are aligned.
+             None if corners and 1 in size[2:]
+             else lambda x, size=size, corners=corners: F.affine_grid(x, size, bool(corners)),
+             {"size": size}, opset=20, reference="runtime", remark=ROUNDED)
+        for size in ([3, 2, 4, 5], [3, 2, 1, 3], [3, 1, 2, 3, 2])
+        for corners in (0, 1)
+    ),
+    Case("affine grid of an open batch, sampled",
+         "s = Shape(p) g = AffineGrid(x, s) y = GridSample(p, g)",
+         {"x": ("N", 2, 3), "p": ("N", 1, 4, 3)},
+         lambda x, p: F.grid_sample(p, F.affine_grid(x, list(p.shape), False),
+                                    align_corners=False),
+         span=(-1.3, 1.3), opset=20, reference="runtime", remark=ROUNDED,
+         open=((0,),)),
 ]  # fmt: skip
