@@ -31,6 +31,7 @@ from . import (
     refusals,
     resample,
     reshape,
+    roi,
     scatter,
     zeros,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "refusals",
     "resample",
     "reshape",
+    "roi",
     "scatter",
     "table",
     "zeros",

@@ -14,7 +14,7 @@ from .common import cells, classes, fold, int_attribute, only_input, parts_of, r
 from .conv import conv_window
 from .registry import Needed, vjp
 from .sampling import Table, by_coordinates, interpolated, over_channels, product, put, taken
-from .taps import LINEAR, Along, Extent, along, cast, precise
+from .taps import LINEAR, Along, Extent, along, cast, numbered, precise
 
 
 def _planar(node: ir.Node) -> str | None:
@@ -89,21 +89,13 @@ class _Deformed:
         # [batch, *kernel, *places]: the own axis of each of the two, then those behind it.
         cell = np.arange(window.kernel[axis]) * window.dilations[axis] - window.before[axis]
         cell = emit.constant(cell.reshape(-1, *[1] * (3 - axis)), shift.dtype)
-        first = self._first(emit, axis, window.strides[axis], shift.dtype)
+        first = numbered(emit, node.outputs[0], 2 + axis, shift)
+        if axis == 0:
+            first = emit.op("Unsqueeze", first, emit.ints([1]), role="first")
+        first = emit.op("Mul", first, emit.scalar(window.strides[axis], first), role="first")
         place = emit.op("Add", emit.op("Add", cell, first, role="regular"), shift, role="place")
         place = emit.op("Reshape", place, emit.ints([0, 1, -1]), role="place")
         return along(emit, LINEAR, place, only_input(node), 2 + axis, zeros=True)
-
-    def _first(self, emit: Emitter, axis: int, stride: int, dtype: ir.DataType | None) -> ir.Value:
-        """Where the kernel stands along an axis, [places] with ones for the axes behind it."""
-        out, behind = self.node.outputs[0], [1] * (1 - axis)
-        extent = dims_of(out)[2 + axis]
-        if isinstance(extent, int):
-            return emit.constant((np.arange(extent) * stride).reshape(-1, *behind), dtype)
-        count = emit.op("Squeeze", emit.extents(out, [2 + axis]), emit.ints([0]), role="count")
-        places = emit.op("Range", emit.constant(0), count, emit.constant(1), dtype=count.dtype)
-        places = emit.op("Mul", places, emit.constant(stride), role="first")
-        return cast(emit, emit.op("Reshape", places, emit.ints([-1, *behind])), dtype)
 
     def column_grads(self, emit: Emitter, grad: ir.Value) -> ir.Value:
         """The transposed weights applied to ``[K, *out]``: [K, batch, channels, reads]."""

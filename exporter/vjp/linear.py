@@ -48,12 +48,12 @@ def gemm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
         if not trans_a and constant_of(b) is not None:
             results[0] = Adjoint(_gemm_rows(emit, grad.value, a, b, not trans_b), alpha)
         else:
-            right = _lifted(emit, b, 2)
+            right = lifted(emit, b, 2)
             right = right if trans_b else swapped(emit, right)
             product = emit.op("MatMul", grad.value, right)
             results[0] = Adjoint(_swap_k(emit, product) if trans_a else product, alpha)
     if needed[1]:
-        left = _lifted(emit, a, 2)
+        left = lifted(emit, a, 2)
         left = left if trans_a else swapped(emit, left)
         product = emit.op("MatMul", left, grad.value)
         results[1] = Adjoint(_swap_k(emit, product) if trans_b else product, alpha)
@@ -129,17 +129,17 @@ def matmul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
     elif needed[0]:
         whole = _whole(emit, grad, node)
         results[0] = _stack_sum(
-            emit, emit.op("MatMul", whole.value, swapped(emit, _lifted(emit, b, rank))), node, a
+            emit, emit.op("MatMul", whole.value, swapped(emit, lifted(emit, b, rank))), node, a
         )
     if needed[1]:
         whole = _whole(emit, grad, node)
         results[1] = _stack_sum(
-            emit, emit.op("MatMul", swapped(emit, _lifted(emit, a, rank)), whole.value), node, b
+            emit, emit.op("MatMul", swapped(emit, lifted(emit, a, rank)), whole.value), node, b
         )
     return results
 
 
-def _lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
+def lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
     """A forward operand with as many axes as the cotangent of ``rank`` and K.
 
     Its leading extent is 1, or 0 if K is: ONNX Runtime's product does not broadcast 1 against 0

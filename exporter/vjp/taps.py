@@ -135,6 +135,15 @@ def length(emit: Emitter, x: ir.Value, axis: int, like: ir.Value, less: int = 0)
     return emit.op("Sub", read, emit.scalar(less, like), role="length") if less else read
 
 
+def numbered(emit: Emitter, x: ir.Value, axis: int, like: ir.Value) -> ir.Value:
+    """The cells of ``x`` along ``axis``: 0, 1, ... in the type of ``like``."""
+    extent = dims_of(x)[axis]
+    if isinstance(extent, int):
+        return emit.constant(np.arange(extent), like.dtype)
+    count = emit.op("Squeeze", emit.extents(x, [axis]), emit.ints([0]), role="count")
+    return cast(emit, emit.op("Range", emit.constant(0), count, emit.constant(1)), like.dtype)
+
+
 def within(
     emit: Emitter, value: ir.Value, low: ir.Value, high: ir.Value, *, open: bool
 ) -> ir.Value:
@@ -149,7 +158,8 @@ def cast(emit: Emitter, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
     """``value`` as ``dtype``."""
     if dtype is None or value.dtype == dtype:
         return value
-    return emit.op("Cast", value, role="cast", dtype=dtype, to=int(dtype))
+    shape = None if value.shape is None else dims_of(value)
+    return emit.op("Cast", value, role="cast", dtype=dtype, shape=shape, to=int(dtype))
 
 
 def precise(emit: Emitter, value: ir.Value) -> ir.Value:

@@ -22,6 +22,7 @@ from . import (
     cases_reductions,
     cases_resample,
     cases_reshape,
+    cases_roi,
     cases_scatter,
     cases_sums,
 )
@@ -47,6 +48,7 @@ FAMILIES = {
     "gridsample": cases_gridsample.CASES,
     "assemble": cases_assemble.CASES,
     "deform": cases_deform.CASES,
+    "roi": cases_roi.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]
