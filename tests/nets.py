@@ -138,8 +138,8 @@ class Pair(nn.Module):
         return torch.sigmoid(x), torch.tanh(x)
 
 
-class Warped(nn.Module):
-    """Two operators that have no gradient rule between the layer and the score."""
+class Undecided(nn.Module):
+    """Two operators between the layer and the score that are refused on purpose."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,9 +148,8 @@ class Warped(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.stem(x)
-        grid = torch.zeros(x.shape[0], 2, 2, 2)
-        warped = nn.functional.grid_sample(y, grid, align_corners=False).mean((2, 3))
-        return self.head(warped + torch.linalg.det(y[:, :, :4, :4]))
+        branch = torch.cond(y.sum() > 0, torch.exp, torch.sin, (y,)).mean((2, 3))
+        return self.head(branch + torch.unique(y).sum())
 
 
 class Tokens(nn.Module):

@@ -65,7 +65,7 @@ def _explained(model: nn.Module, path: Path, opset: int) -> None:
         asked = np.asarray(classes, np.int64)
         (found,) = opened.run(["gradients"], {"x": x, "class_index": asked})
         assert found.shape == (5, asked.shape[1], *found.shape[2:])
-        ids = np.broadcast_to(asked, (5, asked.shape[1]))
+        ids = np.repeat(asked, 5, axis=0)
         truth = Reference(model, report.spec.layers)([torch.from_numpy(x)], ids)
         np.testing.assert_allclose(found, truth.gradients["features"], rtol=1e-3, atol=1e-5)
 

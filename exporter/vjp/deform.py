@@ -20,9 +20,11 @@ from .taps import LINEAR, Along, Extent, along, cast, numbered, precise
 def _planar(node: ir.Node) -> str | None:
     weights = node.inputs[1]
     if weights is None or weights.shape is None or not weights.shape.is_static():
-        return "its weights have no static shape"
+        return "its weights have no static shape; export them as a constant"
     if len(weights.shape) != 4:
-        return f"{len(weights.shape) - 2} spatial axes have no gradient rule; only 2 have"
+        return (
+            f"{len(weights.shape) - 2} spatial axes have no gradient rule; choose a layer after it"
+        )
     return None
 
 

@@ -33,6 +33,11 @@ declare_refused(
     remedy="choose a layer after it",
 )
 declare_refused(
+    "MaxRoiPool",
+    reason="regions rounded to whole cells are the older form of RoiAlign",
+    remedy="export the model with RoiAlign (torchvision.ops.roi_align), or choose a layer after it",
+)
+declare_refused(
     *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"),
     reason="it computes with rounded integers, which have no derivative",
     remedy="give the model as it was before quantisation, or quantise it with pairs of "

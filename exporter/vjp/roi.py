@@ -28,7 +28,10 @@ from .taps import Extent, cast, length, numbered, precise, within
 def _averages(node: ir.Node) -> str | None:
     mode = string_attribute(node, "mode", "avg")
     if mode != "avg":
-        return f"mode={mode!r} has no gradient rule; use mode='avg', as torchvision does"
+        return (
+            f"mode={mode!r} has no gradient rule (runtimes take the largest weighted cell, not the "
+            "largest sample); use mode='avg'"
+        )
     return None
 
 

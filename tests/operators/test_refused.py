@@ -53,6 +53,19 @@ def _resize(text: str, scales: list[float] | None = None) -> Case:
         (Case("", 'y = Resize<axes=[2, 3], keep_aspect_ratio_policy="not_larger">(x, , , s)', X,
               constants={"s": [7, 7]}),
          "keep_aspect_ratio_policy='not_larger' has no gradient rule"),
+        (Case("", 'y = GridSample<mode="cubic">(x, g)', {"x": (1, 1, 2, 2, 2)}, opset=20,
+              constants={"g": np.zeros((1, 1, 1, 1, 3))}),
+         "cubic interpolation along 3 axes has no gradient rule; use mode='linear'"),
+        (Case("", 'y = RoiAlign<mode="max", sampling_ratio=1>(x, r, n)', X, opset=21,
+              constants={"r": np.ones((1, 4)), "n": np.zeros(1, np.int64)}),
+         "mode='max' has no gradient rule (runtimes take the largest weighted cell, not the "
+         "largest sample); use mode='avg'"),
+        (Case("", "y = MaxUnpool<kernel_shape=[2, 2]>(x, i, s)", X,
+              constants={"i": np.zeros((1, 1, 4, 5), np.int64), "s": [1, 1, 6, 6]}),
+         "output_shape has no gradient rule, runtimes count its places differently; leave it out"),
+        (Case("", "y = DeformConv(x, w, o)", {"x": (1, 1, 2, 2, 2)}, opset=19,
+              constants={"w": np.ones((1, 1, 1, 1, 1)), "o": np.ones((1, 3, 2, 2, 2))}),
+         "3 spatial axes have no gradient rule; choose a layer after it"),
     ],
 )  # fmt: skip
 def test_what_has_no_rule_is_refused_with_a_reason(case: Case, reason: str) -> None:

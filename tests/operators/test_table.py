@@ -31,16 +31,15 @@ ZEROS = {
 }  # fmt: skip
 REFUSED = {
     "ConcatFromSequence", "ConvInteger", "DynamicQuantizeLinear", "If", "Loop", "MatMulInteger",
-    "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "Scan", "SequenceAt",
-    "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceMap", "SplitToSequence",
-    "Unique",
+    "MaxRoiPool", "Optional", "OptionalGetElement", "QLinearConv", "QLinearMatMul", "Scan",
+    "SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceMap",
+    "SplitToSequence", "Unique",
 }  # fmt: skip
 # Operators whose rules are on their way.
 PENDING = {
-    "AffineGrid", "Attention", "CastLike", "CenterCropPad", "Col2Im", "Compress", "DFT",
-    "DeformConv", "DequantizeLinear", "Det", "GlobalLpPool", "GridSample", "LSTM",
-    "MaxRoiPool", "MaxUnpool", "Mod", "NegativeLogLikelihoodLoss", "QuantizeLinear", "RNN",
-    "RoiAlign", "RotaryEmbedding", "STFT", "SoftmaxCrossEntropyLoss",
+    "Attention", "CastLike", "DFT", "DequantizeLinear", "Det", "Mod",
+    "NegativeLogLikelihoodLoss", "QuantizeLinear", "RotaryEmbedding",
+    "STFT", "SoftmaxCrossEntropyLoss",
 }  # fmt: skip
 
 
