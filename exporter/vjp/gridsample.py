@@ -79,7 +79,7 @@ def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
         picture = emit.op("Reshape", x, shape, role="picture")
         slopes = by_coordinates(emit, flat, taken(emit, picture, table, channels), table)
         slopes = [
-            emit.op("Mul", slope, _by_number(emit, node, axis), role="slope")
+            emit.op("Mul", precise(emit, slope), _by_number(emit, node, axis), role="slope")
             for slope, axis in zip(slopes, space, strict=True)
         ]
         # The grid names the last axis first.

@@ -47,11 +47,10 @@ def compress(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     places = emit.op("Reshape", chosen, column, role="places")
     extents = emit.op("Shape", value, role="extents", dtype=ir.DataType.INT64)
     places = emit.op("Expand", places, extents, role="places")
-    empty = zeros_like(emit, x)
-    if not whole:
-        axis, shape = 0, emit.vector([classes(emit), cells(emit, x)])
-        empty = emit.op("Reshape", empty, shape, role="flat")
-    added = emit.op("ScatterElements", empty, places, value, axis=1 + axis)
+    parts = parts_of(x) if whole else [cells(emit, x)]
+    shape = emit.vector([classes(emit), *parts])
+    empty = emit.op("Expand", emit.scalar(0.0, value), shape, role="zeros")
+    added = emit.op("ScatterElements", empty, places, value, axis=1 + axis if whole else 1)
     return [added if whole else reshape_like(emit, added, x)]
 
 

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from ..emitter import Emitter
 from .common import classes
-from .taps import Along, Extent, cast
+from .taps import Along, Extent, cast, precise
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,23 @@ def product(emit: Emitter, left: int, right: Extent) -> Extent:
 
 
 def put(emit: Emitter, grad: ir.Value, table: Table, channels: Extent, cells: Extent) -> ir.Value:
-    """Add each sample's cotangent to the cells that it read, by weight: [K, B, C, P] to [.., S]."""
+    """Add each sample's cotangent to the cells that it read, by weight: [K, B, C, P] to [.., S].
+
+    In float32 or better: ONNX Runtime's CPU adds no float16 up in a scatter (seen in 1.31).
+    """
     weights = emit.op("Unsqueeze", table.weights(emit), emit.ints([1]), role="weights")
-    weights = cast(emit, weights, grad.dtype)
-    apart = emit.op("Unsqueeze", grad, emit.ints([3]), role="apart")
+    summed = precise(emit, grad)
+    weights = cast(emit, weights, summed.dtype)
+    apart = emit.op("Unsqueeze", summed, emit.ints([3]), role="apart")
     reads = product(emit, table.taps, table.samples)
     shape = emit.vector([classes(emit), table.batch, channels, reads])
     shares = emit.op("Reshape", emit.op("Mul", apart, weights, role="shares"), shape, role="shares")
     places = emit.op("Reshape", table.cells(emit), emit.ints([0, 1, -1]), role="places")
     places = emit.op("Expand", places, shape, role="places")
     whole = emit.vector([classes(emit), table.batch, channels, cells])
-    zeros = emit.op("Expand", emit.scalar(0.0, grad), whole, role="zeros")
-    return emit.op("ScatterElements", zeros, places, shares, axis=3, reduction="add")
+    zeros = emit.op("Expand", emit.scalar(0.0, summed), whole, role="zeros")
+    added = emit.op("ScatterElements", zeros, places, shares, axis=3, reduction="add")
+    return cast(emit, added, grad.dtype)
 
 
 def taken(emit: Emitter, picture: ir.Value, table: Table, channels: Extent) -> ir.Value:

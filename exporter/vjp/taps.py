@@ -163,5 +163,5 @@ def cast(emit: Emitter, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
 
 
 def precise(emit: Emitter, value: ir.Value) -> ir.Value:
-    """Coordinates in float32 or better: in float16, places near 64 would be 1/32 apart."""
+    """``value`` in float32 or better: in float16, coordinates near 64 would be 1/32 apart."""
     return value if value.dtype == ir.DataType.DOUBLE else cast(emit, value, ir.DataType.FLOAT)
