@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import numpy as np
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, emit_part
@@ -157,6 +158,20 @@ def zeros_like(emit: Emitter, forward: ir.Value) -> ir.Value:
     """A cotangent ``[K, *dims]`` of zeros."""
     shape = emit.vector([classes(emit), *parts_of(forward)])
     return emit.op("Expand", emit.scalar(0.0, forward), shape, role="zeros")
+
+
+def places(emit: Emitter, part: Part) -> ir.Value:
+    """The numbers of the places along an axis with that extent, int64 [extent]."""
+    extent = emit.op("Squeeze", emit.vector([part]), emit.ints([0]), role="extent")
+    first, step = emit.constant(np.int64(0)), emit.constant(np.int64(1))
+    return emit.op("Range", first, extent, step, role="places")
+
+
+def times_extent(emit: Emitter, part: Part, count: int) -> int | ir.Value:
+    """``count`` times an extent, for `Emitter.vector`."""
+    if isinstance(part, int):
+        return part * count
+    return emit.op("Mul", emit.vector([part]), emit.ints([count]), role="extent")
 
 
 def swapped(emit: Emitter, value: ir.Value) -> ir.Value:

@@ -19,6 +19,7 @@ from .common import (
     only_input,
     parts_of,
     reshape_like,
+    times_extent,
     unfold,
 )
 from .registry import Needed, vjp
@@ -150,11 +151,7 @@ def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Wi
     for part, k in zip(parts[2:], window.kernel, strict=True):
         apart += [part, 1]
         repeats += [1, k]
-        merged.append(
-            part * k
-            if isinstance(part, int)
-            else emit.op("Mul", emit.vector([part]), emit.ints([k]))
-        )
+        merged.append(times_extent(emit, part, k))
     value = emit.op("Reshape", value, emit.vector(apart), role="apart")
     value = emit.op("Expand", value, emit.ints(repeats), role="tiled")
     value = emit.op("Reshape", value, emit.vector(merged), role="tiled")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..emitter import Emitter, dims_of
-from .common import Part, classes, constant_ints, only_input, parts_of
+from .common import Part, classes, constant_ints, only_input, parts_of, times_extent
 
 _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards includes place 0
 
@@ -113,10 +113,7 @@ def stuff(
             continue
         gaps[len(apart)] = (0, step - 1)
         apart.append(1)
-        if isinstance(part, int):
-            merged.append(part * step)
-        else:
-            merged.append(emit.op("Mul", emit.vector([part]), emit.ints([step]), role="extent"))
+        merged.append(times_extent(emit, part, step))
     spaced = emit.op("Reshape", value, emit.vector(apart), role="apart")
     spaced = padded(emit, spaced, len(apart), gaps)
     return emit.op("Reshape", spaced, emit.vector(merged), role="stuffed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     cases_activation,
     cases_assemble,
+    cases_attention,
     cases_compound,
     cases_conv,
     cases_deform,
@@ -43,6 +44,7 @@ FAMILIES = {
     "reductions": cases_reductions.CASES,
     "norms": cases_norms.CASES,
     "resample": cases_resample.CASES,
+    "attention": cases_attention.CASES,
     "sums": cases_sums.CASES,
     "recurrent": cases_recurrent.CASES,
     "gridsample": cases_gridsample.CASES,
