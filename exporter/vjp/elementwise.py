@@ -38,6 +38,7 @@ def dropout(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
 
 
 @vjp("Cast", since=9, lazy=True)
+@vjp("CastLike", since=15, lazy=True)
 def cast(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent in the input's type."""
     kind = only_input(node).dtype

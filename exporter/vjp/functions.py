@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
-from ..emitter import Emitter
-from .common import above, float_attribute, only_input, where
+from ..emitter import Emitter, dims_of
+from .common import above, float_attribute, int_attribute, only_input, times, where
 from .registry import Needed, vjp
 
 
@@ -112,3 +112,21 @@ def mean(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
     """``g / count`` for each of the ``count`` inputs."""
     part = Adjoint(grad.value, 1.0 / len(node.inputs), grad.spread)
     return [part if wanted else None for wanted in needed]
+
+
+def _truncated(node: ir.Node) -> str | None:
+    if not int_attribute(node, "fmod", 0):
+        return "ONNX defines fmod=0 for integers only; set fmod=1, or write x - m * Floor(x / m)"
+    return None
+
+
+@vjp("Mod", since=10, lazy=True, broadcasts=True, check=_truncated)
+def remainder(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g`` and ``-g (x - y) / m``: how often the modulus m was taken away, a whole number."""
+    if not needed[1]:
+        return [grad, None]
+    x, modulus, y = only_input(node), only_input(node, 1), node.outputs[0]
+    count = emit.op("Div", emit.op("Sub", x, y), modulus, role="count")
+    count = emit.op("Round", count, role="count", shape=dims_of(y))
+    taken = times(emit, grad, count, len(dims_of(y)))
+    return [grad if needed[0] else None, Adjoint(taken.value, -1.0, taken.spread)]

@@ -14,6 +14,7 @@ from . import (
     cases_generate,
     cases_gridsample,
     cases_linear,
+    cases_losses,
     cases_normalise,
     cases_norms,
     cases_pool,
@@ -25,6 +26,7 @@ from . import (
     cases_reshape,
     cases_roi,
     cases_scatter,
+    cases_spectral,
     cases_sums,
 )
 
@@ -45,6 +47,8 @@ FAMILIES = {
     "norms": cases_norms.CASES,
     "resample": cases_resample.CASES,
     "attention": cases_attention.CASES,
+    "losses": cases_losses.CASES,
+    "spectral": cases_spectral.CASES,
     "sums": cases_sums.CASES,
     "recurrent": cases_recurrent.CASES,
     "gridsample": cases_gridsample.CASES,

@@ -101,3 +101,56 @@ CASES = [
     Case("attention, values only", "y = Attention(c, c, v)", {"v": (1, 1, 3, 2)},
          lambda v, c: _attend(c, c, v), {"c": weights(1, 1, 3, 4)}, opset=23),
 ]  # fmt: skip
+
+
+def _rotated(
+    x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, heads: int, width: int, pairs: bool
+) -> torch.Tensor:
+    """Rotary embedding of [N, heads, length, width] or [N, length, heads * width]."""
+    y = _heads(x, heads) if x.dim() == 3 else x
+    part, rest = y[..., :width], y[..., width:]
+    a, b = (part[..., 0::2], part[..., 1::2]) if pairs else part.chunk(2, -1)
+    c, s = cosine[:, None], sine[:, None]
+    turned = (c * a - s * b, s * a + c * b)
+    joined = torch.stack(turned, -1).flatten(-2) if pairs else torch.cat(turned, -1)
+    y = torch.cat([joined, rest], -1)
+    return y.transpose(1, 2).flatten(2) if x.dim() == 3 else y
+
+
+def _rotary(
+    name: str, shape: tuple[int | str, ...], width: int, attributes: str = "", heads: int = 0,
+    pairs: bool = False, cached: bool = True,
+) -> Case:  # fmt: skip
+    places = np.array([[2, 0, 1]])
+    angles = weights(4, width // 2) if cached else weights(1, 3, width // 2)
+    constants = {"c": np.cos(3 * angles), "s": np.sin(3 * angles)}
+
+    def twin(x: torch.Tensor, c: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        c, s = (one[places] if cached else one for one in (c, s))
+        return _rotated(x, c, s, heads, width, pairs)
+
+    given = [f"num_heads={heads}"] if heads else []
+    given += [attributes] if attributes else []
+    text = f"<{', '.join(given)}>" if given else ""
+    return Case(
+        f"rotary embedding, {name}",
+        f"y = RotaryEmbedding{text}(x, c, s{', p' if cached else ''})", {"x": shape}, twin,
+        {**constants, **({"p": places} if cached else {})}, opset=23, reference="none",
+        remark="ONNX has no double RotaryEmbedding",
+    )  # fmt: skip
+
+
+CASES += [
+    _rotary("by head", (1, 2, 3, 4), 4),
+    _rotary("by head, interleaved", (1, 2, 3, 4), 4, "interleaved=1", pairs=True),
+    _rotary("merged", (1, 3, 8), 4, heads=2),
+    _rotary("merged, interleaved", (1, 3, 8), 4, "interleaved=1", 2, True),
+    _rotary("a part", (1, 2, 3, 8), 4, "rotary_embedding_dim=4, num_heads=2"),
+    _rotary("angles by place", (1, 2, 3, 4), 4, cached=False),
+    Case("rotary embedding, open batch",
+         "n = Shape<start=0, end=1>(x) l = Concat<axis=0>(n, three) q = Expand(p, l) "
+         "y = RotaryEmbedding(x, c, s, q)", {"x": ("N", 2, 3, 4)},
+         lambda x, c, s, p: _rotated(x, c[p], s[p], 0, 4, False),
+         {"c": np.cos(weights(4, 2)), "s": np.sin(weights(4, 2)), "p": np.array([[2, 0, 3]]),
+          "three": [3]}, opset=23, reference="none", remark="ONNX has no double RotaryEmbedding"),
+]  # fmt: skip

@@ -88,6 +88,9 @@ CASES = [
          {"ratio": 0.5, "training": np.array(False)}, opset=22),
     Case("cast to double and back", "d = Cast<to=11>(x) e = Mul(d, d) y = Cast<to=FLOAT>(e)", X,
          lambda x: x * x),
+    Case("cast like an input of another type and back",
+         "d = Cast<to=11>(c) e = CastLike(x, d) f = Mul(e, e) y = CastLike(f, x)", X,
+         lambda x, c: x * x, {"c": 1.0}),
     Case("cast to half and back", "d = Cast<to=10>(x) y = Cast<to=FLOAT>(d)", X, lambda x: x,
          kink=True, float32=1e-3, reference="none", remark="half the cotangent's digits are lost"),
     *(

@@ -91,4 +91,10 @@ CASES = [
     Case("mean of one", "y = Mean(x)", X, lambda x: x),
     Case("mean of a value, itself and a constant", "y = Mean(x, c, x)", X,
          lambda x, c: (2 * x + c) / 3, {"c": 0.5}),
+    Case("remainder, modulus by row", "y = Mod<fmod=1>(x, m)",
+         {"x": (2, 3), "m": np.array([[0.7], [-1.1]])}, torch.fmod),
+    Case("remainder, broadcast", "y = Mod<fmod=1>(x, m)", {"x": ("N", 3, 4), "m": ("N", 1, 1)},
+         torch.fmod),
+    Case("remainder of a constant modulus", "y = Mod<fmod=1>(x, m)", X,
+         lambda x, m: x.fmod(m), {"m": 0.7}),
 ]  # fmt: skip
