@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from .harness import FLOAT64, Case
+from .harness import FLOAT64, SPACE, Case
 
 X = {"x": ("N", 2, 4, 5)}
 UP, DOWN, MIXED = (7, 10), (3, 2), (9, 3)
@@ -41,7 +42,7 @@ def _by_scale(mode: str, coordinates: str, scales: Sequence[float]) -> Case:
         'nearest_mode="floor">(x, , scales)', X,
         lambda x: F.interpolate(x, scale_factor=list(scales[2:]), mode=NAMES[mode],
                                 recompute_scale_factor=False),
-        {"scales": scales}, float32=FLOAT32, reference="none", remark=SCALES,
+        {"scales": scales}, float32=FLOAT32, reference="none", remark=SCALES, open=SPACE,
     )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ CASES = [
             *(("nearest", "half_pixel", f', nearest_mode="{near}"')
               for near in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")),
             ("nearest", "align_corners", ""), ("nearest", "pytorch_half_pixel", ""),
+            *((mode, "half_pixel_symmetric", "") for mode in ("nearest", "linear", "cubic")),
         )
     ),
     *(
@@ -111,6 +113,33 @@ CASES = [
          {"x": ("N", 1, 2, 3, 2)},
          lambda x: F.interpolate(x, [3, 5, 4], mode="trilinear", align_corners=False),
          {"sizes": [3, 5, 4]}),
+    Case("resize by scales computed at run time",
+         'h = Mul(s, s) y = Resize<mode="linear">(x, , h)', X,
+         lambda x: F.interpolate(x, scale_factor=4.0, mode="bilinear"),
+         {"s": np.array([1.0, 1.0, 2.0, 2.0])}, reference="none", remark=SCALES, open=SPACE),
+    Case("resize to the sizes of another value",
+         "p = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(x) n = Shape<start=2>(x) "
+         'b = Shape<start=0, end=2>(p) s = Concat<axis=0>(b, n) y = Resize<mode="linear", '
+         'coordinate_transformation_mode="pytorch_half_pixel">(p, , , s)', {"x": ("N", 2, 4, 6)},
+         lambda x: F.interpolate(F.max_pool2d(x, 2), x.shape[2:], mode="bilinear"), open=SPACE),
+    Case("resize of open axes to sizes", 'y = Resize<axes=[2, 3], mode="linear">(x, , , sizes)',
+         X, _torch("bilinear", (7, 3), False), {"sizes": [7, 3]}, open=SPACE),
+    *(
+        Case(f"crop and resize to {list(sizes)}, {mode}",
+             f'y = Resize<axes=[2, 3], mode="{mode}", extrapolation_value=3.0, '
+             'coordinate_transformation_mode="tf_crop_and_resize">(x, roi, , sizes)', X, None,
+             {"sizes": sizes, "roi": roi})
+        for mode in ("linear", "nearest")
+        for sizes, roi in (((3, 7), np.array([0.125, 0.25, 0.75, 0.875])),
+                           ((4, 7), np.array([-0.25, 0.375, 0.75, 1.125])))
+    ),
+    *(
+        Case(f"resize, sizes in proportion, {policy}",
+             f'y = Resize<axes=[2, 3], mode="linear", keep_aspect_ratio_policy="{policy}">'
+             "(x, , , sizes)", {"x": ("N", 1, 2, 4)}, _torch("bilinear", (4, 8), False),
+             {"sizes": [4, 8]})
+        for policy in ("not_larger", "not_smaller")
+    ),
     Case("resize to sizes with an open batch",
          "n = Shape<start=0, end=2>(x) s = Concat<axis=0>(n, space) "
          'y = Resize<mode="linear", coordinate_transformation_mode="pytorch_half_pixel">'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graftcam.exporter.errors import UnsupportedError
-from graftcam.exporter.vjp.resample import Resampling, resampling_matrix
+from graftcam.exporter.vjp.resampling import Resampling, resampling_matrix
 
 from .harness import Case, Model, graft, run_ort, session
 
@@ -46,13 +46,15 @@ def _resize(text: str, scales: list[float] | None = None) -> Case:
         (Case("", 'y = Einsum<equation="...i->...">(x)', ROW), "an ellipsis has no gradient rule"),
         (Case("", 'y = Einsum<equation="ii->i">(x)', {"x": (3, 3)}),
          "an index repeated in one factor has no gradient rule"),
-        (_resize('coordinate_transformation_mode="half_pixel_symmetric"'),
-         "coordinate_transformation_mode='half_pixel_symmetric' has no gradient rule"),
         (_resize('mode="linear"', [1.0, 1.0, 1.125, 1.0]),
-         "scale 1.125 keeps axis 2 as it is; runtimes differ there"),
+         "scale 1.125 keeps axis 2 as it is; runtimes differ there; give 1"),
+        (Case("", 'y = Resize<axes=[2, 3], mode="linear", '
+              'coordinate_transformation_mode="tf_crop_and_resize">(x, r, , s)', X,
+              constants={"s": [4, 5], "r": np.array([0.0, 0.0, 0.5, 0.5])}),
+         "a crop that keeps all extents is ignored by ONNX Runtime; crop by Slice"),
         (Case("", 'y = Resize<axes=[2, 3], keep_aspect_ratio_policy="not_larger">(x, , , s)', X,
               constants={"s": [7, 7]}),
-         "keep_aspect_ratio_policy='not_larger' has no gradient rule"),
+         "keep_aspect_ratio_policy='not_larger' has no gradient rule where it changes the sizes"),
         (Case("", 'y = GridSample<mode="cubic">(x, g)', {"x": (1, 1, 2, 2, 2)}, opset=20,
               constants={"g": np.zeros((1, 1, 1, 1, 3))}),
          "cubic interpolation along 3 axes has no gradient rule; use mode='linear'"),
@@ -74,14 +76,21 @@ def test_what_has_no_rule_is_refused_with_a_reason(case: Case, reason: str) -> N
     assert reason in str(caught.value)
 
 
-def test_an_open_axis_that_is_resized_is_refused() -> None:
-    case = Case("", "y = Resize<axes=[2, 3]>(x, , , s)", {"x": ("N", 1, 4, 5)},
-                constants={"s": [7, 7]})  # fmt: skip
+def test_a_crop_of_an_open_axis_is_refused() -> None:
+    case = Case("", 'y = Resize<axes=[2, 3], coordinate_transformation_mode="tf_crop_and_resize">'
+                "(x, r, , s)", {"x": ("N", 1, 4, 5)},
+                constants={"s": [7, 7], "r": np.array([0.0, 0.0, 0.5, 0.5])})  # fmt: skip
     with pytest.raises(UnsupportedError, match="the extent of axis 3 is unknown; export it"):
         graft(Model(case, np.float32, 1, (0, 3)))
 
 
-COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+COORDINATES = (
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "asymmetric",
+    "align_corners",
+)
 
 
 @pytest.mark.parametrize("count", [3, 8, 11])
