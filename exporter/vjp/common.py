@@ -167,6 +167,14 @@ def places(emit: Emitter, part: Part) -> ir.Value:
     return emit.op("Range", first, extent, step, role="places")
 
 
+def identity(emit: Emitter, part: Part, kind: ir.DataType) -> ir.Value:
+    """The identity matrix of that extent."""
+    numbers = places(emit, part)
+    column = emit.op("Unsqueeze", numbers, emit.ints([1]), role="column")
+    same = emit.op("Equal", column, numbers, role="same", dtype=ir.DataType.BOOL)
+    return emit.op("Cast", same, role="identity", dtype=kind, to=int(kind))
+
+
 def times_extent(emit: Emitter, part: Part, count: int) -> int | ir.Value:
     """``count`` times an extent, for `Emitter.vector`."""
     if isinstance(part, int):

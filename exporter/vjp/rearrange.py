@@ -13,7 +13,6 @@ from .common import (
     classes,
     constant_ints,
     int_attribute,
-    needs_constant,
     only_input,
     parts_of,
     reshape_like,
@@ -22,16 +21,18 @@ from .common import (
 from .registry import Needed, vjp
 
 
-@vjp("Tile", since=6, inputs=(0,), check=needs_constant(1))
+@vjp("Tile", since=6, inputs=(0,))
 def tile(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The sum over the copies of each element."""
-    x = only_input(node)
-    repeats = constant_ints(node.inputs[1])
-    assert repeats is not None
+    x, given = only_input(node), only_input(node, 1)
+    repeats = constant_ints(given) or [
+        emit.op("Slice", given, emit.ints([axis]), emit.ints([axis + 1]), role="repeats")
+        for axis in range(len(dims_of(x)))
+    ]
     apart: list[Part | ir.Value] = [classes(emit)]
     axes: list[int] = []
     for part, count in zip(parts_of(x), repeats, strict=True):
-        if count != 1:
+        if not isinstance(count, int) or count != 1:
             axes.append(len(apart))
             apart.append(count)
         apart.append(part)
@@ -75,12 +76,12 @@ def space_to_depth(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) 
     return [_rearranged(emit, grad.value, apart, [0, 3, 4, 1, 5, 2], x)]
 
 
-@vjp("CumSum", since=11, inputs=(0,), check=needs_constant(1))
+@vjp("CumSum", since=11, inputs=(0,))
 def cumulative_sum(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cumulative sum of the cotangent the other way round."""
-    given = constant_ints(node.inputs[1])
-    assert given is not None
-    axis = emit.constant(1 + given[0] % len(dims_of(only_input(node))), ir.DataType.INT64)
+    given, rank = only_input(node, 1), len(dims_of(only_input(node)))
+    axis = emit.op("Mod", given, emit.constant(rank, given.dtype), role="axis")
+    axis = emit.op("Add", axis, emit.constant(1, given.dtype), role="axis")
     summed = emit.op(
         "CumSum",
         grad.value,

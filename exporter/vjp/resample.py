@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, OneHot, Result
 from ..emitter import Emitter
-from .common import Part, classes, only_input, parts_of, places
+from .common import Part, classes, identity, only_input, parts_of
 from .registry import Needed, vjp
 from .resampling import Resampling, resampling_matrix
 from .resizing import by_sizes, resamplings, resized_axes
@@ -70,12 +70,8 @@ def _matrix(
     if known and resampling.extent is not None and resampling.count is not None:
         return emit.constant(resampling_matrix(resampling), x.dtype), 0
     extent = parts_of(x)[axis]
-    numbers = places(emit, extent)
-    column = emit.op("Unsqueeze", numbers, emit.ints([1]), role="column")
-    same = emit.op("Equal", column, numbers, role="same", dtype=ir.DataType.BOOL)
     assert x.dtype is not None
-    identity = emit.op("Cast", same, role="identity", dtype=x.dtype, to=int(x.dtype))
-    image = emit.op("Unsqueeze", identity, emit.ints([0, 1]), role="image")
+    image = emit.op("Unsqueeze", identity(emit, extent, x.dtype), emit.ints([0, 1]), role="image")
     scales = sizes = None
     if by_sizes(node):
         sizes = emit.vector([1, 1, extent, parts_of(node.outputs[0])[axis]])

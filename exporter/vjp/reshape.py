@@ -9,10 +9,8 @@ import onnx_ir as ir
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
 from .common import (
-    constant_ints,
     int_attribute,
     ints_attribute,
-    needs_constant,
     only_input,
     reshape_like,
     zeros_like,
@@ -101,26 +99,3 @@ def _slice_known(node: ir.Node) -> str | None:
 def slice_(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent at the places that were taken, zero elsewhere."""
     return [put_back(emit, grad.value, node.outputs[0], slice_ranges(node))]
-
-
-def _pad_known(node: ir.Node) -> str | None:
-    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "constant"
-    if mode != "constant":
-        return f"mode={mode!r} has no gradient rule; only constant padding has"
-    return needs_constant(1, 3)(node)
-
-
-@vjp("Pad", since=11, inputs=(0,), check=_pad_known)
-def pad(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
-    """The padding undone: a Pad with the negative widths."""
-    x = only_input(node)
-    widths = constant_ints(node.inputs[1])
-    assert widths is not None
-    chosen = constant_ints(node.inputs[3]) if len(node.inputs) > 3 else None
-    axes = list(range(len(dims_of(x)))) if chosen is None else chosen
-    rank = len(dims_of(x))
-    before, after = [0] * (rank + 1), [0] * (rank + 1)
-    for position, axis in enumerate(axes):
-        before[1 + axis % rank] = -widths[position]
-        after[1 + axis % rank] = -widths[position + len(axes)]
-    return [emit.op("Pad", grad.value, emit.ints([*before, *after]), role="cropped")]

@@ -50,6 +50,8 @@ CASES = [
     _tile("one axis", [1, 1, 1, 3]),
     _tile("the batch", [3, 1, 1, 1]),
     _tile("nothing", [1, 1, 1, 1]),
+    Case("tile, repeats computed at run time", "r = Add(one, one) y = Tile(x, r)",
+         {"x": ("N", 2, 3)}, lambda x: x.tile(4, 2, 2), {"one": [2, 1, 1]}, open=((0,), (0, 2))),
     Case("tile of a vector", "y = Tile(x, repeats)", {"x": (3,)}, lambda x: x.tile(4),
          {"repeats": [4]}),
     *(
@@ -77,6 +79,8 @@ CASES = [
         for exclusive in (0, 1)
         for reverse in (0, 1)
     ),
+    Case("cumulative sum, axis computed at run time", "a = Neg(one) y = CumSum(x, a)",
+         {"x": ("N", 3, 4)}, lambda x: x.cumsum(-1), {"one": np.array(1)}),
     Case("cumulative sum over the batch", "y = CumSum(x, axis)", {"x": ("N", 2)},
          lambda x: x.cumsum(0), {"axis": np.array(0)}),
     *(

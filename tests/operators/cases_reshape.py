@@ -154,6 +154,23 @@ CUT = [
          lambda x: F.pad(x, (1, 0, 2, 1)), {"widths": [2, 1, 1, 0], "axes": [2, 3]}, open=SPACE),
     Case("negative pad", "y = Pad(x, widths)", {"x": ("N", 4)}, lambda x: F.pad(x, (-1, 1)),
          {"widths": [0, -1, 0, 1]}, ),
+    *(
+        Case(f"pad, {mode}, {list(widths)}", f'y = Pad<mode="{mode}">(x, widths)',
+             {"x": ("N", 1, 3, 4)}, lambda x, w=widths, name=name: F.pad(x, w, name),
+             {"widths": [0, 0, w[2], w[0], 0, 0, w[3], w[1]] if (w := widths) else []},
+             opset=19, open=SPACE)
+        for mode, name in (("reflect", "reflect"), ("edge", "replicate"), ("wrap", "circular"))
+        for widths in ((1, 1, 1, 1), (2, 0, 0, 1), (3, 3, 2, 2))
+    ),
+    Case("pad, edge, wider than the axis", 'y = Pad<mode="edge">(x, widths, , axes)',
+         {"x": ("N", 1, 2)}, lambda x: F.pad(x, (3, 4), "replicate"),
+         {"widths": [3, 4], "axes": [-1]}, open=((0,), (0, 2))),
+    Case("pad by widths computed at run time", "w = Add(half, half) y = Pad(x, w)",
+         {"x": ("N", 2, 3)}, lambda x: F.pad(x, (2, 4, 0, 2)), {"half": [0, 0, 1, 0, 1, 2]},
+         open=((0,), (0, 2))),
+    Case("pad some axes by widths computed at run time", "w = Add(half, half) "
+         "y = Pad(x, w, , axes)", {"x": ("N", 2, 3)}, lambda x: F.pad(x, (2, -2)),
+         {"half": [1, -1], "axes": [2]}),
     Case("pad by nothing", "y = Pad(x, widths)", {"x": ("N", 2)}, lambda x: x,
          {"widths": [0, 0, 0, 0]}),
     Case("pad, opset 21", "y = Pad(x, widths)", {"x": ("N", 2)}, lambda x: F.pad(x, (1, 0)),

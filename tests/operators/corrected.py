@@ -54,7 +54,7 @@ class ConvTranspose(OpRun):
 
 
 class Pad(OpRun):
-    """Constant padding where negative widths crop, which the ONNX reference evaluator lacks."""
+    """Padding where negative widths crop, which the ONNX reference evaluator lacks."""
 
     op_domain = ""
 
@@ -62,12 +62,12 @@ class Pad(OpRun):
         self, data: Array, pads: Array, value: Array | None = None, axes: Array | None = None,
         mode: str = "constant",
     ) -> tuple[Array]:  # fmt: skip
-        assert mode == "constant"
         chosen = range(data.ndim) if axes is None else [axis % data.ndim for axis in axes]
         widths = dict(zip(chosen, np.reshape(pads, (2, -1)).T, strict=True))
         pairs = [widths.get(axis, (0, 0)) for axis in range(data.ndim)]
         around = [(max(low, 0), max(high, 0)) for low, high in pairs]
-        filled = np.pad(data, around, constant_values=0 if value is None else value.item())
+        constant = {} if value is None else {"constant_values": value.item()}
+        filled = np.pad(data, around, mode, **constant)
         crops = [
             slice(max(-low, 0), extent - max(-high, 0))
             for (low, high), extent in zip(pairs, filled.shape, strict=True)

@@ -36,11 +36,7 @@ REFUSED = {
     "SplitToSequence", "Unique",
 }  # fmt: skip
 # Operators whose rules are on their way.
-PENDING = {
-    "Attention", "CastLike", "DFT", "DequantizeLinear", "Det", "Mod",
-    "NegativeLogLikelihoodLoss", "QuantizeLinear", "RotaryEmbedding",
-    "STFT", "SoftmaxCrossEntropyLoss",
-}  # fmt: skip
+PENDING = {"DequantizeLinear", "QuantizeLinear"}
 
 
 def _cases_of(op_type: str) -> list[Case]:
