@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ..runtime.spec import Layer
 from .errors import LayerError
+from .modules import layer_of
 from .reference import channel_first
 
 _PROBES = 9  # places asked
@@ -74,7 +75,7 @@ def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float |
     def watch(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         found.append(output)
 
-    watched.get_submodule(layer.name).register_forward_hook(watch)
+    layer_of(watched, layer.name).register_forward_hook(watch)
     with torch.enable_grad():
         watched(*arguments)
     values = channel_first(found[-1], layer, 1)

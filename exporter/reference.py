@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..runtime.spec import Layer
 from .leaves import tensors_of
+from .modules import layer_of, named_layers
 
 Array = npt.NDArray[Any]
 _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
@@ -62,12 +63,31 @@ class _Logits(TorchFunctionMode):
         return next((x for y, x in reversed(self.inputs) if y is output), output)
 
 
+class _Widened(TorchFunctionMode):
+    """Reads ``float32`` in the model's own code as ``dtype``.
+
+    A model that casts to float32 by itself (a normalisation, all Keras layers) would round
+    the float64 reference.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.float:
+            return args[0].to(self.dtype)
+        args = [self.dtype if value is torch.float32 else value for value in args]
+        named = {k: self.dtype if v is torch.float32 else v for k, v in (kwargs or {}).items()}
+        return func(*args, **named)
+
+
 class Reference:
     """The model in one precision, with its target layers watched.
 
     Args:
         module: The model; a copy is taken.
-        layers: Target layers, by module path.
+        layers: Target layers, by name.
         dtype: float64 for the truth, float32 for PyTorch's own rounding error.
         output: Index of the scored output among the model's tensors.
         kind: ``logit`` differentiates what goes into a trailing softmax or sigmoid.
@@ -82,7 +102,9 @@ class Reference:
         output: int = 0,
         kind: Literal["logit", "output"] = "logit",
     ) -> None:
-        self.module = copy.deepcopy(module).eval().to(dtype).requires_grad_(False)
+        self.module = copy.deepcopy(module).eval()
+        for part in (self.module, *named_layers(self.module).values()):
+            part.to(dtype).requires_grad_(False)
         self.layers = list(layers)
         self.dtype = dtype
         self.output = output
@@ -90,7 +112,7 @@ class Reference:
         self._taps: dict[str, torch.Tensor] = {}
         for layer in layers:
             path = layer.name
-            self.module.get_submodule(path).register_forward_hook(self._hook(path))
+            layer_of(self.module, path).register_forward_hook(self._hook(path))
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], torch.Tensor]:
         def tap(layer: nn.Module, args: Any, result: torch.Tensor) -> torch.Tensor:
@@ -116,7 +138,7 @@ class Reference:
             x.to(self.dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
             for x in inputs
         ]
-        with torch.enable_grad(), _Logits() as logits:
+        with torch.enable_grad(), _Widened(self.dtype), _Logits() as logits:
             result = self.module(*cast)
         leaves = tensors_of(result)
         table = leaves[self.output]

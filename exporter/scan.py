@@ -17,6 +17,7 @@ from torch import nn
 
 from .layout import halved, token_grid
 from .leaves import class_sums, score_of
+from .modules import named_layers
 from .report import Candidate
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
@@ -116,11 +117,8 @@ def _watch(
         return clone
 
     passed: dict[int, tuple[torch.Tensor, _Call]] = {}
-    for path, layer in module.named_modules():
-        if path:
-            layer.register_forward_hook(
-                lambda layer, _, output, path=path: record(path, layer, output)
-            )
+    for path, layer in named_layers(module).items():
+        layer.register_forward_hook(lambda layer, _, output, path=path: record(path, layer, output))
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():

@@ -20,7 +20,7 @@ from .emitter import dims_of
 from .errors import CaptureError, LayerError
 from .flatten import infer_shapes
 from .leaves import names_of, tensors_of
-from .locate import unknown_layer
+from .modules import layer_of
 
 _TAP = ("graftcam", "Tap")
 _WRAPPED = "graftcam_model"  # the attribute of `_Tapped`, which shows in names
@@ -41,7 +41,7 @@ def capture_module(
     Args:
         module: Any module; it is exported in eval mode and left as it was.
         inputs: Example inputs of ``forward``.
-        layers: Module paths.
+        layers: Layers' names; see `layer_of`.
         opset: ONNX opset, 18 or newer.
         dynamic_batch: Leave axis 0 of all tensors open.
         input_names: Names of the graph's inputs; those of ``forward`` by default.
@@ -53,7 +53,7 @@ def capture_module(
         CaptureError: PyTorch cannot export the model; its own message is quoted.
     """
     for path in layers:
-        _submodule(module, path)
+        layer_of(module, path)
     calls: dict[str, int] = {}
     keys: list[str] = []
     tapped = _Tapped(module, layers, calls.update, keys.extend)
@@ -105,19 +105,12 @@ def _raise_own(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _submodule(module: nn.Module, path: str) -> nn.Module:
-    names = dict(module.named_modules())
-    if path not in names or not path:
-        raise LayerError(unknown_layer(path, names))
-    return names[path]
-
-
 class _Tapped(nn.Module):
     """Returns the model's outputs and, after them, what the layers gave.
 
     Args:
         module: The model.
-        layers: Module paths.
+        layers: Layers' names; see `layer_of`.
         tell: Gets how often each layer was called, after every forward pass. (Tracing undoes what
             is assigned to attributes, and what is put into them.)
         name: Gets the keys of the returned dict, likewise.
@@ -153,7 +146,7 @@ class _Tapped(nn.Module):
             return output.clone()
 
         handles = [
-            _submodule(self.graftcam_model, path).register_forward_hook(
+            layer_of(self.graftcam_model, path).register_forward_hook(
                 lambda _, __, output, path=path: hook(path, output)
             )
             for path in self.layers

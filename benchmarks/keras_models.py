@@ -1,0 +1,50 @@
+"""Keras's Xception and VGG16 on the PyTorch backend: exported and verified, with figures.
+
+    KERAS_BACKEND=torch python -m benchmarks.keras_models
+
+Random weights: what is checked is the graph, not what the models know.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from graftcam.exporter import Report, export
+
+# The layers that articles on Grad-CAM with Keras use, and one inside.
+CASES = (
+    ("Xception", 299, "block14_sepconv2_act"),
+    ("Xception", 299, "block9_sepconv3_act"),
+    ("VGG16", 224, "block5_conv3"),
+)
+
+
+def check(name: str, size: int, layer: str, folder: Path) -> Report:
+    """Export one layer of a model of ``keras.applications``."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = getattr(keras.applications, name)(weights=None)
+    return export(model, folder / "m.onnx", (torch.zeros(1, size, size, 3),), layers=layer)
+
+
+def main() -> None:
+    """Print a line a case; a wrong artifact raises."""
+    for name, size, layer in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            report = check(name, size, layer, Path(folder))
+        seconds = ", ".join(f"{step} {time:.0f} s" for step, time in report.seconds.items())
+        found = report.spec.layers[0]
+        print(
+            f"{name} {layer}: {found.layout} {found.grid}, {report.nodes[1]} nodes added to "
+            f"{report.nodes[0]}, {report.verification.worst()}; {seconds}"
+        )
+
+
+if __name__ == "__main__":
+    main()
