@@ -169,11 +169,15 @@ def _transform(
     if mean is None or std is None:
         raise click.UsageError("--mean and --std go together")
     known = source.preprocess.size if source.preprocess else None
-    size = list(shape[1:]) if shape and len(shape) == 3 else known
+    size, layout = (list(shape[1:]), "nchw") if shape and len(shape) == 3 else (known, "nchw")
+    if shape and len(shape) == 3 and shape[0] != len(mean) and shape[2] == len(mean):
+        size, layout = list(shape[:2]), "nhwc"
     if size is None:
-        raise click.UsageError("--mean and --std need --shape CHANNELS,HEIGHT,WIDTH")
+        raise click.UsageError(
+            "--mean and --std need --shape CHANNELS,HEIGHT,WIDTH (or HEIGHT,WIDTH,CHANNELS)"
+        )
     short = resize or min(size)
-    return Preprocess("", size, [short], "shorter", "bilinear", 1 / 255, mean, std)
+    return Preprocess("", size, [short], "shorter", "bilinear", 1 / 255, mean, std, layout)
 
 
 class _Steps:
