@@ -8,7 +8,7 @@ that the artifact gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ..runtime.spec import Spec, Verification
+from ..runtime.spec import Layer, Spec, Verification
 from .errors import VerificationError
+from .evaluator import Head, head_in_float64, wide
+from .probe import session_of
 from .verify import load_session, relative_errors, run_regions, run_session, short
-from .walk import inputs_of
 
 Array = npt.NDArray[Any]
-Head = Callable[[dict[str, Array]], Array]
 BOUND = 1e-3  # float64 differences are far better; a kink between the two points is not
 _STEP = 1e-6
 
@@ -54,14 +54,19 @@ def verify_file(
     errors = _output_errors(source, feeds, results)
     for layer in spec.layers:
         head, extra = head_in_float64(model, layer.value, spec.score.value)
-        wide = {name: _wide(feeds[name]) for name in extra}
-        start = results[layer.activations].astype(np.float64)
+        extras = {name: wide(feeds[name]) for name in extra}
+        start = value_of(model, layer.value, feeds, source.parent).astype(np.float64)
+        found = [channel_first(row, layer) for row in start]
+        errors[layer.activations] = short(
+            float(relative_errors(results[layer.activations], np.stack(found)).max(initial=0.0))
+        )
         gradients = results[layer.gradients].astype(np.float64)
         worst = 0.0
         for row, k in np.ndindex(*classes.shape):
             weights = None if region is None else region[row, k]
-            score = _score_of(head, wide, layer.value, spec, row, int(classes[row, k]), weights)
-            worst = max(worst, _row_error(score, start, gradients[row, k], row, generator))
+            score = _score_of(head, extras, layer.value, spec, row, int(classes[row, k]), weights)
+            error = _row_error(score, start, gradients[row, k], row, layer, generator)
+            worst = max(worst, error)
         errors[layer.gradients] = short(worst)
     wrong = {name: error for name, error in errors.items() if not error <= BOUND}
     if wrong:
@@ -73,6 +78,34 @@ def verify_file(
         )
     bounds = dict.fromkeys(errors, BOUND)
     return Verification("pass", "finite-differences", len(classes), seed, errors, bounds)
+
+
+def value_of(model: ir.Model, name: str, feeds: Mapping[str, Array], folder: Path) -> Array:
+    """What the model's own part of the graph gives for a value, by ONNX Runtime."""
+    inputs = [value for value in model.graph.inputs if value.name in feeds]
+    graph = ir.convenience.extract(model.graph, inputs, [name])
+    session = session_of(ir.Model(graph, ir_version=model.ir_version), folder)
+    (found,) = session.run(None, {value.name: feeds[value.name or ""] for value in graph.inputs})
+    return found
+
+
+def channel_first(value: Array, layer: Layer) -> Array:
+    """One image's part of a layer's value, as [C, *space]."""
+    if layer.layout == "channels_last":
+        return np.moveaxis(value, -1, 0)
+    if layer.layout == "tokens":
+        grid = [-1 if side is None else side for side in layer.grid]
+        return value[layer.prefix_tokens :].T.reshape(-1, *grid)
+    return value
+
+
+def as_laid_out(tensor: Array, layer: Layer) -> Array:
+    """The opposite of `channel_first`, with zeros for the tokens before the grid."""
+    if layer.layout == "channels_last":
+        return np.moveaxis(tensor, 0, -1)
+    if layer.layout == "tokens":
+        return np.pad(tensor.reshape(len(tensor), -1).T, ((layer.prefix_tokens, 0), (0, 0)))
+    return tensor
 
 
 def _output_errors(
@@ -113,95 +146,41 @@ def _row_error(
     start: Array,
     gradient: Array,
     row: int,
+    layer: Layer,
     generator: np.random.Generator,
 ) -> float:
-    """Largest disagreement over the directions, relative to the gradient's length."""
+    """Largest disagreement over the directions, relative to the gradient's length.
+
+    The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
+    no derivative. A direction that meets such a kink is tried again without moving the zeros.
+    """
     length = float(np.linalg.norm(gradient))
     signs = generator.choice([-1.0, 1.0], gradient.shape)
     noise = generator.standard_normal(gradient.shape)
-    directions = [gradient, gradient * signs, noise] if length else [noise]
-    worst = 0.0
-    for direction in directions:
-        unit = direction / max(float(np.linalg.norm(direction)), 1e-300)
-        step = _STEP * max(1.0, float(np.linalg.norm(start[row])))
+    moving = channel_first(start[row], layer) != 0
+    step = _STEP * max(1.0, float(np.linalg.norm(start[row])))
+
+    def slopes(direction: Array) -> tuple[float, float]:
         ends: list[float] = []
         for sign in (1.0, -1.0):
             moved = start.copy()
-            moved[row] += sign * step * unit
+            moved[row] += sign * step * as_laid_out(direction, layer)
             ends.append(score(moved))
-        measured = (ends[0] - ends[1]) / (2 * step)
-        worst = max(worst, abs(measured - float((gradient * unit).sum())))
+        return (ends[0] - here) / step, (here - ends[1]) / step
+
+    here, worst = score(start), 0.0
+    for direction in [gradient, gradient * signs, noise] if length else [noise]:
+        unit = _unit(direction)
+        right, left = slopes(unit)
+        if abs(right - left) > BOUND * length:
+            unit = _unit(direction * moving)
+            right, left = slopes(unit)
+        worst = max(worst, abs((right + left) / 2 - float((gradient * unit).sum())))
     return worst / max(length, 1e-6)
 
 
-def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, list[str]]:
-    """The subgraph from ``target`` to ``score``, evaluated in float64.
-
-    Returns:
-        A function from the head's inputs to the score table, and the names of the graph inputs
-        that it reads beside the target.
-    """
-    from onnx.reference import ReferenceEvaluator
-
-    extra = _other_inputs(model.graph, target, score)
-    graph = ir.convenience.extract(model.graph, [target, *extra], [score])
-    for node in graph.all_nodes():
-        _widen_attributes(node)
-        for value in node.outputs:
-            value.type, value.shape = None, None
-    for value in [*graph.inputs, *graph.initializers.values()]:
-        _widen(value)
-    graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
-    evaluator = ReferenceEvaluator(ir.to_proto(ir.Model(graph, ir_version=model.ir_version)))
-
-    def head(feeds: dict[str, Array]) -> Array:
-        found = evaluator.run(None, feeds)
-        assert isinstance(found, list)
-        return np.asarray(found[0])
-
-    return head, extra
-
-
-def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
-    """Graph inputs that the score reaches without passing through the target."""
-    values = {v.name: v for node in graph for v in node.outputs}
-    found: list[str] = []
-    stack, seen = [values[score]], {target, score}
-    while stack:
-        value = stack.pop()
-        producer = value.producer()
-        if producer is None:
-            if value.is_graph_input() and not value.is_initializer() and value.name:
-                found.append(value.name)
-            continue
-        for before in inputs_of(producer):
-            if before.name not in seen:
-                seen.add(before.name or "")
-                stack.append(before)
-    return found
-
-
-def _widen_attributes(node: ir.Node) -> None:
-    if node.op_type == "GroupNormalization":  # its definition casts to float32 by default
-        node.attributes["stash_type"] = ir.AttrInt64("stash_type", int(ir.DataType.DOUBLE))
-    for name, attribute in list(node.attributes.items()):
-        if name in ("to", "dtype") and attribute.as_int() == int(ir.DataType.FLOAT):
-            node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
-        elif attribute.type == ir.AttributeType.TENSOR:
-            tensor = attribute.as_tensor()
-            if tensor.dtype == ir.DataType.FLOAT:
-                node.attributes[name] = ir.AttrTensor(name, ir.tensor(_wide(tensor.numpy())))
-
-
-def _widen(value: ir.Value) -> None:
-    if value.dtype == ir.DataType.FLOAT:
-        if value.const_value is not None:
-            value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
-        value.type = ir.TensorType(ir.DataType.DOUBLE)
-
-
-def _wide(array: Array) -> Array:
-    return array.astype(np.float64) if array.dtype == np.float32 else array
+def _unit(direction: Array) -> Array:
+    return direction / max(float(np.linalg.norm(direction)), 1e-300)
 
 
 def random_feeds(

@@ -1,0 +1,27 @@
+"""ONNX Runtime sessions on graphs that are not files yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+
+def session_of(model: ir.Model, folder: Path) -> Any:
+    """A session on the CPU, without optimisations, so that the graph runs as it is written.
+
+    Args:
+        model: The model.
+        folder: Where its external data lies.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
+    data = ir.to_proto(model).SerializeToString()
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
