@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from ..runtime.spec import METADATA_KEY
-from .errors import CaptureError
+from .convert import converted
+from .errors import CaptureError, first_line
+from .extents import name_open_axes, settle_extents
 from .flatten import flatten, infer_shapes
 from .locate import find_layer
 
@@ -56,31 +58,14 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
+    name_open_axes(model.graph)
     model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
     if version < 18:
-        model = _converted(model, version, path.name)
-        model = infer_shapes(model)
+        model = infer_shapes(converted(model, version, path.name))
         notes.append(f"converted from opset {version} to 18")
+    settle_extents(model, path.parent)
     return Captured(model, {name: find_layer(model.graph, name) for name in layers}, notes=notes)
-
-
-def _converted(model: ir.Model, version: int, name: str) -> ir.Model:
-    import onnx.version_converter
-
-    try:
-        return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(model), 18))
-    except Exception as error:
-        raise CaptureError(
-            f"{name} uses opset {version} and cannot be converted to 18: {first_line(error)}; "
-            "export it with opset 18 or newer"
-        ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message, or the error's class."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def drop_metadata(graph: ir.Graph) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from .adjoint import Adjoint, OneHot, Result, accumulate, dense, unbroadcast
+from .candidates import unfit
 from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
-from .layout import arrange
-from .locate import find_layer, judge
+from .locate import find_layer
 from .obstacles import obstacle
 from .vjp import Entry, lookup
 from .walk import ancestors, inputs_of, module_path
@@ -107,23 +107,19 @@ def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Val
             continue
         tried.add(name)
         value = find_layer(graph, name)
-        if _explicable(graph, name, value, leading):
+        if _explicable(graph, value, leading):
             rest, obstacles = _examine(graph, made.score, [value], leading)
             if made.score in rest.active and not obstacles:
                 return name
     return None
 
 
-def _explicable(graph: ir.Graph, name: str, value: ir.Value, leading: set[ir.Value]) -> bool:
+def _explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
     """Whether a map of a value makes sense: it has places, and features of its own."""
     producer = value.producer()
     if producer is None or not _carries(value):
         return False
-    try:
-        arrange(name, value, graph)
-    except LayerError:
-        return False
-    return judge(producer, value, leading)[0]
+    return unfit(graph, producer, value, leading) is None
 
 
 def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.Value, Adjoint]:

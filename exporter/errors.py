@@ -45,3 +45,9 @@ class VerificationError(GraftcamError):
 
 class WriteError(GraftcamError):
     """The artifact cannot be written."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a message, or the error's class."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,17 +12,8 @@ import onnx_ir as ir
 from ..runtime.spec import Score
 from .emitter import Dim, dims_of
 from .errors import LayerError, ScoreError
-from .report import Candidate
-from .walk import ancestors, module_path
+from .walk import module_path
 
-# Operators that only move, thin out or pass on what an earlier node computed.
-_PASSIVE = frozenset(
-    {
-        *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool"),
-        *("Identity", "Dropout", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze"),
-        *("Unsqueeze", "Pad", "Slice", "Expand", "Resize", "Upsample"),
-    }
-)
 _SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
 Activation = Literal["softmax", "sigmoid", "none"]
 
@@ -124,53 +115,11 @@ def _shape(value: ir.Value) -> list[Dim]:
     return [] if value.shape is None else dims_of(value)
 
 
-def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
-    """List values that could be explained, the automatic choice first: the last one with spatial
-    extent that leads to the score and was not merely pooled, moved or reshaped.
-    """  # noqa: D205
-    leading, maps = ancestors(score), _class_maps(score)
-    found: list[Candidate] = []
-    for node in reversed(list(graph)):
-        value = node.outputs[0] if node.outputs else None
-        if value is None or value.name is None or value.shape is None or value is score:
-            continue
-        if value.dtype is None or not value.dtype.is_floating_point() or len(value.shape) < 4:
-            continue
-        usable, reason = judge(node, value, leading, maps)
-        found.append(Candidate(value.name, node.op_type, tuple(dims_of(value)), usable, reason))
-    return sorted(found, key=lambda candidate: not candidate.usable)
-
-
-def _class_maps(score: ir.Value) -> set[ir.Value]:
-    """Values that scores with positions are merely moved, resized or added up from."""
-    maps: set[ir.Value] = set()
-    stack = [score] if len(dims_of(score)) > 2 else []
-    while stack:
-        value = stack.pop()
-        maps.add(value)
-        producer = value.producer()
-        if producer is not None and producer.op_type in _PASSIVE | {"Add"}:
-            stack += [before for before in producer.inputs if before is not None]
-    return maps
-
-
-def judge(
-    node: ir.Node, value: ir.Value, leading: set[ir.Value], maps: Set[ir.Value] = frozenset()
-) -> tuple[bool, str]:
-    """Whether ``node``'s output is worth explaining, and why or why not."""
-    if value not in leading:
-        return False, "not connected to the score"
-    if all(extent == 1 for extent in dims_of(value)[2:]):
-        return False, "no spatial extent left"
-    if value in maps:
-        return False, "a map for each class: the scores themselves"
-    if node.op_type in _PASSIVE:
-        return False, f"{node.op_type} computes no features of its own"
-    return True, "spatial extent, and it leads to the score"
-
-
 def find_layer(graph: ir.Graph, name: str) -> ir.Value:
-    """Find a layer by value name, node name or recorded module path.
+    """Find a layer by value name, node name, recorded module path or scope of node names.
+
+    A scope such as ``/layer4/layer4.1`` stands for what leaves it: its last value that is used
+    elsewhere.
 
     Raises:
         LayerError: Nothing has that name; the nearest names are suggested.
@@ -182,9 +131,12 @@ def find_layer(graph: ir.Graph, name: str) -> ir.Value:
     for node in graph:
         if node.name == name:
             return node.outputs[0]
-    scoped = [node for node in graph if _inside(module_path(node), name)]
-    if scoped:
-        return _leaving(scoped)
+    for inside in (
+        [node for node in graph if _inside(module_path(node), name)],
+        [node for node in graph if (node.name or "").startswith(f"{name.rstrip('/')}/")],
+    ):
+        if inside:
+            return _leaving(inside)
     names = [value.name for node in graph for value in node.outputs if value.name]
     names += [node.name for node in graph if node.name]
     names += [path for node in graph if (path := module_path(node))]

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..runtime.spec import Preprocess, Verification
+from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
-from .locate import Activation, find_layer, find_score, graph_candidates
+from .locate import Activation, find_layer, find_score
 from .protect import protect
 from .report import Candidate, Report
 from .transforms import as_preprocess
