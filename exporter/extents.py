@@ -30,7 +30,13 @@ _RANDOM = frozenset({"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"
 
 
 def name_open_axes(graph: ir.Graph) -> None:
-    """Give every open axis of an input a name, by which its extent is known further down."""
+    """Give every open axis of an input a name, by which its extent is known further down.
+
+    Some exporters write an open extent as -1, here and in their records of other shapes.
+    """
+    for value in [*graph.outputs, *(value for node in graph for value in node.outputs)]:
+        if value.shape is not None and any(dim == -1 for dim in value.shape):
+            value.shape = ir.Shape([None if dim == -1 else dim for dim in dims_of(value)])
     for value in graph.inputs:
         if value.shape is not None and value.name not in graph.initializers:
             value.shape = ir.Shape(
@@ -39,7 +45,6 @@ def name_open_axes(graph: ir.Graph) -> None:
 
 
 def _named(dim: Dim, axis: int, owner: str) -> int | str:
-    # Some exporters write an open extent as -1.
     if isinstance(dim, int) and dim >= 0:
         return dim
     if isinstance(dim, str) and dim:

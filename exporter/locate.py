@@ -59,7 +59,7 @@ def find_score(
     """
     chosen = _output(graph, output)
     value, found, activated = chosen, activation, False
-    producer = chosen.producer()
+    producer = _without_identity(chosen).producer()
     if producer is not None and _over_classes(producer):
         found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
         activated = producer.op_type != "LogSoftmax"
@@ -86,6 +86,15 @@ def _over_classes(node: ir.Node) -> bool:
     axis = node.attributes.get("axis")
     rank = len(dims_of(node.outputs[0]))
     return (-1 if axis is None else axis.as_int()) % rank == 1
+
+
+def _without_identity(value: ir.Value) -> ir.Value:
+    """What reaches ``value`` unchanged; converters like to name outputs by an Identity."""
+    producer = value.producer()
+    while producer is not None and producer.op_type == "Identity" and producer.inputs[0]:
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value
 
 
 def _output(graph: ir.Graph, name: str | None) -> ir.Value:
