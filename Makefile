@@ -30,7 +30,7 @@ demo: $(VENV)/.export
 	$(BIN)/graftcam demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) -m "not zoo"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not zoo and not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

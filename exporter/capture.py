@@ -15,6 +15,7 @@ from .errors import CaptureError, first_line
 from .extents import name_open_axes, settle_extents
 from .flatten import flatten, infer_shapes
 from .locate import find_layer
+from .weights import take_in
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +56,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
         model = ir.load(path)
     except Exception as error:
         raise CaptureError(f"cannot read {path.name} as ONNX: {first_line(error)}") from error
+    take_in(model, path)
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
@@ -63,6 +65,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
     if version < 18:
         model = infer_shapes(converted(model, version, path.name))
+        ir.external_data.set_base_dir(model.graph, path.parent)
         notes.append(f"converted from opset {version} to 18")
     settle_extents(model, path.parent)
     return Captured(model, {name: find_layer(model.graph, name) for name in layers}, notes=notes)

@@ -50,12 +50,13 @@ def verify_file(
     generator = np.random.default_rng(seed)
     feeds = random_feeds(session, spec, images, generator)
     results, region = run_regions(session, feeds, spec, seed)
+    del session  # the source is opened next; large weights should not lie in memory twice
     classes = results[spec.classes]
     errors = _output_errors(source, feeds, results)
     for layer in spec.layers:
         head, extra = head_in_float64(model, layer.value, spec.score.value)
         extras = {name: wide(feeds[name]) for name in extra}
-        start = value_of(model, layer.value, feeds, source.parent).astype(np.float64)
+        start = value_of(model, layer.value, feeds, artifact.parent).astype(np.float64)
         found = [channel_first(row, layer) for row in start]
         errors[layer.activations] = short(
             float(relative_errors(results[layer.activations], np.stack(found)).max(initial=0.0))

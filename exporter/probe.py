@@ -23,5 +23,6 @@ def session_of(model: ir.Model, folder: Path) -> Any:
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
+    options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of the weights
     data = ir.to_proto(model).SerializeToString()
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

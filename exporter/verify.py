@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.spec import Spec, Verification
-from .errors import VerificationError
+from .errors import VerificationError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -211,7 +211,9 @@ def load_session(artifact: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise VerificationError(f"ONNX Runtime cannot load the artifact: {error}") from error
+        raise VerificationError(
+            f"ONNX Runtime cannot load {artifact.name}: {first_line(error)}"
+        ) from error
 
 
 def run_session(session: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -14,9 +14,7 @@ import onnx_ir as ir
 
 from ..runtime.spec import METADATA_KEY, Spec
 from .errors import WriteError
-
-# A protobuf message holds 2 GiB; weights beyond this go to a file beside the graph.
-_EMBED_LIMIT = 1_900_000_000
+from .weights import keep_beside
 
 
 def graph_hash(model: ir.Model) -> tuple[str, str]:
@@ -77,13 +75,12 @@ def staged(path: Path) -> Generator[Path]:
 def save(model: ir.Model, spec: Spec, path: Path) -> int:
     """Write the artifact with its metadata and return its size in bytes.
 
-    Weights over 1.9 GB go to ``<name>.data`` beside it.
+    Weights beyond 1.9 GB go to ``<name>.data`` beside it.
     """
     model.metadata_props[METADATA_KEY] = spec.to_json()
-    tensors = [v.const_value for v in model.graph.initializers.values() if v.const_value]
-    large = sum(tensor.nbytes for tensor in tensors) > _EMBED_LIMIT
     try:
-        ir.save(model, path, external_data=f"{path.name}.data" if large else None)
+        keep_beside(model, path)
+        ir.save(model, path)
     except OSError as error:
         raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
     return sum(part.stat().st_size for part in path.parent.iterdir())
