@@ -230,6 +230,13 @@ class Emitter:
         """A constant of rank 0 with the type of ``like``."""
         return self.constant(number, like.dtype)
 
+    def cast(self, value: ir.Value, dtype: ir.DataType, role: str = "") -> ir.Value:
+        """``value`` as ``dtype``; itself where it is that already."""
+        if value.dtype is dtype:
+            return value
+        shape = None if value.shape is None else dims_of(value)
+        return self.op("Cast", value, role=role, dtype=dtype, shape=shape, to=int(dtype))
+
     def extents(self, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value:
         """Extents of ``value`` along ``axes`` (all by default) as an int64 vector.
 

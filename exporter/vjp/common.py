@@ -108,7 +108,7 @@ def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "
 
     No axis is left as -1: with K = 0 it could not be inferred.
     """
-    return emit.op("Reshape", grad, emit.vector([classes(emit), *parts_of(forward)]), role=role)
+    return emit.op("Reshape", grad, shape_of(emit, forward), role=role)
 
 
 def classes(emit: Emitter) -> ir.Value:
@@ -154,10 +154,38 @@ def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
     return reshape_like(emit, folded, forward, role="unfolded")
 
 
-def zeros_like(emit: Emitter, forward: ir.Value) -> ir.Value:
-    """A cotangent ``[K, *dims]`` of zeros."""
-    shape = emit.vector([classes(emit), *parts_of(forward)])
-    return emit.op("Expand", emit.scalar(0.0, forward), shape, role="zeros")
+def wide(emit: Emitter, value: ir.Value) -> ir.Value:
+    """``value`` for sums of squares: float32 where it has 16 bits, which 256 squared overflows."""
+    short = value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    return emit.cast(value, ir.DataType.FLOAT, "wide") if short else value
+
+
+def narrowed(emit: Emitter, value: ir.Value, like: ir.Value) -> ir.Value:
+    """``value`` in the type of ``like``: the way back from `wide`."""
+    return value if like.dtype is None else emit.cast(value, like.dtype, "narrowed")
+
+
+def zeros_like(emit: Emitter, forward: ir.Value, grad: ir.Value) -> ir.Value:
+    """A cotangent ``[K, *dims]`` of zeros for ``forward``, in the type of another cotangent."""
+    return emit.op("Expand", emit.scalar(0.0, grad), shape_of(emit, forward), role="zeros")
+
+
+def shape_of(emit: Emitter, forward: ir.Value) -> ir.Value:
+    """``[K, *dims]`` as an int64 vector."""
+    return emit.vector([classes(emit), *parts_of(forward)])
+
+
+def scatter_add(
+    emit: Emitter, shape: ir.Value, places: ir.Value, updates: ir.Value, axis: int = 1
+) -> ir.Value:
+    """Zeros of ``shape`` with ``updates`` added at ``places`` along ``axis``.
+
+    16 bits are added up in float32: ONNX Runtime's CPU refuses to do it in float16.
+    """
+    summands = wide(emit, updates)
+    empty = emit.op("Expand", emit.scalar(0.0, summands), shape, role="zeros")
+    added = emit.op("ScatterElements", empty, places, summands, axis=axis, reduction="add")
+    return narrowed(emit, added, updates)
 
 
 def places(emit: Emitter, part: Part) -> ir.Value:

@@ -16,7 +16,8 @@ from .common import (
     only_input,
     parts_of,
     reshape_like,
-    zeros_like,
+    scatter_add,
+    shape_of,
 )
 from .registry import Needed, vjp
 from .strided import padded
@@ -73,6 +74,4 @@ def _scatter(emit: Emitter, grad: ir.Value, x: ir.Value, indices: ir.Value, axis
     shape = emit.vector([classes(emit), *before, count, *after])
     updates = emit.op("Reshape", grad, shape, role="updates")
     places = emit.op("Expand", flat, shape, role="places")
-    return emit.op(
-        "ScatterElements", zeros_like(emit, x), places, updates, axis=1 + axis, reduction="add"
-    )
+    return scatter_add(emit, shape_of(emit, x), places, updates, 1 + axis)

@@ -16,10 +16,12 @@ from .common import (
     classes,
     float_attribute,
     int_attribute,
+    narrowed,
     only_input,
     parts_of,
     reshape_like,
     times,
+    wide,
 )
 from .registry import Needed, vjp
 
@@ -44,9 +46,12 @@ def batch_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> S
     """``g scale / sqrt(var + epsilon)`` by channel: an affine map in inference mode."""
     rank = len(dims_of(node.outputs[0]))
     scale, variance = only_input(node, 1), only_input(node, 4)
+    dims = dims_of(scale)
+    scale, variance = wide(emit, scale), wide(emit, variance)  # they may differ in type
     epsilon = emit.scalar(float_attribute(node, "epsilon", 1e-5), variance)
     spread = emit.op("Sqrt", emit.op("Add", variance, epsilon), role="deviation")
-    slope = emit.op("Div", scale, spread, role="slope", shape=dims_of(scale))
+    slope = emit.op("Div", scale, spread, role="slope", shape=dims)
+    slope = narrowed(emit, slope, only_input(node))
     return [times(emit, grad, per_channel(emit, slope, rank), rank)]
 
 
@@ -55,9 +60,11 @@ def _normalised(
 ) -> ir.Value:
     """``r (g - mean(g) - xhat mean(g xhat))`` with ``xhat = r (x - mean(x))``.
 
-    ``axes`` count from the end, where the cotangent's leading K does not shift them.
+    ``axes`` count from the end, where the cotangent's leading K does not shift them. As in the
+    forward operators, 16-bit statistics are computed in float32.
     """
-    over = emit.ints(axes)
+    over, source = emit.ints(axes), x
+    x, grad = wide(emit, x), wide(emit, grad)
     centred = emit.op(
         "Sub", x, emit.op("ReduceMean", x, over, role="mean", keepdims=1), role="centred"
     )
@@ -69,7 +76,7 @@ def _normalised(
     along = emit.op("Mul", grad, xhat, role="along")
     along = emit.op("ReduceMean", along, over, role="along_mean", keepdims=1)
     rest = emit.op("Sub", emit.op("Sub", grad, mean), emit.op("Mul", xhat, along))
-    return emit.op("Div", rest, deviation, role="normalised")
+    return narrowed(emit, emit.op("Div", rest, deviation, role="normalised"), source)
 
 
 @vjp("LayerNormalization", since=17, inputs=(0,))

@@ -11,7 +11,15 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
-from .common import float_attribute, int_attribute, ints_attribute, only_input, where
+from .common import (
+    float_attribute,
+    int_attribute,
+    ints_attribute,
+    narrowed,
+    only_input,
+    where,
+    wide,
+)
 from .registry import Needed, vjp
 from .strided import padded
 
@@ -66,7 +74,8 @@ def mean_variance_normalization(
 @vjp("RMSNormalization", since=23, inputs=(0,))
 def rms_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``(g - xhat mean(g xhat)) / rms`` with ``xhat = x / rms``, after the scale."""
-    x = only_input(node)
+    source = only_input(node)
+    x = wide(emit, source)
     rank, axis = len(dims_of(x)), int_attribute(node, "axis", -1)
     over = emit.ints(range((axis if axis < 0 else axis - rank), 0))
     square = emit.op("Mul", x, x, role="square")
@@ -74,11 +83,11 @@ def rms_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     epsilon = emit.scalar(float_attribute(node, "epsilon", 1e-5), x)
     size = emit.op("Sqrt", emit.op("Add", mean, epsilon), role="rms")
     xhat = emit.op("Div", x, size, role="xhat")
-    value = emit.op("Mul", grad.value, only_input(node, 1), role="scaled")
+    value = wide(emit, emit.op("Mul", grad.value, only_input(node, 1), role="scaled"))
     along = emit.op("Mul", value, xhat, role="along")
     along = emit.op("ReduceMean", along, over, role="along_mean", keepdims=1)
     rest = emit.op("Sub", value, emit.op("Mul", xhat, along))
-    return [emit.op("Div", rest, size, role="normalised")]
+    return [narrowed(emit, emit.op("Div", rest, size, role="normalised"), source)]
 
 
 def _odd(node: ir.Node) -> str | None:

@@ -19,6 +19,7 @@ from .common import (
     only_input,
     parts_of,
     reshape_like,
+    scatter_add,
     times_extent,
     unfold,
 )
@@ -45,13 +46,7 @@ def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), count]), role="flat")
     places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
     places = emit.op("Expand", places, emit.vector([classes(emit), 1]), role="places")
-    empty = emit.op(
-        "Expand",
-        emit.scalar(0.0, grad.value),
-        emit.vector([classes(emit), cells(emit, x)]),
-        role="zeros",
-    )
-    added = emit.op("ScatterElements", empty, places, flat, axis=1, reduction="add")
+    added = scatter_add(emit, emit.vector([classes(emit), cells(emit, x)]), places, flat)
     return [reshape_like(emit, added, x)]
 
 

@@ -80,8 +80,9 @@ def split(
 ) -> Sequence[Result]:
     """The parts' cotangents joined; zeros where a part does not lead to the score."""
     axis = int_attribute(node, "axis", 0) % len(dims_of(only_input(node)))
+    some = next(grad for grad in grads if grad is not None)
     parts = [
-        zeros_like(emit, value) if grad is None else grad
+        zeros_like(emit, value, some) if grad is None else grad
         for value, grad in zip(node.outputs, grads, strict=True)
     ]
     return [emit.op("Concat", *parts, axis=1 + axis)]

@@ -16,6 +16,8 @@ from .common import (
     only_input,
     parts_of,
     reshape_like,
+    scatter_add,
+    shape_of,
     string_attribute,
     where,
     zeros_like,
@@ -99,8 +101,7 @@ def gather_nd(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Se
     column = emit.op("Expand", column, emit.vector([classes(emit), count, *tail]), role="places")
     cells = emit.op("ReduceProd", emit.extents(x, range(depth)), emit.ints([0]), role="cells")
     shape = emit.vector([classes(emit), cells, *tail])
-    empty = emit.op("Expand", emit.scalar(0.0, grad.value), shape, role="zeros")
-    added = emit.op("ScatterElements", empty, column, updates, axis=1, reduction="add")
+    added = scatter_add(emit, shape, column, updates)
     return [reshape_like(emit, added, x)]
 
 
@@ -124,15 +125,7 @@ def gather_elements(
     x = only_input(node)
     axis = int_attribute(node, "axis", 0) % len(dims_of(x))
     places = _lifted(emit, only_input(node, 1))
-    added = emit.op(
-        "ScatterElements",
-        zeros_like(emit, x),
-        places,
-        grad.value,
-        axis=1 + axis,
-        reduction="add",
-    )
-    return [added]
+    return [scatter_add(emit, shape_of(emit, x), places, grad.value, 1 + axis)]
 
 
 @vjp("TopK", since=11, inputs=(0,))
@@ -141,7 +134,8 @@ def top_k(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequen
     x = only_input(node)
     axis = int_attribute(node, "axis", -1) % len(dims_of(x))
     places = _lifted(emit, node.outputs[1])
-    return [emit.op("ScatterElements", zeros_like(emit, x), places, grad.value, axis=1 + axis)]
+    empty = zeros_like(emit, x, grad.value)
+    return [emit.op("ScatterElements", empty, places, grad.value, axis=1 + axis)]
 
 
 @vjp("ScatterElements", since=11, inputs=(0, 2), check=_none_or_add)

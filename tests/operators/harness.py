@@ -37,7 +37,7 @@ Shape: TypeAlias = tuple[int | str, ...]
 BATCH = ((0,),)
 SPACE = ((0,), (0, 2), (0, 2, 3))
 
-NAMES = {np.float32: "float", np.float64: "double"}
+NAMES = {np.float16: "float16", np.float32: "float", np.float64: "double"}
 
 # float32 rounds to 6e-8; some hundred products are summed, and some values are near 10.
 FLOAT32 = 2e-5
@@ -249,7 +249,10 @@ def session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
 
 def run_ort(made: onnxruntime.InferenceSession, feeds: Arrays) -> Arrays:
     """Outputs by name; floats are fed as the model wants them."""
-    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
+    kinds = {
+        "tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64,
+        "tensor(int64)": np.int64,
+    }  # fmt: skip
     fed = {one.name: feeds[one.name].astype(kinds[one.type]) for one in made.get_inputs()}
     names = [one.name for one in made.get_outputs()]
     return dict(zip(names, made.run(names, fed), strict=True))
