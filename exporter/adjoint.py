@@ -42,10 +42,12 @@ class OneHot:
         index: int64 [K, N], places along the scores' axis 1.
         value: [K, N, 1, *positions] for scores with positions; None for ones, where
             the scores are [N, classes].
+        scale: What stands there instead of the ones; see `seed.cotangent_scale`.
     """
 
     index: ir.Value
     value: ir.Value | None = None
+    scale: float = 1.0
 
 
 # What a rule returns for one input: nothing, a dense tensor [K, *dims], or a lazy cotangent.
@@ -67,7 +69,8 @@ def expand_one_hot(emit: Emitter, seed: OneHot, scores: ir.Value) -> Adjoint:
             emit.op("Where", hits, seed.value, zero, role="seed", dtype=seed.value.dtype)
         )
     assert scores.dtype is not None
-    return Adjoint(emit.op("Cast", hits, role="seed", dtype=scores.dtype, to=int(scores.dtype)))
+    ones = emit.op("Cast", hits, role="seed", dtype=scores.dtype, to=int(scores.dtype))
+    return scaled(emit, Adjoint(ones, seed.scale))
 
 
 def scaled(emit: Emitter, adjoint: Adjoint) -> Adjoint:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
-from .adjoint import Adjoint, dense, emit_part, expanded, scaled
+from .adjoint import Adjoint, emit_part, expanded, scaled
 from .emitter import Dim, Emitter, dims_of
 from .layout import Arrangement
+
+SINGLE = ir.DataType.FLOAT  # the type of all that the artifact adds, whatever the model's is
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ def channel_first(emit: Emitter, target: Target, adjoint: Adjoint) -> tuple[ir.V
     if layout == "channels_first":
         return value, adjoint
     if layout == "tokens":
-        whole = dense(emit, adjoint, value)
-        return _on_grid(emit, target, value, 0), Adjoint(_on_grid(emit, target, whole, 1))
+        whole = expanded(emit, adjoint, value, range(rank))
+        laid = _on_grid(emit, target, whole.value, 1)
+        return _on_grid(emit, target, value, 0), Adjoint(laid, adjoint.factor)
     perm = [0, rank - 1, *range(1, rank - 1)]
     dims = dims_of(value)
     turned = emit.op("Transpose", value, shape=[dims[axis] for axis in perm], perm=perm)
@@ -79,8 +82,13 @@ def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
 
     The mean runs over space, the weighted sum over channels. A cotangent that is constant over
     space (a pool + linear head) is its own mean, and the sum is one small matrix product.
+
+    All three come in float32. The factor is multiplied in after the conversion: float16 could not
+    hold the product.
     """
     value, adjoint = channel_first(emit, target, adjoint)
+    value = emit.cast(value, SINGLE, "single")
+    adjoint = replace(adjoint, value=emit.cast(adjoint.value, SINGLE, "single"))
     rank = len(dims_of(value))
     space = range(2, rank)
     adjoint = expanded(emit, adjoint, value, {0, 1})

@@ -8,11 +8,11 @@ checking happen here, once for all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from .adjoint import Adjoint, OneHot, Result, accumulate, dense, unbroadcast
+from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled, unbroadcast
 from .candidates import unfit
 from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
@@ -187,6 +187,8 @@ def _apply(
         if isinstance(grad, OneHot):
             if entry.selection is not None:
                 results = entry.selection(emit, node, grad, needed)
+            if results is not None:
+                results = [_seeded(emit, result, grad.scale) for result in results]
             grad = Adjoint(dense(emit, grad, out)) if results is None else None
         if results is None:
             assert grad is not None
@@ -200,6 +202,17 @@ def _apply(
         _fit(emit, node, entry, value, result, factor) if wanted else None
         for value, result, wanted in zip(node.inputs, padded, needed, strict=True)
     ]
+
+
+def _seeded(emit: Emitter, result: Result | OneHot, scale: float) -> Adjoint | OneHot | None:
+    """What a selection rule took for a cotangent of ones, times what they are.
+
+    The product is not left to the lazy factor: the scale exists to be in the numbers.
+    """
+    if result is None or isinstance(result, OneHot):
+        return result
+    adjoint = result if isinstance(result, Adjoint) else Adjoint(result)
+    return replace(adjoint, value=scaled(emit, replace(adjoint, factor=scale)).value)
 
 
 def _fit(

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from .adjoint import Adjoint
-from .cam import Target, gradcam, publish
+from .cam import SINGLE, Target, gradcam, publish
 from .capture import Captured
 from .differentiate import Plan, differentiate, plan
 from .emitter import Dim, Emitter, dims_of
@@ -17,7 +17,7 @@ from .errors import CaptureError
 from .layout import arrange
 from .locate import Located
 from .region import add_region, select_in_region
-from .seed import add_class_index, select
+from .seed import add_class_index, cotangent_scale, select
 from .write import graph_hash, tool_versions
 
 
@@ -62,18 +62,24 @@ def graft(
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph)
     class_index = add_class_index(emit, "class_index")
-    region, single = None, located.score.single_logit
+    value, single = located.value, located.score.single_logit
+    region, scale = None, cotangent_scale(made.active)
     if located.dense:
-        region = add_region(emit, "region", located.value)
-        chosen = select_in_region(emit, located.value, class_index, region, single_logit=single)
+        region = add_region(emit, "region", value)
+        chosen = select_in_region(
+            emit, value, class_index, region, single_logit=single, scale=scale
+        )
     else:
-        chosen = select(emit, located.value, class_index, single_logit=single)
+        chosen = select(emit, value, class_index, single_logit=single, scale=scale)
     adjoints = differentiate(emit, made, chosen.seed)
     batch = dims_of(located.value)[0]
     classes = publish(emit, chosen.classes, "classes", [batch, "K"])
-    scores = publish(emit, chosen.scores, "scores", [batch, "K"])
+    summed = emit.cast(chosen.scores, SINGLE, "scores")
+    scores = publish(emit, summed, "scores", [batch, "K"])
     layers = [
-        _publish_layer(emit, target, adjoints[target.value], batch, many=len(targets) > 1)
+        _publish_layer(
+            emit, target, _divided(adjoints[target.value], scale), batch, many=len(targets) > 1
+        )
         for target in targets
     ]
     source = {"graph_sha256": structure, "weights_sha256": weights}
@@ -85,6 +91,11 @@ def graft(
         Verification("skipped", "none"), None if region is None else region.name,
     )  # fmt: skip
     return Grafted(spec, made, own_outputs, (before, len(graph) - before))
+
+
+def _divided(adjoint: Adjoint, scale: float) -> Adjoint:
+    """The gradient, of a cotangent that was kept ``scale`` times as large."""
+    return replace(adjoint, factor=adjoint.factor / scale)
 
 
 def _publish_layer(

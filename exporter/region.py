@@ -11,7 +11,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from .adjoint import Adjoint, OneHot
+from .adjoint import Adjoint, OneHot, scaled
 from .emitter import Emitter, dims_of
 from .seed import INT64, Selection, resolve, signs, with_opposite
 from .vjp.common import classes, parts_of
@@ -39,7 +39,13 @@ def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
 
 
 def select_in_region(
-    emit: Emitter, output: ir.Value, class_index: ir.Value, region: ir.Value, *, single_logit: bool
+    emit: Emitter,
+    output: ir.Value,
+    class_index: ir.Value,
+    region: ir.Value,
+    *,
+    single_logit: bool,
+    scale: float = 1.0,
 ) -> Selection:
     """Resolve ranks by the classes' sums over the region, and seed the walk with the region.
 
@@ -49,6 +55,7 @@ def select_in_region(
         class_index: int64 [N or 1, K]: ids from 0, ranks from -1 (the best) downwards.
         region: float32 [N or 1, K or 1, *positions], weights of the positions.
         single_logit: Explain class 1 as the logit and class 0 as its negative.
+        scale: What the seed is multiplied with; see `cotangent_scale`.
     """
     with emit.scope("region"):
         rank = len(dims_of(output))
@@ -69,6 +76,7 @@ def select_in_region(
         # [N, K, *positions] as [K, N, 1, *positions].
         turned = emit.op("Transpose", weights, role="seed", perm=[1, 0, *range(2, rank)])
         value = emit.op("Unsqueeze", _as(emit, turned, output.dtype), emit.ints([2]), role="seed")
+        value = scaled(emit, Adjoint(value, scale)).value
         if not single_logit:
             return Selection(ids, _sum_of(emit, wide, precise, ids), OneHot(by_class, value))
         sums = _sum_of(emit, wide, precise, None)

@@ -19,6 +19,7 @@ from .layout import halved, token_grid
 from .leaves import class_sums, score_of
 from .modules import named_layers
 from .report import Candidate
+from .seed import FLOAT16_SCALE
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
@@ -128,7 +129,8 @@ def _watch(
             if call.output.requires_grad:
                 call.output.retain_grad()
         if score.requires_grad:
-            class_sums(score).amax(dim=1).sum().backward()
+            best = class_sums(score).amax(dim=1)
+            best.backward(torch.full_like(best, FLOAT16_SCALE))
     return calls, score
 
 

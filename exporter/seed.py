@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from .adjoint import Adjoint, OneHot
+from .adjoint import Adjoint, OneHot, scaled
 from .emitter import Emitter
 
 INT64 = ir.DataType.INT64
+
+# float16 holds 6e-8 to 65504, at full precision from 6e-5 on, and class scores have gradients of
+# 1e-3 to 1e-8. So float16 cotangents are kept 2^10 times as large (a power of two rounds nothing)
+# and divided at the end, in float32: full precision from 6e-8 on, something left down to 6e-11,
+# and room for cotangents up to 64.
+FLOAT16_SCALE = 2.0**10
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,24 @@ def add_class_index(emit: Emitter, name: str) -> ir.Value:
     return value
 
 
+def cotangent_scale(active: Iterable[ir.Value]) -> float:
+    """How much larger than the gradients the cotangents of ``active`` are kept.
+
+    Every rule is linear in the cotangent, so one number serves all of them, wherever the model
+    casts between types. It is a factor of the seed and not a lazy one, which would leave the
+    numbers small. bfloat16 has float32's range and needs none.
+    """
+    half = any(value.dtype is ir.DataType.FLOAT16 for value in active)
+    return FLOAT16_SCALE if half else 1.0
+
+
 def select(
-    emit: Emitter, scores: ir.Value, class_index: ir.Value, *, single_logit: bool
+    emit: Emitter,
+    scores: ir.Value,
+    class_index: ir.Value,
+    *,
+    single_logit: bool,
+    scale: float = 1.0,
 ) -> Selection:
     """Resolve ranks to class ids and seed the walk with a 1 at each selected class.
 
@@ -57,6 +80,7 @@ def select(
         scores: [N, classes]; [N, 1] for a single logit.
         class_index: int64 [N or 1, K]: ids from 0, ranks from -1 (the best) downwards.
         single_logit: Explain class 1 as the logit and class 0 as its negative.
+        scale: What the seed holds instead of 1; see `cotangent_scale`.
     """
     with emit.scope("classes"):
         table = with_opposite(emit, scores) if single_logit else scores
@@ -66,9 +90,10 @@ def select(
         values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:
-            return Selection(ids, values, OneHot(by_class))
+            return Selection(ids, values, OneHot(by_class, scale=scale))
         sign = signs(emit, by_class, scores)
-        return Selection(ids, values, Adjoint(emit.op("Unsqueeze", sign, emit.ints([-1]))))
+        column = emit.op("Unsqueeze", sign, emit.ints([-1]))
+        return Selection(ids, values, scaled(emit, Adjoint(column, scale)))
 
 
 def with_opposite(emit: Emitter, logit: ir.Value) -> ir.Value:
