@@ -60,6 +60,8 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
+    # ONNX Runtime's float16 converter puts casts of the inputs behind their readers.
+    model.graph.sort()
     name_open_axes(model.graph)
     model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))

@@ -16,6 +16,7 @@ from .walk import inputs_of
 
 Array = npt.NDArray[Any]
 Head = Callable[[dict[str, Array]], Array]
+_NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 class Erf(OpRun):
@@ -77,21 +78,21 @@ def _widen_attributes(node: ir.Node) -> None:
     if node.op_type == "GroupNormalization":  # its definition casts to float32 by default
         node.attributes["stash_type"] = ir.AttrInt64("stash_type", int(ir.DataType.DOUBLE))
     for name, attribute in list(node.attributes.items()):
-        if name in ("to", "dtype") and attribute.as_int() == int(ir.DataType.FLOAT):
+        if name in ("to", "dtype") and attribute.as_int() in _NARROW:
             node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
         elif attribute.type == ir.AttributeType.TENSOR:
             tensor = attribute.as_tensor()
-            if tensor.dtype == ir.DataType.FLOAT:
+            if tensor.dtype in _NARROW:
                 node.attributes[name] = ir.AttrTensor(name, ir.tensor(wide(tensor.numpy())))
 
 
 def _widen(value: ir.Value) -> None:
-    if value.dtype == ir.DataType.FLOAT:
+    if value.dtype in _NARROW:
         if value.const_value is not None:
             value.const_value = ir.tensor(wide(value.const_value.numpy()), name=value.name)
         value.type = ir.TensorType(ir.DataType.DOUBLE)
 
 
 def wide(array: Array) -> Array:
-    """float32 as float64, anything else as it is."""
-    return array.astype(np.float64) if array.dtype == np.float32 else array
+    """Narrower floats as float64, anything else as it is."""
+    return array.astype(np.float64) if ir.DataType.from_numpy(array.dtype) in _NARROW else array

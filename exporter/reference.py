@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from ..runtime.spec import Layer
 from .leaves import tensors_of
 from .modules import layer_of, named_layers
+from .seed import FLOAT16_SCALE
 
 Array = npt.NDArray[Any]
 _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
@@ -64,10 +66,10 @@ class _Logits(TorchFunctionMode):
 
 
 class _Widened(TorchFunctionMode):
-    """Reads ``float32`` in the model's own code as ``dtype``.
+    """Lets no cast in the model's own code narrow a float: all of them lead to ``dtype``.
 
-    A model that casts to float32 by itself (a normalisation, all Keras layers) would round
-    the float64 reference.
+    A model that casts to float32 by itself (a normalisation, all Keras layers) would round the
+    float64 reference.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -75,11 +77,14 @@ class _Widened(TorchFunctionMode):
         self.dtype = dtype
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.Tensor.float:
+        if getattr(func, "__name__", "") in ("half", "bfloat16", "float"):
             return args[0].to(self.dtype)
-        args = [self.dtype if value is torch.float32 else value for value in args]
-        named = {k: self.dtype if v is torch.float32 else v for k, v in (kwargs or {}).items()}
-        return func(*args, **named)
+        given = {key: self._wide(value) for key, value in (kwargs or {}).items()}
+        return func(*(self._wide(value) for value in args), **given)
+
+    def _wide(self, value: Any) -> Any:
+        narrow = isinstance(value, torch.dtype) and value.is_floating_point
+        return self.dtype if narrow else value
 
 
 class Reference:
@@ -88,7 +93,8 @@ class Reference:
     Args:
         module: The model; a copy is taken.
         layers: Target layers, by name.
-        dtype: float64 for the truth, float32 for PyTorch's own rounding error.
+        dtype: float64 for the truth; None leaves the model as it is, for PyTorch's own rounding
+            error.
         output: Index of the scored output among the model's tensors.
         kind: ``logit`` differentiates what goes into a trailing softmax or sigmoid.
     """
@@ -97,14 +103,16 @@ class Reference:
         self,
         module: nn.Module,
         layers: Sequence[Layer],
-        dtype: torch.dtype = torch.float64,
+        dtype: torch.dtype | None = torch.float64,
         *,
         output: int = 0,
         kind: Literal["logit", "output"] = "logit",
     ) -> None:
         self.module = copy.deepcopy(module).eval()
         for part in (self.module, *named_layers(self.module).values()):
-            part.to(dtype).requires_grad_(False)
+            part.requires_grad_(False)
+            if dtype is not None:
+                part.to(dtype)
         self.layers = list(layers)
         self.dtype = dtype
         self.output = output
@@ -134,32 +142,36 @@ class Reference:
         Scores with positions are summed over ``region`` [N or 1, K or 1, *positions], or all.
         """
         self._taps = {}
-        cast = [
-            x.to(self.dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
-            for x in inputs
-        ]
-        with torch.enable_grad(), _Widened(self.dtype), _Logits() as logits:
-            result = self.module(*cast)
+        widened = contextlib.nullcontext()
+        if self.dtype is not None:
+            widened = _Widened(self.dtype)
+            floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
+            inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
+        with torch.enable_grad(), widened, _Logits() as logits:
+            result = self.module(*inputs)
         leaves = tensors_of(result)
         table = leaves[self.output]
         if self.kind == "logit":
             table = logits.before(table)
         if table.shape[1] == 1:
             table = torch.cat([-table, table], dim=1)
-        scores = _scores(table, torch.from_numpy(classes), region)
+        scores = _scores(_single(table), torch.from_numpy(classes), region)
         taps = [self._taps[layer.name] for layer in self.layers]
+        # A power of two changes no digit, and keeps float16 from underflowing as the artifact does.
+        seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if classes.shape[1] else None
         gradients: list[list[torch.Tensor]] = []
         for k in range(classes.shape[1]):
-            gradients.append(list(torch.autograd.grad(scores[:, k].sum(), taps, retain_graph=True)))
+            slopes = torch.autograd.grad(scores[:, k], taps, seed, retain_graph=True)
+            gradients.append([_single(slope) / FLOAT16_SCALE for slope in slopes])
         stacked = [
             torch.stack([per[i] for per in gradients], dim=1)
             if gradients
-            else tap.new_zeros((tap.shape[0], 0, *tap.shape[1:]))
+            else _single(tap).new_zeros((tap.shape[0], 0, *tap.shape[1:]))
             for i, tap in enumerate(taps)
         ]
         names = [layer.name for layer in self.layers]
         values = [
-            channel_first(tap.detach(), layer, 1)
+            channel_first(_single(tap.detach()), layer, 1)
             for tap, layer in zip(taps, self.layers, strict=True)
         ]
         slopes = [
@@ -185,6 +197,11 @@ def _scores(
     if region is not None:
         picked = picked * torch.tensor(region, dtype=table.dtype).flatten(2)
     return picked.sum(2)
+
+
+def _single(tensor: torch.Tensor) -> torch.Tensor:
+    """16-bit floats as float32, the artifact's type for all that it adds."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor:

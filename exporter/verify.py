@@ -1,8 +1,9 @@
 """The artifact against its reference: PyTorch autograd, or finite differences for ONNX files.
 
 float32 is no exact arithmetic: near a kink one ReLU or arg-max that flips changes a gradient by
-1e-3 and more, in PyTorch as well. So an error counts as small if it is no more than a few times
-what PyTorch's own float32 shows against float64 on the same inputs.
+1e-3 and more, in PyTorch as well; float16 even more so. So an error counts as small if it is no
+more than a few times what PyTorch itself, in the model's own precision, shows against float64 on
+the same inputs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 FLOOR = 1e-6  # below this, relative errors are rounding noise
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
-SLACK = 4.0  # how many times PyTorch's own float32 error is still accepted
+SLACK = 4.0  # how many times PyTorch's own error is still accepted
+CEILING = 0.5  # but no error beyond this: where PyTorch itself is lost, nothing is proven
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Check:
     Attributes:
         name: What was compared.
         errors: Relative L2 error for each image.
-        own: The same of PyTorch's float32.
+        own: The same of PyTorch in the model's precision.
         cosine: Smallest cosine similarity over the images.
-        own_cosine: The same of PyTorch's float32.
+        own_cosine: The same of PyTorch in the model's precision.
     """
 
     name: str
@@ -50,12 +52,12 @@ class Check:
     @property
     def bound(self) -> float:
         """Largest error accepted."""
-        return SLACK * max(FLOOR, float(self.own.max(initial=0.0)))
+        return min(CEILING, SLACK * max(FLOOR, float(self.own.max(initial=0.0))))
 
     @property
     def passed(self) -> bool:
         """Median or maximum within its bound, and the direction kept."""
-        median = SLACK * max(FLOOR, float(np.median(self.own)))
+        median = min(CEILING, SLACK * max(FLOOR, float(np.median(self.own))))
         close = bool(np.median(self.errors) <= median or self.errors.max() <= self.bound)
         return close and self.cosine >= min(0.9999, 1 - SLACK * (1 - self.own_cosine))
 
@@ -81,7 +83,7 @@ def smallest_cosine(actual: Array, expected: Array) -> float:
 
 
 def compare(name: str, actual: Array, truth: Array, own: Array) -> Check:
-    """Hold ``actual`` against ``truth`` (float64); ``own`` is PyTorch's float32."""
+    """Hold ``actual`` against ``truth`` (float64); ``own`` is PyTorch's own result."""
     return Check(
         name,
         relative_errors(actual, truth),
@@ -122,7 +124,7 @@ def verify_module(
 ) -> Verification:
     """Run artifact and PyTorch on random inputs and compare all outputs.
 
-    Whether a kink flips on an image is chance, for the artifact as for PyTorch's own float32. So
+    Whether a kink flips on an image is chance, for the artifact as for PyTorch itself. So
     a comparison that fails on a few images is repeated on more: chance evens out, errors stay.
 
     Args:
@@ -146,7 +148,7 @@ def verify_module(
     ranks = -1 - np.arange(min(2, spec.score.classes), dtype=np.int64)[None, :]
     references = [
         Reference(module, spec.layers, dtype, output=position, kind=spec.score.kind)
-        for dtype in (torch.float64, torch.float32)
+        for dtype in (torch.float64, None)
     ]
     found: list[Check] = []
     for attempt, count in enumerate(images):
@@ -265,6 +267,7 @@ def _random_inputs(
         count = batch if isinstance(batch, int) else images
         if example.is_floating_point():
             tensor = torch.randn((count, *example.shape[1:]), generator=generator)
+            tensor = tensor.to(example.dtype)
         else:
             tensor = torch.cat([example] * count)[:count]
         tensors.append(tensor)
