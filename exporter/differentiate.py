@@ -7,6 +7,7 @@ checking happen here, once for all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
 from .locate import find_layer
 from .obstacles import obstacle
-from .vjp import Entry, lookup
+from .vjp import Entry, is_code, lookup
 from .walk import ancestors, inputs_of, module_path
 
 _FLOATS = {
@@ -85,9 +86,9 @@ def _examine(
             continue
         entry = lookup(node)
         if entry is not None:
-            if not entry.quantised:
-                outputs = [value for value in outputs if _carries(value)]
-            if entry.state == "zero" or not outputs:
+            outputs = [value for value in outputs if _carries(value, entry)]
+            codes = any(value in active and is_code(value) for value in inputs_of(node))
+            if entry.state == "zero" or not (outputs or codes):
                 continue
         reason = obstacle(graph, node, entry, outputs, active)
         if reason:
@@ -117,7 +118,7 @@ def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Val
 def _explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
     """Whether a map of a value makes sense: it has places, and features of its own."""
     producer = value.producer()
-    if producer is None or not _carries(value):
+    if producer is None or not _is_float(value):
         return False
     return unfit(graph, producer, value, leading) is None
 
@@ -228,12 +229,25 @@ def _fit(
     if isinstance(result, OneHot):
         return result
     adjoint = result if isinstance(result, Adjoint) else Adjoint(result)
-    adjoint = Adjoint(adjoint.value, adjoint.factor * factor, adjoint.spread)
+    product = adjoint.factor * factor
+    # A quantiser's scale and its inverse cancel: nothing is left to multiply in.
+    product = 1.0 if math.isclose(product, 1.0, rel_tol=1e-14) else product
+    adjoint = Adjoint(adjoint.value, product, adjoint.spread)
     if entry.broadcasts:
         adjoint = unbroadcast(emit, adjoint, node.outputs[0], source)
     return adjoint
 
 
-def _carries(value: ir.Value) -> bool:
-    """Whether a value can carry a derivative: integers and booleans cannot."""
+def _is_float(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype in _FLOATS
+
+
+def _carries(value: ir.Value, entry: Entry) -> bool:
+    """Whether the output of an operator can carry a derivative.
+
+    Integers and booleans cannot, but for those that stand for numbers (of a pooling, the places
+    of the maxima do not).
+    """
+    if _is_float(value) or (entry.quantised and entry.state == "refused"):
+        return True
+    return is_code(value) and (entry.many or value.index() == 0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from .vjp import Entry
+from .vjp import Entry, is_code
 from .walk import inputs_of, module_path
 
 _NEWEST = 23  # opset up to which every operator is in the table
@@ -45,6 +45,11 @@ def obstacle(
     for index, value in enumerate(node.inputs):
         if value in active and not entry.differentiable(index):
             return f"{where}: the gradient of its input {value.name!r} has no rule"
+        if value is not None and value in active and is_code(value) and not entry.quantised:
+            return (
+                f"{where}: it computes with the integers {value.name!r}, which has no gradient "
+                "rule; quantise in QDQ format, with a DequantizeLinear before it"
+            )
     inputs = [value for i, value in enumerate(node.inputs) if entry.differentiable(i)]
     unknown = [value for value in (*outputs, *inputs) if value is not None and value.shape is None]
     if any(value.shape is None for value in inputs_of(node) if value in active):

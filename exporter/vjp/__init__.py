@@ -28,6 +28,7 @@ from . import (
     norms,
     pad,
     pool,
+    quantise,
     rearrange,
     recurrent,
     reduce,
@@ -41,7 +42,7 @@ from . import (
     spectral,
     zeros,
 )
-from .registry import Entry, lookup, table
+from .registry import Entry, is_code, lookup, table
 
 __all__ = [
     "Entry",
@@ -58,6 +59,7 @@ __all__ = [
     "generate",
     "gridsample",
     "indexing",
+    "is_code",
     "linear",
     "losses",
     "lookup",
@@ -67,6 +69,7 @@ __all__ = [
     "norms",
     "pad",
     "pool",
+    "quantise",
     "rearrange",
     "recurrent",
     "reduce",

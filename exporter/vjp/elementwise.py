@@ -17,7 +17,7 @@ def _rank(node: ir.Node) -> int:
     return len(dims_of(node.outputs[0]))
 
 
-@vjp("Identity", since=1, lazy=True)
+@vjp("Identity", since=1, lazy=True, quantised=True)
 def identity(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent itself."""
     return [grad]

@@ -47,7 +47,7 @@ def _widths(node: ir.Node) -> dict[int, tuple[int, int]]:
     return dict(zip(axes, zip(widths, widths[len(axes) :], strict=False), strict=True))
 
 
-@vjp("Pad", since=11, inputs=(0,), check=_known)
+@vjp("Pad", since=11, inputs=(0,), quantised=True, check=_known)
 def pad(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The padding undone; what it copied from the tensor goes back to where it was.
 

@@ -28,7 +28,7 @@ from .strided import cut, padded, stuff
 from .window import Window, adjoint_padding, balanced, has_window, window_of
 
 
-@vjp("MaxPool", since=8, check=has_window)
+@vjp("MaxPool", since=8, quantised=True, check=has_window)
 def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Add each window's cotangent to the place of its maximum, the first one among ties.
 

@@ -9,7 +9,7 @@ zeros.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import onnx_ir as ir
@@ -46,8 +46,8 @@ class Entry:
         selection: Rule for a one-hot cotangent of class scores, which may stay one; it may return
             None to decline.
         refusal: Why the operator has no rule and what to do; None if it is not refused.
-        quantised: It is refused for integer outputs too: they stand for numbers that could carry a
-            derivative.
+        quantised: Integers that it gives, or takes and moves, stand for numbers. They carry a float
+            cotangent where the operator has a rule, and are refused where it is refused.
     """
 
     op_type: str
@@ -91,26 +91,26 @@ def vjp(
     broadcasts: bool = False,
     check: Check | None = None,
     selection: SelectionRule | None = None,
+    quantised: bool = False,
 ) -> Callable[[Rule], Rule]:
     """Register a rule for operators with one differentiable output; see `Entry`."""
 
     def register(rule: Rule) -> Rule:
         for op_type in op_types:
-            _register(
-                Entry(op_type, since, rule, False, inputs, lazy, broadcasts, check, selection)
-            )
+            entry = Entry(op_type, since, rule, False, inputs, lazy, broadcasts, check, selection)
+            _register(replace(entry, quantised=quantised))
         return rule
 
     return register
 
 
 def vjp_many(
-    op_type: str, *, since: int, check: Check | None = None
+    op_type: str, *, since: int, check: Check | None = None, quantised: bool = False
 ) -> Callable[[ManyRule], ManyRule]:
     """Register a rule for an operator with several differentiable outputs; see `Entry`."""
 
     def register(rule: ManyRule) -> ManyRule:
-        _register(Entry(op_type, since, rule, many=True, check=check))
+        _register(Entry(op_type, since, rule, many=True, check=check, quantised=quantised))
         return rule
 
     return register
@@ -138,6 +138,14 @@ def declare_refused(*op_types: str, reason: str, remedy: str, quantised: bool = 
 def lookup(node: ir.Node) -> Entry | None:
     """The entry for a node's operator, or None if the operator is unknown."""
     return _TABLE.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+
+
+def is_code(value: ir.Value) -> bool:
+    """Whether a value holds integers of a quantiser, as it gave them or moved."""
+    producer = value.producer()
+    entry = None if producer is None else lookup(producer)
+    whole = value.dtype is not None and value.dtype.is_integer()
+    return whole and entry is not None and entry.state == "rule" and entry.quantised
 
 
 def table() -> dict[str, Entry]:

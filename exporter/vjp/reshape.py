@@ -19,16 +19,16 @@ from .registry import Needed, vjp, vjp_many
 from .strided import put_back, slice_ranges
 
 
-@vjp("Reshape", since=5, inputs=(0,))
-@vjp("Flatten", since=9)
-@vjp("Squeeze", since=13, inputs=(0,))
-@vjp("Unsqueeze", since=13, inputs=(0,))
+@vjp("Reshape", since=5, inputs=(0,), quantised=True)
+@vjp("Flatten", since=9, quantised=True)
+@vjp("Squeeze", since=13, inputs=(0,), quantised=True)
+@vjp("Unsqueeze", since=13, inputs=(0,), quantised=True)
 def view(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent in the input's shape."""
     return [reshape_like(emit, grad.value, only_input(node), role="viewed")]
 
 
-@vjp("Transpose", since=1, lazy=True)
+@vjp("Transpose", since=1, lazy=True, quantised=True)
 def transpose(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent under the inverse permutation."""
     rank = len(dims_of(node.outputs[0]))
@@ -52,7 +52,7 @@ def _concat_extents(node: ir.Node) -> str | None:
     return None
 
 
-@vjp("Concat", since=4, lazy=True, check=_concat_extents)
+@vjp("Concat", since=4, lazy=True, quantised=True, check=_concat_extents)
 def concat(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Each input's part of the cotangent."""
     rank = len(dims_of(node.outputs[0]))
@@ -74,7 +74,7 @@ def concat(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
     return results
 
 
-@vjp_many("Split", since=13)
+@vjp_many("Split", since=13, quantised=True)
 def split(
     emit: Emitter, node: ir.Node, grads: Sequence[ir.Value | None], needed: Needed
 ) -> Sequence[Result]:
@@ -96,7 +96,7 @@ def _slice_known(node: ir.Node) -> str | None:
     return None
 
 
-@vjp("Slice", since=10, inputs=(0,), check=_slice_known)
+@vjp("Slice", since=10, inputs=(0,), quantised=True, check=_slice_known)
 def slice_(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """The cotangent at the places that were taken, zero elsewhere."""
     return [put_back(emit, grad.value, node.outputs[0], slice_ranges(node))]

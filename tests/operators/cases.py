@@ -18,6 +18,7 @@ from . import (
     cases_normalise,
     cases_norms,
     cases_pool,
+    cases_quantize,
     cases_rearrange,
     cases_recurrent,
     cases_reduce,
@@ -55,6 +56,7 @@ FAMILIES = {
     "assemble": cases_assemble.CASES,
     "deform": cases_deform.CASES,
     "roi": cases_roi.CASES,
+    "quantize": cases_quantize.CASES,
     "compound": cases_compound.CASES,
 }
 CASES = [case for cases in FAMILIES.values() for case in cases]

@@ -14,6 +14,7 @@ from graftcam.exporter.errors import LayerError, UnsupportedError
 
 CONSTANTS = {
     "w": np.ones((4, 3), np.float32),
+    "codes": np.ones((4, 3), np.int8),
     "k": np.ones((2, 2, 3, 3), np.float32),
     "row": np.ones(4, np.float32),
     "pair": np.ones(2, np.float32),
@@ -224,10 +225,51 @@ def test_a_rank_that_shape_inference_lost_is_traced_to_where_it_was_lost() -> No
     ]
 
 
-def test_a_quantiser_is_refused_not_taken_for_zero() -> None:
-    graph = _graph("q = QuantizeLinear(x, scale) d = DequantizeLinear(q, scale) y = Add(d, x)")
-    refused = _refusal(graph)
-    assert refused[0] == "QuantizeLinear 'n0': no gradient rule"
+def test_the_codes_between_quantiser_and_dequantiser_are_active() -> None:
+    graph = _graph(
+        """q = QuantizeLinear(x, scale) t = Transpose(q) u = Identity(t)
+        d = DequantizeLinear(u, scale) y = Tanh(d)"""
+    )
+    made = _plan(graph)
+    assert _types(made) == [
+        "QuantizeLinear", "Transpose", "Identity", "DequantizeLinear", "Tanh"
+    ]  # fmt: skip
+    assert {value.name for value in made.active} == {"x", "q", "t", "u", "d", "y"}
+
+
+def test_dequantised_weights_are_constant() -> None:
+    graph = _graph("v = DequantizeLinear(codes, scale) y = MatMul(x, v)")
+    assert _types(_plan(graph)) == ["MatMul"]
+
+
+@pytest.mark.parametrize(
+    ("body", "obstacle"),
+    [
+        ("q = QuantizeLinear(x, scale) i = Cast<to=6>(q) y = Cast<to=1>(i)", "Cast 'n1'"),
+        ("q = QuantizeLinear(x, scale) f = Cast<to=1>(q) y = Tanh(f)", "Cast 'n1'"),
+        ("q = QuantizeLinear(x, scale) m = Max(q, q) y = DequantizeLinear(m, scale)", "Max 'n1'"),
+    ],
+)
+def test_computing_with_codes_is_refused_not_taken_for_zero(body: str, obstacle: str) -> None:
+    assert _refusal(_graph(body))[0] == (
+        f"{obstacle}: it computes with the integers 'q', which has no gradient rule; "
+        "quantise in QDQ format, with a DequantizeLinear before it"
+    )
+
+
+def test_an_integer_operator_is_refused_not_taken_for_zero() -> None:
+    graph = _graph(
+        """q, s, z = DynamicQuantizeLinear(x) i = MatMulInteger(q, codes, z)
+        f = Cast<to=1>(i) y = Mul(f, s)"""
+    )
+    assert _refusal(graph) == [
+        "DynamicQuantizeLinear 'n0': no gradient rule", "MatMulInteger 'n1': no gradient rule"
+    ]  # fmt: skip
+
+
+def test_comparing_codes_is_constant() -> None:
+    graph = _graph("q = QuantizeLinear(x, scale) b = Greater(q, q) f = Cast<to=1>(b) y = Mul(f, x)")
+    assert _types(_plan(graph)) == ["QuantizeLinear", "Mul"]
 
 
 @pytest.mark.parametrize(
