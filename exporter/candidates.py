@@ -91,6 +91,8 @@ def unfit(
         return "not connected to the score"
     if node.op_type in _PASSIVE:
         return f"{node.op_type} computes no features of its own"
+    if node.op_type == "DequantizeLinear" and (reason := _dequantised_unfit(node)):
+        return reason
     try:
         found = arrange(value.name or "", value, graph)
     except LayerError as error:
@@ -102,6 +104,25 @@ def unfit(
     if len(found.grid) == 2 and grids and found.grid not in grids:
         return "its extents are those of no convolution, pool or resize"
     return None
+
+
+def _dequantised_unfit(node: ir.Node) -> str | None:
+    code, source = node.inputs[0], _quantised_by(node)
+    if code is None or len(list(code.uses())) > 1:
+        return "other nodes read the same codes, past it"
+    if source is None or source.op_type in _PASSIVE:
+        return "it dequantises no features"
+    return None
+
+
+def _quantised_by(dequantiser: ir.Node) -> ir.Node | None:
+    """The node whose result is quantised and read back by ``dequantiser``."""
+    code = dequantiser.inputs[0]
+    quantiser = None if code is None else code.producer()
+    if quantiser is None or quantiser.op_type != "QuantizeLinear":
+        return None
+    value = quantiser.inputs[0]
+    return None if value is None else value.producer()
 
 
 def _token_unfit(node: ir.Node, value: ir.Value, found: Arrangement) -> str | None:

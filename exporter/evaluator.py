@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from .surrogate import DequantizeLinear, QuantizeLinear
 from .walk import inputs_of
 
 Array = npt.NDArray[Any]
@@ -45,7 +46,7 @@ def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, lis
         _widen(value)
     graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
     proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
-    reference = ReferenceEvaluator(proto, new_ops=[Erf])
+    reference = ReferenceEvaluator(proto, new_ops=[Erf, QuantizeLinear, DequantizeLinear])
 
     def head(feeds: dict[str, Array]) -> Array:
         found = reference.run(None, feeds)

@@ -59,13 +59,16 @@ def find_score(
     """
     chosen = _output(graph, output)
     value, found, activated = chosen, activation, False
-    producer = _without_identity(chosen).producer()
+    inner = _without_identity(chosen)
+    if kind == "logit" and _before_quantiser(inner) is not inner:
+        value = inner = _before_quantiser(inner)
+    producer = inner.producer()
     if producer is not None and _over_classes(producer):
         found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
         activated = producer.op_type != "LogSoftmax"
         before = producer.inputs[0]
         if kind == "logit" and before is not None:
-            value = before
+            value = _before_quantiser(before)
     classes = dims_of(value)[1]
     assert isinstance(classes, int)
     single = classes == 1
@@ -95,6 +98,18 @@ def _without_identity(value: ir.Value) -> ir.Value:
         value = producer.inputs[0]
         producer = value.producer()
     return value
+
+
+def _before_quantiser(value: ir.Value) -> ir.Value:
+    """The scores that a trailing quantiser rounds: one at the end of its range has no gradient."""
+    dequantiser = value.producer()
+    if dequantiser is None or dequantiser.op_type != "DequantizeLinear":
+        return value
+    code = dequantiser.inputs[0]
+    quantiser = None if code is None else code.producer()
+    if quantiser is None or quantiser.op_type != "QuantizeLinear":
+        return value
+    return quantiser.inputs[0] or value
 
 
 def _output(graph: ir.Graph, name: str | None) -> ir.Value:

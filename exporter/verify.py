@@ -204,11 +204,13 @@ def _raise_on_failure(found: Sequence[Check]) -> None:
         )
 
 
-def load_session(artifact: Path) -> Any:
-    """An ONNX Runtime session on the CPU."""
+def load_session(artifact: Path, *, integer_kernels: bool = True) -> Any:
+    """An ONNX Runtime session on the CPU; it can be kept from computing in quantised integers."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    if not integer_kernels:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])

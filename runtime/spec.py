@@ -106,7 +106,8 @@ class Verification:
 
     Attributes:
         verdict: ``pass``, ``fail`` or ``skipped``.
-        reference: ``autograd-float64``, ``finite-differences`` or ``none``.
+        reference: ``autograd-float64``, ``finite-differences``, the same
+            ``-straight-through`` (quantisers round once and are followed as lines), or ``none``.
         images: Number of random inputs.
         seed: Their seed.
         errors: Largest relative L2 error per checked tensor.
@@ -114,7 +115,9 @@ class Verification:
     """
 
     verdict: Literal["pass", "fail", "skipped"]
-    reference: Literal["autograd-float64", "finite-differences", "none"]
+    reference: Literal[
+        "autograd-float64", "finite-differences", "finite-differences-straight-through", "none"
+    ]
     images: int = 0
     seed: int = 0
     errors: dict[str, float] = field(default_factory=dict[str, float])
