@@ -275,3 +275,16 @@ def test_adaptive_pools_of_other_sizes_add_up_without_scatter_nd(tmp_path: Path)
     report = export(model, path, (torch.zeros(1, 3, 5, 4),), layers="0")
     assert "GatherND" in report.operators
     assert "ScatterND" not in [n.op_type for n in onnx.load(path).graph.node]
+
+
+def test_weights_beside_an_onnx_file_come_along(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    source, path = tmp_path / "source" / "m.onnx", tmp_path / "m.onnx"
+    torch.onnx.export(
+        seeded(Tiny()), (torch.zeros(2, 3, 8, 8),), source, dynamo=True, verbose=False,
+        external_data=True,
+    )  # fmt: skip
+    assert (tmp_path / "source" / "m.onnx.data").exists()
+    report = export(source, path)
+    assert report.verification.verdict == "pass"
+    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["m.onnx"]
