@@ -262,7 +262,8 @@ def test_an_integer_operator_is_refused_not_taken_for_zero() -> None:
         """q, s, z = DynamicQuantizeLinear(x) i = MatMulInteger(q, codes, z)
         f = Cast<to=1>(i) y = Mul(f, s)"""
     )
-    assert _refusal(graph) == [
+    refused = [line.split(": it computes with rounded")[0] for line in _refusal(graph)]
+    assert refused == [
         "DynamicQuantizeLinear 'n0': no gradient rule", "MatMulInteger 'n1': no gradient rule"
     ]  # fmt: skip
 
