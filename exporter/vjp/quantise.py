@@ -27,7 +27,7 @@ def _plain(code: ir.Value, node: ir.Node) -> str | None:
     if int_attribute(node, "block_size", 0):
         return "block_size has no gradient rule; quantise per tensor or per channel"
     if only_input(node, 1).shape is None:
-        return "the rank of its scale is unknown; run ONNX shape inference"
+        return "the rank of its scale is unknown; write its shape into the model"
     return None
 
 
@@ -56,7 +56,7 @@ def _scale(emit: Emitter, node: ir.Node) -> float | ir.Value:
 def dequantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``g scale``."""
     scale = _scale(emit, node)
-    if isinstance(scale, float):
+    if not isinstance(scale, ir.Value):
         return [Adjoint(grad.value, scale, grad.spread)]
     return [times(emit, grad, scale, len(dims_of(node.outputs[0])))]
 
@@ -82,7 +82,7 @@ def quantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
         "Where", inside, grad.value, emit.scalar(0.0, grad.value), role="masked",
         dtype=grad.value.dtype,
     )  # fmt: skip
-    if isinstance(scale, float):
+    if not isinstance(scale, ir.Value):
         return [Adjoint(value, 1.0 / scale, spread)]
     value = emit.op("Div", value, scale)
     return [Adjoint(value, 1.0, kept(Adjoint(value, 1.0, spread), scale, len(dims_of(code))))]
