@@ -53,8 +53,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     # A relative path would skip onnx_ir's check of where external data lies.
     path = path.resolve()
     try:
-        # Weights beside the file come along: the artifact may lie elsewhere.
-        model = ir.external_data.load_to_model(ir.load(path))
+        model = ir.load(path)
     except Exception as error:
         raise CaptureError(f"cannot read {path.name} as ONNX: {first_line(error)}") from error
     take_in(model, path)

@@ -32,7 +32,7 @@ def _covered(node: ir.Node) -> str | None:
         if value is None:
             continue
         if value.shape is None:
-            return f"the rank of {value.name!r} is unknown; run ONNX shape inference"
+            return f"the rank of {value.name!r} is unknown; write its shape into the model"
         dims = dims_of(value)
         if index < 3 and not all(isinstance(n, int) for n in (dims[-1], *dims[1 : len(dims) - 2])):
             return f"the heads of {value.name!r} are open; export their number and width as static"

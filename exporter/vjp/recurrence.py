@@ -64,7 +64,7 @@ def covered(node: ir.Node, default: Sequence[str]) -> str | None:
             known = ", ".join(_ACTIVATIONS.values())
             return f"activation {name!r} has no gradient rule; only {known} have"
     if not isinstance(dims_of(only_input(node, R))[-1], int):
-        return "the number of its hidden units is unknown; run ONNX shape inference"
+        return "the number of its hidden units is unknown; write its shape into the model"
     return None
 
 
