@@ -111,8 +111,10 @@ def _need(node: onnx.NodeProto, kinds: dict[str, int], opset: int) -> Need:
 
 
 SHAPES = "shape arithmetic, which ONNX Runtime does on the CPU whatever runs the rest"
+GRIDS = "the gradient of AffineGrid, which has none either"
 KNOWN = {
     ("CUDAExecutionProvider", "ReduceProd-18(int64)"): SHAPES,
+    ("CUDAExecutionProvider", "AffineGrid-20(float, int64)"): GRIDS,
     ("CUDAExecutionProvider", "Cosh-9(float)"): "the gradient of Sinh, which has none either",
     ("CUDAExecutionProvider", "Cosh-22(float)"): "the gradient of Sinh, which has none either",
     ("CUDAExecutionProvider", "Sinh-9(float)"): "the gradient of Cosh, which has none either",
