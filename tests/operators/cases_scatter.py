@@ -39,8 +39,8 @@ def _scatter(
     places = torch.tensor(table % shape[axis])
 
     def twin(x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        if mode == "add":
-            return x.scatter_add(axis, places, u)
+        if mode in NAMES:
+            return x.scatter_reduce(axis, places, u, NAMES[mode])
         return x.scatter(axis, places, u)
 
     text = f', reduction="{mode}"' if mode != "default" else ""
@@ -62,6 +62,19 @@ def _scatter_nd(name: str, indices: Any, mode: str) -> Case:
     )  # fmt: skip
 
 
+def _scatter_rows(name: str, indices: Any, mode: str, **more: Any) -> Case:
+    """ScatterND of planes of [3, 2] into [4, 3, 2]."""
+    table = np.asarray(indices, np.int64)[:, None]
+    rows = torch.tensor(table % 4)[..., None].expand(-1, 3, 2)
+    return Case(
+        f"scatter nd, {name}, reduction {mode}", f'y = ScatterND<reduction="{mode}">(x, places, u)',
+        {"x": (4, 3, 2), "u": (len(table), 3, 2)},
+        lambda x, u: x.scatter_reduce(0, rows, u, NAMES[mode]), {"places": table},
+        reference="none", remark=GATHERS, **more,
+    )  # fmt: skip
+
+
+NAMES = {"add": "sum", "mul": "prod", "min": "amin", "max": "amax"}
 MODES = ("default", "none", "add")
 CASES = [
     _nd("elements", [[0, 1, 2], [1, 2, 3]]),
@@ -71,6 +84,16 @@ CASES = [
     _nd("planes", [[1], [0], [1]]),
     _nd("a table of rows", [[[0, 1], [1, 0]], [[1, 2], [0, 1]]]),
     _nd("one row", [[1, 2]]),
+    Case("gather nd, one batch axis", "n = Shape<start=0, end=1>(x) s = Concat<axis=0>(n, rest) "
+         "i = Expand(places, s) y = GatherND<batch_dims=1>(x, i)", {"x": ("N", 3, 4)},
+         lambda x: x[:, [0, 2, 2], [1, 3, 3]],
+         {"rest": [3, 2], "places": np.array([[[0, 1], [2, -1], [2, 3]]])}, open=((0,), (0, 1))),
+    Case("gather nd, two batch axes", "y = GatherND<batch_dims=2>(x, places)", {"x": (2, 2, 3, 2)},
+         lambda x: x[[[0, 0], [1, 1]], [[0, 1], [0, 1]], [[1, 2], [0, 1]]],
+         {"places": np.array([[[1], [2]], [[0], [1]]])}),
+    Case("gather nd, places behind a batch axis computed at run time",
+         "i = ArgMax<axis=1, keepdims=1>(x) y = GatherND<batch_dims=1>(x, i)", {"x": ("N", 4)},
+         lambda x: x.amax(1)),
     Case("gather nd behind a batch axis",
          "t = Transpose<perm=[1, 2, 0]>(x) g = GatherND(t, places) y = Transpose<perm=[1, 0]>(g)",
          {"x": ("N", 3, 4)}, lambda x: x[:, [0, 2, 2], [1, 3, 3]],
@@ -100,6 +123,32 @@ CASES = [
         )
     ),
     _scatter("repeated places", 1, [[1, 1, 1], [0, 2, 0]], "add"),
+    *(
+        case
+        for mode in ("mul", "min", "max")
+        for case in (
+            _scatter("rows", 0, [[0, 2, 1, 1]], mode),
+            _scatter("repeated places", 1, [[1, 1, 1], [0, 2, 0]], mode),
+            _scatter("negative axis and places", -1, [[-1, 0], [1, -4], [2, 3]], mode),
+            _scatter("three axes", 1, [[[1, 0]], [[2, 1]]], mode, (2, 3, 2)),
+            _scatter_rows("planes", [2, -4], mode),
+            _scatter_rows("repeated planes", [1, 1, 3], mode),
+        )
+    ),
+    *(
+        Case(f"scatter elements, zeros and ties, reduction {mode}",
+             f'y = ScatterElements<axis=1, reduction="{mode}">(x, places, u)',
+             {"x": np.array([[0.0, 2, 3, 0]]), "u": np.array([[2.0, 2, 0, 0, 3]])},
+             lambda x, u, mode=mode: x.scatter_reduce(1, torch.tensor([[1, 1, 2, 3, 2]]), u,
+                                                      NAMES[mode]),
+             {"places": np.array([[1, 1, 2, 3, 2]])}, kink=True, reference="none",
+             remark=GATHERS)
+        for mode in ("mul", "min", "max")
+    ),
+    Case("scatter nd of elements, reduction mul", 'y = ScatterND<reduction="mul">(x, places, u)',
+         {"x": (3, 2), "u": (2,)}, lambda x, u: x.index_put(
+             (torch.tensor([0, 2]), torch.tensor([1, 0])), x[[0, 2], [1, 0]] * u),
+         {"places": np.array([[0, 1], [-1, 0]])}, reference="none", remark=GATHERS),
     Case("scatter elements into an open batch", "s = Shape(x) i = Expand(zero, s) "
          "y = ScatterElements<axis=1>(x, i, x)", {"x": ("N", 1)}, lambda x: x,
          {"zero": np.array(0)}),

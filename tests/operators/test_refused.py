@@ -23,11 +23,6 @@ def _resize(text: str, scales: list[float] | None = None) -> Case:
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        (Case("", "y = GatherND<batch_dims=1>(x, i)", {"x": (1, 3)}, constants=PLACES),
-         "batch_dims=1 has no gradient rule; only batch_dims=0 has"),
-        (Case("", 'y = ScatterElements<axis=1, reduction="mul">(x, i, u)', {"x": (1, 3)},
-              constants={**PLACES, "i": np.array([[0, 1]])}),
-         "reduction='mul' has no gradient rule; only 'none' and 'add' have"),
         *(
             (Case("", f"y = LSTM<hidden_size=2, {text}>(x, w, r)", {"x": (4, 1, 3)},
                   constants=LAYER), reason)
