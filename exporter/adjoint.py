@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from .emitter import Dim, Emitter, dims_of
+from .emitter import Emitter, dims_of
 
 
 @dataclass(frozen=True)
@@ -123,50 +123,3 @@ def accumulate(emit: Emitter, adjoints: Sequence[Adjoint]) -> Adjoint:
             spread=total.spread & other.spread,
         )
     return total
-
-
-def unbroadcast(emit: Emitter, adjoint: Adjoint, out: ir.Value, source: ir.Value) -> Adjoint:
-    """Sum a cotangent given in the shape of ``out`` over what ``source`` was broadcast along.
-
-    ``source`` may have fewer axes than ``out`` or extent 1 where ``out`` has more (ONNX
-    multidirectional broadcasting).
-    """
-    out_dims, dims = dims_of(out), dims_of(source)
-    summed = broadcast_axes(out_dims, dims)
-    if not summed:
-        return adjoint
-    factor, value = adjoint.factor, adjoint.value
-    for axis in adjoint.spread.intersection(summed):
-        extent = out_dims[axis]
-        if isinstance(extent, int):
-            factor *= extent
-        else:
-            count = emit.op(
-                "Cast", emit.extents(out, [axis]), dtype=value.dtype, to=int(value.dtype or 1)
-            )
-            value = emit.op("Mul", value, count, role="counted")
-    lead = len(out_dims) - len(dims)
-    axes = [axis for axis in summed if axis not in adjoint.spread]
-    value = sum_broadcast(emit, value, axes, lead)
-    spread = frozenset(axis - lead for axis in adjoint.spread if axis not in summed)
-    return Adjoint(value, factor, spread)
-
-
-def broadcast_axes(out_dims: Sequence[Dim], dims: Sequence[Dim]) -> list[int]:
-    """Axes of an output that an operand with ``dims`` was broadcast along."""
-    lead = len(out_dims) - len(dims)
-    return [
-        axis
-        for axis, extent in enumerate(out_dims)
-        if axis < lead or (dims[axis - lead] == 1 and extent != 1)
-    ]
-
-
-def sum_broadcast(emit: Emitter, value: ir.Value, axes: Sequence[int], lead: int) -> ir.Value:
-    """Sum ``[K, *dims]`` over ``axes`` (K not counted) and drop the first ``lead`` of them."""
-    if axes:
-        over = emit.ints([1 + axis for axis in axes])
-        value = emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1)
-    if lead:
-        value = emit.op("Squeeze", value, emit.ints(range(1, 1 + lead)), role="unbroadcast")
-    return value

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled, unbroadcast
+from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled
 from .candidates import unfit
 from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
 from .locate import find_layer
 from .obstacles import obstacle
+from .unbroadcast import partners_of, unbroadcast
 from .vjp import Entry, is_code, lookup
 from .walk import ancestors, inputs_of, module_path
 
@@ -234,7 +235,8 @@ def _fit(
     product = 1.0 if math.isclose(product, 1.0, rel_tol=1e-14) else product
     adjoint = Adjoint(adjoint.value, product, adjoint.spread)
     if entry.broadcasts:
-        adjoint = unbroadcast(emit, adjoint, node.outputs[0], source)
+        partners = partners_of(node, source)
+        adjoint = unbroadcast(emit, adjoint, node.outputs[0], source, partners)
     return adjoint
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, Result, broadcast_axes, sum_broadcast
+from ..adjoint import Adjoint, Result
 from ..emitter import Dim, Emitter, dims_of
+from ..unbroadcast import broadcast_axes, sum_broadcast
 from .common import (
     classes,
     float_attribute,

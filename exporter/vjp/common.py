@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, emit_part
+from ..adjoint import Adjoint, emit_part, expanded
 from ..emitter import Emitter, constant_of, dims_of
 
 # An extent: static, or that of a value along an axis, read at run time.
@@ -70,6 +70,21 @@ def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
 def times(emit: Emitter, grad: Adjoint, factor: ir.Value, rank: int) -> Adjoint:
     """``grad * factor`` with ``factor`` broadcast against a forward value of ``rank`` axes."""
     return Adjoint(emit.op("Mul", grad.value, factor), grad.factor, kept(grad, factor, rank))
+
+
+def settled(emit: Emitter, grad: Adjoint, factor: ir.Value, out: ir.Value) -> Adjoint:
+    """``grad`` expanded along axes of ``out`` where ``factor`` may have one place or many.
+
+    `kept` could not tell whether these stay spread.
+    """
+    dims, out_dims = dims_of(factor), dims_of(out)
+    lead = len(out_dims) - len(dims)
+    unsure = [
+        lead + axis
+        for axis, extent in enumerate(dims)
+        if not isinstance(extent, int) and (extent is None or extent != out_dims[lead + axis])
+    ]
+    return expanded(emit, grad, out, unsure)
 
 
 def kept(grad: Adjoint, factor: ir.Value, rank: int) -> frozenset[int]:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, OneHot, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import kept, only_input, times, where
+from .common import kept, only_input, settled, times, where
 from .registry import Needed, vjp
 
 
@@ -78,9 +78,9 @@ def neg(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence
 @vjp("Mul", since=7, lazy=True, broadcasts=True)
 def mul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``g * other factor``."""
-    a, b = only_input(node, 0), only_input(node, 1)
+    a, b, out = only_input(node, 0), only_input(node, 1), node.outputs[0]
     return [
-        times(emit, grad, other, _rank(node)) if wanted else None
+        times(emit, settled(emit, grad, other, out), other, _rank(node)) if wanted else None
         for other, wanted in zip((b, a), needed, strict=True)
     ]
 
@@ -90,6 +90,7 @@ def div(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence
     """``g / b`` and ``-g * y / b``."""
     divisor = only_input(node, 1)
     rank = _rank(node)
+    grad = settled(emit, grad, divisor, node.outputs[0])
     top = Adjoint(emit.op("Div", grad.value, divisor), spread=kept(grad, divisor, rank))
     if not needed[1]:
         return [top, None]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ..adjoint import Adjoint, OneHot, Result, broadcast_axes, dense, sum_broadcast
+from ..adjoint import Adjoint, OneHot, Result, dense
 from ..emitter import Emitter, constant_of, dims_of
+from ..unbroadcast import broadcast_axes, open_axes, sum_broadcast, sum_open
 from .common import classes, float_attribute, int_attribute, only_input, reshape_like, swapped
 from .registry import Needed, vjp
 
@@ -161,4 +162,7 @@ def _whole(emit: Emitter, grad: Adjoint, node: ir.Node) -> Adjoint:
 def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> ir.Value:
     """Sum ``[K, *stack, m, n]`` over the stack axes that ``source`` was broadcast along."""
     out, dims = dims_of(node.outputs[0])[:-2], dims_of(source)[:-2]
-    return sum_broadcast(emit, value, broadcast_axes(out, dims), len(out) - len(dims))
+    lead = len(out) - len(dims)
+    others = [dims_of(only_input(node, index))[:-2] for index in (0, 1)]
+    value = sum_open(emit, value, source, open_axes(out, dims, others), lead)
+    return sum_broadcast(emit, value, broadcast_axes(out, dims), lead)

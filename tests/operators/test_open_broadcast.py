@@ -1,0 +1,108 @@
+"""An operand whose extent is open may turn out to be broadcast, or not, when the model runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnx_ir as ir
+import pytest
+import torch
+from onnx import numpy_helper
+
+from graftcam.exporter.adjoint import Adjoint, dense
+from graftcam.exporter.differentiate import differentiate, plan
+from graftcam.exporter.emitter import Emitter
+
+from .harness import Graft as Made
+from .harness import error, idle_nodes, run_ort, seeds, session
+
+
+def _graft(
+    signature: str, body: str, spread: frozenset[int] = frozenset(), **constants: Any
+) -> Made:
+    text = f'<ir_version: 9, opset_import: ["" : 18]> g ({signature}) => (float y) {{ {body} }}'
+    proto = onnx.parser.parse_model(text)
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    for name, array in constants.items():
+        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    for number, node in enumerate(proto.graph.node):
+        node.name = f"node_{number}"
+    built = ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
+    graph = built.graph
+    targets, y = list(graph.inputs), graph.outputs[0]
+    assert y.shape is not None
+    dims = [1 if axis in spread else f"Y{axis}" for axis in range(len(y.shape))]
+    seed = ir.Value(name="seed", type=y.type, shape=ir.Shape(["K", *dims]))
+    graph.inputs.append(seed)
+    emit = Emitter(graph)
+    emit.classes_dim = emit.vector([(seed, 0)])
+    own = set(graph)
+    made = differentiate(emit, plan(graph, y, targets), Adjoint(seed, 1.0, spread))
+    for target in targets:
+        whole = dense(emit, made[target], target)
+        result = ir.Value(name=f"grad_{target.name}", type=whole.type)
+        graph.append(ir.Node("", "Identity", [whole], outputs=[result]))
+        graph.outputs.append(result)
+    return Made(ir.to_proto(built), {node.name or "" for node in graph if node not in own})
+
+
+PAIRS = [((2, 3), (2, 3)), ((1, 3), (2, 3)), ((2, 1), (2, 3)), ((2, 3), (1, 1)), ((1, 1), (1, 3))]
+
+
+@pytest.mark.parametrize("classes", [0, 1, 3])
+@pytest.mark.parametrize("shapes", PAIRS)
+@pytest.mark.parametrize("spread", [(), (0,), (1,), (0, 1)])
+@pytest.mark.parametrize("op_type", ["Add", "Mul", "Sub"])
+def test_elements(op_type: str, spread: Any, shapes: Any, classes: int) -> None:
+    made = _graft("float[A,B] a, float[C,D] b", f"y = {op_type}(a, b)", frozenset(spread))
+    assert idle_nodes(made) == []
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    full = np.broadcast_shapes(*shapes)
+    seed = seeds(classes, [1 if axis in spread else n for axis, n in enumerate(full)])
+    got = run_ort(session(made.proto), {"a": a, "b": b, "seed": seed})
+    x, z = (torch.tensor(one, dtype=torch.float64, requires_grad=True) for one in (a, b))
+    y = {"Add": torch.add, "Mul": torch.mul, "Sub": torch.sub}[op_type](x, z)
+    for row in range(classes):
+        wide = torch.tensor(np.broadcast_to(seed[row], full).copy())
+        right = torch.autograd.grad(y, (x, z), wide, retain_graph=True)
+        for name, slope in zip("ab", right, strict=True):
+            assert error(got[f"grad_{name}"][row], slope.numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("shapes", [((2, 3, 4), (2, 4, 2)), ((1, 3, 4), (2, 4, 2))])
+def test_stacks_of_matrices(shapes: Any) -> None:
+    made = _graft("float[A,3,4] a, float[B,4,2] b", "y = MatMul(a, b)")
+    a, b = (np.ones(shape, np.float32) * np.arange(shape[-1], dtype=np.float32) for shape in shapes)
+    seed = seeds(2, (2, 3, 2))
+    got = run_ort(session(made.proto), {"a": a, "b": b, "seed": seed})
+    x, z = (torch.tensor(one, dtype=torch.float64, requires_grad=True) for one in (a, b))
+    right = torch.autograd.grad(x @ z, (x, z), torch.tensor(seed[1]))
+    assert error(got["grad_a"][1], right[0].numpy()) < 1e-5
+    assert error(got["grad_b"][1], right[1].numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("extent", [1, 3])
+def test_expand(extent: int) -> None:
+    made = _graft("float[2,A] a", "y = Expand(a, s)", s=np.array([2, 3]))
+    seed = seeds(2, (2, 3))
+    got = run_ort(session(made.proto), {"a": np.ones((2, extent)), "seed": seed})["grad_a"]
+    assert error(got, seed.sum(2, keepdims=True) if extent == 1 else seed) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("signature", "body"),
+    [
+        ("float[N,3] a, float[N,3] b", "y = Add(a, b)"),
+        ("float[N,3] a, float[1,3] b", "y = Mul(a, b)"),
+        ("float[N,3] a, float[3] b", "y = Mul(a, b)"),
+        ("float[N,3,4] a, float[N,4,2] b", "y = MatMul(a, b)"),
+        ("float[N,3,4] a, float[4,2] b", "y = MatMul(a, b)"),
+    ],
+)
+def test_equal_names_and_static_extents_cost_nothing(signature: str, body: str) -> None:
+    made = _graft(signature, body)
+    assert "Compress" not in {node.op_type for node in made.proto.graph.node}
