@@ -22,7 +22,7 @@ from .probe import session_of
 Extents: TypeAlias = Mapping[str, int]
 
 # What to try for the axes after the batch where nothing is known: from small to large inputs.
-_SIZES = (64, 224, 320, 32)
+OPEN_SIZES = (64, 224, 320, 32)
 _STEP = 32  # input extents that most models want a multiple of
 # What these give has a shape that depends on the data; two runs show nothing.
 _BY_DATA = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Loop", "If", "Scan"})
@@ -153,7 +153,7 @@ def _trials(
     others: list[str], batches: set[str], known: Extents
 ) -> Iterator[tuple[Extents, Extents]]:
     """Pairs of extents for all open axes; in each pair no two axes go alike."""
-    for size in (0,) if set(others) <= set(known) else _SIZES:
+    for size in (0,) if set(others) <= set(known) else OPEN_SIZES:
         first, second = {}, {}
         for number, name in enumerate(others):
             first[name] = known.get(name, size + _STEP * number)

@@ -9,6 +9,7 @@ staircases follow, see `surrogate`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,17 @@ import onnx_ir as ir
 from ..runtime.spec import Layer, Spec, Verification
 from .errors import VerificationError
 from .evaluator import Head, head_in_float64, wide
+from .extents import OPEN_SIZES
 from .probe import session_of
-from .verify import load_session, relative_errors, run_regions, run_session, short
+from .verify import (
+    GROWTH,
+    load_session,
+    open_sizes,
+    relative_errors,
+    run_regions,
+    run_session,
+    short,
+)
 
 Array = npt.NDArray[Any]
 BOUND = 1e-3  # float64 differences are far better; a kink between the two points is not
@@ -53,34 +63,36 @@ def verify_file(
     """
     session = load_session(artifact)
     generator = np.random.default_rng(seed)
-    feeds = random_feeds(session, spec, images, generator)
-    results, region = run_regions(session, feeds, spec, seed)
+    runs = [
+        (feeds, *run_regions(session, feeds, spec, seed))
+        for feeds in _inputs_of_sizes(session, spec, images, generator)
+    ]
     del session  # the source is opened next; large weights should not lie in memory twice
-    classes = results[spec.classes]
-    errors = _output_errors(source, feeds, results)
     quantised = any(node.op_type == "QuantizeLinear" for node in model.graph)
     bound = _QUANTISED if quantised else bound_of(model.graph)
-    if quantised:
-        # In float arithmetic, as the reference: integer kernels round, and saturate, otherwise.
-        results = run_session(load_session(artifact, integer_kernels=False), feeds)
-        classes = results[spec.classes]
-    for layer in spec.layers:
-        head, extra = head_in_float64(model, layer.value, spec.score.value)
-        extras = {name: wide(feeds[name]) for name in extra}
-        start = value_of(model, layer.value, feeds, artifact.parent).astype(np.float64)
-        found = [channel_first(row, layer) for row in start]
-        errors[layer.activations] = short(
-            float(relative_errors(results[layer.activations], np.stack(found)).max(initial=0.0))
-        )
-        gradients = results[layer.gradients].astype(np.float64)
-        head({**extras, layer.value: start})  # here, and only here, quantisers round
-        worst = 0.0
-        for row, k in np.ndindex(*classes.shape):
-            weights = None if region is None else region[row, k]
-            score = _score_of(head, extras, layer.value, spec, row, int(classes[row, k]), weights)
-            error = _row_error(score, start, gradients[row, k], row, layer, generator)
-            worst = max(worst, error)
-        errors[layer.gradients] = short(worst)
+    errors: dict[str, float] = {}
+    for feeds, results, region in runs:
+        found = _output_errors(source, feeds, results)
+        if quantised:
+            # In float arithmetic, as the reference: integer kernels round, and saturate, otherwise.
+            results = run_session(load_session(artifact, integer_kernels=False), feeds)
+        for layer in spec.layers:
+            head, extra = head_in_float64(model, layer.value, spec.score.value)
+            extras = {name: wide(feeds[name]) for name in extra}
+            start = value_of(model, layer.value, feeds, artifact.parent).astype(np.float64)
+            laid = np.stack([channel_first(row, layer) for row in start])
+            off = relative_errors(results[layer.activations], laid)
+            found[layer.activations] = short(float(off.max(initial=0.0)))
+            gradients = results[layer.gradients].astype(np.float64)
+            head({**extras, layer.value: start})  # here, and only here, quantisers round
+            worst = 0.0
+            for (row, k), chosen in np.ndenumerate(results[spec.classes]):
+                weights = None if region is None else region[row, k]
+                score = _score_of(head, extras, layer.value, spec, row, int(chosen), weights)
+                error = _row_error(score, start, gradients[row, k], row, layer, generator)
+                worst = max(worst, error)
+            found[layer.gradients] = short(worst)
+        errors = {name: max(error, errors.get(name, 0.0)) for name, error in found.items()}
     wrong = {name: error for name, error in errors.items() if not error <= bound}
     if wrong:
         raise VerificationError(
@@ -91,7 +103,32 @@ def verify_file(
         )
     bounds = dict.fromkeys(errors, bound)
     method = "finite-differences-straight-through" if quantised else "finite-differences"
-    return Verification("pass", method, len(classes), seed, errors, bounds)
+    count = sum(len(results[spec.classes]) for _, results, _ in runs)
+    return Verification("pass", method, count, seed, errors, bounds)
+
+
+def _inputs_of_sizes(
+    session: Any, spec: Spec, images: int, generator: np.random.Generator
+) -> list[dict[str, Array]]:
+    """Random inputs; of two sizes that the artifact runs on, where it leaves the size open.
+
+    Raises:
+        VerificationError: It runs on none of those tried.
+    """
+    if not open_sizes(session):
+        return [random_feeds(session, spec, images, generator)]
+    for side in OPEN_SIZES:
+        tried = [
+            random_feeds(session, spec, images, generator, side + more) for more in (0, GROWTH)
+        ]
+        with contextlib.suppress(VerificationError):
+            for feeds in tried:
+                run_session(session, feeds)
+            return tried
+    raise VerificationError(
+        f"the artifact runs on no picture of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
+        "size in the file, or export with verify=False and check it on your own data"
+    )
 
 
 def value_of(model: ir.Model, name: str, feeds: Mapping[str, Array], folder: Path) -> Array:
@@ -204,9 +241,16 @@ def _unit(direction: Array) -> Array:
 
 
 def random_feeds(
-    session: Any, spec: Spec, images: int, generator: np.random.Generator
+    session: Any, spec: Spec, images: int, generator: np.random.Generator, side: int | None = None
 ) -> dict[str, Array]:
-    """Random arrays for the inputs that must be fed; open axes after the batch are refused.
+    """Random arrays for the inputs that must be fed.
+
+    Args:
+        session: The artifact.
+        spec: Its metadata.
+        images: Extent of an open batch.
+        generator: Draws them.
+        side: Extent of the first open axis after the batch; each further one is longer by 32.
 
     Raises:
         VerificationError: An input cannot be made up.
@@ -215,9 +259,12 @@ def random_feeds(
     for argument in session.get_inputs():
         if argument.name in (spec.class_index, spec.region):
             continue
-        shape = [
-            images if not isinstance(e, int) and i == 0 else e for i, e in enumerate(argument.shape)
-        ]
+        shape = list(argument.shape)
+        free = [axis for axis, extent in enumerate(shape) if not isinstance(extent, int)]
+        for place, axis in enumerate(axis for axis in free if axis and side is not None):
+            shape[axis] = (side or 0) + GROWTH * place
+        if 0 in free:
+            shape[0] = images
         kind = _FEEDS.get(argument.type)
         if kind is None or not all(isinstance(e, int) for e in shape):
             raise VerificationError(

@@ -40,6 +40,7 @@ def export(
     preprocess: Preprocess | Any = None,
     opset: int = 18,
     dynamic_batch: bool = True,
+    dynamic_size: bool = False,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     verify: bool = True,
@@ -63,7 +64,8 @@ def export(
         preprocess: The training transform, stored for the runtime: a `Preprocess`, a torchvision
             weights' ``transforms()``, or timm's data configuration.
         opset: ONNX opset, 18 or newer.
-        dynamic_batch: Leave the batch axis open.
+        dynamic_batch: Leave the batch axis open. (An ONNX file keeps the axes that it has.)
+        dynamic_size: Leave the picture's height and width open, for models that take any size.
         input_names: Names for the inputs; the parameters of ``forward`` by default.
         output_names: Names for the outputs; by default the keys of a returned dict, else
             PyTorch's choice.
@@ -85,8 +87,8 @@ def export(
         raise LayerError(f"a layer is named twice: {wanted}")
     with staged(path) as place:
         captured, candidates = _capture(
-            model, example_inputs, wanted, output, clock, opset, dynamic_batch, input_names,
-            output_names,
+            model, example_inputs, wanted, output, clock, opset, dynamic_batch, dynamic_size,
+            input_names, output_names,
         )  # fmt: skip
         clock("differentiate")
         notes = captured.notes + protect(captured.model.graph)
@@ -192,6 +194,7 @@ def _capture(
     clock: _Clock,
     opset: int,
     dynamic_batch: bool,
+    dynamic_size: bool,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
 ) -> tuple[Captured, list[Candidate]]:
@@ -210,7 +213,7 @@ def _capture(
 
     clock("capture")
     captured = capture_module(
-        module, inputs, wanted, opset=opset, dynamic_batch=dynamic_batch,
+        module, inputs, wanted, opset=opset, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size,
         input_names=input_names, output_names=output_names,
     )  # fmt: skip
     return captured, candidates

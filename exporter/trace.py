@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from ..runtime.errors import GraftcamError
+from .axes import check_open, check_sizes, open_axes
 from .capture import SCOPES, Captured
 from .emitter import dims_of
 from .errors import CaptureError, LayerError
@@ -33,6 +35,7 @@ def capture_module(
     *,
     opset: int = 18,
     dynamic_batch: bool = True,
+    dynamic_size: bool = False,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
 ) -> Captured:
@@ -44,6 +47,7 @@ def capture_module(
         layers: Layers' names; see `layer_of`.
         opset: ONNX opset, 18 or newer.
         dynamic_batch: Leave axis 0 of all tensors open.
+        dynamic_size: Leave the spatial axes of pictures open.
         input_names: Names of the graph's inputs; those of ``forward`` by default.
         output_names: Names of the graph's outputs; by default the keys of a returned dict, else
             PyTorch's choice.
@@ -59,25 +63,27 @@ def capture_module(
     tapped = _Tapped(module, layers, calls.update, keys.extend)
     examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
     names = list(input_names or _forward_names(module, len(examples)))
-    shapes = None
-    if dynamic_batch:
-        batch = torch.export.Dim("batch")
-        shapes = (tuple({0: batch} if isinstance(x, torch.Tensor) else None for x in examples),)
+    shapes = open_axes(examples, batch=dynamic_batch, size=dynamic_size)
     training = [m for m in module.modules() if m.training]
     try:
+        if dynamic_size:
+            check_sizes(module.eval(), examples)
         with _quiet():
             program = torch.onnx.export(
                 tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
-                dynamic_shapes=shapes, input_names=names, optimize=False,
+                dynamic_shapes=(shapes,), input_names=names, optimize=False,
             )  # fmt: skip
             assert program is not None
             _guard_taps(program.model.graph, len(layers))
             program.optimize()
+            check_open(program.model.graph, shapes)
     except Exception as error:
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)
-        hint = " (dynamic_batch=False may help)" if dynamic_batch else ""
+        options = {"dynamic_batch": dynamic_batch, "dynamic_size": dynamic_size}
+        used = [f"{option}=False" for option, on in options.items() if on]
+        hint = f" ({' or '.join(reversed(used))} may help)" if used else ""
         raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
     finally:
         for layer in training:
@@ -98,9 +104,9 @@ def capture_module(
 
 
 def _raise_own(error: BaseException | None) -> None:
-    """Raise the LayerError that a hook raised inside PyTorch's exporter, if there is one."""
+    """Raise the error of our own that lies behind PyTorch's, if there is one."""
     while error is not None:
-        if isinstance(error, LayerError):
+        if isinstance(error, GraftcamError):
             raise error
         error = error.__cause__ or error.__context__
 

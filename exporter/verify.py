@@ -8,6 +8,7 @@ the same inputs.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 FLOOR = 1e-6  # below this, relative errors are rounding noise
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
+GROWTH = 32  # cells by which open sizes differ between two runs; fits most strides
 SLACK = 4.0  # how many times PyTorch's own error is still accepted
 CEILING = 0.5  # but no error beyond this: where PyTorch itself is lost, nothing is proven
 
@@ -133,7 +135,8 @@ def verify_module(
         module: The model that it was made from.
         inputs: Example inputs, whose shapes and types the random ones take.
         outputs: Names of the model's own outputs in the artifact.
-        images: Number of random inputs in each attempt.
+        images: Number of random inputs in each attempt, and for each of two sizes where the
+            artifact leaves the size open.
         seed: Their seed.
 
     Raises:
@@ -150,12 +153,14 @@ def verify_module(
         Reference(module, spec.layers, dtype, output=position, kind=spec.score.kind)
         for dtype in (torch.float64, None)
     ]
+    sizes = (0, GROWTH) if open_sizes(session) else (0,)
     found: list[Check] = []
     for attempt, count in enumerate(images):
         parts: list[list[Check]] = []
-        for start in range(0, count, _CHUNK):
+        for grown, start in itertools.product(sizes, range(0, count, _CHUNK)):
             chunk_seed = seed + 1000 * attempt + start
-            feeds, tensors = _random_inputs(session, inputs, min(_CHUNK, count - start), chunk_seed)
+            part = min(_CHUNK, count - start)
+            feeds, tensors = _random_inputs(session, inputs, part, grown, chunk_seed)
             feeds = {**feeds, spec.class_index: ranks}
             results, region = run_regions(session, feeds, spec, chunk_seed)
             truth, own = (
@@ -251,10 +256,18 @@ def run_regions(
     return {**plain, **joined}, np.concatenate([np.ones_like(drawn), drawn], axis=1)
 
 
+def open_sizes(session: Any) -> bool:
+    """Whether inputs that must be fed have open axes beside the batch."""
+    return any(not isinstance(e, int) for one in session.get_inputs() for e in one.shape[1:])
+
+
 def _random_inputs(
-    session: Any, inputs: Sequence[Any], images: int, seed: int
+    session: Any, inputs: Sequence[Any], images: int, grown: int, seed: int
 ) -> tuple[dict[str, Array], list[Any]]:
-    """Random tensors like the examples, as feeds and for PyTorch; a fixed batch keeps its size."""
+    """Random tensors like the examples, as feeds and for PyTorch; a fixed batch keeps its size.
+
+    Open axes beside the batch are longer by multiples of ``grown``, each by another one.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -268,7 +281,13 @@ def _random_inputs(
         batch = argument.shape[0] if argument.shape else None
         count = batch if isinstance(batch, int) else images
         if example.is_floating_point():
-            tensor = torch.randn((count, *example.shape[1:]), generator=generator)
+            shape = [
+                extent if isinstance(known, int) else extent + grown * axis
+                for axis, (extent, known) in enumerate(
+                    zip(example.shape, argument.shape, strict=True)
+                )
+            ]
+            tensor = torch.randn((count, *shape[1:]), generator=generator)
             tensor = tensor.to(example.dtype)
         else:
             tensor = torch.cat([example] * count)[:count]

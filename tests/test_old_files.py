@@ -21,15 +21,22 @@ from graftcam.exporter.convert import converted
 
 from .nets import Flat, Tiny, Tokens, seeded
 
+OPEN_BATCH = {"input": {0: "batch"}, "output": {0: "batch"}}
 
-def scripted(model: nn.Module, path: Path, opset: int, size: tuple[int, int] = (8, 8)) -> Path:
-    """``model`` as the TorchScript exporter writes it, with an open batch."""
-    open_batch = {"input": {0: "batch"}, "output": {0: "batch"}}
+
+def scripted(
+    model: nn.Module,
+    path: Path,
+    opset: int,
+    size: tuple[int, int] = (8, 8),
+    axes: dict[str, dict[int, str]] = OPEN_BATCH,
+) -> Path:
+    """``model`` as the TorchScript exporter writes it, with an open batch by default."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model, (torch.randn(2, 3, *size),), path, dynamo=False, opset_version=opset,
-            input_names=["input"], output_names=["output"], dynamic_axes=open_batch,
+            input_names=["input"], output_names=["output"], dynamic_axes=axes,
         )  # fmt: skip
     return path
 
