@@ -21,7 +21,10 @@ PATH = Path(__file__).parent.parent / "tests" / "data" / "kernels.json"
 # The oldest opset that graftcam emits for; kernels for older forms are left out.
 OLDEST = 18
 # Types that an artifact may hold.
-TYPES = {"bool", "float16", "bfloat16", "float", "double", "int32", "int64"}
+TYPES = {
+    "bool", "float16", "bfloat16", "float", "double",
+    "int8", "uint8", "int16", "uint16", "int32", "int64",
+}  # fmt: skip
 # ONNX Runtime's word for a kernel of the newest form.
 OPEN = 2**31 - 1
 

@@ -41,9 +41,9 @@ class _Reader(CalibrationDataReader):
     def __init__(self) -> None:
         self.left: Iterator[np.ndarray] = iter(_pictures(16, 0))
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> dict[str, np.ndarray]:
         picture = next(self.left, None)
-        return None if picture is None else {"x": picture[None]}
+        return {} if picture is None else {"x": picture[None]}
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +137,13 @@ def test_a_wrong_mask_fails_verification(
     tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = registry.table()["QuantizeLinear"]
-    table = registry._TABLE
+    rule: Any = entry.rule
 
     def unmasked(emit: Any, node: Any, grad: Any, needed: Any) -> Any:
-        (masked,) = entry.rule(emit, node, grad, needed)  # type: ignore[misc]
+        (masked,) = rule(emit, node, grad, needed)
         return [replace(grad, factor=masked.factor)]
 
+    table = registry._TABLE  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setitem(table, "QuantizeLinear", replace(entry, rule=unmasked))
     with pytest.raises(VerificationError, match="gradients: error"):
         export(_quantised(plain, "uint8 per tensor"), tmp_path / "m.onnx", layers="relu")

@@ -74,8 +74,9 @@ def quantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     code, scale = node.outputs[0], _scale(emit, node)
     assert code.dtype is not None
     ends = np.iinfo(code.dtype.numpy())
-    above = emit.op("Greater", code, emit.scalar(ends.min, code), dtype=ir.DataType.BOOL)
-    below = emit.op("Less", code, emit.scalar(ends.max, code), dtype=ir.DataType.BOOL)
+    number = emit.cast(code, ir.DataType.INT32, "number")  # CUDA compares no smaller integers
+    above = emit.op("Greater", number, emit.scalar(ends.min, number), dtype=ir.DataType.BOOL)
+    below = emit.op("Less", number, emit.scalar(ends.max, number), dtype=ir.DataType.BOOL)
     inside = emit.op("And", above, below, role="inside", shape=dims_of(code))
     spread = kept(grad, inside, len(dims_of(code)))
     value = emit.op(

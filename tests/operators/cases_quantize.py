@@ -5,10 +5,12 @@ Scales are Constant nodes: they stay float32 in the float64 graphs too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
-from .harness import SPACE, Case
+from .harness import SPACE, Array, Case
 
 X = {"x": ("N", 2, 3, 4)}
 STAIRCASE = "a staircase: its differences are 0 or infinite"
@@ -49,16 +51,18 @@ def _per_channel(axis: int, at: str) -> Case:
     )  # fmt: skip
 
 
-def _moved(name: str, body: str, twin: object, **constants: object) -> Case:
+def _moved(
+    name: str, body: str, twin: Callable[[torch.Tensor], torch.Tensor], **constants: Array
+) -> Case:
     def moved(x: torch.Tensor) -> torch.Tensor:
-        return twin(_line(x, torch.tensor(0.03125), torch.tensor(4), "int8"))  # type: ignore[operator]
+        return twin(_line(x, torch.tensor(0.03125), torch.tensor(4), "int8"))
 
     return Case(
         f"codes, {name}",
         f"f = {FLOAT} s = Constant<value_float=0.03125>() q = QuantizeLinear(f, s, z) {body} "
         f"d = DequantizeLinear(u, s, z) {BACK}", X, moved,
         {"z": np.array(4, np.int8), **constants}, reference="none", remark=STAIRCASE,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 CASES = [

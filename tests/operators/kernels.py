@@ -22,6 +22,10 @@ NAMES = {
     TensorProto.FLOAT16: "float16",
     TensorProto.FLOAT: "float",
     TensorProto.DOUBLE: "double",
+    TensorProto.INT8: "int8",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT16: "int16",
+    TensorProto.UINT16: "uint16",
     TensorProto.INT32: "int32",
     TensorProto.INT64: "int64",
 }
@@ -111,10 +115,27 @@ def _need(node: onnx.NodeProto, kinds: dict[str, int], opset: int) -> Need:
 
 
 SHAPES = "shape arithmetic, which ONNX Runtime does on the CPU whatever runs the rest"
-GRIDS = "the gradient of AffineGrid, which has none either"
+NEITHER = "the layer itself has none either"
+UNLISTED = (
+    "CUDA's rows of the table are older than its integers of 8 and 16 bits; ONNX Runtime's "
+    "docs/OperatorKernels.md lists it"
+)
 KNOWN = {
+    ("CUDAExecutionProvider", "Cast-13(int32, int8)"): UNLISTED,
+    ("CUDAExecutionProvider", "Cast-13(int32, uint8)"): UNLISTED,
+    ("CUDAExecutionProvider", "Cast-23(int32, int8)"): UNLISTED,
+    ("CUDAExecutionProvider", "Cast-23(int32, uint8)"): UNLISTED,
+    ("CUDAExecutionProvider", "Cast-23(int16, int32)"): UNLISTED,
+    ("CUDAExecutionProvider", "Cast-23(int32, uint16)"): UNLISTED,
+    ("CUDAExecutionProvider", "MaxPool-12(int64, int8)"): UNLISTED,
+    ("CUDAExecutionProvider", "MaxPool-22(int64, int8)"): (
+        "the layer itself has none either; artifacts are opset 18 unless asked for otherwise"
+    ),
     ("CUDAExecutionProvider", "ReduceProd-18(int64)"): SHAPES,
-    ("CUDAExecutionProvider", "AffineGrid-20(float, int64)"): GRIDS,
+    ("CUDAExecutionProvider", "AffineGrid-20(float, int64)"): NEITHER,
+    ("CUDAExecutionProvider", "Det-11(float)"): NEITHER,
+    ("CUDAExecutionProvider", "Det-22(float)"): NEITHER,
+    ("CUDAExecutionProvider", "DFT-20(float, int64)"): NEITHER,
     ("CUDAExecutionProvider", "Cosh-9(float)"): "the gradient of Sinh, which has none either",
     ("CUDAExecutionProvider", "Cosh-22(float)"): "the gradient of Sinh, which has none either",
     ("CUDAExecutionProvider", "Sinh-9(float)"): "the gradient of Cosh, which has none either",

@@ -59,7 +59,7 @@ def test_a_kernel_without_a_last_opset_serves_its_own_form_only() -> None:
         ("Sinh", TensorProto.DOUBLE, {
             "CPUExecutionProvider": ["Sinh-9(double)"], "CUDAExecutionProvider": ["Sinh-9(double)"],
         }),
-        ("Det", TensorProto.FLOAT, {"CUDAExecutionProvider": ["Det-11(float)"]}),
+        ("Asinh", TensorProto.FLOAT, {"CUDAExecutionProvider": ["Asinh-9(float)"]}),
     ],
 )  # fmt: skip
 def test_a_missing_kernel_is_noticed(
