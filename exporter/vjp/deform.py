@@ -10,11 +10,21 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
-from .common import cells, classes, fold, int_attribute, only_input, parts_of, reshape_like
+from .common import (
+    cells,
+    classes,
+    fold,
+    int_attribute,
+    narrowed,
+    only_input,
+    parts_of,
+    reshape_like,
+    wide,
+)
 from .conv import conv_window
 from .registry import Needed, vjp
 from .sampling import Table, by_coordinates, interpolated, over_channels, product, put, taken
-from .taps import LINEAR, Along, Extent, along, cast, numbered, precise
+from .taps import LINEAR, Along, Extent, along, numbered
 
 
 def _planar(node: ir.Node) -> str | None:
@@ -86,7 +96,7 @@ class _Deformed:
         node, window, offset = self.node, conv_window(self.node), only_input(self.node, 2)
         space = parts_of(node.outputs[0], [2, 3])
         shape = emit.vector([self.batch, *window.kernel, 2, *space])
-        shift = emit.op("Reshape", precise(emit, offset), shape, role="offsets")
+        shift = emit.op("Reshape", wide(emit, offset), shape, role="offsets")
         shift = emit.op("Gather", shift, emit.constant(axis), role="shift", axis=3)
         # [batch, *kernel, *places]: the own axis of each of the two, then those behind it.
         cell = np.arange(window.kernel[axis]) * window.dilations[axis] - window.before[axis]
@@ -119,7 +129,7 @@ class _Deformed:
         places = cells(emit, self.node.outputs[0], [2, 3])
         shape = emit.vector([classes(emit), self.batch, kernel[0] * kernel[1], 1, places])
         apart = [emit.op("Reshape", slope, shape, role="slope") for slope in slopes]
-        joined = cast(emit, emit.op("Concat", *apart, role="slopes", axis=3), offset.dtype)
+        joined = narrowed(emit, emit.op("Concat", *apart, role="slopes", axis=3), offset)
         return reshape_like(emit, joined, offset)
 
 

@@ -13,11 +13,13 @@ from .common import (
     cells,
     classes,
     int_attribute,
+    narrowed,
     only_input,
     parts_of,
     reshape_like,
     string_attribute,
     where,
+    wide,
 )
 from .registry import Needed, vjp
 from .sampling import Table, by_coordinates, put, taken
@@ -27,10 +29,8 @@ from .taps import (
     Along,
     Kernel,
     along,
-    cast,
     cubic,
     length,
-    precise,
     within,
 )
 
@@ -79,13 +79,13 @@ def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
         picture = emit.op("Reshape", x, shape, role="picture")
         slopes = by_coordinates(emit, flat, taken(emit, picture, table, channels), table)
         slopes = [
-            emit.op("Mul", precise(emit, slope), _by_number(emit, node, axis), role="slope")
+            emit.op("Mul", wide(emit, slope), _by_number(emit, node, axis), role="slope")
             for slope, axis in zip(slopes, space, strict=True)
         ]
         # The grid names the last axis first.
         joined = emit.op("Concat", *reversed(slopes), role="slopes", axis=2)
         joined = emit.op("Transpose", joined, role="slopes", perm=[0, 1, 3, 2])
-        joined = cast(emit, joined, grid.dtype)
+        joined = narrowed(emit, joined, grid)
         results[1] = reshape_like(emit, joined, grid)
     return results
 
@@ -114,14 +114,15 @@ def _coordinate(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
     place = len(dims_of(x)) - 1 - axis
     bounds = emit.ints([place]), emit.ints([place + 1]), emit.ints([len(dims_of(grid)) - 1])
     number = emit.op("Slice", grid, *bounds, role="number")
-    number = precise(emit, emit.op("Reshape", number, emit.ints([0, 1, -1]), role="number"))
+    # In float16, places near 64 would be 1/32 of a cell apart.
+    number = wide(emit, emit.op("Reshape", number, emit.ints([0, 1, -1]), role="number"))
     one, two = emit.scalar(1.0, number), emit.scalar(2.0, number)
     _, span = _borders(emit, node, axis, number)
     up = emit.op("Add", number, one, role="up")
     if int_attribute(node, "align_corners", 0):
         return emit.op("Mul", emit.op("Div", up, two, role="half"), span, role="coordinate")
-    wide = emit.op("Sub", emit.op("Mul", up, span, role="wide"), one, role="wide")
-    return emit.op("Div", wide, two, role="coordinate")
+    whole = emit.op("Sub", emit.op("Mul", up, span, role="whole"), one, role="whole")
+    return emit.op("Div", whole, two, role="coordinate")
 
 
 def _borders(emit: Emitter, node: ir.Node, axis: int, like: ir.Value) -> tuple[ir.Value, ir.Value]:

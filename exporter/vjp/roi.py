@@ -14,15 +14,17 @@ from .common import (
     classes,
     float_attribute,
     int_attribute,
+    narrowed,
     only_input,
     parts_of,
     string_attribute,
     where,
+    wide,
 )
 from .linear import lifted
 from .registry import Needed, vjp
 from .sampling import product
-from .taps import Extent, cast, length, numbered, precise, within
+from .taps import Extent, length, numbered, within
 
 
 def _averages(node: ir.Node) -> str | None:
@@ -44,12 +46,12 @@ def roi_align(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Se
     """
     x, images = only_input(node), only_input(node, 2)
     batch, channels, height, width = parts_of(x)
-    high, wide = _counts(node)
+    high, broad = _counts(node)
     regions = parts_of(only_input(node, 1), [0])[0]
-    rows, columns = (cast(emit, _weights(emit, node, axis), x.dtype) for axis in (0, 1))
+    rows, columns = (narrowed(emit, _weights(emit, node, axis), x) for axis in (0, 1))
     strips = product(emit, high, channels)
-    # Along columns, region by region: [K, R, C high, wide] by [R, wide, W].
-    shape = emit.vector([classes(emit), regions, strips, wide])
+    # Along columns, region by region: [K, R, C high, broad] by [R, broad, W].
+    shape = emit.vector([classes(emit), regions, strips, broad])
     value = emit.op("Reshape", grad.value, shape, role="strips")
     value = emit.op("MatMul", value, lifted(emit, columns, 3), role="by_column")
     # Along rows, over all regions of an image at once: [N H, R high] by [R high, K C W].
@@ -121,7 +123,7 @@ def _weights(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
 def _edge(emit: Emitter, rois: ir.Value, place: int, scale: float, shift: float) -> ir.Value:
     """One edge of all regions as a coordinate in cells, [R, 1, 1]."""
     edge = emit.op("Slice", rois, *(emit.ints([n]) for n in (place, place + 1, 1)), role="edge")
-    edge = precise(emit, emit.op("Unsqueeze", edge, emit.ints([2]), role="edge"))
+    edge = wide(emit, emit.op("Unsqueeze", edge, emit.ints([2]), role="edge"))
     edge = emit.op("Mul", edge, emit.scalar(scale, edge), role="edge")
     return emit.op("Sub", edge, emit.scalar(shift, edge), role="edge")
 

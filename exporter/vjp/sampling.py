@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..emitter import Emitter
-from .common import classes
-from .taps import Along, Extent, cast, precise
+from .common import classes, narrowed, scatter_add, wide
+from .taps import Along, Extent
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,10 @@ def product(emit: Emitter, left: int, right: Extent) -> Extent:
 
 
 def put(emit: Emitter, grad: ir.Value, table: Table, channels: Extent, cells: Extent) -> ir.Value:
-    """Add each sample's cotangent to the cells that it read, by weight: [K, B, C, P] to [.., S].
-
-    In float32 or better: ONNX Runtime's CPU adds no float16 up in a scatter (seen in 1.31).
-    """
+    """Add each sample's cotangent to the cells that it read, by weight: [K, B, C, P] to [.., S]."""
     weights = emit.op("Unsqueeze", table.weights(emit), emit.ints([1]), role="weights")
-    summed = precise(emit, grad)
-    weights = cast(emit, weights, summed.dtype)
+    summed = wide(emit, grad)
+    weights = narrowed(emit, weights, summed)
     apart = emit.op("Unsqueeze", summed, emit.ints([3]), role="apart")
     reads = product(emit, table.taps, table.samples)
     shape = emit.vector([classes(emit), table.batch, channels, reads])
@@ -95,9 +92,7 @@ def put(emit: Emitter, grad: ir.Value, table: Table, channels: Extent, cells: Ex
     places = emit.op("Reshape", table.cells(emit), emit.ints([0, 1, -1]), role="places")
     places = emit.op("Expand", places, shape, role="places")
     whole = emit.vector([classes(emit), table.batch, channels, cells])
-    zeros = emit.op("Expand", emit.scalar(0.0, summed), whole, role="zeros")
-    added = emit.op("ScatterElements", zeros, places, shares, axis=3, reduction="add")
-    return cast(emit, added, grad.dtype)
+    return narrowed(emit, scatter_add(emit, whole, places, shares, axis=3), grad)
 
 
 def taken(emit: Emitter, picture: ir.Value, table: Table, channels: Extent) -> ir.Value:
@@ -112,7 +107,8 @@ def taken(emit: Emitter, picture: ir.Value, table: Table, channels: Extent) -> i
 
 def interpolated(emit: Emitter, read: ir.Value, weights: ir.Value) -> ir.Value:
     """Sum of taps [B, C, Q, P] by weights (or slopes) [B, Q, P]: [B, C, P]."""
-    weights = cast(emit, emit.op("Unsqueeze", weights, emit.ints([1]), role="weights"), read.dtype)
+    weights = emit.op("Unsqueeze", weights, emit.ints([1]), role="weights")
+    weights = narrowed(emit, weights, read)
     shares = emit.op("Mul", read, weights, role="shares")
     return emit.op("ReduceSum", shares, emit.ints([2]), role="sampled", keepdims=0)
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..emitter import Emitter, dims_of
-from .common import Part, parts_of
+from .common import Part, narrowed, parts_of
 
 # What `Emitter.vector` takes as one extent.
 Extent = Part | ir.Value
@@ -121,7 +121,7 @@ def along(
     low, high = emit.scalar(0.0, taps), length(emit, x, axis, taps, less=1)
     inside = within(emit, taps, low, high, open=False) if zeros else None
     places = emit.op("Clip", taps, low, high, role="places")
-    places = cast(emit, places, ir.DataType.INT64)
+    places = emit.cast(places, ir.DataType.INT64, "places")
     return Along(kernel, parts_of(x, [axis])[0], coordinate, base, places, inside)
 
 
@@ -131,7 +131,7 @@ def length(emit: Emitter, x: ir.Value, axis: int, like: ir.Value, less: int = 0)
     if isinstance(extent, int):
         return emit.scalar(extent - less, like)
     read = emit.op("Squeeze", emit.extents(x, [axis]), emit.ints([0]), role="length")
-    read = cast(emit, read, like.dtype)
+    read = narrowed(emit, read, like)
     return emit.op("Sub", read, emit.scalar(less, like), role="length") if less else read
 
 
@@ -141,7 +141,7 @@ def numbered(emit: Emitter, x: ir.Value, axis: int, like: ir.Value) -> ir.Value:
     if isinstance(extent, int):
         return emit.constant(np.arange(extent), like.dtype)
     count = emit.op("Squeeze", emit.extents(x, [axis]), emit.ints([0]), role="count")
-    return cast(emit, emit.op("Range", emit.constant(0), count, emit.constant(1)), like.dtype)
+    return narrowed(emit, emit.op("Range", emit.constant(0), count, emit.constant(1)), like)
 
 
 def within(
@@ -152,16 +152,3 @@ def within(
     above = emit.op(f"Greater{suffix}", value, low, role="above", dtype=kind)
     below = emit.op(f"Less{suffix}", value, high, role="below", dtype=kind)
     return emit.op("And", above, below, role="inside", dtype=kind)
-
-
-def cast(emit: Emitter, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
-    """``value`` as ``dtype``."""
-    if dtype is None or value.dtype == dtype:
-        return value
-    shape = None if value.shape is None else dims_of(value)
-    return emit.op("Cast", value, role="cast", dtype=dtype, shape=shape, to=int(dtype))
-
-
-def precise(emit: Emitter, value: ir.Value) -> ir.Value:
-    """``value`` in float32 or better: in float16, coordinates near 64 would be 1/32 apart."""
-    return value if value.dtype == ir.DataType.DOUBLE else cast(emit, value, ir.DataType.FLOAT)
