@@ -6,26 +6,23 @@ import contextlib
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import onnx_ir as ir
 import torch
 from torch import nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from ..runtime.errors import GraftcamError
 from .axes import check_open, check_sizes, open_axes
 from .capture import SCOPES, Captured
 from .emitter import dims_of
-from .errors import CaptureError, LayerError
+from .errors import CaptureError
 from .flatten import infer_shapes
-from .leaves import names_of, tensors_of
 from .modules import layer_of
+from .taps import Tapped, guard_taps, take_taps
 
-_TAP = ("graftcam", "Tap")
-_WRAPPED = "graftcam_model"  # the attribute of `_Tapped`, which shows in names
+_WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
 
 def capture_module(
@@ -60,7 +57,7 @@ def capture_module(
         layer_of(module, path)
     calls: dict[str, int] = {}
     keys: list[str] = []
-    tapped = _Tapped(module, layers, calls.update, keys.extend)
+    tapped = Tapped(module, layers, calls.update, keys.extend)
     examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
     names = list(input_names or _forward_names(module, len(examples)))
     shapes = open_axes(examples, batch=dynamic_batch, size=dynamic_size)
@@ -74,7 +71,7 @@ def capture_module(
                 dynamic_shapes=(shapes,), input_names=names, optimize=False,
             )  # fmt: skip
             assert program is not None
-            _guard_taps(program.model.graph, len(layers))
+            guard_taps(program.model.graph, len(layers))
             program.optimize()
             check_open(program.model.graph, shapes)
     except Exception as error:
@@ -89,7 +86,7 @@ def capture_module(
         for layer in training:
             layer.training = True
     model = program.model
-    targets = _take_taps(model.graph, layers)
+    targets = take_taps(model.graph, layers)
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
         # The adjoint of a broadcast needs extents: an unknown one is not known to be 1.
         infer_shapes(model)
@@ -109,95 +106,6 @@ def _raise_own(error: BaseException | None) -> None:
         if isinstance(error, GraftcamError):
             raise error
         error = error.__cause__ or error.__context__
-
-
-class _Tapped(nn.Module):
-    """Returns the model's outputs and, after them, what the layers gave.
-
-    Args:
-        module: The model.
-        layers: Layers' names; see `layer_of`.
-        tell: Gets how often each layer was called, after every forward pass. (Tracing undoes what
-            is assigned to attributes, and what is put into them.)
-        name: Gets the keys of the returned dict, likewise.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        layers: Sequence[str],
-        tell: Callable[[dict[str, int]], None],
-        name: Callable[[list[str]], None],
-    ) -> None:
-        super().__init__()
-        self.graftcam_model = module
-        self.layers = list(layers)
-        self.tell = tell
-        self.name = name
-
-    def forward(self, *args: Any) -> list[torch.Tensor]:
-        """Run the model with a hook at each layer."""
-        stored: dict[str, torch.Tensor] = {}
-        calls = dict.fromkeys(self.layers, 0)
-
-        def hook(path: str, output: Any) -> Any:
-            if not isinstance(output, torch.Tensor):
-                raise LayerError(
-                    f"layer {path!r} gives a {type(output).__name__}, not a tensor; "
-                    "choose a layer inside it"
-                )
-            stored[path] = output
-            calls[path] += 1
-            # A clone goes on, so that a later in-place activation cannot change the tap.
-            return output.clone()
-
-        handles = [
-            layer_of(self.graftcam_model, path).register_forward_hook(
-                lambda _, __, output, path=path: hook(path, output)
-            )
-            for path in self.layers
-        ]
-        try:
-            with _Attention():
-                result = self.graftcam_model(*args)
-        finally:
-            for handle in handles:
-                handle.remove()
-        self.tell(calls)
-        self.name(names_of(result) or [])
-        missing = [path for path in self.layers if path not in stored]
-        if missing:
-            raise LayerError(f"layers {missing} are not called in a forward pass")
-        return [*tensors_of(result), *(stored[path] for path in self.layers)]
-
-
-class _Attention(TorchFunctionMode):
-    """Calls attention in the form that PyTorch's exporter translates.
-
-    That is four axes, and a result that lies as it says: with a mask, what is traced and what is
-    translated disagree on the strides, and a view behind it fails.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is not functional.scaled_dot_product_attention or len(args) < 3:
-            return func(*args, **kwargs)
-        query, key, value, *rest = args
-        mask = rest[0] if rest else kwargs.pop("attn_mask", None)
-        lead = query.shape[:-2]
-
-        def joined(x: torch.Tensor) -> torch.Tensor:
-            """Heads of all leading axes side by side: each attends on its own."""
-            return x if len(lead) == 2 else x.reshape(x.shape[0], -1, *x.shape[-2:])
-
-        if mask is None:
-            result = func(joined(query), joined(key), joined(value), None, *rest[1:], **kwargs)
-        else:
-            wide = mask if len(lead) == 2 else mask.expand(*lead, *mask.shape[-2:])
-            result = func(
-                joined(query), joined(key), joined(value), joined(wide), *rest[1:], **kwargs
-            ).clone(memory_format=torch.contiguous_format)
-        return result if len(lead) == 2 else result.reshape(*lead, *result.shape[-2:])
 
 
 def _batch_of_two(value: Any) -> Any:
@@ -229,56 +137,6 @@ def _quiet() -> Generator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _guard_taps(graph: ir.Graph, count: int) -> None:
-    """Put a node of our own at each tap, which PyTorch's optimiser can neither remove nor merge.
-
-    It would make one node of two layers that compute the same, such as two activations of one
-    tensor, and the gradient at one of them would come to include the other's.
-
-    Args:
-        graph: As exported, not optimised yet.
-        count: Number of taps, the last outputs.
-    """
-    for place in range(len(graph.outputs) - count, len(graph.outputs)):
-        value = graph.outputs[place]
-        readers, producer = list(value.uses()), value.producer()
-        # The number keeps guards apart from each other.
-        guard = ir.node(_TAP[1], [value], {"number": place}, domain=_TAP[0])
-        out = guard.outputs[0]
-        out.type, out.shape = value.type, value.shape
-        for node, index in readers:
-            node.replace_input_with(index, out)
-        graph.outputs[place] = out
-        if producer is None:
-            graph.insert_before(next(iter(graph)), guard)
-        else:
-            graph.insert_after(producer, guard)
-
-
-def _take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
-    """Remove the taps from the outputs, and their guards, and return the layers' values."""
-    # One by one: deleting a slice would leave the values marked as outputs.
-    taps = [graph.outputs.pop() for _ in layers][::-1]
-    targets: dict[str, ir.Value] = {}
-    for path, tap in zip(layers, taps, strict=True):
-        guard = tap.producer()
-        assert guard is not None
-        value = guard.inputs[0]
-        assert value is not None
-        shared = value.is_graph_input() or value.is_graph_output() or len(list(value.uses())) > 1
-        if shared or value.producer() is None:
-            # Another layer computes the same; the Identity tells its readers from this one's.
-            guard.domain, guard.op_type = "", "Identity"
-            guard.attributes.clear()
-            targets[path] = tap
-            continue
-        ir.convenience.replace_all_uses_with(tap, value)
-        graph.remove(guard, safe=True)
-        targets.update({name: value for name, known in targets.items() if known is tap})
-        targets[path] = value
-    return targets
 
 
 def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[str]) -> None:
