@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -47,7 +48,7 @@ def main() -> int:
         _say("interrupted; run again to go on")
     latest = {record["key"]: record for record in _read(results)}
     records = [latest[case.key] for case in CASES if case.key in latest]
-    write_report(records, Path(options.docs))
+    write_report(records, Path(options.docs), Counter(case.family for case in CASES))
     asked = {case.key for case in chosen}
     passed = [key for key in asked if latest.get(key, {}).get("verdict") == "pass"]
     failed = [key for key in asked if latest.get(key, {}).get("verdict", "fail") == "fail"]

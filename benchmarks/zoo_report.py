@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,23 @@ _TITLES = {
 }
 
 
-def write_report(records: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write both files into ``folder``."""
+def write_report(
+    records: Sequence[dict[str, Any]], folder: Path, planned: Mapping[str, int]
+) -> None:
+    """Write both files into ``folder``.
+
+    Args:
+        records: Results, in the order of the tables.
+        folder: Where the files go.
+        planned: Number of models of each family; those without a result yet are counted.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tools = sorted({", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records})
     lines = [_HEAD, f"Versions: {'; '.join(tools)}."]
     for family, title in _TITLES.items():
         rows = [record for record in records if record["family"] == family]
         if rows:
-            lines += ["", f"## {title}", "", _summary(rows), ""]
+            lines += ["", f"## {title}", "", _summary(rows, planned[family]), ""]
             lines += [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
             lines += map(_row, rows)
             for record in rows:
@@ -64,9 +72,11 @@ def write_report(records: Sequence[dict[str, Any]], folder: Path) -> None:
     (folder / "models.json").write_text(json.dumps(records, indent=1) + "\n")
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> str:
+def _summary(rows: Sequence[dict[str, Any]], planned: int) -> str:
     counts = Counter(record["verdict"] for record in rows)
     parts = [f"{counts['pass']} of {len(rows)} pass"]
+    if len(rows) < planned:
+        parts.append(f"{planned - len(rows)} more have not been run yet")
     parts += [f"{counts[verdict]} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
     return ", ".join(parts) + "."
 
