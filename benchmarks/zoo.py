@@ -1,9 +1,9 @@
 """Hold every model of the zoo against PyTorch: ``python -m benchmarks.zoo``.
 
 Each model runs in a process of its own, as many at a time as ``--jobs`` and the memory allow.
-Results are kept in ``.zoo/results.jsonl``, and a second run repeats only what failed, is new, or
-was made by other code or other versions. The tables go to ``docs/models.md`` and
-``docs/models.json``.
+Results are kept in ``.zoo/results.jsonl``, and the tables go to ``docs/models.md`` and
+``docs/models.json``. A second run repeats only what failed, is new, or was made by other code or
+other versions than the results of both.
 """
 
 from __future__ import annotations
@@ -34,28 +34,25 @@ def main() -> int:
     options = _options()
     if options.worker:
         return _work(options.worker, options.threads)
-    results = Path(options.folder) / "results.jsonl"
+    results, docs = Path(options.folder) / "results.jsonl", Path(options.docs)
     results.parent.mkdir(parents=True, exist_ok=True)
     wanted = set(options.models.split(",")) if options.models else set()
     chosen = [c for c in CASES if not wanted or wanted & {c.model, c.family}]
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
-    done = {} if options.fresh else _settled(_read(results), any_code=options.keep)
+    done = {} if options.fresh else _settled(_read(results, docs), any_code=options.keep)
     missing = [case for case in chosen if case.key not in done]
     _say(f"{len(chosen) - len(missing)} models are done, {len(missing)} to go")
     try:
         _run(missing, results, options.jobs, threads)
     except KeyboardInterrupt:
         _say("interrupted; run again to go on")
-    latest = {record["key"]: record for record in _read(results)}
+    latest = {record["key"]: record for record in _read(results, docs)}
     records = [latest[case.key] for case in CASES if case.key in latest]
-    write_report(records, Path(options.docs), Counter(case.family for case in CASES))
+    write_report(records, docs, Counter(case.family for case in CASES))
     asked = {case.key for case in chosen}
     passed = [key for key in asked if latest.get(key, {}).get("verdict") == "pass"]
     failed = [key for key in asked if latest.get(key, {}).get("verdict", "fail") == "fail"]
-    _say(
-        f"{len(passed)} of {len(asked)} models pass, {len(failed)} fail; "
-        f"see {options.docs}/models.md"
-    )
+    _say(f"{len(passed)} of {len(asked)} models pass, {len(failed)} fail; see {docs}/models.md")
     return 1 if failed else 0
 
 
@@ -78,9 +75,13 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _read(results: Path) -> list[Record]:
-    """All records, the latest last; a line that was cut off is skipped."""
-    records: list[Record] = []
+def _read(results: Path, docs: Path) -> list[Record]:
+    """All records, the latest last: the tables' own, then those of this folder's runs.
+
+    A line that was cut off is skipped.
+    """
+    table = docs / "models.json"
+    records: list[Record] = json.loads(table.read_text()) if table.exists() else []
     for line in results.read_text().splitlines() if results.exists() else []:
         try:
             records.append(json.loads(line))
