@@ -92,7 +92,7 @@ def rms_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
 
 def _odd(node: ir.Node) -> str | None:
     size = int_attribute(node, "size", 1)
-    return None if size % 2 else f"size={size} has no gradient rule; only odd sizes have"
+    return None if size % 2 else f"ONNX Runtime has no kernel for size={size}; use an odd size"
 
 
 @vjp("LRN", since=1, check=_odd)

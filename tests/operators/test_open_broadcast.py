@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from graftcam.exporter.adjoint import Adjoint, dense
+from graftcam.exporter.adjoint import Adjoint, OneHot, dense
 from graftcam.exporter.differentiate import differentiate, plan
 from graftcam.exporter.emitter import Emitter
 
@@ -21,8 +21,9 @@ from .harness import error, idle_nodes, run_ort, seeds, session
 
 
 def _graft(
-    signature: str, body: str, spread: frozenset[int] = frozenset(), **constants: Any
-) -> Made:
+    signature: str, body: str, spread: frozenset[int] = frozenset(), *, selected: bool = False,
+    **constants: Any,
+) -> Made:  # fmt: skip
     text = f'<ir_version: 9, opset_import: ["" : 18]> g ({signature}) => (float y) {{ {body} }}'
     proto = onnx.parser.parse_model(text)
     proto.graph.output[0].type.tensor_type.ClearField("shape")
@@ -35,12 +36,15 @@ def _graft(
     targets, y = list(graph.inputs), graph.outputs[0]
     assert y.shape is not None
     dims = [1 if axis in spread else f"Y{axis}" for axis in range(len(y.shape))]
-    seed = ir.Value(name="seed", type=y.type, shape=ir.Shape(["K", *dims]))
+    kind = ir.TensorType(ir.DataType.INT64) if selected else y.type
+    shape = ["K", "N"] if selected else ["K", *dims]
+    seed = ir.Value(name="seed", type=kind, shape=ir.Shape(shape))
     graph.inputs.append(seed)
     emit = Emitter(graph)
     emit.classes_dim = emit.vector([(seed, 0)])
     own = set(graph)
-    made = differentiate(emit, plan(graph, y, targets), Adjoint(seed, 1.0, spread))
+    start = OneHot(seed) if selected else Adjoint(seed, 1.0, spread)
+    made = differentiate(emit, plan(graph, y, targets), start)
     for target in targets:
         whole = dense(emit, made[target], target)
         result = ir.Value(name=f"grad_{target.name}", type=whole.type)
@@ -83,6 +87,16 @@ def test_stacks_of_matrices(shapes: Any) -> None:
     right = torch.autograd.grad(x @ z, (x, z), torch.tensor(seed[1]))
     assert error(got["grad_a"][1], right[0].numpy()) < 1e-5
     assert error(got["grad_b"][1], right[1].numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_selected_class_of_scores_without_named_extents(images: int) -> None:
+    made = _graft("float[?,3] a, float[?,3] b", "y = Add(a, b)", selected=True)
+    feeds = {"a": np.ones((images, 3)), "b": np.ones((2, 3)), "seed": np.array([[2, 0]])}
+    got = run_ort(session(made.proto), feeds)
+    picked = np.array([[[0.0, 0, 1], [1, 0, 0]]])
+    assert error(got["grad_a"], picked.sum(1, keepdims=True) if images == 1 else picked) == 0.0
+    assert error(got["grad_b"], picked) == 0.0
 
 
 @pytest.mark.parametrize("extent", [1, 3])
