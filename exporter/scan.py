@@ -73,7 +73,8 @@ def scan(
     spatial = [call for call in calls if call.output.dim() > 3]
     # Attention has four axes, too, but two of them are tokens or channels.
     convolved = [call for call in spatial if call.convolution] or spatial
-    grids = [tuple(call.output.shape[2:]) for call in convolved]
+    # Each once: every layer below is held against them.
+    grids = sorted({tuple(call.output.shape[2:]) for call in convolved})
     widths: dict[int, Counter[int]] = {}
     for call in calls:
         if call.output.dim() == 3:
