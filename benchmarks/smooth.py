@@ -77,6 +77,22 @@ def _amax(x: torch.Tensor, dim: Any = (), keepdim: bool = False) -> torch.Tensor
     return x.mean(dim, keepdim) if dim != () else x.mean()
 
 
+def _normalize(
+    x: torch.Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
+) -> torch.Tensor:
+    """The norm kept above zero by a sum: of a clamp one cannot see that it never acts."""
+    return x / (x.norm(p, dim, keepdim=True) + eps)
+
+
+def _pad(
+    x: torch.Tensor, pad: Any, mode: str = "constant", value: float | None = None
+) -> torch.Tensor:
+    """What is padded for a max pool must not reach an average."""
+    if value == -torch.inf:
+        mode, value = "replicate", None
+    return functional.pad(x, pad, mode, value)
+
+
 _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
     functional.relu: _relu,
     functional.relu_: _relu,
@@ -91,6 +107,8 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
     functional.leaky_relu: _leaky_relu,
     functional.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,
+    functional.normalize: _normalize,
+    functional.pad: _pad,
     torch.amax: _amax,
     torch.Tensor.amax: _amax,
 }
@@ -102,7 +120,8 @@ class _Smooth(TorchFunctionMode):
     exchanged = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.exchanged += func in _EXCHANGED
+        # A pad alone is no kink: where it matters, a max pool follows.
+        self.exchanged += func in _EXCHANGED and func is not functional.pad
         return _EXCHANGED.get(func, func)(*args, **(kwargs or {}))
 
 

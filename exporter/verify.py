@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,10 @@ def checks(
         compare(name, results[name], expected, single)
         for name, expected, single in zip(outputs, truth.outputs, own.outputs, strict=True)
     ]
-    found.append(compare(spec.scores, results[spec.scores], truth.scores, own.scores))
+    scores = compare(spec.scores, results[spec.scores], truth.scores, own.scores)
+    # A few numbers out of an output can be exact by luck: on them PyTorch is no better than there.
+    whole = found[outputs.index(spec.score.output)]
+    found.append(replace(scores, own=np.maximum(scores.own, whole.own)))
     for layer in spec.layers:
         for name, t, o in (
             (layer.activations, truth.activations, own.activations),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ import torch
 from onnx import numpy_helper
 
 from graftcam.exporter import VerificationError, export
-from graftcam.exporter.verify import compare, merge, relative_errors, smallest_cosine, verify_module
+from graftcam.exporter.reference import Reference
+from graftcam.exporter.verify import (
+    checks,
+    compare,
+    merge,
+    relative_errors,
+    smallest_cosine,
+    verify_module,
+)
 
 from .nets import Flat, Tiny, seeded
 
@@ -39,6 +48,23 @@ def test_one_flipped_kink_passes_and_an_error_on_every_image_does_not() -> None:
     assert compare("gradients", flipped, truth, own).passed
     assert not compare("gradients", truth * (1 + 1e-4), truth, own).passed
     assert not compare("gradients", np.roll(truth, 1, axis=1), truth, own).passed
+
+
+def test_a_score_is_judged_by_the_output_that_it_is_an_entry_of(tmp_path: Path) -> None:
+    model, example = seeded(Flat()), (torch.zeros(1, 3, 8, 8),)
+    spec = export(model, tmp_path / "m.onnx", example, verify=False).spec
+    reference = Reference(model, spec.layers, torch.float64)
+    truth = reference([torch.rand(2, 3, 8, 8)], np.zeros((2, 1), np.int64))
+    lucky = replace(truth, outputs=[truth.outputs[0] * (1 + 1e-4)])  # PyTorch's scores are exact
+    layer = spec.layers[0]
+    results = {
+        spec.score.output: truth.outputs[0] * (1 - 1e-4), spec.scores: truth.scores * (1 + 1e-4),
+        layer.activations: truth.activations[layer.name],
+        layer.gradients: truth.gradients[layer.name], layer.heatmap: truth.heatmaps[layer.name],
+    }  # fmt: skip
+    assert all(c.passed for c in checks(results, spec, [spec.score.output], truth, lucky))
+    results[spec.scores] = truth.scores * (1 + 1e-3)
+    assert not all(c.passed for c in checks(results, spec, [spec.score.output], truth, lucky))
 
 
 def test_merging_keeps_every_image() -> None:
