@@ -6,6 +6,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
+
 from .artifacts import write_artifact
 
 if TYPE_CHECKING:
@@ -62,3 +65,20 @@ except GraftcamError as error:
     print(error)
 """
     assert 'install it with `pip install "graftcam[cpu]"`' in python(code)
+
+
+def test_the_command_line_starts_with_click_alone_and_explains_without_the_exporters_packages(
+    tmp_path: Path,
+) -> None:
+    code = "import sys, graftcam.cli; print({'numpy', 'cv2', 'onnxruntime'} & set(sys.modules))"
+    assert python(code) == "set()"
+    path = write_artifact(tmp_path / "patches.onnx")
+    picture = tmp_path / "grey.png"
+    cv2.imwrite(str(picture), np.full((60, 100, 3), 90, np.uint8))
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({FORBIDDEN}))
+from graftcam.cli import main
+main(["explain", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
+"""
+    assert "red  score" in python(code, str(path), str(picture), str(tmp_path / "out"))

@@ -1,0 +1,93 @@
+"""What the commands share: types of options, examples in the help, steps on stderr."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..runtime.errors import GraftcamError
+
+
+def example(*lines: str) -> str:
+    r"""An epilog of commands to copy; ``\\b`` keeps click from joining them."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Numbers(click.ParamType):
+    """Comma-separated numbers."""
+
+    name = "N,N,..."
+
+    def __init__(self, kind: Callable[[str], float], count: int | None = None) -> None:
+        self.kind = kind
+        self.count = count
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the numbers, or fail as a usage error."""
+        if not isinstance(value, str):
+            return value
+        try:
+            numbers = [self.kind(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is no comma-separated list of numbers", param, ctx)
+        if self.count is not None and len(numbers) != self.count:
+            self.fail(f"{value!r} has {len(numbers)} numbers, not {self.count}", param, ctx)
+        return numbers
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(command)
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a SOURCE may need beside its name."""
+    for option in (
+        click.option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
+        click.option(
+            "--weights", metavar="FILE|ENUM",
+            help="State dict (read with weights_only=True) or torchvision weights enum.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def need_exporter() -> None:
+    """Say how to get the exporter's packages where they are missing."""
+    missing = [
+        n for n in ("torch", "onnx", "onnx_ir", "onnxscript") if not importlib.util.find_spec(n)
+    ]
+    if missing:
+        raise GraftcamError(
+            f'{", ".join(missing)} missing; exporting needs: pip install "graftcam[cpu,export]"'
+        )
+
+
+class Steps:
+    """Prints each step to stderr as it begins, and how long it took."""
+
+    def __enter__(self) -> Steps:
+        self._since: float | None = None
+        return self
+
+    def __call__(self, step: str) -> None:
+        """Begin ``step``."""
+        self._finish()
+        click.echo(f"{step} ... ", err=True, nl=False)
+        self._since = time.perf_counter()
+
+    def _finish(self) -> None:
+        if self._since is not None:
+            click.echo(f"{time.perf_counter() - self._since:.1f} s", err=True)
+            self._since = None
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None and self._since is not None:
+            click.echo("failed", err=True)
+        else:
+            self._finish()

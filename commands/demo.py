@@ -1,0 +1,32 @@
+"""`graftcam demo`: the bundled model and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .common import Steps, example, json_option, need_exporter
+
+
+@click.command(epilog=example("graftcam demo", "graftcam demo -o /tmp/demo"))
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), default="out/demo",
+              show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
+@json_option
+def demo(folder: Path, as_json: bool) -> None:
+    """Export the bundled digit model, verify it and explain the bundled pictures."""
+    need_exporter()
+    from ..demo.run import run
+    from ..exporter.describe import describe_report
+
+    with Steps() as steps:
+        summary = run(folder, steps)
+    if as_json:
+        click.echo(json.dumps(summary.to_dict(), indent=2))
+        return
+    click.echo(describe_report(summary.report))
+    for row in summary.rows:
+        click.echo(f"  {row}")
+    click.echo(summary.pointing)
+    click.echo(f"overlays: {folder / 'overview.png'} and {len(summary.files)} more in {folder}")

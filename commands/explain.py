@@ -1,0 +1,84 @@
+"""`graftcam explain`: overlays from an artifact and pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import Numbers, example, json_option
+
+if TYPE_CHECKING:
+    from ..runtime import Explainer
+
+
+@click.command(
+    epilog=example(
+        "graftcam explain resnet50.onnx photo.jpg -o out",
+        "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
+        "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
+    )
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
+              metavar="DIR", help="Folder for the overlays.")  # fmt: skip
+@click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
+              help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True,
+              help="How many of the best-ranked classes.")  # fmt: skip
+@click.option("--layer", metavar="NAME", help="Target layer, if the artifact has several.")
+@click.option("--region", type=click.Path(path_type=Path), metavar="MASK",
+              help="Segmentation: explain the class in the part of the picture (or of the output) "
+                   "that is not black in this PNG.")  # fmt: skip
+@click.option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
+              help="Segmentation: explain the class inside this box, in the picture's pixels; with "
+                   "--region, in the part of the region inside the box.")  # fmt: skip
+@click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Opacity of the heatmap where it is strongest.")  # fmt: skip
+@click.option("--colormap", default="jet", show_default=True, help="OpenCV colour map.")
+@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@json_option
+def explain(
+    model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
+    layer: str | None, region: Path | None, box: list[int] | None, alpha: float, colormap: str,
+    provider: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Write overlays that show where MODEL saw its classes in the IMAGES."""
+    from ..runtime import Explainer
+    from ..runtime.describe import describe_explanation
+    from ..runtime.region import mask_of
+
+    explainer = Explainer(model, provider)
+    wanted = [_class_of(explainer, text) for text in classes] or None
+    rows: list[dict[str, Any]] = []
+    texts: list[str] = []
+    with _progress(images) as paths:
+        for path in paths:
+            mask = mask_of(path, region, box)
+            found = explainer.explain(path, wanted, top, layer, region=mask)
+            saved = found.save(folder, alpha=alpha, colormap=colormap)
+            files = [str(file) for file in saved]
+            rows.append({**found.to_dict(), "image": str(path), "files": files})
+            texts.append(describe_explanation(path, found, saved))
+    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
+    click.echo(f"ran on {explainer.provider}", err=True)
+
+
+def _class_of(explainer: Explainer, text: str) -> int | str:
+    """A label if the artifact has it, else an id if it is a number."""
+    if explainer.spec.labels and text in explainer.spec.labels:
+        return text
+    return int(text) if text.removeprefix("-").isdigit() else text
+
+
+def _progress(paths: Sequence[Path]) -> contextlib.AbstractContextManager[Iterable[Path]]:
+    """The paths, with a progress bar on stderr if there are many and someone is watching."""
+    if len(paths) < 8 or not sys.stderr.isatty():
+        return contextlib.nullcontext(paths)
+    return click.progressbar(paths, label="explaining", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""`graftcam export`: write an artifact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import Numbers, Steps, example, json_option, need_exporter, source_options
+
+if TYPE_CHECKING:
+    from ..exporter.source import Source
+
+
+@click.command(
+    epilog=example(
+        "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
+        "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
+        "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
+        "graftcam export plain.onnx --layer /layer3/relu -o explained.onnx",
+    )
+)
+@click.argument("source")
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+              metavar="FILE", help="The artifact to write.")  # fmt: skip
+@source_options
+@click.option("--layer", "layers", multiple=True, metavar="NAME",
+              help="Target layer; repeatable. Default: chosen automatically.")  # fmt: skip
+@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
+              help="Class names: one a line, or JSON.")  # fmt: skip
+@click.option("--opset", type=click.IntRange(18), default=18, show_default=True,
+              help="ONNX opset of the artifact.")  # fmt: skip
+@click.option("--score", type=click.Choice(["logit", "output"]), default="logit", show_default=True,
+              help="Differentiate before or after a trailing Softmax or Sigmoid.")  # fmt: skip
+@click.option("--activation", type=click.Choice(["softmax", "sigmoid", "none"]),
+              help="What turns logits into probabilities, if not in the graph.")  # fmt: skip
+@click.option("--mean", type=Numbers(float), help="Normalisation, pixels scaled to [0, 1].")
+@click.option("--std", type=Numbers(float), help="Normalisation, pixels scaled to [0, 1].")
+@click.option("--resize", type=int, metavar="PIXELS",
+              help="Shorter side before the centre crop, with --mean and --std. "
+                   "Default: the input's size.")  # fmt: skip
+@click.option("--static-batch", is_flag=True, help="Fix the batch axis at 1.")
+@click.option("--dynamic-size", is_flag=True,
+              help="Leave height and width open, for models that take any size.")  # fmt: skip
+@click.option("--no-verify", is_flag=True, help="Do not compare with PyTorch autograd.")
+@json_option
+def export(
+    source: str, path: Path, weights: str | None, shape: list[int] | None, layers: tuple[str, ...],
+    labels: Path | None, opset: int, score: Any, activation: Any, mean: list[float] | None,
+    std: list[float] | None, resize: int | None, static_batch: bool, dynamic_size: bool,
+    no_verify: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Write an artifact from SOURCE: one ONNX file that predicts and explains.
+
+    SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx.
+    Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
+    differences).
+    """
+    need_exporter()
+    from ..exporter import export as run
+    from ..exporter.describe import describe_report
+    from ..exporter.source import load_source, read_labels
+
+    loaded = load_source(source, weights, shape)
+    names = read_labels(labels) if labels else loaded.labels
+    with Steps() as steps:
+        report = run(
+            loaded.model, path, loaded.inputs, layers=layers, score=score, activation=activation,
+            labels=names, preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
+            dynamic_batch=not static_batch, dynamic_size=dynamic_size, verify=not no_verify,
+            name=loaded.name, progress=steps,
+        )  # fmt: skip
+    report.notes.extend(loaded.notes)
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
+
+
+def _transform(
+    source: Source, shape: list[int] | None, mean: list[float] | None, std: list[float] | None,
+    resize: int | None,
+) -> Any:  # fmt: skip
+    """The source's own transform, or one made from --mean, --std and --resize."""
+    from ..runtime.spec import Preprocess
+
+    if mean is None and std is None:
+        if resize is not None:
+            raise click.UsageError("--resize needs --mean and --std")
+        return source.preprocess
+    if mean is None or std is None:
+        raise click.UsageError("--mean and --std go together")
+    known = source.preprocess.size if source.preprocess else None
+    size, layout = (list(shape[1:]), "nchw") if shape and len(shape) == 3 else (known, "nchw")
+    if shape and len(shape) == 3 and shape[0] != len(mean) and shape[2] == len(mean):
+        size, layout = list(shape[:2]), "nhwc"
+    if size is None:
+        raise click.UsageError(
+            "--mean and --std need --shape CHANNELS,HEIGHT,WIDTH (or HEIGHT,WIDTH,CHANNELS)"
+        )
+    short = resize or min(size)
+    return Preprocess("", size, [short], "shorter", "bilinear", 1 / 255, mean, std, layout)

@@ -1,0 +1,22 @@
+"""`graftcam inspect`: what an artifact holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .common import example, json_option
+
+
+@click.command(epilog=example("graftcam inspect resnet50.onnx"))
+@click.argument("model", type=click.Path(path_type=Path))
+@json_option
+def inspect(model: Path, as_json: bool) -> None:
+    """Show what an artifact holds: layers, score, inputs and outputs, its verification."""
+    from ..runtime import Explainer
+    from ..runtime.describe import describe_spec
+
+    spec = Explainer(model, "cpu").spec
+    click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else describe_spec(spec))

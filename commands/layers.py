@@ -1,0 +1,36 @@
+"""`graftcam layers`: what can be explained."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from .common import example, json_option, need_exporter, source_options
+
+
+@click.command(
+    epilog=example(
+        "graftcam layers torchvision:mobilenet_v3_large", "graftcam layers model.onnx --all"
+    )
+)
+@click.argument("source")
+@source_options
+@click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
+@json_option
+def layers(
+    source: str, weights: str | None, shape: list[int] | None, everything: bool, as_json: bool
+) -> None:
+    """List the layers of SOURCE that can be explained, the automatic choice first."""
+    need_exporter()
+    from ..exporter import candidates_of
+    from ..exporter.describe import describe_candidates
+    from ..exporter.source import load_source
+
+    loaded = load_source(source, weights, shape)
+    found = candidates_of(loaded.model, loaded.inputs)
+    if as_json:
+        click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
+        return
+    shown = found if everything else [candidate for candidate in found if candidate.usable]
+    click.echo(describe_candidates(shown) if shown else "no layer can be explained (see --all)")

@@ -1,0 +1,31 @@
+"""`graftcam ops`: the operators that gradients go through."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from .common import example, json_option, need_exporter
+
+
+@click.command(epilog=example("graftcam ops", "graftcam ops --json"))
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/operators.md.")
+@json_option
+def ops(as_markdown: bool, as_json: bool) -> None:
+    """List the ONNX operators: differentiated, without derivative, or refused and why."""
+    need_exporter()
+    from ..exporter.vjp import table
+    from ..exporter.vjp.listing import markdown, summary
+
+    rows = {
+        name: {"since": entry.since, "state": entry.state, "adjoint": summary(entry)}
+        for name, entry in table().items()
+    }
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif as_markdown:
+        click.echo(markdown(), nl=False)
+    else:
+        width = max(map(len, rows))
+        click.echo("\n".join(f"{name:<{width}}  {row['adjoint']}" for name, row in rows.items()))
