@@ -1,11 +1,11 @@
-"""An artifact opened with ONNX Runtime: provider chosen, metadata read, inputs checked."""
+"""A file opened with ONNX Runtime: provider chosen, inputs checked; an artifact's metadata read."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .providers import CUDA, Provider, choose_providers, first_line, load_onnxru
 from .spec import METADATA_KEY, Spec
 
 Tensors = dict[str, NDArray[Any]]
+Configure = Callable[[Any], None]
 
 logger = logging.getLogger("graftcam")
 
@@ -56,12 +57,11 @@ class Port:
             raise InputError(f"input '{self.name}' has shape {list(value.shape)}; pass {shape}")
 
 
-class Session:
-    """One artifact in one ONNX Runtime session.
+class Model:
+    """One ONNX file in one ONNX Runtime session.
 
     Attributes:
         path: The file.
-        spec: Its metadata.
         provider: The execution provider that the graph runs on.
         inputs: By name, in the graph's order; overridable initializers come last.
         outputs: Their extents (None: dynamic) by name, in the graph's order.
@@ -72,18 +72,25 @@ class Session:
         path: str | Path,
         providers: str | Sequence[Provider] | None = None,
         threads: int | None = None,
+        configure: Configure | None = None,
     ) -> None:
-        """Open ``path``; see ``Explainer`` for the arguments and errors."""
+        """Open ``path``; see ``Explainer`` for the arguments and errors.
+
+        Args:
+            path: Any ONNX file.
+            providers: As for ``Explainer``.
+            threads: As for ``Explainer``.
+            configure: What else to set in ONNX Runtime's ``SessionOptions``.
+        """
         self.path = Path(path)
         ort = load_onnxruntime()
         chosen = choose_providers(providers, ort.get_available_providers())
-        self._session: Any = _open(ort, self.path, chosen, threads)
+        self._session: Any = _open(ort, self.path, chosen, threads, configure)
         self.provider: str = self._session.get_providers()[0]
         if self.provider != chosen[0][0]:
             asked = providers is not None and self.provider not in dict(chosen)
             _report_fallback(chosen[0][0], self.provider, asked=asked)
         logger.info("%s runs on %s", self.path.name, self.provider)
-        self.spec = _read_spec(self._session, self.path)
         self.inputs = {
             node.name: Port(node.name, _DTYPES.get(node.type), _extents(node), required)
             for nodes, required in (
@@ -93,7 +100,6 @@ class Session:
             for node in nodes
         }
         self.outputs = {node.name: _extents(node) for node in self._session.get_outputs()}
-        _check_names(self.path, self.spec, self.inputs, self.outputs)
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once and return the outputs called ``names`` (None: all of them).
@@ -117,13 +123,41 @@ class Session:
             raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
         return dict(zip(wanted, values, strict=True))
 
+    def end_profiling(self) -> Path:
+        """Close the profile that ``configure`` asked for and return its file."""
+        return Path(self._session.end_profiling())
+
+
+class Session(Model):
+    """One artifact in one ONNX Runtime session.
+
+    Attributes:
+        spec: Its metadata.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        providers: str | Sequence[Provider] | None = None,
+        threads: int | None = None,
+        configure: Configure | None = None,
+    ) -> None:
+        """Open ``path``; see ``Model`` and ``Explainer`` for the arguments and errors."""
+        super().__init__(path, providers, threads, configure)
+        self.spec = _read_spec(self._session, self.path)
+        _check_names(self.path, self.spec, self.inputs, self.outputs)
+
 
 def _extents(node: Any) -> tuple[int | None, ...]:
     return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
 
 
 def _open(
-    ort: Any, path: Path, providers: list[tuple[str, dict[str, Any]]], threads: int | None
+    ort: Any,
+    path: Path,
+    providers: list[tuple[str, dict[str, Any]]],
+    threads: int | None,
+    configure: Configure | None,
 ) -> Any:
     """Create the InferenceSession, with one clear line for a file that is no model."""
     if not path.is_file():
@@ -133,6 +167,8 @@ def _open(
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
+    if configure is not None:
+        configure(options)
     if providers[0][0] == CUDA and hasattr(ort, "preload_dlls"):
         # Finds the libraries of the nvidia packages; prints to stdout what it misses.
         with contextlib.redirect_stdout(io.StringIO()) as said:
