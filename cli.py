@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from .commands.bench import bench
 from .commands.common import example
 from .commands.demo import demo
 from .commands.explain import explain
@@ -40,7 +41,7 @@ def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 
 
-for command in (export, layers, explain, inspect, ops, demo):
+for command in (export, layers, explain, inspect, bench, ops, demo):
     main.add_command(command)
 
 

@@ -1,0 +1,94 @@
+"""`graftcam bench`: what explaining costs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from .common import Numbers, Steps, example, json_option
+
+_NO_PLAIN = (
+    "the plain model was left out; compare with --against PLAIN.onnx, or install onnx-ir, with "
+    "which the artifact is cut back to it"
+)
+
+
+@click.command(
+    epilog=example(
+        "graftcam bench resnet50.onnx",
+        "graftcam bench resnet50.onnx --against plain.onnx --batch 8 -k 5 --threads 2",
+        "graftcam bench fcn.onnx --shape 480,640 --json",
+    )
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--against", type=click.Path(path_type=Path), metavar="PLAIN",
+              help="The model without explanation, to compare with. Default: the artifact, cut "
+                   "back to its own outputs (needs onnx-ir).")  # fmt: skip
+@click.option("--batch", type=click.IntRange(1), metavar="N",
+              help="Images a run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
+@click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
+              help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
+@click.option("-k", "--top", type=click.IntRange(1), metavar="K",
+              help="How many of the best-ranked classes to explain, instead of --class. K = 0 and "
+                   "K = 1 are measured anyway.")  # fmt: skip
+@click.option("--shape", "sizes", type=Numbers(int), metavar="H,W",
+              help="Sizes of the input, where the artifact leaves them open. Default: those of its "
+                   "stored preprocessing.")  # fmt: skip
+@click.option("--image", type=click.Path(path_type=Path), metavar="FILE",
+              help="A picture to feed. Default: random numbers.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True,
+              help="How often each way of running is timed.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1),
+              help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
+@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@json_option
+def bench(
+    model: Path, against: Path | None, batch: int | None, classes: tuple[str, ...],
+    top: int | None, sizes: list[int] | None, image: Path | None, rounds: int,
+    threads: int | None, provider: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure what explaining costs with the artifact MODEL.
+
+    Plain prediction, K = 0 (the artifact used for prediction alone), K = 1 and the classes asked
+    for take turns in a random order; then a profile of what the explanation adds, and the peak
+    memory of each, in a process of its own. Run it on a quiet machine.
+    """
+    if classes and top is not None:
+        raise click.UsageError("--class and -k exclude each other")
+    if image is not None and sizes is not None:
+        raise click.UsageError(
+            "--image has the size of the artifact's preprocessing, without --shape"
+        )
+    from ..runtime.bench.describe import describe_cost
+    from ..runtime.bench.inputs import make_feeds
+    from ..runtime.bench.measure import measure, open_artifact
+    from ..runtime.choose import choose_classes
+
+    artifact = open_artifact(model, provider, threads)
+    index = choose_classes(artifact.spec, list(classes) or None, top or 1)
+    feeds = make_feeds(artifact, batch, sizes, image)
+    with tempfile.TemporaryDirectory(prefix="graftcam-") as folder, Steps() as steps:
+        plain = against or _cut_back(model, Path(folder), steps)
+        origin = str(against) if against else "the model's own part of the artifact"
+        cost = measure(
+            artifact, feeds, index, plain, origin, rounds=rounds, threads=threads, progress=steps
+        )
+    click.echo(json.dumps(cost.to_dict(), indent=2) if as_json else describe_cost(cost))
+    if plain is None:
+        click.echo(f"note: {_NO_PLAIN}", err=as_json)
+
+
+def _cut_back(model: Path, folder: Path, steps: Steps) -> Path | None:
+    """The model inside the artifact as a file of its own; None where it cannot be had."""
+    if not importlib.util.find_spec("onnx_ir"):
+        return None
+    steps("cutting the artifact back")
+    from ..exporter.plain import write_plain
+
+    path = folder / "plain.onnx"
+    write_plain(model, path)
+    return path

@@ -1,0 +1,1 @@
+"""What an explanation costs: times, a profile of what was added, and peak memory."""

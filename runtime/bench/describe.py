@@ -1,0 +1,101 @@
+"""What explaining costs, as text for a person at a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from .measure import Cost, Row
+from .profile import NodeTime, Owner, Profile
+
+_TOP = 5
+_BUSY = 0.5  # load before the start beyond which times are not to be trusted
+
+
+def describe_cost(cost: Cost) -> str:
+    """Times and memory of each way, then where the added time goes."""
+    shapes = ", ".join(f"{name} {shape}" for name, shape in cost.inputs.items())
+    threads = "ONNX Runtime's choice of" if cost.threads is None else cost.threads
+    machine = cost.machine
+    lines = [
+        f"{cost.artifact.name}, layer {', '.join(cost.layers)}, {shapes}",
+        f"{cost.provider}, {threads} threads, {machine['cores']} cores, ONNX Runtime "
+        f"{machine['onnxruntime']}",
+        "",
+        *_aligned(_head(cost), *(_cells(row) for row in cost.rows)),
+        "",
+        *([f"plain: {cost.plain}"] if cost.plain else []),
+        "K = 0: the artifact, used for prediction alone",
+        f"medians (quartiles) of {cost.rounds} rounds in random order, ratios within a round; peak",
+        "memory beyond that of a process that has only imported ONNX Runtime",
+        "",
+        *_profile(cost.rows[-1].name, cost.profile, cost.plain_profile),
+    ]
+    notes = [f"note: {note}" for note in _notes(cost)]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def _head(cost: Cost) -> list[str]:
+    of = f"of {cost.rows[0].name}"
+    return ["", "ms", "", of, "", "peak MB", of]
+
+
+def _cells(row: Row) -> list[str]:
+    low, middle, high = (f"{ms:.1f}" if row.ms[1] >= 100 else f"{ms:.2f}" for ms in row.ms)
+    ratio_low, ratio, ratio_high = (f"{ratio:.3f}" for ratio in row.of_base)
+    return [
+        row.name, middle, f"({low} to {high})", ratio, f"({ratio_low} to {ratio_high})",
+        "-" if row.peak_bytes is None else f"{median(row.peak_bytes) / 1e6:.1f}",
+        "-" if row.peak_of_base is None else f"{row.peak_of_base:.3f}",
+    ]  # fmt: skip
+
+
+def _aligned(*rows: Sequence[str]) -> list[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if place else f"{cell:<{width}}"
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _profile(name: str, profile: Profile, plain: Profile | None) -> list[str]:
+    whole = sum(node.ms for node in profile.nodes)
+    labels: dict[Owner, str] = {
+        "model": "the model's own", "added": "added", "moves": "copies between layouts"
+    }  # fmt: skip
+    rows = [["", "nodes", "ms", "share", *(["plain nodes", "plain ms"] if plain else [])]]
+    for owner, label in labels.items():
+        cells = _sums(profile.of(owner))
+        share = float(cells[1]) / whole if whole else 0
+        other = _sums(plain.of(owner)) if plain else []
+        rows.append([label, *cells, f"{share:.1%}", *other])
+    lines = [f"One run with {name}, by ONNX Runtime's profile:", *_aligned(*rows)]
+    operators = [[op, str(count), f"{ms:.3f}"] for op, count, ms in profile.operators("added")]
+    nodes = [[node.name, node.operator, f"{node.ms:.3f}"] for node in profile.of("added")]
+    if operators:
+        lines += ["", *_aligned(["added operator", "nodes", "ms"], *operators[:_TOP])]
+        lines += ["", *_aligned(["added node", "operator", "ms"], *nodes[:_TOP])]
+    return lines
+
+
+def _sums(nodes: Sequence[NodeTime]) -> list[str]:
+    return [str(len(nodes)), f"{sum(node.ms for node in nodes):.3f}"]
+
+
+def _notes(cost: Cost) -> list[str]:
+    notes: list[str] = []
+    load = cost.machine["load"]
+    if load is not None and load > _BUSY:
+        notes.append(f"the load was {load} before the start: trust the ratios more than the times")
+    if cost.provider != "CPUExecutionProvider":
+        notes.append(
+            "the profile counts what the host waits for, and the memory is the host's; times "
+            "include the copies to the device and back"
+        )
+    if cost.rows[0].peak_bytes is None:
+        notes.append("this system does not tell a process its peak memory")
+    return notes
