@@ -40,15 +40,16 @@ _NO_PLAIN = (
                    "stored preprocessing.")  # fmt: skip
 @click.option("--image", type=click.Path(path_type=Path), metavar="FILE",
               help="A picture to feed. Default: random numbers.")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True,
-              help="How often each way of running is timed.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1),
+@click.option("--rounds", type=click.IntRange(1), metavar="N",
+              help="How often each way of running is timed. Default: for some ten seconds, 10 to "
+                   "200 times.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), metavar="N",
               help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
 @click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 @json_option
 def bench(
     model: Path, against: Path | None, batch: int | None, classes: tuple[str, ...],
-    top: int | None, sizes: list[int] | None, image: Path | None, rounds: int,
+    top: int | None, sizes: list[int] | None, image: Path | None, rounds: int | None,
     threads: int | None, provider: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure what explaining costs with the artifact MODEL.

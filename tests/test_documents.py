@@ -46,7 +46,7 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_the_readmes_commands_exist() -> None:
     text = (ROOT / "README.md").read_text()
     for command in re.findall(r"graftcam (\w+) ", text):
-        if command in ("export", "explain", "layers", "demo", "inspect", "ops"):
+        if command in ("export", "explain", "layers", "demo", "inspect", "ops", "bench"):
             assert command in main.commands
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", text, re.MULTILINE):

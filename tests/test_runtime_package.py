@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tomllib
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from .artifacts import write_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORBIDDEN = ["torch", "torchvision", "timm", "onnx", "onnx_ir", "onnxscript", "PIL", "scipy"]
 
@@ -82,3 +80,17 @@ from graftcam.cli import main
 main(["explain", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
 """
     assert "red  score" in python(code, str(path), str(picture), str(tmp_path / "out"))
+
+
+def test_every_package_is_installed() -> None:
+    """The folders are mapped one by one, so that a new one is easily left out of the wheel."""
+    root = Path(__file__).parent.parent
+    tool = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {
+        folder.parent.relative_to(root)
+        for top in ("commands", "demo", "exporter", "runtime")
+        for folder in (root / top).rglob("__init__.py")
+    }
+    names = {".".join(("graftcam", *folder.parts)): folder.as_posix() for folder in folders}
+    assert set(tool["packages"]) == {"graftcam", *names}
+    assert tool["package-dir"] == {"graftcam": ".", **names}

@@ -15,11 +15,11 @@ _BUSY = 0.5  # load before the start beyond which times are not to be trusted
 def describe_cost(cost: Cost) -> str:
     """Times and memory of each way, then where the added time goes."""
     shapes = ", ".join(f"{name} {shape}" for name, shape in cost.inputs.items())
-    threads = "ONNX Runtime's choice of" if cost.threads is None else cost.threads
+    threads = "default threads" if cost.threads is None else f"{cost.threads} threads"
     machine = cost.machine
     lines = [
         f"{cost.artifact.name}, layer {', '.join(cost.layers)}, {shapes}",
-        f"{cost.provider}, {threads} threads, {machine['cores']} cores, ONNX Runtime "
+        f"{cost.provider}, {machine['cores']} cores, {threads}, ONNX Runtime "
         f"{machine['onnxruntime']}",
         "",
         *_aligned(_head(cost), *(_cells(row) for row in cost.rows)),

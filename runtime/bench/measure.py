@@ -17,6 +17,7 @@ from . import ways
 from .profile import Profile
 from .timing import calm, interleave, quartiles, ratio, warm_up
 
+_SECONDS, _ROUNDS = 10.0, (10, 200)
 _PROCESSES = 3
 
 Progress = Callable[[str], None]
@@ -99,7 +100,7 @@ def measure(
     plain: Path | None = None,
     origin: str | None = None,
     *,
-    rounds: int = 20,
+    rounds: int | None = None,
     threads: int | None = None,
     progress: Progress = lambda _: None,
 ) -> Cost:
@@ -111,7 +112,7 @@ def measure(
         index: Classes to explain, as ``class_index`` takes them.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
         origin: Where that comes from, in words; None: its file's name.
-        rounds: How often each way is timed, in turn.
+        rounds: How often each way is timed, in turn; None: for some ten seconds, 10 to 200 times.
         threads: As given to `open_artifact`.
         progress: Called with the name of each step as it begins.
 
@@ -128,8 +129,9 @@ def measure(
         chosen.insert(0, base)
     runs = {way.name: way for way in chosen}
     progress(f"warming up {', '.join(runs)}")
-    seconds = rounds * warm_up(runs)
-    progress(f"timing {rounds} rounds, about {seconds:.0f} s")
+    seconds = warm_up(runs)
+    rounds = rounds or round(min(max(_SECONDS / seconds, _ROUNDS[0]), _ROUNDS[1]))
+    progress(f"timing {rounds} rounds, about {rounds * seconds:.0f} s")
     times = interleave(runs, rounds)
     progress("profile")
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
