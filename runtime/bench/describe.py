@@ -15,7 +15,7 @@ _BUSY = 0.5  # load before the start beyond which times are not to be trusted
 def describe_cost(cost: Cost) -> str:
     """Times and memory of each way, then where the added time goes."""
     shapes = ", ".join(f"{name} {shape}" for name, shape in cost.inputs.items())
-    threads = "default threads" if cost.threads is None else f"{cost.threads} threads"
+    threads = f"threads {'by default' if cost.threads is None else cost.threads}"
     machine = cost.machine
     lines = [
         f"{cost.artifact.name}, layer {', '.join(cost.layers)}, {shapes}",
