@@ -117,9 +117,8 @@ def accumulate(emit: Emitter, adjoints: Sequence[Adjoint]) -> Adjoint:
         adjoints = [scaled(emit, adjoint) for adjoint in adjoints]
     total = adjoints[0]
     for other in adjoints[1:]:
-        total = replace(
-            total,
-            value=emit.op("Add", total.value, other.value, role="sum"),
-            spread=total.spread & other.spread,
-        )
+        # Not before they are unfolded: ONNX Runtime's blocked layout splits the channels of an
+        # Add of two convolutions by a Reshape that fails for K = 0 (seen in 1.31).
+        value = emit.op("Add", total.value, other.value, role="sum")
+        total = replace(total, value=value, spread=total.spread & other.spread)
     return total

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled
+from .adjoint import Adjoint, OneHot, Result, accumulate, dense, expanded, scaled
 from .candidates import unfit
-from .emitter import Emitter
+from .emitter import Emitter, dims_of
 from .errors import LayerError, UnsupportedError
 from .locate import find_layer
 from .obstacles import obstacle
 from .unbroadcast import partners_of, unbroadcast
 from .vjp import Entry, is_code, lookup
+from .vjp.selfgated import Diamond, diamond
 from .walk import ancestors, inputs_of, module_path
 
 _FLOATS = {
@@ -133,6 +134,7 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
         seed: Cotangent of the score, with K on its leading axis.
     """
     pending: dict[ir.Value, list[Adjoint | OneHot]] = {plan.score: [seed]}
+    nodes = frozenset(plan.nodes)
     for node in reversed(plan.nodes):
         grads = [_total(emit, pending.get(value, []), value) for value in node.outputs]
         if all(grad is None for grad in grads):
@@ -141,7 +143,11 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
             if grad is not None:
                 pending[value] = [grad]
         needed = [value is not None and value in plan.active for value in node.inputs]
+        written_out = diamond(node, nodes, plan.targets)
         with emit.scope(node.name or node.op_type):
+            if written_out is not None and grads[0] is not None:
+                pending.setdefault(written_out.x, []).append(_sloped(emit, written_out, grads[0]))
+                continue
             results = _apply(emit, node, grads, needed)
             for value, result in zip(node.inputs, results, strict=True):
                 if value is not None and value in plan.active and result is not None:
@@ -156,6 +162,14 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
             )
         found[target] = Adjoint(dense(emit, total, target)) if isinstance(total, OneHot) else total
     return found
+
+
+def _sloped(emit: Emitter, made: Diamond, grad: Adjoint | OneHot) -> Adjoint:
+    """The cotangent of a self-gated activation's ``x``; what lies inside gets none."""
+    if isinstance(grad, OneHot):
+        grad = Adjoint(dense(emit, grad, made.y))
+    grad = expanded(emit, grad, made.y, range(len(dims_of(made.y))))
+    return Adjoint(emit.op("Mul", grad.value, made.slope(emit, made.x)), grad.factor)
 
 
 def _total(

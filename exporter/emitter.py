@@ -53,11 +53,14 @@ class Emitter:
     Attributes:
         graph: The graph that nodes are appended to (or to the body of its `scan`).
         classes_dim: int64 [1], the number K of explained classes; set once the seed is made.
+        folded: Cotangents [K, N, *rest] that were [K * N, *rest] before a Reshape, and that value:
+            what folds them again takes it.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
         self.classes_dim: ir.Value | None = None
+        self.folded: dict[ir.Value, ir.Value] = {}
         # Extents that the model's inputs show by name, such as the batch, are read off there:
         # one node for all that need them, at a place that no optimiser moves.
         self._symbols: dict[str, tuple[ir.Value, int]] = {}
@@ -280,3 +283,13 @@ class Emitter:
         if len(pieces) == 1:
             return pieces[0]
         return self.op("Concat", *pieces, role="shape", dtype=ir.DataType.INT64, axis=0)
+
+    def sweep(self) -> None:
+        """Remove what was made and is not used by anything."""
+        made = {node for values in self._made.values() if (node := values[0].producer())}
+        for node in reversed(list(self.graph)):
+            if node in made and not any(v.consumers() or v.is_graph_output() for v in node.outputs):
+                self.graph.remove(node, safe=True)
+        for value in self._constants.values():
+            if not value.consumers():
+                self.graph.initializers.pop(value.name or "", None)

@@ -82,6 +82,7 @@ def graft(
         )
         for target in targets
     ]
+    emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name

@@ -40,6 +40,7 @@ from . import (
     roi,
     rotary,
     scatter,
+    selfgated,
     spectral,
     zeros,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "roi",
     "rotary",
     "scatter",
+    "selfgated",
     "spectral",
     "table",
     "zeros",

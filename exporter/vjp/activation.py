@@ -6,14 +6,13 @@ Runtime from fusing the activation into the convolution before it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
 from ..emitter import Emitter, dims_of
-from .common import above, float_attribute, int_attribute, only_input, string_attribute, where
+from .common import above, float_attribute, gate, int_attribute, only_input, where
 from .registry import Needed, vjp
 
 
@@ -65,11 +64,9 @@ def selu(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
 @vjp("Sigmoid", since=6)
 def sigmoid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``g y (1 - y)``."""
-    return [emit.op("Mul", grad.value, _logistic_slope(emit, node.outputs[0]))]
-
-
-def _logistic_slope(emit: Emitter, y: ir.Value) -> ir.Value:
-    return emit.op("Mul", y, emit.op("Sub", emit.scalar(1.0, y), y, role="rest"), role="slope")
+    y = node.outputs[0]
+    slope = emit.op("Mul", y, emit.op("Sub", gate(emit, 1.0, y), y, role="rest"), role="slope")
+    return [emit.op("Mul", grad.value, slope)]
 
 
 @vjp("Tanh", since=6)
@@ -84,7 +81,7 @@ def tanh(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
 def hard_sigmoid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``alpha g`` strictly between the bounds."""
     y = node.outputs[0]
-    below = emit.op("Less", y, emit.scalar(1.0, y), role="below", dtype=ir.DataType.BOOL)
+    below = emit.op("Less", y, gate(emit, 1.0, y), role="below", dtype=ir.DataType.BOOL)
     inside = emit.op("And", above(emit, y), below, role="inside")
     return [Adjoint(where(emit, inside, grad.value), float_attribute(node, "alpha", 0.2))]
 
@@ -93,9 +90,9 @@ def hard_sigmoid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) ->
 def hard_swish(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``g (x / 3 + 1/2)`` strictly between -3 and 3, 0 up to -3, ``g`` from 3 on, as PyTorch."""
     x = only_input(node)
-    third = emit.op("Mul", x, emit.scalar(1 / 3, x))
+    third = emit.op("Mul", x, gate(emit, 1 / 3, x))
     slope = emit.op("Add", third, emit.scalar(0.5, x), role="slope")
-    below = emit.op("Less", x, emit.scalar(3.0, x), role="below", dtype=ir.DataType.BOOL)
+    below = emit.op("Less", x, gate(emit, 3.0, x), role="below", dtype=ir.DataType.BOOL)
     slope = where(emit, below, slope, emit.scalar(1.0, x))
     return [emit.op("Mul", grad.value, where(emit, above(emit, x, -3.0), slope))]
 
@@ -122,29 +119,6 @@ def mish(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
     flat = emit.op("Sub", emit.scalar(1.0, x), emit.op("Mul", t, t, role="square"))
     bend = emit.op("Mul", emit.op("Mul", x, emit.op("Sigmoid", x)), flat)
     return [emit.op("Mul", grad.value, emit.op("Add", t, bend, role="slope"))]
-
-
-@vjp("Gelu", since=20)
-def gelu(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
-    """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
-    x = only_input(node)
-    square = emit.op("Mul", x, x, role="square")
-    half = emit.scalar(0.5, x)
-    if string_attribute(node, "approximate", "none") == "none":
-        inner = emit.op("Erf", emit.op("Mul", x, emit.scalar(math.sqrt(0.5), x)))
-        bell = emit.op("Exp", emit.op("Mul", square, emit.scalar(-0.5, x)), role="bell")
-        bend = emit.op("Mul", emit.op("Mul", x, bell), emit.scalar(1 / math.sqrt(2 * math.pi), x))
-    else:
-        root, cubic = math.sqrt(2 / math.pi), 0.044715
-        line = emit.op("Mul", square, emit.scalar(cubic, x))
-        line = emit.op("Add", line, emit.scalar(1.0, x))
-        inner = emit.op("Tanh", emit.op("Mul", emit.op("Mul", x, line), emit.scalar(root, x)))
-        flat = emit.op("Sub", emit.scalar(1.0, x), emit.op("Mul", inner, inner, role="square"))
-        rate = emit.op("Mul", square, emit.scalar(3 * cubic * root / 2, x))
-        rate = emit.op("Add", rate, emit.scalar(root / 2, x))
-        bend = emit.op("Mul", emit.op("Mul", x, flat), rate)
-    gate = emit.op("Add", emit.op("Mul", inner, half), half, role="gate")
-    return [emit.op("Mul", grad.value, emit.op("Add", gate, bend, role="slope"))]
 
 
 def _softmax_axis(node: ir.Node) -> int:

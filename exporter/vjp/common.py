@@ -111,11 +111,23 @@ def where(
     )  # fmt: skip
 
 
-def above(emit: Emitter, value: ir.Value, bound: float = 0.0) -> ir.Value:
-    """``value > bound`` as a mask."""
+def gate(emit: Emitter, number: float, forward: ir.Value) -> ir.Value:
+    """``number`` as a tensor [min(K, 1), 1, ...] that broadcasts ``forward`` to [min(K, 1), *dims].
+
+    What depends on forward values alone would be computed for K = 0, too. With a gate for one of
+    its constants it is empty then, and so is all that follows; for other K nothing changes.
+    """
+    some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
+    shape = emit.vector([some, *[1] * len(dims_of(forward))])
     return emit.op(
-        "Greater", value, emit.scalar(bound, value), role="above", dtype=ir.DataType.BOOL
-    )
+        "Expand", emit.scalar(number, forward), shape, role="gate",
+        shape=[None, *[1] * len(dims_of(forward))],
+    )  # fmt: skip
+
+
+def above(emit: Emitter, value: ir.Value, bound: float = 0.0) -> ir.Value:
+    """``value > bound`` as a mask [min(K, 1), *dims]."""
+    return emit.op("Greater", value, gate(emit, bound, value), role="above", dtype=ir.DataType.BOOL)
 
 
 def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "") -> ir.Value:
@@ -158,6 +170,8 @@ def cells(emit: Emitter, value: ir.Value, axes: Sequence[int] | None = None) -> 
 
 def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:
     """``[K, N, *rest]`` as ``[K * N, *rest]``, for operators that know one batch axis only."""
+    if grad in emit.folded:
+        return emit.folded[grad]
     rank = len(dims_of(forward))
     return emit.op(
         "Reshape", grad, emit.vector([-1, *parts_of(forward, range(1, rank))]), role="folded"
@@ -166,7 +180,9 @@ def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:
 
 def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
     """``[K * N, *rest]`` as ``[K, N, *rest]`` where ``forward`` is ``[N, *rest]``."""
-    return reshape_like(emit, folded, forward, role="unfolded")
+    value = reshape_like(emit, folded, forward, role="unfolded")
+    emit.folded[value] = folded
+    return value
 
 
 def wide(emit: Emitter, value: ir.Value) -> ir.Value:

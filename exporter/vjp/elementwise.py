@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..adjoint import Adjoint, OneHot, Result
 from ..emitter import Emitter, constant_of, dims_of
-from .common import kept, only_input, settled, times, where
+from .common import gate, kept, only_input, settled, times, where
 from .registry import Needed, vjp
 
 
@@ -219,7 +219,7 @@ def clip(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
     y = node.outputs[0]
     low, high = (node.inputs[i] if i < len(node.inputs) else None for i in (1, 2))
     masks = [
-        emit.op(compare, y, bound, role="inside", dtype=ir.DataType.BOOL)
+        emit.op(compare, y, _bound(emit, bound, y), role="inside", dtype=ir.DataType.BOOL)
         for compare, bound in (("Greater", low), ("Less", high))
         if bound is not None
     ]
@@ -227,3 +227,9 @@ def clip(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
         return [grad]
     inside = masks[0] if len(masks) == 1 else emit.op("And", *masks, role="inside")
     return [where(emit, inside, grad.value)]
+
+
+def _bound(emit: Emitter, bound: ir.Value, y: ir.Value) -> ir.Value:
+    """A bound of a clip behind a gate, where it is a constant."""
+    known = constant_of(bound)
+    return bound if known is None else gate(emit, float(known.reshape(())), y)

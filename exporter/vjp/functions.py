@@ -103,7 +103,8 @@ def thresholded_relu(
 @vjp("Shrink", since=9)
 def shrink(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """``g`` where ``|x| > lambd``, else 0, at the bounds too, as PyTorch's shrinkages."""
-    size = emit.op("Abs", only_input(node), role="size")
+    x = only_input(node)
+    size = emit.op("Abs", x, role="size", shape=dims_of(x))
     return [where(emit, above(emit, size, float_attribute(node, "lambd", 0.5)), grad.value)]
 
 

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from ..adjoint import Result
 from ..emitter import Emitter, dims_of
-from .common import above, int_attribute, only_input, string_attribute, where
+from .common import int_attribute, only_input, string_attribute, where
 from .direction import Cotangents, Direction, Grads, R, X
 from .registry import Needed
 
@@ -37,7 +37,7 @@ def slope(emit: Emitter, name: str, y: ir.Value) -> ir.Value:
         return emit.op("Mul", y, emit.op("Sub", one, y, role="rest"), role="slope")
     if name == "tanh":
         return emit.op("Sub", one, emit.op("Mul", y, y, role="square"), role="slope")
-    return where(emit, above(emit, y), one)
+    return where(emit, emit.op("Greater", y, emit.scalar(0.0, y), dtype=ir.DataType.BOOL), one)
 
 
 def _directions(node: ir.Node) -> list[bool]:

@@ -9,6 +9,7 @@ from .harness import SPACE, Case, weights
 
 X = {"x": ("N", 2, 3, 4)}
 HW, W, H = [2, 3], [3], [2]
+GELU = {"root": 2**0.5, "inverse": 0.5**0.5, "one": 1.0, "half": 0.5, "three": 3.0}
 
 CASES = [
     Case("a residual", "r = Tanh(x) y = Add(x, r)", X, lambda x: x + x.tanh()),
@@ -65,4 +66,27 @@ CASES = [
     Case("a scaled mean of a scaled value", "a = Mul(x, c) p = GlobalAveragePool(a) y = Div(p, d)",
          X, lambda x, c, d: (x * c).mean((2, 3), keepdim=True) / d,
          {"c": weights(2, 1, 1), "d": weights(1, low=1.0, high=2.0)}, open=SPACE),
+    Case("silu", "s = Sigmoid(x) y = Mul(x, s)", X, F.silu),
+    Case("silu, the gate first", "s = Sigmoid(x) y = Mul(s, x)", X, F.silu),
+    Case("silu, far out", "s = Sigmoid(x) y = Mul(x, s)", X, F.silu, span=(-40.0, 40.0)),
+    Case("silu whose gate is used again", "s = Sigmoid(x) p = Mul(x, s) y = Add(p, s)", X,
+         lambda x: F.silu(x) + torch.sigmoid(x)),
+    Case("silu of a silu", "s = Sigmoid(x) a = Mul(x, s) t = Sigmoid(a) y = Mul(t, a)", X,
+         lambda x: F.silu(F.silu(x))),
+    Case("a gate of another's", "s = Sigmoid(x) t = Tanh(x) y = Mul(t, s)", X,
+         lambda x: x.tanh() * torch.sigmoid(x)),
+    Case("gelu as PyTorch writes it",
+         "u = Div(x, root) e = Erf(u) p = Add(e, one) h = Mul(half, p) y = Mul(x, h)", X, F.gelu,
+         GELU, loose=1e-7),
+    Case("gelu, the half last",
+         "u = Mul(x, inverse) e = Erf(u) p = Add(one, e) h = Mul(x, p) y = Mul(h, half)", X, F.gelu,
+         GELU, loose=1e-7),
+    Case("gelu, the half first",
+         "u = Div(x, root) e = Erf(u) p = Add(e, one) h = Mul(half, x) y = Mul(h, p)", X, F.gelu,
+         GELU, loose=1e-7),
+    Case("gelu without the half", "u = Div(x, root) e = Erf(u) p = Add(e, one) y = Mul(x, p)", X,
+         lambda x: 2 * F.gelu(x), GELU, loose=1e-7),
+    Case("gelu of three times x",
+         "z = Mul(x, three) u = Div(z, root) e = Erf(u) p = Add(e, one) h = Mul(half, p) "
+         "y = Mul(z, h)", X, lambda x: F.gelu(3 * x), GELU, loose=1e-7),
 ]  # fmt: skip

@@ -1,0 +1,93 @@
+"""How adjoints are written: what they read, what is empty for K = 0, how many nodes they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from graftcam.exporter import export
+
+from ..nets import seeded
+
+
+def _net(*layers: nn.Module) -> nn.Module:
+    return seeded(
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+        )
+    )
+
+
+def _artifact(model: nn.Module, path: Path) -> onnx.ModelProto:
+    export(model, path, (torch.zeros(1, 3, 8, 8),), layers="0", verify=False)
+    return onnx.load(path)
+
+
+def _added(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.name.startswith("grad/")]
+
+
+@pytest.mark.parametrize("activation", [nn.SiLU(), nn.GELU()])
+def test_a_self_gated_activation_is_read_where_it_begins_only(
+    tmp_path: Path, activation: nn.Module
+) -> None:
+    """To read what lies inside would keep ONNX Runtime from fusing it."""
+    model = _artifact(_net(activation, nn.Conv2d(4, 4, 1)), tmp_path / "m.onnx")
+    inside = {
+        value
+        for node in model.graph.node
+        if node.op_type in ("Sigmoid", "Erf", "Div") and not node.name.startswith("grad/")
+        for value in node.output
+    }
+    assert inside
+    assert not inside & {value for node in _added(model) for value in node.input}
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [nn.ReLU(), nn.ReLU6(), nn.LeakyReLU(), nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.Sigmoid()],
+)
+def test_nothing_large_is_computed_for_no_class(tmp_path: Path, activation: nn.Module) -> None:
+    """Masks and slopes depend on forward values alone; a gate makes them empty for K = 0."""
+    model = _artifact(_net(activation, nn.Conv2d(4, 4, 1)), tmp_path / "m.onnx")
+    made = [value for node in _added(model) for value in node.output if value]
+    known = {value.name for value in model.graph.output}
+    model.graph.output.extend(
+        onnx.ValueInfoProto(name=value) for value in made if value not in known
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = {"input": np.ones((2, 3, 8, 8), np.float32), "class_index": np.zeros((1, 0), np.int64)}
+    feeds[session.get_inputs()[0].name] = feeds.pop("input")
+    found = dict(zip(made, session.run(made, feeds), strict=True))
+    # The activations, as they are and laid out, and weights, which are folded at load.
+    free = {"activations", "places", "exchanged", "flipped"}
+    large = {
+        name: value.shape
+        for name, value in found.items()
+        if value.size > 2 * 4 * 3 and name.rpartition("/")[2] not in free
+    }
+    assert not large
+
+
+def test_convolutions_one_after_the_other_stay_folded(tmp_path: Path) -> None:
+    model = _artifact(_net(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3)), tmp_path / "m.onnx")
+    made = [node.op_type for node in _added(model) if node.name.rpartition("/")[2] == "folded"]
+    assert made == ["Reshape"]
+
+
+def test_no_node_is_left_unused(tmp_path: Path) -> None:
+    model = _artifact(_net(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 3)), tmp_path / "m.onnx")
+    used = {value for node in model.graph.node for value in node.input}
+    used |= {value.name for value in model.graph.output}
+    assert all(used & set(node.output) for node in _added(model))
+    assert {tensor.name for tensor in model.graph.initializer} <= used
