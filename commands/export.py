@@ -44,13 +44,16 @@ if TYPE_CHECKING:
 @click.option("--static-batch", is_flag=True, help="Fix the batch axis at 1.")
 @click.option("--dynamic-size", is_flag=True,
               help="Leave height and width open, for models that take any size.")  # fmt: skip
+@click.option("--profile", type=click.Choice(["default", "web", "cuda"]), default="default",
+              show_default=True, help="Where it is to run: anywhere, in browsers (WebGPU; every "
+                                      "input must be fed), or with CUDA graphs.")  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with PyTorch autograd.")
 @json_option
 def export(
     source: str, path: Path, weights: str | None, shape: list[int] | None, layers: tuple[str, ...],
     labels: Path | None, opset: int, score: Any, activation: Any, mean: list[float] | None,
     std: list[float] | None, resize: int | None, static_batch: bool, dynamic_size: bool,
-    no_verify: bool, as_json: bool,
+    profile: Any, no_verify: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -70,7 +73,7 @@ def export(
             loaded.model, path, loaded.inputs, layers=layers, score=score, activation=activation,
             labels=names, preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
             dynamic_batch=not static_batch, dynamic_size=dynamic_size, verify=not no_verify,
-            name=loaded.name, progress=steps,
+            name=loaded.name, profile=profile, progress=steps,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))

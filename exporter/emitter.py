@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from .profiles import DEFAULT, Profile
+
 Dim: TypeAlias = int | str | None
 AttributeValue: TypeAlias = (
     int | float | str | Sequence[int] | Sequence[float] | Sequence[str] | ir.Graph
@@ -52,13 +54,15 @@ class Emitter:
 
     Attributes:
         graph: The graph that nodes are appended to (or to the body of its `scan`).
+        profile: What may be emitted.
         classes_dim: int64 [1], the number K of explained classes; set once the seed is made.
         folded: Cotangents [K, N, *rest] that were [K * N, *rest] before a Reshape, and that value:
             what folds them again takes it.
     """
 
-    def __init__(self, graph: ir.Graph) -> None:
+    def __init__(self, graph: ir.Graph, profile: Profile = DEFAULT) -> None:
         self.graph = graph
+        self.profile = profile
         self.classes_dim: ir.Value | None = None
         self.folded: dict[ir.Value, ir.Value] = {}
         # Extents that the model's inputs show by name, such as the batch, are read off there:

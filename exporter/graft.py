@@ -16,6 +16,7 @@ from .emitter import Dim, Emitter, dims_of
 from .errors import CaptureError
 from .layout import arrange
 from .locate import Located
+from .profiles import Profile
 from .region import add_region, select_in_region
 from .seed import add_class_index, cotangent_scale, select
 from .write import graph_hash, tool_versions
@@ -44,6 +45,7 @@ def graft(
     labels: Sequence[str] | None,
     preprocess: Preprocess | None,
     name: str | None,
+    profile: Profile,
 ) -> Grafted:
     """Add class selection, adjoints and heatmaps to the captured graph.
 
@@ -60,7 +62,7 @@ def graft(
     made = plan(graph, located.value, list(captured.targets.values()))
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
-    emit = Emitter(graph)
+    emit = Emitter(graph, profile)
     class_index = add_class_index(emit, "class_index")
     value, single = located.value, located.score.single_logit
     region, scale = None, cotangent_scale(made.active)
@@ -90,6 +92,7 @@ def graft(
         SPEC_VERSION, class_index.name or "", classes, scores, located.score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
         Verification("skipped", "none"), None if region is None else region.name,
+        None if profile.name == "default" else profile.name,
     )  # fmt: skip
     return Grafted(spec, made, own_outputs, (before, len(graph) - before))
 

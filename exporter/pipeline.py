@@ -15,6 +15,7 @@ from .capture import Captured, capture_file, drop_metadata
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
 from .locate import Activation, find_layer, find_score
+from .profiles import ProfileName, profile_of, remarks
 from .protect import protect
 from .report import Candidate, Report
 from .transforms import as_preprocess
@@ -45,6 +46,7 @@ def export(
     output_names: Sequence[str] | None = None,
     verify: bool = True,
     name: str | None = None,
+    profile: ProfileName = "default",
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -71,6 +73,9 @@ def export(
             PyTorch's choice.
         verify: Compare with PyTorch autograd (or finite differences) before anything is written.
         name: What the metadata calls the model.
+        profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
+            JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
+            nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -81,6 +86,7 @@ def export(
             `VerificationError`, `WriteError`; nothing has been written then.
     """
     path, preprocess = Path(path), as_preprocess(preprocess)
+    chosen = profile_of(profile)
     clock = _Clock(progress or (lambda _: None))
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):
@@ -98,7 +104,8 @@ def export(
             best = _best(candidates).name
             captured.targets[best] = find_layer(captured.model.graph, best)
         reasons = _reasons(captured, candidates, wanted)
-        grafted = graft(captured, located, labels, preprocess, name)
+        notes += remarks(chosen, list(captured.model.graph))
+        grafted = graft(captured, located, labels, preprocess, name, chosen)
         if captured.module is not None:
             from .order import check_order
 

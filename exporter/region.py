@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from .adjoint import Adjoint, OneHot, scaled
 from .emitter import Emitter, dims_of
-from .seed import INT64, Selection, resolve, signs, with_opposite
+from .seed import INT64, Selection, add_input, resolve, signs, with_opposite
 from .vjp.common import classes, parts_of
 
 FLOAT = ir.DataType.FLOAT
@@ -25,17 +25,9 @@ def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
     The default has one place that stands for all, so that it takes no room in the file; hence the
     input's extents are open.
     """
-    name, rank = emit.unique(name), len(dims_of(output))
-    positions = [f"position_{axis}" for axis in range(rank - 2)]
-    value = ir.Value(
-        name=name,
-        type=ir.TensorType(FLOAT),
-        shape=ir.Shape(["region_batch", "region_K", *positions]),
-        const_value=ir.tensor(np.ones([1] * rank, np.float32), name=name),
-    )
-    emit.graph.inputs.append(value)
-    emit.graph.register_initializer(value)
-    return value
+    rank = len(dims_of(output))
+    dims = ["region_batch", "region_K", *(f"position_{axis}" for axis in range(rank - 2))]
+    return add_input(emit, name, np.ones([1] * rank, np.float32), dims)
 
 
 def select_in_region(

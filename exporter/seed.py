@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,21 +35,24 @@ class Selection:
     seed: Adjoint | OneHot
 
 
-def add_class_index(emit: Emitter, name: str) -> ir.Value:
-    """The input int64 [N or 1, K] with its default ``[[-1]]``, and K as an extent.
+def add_input(emit: Emitter, name: str, default: np.ndarray, dims: Sequence[str]) -> ir.Value:
+    """An input with a default, unless the profile wants inputs fed.
 
     An input that is also an initializer is optional: ONNX Runtime lists it among the overridable
-    initializers, and a caller that knows nothing of it gets the predicted class explained.
+    initializers, and a caller that knows nothing of it gets its default.
     """
-    name = emit.unique(name)
-    value = ir.Value(
-        name=name,
-        type=ir.TensorType(INT64),
-        shape=ir.Shape(["class_index_batch", "K"]),
-        const_value=ir.tensor(np.array([[-1]], np.int64), name=name),
-    )
+    tensor = ir.tensor(default, name=emit.unique(name))
+    value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(dims))
     emit.graph.inputs.append(value)
-    emit.graph.register_initializer(value)
+    if emit.profile.optional_inputs:
+        value.const_value = tensor
+        emit.graph.register_initializer(value)
+    return value
+
+
+def add_class_index(emit: Emitter, name: str) -> ir.Value:
+    """The input int64 [N or 1, K], the predicted class by default, and K as an extent."""
+    value = add_input(emit, name, np.array([[-1]], np.int64), ["class_index_batch", "K"])
     emit.classes_dim = emit.vector([(value, 1)])
     return value
 
@@ -119,10 +122,10 @@ def resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
         wanted: int64 ids and ranks; other axes as those of ``table``.
     """
     rank = emit.op("Sub", emit.ints([-1]), wanted, role="rank", dtype=INT64)
-    # The deepest rank asked for; the 0 keeps the maximum defined when K is 0.
-    flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)
-    depth = emit.op("ReduceMax", flat, emit.ints([0]), role="depth", keepdims=1)
-    depth = emit.op("Add", depth, emit.ints([1]), role="depth")
+    if emit.profile.sizes_from_data:
+        depth = _deepest(emit, rank)
+    else:
+        depth = emit.op("Shape", table, role="depth", dtype=INT64, shape=[1], start=1, end=2)
     ranked = emit.ops(
         "TopK", table, depth, count=2, role="top", dtype=[table.dtype, INT64], axis=1
     )[1]
@@ -130,3 +133,11 @@ def resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
     held = emit.op("GatherElements", ranked, place, role="held", dtype=INT64, axis=1)
     is_rank = emit.op("Less", wanted, emit.ints([0]), role="is_rank", dtype=ir.DataType.BOOL)
     return emit.op("Where", is_rank, held, wanted, role="ids", dtype=INT64)
+
+
+def _deepest(emit: Emitter, rank: ir.Value) -> ir.Value:
+    """How many of the best classes must be known: a CPU sorts no more than are asked for."""
+    # The 0 keeps the maximum defined when K is 0.
+    flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)
+    depth = emit.op("ReduceMax", flat, emit.ints([0]), role="depth", keepdims=1)
+    return emit.op("Add", depth, emit.ints([1]), role="depth")

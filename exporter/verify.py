@@ -156,7 +156,7 @@ def verify_module(
         Reference(module, spec.layers, dtype, output=position, kind=spec.score.kind)
         for dtype in (torch.float64, None)
     ]
-    sizes = (0, GROWTH) if open_sizes(session) else (0,)
+    sizes = (0, GROWTH) if open_sizes(session, spec) else (0,)
     found: list[Check] = []
     for attempt, count in enumerate(images):
         parts: list[list[Check]] = []
@@ -246,7 +246,7 @@ def run_regions(
         The outputs, K doubled for the second region, and the regions, float32 [N, 2K, *positions];
         None where the scores have no positions.
     """
-    plain = run_session(session, feeds)
+    plain = run_session(session, {**required_feeds(session, spec), **feeds})
     if spec.region is None:
         return plain, None
     shape = (*plain[spec.scores].shape, *plain[spec.score.output].shape[2:])
@@ -259,9 +259,20 @@ def run_regions(
     return {**plain, **joined}, np.concatenate([np.ones_like(drawn), drawn], axis=1)
 
 
-def open_sizes(session: Any) -> bool:
-    """Whether inputs that must be fed have open axes beside the batch."""
-    return any(not isinstance(e, int) for one in session.get_inputs() for e in one.shape[1:])
+def required_feeds(session: Any, spec: Spec) -> dict[str, Array]:
+    """What the added inputs would hold by default, for those that have none."""
+    ranks = {one.name: len(one.shape) for one in session.get_inputs()}
+    return {
+        name: np.full([1] * ranks[name], *value)
+        for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
+        if name is not None and name in ranks
+    }
+
+
+def open_sizes(session: Any, spec: Spec) -> bool:
+    """Whether the model's inputs that must be fed have open axes beside the batch."""
+    own = [one for one in session.get_inputs() if one.name not in spec.own_inputs]
+    return any(not isinstance(extent, int) for one in own for extent in one.shape[1:])
 
 
 def _random_inputs(

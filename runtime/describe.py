@@ -29,6 +29,8 @@ def describe_spec(spec: Spec) -> str:
             f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "
             "what the score is summed over (default: all)"
         )
+    if spec.profile:
+        lines.append(f"profile {spec.profile}")
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")

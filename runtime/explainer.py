@@ -175,7 +175,7 @@ class Explainer:
             name, weights = self._region_input(), np.asarray(region)
             check_region(weights, rows | {1}, index.shape[1], self._positions)
             feeds[name] = weights.astype(np.float32)
-        return self._session.run(feeds)
+        return self._run(feeds)
 
     def _explain(
         self,
@@ -205,7 +205,7 @@ class Explainer:
         baked = question.method == "gradcam"
         sources = [layer.heatmap] if baked else [layer.activations, layer.gradients]
         names_out = dict.fromkeys([self.spec.score.output, self.spec.classes, self.spec.scores])
-        got = self._session.run(feeds, [*names_out, *sources])
+        got = self._run(feeds, [*names_out, *sources])
         given = [got[name] for name in sources]
         maps = (given[0] if baked else METHODS[question.method](*given)).astype(np.float32)
         if maps.ndim != 4:
@@ -229,6 +229,14 @@ class Explainer:
             )
             for i, picture in enumerate(pictures)
         ]
+
+    def _run(self, feeds: Tensors, names: Sequence[str] | None = None) -> Tensors:
+        """Run the session; all positions count where the artifact wants to be told which do."""
+        name = self.spec.region
+        if name is not None and name not in feeds and self._session.inputs[name].required:
+            ones = np.ones([1] * len(self._session.inputs[name].shape), np.float32)
+            feeds = feeds | {name: ones}
+        return self._session.run(feeds, names)
 
     def _region_input(self) -> str:
         """Name of the input that takes the region."""
@@ -255,7 +263,7 @@ class Explainer:
             # Only a run tells; K = 0 makes it a plain prediction.
             none = feeds | {self.spec.class_index: np.zeros((1, 0), np.int64)}
             output = self.spec.score.output
-            positions = self._session.run(none, [output])[output].shape[2:]
+            positions = self._run(none, [output])[output].shape[2:]
         return [
             np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
             for region, at in zip(regions, places, strict=True)
@@ -270,15 +278,15 @@ class Explainer:
                 "tensors to Explainer.run(arrays)"
             )
         required = {name for name, port in self._session.inputs.items() if port.required}
-        others = sorted(required - {transform.input, self.spec.class_index})
+        others = sorted(required - {transform.input, *self.spec.own_inputs})
         if others:
             raise InputError(f"{self.path.name} also takes {others}; use Explainer.run(arrays)")
         return transform
 
     def _only_input(self) -> str:
-        """Name of the one input beside ``class_index``."""
+        """Name of the model's one input."""
         names = [name for name, port in self._session.inputs.items() if port.required]
-        names = [name for name in names if name != self.spec.class_index]
+        names = [name for name in names if name not in self.spec.own_inputs]
         if len(names) != 1:
             raise InputError(f"{self.path.name} takes {names}; pass a dict of arrays by name")
         return names[0]

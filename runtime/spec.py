@@ -148,6 +148,7 @@ class Spec:
         verification: The exporter's verdict.
         region: Name of the input, float32 [N or 1, K or 1, *positions], where the scores have
             positions; left out of the JSON where there is none.
+        profile: What it was written for, where that is not any runtime; else left out likewise.
     """
 
     version: int
@@ -162,12 +163,19 @@ class Spec:
     tools: dict[str, str]
     verification: Verification
     region: str | None = None
+    profile: Literal["web", "cuda"] | None = None
+
+    @property
+    def own_inputs(self) -> list[str]:
+        """Names of the inputs that the model itself does not have."""
+        return [self.class_index] if self.region is None else [self.class_index, self.region]
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""
         data = asdict(self)
-        if self.region is None:
-            del data["region"]
+        for optional in ("region", "profile"):
+            if data[optional] is None:
+                del data[optional]
         return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod

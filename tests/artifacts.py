@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from graftcam.exporter import export
+from graftcam.exporter.profiles import ProfileName
 from graftcam.runtime.spec import (
     METADATA_KEY,
     SPEC_VERSION,
@@ -191,7 +192,11 @@ def peak(heatmap: np.ndarray) -> tuple[int, int]:
 
 
 def write_segmenter(
-    path: Path, *, size: tuple[int | str, int | str] = (32, 32), batch: int | str = "N"
+    path: Path,
+    *,
+    size: tuple[int | str, int | str] = (32, 32),
+    batch: int | str = "N",
+    profile: ProfileName = "default",
 ) -> Path:
     """Write an artifact whose model weighs the colours of each patch: class maps [N, 4, h, w].
 
@@ -216,6 +221,9 @@ def write_segmenter(
         for axis, extent in enumerate(size):
             shape.dim[2 + axis].dim_value = int(extent) // 8
     plain.write_bytes(model.SerializeToString())
-    export(plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify=False)
+    export(
+        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify=False,
+        profile=profile,
+    )  # fmt: skip
     plain.unlink()
     return path

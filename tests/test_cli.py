@@ -78,9 +78,10 @@ def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
     made = torch.onnx.export(program, dynamo=True, verbose=False)
     assert made is not None
     made.save(plain)
-    result = call("export", plain, "-o", tmp_path / "b.onnx")
+    result = call("export", plain, "-o", tmp_path / "b.onnx", "--profile", "web")
     assert result.exit_code == 0, result.output
     assert "verified against finite-differences" in result.output
+    assert "\nprofile web\n" in call("inspect", tmp_path / "b.onnx").output
 
 
 def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
@@ -174,6 +175,7 @@ def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
         ["export", "torchvision:alexnet"],
         ["explain", "m.onnx"],
         ["export", "timm:x", "-o", "x", "--opset", "17"],
+        ["export", "timm:x", "-o", "x", "--profile", "gpu"],
         ["export", "torchvision:alexnet", "-o", "x", "--mean", "0.5"],
         ["explain", "m.onnx", "a.png", "-o", "o", "--alpha", "2"],
         ["nothing"],

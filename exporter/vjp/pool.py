@@ -23,6 +23,7 @@ from .common import (
     times_extent,
     unfold,
 )
+from .first_match import max_pool_by_mask
 from .registry import Needed, vjp
 from .strided import cut, padded, stuff
 from .window import Window, adjoint_padding, balanced, has_window, window_of
@@ -33,10 +34,13 @@ def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     """Add each window's cotangent to the place of its maximum, the first one among ties.
 
     The places come from a second MaxPool with its Indices output: asking the forward node for
-    them would cost ONNX Runtime's blocked layout. They count through N and C.
+    them would cost ONNX Runtime's blocked layout. They count through N and C. Where a provider has
+    no Indices they are found by comparing, which costs a few nodes for each place in the window.
     """
     x, out = only_input(node), node.outputs[0]
     window = window_of(node)
+    if not emit.profile.pool_indices:
+        return [reshape_like(emit, max_pool_by_mask(emit, grad.value, x, out, window), x)]
     indices = emit.ops(
         "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,

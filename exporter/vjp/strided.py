@@ -120,9 +120,15 @@ def stuff(
 
 
 def padded(
-    emit: Emitter, value: ir.Value, rank: int, widths: Mapping[int, tuple[int, int]]
+    emit: Emitter,
+    value: ir.Value,
+    rank: int,
+    widths: Mapping[int, tuple[int, int]],
+    fill: ir.Value | None = None,
 ) -> ir.Value:
     """Zeros before and after along axes of ``value``, which has ``rank``; negative widths crop.
+
+    ``fill`` is what stands there instead of zeros.
 
     The widths of all axes are spelled out: ONNX Runtime's transpose optimiser (seen in 1.31)
     overlooks Pad's ``axes`` input and breaks the graph.
@@ -132,7 +138,7 @@ def padded(
         return value
     pairs = [widths.get(axis, (0, 0)) for axis in range(rank)]
     pads = emit.ints([*(before for before, _ in pairs), *(after for _, after in pairs)])
-    return emit.op("Pad", value, pads, role="padded")
+    return emit.op("Pad", value, pads, *([] if fill is None else [fill]), role="padded")
 
 
 def cut(emit: Emitter, value: ir.Value, like: ir.Value, lead: int = 0) -> ir.Value:

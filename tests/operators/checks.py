@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import onnx_ad
 
+from graftcam.exporter.profiles import ProfileName
+
 from .harness import (
     DIFFERENCES,
     Array,
@@ -46,9 +48,14 @@ def gradients(results: Arrays) -> Arrays:
     return {k.removeprefix("grad_"): v for k, v in results.items() if k.startswith("grad_")}
 
 
-def check_float32(case: Case, batches: tuple[int, ...], open_axes: tuple[int, ...]) -> None:
+def check_float32(
+    case: Case,
+    batches: tuple[int, ...],
+    open_axes: tuple[int, ...],
+    profile: ProfileName = "default",
+) -> None:
     """One graph in ONNX Runtime, run for each batch size and number of classes."""
-    made = graft(Model(case, np.float32, batches[0], open_axes))
+    made = graft(Model(case, np.float32, batches[0], open_axes), profile=profile)
     assert idle_nodes(made) == []
     runner = session(made.proto)
     for batch in batches:
@@ -60,27 +67,28 @@ def check_float32(case: Case, batches: tuple[int, ...], open_axes: tuple[int, ..
             assert_close(got, expected, case.float32, what)
 
 
-def check_static_and_open(case: Case) -> None:
+def check_static_and_open(case: Case, profile: ProfileName = "default") -> None:
     """`check_float32` of all variants of a case."""
     for batch in case.batches:
-        check_float32(case, (batch,), ())
+        check_float32(case, (batch,), (), profile)
     if case.batched:
         for open_axes in case.open:
-            check_float32(case, case.batches, open_axes)
+            check_float32(case, case.batches, open_axes, profile)
 
 
-def check_float64(case: Case) -> None:
+def check_float64(case: Case, profile: ProfileName = "default") -> None:
     """The adjoint in float64 against PyTorch and finite differences; see `Case.reference`."""
     batch = case.batches[-1]
     seed, right = truth(case, batch)
     feeds = {**case.feeds(batch), "seed": seed}
     if case.reference in ("all", "runtime"):
-        proto = graft(Model(case, np.float64, batch)).proto
+        proto = graft(Model(case, np.float64, batch), profile=profile).proto
         inexact = case.reference == "runtime"
         results = run_ort(session(proto), feeds) if inexact else run_reference(proto, feeds)
         tolerances = case.loose, DIFFERENCES
     else:
-        results = run_ort(session(graft(Model(case, np.float32, batch)).proto), feeds)
+        made = graft(Model(case, np.float32, batch), profile=profile)
+        results = run_ort(session(made.proto), feeds)
         tolerances = case.float32, case.float32
     if case.twin is not None:
         off = error(results["y"], torch_vjp(case, batch, seed)[0])
@@ -91,12 +99,12 @@ def check_float64(case: Case) -> None:
         assert_close(gradients(results), right, tolerances[1], "against finite differences")
 
 
-def check_expected(case: Case) -> None:
+def check_expected(case: Case, profile: ProfileName = "default") -> None:
     """The gradient of the sum of ``y`` is exactly what the case says."""
     assert case.expected is not None
     batch = case.batches[0]
     seed = np.ones((1, *output_shape(case, batch)))
-    runner = session(graft(Model(case, np.float32, batch)).proto)
+    runner = session(graft(Model(case, np.float32, batch), profile=profile).proto)
     got = gradients(run_ort(runner, {**case.feeds(batch), "seed": seed}))
     for name, right in case.expected.items():
         np.testing.assert_array_equal(got[name][0], np.asarray(right, np.float32))

@@ -26,6 +26,7 @@ from onnx import helper, numpy_helper
 from graftcam.exporter.adjoint import Adjoint, OneHot, dense
 from graftcam.exporter.differentiate import differentiate, plan
 from graftcam.exporter.emitter import Emitter, dims_of
+from graftcam.exporter.profiles import PROFILES, ProfileName
 
 from .corrected import reference
 
@@ -191,7 +192,13 @@ class Graft:
     emitted: set[str]
 
 
-def graft(model: Model, spread: frozenset[int] = frozenset(), *, selected: bool = False) -> Graft:
+def graft(
+    model: Model,
+    spread: frozenset[int] = frozenset(),
+    *,
+    selected: bool = False,
+    profile: ProfileName = "default",
+) -> Graft:
     """Add the adjoints of all inputs.
 
     The graph gets an input ``seed`` [K, *y], with extent 1 along ``spread`` (or, for ``selected``,
@@ -201,7 +208,7 @@ def graft(model: Model, spread: frozenset[int] = frozenset(), *, selected: bool 
     graph = built.graph
     y = graph.outputs[0]
     targets = list(graph.inputs)
-    emit = Emitter(graph)
+    emit = Emitter(graph, PROFILES[profile])
     dims = [1 if axis in spread else extent for axis, extent in enumerate(dims_of(y))]
     kind = ir.DataType.INT64 if selected else y.dtype
     assert kind is not None

@@ -8,7 +8,7 @@ there were ran in onnxruntime-web 1.30.0 and gave what they give on the CPU.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,8 +63,13 @@ def has_kernel(provider: str, need: Need) -> bool:
     As ONNX Runtime looks for kernels: one without a last opset serves the form that it names only,
     for a newer form may mean something else.
     """
+    return serves(table()[provider]["kernels"].get(need.op_type, []), need)
+
+
+def serves(rows: Sequence[Sequence[Any]], need: Need) -> bool:
+    """Whether one of an operator's rows of kernels is for a need."""
     given = dict(need.types)
-    for first, last, types in table()[provider]["kernels"].get(need.op_type, []):
+    for first, last, types in rows:
         fits = need.since == first if last is None else first <= need.since <= last
         if fits and all(given.get(name, kinds[0]) in kinds for name, kinds in types.items()):
             return True
@@ -73,14 +78,15 @@ def has_kernel(provider: str, need: Need) -> bool:
 
 def needs(model: onnx.ModelProto, names: Collection[str]) -> set[Need]:
     """What the nodes called ``names`` need, and those of their subgraphs."""
+    return set().union(*(need for name, need in needs_by_node(model).items() if name in names))
+
+
+def needs_by_node(model: onnx.ModelProto) -> dict[str, set[Need]]:
+    """What each node needs, with its subgraphs, by its name."""
     graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     opset = next(one.version for one in model.opset_import if not one.domain)
     kinds = _kinds(graph)
-    found: set[Need] = set()
-    for node in graph.node:
-        if node.name in names:
-            found |= _needed(node, kinds, opset)
-    return found
+    return {node.name: _needed(node, kinds, opset) for node in graph.node}
 
 
 def _kinds(graph: onnx.GraphProto) -> dict[str, int]:
