@@ -57,7 +57,9 @@ class Explainer:
             path: A file that ``graftcam export`` wrote.
             providers: ONNX Runtime's execution providers, best first, as ``"cuda"``,
                 ``"CUDAExecutionProvider"`` or ``("cuda", {"device_id": 1})``; None: CUDA where it
-                is there, else the CPU.
+                is there, else the CPU. Of CUDA's options, ``enable_cuda_graph`` replays a captured
+                graph from a shape's third run on, and ``use_tf32`` set to False keeps float32's
+                full precision.
             threads: Threads within one operator; None: ONNX Runtime's choice.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import SessionError
@@ -57,6 +57,20 @@ def choose_providers(
     if not chosen:
         raise SessionError(f"no provider asked for; this ONNX Runtime offers {list(available)}")
     return chosen
+
+
+def cuda_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """CUDA's options, with what suits explanations where the caller left it open.
+
+    Every batch size and number of classes gives each convolution another shape, and ONNX Runtime's
+    own choice is to try all algorithms for each of these before it answers; heuristics ask cuDNN.
+    """
+    return {"cudnn_conv_algo_search": "HEURISTIC", **options}
+
+
+def captures(options: Mapping[str, Any]) -> bool:
+    """Whether CUDA is asked to capture a graph and replay it."""
+    return str(options.get("enable_cuda_graph", False)).lower() in ("1", "true")
 
 
 def first_line(error: Exception) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, SessionError, SpecError
-from .providers import CUDA, Provider, choose_providers, first_line, load_onnxruntime
+from .opening import Configure, open_session
+from .providers import Provider, first_line
 from .spec import METADATA_KEY, Spec
 
 Tensors = dict[str, NDArray[Any]]
-Configure = Callable[[Any], None]
 
 logger = logging.getLogger("graftcam")
 
@@ -83,13 +81,9 @@ class Model:
             configure: What else to set in ONNX Runtime's ``SessionOptions``.
         """
         self.path = Path(path)
-        ort = load_onnxruntime()
-        chosen = choose_providers(providers, ort.get_available_providers())
-        self._session: Any = _open(ort, self.path, chosen, threads, configure)
-        self.provider: str = self._session.get_providers()[0]
-        if self.provider != chosen[0][0]:
-            asked = providers is not None and self.provider not in dict(chosen)
-            _report_fallback(chosen[0][0], self.provider, asked=asked)
+        opened = open_session(self.path, providers, threads, configure)
+        self._session, self._run = opened.session, opened.run
+        self.provider = opened.provider
         logger.info("%s runs on %s", self.path.name, self.provider)
         self.inputs = {
             node.name: Port(node.name, _DTYPES.get(node.type), _extents(node), required)
@@ -118,7 +112,7 @@ class Model:
             self.inputs[name].check(value)
         wanted = list(self.outputs if names is None else names)
         try:
-            values = self._session.run(wanted, dict(feeds))
+            values = self._run(wanted, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
             raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
         return dict(zip(wanted, values, strict=True))
@@ -152,42 +146,6 @@ def _extents(node: Any) -> tuple[int | None, ...]:
     return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
 
 
-def _open(
-    ort: Any,
-    path: Path,
-    providers: list[tuple[str, dict[str, Any]]],
-    threads: int | None,
-    configure: Configure | None,
-) -> Any:
-    """Create the InferenceSession, with one clear line for a file that is no model."""
-    if not path.is_file():
-        raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
-    options = ort.SessionOptions()
-    # A class index that callers may leave out costs a warning per load otherwise; keep errors.
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if configure is not None:
-        configure(options)
-    if providers[0][0] == CUDA and hasattr(ort, "preload_dlls"):
-        # Finds the libraries of the nvidia packages; prints to stdout what it misses.
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            ort.preload_dlls()
-        logger.debug("loading CUDA: %s", said.getvalue().strip())
-    try:
-        return ort.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        raise SessionError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
-
-
-def _report_fallback(wanted: str, got: str, *, asked: bool) -> None:
-    """Say that ``wanted`` did not start: an error where the caller named no provider beside it."""
-    trouble = f"{wanted} is installed but did not start; check its driver and libraries"
-    if asked:
-        raise SessionError(f"{trouble}, or ask for another provider")
-    logger.warning("%s; running on %s", trouble, got)
-
-
 def _read_spec(session: Any, path: Path) -> Spec:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
@@ -202,8 +160,7 @@ def _check_names(
     path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
 ) -> None:
     """Raise SpecError where the metadata names an input or output that the graph lacks."""
-    wanted_inputs = [spec.class_index, *([spec.preprocess.input] if spec.preprocess else [])]
-    wanted_inputs += [spec.region] if spec.region else []
+    wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
     wanted_outputs = [spec.classes, spec.scores, spec.score.output]
     for layer in spec.layers:
         wanted_outputs += [layer.heatmap, layer.activations, layer.gradients]
