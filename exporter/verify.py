@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..runtime.session import defaults_of
 from ..runtime.spec import Spec, Verification
 from .errors import VerificationError, first_line
 
@@ -261,12 +262,7 @@ def run_regions(
 
 def required_feeds(session: Any, spec: Spec) -> dict[str, Array]:
     """What the added inputs would hold by default, for those that have none."""
-    ranks = {one.name: len(one.shape) for one in session.get_inputs()}
-    return {
-        name: np.full([1] * ranks[name], *value)
-        for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
-        if name is not None and name in ranks
-    }
+    return defaults_of(spec, {one.name: len(one.shape) for one in session.get_inputs()})
 
 
 def open_sizes(session: Any, spec: Spec) -> bool:

@@ -177,7 +177,7 @@ class Explainer:
             name, weights = self._region_input(), np.asarray(region)
             check_region(weights, rows | {1}, index.shape[1], self._positions)
             feeds[name] = weights.astype(np.float32)
-        return self._run(feeds)
+        return self._session.run(feeds)
 
     def _explain(
         self,
@@ -207,7 +207,7 @@ class Explainer:
         baked = question.method == "gradcam"
         sources = [layer.heatmap] if baked else [layer.activations, layer.gradients]
         names_out = dict.fromkeys([self.spec.score.output, self.spec.classes, self.spec.scores])
-        got = self._run(feeds, [*names_out, *sources])
+        got = self._session.run(feeds, [*names_out, *sources])
         given = [got[name] for name in sources]
         maps = (given[0] if baked else METHODS[question.method](*given)).astype(np.float32)
         if maps.ndim != 4:
@@ -231,14 +231,6 @@ class Explainer:
             )
             for i, picture in enumerate(pictures)
         ]
-
-    def _run(self, feeds: Tensors, names: Sequence[str] | None = None) -> Tensors:
-        """Run the session; all positions count where the artifact wants to be told which do."""
-        name = self.spec.region
-        if name is not None and name not in feeds and self._session.inputs[name].required:
-            ones = np.ones([1] * len(self._session.inputs[name].shape), np.float32)
-            feeds = feeds | {name: ones}
-        return self._session.run(feeds, names)
 
     def _region_input(self) -> str:
         """Name of the input that takes the region."""
@@ -265,7 +257,7 @@ class Explainer:
             # Only a run tells; K = 0 makes it a plain prediction.
             none = feeds | {self.spec.class_index: np.zeros((1, 0), np.int64)}
             output = self.spec.score.output
-            positions = self._run(none, [output])[output].shape[2:]
+            positions = self._session.run(none, [output])[output].shape[2:]
         return [
             np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
             for region, at in zip(regions, places, strict=True)

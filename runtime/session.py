@@ -127,6 +127,8 @@ class Session(Model):
 
     Attributes:
         spec: Its metadata.
+        defaults: What is fed to the inputs that graftcam added where a caller leaves them out and
+            the file has no default.
     """
 
     def __init__(
@@ -140,6 +142,12 @@ class Session(Model):
         super().__init__(path, providers, threads, configure)
         self.spec = _read_spec(self._session, self.path)
         _check_names(self.path, self.spec, self.inputs, self.outputs)
+        required = [port for port in self.inputs.values() if port.required]
+        self.defaults = defaults_of(self.spec, {port.name: len(port.shape) for port in required})
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
+        """Run the graph once with what `defaults` adds; see `Model.run`."""
+        return super().run({**self.defaults, **feeds}, names)
 
 
 def _extents(node: Any) -> tuple[int | None, ...]:
@@ -154,6 +162,20 @@ def _read_spec(session: Any, path: Path) -> Spec:
         return Spec.from_json(text)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
+
+
+def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
+    """The best-ranked class, and all positions, for those inputs that are among ``ranks``.
+
+    Args:
+        spec: The artifact's metadata.
+        ranks: Number of axes of each input that must be fed.
+    """
+    return {
+        name: np.full([1] * ranks[name], *value)
+        for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
+        if name is not None and name in ranks
+    }
 
 
 def _check_names(

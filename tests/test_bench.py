@@ -140,8 +140,9 @@ def test_open_sizes_are_those_asked_for_or_those_of_the_preprocessing(tmp_path: 
 
 
 @pytest.mark.usefixtures("fake_memory")
-def test_segmentation_is_measured_over_all_positions(tmp_path: Path) -> None:
-    cost = cost_of(write_segmenter(tmp_path / "m.onnx"))
+@pytest.mark.parametrize("profile", ["default", "web"])
+def test_segmentation_is_measured_over_all_positions(tmp_path: Path, profile: Any) -> None:
+    cost = cost_of(write_segmenter(tmp_path / "m.onnx", profile=profile))
     assert cost["inputs"] == {"image": [1, 3, 32, 32]}
 
 

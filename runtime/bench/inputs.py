@@ -39,7 +39,7 @@ def make_feeds(
     """
     ports = [
         port for port in artifact.inputs.values()
-        if port.required and port.name != artifact.spec.class_index
+        if port.required and port.name not in artifact.spec.own_inputs
     ]  # fmt: skip
     name, transform = artifact.path.name, artifact.spec.preprocess
     if sizes is not None and not any(_open(port) for port in ports):

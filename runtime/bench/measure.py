@@ -124,7 +124,7 @@ def measure(
     chosen = ways.explained(artifact, feeds, index, threads)
     base = None
     if plain is not None:
-        base = ways.plain(plain, chosen[0], artifact.spec.class_index)
+        base = ways.plain(plain, chosen[0], artifact.spec.own_inputs)
         origin = origin or plain.name
         chosen.insert(0, base)
     runs = {way.name: way for way in chosen}

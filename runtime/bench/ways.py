@@ -72,26 +72,27 @@ def explained(
     maps = [spec.classes, spec.scores, *(layer.heatmap for layer in spec.layers)]
 
     def way(classes: int) -> Way:
-        fed = {**feeds, spec.class_index: np.array([index[:classes]], np.int64)}
+        asked = {spec.class_index: np.array([index[:classes]], np.int64)}
+        fed = {**artifact.defaults, **feeds, **asked}
         return Way(artifact, classes, fed, [*own, *maps] if classes else own, threads)
 
     return [way(classes) for classes in sorted({0, 1, len(index)})]
 
 
-def plain(path: Path, prediction: Way, class_index: str) -> Way:
+def plain(path: Path, prediction: Way, added: Sequence[str]) -> Way:
     """The model without explanation.
 
     Args:
         path: Its file. Its inputs are the artifact's, by name or in their order.
         prediction: The artifact at K = 0, whose tensors it is fed.
-        class_index: What it is not fed.
+        added: Inputs of the artifact that it is not fed.
 
     Raises:
         InputError: It takes other inputs, or gives outputs of other shapes.
     """
     artifact = prediction.model
     model = Model(path, [artifact.provider], prediction.threads, calm)
-    feeds = {name: value for name, value in prediction.feeds.items() if name != class_index}
+    feeds = {name: value for name, value in prediction.feeds.items() if name not in added}
     names = [name for name, port in model.inputs.items() if port.required]
     remedy = f"compare with the model that {artifact.path.name} was made from"
     if len(names) != len(feeds):
