@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from .adjoint import Adjoint, OneHot, Result, accumulate, dense, expanded, scaled
+from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled
 from .candidates import unfit
-from .emitter import Emitter, dims_of
+from .emitter import Emitter
 from .errors import LayerError, UnsupportedError
 from .locate import find_layer
 from .obstacles import obstacle
+from .shortcuts import Shortcut, shortcuts
 from .unbroadcast import partners_of, unbroadcast
 from .vjp import Entry, is_code, lookup
-from .vjp.selfgated import Diamond, diamond
 from .walk import ancestors, inputs_of, module_path
 
 _FLOATS = {
@@ -134,7 +134,7 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
         seed: Cotangent of the score, with K on its leading axis.
     """
     pending: dict[ir.Value, list[Adjoint | OneHot]] = {plan.score: [seed]}
-    nodes = frozenset(plan.nodes)
+    short = shortcuts(plan.nodes, plan.targets)
     for node in reversed(plan.nodes):
         grads = [_total(emit, pending.get(value, []), value) for value in node.outputs]
         if all(grad is None for grad in grads):
@@ -143,13 +143,13 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
             if grad is not None:
                 pending[value] = [grad]
         needed = [value is not None and value in plan.active for value in node.inputs]
-        written_out = diamond(node, nodes, plan.targets)
         with emit.scope(node.name or node.op_type):
-            if written_out is not None and grads[0] is not None:
-                pending.setdefault(written_out.x, []).append(_sloped(emit, written_out, grads[0]))
-                continue
-            results = _apply(emit, node, grads, needed)
-            for value, result in zip(node.inputs, results, strict=True):
+            if node in short and grads[0] is not None:
+                results = _shorten(emit, short[node], grads[0], node.outputs[0])
+            else:
+                applied = _apply(emit, node, grads, needed)
+                results = zip(node.inputs, applied, strict=True)
+            for value, result in results:
                 if value is not None and value in plan.active and result is not None:
                     pending.setdefault(value, []).append(result)
     found: dict[ir.Value, Adjoint] = {}
@@ -164,12 +164,15 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
     return found
 
 
-def _sloped(emit: Emitter, made: Diamond, grad: Adjoint | OneHot) -> Adjoint:
-    """The cotangent of a self-gated activation's ``x``; what lies inside gets none."""
+def _shorten(
+    emit: Emitter, shortcut: Shortcut, grad: Adjoint | OneHot, out: ir.Value
+) -> list[tuple[ir.Value, Adjoint]]:
+    """What a shortcut gives; like the rules, it is linear, and the factor goes around it."""
     if isinstance(grad, OneHot):
-        grad = Adjoint(dense(emit, grad, made.y))
-    grad = expanded(emit, grad, made.y, range(len(dims_of(made.y))))
-    return Adjoint(emit.op("Mul", grad.value, made.slope(emit, made.x)), grad.factor)
+        grad = Adjoint(dense(emit, grad, out))
+    found = shortcut(emit, replace(grad, factor=1.0))
+    results = [(v, r if isinstance(r, Adjoint) else Adjoint(r)) for v, r in found if r is not None]
+    return [(value, replace(made, factor=made.factor * grad.factor)) for value, made in results]
 
 
 def _total(

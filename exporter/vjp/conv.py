@@ -177,7 +177,7 @@ def _stuffed(emit: Emitter, grad: ir.Value, channels: int, window: Window) -> ir
     kernel.reshape(channels, -1)[:, 0] = 1
     return emit.op(
         "ConvTranspose", grad, emit.constant(kernel, grad.dtype),
-        strides=window.strides, group=channels, role="stuffed",
+        strides=window.strides, pads=[0] * 2 * len(window.strides), group=channels, role="stuffed",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..adjoint import Adjoint, Result
-from ..emitter import Emitter, dims_of
+from ..emitter import Emitter, constant_of, dims_of
 from .common import (
     classes,
     float_attribute,
@@ -50,11 +50,18 @@ def batch_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> S
     """``g scale / sqrt(var + epsilon)`` by channel: an affine map in inference mode."""
     rank = len(dims_of(node.outputs[0]))
     scale, variance = only_input(node, 1), only_input(node, 4)
+    number = float_attribute(node, "epsilon", 1e-5)
+    known = [constant_of(value) for value in (scale, variance)]
+    if known[0] is not None and known[1] is not None:
+        # A vector of the channels: smaller than the four nodes that compute it.
+        fixed, spread = (array.astype(np.float64) for array in known if array is not None)
+        factor = (fixed / np.sqrt(spread + number)).reshape(-1, *[1] * (rank - 2))
+        return [times(emit, grad, emit.constant(factor, only_input(node).dtype), rank)]
     dims = dims_of(scale)
     scale, variance = wide(emit, scale), wide(emit, variance)  # they may differ in type
-    epsilon = emit.scalar(float_attribute(node, "epsilon", 1e-5), variance)
-    spread = emit.op("Sqrt", emit.op("Add", variance, epsilon), role="deviation")
-    slope = emit.op("Div", scale, spread, role="slope", shape=dims)
+    epsilon = emit.scalar(number, variance)
+    deviation = emit.op("Sqrt", emit.op("Add", variance, epsilon), role="deviation")
+    slope = emit.op("Div", scale, deviation, role="slope", shape=dims)
     slope = narrowed(emit, slope, only_input(node))
     return [times(emit, grad, per_channel(emit, slope, rank), rank)]
 

@@ -55,12 +55,23 @@ def _concat_extents(node: ir.Node) -> str | None:
 @vjp("Concat", since=4, lazy=True, quantised=True, check=_concat_extents)
 def concat(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
     """Each input's part of the cotangent."""
-    rank = len(dims_of(node.outputs[0]))
-    axis = int_attribute(node, "axis", 0) % rank
+    sources = [only_input(node, index) for index in range(len(node.inputs))]
+    return parts_of_join(emit, node, grad, sources, needed)
+
+
+def parts_of_join(
+    emit: Emitter,
+    node: ir.Node,
+    grad: Adjoint,
+    sources: Sequence[ir.Value],
+    needed: Needed | None = None,
+) -> list[Result]:
+    """Parts of a Concat's cotangent for ``sources``, which make up its output in this order."""
+    axis = int_attribute(node, "axis", 0) % len(dims_of(node.outputs[0]))
     results: list[Result] = []
     start = 0
-    for index, wanted in enumerate(needed):
-        extent = dims_of(only_input(node, index))[axis]
+    for source, wanted in zip(sources, needed or [True] * len(sources), strict=True):
+        extent = dims_of(source)[axis]
         assert isinstance(extent, int)
         if not wanted:
             results.append(None)

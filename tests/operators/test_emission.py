@@ -91,3 +91,59 @@ def test_no_node_is_left_unused(tmp_path: Path) -> None:
     used |= {value.name for value in model.graph.output}
     assert all(used & set(node.output) for node in _added(model))
     assert {tensor.name for tensor in model.graph.initializer} <= used
+
+
+class _Join(nn.Module):
+    def forward(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(parts, 1)
+
+
+class _Dense(nn.Module):
+    """Layers that read all before them, joined anew for each; ``joined`` is one of the joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.layers = nn.ModuleList(nn.Conv2d(4 + 2 * n, 2, 3, padding=1) for n in range(4))
+        self.joined = _Join()
+        self.head = nn.Linear(12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = [self.first(x)]
+        for number, layer in enumerate(self.layers):
+            whole = self.joined(parts) if number == 2 else torch.cat(parts, 1)
+            parts.append(layer(whole).tanh())
+        return self.head(torch.cat(parts, 1).mean((2, 3)))
+
+
+def test_the_cotangents_of_a_dense_block_are_cut_in_two(tmp_path: Path) -> None:
+    report = export(
+        seeded(_Dense()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers="first"
+    )
+    assert report.verification.verdict == "pass"
+    model = onnx.load(tmp_path / "m.onnx")
+    cuts = [node for node in _added(model) if node.name.rpartition("/")[2] == "part"]
+    # A new part and what is before it for three joins, two parts for the first join of all.
+    assert len(cuts) <= 2 * 3
+
+
+def test_a_layer_that_joins_has_its_own_gradient_only(tmp_path: Path) -> None:
+    """Later layers join the same values anew; those do not come through this layer."""
+    example = (torch.zeros(1, 3, 8, 8),)
+    layers = ["first", "joined"]
+    report = export(seeded(_Dense()), tmp_path / "m.onnx", example, layers=layers)
+    assert report.verification.verdict == "pass"
+
+
+def test_large_weights_are_read_as_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would copy constant ones into another order, a second time."""
+    monkeypatch.setattr("graftcam.exporter.vjp.linear._LARGE", 1)
+    layers = (nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5), nn.ReLU(), nn.Linear(5, 3))
+    model = seeded(nn.Sequential(*layers))
+    report = export(model, tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers="0")
+    assert report.verification.verdict == "pass"
+    products = [node for node in _added(onnx.load(tmp_path / "m.onnx")) if node.op_type == "Gemm"]
+    assert products
+    assert all(node.input[1].endswith("as_stored") for node in products)
