@@ -11,7 +11,7 @@ help:
 	@echo "make test   set up and run the tests"
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
-	@echo "make bench  times against plain inference and pytorch-grad-cam -> docs/benchmarks.md"
+	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graftcam needs Python >= 3.11")'
@@ -20,6 +20,10 @@ $(BIN)/python:
 
 $(VENV)/.export: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[cpu,export]" "scikit-learn>=1.5"
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.export
+	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[bench]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.export
@@ -41,11 +45,11 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
 
 zoo: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.zoo
 
 clean:
-	rm -rf $(VENV) build dist out *.egg-info
+	rm -rf $(VENV) .bench build dist out *.egg-info

@@ -1,114 +1,116 @@
-"""``docs/benchmarks.md`` and ``docs/benchmarks.json``: what `benchmarks.run` measured."""
+"""``docs/benchmarks.md``: what `benchmarks.run` measured, held against the targets."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-EXPLAINED = 1.05  # an explained run at the last layer takes at most this times the plain forward
-PEER = 4.0  # pytorch-grad-cam takes at least this times the explained run
-_QUIET = 0.5  # load before the start beyond which times are not to be trusted
+from .book import Book, Row
+from .changes import changes
+from .plots import PLOTS
+from .sections import SECTIONS, name_of, table
+from .targets import TARGETS, Target
+
+_QUIET = 0.10  # of all cores, taken by others: beyond it times are not to be trusted
 
 _TEXT = """# Benchmarks
 
-Made by `make bench` (`python -m benchmarks.run`) on a quiet machine; do not edit.
+Made by `make bench` (`python -m benchmarks.run`); do not edit. `benchmarks.json` holds the same
+figures, and what a later run is compared with.
 
-Pictures of 224 x 224, random weights. **Plain** is the file that `torch.onnx.export` writes, in
-ONNX Runtime. **Explained** is graftcam's artifact with one class a picture (K = 1), its
-predictions, scores and heatmap fetched; **K = 0** is the same file used for prediction alone.
-**pytorch-grad-cam** explains the same class at the same layer of the PyTorch model; **torch** is
-that model's forward in `inference_mode`. All take turns, in a random order each round, in one
-process and with {threads} threads; ONNX Runtime's idle threads do not spin
-(`session.intra_op.allow_spinning` = 0). Times are medians (quartiles) in milliseconds, ratios
-are medians of the rounds' ratios.
+Pictures of 224 x 224, random weights, float32, ONNX Runtime's CPU provider, an open batch axis.
+**Plain** is the file that `torch.onnx.export` writes. **Explained** is graftcam's artifact with
+one class a picture (K = 1), its predictions, scores and heatmap fetched; **K = 5** explains five,
+**K = 0** is the same file used for prediction alone. What is compared takes turns, in a random
+order each round, in one process (or each in a new one, where it says so) and with {threads}
+threads; ONNX Runtime's idle threads do not spin (`session.intra_op.allow_spinning` = 0). Figures
+are medians (quartiles); ratios are those of the rounds' ratios.
 
-{machine}
+Machine: {cpu}, {cores} cores, {system}; {tools}.
+{quiet}
 """
 
 
-def write_report(
-    machine: dict[str, Any], results: Sequence[dict[str, Any]], folder: Path, *, quick: bool
-) -> None:
-    """Write both files into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [_TEXT.format(threads=machine["threads"], machine=_machine(machine))]
-    if quick or machine["load"] > _QUIET:
-        reason = "few rounds" if quick else f"load {machine['load']} before the start"
-        lines += [f"> Preliminary: {reason}. Measure again on a quiet machine.", ""]
-    for images in sorted({result["images"] for result in results}):
-        lines += _tables([result for result in results if result["images"] == images], images)
-    lines += _targets(results)
+def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> None:
+    """Write the page and its plots into ``folder``."""
+    parts = {name: _rows(book, name) for name in SECTIONS}
+    measured = {name: rows for name, rows in parts.items() if rows}
+    tools = ", ".join(f"{name} {version}" for name, version in book.machine["versions"].items())
+    quiet = _quietness(list(book.rows.values()), book.code)
+    lines = [_TEXT.format(**book.machine, tools=tools, quiet=quiet), "## Targets"]
+    lines += _targets(measured)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for name, rows in measured.items():
+        section = SECTIONS[name]
+        lines += ["", f"## {section.title}", "", section.text]
+        if section.image:
+            image = folder / "images" / f"benchmarks-{section.image}.svg"
+            PLOTS[name](rows, image)
+            lines += ["", f"![{section.title}](images/{image.name})"]
+        lines += table(section.columns, rows) if section.columns else []
+        lines += section.notes(rows)
+    lines += ["", "## Since the earlier run", "", *changes(book, before)]
     (folder / "benchmarks.md").write_text("\n".join(lines) + "\n")
-    data = {"machine": machine, "quick": quick, "results": list(results)}
-    (folder / "benchmarks.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
-def _machine(machine: dict[str, Any]) -> str:
-    tools = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {tools}."
+def _rows(book: Book, part: str) -> list[Row]:
+    found = [row for key, row in book.rows.items() if key.startswith(f"{part}/")]
+    marked = [row | {"stale": row["code"] != book.code} for row in found]
+    return sorted(marked, key=lambda row: row.get("images", 0))
 
 
-def _tables(results: Sequence[dict[str, Any]], images: int) -> list[str]:
-    rounds = results[0]["rounds"]
-    lines = [f"## N = {images} ({rounds} rounds)", ""]
-    lines += [
-        "| model, layer | plain | explained | torch | pytorch-grad-cam |",
-        "|---|---|---|---|---|",
-    ]
-    for result in results:
-        shown = [_time(result["ms"][key]) for key in ("plain", "explained", "torch", "peer")]
-        lines.append(f"| {' | '.join([_name(result), *shown])} |")
-    lines += ["", "Ratios:", ""]
-    lines += [
-        "| model, layer | explained / plain | K = 0 / plain | K = 5 / plain "
-        "| pytorch-grad-cam / explained |",
-        "|---|---|---|---|---|",
-    ]
-    for result in results:
-        of_plain = result["of_plain"]
-        cells = [f"{of_plain[key]:.2f}" for key in ("explained", "predict", "five")]
-        cells.append(f"{result['peer_of_explained']:.1f}")
-        lines.append(f"| {' | '.join([_name(result), *cells])} |")
-    return [*lines, ""]
-
-
-def _name(result: dict[str, Any]) -> str:
-    return f"{result['model']}, `{result['layer']}`{' (last)' if result['last'] else ''}"
-
-
-def _time(quartiles: Sequence[float]) -> str:
-    low, median, high = quartiles
-    return f"{median:.1f} ({low:.1f} to {high:.1f})"
-
-
-def _targets(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Each target with the values reached, and why where it is missed."""
-    lines = ["## Targets", ""]
-    last = [result for result in results if result["last"]]
-    lines.append(f"- Explained at the last layer: at most {EXPLAINED} times the plain forward.")
-    for result in last:
-        value = result["of_plain"]["explained"]
-        lines.append(_verdict(result, f"{value:.3f}", reached=value <= EXPLAINED))
-        if value > EXPLAINED and "profile" in result:
-            lines.append(_reason(result["profile"]))
-    lines.append(f"- pytorch-grad-cam: at least {PEER:.0f} times the explained run.")
-    for result in last:
-        value = result["peer_of_explained"]
-        lines.append(_verdict(result, f"{value:.2f}", reached=value >= PEER))
-    return lines
-
-
-def _verdict(result: dict[str, Any], value: str, *, reached: bool) -> str:
-    word = "reached" if reached else "**missed**"
-    return f"  - {result['model']}, N = {result['images']}: {value}, {word}"
-
-
-def _reason(profile: dict[str, Any]) -> str:
-    top = ", ".join(f"`{name}` {time:.2f}" for name, time in list(profile["top"].items())[:3])
-    return (
-        f"    (profile, ms: plain {profile['plain_ms']:.1f}; in the artifact the model's own nodes "
-        f"{profile['own_ms']:.1f}, {profile['added_nodes']} added ones {profile['added_ms']:.2f}, "
-        f"most of it {top})"
+def _quietness(rows: Sequence[Row], code: str) -> str:
+    if not rows:
+        return ""
+    loads, others = [row["load"] for row in rows], [row["others"] for row in rows]
+    text = (
+        f"Load average before the start: {min(loads)} to {max(loads)}. While a row was measured, "
+        f"others took {min(others):.0%} to {max(others):.0%} of all cores."
     )
+    quick, noisy = sum(row["quick"] for row in rows), sum(o > _QUIET for o in others)
+    stale = sum(row["code"] != code for row in rows)
+    reasons = [f"{quick} of {len(rows)} rows have few rounds"] if quick else []
+    reasons += [f"{noisy} were disturbed (others took more than {_QUIET:.0%})"] if noisy else []
+    reasons += [f"{stale} (†) were measured with earlier code"] if stale else []
+    return f"{text}\n\n> Preliminary: {', '.join(reasons)}." if reasons else text
+
+
+def _targets(parts: dict[str, list[Row]]) -> list[str]:
+    """Each target with the worst row, then those that miss it, with the reason."""
+    lines = ["", "| what | target | reached | farthest from it |", "|---|---|---|---|"]
+    reasons: list[str] = []
+    for target in TARGETS:
+        rows = [row for row in parts.get(target.part, []) if target.covers(row)]
+        if not rows:
+            lines.append(f"| {target.text} | {_bound(target)} | not measured | |")
+            continue
+        late = [row for row in rows if not target.reached(row)]
+        count = f"{len(rows) - len(late)} of {len(rows)}"
+        worst = target.worst(rows)
+        lines.append(
+            f"| {target.text} | {_bound(target)} | {f'**{count}**' if late else count} "
+            f"| {worst['ratios'][target.ratio][1]:.3f} ({name_of(worst)}) |"
+        )
+        reasons += [line for row in late for line in _reason(target, row)]
+    return [*lines, "", "Missed:", "", *reasons] if reasons else lines
+
+
+def _bound(target: Target) -> str:
+    return f"{'at most' if target.at_most else 'at least'} {target.bound}"
+
+
+def _reason(target: Target, row: Row) -> list[str]:
+    low, median, high = row["ratios"][target.ratio]
+    lines = [f"- {target.text}, {name_of(row)}: {median:.3f} ({low:.3f} to {high:.3f})"]
+    profile = row.get("profiles", {}).get(target.ratio)
+    if profile is None:
+        return lines
+    top = ", ".join(f"`{name}` {ms:.2f}" for name, ms in profile["top"].items() if ms)
+    slower = ", ".join(f"{name} +{ms:.2f}" for name, ms in profile["slower"].items())
+    text = (
+        f"  Profile, ms: plain {profile['plain_ms']:.2f}; in the artifact the model's own nodes "
+        f"{profile['own_ms']:.2f}{f' ({slower})' if slower else ''}, {profile['added_nodes']} "
+        f"added ones {profile['added_ms']:.2f}{f', most of it {top}' if top else ''}."
+    )
+    return [*lines, text]

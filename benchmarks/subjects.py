@@ -1,115 +1,191 @@
-"""What is timed: one model with its target layer, in every way of running it."""
+"""What is measured: models of torchvision, their layers, and the files made of them."""
 
 from __future__ import annotations
 
-import copy
+import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
+import onnx
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torchvision import models
 
 from graftcam.exporter import export
+from graftcam.exporter.axes import open_axes
+from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
+from .condition import condition
 from .contract import export_plain
-from .truth import open_session, pictures
+from .truth import Array, open_session, pictures
 
 SHAPE = (3, 224, 224)
-_CLASS = 7  # any; the work is the same
-Run = Callable[[], Any]
+# All with a layer that the automatic choice finds; the heads differ.
+MODELS = (
+    "resnet50", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "densenet121", "vgg16",
+    "vit_b_16", "swin_t",
+)  # fmt: skip
+INNER = (
+    ("resnet50", "layer3"),
+    ("resnet50", "layer2"),
+    ("resnet50", "layer1"),
+    ("efficientnet_b0", "features.3"),
+    ("vit_b_16", "encoder.layers.encoder_layer_6"),
+)
+# Which axes are open: the batch; none, for a batch of one; the batch and the picture's size.
+Axes = Literal["batch", "none", "size"]
+_LINEAR = {"Gemm", "MatMul"}
+_POOLS = {"ReduceMean", "GlobalAveragePool"}
+_SHAPES = {"Flatten", "Reshape", "Squeeze", "Transpose", "Add", "Shape", "Gather", "Concat", "Cast"}
+_TRIED = 20  # classes, of which the one with the strongest map is explained
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A model and the layer that is explained.
+class Artifact:
+    """A file that graftcam wrote.
 
     Attributes:
-        model: Its name in torchvision.
-        layer: Module path; None for the automatic choice, the last layer.
-    """
-
-    model: str
-    layer: str | None = None
-
-
-SUBJECTS = [
-    Subject("resnet50"),
-    Subject("resnet50", "layer3"),
-    Subject("mobilenet_v3_large"),
-    Subject("efficientnet_b0"),
-    Subject("vgg16"),
-]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A subject, exported both ways.
-
-    Attributes:
-        module: The PyTorch model.
-        layer: Module path of the explained layer.
-        plain: The file that `torch.onnx.export` writes.
-        artifact: The file that graftcam writes.
+        path: The file.
+        spec: Its metadata.
         fetched: What a caller fetches: the model's outputs, classes, scores and the heatmap.
-        class_index: Name of the input.
     """
 
-    module: nn.Module
-    layer: str
-    plain: Path
-    artifact: Path
+    path: Path
+    spec: Spec
     fetched: list[str]
-    class_index: str
+
+    @property
+    def layer(self) -> str:
+        """Module path of the explained layer."""
+        return self.spec.layers[0].name
+
+    def feeds(self, pixels: Array, classes: Sequence[int]) -> dict[str, Array]:
+        """Inputs that ask for ``classes`` of every picture."""
+        transform = self.spec.preprocess
+        assert transform is not None
+        index = np.array([classes], np.int64).reshape(1, len(classes))
+        return {transform.input: pixels, self.spec.class_index: index}
 
 
-def prepare(subject: Subject, folder: Path) -> Prepared:
-    """Export ``subject`` into ``folder``."""
-    torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = models.get_model(subject.model, weights=None).eval()
-    plain, artifact = folder / "plain.onnx", folder / "artifact.onnx"
-    export_plain(module, SHAPE, plain)
-    # Verified by the tests and the zoo; here the time counts.
-    example = (pictures(SHAPE, 1, 0),)
-    spec = export(module, artifact, example, layers=subject.layer, verify=False).spec
-    layer = spec.layers[0]
-    names = [output.name for output in open_session(artifact).get_outputs()]
-    fetched = [name for name in names if name not in (layer.activations, layer.gradients)]
-    return Prepared(module, layer.name, plain, artifact, fetched, spec.class_index)
+class Subjects:
+    """The models and their files, each made once and dropped with its model."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Keep files in ``folder``; what lies there from earlier is used."""
+        self._folder, self._threads = folder, threads
+        self._modules: dict[str, nn.Module] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def module(self, model: str) -> nn.Module:
+        """The PyTorch model, with random weights under which every branch carries signal."""
+        if model not in self._modules:
+            torch.manual_seed(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._modules[model] = condition(models.get_model(model, weights=None), SHAPE)
+        return self._modules[model]
+
+    def plain(self, model: str, axes: Axes = "batch") -> Path:
+        """The file that `torch.onnx.export` writes."""
+        path = self.file(model, f"plain.{axes}.onnx")
+        if not path.exists():
+            write_plain(self.module(model), path.with_suffix(".tmp"), axes)
+            path.with_suffix(".tmp").rename(path)
+        return path
+
+    def artifact(self, model: str, layer: str | None = None, axes: Axes = "batch") -> Artifact:
+        """The file that graftcam writes, unverified: the tests and the zoo hold it true."""
+        path = self.file(model, f"{layer or 'auto'}.{axes}.onnx")
+        if not path.exists():
+            write_artifact(self.module(model), path, layer, axes)
+        session = open_session(path)
+        spec = Spec.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+        names = [output.name for output in session.get_outputs()]
+        unread = (spec.layers[0].activations, spec.layers[0].gradients)
+        return Artifact(path, spec, [name for name in names if name not in unread])
+
+    def part(self, model: str, layer: str | None, axes: Axes = "batch") -> Path:
+        """The model from the layer's value to the score, cut out of the artifact.
+
+        Raises:
+            ValueError: There is a way past the layer.
+        """
+        artifact = self.artifact(model, layer, axes)
+        path = artifact.path.with_suffix(".part")
+        if not path.exists():
+            part = cut(artifact)
+            own = {port.name for port in part.graph.input} - {artifact.spec.layers[0].value}
+            past = {n.op_type for n in part.graph.node if own & set(n.input)} - {"Shape"}
+            if past:
+                raise ValueError(f"{model}: {sorted(past)} read the input past {layer}")
+            onnx.save(part, path)
+        return path
+
+    def shown_class(self, artifact: Artifact) -> int:
+        """A class whose map shows something, so that maps can be compared."""
+        session = open_session(artifact.path, self._threads)
+        feeds = artifact.feeds(pictures(SHAPE, 1, 0).numpy(), range(_TRIED))
+        (heatmap,) = session.run([artifact.spec.layers[0].heatmap], feeds)
+        return int(heatmap.mean(axis=(0, 2, 3)).argmax())
+
+    def file(self, model: str, name: str) -> Path:
+        """A place in the model's folder."""
+        (self._folder / model).mkdir(exist_ok=True)
+        return self._folder / model / name
+
+    def drop(self, model: str, *, keep_files: bool) -> None:
+        """Forget a model."""
+        self._modules.pop(model, None)
+        if not keep_files:
+            shutil.rmtree(self._folder / model, ignore_errors=True)
 
 
-def runs_of(prepared: Prepared, images: int, threads: int) -> dict[str, Run]:
-    """Every way of running the model on the same pictures, by name."""
-    batch = pictures(SHAPE, images, 0)
-    pixels = batch.numpy()
-    plain, artifact = (open_session(p, threads) for p in (prepared.plain, prepared.artifact))
-    name = plain.get_inputs()[0].name
-    # A copy: pytorch-grad-cam leaves hooks in the model.
-    other = copy.deepcopy(prepared.module)
-    cam = GradCAM(model=other, target_layers=[other.get_submodule(prepared.layer)])
+def write_plain(module: nn.Module, path: Path, axes: Axes) -> None:
+    """What `torch.onnx.export` alone makes of the module."""
+    if axes == "batch":
+        return export_plain(module, SHAPE, path)
+    example = (pictures(SHAPE, 1 if axes == "none" else 2, 0),)
+    opened = open_axes(example, batch=axes != "none", size=axes == "size")
+    torch.onnx.export(
+        module, example, path, dynamo=True, verbose=False, opset_version=18,
+        dynamic_shapes=opened, external_data=False,
+    )  # fmt: skip
+    return None
 
-    def explained(classes: int) -> Run:
-        index = np.arange(_CLASS, _CLASS + classes, dtype=np.int64)[None]
-        feeds = {artifact.get_inputs()[0].name: pixels, prepared.class_index: index}
-        return lambda: artifact.run(prepared.fetched, feeds)
 
-    def torch_forward() -> None:
-        with torch.inference_mode():
-            prepared.module(batch)
+def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes) -> None:
+    """What graftcam makes of the module."""
+    transform = Preprocess(
+        "x", list(SHAPE[1:]), [256, 256], "shorter", "bilinear", 1 / 255,
+        [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
+    )  # fmt: skip
+    export(
+        module, path, (pictures(SHAPE, 1, 0),), layers=layer, verify=False, preprocess=transform,
+        input_names=["x"], dynamic_batch=axes != "none", dynamic_size=axes == "size",
+    )  # fmt: skip
 
-    return {
-        "plain": lambda: plain.run(None, {name: pixels}),
-        "explained": explained(1),
-        "predict": explained(0),
-        "five": explained(5),
-        "torch": torch_forward,
-        "peer": lambda: cam(batch, [ClassifierOutputTarget(_CLASS)] * images),
-    }
+
+def cut(artifact: Artifact) -> onnx.ModelProto:
+    """The graph between the layer's value and the score.
+
+    Where it asks for the input's shape, the model's own input stays beside that value.
+    """
+    model, spec = onnx.load(artifact.path), artifact.spec
+    names = [port.name for port in model.graph.input if port.name != spec.class_index]
+    names.insert(0, spec.layers[0].value)
+    part = onnx.utils.Extractor(model).extract_model(names, [spec.score.value])
+    read = {name for node in part.graph.node for name in node.input}
+    for port in [port for port in part.graph.input if port.name not in read]:
+        part.graph.input.remove(port)
+    return part
+
+
+def linear_head(artifact: Artifact) -> bool:
+    """Whether one average pool and one linear layer are all between the layer and the score."""
+    operators = [node.op_type for node in cut(artifact).graph.node]
+    pooled = set(operators) - _SHAPES <= _LINEAR | _POOLS
+    return pooled and sum(name in _LINEAR for name in operators) == 1

@@ -1,0 +1,130 @@
+"""The results so far: kept row by row, so that a long bench can be split and go on later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+FORMAT = 2
+
+
+class MixError(Exception):
+    """Results of two machines, versions or thread counts would stand in one table."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row that a part measures.
+
+    Attributes:
+        part: Name of the part.
+        model: Name of the model in torchvision; empty for none.
+        layer: Module path of the explained layer; None for the automatic choice.
+        images: Pictures a run.
+        axis: What a row of the scaling part varies.
+    """
+
+    part: str
+    model: str = ""
+    layer: str | None = None
+    images: int = 1
+    axis: str = ""
+
+    @property
+    def key(self) -> str:
+        """Stable name of the row."""
+        return f"{self.part}/{self.model}/{self.layer or 'auto'}/{self.axis or self.images}"
+
+
+@dataclass
+class Book:
+    """Rows by key, in one JSON file that is written after each.
+
+    Attributes:
+        path: The file.
+        machine: The setting that all rows share (`machine.describe`).
+        code: Digest of the code that is measured now.
+        load: Load average before the bench began.
+        quick: Few rounds.
+        rows: By `Case.key`. A row says by which code it was measured.
+    """
+
+    path: Path
+    machine: dict[str, Any]
+    code: str
+    load: float
+    quick: bool
+    rows: dict[str, Row] = field(default_factory=dict[str, Row])
+
+    def open(self, *, fresh: bool, whole: bool) -> str:
+        """Take over the rows of the file, if they were measured in the same setting.
+
+        Args:
+            fresh: Leave them all behind.
+            whole: Everything is going to be measured, so that a file of another setting may go.
+
+        Returns:
+            What became of the file, in words.
+
+        Raises:
+            MixError: Only a part is to be measured, and the file's rows are of another setting.
+        """
+        earlier = read(self.path)
+        if fresh or earlier is None:
+            return "starting anew"
+        differing = differences(earlier["machine"], self.machine)
+        if differing and not whole:
+            raise MixError(
+                f"{self.path} was measured elsewhere: {'; '.join(differing)}. Rows of two settings "
+                "do not go into one table: measure everything anew with --fresh, or write to "
+                "another folder with --docs"
+            )
+        if differing:
+            return f"starting anew, since the setting is another: {'; '.join(differing)}"
+        self.rows = {row["key"]: row for row in earlier["rows"]}
+        return f"going on with {len(self.rows)} rows in {self.path}"
+
+    def current(self, key: str) -> bool:
+        """Whether a row was measured by this code, with as many rounds as are asked for."""
+        row = self.rows.get(key)
+        return row is not None and row["code"] == self.code and (self.quick or not row["quick"])
+
+    def add(self, key: str, row: Row, others: float) -> None:
+        """Keep a row, beside how quiet the machine was; the file is whole at any time."""
+        stamp = {"code": self.code, "quick": self.quick, "load": self.load, "others": others}
+        self.rows[key] = {"key": key, **row, **stamp}
+        # A row a line: a later run's differences are then readable as such.
+        rows = ",\n".join(json.dumps(row) for row in self.rows.values())
+        head = json.dumps({"format": FORMAT, "machine": self.machine})[:-1]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_suffix(".tmp")
+        beside.write_text(f'{head}, "rows": [\n{rows}\n]}}\n')
+        beside.replace(self.path)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A results file, or None where there is none of this format."""
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return data if data.get("format") == FORMAT else None
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two settings, in words."""
+    flat = [_flat(setting) for setting in (before, now)]
+    names: Sequence[str] = sorted(flat[0].keys() | flat[1].keys())
+    return [
+        f"{name} {flat[0].get(name, 'absent')} -> {flat[1].get(name, 'absent')}"
+        for name in names
+        if flat[0].get(name) != flat[1].get(name)
+    ]
+
+
+def _flat(setting: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in setting.items() if k != "versions"} | setting["versions"]

@@ -1,0 +1,118 @@
+"""What is measured in a process of its own; nothing is imported here that is measured there.
+
+    python -m benchmarks.child NAME JSON
+
+A line with "map" says that the work is done; the last line is the result, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process in megabytes (10**6 bytes)."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        pass
+    # Counts the parent's memory at the start of this process too, where that was larger.
+    import resource
+
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e6
+
+
+def session_memory(
+    path: str | None, threads: int, images: int, classes: int | None
+) -> dict[str, float]:
+    """Load a file and run it; None: only import what is needed for it.
+
+    Args:
+        path: The file.
+        threads: Threads within one operator.
+        images: Pictures a run.
+        classes: K; None for a file that takes pictures only.
+    """
+    import numpy as np
+    import onnxruntime
+
+    if path is not None:
+        session = _session(onnxruntime, path, threads)
+        shape = (images, *(axis for axis in session.get_inputs()[0].shape[1:]))
+        feeds = {session.get_inputs()[0].name: np.ones(shape, np.float32)}
+        names = [output.name for output in session.get_outputs()]
+        if classes is not None:
+            feeds["class_index"] = np.arange(classes)[None]
+            names = [n for n in names if not n.startswith(("activations", "gradients"))]
+        for _ in range(3):
+            session.run(names, feeds)
+    return {"mb": peak_mb()}
+
+
+def import_time(statement: str) -> dict[str, float]:
+    """Milliseconds of an import statement."""
+    start = time.perf_counter()
+    exec(statement, {})
+    return {"ms": 1000 * (time.perf_counter() - start)}
+
+
+def first_map_graftcam(path: str, picture: str, threads: int) -> dict[str, float]:
+    """The artifact, in graftcam's runtime."""
+    from graftcam.runtime import Explainer
+
+    Explainer(path, threads=threads).explain(picture, classes=[7])
+    return _done()
+
+
+def first_map_peer(weights: str, picture: str, layer: str, threads: int) -> dict[str, float]:
+    """The same model, in pytorch-grad-cam."""
+    import torch
+    from PIL import Image
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    from torchvision import models
+
+    torch.set_num_threads(threads)
+    model = models.resnet50()
+    model.load_state_dict(torch.load(weights))
+    model.eval()
+    transform = models.ResNet50_Weights.IMAGENET1K_V1.transforms()
+    batch = transform(Image.open(picture).convert("RGB"))[None]
+    cam = GradCAM(model=model, target_layers=[model.get_submodule(layer)])
+    cam(batch, [ClassifierOutputTarget(7)])
+    return _done()
+
+
+def first_prediction(path: str, threads: int) -> dict[str, float]:
+    """The plain file in ONNX Runtime alone, on pixels that need no preparing."""
+    import numpy as np
+    import onnxruntime
+
+    session = _session(onnxruntime, path, threads)
+    session.run(None, {session.get_inputs()[0].name: np.ones((1, 3, 224, 224), np.float32)})
+    return _done()
+
+
+def _session(onnxruntime: Any, path: str, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _done() -> dict[str, float]:
+    print("map", flush=True)
+    return {"mb": peak_mb()}
+
+
+if __name__ == "__main__":
+    task = globals()[sys.argv[1]]
+    print(json.dumps(task(**json.loads(sys.argv[2]))), flush=True)

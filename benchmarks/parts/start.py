@@ -1,0 +1,67 @@
+"""What a process pays once: imports, and the way to its first map."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from ..book import Case, Row
+from ..spawn import spawn
+from ..timing import gather, ratios, spreads
+from .part import Bench, Part
+
+_IMPORTS, _STARTS = 15, 7
+_LIBRARIES = "import onnxruntime, cv2, numpy"
+# The package loads its names on first use, so that its import alone says little.
+_STATEMENTS = {
+    "libraries": _LIBRARIES,
+    "package": "import graftcam.runtime",
+    "all": f"from graftcam.runtime import Explainer; {_LIBRARIES}",
+}
+
+
+def _measure_imports(case: Case, bench: Bench) -> Row:
+    rounds = bench.rounds(_IMPORTS)
+    runs = {
+        name: lambda statement=statement: spawn("import_time", statement=statement)
+        for name, statement in _STATEMENTS.items()
+    }
+    times = gather(runs, rounds)["ms"]
+    return {"rounds": rounds, "values": spreads(times), "ratios": ratios(times, "libraries")}
+
+
+def _measure_cold(case: Case, bench: Bench) -> Row:
+    """From a process's start to its first map, from a picture's file; and its peak memory."""
+    subjects, rounds, threads = bench.subjects, bench.rounds(_STARTS), bench.threads
+    artifact, plain = subjects.artifact(case.model), subjects.plain(case.model)
+    weights, picture = subjects.file(case.model, "weights.pt"), subjects.file(case.model, "it.png")
+    torch.save(subjects.module(case.model).state_dict(), weights)
+    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
+    found = gather(
+        {
+            "graftcam": lambda: spawn(
+                "first_map_graftcam", path=str(artifact.path), picture=str(picture),
+                threads=threads,
+            ),
+            "pytorch-grad-cam": lambda: spawn(
+                "first_map_peer", weights=str(weights), picture=str(picture),
+                layer=artifact.layer, threads=threads,
+            ),
+            "bare": lambda: spawn("first_prediction", path=str(plain), threads=threads),
+        },
+        rounds,
+    )  # fmt: skip
+    times, memory = found["ms"], found["mb"]
+    return {
+        "model": case.model, "layer": artifact.layer, "rounds": rounds,
+        "values": spreads(times, 0) | {f"{k} MB": v for k, v in spreads(memory, 0).items()},
+        "ratios": {
+            "time": ratios(times, "pytorch-grad-cam")["graftcam"],
+            "memory": ratios(memory, "pytorch-grad-cam")["graftcam"],
+        },
+    }  # fmt: skip
+
+
+IMPORTS = Part((Case("imports"),), _measure_imports)
+COLD = Part((Case("cold", "resnet50"),), _measure_cold)

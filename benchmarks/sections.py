@@ -1,0 +1,242 @@
+"""The page's tables: which columns the rows of each part get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .book import Row
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        title: Its heading.
+        kind: ``values`` or ``ratios`` of the row.
+        name: Name among them.
+        digits: Of the numbers.
+    """
+
+    title: str
+    kind: str
+    name: str
+    digits: int = 2
+
+    def cell(self, row: Row) -> str:
+        """Median and quartiles; empty where the row has none."""
+        found = row.get(self.kind, {}).get(self.name)
+        if found is None:
+            return ""
+        low, median, high = (f"{value:.{self.digits}f}" for value in found)
+        return median if low == high else f"{median} ({low} to {high})"
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands on the page for one part.
+
+    Attributes:
+        title: Heading.
+        text: What was measured, and how.
+        columns: Of the table.
+        image: Name of the plot, if there is one.
+        notes: Further lines below the table, from the rows.
+    """
+
+    title: str
+    text: str
+    columns: Sequence[Column]
+    image: str = ""
+    notes: Callable[[Sequence[Row]], list[str]] = lambda rows: []
+
+
+def name_of(row: Row) -> str:
+    """A row's first cell."""
+    parts = [row["model"]] if row.get("model") else ["imports"]
+    parts += [f"`{row['layer']}`"] if row.get("layer") else []
+    parts += [f"N = {row['images']}"] if row.get("images") else []
+    parts += [row["axis"]] if row.get("axis") else []
+    return ", ".join(parts)
+
+
+def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """Markdown; columns that no row fills are left out."""
+    filled = [column for column in columns if any(column.cell(row) for row in rows)]
+    lines = ["", f"| | {' | '.join(c.title for c in filled)} |", "|---" * (1 + len(filled)) + "|"]
+    for row in rows:
+        mark = " †" if row["stale"] else ""
+        lines.append(f"| {name_of(row)}{mark} | {' | '.join(c.cell(row) for c in filled)} |")
+    return lines
+
+
+def _heads(rows: Sequence[Row]) -> list[str]:
+    linear = dict.fromkeys(row["model"] for row in rows if row["linear_head"])
+    return ["", f"Pool + linear heads: {', '.join(linear) or 'none of these'}."]
+
+
+def _left_out(rows: Sequence[Row]) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for peer, reason in row["left_out"].items():
+            models = reasons.setdefault(f"{peer}: {reason}", [])
+            if row["model"] not in models:
+                models.append(row["model"])
+    if not reasons:
+        return []
+    lines = ["", "Not timed, since what they give is no Grad-CAM of that layer:", ""]
+    return lines + [f"- {', '.join(models)}: {reason}" for reason, models in reasons.items()]
+
+
+def _refused(rows: Sequence[Row]) -> list[str]:
+    found = [f"- {name_of(row)}: {row['refused']}" for row in rows if "refused" in row]
+    return ["", "onnx-ad does not cover:", "", *found] if found else []
+
+
+def _nodes(rows: Sequence[Row]) -> list[str]:
+    counts = [
+        f"{row['model']} {row['nodes'].get('own', 0)} + {row['nodes'].get('added', 0)}"
+        for row in rows
+    ]
+    return ["", f"Nodes of the model + added: {', '.join(counts)}."]
+
+
+def _points(rows: Sequence[Row]) -> list[str]:
+    """All points of the plot, a table an axis."""
+    lines: list[str] = []
+    for axis in dict.fromkeys(row["axis"] for row in rows):
+        of_axis = [row for row in rows if row["axis"] == axis]
+        points = list(of_axis[0]["ratios"])
+        lines += ["", f"Explained / plain by {axis}:"]
+        plain = [dict(row, axis="", images=0) for row in of_axis]
+        lines += table([Column(point, "ratios", point) for point in points], plain)
+    return lines
+
+
+SECTIONS = {
+    "last": Section(
+        "At the automatic layer",
+        "Ratios to the plain forward; times in milliseconds.",
+        [
+            Column("explained / plain", "ratios", "explained"),
+            Column("K = 5 / plain", "ratios", "five"),
+            Column("K = 0 / plain", "ratios", "predict"),
+            Column("plain, ms", "values", "plain", 1),
+            Column("explained, ms", "values", "explained", 1),
+        ],
+        "last", _heads,
+    ),
+    "inner": Section(
+        "Inner layers",
+        "**Extra** is the explained run less the plain forward, divided by the forward of the part "
+        "above the layer, cut out as a model of its own: 1 is the price of the same operators "
+        "once more.",
+        [
+            Column("extra, K = 1", "ratios", "explained"),
+            Column("extra, K = 5", "ratios", "five"),
+            Column("K = 0 / plain", "ratios", "predict"),
+            Column("plain, ms", "values", "plain", 1),
+            Column("explained, ms", "values", "explained", 1),
+            Column("part above, ms", "values", "part", 1),
+        ],
+    ),
+    "adjoint": Section(
+        "Inner layers against onnx-ad",
+        "`onnx_ad.reverse` of the part above the layer, at a fixed batch of 1, which it needs. "
+        "Its extra is its graph (forward and adjoint of the part) less the part's forward; ours is "
+        "the explained run less the plain forward, the map included. Both in units of the part's "
+        "forward.",
+        [
+            Column("ours / theirs", "ratios", "ours_of_theirs"),
+            Column("extra, ours", "ratios", "ours"),
+            Column("extra, onnx-ad", "ratios", "theirs"),
+            Column("part above, ms", "values", "part", 1),
+        ],
+        notes=_refused,
+    ),
+    "memory": Section(
+        "Peak memory",
+        "Peak resident memory, in 10^6 bytes, of a process that loads the file and runs it three "
+        "times; **increment** is what it takes above a process that only imports ONNX Runtime.",
+        [
+            Column("explained / plain", "ratios", "artifact"),
+            Column("increment / increment", "ratios", "increment"),
+            Column("plain, MB", "values", "plain", 0),
+            Column("explained, MB", "values", "artifact", 0),
+            Column("imports, MB", "values", "imports", 0),
+        ],
+    ),
+    "size": Section(
+        "File size",
+        "The artifact of the automatic layer beside the file of `torch.onnx.export` (which also "
+        "keeps where in the source each node comes from).",
+        [
+            Column("artifact / plain", "ratios", "artifact", 4),
+            Column("plain, MB", "values", "plain", 2),
+            Column("artifact, MB", "values", "artifact", 2),
+        ],
+        notes=_nodes,
+    ),
+    "export": Section(
+        "Export",
+        "`exporter.export(verify=False)` and `torch.onnx.export`, in turns in one process; the "
+        "choice of the layer is part of ours.",
+        [
+            Column("graftcam / torch", "ratios", "graftcam"),
+            Column("torch, ms", "values", "torch", 0),
+            Column("graftcam, ms", "values", "graftcam", 0),
+        ],
+    ),
+    "imports": Section(
+        "Import",
+        "In a new process each, the interpreter's start left out. **Libraries**: `import "
+        "onnxruntime, cv2, numpy`. **Package**: `import graftcam.runtime`, which loads its names "
+        "on first use. **In use**: `from graftcam.runtime import Explainer` and the libraries.",
+        [
+            Column("package / libraries", "ratios", "package"),
+            Column("in use / libraries", "ratios", "all"),
+            Column("libraries, ms", "values", "libraries", 0),
+            Column("package, ms", "values", "package", 0),
+            Column("in use, ms", "values", "all", 0),
+        ],
+    ),
+    "peers": Section(
+        "Grad-CAM in PyTorch",
+        "The same pictures, layer and class. **torch** is the forward alone, in `inference_mode`. "
+        "Each package is called as it documents, and is timed only if its maps are ours "
+        "(correlation of at least 0.99). How many times as long as the explained run they take:",
+        [
+            Column("torch", "ratios", "torch"),
+            Column("pytorch-grad-cam", "ratios", "pytorch-grad-cam"),
+            Column("captum", "ratios", "captum"),
+            Column("torch-cam", "ratios", "torch-cam"),
+            Column("explained, ms", "values", "explained", 1),
+        ],
+        "peers", _left_out,
+    ),
+    "cold": Section(
+        "Cold start",
+        "From the start of a process to its first map of one picture's file, all imports and the "
+        "model's loading included, and the process's peak memory. **Bare** is ONNX Runtime on the "
+        "plain file, which only predicts, from pixels that need no preparing.",
+        [
+            Column("time / pytorch-grad-cam", "ratios", "time"),
+            Column("memory / pytorch-grad-cam", "ratios", "memory"),
+            Column("graftcam, ms", "values", "graftcam", 0),
+            Column("pytorch-grad-cam, ms", "values", "pytorch-grad-cam", 0),
+            Column("bare, ms", "values", "bare", 0),
+            Column("graftcam, MB", "values", "graftcam MB", 0),
+            Column("pytorch-grad-cam, MB", "values", "pytorch-grad-cam MB", 0),
+            Column("bare, MB", "values", "bare MB", 0),
+        ],
+    ),
+    "scaling": Section(
+        "Scaling",
+        "One of N (pictures a run), K (classes a picture), side (of the picture, in pixels; files "
+        "whose height and width are open) and threads grows; the others stay at 1, 1, 224 and all "
+        "cores. The plot's left axis is the time of a run relative to the plain forward at the "
+        "first point.",
+        [], "scaling", _points,
+    ),
+}  # fmt: skip
