@@ -43,7 +43,8 @@ def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> Non
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, rows in measured.items():
         section = SECTIONS[name]
-        lines += ["", f"## {section.title}", "", section.text]
+        text = section.text.format(threads=book.machine["threads"])
+        lines += ["", f"## {section.title}", "", text]
         if section.image:
             image = folder / "images" / f"benchmarks-{section.image}.svg"
             PLOTS[name](rows, image)

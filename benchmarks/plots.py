@@ -30,18 +30,16 @@ def plot_last(rows: Sequence[Row], path: Path) -> None:
     names = {"predict": "K = 0", "explained": "K = 1", "five": "K = 5"}
     groups = _by(rows, "images")
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, panels = plt.subplots(
-        1, len(groups), figsize=(9, 0.9 + 0.42 * len(models)), sharey=True, squeeze=False
-    )
-    for axes, (images, found) in zip(panels[0], groups.items(), strict=True):
+    figure, panels = _panels(len(groups), 9, 1.2 + 0.42 * len(models), sharey=True)
+    for axes, (images, found) in zip(panels, groups.items(), strict=True):
         for number, (name, label) in enumerate(names.items()):
             places = [models.index(row["model"]) + 0.22 * (number - 1) for row in found]
             _dots(axes, [row["ratios"][name] for row in found], places, _COLOURS[number], label)
         axes.axvline(1, color=_INK, linewidth=0.8)
         axes.set(title=f"N = {images}", xlabel="time / plain ONNX Runtime forward")
         axes.set_yticks(range(len(models)), models)
-    panels[0][0].invert_yaxis()
-    _legend(figure, panels[0][0], 3)
+    panels[0].set_ylim(len(models) - 0.4, -0.6)
+    _legend(figure, panels[0], 3)
     _save(figure, path)
 
 
@@ -50,10 +48,8 @@ def plot_peers(rows: Sequence[Row], path: Path) -> None:
     names = ("torch", "captum", "torch-cam", "pytorch-grad-cam")
     groups = _by(rows, "images")
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, panels = plt.subplots(
-        1, len(groups), figsize=(9, 0.9 + 0.5 * len(models)), sharey=True, squeeze=False
-    )
-    for axes, (images, found) in zip(panels[0], groups.items(), strict=True):
+    figure, panels = _panels(len(groups), 9, 1.2 + 0.55 * len(models), sharey=True)
+    for axes, (images, found) in zip(panels, groups.items(), strict=True):
         for number, name in enumerate(names):
             timed = [row for row in found if name in row["ratios"]]
             places = [models.index(row["model"]) + 0.2 * (number - 1.5) for row in timed]
@@ -67,36 +63,51 @@ def plot_peers(rows: Sequence[Row], path: Path) -> None:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_yticks(range(len(models)), models)
         axes.grid(visible=False, axis="y")
-    panels[0][0].invert_yaxis()
-    _legend(figure, panels[0][0], 4)
+    panels[0].set_ylim(len(models) - 0.4, -0.6)
+    _legend(figure, panels[0], 4)
     _save(figure, path)
 
 
 def plot_scaling(rows: Sequence[Row], path: Path) -> None:
-    """Time of a run as N, K, side and threads grow, relative to plain at the first point."""
-    labels = {"N": "pictures (N)", "K": "classes (K), N = 1", "side": "side of the picture, px"}
+    """Time of a run as N, K, side and threads grow, relative to plain at the first point.
+
+    The plain forward knows no K: there the rounds' ratios are shown.
+    """
+    labels = {"N": "pictures (N)", "K": "classes (K)", "side": "side of the picture, px"}
     groups = _by(rows, "axis")
-    figure, panels = plt.subplots(1, len(groups), figsize=(2.9 * len(groups), 3.2), squeeze=False)
+    figure, panels = _panels(len(groups), 2.9 * len(groups), 3.2)
     names = list(dict.fromkeys((row["model"], row["layer"]) for row in rows))
-    for axes, (axis, found) in zip(panels[0], groups.items(), strict=True):
+    for axes, (axis, found) in zip(panels, groups.items(), strict=True):
         for row in found:
             points = [int(point) for point in row["ratios"]]
             unit = row["values"][f"plain {points[0]}"][1]
             colour = _COLOURS[names.index((row["model"], row["layer"]))]
-            for kind, style in (("explained", "-o"), ("plain", ":")):
-                shown = [row["values"][f"{kind} {point}"][1] / unit for point in points]
-                label = f"{row['model']}, {row['layer']}" if kind == "explained" else None
-                axes.plot(points, shown, style, color=colour, markersize=3, label=label)
-        axes.set(xlabel=labels.get(str(axis), str(axis)))
+            plain, explained = (
+                [row["values"][f"{kind} {point}"][1] / unit for point in points]
+                for kind in ("plain", "explained")
+            )
+            if axis == "K":
+                plain = [1.0] * len(points)
+                explained = [ratio[1] for ratio in row["ratios"].values()]
+            label = f"{row['model']}, {row['layer']}"
+            axes.plot(points, explained, "-o", color=colour, markersize=3, label=label)
+            axes.plot(points, plain, ":", color=colour)
+        axes.set(xlabel=labels.get(str(axis), str(axis)), xticks=_ticks(points))
         axes.set_ylim(bottom=0)
-        axes.set_xticks(points)
-    panels[0][0].set_ylabel("time / plain at the first point")
-    panels[0][0].plot([], [], ":", color=_INK, label="plain forward")
-    _legend(figure, panels[0][0], 4)
+    panels[0].set_ylabel("time / plain at the first point")
+    panels[0].plot([], [], ":", color=_INK, label="plain forward")
+    _legend(figure, panels[0], 4)
     _save(figure, path)
 
 
 PLOTS = {"last": plot_last, "peers": plot_peers, "scaling": plot_scaling}
+
+
+def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
+    figure, panels = plt.subplots(
+        1, count, figsize=(width, height), squeeze=False, layout="constrained", **options
+    )
+    return figure, panels[0]
 
 
 def _by(rows: Sequence[Row], name: str) -> dict[Any, list[Row]]:
@@ -104,6 +115,15 @@ def _by(rows: Sequence[Row], name: str) -> dict[Any, list[Row]]:
     for row in rows:
         groups.setdefault(row[name], []).append(row)
     return groups
+
+
+def _ticks(points: Sequence[int]) -> list[int]:
+    """The points whose labels have room."""
+    kept = [points[0]]
+    for point in points[1:]:
+        if point - kept[-1] >= 0.1 * (points[-1] - points[0]):
+            kept.append(point)
+    return kept
 
 
 def _dots(axes: Any, spreads: list[Any], places: list[float], colour: str, label: str) -> None:
@@ -126,10 +146,9 @@ def _whiskers(spreads: list[Any]) -> list[list[float]]:
 
 
 def _legend(figure: Figure, axes: Any, columns: int) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc="upper center", ncols=columns)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=columns)
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.tight_layout(rect=(0, 0, 1, 0.93))
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
     plt.close(figure)

@@ -50,8 +50,9 @@ def main() -> int:
         _measure(missing, book, options)
     except KeyboardInterrupt:
         _say("interrupted; run again to go on")
-    write_report(book, read(before), docs)
-    _say(f"written: {docs / 'benchmarks.md'}")
+    finally:
+        write_report(book, read(before), docs)
+        _say(f"written: {docs / 'benchmarks.md'}")
     return 0
 
 

@@ -234,9 +234,9 @@ SECTIONS = {
     "scaling": Section(
         "Scaling",
         "One of N (pictures a run), K (classes a picture), side (of the picture, in pixels; files "
-        "whose height and width are open) and threads grows; the others stay at 1, 1, 224 and all "
-        "cores. The plot's left axis is the time of a run relative to the plain forward at the "
-        "first point.",
+        "whose height and width are open) and threads grows; the others stay at 1, 1, 224 and "
+        "{threads}. Plotted is the time of a run in units of the plain forward at the first point; "
+        "for K, the ratio to the plain forward.",
         [], "scaling", _points,
     ),
 }  # fmt: skip

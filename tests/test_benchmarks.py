@@ -1,0 +1,105 @@
+"""The bench's results: rows are kept, never mixed, and compared beyond their spread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.book import Book, Case, MixError, read
+from benchmarks.changes import changes
+from benchmarks.targets import missed
+
+MACHINE = {"cpu": "A", "threads": 2, "versions": {"onnxruntime": "1.31"}}
+KEY = Case("size", "resnet50").key
+
+
+def _book(folder: Path, **differing: Any) -> Book:
+    setting = {"machine": MACHINE, "code": "one", "quick": False} | differing
+    return Book(folder / "benchmarks.json", load=0.1, **setting)
+
+
+def _row(low: float, median: float, high: float) -> dict[str, Any]:
+    return {"model": "resnet50", "layer": "layer4", "ratios": {"artifact": [low, median, high]}}
+
+
+def _written(folder: Path, *spread: float) -> Book:
+    book = _book(folder)
+    book.add(KEY, _row(*spread), others=0.0)
+    return book
+
+
+def test_a_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path):
+    _written(tmp_path, 1, 1, 1)
+    book = _book(tmp_path)
+    book.open(fresh=False, whole=False)
+    assert book.current(KEY)
+
+
+@pytest.mark.parametrize(
+    ("measured", "asked", "done"),
+    [
+        ({"code": "other"}, {}, False),
+        ({"quick": True}, {}, False),
+        ({"quick": True}, {"quick": True}, True),
+        ({}, {"quick": True}, True),
+    ],
+)
+def test_rows_of_other_code_or_few_rounds_are_measured_again(
+    tmp_path: Path, measured: dict[str, Any], asked: dict[str, Any], done: bool
+):
+    _book(tmp_path, **measured).add(KEY, _row(1, 1, 1), others=0.0)
+    book = _book(tmp_path, **asked)
+    book.open(fresh=False, whole=False)
+    assert book.current(KEY) is done
+
+
+@pytest.mark.parametrize(
+    ("differing", "words"),
+    [
+        ({**MACHINE, "threads": 4}, "threads 2 -> 4"),
+        ({**MACHINE, "versions": {"onnxruntime": "1.32"}}, "onnxruntime 1.31 -> 1.32"),
+    ],
+)
+def test_settings_are_not_mixed(tmp_path: Path, differing: dict[str, Any], words: str):
+    _written(tmp_path, 1, 1, 1)
+    book = _book(tmp_path, machine=differing)
+    with pytest.raises(MixError, match=f"{words}.*--fresh"):
+        book.open(fresh=False, whole=False)
+    assert words in book.open(fresh=False, whole=True)
+    assert not book.rows
+
+
+def test_a_file_of_another_format_is_no_result(tmp_path: Path):
+    path = tmp_path / "benchmarks.json"
+    path.write_text('{"results": []}')
+    assert read(path) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [((1.2, 1.3, 1.4), True), ((1.0, 1.15, 1.4), False), ((1.1003, 1.1004, 1.1005), False)],
+)
+def test_changes_are_those_beyond_the_spread(tmp_path: Path, now: tuple[float, ...], shown: bool):
+    _written(tmp_path, 1.0, 1.1, 1.1)
+    before = read(tmp_path / "benchmarks.json")
+    lines = changes(_written(tmp_path, *now), before)
+    assert any("resnet50" in line for line in lines) is shown
+
+
+def test_changes_between_machines_are_not_shown_and_between_versions_are(tmp_path: Path):
+    _written(tmp_path, 1, 1, 1)
+    before = read(tmp_path / "benchmarks.json")
+    assert before is not None
+    book = _written(tmp_path, 2, 2, 2)
+    other = changes(book, before | {"machine": MACHINE | {"cpu": "B"}})
+    assert other == ["Not compared with the earlier run, which had another setting: cpu B -> A."]
+    newer = changes(book, before | {"machine": MACHINE | {"versions": {"onnxruntime": "1.30"}}})
+    assert "onnxruntime 1.30 -> 1.31" in newer[0]
+    assert len(newer) == 5
+
+
+def test_a_target_is_missed_by_the_median():
+    assert missed("size", _row(1.0, 1.02, 1.5)) == []
+    assert missed("size", _row(1.0, 1.03, 1.5)) == ["artifact"]
