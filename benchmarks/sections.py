@@ -152,6 +152,7 @@ SECTIONS = {
             Column("extra, ours", "ratios", "ours"),
             Column("extra, onnx-ad", "ratios", "theirs"),
             Column("part above, ms", "values", "part", 1),
+            Column("onnx-ad's graph, ms", "values", "onnx-ad", 1),
         ],
         notes=_refused,
     ),
