@@ -13,6 +13,7 @@ from .sections import SECTIONS, name_of, table
 from .targets import TARGETS, Target
 
 _QUIET = 0.10  # of all cores, taken by others: beyond it times are not to be trusted
+_SHOWN = 0.01  # ms; less does not tell anything
 
 _TEXT = """# Benchmarks
 
@@ -107,11 +108,15 @@ def _reason(target: Target, row: Row) -> list[str]:
     profile = row.get("profiles", {}).get(target.ratio)
     if profile is None:
         return lines
-    top = ", ".join(f"`{name}` {ms:.2f}" for name, ms in profile["top"].items() if ms)
+    operators, top = (
+        ", ".join(f"{name} {ms:.2f}" for name, ms in profile[kind].items() if ms >= _SHOWN)
+        for kind in ("operators", "top")
+    )
     slower = ", ".join(f"{name} +{ms:.2f}" for name, ms in profile["slower"].items())
     text = (
         f"  Profile, ms: plain {profile['plain_ms']:.2f}; in the artifact the model's own nodes "
         f"{profile['own_ms']:.2f}{f' ({slower})' if slower else ''}, {profile['added_nodes']} "
-        f"added ones {profile['added_ms']:.2f}{f', most of it {top}' if top else ''}."
+        f"added ones {profile['added_ms']:.2f}{f' ({operators})' if operators else ''}"
+        f"{f', the longest {top}' if top else ''}."
     )
     return [*lines, text]

@@ -10,23 +10,18 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 
 def peak_mb() -> float:
     """Peak resident memory of this process in megabytes (10**6 bytes)."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
-    # Counts the parent's memory at the start of this process too, where that was larger.
-    import resource
+    # Only now: it is no part of what was measured.
+    from graftcam.runtime.bench.memory import peak_of_process
 
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e6
+    peak = peak_of_process()
+    if peak is None:
+        raise OSError("this system does not tell the peak memory of a process")
+    return peak / 1e6
 
 
 def session_memory(

@@ -1,38 +1,31 @@
-"""Interleaved times and their ratios."""
+"""Interleaved measurements, their quartiles and ratios."""
 
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Run = Callable[[], Any]
+from graftcam.runtime.bench.timing import Run, interleave, quartiles, ratio
+
 Times = Mapping[str, Sequence[float]]
 Spread = list[float]  # lower quartile, median, upper quartile
 Floats = npt.NDArray[np.float64]
+
+__all__ = ["Run", "Spread", "Times", "extra", "gather", "measure", "ratios", "spread", "spreads"]
 
 _WARM_UPS = 2
 _PAUSE = 0.02  # seconds before each run: PyTorch's threads spin for a while after their work
 
 
 def measure(runs: Mapping[str, Run], rounds: int, warm_ups: int = _WARM_UPS) -> Times:
-    """Milliseconds of each run in each round; the runs of a round follow each other, shuffled."""
-    order = list(runs)
-    shuffle = random.Random(0).shuffle
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(warm_ups + rounds):
-        shuffle(order)
-        for name in order:
-            time.sleep(_PAUSE)
-            start = time.perf_counter()
-            runs[name]()
-            if turn >= warm_ups:
-                times[name].append(1000 * (time.perf_counter() - start))
-    return times
+    """Milliseconds of each run in each round; all runs of a round follow each other."""
+    for _ in range(warm_ups):
+        for run in runs.values():
+            run()
+    return interleave(runs, rounds, pause=_PAUSE)
 
 
 def gather(runs: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int) -> dict[str, Times]:
@@ -40,8 +33,7 @@ def gather(runs: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int) -
 
     One round before the first warms the disk's cache and does not count.
     """
-    order = list(runs)
-    shuffle = random.Random(0).shuffle
+    order, shuffle = list(runs), random.Random(0).shuffle
     found: dict[str, dict[str, list[float]]] = {}
     for turn in range(1 + rounds):
         shuffle(order)
@@ -55,18 +47,18 @@ def gather(runs: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int) -
 
 def spreads(times: Times, digits: int = 2) -> dict[str, Spread]:
     """Quartiles by name."""
-    return {name: spread(values, digits) for name, values in times.items()}
+    return {name: _rounded(quartiles(values), digits) for name, values in times.items()}
 
 
-def spread(values: Sequence[float] | Floats, digits: int = 3) -> Spread:
-    """Lower quartile, median, upper quartile."""
-    return [round(float(q), digits) for q in np.percentile(values, [25, 50, 75])]
+def spread(values: Floats) -> Spread:
+    """Quartiles of figures by round."""
+    return _rounded(quartiles(values.tolist()), 3)
 
 
 def ratios(times: Times, base: str) -> dict[str, Spread]:
     """Quartiles of the rounds' ratios to ``base``: what slows a whole round cancels."""
     return {
-        name: spread(np.divide(values, times[base]))
+        name: _rounded(ratio(values, times[base]), 3)
         for name, values in times.items()
         if name != base
     }
@@ -75,3 +67,7 @@ def ratios(times: Times, base: str) -> dict[str, Spread]:
 def extra(times: Times, name: str, base: str) -> Floats:
     """By round, how much longer ``name`` takes than ``base``."""
     return np.subtract(times[name], times[base])
+
+
+def _rounded(values: Sequence[float], digits: int) -> Spread:
+    return [round(value, digits) for value in values]
