@@ -27,6 +27,11 @@ def _relu(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     return functional.silu(x)
 
 
+def _positive_relu(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    """Nowhere negative, as ReLU: for attention that divides by a sum of such values."""
+    return functional.softplus(x)
+
+
 def _relu6(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """Bent where ReLU6 is, straight between: a sigmoid amplifies rounding in a deep MobileNet."""
     return 6.0 * torch.tanh(functional.silu(x) / 6.0)
@@ -80,8 +85,11 @@ def _amax(x: torch.Tensor, dim: Any = (), keepdim: bool = False) -> torch.Tensor
 def _normalize(
     x: torch.Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
 ) -> torch.Tensor:
-    """The norm kept above zero by a sum: of a clamp one cannot see that it never acts."""
-    return x / (x.norm(p, dim, keepdim=True) + eps)
+    """The norm kept above zero by a sum: of a clamp one cannot see that it never acts.
+
+    Not by a sum with ``eps`` itself: PyTorch's exporter takes one with 1e-12 for one with 0.
+    """
+    return x / (x.norm(p, dim, keepdim=True) + max(eps, 1e-6))
 
 
 def _pad(
@@ -117,12 +125,18 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
 class _Smooth(TorchFunctionMode):
     """Calls the smooth function where a kinked one is asked for, and counts."""
 
-    exchanged = 0
+    def __init__(self, *, positive: bool = False) -> None:
+        super().__init__()
+        self.exchanged = 0
+        self._positive = positive
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # A pad alone is no kink: where it matters, a max pool follows.
         self.exchanged += func in _EXCHANGED and func is not functional.pad
-        return _EXCHANGED.get(func, func)(*args, **(kwargs or {}))
+        smooth = _EXCHANGED.get(func, func)
+        if self._positive and smooth is _relu:
+            smooth = _positive_relu
+        return smooth(*args, **(kwargs or {}))
 
 
 def is_kinked(model: nn.Module, shape: tuple[int, ...]) -> bool:
@@ -132,14 +146,19 @@ def is_kinked(model: nn.Module, shape: tuple[int, ...]) -> bool:
     return mode.exchanged > 0
 
 
-def smooth_twin(model: nn.Module) -> nn.Module:
-    """A copy of ``model`` that computes with smooth functions, wherever it is run or traced."""
+def smooth_twin(model: nn.Module, *, positive: bool = False) -> nn.Module:
+    """A copy of ``model`` that computes with smooth functions, wherever it is run or traced.
+
+    Args:
+        model: The model.
+        positive: Exchange ReLU for a function that is nowhere negative.
+    """
     twin = copy.deepcopy(model)
     kind = type(twin)
 
     @functools.wraps(kind.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        with _Smooth():
+        with _Smooth(positive=positive):
             return kind.forward(self, *args, **kwargs)
 
     # A class of its own rather than an attribute: copies of the twin stay twins.

@@ -23,6 +23,7 @@ from .smooth import KINKED
 Array = npt.NDArray[Any]
 # Without kinks float32 errors stay some 1e-6; a few models amplify them, PyTorch's own as well.
 TWIN_BOUND = 1e-5
+LOST = 1e-3  # where PyTorch's own error is larger than this, a twin is ill-conditioned
 IMAGES = (6, 18)  # on more if a check fails: whether a kink flips is chance, errors stay
 TWIN_IMAGES = 3  # no kinks, no chance
 CHUNK = 3  # images at a time, to bound the memory of the float64 pass
@@ -129,7 +130,12 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
 
 def twin_bound(check: Check) -> float:
     """Largest error accepted of a smooth twin."""
-    return max(TWIN_BOUND, SLACK * float(check.own.max()))
+    return max(TWIN_BOUND, SLACK * min(LOST, float(check.own.max())))
+
+
+def is_lost(found: Sequence[Check]) -> bool:
+    """Whether PyTorch itself is lost, so that nothing is proven."""
+    return not max(float(check.own.max()) for check in found) <= LOST
 
 
 def check_model(artifact: Artifact) -> tuple[list[Check], list[str]]:
