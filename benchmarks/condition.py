@@ -41,9 +41,9 @@ def _fill(module: nn.Module, generator: torch.Generator) -> None:
             # Enough to shift some units across their kink, not to drown the signal.
             parameter.copy_(0.4 * noise)
         else:
-            # Scales: near 1 for norms, near 0.5 for layer scales, which sit on a residual branch, and
-            # near 0.25 for norms that start at zero, as some do there: LeViT, which has no others,
-            # is chaotic with more.
+            # Scales: near 1 for norms, near 0.5 for layer scales, which sit on a residual branch,
+            # and near 0.25 for norms that start at zero, as some do there: LeViT, which has no
+            # others, is chaotic with more.
             zero = not bool(parameter.any())
             size = 0.5 if "weight" not in name else 0.25 if zero else 1.0
             parameter.copy_(size * (1.0 + noise))
