@@ -82,6 +82,13 @@ def _amax(x: torch.Tensor, dim: Any = (), keepdim: bool = False) -> torch.Tensor
     return x.mean(dim, keepdim) if dim != () else x.mean()
 
 
+def _max(x: torch.Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The average along an axis; the maximum of all elements or of two tensors stays one."""
+    if not isinstance(dim, int):
+        return torch.max(x) if dim is None else torch.max(x, dim)
+    return x.mean(dim, keepdim), x.argmax(dim, keepdim)
+
+
 def _normalize(
     x: torch.Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
 ) -> torch.Tensor:
@@ -119,6 +126,8 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
     functional.pad: _pad,
     torch.amax: _amax,
     torch.Tensor.amax: _amax,
+    torch.max: _max,
+    torch.Tensor.max: _max,
 }
 
 
