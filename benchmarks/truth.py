@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,15 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
         The comparisons, and what is wrong, in words.
     """
     found = compare_with_torch(artifact, TWIN_IMAGES)
-    faults = [describe(c, twin_bound(c)) for c in found if not c.errors.max() <= twin_bound(c)]
+    # Pictures on which PyTorch's own float32 is lost, in a model that amplifies rounding, tell
+    # nothing; on the others all must agree.
+    told = np.max([check.own for check in found], axis=0) <= LOST
+    faults: list[str] = []
+    if told.mean() < 0.5:
+        faults.append(f"PyTorch itself is lost on {(~told).sum()} of {len(told)} pictures")
+    else:
+        found = [replace(check, errors=check.errors[told], own=check.own[told]) for check in found]
+        faults += [describe(c, twin_bound(c)) for c in found if not c.errors.max() <= twin_bound(c)]
     kinked = KINKED & set(artifact.report.operators)
     if kinked:
         faults.append(f"no smooth twin: its differentiated part holds {sorted(kinked)}")
@@ -130,11 +138,11 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
 
 def twin_bound(check: Check) -> float:
     """Largest error accepted of a smooth twin."""
-    return max(TWIN_BOUND, SLACK * min(LOST, float(check.own.max())))
+    return max(TWIN_BOUND, SLACK * float(check.own.max()))
 
 
 def is_lost(found: Sequence[Check]) -> bool:
-    """Whether PyTorch itself is lost, so that nothing is proven."""
+    """Whether PyTorch itself is lost on pictures that were not left out: nothing is proven."""
     return not max(float(check.own.max()) for check in found) <= LOST
 
 
