@@ -73,6 +73,7 @@ def capture_module(
             assert program is not None
             guard_taps(program.model.graph, len(layers))
             program.optimize()
+            define_constants(program.model.graph)
             check_open(program.model.graph, shapes)
     except Exception as error:
         _raise_own(error)
@@ -98,6 +99,25 @@ def capture_module(
         if count > 1
     ]
     return Captured(model, targets, module, tuple(inputs), notes)
+
+
+def define_constants(graph: ir.Graph) -> None:
+    """Make initializers of constants that nodes read and the graph does not define.
+
+    PyTorch's ONNX optimiser leaves such behind where it moves the bounds of a Clip (onnxscript
+    0.7, Gemma 4's vision model); no runtime loads the graph then.
+    """
+    known = {*graph.inputs, *graph.initializers.values()}
+    for node in graph:
+        for value in node.inputs:
+            if value is None or value in known or value.producer() is not None:
+                continue
+            if value.const_value is not None:
+                base, number = value.name or "constant", 1
+                while value.name in graph.initializers:
+                    value.name, number = f"{base}_{number}", number + 1
+                graph.register_initializer(value)
+                known.add(value)
 
 
 def _raise_own(error: BaseException | None) -> None:

@@ -30,6 +30,7 @@ Array = npt.NDArray[Any]
 FLOOR = 1e-6  # below this, relative errors are rounding noise
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
 GROWTH = 32  # cells by which open sizes differ between two runs; fits most strides
+CANCELLED = 1e-4  # of its terms: a sum smaller than this is what rounding has left
 SLACK = 4.0  # how many times PyTorch's own error is still accepted
 CEILING = 0.5  # but no error beyond this: where PyTorch itself is lost, nothing is proven
 
@@ -65,34 +66,44 @@ class Check:
         return close and self.cosine >= min(0.9999, 1 - SLACK * (1 - self.own_cosine))
 
 
-def relative_errors(actual: Array, expected: Array) -> npt.NDArray[np.float64]:
-    """Relative L2 error for each entry along axis 0; 0 where both vanish, inf where one is NaN."""
+def relative_errors(
+    actual: Array, expected: Array, floor: npt.NDArray[np.float64] | float = 0.0
+) -> npt.NDArray[np.float64]:
+    """Relative L2 error for each entry along axis 0; 0 where both vanish, inf where one is NaN.
+
+    A norm below ``floor`` counts as that.
+    """
     a = actual.reshape(len(actual), -1).astype(np.float64)
     e = expected.reshape(len(expected), -1).astype(np.float64)
-    difference, norm = np.linalg.norm(a - e, axis=1), np.linalg.norm(e, axis=1)
+    difference = np.linalg.norm(a - e, axis=1)
+    norm = np.maximum(np.linalg.norm(e, axis=1), floor)
     errors = np.where(norm > 0, difference / np.where(norm > 0, norm, 1.0), difference)
     return np.where(np.isfinite(errors), errors, np.inf)
 
 
-def smallest_cosine(actual: Array, expected: Array) -> float:
-    """Smallest cosine similarity over axis 0; entries that vanish in both count as equal."""
+def smallest_cosine(
+    actual: Array, expected: Array, floor: npt.NDArray[np.float64] | float = 0.0
+) -> float:
+    """Smallest cosine similarity over axis 0; entries no larger than ``floor`` count as equal."""
     a = actual.reshape(len(actual), -1).astype(np.float64)
     e = expected.reshape(len(expected), -1).astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(e, axis=1)
     dots = (a * e).sum(axis=1)
-    same = (np.linalg.norm(a, axis=1) == 0) & (np.linalg.norm(e, axis=1) == 0)
+    same = (np.linalg.norm(a, axis=1) <= floor) & (np.linalg.norm(e, axis=1) <= floor)
     cosines = np.where(same, 1.0, dots / np.where(norms > 0, norms, 1.0))
     return float(np.min(np.nan_to_num(cosines, nan=-1.0), initial=1.0))
 
 
-def compare(name: str, actual: Array, truth: Array, own: Array) -> Check:
+def compare(
+    name: str, actual: Array, truth: Array, own: Array, floor: npt.NDArray[np.float64] | float = 0.0
+) -> Check:
     """Hold ``actual`` against ``truth`` (float64); ``own`` is PyTorch's own result."""
     return Check(
         name,
-        relative_errors(actual, truth),
-        relative_errors(own, truth),
-        smallest_cosine(actual, truth),
-        smallest_cosine(own, truth),
+        relative_errors(actual, truth, floor),
+        relative_errors(own, truth, floor),
+        smallest_cosine(actual, truth, floor),
+        smallest_cosine(own, truth, floor),
     )
 
 
@@ -109,13 +120,26 @@ def checks(
     whole = found[outputs.index(spec.score.output)]
     found.append(replace(scores, own=np.maximum(scores.own, whole.own)))
     for layer in spec.layers:
-        for name, t, o in (
-            (layer.activations, truth.activations, own.activations),
-            (layer.gradients, truth.gradients, own.gradients),
-            (layer.heatmap, truth.heatmaps, own.heatmaps),
+        for name, t, o, floor in (
+            (layer.activations, truth.activations, own.activations, 0.0),
+            (layer.gradients, truth.gradients, own.gradients, 0.0),
+            (layer.heatmap, truth.heatmaps, own.heatmaps, _negligible(truth, layer.name)),
         ):
-            found.append(compare(name, results[name], t[layer.name], o[layer.name]))
+            found.append(compare(name, results[name], t[layer.name], o[layer.name], floor))
     return found
+
+
+def _negligible(truth: Expected, layer: str) -> npt.NDArray[np.float64]:
+    """By image, how large a heatmap is that only rounding has left of its terms.
+
+    Behind a norm over the channels whose input is averaged, say, channel weights vanish, and the
+    map with them: what is left of it is no direction to agree on.
+    """
+    gradients, activations = truth.gradients[layer], truth.activations[layer]
+    images, classes, channels = gradients.shape[:3]
+    weights = np.abs(gradients).reshape(images, classes, channels, -1).mean(3)
+    terms = weights @ np.abs(activations).reshape(images, channels, -1)
+    return CANCELLED * np.linalg.norm(terms.reshape(images, -1), axis=1)
 
 
 def verify_module(
