@@ -67,6 +67,14 @@ def test_a_score_is_judged_by_the_output_that_it_is_an_entry_of(tmp_path: Path) 
     assert not all(c.passed for c in checks(results, spec, [spec.score.output], truth, lucky))
 
 
+def test_what_rounding_leaves_of_a_sum_is_no_direction_to_agree_on() -> None:
+    generator = np.random.default_rng(0)
+    truth, own, actual = (1e-9 * generator.standard_normal((3, 50)) for _ in range(3))
+    assert not compare("heatmap", actual, truth, own).passed
+    assert compare("heatmap", actual, truth, own, floor=1e-4).passed
+    assert not compare("heatmap", actual + 1e-3, truth, own, floor=1e-4).passed
+
+
 def test_merging_keeps_every_image() -> None:
     truth = np.eye(4)
     parts = [compare("x", truth[i : i + 2], truth[i : i + 2], truth[i : i + 2]) for i in (0, 2)]
