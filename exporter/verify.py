@@ -71,12 +71,13 @@ def relative_errors(
 ) -> npt.NDArray[np.float64]:
     """Relative L2 error for each entry along axis 0; 0 where both vanish, inf where one is NaN.
 
-    A norm below ``floor`` counts as that.
+    What is no larger than ``floor`` counts as vanished.
     """
     a = actual.reshape(len(actual), -1).astype(np.float64)
     e = expected.reshape(len(expected), -1).astype(np.float64)
-    difference = np.linalg.norm(a - e, axis=1)
+    difference, size = np.linalg.norm(a - e, axis=1), np.linalg.norm(a, axis=1)
     norm = np.maximum(np.linalg.norm(e, axis=1), floor)
+    difference = np.where((size <= floor) & (norm <= floor), 0.0, difference)
     errors = np.where(norm > 0, difference / np.where(norm > 0, norm, 1.0), difference)
     return np.where(np.isfinite(errors), errors, np.inf)
 
