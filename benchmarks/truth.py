@@ -139,11 +139,15 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
 
 
 def _clips(artifact: Artifact) -> bool:
-    """Whether any Clip of the artifact has a finite bound; Gemma 4's have none."""
+    """Whether any Clip that is differentiated has a finite bound; Gemma 4's have none."""
     model = onnx.load(artifact.report.path)
+    added = [node.name for node in model.graph.node if node.name.startswith("grad/")]
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     bounds = {
-        name for node in model.graph.node if node.op_type == "Clip" for name in node.input[1:]
+        name
+        for node in model.graph.node
+        if node.op_type == "Clip" and any(n.startswith(f"grad/{node.name}/") for n in added)
+        for name in node.input[1:]
     }
     return any(name not in known or np.isfinite(known[name]).any() for name in bounds - {""})
 
