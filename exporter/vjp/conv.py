@@ -133,15 +133,8 @@ def conv_adjoint(
     lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
     if window.unit_stride or depthwise:
         value = grad if window.unit_stride else _stuffed(emit, grad, groups, window)
-        value = padded(
-            emit,
-            value,
-            len(dims_of(x)),
-            {
-                2 + a: (min(p, 0), min(q, 0))
-                for a, (p, q) in enumerate(zip(lower, upper, strict=True))
-            },
-        )
+        crops = {2 + axis: (min(p, 0), min(upper[axis], 0)) for axis, p in enumerate(lower)}
+        value = padded(emit, value, len(dims_of(x)), crops)
         value = emit.op(
             "Conv", value, flipped(emit, weights, groups),
             kernel_shape=window.kernel, dilations=window.dilations, group=groups,

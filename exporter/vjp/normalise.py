@@ -51,11 +51,11 @@ def batch_norm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> S
     rank = len(dims_of(node.outputs[0]))
     scale, variance = only_input(node, 1), only_input(node, 4)
     number = float_attribute(node, "epsilon", 1e-5)
-    known = [constant_of(value) for value in (scale, variance)]
-    if known[0] is not None and known[1] is not None:
+    fixed, spread = constant_of(scale), constant_of(variance)
+    if fixed is not None and spread is not None:
         # A vector of the channels: smaller than the four nodes that compute it.
-        fixed, spread = (array.astype(np.float64) for array in known if array is not None)
-        factor = (fixed / np.sqrt(spread + number)).reshape(-1, *[1] * (rank - 2))
+        factor = fixed.astype(np.float64) / np.sqrt(spread.astype(np.float64) + number)
+        factor = factor.reshape(-1, *[1] * (rank - 2))
         return [times(emit, grad, emit.constant(factor, only_input(node).dtype), rank)]
     dims = dims_of(scale)
     scale, variance = wide(emit, scale), wide(emit, variance)  # they may differ in type

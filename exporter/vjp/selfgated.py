@@ -53,8 +53,6 @@ def diamond(
             diamond itself.
         kept: Values whose cotangent is wanted.
     """
-    if node.op_type != "Mul" or node.domain not in ("", "ai.onnx"):
-        return None
     found = _Factors(node)
     if len(found.leaves) != 2:
         return None
