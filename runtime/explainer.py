@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .choose import Classes, check_index, choose_classes, choose_layer, known
+from .asking import ask, check_method
+from .choose import Classes, check_index, choose_classes, choose_layer
 from .errors import ImageError, InputError
 from .explanation import Explanation
 from .images import Image, as_rgb, is_batch, picture_names
-from .methods import METHODS
 from .preprocess import Placement, place, prepare
 from .providers import Provider
+from .question import Progress, Question
 from .region import Region, Weights, as_weights, check_region, per_picture
 from .render import map_status
 from .scores import probabilities
@@ -27,13 +28,15 @@ MAX_BATCH = 16
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Request:
     """What to ask the artifact about every picture of a batch."""
 
     transform: Preprocess
     indices: list[int]
     layer: Layer
     method: str
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    progress: Progress | None = None
 
 
 class Explainer:
@@ -80,6 +83,8 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | None = None,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Explanation: ...
     @overload
     def explain(
@@ -90,6 +95,8 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | Sequence[Region] | None = None,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> list[Explanation]: ...
     def explain(
         self,
@@ -99,6 +106,8 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | Sequence[Region] | None = None,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Explanation | list[Explanation]:
         """Explain one picture, or each of a batch (run together, at most 16 at a time).
 
@@ -109,12 +118,15 @@ class Explainer:
                 ``top`` best-ranked classes of each picture.
             top: How many of the best-ranked classes, where ``classes`` is None.
             layer: A target layer of the artifact; None: its first.
-            method: A method of ``graftcam.runtime.methods``; ``gradcam`` is in the artifact.
+            method: How the maps are made: an id of docs/methods.md; ``gradcam`` is in the artifact.
             region: Of a model whose output has positions (segmentation): those that the score is
                 the sum over; None: all. A mask [H, W] of the picture's size, which then goes
                 through the same resize and crop, or of the output's size; True or any number but 0
                 counts once, floats are weights. Or a mask's file, in which all but black counts;
                 or, for a batch, a list of these.
+            progress: Called with how many of how many runs are done, by methods that run the
+                artifact many times.
+            options: What the method takes beside; see docs/methods.md.
 
         Returns:
             An Explanation for one picture, a list for a batch.
@@ -122,26 +134,29 @@ class Explainer:
         Raises:
             ImageError: A picture cannot be read or used, or the artifact stores no preprocessing.
             ClassError: A class or ``top`` is out of range, or a label unknown.
-            InputError: The layer or method is unknown, the model takes more than a picture, or the
-                region is empty, of another shape, or for a model whose output has no positions.
+            InputError: The layer, the method or an option of it is unknown, the artifact lacks
+                what the method needs, the model takes more than a picture, or the region is
+                empty, of another shape, or for a model whose output has no positions.
             SessionError: ONNX Runtime failed.
         """
         if region is not None:
             self._region_input()
-        question = _Question(
+        request = _Request(
             self._transform(),
             choose_classes(self.spec, classes, top),
             choose_layer(self.spec, layer),
-            known("method", method, METHODS),
+            check_method(method, options),
+            options,
+            progress,
         )
         images = cast("Sequence[object]", image) if is_batch(image) else [image]
         names, regions = picture_names(images), per_picture(region, len(images))
-        extent = self._session.inputs[question.transform.input].shape[0]
+        extent = self._session.inputs[request.transform.input].shape[0]
         step = extent or MAX_BATCH
         found: list[Explanation] = []
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            found += self._explain(images[part], names[part], regions[part], question, extent)
+            found += self._explain(images[part], names[part], regions[part], request, extent)
         return found if is_batch(image) else found[0]
 
     def run(
@@ -184,11 +199,11 @@ class Explainer:
         images: Sequence[object],
         names: list[str],
         regions: list[Region | None],
-        question: _Question,
+        request: _Request,
         extent: int | None,
     ) -> list[Explanation]:
         """Explain the pictures of one session run."""
-        transform, layer = question.transform, question.layer
+        transform, layer = request.transform, request.layer
         pictures = [as_rgb(image) for image in images]
         places = [place(transform, *picture.shape[:2]) for picture in pictures]
         rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
@@ -197,19 +212,16 @@ class Explainer:
         dtype = self._session.inputs[transform.input].dtype
         feeds = {
             transform.input: np.stack(rows).astype(dtype, copy=False),
-            self.spec.class_index: np.array([question.indices], np.int64),
+            self.spec.class_index: np.array([request.indices], np.int64),
         }
         weights = self._weights(feeds, regions, places)
         if weights is not None:
             # A batch that was filled up wants as many regions.
             filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
             feeds[self._region_input()] = np.stack(filled)[:, None]
-        baked = question.method == "gradcam"
-        sources = [layer.heatmap] if baked else [layer.activations, layer.gradients]
-        names_out = dict.fromkeys([self.spec.score.output, self.spec.classes, self.spec.scores])
-        got = self._session.run(feeds, [*names_out, *sources])
-        given = [got[name] for name in sources]
-        maps = (given[0] if baked else METHODS[question.method](*given)).astype(np.float32)
+        question = Question(self._session, feeds, transform.input, layer, request.progress)
+        answer = ask(question, request.method, request.options)
+        maps = answer.maps
         if maps.ndim != 4:
             raise InputError(f"layer '{layer.name}' has no two-dimensional maps; use run()")
         labels = self.spec.labels or [str(i) for i in range(self.spec.score.classes)]
@@ -217,15 +229,15 @@ class Explainer:
             Explanation(
                 image=picture,
                 name=names[i],
-                output=got[self.spec.score.output][i],
-                probabilities=probabilities(self.spec.score, got[self.spec.score.output][i]),
-                classes=[int(c) for c in got[self.spec.classes][i]],
-                labels=[labels[c] for c in got[self.spec.classes][i]],
-                scores=got[self.spec.scores][i].astype(np.float32),
+                output=answer.output[i],
+                probabilities=probabilities(self.spec.score, answer.output[i]),
+                classes=[int(c) for c in answer.classes[i]],
+                labels=[labels[c] for c in answer.classes[i]],
+                scores=answer.scores[i],
                 maps=maps[i],
                 status=[map_status(raw) for raw in maps[i]],
                 layer=layer.name,
-                method=question.method,
+                method=request.method,
                 placement=places[i],
                 region=None if weights is None else weights[i],
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from .errors import SpecError
@@ -172,10 +172,7 @@ class Spec:
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""
-        data = asdict(self)
-        for optional in ("region", "profile"):
-            if data[optional] is None:
-                del data[optional]
+        data = _written(self)
         return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod
@@ -198,6 +195,16 @@ class Spec:
                 f"{SPEC_VERSION}; upgrade graftcam"
             )
         return _parse(Spec, data, "graftcam")
+
+
+def _written(value: Any) -> Any:
+    """A record as JSON has it: what may be missing is left out where it is None."""
+    if is_dataclass(value):
+        entries = [(e, _written(getattr(value, e.name))) for e in fields(value)]
+        return {e.name: made for e, made in entries if made is not None or e.default is not None}
+    if isinstance(value, list):
+        return [_written(item) for item in cast("list[Any]", value)]
+    return value
 
 
 Record = TypeVar("Record")

@@ -1,0 +1,68 @@
+"""What is asked about the pictures of one session run, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .session import Session, Tensors
+from .spec import Layer
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Pictures, as the artifact takes them, and the classes to explain.
+
+    Attributes:
+        session: The artifact.
+        feeds: All that it is fed, by name: the pictures, [N, ...], the classes, [1, K], and the
+            region where there is one.
+        input: Name of the input that takes the pictures.
+        layer: The target layer.
+        progress: Told how many of how many session runs are done, by methods that take many.
+    """
+
+    session: Session
+    feeds: Tensors
+    input: str
+    layer: Layer
+    progress: Progress | None = None
+
+    @property
+    def answers(self) -> list[str]:
+        """Names of the outputs that every answer holds."""
+        spec = self.session.spec
+        return list(dict.fromkeys([spec.score.output, spec.classes, spec.scores]))
+
+    def answer(self, got: Tensors, maps: NDArray[Any]) -> Answer:
+        """An answer from a run that fetched ``answers``, and the maps made of it."""
+        spec = self.session.spec
+        return Answer(
+            maps.astype(np.float32, copy=False),
+            got[spec.score.output],
+            got[spec.classes],
+            got[spec.scores].astype(np.float32, copy=False),
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the artifact says to a question.
+
+    Attributes:
+        maps: Raw maps, float32 [N, K, *space]; ``space`` covers the model's input.
+        output: The model's own scored output, [N, ...].
+        classes: The explained classes, int64 [N, K].
+        scores: Their scores, float32 [N, K].
+    """
+
+    maps: NDArray[np.float32]
+    output: NDArray[Any]
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float32]
