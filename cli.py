@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -14,7 +15,11 @@ from .commands.export import export
 from .commands.inspect import inspect
 from .commands.layers import layers
 from .commands.ops import ops
+from .commands.optimize import optimize
 from .runtime.errors import GraftcamError
+
+# What OpenCV has to say about a broken picture stands in the error's one line.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 class _Group(click.Group):
@@ -41,7 +46,7 @@ def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 
 
-for command in (export, layers, explain, inspect, bench, ops, demo):
+for command in (export, layers, explain, inspect, optimize, bench, ops, demo):
     main.add_command(command)
 
 

@@ -220,13 +220,21 @@ SECTIONS = {
         "Cold start",
         "From the start of a process to its first map of one picture's file, all imports and the "
         "model's loading included, and the process's peak memory. **Bare** is ONNX Runtime on the "
-        "plain file, which only predicts, from pixels that need no preparing.",
+        "plain file, which only predicts, from pixels that need no preparing. **Optimised** is the "
+        "file that `graftcam optimize` makes of the artifact; **load** is the opening of a file "
+        "alone.",
         [
             Column("time / pytorch-grad-cam", "ratios", "time"),
             Column("memory / pytorch-grad-cam", "ratios", "memory"),
             Column("graftcam, ms", "values", "graftcam", 0),
             Column("pytorch-grad-cam, ms", "values", "pytorch-grad-cam", 0),
+            Column("graftcam / bare", "ratios", "bare"),
+            Column("optimised / graftcam", "ratios", "optimised"),
+            Column("optimised, ms", "values", "optimised", 0),
             Column("bare, ms", "values", "bare", 0),
+            Column("load artifact, ms", "values", "load artifact", 0),
+            Column("load optimised, ms", "values", "load optimised", 0),
+            Column("load plain, ms", "values", "load plain", 0),
             Column("graftcam, MB", "values", "graftcam MB", 0),
             Column("pytorch-grad-cam, MB", "values", "pytorch-grad-cam MB", 0),
             Column("bare, MB", "values", "bare MB", 0),

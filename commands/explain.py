@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import Numbers, example, json_option
+from .folder import explain_folder, folder_options
 
 if TYPE_CHECKING:
     from ..runtime import Explainer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         "graftcam explain resnet50.onnx photo.jpg -o out",
         "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
         "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
+        "graftcam explain resnet50.onnx photos/ -o out --batch 16",
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -43,18 +45,39 @@ if TYPE_CHECKING:
               help="Opacity of the heatmap where it is strongest.")  # fmt: skip
 @click.option("--colormap", default="jet", show_default=True, help="OpenCV colour map.")
 @click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@click.option("--threads", type=click.IntRange(1), metavar="N",
+              help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
+@folder_options
 @json_option
 def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
     layer: str | None, region: Path | None, box: list[int] | None, alpha: float, colormap: str,
-    provider: str | None, as_json: bool,
+    provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
-    """Write overlays that show where MODEL saw its classes in the IMAGES."""
+    """Write overlays that show where MODEL saw its classes in the IMAGES.
+
+    One folder instead of pictures: all pictures in it and below are explained. Overlays go to
+    DIR/overlays, a line for each picture to DIR/results.jsonl. The same command goes on where an
+    earlier run stopped. A picture that fails is recorded and stops nothing; the exit code is 1
+    then.
+    """
+    if any(path.is_dir() for path in images):
+        if len(images) > 1 or region or box:
+            raise click.UsageError("a folder is explained alone, without --region and --box")
+        question = {"classes": list(classes) or None, "top": top, "layer": layer}
+        drawing = {"alpha": alpha, "colormap": colormap}
+        explain_folder(
+            model, images[0], folder, question, drawing, provider=provider, threads=threads,
+            as_json=as_json, **of_folder,
+        )  # fmt: skip
+        return
+    if any(of_folder.values()):
+        raise click.UsageError("--batch, --retry and --parquet are for a folder of pictures")
     from ..runtime import Explainer
     from ..runtime.describe import describe_explanation
     from ..runtime.region import mask_of
 
-    explainer = Explainer(model, provider)
+    explainer = Explainer(model, provider, threads)
     wanted = [_class_of(explainer, text) for text in classes] or None
     rows: list[dict[str, Any]] = []
     texts: list[str] = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..runtime.spec import Preprocess, Verification
 from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
+from .embed import check_embeddable, embed
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
 from .locate import Activation, find_layer, find_score
@@ -47,6 +48,7 @@ def export(
     verify: bool = True,
     name: str | None = None,
     profile: ProfileName = "default",
+    embed_preprocess: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -76,6 +78,8 @@ def export(
         profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
             nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
+        embed_preprocess: Put the training transform into the graph: its input then takes pictures
+            as they are, uint8 RGB [N, height, width, 3] of any size, and is called ``pixels``.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -86,6 +90,8 @@ def export(
             `VerificationError`, `WriteError`; nothing has been written then.
     """
     path, preprocess = Path(path), as_preprocess(preprocess)
+    if embed_preprocess:
+        check_embeddable(preprocess)
     chosen = profile_of(profile)
     clock = _Clock(progress or (lambda _: None))
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
@@ -112,24 +118,28 @@ def export(
             check_order(captured.module, captured.inputs, grafted.spec.layers)
         clock("save")
         drop_metadata(captured.model.graph)
-        size = save(captured.model, grafted.spec, place)
-        verdict = grafted.spec.verification
+        spec = grafted.spec
+        size = save(captured.model, spec, place)
         if verify:
             clock("verify")
-            verdict = _verify(place, grafted, captured, model)
+            spec = replace(spec, verification=_verify(place, grafted, captured, model))
+        if embed_preprocess:
+            clock("embed the preprocessing")
+            spec = embed(captured.model, spec)
+        if spec != grafted.spec:
             clock("save")
-            size = save(captured.model, replace(grafted.spec, verification=verdict), place)
+            size = save(captured.model, spec, place)
     clock.stop()
     return Report(
         path,
-        replace(grafted.spec, verification=verdict),
+        spec,
         reasons,
         candidates,
         dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
         grafted.nodes,
         size,
         clock.seconds,
-        verdict,
+        spec.verification,
         notes,
     )
 

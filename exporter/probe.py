@@ -8,21 +8,22 @@ from typing import Any
 import onnx_ir as ir
 
 
-def session_of(model: ir.Model, folder: Path) -> Any:
+def session_of(model: ir.Model, folder: Path | None) -> Any:
     """A session on the CPU, without optimisations, so that the graph runs as it is written.
 
     Args:
         model: The model.
-        folder: Where its external data lies.
+        folder: Where its external data lies, if it has any.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(folder)
-    )
+    if folder is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder)
+        )
     options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of the weights
     data = ir.to_proto(model).SerializeToString()
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from .errors import GraftcamError
     from .explainer import Explainer
     from .explanation import Explanation
+    from .many import Failure
     from .spec import Spec
 
-__all__ = ["Explainer", "Explanation", "GraftcamError", "Spec"]
+__all__ = ["Explainer", "Explanation", "Failure", "GraftcamError", "Spec"]
 
 _HOMES = {
     "Explainer": ".explainer",
     "Explanation": ".explanation",
+    "Failure": ".many",
     "GraftcamError": ".errors",
     "Spec": ".spec",
 }

@@ -42,6 +42,12 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
         SessionError: ONNX Runtime failed.
     """
     if method in RUNS:
+        transform = question.session.spec.preprocess
+        if transform is not None and transform.embedded:
+            raise InputError(
+                f"method '{method}' changes what the model is fed, which an artifact with embedded "
+                "preprocessing makes itself; export it without embed_preprocess"
+            )
         return RUNS[method](question, **options)
     layer = question.layer
     baked = {"gradcam": layer.heatmap}.get(method)

@@ -43,6 +43,10 @@ def describe_spec(spec: Spec) -> str:
             f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
             f"std {transform.std}"
         )
+        if transform.embedded:
+            lines.append(
+                "        done by the graph: feed uint8 RGB [N, height, width, 3] of any size"
+            )
     else:
         lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
     worst = f", {verdict.worst()}" if verdict.errors else ""

@@ -29,3 +29,7 @@ class InputError(GraftcamError):
 
 class RenderError(GraftcamError):
     """An overlay cannot be drawn as asked, or its file cannot be written."""
+
+
+class JobError(GraftcamError):
+    """A job's results cannot be written, or belong to another job."""

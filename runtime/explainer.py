@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, overload
@@ -15,6 +15,9 @@ from .choose import Classes, check_index, choose_classes, choose_layer
 from .errors import ImageError, InputError
 from .explanation import Explanation
 from .images import Image, as_rgb, is_batch, picture_names
+from .inorder import batched
+from .many import Failure, Read, explain_each, stream
+from .options import configure_with
 from .preprocess import Placement, place, prepare
 from .providers import Provider
 from .question import Progress, Question
@@ -37,6 +40,7 @@ class _Request:
     method: str
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     progress: Progress | None = None
+    extent: int | None = None
 
 
 class Explainer:
@@ -53,6 +57,7 @@ class Explainer:
         path: str | Path,
         providers: str | Sequence[Provider] | None = None,
         threads: int | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         """Open an artifact.
 
@@ -64,12 +69,15 @@ class Explainer:
                 graph from a shape's third run on, and ``use_tf32`` set to False keeps float32's
                 full precision.
             threads: Threads within one operator; None: ONNX Runtime's choice.
+            options: What else to set in ONNX Runtime's session, by the names of
+                ``runtime.options``: ``{"arena": False, "spinning": False}``.
 
         Raises:
-            SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file.
+            SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
+                file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
         """
-        self._session = Session(path, providers, threads)
+        self._session = Session(path, providers, threads, configure_with(options or {}))
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
@@ -141,23 +149,72 @@ class Explainer:
         """
         if region is not None:
             self._region_input()
-        request = _Request(
-            self._transform(),
-            choose_classes(self.spec, classes, top),
-            choose_layer(self.spec, layer),
-            check_method(method, options),
-            options,
-            progress,
-        )
-        images = cast("Sequence[object]", image) if is_batch(image) else [image]
+        request = self._request(classes, top, layer, method, options, progress)
+        images = cast("Sequence[Image]", image if is_batch(image) else [image])
         names, regions = picture_names(images), per_picture(region, len(images))
-        extent = self._session.inputs[request.transform.input].shape[0]
-        step = extent or MAX_BATCH
+        step = request.extent or MAX_BATCH
         found: list[Explanation] = []
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            found += self._explain(images[part], names[part], regions[part], request, extent)
+            pairs = zip(images[part], names[part], strict=True)
+            pictures = [Read(one, name, as_rgb(one)) for one, name in pairs]
+            found += self._explain(pictures, regions[part], request)
         return found if is_batch(image) else found[0]
+
+    def explain_many(
+        self,
+        images: Iterable[Image],
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | None = None,
+        method: str = "gradcam",
+        region: Region | None = None,
+        *,
+        batch: int = 8,
+        readers: int = 2,
+        **options: Any,
+    ) -> Generator[Explanation | Failure]:
+        """Explain any number of pictures, one after the other, in bounded memory.
+
+        Pictures are read in threads, explained in another, and drawn where the caller draws them,
+        all at the same time. A picture that cannot be explained yields a ``Failure`` in its place.
+        What ``images`` yields is taken in the caller's thread, a few batches ahead.
+
+        Args:
+            images: Paths and arrays, as ``explain`` takes them; they may come from a generator.
+            classes: As for ``explain``, for every picture.
+            top: As for ``explain``.
+            layer: As for ``explain``.
+            method: As for ``explain``.
+            region: As for ``explain``: one for all pictures.
+            batch: How many pictures are explained together.
+            readers: Threads that read pictures.
+            options: What the method takes beside.
+
+        Returns:
+            An iterator: an Explanation or a Failure a picture, in order. Names of explanations
+            repeat with a number: ``photo``, ``photo-2``.
+
+        Raises:
+            ClassError: As ``explain``, before the first picture.
+            InputError: Likewise.
+            SessionError: ONNX Runtime failed; raised where the next explanation would have come.
+        """
+        explain = self._for_all(classes, top, layer, method, region, options)
+        return stream(explain, images, batch, readers)
+
+    def explain_read(
+        self,
+        entries: Sequence[Read | Failure],
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | None = None,
+        method: str = "gradcam",
+        region: Region | None = None,
+        **options: Any,
+    ) -> list[Explanation | Failure]:
+        """Explain pictures that `read` has read, as `explain_many` does with one batch."""
+        return explain_each(self._for_all(classes, top, layer, method, region, options), entries)
 
     def run(
         self,
@@ -194,21 +251,68 @@ class Explainer:
             feeds[name] = weights.astype(np.float32)
         return self._session.run(feeds)
 
-    def _explain(
+    def _request(
         self,
-        images: Sequence[object],
-        names: list[str],
-        regions: list[Region | None],
-        request: _Request,
-        extent: int | None,
+        classes: Classes,
+        top: int,
+        layer: str | None,
+        method: str,
+        options: dict[str, Any],
+        progress: Progress | None = None,
+    ) -> _Request:
+        """Check what is asked for."""
+        transform = self._transform()
+        return _Request(
+            transform,
+            choose_classes(self.spec, classes, top),
+            choose_layer(self.spec, layer),
+            check_method(method, options),
+            options,
+            progress,
+            self._session.inputs[transform.input].shape[0],
+        )
+
+    def _for_all(
+        self,
+        classes: Classes,
+        top: int,
+        layer: str | None,
+        method: str,
+        region: Region | None,
+        options: dict[str, Any],
+    ) -> Callable[[Sequence[Read]], list[Explanation]]:
+        """The same question for any pictures."""
+        if region is not None:
+            self._region_input()
+        request = self._request(classes, top, layer, method, options)
+
+        def explain(pictures: Sequence[Read]) -> list[Explanation]:
+            step = request.extent or MAX_BATCH
+            return [
+                found
+                for part in batched(pictures, step)
+                for found in self._explain(part, [region] * len(part), request)
+            ]
+
+        return explain
+
+    def _explain(
+        self, read: Sequence[Read], regions: Sequence[Region | None], request: _Request
     ) -> list[Explanation]:
         """Explain the pictures of one session run."""
+        first = _of_one_size(read) if request.transform.embedded else len(read)
+        if first < len(read):
+            # Pictures go in as they are, and one tensor holds one size.
+            return [
+                *self._explain(read[:first], regions[:first], request),
+                *self._explain(read[first:], regions[first:], request),
+            ]
         transform, layer = request.transform, request.layer
-        pictures = [as_rgb(image) for image in images]
+        pictures = [one.picture for one in read]
         places = [place(transform, *picture.shape[:2]) for picture in pictures]
         rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
         # A fixed batch axis wants filling up; the last picture serves.
-        rows += rows[-1:] * ((extent or len(rows)) - len(rows))
+        rows += rows[-1:] * ((request.extent or len(rows)) - len(rows))
         dtype = self._session.inputs[transform.input].dtype
         feeds = {
             transform.input: np.stack(rows).astype(dtype, copy=False),
@@ -228,7 +332,7 @@ class Explainer:
         return [
             Explanation(
                 image=picture,
-                name=names[i],
+                name=read[i].name,
                 output=answer.output[i],
                 probabilities=probabilities(self.spec.score, answer.output[i]),
                 classes=[int(c) for c in answer.classes[i]],
@@ -296,3 +400,9 @@ class Explainer:
         if len(names) != 1:
             raise InputError(f"{self.path.name} takes {names}; pass a dict of arrays by name")
         return names[0]
+
+
+def _of_one_size(read: Sequence[Read]) -> int:
+    """How many pictures there are before the first one of another size."""
+    shapes = [one.picture.shape for one in read]
+    return next((i for i, shape in enumerate(shapes) if shape != shapes[0]), len(shapes))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ImageError
+from .formats import is_cut_off, may_be_transparent
 
 Picture: TypeAlias = NDArray[np.uint8]
 Image: TypeAlias = str | Path | NDArray[Any]
@@ -28,7 +29,7 @@ def as_rgb(image: object) -> Picture:
     """Return one picture as RGB uint8 [H, W, 3], a copy of its own.
 
     Args:
-        image: A path, or a uint8 array: RGB [H, W, 3], RGBA [H, W, 4] (its alpha is dropped),
+        image: A path, or a uint8 array: RGB [H, W, 3], RGBA [H, W, 4] (laid over white),
             greyscale [H, W] or [H, W, 1].
 
     Raises:
@@ -45,7 +46,9 @@ def as_rgb(image: object) -> Picture:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ImageError(f"picture has shape {list(array.shape)}; {_REMEDY}")
-    channels = array[:, :, :3] if array.shape[2] > 1 else np.repeat(array, 3, axis=2)
+    if array.shape[2] == 4:
+        return over_white(array)
+    channels = array if array.shape[2] == 3 else np.repeat(array, 3, axis=2)
     # A copy: video loops reuse their frame while the explanation still shows it.
     return np.array(channels, order="C")
 
@@ -53,24 +56,55 @@ def as_rgb(image: object) -> Picture:
 def read_image(path: str | Path) -> Picture:
     """Read a picture file as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
 
-    Alpha is dropped, greyscale repeated, 16-bit values scaled down to 8 bits.
+    What is transparent is laid over white, as viewers and browsers show it; greyscale is repeated,
+    16-bit values are scaled down to 8 bits, CMYK is converted.
 
     Raises:
-        ImageError: The file is missing, unreadable or no picture that OpenCV knows.
+        ImageError: The file is missing, unreadable, cut off, or no picture that OpenCV knows.
     """
     try:
         # Not cv2.imread: it cannot open non-ASCII paths on Windows.
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        # IMREAD_COLOR applies the orientation; IMREAD_UNCHANGED would not.
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:
-        picture = None
+    if is_cut_off(data):
+        raise ImageError(f"{path} is cut off: the end of the file is missing; copy it again")
+    # IMREAD_COLOR applies the orientation and drops alpha; IMREAD_UNCHANGED does neither.
+    picture = _decode(data, cv2.IMREAD_COLOR)
     if picture is None:
         raise ImageError(f"{path} is no picture that OpenCV can decode; convert it to PNG or JPEG")
-    return cast("Picture", cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    rgb = cast("Picture", cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    if not may_be_transparent(data):
+        return rgb
+    whole = _decode(data, cv2.IMREAD_UNCHANGED)
+    if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
+        return rgb
+    if whole.dtype == np.uint16:
+        whole = (whole >> 8).astype(np.uint8)
+    return over_white(_turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA)))
+
+
+def over_white(rgba: NDArray[Any]) -> Picture:
+    """Lay a uint8 picture [H, W, 4] over white: RGB uint8 [H, W, 3]."""
+    alpha = rgba[:, :, 3:].astype(np.uint16)
+    return ((rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
+    try:
+        return cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        return None
+
+
+def _turned_like(rgb: Picture, rgba: NDArray[Any]) -> NDArray[Any]:
+    """The picture with alpha, turned as the EXIF orientation turned the one without."""
+    for upright in (rgba, rgba[:, ::-1]):
+        for quarters in range(4):
+            turned = np.rot90(upright, quarters)
+            if np.array_equal(turned[:, :, :3], rgb):
+                return turned
+    return rgba
 
 
 def picture_names(images: Sequence[object]) -> list[str]:

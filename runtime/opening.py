@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ from .providers import (
     choose_providers,
     cuda_options,
     first_line,
+    install,
     load_onnxruntime,
 )
+from .target import Target, read_target
 
 logger = logging.getLogger("graftcam")
 
@@ -48,17 +51,22 @@ def open_session(
 ) -> Opened:
     """Open ``path``; see ``Explainer`` and ``Model`` for the arguments and errors."""
     ort = load_onnxruntime()
+    if not path.is_file():
+        raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
+    target = read_target(path)
+    if target is not None and providers is None:
+        providers = target.provider
     (name, options), *others = choose_providers(providers, ort.get_available_providers())
     options = cuda_options(options) if name == CUDA else options
 
     def make(providers: list[Chosen]) -> Any:
-        return _open(ort, path, providers, threads, configure)
+        return _open(ort, path, providers, threads, configure, target)
 
     session, captured = _captured(make, (name, options), others)
     provider: str = session.get_providers()[0]
     if provider != name:
         asked = providers is not None and provider not in dict(others)
-        _report_fallback(name, provider, asked=asked)
+        _report_fallback(ort, name, provider, asked=asked)
     if not captured or provider != CUDA:
         return Opened(session, provider, session.run)
     bound = Bound(ort, session, "cuda", int(options.get("device_id", 0)))
@@ -87,10 +95,9 @@ def _open(
     providers: list[Chosen],
     threads: int | None,
     configure: Configure | None,
+    target: Target | None,
 ) -> Any:
     """Create the InferenceSession, with one clear line for a file that is no model."""
-    if not path.is_file():
-        raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
     options = ort.SessionOptions()
     # A class index that callers may leave out costs a warning per load otherwise; keep errors.
     options.log_severity_level = 3
@@ -98,20 +105,34 @@ def _open(
         options.intra_op_num_threads = threads
     if configure is not None:
         configure(options)
-    if providers[0][0] == CUDA and hasattr(ort, "preload_dlls"):
-        # Finds the libraries of the nvidia packages; prints to stdout what it misses.
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            ort.preload_dlls()
-        logger.debug("loading CUDA: %s", said.getvalue().strip())
+    if target is not None:
+        target.check(path, Target.here(ort, providers[0][0]))
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if providers[0][0] == CUDA:
+        _load_cuda(ort)
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         raise SessionError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
 
 
-def _report_fallback(wanted: str, got: str, *, asked: bool) -> None:
+def _load_cuda(ort: Any) -> str:
+    """Load the CUDA libraries of the nvidia packages; the libraries that are missing, if any."""
+    if not hasattr(ort, "preload_dlls"):  # ONNX Runtime before 1.21
+        return ""
+    # It prints what it misses.
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        ort.preload_dlls()
+    logger.debug("loading CUDA: %s", said.getvalue().strip())
+    return ", ".join(dict.fromkeys(re.findall(r"lib[\w-]+\.so[.\d]*|\w+\.dll", said.getvalue())))
+
+
+def _report_fallback(ort: Any, wanted: str, got: str, *, asked: bool) -> None:
     """Say that ``wanted`` did not start: an error where the caller named no provider beside it."""
     trouble = f"{wanted} is installed but did not start; check its driver and libraries"
+    missing = _load_cuda(ort) if wanted == CUDA else ""
+    if missing:
+        trouble += f" (missing: {missing}; {install('gpu')} brings those of CUDA)"
     if asked:
         raise SessionError(f"{trouble}, or ask for another provider")
     logger.warning("%s; running on %s", trouble, got)

@@ -18,7 +18,7 @@ def load_onnxruntime() -> Any:
     Raises:
         SessionError: It is not installed, or only the remains of an uninstalled package are.
     """
-    remedy = 'install it with `pip install "graftcam[cpu]"`, or `"graftcam[gpu]"` for NVIDIA GPUs'
+    remedy = f'install it with {install("cpu")}, or `"graftcam[gpu]"` for NVIDIA GPUs'
     try:
         ort = importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -27,6 +27,11 @@ def load_onnxruntime() -> Any:
     if not hasattr(ort, "InferenceSession"):
         raise SessionError(f"onnxruntime is installed incompletely; uninstall it, then {remedy}")
     return ort
+
+
+def install(extra: str) -> str:
+    """The command that installs one of the two packages of ONNX Runtime."""
+    return f'`pip install "graftcam[{extra}]"`'
 
 
 def choose_providers(
@@ -50,8 +55,12 @@ def choose_providers(
         spellings = {name.lower(), f"{name}ExecutionProvider".lower()}
         found = next((full for full in available if full.lower() in spellings), None)
         if found is None:
+            remedy = ""
+            if CUDA.lower() in spellings:
+                remedy = f"; for CUDA, uninstall onnxruntime, then {install('gpu')}"
             raise SessionError(
                 f"provider '{name}' is not available; this ONNX Runtime offers {list(available)}"
+                + remedy
             )
         chosen.append((found, options))
     if not chosen:

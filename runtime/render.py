@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from .errors import RenderError
 from .images import Picture
 from .preprocess import Placement
+from .writing import drafted
 
 Heatmap: TypeAlias = NDArray[np.float32]
 Status: TypeAlias = Literal["ok", "zero", "nonfinite"]
@@ -122,16 +120,8 @@ def write_image(path: str | Path, picture: Picture) -> Path:
         done, data = False, np.empty(0, np.uint8)
     if not done:
         raise RenderError(f"{path}: '{path.suffix}' is no picture format; use .png or .jpg")
-    # Beside the target, so that os.replace stays within one file system.
-    draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with drafted(path, RenderError) as draft:
         draft.write_bytes(data.tobytes())
-        os.replace(draft, path)  # noqa: PTH105 - atomic, and so named
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise RenderError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 

@@ -87,6 +87,8 @@ class Preprocess:
         mean: Per channel, in units after ``scale``; one entry means a greyscale model.
         std: Per channel, likewise.
         layout: Axis order of the model's input.
+        embedded: The graph does all this itself, and ``input`` takes the picture as it is: RGB
+            uint8 [N, height, width, 3] of any size. Left out of the JSON where it does not.
     """
 
     input: str
@@ -98,6 +100,7 @@ class Preprocess:
     mean: list[float]
     std: list[float]
     layout: Literal["nchw", "nhwc"] = "nchw"
+    embedded: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from graftcam.runtime.optimize import optimize
+
 from ..book import Case, Row
 from ..spawn import spawn
 from ..timing import gather, ratios, spreads
@@ -38,12 +40,22 @@ def _measure_cold(case: Case, bench: Bench) -> Row:
     weights, picture = subjects.file(case.model, "weights.pt"), subjects.file(case.model, "it.png")
     torch.save(subjects.module(case.model).state_dict(), weights)
     cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
+    here = subjects.file(case.model, "here.onnx")
+    optimize(artifact.path, here, "cpu")
+    loads = {
+        name: lambda path=path: spawn("load_time", path=str(path), threads=threads)
+        for name, path in (("artifact", artifact.path), ("optimised", here), ("plain", plain))
+    }
+    loading = gather(loads, rounds)["ms"]
+    maps = {
+        name: lambda path=path: spawn(
+            "first_map_graftcam", path=str(path), picture=str(picture), threads=threads
+        )
+        for name, path in (("graftcam", artifact.path), ("optimised", here))
+    }
     found = gather(
         {
-            "graftcam": lambda: spawn(
-                "first_map_graftcam", path=str(artifact.path), picture=str(picture),
-                threads=threads,
-            ),
+            **maps,
             "pytorch-grad-cam": lambda: spawn(
                 "first_map_peer", weights=str(weights), picture=str(picture),
                 layer=artifact.layer, threads=threads,
@@ -55,8 +67,12 @@ def _measure_cold(case: Case, bench: Bench) -> Row:
     times, memory = found["ms"], found["mb"]
     return {
         "model": case.model, "layer": artifact.layer, "rounds": rounds,
-        "values": spreads(times, 0) | {f"{k} MB": v for k, v in spreads(memory, 0).items()},
+        "values": spreads(times, 0)
+        | {f"{k} MB": v for k, v in spreads(memory, 0).items()}
+        | {f"load {k}": v for k, v in spreads(loading, 0).items()},
         "ratios": {
+            "optimised": ratios(times, "graftcam")["optimised"],
+            "bare": ratios(times, "bare")["graftcam"],
             "time": ratios(times, "pytorch-grad-cam")["graftcam"],
             "memory": ratios(memory, "pytorch-grad-cam")["graftcam"],
         },

@@ -1,0 +1,123 @@
+"""Ten thousand explanations in one process, and what they leave in memory.
+
+    python -m benchmarks.soak [--count 10000] [--model digits.onnx]
+
+The bundled model (or another artifact) explains pictures of many sizes through
+``Explainer.explain_many``, with overlays drawn and a broken file among them now and then; resident
+memory is read every hundred explanations. It holds where the median of the last tenth is at most
+2 % or 8 MB above that of the second tenth: the first one is where caches and arenas fill. Writes
+``docs/soak.json``; the exit code is 1 where memory grew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+
+from graftcam.runtime import Explainer, Failure
+
+_ROOT = Path(__file__).resolve().parent.parent
+_EVERY = 100
+_SHARE, _SLACK = 0.02, 8.0  # of growth that is none, and megabytes
+_KINDS = 40
+_EXPORT = """
+import sys, pathlib
+from graftcam.demo.run import export_digits
+export_digits(pathlib.Path(sys.argv[1]))
+"""
+
+
+def main() -> int:
+    """Run, print and keep the result."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
+        found = soak(options.model or _digits(Path(folder)), Path(folder), options.count)
+    Path(options.docs).write_text(json.dumps(found, indent=1) + "\n")
+    print(
+        f"{found['explained']} explanations, {found['failed']} failures in {found['seconds']} s: "
+        f"{found['early_mb']} MB early, {found['late_mb']} MB late, peak {found['peak_mb']} MB: "
+        + ("flat" if found["flat"] else "memory grew")
+    )
+    return 0 if found["flat"] else 1
+
+
+def soak(model: Path, folder: Path, count: int) -> dict[str, Any]:
+    """Explain ``count`` pictures and read the memory on the way."""
+    explainer, process = Explainer(model, "cpu"), psutil.Process()
+    files = _pictures(folder)
+    samples: list[float] = []
+    failed, start = 0, time.perf_counter()
+    for number, one in enumerate(explainer.explain_many(_endless(files, count), top=2), 1):
+        if isinstance(one, Failure):
+            failed += 1
+        else:
+            one.save(folder / "overlay.png", which=0)
+        if number % _EVERY == 0:
+            samples.append(round(process.memory_info().rss / 1e6, 1))
+    seconds = time.perf_counter() - start
+    tenth = max(1, len(samples) // 10)
+    early, late = (statistics.median(part) for part in (samples[tenth:][:tenth], samples[-tenth:]))
+    return {
+        "explained": count - failed,
+        "failed": failed,
+        "seconds": round(seconds, 1),
+        "early_mb": early,
+        "late_mb": late,
+        "peak_mb": max(samples),
+        "flat": late <= max(early * (1 + _SHARE), early + _SLACK),
+        "every": _EVERY,
+        "rss_mb": samples,
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000, help="explanations")
+    parser.add_argument("--model", type=Path, help="an artifact; the bundled model by default")
+    parser.add_argument("--docs", default=str(_ROOT / "docs" / "soak.json"), help="where it goes")
+    options = parser.parse_args()
+    if options.count < 10 * _EVERY:
+        parser.error(f"--count {options.count} is too few to tell; give {10 * _EVERY} or more")
+    return options
+
+
+def _digits(folder: Path) -> Path:
+    """Export the bundled model, in another process: PyTorch's memory would drown what is sought."""
+    path = folder / "digits.onnx"
+    subprocess.run([sys.executable, "-c", _EXPORT, str(path)], check=True)
+    return path
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Noise of many sizes as JPEG and PNG files, and a file that is no picture."""
+    random = np.random.default_rng(0)
+    files: list[Path] = []
+    for number in range(_KINDS):
+        size = random.integers(60, 600, 2)
+        picture = random.integers(0, 256, (*size, 3), np.uint8)
+        files.append(folder / f"{number}.{'jpg' if number % 2 else 'png'}")
+        cv2.imwrite(str(files[-1]), picture)
+    broken = folder / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    return [*files, broken]
+
+
+def _endless(files: list[Path], count: int) -> Iterator[Path]:
+    for number in range(count):
+        yield files[number % len(files)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

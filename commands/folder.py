@@ -1,0 +1,104 @@
+"""`graftcam explain` on a folder: thousands of pictures, a table, and going on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..runtime.jobs.run import Progress, Summary
+    from ..runtime.jobs.settings import Settings
+
+INTERRUPTED = 130  # as shells say it
+
+
+def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a folder of pictures can be explained with, beside what a picture can."""
+    for option in (
+        click.option("--parquet", is_flag=True,
+                     help="Of a folder: write the table as Parquet, too (needs pyarrow)."),
+        click.option("--retry", is_flag=True,
+                     help="Of a folder: explain those again that failed in an earlier run."),
+        click.option("--batch", type=click.IntRange(1), metavar="N",
+                     help="Of a folder: pictures explained together. Default: 8."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def explain_folder(
+    model: Path,
+    pictures: Path,
+    output: Path,
+    question: Mapping[str, Any],
+    drawing: Mapping[str, Any],
+    *,
+    provider: str | None,
+    threads: int | None,
+    as_json: bool,
+    batch: int | None,
+    retry: bool,
+    parquet: bool,
+) -> None:
+    """Explain a folder; exit code 1 where a picture failed, 130 where the user interrupted it."""
+    from ..runtime.jobs.parquet import need_pyarrow
+    from ..runtime.jobs.settings import Settings
+
+    if parquet:
+        need_pyarrow()
+    settings = Settings(
+        *(str(path.resolve()) for path in (model, pictures, output)), question, drawing,
+        batch or 8, provider, threads,
+    )  # fmt: skip
+    try:
+        with _bar() as progress:
+            summary = _run(settings, retry, parquet, progress)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; run the same command again to go on", err=True)
+        sys.exit(INTERRUPTED)
+    click.echo(json.dumps(asdict(summary), indent=2, default=str) if as_json else _told(summary))
+    click.echo(f"ran on {summary.provider}", err=True)
+    sys.exit(1 if summary.failed else 0)
+
+
+def _run(settings: Settings, retry: bool, parquet: bool, progress: Progress) -> Summary:
+    from ..runtime.jobs.parquet import write_parquet
+    from ..runtime.jobs.run import run
+
+    summary = run(settings, retry=retry, progress=progress)
+    if parquet:
+        write_parquet(summary.table)
+    return summary
+
+
+def _told(summary: Summary) -> str:
+    parts = [f"explained {summary.explained}"]
+    if summary.failed:
+        parts.append(f"failed {summary.failed} (the table says why; --retry tries again)")
+    if summary.before:
+        parts.append(f"{summary.before} of these in an earlier run")
+    if summary.others:
+        parts.append(f"passed over {summary.others} files that are no pictures by their names")
+    return f"{', '.join(parts)} -> {summary.table}"
+
+
+@contextlib.contextmanager
+def _bar() -> Generator[Progress]:
+    """A progress bar on stderr, if someone is watching."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label="explaining", file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show

@@ -1,0 +1,53 @@
+"""What the bytes of a picture file tell before they are decoded."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_NEVER_TRANSPARENT = (_JPEG, b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+# A marker that begins a segment: no stuffed zero, no padding, no restart within a scan.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_END_OF_IMAGE = 0xD9
+
+
+def is_cut_off(data: NDArray[np.uint8]) -> bool:
+    """Whether a JPEG or PNG file ends before its end marker.
+
+    Decoders differ: some fill a cut picture up with grey and say nothing. Files of other formats
+    that end too early are not decoded at all.
+    """
+    view = data.tobytes()
+    if view.startswith(_PNG):
+        return b"IEND" not in view
+    return view.startswith(_JPEG) and not _jpeg_ends(view)
+
+
+def may_be_transparent(data: NDArray[np.uint8]) -> bool:
+    """Whether a file can hold alpha, as far as its first bytes tell."""
+    head = data[:1024].tobytes()
+    if head.startswith(_PNG):
+        # Colour types 4 and 6 have alpha, and so do palettes with a tRNS chunk.
+        return len(head) > 25 and (head[25] in (4, 6) or b"tRNS" in _before_pixels(data))
+    return not head.startswith(_NEVER_TRANSPARENT)
+
+
+def _before_pixels(data: NDArray[np.uint8]) -> bytes:
+    return data[: 1 << 16].tobytes().partition(b"IDAT")[0]
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Go from marker to marker, over the segments' contents, up to the end of the image.
+
+    The end must be found this way: thumbnails before it have an end of their own, and phones
+    append films behind it.
+    """
+    place = 2
+    while found := _MARKER.search(data, place):
+        if found[1][0] == _END_OF_IMAGE:
+            return True
+        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return False

@@ -1,0 +1,54 @@
+"""What a job does to every picture, as plain values that can be sent to another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to do to every picture of a folder.
+
+    Attributes:
+        model: The artifact, an absolute path.
+        pictures: The folder, an absolute path; pictures are named relative to it.
+        output: Where table and overlays go, an absolute path.
+        question: Keyword arguments of ``Explainer.explain``: classes, top, layer, method...
+        drawing: Keyword arguments of ``Explanation.save``: alpha, colormap...
+        batch: Pictures that are explained together. Part of the settings, since the last digits
+            of a score can depend on it.
+        provider: ONNX Runtime's execution provider; None: the best there is.
+        threads: Threads within one operator; None: ONNX Runtime's choice.
+    """
+
+    model: str
+    pictures: str
+    output: str
+    question: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    drawing: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    batch: int = 8
+    provider: str | None = None
+    threads: int | None = None
+
+    @property
+    def overlays(self) -> str:
+        """The folder of the overlays."""
+        return f"{self.output}/overlays"
+
+    def record(self, artifact: str) -> dict[str, Any]:
+        """What all rows of one table have in common, as JSON.
+
+        Provider and threads are no part of it: a job may be finished on another machine.
+
+        Args:
+            artifact: A digest of the model's metadata.
+        """
+        return {
+            "artifact": artifact,
+            "pictures": self.pictures,
+            "question": dict(self.question),
+            "drawing": dict(self.drawing),
+            "batch": self.batch,
+        }

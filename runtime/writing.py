@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from .errors import GraftcamError
+
+
+@contextlib.contextmanager
+def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
+    """Give a draft to write to; on success it becomes ``path``, else it vanishes.
+
+    Folders are made. What is in the way of writing is raised as ``kind``, with the system's reason.
+    """
+    # Beside the target, so that os.replace stays within one file system.
+    draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        os.replace(draft, path)  # noqa: PTH105 - atomic, and so named
+    except OSError as error:
+        raise kind(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, content: bytes | Iterable[bytes], kind: type[GraftcamError]) -> Path:
+    """Write ``content`` to ``path``, whole or not at all; see `drafted`."""
+    with drafted(path, kind) as draft, draft.open("wb") as file:
+        file.writelines([content] if isinstance(content, bytes) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
