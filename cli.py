@@ -10,6 +10,7 @@ import click
 from .commands.bench import bench
 from .commands.common import example
 from .commands.demo import demo
+from .commands.diff import diff
 from .commands.explain import explain
 from .commands.export import export
 from .commands.inspect import inspect
@@ -46,7 +47,7 @@ def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 
 
-for command in (export, layers, explain, inspect, optimize, bench, ops, demo):
+for command in (export, layers, explain, inspect, optimize, diff, bench, ops, demo):
     main.add_command(command)
 
 

@@ -1,0 +1,100 @@
+"""`graftcam diff`: do two artifacts look at the same place?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import example, json_option
+
+if TYPE_CHECKING:
+    from ..runtime.diff import Comparison
+
+
+@click.command(
+    epilog=example(
+        "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
+        "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
+    )
+)
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder for pictures of the most changed maps, and diff.json.")  # fmt: skip
+@click.option("--show", type=click.IntRange(0), default=8, show_default=True,
+              help="How many of the most changed pictures.")  # fmt: skip
+@click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",
+              help="Fail (exit code 1) where the mean similarity is lower.")  # fmt: skip
+@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@json_option
+def diff(
+    first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
+    at_least: float | None, provider: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare where artifacts FIRST and SECOND look, on IMAGES (pictures or folders of them).
+
+    For each picture the maps of FIRST's best class are compared: by the cosine between them, the
+    overlap of their hottest fifths, and the distance of their maxima. Exit code 1 also where a
+    picture cannot be read.
+    """
+    from ..runtime import Explainer
+    from ..runtime.diff import Pair, most_changed
+    from ..runtime.errors import RenderError
+    from ..runtime.render import write_image
+    from ..runtime.writing import replace_file
+
+    pair = Pair(Explainer(first, provider), Explainer(second, provider))
+    paths = _pictures(images, folder)
+    hidden = not sys.stderr.isatty() or len(paths) < 8
+    with click.progressbar(length=len(paths), label="comparing", file=sys.stderr,
+                           hidden=hidden) as bar:  # fmt: skip
+        found = pair.compare(paths, lambda _: bar.update(1))
+    text = json.dumps(found.to_dict(), indent=2)
+    changed = most_changed(found.changes, show)
+    if folder:
+        for rank, change in enumerate(changed, 1):
+            name = f"{rank:02}-{Path(change.path).stem}.png"
+            write_image(folder / name, pair.picture(change))
+        replace_file(folder / "diff.json", text.encode() + b"\n", RenderError)
+    click.echo(text if as_json else _described(found, first, second, show))
+    for path, reason in found.failed.items():
+        click.echo(f"failed: {path}: {reason}", err=True)
+    low = at_least is not None and found.similarity < at_least
+    if low:
+        click.echo(f"similarity {found.similarity:.3f} is below {at_least:.3f}", err=True)
+    sys.exit(1 if low or found.failed else 0)
+
+
+def _pictures(images: tuple[Path, ...], output: Path | None) -> list[Path]:
+    from ..runtime.jobs.find import find_pictures
+
+    paths: list[Path] = []
+    for image in images:
+        if image.is_dir():
+            names = find_pictures(image, output or image)
+            paths += [image / name for name in names.pictures]
+        else:
+            paths.append(image)
+    return paths
+
+
+def _described(found: Comparison, first: Path, second: Path, show: int) -> str:
+    count = len(found.changes)
+    lines = [
+        f"{first.name} and {second.name} on {count} picture{'s' * (count != 1)}: maps "
+        f"{found.similarity:.3f} similar, {found.agreement:.1%} the same prediction",
+        f"{'similar':>7}  {'overlap':>7}  {'shift':>5}  picture (class)",
+    ]
+    for change in found.changes[:show]:
+        moved = "-" if change.shift is None else f"{change.shift:.2f}"
+        best = "" if len(set(change.predicted)) == 1 else f", then {change.predicted[1]}"
+        lines.append(
+            f"{change.similarity:7.3f}  {change.overlap:7.3f}  {moved:>5}  "
+            f"{change.path} ({change.label}{best})"
+        )
+    return "\n".join(lines)
