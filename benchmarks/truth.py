@@ -89,7 +89,7 @@ def make(
         dynamic_batch=batch is None,
     )  # fmt: skip
     session, spec = open_session(path, threads), report.spec
-    added = {spec.classes, spec.scores}
+    added = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
         added |= {layer.heatmap, layer.activations, layer.gradients}
     outputs = [output.name for output in session.get_outputs() if output.name not in added]

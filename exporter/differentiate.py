@@ -8,8 +8,9 @@ checking happen here, once for all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import onnx_ir as ir
 
@@ -125,16 +126,24 @@ def _explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> boo
     return unfit(graph, producer, value, leading) is None
 
 
-def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.Value, Adjoint]:
+def differentiate(
+    emit: Emitter,
+    plan: Plan,
+    seed: Adjoint | OneHot,
+    overrides: Mapping[str, Entry] = MappingProxyType({}),
+) -> dict[ir.Value, Adjoint]:
     """Walk back from the score and return the cotangent of each target.
 
     Args:
-        emit: Where nodes are added.
+        emit: Where nodes are added. What several walks have in common is made once.
         plan: From `plan`.
         seed: Cotangent of the score, with K on its leading axis.
+        overrides: Entries that stand in for the table's, by operator.
     """
     pending: dict[ir.Value, list[Adjoint | OneHot]] = {plan.score: [seed]}
-    short = shortcuts(plan.nodes, plan.targets)
+    # No shortcut leads past a node whose rule is another.
+    changed = [value for node in plan.nodes if node.op_type in overrides for value in node.outputs]
+    short = shortcuts(plan.nodes, [*plan.targets, *changed])
     for node in reversed(plan.nodes):
         grads = [_total(emit, pending.get(value, []), value) for value in node.outputs]
         if all(grad is None for grad in grads):
@@ -147,7 +156,8 @@ def differentiate(emit: Emitter, plan: Plan, seed: Adjoint | OneHot) -> dict[ir.
             if node in short and grads[0] is not None:
                 results = _shorten(emit, short[node], grads[0], node.outputs[0])
             else:
-                applied = _apply(emit, node, grads, needed)
+                entry = overrides.get(node.op_type) or lookup(node)
+                applied = _apply(emit, node, entry, grads, needed)
                 results = zip(node.inputs, applied, strict=True)
             for value, result in results:
                 if value is not None and value in plan.active and result is not None:
@@ -187,10 +197,13 @@ def _total(
 
 
 def _apply(
-    emit: Emitter, node: ir.Node, grads: Sequence[Adjoint | OneHot | None], needed: Sequence[bool]
+    emit: Emitter,
+    node: ir.Node,
+    entry: Entry | None,
+    grads: Sequence[Adjoint | OneHot | None],
+    needed: Sequence[bool],
 ) -> list[Adjoint | OneHot | None]:
     """Call the node's rule in the form that it wants; results come in the inputs' shapes."""
-    entry = lookup(node)
     assert entry is not None
     assert entry.rule is not None
     factor = 1.0
@@ -211,7 +224,9 @@ def _apply(
             grad = Adjoint(dense(emit, grad, out)) if results is None else None
         if results is None:
             assert grad is not None
-            # Every rule is linear in the cotangent: the factor goes around it.
+            if not entry.linear and grad.factor < 0:
+                grad = scaled(emit, grad)
+            # Linear in the cotangent, or for positive factors at least: the factor goes around it.
             factor, grad = grad.factor, Adjoint(grad.value, 1.0, grad.spread)
             if not entry.lazy:
                 grad = Adjoint(dense(emit, grad, out))

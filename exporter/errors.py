@@ -27,16 +27,29 @@ class UnsupportedError(GraftcamError):
         later: The first layer after all of them that can be explained, if there is one.
     """
 
+    start = "the layer"
+
     def __init__(self, obstacles: Sequence[str], later: str | None = None) -> None:
         self.obstacles = list(obstacles)
         self.later = later
         plural = "operators have" if len(self.obstacles) > 1 else "operator has"
-        such = f" such as {later!r}" if later else ""
         super().__init__(
-            f"{len(self.obstacles)} {plural} no gradient between the layer and the score "
-            f"(choose a later layer{such}, see `graftcam layers`):\n  "
-            + "\n  ".join(self.obstacles)
+            f"{len(self.obstacles)} {plural} no gradient between {self.start} and the score "
+            f"({self._remedy()}):\n  " + "\n  ".join(self.obstacles)
         )
+
+    def _remedy(self) -> str:
+        such = f" such as {self.later!r}" if self.later else ""
+        return f"choose a later layer{such}, see `graftcam layers`"
+
+
+class InputUnsupportedError(UnsupportedError):
+    """The same between the input and the layers, where the input's gradient is asked for."""
+
+    start = "the input"
+
+    def _remedy(self) -> str:
+        return "the layers can be explained: leave input_gradients and guided out"
 
 
 class VerificationError(GraftcamError):

@@ -27,6 +27,7 @@ from .verify import (
     GROWTH,
     load_session,
     open_sizes,
+    picture_index,
     relative_errors,
     required_feeds,
     run_regions,
@@ -68,6 +69,7 @@ def verify_file(
         (feeds, *run_regions(session, feeds, spec, seed))
         for feeds in _inputs_of_sizes(session, spec, images, generator)
     ]
+    picture = session.get_inputs()[picture_index(session, spec)].name if spec.of_input else ""
     del session  # the source is opened next; large weights should not lie in memory twice
     quantised = any(node.op_type == "QuantizeLinear" for node in model.graph)
     bound = _QUANTISED if quantised else bound_of(model.graph)
@@ -78,22 +80,20 @@ def verify_file(
         if quantised:
             # In float arithmetic, as the reference: integer kernels round, and saturate, otherwise.
             results = run_session(load_session(artifact, integer_kernels=False), feeds)
+        case = (model, spec, feeds, results, region, generator)
         for layer in spec.layers:
-            head, extra = head_in_float64(model, layer.value, spec.score.value)
-            extras = {name: wide(feeds[name]) for name in extra}
             start = value_of(model, layer.value, feeds, artifact.parent).astype(np.float64)
             laid = np.stack([channel_first(row, layer) for row in start])
             off = relative_errors(results[layer.activations], laid)
             found[layer.activations] = short(float(off.max(initial=0.0)))
-            gradients = results[layer.gradients].astype(np.float64)
-            head({**extras, layer.value: start})  # here, and only here, quantisers round
-            worst = 0.0
-            for (row, k), chosen in np.ndenumerate(results[spec.classes]):
-                weights = None if region is None else region[row, k]
-                score = _score_of(head, extras, layer.value, spec, row, int(chosen), weights)
-                error = _row_error(score, start, gradients[row, k], row, layer, generator)
-                worst = max(worst, error)
-            found[layer.gradients] = short(worst)
+            found[layer.gradients] = short(_gradient_error(layer, start, *case))
+        if spec.input_gradients is not None:
+            # Like a layer, but for the values: those are fed.
+            layer = Layer(
+                picture, picture, "channels_first", [], 0, "", picture, spec.input_gradients
+            )
+            start = feeds[picture].astype(np.float64)
+            found[layer.gradients] = short(_gradient_error(layer, start, *case))
         errors = {name: max(error, errors.get(name, 0.0)) for name, error in found.items()}
     wrong = {name: error for name, error in errors.items() if not error <= bound}
     if wrong:
@@ -177,6 +177,40 @@ def _output_errors(
         for name, expected in plain.items()
         if expected.dtype.kind == "f" and expected.ndim
     }
+
+
+def _gradient_error(
+    layer: Layer,
+    start: Array,
+    model: ir.Model,
+    spec: Spec,
+    feeds: dict[str, Array],
+    results: dict[str, Array],
+    region: Array | None,
+    generator: np.random.Generator,
+) -> float:
+    """Largest disagreement of a layer's gradients, over images, classes and directions.
+
+    Args:
+        layer: The layer.
+        start: Its value, [N, ...].
+        model: The model.
+        spec: The artifact's metadata.
+        feeds: What the artifact was fed.
+        results: What it gave.
+        region: What the scores were summed over, if they have positions.
+        generator: Draws the directions.
+    """
+    head, extra = head_in_float64(model, layer.value, spec.score.value)
+    extras = {name: wide(feeds[name]) for name in extra}
+    gradients = results[layer.gradients].astype(np.float64)
+    head({**extras, layer.value: start})  # here, and only here, quantisers round
+    worst = 0.0
+    for (row, k), chosen in np.ndenumerate(results[spec.classes]):
+        weights = None if region is None else region[row, k]
+        score = _score_of(head, extras, layer.value, spec, row, int(chosen), weights)
+        worst = max(worst, _row_error(score, start, gradients[row, k], row, layer, generator))
+    return worst
 
 
 def _score_of(

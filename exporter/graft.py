@@ -16,6 +16,7 @@ from .emitter import Dim, Emitter, dims_of
 from .errors import CaptureError
 from .layout import arrange
 from .locate import Located
+from .picture import plan_picture
 from .profiles import Profile
 from .region import add_region, select_in_region
 from .seed import add_class_index, cotangent_scale, select
@@ -46,8 +47,18 @@ def graft(
     preprocess: Preprocess | None,
     name: str | None,
     profile: Profile,
+    walks: Sequence[str] = (),
 ) -> Grafted:
     """Add class selection, adjoints and heatmaps to the captured graph.
+
+    Args:
+        captured: The graph.
+        located: Its score.
+        labels: Class names by id.
+        preprocess: The training transform.
+        name: What the metadata calls the model.
+        profile: What may be emitted.
+        walks: Which outputs for the picture's input, of `picture.WALKS`.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
@@ -60,6 +71,8 @@ def graft(
         for layer, value in captured.targets.items()
     ]
     made = plan(graph, located.value, list(captured.targets.values()))
+    picture = plan_picture(graph, made, walks, preprocess) if walks else None
+    made = made if picture is None else picture.plan
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph, profile)
@@ -84,6 +97,7 @@ def graft(
         )
         for target in targets
     ]
+    of_input = {} if picture is None else picture.publish(emit, adjoints, chosen.seed, scale)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
@@ -94,7 +108,7 @@ def graft(
         Verification("skipped", "none"), None if region is None else region.name,
         None if profile.name == "default" else profile.name,
     )  # fmt: skip
-    return Grafted(spec, made, own_outputs, (before, len(graph) - before))
+    return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
 
 
 def _divided(adjoint: Adjoint, scale: float) -> Adjoint:

@@ -16,6 +16,7 @@ from .embed import check_embeddable, embed
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
 from .locate import Activation, find_layer, find_score
+from .picture import unverified, walks_for
 from .profiles import ProfileName, profile_of, remarks
 from .protect import protect
 from .report import Candidate, Report
@@ -49,6 +50,8 @@ def export(
     name: str | None = None,
     profile: ProfileName = "default",
     embed_preprocess: bool = False,
+    input_gradients: bool = False,
+    guided: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -80,6 +83,11 @@ def export(
             nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
         embed_preprocess: Put the training transform into the graph: its input then takes pictures
             as they are, uint8 RGB [N, height, width, 3] of any size, and is called ``pixels``.
+        input_gradients: Also give the scores' gradient with respect to the picture's input, the
+            output ``input_gradients``: for saliency, SmoothGrad, integrated gradients and the like.
+        guided: Also give the results of guided backpropagation and of the deconvnet, which treat
+            ReLUs otherwise: the outputs ``guided_gradients`` and ``deconvnet_gradients``, and
+            ``input_gradients`` with them.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -111,8 +119,11 @@ def export(
             captured.targets[best] = find_layer(captured.model.graph, best)
         reasons = _reasons(captured, candidates, wanted)
         notes += remarks(chosen, list(captured.model.graph))
-        grafted = graft(captured, located, labels, preprocess, name, chosen)
-        if captured.module is not None:
+        walks = walks_for(input_gradients=input_gradients, guided=guided)
+        grafted = graft(captured, located, labels, preprocess, name, chosen, walks)
+        if captured.module is None:
+            notes += unverified(walks)
+        else:
             from .order import check_order
 
             check_order(captured.module, captured.inputs, grafted.spec.layers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +17,14 @@ from torch.overrides import TorchFunctionMode
 from ..runtime.spec import Layer
 from .leaves import tensors_of
 from .modules import layer_of, named_layers
+from .relu_rules import ReluRule, Rule, deconvnet, guided
 from .seed import FLOAT16_SCALE
 
 Array = npt.NDArray[Any]
 _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
+_RULES: dict[str, Rule | None] = {
+    "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Expected:
         activations: [N, C, *space] by layer.
         gradients: [N, K, C, *space] by layer.
         heatmaps: [N, K, *space] by layer.
+        of_input: [N, K, *input] by the metadata's field.
     """
 
     outputs: list[Array]
@@ -40,6 +45,7 @@ class Expected:
     activations: dict[str, Array]
     gradients: dict[str, Array]
     heatmaps: dict[str, Array]
+    of_input: dict[str, Array] = field(default_factory=dict[str, Array])
 
 
 class _Logits(TorchFunctionMode):
@@ -97,6 +103,8 @@ class Reference:
             error.
         output: Index of the scored output among the model's tensors.
         kind: ``logit`` differentiates what goes into a trailing softmax or sigmoid.
+        of_input: Fields of the metadata whose gradients with respect to the picture are wanted.
+        picture: Index of the picture among the inputs.
     """
 
     def __init__(
@@ -107,6 +115,8 @@ class Reference:
         *,
         output: int = 0,
         kind: Literal["logit", "output"] = "logit",
+        of_input: Sequence[str] = (),
+        picture: int = 0,
     ) -> None:
         self.module = copy.deepcopy(module).eval()
         for part in (self.module, *named_layers(self.module).values()):
@@ -117,6 +127,8 @@ class Reference:
         self.dtype = dtype
         self.output = output
         self.kind = kind
+        self.of_input = list(of_input)
+        self.picture = picture
         self._taps: dict[str, torch.Tensor] = {}
         for layer in layers:
             path = layer.name
@@ -141,34 +153,15 @@ class Reference:
 
         Scores with positions are summed over ``region`` [N or 1, K or 1, *positions], or all.
         """
-        self._taps = {}
-        widened = contextlib.nullcontext()
         if self.dtype is not None:
-            widened = _Widened(self.dtype)
             floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
             inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
-        with torch.enable_grad(), widened, _Logits() as logits:
-            result = self.module(*inputs)
-        leaves = tensors_of(result)
-        table = leaves[self.output]
-        if self.kind == "logit":
-            table = logits.before(table)
-        if table.shape[1] == 1:
-            table = torch.cat([-table, table], dim=1)
-        scores = _scores(_single(table), torch.from_numpy(classes), region)
+        leaves, scores = self._forward(inputs, classes, region)
         taps = [self._taps[layer.name] for layer in self.layers]
-        # A power of two changes no digit, and keeps float16 from underflowing as the artifact does.
-        seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if classes.shape[1] else None
-        gradients: list[list[torch.Tensor]] = []
-        for k in range(classes.shape[1]):
-            slopes = torch.autograd.grad(scores[:, k], taps, seed, retain_graph=True)
-            gradients.append([_single(slope) / FLOAT16_SCALE for slope in slopes])
-        stacked = [
-            torch.stack([per[i] for per in gradients], dim=1)
-            if gradients
-            else _single(tap).new_zeros((tap.shape[0], 0, *tap.shape[1:]))
-            for i, tap in enumerate(taps)
-        ]
+        stacked = _gradients(scores, taps)
+        of_input = {
+            kind: self._of_input(_RULES[kind], inputs, classes, region) for kind in self.of_input
+        }
         names = [layer.name for layer in self.layers]
         values = [
             channel_first(_single(tap.detach()), layer, 1)
@@ -185,7 +178,59 @@ class Reference:
             {name: value.numpy() for name, value in zip(names, values, strict=True)},
             {name: slope.numpy() for name, slope in zip(names, slopes, strict=True)},
             {name: one.numpy() for name, one in zip(names, maps, strict=True)},
+            of_input,
         )
+
+    def _forward(
+        self,
+        inputs: Sequence[Any],
+        classes: npt.NDArray[np.int64],
+        region: npt.NDArray[np.float32] | None,
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The model's tensors, and the scores of ``classes``, [N, K]."""
+        self._taps = {}
+        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
+        with torch.enable_grad(), widened, _Logits() as logits:
+            result = self.module(*inputs)
+        leaves = tensors_of(result)
+        table = leaves[self.output]
+        if self.kind == "logit":
+            table = logits.before(table)
+        if table.shape[1] == 1:
+            table = torch.cat([-table, table], dim=1)
+        return leaves, _scores(_single(table), torch.from_numpy(classes), region)
+
+    def _of_input(
+        self,
+        rule: Rule | None,
+        inputs: Sequence[Any],
+        classes: npt.NDArray[np.int64],
+        region: npt.NDArray[np.float32] | None,
+    ) -> Array:
+        """Gradients with respect to the picture, [N, K, *input], perhaps by another ReLU rule."""
+        picture = inputs[self.picture].detach().clone().requires_grad_(True)
+        # A model may work on its input in place, which a leaf does not allow.
+        changed = [picture.clone() if i == self.picture else x for i, x in enumerate(inputs)]
+        with contextlib.nullcontext() if rule is None else ReluRule(rule):
+            _, scores = self._forward(changed, classes, region)
+        return _gradients(scores, [picture])[0].numpy()
+
+
+def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
+    count = scores.shape[1]
+    # A power of two changes no digit, and keeps float16 from underflowing as the artifact does.
+    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if count else None
+    gradients: list[list[torch.Tensor]] = []
+    for k in range(count):
+        slopes = torch.autograd.grad(scores[:, k], of, seed, retain_graph=True)
+        gradients.append([_single(slope) / FLOAT16_SCALE for slope in slopes])
+    return [
+        torch.stack([per[i] for per in gradients], dim=1)
+        if gradients
+        else _single(one).new_zeros((one.shape[0], 0, *one.shape[1:]))
+        for i, one in enumerate(of)
+    ]
 
 
 def _scores(

@@ -127,6 +127,9 @@ def checks(
             (layer.heatmap, truth.heatmaps, own.heatmaps, _negligible(truth, layer.name)),
         ):
             found.append(compare(name, results[name], t[layer.name], o[layer.name], floor))
+    for kind, expected in truth.of_input.items():
+        name = spec.of_input[kind]
+        found.append(compare(name, results[name], expected, own.of_input[kind]))
     return found
 
 
@@ -179,7 +182,15 @@ def verify_module(
     position = list(outputs).index(spec.score.output)
     ranks = -1 - np.arange(min(2, spec.score.classes), dtype=np.int64)[None, :]
     references = [
-        Reference(module, spec.layers, dtype, output=position, kind=spec.score.kind)
+        Reference(
+            module,
+            spec.layers,
+            dtype,
+            output=position,
+            kind=spec.score.kind,
+            of_input=list(spec.of_input),
+            picture=picture_index(session, spec) if spec.of_input else 0,
+        )
         for dtype in (torch.float64, None)
     ]
     sizes = (0, GROWTH) if open_sizes(session, spec) else (0,)
@@ -278,7 +289,7 @@ def run_regions(
     shape = (*plain[spec.scores].shape, *plain[spec.score.output].shape[2:])
     drawn = np.random.default_rng(seed).random(shape, np.float32)
     inside = run_session(session, {**feeds, spec.region: drawn})
-    names = {spec.classes, spec.scores}
+    names = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
         names |= {layer.heatmap, layer.gradients}
     joined = {name: np.concatenate([plain[name], inside[name]], axis=1) for name in names}
@@ -288,6 +299,14 @@ def run_regions(
 def required_feeds(session: Any, spec: Spec) -> dict[str, Array]:
     """What the added inputs would hold by default, for those that have none."""
     return defaults_of(spec, {one.name: len(one.shape) for one in session.get_inputs()})
+
+
+def picture_index(session: Any, spec: Spec) -> int:
+    """Place of the picture's input among those of an artifact that gives its gradient."""
+    inputs = list(session.get_inputs())
+    if spec.preprocess is not None:
+        return [one.name for one in inputs].index(spec.preprocess.input)
+    return next(i for i, one in enumerate(inputs) if "float" in one.type or "double" in one.type)
 
 
 def open_sizes(session: Any, spec: Spec) -> bool:

@@ -34,6 +34,8 @@ def describe_spec(spec: Spec) -> str:
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")
+    if spec.of_input:
+        lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
     labels = spec.labels
     lines.append(f"labels  {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
                  if labels else "labels  none")  # fmt: skip
@@ -58,9 +60,14 @@ def describe_spec(spec: Spec) -> str:
 def describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:
     """A picture's classes with score, probability, status and overlay."""
     lines = [f"{path}"]
-    for entry, file in zip(found.to_dict()["classes"], saved, strict=True):
+    rows = zip(found.to_dict()["classes"], saved, strict=True)
+    for position, (entry, file) in enumerate(rows):
         share = "" if entry["probability"] is None else f"  p = {entry['probability']:.3f}"
         state = _STATES[entry["status"]]
         score = "overflow" if entry["score"] is None else f"{entry['score']:.3f}"
-        lines.append(f"  {entry['label']}  score {score}{share}{state}  -> {file}")
+        measured = "".join(
+            f"  {name.replace('_', ' ')} {values[position]:.3g}"
+            for name, values in found.measures.items()
+        )
+        lines.append(f"  {entry['label']}  score {score}{share}{measured}{state}  -> {file}")
     return "\n".join(lines)

@@ -183,7 +183,7 @@ def _check_names(
 ) -> None:
     """Raise SpecError where the metadata names an input or output that the graph lacks."""
     wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
-    wanted_outputs = [spec.classes, spec.scores, spec.score.output]
+    wanted_outputs = [spec.classes, spec.scores, spec.score.output, *spec.of_input.values()]
     for layer in spec.layers:
         wanted_outputs += [layer.heatmap, layer.activations, layer.gradients]
     lacking = [n for n in wanted_inputs if n not in inputs]

@@ -152,6 +152,10 @@ class Spec:
         region: Name of the input, float32 [N or 1, K or 1, *positions], where the scores have
             positions; left out of the JSON where there is none.
         profile: What it was written for, where that is not any runtime; else left out likewise.
+        input_gradients: Name of the output, float32 [N, K, *input]: the scores' gradient with
+            respect to the picture's input, in that one's layout; left out likewise.
+        guided_gradients: The same by the rule of guided backpropagation; left out likewise.
+        deconvnet_gradients: The same by the deconvnet's rule; left out likewise.
     """
 
     version: int
@@ -167,11 +171,24 @@ class Spec:
     verification: Verification
     region: str | None = None
     profile: Literal["web", "cuda"] | None = None
+    input_gradients: str | None = None
+    guided_gradients: str | None = None
+    deconvnet_gradients: str | None = None
 
     @property
     def own_inputs(self) -> list[str]:
         """Names of the inputs that the model itself does not have."""
         return [self.class_index] if self.region is None else [self.class_index, self.region]
+
+    @property
+    def of_input(self) -> dict[str, str]:
+        """Names of the outputs for the picture's input, by the fields that hold them."""
+        found = {
+            "input_gradients": self.input_gradients,
+            "guided_gradients": self.guided_gradients,
+            "deconvnet_gradients": self.deconvnet_gradients,
+        }
+        return {field: name for field, name in found.items() if name is not None}
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""

@@ -46,6 +46,8 @@ class Entry:
         selection: Rule for a one-hot cotangent of class scores, which may stay one; it may return
             None to decline.
         refusal: Why the operator has no rule and what to do; None if it is not refused.
+        linear: The rule is linear in the cotangent, as those of derivatives are. The others may ask
+            for its sign, and are linear for positive factors only.
         quantised: Integers that it gives, or takes and moves, stand for numbers. They carry a float
             cotangent where the operator has a rule, and are refused where it is refused.
     """
@@ -61,6 +63,7 @@ class Entry:
     selection: SelectionRule | None = None
     refusal: str | None = None
     quantised: bool = False
+    linear: bool = True
 
     @property
     def state(self) -> Literal["rule", "zero", "refused"]:

@@ -65,7 +65,7 @@ def explained(
 ) -> list[Way]:
     """K = 0, K = 1 and all classes of ``index``."""
     spec = artifact.spec
-    added = {spec.classes, spec.scores}
+    added = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
         added |= {layer.heatmap, layer.activations, layer.gradients}
     own = [name for name in artifact.outputs if name not in added]
