@@ -6,12 +6,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from .attribution import ATTRIBUTIONS, UNCHANGED
 from .choose import known
 from .errors import InputError
 from .methods import METHODS
 from .question import Answer, Question
 
-RUNS: dict[str, Callable[..., Answer]] = {}
+RUNS: dict[str, Callable[..., Answer]] = {**ATTRIBUTIONS}
 """Methods that run the artifact in ways of their own: ``(question, **options) -> Answer``."""
 
 
@@ -43,12 +46,14 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
     """
     if method in RUNS:
         transform = question.session.spec.preprocess
-        if transform is not None and transform.embedded:
+        if transform is not None and transform.embedded and method not in UNCHANGED:
             raise InputError(
                 f"method '{method}' changes what the model is fed, which an artifact with embedded "
                 "preprocessing makes itself; export it without embed_preprocess"
             )
-        return RUNS[method](question, **options)
+        # What overflows is reported by the maps' status.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return RUNS[method](question, **options)
     layer = question.layer
     baked = {"gradcam": layer.heatmap}.get(method)
     if baked is not None and not options:

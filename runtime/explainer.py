@@ -344,6 +344,7 @@ class Explainer:
                 method=request.method,
                 placement=places[i],
                 region=None if weights is None else weights[i],
+                measures={name: values[i] for name, values in answer.measures.items()},
             )
             for i, picture in enumerate(pictures)
         ]

@@ -37,6 +37,7 @@ class Explanation:
         placement: Where the model's input lies in the picture.
         region: Weights of the output's positions that the scores were summed with, float32
             [*positions]; None: all of them, or an output without positions.
+        measures: What the method measured about its maps, by name: floats [K].
     """
 
     image: Picture = field(repr=False)
@@ -52,6 +53,7 @@ class Explanation:
     method: str
     placement: Placement
     region: NDArray[np.float32] | None = field(default=None, repr=False)
+    measures: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
 
     @cached_property
     def heatmaps(self) -> Heatmap:
@@ -135,6 +137,7 @@ class Explanation:
             "probability": share,
             "status": self.status[position],
             "map_maximum": _finite(raw.max()) if raw.size else None,
+            **{name: _finite(values[position]) for name, values in self.measures.items()},
         }
 
     def _heatmap(self, position: int) -> Heatmap:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,9 @@ class Question:
         spec = self.session.spec
         return list(dict.fromkeys([spec.score.output, spec.classes, spec.scores]))
 
-    def answer(self, got: Tensors, maps: NDArray[Any]) -> Answer:
+    def answer(
+        self, got: Tensors, maps: NDArray[Any], measures: Mapping[str, NDArray[Any]] | None = None
+    ) -> Answer:
         """An answer from a run that fetched ``answers``, and the maps made of it."""
         spec = self.session.spec
         return Answer(
@@ -48,6 +50,7 @@ class Question:
             got[spec.score.output],
             got[spec.classes],
             got[spec.scores].astype(np.float32, copy=False),
+            dict(measures or {}),
         )
 
 
@@ -60,9 +63,11 @@ class Answer:
         output: The model's own scored output, [N, ...].
         classes: The explained classes, int64 [N, K].
         scores: Their scores, float32 [N, K].
+        measures: What the method measured about its maps, by name: floats [N, K].
     """
 
     maps: NDArray[np.float32]
     output: NDArray[Any]
     classes: NDArray[np.int64]
     scores: NDArray[np.float32]
+    measures: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
