@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         "graftcam export plain.onnx --layer /layer3/relu -o explained.onnx",
         "graftcam export torchvision:resnet50 --embed-preprocess -o resnet50.onnx",
         "graftcam export torchvision:vgg16 --weights vgg16.pt --guided -o vgg16.onnx",
+        "graftcam export plain.onnx -o explained.onnx --full --images pictures --report report",
     )
 )
 @click.argument("source")
@@ -59,13 +60,22 @@ if TYPE_CHECKING:
               help="Also give guided backpropagation and the deconvnet, and --input-gradients "
                    "with them.")  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with PyTorch autograd.")
+@click.option("--full", is_flag=True,
+              help="Verify as `graftcam verify` does: every optimisation level of ONNX Runtime, "
+                   "several batch sizes and numbers of classes, the same bytes again.")  # fmt: skip
+@click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of pictures to verify on beside random inputs, and to show in the "
+                   "report.")  # fmt: skip
+@click.option("--report", "page", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder for a page to look at (index.html) and report.json; written even if "
+                   "the verification fails, to show why.")  # fmt: skip
 @json_option
 def export(
     source: str, path: Path, weights: str | None, shape: list[int] | None, layers: tuple[str, ...],
     labels: Path | None, opset: int, score: Any, activation: Any, mean: list[float] | None,
     std: list[float] | None, resize: int | None, static_batch: bool, dynamic_size: bool,
     profile: Any, embed_preprocess: bool, input_gradients: bool, guided: bool, no_verify: bool,
-    as_json: bool,
+    full: bool, images: Path | None, page: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -73,6 +83,8 @@ def export(
     Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
     differences).
     """
+    if no_verify and full:
+        raise click.UsageError("--no-verify and --full exclude each other")
     need_exporter()
     from ..exporter import export as run
     from ..exporter.describe import describe_report
@@ -84,7 +96,8 @@ def export(
         report = run(
             loaded.model, path, loaded.inputs, layers=layers, score=score, activation=activation,
             labels=names, preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
-            dynamic_batch=not static_batch, dynamic_size=dynamic_size, verify=not no_verify,
+            dynamic_batch=not static_batch, dynamic_size=dynamic_size,
+            verify="full" if full else not no_verify, images=images, report=page,
             name=loaded.name, profile=profile, embed_preprocess=embed_preprocess,
             input_gradients=input_gradients, guided=guided, progress=steps,
         )  # fmt: skip

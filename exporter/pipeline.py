@@ -9,18 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..runtime.spec import Preprocess, Verification
+from ..runtime.spec import Preprocess
 from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
 from .errors import CaptureError, LayerError
-from .graft import Grafted, graft
+from .graft import graft
 from .locate import Activation, find_layer, find_score
+from .page.overlays import gallery
+from .page.write import staged_folder, write_report
 from .picture import unverified, walks_for
 from .profiles import ProfileName, profile_of, remarks
 from .protect import protect
 from .report import Candidate, Report
 from .transforms import as_preprocess
+from .verify.again import check_again
+from .verify.gate import Origin, judge
+from .verify.inputs import read_pictures
 from .write import save, staged
 
 if TYPE_CHECKING:
@@ -46,7 +51,9 @@ def export(
     dynamic_size: bool = False,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
-    verify: bool = True,
+    verify: bool | Literal["full"] = True,
+    images: str | Path | None = None,
+    report: str | Path | None = None,
     name: str | None = None,
     profile: ProfileName = "default",
     embed_preprocess: bool = False,
@@ -76,7 +83,13 @@ def export(
         input_names: Names for the inputs; the parameters of ``forward`` by default.
         output_names: Names for the outputs; by default the keys of a returned dict, else
             PyTorch's choice.
-        verify: Compare with PyTorch autograd (or finite differences) before anything is written.
+        verify: Compare with PyTorch autograd (or finite differences) before anything is written:
+            at ONNX Runtime's default settings, or (``full``) as `graftcam verify` does, at every
+            optimisation level, with several batch sizes and numbers of classes, and by a second
+            export whose bytes must be the same.
+        images: Folder of pictures to verify on beside random inputs, and to show in the report.
+        report: Folder for a page to look at, ``index.html``, and ``report.json``; written even if
+            the verification fails, to show why.
         name: What the metadata calls the model.
         profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
@@ -105,7 +118,7 @@ def export(
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):
         raise LayerError(f"a layer is named twice: {wanted}")
-    with staged(path) as place:
+    with staged_folder(report) as page, staged(path) as place:
         captured, candidates = _capture(
             model, example_inputs, wanted, output, clock, opset, dynamic_batch, dynamic_size,
             input_names, output_names,
@@ -131,28 +144,44 @@ def export(
         drop_metadata(captured.model.graph)
         spec = grafted.spec
         size = save(captured.model, spec, place)
+        origin, verdict, shown = _origin(captured, model), None, None
+        pictures = None if images is None else read_pictures(Path(images), spec)
         if verify:
-            clock("verify")
-            spec = replace(spec, verification=_verify(place, grafted, captured, model))
+            full = verify == "full"
+            verdict = judge(place, origin, full=full, pictures=pictures, progress=clock)
+            if full:
+                clock("export again")
+                more = check_again(place, spec, model, example_inputs)
+                verdict = replace(verdict, findings=[*verdict.findings, *more])
+            spec = replace(spec, verification=verdict.record())
+        if page is not None and pictures is not None:
+            clock("draw")
+            shown = gallery(place, spec, origin, pictures)
         if embed_preprocess:
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)
         if spec != grafted.spec:
             clock("save")
             size = save(captured.model, spec, place)
-    clock.stop()
-    return Report(
-        path,
-        spec,
-        reasons,
-        candidates,
-        dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
-        grafted.nodes,
-        size,
-        clock.seconds,
-        spec.verification,
-        notes,
-    )
+        clock.stop()
+        result = Report(
+            path,
+            spec,
+            reasons,
+            candidates,
+            dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
+            grafted.nodes,
+            size,
+            clock.seconds,
+            spec.verification,
+            notes,
+            verdict,
+        )
+        if page is not None:
+            write_report(page, place, result, shown)
+        if verdict is not None:
+            verdict.raise_on_failure()
+    return result
 
 
 def candidates_of(
@@ -167,7 +196,7 @@ def candidates_of(
         return graph_candidates(graph, find_score(graph, output=output).value)
     from .scan import scan
 
-    module, inputs = _module(model, example_inputs)
+    module, inputs = module_of(model, example_inputs)
     return scan(module, inputs, output=output)
 
 
@@ -191,7 +220,7 @@ class _Clock:
         self._step, self._since = "", now
 
 
-def _module(
+def module_of(
     model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
 ) -> tuple[torch.nn.Module, tuple[Any, ...]]:
     """The module and its example inputs; an ExportedProgram is given its modules back."""
@@ -229,7 +258,7 @@ def _capture(
     if isinstance(model, (str, Path)):
         clock("capture")
         return capture_file(Path(model), wanted), []
-    module, inputs = _module(model, example_inputs)
+    module, inputs = module_of(model, example_inputs)
     candidates: list[Candidate] = []
     if not wanted:
         from .scan import scan
@@ -263,13 +292,8 @@ def _reasons(
             f"{candidates[0].reason}" for name in captured.targets}  # fmt: skip
 
 
-def _verify(artifact: Path, grafted: Grafted, captured: Captured, model: Any) -> Verification:
+def _origin(captured: Captured, model: Any) -> Origin:
+    """What the artifact is held against: the module, or the file."""
     if captured.module is not None:
-        from .verify import verify_module
-
-        return verify_module(
-            artifact, grafted.spec, captured.module, captured.inputs, grafted.own_outputs
-        )
-    from .finite import verify_file
-
-    return verify_file(artifact, grafted.spec, captured.model, Path(model))
+        return Origin(captured.model, module=captured.module, examples=captured.inputs)
+    return Origin(captured.model, file=Path(model))

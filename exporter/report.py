@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.spec import Spec, Verification
+from .verify.findings import Verdict
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Report:
         seconds: Time by step.
         verification: The verdict.
         notes: What the user should know.
+        verdict: Every check's finding; None where nothing was verified.
     """
 
     path: Path
@@ -56,9 +58,11 @@ class Report:
     seconds: dict[str, float]
     verification: Verification
     notes: list[str] = field(default_factory=list[str])
+    verdict: Verdict | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON types."""
         data = asdict(self)
         data["path"] = str(self.path)
+        data["verdict"] = self.verdict and [one.to_dict() for one in self.verdict.findings]
         return data

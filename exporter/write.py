@@ -72,6 +72,16 @@ def staged(path: Path) -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        WriteError: The folder does not exist or cannot be written.
+    """
+    with staged(path) as place:
+        place.write_text(text, encoding="utf-8")
+
+
 def save(model: ir.Model, spec: Spec, path: Path) -> int:
     """Write the artifact with its metadata and return its size in bytes.
 

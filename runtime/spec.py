@@ -115,6 +115,8 @@ class Verification:
         seed: Their seed.
         errors: Largest relative L2 error per checked tensor.
         thresholds: The bound that each error was held to.
+        checks: What each check of `graftcam verify` came to, by name; older artifacts have none.
+        onnxruntime: The version of ONNX Runtime that ran it; likewise.
     """
 
     verdict: Literal["pass", "fail", "skipped"]
@@ -125,6 +127,8 @@ class Verification:
     seed: int = 0
     errors: dict[str, float] = field(default_factory=dict[str, float])
     thresholds: dict[str, float] = field(default_factory=dict[str, float])
+    checks: dict[str, str] | None = None
+    onnxruntime: str | None = None
 
     def worst(self) -> str:
         """The largest error, beside the bound that rounding set for it."""
@@ -189,6 +193,16 @@ class Spec:
             "deconvnet_gradients": self.deconvnet_gradients,
         }
         return {field: name for field, name in found.items() if name is not None}
+
+    @property
+    def own_outputs(self) -> list[str]:
+        """Names of the outputs that the model itself does not have."""
+        maps = [
+            name
+            for layer in self.layers
+            for name in (layer.heatmap, layer.activations, layer.gradients)
+        ]
+        return [self.classes, self.scores, *maps, *self.of_input.values()]
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""

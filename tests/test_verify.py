@@ -19,8 +19,8 @@ from graftcam.exporter.verify import (
     merge,
     relative_errors,
     smallest_cosine,
-    verify_module,
 )
+from graftcam.exporter.verify.autograd import verify_module
 
 from .nets import Flat, Tiny, seeded
 
@@ -87,7 +87,7 @@ def test_a_perturbed_weight_in_the_file_fails(tmp_path: Path, place: str) -> Non
     example = (torch.zeros(1, 3, 8, 8),)
     report = export(model, path, example, layers="body.0")
     outputs = [report.spec.score.output]
-    assert verify_module(path, report.spec, model, example, outputs).verdict == "pass"
+    assert verify_module(path, report.spec, model, example, outputs).status == "pass"
     changed = onnx.load(path)
     name = "head.3.weight" if place == "last" else "body.0.bias"
     (tensor,) = (t for t in changed.graph.initializer if t.name == name)
@@ -95,8 +95,9 @@ def test_a_perturbed_weight_in_the_file_fails(tmp_path: Path, place: str) -> Non
     array.reshape(-1)[0] += 0.1
     tensor.CopyFrom(numpy_helper.from_array(array, name))
     onnx.save(changed, path)
+    verdict = verify_module(path, report.spec, model, example, outputs)
     with pytest.raises(VerificationError, match="disagrees with PyTorch autograd"):
-        verify_module(path, report.spec, model, example, outputs)
+        verdict.raise_on_failure()
 
 
 def test_a_gradient_baked_in_as_a_constant_fails(tmp_path: Path) -> None:
@@ -112,8 +113,9 @@ def test_a_gradient_baked_in_as_a_constant_fails(tmp_path: Path) -> None:
         )
     )
     onnx.save(changed, path)
+    verdict = verify_module(path, report.spec, model, example, [report.spec.score.output])
     with pytest.raises(VerificationError, match="gradients: error"):
-        verify_module(path, report.spec, model, example, [report.spec.score.output])
+        verdict.raise_on_failure()
 
 
 def test_the_verdict_is_stored_with_errors_and_thresholds(tmp_path: Path) -> None:

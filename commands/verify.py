@@ -1,0 +1,61 @@
+"""`graftcam verify`: may this artifact ship?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .common import Steps, example, need_exporter, source_options
+
+
+@click.command(
+    epilog=example(
+        "graftcam verify resnet50.onnx",
+        "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
+        "graftcam verify my.onnx --against plain.onnx --images pictures --json verdict.json",
+    )
+)
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--against", metavar="SOURCE",
+              help="What it was made from, as for `graftcam export`. Default: its own forward "
+                   "part, with finite differences.")  # fmt: skip
+@source_options
+@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
+              help="Class names that it must have: one a line, or JSON. Default: those that the "
+                   "source is known by.")  # fmt: skip
+@click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of pictures to check on beside random inputs.")  # fmt: skip
+@click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
+def verify(
+    artifact: Path, against: str | None, weights: str | None, shape: list[int] | None,
+    labels: Path | None, images: Path | None, file: Path | None,
+) -> None:  # fmt: skip
+    """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
+
+    Outputs, activations, gradients and heatmaps are held against the source (PyTorch autograd in
+    float64, or finite differences) at every optimisation level of ONNX Runtime. The artifact
+    itself is not touched.
+    """
+    if against is None and (weights or shape):
+        raise click.UsageError("--weights and --shape describe a source; name it with --against")
+    need_exporter()
+    from ..exporter.source import load_source, read_labels
+    from ..exporter.verify.release import verify_artifact
+    from ..exporter.verify.report import describe_verdict, to_json
+    from ..exporter.write import write_text
+
+    source = load_source(against, weights, shape) if against else None
+    names = read_labels(labels) if labels else source and source.labels
+    with Steps() as steps:
+        spec, verdict = verify_artifact(artifact, source, names, images, progress=steps)
+    report = to_json(artifact, spec, against, verdict)
+    if file is not None and str(file) != "-":
+        write_text(file, report)
+    if str(file) == "-":
+        click.echo(report, nl=False)
+    else:
+        click.echo(describe_verdict(artifact, verdict))
+    if verdict.failures:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,130 @@
+"""The artifact against PyTorch autograd in float64."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...runtime.spec import Spec
+from .findings import Finding, Verdict
+from .inputs import Draw, random_like
+from .matrix import QUICK, Matrix, Truth, ask, runs
+from .running import GROWTH, Tensors, fixed_batch, load_session, open_sizes, picture_index
+from .tensors import Tally, by_name
+
+if TYPE_CHECKING:
+    import torch
+
+ATTEMPTS = (4, 12, 36)
+_CHUNK = 4  # images at a time, to bound the memory of the float64 pass
+
+
+def verify_module(
+    artifact: Path,
+    spec: Spec,
+    module: torch.nn.Module,
+    examples: Sequence[Any],
+    outputs: Sequence[str],
+    *,
+    matrix: Matrix = QUICK,
+    draw: Draw | None = None,
+    attempts: Sequence[int] = ATTEMPTS,
+    seed: int = 0,
+) -> Verdict:
+    """Run artifact and PyTorch on the same inputs and compare all outputs.
+
+    Whether a kink flips on an image is chance, for the artifact as for PyTorch itself. So
+    a comparison that fails on a few images is repeated on more: chance evens out, errors stay.
+
+    Args:
+        artifact: The file.
+        spec: Its metadata.
+        module: The model that it was made from.
+        examples: Example inputs, whose shapes and types the random ones take.
+        outputs: Names of the model's own outputs in the artifact.
+        matrix: Which runs are made.
+        draw: Makes the inputs; random ones like the examples by default.
+        attempts: Number of inputs in each attempt, and for each of two sizes where the artifact
+            leaves the size open.
+        seed: Of the random inputs.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot load or run the artifact.
+    """
+    import torch
+
+    from ..reference import Reference
+
+    kind: Literal["random", "given"] = "random" if draw is None else "given"
+    session = load_session(artifact)
+    batch = fixed_batch(session, spec)
+    make = draw or random_like(session, examples)
+    sizes = (0, GROWTH) if draw is None and open_sizes(session, spec) else (0,)
+    position = list(outputs).index(spec.score.output)
+    references = [
+        Reference(
+            module,
+            spec.layers,
+            dtype,
+            output=position,
+            kind=spec.score.kind,
+            of_input=list(spec.of_input),
+            picture=picture_index(session, spec) if spec.of_input else 0,
+        )
+        for dtype in (torch.float64, None)
+    ]
+    tallies: list[Tally] = []
+    images = 0
+    for attempt, count in enumerate(attempts):
+        truths: list[Truth] = []
+        for grown, start in itertools.product(sizes, range(0, count, batch or _CHUNK)):
+            drawn = seed + 1000 * attempt + start
+            feeds = make(min(_CHUNK, count - start), grown, drawn)
+            asked = ask(session, spec, feeds, matrix, drawn)
+            arguments = _arguments(session, feeds, examples)
+            classes, region = asked.doubled
+            expected, own = (
+                by_name(reference(arguments, classes, region), spec, outputs)
+                for reference in references
+            )
+            truths.append(Truth(asked, expected, own))
+        images = sum(len(truth.asked.classes) for truth in truths)
+        tallies = _tally(artifact, session, spec, outputs, truths, matrix, kind)
+        if all(tally.passed for tally in tallies):
+            break
+    findings: list[Finding] = [one for tally in tallies for one in tally.findings()]
+    random, given = (images, 0) if kind == "random" else (0, images)
+    return Verdict(findings, "autograd-float64", random, given, seed)
+
+
+def _tally(
+    artifact: Path,
+    session: Any,
+    spec: Spec,
+    outputs: Sequence[str],
+    truths: Sequence[Truth],
+    matrix: Matrix,
+    kind: Literal["random", "given"],
+) -> list[Tally]:
+    """Judge every run at every level; the first level has its session already."""
+    tallies: list[Tally] = []
+    for level in matrix.levels:
+        opened = session if level == matrix.levels[0] else load_session(artifact, level=level)
+        tally = Tally(spec, outputs, level, kind)
+        for truth in truths:
+            for run in runs(opened, spec, truth, matrix):
+                tally.add(run)
+        tallies.append(tally)
+    return tallies
+
+
+def _arguments(session: Any, feeds: Tensors, examples: Sequence[Any]) -> list[Any]:
+    """What ``forward`` takes: the feeds as tensors, and what of the examples is no tensor."""
+    import torch
+
+    return [
+        torch.from_numpy(feeds[argument.name]) if isinstance(example, torch.Tensor) else example
+        for argument, example in zip(session.get_inputs(), examples, strict=False)
+    ]

@@ -1,0 +1,110 @@
+"""What counts as equal: relative errors, held against those that PyTorch itself makes.
+
+float32 is no exact arithmetic: near a kink one ReLU or arg-max that flips changes a gradient by
+1e-3 and more, in PyTorch as well; float16 even more so. So an error counts as small if it is no
+more than a few times what PyTorch itself, in the model's own precision, shows against float64 on
+the same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+FLOOR = 1e-6  # below this, relative errors are rounding noise
+SLACK = 4.0  # how many times PyTorch's own error is still accepted
+CEILING = 0.5  # but no error beyond this: where PyTorch itself is lost, nothing is proven
+
+
+@dataclass(frozen=True)
+class Check:
+    """One tensor held against its reference.
+
+    Attributes:
+        name: What was compared.
+        errors: Relative L2 error for each image.
+        own: The same of PyTorch in the model's precision.
+        cosine: Smallest cosine similarity over the images.
+        own_cosine: The same of PyTorch in the model's precision.
+    """
+
+    name: str
+    errors: npt.NDArray[np.float64]
+    own: npt.NDArray[np.float64]
+    cosine: float
+    own_cosine: float
+
+    @property
+    def bound(self) -> float:
+        """Largest error accepted."""
+        return min(CEILING, SLACK * max(FLOOR, float(self.own.max(initial=0.0))))
+
+    @property
+    def passed(self) -> bool:
+        """Median or maximum within its bound, and the direction kept."""
+        median = min(CEILING, SLACK * max(FLOOR, float(np.median(self.own))))
+        close = bool(np.median(self.errors) <= median or self.errors.max() <= self.bound)
+        return close and self.cosine >= min(0.9999, 1 - SLACK * (1 - self.own_cosine))
+
+
+def relative_errors(
+    actual: Array, expected: Array, floor: npt.NDArray[np.float64] | float = 0.0
+) -> npt.NDArray[np.float64]:
+    """Relative L2 error for each entry along axis 0; 0 where both vanish, inf where one is NaN.
+
+    What is no larger than ``floor`` counts as vanished.
+    """
+    a = actual.reshape(len(actual), -1).astype(np.float64)
+    e = expected.reshape(len(expected), -1).astype(np.float64)
+    difference, size = np.linalg.norm(a - e, axis=1), np.linalg.norm(a, axis=1)
+    norm = np.maximum(np.linalg.norm(e, axis=1), floor)
+    difference = np.where((size <= floor) & (norm <= floor), 0.0, difference)
+    errors = np.where(norm > 0, difference / np.where(norm > 0, norm, 1.0), difference)
+    return np.where(np.isfinite(errors), errors, np.inf)
+
+
+def smallest_cosine(
+    actual: Array, expected: Array, floor: npt.NDArray[np.float64] | float = 0.0
+) -> float:
+    """Smallest cosine similarity over axis 0; entries no larger than ``floor`` count as equal."""
+    a = actual.reshape(len(actual), -1).astype(np.float64)
+    e = expected.reshape(len(expected), -1).astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(e, axis=1)
+    dots = (a * e).sum(axis=1)
+    same = (np.linalg.norm(a, axis=1) <= floor) & (np.linalg.norm(e, axis=1) <= floor)
+    cosines = np.where(same, 1.0, dots / np.where(norms > 0, norms, 1.0))
+    return float(np.min(np.nan_to_num(cosines, nan=-1.0), initial=1.0))
+
+
+def compare(
+    name: str, actual: Array, truth: Array, own: Array, floor: npt.NDArray[np.float64] | float = 0.0
+) -> Check:
+    """Hold ``actual`` against ``truth`` (float64); ``own`` is PyTorch's own result."""
+    return Check(
+        name,
+        relative_errors(actual, truth, floor),
+        relative_errors(own, truth, floor),
+        smallest_cosine(actual, truth, floor),
+        smallest_cosine(own, truth, floor),
+    )
+
+
+def merge(group: Sequence[Check]) -> Check:
+    """One check over the images of several."""
+    return Check(
+        group[0].name,
+        np.concatenate([check.errors for check in group]),
+        np.concatenate([check.own for check in group]),
+        min(check.cosine for check in group),
+        min(check.own_cosine for check in group),
+    )
+
+
+def short(number: float) -> float:
+    """Three digits: an error is no exact figure, and metadata should not churn."""
+    return float(f"{number:.2e}")

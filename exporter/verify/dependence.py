@@ -1,0 +1,81 @@
+"""Input dependence: different inputs must give different maps.
+
+An exporter that takes a snapshot of gradients, or a layer that the picture does not reach, gives
+the same map for every picture, and such a map looks as good as any. Gradients alone prove nothing:
+behind a mean and a linear layer they are the same for every picture, rightly. So it is the maps
+that must differ, and the gradients' own check that holds them against a reference.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from ...runtime.spec import Layer, Spec
+from .compare import relative_errors, short
+from .findings import Finding
+from .running import Tensors, fixed_batch, required_feeds, run_session
+
+# Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
+LEAST = 1e-5
+
+
+def check_dependence(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
+    """Compare the maps of the same classes for the inputs in ``feeds``, layer by layer.
+
+    Args:
+        session: The artifact.
+        spec: Its metadata.
+        feeds: The model's own inputs, two different ones at least.
+    """
+    images = max(len(value) for value in feeds.values() if value.ndim)
+    if all((value == value[:1]).all() for value in feeds.values() if value.ndim):
+        reason = "no two inputs differ; give two different pictures with --images"
+        return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in spec.layers]
+    results = _run(session, spec, feeds, images)
+    return [_judge(layer, results) for layer in spec.layers]
+
+
+def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
+    """All outputs for all inputs, of the same few classes."""
+    classes = np.arange(min(3, spec.score.classes), dtype=np.int64)[None, :]
+    step = fixed_batch(session, spec) or images
+    parts = [
+        run_session(
+            session,
+            {
+                **required_feeds(session, spec),
+                **{name: value[start : start + step] for name, value in feeds.items()},
+                spec.class_index: classes,
+            },
+        )
+        for start in range(0, images, step)
+    ]
+    names = [n for layer in spec.layers for n in (layer.heatmap, layer.activations)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _judge(layer: Layer, results: Tensors) -> Finding:
+    maps = results[layer.heatmap]
+    if not maps.any():
+        reason = "every map of these inputs is empty; give pictures with --images"
+        return Finding("dependence", layer.heatmap, "skipped", reason=reason)
+    value = _largest_difference(maps)
+    if value >= LEAST:
+        return Finding("dependence", layer.heatmap, "pass", short(value), LEAST)
+    what = "maps"
+    if _largest_difference(results[layer.activations]) < LEAST:
+        what = "activations"
+    reason = (
+        f"the {what} of layer {layer.name!r} do not depend on the input: {len(maps)} different "
+        f"ones give the same {what}; choose another layer"
+    )
+    return Finding("dependence", layer.heatmap, "fail", short(value), LEAST, reason)
+
+
+def _largest_difference(rows: np.ndarray[Any, Any]) -> float:
+    """The largest relative difference between two rows."""
+    pairs = itertools.combinations(range(len(rows)), 2)
+    return max(float(relative_errors(rows[i : i + 1], rows[j : j + 1])[0]) for i, j in pairs)

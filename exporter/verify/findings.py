@@ -1,0 +1,172 @@
+"""Findings: what each check found, and the verdict that they come to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ...runtime.spec import Verification
+from ..errors import VerificationError
+from .compare import Check, short
+from .running import Level
+
+Status = Literal["pass", "fail", "skipped"]
+Reference = Literal[
+    "autograd-float64", "finite-differences", "finite-differences-straight-through", "none"
+]
+CHECKS: dict[str, str] = {
+    "metadata": "the record is there, parses, and names inputs, outputs and values that exist",
+    "source": "graph and weights of the source have the hashes that the record holds",
+    "labels": "the class names are the source's",
+    "outputs": "the model's own outputs are the source's",
+    "activations": "the layer's output is the source's",
+    "gradients": "the class scores' gradients are those of the reference",
+    "heatmap": "the heatmap is the reference's, and the formula's of activations and gradients",
+    "scores": "the scores are the reference's",
+    "shapes": "every output has the shape that the contract gives it",
+    "classes": "ids come back as asked for, ranks as the scores order them, each with its score",
+    "dependence": "different inputs give different maps",
+    "drop-in": "the original inputs alone give the original outputs",
+    "determinism": "the same export gives the same bytes",
+    "runs": "ONNX Runtime loads and runs the file",
+}
+"""Every check by name, and what passing it means."""
+AT_LEAST = frozenset({"dependence"})
+"""Checks whose value must reach the threshold; all others must not exceed it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: Its name, one of `CHECKS`.
+        subject: The tensor or field in question; empty where the check is about the whole file.
+        status: ``pass``, ``fail`` or ``skipped``.
+        value: What was measured, if it was a number: an error, where not said otherwise.
+        threshold: What the value was held to.
+        reason: Why it failed or was skipped; for the rest what the value is, if that needs saying.
+        level: ONNX Runtime's optimisation level.
+        inputs: ``random`` numbers or ``given`` pictures, where there were any.
+    """
+
+    check: str
+    subject: str
+    status: Status
+    value: float | None = None
+    threshold: float | None = None
+    reason: str = ""
+    level: Level | None = None
+    inputs: Literal["random", "given"] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as plain JSON types; numbers that JSON lacks become None."""
+        data = asdict(self)
+        for name in ("value", "threshold"):
+            number = data[name]
+            data[name] = number if number is not None and math.isfinite(number) else None
+        return data
+
+
+def held(
+    check: str, found: Check, level: Level, inputs: Literal["random", "given"], hint: str = ""
+) -> Finding:
+    """The finding of one tensor held against its reference; ``hint`` says more if it failed."""
+    value, bound = short(float(found.errors.max(initial=0.0))), short(found.bound)
+    if found.passed:
+        return Finding(check, found.name, "pass", value, bound, "", level, inputs)
+    reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}{hint}"
+    return Finding(check, found.name, "fail", value, bound, reason, level, inputs)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that was found about an artifact.
+
+    Attributes:
+        findings: In the order of the checks.
+        reference: What gradients were held against.
+        images: Number of random inputs.
+        given: Number of pictures that were given.
+        seed: Of the random inputs.
+        seconds: Time by step.
+    """
+
+    findings: list[Finding]
+    reference: Reference = "none"
+    images: int = 0
+    given: int = 0
+    seed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def failures(self) -> list[Finding]:
+        """What failed."""
+        return [finding for finding in self.findings if finding.status == "fail"]
+
+    @property
+    def status(self) -> Literal["pass", "fail"]:
+        """Whether anything failed."""
+        return "fail" if self.failures else "pass"
+
+    def by_check(self) -> dict[str, Status]:
+        """The worst status of each check, in their order."""
+        worst: dict[str, Status] = {}
+        for finding in self.findings:
+            known = worst.get(finding.check)
+            if known is None or _RANK[finding.status] > _RANK[known]:
+                worst[finding.check] = finding.status
+        return worst
+
+    def record(self) -> Verification:
+        """The verdict as the artifact's metadata holds it, the largest error of each tensor."""
+        errors: dict[str, float] = {}
+        bounds: dict[str, float] = {}
+        for finding in self.findings:
+            value, bound = finding.value, finding.threshold
+            if finding.check not in _TENSORS or value is None or bound is None:
+                continue
+            if value >= errors.get(finding.subject, 0.0):
+                errors[finding.subject], bounds[finding.subject] = value, bound
+        return Verification(
+            self.status, self.reference, self.images, self.seed, errors, bounds,
+            dict(self.by_check()), importlib.metadata.version("onnxruntime"),
+        )  # fmt: skip
+
+    def raise_on_failure(self) -> None:
+        """Raise unless everything passed.
+
+        Raises:
+            VerificationError: With each failure's reason, in one line.
+        """
+        if self.failures:
+            against = _AGAINST.get(self.reference, "its contract")
+            raise VerificationError(
+                f"the artifact disagrees with {against}, nothing was written: "
+                + "; ".join(one_line(self.failures))
+            )
+
+
+_RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "fail": 2}
+_TENSORS = ("outputs", "activations", "gradients", "heatmap", "scores")
+_AGAINST = {
+    "autograd-float64": "PyTorch autograd",
+    "finite-differences": "its source or finite differences",
+    "finite-differences-straight-through": "its source or finite differences",
+}
+
+
+def one_line(findings: Iterable[Finding]) -> list[str]:
+    """Each subject with the reason of its first finding: levels of one fault are one fault."""
+    reasons: dict[tuple[str, str], str] = {}
+    for one in findings:
+        reasons.setdefault((one.check, one.subject), one.reason)
+    return [f"{subject or check}: {reason}" for (check, subject), reason in reasons.items()]
+
+
+def worst_of(group: Sequence[Finding]) -> Finding:
+    """The finding that decides for several of one check: failures first, then larger values."""
+    return max(group, key=lambda one: (_RANK[one.status], one.value or 0.0))

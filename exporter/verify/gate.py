@@ -1,0 +1,135 @@
+"""The gate: every check of an artifact, in order, whatever its source is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...runtime.spec import Spec
+from ..errors import VerificationError
+from .autograd import verify_module
+from .contract import check_drop_in, check_metadata, check_ranks
+from .dependence import check_dependence
+from .findings import Finding, Verdict
+from .finite import QUICK_FILE, random_file, verify_file
+from .inputs import Draw, Pictures, random_like
+from .matrix import FULL, QUICK
+from .running import Tensors, fixed_batch, load_session
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[str], None]
+_SAMPLE = 4  # inputs of the checks that need no reference
+_GIVEN = 6  # of pictures, with noisy copies where fewer are given: one alone may sit on a kink
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an artifact is held against.
+
+    Attributes:
+        model: The graph that layers' values are taken from: the source's or the artifact's own.
+        file: The ONNX file that it was made from, or the model's own part of it.
+        module: The PyTorch module that it was made from, instead of the file.
+        examples: Example inputs of the module.
+    """
+
+    model: ir.Model
+    file: Path | None = None
+    module: torch.nn.Module | None = None
+    examples: Sequence[Any] = ()
+
+
+def judge(
+    artifact: Path,
+    origin: Origin,
+    *,
+    full: bool,
+    pictures: Pictures | None = None,
+    progress: Progress = lambda step: None,
+) -> Verdict:
+    """Run the checks.
+
+    Args:
+        artifact: The file.
+        origin: What it is held against.
+        full: At every optimisation level of ONNX Runtime, with several batch sizes and numbers of
+            classes; else at the default level, one of each.
+        pictures: Pictures to check on beside random inputs.
+        progress: Called with the name of each step as it begins.
+    """
+    progress("verify")
+    began = time.perf_counter()
+    spec, findings = check_metadata(artifact, ir.load(artifact.resolve()))
+    if spec is None:
+        return Verdict(findings)
+    try:
+        verdict = _hold(artifact, spec, origin, full=full, given=pictures)
+    except VerificationError as error:
+        verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
+    seconds = {"verify": time.perf_counter() - began}
+    return replace(verdict, findings=[*findings, *verdict.findings], seconds=seconds)
+
+
+def _hold(
+    artifact: Path, spec: Spec, origin: Origin, *, full: bool, given: Pictures | None
+) -> Verdict:
+    """Everything behind the record."""
+    session = load_session(artifact)
+    outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
+    draw = random_like(session, origin.examples) if origin.module else random_file(session, spec)
+    sample = _several(draw, _SAMPLE, fixed_batch(session, spec))
+    shown = None if given is None else given.draw(session, spec)
+    small = {name: value[: fixed_batch(session, spec) or 2] for name, value in sample.items()}
+    alone = [
+        check_ranks(session, spec, origin.model, small, artifact.parent),
+        *check_dependence(session, spec, sample),
+        check_drop_in(session, spec, small),
+    ]
+    del session  # the others open their own; large weights should not lie in memory twice
+    verdict = _against(artifact, spec, origin, outputs, full=full)
+    if given is not None and shown is not None:
+        count = max(_GIVEN, len(given.rows))
+        more = _against(artifact, spec, origin, outputs, full=full, draw=shown, count=count)
+        verdict = replace(
+            verdict, findings=[*verdict.findings, *more.findings], given=len(given.rows)
+        )
+    return replace(verdict, findings=[*verdict.findings, *alone])
+
+
+def _against(
+    artifact: Path,
+    spec: Spec,
+    origin: Origin,
+    outputs: Sequence[str],
+    *,
+    full: bool,
+    draw: Draw | None = None,
+    count: int | None = None,
+) -> Verdict:
+    """All tensors against the module, or against the file and finite differences."""
+    if origin.module is not None:
+        more = {} if count is None else {"attempts": (count, 2 * count, 6 * count)}
+        return verify_module(
+            artifact, spec, origin.module, origin.examples, outputs,
+            matrix=FULL if full else QUICK, draw=draw, **more,
+        )  # fmt: skip
+    assert origin.file is not None
+    images = count or (_SAMPLE if full else 2)
+    return verify_file(
+        artifact, spec, origin.model, origin.file, outputs,
+        matrix=FULL if full else QUICK_FILE, draw=draw, images=images,
+    )  # fmt: skip
+
+
+def _several(draw: Draw, count: int, batch: int | None) -> Tensors:
+    """``count`` inputs, from several draws where the batch is fixed."""
+    parts = [draw(batch or count, 0, seed) for seed in range(0, count, batch or count)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,174 @@
+"""What artifacts are fed when they are verified: random numbers, or pictures that were given.
+
+Every kind of input is a function of how many are wanted, by how many cells open sizes grow, and a
+seed; it gives the model's own inputs by name, the same ones for the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ...runtime.images import Picture, read_image
+from ...runtime.preprocess import place, prepare
+from ...runtime.spec import Spec
+from ..errors import VerificationError
+from .running import GROWTH, Tensors, fixed_batch, model_inputs, required_feeds
+
+Draw: TypeAlias = Callable[[int, int, int], Tensors]
+_FEEDS = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+_JITTER = 1e-2  # of a picture's spread: moves what sits on a kink, changes nothing to see
+_MOST = 32  # pictures read of a folder, in the order of their names
+_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def random_like(session: Any, examples: Sequence[Any]) -> Draw:
+    """Random tensors like the example inputs of a module; a fixed batch keeps its size.
+
+    Open axes beside the batch are longer by multiples of what they grow, each by another one.
+    Integers stay the example's: token ids or indices have ranges that only it knows.
+    """
+
+    def draw(count: int, grown: int, seed: int) -> Tensors:
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        feeds: Tensors = {}
+        for argument, example in zip(session.get_inputs(), examples, strict=False):
+            if not isinstance(example, torch.Tensor):
+                continue
+            batch = argument.shape[0] if argument.shape else None
+            rows = batch if isinstance(batch, int) else count
+            if not example.is_floating_point():
+                feeds[argument.name] = torch.cat([example] * rows)[:rows].numpy()
+                continue
+            shape = [
+                extent if isinstance(known, int) else extent + grown * axis
+                for axis, (extent, known) in enumerate(
+                    zip(example.shape, argument.shape, strict=True)
+                )
+            ]
+            tensor = torch.randn((rows, *shape[1:]), generator=generator)
+            feeds[argument.name] = tensor.to(example.dtype).numpy()
+        return feeds
+
+    return draw
+
+
+def random_feeds(
+    session: Any, spec: Spec, images: int, generator: np.random.Generator, side: int | None = None
+) -> Tensors:
+    """Random arrays for the inputs that must be fed.
+
+    Args:
+        session: The artifact.
+        spec: Its metadata.
+        images: Extent of an open batch.
+        generator: Draws them.
+        side: Extent of the first open axis after the batch; each further one is longer by 32.
+
+    Raises:
+        VerificationError: An input cannot be made up.
+    """
+    feeds = required_feeds(session, spec)
+    for argument in session.get_inputs():
+        if argument.name in feeds:
+            continue
+        shape = list(argument.shape)
+        free = [axis for axis, extent in enumerate(shape) if not isinstance(extent, int)]
+        for position, axis in enumerate(axis for axis in free if axis and side is not None):
+            shape[axis] = (side or 0) + GROWTH * position
+        if 0 in free:
+            shape[0] = images
+        kind = _FEEDS.get(argument.type)
+        if kind is None or not all(isinstance(e, int) for e in shape):
+            raise VerificationError(
+                f"cannot make up input {argument.name!r} ({argument.type} {argument.shape}); "
+                "export with verify=False and check the artifact on your own data"
+            )
+        drawn = generator.standard_normal(shape)
+        if kind is np.uint8:  # pictures, whose preprocessing is in the graph
+            drawn = np.clip(128 + 64 * drawn, 0, 255)
+        feeds[argument.name] = drawn.astype(kind)
+    return feeds
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures that were given, and what the model sees of them.
+
+    Attributes:
+        names: Their files' names.
+        pictures: RGB uint8 [H, W, 3] each.
+        rows: As the model takes them, float32 [P, ...].
+    """
+
+    names: list[str]
+    pictures: list[Picture] = field(repr=False)
+    rows: npt.NDArray[Any] = field(repr=False)
+
+    def draw(self, session: Any, spec: Spec) -> Draw:
+        """The pictures as inputs, and copies with a little noise where more are wanted.
+
+        Whether a kink flips at one picture is chance: the copies tell chance from error.
+
+        Raises:
+            VerificationError: The model takes more than a picture.
+        """
+        inputs = model_inputs(session, spec)
+        if len(inputs) != 1:
+            raise VerificationError(
+                f"the model takes {[one.name for one in inputs]}, pictures alone do not feed it; "
+                "leave --images out"
+            )
+        kind, batch = _FEEDS[inputs[0].type], fixed_batch(session, spec)
+
+        def draw(count: int, grown: int, seed: int) -> Tensors:
+            del grown  # pictures have the size that the preprocessing gives them
+            generator = np.random.default_rng(seed)
+            count = batch or count
+            places = (seed + np.arange(count)) % len(self.rows)
+            rows = self.rows[places]
+            copies = np.arange(seed, seed + count) >= len(self.rows)
+            noise = generator.standard_normal(rows.shape) * (_JITTER * rows.std())
+            rows = rows + noise * copies.reshape(-1, *[1] * (rows.ndim - 1))
+            return {inputs[0].name: rows.astype(kind)}
+
+        return draw
+
+
+def read_pictures(folder: Path, spec: Spec) -> Pictures:
+    """Read the pictures of a folder, the first 32 by name, and bring them to the model's input.
+
+    Raises:
+        VerificationError: There is no such folder, no picture in it, or no preprocessing stored.
+        ImageError: A file cannot be read as a picture.
+    """
+    if not folder.is_dir():
+        raise VerificationError(f"no folder {folder}; give --images a folder of PNG or JPEG files")
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+    if not files:
+        raise VerificationError(f"no PNG or JPEG file in {folder}; give --images another folder")
+    transform = spec.preprocess
+    if transform is None:
+        raise VerificationError(
+            "the artifact stores no preprocessing, so pictures cannot be fed; export it with "
+            "--mean and --std, or leave --images out"
+        )
+    if transform.embedded:
+        raise VerificationError(
+            "the artifact takes pictures as they are, of any size; leave --images out"
+        )
+    pictures = [read_image(file) for file in files[:_MOST]]
+    rows = [prepare(transform, one, place(transform, *one.shape[:2])) for one in pictures]
+    return Pictures([file.name for file in files[:_MOST]], pictures, np.stack(rows))

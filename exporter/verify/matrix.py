@@ -1,0 +1,169 @@
+"""One set of inputs in many runs: every optimisation level, several batch sizes, several K.
+
+Truth is worked out once for a chunk of inputs. Each run then asks for some of its rows and some of
+its classes, and everything that the artifact gives is held against that part of the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...runtime.spec import Spec
+from .running import (
+    LEVELS,
+    Array,
+    Level,
+    Tensors,
+    class_wise,
+    draw_region,
+    fixed_batch,
+    required_feeds,
+    run_regions,
+    run_session,
+)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Which runs are made of a chunk of inputs.
+
+    Attributes:
+        levels: ONNX Runtime's optimisation levels; the first run is made at the first.
+        splits: Batch sizes of the runs that share a chunk; an artifact whose batch is fixed has
+            its own.
+        counts: Numbers of classes, K; a model with fewer classes has fewer.
+    """
+
+    levels: tuple[Level, ...]
+    splits: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    def counts_of(self, spec: Spec) -> list[int]:
+        """The K of the runs."""
+        return sorted({min(count, spec.score.classes) for count in self.counts})
+
+
+QUICK = Matrix(("all",), (4,), (2,))
+FULL = Matrix(LEVELS, (3, 1), (0, 1, 3))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Inputs, and what the first run, for the best-ranked classes, gave for them.
+
+    Attributes:
+        feeds: The model's own inputs by name.
+        results: All outputs; where there is a region, K doubled for it.
+        classes: The classes by id, [N, K]; not doubled.
+        region: Random weights of the scored output's positions, [N, K, *positions], or None.
+    """
+
+    feeds: Tensors
+    results: Tensors
+    classes: npt.NDArray[np.int64]
+    region: Array | None
+
+    @property
+    def doubled(self) -> tuple[npt.NDArray[np.int64], Array | None]:
+        """Classes and regions as a reference takes them: all positions, then the region."""
+        if self.region is None:
+            return self.classes, None
+        ones = np.ones_like(self.region)
+        return (
+            np.concatenate([self.classes, self.classes], axis=1),
+            np.concatenate([ones, self.region], axis=1),
+        )
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the artifact should give for the inputs of an `Asked`.
+
+    Attributes:
+        asked: The inputs.
+        expected: Outputs by name, as `Asked.results` has them.
+        own: The reference's own values in the model's precision; a number is a fixed bound.
+    """
+
+    asked: Asked
+    expected: Tensors
+    own: Tensors | float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of part of a chunk, and the truth about that part.
+
+    Attributes:
+        classes: What was asked for, [n, k].
+        results: All outputs.
+        expected: What they should be.
+        own: As for `Truth`.
+    """
+
+    classes: npt.NDArray[np.int64]
+    results: Tensors
+    expected: Tensors
+    own: Tensors | float
+
+
+def ask(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> Asked:
+    """Make the first run of a chunk.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot run it.
+    """
+    ranks = -1 - np.arange(max(matrix.counts_of(spec)), dtype=np.int64)[None, :]
+    ranked = {**feeds, spec.class_index: ranks}
+    first = run_session(session, {**required_feeds(session, spec), **ranked})
+    region = draw_region(first, spec, seed)
+    results = first if region is None else run_regions(session, ranked, spec, region)
+    return Asked(feeds, results, first[spec.classes], region)
+
+
+def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run]:
+    """Run every part of a chunk that the matrix asks for, with classes by id.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot run one of them.
+    """
+    asked = truth.asked
+    images, depth = asked.classes.shape
+    for rows in _rows(images, fixed_batch(session, spec), matrix.splits):
+        for count in matrix.counts_of(spec):
+            region = None if asked.region is None else asked.region[rows, :count]
+            chosen = asked.classes[rows, :count]
+            feeds = {name: value[rows] for name, value in asked.feeds.items()}
+            results = run_regions(session, {**feeds, spec.class_index: chosen}, spec, region)
+            columns = list(range(count))
+            wanted = chosen
+            if region is not None:
+                columns += [depth + k for k in range(count)]
+                wanted = np.concatenate([chosen, chosen], axis=1)
+            part = partial(_part, class_wise(spec), rows, columns)
+            own = truth.own if isinstance(truth.own, float) else part(truth.own)
+            yield Run(wanted, results, part(truth.expected), own)
+
+
+def _part(class_wise: set[str], rows: slice, columns: list[int], tensors: Tensors) -> Tensors:
+    """Some rows of every tensor, and some classes of those that have classes."""
+    return {
+        name: value[rows][:, columns] if name in class_wise else value[rows]
+        for name, value in tensors.items()
+    }
+
+
+def _rows(images: int, batch: int | None, splits: Sequence[int]) -> Iterator[slice]:
+    """Consecutive parts of ``images`` rows, of the sizes in turn."""
+    start = 0
+    while start < images:
+        for size in [batch] if batch else splits:
+            if start < images:
+                yield slice(start, start + size)
+            start += size

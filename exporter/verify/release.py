@@ -1,0 +1,117 @@
+"""`graftcam verify`: a file that lies there, with or without its source."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from ...runtime.errors import GraftcamError
+from ...runtime.spec import METADATA_KEY, Spec
+from ..capture import capture_file
+from ..errors import VerificationError, first_line
+from ..pipeline import module_of
+from ..plain import write_plain
+from ..protect import protect
+from ..source import Source
+from .again import check_again, check_labels, is_embedded
+from .findings import Finding, Verdict
+from .gate import Origin, Progress, judge
+from .inputs import read_pictures
+
+
+def verify_artifact(
+    artifact: Path,
+    source: Source | None = None,
+    labels: Sequence[str] | None = None,
+    images: Path | None = None,
+    *,
+    progress: Progress = lambda step: None,
+) -> tuple[Spec | None, Verdict]:
+    """Run every check that there is; see `CHECKS`.
+
+    Args:
+        artifact: The file; it is read only.
+        source: What it was made from; None: its own forward part.
+        labels: Class names that it should have.
+        images: Folder of pictures to check on beside random inputs.
+        progress: Called with the name of each step as it begins.
+
+    Returns:
+        The record, if it can be read, and what was found.
+
+    Raises:
+        GraftcamError: The artifact or the pictures cannot be read, or do not fit each other.
+    """
+    spec = _record(artifact)
+    pictures = None if images is None or spec is None else read_pictures(images, spec)
+    more: list[Finding] = []
+    seconds: dict[str, float] = {}
+    if spec is not None:
+        since = time.perf_counter()
+        if source is not None:
+            progress("export again")
+        more = _of_source(artifact, spec, source, labels)
+        seconds = {"export again": time.perf_counter() - since}
+    with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
+        origin = _origin(artifact, spec, source if _fits(more) else None, Path(folder))
+        verdict = judge(artifact, origin, full=True, pictures=pictures, progress=progress)
+    findings = [*verdict.findings, *more]
+    return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
+
+
+def _fits(findings: Sequence[Finding]) -> bool:
+    """Whether the source has the artifact's graph, so that their numbers can be compared."""
+    failed = [one for one in findings if one.check == "source" and one.status == "fail"]
+    return all(one.subject == "weights" for one in failed)
+
+
+def _record(artifact: Path) -> Spec | None:
+    """The metadata; None where the metadata's own check is to say what is wrong with it."""
+    try:
+        text = ir.load(artifact.resolve()).metadata_props.get(METADATA_KEY)
+    except Exception as error:
+        raise VerificationError(f"cannot read {artifact} as ONNX: {first_line(error)}") from error
+    try:
+        return Spec.from_json(text or "")
+    except GraftcamError:
+        return None
+
+
+def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Path) -> Origin:
+    """What the artifact is held against: its source, or its own forward part.
+
+    One that takes pictures as they are gives no tensors that its source would take.
+    """
+    own = ir.load(artifact.resolve())
+    if spec is None:
+        return Origin(own)
+    if source is None or is_embedded(spec):
+        plain = folder / "plain.onnx"
+        write_plain(artifact, plain)
+        return Origin(own, file=plain)
+    if isinstance(source.model, Path):
+        captured = capture_file(source.model, [])
+        protect(captured.model.graph)
+        return Origin(captured.model, file=source.model)
+    module, inputs = module_of(source.model, source.inputs)
+    return Origin(own, module=module, examples=inputs)
+
+
+def _of_source(
+    artifact: Path, spec: Spec, source: Source | None, labels: Sequence[str] | None
+) -> list[Finding]:
+    """The checks that need the source itself."""
+    if source is None:
+        reason = "no source to compare with; give it with --against"
+        return [
+            Finding("source", "", "skipped", reason=reason),
+            check_labels(spec, labels),
+            Finding("determinism", "", "skipped", reason=reason),
+        ]
+    again = check_again(artifact, spec, source.model, source.inputs)
+    return [*again, check_labels(spec, labels)]

@@ -1,0 +1,107 @@
+"""The verdict for machines (JSON) and for a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ...runtime.spec import Spec
+from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("graftcam", "onnxruntime", "numpy", "onnx", "onnx-ir", "torch", "torchvision", "timm")
+_MARKS = {"pass": "pass", "fail": "FAIL", "skipped": "skip"}
+
+
+def to_json(artifact: Path, spec: Spec | None, against: str | None, verdict: Verdict) -> str:
+    """The report that ``docs/verification.schema.json`` describes.
+
+    Args:
+        artifact: The file.
+        spec: Its record; None where it has none that can be read.
+        against: The source, as it was given.
+        verdict: What was found.
+    """
+    return json.dumps(to_dict(artifact, spec, against, verdict), indent=2, allow_nan=False) + "\n"
+
+
+def to_dict(
+    artifact: Path, spec: Spec | None, against: str | None, verdict: Verdict
+) -> dict[str, Any]:
+    """The same as plain JSON types."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "verdict": verdict.status,
+        "artifact": {
+            "file": artifact.name,
+            "sha256": _hash(artifact),
+            "bytes": artifact.stat().st_size,
+            "name": spec.source.get("name") if spec else None,
+            "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
+        },
+        "against": against,
+        "reference": verdict.reference,
+        "inputs": {"random": verdict.images, "given": verdict.given, "seed": verdict.seed},
+        "versions": _versions(),
+        "checks": [one.to_dict() for one in verdict.findings],
+        "seconds": {step: round(taken, 3) for step, taken in verdict.seconds.items()},
+    }
+
+
+def describe_verdict(artifact: Path, verdict: Verdict) -> str:
+    """A line for each subject of each check, the worst of its levels and inputs; the verdict."""
+    lines: list[str] = []
+    for group in grouped(verdict.findings):
+        worst = worst_of(group)
+        label = f"{_MARKS[worst.status]}  {worst.check:<12} {worst.subject}".rstrip()
+        numbers = ""
+        if worst.status != "fail" and worst.value is not None and worst.threshold is not None:
+            limit = "at least" if worst.check in AT_LEAST else "at most"
+            numbers = f"{worst.value:.1e}, {limit} {worst.threshold:.1e}"
+        detail = ", ".join(part for part in (numbers, worst.reason, _levels(group)) if part)
+        lines.append(f"{label}: {detail}" if detail else label)
+    if verdict.failures:
+        failed = one_line(verdict.failures)
+        lines.append(f"{artifact.name} may not ship, {len(failed)} failed: {'; '.join(failed)}")
+    else:
+        inputs = f"{verdict.images} random inputs"
+        inputs += f" and {verdict.given} pictures" if verdict.given else ""
+        lines.append(f"{artifact.name} passes: {verdict.reference}, {inputs}")
+    return "\n".join(lines)
+
+
+def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Findings of one check and subject together, checks in their documented order."""
+    order = list(CHECKS)
+
+    def key(one: Finding) -> tuple[int, str]:
+        return order.index(one.check), one.subject
+
+    return [list(group) for _, group in groupby(sorted(findings, key=key), key)]
+
+
+def _levels(group: Sequence[Finding]) -> str:
+    levels = list(dict.fromkeys(one.level for one in group if one.level))
+    return f"levels {', '.join(levels)}" if len(levels) > 1 else ""
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 24):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions

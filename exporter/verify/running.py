@@ -1,0 +1,117 @@
+"""Artifacts in ONNX Runtime, at any of its optimisation levels, with the inputs that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ...runtime.session import defaults_of
+from ...runtime.spec import Spec
+from ..errors import VerificationError, first_line
+
+Array = npt.NDArray[Any]
+Tensors: TypeAlias = dict[str, Array]
+Level: TypeAlias = Literal["all", "extended", "basic", "disable"]
+LEVELS: tuple[Level, ...] = ("all", "extended", "basic", "disable")
+"""ONNX Runtime's levels of graph optimisation; ``all`` is its default."""
+GROWTH = 32  # cells by which open sizes differ between two runs; fits most strides
+
+
+def load_session(artifact: Path, *, level: Level = "all", integer_kernels: bool = True) -> Any:
+    """An ONNX Runtime session on the CPU; it can be kept from computing in quantised integers."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel, f"ORT_{_LEVEL_NAMES[level]}"
+    )
+    if not integer_kernels:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise VerificationError(
+            f"ONNX Runtime cannot load {artifact.name}: {first_line(error)}"
+        ) from error
+
+
+_LEVEL_NAMES: dict[Level, str] = {
+    "all": "ENABLE_ALL",
+    "extended": "ENABLE_EXTENDED",
+    "basic": "ENABLE_BASIC",
+    "disable": "DISABLE_ALL",
+}
+
+
+def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:
+    """All outputs by name."""
+    names = [output.name for output in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+    except Exception as error:
+        raise VerificationError(
+            f"ONNX Runtime cannot run the artifact: {first_line(error)}"
+        ) from error
+
+
+def class_wise(spec: Spec) -> set[str]:
+    """Names of the outputs whose second axis holds the explained classes."""
+    maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
+    return {spec.classes, spec.scores, *maps, *spec.of_input.values()}
+
+
+def draw_region(results: Mapping[str, Array], spec: Spec, seed: int) -> Array | None:
+    """Random weights for the scored output's positions, float32 [N, K, *positions]."""
+    if spec.region is None:
+        return None
+    shape = (*results[spec.scores].shape, *results[spec.score.output].shape[2:])
+    return np.random.default_rng(seed).random(shape, np.float32)
+
+
+def run_regions(
+    session: Any, feeds: Mapping[str, Array], spec: Spec, region: Array | None
+) -> Tensors:
+    """All outputs by name; with ``region``, K doubled: for all positions, then for the region."""
+    plain = run_session(session, {**required_feeds(session, spec), **feeds})
+    if spec.region is None or region is None:
+        return plain
+    inside = run_session(session, {**required_feeds(session, spec), **feeds, spec.region: region})
+    joined = {
+        name: np.concatenate([plain[name], inside[name]], axis=1) for name in class_wise(spec)
+    }
+    return {**plain, **joined}
+
+
+def required_feeds(session: Any, spec: Spec) -> Tensors:
+    """What the added inputs would hold by default, for those that have none."""
+    return defaults_of(spec, {one.name: len(one.shape) for one in session.get_inputs()})
+
+
+def model_inputs(session: Any, spec: Spec) -> list[Any]:
+    """The model's own inputs, as ONNX Runtime describes them."""
+    return [one for one in session.get_inputs() if one.name not in spec.own_inputs]
+
+
+def picture_index(session: Any, spec: Spec) -> int:
+    """Place of the picture's input among those of an artifact that gives its gradient."""
+    inputs = list(session.get_inputs())
+    if spec.preprocess is not None:
+        return [one.name for one in inputs].index(spec.preprocess.input)
+    return next(i for i, one in enumerate(inputs) if "float" in one.type or "double" in one.type)
+
+
+def open_sizes(session: Any, spec: Spec) -> bool:
+    """Whether the model's inputs that must be fed have open axes beside the batch."""
+    inputs = model_inputs(session, spec)
+    return any(not isinstance(extent, int) for one in inputs for extent in one.shape[1:])
+
+
+def fixed_batch(session: Any, spec: Spec) -> int | None:
+    """The number of images of every run, where the artifact fixes it."""
+    extents = [one.shape[0] for one in model_inputs(session, spec) if one.shape]
+    return next((extent for extent in extents if isinstance(extent, int)), None)

@@ -1,0 +1,181 @@
+"""Everything that a run gives, held against what it should give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ...runtime.spec import Spec
+from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
+from .findings import Finding, held
+from .matrix import Run
+from .running import Array, Level, Tensors
+
+if TYPE_CHECKING:
+    from ..reference import Expected
+
+CANCELLED = 1e-4  # of its terms: a sum smaller than this is what rounding has left
+
+
+def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
+    """What a reference computes, by the artifact's names.
+
+    Args:
+        expected: Of the reference.
+        spec: The artifact's metadata.
+        outputs: Names of the model's own outputs, in the reference's order.
+    """
+    found = dict(zip(outputs, expected.outputs, strict=True))
+    found[spec.scores] = expected.scores
+    for layer in spec.layers:
+        found[layer.activations] = expected.activations[layer.name]
+        found[layer.gradients] = expected.gradients[layer.name]
+        found[layer.heatmap] = expected.heatmaps[layer.name]
+    return found | {spec.of_input[field]: value for field, value in expected.of_input.items()}
+
+
+def kinds(spec: Spec, outputs: Sequence[str]) -> dict[str, str]:
+    """Which check each output belongs to, by the output's name and in the order of the checks."""
+    found = {**dict.fromkeys(outputs, "outputs"), spec.scores: "scores"}
+    for layer in spec.layers:
+        found |= {layer.activations: "activations", layer.gradients: "gradients"}
+        found[layer.heatmap] = "heatmap"
+    return found | dict.fromkeys(spec.of_input.values(), "gradients")
+
+
+def checks(
+    results: Tensors, spec: Spec, outputs: Sequence[str], truth: Expected, own: Expected
+) -> list[Check]:
+    """Compare everything that an artifact gives with a reference and its own rounding."""
+    named = (by_name(one, spec, outputs) for one in (truth, own))
+    return tensor_checks(results, spec, outputs, *named)
+
+
+def tensor_checks(
+    results: Tensors, spec: Spec, outputs: Sequence[str], truth: Tensors, own: Tensors | float
+) -> list[Check]:
+    """The same by names; where ``own`` is a number, it is the bound of every error."""
+    floors = {layer.heatmap: _negligible(truth, layer.gradients, layer.activations)
+              for layer in spec.layers}  # fmt: skip
+    found: dict[str, Check] = {}
+    for name in kinds(spec, outputs):
+        actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
+        if actual.shape != expected.shape or not actual.size:
+            continue  # the shapes' own check says so, or there is nothing to compare
+        if isinstance(own, float):
+            found[name] = _within(name, actual, expected, own, floor)
+        else:
+            found[name] = compare(name, actual, expected, own[name], floor)
+    if spec.scores in found and spec.score.output in found:
+        # A few numbers out of an output can be exact by luck: on them PyTorch is no better than
+        # there.
+        scores, whole = found[spec.scores], found[spec.score.output]
+        found[spec.scores] = replace(scores, own=np.maximum(scores.own, whole.own))
+    return list(found.values())
+
+
+def _within(
+    name: str, actual: Array, expected: Array, bound: float, floor: npt.NDArray[np.float64] | float
+) -> Check:
+    """A check with a fixed bound: as if the reference's own error were its share of it."""
+    errors = relative_errors(actual, expected, floor)
+    own = np.full_like(errors, bound / SLACK)
+    cosine = smallest_cosine(actual, expected, floor)
+    return Check(name, errors, own, cosine, 1 - bound**2)
+
+
+def _negligible(truth: Tensors, gradients: str, activations: str) -> npt.NDArray[np.float64]:
+    """By image, how large a heatmap is that only rounding has left of its terms.
+
+    Behind a norm over the channels whose input is averaged, say, channel weights vanish, and the
+    map with them: what is left of it is no direction to agree on.
+    """
+    slopes, values = truth[gradients], truth[activations]
+    images, classes, channels = slopes.shape[:3]
+    cells = max(1, values[0, 0].size)
+    weights = np.abs(slopes).reshape(images, classes, channels, cells).mean(3)
+    terms = weights @ np.abs(values).reshape(images, channels, cells)
+    return CANCELLED * np.linalg.norm(terms.reshape(images, classes * cells), axis=1)
+
+
+@dataclass
+class Tally:
+    """What the runs of one optimisation level come to."""
+
+    spec: Spec
+    outputs: Sequence[str]
+    level: Level
+    inputs: Literal["random", "given"]
+    parts: dict[str, list[Check]] = field(default_factory=dict[str, list[Check]])
+    shapes: dict[str, str] = field(default_factory=dict[str, str])
+    wrong_classes: str = ""
+    slopes: dict[str, list[Array]] = field(default_factory=dict[str, list[Array]])
+
+    def add(self, run: Run) -> None:
+        """Judge one run."""
+        spec, results = self.spec, run.results
+        for name, shape in _shapes(run, spec).items():
+            if results[name].shape != shape:
+                reason = f"has shape {list(results[name].shape)}, not {list(shape)}"
+                self.shapes.setdefault(name, reason)
+        if not np.array_equal(results[spec.classes], run.classes):
+            self.wrong_classes = (
+                f"asked for classes {run.classes[0].tolist()}, it explains "
+                f"{results[spec.classes][0].tolist()}"
+            )
+        for check in tensor_checks(results, spec, self.outputs, run.expected, run.own):
+            self.parts.setdefault(check.name, []).append(check)
+        for layer in spec.layers:
+            gradients = results[layer.gradients]
+            if gradients.ndim > 2 and gradients.shape[1]:
+                self.slopes.setdefault(layer.gradients, []).extend(gradients[:, 0])
+
+    @property
+    def passed(self) -> bool:
+        """Whether all tensors agree; more inputs tell nothing new about the rest."""
+        return all(merge(group).passed for group in self.parts.values())
+
+    def findings(self) -> list[Finding]:
+        """A finding for every tensor, and for the shapes and the classes."""
+        level, inputs = self.level, self.inputs
+        kind = kinds(self.spec, self.outputs)
+        found = [
+            held(kind[name], merge(self.parts[name]), level, inputs, self._hint(name))
+            for name in kind
+            if name in self.parts
+        ]
+        wrong = [
+            Finding("shapes", name, "fail", None, None, reason, level, inputs)
+            for name, reason in self.shapes.items()
+        ]
+        found += wrong or [Finding("shapes", "", "pass", level=level, inputs=inputs)]
+        status = "fail" if self.wrong_classes else "pass"
+        return [
+            *found,
+            Finding("classes", self.spec.classes, status, None, None, self.wrong_classes, level,
+                    inputs),
+        ]  # fmt: skip
+
+    def _hint(self, name: str) -> str:
+        """What the gradients look like, in case that they are wrong."""
+        rows = self.slopes.get(name, [])
+        if len(rows) > 1 and all(np.array_equal(row, rows[0]) for row in rows[1:]):
+            return "; they are the same for every input, as if baked in as a constant"
+        return ""
+
+
+def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Shapes by the contract, from those of the model's own part."""
+    images, classes = run.classes.shape
+    shapes: dict[str, tuple[int, ...]] = {}
+    shapes |= dict.fromkeys((spec.classes, spec.scores), (images, classes))
+    for layer in spec.layers:
+        features = run.expected[layer.activations].shape
+        shapes[layer.activations] = features
+        shapes[layer.gradients] = (images, classes, *features[1:])
+        shapes[layer.heatmap] = (images, classes, *features[2:])
+    return shapes
