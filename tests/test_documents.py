@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from graftcam.cli import main
+from graftcam.exporter.verify.findings import CHECKS, Finding
 from graftcam.exporter.vjp import table
 from graftcam.exporter.vjp.listing import markdown
 
@@ -36,7 +38,9 @@ def test_the_readme_counts_the_rules() -> None:
     assert int(match.group(1)) == sum(entry.rule is not None for entry in table().values())
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/artifact.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/artifact.md", "docs/release.md", "CONTRIBUTING.md"]
+)
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
@@ -51,3 +55,13 @@ def test_the_readmes_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def test_the_release_page_lists_every_check_and_field() -> None:
+    text = (ROOT / "docs" / "release.md").read_text()
+    listed = re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)
+    schema = json.loads((ROOT / "docs" / "verification.schema.json").read_text())
+    assert listed == [*CHECKS, *schema["properties"]]
+    finding = schema["$defs"]["finding"]["properties"]
+    assert finding["check"]["enum"] == list(CHECKS)
+    assert set(finding) == {entry.name for entry in fields(Finding)}

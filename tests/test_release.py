@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -21,6 +22,7 @@ from graftcam.cli import main
 from graftcam.exporter import VerificationError, export
 from graftcam.exporter.source import Source
 from graftcam.exporter.verify.findings import CHECKS, Verdict
+from graftcam.exporter.verify.gate import Origin, judge
 from graftcam.exporter.verify.release import verify_artifact
 from graftcam.exporter.verify.report import to_json
 from graftcam.runtime.render import write_image
@@ -229,7 +231,7 @@ def comment(model: onnx.ModelProto) -> None:
 
 
 WRONG = {
-    "a perturbed gradient weight": (perturb_gradient, "gradients", "error 1"),
+    "a perturbed gradient weight": (perturb_gradient, "gradients", "error "),
     "a gradient baked in as a constant": (
         bake_gradient, "gradients", "the same for every input, as if baked in as a constant"),
     "scores of other classes": (swap_classes, "classes", "not those of the classes that come with"),
@@ -237,8 +239,6 @@ WRONG = {
     "a changed output": (change_output, "outputs", "error "),
     "a map that is the same for every input": (
         freeze_map, "dependence", "the maps of layer 'body.0' do not depend on the input"),
-    "a record of other weights": (
-        stale_weights, "source", "the artifact was made from 000000000000; export again"),
     "a record of a layer that is gone": (
         stale_layer, "metadata", "'conv2d_of_then' is no value of the graph"),
     "a record of another grid": (stale_grid, "metadata", "grid [4, 4], its heatmap has [8, 8]"),
@@ -246,6 +246,10 @@ WRONG = {
     "no record": (no_record, "metadata", "has no graftcam metadata"),
     "an input without its default": (
         forget_default, "drop-in", "the artifact must also be fed class_index"),
+}  # fmt: skip
+WRONG_BY_SOURCE = {
+    "a record of other weights": (
+        stale_weights, "source", "the artifact was made from 000000000000; export again"),
     "labels in another order": (
         swap_labels, "labels", "class 0 is 'kind 1' in the artifact and 'kind 0' in the source"),
     "another byte": (comment, "determinism", "gives other bytes, in the graph"),
@@ -264,12 +268,29 @@ def test_a_wrong_artifact_fails_with_its_reason(
     good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
 ) -> None:
     path = changed(good, tmp_path / "flat.onnx", change)
+    origin = Origin(ir.load(path), module=seeded(Flat()), examples=(torch.zeros(1, 3, 8, 8),))
+    verdict = judge(path, origin, full=True)
+    assert_fails(verdict, path, check, reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "reason"), WRONG_BY_SOURCE.values(), ids=WRONG_BY_SOURCE
+)
+def test_what_the_source_alone_can_tell_fails_too(
+    good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
+) -> None:
+    path = changed(good, tmp_path / "flat.onnx", change)
     source = Source(seeded(Flat()), "nets", (torch.zeros(1, 3, 8, 8),))
-    spec, verdict = verify_artifact(path, source, LABELS)
+    _, verdict = verify_artifact(path, source, LABELS)
+    assert {one.check for one in verdict.failures} <= {check, "determinism"}
+    assert_fails(verdict, path, check, reason)
+
+
+def assert_fails(verdict: Verdict, path: Path, check: str, reason: str) -> None:
     assert verdict.status == "fail"
     reasons = [one.reason for one in verdict.failures if one.check == check]
     assert any(reason in one for one in reasons), verdict.failures
-    jsonschema.validate(json.loads(to_json(path, spec, "nets", verdict)), SCHEMA)
+    jsonschema.validate(json.loads(to_json(path, None, None, verdict)), SCHEMA)
 
 
 def test_a_heatmap_alone_that_is_wrong_fails(good: Path, tmp_path: Path) -> None:

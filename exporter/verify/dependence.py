@@ -16,7 +16,7 @@ import numpy as np
 from ...runtime.spec import Layer, Spec
 from .compare import relative_errors, short
 from .findings import Finding
-from .running import Tensors, fixed_batch, required_feeds, run_session
+from .running import Tensors, fixed_batch, required_feeds, run_session, some_rows
 
 # Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
 LEAST = 1e-5
@@ -47,7 +47,7 @@ def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
             session,
             {
                 **required_feeds(session, spec),
-                **{name: value[start : start + step] for name, value in feeds.items()},
+                **some_rows(feeds, slice(start, start + step)),
                 spec.class_index: classes,
             },
         )

@@ -20,7 +20,7 @@ from .findings import Finding, Verdict
 from .finite import QUICK_FILE, random_file, verify_file
 from .inputs import Draw, Pictures, random_like
 from .matrix import FULL, QUICK
-from .running import Tensors, fixed_batch, load_session
+from .running import Tensors, fixed_batch, load_session, some_rows
 
 if TYPE_CHECKING:
     import torch
@@ -87,7 +87,7 @@ def _hold(
     draw = random_like(session, origin.examples) if origin.module else random_file(session, spec)
     sample = _several(draw, _SAMPLE, fixed_batch(session, spec))
     shown = None if given is None else given.draw(session, spec)
-    small = {name: value[: fixed_batch(session, spec) or 2] for name, value in sample.items()}
+    small = some_rows(sample, slice(fixed_batch(session, spec) or 2))
     alone = [
         check_ranks(session, spec, origin.model, small, artifact.parent),
         *check_dependence(session, spec, sample),

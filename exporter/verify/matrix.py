@@ -26,6 +26,7 @@ from .running import (
     required_feeds,
     run_regions,
     run_session,
+    some_rows,
 )
 
 
@@ -124,7 +125,9 @@ def ask(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> 
     first = run_session(session, {**required_feeds(session, spec), **ranked})
     region = draw_region(first, spec, seed)
     results = first if region is None else run_regions(session, ranked, spec, region)
-    return Asked(feeds, results, first[spec.classes], region)
+    # A wrong artifact may name classes that there are not; no reference could be asked for them.
+    classes = np.clip(first[spec.classes], 0, spec.score.classes - 1)
+    return Asked(feeds, results, classes, region)
 
 
 def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run]:
@@ -139,8 +142,8 @@ def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run
         for count in matrix.counts_of(spec):
             region = None if asked.region is None else asked.region[rows, :count]
             chosen = asked.classes[rows, :count]
-            feeds = {name: value[rows] for name, value in asked.feeds.items()}
-            results = run_regions(session, {**feeds, spec.class_index: chosen}, spec, region)
+            feeds = {**some_rows(asked.feeds, rows), spec.class_index: chosen}
+            results = run_regions(session, feeds, spec, region)
             columns = list(range(count))
             wanted = chosen
             if region is not None:

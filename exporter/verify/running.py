@@ -114,4 +114,13 @@ def open_sizes(session: Any, spec: Spec) -> bool:
 def fixed_batch(session: Any, spec: Spec) -> int | None:
     """The number of images of every run, where the artifact fixes it."""
     extents = [one.shape[0] for one in model_inputs(session, spec) if one.shape]
-    return next((extent for extent in extents if isinstance(extent, int)), None)
+    return None if any(not isinstance(extent, int) for extent in extents) else extents[0]
+
+
+def some_rows(feeds: Tensors, rows: slice) -> Tensors:
+    """Part of the images; inputs that have no axis of images stay whole."""
+    images = max(len(value) for value in feeds.values() if value.ndim)
+    return {
+        name: value[rows] if value.ndim and len(value) == images else value
+        for name, value in feeds.items()
+    }

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...runtime.spec import Spec
+from ..errors import VerificationError
 from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
 from .findings import Finding, held
 from .matrix import Run
@@ -28,7 +29,14 @@ def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
         expected: Of the reference.
         spec: The artifact's metadata.
         outputs: Names of the model's own outputs, in the reference's order.
+
+    Raises:
+        VerificationError: There are more or fewer of them.
     """
+    if len(outputs) != len(expected.outputs):
+        raise VerificationError(
+            f"the source gives {len(expected.outputs)} tensors, the artifact has {list(outputs)}"
+        )
     found = dict(zip(outputs, expected.outputs, strict=True))
     found[spec.scores] = expected.scores
     for layer in spec.layers:
