@@ -382,7 +382,7 @@ def test_the_command_fails_a_wrong_artifact(good: Path, tmp_path: Path) -> None:
     result = call("verify", path)
     assert result.exit_code == 1
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("flat.onnx may not ship, 1 failed: gradients: error ")
+    assert last.startswith("flat.onnx may not ship, 2 failed: gradients: error ")
     assert good.read_bytes() == before
 
 

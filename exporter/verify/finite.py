@@ -48,6 +48,9 @@ BOUND = 1e-3  # float64 differences are far better; a kink between the two point
 _BOUNDS = {ir.DataType.FLOAT16: 1e-2, ir.DataType.BFLOAT16: 1e-1}
 QUANTISED = 5e-2  # a number near the middle between two codes may be rounded to either
 _STEP = 1e-6
+# Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
+# much smaller than the bound, since the jumps of several kinks may cancel in this difference.
+_KINK = 1e-5
 _DIFFERENCED = 2  # images; the others of a chunk are held against what the first run gave
 
 
@@ -362,7 +365,7 @@ def _row_error(
     for direction in [gradient, gradient * signs, noise] if length else [noise]:
         unit = _unit(direction)
         right, left = slopes(unit)
-        if abs(right - left) > BOUND * length:
+        if abs(right - left) > _KINK * length:
             unit = _unit(direction * moving)
             right, left = slopes(unit)
         worst = max(worst, abs((right + left) / 2 - float((gradient * unit).sum())))

@@ -123,10 +123,13 @@ def ask(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> 
     ranks = -1 - np.arange(max(matrix.counts_of(spec)), dtype=np.int64)[None, :]
     ranked = {**feeds, spec.class_index: ranks}
     first = run_session(session, {**required_feeds(session, spec), **ranked})
-    region = draw_region(first, spec, seed)
-    results = first if region is None else run_regions(session, ranked, spec, region)
     # A wrong artifact may name classes that there are not; no reference could be asked for them.
     classes = np.clip(first[spec.classes], 0, spec.score.classes - 1)
+    region = draw_region(first, spec, seed)
+    if region is None:
+        return Asked(feeds, first, classes, None)
+    # By id: another region would rank other classes.
+    results = run_regions(session, {**feeds, spec.class_index: classes}, spec, region)
     return Asked(feeds, results, classes, region)
 
 

@@ -95,8 +95,10 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         write_plain(artifact, plain)
         return Origin(own, file=plain)
     if isinstance(source.model, Path):
-        captured = capture_file(source.model, [])
+        captured = capture_file(source.model, [layer.name for layer in spec.layers])
         protect(captured.model.graph)
+        for layer in spec.layers:  # in the artifact it may have its output's name
+            captured.targets[layer.name].name = layer.value
         return Origin(captured.model, file=source.model)
     module, inputs = module_of(source.model, source.inputs)
     return Origin(own, module=module, examples=inputs)
