@@ -80,7 +80,9 @@ def _headline(verdict: Verdict | None) -> str:
     if verdict.failures:
         count = len({(one.check, one.subject) for one in verdict.failures})
         return f"May not ship: {count} of its checks failed"
-    return "May ship: every check passed"
+    skipped = sum(status == "skipped" for status in verdict.by_check().values())
+    rest = f"no check failed, {skipped} could not be made" if skipped else "every check passed"
+    return f"May ship: {rest}"
 
 
 def _tiles(
@@ -91,7 +93,8 @@ def _tiles(
     if verdict is not None:
         counts = {s: sum(line.status == s for line in lines) for s in ("pass", "fail", "skipped")}
         rest = [f"{n} {name}" for name, n in counts.items() if n and name != "pass"]
-        tiles.append(("checks passed", f"{counts['pass']} of {len(lines)}", ", ".join(rest)))
+        remark = ", ".join(rest) or "none failed, none skipped"
+        tiles.append(("checks passed", f"{counts['pass']} of {len(lines)}", remark))
         record = report.verification
         if record.errors:
             name = max(record.errors, key=record.errors.__getitem__)

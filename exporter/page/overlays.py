@@ -7,7 +7,6 @@ the artifact is run a second time, without ONNX Runtime's optimisations.
 from __future__ import annotations
 
 import base64
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from ...runtime.images import Picture
 from ...runtime.preprocess import place
-from ...runtime.render import colour, normalise, overlay, project
+from ...runtime.render import normalise, overlay, project
 from ...runtime.scores import probabilities
 from ...runtime.spec import Spec
 from ..errors import VerificationError
@@ -46,8 +45,7 @@ class Shown:
         picture: The picture as a data URI.
         reference: The reference's overlay, likewise.
         artifact: The artifact's overlay.
-        difference: Where the two maps differ, magnified.
-        magnified: How many times.
+        difference: Where the two maps differ, stretched to the full range, dark on white.
         largest: The largest difference, as a share of the map's maximum.
         empty: Whether the map holds no evidence.
     """
@@ -59,7 +57,6 @@ class Shown:
     reference: str
     artifact: str
     difference: str
-    magnified: float
     largest: float
     empty: bool
 
@@ -170,13 +167,19 @@ def _row(
     known = shares is not None and shares.ndim == 1
     difference = np.abs(maps[0] - maps[1])
     largest = float(difference.max())
-    magnified = 10.0 ** math.floor(-math.log10(largest)) if largest > 0 else 1.0
+    stretched = difference / largest if largest > 0 else difference
     views = [picture, *(overlay(picture, one, _ALPHA, _COLORMAP) for one in maps)]
-    views.append(colour(np.minimum(difference * magnified, 1).astype(np.float32), "bone"))
+    views.append(_ink(stretched))
     uris = [_data_uri(view) for view in views]
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
     share = float(shares[chosen]) if shares is not None and known else None
-    return Shown(name, label, share, *uris, magnified, largest, not maps[1].any())
+    return Shown(name, label, share, *uris, largest, not maps[1].any())
+
+
+def _ink(values: npt.NDArray[np.float32]) -> Picture:
+    """Values [H, W] in [0, 1] as dark on white, RGB."""
+    levels = 255 - np.rint(values * 215).astype(np.uint8)
+    return np.repeat(levels[:, :, None], 3, axis=2)
 
 
 def _data_uri(picture: Picture) -> str:
