@@ -85,19 +85,29 @@ def by_check(verdict: Verdict, name: str) -> list[Any]:
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> None:
     source, path = subject.source(tmp_path), tmp_path / "m.onnx"
-    examples = source.inputs or None
-    export(source.model, path, examples, verify=False, name="nets", **subject.options)
-    spec, verdict = verify_artifact(path, source)
-    assert spec is not None
+    report = export(source.model, path, source.inputs, verify=False, **subject.options)
+    module = None if subject.file else source.model
+    model, file = ir.load(path), source.model if subject.file else None
+    verdict = judge(path, Origin(model, file, module, source.inputs), full=True)
     assert verdict.failures == []
-    jsonschema.validate(json.loads(to_json(path, spec, "nets", verdict)), SCHEMA)
     statuses = verdict.by_check()
-    web = spec.profile == "web"
-    skipped = {"labels", *(["drop-in"] if web else [])}
-    assert {name for name, status in statuses.items() if status == "skipped"} == skipped
-    assert set(statuses) == set(CHECKS) - {"runs"}
+    skipped = {name for name, status in statuses.items() if status == "skipped"}
+    assert skipped == ({"drop-in"} if report.spec.profile == "web" else set())
+    assert set(statuses) == set(CHECKS) - {"runs", "source", "labels", "determinism"}
     assert {one.level for one in by_check(verdict, "gradients")} == LEVELS
     assert {one.level for one in by_check(verdict, "outputs")} == LEVELS
+
+
+@pytest.mark.parametrize("name", ["gradient by place", "browser", "ONNX file"])
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
+    subject = SUBJECTS[name]
+    source, path = subject.source(tmp_path), tmp_path / "m.onnx"
+    export(source.model, path, source.inputs, name="nets", **subject.options)
+    spec, verdict = verify_artifact(path, source)
+    assert verdict.failures == []
+    assert verdict.by_check()["source"] == "pass"
+    assert verdict.by_check()["determinism"] == "pass"
+    jsonschema.validate(json.loads(to_json(path, spec, "nets", verdict)), SCHEMA)
 
 
 @pytest.mark.parametrize("name", ["gradient by place", "positions", "tokens"])

@@ -11,6 +11,7 @@ from ...runtime.spec import Preprocess, Spec
 from ..report import Candidate, Report
 from ..verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
 from ..verify.report import grouped
+from ..verify.running import LEVELS
 from .overlays import Gallery
 
 _DECADES = (-9.0, 0.0)  # of the error bars
@@ -112,8 +113,9 @@ def _line(group: Sequence[Finding]) -> Line:
     worst = worst_of(group)
     levels = list(dict.fromkeys(one.level for one in group if one.level))
     inputs = list(dict.fromkeys(one.inputs for one in group if one.inputs))
-    words = {"random": "random numbers", "given": "given pictures"}
-    where = [f"level {', '.join(levels)}"] if levels else []
+    words = {"random": "random numbers", "given": "pictures"}
+    every = len(levels) == len(LEVELS)
+    where = ["every level" if every else f"level {', '.join(levels)}"] if levels else []
     where += [" and ".join(words[kind] for kind in inputs)] if inputs else []
     value, bound = worst.value, worst.threshold
     error = worst.check not in AT_LEAST

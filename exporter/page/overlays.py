@@ -170,13 +170,15 @@ def _row(
     stretched = difference / largest if largest > 0 else difference
     views = [picture, *(overlay(picture, one, _ALPHA, _COLORMAP) for one in maps)]
     views.append(_ink(stretched))
-    uris = [_data_uri(view) for view in views]
+    before, reference, artifact, differing = (_data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
     share = float(shares[chosen]) if shares is not None and known else None
-    return Shown(name, label, share, *uris, largest, not maps[1].any())
+    return Shown(
+        name, label, share, before, reference, artifact, differing, largest, not maps[1].any()
+    )
 
 
-def _ink(values: npt.NDArray[np.float32]) -> Picture:
+def _ink(values: npt.NDArray[Any]) -> Picture:
     """Values [H, W] in [0, 1] as dark on white, RGB."""
     levels = 255 - np.rint(values * 215).astype(np.uint8)
     return np.repeat(levels[:, :, None], 3, axis=2)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ...runtime.spec import Spec
 from ..errors import VerificationError
-from .autograd import verify_module
+from .autograd import ATTEMPTS, verify_module
 from .contract import check_drop_in, check_metadata, check_ranks
 from .dependence import check_dependence
 from .findings import Finding, Verdict
@@ -116,10 +116,10 @@ def _against(
 ) -> Verdict:
     """All tensors against the module, or against the file and finite differences."""
     if origin.module is not None:
-        more = {} if count is None else {"attempts": (count, 2 * count, 6 * count)}
+        attempts = ATTEMPTS if count is None else (count, 2 * count, 6 * count)
         return verify_module(
             artifact, spec, origin.module, origin.examples, outputs,
-            matrix=FULL if full else QUICK, draw=draw, **more,
+            matrix=FULL if full else QUICK, draw=draw, attempts=attempts,
         )  # fmt: skip
     assert origin.file is not None
     images = count or (_SAMPLE if full else 2)

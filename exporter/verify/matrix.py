@@ -153,7 +153,7 @@ def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run
                 columns += [depth + k for k in range(count)]
                 wanted = np.concatenate([chosen, chosen], axis=1)
             part = partial(_part, class_wise(spec), rows, columns)
-            own = truth.own if isinstance(truth.own, float) else part(truth.own)
+            own = part(truth.own) if isinstance(truth.own, dict) else truth.own
             yield Run(wanted, results, part(truth.expected), own)
 
 

@@ -74,10 +74,10 @@ def tensor_checks(
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
         if actual.shape != expected.shape or not actual.size:
             continue  # the shapes' own check says so, or there is nothing to compare
-        if isinstance(own, float):
-            found[name] = _within(name, actual, expected, own, floor)
-        else:
+        if isinstance(own, dict):
             found[name] = compare(name, actual, expected, own[name], floor)
+        else:
+            found[name] = _within(name, actual, expected, own, floor)
     if spec.scores in found and spec.score.output in found:
         # A few numbers out of an output can be exact by luck: on them PyTorch is no better than
         # there.
