@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Wide = NDArray[np.float64]
+# Eigenvalues that rounding alone can make of a kernel matrix, whose entries are at most 1.
+NOTHING = 1e-6
 
 
 def first_component(terms: NDArray[Any], *, centre: bool = True) -> Wide:
@@ -62,8 +64,7 @@ def first_kernel_component(terms: NDArray[Any], kernel: str, gamma: float) -> Wi
         matrix = np.exp(-gamma * (squares[:, None] + squares - 2 * inner))
     means = matrix.mean(axis=0)
     value, vector = _leading(matrix - means - means[:, None] + means.mean())
-    # The kernel is not always positive: what is left of a vanishing matrix may be negative.
-    component = np.sqrt(np.maximum(value, 0)) * vector[0]
+    component = np.sqrt(np.where(value > NOTHING, value, 0)) * vector[0]
     return np.where(finite[..., 0], _turned(component, rows), np.nan)
 
 

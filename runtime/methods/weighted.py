@@ -40,9 +40,8 @@ def gradcam_plus_plus(
     ReLU(sum_c w_c A_c), where w_c = sum_p a_cp ReLU(g_cp) and
     a = g^2 / (2 g^2 + g^3 sum_p A_cp), equation 19, the score being the logarithm of what is
     differentiated there. It is computed as 1 / (2 + g sum_p A_cp), and 0 where that has no value,
-    so that gradients of any size count; pytorch-grad-cam (and torch-cam) add 1e-6 (1e-8) below,
-    which drowns gradients under 1e-3 (1e-4). torch-cam sums g^3 A where the paper has
-    g^3 sum A, which is the same where the gradient is constant over space.
+    so that gradients of any size count; pytorch-grad-cam adds 1e-6 below, which drowns gradients
+    under 1e-3. torch-cam 0.5 divides a copy, so that its weights are sum_p ReLU(g)^3.
     """
     g, a = by_channel(gradients, activations)
     shares = quotient(np.maximum(g, 0), 2 + g * a.sum(axis=3, keepdims=True))
