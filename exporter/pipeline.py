@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..runtime.spec import Preprocess, Verification
+from .cams import check_methods
 from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
@@ -49,6 +50,7 @@ def export(
     name: str | None = None,
     profile: ProfileName = "default",
     embed_preprocess: bool = False,
+    methods: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -80,6 +82,8 @@ def export(
             nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
         embed_preprocess: Put the training transform into the graph: its input then takes pictures
             as they are, uint8 RGB [N, height, width, 3] of any size, and is called ``pixels``.
+        methods: Further heatmaps to compute in the graph, by their ids in docs/methods.md, for
+            callers in other languages; the runtime makes them of any artifact.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -92,7 +96,7 @@ def export(
     path, preprocess = Path(path), as_preprocess(preprocess)
     if embed_preprocess:
         check_embeddable(preprocess)
-    chosen = profile_of(profile)
+    chosen, baked = profile_of(profile), check_methods(methods)
     clock = _Clock(progress or (lambda _: None))
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):
@@ -111,7 +115,7 @@ def export(
             captured.targets[best] = find_layer(captured.model.graph, best)
         reasons = _reasons(captured, candidates, wanted)
         notes += remarks(chosen, list(captured.model.graph))
-        grafted = graft(captured, located, labels, preprocess, name, chosen)
+        grafted = graft(captured, located, labels, preprocess, name, chosen, baked)
         if captured.module is not None:
             from .order import check_order
 
