@@ -219,25 +219,43 @@ def test_grad_cam_is_there_anyway_and_the_metadata_stays_as_it_was(tmp_path: Pat
     assert "methods" not in json.loads(spec.to_json())["layers"][0]
 
 
-def component(method: str, activations: Any, gradients: Any) -> Any:
-    """A baked method alone in a graph, on tensors of one's own."""
+def alone(method: str, activations: Any, gradients: Any, *, fixed: bool = True) -> Any:
+    """A baked method by itself in a graph, on tensors of one's own; the extents of space open."""
     images, channels, *space = activations.shape
+    dims = space if fixed else [f"side{axis}" for axis in range(len(space))]
     graph = ir.Graph([], [], nodes=[], opset_imports={"": 18}, name="method")
-    for name, dims in (
-        ("a", [images, channels, *space]),
-        ("g", [images, "K", channels, *space]),
-    ):
-        graph.inputs.append(
-            ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(dims))
-        )
+    for name, extents in (("a", [images, channels]), ("g", [images, "K", channels])):
+        kind, shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([*extents, *dims])
+        graph.inputs.append(ir.Value(name=name, type=kind, shape=shape))
     emit = Emitter(graph)
     emit.classes_dim = emit.vector([(graph.inputs[1], 1)])
     made = BAKED[method](emit, Flat.of(emit, *graph.inputs))
-    made.shape = ir.Shape([images, "K", *space])
+    made.shape = ir.Shape([images, "K", *dims])
     graph.outputs.append(made)
     proto = ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString()
     session = onnxruntime.InferenceSession(proto, providers=["CPUExecutionProvider"])
     return session.run(None, {"a": activations, "g": gradients})[0]
+
+
+@pytest.mark.parametrize("method", BAKED)
+@pytest.mark.parametrize("channels", [6, 40, 600])
+def test_a_method_by_itself_is_the_runtimes(method: str, channels: int) -> None:
+    """Fewer channels than places, more of them, and so many that they decide of themselves."""
+    generator = np.random.default_rng(0)
+    for classes, fixed, space in ((0, True, (5, 4)), (5, True, (5, 4)), (2, False, (2, 3, 3))):
+        activations = generator.normal(size=(2, channels, *space)).astype(np.float32)
+        # Divisors of negative sums pass through 0, and rounding with them.
+        behind_relu = slice(None) if method in ("gradcam++", "xgradcam") else slice(1)
+        activations[behind_relu] = np.maximum(activations[behind_relu], 0)
+        gradients = generator.normal(size=(2, classes, channels, *space)).astype(np.float32)
+        if method == "cam":
+            gradients[...] = gradients.mean(axis=tuple(range(3, gradients.ndim)), keepdims=True)
+        truth = METHODS[method](activations, gradients)
+        found = alone(method, activations, gradients, fixed=fixed)
+        assert found.shape == truth.shape
+        scale = np.abs(truth).max(initial=0)
+        tolerance = 1e-3 if method in EIGEN else 1e-4  # as in `held`
+        np.testing.assert_allclose(found, truth, rtol=0, atol=tolerance * scale)
 
 
 @pytest.mark.parametrize("method", EIGEN)
@@ -255,7 +273,7 @@ def test_components_of_zeros_of_tiny_and_of_huge_numbers(method: str, channels: 
         else:
             a = activations * np.float32(scale)
         truth = METHODS[method](a, g)
-        found = component(method, a, g)
+        found = alone(method, a, g)
         assert np.isfinite(found).all()
         # As in `held`.
         np.testing.assert_allclose(found, truth, rtol=0, atol=1e-3 * truth.max())
@@ -268,7 +286,7 @@ def test_components_of_constant_channels_are_nothing_and_not_rounding(method: st
     activations = np.broadcast_to(generator.random((1, 5, 1, 1), np.float32), (1, 5, 7, 7)).copy()
     gradients = np.ones((1, 1, 5, 7, 7), np.float32)
     assert METHODS[method](activations, gradients).max() == 0
-    assert component(method, activations, gradients).max() == 0
+    assert alone(method, activations, gradients).max() == 0
 
 
 @pytest.mark.parametrize("gap", [0.5, 0.1, 0.01, 0.003])
@@ -280,7 +298,7 @@ def test_components_are_told_apart_down_to_a_gap_of_a_few_thousandths(gap: float
     activations = np.stack([strong, weak, 0 * weak])[None].astype(np.float32)
     gradients = np.ones((1, 1, 3, 6), np.float32)
     expected = np.maximum(METHODS["eigencam"](activations, gradients)[0, 0], 0)
-    found = component("eigencam", activations, gradients)[0, 0]
+    found = alone("eigencam", activations, gradients)[0, 0]
     # What is left of the second component, and float32's rounding over the gap.
     left = (1 - gap) ** (2**12) + 1e-6 / gap
     np.testing.assert_allclose(found, expected, rtol=0, atol=left)

@@ -95,7 +95,7 @@ def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
     baked = {"layercam": "heatmap.layercam", "eigencam": "heatmap.eigencam"}
     assert Explainer(path).spec.layers[0].methods == baked
     assert (
-        "heatmap, heatmap.layercam, heatmap.eigencam, activations" in call("inspect", path).output
+        "heatmap, heatmap.eigencam, heatmap.layercam, activations" in call("inspect", path).output
     )
 
 

@@ -65,14 +65,14 @@ def first_kernel_component(terms: NDArray[Any], kernel: str, gamma: float) -> Wi
     means = matrix.mean(axis=0)
     value, vector = _leading(matrix - means - means[:, None] + means.mean())
     component = np.sqrt(np.where(value > NOTHING, value, 0)) * vector[0]
-    return np.where(finite[..., 0], _turned(component, rows), np.nan)
+    return np.where(finite, _turned(component, rows), np.nan)
 
 
 def _finite(terms: NDArray[Any]) -> tuple[Wide, NDArray[np.bool_]]:
     """The terms in float64, zeros where one of [C, P] is not finite, and where all are."""
     rows = terms.astype(np.float64)
-    finite = np.isfinite(rows).all(axis=(-2, -1))
-    return np.where(finite[..., None, None], rows, 0), finite[..., None]
+    finite = np.all(np.isfinite(rows), axis=(-2, -1), keepdims=True)
+    return np.where(finite, rows, 0), finite[..., 0]
 
 
 def _leading(matrix: Wide) -> tuple[Wide, Wide]:

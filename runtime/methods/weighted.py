@@ -41,7 +41,8 @@ def gradcam_plus_plus(
     a = g^2 / (2 g^2 + g^3 sum_p A_cp), equation 19, the score being the logarithm of what is
     differentiated there. It is computed as 1 / (2 + g sum_p A_cp), and 0 where that has no value,
     so that gradients of any size count; pytorch-grad-cam adds 1e-6 below, which drowns gradients
-    under 1e-3. torch-cam 0.5 divides a copy, so that its weights are sum_p ReLU(g)^3.
+    under 1e-3. torch-cam 0.5 divides a copy, so that its weights are sum_p ReLU(g)^3. Meant for
+    activations behind a ReLU: where a channel's sum is negative, its weight can explode.
     """
     g, a = by_channel(gradients, activations)
     shares = quotient(np.maximum(g, 0), 2 + g * a.sum(axis=3, keepdims=True))
