@@ -19,6 +19,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ..runtime.spec import Layer, Spec, Verification
+from .cams.check import check_baked
 from .errors import VerificationError
 from .evaluator import Head, head_in_float64, wide
 from .extents import OPEN_SIZES
@@ -75,6 +76,7 @@ def verify_file(
     bound = _QUANTISED if quantised else bound_of(model.graph)
     errors: dict[str, float] = {}
     for feeds, results, region in runs:
+        check_baked(results, spec)
         own = {name: array for name, array in feeds.items() if name not in spec.own_inputs}
         found = _output_errors(source, own, results)
         if quantised:

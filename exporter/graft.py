@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from .adjoint import Adjoint
 from .cam import SINGLE, Target, gradcam, publish
+from .cams import bake
 from .capture import Captured
 from .differentiate import Plan, differentiate, plan
 from .emitter import Dim, Emitter, dims_of
@@ -48,6 +49,7 @@ def graft(
     name: str | None,
     profile: Profile,
     walks: Sequence[str] = (),
+    methods: Sequence[str] = (),
 ) -> Grafted:
     """Add class selection, adjoints and heatmaps to the captured graph.
 
@@ -59,6 +61,7 @@ def graft(
         name: What the metadata calls the model.
         profile: What may be emitted.
         walks: Which outputs for the picture's input, of `picture.WALKS`.
+        methods: Further heatmaps of each layer, of `cams.BAKED`.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
@@ -91,11 +94,11 @@ def graft(
     classes = publish(emit, chosen.classes, "classes", [batch, "K"])
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
+    many = len(targets) > 1
+    gradients = [_divided(adjoints[target.value], scale) for target in targets]
     layers = [
-        _publish_layer(
-            emit, target, _divided(adjoints[target.value], scale), batch, many=len(targets) > 1
-        )
-        for target in targets
+        _publish_layer(emit, target, gradient, batch, methods, many=many)
+        for target, gradient in zip(targets, gradients, strict=True)
     ]
     of_input = {} if picture is None else picture.publish(emit, adjoints, chosen.seed, scale)
     emit.sweep()
@@ -117,7 +120,13 @@ def _divided(adjoint: Adjoint, scale: float) -> Adjoint:
 
 
 def _publish_layer(
-    emit: Emitter, target: Target, adjoint: Adjoint, batch: Dim, *, many: bool
+    emit: Emitter,
+    target: Target,
+    adjoint: Adjoint,
+    batch: Dim,
+    methods: Sequence[str],
+    *,
+    many: bool,
 ) -> Layer:
     maps = gradcam(emit, target, adjoint)
     channels, space = dims_of(maps.activations)[1], target.arrangement.grid
@@ -125,10 +134,14 @@ def _publish_layer(
     heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
     activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
     gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
+    baked: dict[str, str] = {}
+    for method in methods:
+        value = bake(emit, method, target, adjoint, maps)
+        baked[method] = publish(emit, value, f"heatmap.{method}{suffix}", [batch, "K", *space])
     return Layer(
         target.name, target.value.name or "", target.arrangement.layout,
         [extent if isinstance(extent, int) else None for extent in space],
-        target.arrangement.prefix, heatmap, activations, gradients,
+        target.arrangement.prefix, heatmap, activations, gradients, baked or None,
     )  # fmt: skip
 
 

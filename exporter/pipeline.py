@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..runtime.spec import Preprocess, Verification
+from .cams import check_methods
 from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
@@ -52,6 +53,7 @@ def export(
     embed_preprocess: bool = False,
     input_gradients: bool = False,
     guided: bool = False,
+    methods: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -88,6 +90,8 @@ def export(
         guided: Also give the results of guided backpropagation and of the deconvnet, which treat
             ReLUs otherwise: the outputs ``guided_gradients`` and ``deconvnet_gradients``, and
             ``input_gradients`` with them.
+        methods: Further heatmaps to compute in the graph, by their ids in docs/methods.md, for
+            callers in other languages; the runtime makes them of any artifact.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -100,7 +104,7 @@ def export(
     path, preprocess = Path(path), as_preprocess(preprocess)
     if embed_preprocess:
         check_embeddable(preprocess)
-    chosen = profile_of(profile)
+    chosen, baked = profile_of(profile), check_methods(methods)
     clock = _Clock(progress or (lambda _: None))
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):
@@ -120,7 +124,7 @@ def export(
         reasons = _reasons(captured, candidates, wanted)
         notes += remarks(chosen, list(captured.model.graph))
         walks = walks_for(input_gradients=input_gradients, guided=guided)
-        grafted = graft(captured, located, labels, preprocess, name, chosen, walks)
+        grafted = graft(captured, located, labels, preprocess, name, chosen, walks, baked)
         if captured.module is None:
             notes += unverified(walks)
         else:

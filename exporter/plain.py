@@ -32,7 +32,7 @@ def write_plain(artifact: Path, path: Path) -> None:
     spec, graph = Spec.from_json(text), model.graph
     added = {spec.class_index, spec.region, spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
-        added |= {layer.heatmap, layer.activations, layer.gradients}
+        added |= set(layer.outputs)
     for values in (graph.inputs, graph.outputs):
         for value in [value for value in values if value.name in added]:
             values.remove(value)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..runtime.session import defaults_of
 from ..runtime.spec import Spec, Verification
+from .cams.check import check_baked
 from .errors import VerificationError, first_line
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def verify_module(
             feeds, tensors = _random_inputs(session, inputs, part, grown, chunk_seed)
             feeds = {**feeds, spec.class_index: ranks}
             results, region = run_regions(session, feeds, spec, chunk_seed)
+            check_baked(results, spec)
             truth, own = (
                 reference(tensors, results[spec.classes], region) for reference in references
             )

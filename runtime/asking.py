@@ -11,7 +11,7 @@ import numpy as np
 from .attribution import ATTRIBUTIONS, UNCHANGED
 from .choose import known
 from .errors import InputError
-from .methods import METHODS
+from .methods import METHODS, check_classes
 from .question import Answer, Question
 
 RUNS: dict[str, Callable[..., Answer]] = {**ATTRIBUTIONS}
@@ -54,8 +54,9 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
         # What overflows is reported by the maps' status.
         with np.errstate(over="ignore", invalid="ignore"):
             return RUNS[method](question, **options)
-    layer = question.layer
-    baked = {"gradcam": layer.heatmap}.get(method)
+    layer, spec = question.layer, question.session.spec
+    check_classes(method, question.feeds[spec.class_index].shape[1])
+    baked = layer.baked.get(method)
     if baked is not None and not options:
         got = question.session.run(question.feeds, [*question.answers, baked])
         return question.answer(got, got[baked])

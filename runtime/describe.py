@@ -33,7 +33,7 @@ def describe_spec(spec: Spec) -> str:
         lines.append(f"profile {spec.profile}")
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
-        lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")
+        lines.append(f"        {', '.join(layer.outputs)}")
     if spec.of_input:
         lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
     labels = spec.labels

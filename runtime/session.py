@@ -185,7 +185,7 @@ def _check_names(
     wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
     wanted_outputs = [spec.classes, spec.scores, spec.score.output, *spec.of_input.values()]
     for layer in spec.layers:
-        wanted_outputs += [layer.heatmap, layer.activations, layer.gradients]
+        wanted_outputs += layer.outputs
     lacking = [n for n in wanted_inputs if n not in inputs]
     lacking += [n for n in wanted_outputs if n not in outputs]
     if lacking or not spec.layers:

@@ -33,6 +33,8 @@ class Layer:
         heatmap: Name of the output, float [N, K, *space].
         activations: Name of the output, float [N, C, *space].
         gradients: Name of the output, float [N, K, C, *space].
+        methods: Names of the outputs, float [N, K, *space], of further methods that are in the
+            artifact, by their ids; left out of the JSON where there are none.
     """
 
     name: str
@@ -43,6 +45,17 @@ class Layer:
     heatmap: str
     activations: str
     gradients: str
+    methods: dict[str, str] | None = None
+
+    @property
+    def baked(self) -> dict[str, str]:
+        """Names of all outputs that are maps, by the ids of their methods."""
+        return {"gradcam": self.heatmap, **(self.methods or {})}
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of all outputs that describe the layer."""
+        return [*self.baked.values(), self.activations, self.gradients]
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def explained(
     spec = artifact.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
-        added |= {layer.heatmap, layer.activations, layer.gradients}
+        added |= set(layer.outputs)
     own = [name for name in artifact.outputs if name not in added]
     maps = [spec.classes, spec.scores, *(layer.heatmap for layer in spec.layers)]
 
