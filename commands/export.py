@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
         "graftcam export plain.onnx --layer /layer3/relu -o explained.onnx",
         "graftcam export torchvision:resnet50 --embed-preprocess -o resnet50.onnx",
+        "graftcam export torchvision:resnet50 --weights resnet50.pt --head -o resnet50.onnx",
     )
 )
 @click.argument("source")
@@ -51,13 +52,16 @@ if TYPE_CHECKING:
 @click.option("--embed-preprocess", is_flag=True,
               help="Put the training transform into the graph: it then takes uint8 RGB pictures "
                    "[N, height, width, 3] of any size.")  # fmt: skip
+@click.option("--head", is_flag=True,
+              help="Also write FILE.head.onnx, the model from the layer to the score, for methods "
+                   "that rerun it (ablationcam, reciprocam, shapleycam).")  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with PyTorch autograd.")
 @json_option
 def export(
     source: str, path: Path, weights: str | None, shape: list[int] | None, layers: tuple[str, ...],
     labels: Path | None, opset: int, score: Any, activation: Any, mean: list[float] | None,
     std: list[float] | None, resize: int | None, static_batch: bool, dynamic_size: bool,
-    profile: Any, embed_preprocess: bool, no_verify: bool, as_json: bool,
+    profile: Any, embed_preprocess: bool, head: bool, no_verify: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -77,7 +81,8 @@ def export(
             loaded.model, path, loaded.inputs, layers=layers, score=score, activation=activation,
             labels=names, preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
             dynamic_batch=not static_batch, dynamic_size=dynamic_size, verify=not no_verify,
-            name=loaded.name, profile=profile, embed_preprocess=embed_preprocess, progress=steps,
+            name=loaded.name, profile=profile, embed_preprocess=embed_preprocess, head=head,
+            progress=steps,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))

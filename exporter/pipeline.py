@@ -15,11 +15,13 @@ from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
+from .head import Head, add_heads
 from .locate import Activation, find_layer, find_score
 from .profiles import ProfileName, profile_of, remarks
 from .protect import protect
 from .report import Candidate, Report
 from .transforms import as_preprocess
+from .verify_head import write_heads
 from .write import save, staged
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def export(
     name: str | None = None,
     profile: ProfileName = "default",
     embed_preprocess: bool = False,
+    head: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -80,6 +83,9 @@ def export(
             nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
         embed_preprocess: Put the training transform into the graph: its input then takes pictures
             as they are, uint8 RGB [N, height, width, 3] of any size, and is called ``pixels``.
+        head: Also write each layer's head, the model from the layer to the score, beside the
+            artifact, for methods that rerun it: ``<stem>.head.onnx``, with several layers
+            ``<stem>.head.<layer>.onnx``.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -112,6 +118,10 @@ def export(
         reasons = _reasons(captured, candidates, wanted)
         notes += remarks(chosen, list(captured.model.graph))
         grafted = graft(captured, located, labels, preprocess, name, chosen)
+        heads: list[Head] = []
+        if head:
+            spec, heads = add_heads(captured, located, grafted.spec, chosen, path)
+            grafted = replace(grafted, spec=spec)
         if captured.module is not None:
             from .order import check_order
 
@@ -123,6 +133,9 @@ def export(
         if verify:
             clock("verify")
             spec = replace(spec, verification=_verify(place, grafted, captured, model))
+        if heads:
+            clock("head")
+            write_heads(heads, spec, captured, place, verify=verify)
         if embed_preprocess:
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)

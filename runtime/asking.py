@@ -9,9 +9,10 @@ from typing import Any
 from .choose import known
 from .errors import InputError
 from .methods import METHODS
+from .perturbation import ON_HEADS, PERTURBATIONS
 from .question import Answer, Question
 
-RUNS: dict[str, Callable[..., Answer]] = {}
+RUNS: dict[str, Callable[..., Answer]] = {**PERTURBATIONS}
 """Methods that run the artifact in ways of their own: ``(question, **options) -> Answer``."""
 
 
@@ -43,7 +44,7 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
     """
     if method in RUNS:
         transform = question.session.spec.preprocess
-        if transform is not None and transform.embedded:
+        if transform is not None and transform.embedded and method not in ON_HEADS:
             raise InputError(
                 f"method '{method}' changes what the model is fed, which an artifact with embedded "
                 "preprocessing makes itself; export it without embed_preprocess"

@@ -34,6 +34,8 @@ def describe_spec(spec: Spec) -> str:
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")
+        if layer.head:
+            lines.append(f"        head in {layer.head.file}")
     labels = spec.labels
     lines.append(f"labels  {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
                  if labels else "labels  none")  # fmt: skip

@@ -21,6 +21,19 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
+class Head:
+    """The model from a target layer to the score, an artifact of its own in a file beside this one.
+
+    Attributes:
+        file: Its name.
+        inputs: What each of its inputs takes: an output or an input of this artifact, by name.
+    """
+
+    file: str
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Layer:
     """One target layer and the outputs that describe it.
 
@@ -33,6 +46,7 @@ class Layer:
         heatmap: Name of the output, float [N, K, *space].
         activations: Name of the output, float [N, C, *space].
         gradients: Name of the output, float [N, K, C, *space].
+        head: The head, where it was exported too; left out of the JSON where it was not.
     """
 
     name: str
@@ -43,6 +57,7 @@ class Layer:
     heatmap: str
     activations: str
     gradients: str
+    head: Head | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +125,8 @@ class Verification:
     Attributes:
         verdict: ``pass``, ``fail`` or ``skipped``.
         reference: ``autograd-float64``, ``finite-differences``, the same
-            ``-straight-through`` (quantisers round once and are followed as lines), or ``none``.
+            ``-straight-through`` (quantisers round once and are followed as lines), ``artifact``
+            (a head, held against the artifact that it was cut from), or ``none``.
         images: Number of random inputs.
         seed: Their seed.
         errors: Largest relative L2 error per checked tensor.
@@ -119,8 +135,9 @@ class Verification:
 
     verdict: Literal["pass", "fail", "skipped"]
     reference: Literal[
-        "autograd-float64", "finite-differences", "finite-differences-straight-through", "none"
-    ]
+        "autograd-float64", "finite-differences", "finite-differences-straight-through",
+        "artifact", "none",
+    ]  # fmt: skip
     images: int = 0
     seed: int = 0
     errors: dict[str, float] = field(default_factory=dict[str, float])
