@@ -181,9 +181,13 @@ def test_a_head_beside_embedded_preprocessing_takes_what_the_model_takes(tmp_pat
 
 
 def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
-    with pytest.raises(LayerError, match=r"'maps' is the score itself.*earlier layer"):
-        export_with_head(seeded(Dense()), tmp_path / "m.onnx", "maps")
-    assert not list(tmp_path.iterdir())
+    plain = tmp_path / "plain.onnx"
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    maps (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Sigmoid(x) }"""
+    plain.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    with pytest.raises(LayerError, match=r"'y' is the score itself.*earlier layer"):
+        export(plain, tmp_path / "m.onnx", layers="y", score="output", head=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
 def test_artifact_and_head_appear_together_or_not_at_all(
