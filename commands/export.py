@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "graftcam export torchvision:resnet50 --embed-preprocess -o resnet50.onnx",
         "graftcam export torchvision:vgg16 --weights vgg16.pt --guided -o vgg16.onnx",
         "graftcam export plain.onnx --method layercam --method eigencam -o explained.onnx",
+        "graftcam export torchvision:resnet50 --weights resnet50.pt --head -o resnet50.onnx",
     )
 )
 @click.argument("source")
@@ -62,6 +63,9 @@ if TYPE_CHECKING:
 @click.option("--method", "methods", multiple=True, metavar="NAME",
               help="Further heatmap to compute in the graph, such as layercam (docs/methods.md); "
                    "repeatable. The runtime makes them of any artifact.")  # fmt: skip
+@click.option("--head", is_flag=True,
+              help="Also write FILE.head.onnx, the model from the layer to the score, for methods "
+                   "that rerun it (ablationcam, reciprocam, shapleycam).")  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with PyTorch autograd.")
 @json_option
 def export(
@@ -69,7 +73,7 @@ def export(
     labels: Path | None, opset: int, score: Any, activation: Any, mean: list[float] | None,
     std: list[float] | None, resize: int | None, static_batch: bool, dynamic_size: bool,
     profile: Any, embed_preprocess: bool, input_gradients: bool, guided: bool,
-    methods: tuple[str, ...], no_verify: bool, as_json: bool,
+    methods: tuple[str, ...], head: bool, no_verify: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -90,7 +94,8 @@ def export(
             labels=names, preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
             dynamic_batch=not static_batch, dynamic_size=dynamic_size, verify=not no_verify,
             name=loaded.name, profile=profile, embed_preprocess=embed_preprocess,
-            input_gradients=input_gradients, guided=guided, methods=methods, progress=steps,
+            input_gradients=input_gradients, guided=guided, methods=methods, head=head,
+            progress=steps,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))

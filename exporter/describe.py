@@ -13,6 +13,7 @@ def describe_report(report: Report) -> str:
     lines = [f"{report.path}: {report.bytes / 1e6:.1f} MB, {report.nodes[1]} nodes added to "
              f"{report.nodes[0]}"]  # fmt: skip
     lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
+    lines += [f"  head of {one.name}: {one.head.file}" for one in spec.layers if one.head]
     lines.append(f"  score {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes")
     if report.operators:
         counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())

@@ -68,12 +68,12 @@ def verify_file(
     generator = np.random.default_rng(seed)
     runs = [
         (feeds, *run_regions(session, feeds, spec, seed))
-        for feeds in _inputs_of_sizes(session, spec, images, generator)
+        for feeds in inputs_of_sizes(session, spec, images, generator)
     ]
     picture = session.get_inputs()[picture_index(session, spec)].name if spec.of_input else ""
     del session  # the source is opened next; large weights should not lie in memory twice
-    quantised = any(node.op_type == "QuantizeLinear" for node in model.graph)
-    bound = _QUANTISED if quantised else bound_of(model.graph)
+    quantised = is_quantised(model.graph)
+    bound = bound_of(model.graph)
     errors: dict[str, float] = {}
     for feeds, results, region in runs:
         check_baked(results, spec)
@@ -111,7 +111,7 @@ def verify_file(
     return Verification("pass", method, count, seed, errors, bounds)
 
 
-def _inputs_of_sizes(
+def inputs_of_sizes(
     session: Any, spec: Spec, images: int, generator: np.random.Generator
 ) -> list[dict[str, Array]]:
     """Random inputs; of two sizes that the artifact runs on, where it leaves the size open.
@@ -163,8 +163,15 @@ def as_laid_out(tensor: Array, layer: Layer) -> Array:
     return tensor
 
 
+def is_quantised(graph: ir.Graph) -> bool:
+    """Whether something is rounded to codes on the way."""
+    return any(node.op_type == "QuantizeLinear" for node in graph)
+
+
 def bound_of(graph: ir.Graph) -> float:
-    """The error that the graph's narrowest float type explains."""
+    """The error that the graph's narrowest float type, or its quantisers, explain."""
+    if is_quantised(graph):
+        return _QUANTISED
     kinds = {value.dtype for node in graph for value in node.outputs}
     return max(_BOUNDS.get(kind, BOUND) for kind in {ir.DataType.FLOAT, *kinds} if kind)
 

@@ -16,12 +16,14 @@ from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
 from .errors import CaptureError, LayerError
 from .graft import Grafted, graft
+from .head import Head, add_heads
 from .locate import Activation, find_layer, find_score
 from .picture import unverified, walks_for
 from .profiles import ProfileName, profile_of, remarks
 from .protect import protect
 from .report import Candidate, Report
 from .transforms import as_preprocess
+from .verify_head import write_heads
 from .write import save, staged
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def export(
     input_gradients: bool = False,
     guided: bool = False,
     methods: str | Sequence[str] = (),
+    head: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -92,6 +95,9 @@ def export(
             ``input_gradients`` with them.
         methods: Further heatmaps to compute in the graph, by their ids in docs/methods.md, for
             callers in other languages; the runtime makes them of any artifact.
+        head: Also write each layer's head, the model from the layer to the score, beside the
+            artifact, for methods that rerun it: ``<stem>.head.onnx``, with several layers
+            ``<stem>.head.<layer>.onnx``.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -125,6 +131,10 @@ def export(
         notes += remarks(chosen, list(captured.model.graph))
         walks = walks_for(input_gradients=input_gradients, guided=guided)
         grafted = graft(captured, located, labels, preprocess, name, chosen, walks, baked)
+        heads: list[Head] = []
+        if head:
+            spec, heads = add_heads(captured, located, grafted.spec, chosen, path)
+            grafted = replace(grafted, spec=spec)
         if captured.module is None:
             notes += unverified(walks)
         else:
@@ -138,6 +148,9 @@ def export(
         if verify:
             clock("verify")
             spec = replace(spec, verification=_verify(place, grafted, captured, model))
+        if heads:
+            clock("head")
+            write_heads(heads, spec, captured, place, verify=verify)
         if embed_preprocess:
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)

@@ -201,7 +201,7 @@ def verify_module(
         for grown, start in itertools.product(sizes, range(0, count, _CHUNK)):
             chunk_seed = seed + 1000 * attempt + start
             part = min(_CHUNK, count - start)
-            feeds, tensors = _random_inputs(session, inputs, part, grown, chunk_seed)
+            feeds, tensors = random_inputs(session, inputs, part, grown, chunk_seed)
             feeds = {**feeds, spec.class_index: ranks}
             results, region = run_regions(session, feeds, spec, chunk_seed)
             check_baked(results, spec)
@@ -317,7 +317,7 @@ def open_sizes(session: Any, spec: Spec) -> bool:
     return any(not isinstance(extent, int) for one in own for extent in one.shape[1:])
 
 
-def _random_inputs(
+def random_inputs(
     session: Any, inputs: Sequence[Any], images: int, grown: int, seed: int
 ) -> tuple[dict[str, Array], list[Any]]:
     """Random tensors like the examples, as feeds and for PyTorch; a fixed batch keeps its size.

@@ -34,6 +34,8 @@ def describe_spec(spec: Spec) -> str:
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {', '.join(layer.outputs)}")
+        if layer.head:
+            lines.append(f"        head in {layer.head.file}")
     if spec.of_input:
         lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
     labels = spec.labels

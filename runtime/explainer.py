@@ -14,6 +14,7 @@ from .asking import ask, check_method
 from .choose import Classes, check_index, choose_classes, choose_layer
 from .errors import ImageError, InputError
 from .explanation import Explanation
+from .heads import Heads
 from .images import Image, as_rgb, is_batch, picture_names
 from .inorder import batched
 from .many import Failure, Read, explain_each, stream
@@ -58,6 +59,7 @@ class Explainer:
         providers: str | Sequence[Provider] | None = None,
         threads: int | None = None,
         options: Mapping[str, Any] | None = None,
+        head: str | Path | None = None,
     ) -> None:
         """Open an artifact.
 
@@ -71,6 +73,8 @@ class Explainer:
             threads: Threads within one operator; None: ONNX Runtime's choice.
             options: What else to set in ONNX Runtime's session, by the names of
                 ``runtime.options``: ``{"arena": False, "spinning": False}``.
+            head: The target layer's head (``graftcam export --head``), which some methods rerun;
+                None: the file beside the artifact, opened when a method first needs it.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
@@ -81,6 +85,12 @@ class Explainer:
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
+        self._heads = Heads(
+            self.path,
+            self.spec,
+            lambda file: Session(file, providers, threads, configure_with(options or {})),
+            None if head is None else Path(head),
+        )
 
     @overload
     def explain(
@@ -323,7 +333,9 @@ class Explainer:
             # A batch that was filled up wants as many regions.
             filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
             feeds[self._region_input()] = np.stack(filled)[:, None]
-        question = Question(self._session, feeds, transform.input, layer, request.progress)
+        question = Question(
+            self._session, feeds, transform.input, layer, request.progress, self._heads
+        )
         answer = ask(question, request.method, request.options)
         maps = answer.maps
         if maps.ndim != 4:

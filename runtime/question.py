@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+from .heads import Head, Heads
 from .session import Session, Tensors
 from .spec import Layer
 
@@ -26,6 +28,7 @@ class Question:
         input: Name of the input that takes the pictures.
         layer: The target layer.
         progress: Told how many of how many session runs are done, by methods that take many.
+        heads: Heads of the artifact's layers, for methods that rerun them.
     """
 
     session: Session
@@ -33,6 +36,18 @@ class Question:
     input: str
     layer: Layer
     progress: Progress | None = None
+    heads: Heads | None = None
+
+    def head(self) -> Head:
+        """The head of the target layer.
+
+        Raises:
+            InputError: It is not there, or another model's; see `Heads.of`.
+            SessionError: ONNX Runtime cannot load it.
+        """
+        if self.heads is None:
+            raise InputError("the method reruns a layer's head; ask through Explainer")
+        return self.heads.of(self.layer)
 
     @property
     def answers(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""From the model's output to probabilities."""
+"""From the model's output to scores and probabilities."""
 
 from __future__ import annotations
 
@@ -29,3 +29,28 @@ def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
         values = values if values.ndim == 0 else values[0]
         return np.stack([1 - values, values])
     return values
+
+
+def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+    """Scores of all classes, [N, classes, *positions], from an output that holds scores.
+
+    A single logit is the score of class 1, and its negative that of class 0.
+    """
+    values = output.astype(np.float32, copy=False)
+    return np.concatenate([-values, values], axis=1) if score.single_logit else values
+
+
+def scores_of(
+    table: NDArray[Any], classes: NDArray[np.int64], region: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
+    """The artifact's definition of ``scores``, float32 [N, K], in numpy.
+
+    Args:
+        table: [N, classes, *positions].
+        classes: Ids, int64 [N, K].
+        region: Weights of the positions, [N or 1, K or 1, *positions]; None: ones.
+    """
+    index = classes.reshape(*classes.shape, *[1] * (table.ndim - 2))
+    chosen = np.take_along_axis(table, index, axis=1)
+    weighted = chosen if region is None else chosen * region
+    return weighted.sum(axis=tuple(range(2, table.ndim)), dtype=np.float64).astype(np.float32)

@@ -186,6 +186,8 @@ def _check_names(
     wanted_outputs = [spec.classes, spec.scores, spec.score.output, *spec.of_input.values()]
     for layer in spec.layers:
         wanted_outputs += layer.outputs
+        taken = [] if layer.head is None else layer.head.inputs.values()
+        wanted_outputs += [name for name in taken if name not in inputs]
     lacking = [n for n in wanted_inputs if n not in inputs]
     lacking += [n for n in wanted_outputs if n not in outputs]
     if lacking or not spec.layers:

@@ -21,6 +21,19 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
+class Head:
+    """The model from a target layer to the score, an artifact of its own in a file beside this one.
+
+    Attributes:
+        file: Its name.
+        inputs: What each of its inputs takes: an output or an input of this artifact, by name.
+    """
+
+    file: str
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Layer:
     """One target layer and the outputs that describe it.
 
@@ -35,6 +48,7 @@ class Layer:
         gradients: Name of the output, float [N, K, C, *space].
         methods: Names of the outputs, float [N, K, *space], of further methods that are in the
             artifact, by their ids; left out of the JSON where there are none.
+        head: The head, where it was exported too; left out of the JSON where it was not.
     """
 
     name: str
@@ -46,6 +60,7 @@ class Layer:
     activations: str
     gradients: str
     methods: dict[str, str] | None = None
+    head: Head | None = None
 
     @property
     def baked(self) -> dict[str, str]:
@@ -123,7 +138,8 @@ class Verification:
     Attributes:
         verdict: ``pass``, ``fail`` or ``skipped``.
         reference: ``autograd-float64``, ``finite-differences``, the same
-            ``-straight-through`` (quantisers round once and are followed as lines), or ``none``.
+            ``-straight-through`` (quantisers round once and are followed as lines), ``artifact``
+            (a head, held against the artifact that it was cut from), or ``none``.
         images: Number of random inputs.
         seed: Their seed.
         errors: Largest relative L2 error per checked tensor.
@@ -132,8 +148,9 @@ class Verification:
 
     verdict: Literal["pass", "fail", "skipped"]
     reference: Literal[
-        "autograd-float64", "finite-differences", "finite-differences-straight-through", "none"
-    ]
+        "autograd-float64", "finite-differences", "finite-differences-straight-through",
+        "artifact", "none",
+    ]  # fmt: skip
     images: int = 0
     seed: int = 0
     errors: dict[str, float] = field(default_factory=dict[str, float])

@@ -99,6 +99,22 @@ def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    result = call(
+        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM,
+        "--layer", "layer3", "--head", "-o", path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "head of layer3: digits.head.onnx" in result.stdout
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["digits.head.onnx", "digits.onnx"]
+    assert "head in digits.head.onnx" in call("inspect", path).stdout
+    head = call("inspect", tmp_path / "digits.head.onnx").stdout
+    assert "verify  pass: artifact" in head
+    explanation = Explainer(path).explain(DIGITS, ["7"], method="ablationcam")
+    assert explanation.status == ["ok"]
+
+
 def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
     result = call("layers", "graftcam.demo.model:build", "--shape", "3,96,96")
     assert result.exit_code == 0
