@@ -11,10 +11,14 @@ from .spec import Score
 
 
 def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
-    """Turn one picture's output, [classes, ...] or a single logit, into probabilities.
+    """Turn one picture's output, [classes, ...] or a single logit, into probabilities by class.
 
-    None where the scores are no classification (``activation="none"``).
+    None where the scores are no classification (``activation="none"``), or not those of classes.
     """
+    if score.kind in ("linear", "channel"):
+        return None
+    if output.ndim:
+        output = np.moveaxis(output, (score.class_axis or 1) - 1, 0)[score.class_offset or 0 :]
     if score.activated:
         values = output.astype(np.float32)
     elif score.activation == "softmax":
