@@ -48,9 +48,9 @@ if TYPE_CHECKING:
               help="Steps of the ascent; each is a run of the model.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
               help="How far a pixel moves in a step, black to white being 1.")  # fmt: skip
-@click.option("--decay", type=click.FloatRange(0, 1), default=0.002, show_default=True,
+@click.option("--decay", type=click.FloatRange(0, 1), default=0.01, show_default=True,
               help="L2: share of its distance to grey that a pixel loses in a step.")  # fmt: skip
-@click.option("--blur", type=click.FloatRange(0), default=0.6, show_default=True,
+@click.option("--blur", type=click.FloatRange(0), default=0.8, show_default=True,
               help="Gaussian blur, standard deviation in pixels; 0: none.")  # fmt: skip
 @click.option("--blur-every", type=click.IntRange(1), default=4, show_default=True, metavar="N",
               help="Steps from one blur to the next.")  # fmt: skip
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     metavar="PIXELS",
     help="Show the model the picture shifted by up to so much, drawn anew in each step.",
 )
-@click.option("--variation", type=click.FloatRange(0), default=0.05, show_default=True,
+@click.option("--variation", type=click.FloatRange(0), default=0.2, show_default=True,
               help="Weight of the total variation, which draws neighbours together.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Seed of the start and of the shifts.")  # fmt: skip

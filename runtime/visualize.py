@@ -26,7 +26,10 @@ from .session import Session
 Progress = Callable[[int, int], None]
 
 _MOMENTS, _TINY = (0.9, 0.999), 1e-12  # Adam's (Kingma and Ba, 2015)
-_START, _SPREAD = 0.5, 0.02  # grey, with noise of this deviation: white is 1
+_GREY = 0.5  # white is 1
+# The start's noise, tried in turn: its standard deviation, and that of its blur in pixels.
+_NOISES = ((0.02, 0.0), *((spread, blur) for spread in (0.2, 0.4) for blur in (0.0, 1.0, 2.0, 4.0)))
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,11 @@ class Ascent:
 
     steps: int = 256
     rate: float = 0.02
-    decay: float = 0.002
-    blur: float = 0.6
+    decay: float = 0.01
+    blur: float = 0.8
     blur_every: int = 4
     jitter: int = 4
-    variation: float = 0.05
+    variation: float = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -113,8 +116,8 @@ def visualize(
 
     Raises:
         ImageError: The artifact stores no preprocessing, which says what a pixel is.
-        InputError: It gives no input gradients, takes no batch of one, or more than a picture; or
-            its scores have no such positions.
+        InputError: It gives no input gradients, takes no batch of one, or more than a picture; its
+            scores have no such positions; or no gradient leads anywhere.
         SessionError: ONNX Runtime failed.
     """
     climb = Climb(session, selection)
@@ -124,15 +127,14 @@ def visualize(
         climb.look_at(region)
     ascent = ascent or Ascent()
     random = np.random.default_rng(ascent.seed)
-    noise = random.standard_normal(climb.shape).astype(np.float32)
-    pixels = np.clip(_START + _SPREAD * noise, 0, 1)
+    pixels = _start(climb, random)
     start, curve, adam = climb.score(_rounded(pixels)), list[float](), _Adam(ascent.rate)
     for step in range(ascent.steps):
         shift = random.integers(-ascent.jitter, ascent.jitter, 2, endpoint=True)
         score, slope = climb.slope(_rolled(pixels, shift))
         curve.append(score)
         slope = _unit(_rolled(slope, -shift)) - ascent.variation * _unit(variation_slope(pixels))
-        pixels = pixels + adam.step(slope) - ascent.decay * (pixels - _START)
+        pixels = pixels + adam.step(slope) - ascent.decay * (pixels - _GREY)
         if ascent.blur and (step + 1) % ascent.blur_every == 0:
             pixels = _blurred(pixels, ascent.blur)
         pixels = np.clip(pixels, 0, 1)
@@ -141,6 +143,23 @@ def visualize(
     image = np.rint(found * 255).astype(np.uint8).transpose(1, 2, 0)
     picture = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
     return Visualization(np.ascontiguousarray(picture), curve, start, climb.score(found), ascent)
+
+
+def _start(climb: Climb, random: np.random.Generator) -> Plane:
+    """Grey with a little noise; with coarser noise where the score is flat, as behind a shut ReLU.
+
+    Fine noise cancels in the first layers, and shapes are what their ReLUs wait for.
+    """
+    for spread, blur in _NOISES * _ROUNDS:
+        noise = random.standard_normal(climb.shape).astype(np.float32)
+        drawn = _unit(_blurred(noise, blur)) if blur else noise
+        pixels = np.clip(_GREY + np.float32(spread) * drawn, 0, 1)
+        if climb.slope(pixels)[1].any():
+            return pixels
+    raise InputError(
+        "the score does not change with the picture, neither at grey nor at noise: no way leads up "
+        "from here; take another seed, or a layer before its ReLU"
+    )
 
 
 class _Adam:
