@@ -24,8 +24,10 @@ from .errors import VerificationError
 from .evaluator import Head, head_in_float64, wide
 from .extents import OPEN_SIZES
 from .probe import session_of
+from .reading import reading
 from .verify import (
     GROWTH,
+    best_or_drawn,
     load_session,
     open_sizes,
     picture_index,
@@ -107,7 +109,7 @@ def verify_file(
         )
     bounds = dict.fromkeys(errors, bound)
     method = "finite-differences-straight-through" if quantised else "finite-differences"
-    count = sum(len(results[spec.classes]) for _, results, _ in runs)
+    count = sum(len(results[spec.scores]) for _, results, _ in runs)
     return Verification("pass", method, count, seed, errors, bounds)
 
 
@@ -215,32 +217,32 @@ def _gradient_error(
     gradients = results[layer.gradients].astype(np.float64)
     head({**extras, layer.value: start})  # here, and only here, quantisers round
     worst = 0.0
-    for (row, k), chosen in np.ndenumerate(results[spec.classes]):
-        weights = None if region is None else region[row, k]
-        score = _score_of(head, extras, layer.value, spec, row, int(chosen), weights)
+    for row, k in np.ndindex(results[spec.scores].shape):
+        read = _reading(feeds, spec, results, region, row, k)
+        score = _score_of(head, extras, layer.value, row, read)
         worst = max(worst, _row_error(score, start, gradients[row, k], row, layer, generator))
     return worst
 
 
 def _score_of(
-    head: Head,
-    extra: dict[str, Array],
-    target: str,
-    spec: Spec,
-    row: int,
-    class_id: int,
-    weights: Array | None,
+    head: Head, extra: dict[str, Array], target: str, row: int, read: Callable[[Array], float]
 ) -> Callable[[Array], float]:
-    """One image's score as a function of the target layer's value."""
+    """One image's score as a function of the target layer's value; ``read`` takes a table's row."""
+    return lambda value: read(head({**extra, target: value})[row])
 
-    def score(value: Array) -> float:
-        table = head({**extra, target: value})
-        if spec.score.single_logit:
-            table = np.concatenate([-table, table], axis=1)
-        scores = table[row, class_id]
-        return float(scores if weights is None else (scores * weights).sum())
 
-    return score
+def _reading(
+    feeds: Mapping[str, Array], spec: Spec, results: Mapping[str, Array], region: Array | None,
+    row: int, k: int,
+) -> Callable[[Array], float]:  # fmt: skip
+    """How the score is read off one image's table [classes, *positions]."""
+    if spec.classes is None:
+        weights = feeds[spec.selector]
+        weights = weights[row % len(weights), k].astype(np.float64)
+        return lambda table: float((table * weights).sum())
+    return reading(
+        spec.score, int(results[spec.classes][row, k]), None if region is None else region[row, k]
+    )
 
 
 def _row_error(
@@ -301,8 +303,9 @@ def random_feeds(
         VerificationError: An input cannot be made up.
     """
     feeds = required_feeds(session, spec)
+    own = {spec.score_weights, *feeds}
     for argument in session.get_inputs():
-        if argument.name in feeds:
+        if argument.name in own:
             continue
         shape = list(argument.shape)
         free = [axis for axis, extent in enumerate(shape) if not isinstance(extent, int)]
@@ -317,4 +320,6 @@ def random_feeds(
                 "export with verify=False and check the artifact on your own data"
             )
         feeds[argument.name] = generator.standard_normal(shape).astype(kind)
+    if spec.score_weights is not None:
+        feeds |= best_or_drawn(session, feeds, spec, images, count=1)
     return feeds

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from .adjoint import Adjoint
-from .cam import SINGLE, Target, gradcam, publish
+from .cam import SINGLE, Target, gradcam, laid_out, publish
 from .cams import bake
 from .capture import Captured
 from .differentiate import Plan, differentiate, plan
@@ -19,8 +19,8 @@ from .layout import arrange
 from .locate import Located
 from .picture import plan_picture
 from .profiles import Profile
-from .region import add_region, select_in_region
-from .seed import add_class_index, cotangent_scale, select
+from .seed import cotangent_scale
+from .table import ask, class_table
 from .write import graph_hash, tool_versions
 
 
@@ -73,25 +73,21 @@ def graft(
         Target(layer, value, arrange(layer, value, graph))
         for layer, value in captured.targets.items()
     ]
-    made = plan(graph, located.value, list(captured.targets.values()))
-    picture = plan_picture(graph, made, walks, preprocess) if walks else None
-    made = made if picture is None else picture.plan
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph, profile)
-    class_index = add_class_index(emit, "class_index")
-    value, single = located.value, located.score.single_logit
-    region, scale = None, cotangent_scale(made.active)
-    if located.dense:
-        region = add_region(emit, "region", value)
-        chosen = select_in_region(
-            emit, value, class_index, region, single_logit=single, scale=scale
-        )
-    else:
-        chosen = select(emit, value, class_index, single_logit=single, scale=scale)
+    channel = located.score.kind == "channel"
+    table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
+    made = plan(graph, table, list(captured.targets.values()))
+    picture = plan_picture(graph, made, walks, preprocess) if walks else None
+    made = made if picture is None else picture.plan
+    scale = cotangent_scale(made.active)
+    asked, chosen = ask(emit, table, located.score, scale)
     adjoints = differentiate(emit, made, chosen.seed)
-    batch = dims_of(located.value)[0]
-    classes = publish(emit, chosen.classes, "classes", [batch, "K"])
+    batch = dims_of(table)[0]
+    classes = None
+    if chosen.classes is not None:
+        classes = publish(emit, chosen.classes, "classes", [batch, "K"])
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
     many = len(targets) > 1
@@ -105,13 +101,20 @@ def graft(
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
+    output = layers[0].activations if channel else located.score.output
+    score = replace(located.score, value=table.name or "", output=output)
     spec = Spec(
-        SPEC_VERSION, class_index.name or "", classes, scores, located.score, layers,
+        SPEC_VERSION, _name(asked.class_index), classes, scores, score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
-        Verification("skipped", "none"), None if region is None else region.name,
+        Verification("skipped", "none"), _name(asked.region),
         None if profile.name == "default" else profile.name,
+        score_weights=_name(asked.score_weights),
     )  # fmt: skip
     return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
+
+
+def _name(value: ir.Value | None) -> str | None:
+    return None if value is None else value.name
 
 
 def _divided(adjoint: Adjoint, scale: float) -> Adjoint:

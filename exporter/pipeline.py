@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ..runtime.spec import Preprocess, Verification
+from ..runtime.spec import Preprocess, ScoreKind, Verification
 from .cams import check_methods
 from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
-from .errors import CaptureError, LayerError
+from .errors import CaptureError, LayerError, ScoreError
 from .graft import Grafted, graft
 from .head import Head, add_heads
-from .locate import Activation, find_layer, find_score
+from .locate import Activation, Located, channel_score, find_layer, find_score
 from .picture import unverified, walks_for
 from .profiles import ProfileName, profile_of, remarks
 from .protect import protect
@@ -40,8 +40,10 @@ def export(
     *,
     layers: str | Sequence[str] | None = None,
     output: str | None = None,
-    score: Literal["logit", "output"] = "logit",
+    score: ScoreKind = "logit",
     activation: Activation | None = None,
+    class_axis: int = 1,
+    class_offset: int = 0,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | Any = None,
     opset: int = 18,
@@ -69,9 +71,17 @@ def export(
             the last layer with spatial extent that the score's gradient reaches.
         output: Name of the scored output; by default the first of shape [batch, classes], else
             the first of shape [batch, classes, *positions].
-        score: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: after it.
+        score: What is explained. ``logit``: the value before a trailing Softmax or Sigmoid;
+            ``output``: after it; ``probability`` and ``log_probability``: what ``activation``
+            makes of the logits; ``linear``: the inner product of the output, of any shape, with
+            weights fed as `score_weights` (embeddings, contrasts, regression); ``channel``: the
+            mean of a channel of the first of ``layers``.
         activation: What turns logits into probabilities, if not visible in the graph: softmax
-            by default, sigmoid for multi-label models and single logits.
+            by default, sigmoid for multi-label models and single logits. With ``none`` a
+            ``linear`` score takes the output as it is.
+        class_axis: The axis of the scored output that the classes lie along; the others but the
+            first are its positions.
+        class_offset: Entries of that axis before the first class, such as a box's coordinates.
         labels: Class names by id.
         preprocess: The training transform, stored for the runtime: a `Preprocess`, a torchvision
             weights' ``transforms()``, or timm's data configuration.
@@ -115,6 +125,12 @@ def export(
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):
         raise LayerError(f"a layer is named twice: {wanted}")
+    if score == "channel" and (output is not None or not wanted):
+        raise ScoreError(
+            "a channel score is one of a layer, not of an output; name the layer with `layers`"
+        )
+    if head and score in ("linear", "channel"):
+        raise ScoreError(f"a {score} score has no head; export without `head`, or by class")
     with staged(path) as place:
         captured, candidates = _capture(
             model, example_inputs, wanted, output, clock, opset, dynamic_batch, dynamic_size,
@@ -122,7 +138,7 @@ def export(
         )  # fmt: skip
         clock("differentiate")
         notes = captured.notes + protect(captured.model.graph)
-        located = find_score(captured.model.graph, output=output, kind=score, activation=activation)
+        located = _locate(captured, score, output, activation, class_axis, class_offset)
         if not captured.targets:
             candidates = graph_candidates(captured.model.graph, located.value)
             best = _best(candidates).name
@@ -252,7 +268,7 @@ def _capture(
         from .scan import scan
 
         clock("locate")
-        candidates = scan(module, inputs, output=output)
+        candidates = scan(module, inputs, output=output, output_names=output_names)
         wanted = [_best(candidates).name]
     from .trace import capture_module
 
@@ -262,6 +278,19 @@ def _capture(
         input_names=input_names, output_names=output_names,
     )  # fmt: skip
     return captured, candidates
+
+
+def _locate(
+    captured: Captured, kind: ScoreKind, output: str | None, activation: Activation | None,
+    class_axis: int, class_offset: int,
+) -> Located:  # fmt: skip
+    if kind != "channel":
+        return find_score(
+            captured.model.graph, output=output, kind=kind, activation=activation,
+            class_axis=class_axis, class_offset=class_offset,
+        )  # fmt: skip
+    layer, value = next(iter(captured.targets.items()))
+    return channel_score(layer, value, captured.model.graph)
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate:

@@ -30,7 +30,7 @@ def write_plain(artifact: Path, path: Path) -> None:
         raise SpecError(f"{artifact} has no graftcam metadata; make one with `graftcam export`")
     take_in(model, artifact)
     spec, graph = Spec.from_json(text), model.graph
-    added = {spec.class_index, spec.region, spec.classes, spec.scores, *spec.of_input.values()}
+    added = {*spec.own_inputs, spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
         added |= set(layer.outputs)
     for values in (graph.inputs, graph.outputs):

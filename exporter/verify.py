@@ -119,8 +119,11 @@ def checks(
     ]
     scores = compare(spec.scores, results[spec.scores], truth.scores, own.scores)
     # A few numbers out of an output can be exact by luck: on them PyTorch is no better than there.
-    whole = found[outputs.index(spec.score.output)]
-    found.append(replace(scores, own=np.maximum(scores.own, whole.own)))
+    # (A channel's score is taken from no output of the model.)
+    if spec.score.output in outputs:
+        whole = found[outputs.index(spec.score.output)]
+        scores = replace(scores, own=np.maximum(scores.own, whole.own))
+    found.append(scores)
     for layer in spec.layers:
         for name, t, o, floor in (
             (layer.activations, truth.activations, own.activations, 0.0),
@@ -180,15 +183,15 @@ def verify_module(
     from .reference import Reference
 
     session = load_session(artifact)
-    position = list(outputs).index(spec.score.output)
-    ranks = -1 - np.arange(min(2, spec.score.classes), dtype=np.int64)[None, :]
+    scored = spec.score.output
+    position = list(outputs).index(scored) if scored in outputs else 0
     references = [
         Reference(
             module,
             spec.layers,
             dtype,
             output=position,
-            kind=spec.score.kind,
+            score=spec.score,
             of_input=list(spec.of_input),
             picture=picture_index(session, spec) if spec.of_input else 0,
         )
@@ -202,12 +205,11 @@ def verify_module(
             chunk_seed = seed + 1000 * attempt + start
             part = min(_CHUNK, count - start)
             feeds, tensors = random_inputs(session, inputs, part, grown, chunk_seed)
-            feeds = {**feeds, spec.class_index: ranks}
+            feeds |= best_or_drawn(session, feeds, spec, chunk_seed)
             results, region = run_regions(session, feeds, spec, chunk_seed)
             check_baked(results, spec)
-            truth, own = (
-                reference(tensors, results[spec.classes], region) for reference in references
-            )
+            asked = feeds[spec.selector] if spec.classes is None else results[spec.classes]
+            truth, own = (reference(tensors, asked, region) for reference in references)
             parts.append(checks(results, spec, outputs, truth, own))
         found = [merge(group) for group in zip(*parts, strict=True)]
         if all(check.passed for check in found):
@@ -288,14 +290,31 @@ def run_regions(
     plain = run_session(session, {**required_feeds(session, spec), **feeds})
     if spec.region is None:
         return plain, None
-    shape = (*plain[spec.scores].shape, *plain[spec.score.output].shape[2:])
+    positions = spec.score.positions(plain[spec.score.output].shape)
+    shape = (*plain[spec.scores].shape, *positions)
     drawn = np.random.default_rng(seed).random(shape, np.float32)
     inside = run_session(session, {**feeds, spec.region: drawn})
-    names = {spec.classes, spec.scores, *spec.of_input.values()}
+    names = {spec.classes or "", spec.scores, *spec.of_input.values()} - {""}
     for layer in spec.layers:
         names |= {layer.heatmap, layer.gradients}
     joined = {name: np.concatenate([plain[name], inside[name]], axis=1) for name in names}
     return {**plain, **joined}, np.concatenate([np.ones_like(drawn), drawn], axis=1)
+
+
+def best_or_drawn(
+    session: Any, feeds: Mapping[str, Array], spec: Spec, seed: int, count: int = 2
+) -> dict[str, Array]:
+    """The best ``count`` classes for `class_index`, or as many random `score_weights`."""
+    if spec.score_weights is None:
+        ranks = -1 - np.arange(min(count, spec.score.classes), dtype=np.int64)
+        return {spec.selector: ranks[None, :]}
+    port = next(one for one in session.get_inputs() if one.name == spec.score_weights)
+    extents = [extent if isinstance(extent, int) else 1 for extent in port.shape[2:]]
+    none = {**feeds, spec.score_weights: np.zeros((1, 0, *extents), np.float32)}
+    # Only a run tells extents that the file leaves open.
+    shape = run_session(session, none)[spec.score.output].shape
+    drawn = np.random.default_rng(seed).standard_normal((shape[0], count, *shape[1:]), np.float32)
+    return {spec.score_weights: drawn}
 
 
 def required_feeds(session: Any, spec: Spec) -> dict[str, Array]:

@@ -57,7 +57,7 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
         with np.errstate(over="ignore", invalid="ignore"):
             return RUNS[method](question, **options)
     layer, spec = question.layer, question.session.spec
-    check_classes(method, question.feeds[spec.class_index].shape[1])
+    check_classes(method, question.feeds[spec.selector].shape[1])
     baked = layer.baked.get(method)
     if baked is not None and not options:
         got = question.session.run(question.feeds, [*question.answers, baked])

@@ -11,10 +11,14 @@ from .spec import Score
 
 
 def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
-    """Turn one picture's output, [classes, ...] or a single logit, into probabilities.
+    """Turn one picture's output, [classes, ...] or a single logit, into probabilities by class.
 
-    None where the scores are no classification (``activation="none"``).
+    None where the scores are no classification (``activation="none"``), or not those of classes.
     """
+    if score.kind in ("linear", "channel"):
+        return None
+    if output.ndim:
+        output = _by_class(score, output[None])[0]
     if score.activated:
         values = output.astype(np.float32)
     elif score.activation == "softmax":
@@ -36,7 +40,7 @@ def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
 
     A single logit is the score of class 1, and its negative that of class 0.
     """
-    values = output.astype(np.float32, copy=False)
+    values = _by_class(score, output).astype(np.float32, copy=False)
     return np.concatenate([-values, values], axis=1) if score.single_logit else values
 
 
@@ -54,3 +58,8 @@ def scores_of(
     chosen = np.take_along_axis(table, index, axis=1)
     weighted = chosen if region is None else chosen * region
     return weighted.sum(axis=tuple(range(2, table.ndim)), dtype=np.float64).astype(np.float32)
+
+
+def _by_class(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+    """An output of a batch with its classes, and nothing else, along axis 1."""
+    return np.moveaxis(output, score.class_axis or 1, 1)[:, score.class_offset or 0 :]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
 from .question import Progress, Question
 from .scores import probabilities, scores_of, table_of
 from .session import Session, Tensors
@@ -125,7 +126,7 @@ class Rerun:
             fixed = self.session.inputs[name].shape[:1] != (None,)
             feeds[name] = value if fixed else _repeated(value, times)
         none = np.zeros((1, 0), np.int64)
-        feeds[spec.class_index] = _repeated(self.classes, times) if asked else none
+        feeds[spec.selector] = _repeated(self.classes, times) if asked else none
         if asked and spec.region is not None and self.region is not None:
             feeds[spec.region] = _repeated(self.region, times)
         return feeds
@@ -172,6 +173,11 @@ def _rerun(
     got: Tensors,
 ) -> Rerun:
     spec = question.session.spec
+    if spec.classes is None:
+        raise InputError(
+            f"{question.session.path.name} has a linear score; methods that run variants need "
+            "scores of classes"
+        )
     region = None if spec.region is None else question.feeds.get(spec.region)
     if region is not None:
         region = np.broadcast_to(region, (len(clean), *region.shape[1:]))
