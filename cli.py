@@ -17,6 +17,7 @@ from .commands.inspect import inspect
 from .commands.layers import layers
 from .commands.ops import ops
 from .commands.optimize import optimize
+from .commands.package import package
 from .runtime.errors import GraftcamError
 
 # What OpenCV has to say about a broken picture stands in the error's one line.
@@ -47,7 +48,7 @@ def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 
 
-for command in (export, layers, explain, inspect, optimize, diff, bench, ops, demo):
+for command in (export, layers, explain, inspect, optimize, diff, package, bench, ops, demo):
     main.add_command(command)
 
 
