@@ -4,11 +4,12 @@ BIN := $(VENV)/bin
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test lint format bench zoo clean
+.PHONY: help demo test lint format bench zoo browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled pictures"
 	@echo "make test   set up and run the tests"
+	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
@@ -32,6 +33,17 @@ $(VENV)/.dev: $(VENV)/.export
 
 demo: $(VENV)/.export
 	$(BIN)/graftcam demo
+
+# Install scripts fetch binaries for GPUs; the packages themselves hold all that is needed here.
+examples/%/node_modules: examples/%/package.json
+	npm install --prefix examples/$* --no-package-lock --ignore-scripts --no-audit --no-fund
+	touch $@
+
+browser: $(VENV)/.export examples/browser/node_modules
+	$(BIN)/python -m examples.browser.build out/browser
+	@echo "see it: $(BIN)/python -m http.server --directory out/browser, then http://localhost:8000"
+
+node: examples/node/node_modules
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "not zoo and not slow"

@@ -36,7 +36,9 @@ def test_the_readme_counts_the_rules() -> None:
     assert int(match.group(1)) == sum(entry.rule is not None for entry in table().values())
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/artifact.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/artifact.md", "docs/deploy.md", "CONTRIBUTING.md"]
+)
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
