@@ -12,7 +12,7 @@ import argparse
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import ray
@@ -31,7 +31,7 @@ class Clock:
         self._engine = engine
         self.pace = 0.0
 
-    def __call__(self, worker: Worker, batches: Sequence[Batch]) -> Iterator[list[Row]]:
+    def __call__(self, worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
         """Hand the engine's results on."""
         since, pictures = None, 0
         for rows in self._engine(worker, batches):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +20,29 @@ from graftcam.runtime.spec import Spec
 from graftcam.runtime.triton import write_repository
 
 from .artifacts import LABELS, spec, write_artifact, write_segmenter
+from .browser import need
 
-model_config = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+
+@cache
+def schema() -> Any:
+    """Triton's own model_config.proto, without the client that it comes with."""
+    found = find_spec("tritonclient")
+    need(found, "tritonclient (pip install --no-deps tritonclient)")
+    assert found is not None
+    (folder,) = found.submodule_search_locations or []
+    path = Path(folder, "grpc", "model_config_pb2.py")
+    loaded = spec_from_file_location(path.stem, path)
+    assert loaded is not None
+    assert loaded.loader is not None
+    module = module_from_spec(loaded)
+    loaded.loader.exec_module(module)
+    return module
 
 
-def read(folder: Path) -> object:
+def read(folder: Path) -> Any:
     """Parse config.pbtxt with the server's own schema."""
     text = (folder / "config.pbtxt").read_text("utf-8")
-    return text_format.Parse(text, model_config.ModelConfig())
+    return text_format.Parse(text, schema().ModelConfig())
 
 
 def call(*arguments: object) -> Result:
@@ -69,7 +87,7 @@ def test_without_batching_every_axis_is_the_clients_and_classes_are_optional(
     for name, tensor in {**inputs, **outputs}.items():
         assert list(tensor.dims) == [-1 if e is None else e for e in shapes[name]], name
         integer = name in ("class_index", "classes")
-        assert tensor.data_type == (model_config.TYPE_INT64 if integer else model_config.TYPE_FP32)
+        assert tensor.data_type == (schema().TYPE_INT64 if integer else schema().TYPE_FP32)
     labelled = {name for name, tensor in outputs.items() if tensor.label_filename}
     assert labelled == ({"logits"} if session.outputs["logits"][1] == 4 else set())
 

@@ -1,9 +1,4 @@
-"""Put the page together: a folder of static files that any web server, or none of ours, can offer.
-
-npm ci --prefix examples/browser
-python -m examples.browser.build out/browser
-python -m http.server --directory out/browser 8000
-"""
+"""Put the page together: a folder of static files, for any web server. `make browser` calls it."""
 
 from __future__ import annotations
 

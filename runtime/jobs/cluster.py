@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from ..errors import GraftcamError, JobError
@@ -34,7 +35,7 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
         JobError: Ray is missing, there is no cluster, or an actor reports trouble.
     """
 
-    def engine(worker: Worker, batches: Sequence[Batch]) -> Iterator[list[Row]]:
+    def engine(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
         if not batches:
             return
         ray = _load()
@@ -122,8 +123,7 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
 
 def _load() -> Any:
     try:
-        import ray
-        import ray.data
+        import_module("ray.data")
     except ImportError:
         raise JobError('Ray is missing; install it with `pip install "graftcam[ray]"`') from None
-    return ray
+    return import_module("ray")
