@@ -17,6 +17,7 @@ from .commands.inspect import inspect
 from .commands.layers import layers
 from .commands.ops import ops
 from .commands.optimize import optimize
+from .commands.package import package
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError
 
@@ -48,7 +49,9 @@ def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 
 
-for command in (export, layers, explain, visualize, inspect, optimize, diff, bench, ops, demo):
+for command in (
+    export, layers, explain, visualize, inspect, diff, optimize, package, bench, ops, demo,
+):  # fmt: skip
     main.add_command(command)
 
 

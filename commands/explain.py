@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
         "graftcam explain resnet50.onnx photos/ -o out --batch 16",
         "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
+        "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -79,7 +80,8 @@ def explain(
         )  # fmt: skip
         return
     if any(of_folder.values()):
-        raise click.UsageError("--batch, --retry and --parquet are for a folder of pictures")
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_folder)
+        raise click.UsageError(f"{names} are for a folder of pictures")
     from ..runtime import Explainer
     from ..runtime.describe import describe_explanation
     from ..runtime.linear import read_weights

@@ -63,6 +63,7 @@ class Model:
         provider: The execution provider that the graph runs on.
         inputs: By name, in the graph's order; overridable initializers come last.
         outputs: Their extents (None: dynamic) by name, in the graph's order.
+        types: ONNX Runtime's name for the type of each input and output.
     """
 
     def __init__(
@@ -94,6 +95,15 @@ class Model:
             for node in nodes
         }
         self.outputs = {node.name: _extents(node) for node in self._session.get_outputs()}
+        self.types: dict[str, str] = {
+            node.name: node.type
+            for nodes in (
+                self._session.get_inputs(),
+                self._session.get_overridable_initializers(),
+                self._session.get_outputs(),
+            )
+            for node in nodes
+        }
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once and return the outputs called ``names`` (None: all of them).

@@ -48,7 +48,8 @@ def test_every_method_and_option_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/artifact.md", "docs/methods.md", "CONTRIBUTING.md"]
+    "name",
+    ["README.md", "docs/artifact.md", "docs/methods.md", "docs/deploy.md", "CONTRIBUTING.md"],
 )
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
