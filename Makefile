@@ -4,11 +4,12 @@ BIN := $(VENV)/bin
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test lint format bench zoo clean
+.PHONY: help demo test lint format bench zoo browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled pictures"
 	@echo "make test   set up and run the tests"
+	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
@@ -28,10 +29,23 @@ $(VENV)/.bench: $(VENV)/.export
 
 $(VENV)/.dev: $(VENV)/.export
 	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[dev]"
+	# Triton's schema is all that the tests take of it; its client holds back protobuf.
+	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps "tritonclient>=2.40"
 	touch $@
 
 demo: $(VENV)/.export
 	$(BIN)/graftcam demo
+
+# Install scripts fetch binaries for GPUs; the packages themselves hold all that is needed here.
+examples/%/node_modules: examples/%/package.json
+	npm install --prefix examples/$* --no-package-lock --ignore-scripts --no-audit --no-fund
+	touch $@
+
+browser: $(VENV)/.export examples/browser/node_modules
+	$(BIN)/python -m examples.browser.build out/browser
+	@echo "see it: $(BIN)/python -m http.server --directory out/browser, then http://localhost:8000"
+
+node: examples/node/node_modules
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "not zoo and not slow"

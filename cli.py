@@ -17,7 +17,9 @@ from .commands.inspect import inspect
 from .commands.layers import layers
 from .commands.ops import ops
 from .commands.optimize import optimize
+from .commands.package import package
 from .commands.verify import verify
+from .commands.visualize import visualize
 from .runtime.errors import GraftcamError
 
 # What OpenCV has to say about a broken picture stands in the error's one line.
@@ -48,7 +50,9 @@ def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 
 
-for command in (export, verify, layers, explain, inspect, optimize, diff, bench, ops, demo):
+for command in (
+    export, verify, layers, explain, visualize, inspect, diff, optimize, package, bench, ops, demo,
+):  # fmt: skip
     main.add_command(command)
 
 

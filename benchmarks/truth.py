@@ -91,7 +91,7 @@ def make(
     session, spec = open_session(path, threads), report.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
-        added |= {layer.heatmap, layer.activations, layer.gradients}
+        added |= set(layer.outputs)
     outputs = [output.name for output in session.get_outputs() if output.name not in added]
     return Artifact(module, shape, report, session, outputs, batch)
 

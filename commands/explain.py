@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
         "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
         "graftcam explain resnet50.onnx photos/ -o out --batch 16",
+        "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
+        "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 @click.option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
               help="Segmentation: explain the class inside this box, in the picture's pixels; with "
                    "--region, in the part of the region inside the box.")  # fmt: skip
+@click.option("--score-weights", type=click.Path(path_type=Path), metavar="FILE.npy",
+              help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
+                   "classes.")  # fmt: skip
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Opacity of the heatmap where it is strongest.")  # fmt: skip
 @click.option("--colormap", default="jet", show_default=True, help="OpenCV colour map.")
@@ -51,8 +56,9 @@ if TYPE_CHECKING:
 @json_option
 def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
-    layer: str | None, region: Path | None, box: list[int] | None, alpha: float, colormap: str,
-    provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
+    layer: str | None, region: Path | None, box: list[int] | None, score_weights: Path | None,
+    alpha: float, colormap: str, provider: str | None, threads: int | None, as_json: bool,
+    **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write overlays that show where MODEL saw its classes in the IMAGES.
 
@@ -62,8 +68,10 @@ def explain(
     then.
     """
     if any(path.is_dir() for path in images):
-        if len(images) > 1 or region or box:
-            raise click.UsageError("a folder is explained alone, without --region and --box")
+        if len(images) > 1 or region or box or score_weights:
+            raise click.UsageError(
+                "a folder is explained alone, without --region, --box and --score-weights"
+            )
         question = {"classes": list(classes) or None, "top": top, "layer": layer}
         drawing = {"alpha": alpha, "colormap": colormap}
         explain_folder(
@@ -72,19 +80,22 @@ def explain(
         )  # fmt: skip
         return
     if any(of_folder.values()):
-        raise click.UsageError("--batch, --retry and --parquet are for a folder of pictures")
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_folder)
+        raise click.UsageError(f"{names} are for a folder of pictures")
     from ..runtime import Explainer
     from ..runtime.describe import describe_explanation
+    from ..runtime.linear import read_weights
     from ..runtime.region import mask_of
 
     explainer = Explainer(model, provider, threads)
+    weights = None if score_weights is None else read_weights(score_weights)
     wanted = [_class_of(explainer, text) for text in classes] or None
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with _progress(images) as paths:
         for path in paths:
             mask = mask_of(path, region, box)
-            found = explainer.explain(path, wanted, top, layer, region=mask)
+            found = explainer.explain(path, wanted, top, layer, region=mask, score_weights=weights)
             saved = found.save(folder, alpha=alpha, colormap=colormap)
             files = [str(file) for file in saved]
             rows.append({**found.to_dict(), "image": str(path), "files": files})

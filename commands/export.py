@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ..runtime.spec import ScoreKind
 from .common import Numbers, Steps, example, json_option, need_exporter, source_options
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
         "graftcam export torchvision:resnet50 --embed-preprocess -o resnet50.onnx",
         "graftcam export torchvision:vgg16 --weights vgg16.pt --guided -o vgg16.onnx",
         "graftcam export plain.onnx -o explained.onnx --full --images pictures --report report",
+        "graftcam export plain.onnx --method layercam --method eigencam -o explained.onnx",
+        "graftcam export torchvision:resnet50 --weights resnet50.pt --head -o resnet50.onnx",
+        "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
     )
 )
 @click.argument("source")
@@ -35,8 +39,18 @@ if TYPE_CHECKING:
               help="Class names: one a line, or JSON.")  # fmt: skip
 @click.option("--opset", type=click.IntRange(18), default=18, show_default=True,
               help="ONNX opset of the artifact.")  # fmt: skip
-@click.option("--score", type=click.Choice(["logit", "output"]), default="logit", show_default=True,
-              help="Differentiate before or after a trailing Softmax or Sigmoid.")  # fmt: skip
+@click.option("--score", type=click.Choice(get_args(ScoreKind)), default="logit",
+              show_default=True,
+              help="What is explained: the logit; the output as it is; the probability or its "
+                   "logarithm; linear: the inner product with weights to be fed; channel: the mean "
+                   "of a channel of the first --layer.")  # fmt: skip
+@click.option("--scored-output", metavar="NAME",
+              help="Output to explain, if the model has several. Default: the first that holds "
+                   "class scores.")  # fmt: skip
+@click.option("--class-axis", type=int, default=1, show_default=True, metavar="AXIS",
+              help="Axis of the output that the classes lie along.")  # fmt: skip
+@click.option("--class-offset", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+              help="Entries of that axis before the first class, such as a box's 4.")  # fmt: skip
 @click.option("--activation", type=click.Choice(["softmax", "sigmoid", "none"]),
               help="What turns logits into probabilities, if not in the graph.")  # fmt: skip
 @click.option("--mean", type=Numbers(float), help="Normalisation, pixels scaled to [0, 1].")
@@ -59,6 +73,12 @@ if TYPE_CHECKING:
 @click.option("--guided", is_flag=True,
               help="Also give guided backpropagation and the deconvnet, and --input-gradients "
                    "with them.")  # fmt: skip
+@click.option("--method", "methods", multiple=True, metavar="NAME",
+              help="Further heatmap to compute in the graph, such as layercam (docs/methods.md); "
+                   "repeatable. The runtime makes them of any artifact.")  # fmt: skip
+@click.option("--head", is_flag=True,
+              help="Also write FILE.head.onnx, the model from the layer to the score, for methods "
+                   "that rerun it (ablationcam, reciprocam, shapleycam).")  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with PyTorch autograd.")
 @click.option("--full", is_flag=True,
               help="Verify as `graftcam verify` does: every optimisation level of ONNX Runtime, "
@@ -72,10 +92,12 @@ if TYPE_CHECKING:
 @json_option
 def export(
     source: str, path: Path, weights: str | None, shape: list[int] | None, layers: tuple[str, ...],
-    labels: Path | None, opset: int, score: Any, activation: Any, mean: list[float] | None,
-    std: list[float] | None, resize: int | None, static_batch: bool, dynamic_size: bool,
-    profile: Any, embed_preprocess: bool, input_gradients: bool, guided: bool, no_verify: bool,
-    full: bool, images: Path | None, page: Path | None, as_json: bool,
+    labels: Path | None, opset: int, score: Any, scored_output: str | None, class_axis: int,
+    class_offset: int, activation: Any, mean: list[float] | None, std: list[float] | None,
+    resize: int | None, static_batch: bool, dynamic_size: bool, profile: Any,
+    embed_preprocess: bool, input_gradients: bool, guided: bool, methods: tuple[str, ...],
+    head: bool, no_verify: bool, full: bool, images: Path | None, page: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -91,15 +113,18 @@ def export(
     from ..exporter.source import load_source, read_labels
 
     loaded = load_source(source, weights, shape)
-    names = read_labels(labels) if labels else loaded.labels
+    # The source's own labels are those of its classes, not of a layer's channels.
+    names = read_labels(labels) if labels else None if score == "channel" else loaded.labels
     with Steps() as steps:
         report = run(
-            loaded.model, path, loaded.inputs, layers=layers, score=score, activation=activation,
-            labels=names, preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
+            loaded.model, path, loaded.inputs, layers=layers, output=scored_output, score=score,
+            activation=activation, class_axis=class_axis, class_offset=class_offset, labels=names,
+            preprocess=_transform(loaded, shape, mean, std, resize), opset=opset,
             dynamic_batch=not static_batch, dynamic_size=dynamic_size,
             verify="full" if full else not no_verify, images=images, report=page,
             name=loaded.name, profile=profile, embed_preprocess=embed_preprocess,
-            input_gradients=input_gradients, guided=guided, progress=steps,
+            input_gradients=input_gradients, guided=guided, methods=methods, head=head,
+            progress=steps,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))

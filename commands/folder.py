@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..runtime.jobs.run import Progress, Summary
+    from ..runtime.jobs.run import Engine, Progress, Summary
     from ..runtime.jobs.settings import Settings
 
 INTERRUPTED = 130  # as shells say it
@@ -22,6 +22,13 @@ INTERRUPTED = 130  # as shells say it
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what a folder of pictures can be explained with, beside what a picture can."""
     for option in (
+        click.option("--actors", type=click.IntRange(1), metavar="N",
+                     help="On Ray: processes with a session each, of --threads cores (default: 1). "
+                          "Default: as many as the cores hold."),
+        click.option("--ray-address", metavar="ADDR",
+                     help="On Ray: a cluster, as auto or ray://host:10001. Default: this machine."),
+        click.option("--engine", type=click.Choice(["local", "ray"]),
+                     help="Of a folder: who explains, this process or Ray. Default: local."),
         click.option("--parquet", is_flag=True,
                      help="Of a folder: write the table as Parquet, too (needs pyarrow)."),
         click.option("--retry", is_flag=True,
@@ -46,11 +53,16 @@ def explain_folder(
     batch: int | None,
     retry: bool,
     parquet: bool,
+    engine: str | None,
+    ray_address: str | None,
+    actors: int | None,
 ) -> None:
     """Explain a folder; exit code 1 where a picture failed, 130 where the user interrupted it."""
     from ..runtime.jobs.parquet import need_pyarrow
     from ..runtime.jobs.settings import Settings
 
+    if engine != "ray" and (ray_address or actors):
+        raise click.UsageError("--ray-address and --actors are for --engine ray")
     if parquet:
         need_pyarrow()
     settings = Settings(
@@ -59,7 +71,7 @@ def explain_folder(
     )  # fmt: skip
     try:
         with _bar() as progress:
-            summary = _run(settings, retry, parquet, progress)
+            summary = _run(settings, _engine(engine, ray_address, actors), retry, parquet, progress)
     except KeyboardInterrupt:
         click.echo("Interrupted; run the same command again to go on", err=True)
         sys.exit(INTERRUPTED)
@@ -68,11 +80,23 @@ def explain_folder(
     sys.exit(1 if summary.failed else 0)
 
 
-def _run(settings: Settings, retry: bool, parquet: bool, progress: Progress) -> Summary:
+def _engine(name: str | None, ray_address: str | None, actors: int | None) -> Engine:
+    if name == "ray":
+        from ..runtime.jobs.cluster import on_ray
+
+        return on_ray(ray_address, actors)
+    from ..runtime.jobs.run import local
+
+    return local
+
+
+def _run(
+    settings: Settings, engine: Engine, retry: bool, parquet: bool, progress: Progress
+) -> Summary:
     from ..runtime.jobs.parquet import write_parquet
     from ..runtime.jobs.run import run
 
-    summary = run(settings, retry=retry, progress=progress)
+    summary = run(settings, engine, retry=retry, progress=progress)
     if parquet:
         write_parquet(summary.table)
     return summary

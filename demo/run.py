@@ -20,6 +20,7 @@ from .data import LABELS, MEAN, SIZE, STD, Box
 
 if TYPE_CHECKING:
     from ..exporter import Report
+    from ..exporter.profiles import ProfileName
 
 TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD))
 _CANVASES = 300
@@ -52,7 +53,11 @@ class Summary:
         }
 
 
-def export_digits(path: Path, progress: Callable[[str], None] | None = None) -> Report:
+def export_digits(
+    path: Path,
+    progress: Callable[[str], None] | None = None,
+    profile: ProfileName = "default",
+) -> Report:
     """Export the bundled model with its weights, labels and transform.
 
     Raises:
@@ -68,7 +73,7 @@ def export_digits(path: Path, progress: Callable[[str], None] | None = None) -> 
     return export(
         model, path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
         activation="sigmoid", output_names=["logits"], name="graftcam.demo.model:build",
-        progress=progress,
+        profile=profile, progress=progress,
     )  # fmt: skip
 
 

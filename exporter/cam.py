@@ -47,34 +47,55 @@ class Maps:
 
 def channel_first(emit: Emitter, target: Target, adjoint: Adjoint) -> tuple[ir.Value, Adjoint]:
     """Bring a layer's value and its cotangent to [N, C, *space] and [K, N, C, *space]."""
-    value, layout = target.value, target.arrangement.layout
-    rank = len(dims_of(value))
+    layout, rank = target.arrangement.layout, len(dims_of(target.value))
+    value = laid_out(emit, target)
     if layout == "channels_first":
         return value, adjoint
     if layout == "tokens":
-        whole = expanded(emit, adjoint, value, range(rank))
+        whole = expanded(emit, adjoint, target.value, range(rank))
         laid = _on_grid(emit, target, whole.value, 1)
-        return _on_grid(emit, target, value, 0), Adjoint(laid, adjoint.factor)
-    perm = [0, rank - 1, *range(1, rank - 1)]
-    dims = dims_of(value)
-    turned = emit.op("Transpose", value, shape=[dims[axis] for axis in perm], perm=perm)
+        return value, Adjoint(laid, adjoint.factor)
+    perm = _channels_second(rank)
     inner = emit.op("Transpose", adjoint.value, perm=[0, *(1 + axis for axis in perm)])
     spread = frozenset(perm.index(axis) for axis in adjoint.spread)
-    return turned, Adjoint(inner, adjoint.factor, spread)
+    return value, Adjoint(inner, adjoint.factor, spread)
+
+
+def laid_out(emit: Emitter, target: Target) -> ir.Value:
+    """A layer's value as [N, C, *space]."""
+    value, layout = target.value, target.arrangement.layout
+    if layout == "channels_first":
+        return value
+    if layout == "tokens":
+        return _on_grid(emit, target, value, 0)
+    dims = dims_of(value)
+    perm = _channels_second(len(dims))
+    return emit.op("Transpose", value, shape=[dims[axis] for axis in perm], perm=perm)
+
+
+def _channels_second(rank: int) -> list[int]:
+    """The permutation that moves the last axis behind the first."""
+    return [0, rank - 1, *range(1, rank - 1)]
 
 
 def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Value:
     """Tokens [..., N, prefix + h * w, C] as [..., N, C, h, w]; ``lead`` axes stand before N."""
     prefix, grid = target.arrangement.prefix, target.arrangement.grid
-    batch, _, channels = dims_of(target.value)
+    batch, tokens, channels = dims_of(target.value)
+    places = tokens - prefix if isinstance(tokens, int) else None
+
+    def shape(*dims: Dim) -> list[Dim] | None:
+        return [batch, *dims] if lead == 0 else None
+
     if prefix:
         bounds = (emit.ints([prefix]), emit.ints([2**31 - 1]), emit.ints([1 + lead]))
-        value = emit.op("Slice", value, *bounds, role="places")
+        value = emit.op("Slice", value, *bounds, role="places", shape=shape(places, channels))
     axes = [*range(1 + lead), 2 + lead, 1 + lead]
-    value = emit.op("Transpose", value, role="channels", perm=axes)
-    shape = emit.vector([*[0] * (1 + lead), channels, *grid])
-    laid = [batch, channels, *grid] if lead == 0 else None
-    return emit.op("Reshape", value, shape, role="grid", shape=laid)
+    value = emit.op(
+        "Transpose", value, role="channels", shape=shape(channels, places), perm=axes
+    )  # fmt: skip
+    extents = emit.vector([*[0] * (1 + lead), channels, *grid])
+    return emit.op("Reshape", value, extents, role="grid", shape=shape(channels, *grid))
 
 
 def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:

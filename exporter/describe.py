@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..runtime.describe import counted
 from .report import Candidate, Report
 
 
@@ -13,7 +14,8 @@ def describe_report(report: Report) -> str:
     lines = [f"{report.path}: {report.bytes / 1e6:.1f} MB, {report.nodes[1]} nodes added to "
              f"{report.nodes[0]}"]  # fmt: skip
     lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
-    lines.append(f"  score {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes")
+    lines += [f"  head of {one.name}: {one.head.file}" for one in spec.layers if one.head]
+    lines.append(f"  score {spec.score.value} ({spec.score.kind}), {counted(spec)}")
     if report.operators:
         counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
         lines.append(f"  differentiated: {counts}")

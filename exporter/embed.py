@@ -68,6 +68,8 @@ def embed(model: ir.Model, spec: Spec) -> Spec:
         graph.remove(node)
     graph.insert_before(kept[0], made)
     after.shape = before.shape
+    if any(layer.head and after.name in layer.head.inputs.values() for layer in spec.layers):
+        graph.outputs.append(after)  # a head takes what the model takes
     return replace(spec, preprocess=replace(transform, input=pixels.name or "", embedded=True))
 
 

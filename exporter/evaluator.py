@@ -36,6 +36,8 @@ def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, lis
         A function from the head's inputs to the score table, and the names of the graph inputs
         that it reads beside the target.
     """
+    if target == score:
+        return (lambda feeds: feeds[target]), []
     extra = _other_inputs(model.graph, target, score)
     graph = ir.convenience.extract(model.graph, [target, *extra], [score])
     for node in graph.all_nodes():

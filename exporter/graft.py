@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from ..runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from .adjoint import Adjoint
-from .cam import SINGLE, Target, gradcam, publish
+from .cam import SINGLE, Target, gradcam, laid_out, publish
+from .cams import bake
 from .capture import Captured
 from .differentiate import Plan, differentiate, plan
 from .emitter import Dim, Emitter, dims_of
@@ -18,8 +19,8 @@ from .layout import arrange
 from .locate import Located
 from .picture import plan_picture
 from .profiles import Profile
-from .region import add_region, select_in_region
-from .seed import add_class_index, cotangent_scale, select
+from .seed import cotangent_scale
+from .table import ask, class_table
 from .write import graph_hash, tool_versions
 
 
@@ -48,6 +49,7 @@ def graft(
     name: str | None,
     profile: Profile,
     walks: Sequence[str] = (),
+    methods: Sequence[str] = (),
 ) -> Grafted:
     """Add class selection, adjoints and heatmaps to the captured graph.
 
@@ -59,6 +61,7 @@ def graft(
         name: What the metadata calls the model.
         profile: What may be emitted.
         walks: Which outputs for the picture's input, of `picture.WALKS`.
+        methods: Further heatmaps of each layer, of `cams.BAKED`.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
@@ -70,45 +73,48 @@ def graft(
         Target(layer, value, arrange(layer, value, graph))
         for layer, value in captured.targets.items()
     ]
-    made = plan(graph, located.value, list(captured.targets.values()))
-    picture = plan_picture(graph, made, walks, preprocess) if walks else None
-    made = made if picture is None else picture.plan
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph, profile)
-    class_index = add_class_index(emit, "class_index")
-    value, single = located.value, located.score.single_logit
-    region, scale = None, cotangent_scale(made.active)
-    if located.dense:
-        region = add_region(emit, "region", value)
-        chosen = select_in_region(
-            emit, value, class_index, region, single_logit=single, scale=scale
-        )
-    else:
-        chosen = select(emit, value, class_index, single_logit=single, scale=scale)
+    channel = located.score.kind == "channel"
+    table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
+    made = plan(graph, table, list(captured.targets.values()))
+    picture = plan_picture(graph, made, walks, preprocess) if walks else None
+    made = made if picture is None else picture.plan
+    scale = cotangent_scale(made.active)
+    asked, chosen = ask(emit, table, located.score, scale)
     adjoints = differentiate(emit, made, chosen.seed)
-    batch = dims_of(located.value)[0]
-    classes = publish(emit, chosen.classes, "classes", [batch, "K"])
+    batch = dims_of(table)[0]
+    classes = None
+    if chosen.classes is not None:
+        classes = publish(emit, chosen.classes, "classes", [batch, "K"])
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
+    many = len(targets) > 1
+    gradients = [_divided(adjoints[target.value], scale) for target in targets]
     layers = [
-        _publish_layer(
-            emit, target, _divided(adjoints[target.value], scale), batch, many=len(targets) > 1
-        )
-        for target in targets
+        _publish_layer(emit, target, gradient, batch, methods, many=many)
+        for target, gradient in zip(targets, gradients, strict=True)
     ]
     of_input = {} if picture is None else picture.publish(emit, adjoints, chosen.seed, scale)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
+    output = layers[0].activations if channel else located.score.output
+    score = replace(located.score, value=table.name or "", output=output)
     spec = Spec(
-        SPEC_VERSION, class_index.name or "", classes, scores, located.score, layers,
+        SPEC_VERSION, _name(asked.class_index), classes, scores, score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
-        Verification("skipped", "none"), None if region is None else region.name,
+        Verification("skipped", "none"), _name(asked.region),
         None if profile.name == "default" else profile.name,
+        score_weights=_name(asked.score_weights),
     )  # fmt: skip
     return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
+
+
+def _name(value: ir.Value | None) -> str | None:
+    return None if value is None else value.name
 
 
 def _divided(adjoint: Adjoint, scale: float) -> Adjoint:
@@ -117,7 +123,13 @@ def _divided(adjoint: Adjoint, scale: float) -> Adjoint:
 
 
 def _publish_layer(
-    emit: Emitter, target: Target, adjoint: Adjoint, batch: Dim, *, many: bool
+    emit: Emitter,
+    target: Target,
+    adjoint: Adjoint,
+    batch: Dim,
+    methods: Sequence[str],
+    *,
+    many: bool,
 ) -> Layer:
     maps = gradcam(emit, target, adjoint)
     channels, space = dims_of(maps.activations)[1], target.arrangement.grid
@@ -125,10 +137,14 @@ def _publish_layer(
     heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
     activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
     gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
+    baked: dict[str, str] = {}
+    for method in methods:
+        value = bake(emit, method, target, adjoint, maps)
+        baked[method] = publish(emit, value, f"heatmap.{method}{suffix}", [batch, "K", *space])
     return Layer(
         target.name, target.value.name or "", target.arrangement.layout,
         [extent if isinstance(extent, int) else None for extent in space],
-        target.arrangement.prefix, heatmap, activations, gradients,
+        target.arrangement.prefix, heatmap, activations, gradients, baked or None,
     )  # fmt: skip
 
 

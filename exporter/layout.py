@@ -61,6 +61,8 @@ def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
             f"layer {name!r} has {shape}; a map needs [batch, channels, *space] or tokens"
         )
     dims = dims_of(value)
+    if value.is_graph_input():  # the activations that a head takes
+        return Arrangement("channels_first", tuple(dims[2:]))
     leading = ancestors(value)
     inputs = [v for v in graph.inputs if v in leading and v.shape is not None and len(v.shape) > 1]
     batches = {dims_of(v)[0] for v in inputs}

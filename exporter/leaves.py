@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -25,19 +25,23 @@ def names_of(result: Any) -> list[str] | None:
     return names if len(names) == len(tensors_of(result)) else None
 
 
-def score_of(result: Any, output: str | None = None) -> torch.Tensor:
+def score_of(
+    result: Any, output: str | None = None, output_names: Sequence[str] | None = None
+) -> torch.Tensor:
     """The tensor of class scores: as `locate.find_score` chooses among the graph's outputs.
 
     Args:
         result: What the model returned.
-        output: Its key, if the result is a dict that has it.
+        output: Its name, if it has one.
+        output_names: What the tensors are called; the keys of a dict by default.
 
     Raises:
         ScoreError: There is none.
     """
-    names = names_of(result)
-    if output is not None and names and output in names:
-        return tensors_of(result)[names.index(output)]
+    names = output_names or names_of(result) or []
+    named = dict(zip(names, tensors_of(result), strict=False))
+    if output in named:
+        return named[output]
     found = [t for t in tensors_of(result) if t.is_floating_point() and t.dim() > 1]
     if not found:
         raise ScoreError("the model returns no [batch, classes] or [batch, classes, *positions]")

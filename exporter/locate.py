@@ -9,12 +9,14 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from ..runtime.spec import Score
+from ..runtime.spec import Score, ScoreKind
 from .emitter import Dim, dims_of
 from .errors import LayerError, ScoreError
+from .layout import arrange
 from .walk import module_path
 
 _SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
+_LINEAR = "float tensor [batch, ...]"
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
@@ -23,25 +25,26 @@ class Located:
     """The score in the graph.
 
     Attributes:
-        value: Class scores [N, classes] or [N, classes, *positions].
+        value: Class scores, the classes along `axis` after `offset` other entries.
         score: The same as metadata.
+        axis: The axis of the classes.
+        offset: Entries of that axis that are no classes.
     """
 
     value: ir.Value
     score: Score
-
-    @property
-    def dense(self) -> bool:
-        """Whether the scores have positions, over which they are summed."""
-        return len(dims_of(self.value)) > 2
+    axis: int = 1
+    offset: int = 0
 
 
 def find_score(
     graph: ir.Graph,
     *,
     output: str | None = None,
-    kind: Literal["logit", "output"] = "logit",
+    kind: ScoreKind = "logit",
     activation: Activation | None = None,
+    class_axis: int = 1,
+    class_offset: int = 0,
 ) -> Located:
     """Find the class scores, before a trailing activation.
 
@@ -51,44 +54,107 @@ def find_score(
     Args:
         graph: The model's graph.
         output: Name of the output to use instead of the first fitting one.
-        kind: ``logit`` steps back over a trailing Softmax, LogSoftmax or Sigmoid.
+        kind: All but ``output`` step back over a trailing Softmax, LogSoftmax or Sigmoid; so does
+            ``linear``, unless ``activation`` is ``none``.
         activation: What turns the scores into probabilities, where the graph does not show it.
+        class_axis: The axis of the output that the classes lie along.
+        class_offset: Entries of that axis before the first class.
 
     Raises:
         ScoreError: No such output.
     """
-    chosen = _output(graph, output)
-    value, found, activated = chosen, activation, False
+    if kind == "linear" and (class_axis, class_offset) != (1, 0):
+        raise ScoreError(
+            "a linear score weighs the whole output; leave class_axis and class_offset out"
+        )
+    chosen = _output(graph, output, kind, class_axis)
+    rank = len(dims_of(chosen))
+    axis = class_axis % rank
+    raw = kind == "output" or (kind == "linear" and activation == "none")
+    value, offset, found, activated = chosen, class_offset, activation, False
     inner = _without_identity(chosen)
-    if kind == "logit" and _before_quantiser(inner) is not inner:
+    if offset and (part := class_part(inner, axis, offset)) is not None:
+        value, inner, offset = part, _without_identity(part), 0
+    if not raw and _before_quantiser(inner) is not inner:
         value = inner = _before_quantiser(inner)
     producer = inner.producer()
-    if producer is not None and _over_classes(producer):
+    if producer is not None and _over_classes(producer, axis):
         found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
         activated = producer.op_type != "LogSoftmax"
         before = producer.inputs[0]
-        if kind == "logit" and before is not None:
+        if not raw and before is not None:
             value = _before_quantiser(before)
-    classes = dims_of(value)[1]
-    assert isinstance(classes, int)
-    single = classes == 1
+    extent = dims_of(value)[axis]
+    classes = extent - offset if isinstance(extent, int) else 0
+    if kind != "linear" and classes < 1:
+        raise ScoreError(
+            f"axis {axis} of {chosen.name!r} {_shape(chosen)} holds no class after the first "
+            f"{class_offset} entries; choose another class_offset"
+        )
+    single = classes == 1 and kind != "linear"
     if found is None:
-        found = "sigmoid" if single else "softmax"
+        found = "sigmoid" if single else "none" if kind == "linear" else "softmax"
+    if found == "none" and kind in ("probability", "log_probability"):
+        raise ScoreError(
+            f"score {kind!r} needs to know what makes probabilities of {chosen.name!r}; give "
+            "activation softmax or sigmoid"
+        )
     assert chosen.name is not None
     assert value.name is not None
     return Located(
         value,
-        Score(kind, value.name, chosen.name, found, activated, 2 if single else classes, single),
-    )
+        Score(
+            kind, value.name, chosen.name, found, activated, 2 if single else classes, single,
+            None if axis == 1 else axis, class_offset or None,
+        ),
+        axis,
+        offset,
+    )  # fmt: skip
 
 
-def _over_classes(node: ir.Node) -> bool:
-    """Whether a node turns class scores into probabilities: a sigmoid, or a softmax over axis 1."""
+def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
+    """The channels of a layer as the scores.
+
+    Args:
+        layer: Its name.
+        value: Its output.
+        graph: The model's graph.
+
+    Raises:
+        LayerError: The layer has no channels and places.
+        ScoreError: The number of channels is not known.
+    """
+    axis = 1 if arrange(layer, value, graph).layout == "channels_first" else -1
+    channels = dims_of(value)[axis]
+    if not isinstance(channels, int):
+        raise ScoreError(f"layer {layer!r} leaves its number of channels open; name another one")
+    return Located(value, Score("channel", value.name or "", "", "none", False, channels))
+
+
+def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:
+    """Where ``value`` is other entries and the class scores concatenated: the class scores.
+
+    So a detector's class logits are found behind the boxes that stand before them.
+    """
+    producer = value.producer()
+    if producer is None or producer.op_type != "Concat" or producer.inputs[-1] is None:
+        return None
+    rank = len(dims_of(value))
+    if producer.attributes["axis"].as_int() % rank != axis:
+        return None
+    extents = [None if part is None else dims_of(part)[axis] for part in producer.inputs[:-1]]
+    before = sum(extent for extent in extents if isinstance(extent, int))
+    static = all(isinstance(extent, int) for extent in extents)
+    return producer.inputs[-1] if static and before == offset else None
+
+
+def _over_classes(node: ir.Node, axis: int) -> bool:
+    """Whether a node makes probabilities of class scores: a sigmoid, or a softmax over them."""
     if node.op_type not in ("Softmax", "LogSoftmax"):
         return node.op_type == "Sigmoid"
-    axis = node.attributes.get("axis")
+    attribute = node.attributes.get("axis")
     rank = len(dims_of(node.outputs[0]))
-    return (-1 if axis is None else axis.as_int()) % rank == 1
+    return (-1 if attribute is None else attribute.as_int()) % rank == axis
 
 
 def _without_identity(value: ir.Value) -> ir.Value:
@@ -112,27 +178,36 @@ def _before_quantiser(value: ir.Value) -> ir.Value:
     return quantiser.inputs[0] or value
 
 
-def _output(graph: ir.Graph, name: str | None) -> ir.Value:
+def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir.Value:
     outputs = {value.name: value for value in graph.outputs}
     described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
+    wanted = _LINEAR if kind == "linear" else _SCORES
+    if axis != 1:
+        wanted += f" with its classes along axis {axis}"
+
+    def fits(value: ir.Value) -> bool:
+        return _is_score(value, axis, open_axis=kind == "linear")
+
     if name is not None:
         if name not in outputs:
             raise ScoreError(f"no output is called {name!r}; the model has: {described}")
-        if not _is_score(outputs[name]):
-            raise ScoreError(f"output {name!r} is no {_SCORES}: {described}")
+        if not fits(outputs[name]):
+            raise ScoreError(f"output {name!r} is no {wanted}: {described}")
         return outputs[name]
     # Stable: a feature map that is handed out before the class scores does not hide them.
-    found = sorted(filter(_is_score, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
+    found = sorted(filter(fits, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
     if found:
         return found[0]
-    raise ScoreError(f"no output is a {_SCORES}; the model has: {described}")
+    raise ScoreError(f"no output is a {wanted}; the model has: {described}")
 
 
-def _is_score(value: ir.Value) -> bool:
+def _is_score(value: ir.Value, axis: int, *, open_axis: bool) -> bool:
     if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
         return False
     dims = dims_of(value)
-    return len(dims) >= 2 and isinstance(dims[1], int)
+    if len(dims) < 2 or not -len(dims) < axis < len(dims) or axis == 0:
+        return False
+    return open_axis or isinstance(dims[axis], int)
 
 
 def _shape(value: ir.Value) -> list[Dim]:

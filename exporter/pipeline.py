@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..runtime.spec import Preprocess
+from ..runtime.spec import Preprocess, ScoreKind
+from .cams import check_methods
 from .candidates import graph_candidates
 from .capture import Captured, capture_file, drop_metadata
 from .embed import check_embeddable, embed
-from .errors import CaptureError, LayerError
+from .errors import CaptureError, LayerError, ScoreError
 from .graft import graft
-from .locate import Activation, find_layer, find_score
+from .head import Head, add_heads
+from .locate import Activation, Located, channel_score, find_layer, find_score
 from .page.overlays import gallery
 from .page.write import staged_folder, write_report
 from .picture import unverified, walks_for
@@ -26,6 +28,7 @@ from .transforms import as_preprocess
 from .verify.again import check_again
 from .verify.gate import Origin, judge
 from .verify.inputs import read_pictures
+from .verify_head import write_heads
 from .write import save, staged
 
 if TYPE_CHECKING:
@@ -42,8 +45,10 @@ def export(
     *,
     layers: str | Sequence[str] | None = None,
     output: str | None = None,
-    score: Literal["logit", "output"] = "logit",
+    score: ScoreKind = "logit",
     activation: Activation | None = None,
+    class_axis: int = 1,
+    class_offset: int = 0,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | Any = None,
     opset: int = 18,
@@ -59,6 +64,8 @@ def export(
     embed_preprocess: bool = False,
     input_gradients: bool = False,
     guided: bool = False,
+    methods: str | Sequence[str] = (),
+    head: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
@@ -71,9 +78,17 @@ def export(
             the last layer with spatial extent that the score's gradient reaches.
         output: Name of the scored output; by default the first of shape [batch, classes], else
             the first of shape [batch, classes, *positions].
-        score: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: after it.
+        score: What is explained. ``logit``: the value before a trailing Softmax or Sigmoid;
+            ``output``: after it; ``probability`` and ``log_probability``: what ``activation``
+            makes of the logits; ``linear``: the inner product of the output, of any shape, with
+            weights fed as `score_weights` (embeddings, contrasts, regression); ``channel``: the
+            mean of a channel of the first of ``layers``.
         activation: What turns logits into probabilities, if not visible in the graph: softmax
-            by default, sigmoid for multi-label models and single logits.
+            by default, sigmoid for multi-label models and single logits. With ``none`` a
+            ``linear`` score takes the output as it is.
+        class_axis: The axis of the scored output that the classes lie along; the others but the
+            first are its positions.
+        class_offset: Entries of that axis before the first class, such as a box's coordinates.
         labels: Class names by id.
         preprocess: The training transform, stored for the runtime: a `Preprocess`, a torchvision
             weights' ``transforms()``, or timm's data configuration.
@@ -101,6 +116,11 @@ def export(
         guided: Also give the results of guided backpropagation and of the deconvnet, which treat
             ReLUs otherwise: the outputs ``guided_gradients`` and ``deconvnet_gradients``, and
             ``input_gradients`` with them.
+        methods: Further heatmaps to compute in the graph, by their ids in docs/methods.md, for
+            callers in other languages; the runtime makes them of any artifact.
+        head: Also write each layer's head, the model from the layer to the score, beside the
+            artifact, for methods that rerun it: ``<stem>.head.onnx``, with several layers
+            ``<stem>.head.<layer>.onnx``.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -113,11 +133,17 @@ def export(
     path, preprocess = Path(path), as_preprocess(preprocess)
     if embed_preprocess:
         check_embeddable(preprocess)
-    chosen = profile_of(profile)
+    chosen, baked = profile_of(profile), check_methods(methods)
     clock = _Clock(progress or (lambda _: None))
     wanted = [layers] if isinstance(layers, str) else list(layers or [])
     if len(set(wanted)) < len(wanted):
         raise LayerError(f"a layer is named twice: {wanted}")
+    if score == "channel" and (output is not None or not wanted):
+        raise ScoreError(
+            "a channel score is one of a layer, not of an output; name the layer with `layers`"
+        )
+    if head and score in ("linear", "channel"):
+        raise ScoreError(f"a {score} score has no head; export without `head`, or by class")
     with staged_folder(report) as page, staged(path) as place:
         captured, candidates = _capture(
             model, example_inputs, wanted, output, clock, opset, dynamic_batch, dynamic_size,
@@ -125,7 +151,7 @@ def export(
         )  # fmt: skip
         clock("differentiate")
         notes = captured.notes + protect(captured.model.graph)
-        located = find_score(captured.model.graph, output=output, kind=score, activation=activation)
+        located = _locate(captured, score, output, activation, class_axis, class_offset)
         if not captured.targets:
             candidates = graph_candidates(captured.model.graph, located.value)
             best = _best(candidates).name
@@ -133,7 +159,11 @@ def export(
         reasons = _reasons(captured, candidates, wanted)
         notes += remarks(chosen, list(captured.model.graph))
         walks = walks_for(input_gradients=input_gradients, guided=guided)
-        grafted = graft(captured, located, labels, preprocess, name, chosen, walks)
+        grafted = graft(captured, located, labels, preprocess, name, chosen, walks, baked)
+        heads: list[Head] = []
+        if head:
+            spec, heads = add_heads(captured, located, grafted.spec, chosen, path)
+            grafted = replace(grafted, spec=spec)
         if captured.module is None:
             notes += unverified(walks)
         else:
@@ -157,6 +187,9 @@ def export(
         if page is not None and pictures is not None:
             clock("draw")
             shown = gallery(place, spec, origin, pictures)
+        if heads and not (verdict and verdict.failures):
+            clock("head")
+            write_heads(heads, spec, captured, place, verify=bool(verify))
         if embed_preprocess:
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)
@@ -264,7 +297,7 @@ def _capture(
         from .scan import scan
 
         clock("locate")
-        candidates = scan(module, inputs, output=output)
+        candidates = scan(module, inputs, output=output, output_names=output_names)
         wanted = [_best(candidates).name]
     from .trace import capture_module
 
@@ -274,6 +307,19 @@ def _capture(
         input_names=input_names, output_names=output_names,
     )  # fmt: skip
     return captured, candidates
+
+
+def _locate(
+    captured: Captured, kind: ScoreKind, output: str | None, activation: Activation | None,
+    class_axis: int, class_offset: int,
+) -> Located:  # fmt: skip
+    if kind != "channel":
+        return find_score(
+            captured.model.graph, output=output, kind=kind, activation=activation,
+            class_axis=class_axis, class_offset=class_offset,
+        )  # fmt: skip
+    layer, value = next(iter(captured.targets.items()))
+    return channel_score(layer, value, captured.model.graph)
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate:

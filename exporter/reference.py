@@ -6,15 +6,16 @@ import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn.functional import logsigmoid
 from torch.overrides import TorchFunctionMode
 
-from ..runtime.spec import Layer
+from ..runtime.spec import Layer, Score
 from .leaves import tensors_of
 from .modules import layer_of, named_layers
 from .relu_rules import ReluRule, Rule, deconvnet, guided
@@ -25,6 +26,8 @@ _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
 _RULES: dict[str, Rule | None] = {
     "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
 }  # fmt: skip
+_JOINS = ("cat", "concat", "concatenate")
+_LOGIT = Score("logit", "", "", "softmax", activated=False, classes=0)
 
 
 @dataclass(frozen=True)
@@ -49,26 +52,44 @@ class Expected:
 
 
 class _Logits(TorchFunctionMode):
-    """Remembers what went into each softmax or sigmoid."""
+    """Remembers what went into each softmax, sigmoid and concatenation."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.inputs: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
+        self.joined: list[tuple[torch.Tensor, Sequence[torch.Tensor], int]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if getattr(func, "__name__", "") in _ACTIVATIONS and isinstance(result, torch.Tensor):
-            source: torch.Tensor = args[0] if args else kwargs["input"]
+        name = getattr(func, "__name__", "")
+        if isinstance(result, torch.Tensor) and (name in _ACTIVATIONS or name in _JOINS):
+            source: Any = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
-            # A softmax over another axis than the classes' makes no probabilities.
-            if not isinstance(axis, int) or axis % result.dim() == 1:
-                self.inputs.append((result, source))
+            axis = axis % result.dim() if isinstance(axis, int) else None
+            if name in _ACTIVATIONS:
+                self.inputs.append((result, source, axis))
+            else:
+                self.joined.append((result, source, axis or 0))
         return result
 
-    def before(self, output: torch.Tensor) -> torch.Tensor:
-        """What went into the activation that made ``output``; itself if none did."""
-        return next((x for y, x in reversed(self.inputs) if y is output), output)
+    def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
+        """What went into the activation that made ``output``; itself if none did.
+
+        A softmax over another axis than the classes' makes no probabilities.
+        """
+        found = (
+            x for y, x, along in reversed(self.inputs) if y is output and along in (axis, None)
+        )
+        return next(found, output)
+
+    def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
+        """The last part of a concatenation, if it begins at ``offset``; see `locate.class_part`."""
+        for result, parts, along in reversed(self.joined):
+            if result is output and along == axis:
+                before = sum(part.shape[axis] for part in parts[:-1])
+                return parts[-1] if before == offset else None
+        return None
 
 
 class _Widened(TorchFunctionMode):
@@ -102,7 +123,7 @@ class Reference:
         dtype: float64 for the truth; None leaves the model as it is, for PyTorch's own rounding
             error.
         output: Index of the scored output among the model's tensors.
-        kind: ``logit`` differentiates what goes into a trailing softmax or sigmoid.
+        score: What is differentiated; the logits by default.
         of_input: Fields of the metadata whose gradients with respect to the picture are wanted.
         picture: Index of the picture among the inputs.
     """
@@ -114,7 +135,7 @@ class Reference:
         dtype: torch.dtype | None = torch.float64,
         *,
         output: int = 0,
-        kind: Literal["logit", "output"] = "logit",
+        score: Score = _LOGIT,
         of_input: Sequence[str] = (),
         picture: int = 0,
     ) -> None:
@@ -126,7 +147,7 @@ class Reference:
         self.layers = list(layers)
         self.dtype = dtype
         self.output = output
-        self.kind = kind
+        self.score = score
         self.of_input = list(of_input)
         self.picture = picture
         self._taps: dict[str, torch.Tensor] = {}
@@ -146,21 +167,25 @@ class Reference:
     def __call__(
         self,
         inputs: Sequence[Any],
-        classes: npt.NDArray[np.int64],
+        asked: npt.NDArray[Any],
         region: npt.NDArray[np.float32] | None = None,
     ) -> Expected:
-        """Run on ``inputs`` and differentiate the scores of ``classes`` (int64 [N, K]).
+        """Run on ``inputs`` and differentiate the scores asked for.
 
-        Scores with positions are summed over ``region`` [N or 1, K or 1, *positions], or all.
+        Args:
+            inputs: Of the module.
+            asked: The classes, int64 [N, K]; of a linear score the weights, [N or 1, K, *output].
+            region: Scores with positions are summed over it, [N or 1, K or 1, *positions]; None:
+                over all.
         """
         if self.dtype is not None:
             floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
             inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
-        leaves, scores = self._forward(inputs, classes, region)
+        leaves, scores = self._forward(inputs, asked, region)
         taps = [self._taps[layer.name] for layer in self.layers]
         stacked = _gradients(scores, taps)
         of_input = {
-            kind: self._of_input(_RULES[kind], inputs, classes, region) for kind in self.of_input
+            kind: self._of_input(_RULES[kind], inputs, asked, region) for kind in self.of_input
         }
         names = [layer.name for layer in self.layers]
         values = [
@@ -184,27 +209,23 @@ class Reference:
     def _forward(
         self,
         inputs: Sequence[Any],
-        classes: npt.NDArray[np.int64],
+        asked: npt.NDArray[Any],
         region: npt.NDArray[np.float32] | None,
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """The model's tensors, and the scores of ``classes``, [N, K]."""
+        """The model's tensors, and the scores asked for, [N, K]."""
         self._taps = {}
         widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
         with torch.enable_grad(), widened, _Logits() as logits:
             result = self.module(*inputs)
         leaves = tensors_of(result)
-        table = leaves[self.output]
-        if self.kind == "logit":
-            table = logits.before(table)
-        if table.shape[1] == 1:
-            table = torch.cat([-table, table], dim=1)
-        return leaves, _scores(_single(table), torch.from_numpy(classes), region)
+        table = _single(self._table(leaves, logits))
+        return leaves, self._scores(table, asked, region)
 
     def _of_input(
         self,
         rule: Rule | None,
         inputs: Sequence[Any],
-        classes: npt.NDArray[np.int64],
+        asked: npt.NDArray[Any],
         region: npt.NDArray[np.float32] | None,
     ) -> Array:
         """Gradients with respect to the picture, [N, K, *input], perhaps by another ReLU rule."""
@@ -212,8 +233,40 @@ class Reference:
         # A model may work on its input in place, which a leaf does not allow.
         changed = [picture.clone() if i == self.picture else x for i, x in enumerate(inputs)]
         with contextlib.nullcontext() if rule is None else ReluRule(rule):
-            _, scores = self._forward(changed, classes, region)
+            _, scores = self._forward(changed, asked, region)
         return _gradients(scores, [picture])[0].numpy()
+
+    def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
+        """What is scored, with the classes along axis 1; any shape for a linear score."""
+        score, layer = self.score, self.layers[0]
+        if score.kind == "channel":
+            return channel_first(self._taps[layer.name], layer, 1)
+        table = leaves[self.output]
+        axis, offset = (score.class_axis or 1), score.class_offset or 0
+        part = logits.classes_of(table, axis, offset) if offset else None
+        if part is not None:
+            table, offset = part, 0
+        if score.kind != "output" and (score.kind, score.activation) != ("linear", "none"):
+            table = logits.before(table, axis)
+        if score.kind == "linear":
+            return table
+        table = table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
+        return torch.cat([-table, table], dim=1) if table.shape[1] == 1 else table
+
+    def _scores(
+        self, table: torch.Tensor, asked: npt.NDArray[Any], region: npt.NDArray[np.float32] | None
+    ) -> torch.Tensor:
+        """The scores, [N, K]."""
+        if self.score.kind == "linear":
+            return _weighted(table, asked)
+        if self.score.kind in ("probability", "log_probability"):
+            table = _probabilities(table, self.score)
+        weights = None if region is None else torch.tensor(region, dtype=table.dtype)
+        if self.score.kind == "channel":
+            weights = table.new_ones(1, 1, *table.shape[2:]) if weights is None else weights
+            axes = tuple(range(2, weights.dim()))
+            weights = weights / weights.abs().sum(axes, keepdim=True)
+        return _summed(table, asked, weights)
 
 
 def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -233,15 +286,26 @@ def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.T
     ]
 
 
-def _scores(
-    table: torch.Tensor, classes: torch.Tensor, region: npt.NDArray[np.float32] | None
+def _probabilities(table: torch.Tensor, score: Score) -> torch.Tensor:
+    """Probabilities or their logarithms, of logits with the classes along axis 1."""
+    if score.activation == "softmax":
+        return table.softmax(1) if score.kind == "probability" else table.log_softmax(1)
+    return table.sigmoid() if score.kind == "probability" else logsigmoid(table)
+
+
+def _weighted(table: torch.Tensor, weights: npt.NDArray[Any]) -> torch.Tensor:
+    """Inner products of [N, ...] with weights [N or 1, K, ...], [N, K]."""
+    return (table.unsqueeze(1) * torch.tensor(weights, dtype=table.dtype)).flatten(2).sum(2)
+
+
+def _summed(
+    table: torch.Tensor, classes: npt.NDArray[np.int64], region: torch.Tensor | None
 ) -> torch.Tensor:
     """Sums of the class scores [N, classes, *positions] over the region, [N, K]."""
     flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
-    picked = flat.gather(1, classes.unsqueeze(2).expand(-1, -1, flat.shape[2]))
-    if region is not None:
-        picked = picked * torch.tensor(region, dtype=table.dtype).flatten(2)
-    return picked.sum(2)
+    index = torch.from_numpy(classes).unsqueeze(2)
+    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
+    return (picked if region is None else picked * region.flatten(2)).sum(2)
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """Scores of outputs with positions (segmentation, dense detection): sums over a region, as nodes.
 
 The score of class c is the sum of its output over the region, so its cotangent is the region itself
-at class c and zero elsewhere.
+at class c and zero elsewhere. Of a layer's channels it is the mean: the region is divided by what
+it sums up to first.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def select_in_region(
     *,
     single_logit: bool,
     scale: float = 1.0,
+    mean: bool = False,
 ) -> Selection:
     """Resolve ranks by the classes' sums over the region, and seed the walk with the region.
 
@@ -48,12 +50,15 @@ def select_in_region(
         region: float32 [N or 1, K or 1, *positions], weights of the positions.
         single_logit: Explain class 1 as the logit and class 0 as its negative.
         scale: What the seed is multiplied with; see `cotangent_scale`.
+        mean: Divide the region by the sum of its magnitudes.
     """
     with emit.scope("region"):
         rank = len(dims_of(output))
         places = parts_of(output, range(2, rank))
         shape = emit.vector([*parts_of(output, [0]), classes(emit), *places])
         weights = emit.op("Expand", region, shape, role="weights")
+        if mean:
+            weights = _normalised(emit, weights, range(2, rank))
         # Sums over many positions overflow float16.
         wide = output if output.dtype == ir.DataType.DOUBLE else _as(emit, output, FLOAT)
         precise = _as(emit, weights, wide.dtype)
@@ -77,6 +82,14 @@ def select_in_region(
         return Selection(
             ids, scores, Adjoint(emit.op("Mul", value, signs(emit, lifted, value), role="seed"))
         )
+
+
+def _normalised(emit: Emitter, weights: ir.Value, axes: range) -> ir.Value:
+    """Weights whose magnitudes sum up to 1 along ``axes``; all zero stays so."""
+    total = emit.op("ReduceL1", weights, emit.ints(axes), role="total", keepdims=1)
+    # Too little to change any other sum than 0.
+    tiny = emit.scalar(np.finfo(np.float32).tiny, total)
+    return emit.op("Div", weights, emit.op("Add", total, tiny, role="total"), role="weights")
 
 
 def _as(emit: Emitter, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:

@@ -58,6 +58,7 @@ def scan(
     kwargs: Mapping[str, Any] | None = None,
     *,
     output: str | None = None,
+    output_names: Sequence[str] | None = None,
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first.
 
@@ -65,7 +66,7 @@ def scan(
     return the same tensor the outermost one gives its name. Layers that do not qualify follow
     with the reason.
     """
-    calls, score = _watch(module, args, kwargs or {}, output)
+    calls, score = _watch(module, args, kwargs or {}, output, output_names)
     maps = score.shape[1] if score.dim() > 2 else None
     groups: dict[int, list[_Call]] = {}
     for call in calls:
@@ -98,7 +99,11 @@ def _explain_choice(candidates: list[Candidate]) -> None:
 
 
 def _watch(
-    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], output: str | None
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    output: str | None,
+    output_names: Sequence[str] | None,
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
@@ -125,7 +130,7 @@ def _watch(
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
         result = module(*inputs, **kwargs)
-        score = score_of(result, output)
+        score = score_of(result, output, output_names)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()

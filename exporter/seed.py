@@ -22,15 +22,15 @@ FLOAT16_SCALE = 2.0**10
 
 @dataclass(frozen=True)
 class Selection:
-    """The explained classes.
+    """What is explained.
 
     Attributes:
-        classes: int64 [N, K], ids.
+        classes: int64 [N, K], ids; None where the caller feeds weights of the whole output.
         scores: float [N, K].
         seed: Cotangent of the score tensor.
     """
 
-    classes: ir.Value
+    classes: ir.Value | None
     scores: ir.Value
     seed: Adjoint | OneHot
 
@@ -75,6 +75,7 @@ def select(
     *,
     single_logit: bool,
     scale: float = 1.0,
+    ranking: ir.Value | None = None,
 ) -> Selection:
     """Resolve ranks to class ids and seed the walk with a 1 at each selected class.
 
@@ -84,12 +85,13 @@ def select(
         class_index: int64 [N or 1, K]: ids from 0, ranks from -1 (the best) downwards.
         single_logit: Explain class 1 as the logit and class 0 as its negative.
         scale: What the seed holds instead of 1; see `cotangent_scale`.
+        ranking: [N, classes] to rank by instead of the scores.
     """
     with emit.scope("classes"):
         table = with_opposite(emit, scores) if single_logit else scores
         batch = emit.vector([(scores, 0), 1])
         wanted = emit.op("Expand", class_index, batch, role="wanted")
-        ids = resolve(emit, table, wanted)
+        ids = resolve(emit, table if ranking is None else ranking, wanted)
         values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:

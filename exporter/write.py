@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import onnx_ir as ir
 
 from ..runtime.spec import METADATA_KEY, Spec
+from ..runtime.writing import replace_file
 from .errors import WriteError
 from .weights import keep_beside
 
@@ -62,28 +63,38 @@ def staged(path: Path) -> Generator[Path]:
         raise WriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
     try:
         yield folder / path.name
-        try:
-            # Weights first: a graph never points to a file that is not there.
-            for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):
-                part.replace(path.parent / part.name)
-        except OSError as error:
-            raise WriteError(f"cannot write {path}: {error.strerror}") from error
+        # Weights and heads first: an artifact never points to a file that is not there.
+        _move(sorted(folder.iterdir(), key=lambda part: part.name == path.name), path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(parts: Sequence[Path], path: Path) -> None:
+    """Move ``parts`` beside ``path``; where one cannot be, no new file stays there."""
+    fresh: list[Path] = []
+    try:
+        for part in parts:
+            place = path.with_name(part.name)
+            if not place.exists():
+                fresh.append(place)
+            part.replace(place)
+    except OSError as error:
+        for place in fresh:
+            place.unlink(missing_ok=True)
+        raise WriteError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 
     Raises:
-        WriteError: The folder does not exist or cannot be written.
+        WriteError: The folder cannot be made or written.
     """
-    with staged(path) as place:
-        place.write_text(text, encoding="utf-8")
+    replace_file(path, text.encode("utf-8"), WriteError)
 
 
 def save(model: ir.Model, spec: Spec, path: Path) -> int:
-    """Write the artifact with its metadata and return its size in bytes.
+    """Write an artifact with its metadata and return its size in bytes.
 
     Weights beyond 1.9 GB go to ``<name>.data`` beside it.
     """
@@ -93,4 +104,5 @@ def save(model: ir.Model, spec: Spec, path: Path) -> int:
         ir.save(model, path)
     except OSError as error:
         raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
-    return sum(part.stat().st_size for part in path.parent.iterdir())
+    parts = [path, path.with_name(f"{path.name}.data")]
+    return sum(part.stat().st_size for part in parts if part.exists())

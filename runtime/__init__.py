@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from .explainer import Explainer
     from .explanation import Explanation
     from .many import Failure
+    from .methods import METHODS
     from .spec import Spec
 
-__all__ = ["Explainer", "Explanation", "Failure", "GraftcamError", "Spec"]
+__all__ = ["METHODS", "Explainer", "Explanation", "Failure", "GraftcamError", "Spec"]
 
 _HOMES = {
     "Explainer": ".explainer",
     "Explanation": ".explanation",
     "Failure": ".many",
     "GraftcamError": ".errors",
+    "METHODS": ".methods",
     "Spec": ".spec",
 }
 

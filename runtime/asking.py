@@ -11,10 +11,11 @@ import numpy as np
 from .attribution import ATTRIBUTIONS, UNCHANGED
 from .choose import known
 from .errors import InputError
-from .methods import METHODS
+from .methods import METHODS, check_classes
+from .perturbation import ON_HEADS, PERTURBATIONS
 from .question import Answer, Question
 
-RUNS: dict[str, Callable[..., Answer]] = {**ATTRIBUTIONS}
+RUNS: dict[str, Callable[..., Answer]] = {**ATTRIBUTIONS, **PERTURBATIONS}
 """Methods that run the artifact in ways of their own: ``(question, **options) -> Answer``."""
 
 
@@ -46,7 +47,8 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
     """
     if method in RUNS:
         transform = question.session.spec.preprocess
-        if transform is not None and transform.embedded and method not in UNCHANGED:
+        changes = method not in UNCHANGED and method not in ON_HEADS
+        if transform is not None and transform.embedded and changes:
             raise InputError(
                 f"method '{method}' changes what the model is fed, which an artifact with embedded "
                 "preprocessing makes itself; export it without embed_preprocess"
@@ -54,8 +56,9 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
         # What overflows is reported by the maps' status.
         with np.errstate(over="ignore", invalid="ignore"):
             return RUNS[method](question, **options)
-    layer = question.layer
-    baked = {"gradcam": layer.heatmap}.get(method)
+    layer, spec = question.layer, question.session.spec
+    check_classes(method, question.feeds[spec.selector].shape[1])
+    baked = layer.baked.get(method)
     if baked is not None and not options:
         got = question.session.run(question.feeds, [*question.answers, baked])
         return question.answer(got, got[baked])

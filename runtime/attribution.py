@@ -117,8 +117,8 @@ def integrated_gradients(
     def explain(subject: Subject) -> tuple[NDArray[Any], Measures]:
         start = baseline_of(baseline, subject.picture, transform)
         difference = subject.picture - start
-        mean = np.zeros((len(subject.classes), *difference.shape))
-        before = np.zeros(len(subject.classes))
+        mean = np.zeros((len(subject.scores), *difference.shape))
+        before = np.zeros(len(subject.scores))
         path = (start + place * difference for place, _ in shares)
         for (place, weight), found in zip(shares, subject.gradients(path), strict=False):
             gradient, scores = found
@@ -177,7 +177,7 @@ def _noisy(
     axis = channels(question)
 
     def explain(subject: Subject) -> tuple[NDArray[Any], Measures]:
-        total = np.zeros((len(subject.classes), *subject.picture.shape))
+        total = np.zeros((len(subject.scores), *subject.picture.shape))
         squares = np.zeros_like(total)
         for gradient, _ in subject.gradients(_copies(subject.picture, samples, noise, seed)):
             total += gradient

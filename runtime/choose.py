@@ -20,6 +20,8 @@ Classes: TypeAlias = ClassName | Sequence[ClassName] | None
 def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
     """Return class ids as ``class_index`` takes them: from 0, or -1 downwards by rank.
 
+    For an artifact with a linear score, the places of ``top`` rows of weights.
+
     Args:
         spec: The artifact's metadata.
         classes: Ids, labels (numbers in a string count as ids where no label is spelled so), or a
@@ -27,8 +29,13 @@ def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
         top: How many, where ``classes`` is None.
 
     Raises:
-        ClassError: An id or ``top`` is out of range, a label is unknown or stands for two classes.
+        ClassError: An id or ``top`` is out of range, a label is unknown or stands for two classes,
+            or the artifact explains no classes.
     """
+    if spec.class_index is None:
+        if classes is not None:
+            raise ClassError("the artifact's score is linear: it explains no classes, but weights")
+        return list(range(top))
     if classes is None:
         if not 1 <= top <= spec.score.classes:
             raise ClassError(

@@ -20,9 +20,8 @@ def describe_spec(spec: Spec) -> str:
     transform, verdict = spec.preprocess, spec.verification
     lines = [
         f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
-        f"input   {spec.class_index}: int64 [N or 1, K], classes by id or by rank (-1 is the best)",
-        f"score   {spec.score.value} ({spec.score.kind}), {spec.score.classes} classes, "
-        f"{spec.score.activation}",
+        _describe_selector(spec),
+        f"score   {spec.score.value} ({spec.score.kind}), {counted(spec)}, {spec.score.activation}",
     ]
     if spec.region:
         lines.append(
@@ -33,7 +32,9 @@ def describe_spec(spec: Spec) -> str:
         lines.append(f"profile {spec.profile}")
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
-        lines.append(f"        {layer.heatmap}, {layer.activations}, {layer.gradients}")
+        lines.append(f"        {', '.join(layer.outputs)}")
+        if layer.head:
+            lines.append(f"        head in {layer.head.file}")
     if spec.of_input:
         lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
     labels = spec.labels
@@ -55,6 +56,28 @@ def describe_spec(spec: Spec) -> str:
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
     return "\n".join(lines)
+
+
+def _describe_selector(spec: Spec) -> str:
+    if spec.score_weights:
+        about = f"float32 [N or 1, K, *{spec.score.output}], the score is the inner product"
+        return f"input   {spec.score_weights}: {about} (must be fed)"
+    kind = "channels" if spec.score.kind == "channel" else "classes"
+    return f"input   {spec.selector}: int64 [N or 1, K], {kind} by id or by rank (-1 is the best)"
+
+
+def counted(spec: Spec) -> str:
+    """How many classes or channels can be asked for, and where they lie in the output."""
+    score = spec.score
+    if score.kind == "linear":
+        return f"any weights of {score.output}"
+    if score.kind == "channel":
+        return f"{score.classes} channels of {spec.layers[0].name}"
+    places = [
+        f"along axis {score.class_axis}" if score.class_axis else "",
+        f"after {score.class_offset} other entries" if score.class_offset else "",
+    ]
+    return " ".join([f"{score.classes} classes", *filter(None, places)])
 
 
 def describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:

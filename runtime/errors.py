@@ -33,3 +33,7 @@ class RenderError(GraftcamError):
 
 class JobError(GraftcamError):
     """A job's results cannot be written, or belong to another job."""
+
+
+class PackageError(GraftcamError):
+    """An artifact cannot be laid out for a server as asked, or the folder cannot be written."""

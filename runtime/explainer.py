@@ -14,8 +14,10 @@ from .asking import ask, check_method
 from .choose import Classes, check_index, choose_classes, choose_layer
 from .errors import ImageError, InputError
 from .explanation import Explanation
+from .heads import Heads
 from .images import Image, as_rgb, is_batch, picture_names
 from .inorder import batched
+from .linear import ScoreWeights, check_weights, name_rows, takes_weights
 from .many import Failure, Read, explain_each, stream
 from .options import configure_with
 from .preprocess import Placement, place, prepare
@@ -32,10 +34,15 @@ MAX_BATCH = 16
 
 @dataclass(frozen=True)
 class _Request:
-    """What to ask the artifact about every picture of a batch."""
+    """What to ask the artifact about every picture of a batch.
+
+    ``selection`` is what the artifact's selector takes; ``names`` are those of its K rows, where
+    they are no classes.
+    """
 
     transform: Preprocess
-    indices: list[int]
+    selection: NDArray[Any]
+    names: list[str] | None
     layer: Layer
     method: str
     options: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -58,6 +65,7 @@ class Explainer:
         providers: str | Sequence[Provider] | None = None,
         threads: int | None = None,
         options: Mapping[str, Any] | None = None,
+        head: str | Path | None = None,
     ) -> None:
         """Open an artifact.
 
@@ -71,6 +79,8 @@ class Explainer:
             threads: Threads within one operator; None: ONNX Runtime's choice.
             options: What else to set in ONNX Runtime's session, by the names of
                 ``runtime.options``: ``{"arena": False, "spinning": False}``.
+            head: The target layer's head (``graftcam export --head``), which some methods rerun;
+                None: the file beside the artifact, opened when a method first needs it.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
@@ -81,6 +91,12 @@ class Explainer:
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
+        self._heads = Heads(
+            self.path,
+            self.spec,
+            lambda file: Session(file, providers, threads, configure_with(options or {})),
+            None if head is None else Path(head),
+        )
 
     @overload
     def explain(
@@ -91,6 +107,7 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | None = None,
+        score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> Explanation: ...
@@ -103,6 +120,7 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | Sequence[Region] | None = None,
+        score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> list[Explanation]: ...
@@ -114,6 +132,7 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | Sequence[Region] | None = None,
+        score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> Explanation | list[Explanation]:
@@ -132,6 +151,8 @@ class Explainer:
                 through the same resize and crop, or of the output's size; True or any number but 0
                 counts once, floats are weights. Or a mask's file, in which all but black counts;
                 or, for a batch, a list of these.
+            score_weights: Of an artifact with a linear score, and instead of classes: the weights
+                of its output, numbers [K, *output] or [*output], or such arrays [*output] by name.
             progress: Called with how many of how many runs are done, by methods that run the
                 artifact many times.
             options: What the method takes beside; see docs/methods.md.
@@ -144,12 +165,13 @@ class Explainer:
             ClassError: A class or ``top`` is out of range, or a label unknown.
             InputError: The layer, the method or an option of it is unknown, the artifact lacks
                 what the method needs, the model takes more than a picture, or the region is
-                empty, of another shape, or for a model whose output has no positions.
+                empty, of another shape, or for a model whose output has no positions; weights are
+                missing, of another shape, or not what the artifact takes.
             SessionError: ONNX Runtime failed.
         """
         if region is not None:
             self._region_input()
-        request = self._request(classes, top, layer, method, options, progress)
+        request = self._request(classes, top, layer, method, options, score_weights, progress)
         images = cast("Sequence[Image]", image if is_batch(image) else [image])
         names, regions = picture_names(images), per_picture(region, len(images))
         step = request.extent or MAX_BATCH
@@ -169,6 +191,7 @@ class Explainer:
         layer: str | None = None,
         method: str = "gradcam",
         region: Region | None = None,
+        score_weights: ScoreWeights | None = None,
         *,
         batch: int = 8,
         readers: int = 2,
@@ -187,6 +210,7 @@ class Explainer:
             layer: As for ``explain``.
             method: As for ``explain``.
             region: As for ``explain``: one for all pictures.
+            score_weights: As for ``explain``.
             batch: How many pictures are explained together.
             readers: Threads that read pictures.
             options: What the method takes beside.
@@ -200,7 +224,7 @@ class Explainer:
             InputError: Likewise.
             SessionError: ONNX Runtime failed; raised where the next explanation would have come.
         """
-        explain = self._for_all(classes, top, layer, method, region, options)
+        explain = self._for_all(classes, top, layer, method, region, options, score_weights)
         return stream(explain, images, batch, readers)
 
     def explain_read(
@@ -221,6 +245,7 @@ class Explainer:
         arrays: NDArray[Any] | Mapping[str, NDArray[Any]],
         class_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
         region: NDArray[Any] | None = None,
+        score_weights: NDArray[Any] | None = None,
     ) -> Tensors:
         """Run the artifact on tensors of the caller's own making: all its outputs, by name.
 
@@ -230,6 +255,8 @@ class Explainer:
                 only predicts. None: the predicted class.
             region: Weights of the scored output's positions, [N or 1, K or 1, *positions]; None:
                 ones.
+            score_weights: Of a linear score, and instead of `class_index`: weights of the scored
+                output, [N or 1, K, *output].
 
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
@@ -238,16 +265,24 @@ class Explainer:
         """
         named = arrays if isinstance(arrays, Mapping) else {self._only_input(): arrays}
         feeds = {name: np.asarray(value) for name, value in named.items()}
-        index = feeds.pop(self.spec.class_index, class_index)
-        index = np.asarray([[-1]] if index is None else index)
-        rows = {value.shape[0] for value in feeds.values() if value.ndim}
-        check_index(index, rows | {1}, self.spec.score.classes)
-        feeds[self.spec.class_index] = index.astype(np.int64)
+        if self.spec.class_index is None:
+            score_weights = feeds.pop(self.spec.selector, score_weights)
+        else:
+            class_index = feeds.pop(self.spec.class_index, class_index)
+        rows = {value.shape[0] for value in feeds.values() if value.ndim} | {1}
+        if takes_weights(self._session, score_weights, class_index):
+            selection = np.asarray(score_weights)
+            check_weights(self._session, selection, rows)
+            feeds[self.spec.selector] = selection.astype(np.float32)
+        else:
+            selection = np.asarray([[-1]] if class_index is None else class_index)
+            check_index(selection, rows, self.spec.score.classes)
+            feeds[self.spec.selector] = selection.astype(np.int64)
         if self.spec.region is not None:
             region = feeds.pop(self.spec.region, region)
         if region is not None:
             name, weights = self._region_input(), np.asarray(region)
-            check_region(weights, rows | {1}, index.shape[1], self._positions)
+            check_region(weights, rows, selection.shape[1], self._positions)
             feeds[name] = weights.astype(np.float32)
         return self._session.run(feeds)
 
@@ -258,13 +293,19 @@ class Explainer:
         layer: str | None,
         method: str,
         options: dict[str, Any],
+        score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
     ) -> _Request:
         """Check what is asked for."""
-        transform = self._transform()
+        transform, names = self._transform(), None
+        if takes_weights(self._session, score_weights, classes):
+            names, selection = name_rows(self._session, score_weights)
+        else:
+            selection = np.array([choose_classes(self.spec, classes, top)], np.int64)
         return _Request(
             transform,
-            choose_classes(self.spec, classes, top),
+            selection,
+            names,
             choose_layer(self.spec, layer),
             check_method(method, options),
             options,
@@ -280,11 +321,12 @@ class Explainer:
         method: str,
         region: Region | None,
         options: dict[str, Any],
+        score_weights: ScoreWeights | None = None,
     ) -> Callable[[Sequence[Read]], list[Explanation]]:
         """The same question for any pictures."""
         if region is not None:
             self._region_input()
-        request = self._request(classes, top, layer, method, options)
+        request = self._request(classes, top, layer, method, options, score_weights)
 
         def explain(pictures: Sequence[Read]) -> list[Explanation]:
             step = request.extent or MAX_BATCH
@@ -316,19 +358,22 @@ class Explainer:
         dtype = self._session.inputs[transform.input].dtype
         feeds = {
             transform.input: np.stack(rows).astype(dtype, copy=False),
-            self.spec.class_index: np.array([request.indices], np.int64),
+            self.spec.selector: request.selection,
         }
         weights = self._weights(feeds, regions, places)
         if weights is not None:
             # A batch that was filled up wants as many regions.
             filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
             feeds[self._region_input()] = np.stack(filled)[:, None]
-        question = Question(self._session, feeds, transform.input, layer, request.progress)
+        question = Question(
+            self._session, feeds, transform.input, layer, request.progress, self._heads
+        )
         answer = ask(question, request.method, request.options)
         maps = answer.maps
         if maps.ndim != 4:
             raise InputError(f"layer '{layer.name}' has no two-dimensional maps; use run()")
-        labels = self.spec.labels or [str(i) for i in range(self.spec.score.classes)]
+        labels = request.names or self.spec.labels
+        labels = labels or [str(i) for i in range(self.spec.score.classes)]
         return [
             Explanation(
                 image=picture,
@@ -360,8 +405,9 @@ class Explainer:
 
     @property
     def _positions(self) -> tuple[int | None, ...]:
-        """Extents of the scored output behind the class axis; None: dynamic."""
-        return self._session.outputs[self.spec.score.output][2:]
+        """Extents of the scored output's positions; None: dynamic."""
+        score = self.spec.score
+        return score.positions(self._session.outputs[score.output])
 
     def _weights(
         self, feeds: Tensors, regions: Sequence[Region | None], places: Sequence[Placement]
@@ -372,9 +418,9 @@ class Explainer:
         positions = tuple(extent for extent in self._positions if extent is not None)
         if len(positions) < len(self._positions):
             # Only a run tells; K = 0 makes it a plain prediction.
-            none = feeds | {self.spec.class_index: np.zeros((1, 0), np.int64)}
-            output = self.spec.score.output
-            positions = self._session.run(none, [output])[output].shape[2:]
+            none = feeds | {self.spec.selector: np.zeros((1, 0), np.int64)}
+            score = self.spec.score
+            positions = score.positions(self._session.run(none, [score.output])[score.output].shape)
         return [
             np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
             for region, at in zip(regions, places, strict=True)

@@ -56,7 +56,7 @@ class Subject:
     Attributes:
         question: The question.
         index: Its place in the batch.
-        classes: The explained classes, int64 [K].
+        chosen: What the selector is fed for it: the explained classes, int64 [1, K], or weights.
         scores: Its scores for them, float32 [K].
         rows: How many inputs go into one run.
         told: Called after each run.
@@ -64,7 +64,7 @@ class Subject:
 
     question: Question
     index: int
-    classes: NDArray[np.int64]
+    chosen: NDArray[Any]
     scores: NDArray[np.float32]
     rows: int
     told: Callable[[], None]
@@ -83,7 +83,7 @@ class Subject:
         """
         session, spec = self.question.session, self.question.session.spec
         gradients, dtype = of_input(self.question, "input_gradients"), self.picture.dtype
-        ahead = iter(inputs if len(self.classes) else ())
+        ahead = iter(inputs if len(self.scores) else ())
         while chunk := [one.astype(dtype, copy=False) for one in islice(ahead, self.rows)]:
             extent = session.inputs[self.question.input].shape[0] or len(chunk)
             filled = np.stack(chunk + chunk[-1:] * (extent - len(chunk)))
@@ -98,8 +98,8 @@ class Subject:
             name: value if len(value) == 1 else value[self.index : self.index + 1]
             for name, value in question.feeds.items()
         }
-        chosen = {question.session.spec.class_index: self.classes[None]}
-        return {**own, **chosen, question.input: rows}
+        selector = question.session.spec.selector
+        return {**own, selector: self.chosen, question.input: rows}
 
 
 def by_picture(
@@ -123,16 +123,19 @@ def by_picture(
     of_input(question, "input_gradients")
     got = question.session.run(question.feeds, question.answers)
     spec = question.session.spec
-    ids, scores = got[spec.classes], got[spec.scores]
+    scores = got[spec.scores]
+    # Ranks are settled; weights are what they were.
+    asked = got[spec.classes] if spec.classes else question.feeds[spec.selector]
+    asked = np.broadcast_to(asked, (len(scores), *asked.shape[1:]))
     extent = question.session.inputs[question.input].shape[0]
-    rows = extent or max(1, ROWS // max(1, ids.shape[1]))
-    fresh = [index == 0 or not _repeats(question, index) for index in range(len(ids))]
-    runs = sum(fresh) * -(-count // rows) if ids.shape[1] else 0
+    rows = extent or max(1, ROWS // max(1, scores.shape[1]))
+    fresh = [index == 0 or not _repeats(question, index) for index in range(len(scores))]
+    runs = sum(fresh) * -(-count // rows) if scores.shape[1] else 0
     told = _Counter(question.progress, 1 + runs)
     told()
     found: list[tuple[NDArray[Any], Measures]] = []
     for index, is_fresh in enumerate(fresh):
-        subject = Subject(question, index, ids[index], scores[index], rows, told)
+        subject = Subject(question, index, asked[index : index + 1], scores[index], rows, told)
         found.append(explain(subject) if is_fresh else found[-1])
     maps = np.stack([one for one, _ in found])
     names = found[0][1]

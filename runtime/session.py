@@ -63,6 +63,7 @@ class Model:
         provider: The execution provider that the graph runs on.
         inputs: By name, in the graph's order; overridable initializers come last.
         outputs: Their extents (None: dynamic) by name, in the graph's order.
+        types: ONNX Runtime's name for the type of each input and output.
     """
 
     def __init__(
@@ -94,6 +95,15 @@ class Model:
             for node in nodes
         }
         self.outputs = {node.name: _extents(node) for node in self._session.get_outputs()}
+        self.types: dict[str, str] = {
+            node.name: node.type
+            for nodes in (
+                self._session.get_inputs(),
+                self._session.get_overridable_initializers(),
+                self._session.get_outputs(),
+            )
+            for node in nodes
+        }
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once and return the outputs called ``names`` (None: all of them).
@@ -183,9 +193,18 @@ def _check_names(
 ) -> None:
     """Raise SpecError where the metadata names an input or output that the graph lacks."""
     wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
-    wanted_outputs = [spec.classes, spec.scores, spec.score.output, *spec.of_input.values()]
+    wanted_outputs = [spec.scores, spec.score.output, *spec.of_input.values()]
+    wanted_outputs += [spec.classes] if spec.classes else []
     for layer in spec.layers:
-        wanted_outputs += [layer.heatmap, layer.activations, layer.gradients]
+        wanted_outputs += layer.outputs
+        taken = [] if layer.head is None else layer.head.inputs.values()
+        wanted_outputs += [name for name in taken if name not in inputs]
+    names = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
+    if len({spec.score_weights is not None, *names}) > 1:
+        raise SpecError(
+            f"{path}: a linear score goes with score_weights, any other with class_index and "
+            "classes; export again"
+        )
     lacking = [n for n in wanted_inputs if n not in inputs]
     lacking += [n for n in wanted_outputs if n not in outputs]
     if lacking or not spec.layers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -16,8 +17,23 @@ from .errors import SpecError
 SPEC_VERSION = 1
 METADATA_KEY = "graftcam"
 
+Extent = TypeVar("Extent", int, int | None)
 Layout = Literal["channels_first", "channels_last", "tokens"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The model from a target layer to the score, an artifact of its own in a file beside this one.
+
+    Attributes:
+        file: Its name.
+        inputs: What each of its inputs takes: an output or an input of this artifact, by name.
+    """
+
+    file: str
+    inputs: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,9 @@ class Layer:
         heatmap: Name of the output, float [N, K, *space].
         activations: Name of the output, float [N, C, *space].
         gradients: Name of the output, float [N, K, C, *space].
+        methods: Names of the outputs, float [N, K, *space], of further methods that are in the
+            artifact, by their ids; left out of the JSON where there are none.
+        head: The head, where it was exported too; left out of the JSON where it was not.
     """
 
     name: str
@@ -43,6 +62,18 @@ class Layer:
     heatmap: str
     activations: str
     gradients: str
+    methods: dict[str, str] | None = None
+    head: Head | None = None
+
+    @property
+    def baked(self) -> dict[str, str]:
+        """Names of all outputs that are maps, by the ids of their methods."""
+        return {"gradcam": self.heatmap, **(self.methods or {})}
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of all outputs that describe the layer."""
+        return [*self.baked.values(), self.activations, self.gradients]
 
 
 @dataclass(frozen=True)
@@ -50,22 +81,37 @@ class Score:
     """What is differentiated.
 
     Attributes:
-        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output.
-        value: The ONNX value that holds the scores, [N, classes] or [N, classes, *positions].
-        output: The model output that it belongs to.
+        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output;
+            ``probability``, ``log_probability``: what the activation makes of the logits;
+            ``linear``: the inner product with weights that the caller feeds; ``channel``: the
+            weighted mean of a channel of the first target layer.
+        value: The ONNX value that holds the scores, [N, classes] or [N, classes, *positions],
+            before the activation; for ``linear`` a value of any rank from 2 on.
+        output: The output that it belongs to: the model's, or the layer's activations.
         activation: What turns scores into probabilities.
         activated: Whether ``output`` holds probabilities already.
-        classes: Number of classes; a single-logit model has 2.
+        classes: Number of classes (a single-logit model has 2) or channels; for ``linear`` the
+            extent of axis 1, 0 where the file leaves it open.
         single_logit: The model gives one logit: class 1 is that logit, class 0 its negative.
+        class_axis: The axis of ``output`` that the classes lie along; left out where it is 1.
+        class_offset: Entries of that axis before the first class, such as the coordinates of a
+            box; left out where there are none.
     """
 
-    kind: Literal["logit", "output"]
+    kind: ScoreKind
     value: str
     output: str
     activation: Literal["softmax", "sigmoid", "none"]
     activated: bool
     classes: int
     single_logit: bool = False
+    class_axis: int | None = None
+    class_offset: int | None = None
+
+    def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
+        """The extents of `output` that are neither the batch nor the classes."""
+        axis = self.class_axis or 1
+        return tuple(extent for place, extent in enumerate(shape) if place not in (0, axis))
 
 
 @dataclass(frozen=True)
@@ -110,7 +156,8 @@ class Verification:
     Attributes:
         verdict: ``pass``, ``fail`` or ``skipped``.
         reference: ``autograd-float64``, ``finite-differences``, the same
-            ``-straight-through`` (quantisers round once and are followed as lines), or ``none``.
+            ``-straight-through`` (quantisers round once and are followed as lines), ``artifact``
+            (a head, held against the artifact that it was cut from), or ``none``.
         images: Number of random inputs.
         seed: Their seed.
         errors: Largest relative L2 error per checked tensor.
@@ -121,8 +168,9 @@ class Verification:
 
     verdict: Literal["pass", "fail", "skipped"]
     reference: Literal[
-        "autograd-float64", "finite-differences", "finite-differences-straight-through", "none"
-    ]
+        "autograd-float64", "finite-differences", "finite-differences-straight-through",
+        "artifact", "none",
+    ]  # fmt: skip
     images: int = 0
     seed: int = 0
     errors: dict[str, float] = field(default_factory=dict[str, float])
@@ -143,8 +191,8 @@ class Spec:
 
     Attributes:
         version: Version of this contract.
-        class_index: Name of the input, int64 [N or 1, K].
-        classes: Name of the output, int64 [N, K].
+        class_index: Name of the input, int64 [N or 1, K]; None where `score_weights` replaces it.
+        classes: Name of the output, int64 [N, K]; None likewise.
         scores: Name of the output, float [N, K].
         score: What is differentiated.
         layers: The target layers, in the order asked for.
@@ -160,11 +208,13 @@ class Spec:
             respect to the picture's input, in that one's layout; left out likewise.
         guided_gradients: The same by the rule of guided backpropagation; left out likewise.
         deconvnet_gradients: The same by the deconvnet's rule; left out likewise.
+        score_weights: Name of the input, float32 [N or 1, K, *output], that a ``linear`` score is
+            the inner product with; else left out likewise.
     """
 
     version: int
-    class_index: str
-    classes: str
+    class_index: str | None
+    classes: str | None
     scores: str
     score: Score
     layers: list[Layer]
@@ -178,11 +228,18 @@ class Spec:
     input_gradients: str | None = None
     guided_gradients: str | None = None
     deconvnet_gradients: str | None = None
+    score_weights: str | None = None
 
     @property
     def own_inputs(self) -> list[str]:
         """Names of the inputs that the model itself does not have."""
-        return [self.class_index] if self.region is None else [self.class_index, self.region]
+        names = (self.class_index, self.region, self.score_weights)
+        return [name for name in names if name is not None]
+
+    @property
+    def selector(self) -> str:
+        """Name of the input that tells the K scores to explain, along its axis 1."""
+        return self.own_inputs[0]
 
     @property
     def of_input(self) -> dict[str, str]:
@@ -197,12 +254,9 @@ class Spec:
     @property
     def own_outputs(self) -> list[str]:
         """Names of the outputs that the model itself does not have."""
-        maps = [
-            name
-            for layer in self.layers
-            for name in (layer.heatmap, layer.activations, layer.gradients)
-        ]
-        return [self.classes, self.scores, *maps, *self.of_input.values()]
+        classes = [] if self.classes is None else [self.classes]
+        maps = [name for layer in self.layers for name in layer.outputs]
+        return [*classes, self.scores, *maps, *self.of_input.values()]
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 # No sandbox, since continuous integration is root; nothing that Chromium would look up by itself.
 SWITCHES = [
@@ -47,19 +47,25 @@ def need(found: object, what: str) -> None:
 
 
 @contextlib.contextmanager
-def chromium(*switches: str) -> Generator[Browser]:
-    """A running browser."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    need(program, "Chromium (Debian: apt-get install chromium)")
+def playwright() -> Generator[Playwright]:
+    """What drives browsers; one at a time."""
     need(find_spec("playwright"), "playwright (pip install playwright)")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=program, args=[*SWITCHES, *switches])
-        try:
-            yield browser
-        finally:
-            browser.close()
+    with sync_playwright() as driver:
+        yield driver
+
+
+@contextlib.contextmanager
+def chromium(driver: Playwright, *switches: str) -> Generator[Browser]:
+    """A running browser."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    need(program, "Chromium (Debian: apt-get install chromium)")
+    browser = driver.chromium.launch(executable_path=program, args=[*SWITCHES, *switches])
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 class _Quiet(SimpleHTTPRequestHandler):

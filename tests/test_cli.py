@@ -84,6 +84,37 @@ def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
     assert "\nprofile web\n" in call("inspect", tmp_path / "b.onnx").output
 
 
+def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    result = call(
+        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM, "-o", path,
+        "--method", "layercam", "--method", "eigencam",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "verified against autograd-float64" in result.output
+    baked = {"layercam": "heatmap.layercam", "eigencam": "heatmap.eigencam"}
+    assert Explainer(path).spec.layers[0].methods == baked
+    assert (
+        "heatmap, heatmap.eigencam, heatmap.layercam, activations" in call("inspect", path).output
+    )
+
+
+def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    result = call(
+        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM,
+        "--layer", "layer3", "--head", "-o", path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "head of layer3: digits.head.onnx" in result.stdout
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["digits.head.onnx", "digits.onnx"]
+    assert "head in digits.head.onnx" in call("inspect", path).stdout
+    head = call("inspect", tmp_path / "digits.head.onnx").stdout
+    assert "verify  pass: artifact" in head
+    explanation = Explainer(path).explain(DIGITS, ["7"], method="ablationcam")
+    assert explanation.status == ["ok"]
+
+
 def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
     result = call("layers", "graftcam.demo.model:build", "--shape", "3,96,96")
     assert result.exit_code == 0
@@ -132,6 +163,9 @@ def test_demo_explains_the_bundled_pictures(tmp_path: Path) -> None:
 
 
 REFUSALS = {
+    "unknown method": (
+        ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--method",
+         "layer-cam"], "did you mean 'layercam'"),
     "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "cannot tell what"),
     "unknown torchvision model": (
         ["export", "torchvision:resnet5", "-o", "x.onnx"], "did you mean resnet50"),

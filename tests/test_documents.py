@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from dataclasses import fields
@@ -14,6 +15,7 @@ from graftcam.cli import main
 from graftcam.exporter.verify.findings import CHECKS, Finding
 from graftcam.exporter.vjp import table
 from graftcam.exporter.vjp.listing import markdown
+from graftcam.runtime.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,8 +40,25 @@ def test_the_readme_counts_the_rules() -> None:
     assert int(match.group(1)) == sum(entry.rule is not None for entry in table().values())
 
 
+def test_every_method_and_option_is_documented() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text()
+    for method, function in METHODS.items():
+        assert f"\n| `{method}` |" in text
+        for option, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                assert f"`{option}=" in text, option
+
+
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/artifact.md", "docs/release.md", "CONTRIBUTING.md"]
+    "name",
+    [
+        "README.md",
+        "docs/artifact.md",
+        "docs/methods.md",
+        "docs/deploy.md",
+        "docs/release.md",
+        "CONTRIBUTING.md",
+    ],
 )
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name

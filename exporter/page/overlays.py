@@ -81,8 +81,11 @@ class Gallery:
 def gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> Gallery | None:
     """Explain the predicted class of each picture twice, at the first target layer.
 
-    None where ONNX Runtime cannot run the artifact; the verdict says so.
+    None where there are no classes to predict, or ONNX Runtime cannot run the artifact, which the
+    verdict says.
     """
+    if spec.classes is None:
+        return None
     try:
         return _gallery(artifact, spec, origin, pictures)
     except VerificationError:
@@ -100,14 +103,14 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
     rows: list[Shown] = []
     for number, picture in enumerate(pictures.pictures[:MOST]):
         feeds = draw(fixed_batch(session, spec) or 1, 0, number)
-        ranked = {spec.class_index: np.array([[-1]], np.int64)}
+        ranked = {spec.selector: np.array([[-1]], np.int64)}
         results = _timed(
             times["ONNX Runtime"],
             lambda feeds=feeds, ranked=ranked: run_session(
                 session, {**required_feeds(session, spec), **feeds, **ranked}
             ),
         )
-        classes = results[spec.classes]
+        classes = results[spec.classes or ""]
         other = _timed(times[name], lambda feeds=feeds, classes=classes: explain(feeds, classes))
         output = results[spec.score.output][0]
         placed = place(transform, *picture.shape[:2])
@@ -128,17 +131,16 @@ def _reference(
 
         def unoptimised(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
             required = required_feeds(plain, spec)
-            return run_session(plain, {**required, **feeds, spec.class_index: classes})[
-                layer.heatmap
-            ]
+            return run_session(plain, {**required, **feeds, spec.selector: classes})[layer.heatmap]
 
         return "ONNX Runtime, unoptimised", unoptimised
     import torch
 
     from ..reference import Reference
 
-    position = outputs.index(spec.score.output)
-    watched = Reference(origin.module, spec.layers, None, output=position, kind=spec.score.kind)
+    scored = spec.score.output
+    position = outputs.index(scored) if scored in outputs else 0
+    watched = Reference(origin.module, spec.layers, None, output=position, score=spec.score)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
         (array,) = feeds.values()

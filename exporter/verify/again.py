@@ -91,8 +91,12 @@ def settings_of(artifact: Path, spec: Spec, *, of_file: bool) -> dict[str, Any]:
         transform = replace(transform, input="", embedded=None)
     settings: dict[str, Any] = {
         "layers": [layer.name for layer in spec.layers],
-        "output": spec.score.output,
+        "output": None if spec.score.kind == "channel" else spec.score.output,
         "score": spec.score.kind,
+        "class_axis": spec.score.class_axis or 1,
+        "class_offset": spec.score.class_offset or 0,
+        "methods": list(spec.layers[0].methods or {}),
+        "head": spec.layers[0].head is not None,
         "activation": spec.score.activation,
         "labels": spec.labels,
         "preprocess": transform,

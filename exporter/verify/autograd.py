@@ -62,14 +62,15 @@ def verify_module(
     batch = fixed_batch(session, spec)
     make = draw or random_like(session, examples)
     sizes = (0, GROWTH) if draw is None and open_sizes(session, spec) else (0,)
-    position = list(outputs).index(spec.score.output)
+    scored = spec.score.output
+    position = list(outputs).index(scored) if scored in outputs else 0
     references = [
         Reference(
             module,
             spec.layers,
             dtype,
             output=position,
-            kind=spec.score.kind,
+            score=spec.score,
             of_input=list(spec.of_input),
             picture=picture_index(session, spec) if spec.of_input else 0,
         )
@@ -84,13 +85,13 @@ def verify_module(
             feeds = make(min(_CHUNK, count - start), grown, drawn)
             asked = ask(session, spec, feeds, matrix, drawn)
             arguments = _arguments(session, feeds, examples)
-            classes, region = asked.doubled
+            selected, region = asked.doubled
             expected, own = (
-                by_name(reference(arguments, classes, region), spec, outputs)
+                by_name(reference(arguments, selected, region), spec, outputs)
                 for reference in references
             )
             truths.append(Truth(asked, expected, own))
-        images = sum(len(truth.asked.classes) for truth in truths)
+        images = sum(len(truth.asked.selected) for truth in truths)
         tallies = _tally(artifact, session, spec, outputs, truths, matrix, kind)
         if all(tally.passed for tally in tallies):
             break

@@ -12,10 +12,12 @@ import onnx_ir as ir
 from ...runtime.errors import GraftcamError
 from ...runtime.session import Session
 from ...runtime.spec import Spec
+from ..cams.check import check_baked
+from ..errors import VerificationError
 from .compare import FLOOR, relative_errors, short
 from .findings import Finding
-from .finite import BOUND, QUANTISED, bound_of, score_table, scores_of
-from .running import Array, Tensors, required_feeds, run_session
+from .finite import BOUND, TABLED, bound_of, score_table, scores_of
+from .running import Array, Tensors, best_or_drawn, required_feeds, run_session
 
 _ROUNDED = 1e-4  # relative to the largest score: the table is computed without optimisations
 
@@ -49,6 +51,8 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
 
 
 def _wrong_classes(spec: Spec, values: Mapping[str | None, ir.Value]) -> str:
+    if spec.score.kind in ("linear", "channel"):
+        return ""  # no classes, and channels wherever the layer has them
     value = values.get(spec.score.value)
     extent = None if value is None or value.shape is None else value.shape[1]
     classes = 2 if spec.score.single_logit else extent
@@ -74,13 +78,14 @@ def check_ranks(session: Any, spec: Spec, model: ir.Model, feeds: Tensors, folde
 
     The table is the graph's own, [N, classes, *positions], run without optimisations.
     """
+    if spec.classes is None or spec.score.kind not in TABLED:
+        reason = f"a {spec.score.kind} score is not read off a table as it is"
+        return Finding("classes", spec.scores, "skipped", reason=reason)
     table = score_table(model, spec, feeds, folder)
     totals = table.reshape(*table.shape[:2], -1).sum(2)
     depth = min(3, spec.score.classes)
     ranks = -1 - np.arange(depth, dtype=np.int64)[None, :]
-    results = run_session(
-        session, {**required_feeds(session, spec), **feeds, spec.class_index: ranks}
-    )
+    results = run_session(session, {**required_feeds(session, spec), **feeds, spec.selector: ranks})
     classes, scores = results[spec.classes], results[spec.scores].astype(np.float64)
     best = -np.sort(-totals, axis=1)[:, :depth]
     size = np.abs(totals).max() or 1.0
@@ -102,14 +107,29 @@ def check_ranks(session: Any, spec: Spec, model: ir.Model, feeds: Tensors, folde
 
 def _bound(model: ir.Model) -> float:
     """Narrow types round the table; integer kernels round it otherwise than float ones."""
-    if any(node.op_type == "QuantizeLinear" for node in model.graph):
-        return QUANTISED
     bound = bound_of(model.graph)
     return _ROUNDED if bound == BOUND else bound
 
 
+def check_methods(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
+    """Baked maps must be what the runtime's methods make of activations and gradients."""
+    names = [name for layer in spec.layers for name in (layer.methods or {}).values()]
+    if not names:
+        return []
+    chosen = best_or_drawn(session, feeds, spec, 0)
+    results = run_session(session, {**required_feeds(session, spec), **feeds, **chosen})
+    try:
+        check_baked(results, spec)
+    except VerificationError as error:
+        return [Finding("heatmap", "baked methods", "fail", reason=str(error))]
+    return [Finding("heatmap", name, "pass") for name in names]
+
+
 def check_drop_in(session: Any, spec: Spec, feeds: Tensors) -> Finding:
     """The original inputs alone must give the original outputs, and the best class's map."""
+    if spec.score_weights is not None:
+        reason = f"a linear score has no default: {spec.score_weights} must be fed"
+        return Finding("drop-in", "", "skipped", reason=reason)
     if spec.profile == "web":
         reason = "JavaScript cannot feed an input with a default: web artifacts have none"
         return Finding("drop-in", "", "skipped", reason=reason)
@@ -119,8 +139,8 @@ def check_drop_in(session: Any, spec: Spec, feeds: Tensors) -> Finding:
         return Finding("drop-in", "", "fail", reason=reason)
     alone = run_session(session, feeds)
     none: Array = np.zeros((1, 0), np.int64)
-    plain = run_session(session, {**feeds, spec.class_index: none})
-    asked = run_session(session, {**feeds, spec.class_index: np.array([[-1]], np.int64)})
+    plain = run_session(session, {**feeds, spec.selector: none})
+    asked = run_session(session, {**feeds, spec.selector: np.array([[-1]], np.int64)})
     wanted = {
         **asked,
         **{name: value for name, value in plain.items() if name not in spec.own_outputs},

@@ -16,7 +16,7 @@ import numpy as np
 from ...runtime.spec import Layer, Spec
 from .compare import relative_errors, short
 from .findings import Finding
-from .running import Tensors, fixed_batch, required_feeds, run_session, some_rows
+from .running import Tensors, fixed_batch, required_feeds, run_session, same_scores, some_rows
 
 # Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
 LEAST = 1e-5
@@ -40,15 +40,15 @@ def check_dependence(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
 
 def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
     """All outputs for all inputs, of the same few classes."""
-    classes = np.arange(min(3, spec.score.classes), dtype=np.int64)[None, :]
     step = fixed_batch(session, spec) or images
+    chosen = same_scores(session, some_rows(feeds, slice(step)), spec, 3)
     parts = [
         run_session(
             session,
             {
                 **required_feeds(session, spec),
                 **some_rows(feeds, slice(start, start + step)),
-                spec.class_index: classes,
+                **chosen,
             },
         )
         for start in range(0, images, step)

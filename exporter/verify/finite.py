@@ -24,6 +24,7 @@ from ..errors import VerificationError
 from ..evaluator import Head, head_in_float64, wide
 from ..extents import OPEN_SIZES
 from ..probe import session_of
+from ..reading import reading
 from .compare import relative_errors, short
 from .findings import Finding, Verdict
 from .inputs import Draw, random_feeds
@@ -46,7 +47,8 @@ QUICK_FILE = Matrix(("all",), (2,), (1,))
 BOUND = 1e-3  # float64 differences are far better; a kink between the two points is not
 # What the artifact's own arithmetic adds: units in the last place, times a few dozen operators.
 _BOUNDS = {ir.DataType.FLOAT16: 1e-2, ir.DataType.BFLOAT16: 1e-1}
-QUANTISED = 5e-2  # a number near the middle between two codes may be rounded to either
+_QUANTISED = 5e-2  # a number near the middle between two codes may be rounded to either
+TABLED = ("logit", "output")  # kinds of scores that are entries of the score table
 _STEP = 1e-6
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
 # much smaller than the bound, since the jumps of several kinks may cancel in this difference.
@@ -91,7 +93,7 @@ def verify_file(
     generator = np.random.default_rng(seed)
     session = load_session(artifact)
     if draw is None:
-        inputs = _inputs_of_sizes(session, spec, images, generator)
+        inputs = inputs_of_sizes(session, spec, images, generator)
     else:
         step = fixed_batch(session, spec) or images
         inputs = [draw(step, 0, start) for start in range(0, images, step)]
@@ -104,8 +106,7 @@ def verify_file(
     outputs = [n for n in outputs if (a := first[0].results[n]).dtype.kind == "f" and a.ndim]
     picture = session.get_inputs()[picture_index(session, spec)].name if spec.of_input else ""
     del session  # the source is opened next; large weights should not lie in memory twice
-    quantised = any(node.op_type == "QuantizeLinear" for node in model.graph)
-    bound = QUANTISED if quantised else bound_of(model.graph)
+    quantised, bound = is_quantised(model.graph), bound_of(model.graph)
     findings: list[Finding] = []
     if quantised:
         findings = _integer_outputs(source, outputs, first, bound, kind)
@@ -130,7 +131,7 @@ def verify_file(
                 tally.add(run)
         findings += tally.findings()
     method = "finite-differences-straight-through" if quantised else "finite-differences"
-    count = sum(len(asked.classes) for asked in first)
+    count = sum(len(asked.selected) for asked in first)
     random, given = (count, 0) if kind == "random" else (0, count)
     return Verdict(findings, method, random, given, seed)
 
@@ -173,7 +174,7 @@ def _integer_outputs(
 
 def _again(session: Any, spec: Spec, asked: Asked) -> Asked:
     """The first run once more, in another session and with classes by id."""
-    feeds = {**asked.feeds, spec.class_index: asked.classes}
+    feeds = {**asked.feeds, spec.selector: asked.selected}
     return replace(asked, results=run_regions(session, feeds, spec, asked.region))
 
 
@@ -186,13 +187,18 @@ def _truth(
     asked: Asked,
     bound: float,
 ) -> Truth:
-    """What the source gives; gradients, which it has not, are those of the first run."""
+    """What the source gives; gradients, which it has not, are those of the first run.
+
+    So are scores that are more than an entry of a table.
+    """
     feeds, results = asked.feeds, asked.results
     given = run_session(plain, feeds)
     expected = {name: given[name] for name in outputs}
-    classes, region = asked.doubled
-    table = score_table(model, spec, feeds, folder)
-    expected[spec.scores] = scores_of(table, classes, region)
+    selected, region = asked.doubled
+    expected[spec.scores] = results[spec.scores]
+    if spec.score.kind in TABLED:
+        table = score_table(model, spec, feeds, folder)
+        expected[spec.scores] = scores_of(table, selected, region)
     for layer in spec.layers:
         value = value_of(model, layer.value, feeds, folder)
         laid = np.stack([channel_first(row, layer) for row in value])
@@ -234,17 +240,18 @@ def _worst_difference(
     start = start.astype(np.float64)
     gradients = asked.results[layer.gradients].astype(np.float64)
     head({**extras, layer.value: start})  # here, and only here, quantisers round
-    classes, region = asked.doubled
+    selected, region = asked.doubled
+    images, count = selected.shape[:2]
     worst = 0.0
-    for (row, k), chosen in np.ndenumerate(classes[:_DIFFERENCED]):
-        weights = None if region is None else region[row, k]
-        score = _score_of(head, extras, layer.value, spec, row, int(chosen), weights)
+    for row, k in np.ndindex(min(images, _DIFFERENCED), count):
+        read = _reading(spec, selected[row, k], None if region is None else region[row, k])
+        score = _score_of(head, extras, layer.value, row, read)
         error = _row_error(score, start, gradients[row, k], row, layer, generator)
         worst = max(worst, error if np.isfinite(error) else np.inf)
     return worst
 
 
-def _inputs_of_sizes(
+def inputs_of_sizes(
     session: Any, spec: Spec, images: int, generator: np.random.Generator
 ) -> list[Tensors]:
     """Random inputs; of two sizes that the artifact runs on, where it leaves the size open.
@@ -273,7 +280,7 @@ def random_file(session: Any, spec: Spec) -> Draw:
 
     def draw(count: int, grown: int, seed: int) -> Tensors:
         del grown
-        feeds = _inputs_of_sizes(session, spec, count, np.random.default_rng(seed))[0]
+        feeds = inputs_of_sizes(session, spec, count, np.random.default_rng(seed))[0]
         return {name: value for name, value in feeds.items() if name not in spec.own_inputs}
 
     return draw
@@ -307,31 +314,32 @@ def as_laid_out(tensor: Array, layer: Layer) -> Array:
     return tensor
 
 
+def is_quantised(graph: ir.Graph) -> bool:
+    """Whether something is rounded to codes on the way."""
+    return any(node.op_type == "QuantizeLinear" for node in graph)
+
+
 def bound_of(graph: ir.Graph) -> float:
-    """The error that the graph's narrowest float type explains."""
+    """The error that the graph's narrowest float type, or its quantisers, explain."""
+    if is_quantised(graph):
+        return _QUANTISED
     kinds = {value.dtype for node in graph for value in node.outputs}
     return max(_BOUNDS.get(kind, BOUND) for kind in {ir.DataType.FLOAT, *kinds} if kind)
 
 
 def _score_of(
-    head: Head,
-    extra: dict[str, Array],
-    target: str,
-    spec: Spec,
-    row: int,
-    class_id: int,
-    weights: Array | None,
+    head: Head, extra: dict[str, Array], target: str, row: int, read: Callable[[Array], float]
 ) -> Callable[[Array], float]:
-    """One image's score as a function of the target layer's value."""
+    """One image's score as a function of the target layer's value; ``read`` takes a table's row."""
+    return lambda value: read(head({**extra, target: value})[row])
 
-    def score(value: Array) -> float:
-        table = head({**extra, target: value})
-        if spec.score.single_logit:
-            table = np.concatenate([-table, table], axis=1)
-        scores = table[row, class_id]
-        return float(scores if weights is None else (scores * weights).sum())
 
-    return score
+def _reading(spec: Spec, selected: Array, region: Array | None) -> Callable[[Array], float]:
+    """How the score is read off one image's table [classes, *positions]."""
+    if spec.classes is None:
+        weights = selected.astype(np.float64)
+        return lambda table: float((table * weights).sum())
+    return reading(spec.score, int(selected), region)
 
 
 def _row_error(

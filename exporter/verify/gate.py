@@ -14,7 +14,7 @@ import onnx_ir as ir
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .autograd import ATTEMPTS, verify_module
-from .contract import check_drop_in, check_metadata, check_ranks
+from .contract import check_drop_in, check_metadata, check_methods, check_ranks
 from .dependence import check_dependence
 from .findings import Finding, Verdict
 from .finite import QUICK_FILE, random_file, verify_file
@@ -91,6 +91,7 @@ def _hold(
     alone = [
         check_ranks(session, spec, origin.model, small, artifact.parent),
         *check_dependence(session, spec, sample),
+        *check_methods(session, spec, small),
         check_drop_in(session, spec, small),
     ]
     del session  # the others open their own; large weights should not lie in memory twice

@@ -18,7 +18,7 @@ from ...runtime.images import Picture, read_image
 from ...runtime.preprocess import place, prepare
 from ...runtime.spec import Spec
 from ..errors import VerificationError
-from .running import GROWTH, Tensors, fixed_batch, model_inputs, required_feeds
+from .running import GROWTH, Tensors, best_or_drawn, fixed_batch, model_inputs, required_feeds
 
 Draw: TypeAlias = Callable[[int, int, int], Tensors]
 _FEEDS = {
@@ -81,8 +81,9 @@ def random_feeds(
         VerificationError: An input cannot be made up.
     """
     feeds = required_feeds(session, spec)
+    own = {spec.score_weights, *feeds}
     for argument in session.get_inputs():
-        if argument.name in feeds:
+        if argument.name in own:
             continue
         shape = list(argument.shape)
         free = [axis for axis, extent in enumerate(shape) if not isinstance(extent, int)]
@@ -100,6 +101,8 @@ def random_feeds(
         if kind is np.uint8:  # pictures, whose preprocessing is in the graph
             drawn = np.clip(128 + 64 * drawn, 0, 255)
         feeds[argument.name] = drawn.astype(kind)
+    if spec.score_weights is not None:
+        feeds |= best_or_drawn(session, feeds, spec, images, count=1)
     return feeds
 
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ...runtime.spec import Spec
 from .running import (
@@ -20,6 +19,7 @@ from .running import (
     Array,
     Level,
     Tensors,
+    best_or_drawn,
     class_wise,
     draw_region,
     fixed_batch,
@@ -38,7 +38,7 @@ class Matrix:
         levels: ONNX Runtime's optimisation levels; the first run is made at the first.
         splits: Batch sizes of the runs that share a chunk; an artifact whose batch is fixed has
             its own.
-        counts: Numbers of classes, K; a model with fewer classes has fewer.
+        counts: Numbers of scores, K; a model with fewer classes has fewer.
     """
 
     levels: tuple[Level, ...]
@@ -47,7 +47,8 @@ class Matrix:
 
     def counts_of(self, spec: Spec) -> list[int]:
         """The K of the runs."""
-        return sorted({min(count, spec.score.classes) for count in self.counts})
+        most = max(self.counts) if spec.classes is None else spec.score.classes
+        return sorted({min(count, most) for count in self.counts})
 
 
 QUICK = Matrix(("all",), (4,), (2,))
@@ -56,28 +57,29 @@ FULL = Matrix(LEVELS, (3, 1), (0, 1, 3))
 
 @dataclass(frozen=True)
 class Asked:
-    """Inputs, and what the first run, for the best-ranked classes, gave for them.
+    """Inputs, and what the first run gave for them: the best-ranked classes, or random scores.
 
     Attributes:
         feeds: The model's own inputs by name.
         results: All outputs; where there is a region, K doubled for it.
-        classes: The classes by id, [N, K]; not doubled.
+        selected: What tells the scores of the later runs: classes by id, [N, K], or weights of a
+            linear score, [N, K, *output]; not doubled.
         region: Random weights of the scored output's positions, [N, K, *positions], or None.
     """
 
     feeds: Tensors
     results: Tensors
-    classes: npt.NDArray[np.int64]
+    selected: Array
     region: Array | None
 
     @property
-    def doubled(self) -> tuple[npt.NDArray[np.int64], Array | None]:
-        """Classes and regions as a reference takes them: all positions, then the region."""
+    def doubled(self) -> tuple[Array, Array | None]:
+        """Scores and regions as a reference takes them: all positions, then the region."""
         if self.region is None:
-            return self.classes, None
+            return self.selected, None
         ones = np.ones_like(self.region)
         return (
-            np.concatenate([self.classes, self.classes], axis=1),
+            np.concatenate([self.selected, self.selected], axis=1),
             np.concatenate([ones, self.region], axis=1),
         )
 
@@ -102,13 +104,13 @@ class Run:
     """One run of part of a chunk, and the truth about that part.
 
     Attributes:
-        classes: What was asked for, [n, k].
+        selected: What was asked for, [n, k, ...].
         results: All outputs.
         expected: What they should be.
         own: As for `Truth`.
     """
 
-    classes: npt.NDArray[np.int64]
+    selected: Array
     results: Tensors
     expected: Tensors
     own: Tensors | float
@@ -120,16 +122,18 @@ def ask(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> 
     Raises:
         VerificationError: ONNX Runtime cannot run it.
     """
-    ranks = -1 - np.arange(max(matrix.counts_of(spec)), dtype=np.int64)[None, :]
-    ranked = {**feeds, spec.class_index: ranks}
-    first = run_session(session, {**required_feeds(session, spec), **ranked})
+    count = max(matrix.counts_of(spec))
+    chosen = best_or_drawn(session, feeds, spec, seed, count)
+    first = run_session(session, {**required_feeds(session, spec), **feeds, **chosen})
+    if spec.classes is None:
+        return Asked(feeds, first, chosen[spec.selector], None)
     # A wrong artifact may name classes that there are not; no reference could be asked for them.
     classes = np.clip(first[spec.classes], 0, spec.score.classes - 1)
     region = draw_region(first, spec, seed)
     if region is None:
         return Asked(feeds, first, classes, None)
     # By id: another region would rank other classes.
-    results = run_regions(session, {**feeds, spec.class_index: classes}, spec, region)
+    results = run_regions(session, {**feeds, spec.selector: classes}, spec, region)
     return Asked(feeds, results, classes, region)
 
 
@@ -140,12 +144,12 @@ def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run
         VerificationError: ONNX Runtime cannot run one of them.
     """
     asked = truth.asked
-    images, depth = asked.classes.shape
+    images, depth = asked.selected.shape[:2]
     for rows in _rows(images, fixed_batch(session, spec), matrix.splits):
         for count in matrix.counts_of(spec):
             region = None if asked.region is None else asked.region[rows, :count]
-            chosen = asked.classes[rows, :count]
-            feeds = {**some_rows(asked.feeds, rows), spec.class_index: chosen}
+            chosen = asked.selected[rows, :count]
+            feeds = {**some_rows(asked.feeds, rows), spec.selector: chosen}
             results = run_regions(session, feeds, spec, region)
             columns = list(range(count))
             wanted = chosen

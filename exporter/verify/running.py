@@ -60,16 +60,21 @@ def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:
 
 
 def class_wise(spec: Spec) -> set[str]:
-    """Names of the outputs whose second axis holds the explained classes."""
+    """Names of the outputs whose second axis holds the explained classes, baked methods aside.
+
+    Those may set one class against another: a map hangs on what else was asked for.
+    """
     maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
-    return {spec.classes, spec.scores, *maps, *spec.of_input.values()}
+    classes = set[str]() if spec.classes is None else {spec.classes}
+    return {*classes, spec.scores, *maps, *spec.of_input.values()}
 
 
 def draw_region(results: Mapping[str, Array], spec: Spec, seed: int) -> Array | None:
     """Random weights for the scored output's positions, float32 [N, K, *positions]."""
     if spec.region is None:
         return None
-    shape = (*results[spec.scores].shape, *results[spec.score.output].shape[2:])
+    positions = spec.score.positions(results[spec.score.output].shape)
+    shape = (*results[spec.scores].shape, *positions)
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
@@ -85,6 +90,30 @@ def run_regions(
         name: np.concatenate([plain[name], inside[name]], axis=1) for name in class_wise(spec)
     }
     return {**plain, **joined}
+
+
+def best_or_drawn(
+    session: Any, feeds: Mapping[str, Array], spec: Spec, seed: int, count: int = 2
+) -> Tensors:
+    """The best ``count`` classes for `class_index`, or as many random `score_weights`."""
+    if spec.score_weights is None:
+        ranks = -1 - np.arange(min(count, spec.score.classes), dtype=np.int64)
+        return {spec.selector: ranks[None, :]}
+    port = next(one for one in session.get_inputs() if one.name == spec.score_weights)
+    extents = [extent if isinstance(extent, int) else 1 for extent in port.shape[2:]]
+    none = {**feeds, spec.score_weights: np.zeros((1, 0, *extents), np.float32)}
+    # Only a run tells extents that the file leaves open.
+    shape = run_session(session, none)[spec.score.output].shape
+    drawn = np.random.default_rng(seed).standard_normal((shape[0], count, *shape[1:]), np.float32)
+    return {spec.score_weights: drawn}
+
+
+def same_scores(session: Any, feeds: Mapping[str, Array], spec: Spec, count: int) -> Tensors:
+    """The first ``count`` classes by id, or random `score_weights`, the same for every image."""
+    if spec.score_weights is not None:
+        drawn = best_or_drawn(session, feeds, spec, 0, count)[spec.selector]
+        return {spec.selector: drawn[:1]}
+    return {spec.selector: np.arange(min(count, spec.score.classes), dtype=np.int64)[None, :]}
 
 
 def required_feeds(session: Any, spec: Spec) -> Tensors:

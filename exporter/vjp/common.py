@@ -219,14 +219,14 @@ def scatter_add(
     return narrowed(emit, added, updates)
 
 
-def places(emit: Emitter, part: Part) -> ir.Value:
+def places(emit: Emitter, part: Part | ir.Value) -> ir.Value:
     """The numbers of the places along an axis with that extent, int64 [extent]."""
     extent = emit.op("Squeeze", emit.vector([part]), emit.ints([0]), role="extent")
     first, step = emit.constant(np.int64(0)), emit.constant(np.int64(1))
     return emit.op("Range", first, extent, step, role="places")
 
 
-def identity(emit: Emitter, part: Part, kind: ir.DataType) -> ir.Value:
+def identity(emit: Emitter, part: Part | ir.Value, kind: ir.DataType) -> ir.Value:
     """The identity matrix of that extent."""
     numbers = places(emit, part)
     column = emit.op("Unsqueeze", numbers, emit.ints([1]), role="column")

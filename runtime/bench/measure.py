@@ -109,7 +109,8 @@ def measure(
     Args:
         artifact: From `open_artifact`.
         feeds: The model's inputs by name, from `make_feeds`.
-        index: Classes to explain, as ``class_index`` takes them.
+        index: Classes to explain, as ``class_index`` takes them; of a linear score their number
+            counts.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
         origin: Where that comes from, in words; None: its file's name.
         rounds: How often each way is timed, in turn; None: for some ten seconds, 10 to 200 times.

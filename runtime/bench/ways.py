@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..linear import measured
 from ..session import Model, Session, Tensors
 from .memory import peak_memory
 from .profile import Profile, profile, start_profile
@@ -63,16 +64,20 @@ class Way:
 def explained(
     artifact: Session, feeds: Tensors, index: Sequence[int], threads: int | None
 ) -> list[Way]:
-    """K = 0, K = 1 and all classes of ``index``."""
+    """K = 0, K = 1 and all classes of ``index`` (or as many rows of weights)."""
     spec = artifact.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
-        added |= {layer.heatmap, layer.activations, layer.gradients}
+        added |= set(layer.outputs)
     own = [name for name in artifact.outputs if name not in added]
-    maps = [spec.classes, spec.scores, *(layer.heatmap for layer in spec.layers)]
+    maps = [spec.scores, *(layer.heatmap for layer in spec.layers)]
+    maps += [spec.classes] if spec.classes else []
 
     def way(classes: int) -> Way:
-        asked = {spec.class_index: np.array([index[:classes]], np.int64)}
+        if spec.score_weights is None:
+            asked = {spec.selector: np.array([index[:classes]], np.int64)}
+        else:
+            asked = measured(artifact, feeds, classes)
         fed = {**artifact.defaults, **feeds, **asked}
         return Way(artifact, classes, fed, [*own, *maps] if classes else own, threads)
 

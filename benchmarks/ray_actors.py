@@ -1,0 +1,72 @@
+"""Pictures a second of a folder's job: in this process, and on Ray with 1, 2, ... actors.
+
+    python -m benchmarks.ray_actors model.onnx photo.jpg --pictures 200 --actors 1 2
+
+Every actor has one thread, and so has the run in this process. The cluster is up, and the actors
+have opened their sessions, before the clock starts: what is measured is a long job's pace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import ray
+
+from graftcam.runtime.jobs.cluster import on_ray
+from graftcam.runtime.jobs.run import Batch, Engine, local, run
+from graftcam.runtime.jobs.settings import Settings
+from graftcam.runtime.jobs.table import Row
+from graftcam.runtime.jobs.work import Worker
+
+
+class Clock:
+    """Times an engine from its first result to its last."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.pace = 0.0
+
+    def __call__(self, worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
+        """Hand the engine's results on."""
+        since, pictures = None, 0
+        for rows in self._engine(worker, batches):
+            if since is None:
+                since = time.perf_counter()
+            else:
+                pictures += len(rows)
+            yield rows
+        if since is not None:
+            self.pace = pictures / (time.perf_counter() - since)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2])
+    asked = parser.parse_args()
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    engines: dict[str, Engine] = {"this process": local}
+    engines |= {f"{count} actors": on_ray(actors=count) for count in asked.actors}
+    with tempfile.TemporaryDirectory(prefix="graftcam-") as place:
+        folder = Path(place) / "pictures"
+        folder.mkdir()
+        for i in range(asked.pictures):
+            shutil.copy(asked.picture, folder / f"{i:05}{asked.picture.suffix}")
+        for name, engine in engines.items():
+            clock = Clock(engine)
+            output = Path(place) / name
+            run(Settings(str(asked.model.resolve()), str(folder), str(output), threads=1), clock)
+            print(f"{name}: {clock.pace:.1f} pictures a second")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""`graftcam package`: an artifact in the layout that a server loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .common import example
+
+
+@click.command(
+    epilog=example(
+        "graftcam package resnet50.onnx --triton -o models",
+        "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
+    )
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--triton", "layout", flag_value="triton", required=True,
+              help="A model repository for Triton Inference Server or KServe.")  # fmt: skip
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
+              metavar="DIR", help="The repository; the model becomes a folder in it.")  # fmt: skip
+@click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
+@click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+              help="Let the server join requests up to N images. Class ids can then be sent only "
+                   "to artifacts of the profile web.")  # fmt: skip
+@click.option("--tensors", is_flag=True,
+              help="Offer activations and gradients too; each answer brings them.")  # fmt: skip
+def package(
+    model: Path, layout: str, folder: Path, name: str | None, max_batch: int, tensors: bool
+) -> None:  # fmt: skip
+    """Write MODEL and its configuration as a server loads them."""
+    from ..runtime.triton import write_repository
+
+    written = write_repository(model, folder, name, max_batch, tensors=tensors)
+    for path in sorted(path for path in written.rglob("*") if path.is_file()):
+        click.echo(path)

@@ -1,0 +1,150 @@
+"""`graftcam visualize`: the picture that a class, a channel or a unit answers to most."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import Numbers, example, json_option
+
+if TYPE_CHECKING:
+    from ..runtime.session import Session
+
+
+@click.command(
+    epilog=example(
+        "graftcam visualize digits.onnx --class 7 -o seven.png",
+        "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
+        "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
+    )
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+              metavar="FILE", help="The picture to write.")  # fmt: skip
+@click.option("--class", "class_name", metavar="ID|LABEL", help="Class whose score is to grow.")
+@click.option(
+    "--channel",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Channel whose mean is to grow, of an artifact with --score channel.",
+)
+@click.option(
+    "--unit",
+    type=Numbers(int),
+    metavar="ROW,COLUMN",
+    help="Only at this position of the layer, or of a segmentation's output.",
+)
+@click.option(
+    "--score-weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npy",
+    help="Linear scores: weights of the output, [*output], instead of a class.",
+)
+@click.option("--steps", type=click.IntRange(1), default=256, show_default=True, metavar="N",
+              help="Steps of the ascent; each is a run of the model.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
+              help="How far a pixel moves in a step, black to white being 1.")  # fmt: skip
+@click.option("--decay", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+              help="L2: share of its distance to grey that a pixel loses in a step.")  # fmt: skip
+@click.option("--blur", type=click.FloatRange(0), default=0.8, show_default=True,
+              help="Gaussian blur, standard deviation in pixels; 0: none.")  # fmt: skip
+@click.option("--blur-every", type=click.IntRange(1), default=4, show_default=True, metavar="N",
+              help="Steps from one blur to the next.")  # fmt: skip
+@click.option(
+    "--jitter",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    metavar="PIXELS",
+    help="Show the model the picture shifted by up to so much, drawn anew in each step.",
+)
+@click.option("--variation", type=click.FloatRange(0), default=0.2, show_default=True,
+              help="Weight of the total variation, which draws neighbours together.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Seed of the start and of the shifts.")  # fmt: skip
+@click.option(
+    "--curve",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to draw the score by step; its numbers go to a .json beside it.",
+)
+@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@json_option
+def visualize(
+    model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,
+    score_weights: Path | None, curve: Path | None, provider: str | None, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Draw the picture that MODEL's class, channel or unit answers to most.
+
+    Gradient ascent on the input, from grey noise; the same seed gives the same picture. MODEL must
+    have been exported with --input-gradients (and --score channel for channels).
+    """
+    from ..runtime.errors import RenderError
+    from ..runtime.render import write_image
+    from ..runtime.session import Session
+    from ..runtime.visualize import Ascent
+    from ..runtime.visualize import visualize as run
+    from ..runtime.writing import replace_file
+
+    given = [class_name is not None, channel is not None, score_weights is not None]
+    if sum(given) != 1:
+        raise click.UsageError("give one of --class, --channel and --score-weights")
+    session = Session(model, provider)
+    selection = _selection(session, class_name, channel, score_weights)
+    with _Bar() as bar:
+        found = run(session, selection, Ascent(**options), unit=unit, progress=bar)
+    numbers = json.dumps(found.to_dict(), indent=2)
+    files = [write_image(path, found.image)]
+    if curve is not None:
+        files.append(write_image(curve, found.draw_curve()))
+        files.append(replace_file(curve.with_suffix(".json"), numbers.encode(), RenderError))
+    click.echo(numbers if as_json else f"score {found.start:.3f} of grey noise, {found.score:.3f} "
+               f"after {len(found.curve)} steps  -> {', '.join(map(str, files))}")  # fmt: skip
+    click.echo(f"ran on {session.provider}", err=True)
+
+
+def _selection(
+    session: Session, class_name: str | None, channel: int | None, score_weights: Path | None
+) -> Any:
+    """What the artifact's selector takes, for one score."""
+    import numpy as np
+
+    from ..runtime.choose import choose_classes
+    from ..runtime.errors import InputError
+    from ..runtime.linear import name_rows, read_weights, takes_weights
+
+    kind = session.spec.score.kind
+    if (channel is not None) != (kind == "channel"):
+        raise InputError(
+            f"{session.path.name} has a score of kind {kind!r}; --channel goes with an artifact "
+            "that was exported with --score channel, --class with any other but linear"
+        )
+    weights = None if score_weights is None else read_weights(score_weights)
+    if takes_weights(session, weights, class_name):
+        return name_rows(session, weights)[1][:, :1]
+    wanted = class_name if channel is None else channel
+    return np.array([choose_classes(session.spec, wanted, 1)], np.int64)
+
+
+class _Bar:
+    """A progress bar on stderr if someone is watching; called with steps done and all."""
+
+    def __enter__(self) -> _Bar:
+        self._bar: Any = None
+        return self
+
+    def __call__(self, done: int, steps: int) -> None:
+        if self._bar is None and sys.stderr.isatty():
+            self._bar = click.progressbar(length=steps, label="climbing", file=sys.stderr)
+            self._bar.__enter__()
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*error)

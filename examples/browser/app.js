@@ -1,0 +1,167 @@
+/** The page: what is chosen, what is shown. */
+
+import { Artifact } from "./artifact.js";
+import { normalise, paint, project } from "./heatmap.js";
+import { readPicture } from "./picture.js";
+
+const LARGEST = 1024; // pixels of a drawn side: more only costs time
+const RANKS = 5;
+const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((e) => [e.id, e]));
+const backend = new URLSearchParams(location.search).get("backend");
+
+let artifact;
+let picture;
+let queue = Promise.resolve();
+
+/** One task after another: a session runs once at a time. A failure is said, and ends its task. */
+function enqueue(task) {
+  queue = queue.then(task).catch((error) => say(error.message, true));
+  return queue;
+}
+
+function say(words, trouble = false) {
+  element.status.textContent = words;
+  element.status.classList.toggle("trouble", trouble);
+}
+
+async function openModel(blob) {
+  say("Loading the model …");
+  artifact = await Artifact.open(new Uint8Array(await blob.arrayBuffer()), backend);
+  const choices = artifact.labels.map((label, id) => new Option(label, id));
+  element.class.replaceChildren(new Option("the predicted class", -1), ...choices);
+  element.layer.replaceChildren(...artifact.layers.map((name, i) => new Option(name, i)));
+  element["layer-field"].hidden = artifact.layers.length < 2;
+  say("Ready.");
+  if (picture) await explain();
+}
+
+async function openPicture(blob) {
+  picture = await readPicture(blob);
+  element.class.value = -1;
+  if (artifact) await explain();
+}
+
+async function explain() {
+  say("Explaining …");
+  const found = await artifact.explain(picture, +element.class.value, +element.layer.value);
+  show(found);
+  const place = `on ${artifact.backend === "webgpu" ? "WebGPU" : "WASM"}`;
+  say(`Explained in ${found.milliseconds.toFixed(found.milliseconds < 10 ? 1 : 0)} ms ${place}.`);
+  // For pages that embed this one.
+  document.dispatchEvent(new CustomEvent("explained", { detail: found }));
+}
+
+function show(found) {
+  const shrunk = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
+  const [height, width] = [picture.height, picture.width].map((n) => Math.max(1, Math.round(n * shrunk)));
+  Object.assign(element.photo, { width, height });
+  element.photo.getContext("2d").drawImage(picture.bitmap, 0, 0, width, height);
+  const drawn = { ...found.placement, picture: [height, width] };
+  paint(element.heat, project(normalise(found.map), found.grid, drawn), height, width);
+  element.frame.classList.add("filled");
+  element.caption.textContent = found.map.some((value) => value > 0)
+    ? `What speaks for “${found.label}”`
+    : `Nothing in this picture speaks for “${found.label}” at this layer`;
+  element.heat.setAttribute("aria-label", element.caption.textContent);
+  rank(found);
+  state(found);
+}
+
+/** The likeliest classes, and the explained one; each can be pressed to be explained. */
+function rank({ id, score, probabilities }) {
+  const known = probabilities ?? [];
+  const best = [...known.keys()].sort((a, b) => known[b] - known[a]).slice(0, RANKS);
+  const shown = best.includes(id) ? best : [...best, id];
+  element.ranking.replaceChildren(
+    ...shown.map((one) => {
+      const value = probabilities ? known[one] : score;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.ariaPressed = one === id;
+      button.append(...["label", "bar", "share"].map((name) => {
+        const part = document.createElement("span");
+        part.className = name;
+        return part;
+      }));
+      button.children[0].textContent = artifact.labels[one];
+      button.children[1].style.setProperty("--share", probabilities ? value : 0);
+      button.children[2].textContent = probabilities ? `${(100 * value).toFixed(1)} %` : value.toFixed(3);
+      button.addEventListener("click", () => {
+        element.class.value = one;
+        enqueue(explain);
+      });
+      const item = document.createElement("li");
+      item.append(button);
+      return item;
+    }),
+  );
+}
+
+function state(found) {
+  const { record, layers } = artifact;
+  const facts = {
+    Model: record.source.name ?? "unnamed",
+    Layer: `${layers[+element.layer.value]}, ${found.grid.join(" × ")} cells`,
+    Score: found.score.toFixed(3),
+    Verified: `${record.verification.verdict} (${record.verification.reference})`,
+  };
+  element.facts.replaceChildren(
+    ...Object.entries(facts).flatMap(([name, value]) => {
+      const [term, detail] = ["dt", "dd"].map((tag) => document.createElement(tag));
+      term.textContent = name;
+      detail.textContent = value;
+      return [term, detail];
+    }),
+  );
+}
+
+function setOpacity() {
+  element.heat.style.opacity = element.opacity.value / 100;
+  element.percent.value = `${element.opacity.value} %`;
+}
+
+const open = (file) => enqueue(() => (file.name.endsWith(".onnx") ? openModel(file) : openPicture(file)));
+
+async function fetched(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url} is missing here; \`make browser\` writes it.`);
+  return answer.blob();
+}
+
+/** The pictures beside the page, as buttons. */
+async function offerExamples() {
+  const entries = JSON.parse(await (await fetched("pictures/index.json")).text());
+  const buttons = entries.map(({ file, words }) => {
+    const [button, image] = ["button", "img"].map((tag) => document.createElement(tag));
+    button.type = "button";
+    Object.assign(image, { src: `pictures/${file}`, alt: words, width: 96, height: 96 });
+    button.append(image);
+    button.addEventListener("click", () => enqueue(async () => openPicture(await fetched(image.src))));
+    return button;
+  });
+  element.examples.replaceChildren(...buttons);
+  await openPicture(await fetched(`pictures/${entries[0].file}`));
+}
+
+for (const input of [element.picture, element.model]) {
+  input.addEventListener("change", () => input.files.length && open(input.files[0]));
+}
+for (const select of [element.class, element.layer]) {
+  select.addEventListener("change", () => picture && enqueue(explain));
+}
+element.opacity.addEventListener("input", setOpacity);
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  [...event.dataTransfer.files].forEach(open);
+});
+setOpacity();
+enqueue(async () => openModel(await fetched("model.onnx")));
+enqueue(offerExamples);

@@ -1,0 +1,122 @@
+/** A graftcam artifact in onnxruntime-web: opened, asked, answered. */
+
+import { place, prepare } from "./picture.js";
+import { readRecord } from "./record.js";
+
+const BUILDS = { wasm: "./ort/ort.wasm.min.mjs", webgpu: "./ort/ort.webgpu.min.mjs" };
+
+/**
+ * @typedef {object} Explanation
+ * @property {number} id The explained class.
+ * @property {string} label Its name.
+ * @property {number} score Its score.
+ * @property {Float32Array|null} probabilities Per class; null where scores are no classification.
+ * @property {Float32Array} map Its raw map, [h, w].
+ * @property {number[]} grid [h, w].
+ * @property {object} placement Where the model's input lies in the picture.
+ * @property {number} milliseconds The run alone.
+ */
+
+export class Artifact {
+  /**
+   * Open an artifact on WebGPU where that works, else on WASM.
+   * @param {Uint8Array} bytes The ONNX file, exported with `--profile web`.
+   * @param {string|null} asked "webgpu" or "wasm" to have that one, without fallback.
+   */
+  static async open(bytes, asked = null) {
+    const record = readRecord(bytes);
+    const adapter = asked === "wasm" ? null : await navigator.gpu?.requestAdapter();
+    const ort = await import(BUILDS[adapter ? "webgpu" : "wasm"]);
+    const backends = asked ? [asked] : adapter ? ["webgpu", "wasm"] : ["wasm"];
+    let failure;
+    for (const backend of backends) {
+      try {
+        const options = { executionProviders: [backend], logSeverityLevel: 3 };
+        const session = await ort.InferenceSession.create(bytes, options);
+        const artifact = new Artifact(ort, session, record, backend);
+        await artifact.#rehearse();
+        return artifact;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  constructor(ort, session, record, backend) {
+    Object.assign(this, { ort, session, record, backend });
+    const own = [record.class_index, record.region].filter(Boolean);
+    const missing = own.filter((name) => !session.inputNames.includes(name));
+    if (missing.length) {
+      throw new Error(`JavaScript cannot feed ${missing.join(", ")} here; export with: --profile web`);
+    }
+    const needed = session.inputNames.filter((name) => !own.includes(name));
+    if (!record.preprocess || needed.join() !== record.preprocess.input) {
+      throw new Error("The artifact stores no preprocessing, or takes more than one picture.");
+    }
+    this.labels = record.labels ?? Array.from({ length: record.score.classes }, (_, i) => `${i}`);
+    this.layers = record.layers.map((layer) => layer.name);
+  }
+
+  /** Run once: a backend may load a model and still fail to run it, and the first run is slow. */
+  async #rehearse() {
+    const [height, width] = this.record.preprocess.size;
+    await this.explain({ pixels: new Uint8ClampedArray(4 * height * width), height, width });
+  }
+
+  /**
+   * Explain one class of a picture.
+   * @param {object} picture See picture.js.
+   * @param {number} wanted A class id; -1 is the predicted class, -2 the second, and so on.
+   * @param {number} which Position of the target layer.
+   * @returns {Promise<Explanation>}
+   */
+  async explain(picture, wanted = -1, which = 0) {
+    const { ort, record } = this;
+    const { score, preprocess } = record;
+    const layer = record.layers[which];
+    const placement = place(preprocess, picture.height, picture.width);
+    const feeds = {
+      [preprocess.input]: await prepare(ort, preprocess, picture, placement),
+      [record.class_index]: new ort.Tensor("int64", BigInt64Array.of(BigInt(wanted)), [1, 1]),
+    };
+    if (record.region) feeds[record.region] = this.#everywhere();
+    const started = performance.now();
+    const names = [score.output, record.classes, record.scores, layer.heatmap];
+    const got = await this.session.run(feeds, [...new Set(names)]);
+    const milliseconds = performance.now() - started;
+    const id = Number(got[record.classes].data[0]);
+    return {
+      id,
+      label: this.labels[id],
+      score: got[record.scores].data[0],
+      probabilities: probabilities(score, got[score.output]),
+      map: got[layer.heatmap].data,
+      grid: got[layer.heatmap].dims.slice(2),
+      placement,
+      milliseconds,
+    };
+  }
+
+  /** A region of all positions: one 1, with as many axes as the input has. */
+  #everywhere() {
+    const { shape } = this.session.inputMetadata.find(({ name }) => name === this.record.region);
+    return new this.ort.Tensor("float32", Float32Array.of(1), shape.map(() => 1));
+  }
+}
+
+/** Probabilities of one picture's output, [1, classes]; null where there is no such thing. */
+function probabilities({ activation, activated, single_logit: single }, { data, dims }) {
+  if (dims.length > 2 || (activation === "none" && !activated)) return null;
+  const values = activated ? data : activation === "softmax" ? softmax(data) : data.map(sigmoid);
+  return single ? Float32Array.of(1 - values[0], values[0]) : values;
+}
+
+function softmax(logits) {
+  const most = logits.reduce((a, b) => Math.max(a, b));
+  const powers = logits.map((logit) => Math.exp(logit - most));
+  const total = powers.reduce((a, b) => a + b);
+  return powers.map((power) => power / total);
+}
+
+const sigmoid = (logit) => 1 / (1 + Math.exp(-logit));

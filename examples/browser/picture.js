@@ -1,0 +1,164 @@
+/**
+ * From a picture to the model's input: resize, centre crop, normalise, as runtime/preprocess.py.
+ *
+ * A canvas does not antialias as Pillow does, with which models are trained. ONNX Runtime's Resize
+ * does: resize_linear.onnx and resize_cubic.onnx are the runtime's own models of that one node.
+ */
+
+/**
+ * A decoded picture.
+ * @typedef {{pixels: Uint8ClampedArray, height: number, width: number, bitmap: ImageBitmap}} Picture
+ * `pixels` is RGBA, row by row, turned as the EXIF orientation says, on white where transparent.
+ */
+
+/**
+ * @param {Blob} blob Any picture file that the browser can decode.
+ * @returns {Promise<Picture>}
+ */
+export async function readPicture(blob) {
+  let bitmap;
+  try {
+    // Colours as stored: the training saw no colour management either.
+    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+  } catch {
+    throw new Error(`${blob.name ?? "The file"} is no picture that this browser can decode.`);
+  }
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  return { pixels: context.getImageData(0, 0, width, height).data, height, width, bitmap };
+}
+
+/**
+ * How a picture's pixels come to lie in the model's input: all pairs are [height, width].
+ * @param {object} transform The record's `preprocess`.
+ * @returns {{picture: number[], resized: number[], offset: number[], size: number[]}}
+ */
+export function place(transform, height, width) {
+  const resized = resizedTo(transform, height, width);
+  const size = transform.size;
+  const offset = size.map((extent, axis) => cropStart(resized[axis], extent));
+  return { picture: [height, width], resized, offset, size };
+}
+
+function resizedTo({ resize, resize_mode: mode }, height, width) {
+  if (!resize) return [height, width];
+  const target = resize[0];
+  if (mode === "exact") return [target, resize.at(-1)];
+  const [short, long] = [Math.min(height, width), Math.max(height, width)];
+  const pair =
+    mode === "shorter"
+      ? [target, Math.trunc((target * long) / short)]
+      : [Math.max(1, halfToEven(short / (long / target))), target];
+  return height <= width ? pair : pair.reverse();
+}
+
+/** Where a centred crop starts along one axis; negative: pixels of padding before it. */
+const cropStart = (length, size) =>
+  length >= size ? halfToEven((length - size) / 2) : -Math.floor((size - length) / 2);
+
+/** Python's round(). */
+function halfToEven(value) {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
+}
+
+/**
+ * The model's input for one picture.
+ * @param {object} ort onnxruntime-web.
+ * @param {object} transform The record's `preprocess`.
+ * @param {Picture} picture
+ * @param {object} placement Of this picture.
+ */
+export async function prepare(ort, transform, picture, placement) {
+  if (transform.embedded) return untouched(ort, picture);
+  const planes = await resize(ort, toPlanes(picture, transform.mean.length), picture, transform, placement);
+  const [channels, [height, width]] = [transform.mean.length, placement.size];
+  const values = new Float32Array(channels * height * width); // black, 0, where nothing lies
+  const [tall, wide] = placement.resized;
+  const [top, left] = placement.offset;
+  const last = transform.layout === "nhwc";
+  for (let c = 0; c < channels; c++) {
+    const factor = Math.fround(transform.scale / transform.std[c]);
+    const shift = Math.fround(transform.mean[c] / transform.std[c]);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const [row, column] = [y + top, x + left];
+        const inside = row >= 0 && row < tall && column >= 0 && column < wide;
+        const level = inside ? planes[(c * tall + row) * wide + column] : 0;
+        const to = last ? (y * width + x) * channels + c : (c * height + y) * width + x;
+        values[to] = Math.fround(level * factor) - shift;
+      }
+    }
+  }
+  const shape = last ? [1, height, width, channels] : [1, channels, height, width];
+  return new ort.Tensor("float32", values, shape);
+}
+
+/** The picture as it is, for artifacts that hold their preprocessing themselves. */
+function untouched(ort, { pixels, height, width }) {
+  const colours = Uint8Array.from({ length: 3 * height * width }, (_, i) => pixels[i + Math.floor(i / 3)]);
+  return new ort.Tensor("uint8", colours, [1, height, width, 3]);
+}
+
+/** RGBA pixels as colour planes, or as one grey plane with OpenCV's weights. */
+function toPlanes({ pixels, height, width }, channels) {
+  const area = height * width;
+  const planes = new Uint8Array(channels * area);
+  for (let i = 0; i < area; i++) {
+    const [red, green, blue] = [pixels[4 * i], pixels[4 * i + 1], pixels[4 * i + 2]];
+    if (channels === 1) {
+      planes[i] = (4899 * red + 9617 * green + 1868 * blue + 8192) >> 14;
+    } else {
+      planes[i] = red;
+      planes[area + i] = green;
+      planes[2 * area + i] = blue;
+    }
+  }
+  return planes;
+}
+
+/** Planes [channels, height, width] at the placement's size after the resize. */
+async function resize(ort, planes, { height, width }, transform, { resized }) {
+  const channels = transform.mean.length;
+  if (resized[0] === height && resized[1] === width) return planes;
+  if (transform.interpolation === "nearest") return nearest(planes, [height, width], resized, channels);
+  const session = await resizer(ort, transform.interpolation === "bicubic" ? "cubic" : "linear");
+  const made = await session.run({
+    picture: new ort.Tensor("uint8", planes, [1, channels, height, width]),
+    sizes: new ort.Tensor("int64", BigInt64Array.from(resized, BigInt), [2]),
+  });
+  return made.resized.data;
+}
+
+const resizers = {};
+
+function resizer(ort, mode) {
+  const url = new URL(`resize_${mode}.onnx`, import.meta.url).href;
+  return (resizers[mode] ??= ort.InferenceSession.create(url, { executionProviders: ["wasm"] }));
+}
+
+/** Each pixel is the one under its centre. */
+function nearest(planes, [height, width], [tall, wide], channels) {
+  const [rows, columns] = [under(height, tall), under(width, wide)];
+  const made = new Uint8Array(channels * tall * wide);
+  let to = 0;
+  for (let c = 0; c < channels; c++) {
+    for (const row of rows) {
+      for (const column of columns) made[to++] = planes[(c * height + row) * width + column];
+    }
+  }
+  return made;
+}
+
+/** Source index of each of `size` pixels; summed up as Pillow does, whose rounding decides. */
+function under(length, size) {
+  let centre = length / size / 2;
+  return Array.from({ length: size }, () => {
+    const index = Math.floor(centre);
+    centre += length / size;
+    return index;
+  });
+}

@@ -1,0 +1,34 @@
+/**
+ * Explain with ONNX Runtime for Node.js:
+ *
+ *     node explain.js MODEL.onnx PIXELS.f32 [CLASS]
+ *
+ * MODEL was exported with `--profile web`, since JavaScript cannot feed inputs that have a default.
+ * PIXELS holds the model's input for one picture, float32 in the machine's byte order.
+ */
+
+import { readFile } from "node:fs/promises";
+import ort from "onnxruntime-node";
+import { readRecord } from "../browser/record.js";
+
+const [model, pixels, wanted = "-1"] = process.argv.slice(2);
+const session = await ort.InferenceSession.create(model);
+for (const [kind, entries] of [["input", session.inputMetadata], ["output", session.outputMetadata]]) {
+  for (const { name, type, shape } of entries) console.log(kind, name, type, `[${shape.join(", ")}]`);
+}
+
+const record = readRecord(await readFile(model));
+const { input, size, mean, layout } = record.preprocess;
+const { buffer, byteOffset, byteLength } = await readFile(pixels);
+const values = new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+const shape = layout === "nhwc" ? [1, ...size, mean.length] : [1, mean.length, ...size];
+const { classes, scores, layers: [layer] } = record;
+const found = await session.run({
+  [input]: new ort.Tensor("float32", values, shape),
+  [record.class_index]: new ort.Tensor("int64", BigInt64Array.of(BigInt(wanted)), [1, 1]),
+});
+const id = Number(found[classes].data[0]);
+const heatmap = found[layer.heatmap];
+console.log("class", id, record.labels?.[id] ?? "");
+console.log("score", found[scores].data[0]);
+console.log("heatmap", `[${heatmap.dims.join(", ")}]`, "maximum", heatmap.data.reduce((a, b) => Math.max(a, b)));

@@ -1,0 +1,93 @@
+"""The first principal component of a layer's channels, as a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Wide = NDArray[np.float64]
+# Eigenvalues that rounding alone can make of a kernel matrix, whose entries are at most 1.
+NOTHING = 1e-6
+
+
+def first_component(terms: NDArray[Any], *, centre: bool = True) -> Wide:
+    """What the first principal component of the channels is at each place.
+
+    The P places are points with C coordinates; the component is their projection on the direction
+    in which they spread most. It is found from the smaller of two matrices of inner products,
+    [C, C] or [P, P], in float64: its eigenvalues are squares.
+
+    An eigenvector has no sign of its own. This one is turned such that the component does not
+    correlate negatively with the sum over the channels, the map that it stands for.
+
+    Args:
+        terms: [..., C, P].
+        centre: Subtract each channel's mean first, so that the spread is about the mean point and
+            not about 0.
+
+    Returns:
+        [..., P]; NaN where a term is not finite.
+    """
+    rows, finite = _finite(terms)
+    if centre:
+        rows = rows - rows.mean(axis=-1, keepdims=True)
+    columns = np.swapaxes(rows, -1, -2)
+    channels, places = rows.shape[-2:]
+    if channels <= places:
+        direction = _leading(rows @ columns)[1]
+    else:
+        direction = _unit(_leading(columns @ rows)[1] @ columns)
+    component = (direction @ rows)[..., 0, :]
+    return np.where(finite, _turned(component, rows), np.nan)
+
+
+def first_kernel_component(terms: NDArray[Any], kernel: str, gamma: float) -> Wide:
+    """The same of the centred places' images under a kernel; its matrix is always [P, P].
+
+    Args:
+        terms: [C, P].
+        kernel: ``sigmoid``: tanh(gamma <x, y> + 1); ``rbf``: exp(-gamma |x - y|^2).
+        gamma: Its scale.
+
+    Returns:
+        [P]; NaN where a term is not finite.
+    """
+    rows, finite = _finite(terms)
+    rows = rows - rows.mean(axis=-1, keepdims=True)
+    inner = rows.T @ rows
+    if kernel == "sigmoid":
+        matrix = np.tanh(gamma * inner + 1)
+    else:
+        squares = np.diag(inner)
+        matrix = np.exp(-gamma * (squares[:, None] + squares - 2 * inner))
+    means = matrix.mean(axis=0)
+    value, vector = _leading(matrix - means - means[:, None] + means.mean())
+    component = np.sqrt(np.where(value > NOTHING, value, 0)) * vector[0]
+    return np.where(finite, _turned(component, rows), np.nan)
+
+
+def _finite(terms: NDArray[Any]) -> tuple[Wide, NDArray[np.bool_]]:
+    """The terms in float64, zeros where one of [C, P] is not finite, and where all are."""
+    rows = terms.astype(np.float64)
+    finite = np.all(np.isfinite(rows), axis=(-2, -1), keepdims=True)
+    return np.where(finite, rows, 0), finite[..., 0]
+
+
+def _leading(matrix: Wide) -> tuple[Wide, Wide]:
+    """The largest eigenvalue of symmetric matrices [..., m, m], and its eigenvector [..., 1, m]."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values[..., -1], np.swapaxes(vectors[..., -1:], -1, -2)
+
+
+def _unit(vectors: Wide) -> Wide:
+    """Vectors [..., m] at length 1; a zero stays one."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)
+
+
+def _turned(component: Wide, rows: Wide) -> Wide:
+    """The component [..., P] with the sign that its inner product with the rows' sum asks for."""
+    agreement = (component * rows.sum(axis=-2)).sum(axis=-1, keepdims=True)
+    return np.where(agreement < 0, -component, component)

@@ -1,0 +1,49 @@
+"""Methods that weigh every place on its own: gradient times activation, with a ReLU somewhere.
+
+Arguments and results are those of `weighted`. They are finer than methods that weigh whole
+channels and stay faithful in layers far from the head, where a channel's gradient differs from
+place to place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .maps import Array, Maps, by_channel, sum_of
+
+
+def hirescam(
+    activations: Array, gradients: Array, *, relu: bool = True, eigen_smooth: bool = False
+) -> Maps:
+    """HiResCAM (Draelos and Carin 2020): exactly the places that the score is made of.
+
+    ReLU(sum_c g_cp A_cp). With ``relu=False`` and a single linear layer behind, pooled or not, the
+    map sums up to the score less its bias. Smoothing gives that up, and is then `eigengradcam`.
+    """
+    g, a = by_channel(gradients, activations)
+    return sum_of(g * a, activations.shape[2:], relu=relu, eigen_smooth=eigen_smooth)
+
+
+def layercam(
+    activations: Array, gradients: Array, *, relu: bool = True, eigen_smooth: bool = False
+) -> Maps:
+    """LayerCAM (Jiang et al. 2021), made for early layers.
+
+    ReLU(sum_c ReLU(g_cp) A_cp). The outer ReLU matters only where activations are negative.
+    """
+    g, a = by_channel(gradients, activations)
+    terms = np.maximum(g, 0) * a
+    return sum_of(terms, activations.shape[2:], relu=relu, eigen_smooth=eigen_smooth)
+
+
+def gradcam_elementwise(
+    activations: Array, gradients: Array, *, relu: bool = True, eigen_smooth: bool = False
+) -> Maps:
+    """Element-wise Grad-CAM (as pytorch-grad-cam has it; it names no paper).
+
+    sum_c ReLU(g_cp A_cp): HiResCAM, but channels that speak against the class take nothing away.
+    The outer ReLU changes nothing but a smoothed map.
+    """
+    g, a = by_channel(gradients, activations)
+    terms = np.maximum(g * a, 0)
+    return sum_of(terms, activations.shape[2:], relu=relu, eigen_smooth=eigen_smooth)

@@ -1,0 +1,533 @@
+"""Every kind of score against PyTorch autograd, computed here from the score's definition."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from graftcam.exporter import ScoreError, VerificationError, export
+from graftcam.exporter.modules import layer_of
+from graftcam.exporter.verify.autograd import verify_module
+from graftcam.runtime.spec import Spec
+
+from .nets import Dense, Ending, Flat, Segmenter, Tiny, Tokens, seeded
+from .nets_scores import Detector, Heads
+
+# float32 against float64 on networks of a few layers: rounding only, no kink is near.
+TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
+SIZE = (8, 12)
+EXAMPLE = (torch.zeros(1, 3, *SIZE),)
+Score = Callable[[Any], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact under test, with its model and metadata."""
+
+    model: nn.Module
+    path: Path
+    spec: Spec
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        opened = onnxruntime.InferenceSession(
+            self.path, options, providers=["CPUExecutionProvider"]
+        )
+        names = [output.name for output in opened.get_outputs()]
+        return dict(zip(names, opened.run(names, feeds), strict=True))
+
+
+def made(path: Path, model: nn.Module, **options: Any) -> Made:
+    settings = {"verify": False, **options}
+    return Made(model, path, export(model, path, EXAMPLE, **settings).spec)
+
+
+def pictures(count: int = 2, seed: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, 3, *size)).astype(np.float32)
+
+
+def autograd(
+    model: nn.Module, layer: str, x: np.ndarray, score: Score, watch: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [N, K] and their gradients [N, K, *layer] in float64.
+
+    ``score`` takes what the model returned, or what its layer ``watch`` gave.
+    """
+    module = copy.deepcopy(model).double()
+    seen: dict[str, torch.Tensor] = {}
+
+    def tap(_: nn.Module, __: Any, result: torch.Tensor) -> torch.Tensor:
+        seen["leaf"] = result.detach().clone().requires_grad_(True)
+        return seen["leaf"].clone()
+
+    layer_of(module, layer).register_forward_hook(tap)
+    if watch is not None:
+        layer_of(module, watch).register_forward_hook(
+            lambda *call: seen.update(watched=call[2].clone())
+        )
+    result = module(torch.from_numpy(x).double())
+    scores = score(result if watch is None else seen["watched"])
+    leaf = seen["leaf"]
+    slopes = [
+        torch.autograd.grad(scores[:, k].sum(), leaf, retain_graph=True)[0]
+        for k in range(scores.shape[1])
+    ]
+    stacked = torch.stack(slopes, 1) if slopes else leaf.new_zeros(len(x), 0, *leaf.shape[1:])
+    return scores.detach().numpy(), stacked.numpy()
+
+
+def heatmap(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Grad-CAM of channel-first tensors."""
+    weights = gradients.mean(tuple(range(3, gradients.ndim)))
+    return np.maximum(np.einsum("nkc,nc...->nk...", weights, activations), 0)
+
+
+def holds(found: dict[str, np.ndarray], scores: np.ndarray, slopes: np.ndarray) -> None:
+    """Scores, gradients and heatmap are those of autograd."""
+    np.testing.assert_allclose(found["scores"], scores, **TOLERANCE)
+    assert found["gradients"].shape == slopes.shape
+    # Relative to the largest: a gradient of probabilities can be small as a whole.
+    unit = np.abs(slopes).max(initial=0) or 1.0
+    np.testing.assert_allclose(found["gradients"] / unit, slopes / unit, **TOLERANCE)
+    maps = heatmap(found["activations"].astype(np.float64), slopes)
+    unit = np.abs(maps).max(initial=0) or 1.0
+    np.testing.assert_allclose(found["heatmap"] / unit, maps / unit, **TOLERANCE)
+
+
+def picked(table: torch.Tensor, index: np.ndarray) -> torch.Tensor:
+    return table.gather(1, torch.from_numpy(index))
+
+
+CLASSES = {"K0": [], "K1": [2], "K3": [4, 0, 1]}
+ENDINGS: dict[str, tuple[nn.Module, str | None, str]] = {
+    "softmax by default": (nn.Identity(), None, "softmax"),
+    "softmax in the graph": (nn.Softmax(1), None, "softmax"),
+    "log-softmax in the graph": (nn.LogSoftmax(1), None, "softmax"),
+    "sigmoid as told": (nn.Identity(), "sigmoid", "sigmoid"),
+    "sigmoid in the graph": (nn.Sigmoid(), None, "sigmoid"),
+}
+
+
+@pytest.mark.parametrize("kind", ["probability", "log_probability"])
+@pytest.mark.parametrize(("ending", "told", "activation"), ENDINGS.values(), ids=ENDINGS)
+def test_probabilities_and_their_logarithms_are_those_of_autograd(
+    tmp_path: Path, kind: str, ending: nn.Module, told: str | None, activation: str
+) -> None:
+    model = seeded(Ending(ending))
+    artifact = made(
+        tmp_path / "m.onnx", model, layers="conv2", score=kind, activation=told, verify=True
+    )
+    score = artifact.spec.score
+    assert (score.kind, score.activation) == (kind, activation)
+    x = pictures()
+
+    def probabilities(result: torch.Tensor) -> torch.Tensor:
+        if isinstance(ending, nn.LogSoftmax):
+            result = result.exp()
+        elif isinstance(ending, nn.Identity):
+            result = result.softmax(1) if activation == "softmax" else result.sigmoid()
+        return picked(result if kind == "probability" else result.log(), index)
+
+    for ids in CLASSES.values():
+        index = np.array([ids] * 2, np.int64).reshape(2, -1)
+        found = artifact.run({"x": x, "class_index": index})
+        assert found["classes"].tolist() == index.tolist()
+        holds(found, *autograd(model, "conv2", x, probabilities))
+
+
+@pytest.mark.parametrize("kind", ["probability", "log_probability"])
+def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(
+    tmp_path: Path, kind: str
+) -> None:
+    model = seeded(Tiny(1))
+    artifact = made(tmp_path / "m.onnx", model, layers="conv2", score=kind, verify=True)
+    x, index = pictures(), np.array([[1, 0]])
+
+    def both(result: torch.Tensor) -> torch.Tensor:
+        table = torch.cat([result, -result], 1)
+        return table.sigmoid() if kind == "probability" else functional.logsigmoid(table)
+
+    found = artifact.run({"x": x, "class_index": index})
+    holds(found, *autograd(model, "conv2", x, both))
+    if kind == "probability":
+        np.testing.assert_allclose(found["scores"].sum(1), 1, rtol=1e-6)
+    ranked = artifact.run({"x": x})["classes"][:, 0]
+    np.testing.assert_array_equal(ranked, model(torch.from_numpy(x)).detach()[:, 0] > 0)
+
+
+@pytest.mark.parametrize("kind", ["probability", "log_probability"])
+@pytest.mark.parametrize(("form", "classes"), [("maps", 5), ("softmax", 5), ("maps", 1)])
+def test_probabilities_of_positions_are_summed_over_the_region(
+    tmp_path: Path, kind: str, form: str, classes: int
+) -> None:
+    model = seeded(Dense(form, classes))
+    artifact = made(tmp_path / "m.onnx", model, layers="stem", score=kind, verify=True)
+    x, index = pictures(), np.array([[1, 0], [0, 1]])
+    region = np.random.default_rng(0).random((2, 2, 4, 6), np.float32)
+    found = artifact.run({"x": x, "class_index": index, "region": region})
+
+    def summed(result: torch.Tensor) -> torch.Tensor:
+        table = torch.cat([-result, result], 1).sigmoid() if classes == 1 else result
+        if classes > 1 and form == "maps":
+            table = table.softmax(1)
+        table = table if kind == "probability" else table.log()
+        rows = torch.stack([table[n, index[n]] for n in range(2)])
+        return (rows * torch.from_numpy(region)).sum((2, 3))
+
+    holds(found, *autograd(model, "stem", x, summed))
+    none = artifact.run({"x": x, "class_index": np.zeros((1, 0), np.int64)})
+    assert none["gradients"].shape == (2, 0, 8, 4, 6)
+    best = artifact.run({"x": x})
+    sums = [artifact.run({"x": x, "class_index": np.array([[c]])})["scores"][:, 0]
+            for c in range(artifact.spec.score.classes)]  # fmt: skip
+    np.testing.assert_array_equal(best["classes"][:, 0], np.argmax(sums, axis=0))
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("kind", ["probability", "log_probability"])
+def test_where_the_model_is_sure_a_gradient_is_left(
+    tmp_path: Path, kind: str, activation: str
+) -> None:
+    model = seeded(Tiny())
+    with torch.no_grad():
+        model.head.weight.mul_(8)  # pyright: ignore
+        model.head.bias.copy_(torch.tensor([30.0, -30.0, 0.0, 3.0, -3.0, 60.0]))  # pyright: ignore
+    artifact = made(
+        tmp_path / "m.onnx", model, layers="conv2", score=kind, activation=activation, verify=True
+    )
+    x, index = pictures(), np.array([range(6)] * 2)
+
+    def score(result: torch.Tensor) -> torch.Tensor:
+        softmax = activation == "softmax"
+        logs = result.log_softmax(1) if softmax else functional.logsigmoid(result)
+        return logs.exp() if kind == "probability" else logs
+
+    found = artifact.run({"x": x, "class_index": index})
+    _, truth = autograd(model, "conv2", x, score)
+    single = model(torch.from_numpy(x)).detach()
+    assert float(single.max()) > 25  # 1 - p is lost in float32 from 17 on
+    for n, k in np.ndindex(2, 6):
+        size = np.abs(truth[n, k]).max()
+        if size > 1e-30:  # below it float32 itself ends
+            error = np.abs(found["gradients"][n, k] - truth[n, k]).max()
+            assert error < 1e-3 * size, (n, k)  # logits of 60 have four digits behind the point
+    assert found["classes"].tolist() == index.tolist()
+
+
+def test_ranks_follow_the_logits_where_probabilities_tie(tmp_path: Path) -> None:
+    model = seeded(Tiny())
+    with torch.no_grad():
+        model.head.bias.copy_(torch.tensor([30.0, 50.0, 40.0, 0.0, 0.0, 0.0]))  # pyright: ignore
+    artifact = made(
+        tmp_path / "m.onnx", model, layers="conv2", score="probability", activation="sigmoid"
+    )
+    found = artifact.run({"x": pictures(), "class_index": np.array([[-1, -2, -3]])})
+    assert found["classes"].tolist() == [[1, 2, 0]] * 2
+    np.testing.assert_array_equal(found["scores"], 1)
+
+
+@pytest.mark.parametrize("kind", ["probability", "log_probability", "linear", "channel"])
+def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path, kind: str) -> None:
+    model = seeded(Tiny()).half()
+    x = pictures().astype(np.float16)
+    path = tmp_path / "m.onnx"
+    spec = export(
+        model, path, (torch.zeros(1, 3, *SIZE, dtype=torch.float16),), layers="conv2", score=kind  # pyright: ignore
+    ).spec  # fmt: skip
+    found = Made(model, path, spec)
+    asked = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
+    if kind != "linear":
+        asked = {"class_index": np.array([[0, 1]])}
+    got = found.run({"x": x, **asked})
+    assert got["gradients"].dtype == np.float32
+    assert np.isfinite(got["gradients"]).all()
+    assert (np.abs(got["gradients"]).max((2, 3, 4)) > 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("model", "layer"), [(Tiny(), "conv2"), (Ending(nn.Softmax(1)), "conv2"), (Flat(), "body.1")],
+    ids=["pooled", "behind a softmax", "flat"],
+)  # fmt: skip
+def test_one_hot_weights_explain_as_their_class_does(
+    tmp_path: Path, model: nn.Module, layer: str, count: int
+) -> None:
+    example, size = (torch.zeros(1, 3, 8, 8),), (8, 8)
+    export(seeded(model), tmp_path / "a.onnx", example, layers=layer, verify=False)
+    report = export(
+        model, tmp_path / "b.onnx", example, layers=layer, score="linear",
+        verify=count == 1,
+    )  # fmt: skip
+    spec = report.spec
+    assert (spec.class_index, spec.classes, spec.score_weights) == (None, None, "score_weights")
+    assert Spec.from_json(spec.to_json()) == spec
+    x = pictures(count, size=size)
+    by_class = Made(model, tmp_path / "a.onnx", spec)
+    linear = Made(model, tmp_path / "b.onnx", spec)
+    classes = spec.score.classes
+    for ids in ([], [1], [2, 0, 4]):
+        weights = np.eye(classes, dtype=np.float32)[np.array(ids, np.int64)]
+        expected = by_class.run({"x": x, "class_index": np.array([ids], np.int64).reshape(1, -1)})
+        for rows in (1, count):
+            fed = np.repeat(weights[None], rows, axis=0)
+            found = linear.run({"x": x, "score_weights": fed})
+            for name in ("scores", "activations", "gradients", "heatmap"):
+                assert found[name].shape == expected[name].shape
+                np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_each_picture_can_have_weights_of_its_own_and_a_contrast_is_a_difference(
+    tmp_path: Path,
+) -> None:
+    model = seeded(Tiny())
+    artifact = made(tmp_path / "m.onnx", model, layers="conv2", score="linear")
+    x = pictures()
+    weights = np.zeros((2, 2, 6), np.float32)
+    weights[0, :, 1], weights[0, :, 3] = 1, -1
+    weights[1] = np.random.default_rng(0).standard_normal((2, 6))
+    found = artifact.run({"x": x, "score_weights": weights})
+
+    def score(result: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("nc,nkc->nk", result, torch.from_numpy(weights).double())
+
+    holds(found, *autograd(model, "conv2", x, score))
+
+
+LINEAR: dict[str, tuple[nn.Module, str, int, dict[str, Any]]] = {
+    "class maps": (Segmenter(), "stem", 0, {}),
+    "an embedding of rank 3": (Heads(), "stem", 2, {"output": "c"}),
+    "one number": (Tiny(1), "conv2", 0, {}),
+    "probabilities, as they are": (Ending(nn.Softmax(1)), "conv2", 0, {"activation": "none"}),
+}
+
+
+@pytest.mark.parametrize(("model", "layer", "place", "options"), LINEAR.values(), ids=LINEAR)
+def test_a_linear_score_takes_outputs_of_any_shape(
+    tmp_path: Path, model: nn.Module, layer: str, place: int, options: dict[str, Any]
+) -> None:
+    model = seeded(model)
+    names = ["a", "b", "c"] if isinstance(model, Heads) else None
+    artifact = made(
+        tmp_path / "m.onnx", model, layers=layer, score="linear", verify=True,
+        output_names=names, **options,
+    )  # fmt: skip
+    x = pictures()
+    shape = artifact_output(model, x, place).shape[1:]
+    weights = np.random.default_rng(0).standard_normal((1, 2, *shape)).astype(np.float32)
+
+    def score(result: Any) -> torch.Tensor:
+        scored = leaves(result)[place].flatten(1)
+        return scored @ torch.from_numpy(weights[0]).double().flatten(1).T
+
+    found = artifact.run({"x": x, "score_weights": weights})
+    holds(found, *autograd(model, layer, x, score))
+    none = artifact.run({"x": x, "score_weights": weights[:, :0]})
+    assert none["gradients"].shape[:2] == (2, 0)
+
+
+def leaves(result: Any) -> list[torch.Tensor]:
+    if isinstance(result, dict):
+        return list(result.values())
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def artifact_output(model: nn.Module, x: np.ndarray, place: int) -> torch.Tensor:
+    return leaves(model(torch.from_numpy(x)))[place].detach()
+
+
+def test_a_channel_is_the_mean_over_its_places_or_what_the_region_tells(tmp_path: Path) -> None:
+    model = seeded(Tiny())
+    artifact = made(
+        tmp_path / "m.onnx", model, layers=["conv2", "conv1"], score="channel", verify=True
+    )
+    spec = artifact.spec
+    assert (spec.score.kind, spec.score.classes) == ("channel", 12)
+    assert spec.score.output == "activations.conv2"
+    x, index = pictures(), np.array([[3, 7]] * 2)
+    found = artifact.run({"x": x, "class_index": index})
+    values = found["activations.conv2"]
+    np.testing.assert_allclose(
+        found["scores"], np.take_along_axis(values.mean((2, 3)), index, 1), rtol=1e-5
+    )
+    assert (
+        artifact.run({"x": x})["classes"][:, 0].tolist() == values.mean((2, 3)).argmax(1).tolist()
+    )
+    unit = np.zeros((1, 1, 4, 6), np.float32)
+    unit[..., 1, 2] = 1
+    part = np.zeros((1, 1, 4, 6), np.float32)
+    part[..., :2, 1:4] = 1
+    for region in (np.ones_like(unit), unit, part, 5 * part):
+        weights = region / region.sum()
+
+        def score(layer: torch.Tensor, weights: np.ndarray = weights) -> torch.Tensor:
+            return (layer[:, [3, 7]] * torch.from_numpy(weights).double()).sum((2, 3))
+
+        found = artifact.run({"x": x, "class_index": index, "region": region})
+        scores, slopes = autograd(model, "conv1", x, score, watch="conv2")
+        np.testing.assert_allclose(found["scores"], scores, **TOLERANCE)
+        np.testing.assert_allclose(found["gradients.conv1"], slopes, **TOLERANCE)
+        own = np.zeros((2, 2, 12, 4, 6))
+        own[:, 0, 3] = own[:, 1, 7] = weights[0, 0]
+        np.testing.assert_allclose(found["gradients.conv2"], own, **TOLERANCE)
+    none = artifact.run({"x": x, "class_index": np.zeros((1, 0), np.int64)})
+    assert none["heatmap.conv1"].shape == (2, 0, *SIZE)
+
+
+def test_a_channel_of_tokens_has_their_grid(tmp_path: Path) -> None:
+    artifact = made(
+        tmp_path / "m.onnx", seeded(Tokens()), layers="norm", score="channel", verify=True
+    )
+    x, index = pictures(), np.array([[5, -1]])
+    found = artifact.run({"x": x, "class_index": index})
+    means = found["activations"].mean((2, 3))
+    assert found["activations"].shape == (2, 8, 2, 3)
+    np.testing.assert_allclose(found["scores"][:, 0], means[:, 5], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["scores"][:, 1], means.max(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["gradients"][:, 0, 5], 1 / 6, rtol=1e-6)
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "rows": {"class_axis": 2, "class_offset": 4},
+    "chances": {"class_axis": 1, "class_offset": 4},
+    "turned": {"class_axis": -1, "class_offset": 4},
+}
+
+
+@pytest.mark.parametrize(("form", "options"), FORMS.items(), ids=FORMS)
+def test_a_detectors_classes_are_found_behind_its_boxes(
+    tmp_path: Path, form: str, options: dict[str, Any]
+) -> None:
+    model = seeded(Detector(form))
+    artifact = made(
+        tmp_path / "m.onnx", model, layers="stem", activation="sigmoid", verify=True, **options
+    )
+    score = artifact.spec.score
+    assert (score.classes, score.class_offset) == (3, 4)
+    assert score.class_axis == (None if form == "chances" else 2)
+    assert score.activated == (form != "rows")
+    x, index = pictures(), np.array([[1, -1]] * 2)
+    region = np.zeros((1, 1, 24), np.float32)
+    region[..., 7:9] = 1
+    found = artifact.run({"x": x, "class_index": index, "region": region})
+
+    def logits(result: torch.Tensor) -> torch.Tensor:
+        rows = (result if form == "chances" else result.transpose(1, 2))[:, 4:]
+        table = rows if form == "rows" else rows.logit()
+        sums = table[:, :, 7:9].sum(2)
+        assert found["classes"][:, 1].tolist() == sums.argmax(1).tolist()
+        return torch.stack([sums[:, 1], sums.amax(1)], 1)
+
+    holds(found, *autograd(model, "stem", x, logits))
+
+
+def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> None:
+    # [N, anchors * (5 + classes), h, w]: class 2 of anchor 1 is channel 1 * 8 + 5 + 2.
+    model = seeded(Detector("packed"))
+    artifact = made(tmp_path / "m.onnx", model, layers="neck", verify=True)
+    x, index = pictures(), np.array([[15]] * 2)
+    region = np.zeros((1, 1, 4, 6), np.float32)
+    region[..., 1:3, 2:4] = 1
+    found = artifact.run({"x": x, "class_index": index, "region": region})
+    holds(
+        found,
+        *autograd(model, "neck", x, lambda y: y[:, 15:16, 1:3, 2:4].sum((2, 3))),
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"score": "probability"}, {"score": "log_probability"}, {"score": "linear"},
+        {"score": "channel"},
+    ],
+    ids=lambda options: options["score"],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["chances", "rows"])
+def test_onnx_files_are_verified_by_finite_differences(
+    tmp_path: Path, options: dict[str, Any], form: str
+) -> None:
+    model = seeded(Detector(form))
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        model, (torch.zeros(2, 3, *SIZE),), dynamo=True, verbose=False,
+        dynamic_shapes=({0: batch},),
+    )  # fmt: skip
+    assert program is not None
+    plain = tmp_path / "plain.onnx"
+    program.save(plain)
+    nodes = [node.name for node in program.model.graph]
+    layer = next(n for n in nodes if "conv2d" in (n or "").lower() or "Conv" in (n or ""))
+    classes = {"class_axis": FORMS[form]["class_axis"], "class_offset": 4, "activation": "sigmoid"}
+    settings = options if options["score"] in ("linear", "channel") else {**options, **classes}
+    report = export(plain, tmp_path / "m.onnx", layers=layer, **settings)
+    assert report.verification.verdict == "pass"
+    assert report.verification.reference == "finite-differences"
+
+
+@pytest.mark.parametrize("kind", ["probability", "linear", "channel"])
+def test_wrong_gradients_fail_verification(tmp_path: Path, kind: str) -> None:
+    model = seeded(Tiny())
+    artifact = made(tmp_path / "m.onnx", model, layers=["conv2", "conv1"], score=kind)
+    changed = onnx.load(artifact.path)
+    output = next(o for o in changed.graph.output if o.name == "gradients.conv1")
+    maker = next(n for n in changed.graph.node if output.name in n.output)
+    maker.output[list(maker.output).index(output.name)] = "exact"
+    factor = onnx.numpy_helper.from_array(np.float32(1.01), "factor")
+    changed.graph.initializer.append(factor)
+    changed.graph.node.append(onnx.helper.make_node("Mul", ["exact", "factor"], [output.name]))
+    for node in changed.graph.node:
+        if node.output[0] != output.name:
+            node.input[:] = ["exact" if name == output.name else name for name in node.input]
+    onnx.save(changed, artifact.path)
+    verdict = verify_module(artifact.path, artifact.spec, model, EXAMPLE, [outputs_of(artifact)[0]])
+    with pytest.raises(VerificationError, match=r"gradients\.conv1: error 1\.0e-02"):
+        verdict.raise_on_failure()
+
+
+def outputs_of(artifact: Made) -> list[str]:
+    return [output.name for output in onnx.load(artifact.path).graph.output]
+
+
+def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path) -> None:
+    model, names = seeded(Heads()), ["late", "early", "embedding"]
+    for output, layer, classes in (("late", "deep", 5), ("early", "act", 4)):
+        report = export(
+            model, tmp_path / f"{output}.onnx", EXAMPLE, output=output, output_names=names
+        )
+        assert (report.spec.score.output, report.spec.score.classes) == (output, classes)
+        assert list(report.layers) == [layer]
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "no activation": (
+        {"score": "probability", "activation": "none"}, "give activation softmax or sigmoid"),
+    "channel without a layer": ({"score": "channel"}, "name the layer with `layers`"),
+    "channel of an output": (
+        {"score": "channel", "layers": "conv2", "output": "linear"}, "name the layer"),
+    "too large an offset": ({"class_offset": 6}, "holds no class after the first 6 entries"),
+    "no such axis": ({"class_axis": 2}, "with its classes along axis 2"),
+    "linear with an offset": (
+        {"score": "linear", "class_offset": 2}, "weighs the whole output"),
+    "the batch's axis": ({"class_axis": 0}, "with its classes along axis 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_what_does_not_fit_is_refused_and_nothing_written(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ScoreError, match=message):
+        made(tmp_path / "m.onnx", seeded(Tiny()), **options)
+    assert list(tmp_path.iterdir()) == []
