@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ImageError
-from .formats import is_cut_off, may_be_transparent
+from .formats import is_cut_off, is_tiff, may_be_transparent
 
 Picture: TypeAlias = NDArray[np.uint8]
 Image: TypeAlias = str | Path | NDArray[Any]
@@ -79,15 +79,24 @@ def read_image(path: str | Path) -> Picture:
     whole = _decode(data, cv2.IMREAD_UNCHANGED)
     if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
         return rgb
+    # Of TIFF with 8 bits a channel libtiff multiplies the colours by alpha.
+    multiplied = is_tiff(data) and whole.dtype == np.uint8
     if whole.dtype == np.uint16:
         whole = (whole >> 8).astype(np.uint8)
-    return over_white(_turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA)))
+    rgba = _turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA))
+    return over_white(rgba, multiplied=multiplied)
 
 
-def over_white(rgba: NDArray[Any]) -> Picture:
-    """Lay a uint8 picture [H, W, 4] over white: RGB uint8 [H, W, 3]."""
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    return ((rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+def over_white(rgba: NDArray[Any], *, multiplied: bool = False) -> Picture:
+    """Lay a uint8 picture [H, W, 4] over white: RGB uint8 [H, W, 3].
+
+    Args:
+        rgba: The picture.
+        multiplied: Its colours have been multiplied by alpha already.
+    """
+    colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
+    weighted = colours * np.uint16(255) if multiplied else colours * alpha
+    return ((weighted + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
