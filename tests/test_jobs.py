@@ -196,6 +196,18 @@ def row(path: str, status: Any = "ok") -> Row:
     )  # fmt: skip
 
 
+def test_half_a_line_is_cut_off_before_anything_follows_it(tmp_path: Path) -> None:
+    with Table(tmp_path / "out", {}) as rows:
+        rows.add([row("a")])
+        before = rows.path.read_bytes()
+    with (tmp_path / "out" / "results.jsonl").open("ab") as file:
+        file.write(b'{"path": "half')
+    with Table(tmp_path / "out", {}) as rows:
+        assert rows.path.read_bytes() == before
+        rows.add([row("b")])
+        assert [json.loads(line)["path"] for line in rows.path.open()] == ["a", "b"]
+
+
 def test_a_full_disk_takes_the_unfinished_rows_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
