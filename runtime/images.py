@@ -17,6 +17,7 @@ from .formats import is_cut_off, is_tiff, may_be_transparent
 Picture: TypeAlias = NDArray[np.uint8]
 Image: TypeAlias = str | Path | NDArray[Any]
 
+WHITE = 255
 _REMEDY = "pass a path or an RGB uint8 array [H, W, 3], e.g. numpy.asarray(picture.convert('RGB'))"
 
 
@@ -47,17 +48,21 @@ def as_rgb(image: object) -> Picture:
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ImageError(f"picture has shape {list(array.shape)}; {_REMEDY}")
     if array.shape[2] == 4:
-        return over_white(array)
+        return lay_over(array)
     channels = array if array.shape[2] == 3 else np.repeat(array, 3, axis=2)
     # A copy: video loops reuse their frame while the explanation still shows it.
     return np.array(channels, order="C")
 
 
-def read_image(path: str | Path) -> Picture:
+def read_image(path: str | Path, ground: int = WHITE) -> Picture:
     """Read a picture file as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
 
     What is transparent is laid over white, as viewers and browsers show it; greyscale is repeated,
     16-bit values are scaled down to 8 bits, CMYK is converted.
+
+    Args:
+        path: The file.
+        ground: The grey level to lay it over instead of white.
 
     Raises:
         ImageError: The file is missing, unreadable, cut off, or no picture that OpenCV knows.
@@ -84,19 +89,20 @@ def read_image(path: str | Path) -> Picture:
     if whole.dtype == np.uint16:
         whole = (whole >> 8).astype(np.uint8)
     rgba = _turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA))
-    return over_white(rgba, multiplied=multiplied)
+    return lay_over(rgba, ground, multiplied=multiplied)
 
 
-def over_white(rgba: NDArray[Any], *, multiplied: bool = False) -> Picture:
-    """Lay a uint8 picture [H, W, 4] over white: RGB uint8 [H, W, 3].
+def lay_over(rgba: NDArray[Any], ground: int = WHITE, *, multiplied: bool = False) -> Picture:
+    """Lay a uint8 picture [H, W, 4] over a grey level: RGB uint8 [H, W, 3].
 
     Args:
         rgba: The picture.
+        ground: The grey level.
         multiplied: Its colours have been multiplied by alpha already.
     """
     colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
     weighted = colours * np.uint16(255) if multiplied else colours * alpha
-    return ((weighted + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return ((weighted + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:

@@ -170,7 +170,8 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
 def test_its_own_output_is_no_input(settings: Settings) -> None:
     inside = Settings(**{**vars(settings), "output": f"{settings.pictures}/out"})
     run(inside)
-    assert run(inside).before == len(ORDER)
+    assert run(inside).explained == len(PICTURES)
+    assert [row["path"] for row in rows_of(inside)] == ORDER
 
 
 def test_an_unreadable_folder_is_one_clear_line(
