@@ -67,7 +67,8 @@ def explain(
     earlier run stopped. A picture that fails is recorded and stops nothing; the exit code is 1
     then.
     """
-    if any(path.is_dir() for path in images):
+    pictures = next((path for path in images if path.is_dir()), None)
+    if pictures is not None:
         if len(images) > 1 or region or box or score_weights:
             raise click.UsageError(
                 "a folder is explained alone, without --region, --box and --score-weights"
@@ -75,7 +76,7 @@ def explain(
         question = {"classes": list(classes) or None, "top": top, "layer": layer}
         drawing = {"alpha": alpha, "colormap": colormap}
         explain_folder(
-            model, images[0], folder, question, drawing, provider=provider, threads=threads,
+            model, pictures, folder, question, drawing, provider=provider, threads=threads,
             as_json=as_json, **of_folder,
         )  # fmt: skip
         return

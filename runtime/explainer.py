@@ -186,16 +186,10 @@ class Explainer:
     def explain_many(
         self,
         images: Iterable[Image],
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | None = None,
-        method: str = "gradcam",
-        region: Region | None = None,
-        score_weights: ScoreWeights | None = None,
         *,
         batch: int = 8,
         readers: int = 2,
-        **options: Any,
+        **question: Any,
     ) -> Generator[Explanation | Failure]:
         """Explain any number of pictures, one after the other, in bounded memory.
 
@@ -205,15 +199,11 @@ class Explainer:
 
         Args:
             images: Paths and arrays, as ``explain`` takes them; they may come from a generator.
-            classes: As for ``explain``, for every picture.
-            top: As for ``explain``.
-            layer: As for ``explain``.
-            method: As for ``explain``.
-            region: As for ``explain``: one for all pictures.
-            score_weights: As for ``explain``.
             batch: How many pictures are explained together.
             readers: Threads that read pictures.
-            options: What the method takes beside.
+            question: What is asked about every picture, as ``explain`` takes it: ``classes``,
+                ``top``, ``layer``, ``method`` and its options, one ``region`` (or
+                ``score_weights``) for all.
 
         Returns:
             An iterator: an Explanation or a Failure a picture, in order. Names of explanations
@@ -224,21 +214,13 @@ class Explainer:
             InputError: Likewise.
             SessionError: ONNX Runtime failed; raised where the next explanation would have come.
         """
-        explain = self._for_all(classes, top, layer, method, region, options, score_weights)
-        return stream(explain, images, batch, readers)
+        return stream(self._for_all(**question), images, batch, readers)
 
     def explain_read(
-        self,
-        entries: Sequence[Read | Failure],
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | None = None,
-        method: str = "gradcam",
-        region: Region | None = None,
-        **options: Any,
+        self, entries: Sequence[Read | Failure], **question: Any
     ) -> list[Explanation | Failure]:
-        """Explain pictures that `read` has read, as `explain_many` does with one batch."""
-        return explain_each(self._for_all(classes, top, layer, method, region, options), entries)
+        """Explain pictures that ``many.read`` has read, as `explain_many` does with a batch."""
+        return explain_each(self._for_all(**question), entries)
 
     def run(
         self,
@@ -315,13 +297,13 @@ class Explainer:
 
     def _for_all(
         self,
-        classes: Classes,
-        top: int,
-        layer: str | None,
-        method: str,
-        region: Region | None,
-        options: dict[str, Any],
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | None = None,
+        method: str = "gradcam",
+        region: Region | None = None,
         score_weights: ScoreWeights | None = None,
+        **options: Any,
     ) -> Callable[[Sequence[Read]], list[Explanation]]:
         """The same question for any pictures."""
         if region is not None:
