@@ -261,6 +261,15 @@ def test_other_methods_get_activations_and_gradients(
     assert peak(explanation.heatmaps[1]) == (32, 88)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_map_that_overflows_has_a_status_and_no_warning(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = np.float32(3e38)
+    monkeypatch.setitem(METHODS, "huge", lambda a, g: gradcam(a * huge * huge, g))
+    assert explainer.explain(SCENE, ["red"], method="huge").status == ["nonfinite"]
+
+
 def test_the_methods_need_numpy_alone() -> None:
     assert graftcam.runtime.METHODS is METHODS
     code = """
