@@ -45,6 +45,12 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
         InputError: The artifact lacks what the method needs, or an option has a wrong value.
         SessionError: ONNX Runtime failed.
     """
+    # What overflows is reported by the maps' status.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _ask(question, method, options)
+
+
+def _ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
     if method in RUNS:
         transform = question.session.spec.preprocess
         changes = method not in UNCHANGED and method not in ON_HEADS
@@ -53,9 +59,7 @@ def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
                 f"method '{method}' changes what the model is fed, which an artifact with embedded "
                 "preprocessing makes itself; export it without embed_preprocess"
             )
-        # What overflows is reported by the maps' status.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return RUNS[method](question, **options)
+        return RUNS[method](question, **options)
     layer, spec = question.layer, question.session.spec
     check_classes(method, question.feeds[spec.selector].shape[1])
     baked = layer.baked.get(method)
