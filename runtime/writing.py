@@ -28,3 +28,10 @@ def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, content: bytes, kind: type[GraftcamError]) -> Path:
+    """Write ``content`` to ``path``, whole or not at all; see `drafted`."""
+    with drafted(path, kind) as draft:
+        draft.write_bytes(content)
+    return path
