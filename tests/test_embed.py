@@ -217,3 +217,10 @@ def test_methods_that_change_the_models_input_say_what_they_need(
     monkeypatch.setitem(asking.RUNS, "changes", lambda question: pytest.fail("ran"))
     with pytest.raises(InputError, match=r"changes what the model is fed, .*; export it without"):
         pair[1].explain(SCENE, method="changes")
+
+
+def test_flips_are_averaged_and_scaled_values_refused(pair: tuple[Explainer, Explainer]) -> None:
+    one, other = (explainer.explain(SCENE, top=2, augment="flip") for explainer in pair)
+    assert np.corrcoef(one.maps.ravel(), other.maps.ravel())[0, 1] > 0.999
+    with pytest.raises(InputError, match=r"makes itself; use augment='flip'"):
+        pair[1].explain(SCENE, augment=True)

@@ -466,10 +466,9 @@ def test_wrong_gradients_fail_both_verifications(tmp_path: Path) -> None:
         spoil(artifact.path)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error 1\.0e-02"):
             verified(artifact)
+        own, graph = outputs_of(artifact)[:1], ir.load(artifact.path)
+        found = verify_file(artifact.path, artifact.spec, graph, source, own)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error"):
-            own = outputs_of(artifact)[:1]
-            graph = ir.load(artifact.path)
-            found = verify_file(artifact.path, artifact.spec, graph, source, own)
             found.raise_on_failure()
 
 
