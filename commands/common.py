@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +39,35 @@ class Numbers(click.ParamType):
         if self.count is not None and len(numbers) != self.count:
             self.fail(f"{value!r} has {len(numbers)} numbers, not {self.count}", param, ctx)
         return numbers
+
+
+class Setting(click.ParamType):
+    """``name=value``, the value as in JSON: a number, true, false, null, or else text."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return name and value, or fail as a usage error."""
+        if not isinstance(value, str):
+            return value
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        try:
+            return key.replace("-", "_"), json.loads(text)
+        except ValueError:
+            return key.replace("-", "_"), text
+
+
+def meter(label: str) -> Callable[[int, int], None] | None:
+    """Something to tell how many of how many steps are done, if someone is watching stderr."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        click.echo(f"\r{label} {done}/{total}", err=True, nl=done == total)
+
+    return show
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

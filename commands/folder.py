@@ -65,10 +65,10 @@ def explain_folder(
         raise click.UsageError("--ray-address and --actors are for --engine ray")
     if parquet:
         need_pyarrow()
+    model, pictures, output = (path.resolve() for path in (model, pictures, output))
     settings = Settings(
-        *(str(path.resolve()) for path in (model, pictures, output)), question, drawing,
-        batch or 8, provider, threads,
-    )  # fmt: skip
+        str(model), str(pictures), str(output), question, drawing, batch or 8, provider, threads
+    )
     try:
         with _bar() as progress:
             summary = _run(settings, _engine(engine, ray_address, actors), retry, parquet, progress)

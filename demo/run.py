@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..runtime import Explainer, Explanation
 from ..runtime.errors import GraftcamError
-from ..runtime.render import panel, write_image
+from ..runtime.render import STYLES, panel, write_image
 from ..runtime.spec import Preprocess
 from .bundled import WEIGHTS, pictures
 from .data import LABELS, MEAN, SIZE, STD, Box
@@ -102,11 +102,12 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
         ]
         hits, total = hits + sum(landed), total + len(landed)
         files += found.save(folder)
-        panels.append(_panel(found))
+        panels.append(found.panel(height=240))
         rows += _rows(found, landed)
     files.append(write_image(folder / "overview.png", overview(panels)))
     crowded = [one for one, found in zip(panels, pictures(), strict=True) if len(found.boxes) == 3]
     files.append(write_image(folder / "three-digits.jpg", overview(crowded)))
+    files.append(write_image(folder / "styles.jpg", styles(explainer)))
     pointing = f"pointing game: {hits} of {total} maxima on the right digit (bundled pictures)"
     if importlib.util.find_spec("sklearn") is not None:
         progress(f"pointing game on {_CANVASES} held-out canvases")
@@ -143,10 +144,13 @@ def _rows(found: Explanation, landed: Sequence[bool]) -> list[str]:
     return rows
 
 
-def _panel(found: Explanation) -> NDArray[np.uint8]:
-    """The picture and, side by side, each class's overlay."""
-    shown = [found.image, *(found.overlay(position) for position in range(len(found.classes)))]
-    return panel(shown, [found.name, *found.labels], height=240)
+def styles(explainer: Explainer) -> NDArray[np.uint8]:
+    """One class of one picture in each style."""
+    shown = next(one for one in pictures() if len(one.boxes) == 3)
+    found = explainer.explain(shown.path, shown.boxes[0].label)
+    drawn = [found.draw(height=240, style=style) for style in STYLES]
+    notes = [f"where is the {LABELS[shown.boxes[0].label]}?", *STYLES.keys()]
+    return panel([found.image, *drawn], notes, height=240)
 
 
 def overview(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

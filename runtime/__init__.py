@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from .errors import GraftcamError
     from .explainer import Explainer
     from .explanation import Explanation
+    from .figures import figure
     from .many import Failure
     from .methods import METHODS
     from .spec import Spec
 
-__all__ = ["METHODS", "Explainer", "Explanation", "Failure", "GraftcamError", "Spec"]
+__all__ = ["METHODS", "Explainer", "Explanation", "Failure", "GraftcamError", "Spec", "figure"]
 
 _HOMES = {
     "Explainer": ".explainer",
@@ -30,6 +31,7 @@ _HOMES = {
     "GraftcamError": ".errors",
     "METHODS": ".methods",
     "Spec": ".spec",
+    "figure": ".figures",
 }
 
 

@@ -79,6 +79,19 @@ def choose_layer(spec: Spec, name: str | None) -> Layer:
     return spec.layers[0] if name is None else layers[known("layer", name, layers)]
 
 
+def choose_layers(spec: Spec, names: str | Sequence[str] | None) -> list[Layer]:
+    """Return the target layers called so, each once; None: the first.
+
+    Raises:
+        InputError: The artifact has no such layer, or the list is empty.
+    """
+    if names is None or isinstance(names, str):
+        return [choose_layer(spec, names)]
+    if not names:
+        raise InputError("an empty list of layers; name one, or leave it out for the first")
+    return [choose_layer(spec, name) for name in dict.fromkeys(names)]
+
+
 def known(kind: str, name: str, choices: Iterable[str]) -> str:
     """Return ``name`` if it is among ``choices``, else raise InputError with the nearest ones."""
     names = list(choices)

@@ -8,9 +8,10 @@ from pathlib import Path
 from .explanation import Explanation
 from .spec import Spec
 
-_STATES = {
+STATES = {
     "ok": "",
     "zero": "  (empty map: no evidence for this class)",
+    "constant": "  (the same map everywhere: it tells no place)",
     "nonfinite": "  (the map is not finite: the model overflowed)",
 }
 
@@ -81,16 +82,19 @@ def counted(spec: Spec) -> str:
 
 
 def describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:
-    """A picture's classes with score, probability, status and overlay."""
-    lines = [f"{path}"]
-    rows = zip(found.to_dict()["classes"], saved, strict=True)
-    for position, (entry, file) in enumerate(rows):
+    """A picture's classes with score, probability, status and files."""
+    entries = found.to_dict()["classes"]
+    own = len(saved) == len(entries)  # a file for each class, or files for all of them together
+    files = saved if own else [None] * len(entries)
+    lines = [f"{path}" if found.method == "gradcam" else f"{path}  {found.method}"]
+    for position, (entry, file) in enumerate(zip(entries, files, strict=True)):
         share = "" if entry["probability"] is None else f"  p = {entry['probability']:.3f}"
-        state = _STATES[entry["status"]]
+        state = STATES[entry["status"]]
         score = "overflow" if entry["score"] is None else f"{entry['score']:.3f}"
         measured = "".join(
             f"  {name.replace('_', ' ')} {values[position]:.3g}"
             for name, values in found.measures.items()
         )
-        lines.append(f"  {entry['label']}  score {score}{share}{measured}{state}  -> {file}")
-    return "\n".join(lines)
+        target = "" if file is None else f"  -> {file}"
+        lines.append(f"  {entry['label']}  score {score}{share}{measured}{state}{target}")
+    return "\n".join([*lines, *([] if own else [f"  -> {file}" for file in saved])])

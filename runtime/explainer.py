@@ -1,53 +1,31 @@
-"""Explainer: the steps from pictures to explanations, in order."""
+"""Explainer: an artifact, and what can be asked of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .asking import ask, check_method
-from .choose import Classes, check_index, choose_classes, choose_layer
-from .errors import ImageError, InputError
+from .asking import check_method, share_options
+from .choose import Classes, check_index
+from .errors import InputError
 from .explanation import Explanation
+from .feeding import only_input, positions_of, region_input, stored_transform
+from .fusing import Fuse
 from .heads import Heads
 from .images import Image, as_rgb, is_batch, picture_names
-from .inorder import batched
-from .linear import ScoreWeights, check_weights, name_rows, takes_weights
+from .linear import ScoreWeights, check_weights, takes_weights
 from .many import Failure, Read, explain_each, stream
 from .options import configure_with
-from .preprocess import Placement, place, prepare
+from .pipeline import explain_pictures
+from .plan import make_plan
 from .providers import Provider
-from .question import Progress, Question
-from .region import Region, Weights, as_weights, check_region, per_picture
-from .render import map_status
-from .scores import probabilities
+from .question import Progress
+from .region import Region, check_region, per_picture
 from .session import Session, Tensors
-from .spec import Layer, Preprocess
-
-MAX_BATCH = 16
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What to ask the artifact about every picture of a batch.
-
-    ``selection`` is what the artifact's selector takes; ``names`` are those of its K rows, where
-    they are no classes.
-    """
-
-    transform: Preprocess
-    selection: NDArray[Any]
-    names: list[str] | None
-    layer: Layer
-    method: str
-    options: dict[str, Any] = field(default_factory=dict[str, Any])
-    progress: Progress | None = None
-    extent: int | None = None
 
 
 class Explainer:
@@ -104,11 +82,13 @@ class Explainer:
         image: Image,
         classes: Classes = None,
         top: int = 1,
-        layer: str | None = None,
+        layer: str | Sequence[str] | None = None,
         method: str = "gradcam",
         region: Region | None = None,
         score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
+        fuse: Fuse = "mean",
+        augment: bool | str | Sequence[str] = False,
         **options: Any,
     ) -> Explanation: ...
     @overload
@@ -117,11 +97,13 @@ class Explainer:
         image: Sequence[Image],
         classes: Classes = None,
         top: int = 1,
-        layer: str | None = None,
+        layer: str | Sequence[str] | None = None,
         method: str = "gradcam",
         region: Region | Sequence[Region] | None = None,
         score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
+        fuse: Fuse = "mean",
+        augment: bool | str | Sequence[str] = False,
         **options: Any,
     ) -> list[Explanation]: ...
     def explain(
@@ -129,11 +111,13 @@ class Explainer:
         image: Image | Sequence[Image],
         classes: Classes = None,
         top: int = 1,
-        layer: str | None = None,
+        layer: str | Sequence[str] | None = None,
         method: str = "gradcam",
         region: Region | Sequence[Region] | None = None,
         score_weights: ScoreWeights | None = None,
         progress: Progress | None = None,
+        fuse: Fuse = "mean",
+        augment: bool | str | Sequence[str] = False,
         **options: Any,
     ) -> Explanation | list[Explanation]:
         """Explain one picture, or each of a batch (run together, at most 16 at a time).
@@ -144,7 +128,8 @@ class Explainer:
             classes: A class id, a label, or a list of them; an empty list only predicts. None: the
                 ``top`` best-ranked classes of each picture.
             top: How many of the best-ranked classes, where ``classes`` is None.
-            layer: A target layer of the artifact; None: its first.
+            layer: A target layer of the artifact, or a list of them whose maps are fused; None: its
+                first.
             method: How the maps are made: an id of docs/methods.md; ``gradcam`` is in the artifact.
             region: Of a model whose output has positions (segmentation): those that the score is
                 the sum over; None: all. A mask [H, W] of the picture's size, which then goes
@@ -155,6 +140,11 @@ class Explainer:
                 of its output, numbers [K, *output] or [*output], or such arrays [*output] by name.
             progress: Called with how many of how many runs are done, by methods that run the
                 artifact many times.
+            fuse: How the maps of several layers become one, each divided by its maximum before:
+                ``mean``, ``max`` or ``product``.
+            augment: Average the maps over changed copies of the picture: ``flip`` (left to right),
+                ``scale`` (normalised values times 0.9, 1 and 1.1), a list of these, or True for
+                both, which takes six runs. Scores and classes are those of the plain picture.
             options: What the method takes beside; see docs/methods.md.
 
         Returns:
@@ -169,33 +159,23 @@ class Explainer:
                 missing, of another shape, or not what the artifact takes.
             SessionError: ONNX Runtime failed.
         """
-        if region is not None:
-            self._region_input()
-        request = self._request(classes, top, layer, method, options, score_weights, progress)
+        wanted = {check_method(method, options): options}
+        plan = make_plan(self._session, classes, top, score_weights, wanted, layer, fuse, augment)
         images = cast("Sequence[Image]", image if is_batch(image) else [image])
-        names, regions = picture_names(images), per_picture(region, len(images))
-        step = request.extent or MAX_BATCH
-        found: list[Explanation] = []
-        for start in range(0, len(images), step):
-            part = slice(start, start + step)
-            pairs = zip(images[part], names[part], strict=True)
-            pictures = [Read(one, name, as_rgb(one)) for one, name in pairs]
-            found += self._explain(pictures, regions[part], request)
+        regions = per_picture(region, len(images))
+        named = zip(images, picture_names(images), strict=True)
+        pictures = [Read(one, name, as_rgb(one)) for one, name in named]
+        rows = explain_pictures(self._session, pictures, regions, plan, self._heads, progress)
+        found = [by_method[0] for by_method in rows]
         return found if is_batch(image) else found[0]
 
     def explain_many(
         self,
         images: Iterable[Image],
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | None = None,
-        method: str = "gradcam",
-        region: Region | None = None,
-        score_weights: ScoreWeights | None = None,
         *,
         batch: int = 8,
         readers: int = 2,
-        **options: Any,
+        **question: Any,
     ) -> Generator[Explanation | Failure]:
         """Explain any number of pictures, one after the other, in bounded memory.
 
@@ -205,15 +185,11 @@ class Explainer:
 
         Args:
             images: Paths and arrays, as ``explain`` takes them; they may come from a generator.
-            classes: As for ``explain``, for every picture.
-            top: As for ``explain``.
-            layer: As for ``explain``.
-            method: As for ``explain``.
-            region: As for ``explain``: one for all pictures.
-            score_weights: As for ``explain``.
             batch: How many pictures are explained together.
             readers: Threads that read pictures.
-            options: What the method takes beside.
+            question: What is asked about every picture, as ``explain`` takes it: ``classes``,
+                ``top``, ``layer``, ``fuse``, ``augment``, ``method`` and its options, one
+                ``region`` (or ``score_weights``) for all.
 
         Returns:
             An iterator: an Explanation or a Failure a picture, in order. Names of explanations
@@ -224,21 +200,58 @@ class Explainer:
             InputError: Likewise.
             SessionError: ONNX Runtime failed; raised where the next explanation would have come.
         """
-        explain = self._for_all(classes, top, layer, method, region, options, score_weights)
-        return stream(explain, images, batch, readers)
+        return stream(self._for_all(**question), images, batch, readers)
 
     def explain_read(
+        self, entries: Sequence[Read | Failure], **question: Any
+    ) -> list[Explanation | Failure]:
+        """Explain pictures that ``many.read`` has read, as `explain_many` does with a batch."""
+        return explain_each(self._for_all(**question), entries)
+
+    def compare(
         self,
-        entries: Sequence[Read | Failure],
+        image: Image,
+        methods: Sequence[str],
         classes: Classes = None,
         top: int = 1,
-        layer: str | None = None,
-        method: str = "gradcam",
+        layer: str | Sequence[str] | None = None,
         region: Region | None = None,
+        score_weights: ScoreWeights | None = None,
+        progress: Progress | None = None,
+        fuse: Fuse = "mean",
+        augment: bool | str | Sequence[str] = False,
         **options: Any,
-    ) -> list[Explanation | Failure]:
-        """Explain pictures that `read` has read, as `explain_many` does with one batch."""
-        return explain_each(self._for_all(classes, top, layer, method, region, options), entries)
+    ) -> list[Explanation]:
+        """Explain one picture by several methods; `graftcam.runtime.figure` draws them together.
+
+        One run of the artifact serves all methods that are made of activations and gradients.
+
+        Args:
+            image: A path or a uint8 array, as for `explain`.
+            methods: Their ids.
+            classes: As for `explain`.
+            top: As for `explain`.
+            layer: As for `explain`.
+            region: As for `explain`.
+            score_weights: As for `explain`.
+            progress: As for `explain`; counts anew for each method.
+            fuse: As for `explain`.
+            augment: As for `explain`.
+            options: Each goes to all methods that take it.
+
+        Returns:
+            An Explanation for each method, in their order.
+
+        Raises:
+            GraftcamError: As `explain`; InputError, too, where no method takes an option, or there
+                are no methods.
+        """
+        if is_batch(image) or not methods:
+            raise InputError("compare() takes one picture and one or more methods")
+        wanted = share_options(methods, options)
+        plan = make_plan(self._session, classes, top, score_weights, wanted, layer, fuse, augment)
+        picture = Read(image, picture_names([image])[0], as_rgb(image))
+        return explain_pictures(self._session, [picture], [region], plan, self._heads, progress)[0]
 
     def run(
         self,
@@ -263,7 +276,7 @@ class Explainer:
             ClassError: ``class_index`` has another type or shape, or a class is out of range.
             SessionError: ONNX Runtime failed.
         """
-        named = arrays if isinstance(arrays, Mapping) else {self._only_input(): arrays}
+        named = arrays if isinstance(arrays, Mapping) else {only_input(self._session): arrays}
         feeds = {name: np.asarray(value) for name, value in named.items()}
         if self.spec.class_index is None:
             score_weights = feeds.pop(self.spec.selector, score_weights)
@@ -281,175 +294,34 @@ class Explainer:
         if self.spec.region is not None:
             region = feeds.pop(self.spec.region, region)
         if region is not None:
-            name, weights = self._region_input(), np.asarray(region)
-            check_region(weights, rows, selection.shape[1], self._positions)
+            name, weights = region_input(self._session), np.asarray(region)
+            check_region(weights, rows, selection.shape[1], positions_of(self._session))
             feeds[name] = weights.astype(np.float32)
         return self._session.run(feeds)
 
-    def _request(
-        self,
-        classes: Classes,
-        top: int,
-        layer: str | None,
-        method: str,
-        options: dict[str, Any],
-        score_weights: ScoreWeights | None = None,
-        progress: Progress | None = None,
-    ) -> _Request:
-        """Check what is asked for."""
-        transform, names = self._transform(), None
-        if takes_weights(self._session, score_weights, classes):
-            names, selection = name_rows(self._session, score_weights)
-        else:
-            selection = np.array([choose_classes(self.spec, classes, top)], np.int64)
-        return _Request(
-            transform,
-            selection,
-            names,
-            choose_layer(self.spec, layer),
-            check_method(method, options),
-            options,
-            progress,
-            self._session.inputs[transform.input].shape[0],
-        )
-
     def _for_all(
         self,
-        classes: Classes,
-        top: int,
-        layer: str | None,
-        method: str,
-        region: Region | None,
-        options: dict[str, Any],
+        *,
+        classes: Classes = None,
+        top: int = 1,
+        layer: str | Sequence[str] | None = None,
+        method: str = "gradcam",
+        region: Region | None = None,
         score_weights: ScoreWeights | None = None,
+        fuse: Fuse = "mean",
+        augment: bool | str | Sequence[str] = False,
+        **options: Any,
     ) -> Callable[[Sequence[Read]], list[Explanation]]:
         """The same question for any pictures."""
+        stored_transform(self._session)
         if region is not None:
-            self._region_input()
-        request = self._request(classes, top, layer, method, options, score_weights)
+            region_input(self._session)
+        wanted = {check_method(method, options): options}
+        plan = make_plan(self._session, classes, top, score_weights, wanted, layer, fuse, augment)
 
         def explain(pictures: Sequence[Read]) -> list[Explanation]:
-            step = request.extent or MAX_BATCH
-            return [
-                found
-                for part in batched(pictures, step)
-                for found in self._explain(part, [region] * len(part), request)
-            ]
+            regions = [region] * len(pictures)
+            rows = explain_pictures(self._session, pictures, regions, plan, self._heads)
+            return [by_method[0] for by_method in rows]
 
         return explain
-
-    def _explain(
-        self, read: Sequence[Read], regions: Sequence[Region | None], request: _Request
-    ) -> list[Explanation]:
-        """Explain the pictures of one session run."""
-        first = _of_one_size(read) if request.transform.embedded else len(read)
-        if first < len(read):
-            # Pictures go in as they are, and one tensor holds one size.
-            return [
-                *self._explain(read[:first], regions[:first], request),
-                *self._explain(read[first:], regions[first:], request),
-            ]
-        transform, layer = request.transform, request.layer
-        pictures = [one.picture for one in read]
-        places = [place(transform, *picture.shape[:2]) for picture in pictures]
-        rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
-        # A fixed batch axis wants filling up; the last picture serves.
-        rows += rows[-1:] * ((request.extent or len(rows)) - len(rows))
-        dtype = self._session.inputs[transform.input].dtype
-        feeds = {
-            transform.input: np.stack(rows).astype(dtype, copy=False),
-            self.spec.selector: request.selection,
-        }
-        weights = self._weights(feeds, regions, places)
-        if weights is not None:
-            # A batch that was filled up wants as many regions.
-            filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
-            feeds[self._region_input()] = np.stack(filled)[:, None]
-        question = Question(
-            self._session, feeds, transform.input, layer, request.progress, self._heads
-        )
-        answer = ask(question, request.method, request.options)
-        maps = answer.maps
-        if maps.ndim != 4:
-            raise InputError(f"layer '{layer.name}' has no two-dimensional maps; use run()")
-        labels = request.names or self.spec.labels
-        labels = labels or [str(i) for i in range(self.spec.score.classes)]
-        return [
-            Explanation(
-                image=picture,
-                name=read[i].name,
-                output=answer.output[i],
-                probabilities=probabilities(self.spec.score, answer.output[i]),
-                classes=[int(c) for c in answer.classes[i]],
-                labels=[labels[c] for c in answer.classes[i]],
-                scores=answer.scores[i],
-                maps=maps[i],
-                status=[map_status(raw) for raw in maps[i]],
-                layer=layer.name,
-                method=request.method,
-                placement=places[i],
-                region=None if weights is None else weights[i],
-                measures={name: values[i] for name, values in answer.measures.items()},
-            )
-            for i, picture in enumerate(pictures)
-        ]
-
-    def _region_input(self) -> str:
-        """Name of the input that takes the region."""
-        if self.spec.region is None:
-            raise InputError(
-                f"{self.path.name} takes no region: its output '{self.spec.score.output}' has no "
-                "positions; leave the region out"
-            )
-        return self.spec.region
-
-    @property
-    def _positions(self) -> tuple[int | None, ...]:
-        """Extents of the scored output's positions; None: dynamic."""
-        score = self.spec.score
-        return score.positions(self._session.outputs[score.output])
-
-    def _weights(
-        self, feeds: Tensors, regions: Sequence[Region | None], places: Sequence[Placement]
-    ) -> list[Weights] | None:
-        """The regions of one session run, each [*positions]; None where there are none."""
-        if all(region is None for region in regions):
-            return None
-        positions = tuple(extent for extent in self._positions if extent is not None)
-        if len(positions) < len(self._positions):
-            # Only a run tells; K = 0 makes it a plain prediction.
-            none = feeds | {self.spec.selector: np.zeros((1, 0), np.int64)}
-            score = self.spec.score
-            positions = score.positions(self._session.run(none, [score.output])[score.output].shape)
-        return [
-            np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
-            for region, at in zip(regions, places, strict=True)
-        ]
-
-    def _transform(self) -> Preprocess:
-        """The stored preprocessing, if pictures are all that the model takes."""
-        transform = self.spec.preprocess
-        if transform is None:
-            raise ImageError(
-                f"{self.path.name} stores no preprocessing; export it with preprocessing, or feed "
-                "tensors to Explainer.run(arrays)"
-            )
-        required = {name for name, port in self._session.inputs.items() if port.required}
-        others = sorted(required - {transform.input, *self.spec.own_inputs})
-        if others:
-            raise InputError(f"{self.path.name} also takes {others}; use Explainer.run(arrays)")
-        return transform
-
-    def _only_input(self) -> str:
-        """Name of the model's one input."""
-        names = [name for name, port in self._session.inputs.items() if port.required]
-        names = [name for name in names if name not in self.spec.own_inputs]
-        if len(names) != 1:
-            raise InputError(f"{self.path.name} takes {names}; pass a dict of arrays by name")
-        return names[0]
-
-
-def _of_one_size(read: Sequence[Read]) -> int:
-    """How many pictures there are before the first one of another size."""
-    shapes = [one.picture.shape for one in read]
-    return next((i for i, shape in enumerate(shapes) if shape != shapes[0]), len(shapes))

@@ -26,6 +26,11 @@ def is_cut_off(data: NDArray[np.uint8]) -> bool:
     return view.startswith(_JPEG) and not _jpeg_ends(view)
 
 
+def is_tiff(data: NDArray[np.uint8]) -> bool:
+    """Whether a file is TIFF, of either byte order."""
+    return data[:4].tobytes() in (b"II*\0", b"MM\0*")
+
+
 def may_be_transparent(data: NDArray[np.uint8]) -> bool:
     """Whether a file can hold alpha, as far as its first bytes tell."""
     head = data[:1024].tobytes()

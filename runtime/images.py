@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ImageError
-from .formats import is_cut_off, may_be_transparent
+from .formats import is_cut_off, is_tiff, may_be_transparent
 
 Picture: TypeAlias = NDArray[np.uint8]
 Image: TypeAlias = str | Path | NDArray[Any]
 
+WHITE = 255
 _REMEDY = "pass a path or an RGB uint8 array [H, W, 3], e.g. numpy.asarray(picture.convert('RGB'))"
 
 
@@ -47,17 +48,21 @@ def as_rgb(image: object) -> Picture:
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ImageError(f"picture has shape {list(array.shape)}; {_REMEDY}")
     if array.shape[2] == 4:
-        return over_white(array)
+        return lay_over(array)
     channels = array if array.shape[2] == 3 else np.repeat(array, 3, axis=2)
     # A copy: video loops reuse their frame while the explanation still shows it.
     return np.array(channels, order="C")
 
 
-def read_image(path: str | Path) -> Picture:
+def read_image(path: str | Path, ground: int = WHITE) -> Picture:
     """Read a picture file as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
 
     What is transparent is laid over white, as viewers and browsers show it; greyscale is repeated,
     16-bit values are scaled down to 8 bits, CMYK is converted.
+
+    Args:
+        path: The file.
+        ground: The grey level to lay it over instead of white.
 
     Raises:
         ImageError: The file is missing, unreadable, cut off, or no picture that OpenCV knows.
@@ -79,15 +84,25 @@ def read_image(path: str | Path) -> Picture:
     whole = _decode(data, cv2.IMREAD_UNCHANGED)
     if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
         return rgb
+    # Of TIFF with 8 bits a channel libtiff multiplies the colours by alpha.
+    multiplied = is_tiff(data) and whole.dtype == np.uint8
     if whole.dtype == np.uint16:
         whole = (whole >> 8).astype(np.uint8)
-    return over_white(_turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA)))
+    rgba = _turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA))
+    return lay_over(rgba, ground, multiplied=multiplied)
 
 
-def over_white(rgba: NDArray[Any]) -> Picture:
-    """Lay a uint8 picture [H, W, 4] over white: RGB uint8 [H, W, 3]."""
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    return ((rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+def lay_over(rgba: NDArray[Any], ground: int = WHITE, *, multiplied: bool = False) -> Picture:
+    """Lay a uint8 picture [H, W, 4] over a grey level: RGB uint8 [H, W, 3].
+
+    Args:
+        rgba: The picture.
+        ground: The grey level.
+        multiplied: Its colours have been multiplied by alpha already.
+    """
+    colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
+    weighted = colours * np.uint16(255) if multiplied else colours * alpha
+    return ((weighted + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,23 @@ class Question:
     layer: Layer
     progress: Progress | None = None
     heads: Heads | None = None
+    _fetched: Tensors = field(
+        init=False, repr=False, compare=False, default_factory=dict[str, NDArray[Any]]
+    )
+
+    def fetch(self, names: Iterable[str]) -> Tensors:
+        """Outputs by name, of a run on ``feeds``; what has been fetched is not run for again."""
+        wanted = list(names)
+        missing = [name for name in wanted if name not in self._fetched]
+        if missing:
+            self._fetched.update(self.session.run(self.feeds, missing))
+        return {name: self._fetched[name] for name in wanted}
+
+    def at(self, layer: Layer) -> Question:
+        """The same question about another layer; it knows what has been fetched already."""
+        other = replace(self, layer=layer)
+        other._fetched.update(self._fetched)
+        return other
 
     def head(self) -> Head:
         """The head of the target layer.

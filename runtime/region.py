@@ -18,12 +18,12 @@ Weights: TypeAlias = NDArray[np.float32]
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
-    """Read a picture file as a mask [H, W]: every pixel that is not black.
+    """Read a picture file as a mask [H, W]: every pixel that is not black, nor transparent.
 
     Raises:
         ImageError: The file is missing or no picture.
     """
-    return read_image(path).max(axis=2) > 0
+    return read_image(path, ground=0).max(axis=2) > 0
 
 
 def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:

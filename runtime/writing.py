@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 
 from .errors import GraftcamError
@@ -30,10 +30,8 @@ def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
             draft.unlink(missing_ok=True)
 
 
-def replace_file(path: Path, content: bytes | Iterable[bytes], kind: type[GraftcamError]) -> Path:
+def replace_file(path: Path, content: bytes, kind: type[GraftcamError]) -> Path:
     """Write ``content`` to ``path``, whole or not at all; see `drafted`."""
-    with drafted(path, kind) as draft, draft.open("wb") as file:
-        file.writelines([content] if isinstance(content, bytes) else content)
-        file.flush()
-        os.fsync(file.fileno())
+    with drafted(path, kind) as draft:
+        draft.write_bytes(content)
     return path

@@ -74,7 +74,7 @@ def in_model(activations: torch.Tensor, original: torch.Tensor, layer: Layer) ->
 
 
 def torch_head(
-    model: nn.Module, layer: Layer, x: torch.Tensor, rows: Callable[[int], slice] | None = None
+    model: nn.Module, layer: Layer, x: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The model with a layer's output replaced by other activations, for the pictures ``x``."""
 

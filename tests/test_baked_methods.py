@@ -25,7 +25,7 @@ from graftcam.runtime.methods import METHODS
 from graftcam.runtime.spec import Spec
 
 from .artifacts import SCENE, preprocess
-from .nets import ChannelsLast, Tiny, Tokens, seeded
+from .nets import ChannelsLast, Segmenter, Tiny, Tokens, seeded
 from .nets import Flat as Unpooled
 
 EIGEN = ["eigencam", "eigengradcam", "kpcacam"]
@@ -138,6 +138,15 @@ def test_an_onnx_file_is_verified_with_its_baked_maps(tmp_path: Path) -> None:
     write_plain(path, tmp_path / "again.onnx")
     names = onnxruntime.InferenceSession(tmp_path / "again.onnx").get_outputs()
     assert [output.name for output in names] == [report.spec.score.output]
+
+
+def test_a_segmentation_model_is_verified_inside_a_region_too(tmp_path: Path) -> None:
+    """The verification runs with two regions and joins their classes; baked maps are of one."""
+    report = export(
+        seeded(Segmenter()), tmp_path / "a.onnx", (torch.randn(1, 3, 12, 12),), layers="mix",
+        methods=["layercam", "finercam"],
+    )  # fmt: skip
+    assert report.verification.verdict == "pass"
 
 
 def test_a_baked_map_that_is_something_else_fails_the_verification(

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from examples.browser.build import ENGINE, build
 from graftcam.demo.bundled import FOLDER
+from graftcam.exporter import export
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.preprocess import place
 from graftcam.runtime.render import colour, project
 
 from .artifacts import preprocess, write_artifact, write_segmenter
 from .browser import LISTEN, SOFTWARE_GPU, chromium, need, playwright, served
+from .nets import Tiny, seeded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -164,6 +167,24 @@ def test_another_model_and_a_dropped_picture_of_another_size(page: Page, tmp_pat
     assert_same(told(page, 4), explainer.explain(photo, "empty"))
     assert page.inner_text("#caption").startswith("Nothing in this picture speaks for “empty”")
     assert drawn(page, "heat")[..., 3].max() == 0
+
+
+def test_a_model_that_holds_its_preprocessing_is_fed_the_picture_as_it_is(
+    page: Page, tmp_path: Path
+) -> None:
+    artifact, photo = tmp_path / "raw.onnx", tmp_path / "photo.png"
+    export(
+        seeded(Tiny()), artifact, (torch.zeros(1, 3, 24, 24),), verify=False, profile="web",
+        preprocess=preprocess(input="", resize=[30], size=[24, 24]), embed_preprocess=True,
+    )  # fmt: skip
+    cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
+    page.set_input_files("#model", artifact)
+    told(page, 2)
+    page.set_input_files("#picture", photo)
+    explainer = Explainer(artifact, "cpu")
+    assert explainer.spec.preprocess is not None
+    assert explainer.spec.preprocess.embedded
+    assert_same(told(page, 3), explainer.explain(photo))
 
 
 def test_geometry_is_the_runtimes(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import nn
 from graftcam.exporter import LayerError, VerificationError, WriteError, export
 from graftcam.exporter import verify_head as verify_head_module
 from graftcam.runtime import Explainer
-from graftcam.runtime.errors import InputError
+from graftcam.runtime.errors import InputError, SpecError
 from graftcam.runtime.heads import Heads
 from graftcam.runtime.session import Session
 from graftcam.runtime.spec import Head, Spec
@@ -28,7 +29,6 @@ from .nets import (
     ChannelsLast,
     Dense,
     Ending,
-    Flat,
     Segmenter,
     Tiny,
     Tokens,
@@ -42,7 +42,6 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
 CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
     "a cut of the graph": (Tiny, "relu1", (8, 8), 0),
     "pool and linear head": (Tiny, "relu2", (8, 6), 0),
-    "no pooling": (Flat, "body.1", (8, 8), 0),
     "inside a residual block": (Skip, "act", (8, 8), 1),
     "another path from the picture": (Twins, "left", (6, 6), 1),
     "tokens behind a class token": (Tokens, "norm", (12, 8), 2),
@@ -52,17 +51,33 @@ CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "name", "size", "beside"), CASES.values(), ids=CASES)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The artifact of a case, exported when first asked for; its head lies beside it."""
+    folder = tmp_path_factory.mktemp("cases")
+
+    def artifact(case: str) -> Path:
+        path = folder / f"{case.replace(' ', '-')}.onnx"
+        if not path.exists():
+            kind, layer, size, _ = CASES[case]
+            export_with_head(seeded(kind()), path, layer, size)
+        return path
+
+    return artifact
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_head_is_the_models_own_for_any_activations(
-    tmp_path: Path, kind: Any, name: str, size: tuple[int, int], beside: int
+    made: Callable[[str], Path], case: str
 ) -> None:
-    model, path = seeded(kind()), tmp_path / "m.onnx"
-    layer = export_with_head(model, path, name, size).layers[0]
+    kind, _, size, beside = CASES[case]
+    model, path = seeded(kind()), made(case)
+    session = Session(path)
+    layer = session.spec.layers[0]
     assert layer.head is not None
-    assert layer.head.file == "m.head.onnx"
+    assert layer.head.file == f"{path.stem}.head.onnx"
     assert len(layer.head.inputs) == 1 + beside
     x = pictures(2, *size)
-    session = Session(path)
     whole = {"x": x, **session.run({"x": x})}
     head = Heads(path, session.spec, Session).of(layer)
     drawn = np.random.default_rng(1).standard_normal(whole[layer.activations].shape)
@@ -85,27 +100,30 @@ def test_a_head_is_the_models_own_for_any_activations(
         np.testing.assert_allclose(gradients[:, k], gradient, **TOLERANCE)
 
 
-def test_a_head_holds_its_own_weights_only(tmp_path: Path) -> None:
-    export_with_head(seeded(Tiny()), tmp_path / "m.onnx", "relu1")
-    shapes = [list(one.dims) for one in onnx.load(tmp_path / "m.head.onnx").graph.initializer]
+def head_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.head.onnx")
+
+
+def test_a_head_holds_its_own_weights_only(made: Callable[[str], Path]) -> None:
+    head = onnx.load(head_of(made("a cut of the graph")))
+    shapes = [list(one.dims) for one in head.graph.initializer]
     assert [12, 8, 3, 3] in shapes
     assert [8, 3, 3, 3] not in shapes
 
 
-def test_heads_are_valid_graphs_in_plain_operators(tmp_path: Path) -> None:
-    export_with_head(seeded(Tokens()), tmp_path / "m.onnx", "norm", (12, 8))
-    head = onnx.load(tmp_path / "m.head.onnx")
+def test_heads_are_valid_graphs_in_plain_operators(made: Callable[[str], Path]) -> None:
+    head = onnx.load(head_of(made("tokens behind a class token")))
     onnx.checker.check_model(head, full_check=True)
     assert {node.domain for node in head.graph.node} == {""}
     assert head.graph.input[0].name == "activations"
 
 
-def test_an_artifact_without_a_head_is_as_before(tmp_path: Path) -> None:
-    model = seeded(Skip())
+def test_an_artifact_without_a_head_is_as_before(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
     example = (torch.zeros(2, 3, 8, 8),)
-    export(model, tmp_path / "plain.onnx", example, layers="act", verify=False)
-    export_with_head(model, tmp_path / "m.onnx", "act")
-    plain, whole = Session(tmp_path / "plain.onnx"), Session(tmp_path / "m.onnx")
+    export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify=False)
+    plain, whole = Session(tmp_path / "plain.onnx"), Session(made("inside a residual block"))
     assert plain.spec.layers[0].head is None
     assert '"head"' not in plain.spec.to_json()
     assert len(whole.outputs) == len(plain.outputs) + 1
@@ -146,10 +164,8 @@ def test_an_onnx_file_has_a_head_too(tmp_path: Path) -> None:
     assert (verdict.verdict, verdict.reference) == ("pass", "artifact")
 
 
-@pytest.mark.parametrize("form", ["maps", "softmax"])
-def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path, form: str) -> None:
-    path = tmp_path / "m.onnx"
-    spec = export_with_head(seeded(Dense(form)), path, "act", verify=True)
+def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path) -> None:
+    spec = export_with_head(seeded(Dense("softmax")), tmp_path / "m.onnx", "act", verify=True)
     head = Session(tmp_path / "m.head.onnx")
     assert head.spec.region is not None
     assert head.spec.verification.verdict == "pass"
@@ -175,7 +191,7 @@ def test_a_head_beside_embedded_preprocessing_takes_what_the_model_takes(tmp_pat
             seeded(Twins()), path, "left", (6, 6), preprocess=transform, verify=True,
             embed_preprocess=name == "embedded",
         )  # fmt: skip
-        maps.append(Explainer(path).explain(SCENE[:40, :40], [1], method="ablationcam").maps)
+        maps.append(Explainer(path).explain(SCENE[:40, :40], [1], method="reciprocam").maps)
     assert maps[0].max() > 0
     np.testing.assert_allclose(*maps, rtol=1e-3, atol=1e-5)
 
@@ -193,35 +209,38 @@ def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
 def test_artifact_and_head_appear_together_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "m.onnx").mkdir()
+    plain, out = tmp_path / "plain.onnx", tmp_path / "out"
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    maps (float[N, 3, 8, 8] x) => (float[N, 3] y) {
+        layer = Sigmoid(x)
+        two = ReduceMean <keepdims = 0> (layer, axes)
+        y = Mul(two, two)
+    }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
+    plain.write_bytes(model.SerializeToString())
+    (out / "m.onnx").mkdir(parents=True)
     with pytest.raises(WriteError):
-        export_with_head(seeded(Tiny()), tmp_path / "m.onnx", "relu1")
-    assert [one.name for one in tmp_path.iterdir()] == ["m.onnx"]
-    (tmp_path / "m.onnx").rmdir()
+        export(plain, out / "m.onnx", layers="layer", head=True)
+    assert [one.name for one in out.iterdir()] == ["m.onnx"]
+    (out / "m.onnx").rmdir()
 
     monkeypatch.setattr(verify_head_module, "relative_errors", lambda *_: np.ones(1))
-    with pytest.raises(VerificationError, match="head of layer 'relu1' disagrees"):
-        export_with_head(seeded(Tiny()), tmp_path / "m.onnx", "relu1", verify=True)
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(VerificationError, match="head of layer 'layer' disagrees"):
+        export(plain, out / "m.onnx", layers="layer", head=True)
+    assert not list(out.iterdir())
+
+    monkeypatch.undo()
+    export(plain, out / "m.onnx", layers="layer", head=True)
+    assert sorted(one.name for one in out.iterdir()) == ["m.head.onnx", "m.onnx"]
 
 
-def test_the_same_model_gives_the_same_head(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        export_with_head(seeded(Tokens()), tmp_path / name / "m.onnx", "norm", (12, 8))
-    first, second = ((tmp_path / name / "m.head.onnx").read_bytes() for name in ("a", "b"))
-    assert first == second
-    assert b"/site-packages/" not in first
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models with their heads in one folder."""
-    folder = tmp_path_factory.mktemp("pair")
-    export_with_head(seeded(Skip()), folder / "a.onnx", "act")
-    export_with_head(seeded(Skip(), seed=1), folder / "b.onnx", "act")
-    export_with_head(seeded(Skip()), folder / "stem.onnx", "stem")
-    return folder
+def test_the_same_model_gives_the_same_head(made: Callable[[str], Path], tmp_path: Path) -> None:
+    first = made("tokens behind a class token")
+    export_with_head(seeded(Tokens()), tmp_path / first.name, "norm", (12, 8))
+    again = head_of(tmp_path / first.name).read_bytes()
+    assert head_of(first).read_bytes() == again
+    assert b"/site-packages/" not in again
 
 
 def _opened(path: Path, head: Path | None = None) -> Any:
@@ -229,44 +248,52 @@ def _opened(path: Path, head: Path | None = None) -> Any:
     return Heads(path, session.spec, Session, head).of(session.spec.layers[0])
 
 
-def test_a_missing_head_is_named_with_the_remedy(pair: Path, tmp_path: Path) -> None:
-    alone = tmp_path / "a.onnx"
-    alone.write_bytes((pair / "a.onnx").read_bytes())
-    with pytest.raises(InputError, match=r"a\.head\.onnx: no such file.*--head"):
+def test_a_missing_head_is_named_with_the_remedy(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole, alone = made("inside a residual block"), tmp_path / "a.onnx"
+    alone.write_bytes(whole.read_bytes())
+    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--head"):
         _opened(alone)
-    assert _opened(alone, pair / "a.head.onnx").activations == "activations"
-    plain = tmp_path / "plain.onnx"
-    export(seeded(Tiny()), plain, (torch.zeros(1, 3, 8, 8),), layers="relu1", verify=False)
-    with pytest.raises(InputError, match=r"came without the head of layer 'relu1'.*--head"):
+    assert _opened(alone, head_of(whole)).activations == "activations"
+    plain = write_artifact(tmp_path / "plain.onnx")
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
         _opened(plain)
 
 
-@pytest.mark.parametrize("other", ["b", "stem"])
-def test_the_head_of_other_weights_or_another_layer_is_refused(pair: Path, other: str) -> None:
-    with pytest.raises(InputError, match=rf"{other}\.head\.onnx is no head of layer 'act'.*--head"):
-        _opened(pair / "a.onnx", pair / f"{other}.head.onnx")
+@pytest.mark.parametrize(
+    ("layer", "seed"), [("act", 1), ("stem", 0)], ids=["other weights", "another layer"]
+)
+def test_the_head_of_other_weights_or_another_layer_is_refused(
+    made: Callable[[str], Path], tmp_path: Path, layer: str, seed: int
+) -> None:
+    other = tmp_path / "b.onnx"
+    export_with_head(seeded(Skip(), seed=seed), other, layer)
+    with pytest.raises(InputError, match=r"b\.head\.onnx is no head of layer 'act'.*--head"):
+        _opened(made("inside a residual block"), head_of(other))
 
 
-def test_the_head_of_another_score_is_refused(tmp_path: Path) -> None:
-    model = seeded(Ending(nn.Softmax(1)))
-    export_with_head(model, tmp_path / "logit.onnx", "relu1")
-    export_with_head(model, tmp_path / "output.onnx", "relu1", score="output")
+def test_the_head_of_another_score_is_refused(made: Callable[[str], Path], tmp_path: Path) -> None:
+    other = tmp_path / "output.onnx"
+    export_with_head(seeded(Ending(nn.Softmax(1))), other, "relu1", score="output")
     with pytest.raises(InputError, match="is no head"):
-        _opened(tmp_path / "logit.onnx", tmp_path / "output.head.onnx")
+        _opened(made("logits behind a softmax"), head_of(other))
 
 
-def test_metadata_that_names_an_output_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    spec = export_with_head(seeded(Tiny()), path, "relu1")
+def test_metadata_that_names_an_output_that_is_not_there_is_refused(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole = made("a cut of the graph")
+    spec = Session(whole).spec
     head = spec.layers[0].head
     assert head is not None
     wrong = replace(spec.layers[0], head=replace(head, inputs={"activations": "gone"}))
-    model = onnx.load(path)
+    model = onnx.load(whole)
     for entry in model.metadata_props:
         entry.value = replace(spec, layers=[wrong]).to_json()
-    onnx.save(model, path)
-    with pytest.raises(Exception, match=r"lacks \['gone'\]"):
-        Session(path)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(SpecError, match=r"lacks \['gone'\]"):
+        Session(tmp_path / "m.onnx")
 
 
 def test_a_head_survives_json() -> None:

@@ -170,7 +170,8 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
 def test_its_own_output_is_no_input(settings: Settings) -> None:
     inside = Settings(**{**vars(settings), "output": f"{settings.pictures}/out"})
     run(inside)
-    assert run(inside).before == len(ORDER)
+    assert run(inside).explained == len(PICTURES)
+    assert [row["path"] for row in rows_of(inside)] == ORDER
 
 
 def test_an_unreadable_folder_is_one_clear_line(
@@ -194,6 +195,18 @@ def row(path: str, status: Any = "ok") -> Row:
         path=path, status=status, error=None, width=1, height=1, layer="l", method="gradcam",
         classes=[], files=[],
     )  # fmt: skip
+
+
+def test_half_a_line_is_cut_off_before_anything_follows_it(tmp_path: Path) -> None:
+    with Table(tmp_path / "out", {}) as rows:
+        rows.add([row("a")])
+        before = rows.path.read_bytes()
+    with (tmp_path / "out" / "results.jsonl").open("ab") as file:
+        file.write(b'{"path": "half')
+    with Table(tmp_path / "out", {}) as rows:
+        assert rows.path.read_bytes() == before
+        rows.add([row("b")])
+        assert [json.loads(line)["path"] for line in rows.path.open()] == ["a", "b"]
 
 
 def test_a_full_disk_takes_the_unfinished_rows_back(

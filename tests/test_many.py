@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_a_picture_that_fails_yields_its_reason_in_its_place(
 def test_a_region_that_misses_one_picture_spoils_only_that_one(tmp_path: Path) -> None:
     explainer = Explainer(write_segmenter(tmp_path / "fields.onnx"))
     mask = np.ones(SCENE.shape[:2], np.bool_)
-    found = list(explainer.explain_many([SCENE, SCENE[:, ::2], SCENE], "red", region=mask))
+    found = list(explainer.explain_many([SCENE, SCENE[:, ::2], SCENE], classes="red", region=mask))
     assert [type(one) for one in found] == [Explanation, Failure, Explanation]
 
 
@@ -72,7 +73,7 @@ def test_what_is_asked_wrongly_is_refused_before_the_first_picture(explainer: Ex
         yield SCENE
 
     with pytest.raises(ClassError, match="unknown label 'purple'"):
-        explainer.explain_many(never(), "purple")
+        explainer.explain_many(never(), classes="purple")
     with pytest.raises(InputError, match="unknown method 'magic'"):
         explainer.explain_many(never(), method="magic")
 
@@ -97,7 +98,7 @@ def test_memory_is_bounded_however_many_pictures_there_are(explainer: Explainer)
 
 def test_threads_end_with_the_stream(explainer: Explainer) -> None:
     before = threading.active_count()
-    stream = explainer.explain_many(iter(lambda: SCENE, None), batch=2)
+    stream = explainer.explain_many(repeat(SCENE), batch=2)
     next(stream)
     assert threading.active_count() > before
     stream.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -123,15 +123,15 @@ def test_shapleycam_is_pytorch_grad_cams(folder: Path, name: str) -> None:
 def test_shapleycam_is_its_definition(folder: Path, name: str) -> None:
     """By automatic differentiation, twice, in float64."""
     x = pictures(2, *MODELS[name][2])
-    found = answer(folder / f"{name}.onnx", x, CLASSES, "shapleycam")
-    plain = answer(folder / f"{name}.onnx", x, CLASSES, "gradcam")
     session = Session(folder / f"{name}.onnx")
-    layer = session.spec.layers[0]
+    layer, classes = session.spec.layers[0], range(session.spec.score.classes)
+    found = answer(folder / f"{name}.onnx", x, [list(classes)], "shapleycam")
+    plain = answer(folder / f"{name}.onnx", x, [list(classes)], "gradcam")
     given = torch.from_numpy(session.run({"x": x})[layer.activations]).double().requires_grad_()
     model = seeded(MODELS[name][0]()).double()
     scores = torch_head(model, layer, torch.from_numpy(x).double())(given)
-    for k, class_id in enumerate(CLASSES[0]):
-        total = scores[:, class_id].sum()
+    for k in classes:
+        total = scores[:, k].sum()
         (slope,) = torch.autograd.grad(total, given, create_graph=True)
         (product,) = torch.autograd.grad(slope, given, given.detach(), retain_graph=True)
         weights = (slope - product / 2).mean((2, 3), keepdim=True)
@@ -218,16 +218,16 @@ def test_rise_is_its_definition(folder: Path) -> None:
             np.testing.assert_allclose(found.maps[row], expected, **TOLERANCE)
 
 
-def test_score_and_confidence_are_those_of_the_artifact(tmp_path: Path) -> None:
+def test_score_and_confidence_are_those_of_the_artifact(folder: Path, tmp_path: Path) -> None:
     """Logits behind a softmax are no output: Score-CAM asks for them, RISE takes probabilities."""
-    plain = export_with_head(seeded(Tiny()), tmp_path / "plain.onnx", "relu1")
-    ending = export_with_head(seeded(Ending(nn.Softmax(1))), tmp_path / "soft.onnx", "relu1")
-    assert (plain.score.activated, ending.score.activated) == (False, True)
-    x = pictures(2)
+    soft = tmp_path / "soft.onnx"
+    spec = export_with_head(seeded(Ending(nn.Softmax(1))), soft, "relu1", (9, 8))
+    assert spec.score.activated
+    x = pictures(2, 9, 8)
     for method in METHODS:
         first, second = (
-            answer(tmp_path / f"{name}.onnx", x, CLASSES, method, **FEW.get(method, {})).maps
-            for name in ("plain", "soft")
+            answer(path, x, CLASSES, method, **FEW.get(method, {})).maps
+            for path in (folder / "cut.onnx", soft)
         )
         assert first.max() > 0
         np.testing.assert_allclose(first, second, **TOLERANCE, err_msg=method)
@@ -355,30 +355,36 @@ def test_a_single_logit_counts_both_ways(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.scores[:, 0], -found.scores[:, 1])
 
 
-@pytest.fixture(scope="module")
-def patches(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+def write_patches(folder: Path, layout: Literal["nchw", "nhwc"] = "nchw") -> Path:
     """The patch model of `artifacts`, exported with its head: pool and linear layer."""
-    folder = tmp_path_factory.mktemp("patches")
-    text = """<ir_version: 8, opset_import: ["" : 18]>
-    patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
-    {
-        averages = Conv <strides = [8, 8]> (image, kernel)
+    shape = "3, 32, 32" if layout == "nchw" else "32, 32, 3"
+    first = "Identity" if layout == "nchw" else "Transpose <perm = [0, 3, 1, 2]>"
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    patches (float[N, {shape}] image) => (float[N, 4] logits)
+    {{
+        planes = {first}(image)
+        averages = Conv <strides = [8, 8]> (planes, kernel)
         cells = Relu(averages)
         pooled = GlobalAveragePool(cells)
         flat = Flatten(pooled)
         logits = Gemm <transB = 1> (flat, weights)
-    }"""
+    }}"""
     model = onnx.parser.parse_model(text)
     kernel = np.zeros((3, 3, 8, 8), np.float32)
     kernel[range(3), range(3)] = 1 / 64
     for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS, np.float32))):
         model.graph.initializer.append(numpy_helper.from_array(array, name))
-    (folder / "plain.onnx").write_bytes(model.SerializeToString())
+    plain, path = folder / f"{layout}.plain.onnx", folder / f"{layout}.onnx"
+    plain.write_bytes(model.SerializeToString())
     export(
-        folder / "plain.onnx", folder / "m.onnx", layers="cells", labels=LABELS,
-        preprocess=preprocess(), head=True,
+        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout), head=True,
     )  # fmt: skip
-    return Explainer(folder / "m.onnx")
+    return path
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return Explainer(write_patches(tmp_path_factory.mktemp("patches")))
 
 
 def test_behind_a_pool_and_a_linear_layer_maps_follow_by_hand(patches: Explainer) -> None:
@@ -423,27 +429,14 @@ def test_a_picture_that_says_nothing_has_an_empty_map(patches: Explainer, method
     assert patches.explain(black, ["red"], method=method, **FEW.get(method, {})).status == ["zero"]
 
 
-def test_masks_lie_on_pictures_with_colours_last(tmp_path: Path) -> None:
-    class Turned(Tiny):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(x.permute(0, 3, 1, 2))
-
-    size = {"size": [16, 16], "resize": [16], "input": ""}
-    layouts = {"nchw": (Tiny, (1, 3, 16, 16)), "nhwc": (Turned, (1, 16, 16, 3))}
-    for layout, (kind, shape) in layouts.items():
-        export(
-            seeded(kind()), tmp_path / f"{layout}.onnx", (torch.zeros(shape),), layers="relu1",
-            preprocess=preprocess(layout=layout, **size), verify=False,
-        )  # fmt: skip
-    photo = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+def test_masks_lie_on_pictures_with_colours_last(patches: Explainer, tmp_path: Path) -> None:
+    turned = Explainer(write_patches(tmp_path, "nhwc"))
     for method in ("scorecam", "rise"):
-        maps = [
-            Explainer(tmp_path / f"{layout}.onnx")
-            .explain(photo, [2], method=method, **FEW.get(method, {}))
-            .maps
-            for layout in layouts
-        ]
-        np.testing.assert_allclose(*maps, **TOLERANCE)
+        expected, found = (
+            explainer.explain(SCENE, ["red"], method=method, **FEW.get(method, {})).maps
+            for explainer in (patches, turned)
+        )
+        np.testing.assert_allclose(found, expected, **TOLERANCE)
 
 
 @pytest.mark.parametrize(

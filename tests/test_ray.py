@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,9 @@ def here(
     return results(folder)
 
 
-@pytest.mark.parametrize("actors", [1, 2, None])
+@pytest.mark.parametrize("actors", [1, 2])
 def test_the_same_bytes_as_here(
-    artifact: Path, pictures: Path, tmp_path: Path, here: dict[str, bytes], actors: int | None
+    artifact: Path, pictures: Path, tmp_path: Path, here: dict[str, bytes], actors: int
 ) -> None:
     summary = run(settings(artifact, pictures, tmp_path / "out"), on_ray(actors=actors))
     assert (summary.explained, summary.failed) == (PICTURES, 1)
@@ -163,6 +164,26 @@ def test_more_actors_than_the_cluster_holds_are_refused(
     for engine, threads in ((on_ray(actors=3), 1), (on_ray(), 3)):
         with pytest.raises(JobError, match="give fewer --actors or --threads"):
             run(settings(artifact, pictures, out, threads=threads), engine)
+
+
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster_at_the_address_is_said_at_once(
+    artifact: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("None. x")))
+    with pytest.raises(JobError, match=f"^no Ray cluster at {address}: .*; start one with") as said:
+        run(settings(artifact, pictures, tmp_path / "out"), on_ray(address))
+    reason = "None;" if address == "auto" else "refused"
+    assert reason in str(said.value)
+
+
+def test_without_ray_it_says_what_to_type(
+    artifact: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(JobError, match=r'install it with `pip install "graftcam\[ray\]"`'):
+        run(settings(artifact, pictures, tmp_path / "out"), on_ray())
 
 
 def call(*arguments: object) -> Result:

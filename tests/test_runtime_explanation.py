@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
-from graftcam.runtime.errors import ClassError
+from graftcam.runtime.errors import ClassError, RenderError
+from graftcam.runtime.render import mark, palette
 from graftcam.runtime.scores import probabilities
 from graftcam.runtime.spec import Score
 
-from .artifacts import SCENE, SCORE, spec, write_artifact
+from .artifacts import SCENE, SCORE, peak, spec, write_artifact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,26 +27,77 @@ def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
     return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
-def test_a_map_without_evidence_leaves_the_picture_as_it_is(explainer: Explainer) -> None:
+def test_a_map_without_evidence_is_marked_and_not_drawn(explainer: Explainer) -> None:
     explanation = explainer.explain(SCENE, ["red", "empty"])
     assert explanation.status == ["ok", "zero"]
     assert not explanation.heatmaps[1].any()
-    np.testing.assert_array_equal(explanation.overlay("empty", alpha=1.0), SCENE)
+    for style in ("overlay", "heatmap", "contour", "mask"):
+        drawn = explanation.draw("empty", style=style)
+        np.testing.assert_array_equal(drawn, mark(SCENE, "zero"))
     changed = (explanation.overlay("red") != SCENE).any(axis=-1)
     assert changed[32, 88]
     assert not changed[:, :48].any()
 
 
-def test_a_nonfinite_map_is_reported_and_blank(tmp_path: Path) -> None:
+def test_a_nonfinite_map_is_reported_and_marked(tmp_path: Path) -> None:
     weights = [[4.0, 0.0, 0.0], [0.0, float("nan"), 0.0], [0.0, 0.0, 2.0], [-1.0, -1.0, -1.0]]
     explainer = Explainer(write_artifact(tmp_path / "a.onnx", weights=weights))
     explanation = explainer.explain(SCENE, [0, 1])
     assert explanation.status == ["ok", "nonfinite"]
     assert not explanation.heatmaps[1].any()
-    np.testing.assert_array_equal(explanation.overlay(1), SCENE)
-    summary = json.loads(json.dumps(explanation.to_dict(), allow_nan=False))
+    np.testing.assert_array_equal(explanation.overlay(1), mark(SCENE, "nonfinite"))
+    summary = json.loads(json.dumps(explanation.to_dict(maps=True), allow_nan=False))
     assert summary["classes"][1]["score"] is None
     assert summary["classes"][1]["map_maximum"] is None
+    assert summary["classes"][1]["map"][0][0] is None
+
+
+def test_a_constant_map_is_reported_and_marked(explainer: Explainer) -> None:
+    explanation = explainer.explain(np.full((40, 40, 3), 90, np.uint8), "red")
+    assert explanation.maps.min() > 0
+    assert explanation.status == ["constant"]
+    assert not explanation.heatmaps.any()
+    np.testing.assert_array_equal(explanation.overlay(), mark(explanation.image, "constant"))
+
+
+def test_on_a_shared_scale_the_weaker_class_is_paler(explainer: Explainer) -> None:
+    explanation = explainer.explain(SCENE, ["red", "green"])
+    ratio = explanation.maps[1].max() / explanation.maps[0].max()
+    assert ratio < 0.75
+    assert explanation.peak == explanation.maps.max()
+    drawn = explanation.draw("green", style="heatmap", scale="shared")
+    strongest = palette("jet").paint(np.full((1, 1), ratio, np.float32))[0, 0]
+    row, column = peak(explanation.heatmaps[1])
+    np.testing.assert_array_equal(drawn[row, column], strongest)
+    # The class that sets the scale looks as on its own.
+    red = explanation.draw("red", style="heatmap")
+    np.testing.assert_array_equal(explanation.draw(0, style="heatmap", scale="shared"), red)
+    alone = explainer.explain(SCENE, "empty")
+    assert alone.peak == 0
+    np.testing.assert_array_equal(alone.draw(scale="shared"), mark(SCENE, "zero"))
+
+
+def test_signed_maps_show_both_signs(explainer: Explainer) -> None:
+    found = explainer.explain(SCENE, "red")
+    raw = np.zeros((1, 4, 4), np.float32)
+    raw[0, 0, 0], raw[0, 3, 3] = 1, -1
+    signed = replace(found, maps=raw, signed=True)
+    assert signed.heatmaps.min() == -1
+    drawn = signed.draw(style="heatmap")
+    colours = palette("diverging", signed=True).colours
+    np.testing.assert_array_equal(drawn[8, 48], colours[255])
+    np.testing.assert_array_equal(drawn[71, 111], colours[1])
+    np.testing.assert_array_equal(drawn[8, 111], colours[128])
+
+
+def test_drawing_at_another_height_keeps_the_map_in_its_place(explainer: Explainer) -> None:
+    found = explainer.explain(SCENE, "red")
+    large = found.draw(height=240, style="heatmap")
+    assert large.shape == (240, 480, 3)
+    red, green, blue = large[3 * 32 + 1, 3 * 88 + 1]
+    assert red >= 128
+    assert green == blue == 0, "jet's upper end, in the cell's middle"
+    assert (large[:, : 3 * 48] == 200).all()
 
 
 def test_a_single_logit_explains_both_classes(tmp_path: Path) -> None:
@@ -105,6 +157,49 @@ def test_saving_to_a_file(explainer: Explainer, tmp_path: Path) -> None:
     assert names == ["b-red.jpg", "b-green.jpg", "b-red-2.jpg"]
 
 
+def test_raw_maps_and_summaries_are_files_too(explainer: Explainer, tmp_path: Path) -> None:
+    explanation = explainer.explain(SCENE, ["red", "green"])
+    assert explanation.save(tmp_path, suffix=".npy") == [tmp_path / "image.npy"]
+    stored = np.load(tmp_path / "image.npy")
+    assert stored.dtype == np.float32
+    np.testing.assert_array_equal(stored, explanation.maps)
+    explanation.save(tmp_path / "green.npy", which="green")
+    np.testing.assert_array_equal(np.load(tmp_path / "green.npy"), explanation.maps[1:])
+    (path,) = explanation.save(tmp_path, suffix=".json", name="other")
+    assert path.name == "other.json"
+    summary = json.loads(path.read_text())
+    kept = [entry.pop("map") for entry in summary["classes"]]
+    np.testing.assert_array_equal(np.array(kept, np.float32), explanation.maps)
+    assert summary == explanation.to_dict()
+    explanation.save(tmp_path / "one.json", which=1)
+    assert [e["label"] for e in json.loads((tmp_path / "one.json").read_text())["classes"]] == [
+        "green"
+    ]
+    assert not list(tmp_path.glob(".*")), "no drafts are left"
+    with pytest.raises(RenderError, match=r"'.tiff?x' is no picture format"):
+        explanation.save(tmp_path / "a.tiffx")
+
+
+def test_labels_make_file_names_without_signs(tmp_path: Path) -> None:
+    labels = ["a/b", "a b", "../Käfer 犬", "///"]
+    explainer = Explainer(write_artifact(tmp_path / "a.onnx", spec(labels=labels)))
+    saved = explainer.explain(SCENE, [0, 1, 2, 3]).save(tmp_path / "out")
+    assert [path.name for path in saved] == [
+        "image-a-b.png", "image-a-b-1.png", "image-Käfer-犬.png", "image-class.png",
+    ]  # fmt: skip
+    assert all(path.parent == tmp_path / "out" and path.is_file() for path in saved)
+
+
+def test_without_classes_there_is_nothing_to_draw_and_no_failure(
+    explainer: Explainer, tmp_path: Path
+) -> None:
+    found = explainer.explain(SCENE, [])
+    assert found.heatmaps.shape == (0, 80, 160)
+    assert found.save(tmp_path / "out") == []
+    assert found.peak == 0
+    assert found.to_dict()["classes"] == []
+
+
 def test_the_summary_is_json(explainer: Explainer) -> None:
     explanation = explainer.explain(SCENE, ["red", "empty"])
     summary = json.loads(json.dumps(explanation.to_dict(), allow_nan=False))
@@ -115,6 +210,8 @@ def test_the_summary_is_json(explainer: Explainer) -> None:
         "height": 80,
         "layer": "features.0",
         "method": "gradcam",
+        "signed": False,
+        "augment": [],
         "classes": [
             {
                 "id": 0,

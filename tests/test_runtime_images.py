@@ -45,15 +45,21 @@ def test_other_arrays_are_refused_with_the_remedy(image: object, message: str) -
         as_rgb(image)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".webp", ".gif", ".jpg"])
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "CMYK", "YCbCr"])
+COLOURS = {
+    "RGB": [".png", ".tif", ".bmp", ".webp", ".gif", ".jpg"],
+    "L": [".png", ".tif", ".bmp", ".gif", ".jpg"],
+    "P": [".png", ".tif", ".bmp", ".gif"],
+    "1": [".png", ".tif", ".bmp", ".jpg"],
+    "CMYK": [".tif", ".jpg"],
+    "YCbCr": [".tif", ".jpg"],
+}
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [(m, s) for m in COLOURS for s in COLOURS[m]])
 def test_files_of_any_colour_type_become_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"bild-ä-画{suffix}"
     shading = np.linspace(0, 255, 16 * 24 * 3).reshape(16, 24, 3).astype(np.uint8)
-    try:
-        Image.fromarray(shading).convert(mode).save(path)
-    except (OSError, KeyError):
-        pytest.skip(f"Pillow writes no {mode} to {suffix}")
+    Image.fromarray(shading).convert(mode).save(path)
     expected = np.asarray(Image.open(path).convert("RGB")).astype(int)
     # CMYK and YCbCr are turned into RGB by formulas whose rounding is free.
     assert np.abs(read_image(path) - expected).max() <= (1 if mode in ("CMYK", "YCbCr") else 0)

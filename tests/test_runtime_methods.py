@@ -25,6 +25,7 @@ CONSTANT = np.array([[[[0.5, 0.5], [-1.0, -1.0]]]])  # of a class behind an aver
 RARE = np.array([[[0.0] * 9 + [10.0], [3.0] * 10]])  # means 1 and 3, deviations 3 and 0
 ROOT = np.sqrt(0.5)
 LINE = np.array([[[1.0, 3.0, 5.0], [1.0, 3.0, 5.0]]])  # centred: (-2, 0, 2) twice
+PAIR = np.array([[[1.0, 3.0]] * 3])  # centred: (-1, 1) three times
 
 BY_HAND: dict[str, tuple[str, Any, Any, dict[str, Any], list[float]]] = {
     # Mean gradients 0 and 1/2.
@@ -50,14 +51,13 @@ BY_HAND: dict[str, tuple[str, Any, Any, dict[str, Any], list[float]]] = {
         [2 * ROOT, 6 * ROOT, 10 * ROOT]),
     # Times -1 it points the other way.
     "Eigen-Grad-CAM": ("eigengradcam", LINE, -np.ones((1, 1, 2, 3)), {}, [4 * ROOT, 0, 0]),
-    # Centred places -x and x with |x|^2 = 2 and gamma 1/2: the kernel is tanh(2) for like and
+    # Centred places -x and x with |x|^2 = 3 and gamma 1/3: the kernel is tanh(2) for like and
     # tanh(0) for unlike places; centred, its one eigenvalue is tanh(2).
-    "KPCA-CAM": ("kpcacam", LINE[..., :2], np.zeros((1, 1, 2, 2)), {},
-                 [0, np.sqrt(np.tanh(2) / 2)]),
-    # The same with exp(-|x - y|^2) = 1 and exp(-8).
+    "KPCA-CAM": ("kpcacam", PAIR, np.zeros((1, 1, 3, 2)), {}, [0, np.sqrt(np.tanh(2) / 2)]),
+    # The same with exp(-|x - y|^2) = 1 and exp(-12).
     "KPCA-CAM with another kernel": (
-        "kpcacam", LINE[..., :2], np.zeros((1, 1, 2, 2)), {"kernel": "rbf", "gamma": 1.0},
-        [0, np.sqrt((1 - np.exp(-8)) / 2)]),
+        "kpcacam", PAIR, np.zeros((1, 1, 3, 2)), {"kernel": "rbf", "gamma": 1.0},
+        [0, np.sqrt((1 - np.exp(-12)) / 2)]),
     # 10 exceeds 1 + 2 * 3, and 3 never 3.
     "FEM": ("fem", RARE, np.zeros((1, 1, 2, 10)), {}, [0] * 9 + [1]),
     "FEM of what is rarer still": ("fem", RARE, np.zeros((1, 1, 2, 10)), {"sigmas": 3.5}, [0] * 10),
@@ -259,6 +259,15 @@ def test_other_methods_get_activations_and_gradients(
     explanation = explainer.explain(SCENE, ["green", "blue"], method="redness")
     assert explanation.method == "redness"
     assert peak(explanation.heatmaps[1]) == (32, 88)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_map_that_overflows_has_a_status_and_no_warning(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = np.float32(3e38)
+    monkeypatch.setitem(METHODS, "huge", lambda a, g: gradcam(a * huge * huge, g))
+    assert explainer.explain(SCENE, ["red"], method="huge").status == ["nonfinite"]
 
 
 def test_the_methods_need_numpy_alone() -> None:

@@ -15,7 +15,7 @@ from graftcam.cli import main
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError, InputError, SpecError
 from graftcam.runtime.preprocess import Placement
-from graftcam.runtime.region import as_weights, box_mask
+from graftcam.runtime.region import as_weights, box_mask, read_mask
 from graftcam.runtime.spec import Spec
 
 from .artifacts import SCENE, peak, spec, write_artifact, write_segmenter
@@ -270,3 +270,11 @@ def test_a_region_for_a_model_without_positions_is_one_line(scene: Path, tmp_pat
     result = command("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
     assert result.exit_code == 1
     assert "plain.onnx takes no region" in result.stderr
+
+
+def test_a_mask_drawn_on_nothing_marks_what_is_drawn(tmp_path: Path) -> None:
+    """Drawing programs save strokes on a transparent ground, which pictures show on white."""
+    drawn = np.zeros((6, 8, 4), np.uint8)
+    drawn[2:4, 3:5] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), drawn)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), drawn[:, :, 3] > 0)

@@ -11,12 +11,12 @@ import pytest
 from graftcam.runtime.errors import RenderError
 from graftcam.runtime.preprocess import place
 from graftcam.runtime.render import (
-    colour,
+    continued,
     map_status,
     normalise,
-    overlay,
-    panel,
+    peak,
     project,
+    seen,
     write_image,
 )
 
@@ -118,50 +118,38 @@ def test_the_smallest_positive_map_is_still_drawn() -> None:
     np.testing.assert_array_equal(normalise(raw), np.array([[0, 1]], np.float32))
 
 
-def test_overlay_keeps_the_picture_where_the_heatmap_is_zero() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    heatmap = np.zeros((6, 8), np.float32)
-    np.testing.assert_array_equal(overlay(picture, heatmap, 1.0, "jet"), picture)
-    heatmap[2, 3] = 1
-    changed = (overlay(picture, heatmap, 1.0, "jet") != picture).any(-1)
-    assert np.argwhere(changed).tolist() == [[2, 3]]
+def test_a_constant_map_tells_no_place_and_stays_blank() -> None:
+    assert map_status(np.full((2, 3), 0.5)) == "constant"
+    assert map_status(np.full((2, 3), -0.5), signed=True) == "constant"
+    # Eight cells that differ by rounding in float32, and eight that differ by more.
+    assert map_status(np.float32(0.1) * (1 + np.arange(8) * 1e-7).reshape(2, 4)) == "constant"
+    assert map_status(np.float32(0.1) * (1 + np.arange(8) * 1e-6).reshape(2, 4)) == "ok"
+    assert not normalise(np.full((2, 3), 0.5)).any()
 
 
-def test_the_colours_share_is_alpha_times_the_root_of_the_heatmap() -> None:
-    picture = np.zeros((1, 2, 3), np.uint8)
-    heatmap = np.array([[1.0, 0.25]], np.float32)
-    full = colour(heatmap, "jet").astype(float)
-    expected = np.rint(full * np.array([0.5, 0.25])[None, :, None])
-    np.testing.assert_array_equal(overlay(picture, heatmap, 0.5, "jet"), expected)
+def test_a_signed_map_keeps_its_sign_and_is_relative_to_its_largest_magnitude() -> None:
+    raw = np.array([[0.0, 1.0], [-2.0, 0.5]])
+    np.testing.assert_array_equal(normalise(raw, signed=True), [[0, 0.5], [-1, 0.25]])
+    assert peak(raw, signed=True) == 2
+    assert map_status(-np.abs(raw), signed=True) == "ok"
+    assert map_status(-np.abs(raw)) == "zero"
 
 
-def test_colours_are_rgb() -> None:
-    # Jet runs from dark blue to dark red.
-    low, high = colour(np.array([[0.0, 1.0]], np.float32), "jet")[0]
-    assert low.tolist() == [0, 0, 128]
-    assert high.tolist() == [128, 0, 0]
+def test_a_map_can_be_put_on_another_scale() -> None:
+    raw = np.array([[0.0, 1.0], [2.0, -1.0]])
+    np.testing.assert_array_equal(normalise(raw, scale=8), [[0, 0.125], [0.25, 0]])
 
 
-def test_unknown_colormap_and_alpha_are_refused_with_the_choices() -> None:
-    picture, heatmap = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.float32)
-    with pytest.raises(RenderError, match=r"unknown colormap 'rainbw'; choose from .*rainbow"):
-        overlay(picture, heatmap, 0.5, "rainbw")
-    with pytest.raises(RenderError, match=r"alpha=1.5 is out of range"):
-        overlay(picture, heatmap, 1.5, "jet")
-
-
-def test_panel_sets_pictures_side_by_side_under_their_titles() -> None:
-    red = np.full((100, 200, 3), (255, 0, 0), np.uint8)
-    blue = np.full((50, 50, 3), (0, 0, 255), np.uint8)
-    sheet = panel([red, blue], ["input", "a title much too long for its narrow column"], height=100)
-    assert sheet.shape == (136, 200 + 16 + 100 + 16, 3)
-    assert (sheet[28:128, 8:208] == (255, 0, 0)).all()
-    assert (sheet[28:128, 224:324] == (0, 0, 255)).all()
-    titles = sheet[:28]
-    assert (titles < 128).any()
-    assert (titles[:, 326:] == 255).all(), "the long title is shrunk to fit"
-    with pytest.raises(RenderError, match="2 pictures and 1 titles"):
-        panel([red, blue], ["only one"])
+def test_maps_go_on_where_nothing_was_seen_only_for_lines() -> None:
+    place_ = place(preprocess(), 80, 160)
+    inside = seen(place_)
+    assert inside[8:72, 48:112].all()
+    assert inside.sum() == 64 * 64
+    ones = continued(np.ones((4, 4), np.float32), place_)
+    np.testing.assert_allclose(ones, 1)
+    stack = np.stack([one_hot(1, 2), one_hot(3, 0)])
+    together = continued(stack, place_)
+    np.testing.assert_array_equal(together[1], continued(stack[1], place_))
 
 
 def test_files_appear_whole_with_the_umasks_permissions(tmp_path: Path) -> None:

@@ -88,7 +88,11 @@ def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
     assert Explainer(artifact).provider == CPU
     assert f"{CUDA} is installed but did not start" in caplog.text
     assert Explainer(artifact, ["cuda", "cpu"]).provider == CPU
-    with pytest.raises(SessionError, match=f"{CUDA} is installed but did not start; check its"):
+    with pytest.raises(
+        SessionError,
+        match=rf"{CUDA} is installed but did not start; check its driver and libraries \(missing: "
+        r'libcudart.so; `pip install "graftcam\[gpu\]"` brings those of CUDA\), or ask for another',
+    ):
         Explainer(artifact, "cuda")
     assert capsys.readouterr().out == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
@@ -19,6 +21,7 @@ from torch.nn import functional
 from graftcam.exporter import ScoreError, VerificationError, export
 from graftcam.exporter.modules import layer_of
 from graftcam.exporter.verify.autograd import verify_module
+from graftcam.exporter.verify.finite import verify_file
 from graftcam.runtime.spec import Spec
 
 from .nets import Dense, Ending, Flat, Segmenter, Tiny, Tokens, seeded
@@ -49,9 +52,42 @@ class Made:
         return dict(zip(names, opened.run(names, feeds), strict=True))
 
 
-def made(path: Path, model: nn.Module, **options: Any) -> Made:
-    settings = {"verify": False, **options}
-    return Made(model, path, export(model, path, EXAMPLE, **settings).spec)
+def plain(path: Path, model: nn.Module, example: torch.Tensor = EXAMPLE[0]) -> Path:
+    """The model as an ONNX file, whose layers keep their names: PyTorch traces it once."""
+    program = torch.onnx.export(
+        model, (torch.cat([example] * 2),), dynamo=True, verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )  # fmt: skip
+    assert program is not None
+    program.save(path)
+    return path
+
+
+def made(source: Path, model: nn.Module, **options: Any) -> Made:
+    """An artifact of the file ``source``, verified by finite differences."""
+    path = source.with_name("artifact.onnx")
+    return Made(model, path, export(source, path, **options).spec)
+
+
+def verified(artifact: Made) -> None:
+    """The artifact agrees with PyTorch autograd as the exporter calculates it."""
+    own = outputs_of(artifact)[: len(outputs_of_model(artifact.model))]
+    found = verify_module(artifact.path, artifact.spec, artifact.model, EXAMPLE, own)
+    found.raise_on_failure()
+
+
+def outputs_of(artifact: Made) -> list[str]:
+    return [output.name for output in onnx.load(artifact.path).graph.output]
+
+
+def outputs_of_model(model: nn.Module) -> list[torch.Tensor]:
+    return leaves(model(EXAMPLE[0].to(next(model.parameters()).dtype)))
+
+
+def leaves(result: Any) -> list[torch.Tensor]:
+    if isinstance(result, dict):
+        return list(result.values())
+    return list(result) if isinstance(result, tuple) else [result]
 
 
 def pictures(count: int = 2, seed: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -110,7 +146,7 @@ def picked(table: torch.Tensor, index: np.ndarray) -> torch.Tensor:
     return table.gather(1, torch.from_numpy(index))
 
 
-CLASSES = {"K0": [], "K1": [2], "K3": [4, 0, 1]}
+CHANCES = ("probability", "log_probability")
 ENDINGS: dict[str, tuple[nn.Module, str | None, str]] = {
     "softmax by default": (nn.Identity(), None, "softmax"),
     "softmax in the graph": (nn.Softmax(1), None, "softmax"),
@@ -120,18 +156,12 @@ ENDINGS: dict[str, tuple[nn.Module, str | None, str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["probability", "log_probability"])
 @pytest.mark.parametrize(("ending", "told", "activation"), ENDINGS.values(), ids=ENDINGS)
 def test_probabilities_and_their_logarithms_are_those_of_autograd(
-    tmp_path: Path, kind: str, ending: nn.Module, told: str | None, activation: str
+    tmp_path: Path, ending: nn.Module, told: str | None, activation: str
 ) -> None:
-    model = seeded(Ending(ending))
-    artifact = made(
-        tmp_path / "m.onnx", model, layers="conv2", score=kind, activation=told, verify=True
-    )
-    score = artifact.spec.score
-    assert (score.kind, score.activation) == (kind, activation)
-    x = pictures()
+    model, x = seeded(Ending(ending)), pictures()
+    source = plain(tmp_path / "plain.onnx", model)
 
     def probabilities(result: torch.Tensor) -> torch.Tensor:
         if isinstance(ending, nn.LogSoftmax):
@@ -140,43 +170,45 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
             result = result.softmax(1) if activation == "softmax" else result.sigmoid()
         return picked(result if kind == "probability" else result.log(), index)
 
-    for ids in CLASSES.values():
-        index = np.array([ids] * 2, np.int64).reshape(2, -1)
-        found = artifact.run({"x": x, "class_index": index})
-        assert found["classes"].tolist() == index.tolist()
-        holds(found, *autograd(model, "conv2", x, probabilities))
+    for kind in CHANCES:
+        artifact = made(source, model, layers="conv2", score=kind, activation=told)
+        assert (artifact.spec.score.kind, artifact.spec.score.activation) == (kind, activation)
+        verified(artifact)
+        for ids in ([], [2], [4, 0, 1]):
+            index = np.array([ids] * 2, np.int64).reshape(2, -1)
+            found = artifact.run({"x": x, "class_index": index})
+            assert found["classes"].tolist() == index.tolist()
+            holds(found, *autograd(model, "conv2", x, probabilities))
 
 
-@pytest.mark.parametrize("kind", ["probability", "log_probability"])
 def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(
-    tmp_path: Path, kind: str
+    tmp_path: Path,
 ) -> None:
-    model = seeded(Tiny(1))
-    artifact = made(tmp_path / "m.onnx", model, layers="conv2", score=kind, verify=True)
-    x, index = pictures(), np.array([[1, 0]])
+    model, x, index = seeded(Tiny(1)), pictures(), np.array([[1, 0]])
+    source = plain(tmp_path / "plain.onnx", model)
 
     def both(result: torch.Tensor) -> torch.Tensor:
         table = torch.cat([result, -result], 1)
         return table.sigmoid() if kind == "probability" else functional.logsigmoid(table)
 
-    found = artifact.run({"x": x, "class_index": index})
-    holds(found, *autograd(model, "conv2", x, both))
-    if kind == "probability":
-        np.testing.assert_allclose(found["scores"].sum(1), 1, rtol=1e-6)
-    ranked = artifact.run({"x": x})["classes"][:, 0]
-    np.testing.assert_array_equal(ranked, model(torch.from_numpy(x)).detach()[:, 0] > 0)
+    for kind in CHANCES:
+        artifact = made(source, model, layers="conv2", score=kind)
+        verified(artifact)
+        found = artifact.run({"x": x, "class_index": index})
+        holds(found, *autograd(model, "conv2", x, both))
+        if kind == "probability":
+            np.testing.assert_allclose(found["scores"].sum(1), 1, rtol=1e-6)
+        ranked = artifact.run({"x": x})["classes"][:, 0]
+        np.testing.assert_array_equal(ranked, model(torch.from_numpy(x)).detach()[:, 0] > 0)
 
 
-@pytest.mark.parametrize("kind", ["probability", "log_probability"])
 @pytest.mark.parametrize(("form", "classes"), [("maps", 5), ("softmax", 5), ("maps", 1)])
 def test_probabilities_of_positions_are_summed_over_the_region(
-    tmp_path: Path, kind: str, form: str, classes: int
+    tmp_path: Path, form: str, classes: int
 ) -> None:
-    model = seeded(Dense(form, classes))
-    artifact = made(tmp_path / "m.onnx", model, layers="stem", score=kind, verify=True)
-    x, index = pictures(), np.array([[1, 0], [0, 1]])
+    model, x, index = seeded(Dense(form, classes)), pictures(), np.array([[1, 0], [0, 1]])
     region = np.random.default_rng(0).random((2, 2, 4, 6), np.float32)
-    found = artifact.run({"x": x, "class_index": index, "region": region})
+    source = plain(tmp_path / "plain.onnx", model)
 
     def summed(result: torch.Tensor) -> torch.Tensor:
         table = torch.cat([-result, result], 1).sigmoid() if classes == 1 else result
@@ -186,7 +218,11 @@ def test_probabilities_of_positions_are_summed_over_the_region(
         rows = torch.stack([table[n, index[n]] for n in range(2)])
         return (rows * torch.from_numpy(region)).sum((2, 3))
 
-    holds(found, *autograd(model, "stem", x, summed))
+    for kind in CHANCES:
+        artifact = made(source, model, layers="stem", score=kind)
+        verified(artifact)
+        found = artifact.run({"x": x, "class_index": index, "region": region})
+        holds(found, *autograd(model, "stem", x, summed))
     none = artifact.run({"x": x, "class_index": np.zeros((1, 0), np.int64)})
     assert none["gradients"].shape == (2, 0, 8, 4, 6)
     best = artifact.run({"x": x})
@@ -196,89 +232,77 @@ def test_probabilities_of_positions_are_summed_over_the_region(
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("kind", ["probability", "log_probability"])
-def test_where_the_model_is_sure_a_gradient_is_left(
-    tmp_path: Path, kind: str, activation: str
-) -> None:
-    model = seeded(Tiny())
+def test_where_the_model_is_sure_a_gradient_is_left(tmp_path: Path, activation: str) -> None:
+    model, x, index = seeded(Tiny()), pictures(), np.array([range(6)] * 2)
     with torch.no_grad():
         model.head.weight.mul_(8)  # pyright: ignore
         model.head.bias.copy_(torch.tensor([30.0, -30.0, 0.0, 3.0, -3.0, 60.0]))  # pyright: ignore
-    artifact = made(
-        tmp_path / "m.onnx", model, layers="conv2", score=kind, activation=activation, verify=True
-    )
-    x, index = pictures(), np.array([range(6)] * 2)
+    # From logits of 17 on, 1 - p is lost in float32.
+    assert float(model(torch.from_numpy(x)).detach().max()) > 25
+    source = plain(tmp_path / "plain.onnx", model)
 
     def score(result: torch.Tensor) -> torch.Tensor:
         softmax = activation == "softmax"
         logs = result.log_softmax(1) if softmax else functional.logsigmoid(result)
         return logs.exp() if kind == "probability" else logs
 
-    found = artifact.run({"x": x, "class_index": index})
-    _, truth = autograd(model, "conv2", x, score)
-    single = model(torch.from_numpy(x)).detach()
-    assert float(single.max()) > 25  # 1 - p is lost in float32 from 17 on
-    for n, k in np.ndindex(2, 6):
-        size = np.abs(truth[n, k]).max()
-        if size > 1e-30:  # below it float32 itself ends
-            error = np.abs(found["gradients"][n, k] - truth[n, k]).max()
-            assert error < 1e-3 * size, (n, k)  # logits of 60 have four digits behind the point
-    assert found["classes"].tolist() == index.tolist()
+    for kind in CHANCES:
+        artifact = made(source, model, layers="conv2", score=kind, activation=activation)
+        verified(artifact)
+        found = artifact.run({"x": x, "class_index": index})
+        _, truth = autograd(model, "conv2", x, score)
+        for n, k in np.ndindex(2, 6):
+            size = np.abs(truth[n, k]).max()
+            if size > 1e-30:  # below it float32 itself ends
+                error = np.abs(found["gradients"][n, k] - truth[n, k]).max()
+                assert error < 1e-3 * size, (n, k)  # a logit of 60 has four digits behind the point
 
 
 def test_ranks_follow_the_logits_where_probabilities_tie(tmp_path: Path) -> None:
     model = seeded(Tiny())
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([30.0, 50.0, 40.0, 0.0, 0.0, 0.0]))  # pyright: ignore
+    source = plain(tmp_path / "plain.onnx", model)
     artifact = made(
-        tmp_path / "m.onnx", model, layers="conv2", score="probability", activation="sigmoid"
+        source, model, layers="conv2", score="probability", activation="sigmoid", verify=False
     )
     found = artifact.run({"x": pictures(), "class_index": np.array([[-1, -2, -3]])})
     assert found["classes"].tolist() == [[1, 2, 0]] * 2
     np.testing.assert_array_equal(found["scores"], 1)
 
 
-@pytest.mark.parametrize("kind", ["probability", "log_probability", "linear", "channel"])
-def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path, kind: str) -> None:
+def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path) -> None:
     model = seeded(Tiny()).half()
+    source = plain(tmp_path / "plain.onnx", model, EXAMPLE[0].half())
     x = pictures().astype(np.float16)
-    path = tmp_path / "m.onnx"
-    spec = export(
-        model, path, (torch.zeros(1, 3, *SIZE, dtype=torch.float16),), layers="conv2", score=kind  # pyright: ignore
-    ).spec  # fmt: skip
-    found = Made(model, path, spec)
-    asked = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
-    if kind != "linear":
-        asked = {"class_index": np.array([[0, 1]])}
-    got = found.run({"x": x, **asked})
-    assert got["gradients"].dtype == np.float32
-    assert np.isfinite(got["gradients"]).all()
-    assert (np.abs(got["gradients"]).max((2, 3, 4)) > 0).all()
+    for kind in (*CHANCES, "linear", "channel"):
+        artifact = made(source, model, layers=["conv2", "relu1"], score=kind, verify=False)
+        asked = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
+        if kind != "linear":
+            asked = {"class_index": np.array([[0, 1]])}
+        slopes = artifact.run({"x": x, **asked})["gradients.relu1"]
+        assert slopes.dtype == np.float32
+        assert np.isfinite(slopes).all()
+        assert (np.abs(slopes).max((2, 3, 4)) > 0).all()
 
 
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(
-    ("model", "layer"), [(Tiny(), "conv2"), (Ending(nn.Softmax(1)), "conv2"), (Flat(), "body.1")],
-    ids=["pooled", "behind a softmax", "flat"],
+    ("model", "layer"), [(Ending(nn.Softmax(1)), "conv2"), (Flat(), "body.1")],
+    ids=["pooled, behind a softmax", "flat"],
 )  # fmt: skip
 def test_one_hot_weights_explain_as_their_class_does(
-    tmp_path: Path, model: nn.Module, layer: str, count: int
+    tmp_path: Path, model: nn.Module, layer: str
 ) -> None:
-    example, size = (torch.zeros(1, 3, 8, 8),), (8, 8)
-    export(seeded(model), tmp_path / "a.onnx", example, layers=layer, verify=False)
-    report = export(
-        model, tmp_path / "b.onnx", example, layers=layer, score="linear",
-        verify=count == 1,
-    )  # fmt: skip
-    spec = report.spec
+    source = plain(tmp_path / "plain.onnx", seeded(model), torch.zeros(1, 3, 8, 8))
+    by_class = made(source, model, layers=layer)
+    by_class = Made(model, by_class.path.rename(tmp_path / "classes.onnx"), by_class.spec)
+    linear = made(source, model, layers=layer, score="linear")
+    spec = linear.spec
     assert (spec.class_index, spec.classes, spec.score_weights) == (None, None, "score_weights")
     assert Spec.from_json(spec.to_json()) == spec
-    x = pictures(count, size=size)
-    by_class = Made(model, tmp_path / "a.onnx", spec)
-    linear = Made(model, tmp_path / "b.onnx", spec)
-    classes = spec.score.classes
-    for ids in ([], [1], [2, 0, 4]):
-        weights = np.eye(classes, dtype=np.float32)[np.array(ids, np.int64)]
+    for count, ids in itertools.product([1, 3], ([], [1], [2, 0, 4])):
+        x = pictures(count, size=(8, 8))
+        weights = np.eye(spec.score.classes, dtype=np.float32)[np.array(ids, np.int64)]
         expected = by_class.run({"x": x, "class_index": np.array([ids], np.int64).reshape(1, -1)})
         for rows in (1, count):
             fed = np.repeat(weights[None], rows, axis=0)
@@ -292,7 +316,8 @@ def test_each_picture_can_have_weights_of_its_own_and_a_contrast_is_a_difference
     tmp_path: Path,
 ) -> None:
     model = seeded(Tiny())
-    artifact = made(tmp_path / "m.onnx", model, layers="conv2", score="linear")
+    source = plain(tmp_path / "plain.onnx", model)
+    artifact = made(source, model, layers="conv2", score="linear")
     x = pictures()
     weights = np.zeros((2, 2, 6), np.float32)
     weights[0, :, 1], weights[0, :, 3] = 1, -1
@@ -307,8 +332,7 @@ def test_each_picture_can_have_weights_of_its_own_and_a_contrast_is_a_difference
 
 LINEAR: dict[str, tuple[nn.Module, str, int, dict[str, Any]]] = {
     "class maps": (Segmenter(), "stem", 0, {}),
-    "an embedding of rank 3": (Heads(), "stem", 2, {"output": "c"}),
-    "one number": (Tiny(1), "conv2", 0, {}),
+    "an embedding of rank 3": (Heads(), "stem", 2, {}),
     "probabilities, as they are": (Ending(nn.Softmax(1)), "conv2", 0, {"activation": "none"}),
 }
 
@@ -317,14 +341,11 @@ LINEAR: dict[str, tuple[nn.Module, str, int, dict[str, Any]]] = {
 def test_a_linear_score_takes_outputs_of_any_shape(
     tmp_path: Path, model: nn.Module, layer: str, place: int, options: dict[str, Any]
 ) -> None:
-    model = seeded(model)
-    names = ["a", "b", "c"] if isinstance(model, Heads) else None
-    artifact = made(
-        tmp_path / "m.onnx", model, layers=layer, score="linear", verify=True,
-        output_names=names, **options,
-    )  # fmt: skip
-    x = pictures()
-    shape = artifact_output(model, x, place).shape[1:]
+    source, x = plain(tmp_path / "plain.onnx", seeded(model)), pictures()
+    output = onnx.load(source).graph.output[place].name
+    artifact = made(source, model, layers=layer, score="linear", output=output, **options)
+    verified(artifact)
+    shape = leaves(model(torch.from_numpy(x)))[place].shape[1:]
     weights = np.random.default_rng(0).standard_normal((1, 2, *shape)).astype(np.float32)
 
     def score(result: Any) -> torch.Tensor:
@@ -337,21 +358,11 @@ def test_a_linear_score_takes_outputs_of_any_shape(
     assert none["gradients"].shape[:2] == (2, 0)
 
 
-def leaves(result: Any) -> list[torch.Tensor]:
-    if isinstance(result, dict):
-        return list(result.values())
-    return list(result) if isinstance(result, tuple) else [result]
-
-
-def artifact_output(model: nn.Module, x: np.ndarray, place: int) -> torch.Tensor:
-    return leaves(model(torch.from_numpy(x)))[place].detach()
-
-
 def test_a_channel_is_the_mean_over_its_places_or_what_the_region_tells(tmp_path: Path) -> None:
     model = seeded(Tiny())
-    artifact = made(
-        tmp_path / "m.onnx", model, layers=["conv2", "conv1"], score="channel", verify=True
-    )
+    source = plain(tmp_path / "plain.onnx", model)
+    artifact = made(source, model, layers=["conv2", "relu1"], score="channel")
+    verified(artifact)
     spec = artifact.spec
     assert (spec.score.kind, spec.score.classes) == ("channel", 12)
     assert spec.score.output == "activations.conv2"
@@ -375,20 +386,21 @@ def test_a_channel_is_the_mean_over_its_places_or_what_the_region_tells(tmp_path
             return (layer[:, [3, 7]] * torch.from_numpy(weights).double()).sum((2, 3))
 
         found = artifact.run({"x": x, "class_index": index, "region": region})
-        scores, slopes = autograd(model, "conv1", x, score, watch="conv2")
+        scores, slopes = autograd(model, "relu1", x, score, watch="conv2")
         np.testing.assert_allclose(found["scores"], scores, **TOLERANCE)
-        np.testing.assert_allclose(found["gradients.conv1"], slopes, **TOLERANCE)
+        np.testing.assert_allclose(found["gradients.relu1"], slopes, **TOLERANCE)
         own = np.zeros((2, 2, 12, 4, 6))
         own[:, 0, 3] = own[:, 1, 7] = weights[0, 0]
         np.testing.assert_allclose(found["gradients.conv2"], own, **TOLERANCE)
     none = artifact.run({"x": x, "class_index": np.zeros((1, 0), np.int64)})
-    assert none["heatmap.conv1"].shape == (2, 0, *SIZE)
+    assert none["heatmap.relu1"].shape == (2, 0, *SIZE)
 
 
 def test_a_channel_of_tokens_has_their_grid(tmp_path: Path) -> None:
-    artifact = made(
-        tmp_path / "m.onnx", seeded(Tokens()), layers="norm", score="channel", verify=True
-    )
+    model = seeded(Tokens())
+    source = plain(tmp_path / "plain.onnx", model)
+    artifact = made(source, model, layers="norm", score="channel")
+    verified(artifact)
     x, index = pictures(), np.array([[5, -1]])
     found = artifact.run({"x": x, "class_index": index})
     means = found["activations"].mean((2, 3))
@@ -410,9 +422,9 @@ def test_a_detectors_classes_are_found_behind_its_boxes(
     tmp_path: Path, form: str, options: dict[str, Any]
 ) -> None:
     model = seeded(Detector(form))
-    artifact = made(
-        tmp_path / "m.onnx", model, layers="stem", activation="sigmoid", verify=True, **options
-    )
+    source = plain(tmp_path / "plain.onnx", model)
+    artifact = made(source, model, layers="stem", activation="sigmoid", **options)
+    verified(artifact)
     score = artifact.spec.score
     assert (score.classes, score.class_offset) == (3, 4)
     assert score.class_axis == (None if form == "chances" else 2)
@@ -435,7 +447,7 @@ def test_a_detectors_classes_are_found_behind_its_boxes(
 def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> None:
     # [N, anchors * (5 + classes), h, w]: class 2 of anchor 1 is channel 1 * 8 + 5 + 2.
     model = seeded(Detector("packed"))
-    artifact = made(tmp_path / "m.onnx", model, layers="neck", verify=True)
+    artifact = made(plain(tmp_path / "plain.onnx", model), model, layers="neck")
     x, index = pictures(), np.array([[15]] * 2)
     region = np.zeros((1, 1, 4, 6), np.float32)
     region[..., 1:3, 2:4] = 1
@@ -446,42 +458,24 @@ def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> 
     )
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"score": "probability"}, {"score": "log_probability"}, {"score": "linear"},
-        {"score": "channel"},
-    ],
-    ids=lambda options: options["score"],
-)  # fmt: skip
-@pytest.mark.parametrize("form", ["chances", "rows"])
-def test_onnx_files_are_verified_by_finite_differences(
-    tmp_path: Path, options: dict[str, Any], form: str
-) -> None:
-    model = seeded(Detector(form))
-    batch = torch.export.Dim("batch")
-    program = torch.onnx.export(
-        model, (torch.zeros(2, 3, *SIZE),), dynamo=True, verbose=False,
-        dynamic_shapes=({0: batch},),
-    )  # fmt: skip
-    assert program is not None
-    plain = tmp_path / "plain.onnx"
-    program.save(plain)
-    nodes = [node.name for node in program.model.graph]
-    layer = next(n for n in nodes if "conv2d" in (n or "").lower() or "Conv" in (n or ""))
-    classes = {"class_axis": FORMS[form]["class_axis"], "class_offset": 4, "activation": "sigmoid"}
-    settings = options if options["score"] in ("linear", "channel") else {**options, **classes}
-    report = export(plain, tmp_path / "m.onnx", layers=layer, **settings)
-    assert report.verification.verdict == "pass"
-    assert report.verification.reference == "finite-differences"
-
-
-@pytest.mark.parametrize("kind", ["probability", "linear", "channel"])
-def test_wrong_gradients_fail_verification(tmp_path: Path, kind: str) -> None:
+def test_wrong_gradients_fail_both_verifications(tmp_path: Path) -> None:
     model = seeded(Tiny())
-    artifact = made(tmp_path / "m.onnx", model, layers=["conv2", "conv1"], score=kind)
-    changed = onnx.load(artifact.path)
-    output = next(o for o in changed.graph.output if o.name == "gradients.conv1")
+    source = plain(tmp_path / "plain.onnx", model)
+    for kind in ("probability", "linear", "channel"):
+        artifact = made(source, model, layers=["conv2", "relu1"], score=kind)
+        spoil(artifact.path)
+        with pytest.raises(VerificationError, match=r"gradients\.relu1: error 1\.0e-02"):
+            verified(artifact)
+        own, graph = outputs_of(artifact)[:1], ir.load(artifact.path)
+        found = verify_file(artifact.path, artifact.spec, graph, source, own)
+        with pytest.raises(VerificationError, match=r"gradients\.relu1: error"):
+            found.raise_on_failure()
+
+
+def spoil(path: Path) -> None:
+    """Make one layer's gradients a hundredth too large."""
+    changed = onnx.load(path)
+    output = next(o for o in changed.graph.output if o.name == "gradients.relu1")
     maker = next(n for n in changed.graph.node if output.name in n.output)
     maker.output[list(maker.output).index(output.name)] = "exact"
     factor = onnx.numpy_helper.from_array(np.float32(1.01), "factor")
@@ -490,14 +484,7 @@ def test_wrong_gradients_fail_verification(tmp_path: Path, kind: str) -> None:
     for node in changed.graph.node:
         if node.output[0] != output.name:
             node.input[:] = ["exact" if name == output.name else name for name in node.input]
-    onnx.save(changed, artifact.path)
-    verdict = verify_module(artifact.path, artifact.spec, model, EXAMPLE, [outputs_of(artifact)[0]])
-    with pytest.raises(VerificationError, match=r"gradients\.conv1: error 1\.0e-02"):
-        verdict.raise_on_failure()
-
-
-def outputs_of(artifact: Made) -> list[str]:
-    return [output.name for output in onnx.load(artifact.path).graph.output]
+    onnx.save(changed, path)
 
 
 def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path) -> None:
@@ -508,6 +495,11 @@ def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path
         )
         assert (report.spec.score.output, report.spec.score.classes) == (output, classes)
         assert list(report.layers) == [layer]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return plain(tmp_path_factory.mktemp("tiny") / "plain.onnx", seeded(Tiny()))
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
@@ -526,8 +518,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("options", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_what_does_not_fit_is_refused_and_nothing_written(
-    tmp_path: Path, options: dict[str, Any], message: str
+    tiny: Path, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ScoreError, match=message):
-        made(tmp_path / "m.onnx", seeded(Tiny()), **options)
+        export(tiny, tmp_path / "m.onnx", **options)
     assert list(tmp_path.iterdir()) == []

@@ -173,7 +173,8 @@ def test_the_command_writes_picture_curve_and_numbers(
     assert picture.shape == (SIZE, SIZE, 3)
     numbers = json.loads((tmp_path / "curve.json").read_text("utf-8"))
     assert len(numbers["curve"]) == numbers["ascent"]["steps"] == 5
-    result = call("visualize", channels, "--channel", "3", "--unit", "2,3", *arguments, "--json")
+    unit = ("--channel", "3", "--unit", "2,3", "--jitter", "0", "--blur", "0")
+    result = call("visualize", channels, *unit, *arguments, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["score"] > 0
     weights = tmp_path / "w.npy"

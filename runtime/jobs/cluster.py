@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import socket
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -103,13 +105,16 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
     if ray.is_initialized():
         yield
         return
-    # The cluster that exists for this job tells nobody about it.
+    # A cluster that exists for this job tells nobody about it, and says nothing on its own.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     local = {"include_dashboard": False} if address is None else {}
     try:
+        _reach(address or "local")
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         raise JobError(
             f"no Ray cluster at {address or 'this machine'}: {reason}; start one with "
             "`ray start --head`, or leave --ray-address out"
@@ -119,6 +124,13 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _load() -> Any:

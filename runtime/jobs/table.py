@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict
 
 from ..errors import JobError
-from ..writing import replace_file
+from ..writing import drafted
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _AGAIN = "run the same command again to go on"
@@ -133,7 +133,7 @@ class Table:
             yield json.loads(self._bytes(path))
 
     def close(self) -> None:
-        """Close the table; one without a row vanishes, and so does its folder if it was made."""
+        """Close the table; one without a row vanishes, with the folders made for it."""
         self._file.close()
         if not self.recorded:
             with contextlib.suppress(OSError):
@@ -141,8 +141,11 @@ class Table:
                 self._job.unlink()
         _unlock(self._lock)
         if not self.recorded and self._made:
-            with contextlib.suppress(OSError):
-                self.path.parent.rmdir()
+            folder = self.path.parent
+            empty = [path for path in folder.rglob("*") if path.is_dir()]
+            for place in [*sorted(empty, reverse=True), folder]:
+                with contextlib.suppress(OSError):
+                    place.rmdir()
 
     def __enter__(self) -> Table:
         return self
@@ -158,7 +161,8 @@ class Table:
             if self.path.exists():
                 raise JobError(f"{self.path} is no table of a job; choose another output folder")
             text = json.dumps(now, sort_keys=True, indent=2)
-            replace_file(self._job, f"{text}\n".encode(), JobError)
+            with drafted(self._job, JobError) as draft:
+                draft.write_text(f"{text}\n")
             return
         try:
             before = json.loads(self._job.read_bytes())
@@ -212,8 +216,12 @@ class Table:
     def _rewrite(self, paths: Sequence[str]) -> None:
         """Replace the table by the rows of these pictures, as a whole."""
         with _trouble(self.path):
-            replace_file(self.path, (self._bytes(path) for path in paths), JobError)
-            self._file.close()
+            with drafted(self.path, JobError) as draft:
+                with draft.open("wb") as file:
+                    file.writelines(self._bytes(path) for path in paths)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._file.close()  # Windows replaces no open file
             self._file = self.path.open("a+b")
             self.recorded, self._places = {}, {}
             self._read()

@@ -19,6 +19,7 @@ def hirescam(
 
     ReLU(sum_c g_cp A_cp). With ``relu=False`` and a single linear layer behind, pooled or not, the
     map sums up to the score less its bias. Smoothing gives that up, and is then `eigengradcam`.
+    Where a LayerNorm over the channels follows, the sum is 0 but for rounding.
     """
     g, a = by_channel(gradients, activations)
     return sum_of(g * a, activations.shape[2:], relu=relu, eigen_smooth=eigen_smooth)
