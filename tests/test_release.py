@@ -74,6 +74,10 @@ SUBJECTS = {
     "float16": Subject(Flat, {"layers": "body.0"}, half=True),
     "fixed batch": Subject(Flat, {"layers": "body.0", "dynamic_batch": False}),
     "browser": Subject(Flat, {"layers": "body.0", "profile": "web"}),
+    "further outputs": Subject(
+        Flat, {"layers": "body.0", "methods": ["layercam", "eigencam"], "guided": True}
+    ),
+    "linear score": Subject(Flat, {"layers": "body.0", "score": "linear"}),
     "ONNX file": Subject(Flat, {}, file=True),
 }
 
@@ -92,13 +96,14 @@ def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> No
     assert verdict.failures == []
     statuses = verdict.by_check()
     skipped = {name for name, status in statuses.items() if status == "skipped"}
-    assert skipped == ({"drop-in"} if report.spec.profile == "web" else set())
+    unasked = {"drop-in", "classes"} if report.spec.classes is None else set[str]()
+    assert skipped == ({"drop-in"} if report.spec.profile == "web" else unasked)
     assert set(statuses) == set(CHECKS) - {"runs", "source", "labels", "determinism"}
     assert {one.level for one in by_check(verdict, "gradients")} == LEVELS
     assert {one.level for one in by_check(verdict, "outputs")} == LEVELS
 
 
-@pytest.mark.parametrize("name", ["gradient by place", "browser", "ONNX file"])
+@pytest.mark.parametrize("name", ["further outputs", "browser", "ONNX file"])
 def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
     subject = SUBJECTS[name]
     source, path = subject.source(tmp_path), tmp_path / "m.onnx"

@@ -89,13 +89,16 @@ def settings_of(artifact: Path, spec: Spec, *, of_file: bool) -> dict[str, Any]:
     transform, embedded = spec.preprocess, is_embedded(spec)
     if transform is not None and embedded:
         transform = replace(transform, input="", embedded=None)
+    model = ir.load(artifact.resolve())
+    graph, baked = model.graph, spec.layers[0].methods or {}
+    names = [value.name or "" for value in graph.outputs]  # in the order asked for
     settings: dict[str, Any] = {
         "layers": [layer.name for layer in spec.layers],
         "output": None if spec.score.kind == "channel" else spec.score.output,
         "score": spec.score.kind,
         "class_axis": spec.score.class_axis or 1,
         "class_offset": spec.score.class_offset or 0,
-        "methods": list(spec.layers[0].methods or {}),
+        "methods": sorted(baked, key=lambda method: names.index(baked[method])),
         "head": spec.layers[0].head is not None,
         "activation": spec.score.activation,
         "labels": spec.labels,
@@ -108,8 +111,6 @@ def settings_of(artifact: Path, spec: Spec, *, of_file: bool) -> dict[str, Any]:
     }
     if of_file:
         return settings
-    model = ir.load(artifact.resolve())
-    graph = model.graph
     inputs = [value for value in graph.inputs if value.name not in spec.own_inputs]
     shapes = [list(value.shape) for value in inputs if value.shape is not None]
     if embedded:  # the input's own name and open axes are gone
