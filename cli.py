@@ -18,6 +18,7 @@ from .commands.layers import layers
 from .commands.ops import ops
 from .commands.optimize import optimize
 from .commands.package import package
+from .commands.shrink import shrink
 from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError
@@ -51,7 +52,8 @@ def main() -> None:
 
 
 for command in (
-    export, verify, layers, explain, visualize, inspect, diff, optimize, package, bench, ops, demo,
+    export, verify, layers, explain, visualize, inspect, diff, shrink, optimize, package, bench,
+    ops, demo,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -15,8 +15,9 @@ from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
 Reference = Literal[
-    "autograd-float64", "finite-differences", "finite-differences-straight-through", "none"
-]
+    "autograd-float64", "finite-differences", "finite-differences-straight-through",
+    "artifact", "none",
+]  # fmt: skip
 CHECKS: dict[str, str] = {
     "metadata": "the record is there, parses, and names inputs, outputs and values that exist",
     "source": "graph and weights of the source have the hashes that the record holds",
@@ -31,10 +32,11 @@ CHECKS: dict[str, str] = {
     "dependence": "different inputs give different maps",
     "drop-in": "the original inputs alone give the original outputs",
     "determinism": "the same export gives the same bytes",
+    "agreement": "predictions and maps are those of the artifact that this one was made from",
     "runs": "ONNX Runtime loads and runs the file",
 }
 """Every check by name, and what passing it means."""
-AT_LEAST = frozenset({"dependence"})
+AT_LEAST = frozenset({"dependence", "agreement"})
 """Checks whose value must reach the threshold; all others must not exceed it."""
 
 
@@ -122,13 +124,18 @@ class Verdict:
         return worst
 
     def record(self) -> Verification:
-        """The verdict as the artifact's metadata holds it, the largest error of each tensor."""
+        """The verdict as the artifact's metadata holds it, the largest error of each tensor.
+
+        What two artifacts lack of agreement is their error.
+        """
         errors: dict[str, float] = {}
         bounds: dict[str, float] = {}
         for finding in self.findings:
             value, bound = finding.value, finding.threshold
             if finding.check not in _TENSORS or value is None or bound is None:
                 continue
+            if finding.check in AT_LEAST:
+                value, bound = short(1 - value), short(1 - bound)
             if value >= errors.get(finding.subject, 0.0):
                 errors[finding.subject], bounds[finding.subject] = value, bound
         return Verification(
@@ -151,8 +158,9 @@ class Verdict:
 
 
 _RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "fail": 2}
-_TENSORS = ("outputs", "activations", "gradients", "heatmap", "scores")
+_TENSORS = ("outputs", "activations", "gradients", "heatmap", "scores", "agreement")
 _AGAINST = {
+    "artifact": "the artifact that it was made from",
     "autograd-float64": "PyTorch autograd",
     "finite-differences": "its source or finite differences",
     "finite-differences-straight-through": "its source or finite differences",

@@ -11,6 +11,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
+from ...runtime.jobs.find import find_pictures
+from ...runtime.session import Session
 from ...runtime.spec import METADATA_KEY, Spec
 from ..capture import capture_file
 from ..errors import VerificationError, first_line
@@ -18,7 +20,9 @@ from ..pipeline import module_of
 from ..plain import write_plain
 from ..protect import protect
 from ..source import Source
+from .agreement import check_agreement
 from .again import check_again, check_labels, is_embedded
+from .contract import check_metadata
 from .findings import Finding, Verdict
 from .gate import Origin, Progress, judge
 from .inputs import read_pictures
@@ -48,6 +52,8 @@ def verify_artifact(
         GraftcamError: The artifact or the pictures cannot be read, or do not fit each other.
     """
     spec = _record(artifact)
+    if spec is not None and "precision" in spec.source:
+        return spec, _of_shrunk(artifact, spec, source, images)
     pictures = None if images is None or spec is None else read_pictures(images, spec)
     more: list[Finding] = []
     seconds: dict[str, float] = {}
@@ -62,6 +68,27 @@ def verify_artifact(
         verdict = judge(artifact, origin, full=True, pictures=pictures, progress=progress)
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
+
+
+def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path | None) -> Verdict:
+    """The checks of an artifact that was made smaller, which has no derivatives of its own."""
+    original = None if source is None else source.model
+    if not isinstance(original, Path) or images is None:
+        raise VerificationError(
+            f"{artifact.name} is a copy in {spec.source['precision']}; give the artifact that it "
+            "was made from with --against, and pictures with --images"
+        )
+    _, findings = check_metadata(artifact, ir.load(artifact.resolve()))
+    own = {name: spec.source.get(name) for name in ("graph_sha256", "weights_sha256")}
+    known = Session(original, "cpu").spec.source
+    for name, value in own.items():
+        same = value == known.get(name)
+        reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
+        status = "pass" if same else "fail"
+        findings.append(Finding("source", name.partition("_")[0], status, reason=reason))
+    paths = [images / name for name in find_pictures(images, images).pictures]
+    verdict = check_agreement(artifact, original, paths)
+    return replace(verdict, findings=[*findings, *verdict.findings])
 
 
 def _fits(findings: Sequence[Finding]) -> bool:

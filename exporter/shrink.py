@@ -1,0 +1,192 @@
+"""Smaller artifacts: the forward part in int8 or float16, what was grafted in stays float32.
+
+ONNX Runtime's own tools do the conversion. Scores keep their precision: a logit at the end of an
+8-bit range would have no gradient left, and close ones would tie. What comes out is a model of its
+own, so it is not held against derivatives but against the artifact that it was made from: do the
+two predict the same, and do they look at the same places?
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+
+from ..runtime.images import as_rgb
+from ..runtime.preprocess import place, prepare
+from ..runtime.session import Session
+from ..runtime.spec import METADATA_KEY, Spec
+from .errors import CaptureError, VerificationError, first_line
+from .verify.agreement import AT_LEAST, check_agreement
+from .verify.findings import Verdict
+from .write import staged, tool_versions
+
+Precision = Literal["int8", "float16"]
+_OWN = "grad/"  # how the names of all nodes begin that an export adds
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """What was made.
+
+    Attributes:
+        path: The smaller artifact.
+        precision: Of its forward part.
+        bytes: Sizes of the artifact before and after.
+        verdict: How far the two agree.
+    """
+
+    path: Path
+    precision: Precision
+    bytes: tuple[int, int]
+    verdict: Verdict
+
+
+def shrink(
+    artifact: Path,
+    path: Path,
+    precision: Precision,
+    pictures: Sequence[Path],
+    *,
+    at_least: float = AT_LEAST,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Shrunk:
+    """Write a copy of an artifact whose forward part has fewer bits.
+
+    int8 is ONNX Runtime's static quantisation in QDQ form: weights per channel, activations by the
+    ranges that they have on ``pictures``.
+
+    Args:
+        artifact: A float32 artifact.
+        path: Where the copy goes; it appears whole, or not at all.
+        precision: Of the forward part.
+        pictures: Picture files, such as the model will see: for the ranges, and for the comparison.
+        at_least: The mean similarity of maps (cosine) and the share of equal predictions to reach.
+        progress: Called with the name of each step as it begins.
+
+    Raises:
+        CaptureError: The artifact is no float32 one, or stores no preprocessing.
+        VerificationError: The two do not agree; nothing has been written then.
+        WriteError: The file cannot be written.
+        GraftcamError: The artifact or a picture cannot be read.
+    """
+    if precision not in get_args(Precision):
+        raise CaptureError(f"unknown precision {precision!r}; there is {get_args(Precision)}")
+    session = Session(artifact, "cpu")
+    spec = session.spec
+    _check(artifact, spec)
+    with staged(path) as place_:
+        progress("convert")
+        if precision == "int8":
+            _quantise(artifact, place_, spec, _Calibration(session, pictures))
+        else:
+            _halve(artifact, place_, spec)
+        made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
+        _describe(place_, made)
+        progress("compare")
+        verdict = check_agreement(place_, artifact, pictures, at_least)
+        if verdict.failures:
+            reasons = "; ".join(one.reason for one in verdict.failures)
+            raise VerificationError(
+                f"the {precision} artifact does not do what {artifact.name} does, nothing was "
+                f"written: {reasons}; give more or other pictures, or a later layer"
+            )
+        _describe(place_, replace(made, verification=verdict.record()))
+    return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
+
+
+class _Calibration:
+    """Pictures as the artifact takes them, one a run, as ONNX Runtime's calibration reads them."""
+
+    def __init__(self, session: Session, pictures: Sequence[Path]) -> None:
+        self._rows = self._prepared(session, pictures)
+
+    def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
+        """What the next run takes; None at the end."""
+        return next(self._rows, None)
+
+    @staticmethod
+    def _prepared(
+        session: Session, pictures: Sequence[Path]
+    ) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
+        transform = session.spec.preprocess
+        assert transform is not None
+        count = session.inputs[transform.input].shape[0] or 1
+        for path in pictures:
+            picture = as_rgb(path)
+            row = prepare(transform, picture, place(transform, *picture.shape[:2]))
+            yield {**session.defaults, transform.input: np.stack([row] * count)}
+
+
+def _check(artifact: Path, spec: Spec) -> None:
+    if "precision" in spec.source:
+        raise CaptureError(
+            f"{artifact.name} is {spec.source['precision']} already; give the one it was made from"
+        )
+    if spec.preprocess is None or spec.preprocess.embedded or spec.score_weights is not None:
+        raise CaptureError(
+            f"{artifact.name} cannot be fed pictures as its model takes them; export it with "
+            "preprocessing, not embedded, and a score of classes"
+        )
+
+
+def _kept(model: onnx.ModelProto, spec: Spec) -> list[str]:
+    """Nodes that stay as they are: what was grafted in, and those that give the scores."""
+    outputs = {spec.score.value, spec.score.output}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.name.startswith(_OWN) or outputs.intersection(node.output)
+    ]
+
+
+def _quantise(artifact: Path, path: Path, spec: Spec, calibration: _Calibration) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    kept = _kept(onnx.load(artifact, load_external_data=False), spec)
+    try:
+        with _quiet():
+            quantize_static(
+                artifact, path, calibration, quant_format=QuantFormat.QDQ, per_channel=True,
+                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                nodes_to_exclude=kept,
+            )  # fmt: skip
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise CaptureError(f"ONNX Runtime cannot quantise it: {first_line(error)}") from error
+
+
+def _halve(artifact: Path, path: Path, spec: Spec) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(artifact)
+    with _quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of weights that float16 rounds to zero
+        half = convert_float_to_float16(
+            model, keep_io_types=True, node_block_list=_kept(model, spec)
+        )
+    onnx.save(half, path)
+
+
+class _quiet:  # noqa: N801 - used like a function
+    """Keeps the tools' advice, which is not for our users, off the terminal."""
+
+    def __enter__(self) -> None:
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(logging.NOTSET)
+
+
+def _describe(path: Path, spec: Spec) -> None:
+    """Write the record anew."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, spec.to_json()
+    onnx.save(model, path)

@@ -1,0 +1,50 @@
+"""A smaller artifact held against the one that it was made from, on pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...runtime.diff import Pair
+from ...runtime.explainer import Explainer
+from .compare import short
+from .findings import Finding, Verdict
+
+AT_LEAST = 0.9
+"""Mean cosine of the heatmaps, and share of equal predictions, that count as the same model."""
+
+
+def check_agreement(
+    artifact: Path, original: Path, pictures: Sequence[Path], at_least: float = AT_LEAST
+) -> Verdict:
+    """Compare predictions and maps of the predicted class.
+
+    Args:
+        artifact: The smaller one.
+        original: What it was made from.
+        pictures: Picture files.
+        at_least: What both figures must reach.
+
+    Raises:
+        GraftcamError: A file cannot be read, or the two do not know the same classes.
+    """
+    since = time.perf_counter()
+    found = Pair(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(pictures)
+    count = len(found.changes)
+    findings = [
+        _finding("heatmap", found.similarity, at_least, f"maps of {count} pictures are similar by"),
+        _finding("prediction", found.agreement, at_least, f"of {count} predictions are equal"),
+    ]
+    findings += [
+        Finding("agreement", path, "fail", reason=reason) for path, reason in found.failed.items()
+    ]
+    seconds = {"compare": time.perf_counter() - since}
+    return Verdict(findings, "artifact", given=count, seconds=seconds)
+
+
+def _finding(subject: str, value: float, bound: float, what: str) -> Finding:
+    passed = value >= bound
+    reason = "" if passed else f"{what} {value:.3f} only (at least {bound:.3f})"
+    status = "pass" if passed else "fail"
+    return Finding("agreement", subject, status, short(value), bound, reason, inputs="given")
