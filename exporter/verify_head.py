@@ -56,7 +56,8 @@ def _verify(
     whole = {**feeds, **run_session(load_session(artifact), feeds)}
     session, own = load_session(path), head.spec
     taken = {name: whole[source] for name, source in head.record.inputs.items() if source in whole}
-    asked = {own.class_index: whole[spec.classes]}
+    assert spec.classes is not None  # a score without classes has no head
+    asked = {own.selector: whole[spec.classes]}
     found = run_session(session, {**required_feeds(session, own), **taken, **asked})
     scores = relative_errors(found[own.scores], whole[spec.scores])
     gradients = relative_errors(found[own.layers[0].gradients], whole[layer.gradients])
