@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2])
     asked = parser.parse_args()
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     engines: dict[str, Engine] = {"this process": local}
     engines |= {f"{count} actors": on_ray(actors=count) for count in asked.actors}

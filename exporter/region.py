@@ -88,7 +88,7 @@ def _normalised(emit: Emitter, weights: ir.Value, axes: range) -> ir.Value:
     """Weights whose magnitudes sum up to 1 along ``axes``; all zero stays so."""
     total = emit.op("ReduceL1", weights, emit.ints(axes), role="total", keepdims=1)
     # Too little to change any other sum than 0.
-    tiny = emit.scalar(np.finfo(np.float32).tiny, total)
+    tiny = emit.scalar(float(np.finfo(np.float32).tiny), total)
     return emit.op("Div", weights, emit.op("Add", total, tiny, role="total"), role="weights")
 
 

@@ -108,7 +108,7 @@ def integrated_gradients(
         steps: How many gradients on the way.
         baseline: What the picture is compared with; see `baselines.baseline_of`.
     """
-    _check_count("steps", steps)
+    _check_whole("steps", steps, 1)
     points, weights = np.polynomial.legendre.leggauss(steps)
     # The baseline itself comes first: its score is wanted, its gradient does not count.
     shares = [(0.0, 0.0), *zip((points + 1) / 2, weights / 2, strict=True)]
@@ -169,9 +169,8 @@ def _noisy(
     combine: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
 ) -> Answer:
     """Combine the mean gradient over noisy copies, and its mean square, and reduce the channels."""
-    _check_count("samples", samples)
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed={seed!r} is out of range; give a whole number from 0")
+    _check_whole("samples", samples, 1)
+    _check_whole("seed", seed, 0)
     if not noise >= 0:
         raise InputError(f"noise={noise} is out of range; give 0 (none) or more")
     axis = channels(question)
@@ -197,6 +196,6 @@ def _copies(
         yield values + deviation * generator.standard_normal(values.shape, np.float32)
 
 
-def _check_count(name: str, count: int) -> None:
-    if not isinstance(count, int) or count < 1:
-        raise InputError(f"{name}={count!r} is no number of runs; give 1 or more")
+def _check_whole(name: str, number: object, least: int) -> None:
+    if not isinstance(number, int) or number < least:
+        raise InputError(f"{name}={number!r} is out of range; give a whole number from {least} on")

@@ -61,7 +61,8 @@ def _blur(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.flo
     last = _channels_last(picture, transform)
     sigma = min(last.shape[:2]) / _BLUR
     blurred = cv2.GaussianBlur(last, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    blurred = blurred.reshape(last.shape)  # OpenCV drops the axis of a single channel
+    # OpenCV drops the axis of a single channel.
+    blurred = np.asarray(blurred, np.float64).reshape(last.shape)
     return blurred if _nhwc(transform) else np.moveaxis(blurred, -1, 0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .images import Picture
 
-_SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = (360, 640), 72, 16, 16, 44
+_SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = (360, 640), 72, 16, 32, 44
 _FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 _BLACK, _GREY, _LINE = (0, 0, 0), (200, 200, 200), (190, 60, 20)
 _TICKS = 5
@@ -43,11 +43,11 @@ def draw_curve(values: Sequence[float], across: str, upwards: str) -> Picture:
     for place in np.linspace(0, max(len(numbers) - 1, 1), _TICKS):
         _write(picture, f"{place:.0f}", (column(place) - 10, height - _BOTTOM + 18))
     _write(picture, across, (width // 2, height - 6))
-    _write(picture, upwards, (4, _TOP - 3))
+    _write(picture, upwards, (4, _TOP // 2))
     for place in range(1, len(numbers)):
         if np.isfinite(numbers[place - 1 : place + 1]).all():
-            ends = [(column(p), row(numbers[p])) for p in (place - 1, place)]
-            cv2.line(picture, *ends, _LINE, 2, cv2.LINE_AA)
+            start, end = ((column(p), row(numbers[p])) for p in (place - 1, place))
+            cv2.line(picture, start, end, _LINE, 2, cv2.LINE_AA)
     return picture
 
 

@@ -91,7 +91,7 @@ def _fits(head: Session, spec: Spec, layer: Layer) -> bool:
     return (
         all(own.source.get(key) == spec.source.get(key) for key in _HASHES)
         and own.layers[0].name == layer.name
-        and score.value == spec.score.value
+        and (score.kind, score.value) == (spec.score.kind, spec.score.value)
         and layer.head is not None
         and set(layer.head.inputs) <= set(head.inputs)
     )

@@ -50,12 +50,13 @@ class Rerun:
         """Scores of the classes, float32 [count, N, K], for each of ``count`` variants.
 
         They are the scores that the artifact explains. Where those are an output, the graph runs
-        with K = 0, as plain prediction; else (logits behind a softmax) with the classes.
+        with K = 0, as plain prediction; else (logits behind a softmax, probabilities of logits)
+        with the classes.
         """
-        spec = self.session.spec
-        if spec.score.value != spec.score.output:
-            return self._collected(count, vary, spec.scores, np.asarray, asked=True)
-        return self._by_table(count, vary, table_of)
+        spec, score = self.session.spec, self.session.spec.score
+        if score.kind in ("logit", "output") and score.value == score.output:
+            return self._by_table(count, vary, table_of)
+        return self._collected(count, vary, spec.scores, np.asarray, asked=True)
 
     def confidences(self, count: int, vary: Vary) -> Floats:
         """As `scores`, but of probabilities, where the scores are those of a classification."""

@@ -133,11 +133,12 @@ def visualize(
         shift = random.integers(-ascent.jitter, ascent.jitter, 2, endpoint=True)
         score, slope = climb.slope(_rolled(pixels, shift))
         curve.append(score)
-        slope = _unit(_rolled(slope, -shift)) - ascent.variation * _unit(variation_slope(pixels))
-        pixels = pixels + adam.step(slope) - ascent.decay * (pixels - _GREY)
+        drawn = ascent.variation * _unit(variation_slope(pixels))
+        move = adam.step((_unit(_rolled(slope, -shift)) - drawn).astype(np.float32))
+        pixels = (pixels + move - ascent.decay * (pixels - _GREY)).astype(np.float32)
         if ascent.blur and (step + 1) % ascent.blur_every == 0:
             pixels = _blurred(pixels, ascent.blur)
-        pixels = np.clip(pixels, 0, 1)
+        pixels = np.clip(pixels, 0, 1).astype(np.float32)
         progress(step + 1, ascent.steps)
     found = _rounded(pixels)
     image = np.rint(found * 255).astype(np.uint8).transpose(1, 2, 0)
@@ -153,7 +154,7 @@ def _start(climb: Climb, random: np.random.Generator) -> Plane:
     for spread, blur in _NOISES * _ROUNDS:
         noise = random.standard_normal(climb.shape).astype(np.float32)
         drawn = _unit(_blurred(noise, blur)) if blur else noise
-        pixels = np.clip(_GREY + np.float32(spread) * drawn, 0, 1)
+        pixels = np.clip(_GREY + spread * drawn, 0, 1).astype(np.float32)
         if climb.slope(pixels)[1].any():
             return pixels
     raise InputError(
@@ -212,4 +213,4 @@ def _blurred(pixels: Plane, deviation: float) -> Plane:
 
 def _rounded(pixels: Plane) -> Plane:
     """Pixels that a file of 8 bits can hold."""
-    return np.rint(pixels * 255).astype(np.float32) / 255
+    return np.rint(pixels * 255).astype(np.float32) / np.float32(255)

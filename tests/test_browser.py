@@ -18,7 +18,7 @@ from graftcam.demo.bundled import FOLDER
 from graftcam.exporter import export
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.preprocess import place
-from graftcam.runtime.render import colour, project
+from graftcam.runtime.render import palette, project
 
 from .artifacts import preprocess, write_artifact, write_segmenter
 from .browser import LISTEN, SOFTWARE_GPU, chromium, need, playwright, served
@@ -119,7 +119,7 @@ def test_a_picture_is_predicted_and_explained_as_by_the_runtime(
     np.testing.assert_allclose(heat[..., 3] / 255, np.sqrt(found.heatmaps[0]), atol=0.6 / 255)
     # A canvas keeps colours multiplied by their opacity: few bits are left where that is small.
     strong = heat[..., 3] > 200
-    expected = colour(found.heatmaps[0], "jet")
+    expected = palette().paint(found.heatmaps[0])
     np.testing.assert_allclose(heat[strong, :3], expected[strong].astype(int), atol=4)
     shot = Path(os.environ.get("GRAFTCAM_SCREENSHOT", tmp_path / "browser.png"))
     page.screenshot(path=shot, full_page=True)

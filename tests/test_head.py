@@ -262,20 +262,22 @@ def test_a_missing_head_is_named_with_the_remedy(
 
 
 @pytest.mark.parametrize(
-    ("layer", "seed"), [("act", 1), ("stem", 0)], ids=["other weights", "another layer"]
+    ("case", "layer", "seed"),
+    [("inside a residual block", "act", 1), ("a cut of the graph", "bn1", 0)],
+    ids=["other weights", "another layer of the same shape"],
 )
 def test_the_head_of_other_weights_or_another_layer_is_refused(
-    made: Callable[[str], Path], tmp_path: Path, layer: str, seed: int
+    made: Callable[[str], Path], tmp_path: Path, case: str, layer: str, seed: int
 ) -> None:
     other = tmp_path / "b.onnx"
-    export_with_head(seeded(Skip(), seed=seed), other, layer)
-    with pytest.raises(InputError, match=r"b\.head\.onnx is no head of layer 'act'.*--head"):
-        _opened(made("inside a residual block"), head_of(other))
+    export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
+    with pytest.raises(InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--head"):
+        _opened(made(case), head_of(other))
 
 
 def test_the_head_of_another_score_is_refused(made: Callable[[str], Path], tmp_path: Path) -> None:
     other = tmp_path / "output.onnx"
-    export_with_head(seeded(Ending(nn.Softmax(1))), other, "relu1", score="output")
+    export_with_head(seeded(Ending(nn.Softmax(1))), other, "relu1", score="probability")
     with pytest.raises(InputError, match="is no head"):
         _opened(made("logits behind a softmax"), head_of(other))
 

@@ -233,6 +233,39 @@ def test_score_and_confidence_are_those_of_the_artifact(folder: Path, tmp_path: 
         np.testing.assert_allclose(first, second, **TOLERANCE, err_msg=method)
 
 
+@pytest.mark.parametrize("kind", ["logit", "probability", "log_probability"])
+def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> None:
+    """Class c's logit is the square of the mean of channel c, through a sigmoid."""
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    means (float[N, 3, 4, 4] x) => (float[N, 3] y) {
+        layer = Sigmoid(x)
+        mean = ReduceMean <keepdims = 0> (layer, axes)
+        y = Mul(mean, mean)
+    }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
+    (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
+    path = tmp_path / "m.onnx"
+    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, head=True)
+    x = pictures(2, 4, 4)
+
+    def scores(layer: np.ndarray) -> np.ndarray:
+        logits = torch.from_numpy(layer.mean(axis=(2, 3)) ** 2)
+        powers = logits if kind == "logit" else logits.log_softmax(1)
+        return (powers.exp() if kind == "probability" else powers).numpy()[:, CLASSES[0]]
+
+    layer = 1 / (1 + np.exp(-x))
+    whole, total = scores(layer), np.zeros((2, 2, 4, 4), np.float32)
+    for channel in range(3):
+        without = layer.copy()
+        without[:, channel] = 0
+        drop = (whole - scores(without)) / np.abs(whole)
+        total += drop[:, :, None, None] * layer[:, None, channel]
+    found = answer(path, x, CLASSES, "ablationcam").maps
+    assert found.max() > 0
+    np.testing.assert_allclose(found, np.maximum(total, 0), **TOLERANCE)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
     path, options = folder / "residual.onnx", FEW.get(method, {})

@@ -272,3 +272,12 @@ def test_signed_methods_give_signed_explanations(
     # No pixel's centre is the strongest cell's.
     assert -1 <= found.heatmaps.min() < -0.9
     assert found.heatmaps.max() == 0
+
+
+def test_sums_that_no_relu_cuts_off_are_signed() -> None:
+    assert asking.signed("integrated-gradients", {})
+    assert asking.signed("cam", {})
+    assert not asking.signed("cam", {"relu": True})
+    assert asking.signed("hirescam", {"relu": False})
+    assert not asking.signed("hirescam", {})
+    assert not asking.signed("fem", {})

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict
 
 from ..errors import JobError
-from ..writing import drafted
+from ..writing import drafted, replace_file
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _AGAIN = "run the same command again to go on"
@@ -161,8 +161,7 @@ class Table:
             if self.path.exists():
                 raise JobError(f"{self.path} is no table of a job; choose another output folder")
             text = json.dumps(now, sort_keys=True, indent=2)
-            with drafted(self._job, JobError) as draft:
-                draft.write_text(f"{text}\n")
+            replace_file(self._job, f"{text}\n".encode(), JobError)
             return
         try:
             before = json.loads(self._job.read_bytes())

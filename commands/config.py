@@ -1,0 +1,220 @@
+"""`graftcam export --config FILE`: the artifacts of a release, each made when it has to be.
+
+    [defaults]                       # options of `graftcam export`, for all models
+    full = true
+    images = "pictures"
+
+    [resnet50]                       # one table a model
+    source = "torchvision:resnet50"
+    weights = "resnet50.pt"
+    output = "dist/resnet50.onnx"
+    layer = ["layer3", "layer4"]
+
+Keys are the command's long options. Paths are relative to the file. Beside it, ``<stem>.lock.json``
+holds for each artifact a digest of what it was made from and one of what was made: where both still
+hold, the model is not exported again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..runtime.errors import GraftcamError
+from ..runtime.writing import replace_file
+
+# What is no file of the release's own although it may be called like one.
+_NOT_READ = {"output", "report"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a release.
+
+    Attributes:
+        name: Its table in the file.
+        output: The artifact.
+        arguments: What `graftcam export` takes for it.
+        reads: Files and folders that the arguments name.
+    """
+
+    name: str
+    output: Path
+    arguments: list[str]
+    reads: list[Path]
+
+    def digest(self) -> str:
+        """A digest of the arguments, of all files that they name, and of the tools' versions.
+
+        Of a factory (``package.module:factory``) the module's own file counts, not what it imports.
+        """
+        from ..exporter.write import tool_versions
+
+        total = hashlib.sha256(json.dumps([self.arguments, tool_versions()]).encode())
+        for path in self.reads:
+            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+            for file in files:
+                total.update(f"{file.name} {_digest(file)}".encode())
+        return total.hexdigest()
+
+
+class Lock:
+    """What the release was made from the last time, in ``<stem>.lock.json`` beside its file."""
+
+    def __init__(self, config: Path) -> None:
+        self._path = config.with_name(f"{config.stem}.lock.json")
+        try:
+            self._known = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):  # missing or cut off: everything is made anew
+            self._known = {}
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether the artifact is there, as it was made, from what it would be made of now."""
+        known = self._known.get(entry.name)
+        return (
+            known is not None
+            and entry.output.is_file()
+            and known == {"from": entry.digest(), "artifact": _digest(entry.output)}
+        )
+
+    def record(self, entry: Entry) -> None:
+        """Note that the artifact was made just now."""
+        made = {"from": entry.digest(), "artifact": _digest(entry.output)}
+        self._known = {**self._known, entry.name: made}
+        text = json.dumps(self._known, indent=1, sort_keys=True) + "\n"
+        replace_file(self._path, text.encode(), GraftcamError)
+
+
+def read_config(path: Path, command: click.Command, only: str | None = None) -> list[Entry]:
+    """The models of a release.
+
+    Args:
+        path: The TOML file.
+        command: `graftcam export`, whose options the keys are.
+        only: The one model wanted; None: all.
+
+    Raises:
+        GraftcamError: The file cannot be read or has no such model, or a key or value is wrong.
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise GraftcamError(f"cannot read {path}: {error}") from error
+    defaults = tables.pop("defaults", {})
+    loose = sorted(name for name, table in tables.items() if not isinstance(table, dict))
+    if loose or not tables:
+        raise GraftcamError(
+            f"{path}: {f'{loose} stand outside of a table' if loose else 'there is no model'}; "
+            "write a table [name] with `source` and `output` for each"
+        )
+    if only is not None and only not in tables:
+        raise GraftcamError(f"{path} has no model {only!r}; it has {', '.join(tables)}")
+    chosen = tables if only is None else {only: tables[only]}
+    return [_entry(path, name, {**defaults, **table}, command) for name, table in chosen.items()]
+
+
+def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Command) -> Entry:
+    known = {
+        long.removeprefix("--"): option
+        for option in command.params
+        if isinstance(option, click.Option)
+        for long in option.opts
+        if long.startswith("--") and long not in ("--config", "--fresh", "--json")
+    }
+    unknown = sorted(set(table) - set(known) - {"source"})
+    missing = sorted({"source", "output"} - set(table))
+    if unknown or missing:
+        raise GraftcamError(
+            f"{path}: [{name}] has unknown keys {unknown} and lacks {missing}; keys are source, "
+            f"{', '.join(sorted(known))}"
+        )
+    arguments: list[str] = []
+    reads: list[Path] = []
+    for key, value in table.items():
+        option = known.get(key)
+        taken = _texts(path, name, key, value, option)
+        placed = [_placed(path.parent, key, text) for text in taken]
+        if key not in _NOT_READ:
+            reads += [file for text in placed if (file := Path(text)).exists()]
+        if option is None:
+            arguments = [*placed, *arguments]
+        elif option.is_flag:
+            arguments += [f"--{key}"] if value else []
+        else:
+            arguments += [part for text in placed for part in (f"--{key}", text)]
+    return Entry(
+        name, path.parent / table["output"], arguments, reads + _factory(str(table["source"]))
+    )
+
+
+def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | None) -> list[str]:
+    """A key's value as the command line has it, an entry for each time that it is given."""
+    flag = option is not None and option.is_flag
+    many = option is not None and (option.multiple or hasattr(option.type, "kind"))
+    if flag != isinstance(value, bool) or (isinstance(value, list) and not many):
+        wanted = "true or false" if flag else "one value"
+        raise GraftcamError(f"{path}: [{name}] {key} = {value!r}; give {wanted}")
+    if not isinstance(value, list):
+        return [str(value)]
+    parts = [str(part) for part in value]
+    return parts if option is not None and option.multiple else [",".join(parts)]
+
+
+def _placed(folder: Path, key: str, text: str) -> str:
+    """A path relative to the file's folder; anything else as it is."""
+    path = folder / text
+    return str(path) if key in _NOT_READ or path.exists() else text
+
+
+def _factory(source: str) -> list[Path]:
+    """The file of ``package.module`` in ``package.module:factory``."""
+    module = source.partition(":")[0]
+    if ":" not in source or module in ("torchvision", "timm"):
+        return []
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return []  # the export will say so
+    return [Path(found.origin)] if found and found.origin and Path(found.origin).exists() else []
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GraftcamError(f"cannot make {folder}: {error.strerror or error}") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, fresh: bool) -> int:
+    """Export what has to be; return how many failed.
+
+    A model that fails stops none of the others.
+    """
+    failed = 0
+    for entry in entries:
+        if not fresh and lock.holds(entry):
+            click.echo(f"{entry.name}: {entry.output} is up to date")
+            continue
+        click.echo(f"{entry.name}:", err=True)
+        try:
+            _make_folder(entry.output.parent)
+            command.main(entry.arguments, standalone_mode=False)
+            lock.record(entry)
+        except (GraftcamError, click.ClickException) as error:
+            reason = error.format_message() if isinstance(error, click.ClickException) else error
+            click.echo(f"{entry.name}: failed: {reason}", err=True)
+            failed += 1
+    return failed

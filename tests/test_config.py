@@ -1,0 +1,115 @@
+"""`graftcam export --config`: the models of a release, made when they have to be."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from graftcam.cli import main
+from graftcam.demo.bundled import WEIGHTS
+from graftcam.demo.data import LABELS
+from graftcam.runtime import Explainer
+
+MODEL = """
+[defaults]
+labels = "names.txt"
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+shape = [3, 96, 96]
+activation = "sigmoid"
+no-verify = true
+
+[digits]
+source = "graftcam.demo.model:build"
+weights = "digits.pt"
+output = "dist/digits.onnx"
+
+[early]
+source = "graftcam.demo.model:build"
+weights = "digits.pt"
+output = "dist/early.onnx"
+layer = ["layer2", "layer3"]
+"""
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    (tmp_path / "names.txt").write_text("\n".join(LABELS))
+    (tmp_path / "digits.pt").write_bytes(WEIGHTS.read_bytes())
+    path = tmp_path / "release.toml"
+    path.write_text(MODEL)
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["export", "--config", *(str(one) for one in arguments)])
+
+
+def test_all_models_are_made_and_then_left_alone(release: Path) -> None:
+    first = call(release)
+    assert first.exit_code == 0, first.output
+    early = Explainer(release.parent / "dist" / "early.onnx").spec
+    assert [layer.name for layer in early.layers] == ["layer2", "layer3"]
+    assert early.labels == list(LABELS)
+    written = {p.name: p.stat().st_mtime_ns for p in (release.parent / "dist").iterdir()}
+    again = call(release)
+    assert again.exit_code == 0
+    assert again.stdout.count("is up to date") == 2
+    assert written == {p.name: p.stat().st_mtime_ns for p in (release.parent / "dist").iterdir()}
+
+
+def test_only_what_changed_is_made_again(release: Path) -> None:
+    call(release)
+    release.write_text(MODEL.replace('["layer2", "layer3"]', '["layer2"]'))
+    result = call(release)
+    assert "digits.onnx is up to date" in result.stdout
+    assert len(Explainer(release.parent / "dist" / "early.onnx").spec.layers) == 1
+    names = release.parent / "names.txt"
+    names.write_text(names.read_text().upper())
+    assert "up to date" not in call(release, "digits").stdout
+    (release.parent / "dist" / "digits.onnx").write_bytes(b"damaged")
+    assert "up to date" not in call(release, "digits").stdout
+    assert "up to date" in call(release, "digits").stdout
+    assert "up to date" not in call(release, "digits", "--fresh").stdout
+
+
+def test_a_model_that_fails_stops_no_other_and_is_not_recorded(release: Path) -> None:
+    changed = MODEL.replace('["layer2", "layer3"]', '["nowhere"]').replace("[digits]", "[z]")
+    release.write_text(changed)
+    result = call(release)
+    assert result.exit_code == 1
+    assert "early: failed:" in result.stderr
+    assert "nowhere" in result.stderr
+    assert (release.parent / "dist" / "digits.onnx").exists()
+    assert list(json.loads((release.parent / "release.lock.json").read_text())) == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("output =", "target ="), "unknown keys \\['target'\\] and lacks \\['output'\\]"),
+        (("no-verify = true", 'no-verify = "yes"'), "no-verify = 'yes'; give true or false"),
+        (('"sigmoid"', '["sigmoid", "none"]'), "give one value"),
+        (("[defaults]", "stray = 1\n[defaults]"), "\\['stray'\\] stand outside of a table"),
+        (("[defaults]", "[defaults"), "cannot read"),
+    ],
+    ids=["key", "flag", "list", "stray", "syntax"],
+)
+def test_a_wrong_file_is_one_line(release: Path, change: tuple[str, str], message: str) -> None:
+    release.write_text(MODEL.replace(*change, 1))
+    result = call(release)
+    assert result.exit_code == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert re.search(message, line)
+
+
+def test_unknown_models_and_outputs_are_refused(release: Path) -> None:
+    assert "has no model 'other'; it has digits, early" in call(release, "other").stderr
+    result = call(release, "-o", "x.onnx")
+    assert result.exit_code == 2
+    assert "leave --output out" in result.stderr
+    assert CliRunner().invoke(main, ["export"]).exit_code == 2
