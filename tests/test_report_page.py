@@ -24,7 +24,7 @@ from graftcam.exporter.vjp import registry
 from graftcam.runtime.render import write_image
 from graftcam.runtime.spec import Preprocess
 
-from .browser import chromium
+from .browser import chromium, playwright
 from .nets import Flat, Tiny, seeded
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def report(tmp_path: Path) -> Path:
 def test_a_browser_reads_the_page(report: Path, tmp_path: Path) -> None:
     """And takes the documents' picture of it, into the folder that GRAFTCAM_SCREENSHOTS names."""
     folder = Path(os.environ.get("GRAFTCAM_SCREENSHOTS", tmp_path))
-    with chromium() as browser:
+    with playwright() as driver, chromium(driver) as browser:
         page = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light")
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))

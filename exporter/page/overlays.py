@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...runtime.images import Picture
-from ...runtime.preprocess import place
-from ...runtime.render import normalise, overlay, project
+from ...runtime.preprocess import Placement, place
+from ...runtime.render import Scene, normalise, overlay, palette, project, seen
 from ...runtime.scores import probabilities
 from ...runtime.spec import Spec
 from ..errors import VerificationError
@@ -30,7 +30,7 @@ from ..verify.running import Array, Tensors, fixed_batch, load_session, required
 
 MOST = 12  # pictures on a page
 _SIDE = 360  # pixels of a picture's longer side
-_ALPHA, _COLORMAP = 0.5, "turbo"
+_COLORMAP = "turbo"
 Explain: TypeAlias = Callable[[Tensors, npt.NDArray[np.int64]], Array]
 
 
@@ -115,7 +115,9 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
         output = results[spec.score.output][0]
         placed = place(transform, *picture.shape[:2])
         maps = [project(normalise(one[0, 0]), placed) for one in (other, results[layer.heatmap])]
-        rows.append(_row(spec, pictures.names[number], picture, maps, int(classes[0, 0]), output))
+        rows.append(
+            _row(spec, pictures.names[number], picture, placed, maps, int(classes[0, 0]), output)
+        )
     # The first run of a session is slow; with one picture there is no other.
     seconds = {who: statistics.median(taken[1:] or taken) for who, taken in times.items()}
     return Gallery(rows, name, seconds, len(pictures.pictures) - len(rows))
@@ -160,6 +162,7 @@ def _row(
     spec: Spec,
     name: str,
     picture: Picture,
+    placed: Placement,
     maps: Sequence[npt.NDArray[np.float32]],
     chosen: int,
     output: Array,
@@ -170,7 +173,9 @@ def _row(
     difference = np.abs(maps[0] - maps[1])
     largest = float(difference.max())
     stretched = difference / largest if largest > 0 else difference
-    views = [picture, *(overlay(picture, one, _ALPHA, _COLORMAP) for one in maps)]
+    inside, colours = seen(placed), palette(_COLORMAP)
+    scenes = (Scene(picture, one, inside, colours) for one in maps)
+    views = [picture, *(overlay(scene) for scene in scenes)]
     views.append(_ink(stretched))
     before, reference, artifact, differing = (_data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
