@@ -20,8 +20,8 @@ from ..pipeline import module_of
 from ..plain import write_plain
 from ..protect import protect
 from ..source import Source
-from .agreement import check_agreement
 from .again import check_again, check_labels, is_embedded
+from .agreement import check_agreement
 from .contract import check_metadata
 from .findings import Finding, Verdict
 from .gate import Origin, Progress, judge

@@ -1,0 +1,104 @@
+"""Smaller artifacts: int8 and float16 forward parts with float32 gradients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+
+from graftcam.cli import main
+from graftcam.demo.bundled import FOLDER, pictures
+from graftcam.demo.run import export_digits, points_at
+from graftcam.exporter import VerificationError
+from graftcam.exporter.errors import CaptureError
+from graftcam.exporter.shrink import shrink
+from graftcam.runtime import Explainer
+
+PATHS = [picture.path for picture in pictures()]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("digits") / "digits.onnx"
+    export_digits(path)
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(("precision", "most"), [("int8", 0.35), ("float16", 0.6)])
+def test_a_smaller_artifact_looks_at_the_same_digits(digits, tmp_path, precision, most):
+    path = tmp_path / "small.onnx"
+    done = shrink(digits, path, precision, PATHS)
+    assert done.bytes[1] < most * done.bytes[0]
+    spec = Explainer(path).spec
+    assert spec.source["precision"] == precision
+    assert (spec.verification.reference, spec.verification.verdict) == ("artifact", "pass")
+    assert spec.verification.errors["heatmap"] < 0.01
+    explainer = Explainer(path)
+    for shown in pictures():
+        found = explainer.explain(shown.path, [box.label for box in shown.boxes])
+        assert all(map(points_at, found.heatmaps, shown.boxes))
+
+
+def test_only_the_forward_part_is_quantised(digits, tmp_path):
+    shrink(digits, tmp_path / "small.onnx", "int8", PATHS)
+    before = {n.name: n.op_type for n in onnx.load(digits).graph.node}
+    after = {n.name: n for n in onnx.load(tmp_path / "small.onnx").graph.node}
+    own = [name for name in before if name.startswith("grad/")]
+    assert own
+    assert all(after[name].op_type == before[name] for name in own)
+    quantised = [n for n in after.values() if n.op_type == "QuantizeLinear"]
+    assert quantised
+    assert not any("grad/" in name for n in quantised for name in n.input)
+    # The scores themselves stay float: close logits must not tie.
+    makers = {name: n.op_type for n in after.values() for name in n.output}
+    assert makers["logits"] == "Gemm"
+
+
+def test_what_no_longer_agrees_is_not_written(digits, tmp_path):
+    path = tmp_path / "small.onnx"
+    with pytest.raises(VerificationError, match=r"maps of 8 pictures are similar by 0\.9"):
+        shrink(digits, path, "int8", PATHS, at_least=0.99999)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_gate_holds_it_against_the_artifact_that_it_was_made_from(digits, tmp_path):
+    path = tmp_path / "small.onnx"
+    result = call("shrink", digits, "--to", "int8", "--images", FOLDER, "-o", path)
+    assert result.exit_code == 0, result.output
+    assert "of the predictions equal" in result.stdout
+    result = call("verify", path, "--against", digits, "--images", FOLDER, "--json", "-")
+    assert result.exit_code == 0, result.output
+    checks = {(c["check"], c["subject"]): c for c in json.loads(result.stdout)["checks"]}
+    assert checks["agreement", "heatmap"]["value"] > 0.99
+    alone = call("verify", path)
+    assert alone.exit_code == 1
+    assert "give the artifact that it was made from with --against" in alone.stderr
+
+
+def test_another_model_fails_the_gate(digits, tmp_path):
+    path, spoiled = tmp_path / "small.onnx", tmp_path / "spoiled.onnx"
+    shrink(digits, path, "int8", PATHS)
+    model = onnx.load(path)
+    scale = next(i for i in model.graph.initializer if i.name == "head.weight_scale")
+    values = onnx.numpy_helper.to_array(scale)
+    turned = onnx.numpy_helper.from_array(np.roll(values * np.linspace(1, 9, 10), 3), scale.name)
+    scale.CopyFrom(turned)
+    onnx.save(model, spoiled)
+    result = call("verify", spoiled, "--against", digits, "--images", FOLDER)
+    assert result.exit_code == 1
+    assert "agreement" in result.stdout
+
+
+def test_a_copy_is_not_copied_again(digits, tmp_path):
+    path = tmp_path / "small.onnx"
+    shrink(digits, path, "float16", PATHS)
+    with pytest.raises(CaptureError, match="is float16 already"):
+        shrink(path, tmp_path / "smaller.onnx", "int8", PATHS)
