@@ -170,6 +170,11 @@ def _halve(artifact: Path, path: Path, spec: Spec) -> None:
         half = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=_kept(model, spec)
         )
+    # The tool casts a value anew, under the same name, for each node that reads it as an output.
+    first = {node.output[0]: node for node in reversed(half.graph.node)}
+    unique = [node for node in half.graph.node if node is first[node.output[0]]]
+    del half.graph.node[:]
+    half.graph.node.extend(unique)
     onnx.save(half, path)
 
 

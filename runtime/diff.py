@@ -28,7 +28,8 @@ class Change:
     Attributes:
         path: The picture.
         label: The class whose maps are compared: the first artifact's best.
-        predicted: The best class of each.
+        predicted: What each sees: its best class, or all with a probability above one half
+            where classes do not exclude each other.
         status: Of the two maps.
         similarity: Cosine between the two heatmaps over the picture, 0 to 1; 1 where both are
             empty, 0 where one is or one is not finite.
@@ -64,7 +65,7 @@ class Comparison:
 
     @property
     def agreement(self) -> float:
-        """Share of pictures for which both artifacts predict the same class."""
+        """Share of pictures for which both artifacts predict the same."""
         return fmean(len(set(change.predicted)) == 1 for change in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +110,7 @@ class Pair:
         failed: dict[str, str] = {}
         for count, path in enumerate(paths, 1):
             try:
-                changes.append(_change(path, *self.explain(path)))
+                changes.append(_change(self, path, *self.explain(path)))
             except ImageError as error:
                 failed[str(path)] = str(error)
             if progress:
@@ -173,14 +174,24 @@ def shift(first: Heatmap, second: Heatmap) -> float | None:
     return math.dist(*places) / math.hypot(*first.shape)
 
 
-def _change(path: Path, first: Explanation, second: Explanation) -> Change:
+def predicted(explainer: Explainer, found: Explanation) -> str:
+    """What a model sees on a picture, in words."""
+    spec, shares = explainer.spec, found.probabilities
+    if shares is None or shares.ndim != 1:
+        return found.labels[-1]
+    several = spec.score.activation == "sigmoid" and not spec.score.single_logit
+    ids = np.flatnonzero(shares > 0.5) if several else [int(shares.argmax())]
+    return " + ".join(spec.labels[i] if spec.labels else str(i) for i in ids) or "none"
+
+
+def _change(pair: Pair, path: Path, first: Explanation, second: Explanation) -> Change:
     status = (first.status[0], second.status[0])
     one, other = first.heatmaps[0], second.heatmaps[0]
     known = "nonfinite" not in status
     return Change(
         str(path),
         first.labels[0],
-        (first.labels[0], second.labels[1]),
+        (predicted(pair.first, first), predicted(pair.second, second)),
         status,
         similarity(one, other) if known else 0.0,
         overlap(one, other) if known else 0.0,

@@ -64,7 +64,7 @@ def test_only_the_forward_part_is_quantised(digits, tmp_path):
 
 def test_what_no_longer_agrees_is_not_written(digits, tmp_path):
     path = tmp_path / "small.onnx"
-    with pytest.raises(VerificationError, match=r"maps of 8 pictures are similar by 0\.9"):
+    with pytest.raises(VerificationError, match="maps of 8 pictures are similar by"):
         shrink(digits, path, "int8", PATHS, at_least=0.99999)
     assert not list(tmp_path.iterdir())
 
@@ -87,10 +87,9 @@ def test_another_model_fails_the_gate(digits, tmp_path):
     path, spoiled = tmp_path / "small.onnx", tmp_path / "spoiled.onnx"
     shrink(digits, path, "int8", PATHS)
     model = onnx.load(path)
-    scale = next(i for i in model.graph.initializer if i.name == "head.weight_scale")
-    values = onnx.numpy_helper.to_array(scale)
-    turned = onnx.numpy_helper.from_array(np.roll(values * np.linspace(1, 9, 10), 3), scale.name)
-    scale.CopyFrom(turned)
+    weight = next(i for i in model.graph.initializer if i.name == "head.weight")
+    turned = np.roll(onnx.numpy_helper.to_array(weight), 3, axis=0)
+    weight.CopyFrom(onnx.numpy_helper.from_array(turned, weight.name))
     onnx.save(model, spoiled)
     result = call("verify", spoiled, "--against", digits, "--images", FOLDER)
     assert result.exit_code == 1
