@@ -8,9 +8,10 @@ two predict the same, and do they look at the same places?
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -146,7 +147,7 @@ def _kept(model: onnx.ModelProto, spec: Spec) -> list[str]:
     ]
 
 
-def _quantise(artifact: Path, path: Path, spec: Spec, calibration: _Calibration) -> None:
+def _quantise(artifact: Path, path: Path, spec: Spec, calibration: Any) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     kept = _kept(onnx.load(artifact, load_external_data=False), spec)
@@ -178,14 +179,18 @@ def _halve(artifact: Path, path: Path, spec: Spec) -> None:
     onnx.save(half, path)
 
 
-class _quiet:  # noqa: N801 - used like a function
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
     """Keeps the tools' advice, which is not for our users, off the terminal."""
+    import onnxruntime
 
-    def __enter__(self) -> None:
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
+    logging.disable(logging.WARNING)
+    onnxruntime.set_default_logger_severity(3)
+    try:
+        yield
+    finally:
         logging.disable(logging.NOTSET)
+        onnxruntime.set_default_logger_severity(2)
 
 
 def _describe(path: Path, spec: Spec) -> None:
