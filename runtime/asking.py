@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .attribution import ATTRIBUTIONS, SIGNED, UNCHANGED
+from . import attribution, perturbation
+from .attribution import ATTRIBUTIONS, UNCHANGED
 from .choose import known
 from .errors import InputError
 from .methods import METHODS, check_classes
@@ -18,6 +19,8 @@ from .spec import Layer
 
 RUNS: dict[str, Callable[..., Answer]] = {**ATTRIBUTIONS, **PERTURBATIONS}
 """Methods that run the artifact in ways of their own: ``(question, **options) -> Answer``."""
+
+_SIGNED = attribution.SIGNED | perturbation.SIGNED
 
 
 def check_method(method: str, options: Mapping[str, Any]) -> str:
@@ -72,7 +75,7 @@ def signed(method: str, options: Mapping[str, Any]) -> bool:
 
     They are in what a sum leaves that no ReLU cuts off, too.
     """
-    return method in SIGNED or not {**options_of(method), **options}.get("relu", True)
+    return method in _SIGNED or not {**options_of(method), **options}.get("relu", True)
 
 
 def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
