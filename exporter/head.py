@@ -70,7 +70,10 @@ def add_heads(
                 "layer, or export without `head`"
             )
         cut = _cut(captured.model, target, located.value, layer)
-        record = contract.Head(file, _inputs(emit, cut, target, layer, many=len(spec.layers) > 1))
+        known = {value.name for value in captured.model.graph.outputs}
+        inputs = _inputs(emit, cut, target, layer, many=len(spec.layers) > 1)
+        added = [v.name or "" for v in captured.model.graph.outputs if v.name not in known]
+        record = contract.Head(file, inputs, added or None)
         heads.append(Head(cut.model, _grafted(cut, located, spec, layer, profile), record))
     layers = [replace(one, head=head.record) for one, head in zip(spec.layers, heads, strict=True)]
     return replace(spec, layers=layers), heads

@@ -20,7 +20,7 @@ from .spec import Layer
 RUNS: dict[str, Callable[..., Answer]] = {**ATTRIBUTIONS, **PERTURBATIONS}
 """Methods that run the artifact in ways of their own: ``(question, **options) -> Answer``."""
 
-_SIGNED = attribution.SIGNED | perturbation.SIGNED
+SIGNED = attribution.SIGNED | perturbation.SIGNED
 
 
 def check_method(method: str, options: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ def signed(method: str, options: Mapping[str, Any]) -> bool:
 
     They are in what a sum leaves that no ReLU cuts off, too.
     """
-    return method in _SIGNED or not {**options_of(method), **options}.get("relu", True)
+    return method in SIGNED or not {**options_of(method), **options}.get("relu", True)
 
 
 def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:

@@ -30,10 +30,13 @@ class Head:
     Attributes:
         file: Its name.
         inputs: What each of its inputs takes: an output or an input of this artifact, by name.
+        outputs: Those outputs of this artifact that are there for heads alone; left out of the JSON
+            where there are none.
     """
 
     file: str
     inputs: dict[str, str]
+    outputs: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -256,7 +259,8 @@ class Spec:
         """Names of the outputs that the model itself does not have."""
         classes = [] if self.classes is None else [self.classes]
         maps = [name for layer in self.layers for name in layer.outputs]
-        return [*classes, self.scores, *maps, *self.of_input.values()]
+        heads = [name for layer in self.layers if layer.head for name in layer.head.outputs or []]
+        return [*classes, self.scores, *maps, *self.of_input.values(), *heads]
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""
