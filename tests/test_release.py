@@ -407,7 +407,7 @@ REFUSALS = {
     "no such folder": (["verify", "GOOD", "--images", "no"], "no folder no"),
     "no pictures": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
     "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no picture that OpenCV"),
-    "report nowhere": (["verify", "GOOD", "--json", "no/verdict.json"], "cannot write"),
+    "report nowhere": (["verify", "GOOD", "--json", "broken/a.png/verdict.json"], "cannot write"),
 }
 
 
