@@ -8,6 +8,7 @@ from typing import Any
 
 from .book import Book, Row
 from .changes import changes
+from .deployed import deployed
 from .plots import PLOTS
 from .sections import SECTIONS, name_of, table
 from .targets import TARGETS, Target
@@ -52,6 +53,7 @@ def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> Non
             lines += ["", f"![{section.title}](images/{image.name})"]
         lines += table(section.columns, rows) if section.columns else []
         lines += section.notes(rows)
+    lines += deployed(folder)
     lines += ["", "## Since the earlier run", "", *changes(book, before)]
     (folder / "benchmarks.md").write_text("\n".join(lines) + "\n")
 

@@ -1,5 +1,7 @@
 """Pictures a second of a folder's job: in this process, and on Ray with 1, 2, ... actors.
 
+Writes ``docs/ray.json``, which `make bench` puts on its page.
+
     python -m benchmarks.ray_actors model.onnx photo.jpg --pictures 200 --actors 1 2
 
 Every actor has one thread, and so has the run in this process. The cluster is up, and the actors
@@ -9,6 +11,7 @@ have opened their sessions, before the clock starts: what is measured is a long 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import time
@@ -22,6 +25,8 @@ from graftcam.runtime.jobs.run import Batch, Engine, local, run
 from graftcam.runtime.jobs.settings import Settings
 from graftcam.runtime.jobs.table import Row
 from graftcam.runtime.jobs.work import Worker
+
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Clock:
@@ -51,11 +56,13 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--docs", type=Path, default=_ROOT / "docs")
     asked = parser.parse_args()
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     engines: dict[str, Engine] = {"this process": local}
     engines |= {f"{count} actors": on_ray(actors=count) for count in asked.actors}
+    paces: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as place:
         folder = Path(place) / "pictures"
         folder.mkdir()
@@ -66,6 +73,8 @@ def main() -> None:
             output = Path(place) / name
             run(Settings(str(asked.model.resolve()), str(folder), str(output), threads=1), clock)
             print(f"{name}: {clock.pace:.1f} pictures a second")
+            paces[name] = round(clock.pace, 1)
+    (asked.docs / "ray.json").write_text(json.dumps(paces, indent=1) + "\n")
 
 
 if __name__ == "__main__":

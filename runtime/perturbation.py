@@ -205,5 +205,6 @@ def _at_least(least: int, number: int, name: str) -> int:
         raise InputError(f"{name}={number} is out of range; give at least {least}")
     return number
 
+
 SIGNED = frozenset({"rise"})
 """Methods whose negative values speak against a class."""
