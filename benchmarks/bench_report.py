@@ -11,7 +11,7 @@ from .changes import changes
 from .deployed import deployed
 from .plots import PLOTS
 from .sections import SECTIONS, name_of, table
-from .targets import TARGETS, Target
+from .targets import TARGETS, WHY, Target
 
 _QUIET = 0.10  # of all cores, taken by others: beyond it times are not to be trusted
 _SHOWN = 0.01  # ms; less does not tell anything
@@ -28,6 +28,8 @@ one class a picture (K = 1), its predictions, scores and heatmap fetched; **K = 
 order each round, in one process (or each in a new one, where it says so) and with {threads}
 threads; ONNX Runtime's idle threads do not spin (`session.intra_op.allow_spinning` = 0). Figures
 are medians (quartiles); ratios are those of the rounds' ratios.
+
+No GPU could be used: nothing is claimed about CUDA, neither speed nor parity.
 
 Machine: {cpu}, {cores} cores, {system}; {tools}.
 {quiet}
@@ -96,8 +98,10 @@ def _targets(parts: dict[str, list[Row]]) -> list[str]:
             f"| {target.text} | {_bound(target)} | {f'**{count}**' if late else count} "
             f"| {worst['ratios'][target.ratio][1]:.3f} ({name_of(worst)}) |"
         )
-        reasons += [line for row in late for line in _reason(target, row)]
-    return [*lines, "", "Missed:", "", *reasons] if reasons else lines
+        if late:
+            reasons += [f"**{target.text}.** {WHY.get((target.part, target.ratio), '')}", ""]
+            reasons += [*(line for row in late for line in _reason(target, row)), ""]
+    return [*lines, "", "### Missed", "", *reasons] if reasons else lines
 
 
 def _bound(target: Target) -> str:
@@ -106,7 +110,7 @@ def _bound(target: Target) -> str:
 
 def _reason(target: Target, row: Row) -> list[str]:
     low, median, high = row["ratios"][target.ratio]
-    lines = [f"- {target.text}, {name_of(row)}: {median:.3f} ({low:.3f} to {high:.3f})"]
+    lines = [f"- {name_of(row)}: {median:.3f} ({low:.3f} to {high:.3f})"]
     profile = row.get("profiles", {}).get(target.ratio)
     if profile is None:
         return lines

@@ -61,7 +61,7 @@ def main() -> None:
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     engines: dict[str, Engine] = {"this process": local}
-    engines |= {f"{count} actors": on_ray(actors=count) for count in asked.actors}
+    engines |= {f"{count} actor{'s' * (count > 1)}": on_ray(actors=count) for count in asked.actors}
     paces: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as place:
         folder = Path(place) / "pictures"

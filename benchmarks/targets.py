@@ -76,6 +76,57 @@ TARGETS = (
 )  # fmt: skip
 
 
+WHY = {
+    ("last", "explained"): (
+        "The last layer of a ViT that has places is in its last block, whose adjoint is as many "
+        "products again: a twelfth of the model."
+    ),
+    ("last", "five"): (
+        "Five cotangents are five times the products of what lies above the layer: the last block "
+        "of a ViT, the linear layers of VGG. Only a pooled linear head has them for nothing."
+    ),
+    ("last", "predict"): (
+        "What is added takes 0.4 to 4 ms, empty as its tensors are: less than these rounds can "
+        "tell, whose quartiles lie 6 to 14 % apart."
+    ),
+    ("inner", "predict"): (
+        "A mask reads its activation in plain order, for which ONNX Runtime copies it out of its "
+        "blocked layout (ReorderOutput) whether or not K = 0; several hundred nodes on empty "
+        "tensors take 0.01 ms each."
+    ),
+    ("inner", "explained"): (
+        "The convolutions of the adjoint take as long as those of the forward pass, which is the "
+        "floor of about 1. On top come masks (Greater, Where, or a SiLU's derivative), which the "
+        "forward pass has fused into its convolutions, the copies between blocked and plain "
+        "order around them, and strided convolutions, whose ConvTranspose takes longer than the "
+        "convolution did, but less than any other form that was tried."
+    ),
+    ("adjoint", "ours_of_theirs"): (
+        "At half of onnx-ad's time ours would be below the floor that the row above explains."
+    ),
+    ("memory", "artifact"): (
+        "ONNX Runtime keeps the weights of a linear layer packed for the forward product; the "
+        "adjoint needs them as they were stored, so they are there twice (VGG16: 0.5 GB). The "
+        "others are steps in which its arena grows."
+    ),
+    ("imports", "all"): (
+        "The package itself takes 0.5 % of its libraries' time; all modules of the runtime, which "
+        "load when they are first used, 18 %."
+    ),
+    ("peers", "torch"): (
+        "ONNX Runtime's own forward is no faster than PyTorch's on these models at N = 8."
+    ),
+    ("peers", "pytorch-grad-cam"): (
+        "As the row above: the factor to PyTorch's own forward is what its code decides."
+    ),
+    ("peers", "captum"): (
+        "It takes 1.0 to 1.2 times PyTorch's forward here, so the ratio follows from PyTorch's."
+    ),
+    ("peers", "torch-cam"): "As captum.",
+}
+"""By part and ratio: why rows miss the target, beside their profiles."""
+
+
 def missed(part: str, row: Row) -> list[str]:
     """Names of the row's ratios that miss a target."""
     return [t.ratio for t in TARGETS if t.part == part and t.covers(row) and not t.reached(row)]
