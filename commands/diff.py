@@ -71,13 +71,12 @@ def diff(
 
 
 def _pictures(images: tuple[Path, ...], output: Path | None) -> list[Path]:
-    from ..runtime.jobs.find import find_pictures
+    from ..runtime.jobs.find import picture_paths
 
     paths: list[Path] = []
     for image in images:
         if image.is_dir():
-            names = find_pictures(image, output or image)
-            paths += [image / name for name in names.pictures]
+            paths += picture_paths(image, output)
         else:
             paths.append(image)
     return paths

@@ -34,9 +34,9 @@ def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: 
     """
     need_exporter()
     from ..exporter.shrink import shrink as run
-    from ..runtime.jobs.find import find_pictures
+    from ..runtime.jobs.find import picture_paths
 
-    pictures = [images / name for name in find_pictures(images, images).pictures]
+    pictures = picture_paths(images)
     with Steps() as steps:
         done = run(artifact, path, precision, pictures, at_least=at_least, progress=steps)
     before, after = done.bytes

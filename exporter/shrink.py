@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 
 from ..runtime.images import as_rgb
-from ..runtime.preprocess import place, prepare
+from ..runtime.preprocess import prepare
 from ..runtime.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from .errors import CaptureError, VerificationError, first_line
@@ -82,23 +82,23 @@ def shrink(
     session = Session(artifact, "cpu")
     spec = session.spec
     _check(artifact, spec)
-    with staged(path) as place_:
+    with staged(path) as place:
         progress("convert")
         if precision == "int8":
-            _quantise(artifact, place_, spec, _Calibration(session, pictures))
+            _quantise(artifact, place, spec, _Calibration(session, pictures))
         else:
-            _halve(artifact, place_, spec)
+            _halve(artifact, place, spec)
         made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
-        _describe(place_, made)
+        _describe(place, made)
         progress("compare")
-        verdict = check_agreement(place_, artifact, pictures, at_least)
+        verdict = check_agreement(place, artifact, pictures, at_least)
         if verdict.failures:
             reasons = "; ".join(one.reason for one in verdict.failures)
             raise VerificationError(
                 f"the {precision} artifact does not do what {artifact.name} does, nothing was "
                 f"written: {reasons}; give more or other pictures, or a later layer"
             )
-        _describe(place_, replace(made, verification=verdict.record()))
+        _describe(place, replace(made, verification=verdict.record()))
     return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
 
 
@@ -120,8 +120,7 @@ class _Calibration:
         assert transform is not None
         count = session.inputs[transform.input].shape[0] or 1
         for path in pictures:
-            picture = as_rgb(path)
-            row = prepare(transform, picture, place(transform, *picture.shape[:2]))
+            row = prepare(transform, as_rgb(path))
             yield {**session.defaults, transform.input: np.stack([row] * count)}
 
 

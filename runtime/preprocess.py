@@ -62,13 +62,17 @@ def place(transform: Preprocess, height: int, width: int) -> Placement:
     return Placement((height, width), resized, offset, size)
 
 
-def prepare(transform: Preprocess, picture: Picture, placement: Placement) -> NDArray[Any]:
+def prepare(
+    transform: Preprocess, picture: Picture, placement: Placement | None = None
+) -> NDArray[Any]:
     """Turn an RGB picture [H, W, 3] into one row of the model's input, [C, h, w] or [h, w, C].
 
-    Where the graph does all this itself, the picture is what it takes.
+    Where the graph does all this itself, the picture is what it takes. ``placement`` is what
+    `place` gives for the picture; callers that need it themselves pass it on.
     """
     if transform.embedded:
         return picture
+    placement = placement or place(transform, *picture.shape[:2])
     if len(transform.mean) == 1:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
     planes = resize(picture.transpose(2, 0, 1), placement.resized, transform.interpolation)

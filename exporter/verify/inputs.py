@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...runtime.images import Picture, read_image
-from ...runtime.preprocess import place, prepare
+from ...runtime.preprocess import prepare
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .running import GROWTH, Tensors, best_or_drawn, fixed_batch, model_inputs, required_feeds
@@ -173,5 +173,5 @@ def read_pictures(folder: Path, spec: Spec) -> Pictures:
             "the artifact takes pictures as they are, of any size; leave --images out"
         )
     pictures = [read_image(file) for file in files[:_MOST]]
-    rows = [prepare(transform, one, place(transform, *one.shape[:2])) for one in pictures]
+    rows = [prepare(transform, one) for one in pictures]
     return Pictures([file.name for file in files[:_MOST]], pictures, np.stack(rows))

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
-from ...runtime.jobs.find import find_pictures
+from ...runtime.jobs.find import picture_paths
 from ...runtime.session import Session
 from ...runtime.spec import METADATA_KEY, Spec
 from ..capture import capture_file
@@ -86,8 +86,7 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
         status = "pass" if same else "fail"
         findings.append(Finding("source", name.partition("_")[0], status, reason=reason))
-    paths = [images / name for name in find_pictures(images, images).pictures]
-    verdict = check_agreement(artifact, original, paths)
+    verdict = check_agreement(artifact, original, picture_paths(images))
     return replace(verdict, findings=[*findings, *verdict.findings])
 
 

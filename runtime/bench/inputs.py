@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError, InputError
 from ..images import as_rgb
-from ..preprocess import place, prepare
+from ..preprocess import prepare
 from ..session import Port, Session, Tensors
 from ..spec import Preprocess
 
@@ -52,8 +52,7 @@ def make_feeds(
     if image is not None:
         if transform is None:
             raise ImageError(f"{name} stores no preprocessing; leave the picture out")
-        picture = as_rgb(image)
-        pixels = prepare(transform, picture, place(transform, *picture.shape[:2]))
+        pixels = prepare(transform, as_rgb(image))
         dtype = feeds[transform.input].dtype
         feeds[transform.input] = np.stack([pixels] * images).astype(dtype)
     return feeds

@@ -48,6 +48,12 @@ def find_pictures(folder: Path, leave_out: Path) -> Found:
     return Found(pictures, len(files) - len(pictures))
 
 
+def picture_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
+    """Paths of the pictures in ``folder`` and below; see `find_pictures`."""
+    found = find_pictures(folder, leave_out or folder)
+    return [folder / name for name in found.pictures]
+
+
 def _files(folder: Path, leave_out: Path) -> Generator[Path]:
     def refuse(error: OSError) -> None:
         raise ImageError(
