@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import onnx_ir as ir
 
-from ..runtime.preprocess import place, prepare
+from ..runtime.preprocess import prepare
 from ..runtime.spec import Preprocess, Spec
 from .embed_sizes import Pair, crop_bounds, pads, places_under, resized, size_of
 from .emitter import Emitter
@@ -166,7 +166,7 @@ def _prove(transform: Preprocess) -> None:
     random = np.random.default_rng(0)
     for size in _PICTURES:
         picture = random.integers(0, 256, (*size, 3), np.uint8)
-        wanted = prepare(transform, picture, place(transform, *size))
+        wanted = prepare(transform, picture)
         (got,) = session.run(None, {"pixels": picture[None]})[0]
         error = float(np.abs(got - wanted).mean() / level) if got.shape == wanted.shape else np.inf
         if not error <= _BOUND:
