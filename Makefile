@@ -48,7 +48,7 @@ browser: $(VENV)/.export examples/browser/node_modules
 node: examples/node/node_modules
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) -m "not zoo and not slow"
+	$(BIN)/python -m pytest tests -n $(JOBS) -m "not zoo and not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from typing import Any
 def peak_mb() -> float:
     """Peak resident memory of this process in megabytes (10**6 bytes)."""
     # Only now: it is no part of what was measured.
-    from graftcam.runtime.bench.memory import peak_of_process
+    from graftcam.runtime.tools.bench.memory import peak_of_process
 
     peak = peak_of_process()
     if peak is None:
@@ -63,7 +63,7 @@ def load_time(path: str, threads: int) -> dict[str, float]:
     import cv2  # noqa: F401
     import onnxruntime  # noqa: F401
 
-    from graftcam.runtime.session import Model
+    from graftcam.runtime.session.session import Model
 
     start = time.perf_counter()
     Model(path, "cpu", threads)

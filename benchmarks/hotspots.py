@@ -8,8 +8,8 @@ from typing import Any
 
 import onnxruntime
 
-from graftcam.runtime.bench.profile import Profile, read_profile, start_profile
-from graftcam.runtime.bench.timing import calm
+from graftcam.runtime.tools.bench.profile import Profile, read_profile, start_profile
+from graftcam.runtime.tools.bench.timing import calm
 
 from .truth import Array
 

@@ -23,9 +23,9 @@ from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, overview, points_at
 from graftcam.exporter import export
 from graftcam.runtime import Explainer
-from graftcam.runtime.asking import RUNS
 from graftcam.runtime.methods import METHODS
-from graftcam.runtime.render import panel, write_image
+from graftcam.runtime.methods.dispatch import RUNS
+from graftcam.runtime.output.render import panel, write_image
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SEED = 7  # a set of canvases of its own

@@ -27,11 +27,11 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from graftcam.exporter import export
-from graftcam.runtime.asking import ask
-from graftcam.runtime.bench.timing import calm, interleave, quartiles, ratio
-from graftcam.runtime.heads import Heads
-from graftcam.runtime.question import Question
-from graftcam.runtime.session import Session
+from graftcam.runtime.methods.dispatch import ask
+from graftcam.runtime.methods.request import Question
+from graftcam.runtime.session.heads import Heads
+from graftcam.runtime.session.session import Session
+from graftcam.runtime.tools.bench.timing import calm, interleave, quartiles, ratio
 
 from .subjects import SHAPE, Subjects
 from .torch_peers import compare

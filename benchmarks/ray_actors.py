@@ -20,11 +20,11 @@ from pathlib import Path
 
 import ray
 
-from graftcam.runtime.jobs.cluster import on_ray
-from graftcam.runtime.jobs.run import Batch, Engine, local, run
-from graftcam.runtime.jobs.settings import Settings
-from graftcam.runtime.jobs.table import Row
-from graftcam.runtime.jobs.work import Worker
+from graftcam.runtime.tools.jobs.cluster import on_ray
+from graftcam.runtime.tools.jobs.run import Batch, Engine, local, run
+from graftcam.runtime.tools.jobs.settings import Settings
+from graftcam.runtime.tools.jobs.table import Row
+from graftcam.runtime.tools.jobs.work import Worker
 
 _ROOT = Path(__file__).resolve().parent.parent
 

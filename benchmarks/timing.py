@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from graftcam.runtime.bench.timing import Run, interleave, quartiles, ratio
+from graftcam.runtime.tools.bench.timing import Run, interleave, quartiles, ratio
 
 Times = Mapping[str, Sequence[float]]
 Spread = list[float]  # lower quartile, median, upper quartile

@@ -16,9 +16,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from graftcam.exporter import export
-from graftcam.exporter.reference import Reference
-from graftcam.exporter.report import Report
+from graftcam.exporter.report.report import Report
 from graftcam.exporter.verify import SLACK, Check, checks, merge
+from graftcam.exporter.verify.torch_reference import Reference
 
 from .smooth import KINKED
 

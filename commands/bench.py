@@ -64,10 +64,10 @@ def bench(
         raise click.UsageError(
             "--image has the size of the artifact's preprocessing, without --shape"
         )
-    from ..runtime.bench.describe import describe_cost
-    from ..runtime.bench.inputs import make_feeds
-    from ..runtime.bench.measure import measure, open_artifact
-    from ..runtime.choose import choose_classes
+    from ..runtime.inputs.selection import choose_classes
+    from ..runtime.tools.bench.describe import describe_cost
+    from ..runtime.tools.bench.inputs import make_feeds
+    from ..runtime.tools.bench.measure import measure, open_artifact
 
     artifact = open_artifact(model, provider, threads)
     index = choose_classes(artifact.spec, list(classes) or None, top or 1)
@@ -88,7 +88,7 @@ def _cut_back(model: Path, folder: Path, steps: Steps) -> Path | None:
     if not importlib.util.find_spec("onnx_ir"):
         return None
     steps("cutting the artifact back")
-    from ..exporter.plain import write_plain
+    from ..exporter.artifact.strip import write_plain
 
     path = folder / "plain.onnx"
     write_plain(model, path)

@@ -56,7 +56,7 @@ class Entry:
 
         Of a factory (``package.module:factory``) the module's own file counts, not what it imports.
         """
-        from ..exporter.write import tool_versions
+        from ..exporter.artifact.save import tool_versions
 
         total = hashlib.sha256(json.dumps([self.arguments, tool_versions()]).encode())
         for path in self.reads:

@@ -18,7 +18,7 @@ def demo(folder: Path, as_json: bool) -> None:
     """Export the bundled digit model, verify it and explain the bundled pictures."""
     need_exporter()
     from ..demo.run import run
-    from ..exporter.describe import describe_report
+    from ..exporter.report.describe import describe_report
 
     with Steps() as steps:
         summary = run(folder, steps)

@@ -12,7 +12,7 @@ import click
 from .common import example, json_option
 
 if TYPE_CHECKING:
-    from ..runtime.diff import Comparison
+    from ..runtime.tools.diff import Comparison
 
 
 @click.command(
@@ -43,9 +43,9 @@ def diff(
     picture cannot be read.
     """
     from ..runtime import Explainer
-    from ..runtime.diff import Pair, most_changed
     from ..runtime.errors import RenderError
-    from ..runtime.render import write_image
+    from ..runtime.output.render import write_image
+    from ..runtime.tools.diff import Pair, most_changed
     from ..runtime.writing import replace_file
 
     pair = Pair(Explainer(first, provider), Explainer(second, provider))
@@ -71,7 +71,7 @@ def diff(
 
 
 def _pictures(images: tuple[Path, ...], output: Path | None) -> list[Path]:
-    from ..runtime.jobs.find import picture_paths
+    from ..runtime.tools.jobs.find import picture_paths
 
     paths: list[Path] = []
     for image in images:

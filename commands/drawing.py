@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from ..runtime import Explanation
-    from ..runtime.render import LookOptions, Scale, Style
+    from ..runtime.output.render import LookOptions, Scale, Style
 
 _OPTIONS = (
     click.option("--panel", is_flag=True,
@@ -63,7 +63,7 @@ class Drawing:
     def write(self, found: Sequence[Explanation], folder: Path) -> list[list[Path]]:
         """Write a picture's explanations by one or more methods; the files of each of them."""
         from ..runtime import figure
-        from ..runtime.render import write_image
+        from ..runtime.output.render import write_image
 
         if self.panel:
             sheet = figure(found, **self.look)

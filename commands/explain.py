@@ -17,7 +17,7 @@ from .folder import explain_folder, folder_options
 
 if TYPE_CHECKING:
     from ..runtime import Explainer
-    from ..runtime.fusing import Fuse
+    from ..runtime.explain.fuse_layers import Fuse
 
 _MANY = 8  # pictures, from which on the progress is that of the pictures
 
@@ -88,7 +88,7 @@ def explain(
     earlier run stopped. A picture that fails is recorded and stops nothing; the exit code is 1
     then.
     """
-    from ..runtime.asking import share_options
+    from ..runtime.methods.dispatch import share_options
 
     options = dict(settings)
     share_options(methods, options)  # here, lest one be taken for an argument of our own
@@ -116,9 +116,9 @@ def explain(
         names = ", ".join(f"--{name.replace('_', '-')}" for name in of_folder)
         raise click.UsageError(f"{names} are for a folder of pictures")
     from ..runtime import Explainer
-    from ..runtime.describe import describe_explanation
-    from ..runtime.linear import read_weights
-    from ..runtime.region import mask_of
+    from ..runtime.inputs.region import mask_of
+    from ..runtime.inputs.score_weights import read_weights
+    from ..runtime.output.text import describe_explanation
 
     explainer = Explainer(model, provider, threads)
     question |= {"classes": [_class_of(explainer, text) for text in classes] or None, **options}

@@ -20,7 +20,7 @@ from .export_options import (
 )
 
 if TYPE_CHECKING:
-    from ..exporter.source import Source
+    from ..exporter.source.named import Source
 
 
 @click.command(
@@ -75,8 +75,8 @@ def export(
     if no_verify and full:
         raise click.UsageError("--no-verify and --full exclude each other")
     from ..exporter import export as run
-    from ..exporter.describe import describe_report
-    from ..exporter.source import load_source, read_labels
+    from ..exporter.report.describe import describe_report
+    from ..exporter.source.named import load_source, read_labels
 
     loaded = load_source(source, weights, shape)
     # The source's own labels are those of its classes, not of a layer's channels.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..runtime.jobs.run import Engine, Progress, Summary
-    from ..runtime.jobs.settings import Settings
+    from ..runtime.tools.jobs.run import Engine, Progress, Summary
+    from ..runtime.tools.jobs.settings import Settings
 
 INTERRUPTED = 130  # as shells say it
 
@@ -58,8 +58,8 @@ def explain_folder(
     actors: int | None,
 ) -> None:
     """Explain a folder; exit code 1 where a picture failed, 130 where the user interrupted it."""
-    from ..runtime.jobs.parquet import need_pyarrow
-    from ..runtime.jobs.settings import Settings
+    from ..runtime.tools.jobs.parquet import need_pyarrow
+    from ..runtime.tools.jobs.settings import Settings
 
     if engine != "ray" and (ray_address or actors):
         raise click.UsageError("--ray-address and --actors are for --engine ray")
@@ -82,10 +82,10 @@ def explain_folder(
 
 def _engine(name: str | None, ray_address: str | None, actors: int | None) -> Engine:
     if name == "ray":
-        from ..runtime.jobs.cluster import on_ray
+        from ..runtime.tools.jobs.cluster import on_ray
 
         return on_ray(ray_address, actors)
-    from ..runtime.jobs.run import local
+    from ..runtime.tools.jobs.run import local
 
     return local
 
@@ -93,8 +93,8 @@ def _engine(name: str | None, ray_address: str | None, actors: int | None) -> En
 def _run(
     settings: Settings, engine: Engine, retry: bool, parquet: bool, progress: Progress
 ) -> Summary:
-    from ..runtime.jobs.parquet import write_parquet
-    from ..runtime.jobs.run import run
+    from ..runtime.tools.jobs.parquet import write_parquet
+    from ..runtime.tools.jobs.run import run
 
     summary = run(settings, engine, retry=retry, progress=progress)
     if parquet:

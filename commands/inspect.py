@@ -16,7 +16,7 @@ from .common import example, json_option
 def inspect(model: Path, as_json: bool) -> None:
     """Show what an artifact holds: layers, score, inputs and outputs, its verification."""
     from ..runtime import Explainer
-    from ..runtime.describe import describe_spec
+    from ..runtime.output.text import describe_spec
 
     spec = Explainer(model, "cpu").spec
     click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else describe_spec(spec))

@@ -24,8 +24,8 @@ def layers(
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     need_exporter()
     from ..exporter import candidates_of
-    from ..exporter.describe import describe_candidates
-    from ..exporter.source import load_source
+    from ..exporter.report.describe import describe_candidates
+    from ..exporter.source.named import load_source
 
     loaded = load_source(source, weights, shape)
     found = candidates_of(loaded.model, loaded.inputs)

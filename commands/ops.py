@@ -15,8 +15,8 @@ from .common import example, json_option, need_exporter
 def ops(as_markdown: bool, as_json: bool) -> None:
     """List the ONNX operators: differentiated, without derivative, or refused and why."""
     need_exporter()
-    from ..exporter.vjp import table
-    from ..exporter.vjp.listing import markdown, summary
+    from ..exporter.differentiate.rules import table
+    from ..exporter.report.operators import markdown, summary
 
     rows = {
         name: {"since": entry.since, "state": entry.state, "adjoint": summary(entry)}

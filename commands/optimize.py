@@ -31,7 +31,7 @@ def optimize(model: Path, path: Path, provider: str | None, as_json: bool) -> No
     with the same instruction sets: make it where it is to run, and keep the original. Elsewhere it
     is refused.
     """
-    from ..runtime.optimize import optimize as run
+    from ..runtime.session.optimize import optimize as run
 
     made = run(model, path, provider)
     if as_json:

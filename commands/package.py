@@ -30,7 +30,7 @@ def package(
     model: Path, layout: str, folder: Path, name: str | None, max_batch: int, tensors: bool
 ) -> None:  # fmt: skip
     """Write MODEL and its configuration as a server loads them."""
-    from ..runtime.triton import write_repository
+    from ..runtime.tools.triton import write_repository
 
     written = write_repository(model, folder, name, max_batch, tensors=tensors)
     for path in sorted(path for path in written.rglob("*") if path.is_file()):

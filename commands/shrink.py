@@ -34,7 +34,7 @@ def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: 
     """
     need_exporter()
     from ..exporter.shrink import shrink as run
-    from ..runtime.jobs.find import picture_paths
+    from ..runtime.tools.jobs.find import picture_paths
 
     pictures = picture_paths(images)
     with Steps() as steps:

@@ -41,10 +41,10 @@ def verify(
     if against is None and (weights or shape):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
-    from ..exporter.source import load_source, read_labels
+    from ..exporter.artifact.save import write_text
+    from ..exporter.source.named import load_source, read_labels
     from ..exporter.verify.release import verify_artifact
     from ..exporter.verify.report import describe_verdict, to_json
-    from ..exporter.write import write_text
 
     source = load_source(against, weights, shape) if against else None
     names = read_labels(labels) if labels else source and source.labels

@@ -12,7 +12,7 @@ import click
 from .common import Numbers, example, json_option
 
 if TYPE_CHECKING:
-    from ..runtime.session import Session
+    from ..runtime.session.session import Session
 
 
 @click.command(
@@ -85,10 +85,10 @@ def visualize(
     have been exported with --input-gradients (and --score channel for channels).
     """
     from ..runtime.errors import RenderError
-    from ..runtime.render import write_image
-    from ..runtime.session import Session
-    from ..runtime.visualize import Ascent
-    from ..runtime.visualize import visualize as run
+    from ..runtime.output.render import write_image
+    from ..runtime.session.session import Session
+    from ..runtime.visualize.ascent import Ascent
+    from ..runtime.visualize.ascent import visualize as run
     from ..runtime.writing import replace_file
 
     given = [class_name is not None, channel is not None, score_weights is not None]
@@ -114,9 +114,9 @@ def _selection(
     """What the artifact's selector takes, for one score."""
     import numpy as np
 
-    from ..runtime.choose import choose_classes
     from ..runtime.errors import InputError
-    from ..runtime.linear import name_rows, read_weights, takes_weights
+    from ..runtime.inputs.score_weights import name_rows, read_weights, takes_weights
+    from ..runtime.inputs.selection import choose_classes
 
     kind = session.spec.score.kind
     if (channel is not None) != (kind == "channel"):

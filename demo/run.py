@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from ..runtime import Explainer, Explanation
 from ..runtime.errors import GraftcamError
-from ..runtime.render import STYLES, panel, write_image
+from ..runtime.output.render import STYLES, panel, write_image
 from ..runtime.spec import Preprocess
 from .bundled import WEIGHTS, pictures
 from .data import LABELS, MEAN, SIZE, STD, Box
 
 if TYPE_CHECKING:
     from ..exporter import Report
-    from ..exporter.profiles import ProfileName
+    from ..exporter.graph.profiles import ProfileName
 
 TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD))
 _CANVASES = 300

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime import Explainer, Explanation
-from ..runtime.render import panel, write_image
+from ..runtime.output.render import panel, write_image
 from .data import LABELS, Box, draw, load_glyphs
 from .run import export_digits, overview
 

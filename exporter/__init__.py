@@ -9,7 +9,7 @@ from .errors import (
     WriteError,
 )
 from .pipeline import candidates_of, export
-from .report import Candidate, Report
+from .report.report import Candidate, Report
 
 __all__ = [
     "Candidate",

@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..runtime.spec import Preprocess, ScoreKind
-from .cams import check_methods
-from .candidates import graph_candidates
-from .capture import Captured, capture_file, drop_metadata
-from .embed import check_embeddable, embed
+from .artifact.embed_preprocess import check_embeddable, embed
+from .artifact.graft import graft
+from .artifact.head import Head, add_heads
+from .artifact.save import save, staged
+from .capture.onnx_file import Captured, capture_file, drop_metadata
 from .errors import CaptureError, LayerError, ScoreError
-from .graft import graft
-from .head import Head, add_heads
-from .locate import Activation, Located, channel_score, find_layer, find_score
-from .page.overlays import gallery
-from .page.write import staged_folder, write_report
-from .picture import unverified, walks_for
-from .profiles import ProfileName, profile_of, remarks
-from .protect import protect
-from .report import Candidate, Report
-from .transforms import as_preprocess
+from .graph.ort_workarounds import protect
+from .graph.profiles import ProfileName, profile_of, remarks
+from .heatmap.baked import check_methods
+from .heatmap.input_gradients import unverified, walks_for
+from .locate.locate import Activation, Located, channel_score, find_layer, find_score
+from .locate.onnx_candidates import graph_candidates
+from .report.page.overlays import gallery
+from .report.page.write import staged_folder, write_report
+from .report.report import Candidate, Report
+from .source.preprocessing import as_preprocess
 from .verify.again import check_again
 from .verify.gate import Origin, judge
+from .verify.heads import write_heads
 from .verify.inputs import read_pictures
-from .verify_head import write_heads
-from .write import save, staged
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +167,7 @@ def export(
         if captured.module is None:
             notes += unverified(walks)
         else:
-            from .order import check_order
+            from .verify.token_order import check_order
 
             check_order(captured.module, captured.inputs, grafted.spec.layers)
         clock("save")
@@ -227,7 +227,7 @@ def candidates_of(
     if isinstance(model, (str, Path)):
         graph = capture_file(Path(model), []).model.graph
         return graph_candidates(graph, find_score(graph, output=output).value)
-    from .scan import scan
+    from .locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
     return scan(module, inputs, output=output)
@@ -294,12 +294,12 @@ def _capture(
     module, inputs = module_of(model, example_inputs)
     candidates: list[Candidate] = []
     if not wanted:
-        from .scan import scan
+        from .locate.torch_candidates import scan
 
         clock("locate")
         candidates = scan(module, inputs, output=output, output_names=output_names)
         wanted = [_best(candidates).name]
-    from .trace import capture_module
+    from .capture.torch_export import capture_module
 
     clock("capture")
     captured = capture_module(

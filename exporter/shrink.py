@@ -19,14 +19,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnx
 
-from ..runtime.images import as_rgb
-from ..runtime.preprocess import prepare
-from ..runtime.session import Session
+from ..runtime.inputs.images import as_rgb
+from ..runtime.inputs.preprocess import prepare
+from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
+from .artifact.save import staged, tool_versions
 from .errors import CaptureError, VerificationError, first_line
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.findings import Verdict
-from .write import staged, tool_versions
 
 Precision = Literal["int8", "float16"]
 _OWN = "grad/"  # how the names of all nodes begin that an export adds

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import GraftcamError
+    from .explain.stream import Failure
     from .explainer import Explainer
-    from .explanation import Explanation
-    from .figures import figure
-    from .many import Failure
     from .methods import METHODS
+    from .output.explanation import Explanation
+    from .output.figures import figure
     from .spec import Spec
 
 __all__ = ["METHODS", "Explainer", "Explanation", "Failure", "GraftcamError", "Spec", "figure"]
 
 _HOMES = {
     "Explainer": ".explainer",
-    "Explanation": ".explanation",
-    "Failure": ".many",
+    "Explanation": ".output.explanation",
+    "Failure": ".explain.stream",
     "GraftcamError": ".errors",
     "METHODS": ".methods",
     "Spec": ".spec",
-    "figure": ".figures",
+    "figure": ".output.figures",
 }
 
 

@@ -9,23 +9,23 @@ from typing import Any, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .asking import check_method, share_options
-from .choose import Classes, check_index
 from .errors import InputError
-from .explanation import Explanation
-from .feeding import only_input, positions_of, region_input, stored_transform
-from .fusing import Fuse
-from .heads import Heads
-from .images import Image, as_rgb, is_batch, picture_names
-from .linear import ScoreWeights, check_weights, takes_weights
-from .many import Failure, Read, explain_each, stream
-from .options import configure_with
-from .pipeline import explain_pictures
-from .plan import make_plan
-from .providers import Provider
-from .question import Progress
-from .region import Region, check_region, per_picture
-from .session import Session, Tensors
+from .explain.fuse_layers import Fuse
+from .explain.pipeline import explain_pictures
+from .explain.plan import make_plan
+from .explain.stream import Failure, Read, explain_each, stream
+from .inputs.batch import only_input, positions_of, region_input, stored_transform
+from .inputs.images import Image, as_rgb, is_batch, picture_names
+from .inputs.region import Region, check_region, per_picture
+from .inputs.score_weights import ScoreWeights, check_weights, takes_weights
+from .inputs.selection import Classes, check_index
+from .methods.dispatch import check_method, share_options
+from .methods.request import Progress
+from .output.explanation import Explanation
+from .session.heads import Heads
+from .session.options import configure_with
+from .session.providers import Provider
+from .session.session import Session, Tensors
 
 
 class Explainer:

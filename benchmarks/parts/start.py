@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from graftcam.runtime.optimize import optimize
+from graftcam.runtime.session.optimize import optimize
 
 from ..book import Case, Row
 from ..spawn import spawn

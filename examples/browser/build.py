@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import graftcam.runtime
+import graftcam.runtime.inputs
 from graftcam.demo.bundled import pictures
 from graftcam.demo.data import LABELS
 from graftcam.demo.run import export_digits
@@ -30,7 +30,7 @@ def build(folder: Path) -> None:
     for script, machine in BUILDS.items():
         for name in (script, f"{machine}.mjs", f"{machine}.wasm"):
             shutil.copy(ENGINE / name, folder / "ort")
-    for resizer in Path(graftcam.runtime.__file__).parent.glob("resize_*.onnx"):
+    for resizer in Path(graftcam.runtime.inputs.__file__).parent.glob("resize_*.onnx"):
         shutil.copy(resizer, folder)
     export_digits(folder / "model.onnx", profile="web")
     _add_pictures(folder / "pictures")

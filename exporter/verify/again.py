@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
 from ...runtime.spec import METADATA_KEY, Spec, Verification
-from ..write import tool_versions
+from ..artifact.save import tool_versions
 from .findings import Finding
 
 if TYPE_CHECKING:

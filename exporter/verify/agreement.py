@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...runtime.diff import Pair
 from ...runtime.explainer import Explainer
+from ...runtime.tools.diff import Pair
 from .compare import short
 from .findings import Finding, Verdict
 

@@ -55,7 +55,7 @@ def verify_module(
     """
     import torch
 
-    from ..reference import Reference
+    from .torch_reference import Reference
 
     kind: Literal["random", "given"] = "random" if draw is None else "given"
     session = load_session(artifact)

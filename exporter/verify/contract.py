@@ -10,10 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
-from ...runtime.session import Session
+from ...runtime.session.session import Session
 from ...runtime.spec import Spec
-from ..cams.check import check_baked
 from ..errors import VerificationError
+from .baked_methods import check_baked
 from .compare import FLOOR, relative_errors, short
 from .findings import Finding
 from .finite import BOUND, TABLED, bound_of, score_table, scores_of

@@ -21,12 +21,11 @@ import onnx_ir as ir
 from ...runtime.methods import gradcam
 from ...runtime.spec import Layer, Spec
 from ..errors import VerificationError
-from ..evaluator import Head, head_in_float64, wide
-from ..extents import OPEN_SIZES
-from ..probe import session_of
-from ..reading import reading
+from ..graph.infer_shapes import OPEN_SIZES
+from ..graph.ort_session import session_of
 from .compare import relative_errors, short
 from .findings import Finding, Verdict
+from .float64_head import Head, head_in_float64, wide
 from .inputs import Draw, random_feeds
 from .matrix import Asked, Matrix, Truth, ask, runs
 from .running import (
@@ -40,6 +39,7 @@ from .running import (
     run_regions,
     run_session,
 )
+from .score_function import reading
 from .tensors import Tally
 
 # Each class of each image costs a dozen evaluations of the head by the reference evaluator.

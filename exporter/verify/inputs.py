@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.images import Picture, read_image
-from ...runtime.preprocess import prepare
+from ...runtime.inputs.images import Picture, read_image
+from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .running import GROWTH, Tensors, best_or_drawn, fixed_batch, model_inputs, required_feeds

@@ -11,15 +11,15 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
-from ...runtime.jobs.find import picture_paths
-from ...runtime.session import Session
+from ...runtime.session.session import Session
 from ...runtime.spec import METADATA_KEY, Spec
-from ..capture import capture_file
+from ...runtime.tools.jobs.find import picture_paths
+from ..artifact.strip import write_plain
+from ..capture.onnx_file import capture_file
 from ..errors import VerificationError, first_line
+from ..graph.ort_workarounds import protect
 from ..pipeline import module_of
-from ..plain import write_plain
-from ..protect import protect
-from ..source import Source
+from ..source.named import Source
 from .again import check_again, check_labels, is_embedded
 from .agreement import check_agreement
 from .contract import check_metadata

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.session import defaults_of
+from ...runtime.session.session import defaults_of
 from ...runtime.spec import Spec
 from ..errors import VerificationError, first_line
 

@@ -17,7 +17,7 @@ from .matrix import Run
 from .running import Array, Level, Tensors
 
 if TYPE_CHECKING:
-    from ..reference import Expected
+    from .torch_reference import Expected
 
 CANCELLED = 1e-4  # of its terms: a sum smaller than this is what rounding has left
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..choose import known
 from ..errors import InputError
+from ..inputs.selection import known
 from .component import first_component, first_kernel_component
 from .maps import Array, Maps, by_channel, for_all, sum_of
 

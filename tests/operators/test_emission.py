@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from graftcam.exporter import export
-
-from ..nets import seeded
+from support.nets import seeded
 
 
 def _net(*layers: nn.Module) -> nn.Module:
@@ -139,7 +138,7 @@ def test_large_weights_are_read_as_they_are_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ONNX Runtime would copy constant ones into another order, a second time."""
-    monkeypatch.setattr("graftcam.exporter.vjp.linear._LARGE", 1)
+    monkeypatch.setattr("graftcam.exporter.differentiate.rules.linear._LARGE", 1)
     layers = (nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5), nn.ReLU(), nn.Linear(5, 3))
     model = seeded(nn.Sequential(*layers))
     report = export(model, tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers="0")

@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from .cases import FAMILIES
-from .harness import Graft, Model, graft
-from .kernels import Need, has_kernel, needs, table, without_kernel
+from support.operators.cases import FAMILIES
+from support.operators.harness import Graft, Model, graft
+from support.operators.kernels import Need, has_kernel, needs, table, without_kernel
 
 # Cases in forms older than the oldest opset of artifacts cannot get into one.
 OLDEST, NEWEST = 18, 23

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from .cases import FAMILIES
-from .checks import onnx_ad_vjp, truth
-from .harness import Case, error
+from support.operators.cases import FAMILIES
+from support.operators.checks import onnx_ad_vjp, truth
+from support.operators.harness import Case, error
 
 
 def _uneven_pads(case: Case) -> bool:

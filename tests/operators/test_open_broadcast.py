@@ -12,12 +12,11 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from graftcam.exporter.adjoint import Adjoint, OneHot, dense
-from graftcam.exporter.differentiate import differentiate, plan
-from graftcam.exporter.emitter import Emitter
-
-from .harness import Graft as Made
-from .harness import error, idle_nodes, run_ort, seeds, session
+from graftcam.exporter.differentiate.adjoint import Adjoint, OneHot, dense
+from graftcam.exporter.differentiate.backward import differentiate, plan
+from graftcam.exporter.graph.emitter import Emitter
+from support.operators.harness import Graft as Made
+from support.operators.harness import error, idle_nodes, run_ort, seeds, session
 
 
 def _graft(

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graftcam.exporter.profiles import ProfileName
-
-from ..placement import off_webgpu
-from .cases import CASES, FAMILIES
-from .checks import check_expected, check_float64, check_static_and_open
-from .harness import Case, Graft, Model, graft
+from graftcam.exporter.graph.profiles import ProfileName
+from support.operators.cases import CASES, FAMILIES
+from support.operators.checks import check_expected, check_float64, check_static_and_open
+from support.operators.harness import Case, Graft, Model, graft
+from support.placement import off_webgpu
 
 MAXIMA = [pytest.param(case, id=case.name) for case in CASES if "MaxPool" in case.operators]
 

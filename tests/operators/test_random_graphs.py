@@ -15,13 +15,12 @@ import pytest
 from hypothesis import Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
-from graftcam.exporter.adjoint import Adjoint
-from graftcam.exporter.vjp import registry
-
-from .corrected import reference
-from .graph_builder import Builder, Draw
-from .graph_steps import STEPS
-from .harness import Array, Case, Model, graft, run_ort, session
+from graftcam.exporter.differentiate import registry
+from graftcam.exporter.differentiate.adjoint import Adjoint
+from support.operators.corrected import reference
+from support.operators.graph_builder import Builder, Draw
+from support.operators.graph_steps import STEPS
+from support.operators.harness import Array, Case, Model, graft, run_ort, session
 
 # float32 against float64 through up to six operators, relative to the sum of the products' sizes.
 TOLERANCE = 1e-3

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graftcam.exporter.differentiate.support.resampling import (
+    Resampling,
+    resampling_matrix,
+)
 from graftcam.exporter.errors import UnsupportedError
-from graftcam.exporter.vjp.resampling import Resampling, resampling_matrix
-
-from .harness import Case, Model, graft, run_ort, session
+from support.operators.harness import Case, Model, graft, run_ort, session
 
 ROW, X = {"x": (4, 3)}, {"x": (1, 1, 4, 5)}
 LAYER = {"w": np.ones((1, 8, 3)), "r": np.ones((1, 8, 2))}

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graftcam.exporter.vjp.registry import table
-
-from .cases import CASES, FAMILIES
-from .checks import (
+from graftcam.exporter.differentiate.registry import table
+from support.operators.cases import CASES, FAMILIES
+from support.operators.checks import (
     check_expected,
     check_float32,
     check_float64,
@@ -22,7 +21,7 @@ from .checks import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .harness import Case
+    from support.operators.harness import Case
 
 
 def _each(cases: Iterable[Case]) -> pytest.MarkDecorator:

@@ -6,9 +6,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graftcam.exporter.emitter import Emitter, Values
-
-from .harness import Case, Model, run_ort, session
+from graftcam.exporter.graph.emitter import Emitter, Values
+from support.operators.harness import Case, Model, run_ort, session
 
 BACKWARDS = {False: [[1, 2], [4, 6], [9, 12]], True: [[9, 12], [8, 10], [5, 6]]}
 

@@ -10,13 +10,17 @@ import numpy as np
 import onnx
 import pytest
 
-from graftcam.exporter.adjoint import Adjoint
-from graftcam.exporter.vjp import registry
-from graftcam.exporter.vjp.common import only_input
-
-from .cases import CASES
-from .checks import check_float64, check_lazy, check_selection, check_static_and_open
-from .harness import Case, Model, assert_close, error, graft, idle_nodes
+from graftcam.exporter.differentiate import registry
+from graftcam.exporter.differentiate.adjoint import Adjoint
+from graftcam.exporter.differentiate.support.values import only_input
+from support.operators.cases import CASES
+from support.operators.checks import (
+    check_float64,
+    check_lazy,
+    check_selection,
+    check_static_and_open,
+)
+from support.operators.harness import Case, Model, assert_close, error, graft, idle_nodes
 
 RULES = {name: entry for name, entry in registry.table().items() if entry.rule is not None}
 ZEROS = {

@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftcam.exporter.vjp.pool import cell_counts
-from graftcam.exporter.vjp.strided import Taken, slice_range, slice_ranges
-from graftcam.exporter.vjp.window import (
+from graftcam.exporter.differentiate.rules.pool import cell_counts
+from graftcam.exporter.differentiate.support.strided import (
+    Taken,
+    slice_range,
+    slice_ranges,
+)
+from graftcam.exporter.differentiate.support.window import (
     Window,
     adjoint_padding,
     has_window,

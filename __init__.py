@@ -1,0 +1,38 @@
+"""Grad-CAM grafted into your ONNX model: one graph that predicts and explains.
+
+    import graftcam
+
+    graftcam.export(model, "model.onnx", (image,), labels=names)
+    explanation = graftcam.Explainer("model.onnx").explain("photo.jpg")
+    explanation.show()
+
+The names load on first use: ``import graftcam`` loads neither PyTorch nor onnx nor ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .exporter import export
+    from .runtime import Explainer, Explanation
+
+__all__ = ["Explainer", "Explanation", "__version__", "export"]
+
+_HOMES = {"export": ".exporter", "Explainer": ".runtime", "Explanation": ".runtime"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from the package that defines it."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("graftcam")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

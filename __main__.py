@@ -1,0 +1,5 @@
+"""``python -m graftcam``: the command line."""
+
+from .cli import main
+
+main(prog_name="graftcam")

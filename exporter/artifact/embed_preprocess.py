@@ -1,0 +1,177 @@
+"""The training transform as part of the graph, so that every language feeds pictures as they are.
+
+The same steps as ``runtime/preprocess.py``, in ONNX's operators: resize with Pillow's antialiased
+filters, centre crop with black where the picture does not reach, normalise. Sizes are worked out
+at run time, with the same integers. Before anything is changed the steps are run as a model of
+their own and compared with the runtime's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeGuard
+
+import numpy as np
+import onnx_ir as ir
+
+from ...runtime.inputs.preprocess import prepare
+from ...runtime.spec import Preprocess, Spec
+from ..errors import CaptureError, VerificationError
+from ..graph.emitter import Emitter
+from ..graph.ort_session import session_of
+from .embed_sizes import Pair, crop_bounds, pads, places_under, resized, size_of
+
+_UINT8, _FLOAT, _INT64 = ir.DataType.UINT8, ir.DataType.FLOAT, ir.DataType.INT64
+# Pictures on which the steps are compared: shrunk and grown, wide and tall, of odd sizes.
+_PICTURES = ((61, 83), (400, 331), (7, 10))
+# One level wherever a fixed-point sum of the two rounds a tie apart, which few pixels do.
+_BOUND = 0.5
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV
+
+
+def check_embeddable(transform: Preprocess | None) -> TypeGuard[Preprocess]:
+    """Raise CaptureError where there is nothing to embed."""
+    if transform is None:
+        raise CaptureError(
+            "embed_preprocess needs a training transform; give preprocess=..., or --mean and --std"
+        )
+    return True
+
+
+def embed(model: ir.Model, spec: Spec) -> Spec:
+    """Put the transform before the model's input, and return the metadata that tells of it.
+
+    The input takes uint8 RGB [N, height, width, 3] from then on.
+
+    Raises:
+        CaptureError: The input takes another number of channels than the transform gives.
+        VerificationError: The steps do not give the runtime's pixels.
+    """
+    transform = spec.preprocess
+    assert transform is not None
+    graph = model.graph
+    before = next(value for value in graph.inputs if value.name == transform.input)
+    _check_channels(before, transform)
+    _prove(transform)
+    emit = Emitter(graph)
+    batch = None if before.shape is None else before.shape[0]
+    pixels = _input(emit.unique("pixels"), batch)
+    kept = list(graph)
+    row = _steps(emit, pixels, transform, before.dtype or _FLOAT)
+    made = [node for node in graph if node not in set(kept)]
+    row.name, after = before.name, row
+    before.name = None
+    before.replace_all_uses_with(after, replace_graph_outputs=True)
+    graph.inputs[list(graph.inputs).index(before)] = pixels
+    # Nodes must stand before those that read what they make.
+    for node in made:
+        graph.remove(node)
+    graph.insert_before(kept[0], made)
+    after.shape = before.shape
+    if any(layer.head and after.name in layer.head.inputs.values() for layer in spec.layers):
+        graph.outputs.append(after)  # a head takes what the model takes
+    return replace(spec, preprocess=replace(transform, input=pixels.name or "", embedded=True))
+
+
+def transform_model(transform: Preprocess) -> ir.Model:
+    """The steps as a model of their own, from uint8 ``pixels`` to float32."""
+    pixels = _input("pixels", "N")
+    graph = ir.Graph([pixels], [], nodes=[], opset_imports={"": 18}, name="pixels")
+    graph.outputs.append(_steps(Emitter(graph), pixels, transform, _FLOAT))
+    return ir.Model(graph, ir_version=10)
+
+
+def _check_channels(value: ir.Value, transform: Preprocess) -> None:
+    axis = 1 if transform.layout == "nchw" else 3
+    channels = value.shape[axis] if value.shape is not None and len(value.shape) == 4 else None
+    if isinstance(channels, int) and channels != len(transform.mean):
+        raise CaptureError(
+            f"input '{value.name}' takes {channels} channels, the transform gives "
+            f"{len(transform.mean)}; give one mean and std a channel"
+        )
+
+
+def _input(name: str, batch: Any) -> ir.Value:
+    shape = ir.Shape([batch, "pixels_height", "pixels_width", 3])
+    return ir.Value(name=name, type=ir.TensorType(_UINT8), shape=shape)
+
+
+def _steps(emit: Emitter, pixels: ir.Value, transform: Preprocess, dtype: ir.DataType) -> ir.Value:
+    """The nodes from the pictures to the model's input."""
+    with emit.scope("pixels"):
+        planes = emit.op("Transpose", pixels, role="planes", perm=[0, 3, 1, 2])
+        if len(transform.mean) == 1:
+            planes = _grey(emit, planes)
+        before = size_of(emit, pixels)
+        after = resized(emit, transform, before)
+        if transform.resize is not None:
+            planes = _resize(emit, planes, transform, before, after)
+        planes = _crop(emit, planes, transform, after)
+        return _normalise(emit, planes, transform, dtype)
+
+
+def _grey(emit: Emitter, planes: ir.Value) -> ir.Value:
+    """Luma, rounded to whole levels as Pillow and OpenCV do."""
+    values = emit.cast(planes, _FLOAT, "levels")
+    weights = emit.constant(np.array(_LUMA, np.float32)[None, :, None, None])
+    luma = emit.op("ReduceSum", emit.op("Mul", values, weights), emit.ints([1]), keepdims=1)
+    return emit.cast(emit.op("Round", luma), _UINT8, "grey")
+
+
+def _resize(
+    emit: Emitter, planes: ir.Value, transform: Preprocess, before: Pair, after: Pair
+) -> ir.Value:
+    if transform.interpolation == "nearest":
+        for axis, length, size in zip((2, 3), before, after, strict=True):
+            planes = emit.op("Gather", planes, places_under(emit, length, size), axis=axis)
+        return planes
+    attributes: dict[str, Any] = {"mode": "linear"}
+    if transform.interpolation == "bicubic":
+        attributes = {"mode": "cubic", "cubic_coeff_a": -0.5}
+    leading = emit.op("Shape", planes, role="leading", dtype=_INT64, shape=[2], start=0, end=2)
+    sizes = emit.vector([leading, *after])
+    return emit.op(
+        "Resize", planes, None, None, sizes, antialias=1, exclude_outside=1, **attributes
+    )
+
+
+def _crop(emit: Emitter, planes: ir.Value, transform: Preprocess, size: Pair) -> ir.Value:
+    """The centre, with black around it where the picture is smaller."""
+    around = pads(emit, transform, size)
+    if around is not None:
+        black = emit.constant(np.uint8(0))
+        planes = emit.op("Pad", planes, around, black, role="padded", mode="constant")
+    starts, ends = crop_bounds(emit, transform, size)
+    return emit.op("Slice", planes, starts, ends, emit.ints([2, 3]), role="crop")
+
+
+def _normalise(
+    emit: Emitter, planes: ir.Value, transform: Preprocess, dtype: ir.DataType
+) -> ir.Value:
+    mean, std = (np.array(v)[:, None, None] for v in (transform.mean, transform.std))
+    values = emit.cast(planes, _FLOAT, "values")
+    scaled = emit.op("Mul", values, emit.constant((transform.scale / std).astype(np.float32)))
+    values = emit.op("Sub", scaled, emit.constant((mean / std).astype(np.float32)))
+    if transform.layout == "nhwc":
+        values = emit.op("Transpose", values, perm=[0, 2, 3, 1])
+    # A node of its own, whose output can take the name of the model's input.
+    return emit.op("Cast", values, role="input", dtype=dtype, to=int(dtype))
+
+
+def _prove(transform: Preprocess) -> None:
+    """Raise VerificationError unless the steps give the runtime's pixels on made-up pictures."""
+    session = session_of(transform_model(transform), None)
+    # In grey levels, whatever the model's units are.
+    level = transform.scale / min(transform.std)
+    random = np.random.default_rng(0)
+    for size in _PICTURES:
+        picture = random.integers(0, 256, (*size, 3), np.uint8)
+        wanted = prepare(transform, picture)
+        (got,) = session.run(None, {"pixels": picture[None]})[0]
+        error = float(np.abs(got - wanted).mean() / level) if got.shape == wanted.shape else np.inf
+        if not error <= _BOUND:
+            raise VerificationError(
+                f"the embedded preprocessing is {error:.2g} grey levels off the runtime's on a "
+                f"picture of {size[1]} x {size[0]} pixels ({_BOUND} allowed); export without "
+                "embed_preprocess"
+            )

@@ -1,0 +1,167 @@
+"""Adding to a captured graph: class selection, adjoints, heatmaps, and the record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from ...runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
+from ..capture.onnx_file import Captured
+from ..differentiate.adjoint import Adjoint
+from ..differentiate.backward import Plan, differentiate, plan
+from ..errors import CaptureError
+from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.profiles import Profile
+from ..heatmap.baked import bake
+from ..heatmap.gradcam import SINGLE, Target, gradcam, laid_out, publish
+from ..heatmap.input_gradients import plan_picture
+from ..locate.layout import arrange
+from ..locate.locate import Located
+from ..score.class_scores import ask, class_table
+from ..score.seed import cotangent_scale
+from .save import graph_hash, tool_versions
+
+
+@dataclass(frozen=True)
+class Grafted:
+    """What was added.
+
+    Attributes:
+        spec: The metadata, not verified yet.
+        plan: What was differentiated.
+        own_outputs: Names of the model's own outputs.
+        nodes: Nodes of the model, and nodes added.
+    """
+
+    spec: Spec
+    plan: Plan
+    own_outputs: list[str]
+    nodes: tuple[int, int]
+
+
+def graft(
+    captured: Captured,
+    located: Located,
+    labels: Sequence[str] | None,
+    preprocess: Preprocess | None,
+    name: str | None,
+    profile: Profile,
+    walks: Sequence[str] = (),
+    methods: Sequence[str] = (),
+) -> Grafted:
+    """Add class selection, adjoints and heatmaps to the captured graph.
+
+    Args:
+        captured: The graph.
+        located: Its score.
+        labels: Class names by id.
+        preprocess: The training transform.
+        name: What the metadata calls the model.
+        profile: What may be emitted.
+        walks: Which outputs for the picture's input, of `picture.WALKS`.
+        methods: Further heatmaps of each layer, of `cams.BAKED`.
+
+    Raises:
+        GraftcamError: Labels, transform, layers or operators do not fit.
+    """
+    _check_labels(labels, located)
+    preprocess = _bind(preprocess, captured.model.graph)
+    model, graph = captured.model, captured.model.graph
+    targets = [
+        Target(layer, value, arrange(layer, value, graph))
+        for layer, value in captured.targets.items()
+    ]
+    structure, weights = graph_hash(model)
+    before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
+    emit = Emitter(graph, profile)
+    channel = located.score.kind == "channel"
+    table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
+    made = plan(graph, table, list(captured.targets.values()))
+    picture = plan_picture(graph, made, walks, preprocess) if walks else None
+    made = made if picture is None else picture.plan
+    scale = cotangent_scale(made.active)
+    asked, chosen = ask(emit, table, located.score, scale)
+    adjoints = differentiate(emit, made, chosen.seed)
+    batch = dims_of(table)[0]
+    classes = None
+    if chosen.classes is not None:
+        classes = publish(emit, chosen.classes, "classes", [batch, "K"])
+    summed = emit.cast(chosen.scores, SINGLE, "scores")
+    scores = publish(emit, summed, "scores", [batch, "K"])
+    many = len(targets) > 1
+    gradients = [_divided(adjoints[target.value], scale) for target in targets]
+    layers = [
+        _publish_layer(emit, target, gradient, batch, methods, many=many)
+        for target, gradient in zip(targets, gradients, strict=True)
+    ]
+    of_input = {} if picture is None else picture.publish(emit, adjoints, chosen.seed, scale)
+    emit.sweep()
+    source = {"graph_sha256": structure, "weights_sha256": weights}
+    if name:
+        source["name"] = name
+    output = layers[0].activations if channel else located.score.output
+    score = replace(located.score, value=table.name or "", output=output)
+    spec = Spec(
+        SPEC_VERSION, _name(asked.class_index), classes, scores, score, layers,
+        list(labels) if labels is not None else None, preprocess, source, tool_versions(),
+        Verification("skipped", "none"), _name(asked.region),
+        None if profile.name == "default" else profile.name,
+        score_weights=_name(asked.score_weights),
+    )  # fmt: skip
+    return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
+
+
+def _name(value: ir.Value | None) -> str | None:
+    return None if value is None else value.name
+
+
+def _divided(adjoint: Adjoint, scale: float) -> Adjoint:
+    """The gradient, of a cotangent that was kept ``scale`` times as large."""
+    return replace(adjoint, factor=adjoint.factor / scale)
+
+
+def _publish_layer(
+    emit: Emitter,
+    target: Target,
+    adjoint: Adjoint,
+    batch: Dim,
+    methods: Sequence[str],
+    *,
+    many: bool,
+) -> Layer:
+    maps = gradcam(emit, target, adjoint)
+    channels, space = dims_of(maps.activations)[1], target.arrangement.grid
+    suffix = f".{target.name}" if many else ""
+    heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
+    activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
+    gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
+    baked: dict[str, str] = {}
+    for method in methods:
+        value = bake(emit, method, target, adjoint, maps)
+        baked[method] = publish(emit, value, f"heatmap.{method}{suffix}", [batch, "K", *space])
+    return Layer(
+        target.name, target.value.name or "", target.arrangement.layout,
+        [extent if isinstance(extent, int) else None for extent in space],
+        target.arrangement.prefix, heatmap, activations, gradients, baked or None,
+    )  # fmt: skip
+
+
+def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
+    if labels is not None and len(labels) != located.score.classes:
+        raise CaptureError(
+            f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
+        )
+
+
+def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
+    """Name the input that the transform feeds: the first one where none is named."""
+    if preprocess is None:
+        return None
+    names = [value.name or "" for value in graph.inputs]
+    if preprocess.input and preprocess.input not in names:
+        raise CaptureError(
+            f"the preprocessing names input {preprocess.input!r}; the model has {names}"
+        )
+    return preprocess if preprocess.input else replace(preprocess, input=names[0])

@@ -1,0 +1,257 @@
+"""Heads: the model from a target layer to the score, cut out as an artifact of its own.
+
+Methods that change a layer's activations and ask what becomes of the score run this part alone.
+Whatever the model's layout, a head takes the activations as the artifact gives them, channel-first.
+What else it reads, the artifact gives too: values that do not descend from the layer (the other
+path around a residual block, the model's own inputs) and the tokens before a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from ...runtime import spec as contract
+from ...runtime.spec import Layer, Spec
+from ..capture.onnx_file import Captured, drop_metadata
+from ..differentiate.support.values import int_attribute
+from ..errors import LayerError
+from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.profiles import Profile
+from ..graph.queries import inputs_of
+from ..heatmap.gradcam import SINGLE, publish
+from ..locate.locate import Located
+from .graft import graft
+
+
+@dataclass(frozen=True)
+class Head:
+    """A layer's head, with gradients grafted in, ready to be written.
+
+    Attributes:
+        model: The graph.
+        spec: Its metadata, not verified yet; its target layer is its first input.
+        record: Its file, and what its inputs take of the artifact.
+    """
+
+    model: ir.Model
+    spec: Spec
+    record: contract.Head
+
+
+def add_heads(
+    captured: Captured, located: Located, spec: Spec, profile: Profile, path: Path
+) -> tuple[Spec, list[Head]]:
+    """Cut out the head of each target layer; what heads read becomes an output of the artifact.
+
+    Args:
+        captured: The model, grafted.
+        located: Its score.
+        spec: The artifact's metadata.
+        profile: Where it is to run.
+        path: Where it goes; heads go beside it.
+
+    Returns:
+        The metadata with the heads' names, and the heads.
+
+    Raises:
+        LayerError: A layer is the score itself.
+    """
+    emit = Emitter(captured.model.graph, profile)
+    heads: list[Head] = []
+    for layer, file in zip(spec.layers, _files(spec.layers, path), strict=True):
+        target = captured.targets[layer.name]
+        if target is located.value:
+            raise LayerError(
+                f"layer {layer.name!r} is the score itself and has no head; choose an earlier "
+                "layer, or export without `head`"
+            )
+        cut = _cut(captured.model, target, located.value, layer)
+        known = {value.name for value in captured.model.graph.outputs}
+        inputs = _inputs(emit, cut, target, layer, many=len(spec.layers) > 1)
+        added = [v.name or "" for v in captured.model.graph.outputs if v.name not in known]
+        record = contract.Head(file, inputs, added or None)
+        heads.append(Head(cut.model, _grafted(cut, located, spec, layer, profile), record))
+    layers = [replace(one, head=head.record) for one, head in zip(spec.layers, heads, strict=True)]
+    return replace(spec, layers=layers), heads
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A head without gradients.
+
+    Attributes:
+        model: The graph.
+        activations: Its input, float32 [N, C, *space].
+        prefix: Its input of the tokens before the grid, where there are any.
+        beside: Its further inputs, each with the value of the whole model that it takes.
+    """
+
+    model: ir.Model
+    activations: ir.Value
+    prefix: ir.Value | None
+    beside: list[tuple[ir.Value, ir.Value]]
+
+
+def _files(layers: Sequence[Layer], path: Path) -> list[str]:
+    """Names of the heads' files; a layer's name may hold what a file's cannot."""
+    if len(layers) == 1:
+        return [f"{path.stem}.head.onnx"]
+    tags = ["".join(c if c.isalnum() or c in "._-" else "_" for c in one.name) for one in layers]
+    if len(set(tags)) < len(tags):
+        tags = [f"{number}.{tag}" for number, tag in enumerate(tags)]
+    return [f"{path.stem}.head.{tag}.onnx" for tag in tags]
+
+
+def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _Cut:
+    """The graph from the channel-first activations of ``target`` to ``score``."""
+    sources = read_beside(model.graph, target, score)
+    graph = ir.convenience.extract(model.graph, [target, *sources], [score])
+    for name in sorted(graph.initializers):  # they come in no order, and files are to be the same
+        graph.initializers[name] = graph.initializers.pop(name)
+    given, *others = list(graph.inputs)
+    given.name = None  # the new input may have it
+    dims, dtype = dims_of(target), target.dtype
+    emit = Emitter(graph)
+    shape = _channel_first_dims(dims, layer)
+    activations = _new_input(graph, 0, emit.unique("activations"), SINGLE, shape)
+    prefix = None
+    if layer.prefix_tokens:
+        tokens = [dims[0], layer.prefix_tokens, dims[2]]
+        prefix = _new_input(graph, 1, emit.unique("prefix"), dtype, tokens)
+    # Made anew: extents such as the batch are to be read off the activations.
+    emit = Emitter(graph)
+    with emit.scope("head"):
+        laid = _as_in_model(emit, activations, prefix, layer, dims, dtype)
+        ir.convenience.replace_all_uses_with(given, laid)
+        for value in others:
+            _read_extents(emit, value)
+    for value in [given, *(value for value in others if not value.uses())]:
+        graph.inputs.remove(value)
+    graph.sort()
+    drop_metadata(graph)
+    pairs = zip(others, sources, strict=True)
+    beside = [(value, source) for value, source in pairs if value.uses()]
+    return _Cut(ir.Model(graph, ir_version=model.ir_version), activations, prefix, beside)
+
+
+def read_beside(graph: ir.Graph, target: ir.Value, score: ir.Value) -> list[ir.Value]:
+    """What leads to ``score`` past ``target``: values that neither depend on it nor are constant.
+
+    What follows from constants and shapes alone is no such value (the head computes it itself, for
+    its own batch), but the values that it asks for their shapes are.
+    """
+    dependent, fixed = {target}, set[ir.Value]()
+    for node in graph:
+        read = list(inputs_of(node))
+        if any(value in dependent for value in read):
+            dependent.update(node.outputs)
+        elif node.op_type in ("Shape", "Size") or all(_is_fixed(value, fixed) for value in read):
+            fixed.update(node.outputs)
+    found: list[ir.Value] = []
+    stack, seen = [score], {target}
+    while stack:
+        value = stack.pop()
+        if value in seen or (value.producer() is None and not value.is_graph_input()):
+            continue
+        seen.add(value)
+        producer = value.producer()
+        if producer is not None and (value in dependent or value in fixed):
+            stack.extend(inputs_of(producer))
+        else:
+            found.append(value)
+    return found
+
+
+def _is_fixed(value: ir.Value, fixed: set[ir.Value]) -> bool:
+    return value in fixed or (value.producer() is None and not value.is_graph_input())
+
+
+def _new_input(
+    graph: ir.Graph, place: int, name: str, dtype: ir.DataType | None, shape: Sequence[Dim]
+) -> ir.Value:
+    kind = None if dtype is None else ir.TensorType(dtype)
+    value = ir.Value(name=name, type=kind, shape=ir.Shape(shape))
+    graph.inputs.insert(place, value)
+    return value
+
+
+def _channel_first_dims(dims: Sequence[Dim], layer: Layer) -> list[Dim]:
+    if layer.layout == "tokens":
+        return [dims[0], dims[2], *layer.grid]
+    if layer.layout == "channels_last":
+        return [dims[0], dims[-1], *dims[1:-1]]
+    return list(dims)
+
+
+def _as_in_model(
+    emit: Emitter, activations: ir.Value, prefix: ir.Value | None, layer: Layer,
+    dims: Sequence[Dim], dtype: ir.DataType | None,
+) -> ir.Value:  # fmt: skip
+    """Channel-first activations as the model lays them out: the inverse of `cam.channel_first`."""
+    rank = len(dims)
+    value = activations if dtype is None else emit.cast(activations, dtype, "activations")
+    if layer.layout == "channels_last":
+        perm = [0, *range(2, rank), 1]
+        return emit.op("Transpose", value, role="channels_last", shape=dims, perm=perm)
+    if layer.layout == "tokens":
+        count = dims[1] - layer.prefix_tokens if isinstance(dims[1], int) else None
+        flat = emit.op(
+            "Reshape", value, emit.ints([0, 0, -1]), role="places", shape=[dims[0], dims[2], count]
+        )
+        placed = [dims[0], count, dims[2]]
+        tokens = emit.op("Transpose", flat, role="tokens", shape=placed, perm=[0, 2, 1])
+        if prefix is None:
+            return tokens
+        return emit.op("Concat", prefix, tokens, role="tokens", shape=dims, axis=1)
+    return value
+
+
+def _read_extents(emit: Emitter, value: ir.Value) -> None:
+    """Read off the activations what is asked of the shape of ``value``, as far as they show it.
+
+    So a head wants no picture only to learn how many there are.
+    """
+    if value.shape is None:
+        return
+    for use in list(value.uses()):
+        node = use.node
+        if node.op_type == "Shape" and node.graph is emit.graph:
+            axes = range(len(dims_of(value)))
+            start, end = int_attribute(node, "start", 0), int_attribute(node, "end", len(axes))
+            extents = emit.extents(value, axes[start:end])
+            ir.convenience.replace_all_uses_with(node.outputs[0], extents)
+            emit.graph.remove(node, safe=True)
+
+
+def _inputs(
+    emit: Emitter, cut: _Cut, target: ir.Value, layer: Layer, *, many: bool
+) -> dict[str, str]:
+    """What each input of a head takes of the artifact; outputs are added as needed."""
+    taken = {cut.activations.name or "": layer.activations}
+    if cut.prefix is not None:
+        bounds = (emit.ints([0]), emit.ints([layer.prefix_tokens]), emit.ints([1]))
+        tokens = emit.op("Slice", target, *bounds, role="prefix")
+        name = f"prefix.{layer.name}" if many else "prefix"
+        taken[cut.prefix.name or ""] = publish(emit, tokens, name, dims_of(cut.prefix))
+    for value, source in cut.beside:
+        if not (source.is_graph_input() or source.is_graph_output()):
+            emit.graph.outputs.append(source)
+        taken[value.name or ""] = source.name or ""
+    return taken
+
+
+def _grafted(cut: _Cut, located: Located, spec: Spec, layer: Layer, profile: Profile) -> Spec:
+    """Graft gradients into a head, as into any model; its metadata.
+
+    The hashes are those of the source that head and artifact were made from.
+    """
+    output = cut.model.graph.outputs[0]
+    probabilities = located.score.activated and located.score.output == located.score.value
+    score = replace(located.score, output=located.score.value, activated=probabilities)
+    captured = Captured(cut.model, {layer.name: cut.activations})
+    made = graft(captured, Located(output, score), None, None, None, profile)
+    return replace(made.spec, source=spec.source)

@@ -1,0 +1,39 @@
+"""The model inside an artifact: what is left where nothing is explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+from ...runtime.errors import SpecError
+from ...runtime.spec import METADATA_KEY, Spec
+from ..graph.external_data import keep_beside, take_in
+
+
+def write_plain(artifact: Path, path: Path) -> None:
+    """Write ``artifact``, cut back to the model's own inputs and outputs, to ``path``.
+
+    What the explanation alone needs goes, metadata included; the model's own nodes, names and
+    weights stay as they are. Weights beyond 1.9 GB go to ``<name>.data`` beside ``path``.
+
+    Raises:
+        CaptureError: Weights beside the artifact are missing.
+        SpecError: The file is no artifact.
+    """
+    # ONNX IR skips its checks of paths beside a file that is given by a relative one.
+    artifact = artifact.resolve()
+    model = ir.load(artifact)
+    text = model.metadata_props.pop(METADATA_KEY, None)
+    if text is None:
+        raise SpecError(f"{artifact} has no graftcam metadata; make one with `graftcam export`")
+    take_in(model, artifact)
+    spec, graph = Spec.from_json(text), model.graph
+    added = {*spec.own_inputs, *spec.own_outputs}
+    for values in (graph.inputs, graph.outputs):
+        for value in [value for value in values if value.name in added]:
+            values.remove(value)
+    passes.RemoveUnusedNodesPass()(model)
+    keep_beside(model, path)
+    ir.save(model, path)

@@ -1,0 +1,87 @@
+"""Axes of a model's inputs that stay open in its graph: the batch, and the size of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from ..errors import CaptureError, first_line
+from ..graph.emitter import dims_of
+from ..verify import GROWTH
+
+_SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_MOST_COLOURS = 4
+
+
+def open_axes(
+    examples: Sequence[Any], *, batch: bool, size: bool
+) -> tuple[dict[int, torch.export.Dim] | None, ...]:
+    """What `torch.export` calls ``dynamic_shapes``, an entry for each example.
+
+    Args:
+        examples: Inputs of the model.
+        batch: Leave axis 0 open, one extent for all inputs.
+        size: Leave the spatial axes of pictures (float tensors of rank 3 and more) open.
+    """
+    rows = torch.export.Dim("batch")
+    entries: list[dict[int, torch.export.Dim] | None] = []
+    for number, example in enumerate(examples):
+        if not isinstance(example, torch.Tensor):
+            entries.append(None)
+            continue
+        entry = {0: rows} if batch else {}
+        if size and example.is_floating_point():
+            axes = spatial_axes(example.shape)
+            for name, axis in zip(_SPACE.get(len(axes), ()), axes, strict=False):
+                entry[axis] = torch.export.Dim(f"{name}_{number}" if number else name)
+        entries.append(entry)
+    return tuple(entries)
+
+
+def check_sizes(module: torch.nn.Module, examples: Sequence[Any]) -> None:
+    """Run the model on pictures of another size than the examples'.
+
+    Raises:
+        CaptureError: It takes one size only.
+    """
+    grown: list[Any] = []
+    for example in examples:
+        if isinstance(example, torch.Tensor) and example.is_floating_point():
+            shape = list(example.shape)
+            for axis in spatial_axes(shape):
+                shape[axis] += GROWTH * axis
+            example = example.new_zeros(shape)
+        grown.append(example)
+    try:
+        with torch.no_grad():
+            module(*grown)
+    except Exception as error:
+        raise CaptureError(
+            f"the model takes pictures of one size only ({first_line(error)}); export with "
+            "dynamic_size=False"
+        ) from error
+
+
+def spatial_axes(shape: Sequence[int]) -> range:
+    """Axes of a picture's extents: behind the channels, or before them where they come last."""
+    channels_last = len(shape) > 3 and shape[1] > _MOST_COLOURS >= shape[-1]
+    return range(1, len(shape) - 1) if channels_last else range(2, len(shape))
+
+
+def check_open(graph: ir.Graph, wanted: Sequence[dict[int, Any] | None]) -> None:
+    """Make sure that PyTorch has left open what it was asked to.
+
+    Raises:
+        CaptureError: An axis is fixed all the same.
+    """
+    entries = [entry for entry in wanted if entry is not None]
+    for value, entry in zip(graph.inputs, entries, strict=False):
+        for axis, dim in entry.items():
+            if isinstance(dims_of(value)[axis], int):
+                raise CaptureError(
+                    f"PyTorch fixes the {dim.__name__} of input {value.name!r} at "
+                    f"{dims_of(value)[axis]}; export without leaving it open"
+                )

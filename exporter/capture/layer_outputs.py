@@ -1,0 +1,161 @@
+"""Taps: what target layers give, as further outputs of the exported module.
+
+Forward hooks hand the layers' outputs out, and a node of our own keeps each of them apart while
+PyTorch optimises the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from ..errors import LayerError
+from ..source.torch_layers import layer_of
+from ..source.torch_outputs import names_of, tensors_of
+
+_TAP = ("graftcam", "Tap")
+
+
+class Tapped(nn.Module):
+    """Returns the model's outputs and, after them, what the layers gave.
+
+    Args:
+        module: The model.
+        layers: Layers' names; see `layer_of`.
+        tell: Gets how often each layer was called, after every forward pass. (Tracing undoes what
+            is assigned to attributes, and what is put into them.)
+        name: Gets the keys of the returned dict, likewise.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        tell: Callable[[dict[str, int]], None],
+        name: Callable[[list[str]], None],
+    ) -> None:
+        super().__init__()
+        self.graftcam_model = module
+        self.layers = list(layers)
+        self.tell = tell
+        self.name = name
+
+    def forward(self, *args: Any) -> list[torch.Tensor]:
+        """Run the model with a hook at each layer."""
+        stored: dict[str, torch.Tensor] = {}
+        calls = dict.fromkeys(self.layers, 0)
+
+        def hook(path: str, output: Any) -> Any:
+            if not isinstance(output, torch.Tensor):
+                raise LayerError(
+                    f"layer {path!r} gives a {type(output).__name__}, not a tensor; "
+                    "choose a layer inside it"
+                )
+            stored[path] = output
+            calls[path] += 1
+            # A clone goes on, so that a later in-place activation cannot change the tap.
+            return output.clone()
+
+        handles = [
+            layer_of(self.graftcam_model, path).register_forward_hook(
+                lambda _, __, output, path=path: hook(path, output)
+            )
+            for path in self.layers
+        ]
+        try:
+            with _Attention():
+                result = self.graftcam_model(*args)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self.tell(calls)
+        self.name(names_of(result) or [])
+        missing = [path for path in self.layers if path not in stored]
+        if missing:
+            raise LayerError(f"layers {missing} are not called in a forward pass")
+        return [*tensors_of(result), *(stored[path] for path in self.layers)]
+
+
+class _Attention(TorchFunctionMode):
+    """Calls attention in the form that PyTorch's exporter translates.
+
+    That is four axes, and a result that lies as it says: with a mask, what is traced and what is
+    translated disagree on the strides, and a view behind it fails.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is not functional.scaled_dot_product_attention or len(args) < 3:
+            return func(*args, **kwargs)
+        query, key, value, *rest = args
+        mask = rest[0] if rest else kwargs.pop("attn_mask", None)
+        lead = query.shape[:-2]
+
+        def joined(x: torch.Tensor) -> torch.Tensor:
+            """Heads of all leading axes side by side: each attends on its own."""
+            return x if len(lead) == 2 else x.reshape(x.shape[0], -1, *x.shape[-2:])
+
+        if mask is None:
+            result = func(joined(query), joined(key), joined(value), None, *rest[1:], **kwargs)
+        else:
+            wide = mask if len(lead) == 2 else mask.expand(*lead, *mask.shape[-2:])
+            result = func(
+                joined(query), joined(key), joined(value), joined(wide), *rest[1:], **kwargs
+            ).clone(memory_format=torch.contiguous_format)
+        return result if len(lead) == 2 else result.reshape(*lead, *result.shape[-2:])
+
+
+def guard_taps(graph: ir.Graph, count: int) -> None:
+    """Put a node of our own at each tap, which PyTorch's optimiser can neither remove nor merge.
+
+    It would make one node of two layers that compute the same, such as two activations of one
+    tensor, and the gradient at one of them would come to include the other's.
+
+    Args:
+        graph: As exported, not optimised yet.
+        count: Number of taps, the last outputs.
+    """
+    for place in range(len(graph.outputs) - count, len(graph.outputs)):
+        value = graph.outputs[place]
+        readers, producer = list(value.uses()), value.producer()
+        # The number keeps guards apart from each other.
+        guard = ir.node(_TAP[1], [value], {"number": place}, domain=_TAP[0])
+        out = guard.outputs[0]
+        out.type, out.shape = value.type, value.shape
+        for node, index in readers:
+            node.replace_input_with(index, out)
+        graph.outputs[place] = out
+        if producer is None:
+            graph.insert_before(next(iter(graph)), guard)
+        else:
+            graph.insert_after(producer, guard)
+
+
+def take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
+    """Remove the taps from the outputs, and their guards, and return the layers' values."""
+    # One by one: deleting a slice would leave the values marked as outputs.
+    taps = [graph.outputs.pop() for _ in layers][::-1]
+    targets: dict[str, ir.Value] = {}
+    for path, tap in zip(layers, taps, strict=True):
+        guard = tap.producer()
+        assert guard is not None
+        value = guard.inputs[0]
+        assert value is not None
+        shared = value.is_graph_input() or value.is_graph_output() or len(list(value.uses())) > 1
+        if shared or value.producer() is None:
+            # Another layer computes the same; the Identity tells its readers from this one's.
+            guard.domain, guard.op_type = "", "Identity"
+            guard.attributes.clear()
+            targets[path] = tap
+            continue
+        ir.convenience.replace_all_uses_with(tap, value)
+        graph.remove(guard, safe=True)
+        targets.update({name: value for name, known in targets.items() if known is tap})
+        targets[path] = value
+    return targets

@@ -1,0 +1,85 @@
+"""A model as one flat ONNX graph in which the target layers are known values; ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from ...runtime.spec import METADATA_KEY
+from ..errors import CaptureError, first_line
+from ..graph.external_data import take_in
+from ..graph.infer_shapes import name_open_axes, settle_extents
+from ..graph.inline import flatten, infer_shapes
+from ..graph.upgrade_opset import converted
+from ..locate.locate import find_layer
+
+if TYPE_CHECKING:
+    import torch
+
+# Recorded by PyTorch's exporter; all that graftcam keeps of a node's metadata in the artifact.
+SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A model as ONNX IR.
+
+    Attributes:
+        model: One flat graph with the model's own inputs and outputs only.
+        targets: Values of the target layers by the name the user gave.
+        module: The PyTorch module behind it, if any.
+        inputs: The example inputs that it was captured with, if any.
+        notes: What the user should know.
+    """
+
+    model: ir.Model
+    targets: dict[str, ir.Value]
+    module: torch.nn.Module | None = None
+    inputs: tuple[Any, ...] = ()
+    notes: list[str] = field(default_factory=list[str])
+
+
+def capture_file(path: Path, layers: Sequence[str]) -> Captured:
+    """Load an ONNX file, make one flat graph of it and bring it to opset 18 or newer.
+
+    Raises:
+        CaptureError: The file cannot be read or converted.
+        LayerError: An unknown layer.
+    """
+    # A relative path would skip onnx_ir's check of where external data lies.
+    path = path.resolve()
+    try:
+        model = ir.load(path)
+    except Exception as error:
+        raise CaptureError(f"cannot read {path.name} as ONNX: {first_line(error)}") from error
+    take_in(model, path)
+    if METADATA_KEY in model.metadata_props:
+        raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
+    notes: list[str] = []
+    # ONNX Runtime's float16 converter puts casts of the inputs behind their readers.
+    model.graph.sort()
+    name_open_axes(model.graph)
+    model = flatten(model)
+    version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
+    if version < 18:
+        model = infer_shapes(converted(model, version, path.name))
+        ir.external_data.set_base_dir(model.graph, path.parent)
+        notes.append(f"converted from opset {version} to 18")
+    settle_extents(model, path.parent)
+    return Captured(model, {name: find_layer(model.graph, name) for name in layers}, notes=notes)
+
+
+def drop_metadata(graph: ir.Graph) -> None:
+    """Keep module paths only: stack traces name this machine's files and differ between runs."""
+    for node in graph:
+        scopes = node.metadata_props.get(SCOPES)
+        node.metadata_props.clear()
+        node.doc_string = None
+        if scopes:
+            node.metadata_props[SCOPES] = scopes
+    for value in [*graph.inputs, *(v for node in graph for v in node.outputs)]:
+        value.metadata_props.clear()

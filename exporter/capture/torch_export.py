@@ -1,0 +1,198 @@
+"""From a PyTorch module to ONNX: its own exporter, with forward hooks at the target layers."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import warnings
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from ...runtime.errors import GraftcamError
+from ..errors import CaptureError
+from ..graph.emitter import dims_of
+from ..graph.inline import infer_shapes
+from ..source.torch_layers import layer_of
+from .dynamic_axes import check_open, check_sizes, open_axes
+from .layer_outputs import Tapped, guard_taps, take_taps
+from .onnx_file import SCOPES, Captured
+
+_WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
+
+
+def capture_module(
+    module: nn.Module,
+    inputs: Sequence[Any],
+    layers: Sequence[str],
+    *,
+    opset: int = 18,
+    dynamic_batch: bool = True,
+    dynamic_size: bool = False,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> Captured:
+    """Export ``module`` with forward hooks that hand out what the target layers give.
+
+    Args:
+        module: Any module; it is exported in eval mode and left as it was.
+        inputs: Example inputs of ``forward``.
+        layers: Layers' names; see `layer_of`.
+        opset: ONNX opset, 18 or newer.
+        dynamic_batch: Leave axis 0 of all tensors open.
+        dynamic_size: Leave the spatial axes of pictures open.
+        input_names: Names of the graph's inputs; those of ``forward`` by default.
+        output_names: Names of the graph's outputs; by default the keys of a returned dict, else
+            PyTorch's choice.
+
+    Raises:
+        LayerError: An unknown layer, or one that gives no tensor.
+        CaptureError: PyTorch cannot export the model; its own message is quoted.
+    """
+    for path in layers:
+        layer_of(module, path)
+    calls: dict[str, int] = {}
+    keys: list[str] = []
+    tapped = Tapped(module, layers, calls.update, keys.extend)
+    examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
+    names = list(input_names or _forward_names(module, len(examples)))
+    shapes = open_axes(examples, batch=dynamic_batch, size=dynamic_size)
+    training = [m for m in module.modules() if m.training]
+    try:
+        if dynamic_size:
+            check_sizes(module.eval(), examples)
+        with _quiet():
+            program = torch.onnx.export(
+                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
+                dynamic_shapes=(shapes,), input_names=names, optimize=False,
+            )  # fmt: skip
+            assert program is not None
+            guard_taps(program.model.graph, len(layers))
+            program.optimize()
+            define_constants(program.model.graph)
+            check_open(program.model.graph, shapes)
+    except Exception as error:
+        _raise_own(error)
+        cause = str(error.__cause__ or error).strip().splitlines()
+        reason = next((line for line in cause if line.strip()), type(error).__name__)
+        options = {"dynamic_batch": dynamic_batch, "dynamic_size": dynamic_size}
+        used = [f"{option}=False" for option, on in options.items() if on]
+        hint = f" ({' or '.join(reversed(used))} may help)" if used else ""
+        raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
+    finally:
+        for layer in training:
+            layer.training = True
+    model = program.model
+    targets = take_taps(model.graph, layers)
+    if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
+        # The adjoint of a broadcast needs extents: an unknown one is not known to be 1.
+        infer_shapes(model)
+    _rename(model.graph, output_names, keys)
+    _clean(model.graph)
+    notes = [
+        f"layer {path!r} is called {count} times; its last call is explained"
+        for path, count in calls.items()
+        if count > 1
+    ]
+    return Captured(model, targets, module, tuple(inputs), notes)
+
+
+def define_constants(graph: ir.Graph) -> None:
+    """Make initializers of constants that nodes read and the graph does not define.
+
+    PyTorch's ONNX optimiser leaves such behind where it moves the bounds of a Clip (onnxscript
+    0.7, Gemma 4's vision model); no runtime loads the graph then.
+    """
+    known = {*graph.inputs, *graph.initializers.values()}
+    for node in graph:
+        for value in node.inputs:
+            if value is None or value in known or value.producer() is not None:
+                continue
+            if value.const_value is not None:
+                base, number = value.name or "constant", 1
+                while value.name in graph.initializers:
+                    value.name, number = f"{base}_{number}", number + 1
+                graph.register_initializer(value)
+                known.add(value)
+
+
+def _raise_own(error: BaseException | None) -> None:
+    """Raise the error of our own that lies behind PyTorch's, if there is one."""
+    while error is not None:
+        if isinstance(error, GraftcamError):
+            raise error
+        error = error.__cause__ or error.__context__
+
+
+def _batch_of_two(value: Any) -> Any:
+    """Tracing takes a batch of one for a constant: show it two."""
+    if isinstance(value, torch.Tensor) and value.dim() and value.shape[0] == 1:
+        return torch.cat([value, value])
+    return value
+
+
+def _forward_names(module: nn.Module, count: int) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [
+        name for name, p in inspect.signature(module.forward).parameters.items() if p.kind in kinds
+    ]
+    return names[:count] if len(names) >= count else [f"input_{i}" for i in range(count)]
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Keep the exporter's own progress and deprecation notes away from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[str]) -> None:
+    """Undo the wrapper's traces in names, and name the outputs.
+
+    Args:
+        graph: The graph.
+        output_names: The outputs' names.
+        keys: What to call them else, where nothing is called so already.
+    """
+    for name, value in list(graph.initializers.items()):
+        plain = name.removeprefix(f"{_WRAPPED}.")
+        if plain != name and plain not in graph.initializers:
+            value.name = plain
+    if output_names:
+        if len(output_names) != len(graph.outputs):
+            raise CaptureError(
+                f"{len(output_names)} output names for {len(graph.outputs)} outputs; "
+                "give one for each"
+            )
+        for value, name in zip(graph.outputs, output_names, strict=True):
+            value.name = name
+        return
+    taken = {value.name for value in [*graph.inputs, *graph.initializers.values()]}
+    taken |= {value.name for node in graph for value in node.outputs}
+    keys = keys[-len(graph.outputs) :]
+    for value, name in zip(graph.outputs, keys, strict=False):
+        if name not in taken:
+            value.name = name
+
+
+def _clean(graph: ir.Graph) -> None:
+    """Take the wrapper out of the recorded module paths."""
+    for node in graph:
+        scopes = node.metadata_props.get(SCOPES)
+        if scopes:
+            node.metadata_props[SCOPES] = scopes.replace(f"'{_WRAPPED}.", "'").replace(
+                f"'{_WRAPPED}', ", ""
+            )

@@ -1,0 +1,81 @@
+"""Ways through several nodes at once, where the graph's own nodes would cost more.
+
+A shortcut takes the cotangent of one node's output to values further back. What it gives is what
+the rules of the nodes that it skips would give together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
+
+import onnx_ir as ir
+
+from ..graph.emitter import Emitter, dims_of
+from .adjoint import Adjoint, Result, expanded
+from .rules.reshape import parts_of_join
+from .rules.selfgated import Diamond, diamond
+
+# From the cotangent of a node's output, its factor left out, to the cotangents of values.
+Shortcut: TypeAlias = Callable[[Emitter, Adjoint], Sequence[tuple[ir.Value, Result]]]
+
+
+def shortcuts(
+    nodes: Sequence[ir.Node], targets: Collection[ir.Value]
+) -> Mapping[ir.Node, Shortcut]:
+    """The shortcuts through active ``nodes``, by the node whose cotangent they take."""
+    active = frozenset(nodes)
+    found: dict[ir.Node, Shortcut] = {}
+    joined: dict[tuple[object, ...], ir.Node] = {}
+    for node in nodes:
+        if node.domain not in ("", "ai.onnx"):
+            continue
+        if node.op_type == "Mul" and (made := diamond(node, active, targets)):
+            found[node] = _through(made)
+        elif node.op_type == "Concat":
+            longest = _longest_beginning(node, joined)
+            # What is wanted at a target is its own cotangent, not that of all that holds the same.
+            if longest is not None and longest.outputs[0] not in targets:
+                found[node] = _by_beginning(node, longest)
+            joined[_key(node, len(node.inputs))] = node
+    return found
+
+
+def _through(made: Diamond) -> Shortcut:
+    """``g`` times the slope of a self-gated activation."""
+
+    def shortcut(emit: Emitter, grad: Adjoint) -> Sequence[tuple[ir.Value, Result]]:
+        grad = expanded(emit, grad, made.y, range(len(dims_of(made.y))))
+        return [(made.x, emit.op("Mul", grad.value, made.slope(emit, made.x)))]
+
+    return shortcut
+
+
+def _key(node: ir.Node, count: int) -> tuple[object, ...]:
+    axis = node.attributes["axis"].as_int()
+    return axis, *(id(value) for value in node.inputs[:count])
+
+
+def _longest_beginning(
+    node: ir.Node, joined: Mapping[tuple[object, ...], ir.Node]
+) -> ir.Node | None:
+    """The Concat that joins the most of the first inputs of ``node``, but not all."""
+    for count in range(len(node.inputs) - 1, 1, -1):
+        if (known := joined.get(_key(node, count))) is not None:
+            return known
+    return None
+
+
+def _by_beginning(node: ir.Node, beginning: ir.Node) -> Shortcut:
+    """The cotangent of what another Concat joined already goes to that one's output.
+
+    Each layer of a DenseNet joins the outputs of all before it. One by one, the cotangents of n
+    layers would be cut into n^2 / 2 pieces and added up; so they are cut in two, n times.
+    """
+    sources = [beginning.outputs[0], *node.inputs[len(beginning.inputs) :]]
+
+    def shortcut(emit: Emitter, grad: Adjoint) -> Sequence[tuple[ir.Value, Result]]:
+        values = [value for value in sources if value is not None]
+        return list(zip(values, parts_of_join(emit, node, grad, values), strict=True))
+
+    return shortcut

@@ -1,0 +1,43 @@
+"""Grids of affine maps, for spatial transformers (Jaderberg et al., 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.values import cells, int_attribute, only_input, reshape_like
+
+
+@vjp("AffineGrid", since=20, inputs=(0,))
+def affine_grid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The sum over all places of the cotangent times the place, ``(x, y, 1)``.
+
+    The places are read off the operator itself, which is linear: the map with ones in one column
+    and zeros elsewhere gives that coordinate of each place.
+    """
+    theta, size, out = only_input(node, 0), only_input(node, 1), node.outputs[0]
+    axes = len(dims_of(out)) - 2
+    maps = np.repeat(np.eye(axes + 1)[:, None], axes, axis=1)
+    space = emit.op(
+        "Slice", size, emit.ints([1]), emit.ints([axes + 2]), role="space", shape=[axes + 1]
+    )
+    wanted = emit.vector([axes + 1, space])
+    aligned = int_attribute(node, "align_corners", 0)
+    places = emit.op(
+        "AffineGrid", emit.constant(maps, theta.dtype), wanted, role="places",
+        align_corners=aligned,
+    )  # fmt: skip
+    places = emit.op("Gather", places, emit.constant(0), role="places", axis=axes + 1)
+    count = cells(emit, out, range(1, axes + 1))
+    places = emit.op("Reshape", places, emit.vector([axes + 1, count]), role="places")
+    # One Gemm over classes, images and rows of the map.
+    last = emit.op(
+        "Transpose", grad.value, role="by_row", perm=[0, 1, axes + 2, *range(2, axes + 2)]
+    )
+    rows = emit.op("Reshape", last, emit.vector([-1, count]), role="rows")
+    return [reshape_like(emit, emit.op("Gemm", rows, places, transB=1), theta)]

@@ -1,0 +1,102 @@
+"""Putting pictures together from windows or places, and cutting them to size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.strided import padded
+from ..support.values import (
+    cells,
+    classes,
+    constant_ints,
+    ints_attribute,
+    needs_constant,
+    only_input,
+    reshape_like,
+)
+from ..support.window import window_of
+
+
+@vjp("Col2Im", since=18, inputs=(0,), check=needs_constant(1, 2))
+def col2im(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The windows of the padded cotangent, side by side (im2col).
+
+    Cell ``i`` of window ``o`` lies at ``o stride + i dilation`` along each axis.
+    """
+    x, value = only_input(node), grad.value
+    window = window_of(node, constant_ints(node.inputs[2]))
+    image = constant_ints(node.inputs[1])
+    assert image is not None
+    count = len(image)
+    pads = {3 + a: pair for a, pair in enumerate(zip(window.before, window.after, strict=True))}
+    value = padded(emit, value, 3 + count, pads)
+    for axis, extent in enumerate(image):
+        within = extent + window.before[axis] + window.after[axis] - window.reach[axis]
+        first = np.arange(0, within, window.strides[axis])
+        cell = np.arange(window.kernel[axis]) * window.dilations[axis]
+        places = emit.constant(cell[:, None] + first[None, :])
+        # Each axis becomes two: the cell in the window, and the window.
+        value = emit.op("Gather", value, places, role="windows", axis=3 + 2 * axis)
+    order = [*range(3), *range(3, 3 + 2 * count, 2), *range(4, 3 + 2 * count, 2)]
+    value = emit.op("Transpose", value, role="columns", perm=order)
+    return [reshape_like(emit, value, x)]
+
+
+def _without_size(node: ir.Node) -> str | None:
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        return (
+            "output_shape has no gradient rule, runtimes count its places differently; leave it "
+            "out and pad the result"
+        )
+    return None
+
+
+@vjp("MaxUnpool", since=9, inputs=(0,), check=_without_size)
+def max_unpool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Each value's cotangent is taken from the place that it was put to.
+
+    The places count through N and C. Where several values were put to one, all get its cotangent,
+    as in PyTorch.
+    """
+    x, places, out = only_input(node), only_input(node, 1), node.outputs[0]
+    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), cells(emit, out)]))
+    places = emit.op("Reshape", places, emit.ints([-1]), role="places")
+    return [reshape_like(emit, emit.op("Gather", flat, places, axis=1), x)]
+
+
+def _resized(node: ir.Node) -> list[int]:
+    """Axes that a CenterCropPad may change."""
+    rank = len(dims_of(only_input(node)))
+    axes = ints_attribute(node, "axes")
+    return list(range(rank)) if axes is None else [axis % rank for axis in axes]
+
+
+def _sized(node: ir.Node) -> str | None:
+    before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
+    for axis in _resized(node):
+        pair = before[axis], after[axis]
+        known = all(isinstance(extent, int) for extent in pair)
+        if not known and (None in pair or len(set(pair)) > 1):
+            return f"the extents of axis {axis} are unknown; export them as static"
+    return None
+
+
+@vjp("CenterCropPad", since=18, inputs=(0,), check=_sized)
+def center_crop_pad(
+    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
+) -> Sequence[Result]:
+    """Padding where the node cut and cut where it padded; an odd rest lies at the upper end."""
+    before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
+    widths: dict[int, tuple[int, int]] = {}
+    for axis in _resized(node):
+        extent, count = before[axis], after[axis]
+        if isinstance(extent, int) and isinstance(count, int):
+            low = abs(extent - count) // 2 * (1 if extent > count else -1)
+            widths[1 + axis] = low, extent - count - low
+    return [padded(emit, grad.value, 1 + len(before), widths)]

@@ -1,0 +1,145 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...graph.emitter import Dim, Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.attention_heads import Heads, heads_of, permuted
+from ..support.values import (
+    classes,
+    float_attribute,
+    int_attribute,
+    only_input,
+    parts_of,
+    places,
+    where,
+)
+from ..unbroadcast import broadcast_axes, sum_broadcast
+from .linear import lifted
+
+_NEVER = -math.inf
+
+
+def _covered(node: ir.Node) -> str | None:
+    if any(value is not None for value in node.inputs[4:]):
+        return "past keys and values have no gradient rule; export the model without a cache"
+    for index, value in enumerate((*node.inputs[:4], node.outputs[0])):
+        if value is None:
+            continue
+        if value.shape is None:
+            return f"the rank of {value.name!r} is unknown; write its shape into the model"
+        dims = dims_of(value)
+        if index < 3 and not all(isinstance(n, int) for n in (dims[-1], *dims[1 : len(dims) - 2])):
+            return f"the heads of {value.name!r} are open; export their number and width as static"
+    return None
+
+
+def _bias(emit: Emitter, node: ir.Node, q: Heads, k: Heads) -> ir.Value | None:
+    """What is added to the scores, [..., queries, keys] with the heads as in `Heads`."""
+    mask = node.inputs[3] if len(node.inputs) > 3 else None
+    bias: ir.Value | None = None
+    if mask is not None:
+        dims = dims_of(mask)
+        if len(dims) > 2:
+            heads = [1, 1] if dims[-3] == 1 else [q.heads, q.group]
+            around = parts_of(mask)
+            shape = emit.vector([*around[:-3], *heads, *around[-2:]])
+            mask = emit.op("Reshape", mask, shape, role="mask")
+        bias = _banned(emit, mask, q) if mask.dtype == ir.DataType.BOOL else mask
+    if int_attribute(node, "is_causal", 0):
+        row = emit.op("Unsqueeze", places(emit, q.length), emit.ints([1]), role="row")
+        early = emit.op(
+            "GreaterOrEqual", row, places(emit, k.length), role="early", dtype=ir.DataType.BOOL
+        )
+        causal = _banned(emit, early, q)
+        bias = causal if bias is None else emit.op("Add", bias, causal, role="bias")
+    return bias
+
+
+def _banned(emit: Emitter, allowed: ir.Value, q: Heads) -> ir.Value:
+    """0 where a query may look, else minus infinity."""
+    return where(emit, allowed, emit.scalar(0.0, q.value), emit.scalar(_NEVER, q.value))
+
+
+def _weights(emit: Emitter, scores: ir.Value, bias: ir.Value | None, q: Heads) -> ir.Value:
+    """The softmax; zeros for a query that may look nowhere."""
+    dims: list[Dim] = [None, q.heads, q.group, None, None]
+    total = scores if bias is None else emit.op("Add", scores, bias, role="biased")
+    weights = emit.op("Softmax", total, role="weights", shape=dims, axis=-1)
+    if bias is None:
+        return weights
+    top = emit.op("ReduceMax", total, emit.ints([-1]), role="top", keepdims=1)
+    blind = emit.op("Equal", top, emit.scalar(_NEVER, top), role="blind", dtype=ir.DataType.BOOL)
+    zero = emit.scalar(0.0, top)
+    return emit.op("Where", blind, zero, weights, role="weights", dtype=top.dtype, shape=dims)
+
+
+@vjp("Attention", since=23, inputs=(0, 1, 2, 3), check=_covered)
+def attention(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``p^T g`` for the values, ``scale t k`` for queries, ``scale t^T q`` for keys, t for a mask.
+
+    ``y = p v`` with ``p = softmax(scale q k^T + mask)``, and ``t = p (g v^T - sum(g y))``. A
+    ``softcap`` c makes it ``softmax(c tanh(scale q k^T / c) + mask)``, and t behind it
+    ``t (1 - tanh^2)``. The scores are computed again rather than kept.
+    """
+    q, k, v, out = heads_of(node)
+    queries, keys = (one.laid_out(emit, one.value) for one in (q, k))
+    over = [classes(emit)]
+    g = out.laid_out(emit, grad.value, over)
+    scale = float_attribute(node, "scale", 1.0 / math.sqrt(q.width))
+    raw = emit.op("MatMul", queries, permuted(emit, keys, 0, (0, 1, 2, 4, 3)), role="products")
+    scores = emit.op("Mul", raw, emit.scalar(scale, raw), role="scores")
+    cap, bent = float_attribute(node, "softcap", 0.0), None
+    if cap:
+        bent = emit.op("Tanh", emit.op("Div", scores, emit.scalar(cap, raw)), role="bent")
+        scores = emit.op("Mul", bent, emit.scalar(cap, raw), role="capped")
+    weights = _weights(emit, scores, _bias(emit, node, q, k), q)
+    results: list[Result] = [None] * len(needed)
+    if needed[2]:
+        shares = emit.op("MatMul", _turned(emit, lifted(emit, weights, 5)), g, role="shares")
+        results[2] = v.back(emit, _summed(emit, shares))
+    if not any((*needed[:2], *needed[3:])):
+        return results
+    values = lifted(emit, v.laid_out(emit, v.value), 5)
+    slope = emit.op("MatMul", g, _turned(emit, values), role="slope")
+    along = emit.op("Mul", g, out.laid_out(emit, out.value), role="along")
+    # Not axis -1: on an empty tensor (K = 0) ONNX Runtime 1.31 keeps that axis's extent.
+    along = emit.op("ReduceSum", along, emit.ints([5]), role="along", keepdims=1)
+    t = emit.op("Mul", emit.op("Sub", slope, along), weights, role="through")
+    if len(needed) > 3 and needed[3]:
+        results[3] = _of_mask(emit, only_input(node, 3), t, q, k)
+    if bent is not None and (needed[0] or needed[1]):
+        square = emit.op("Mul", bent, bent, role="square")
+        t = emit.op("Mul", t, emit.op("Sub", emit.scalar(1.0, square), square), role="through")
+    if needed[0]:
+        value = emit.op("MatMul", t, lifted(emit, keys, 5))
+        results[0] = Adjoint(q.back(emit, value), scale)
+    if needed[1]:
+        value = emit.op("MatMul", _turned(emit, t), lifted(emit, queries, 5))
+        results[1] = Adjoint(k.back(emit, _summed(emit, value)), scale)
+    return results
+
+
+def _turned(emit: Emitter, value: ir.Value) -> ir.Value:
+    """The last two of six axes exchanged."""
+    return emit.op("Transpose", value, role="turned", perm=[0, 1, 2, 3, 5, 4])
+
+
+def _summed(emit: Emitter, value: ir.Value) -> ir.Value:
+    """The sum over the query heads of a group."""
+    return emit.op("ReduceSum", value, emit.ints([3]), role="group", keepdims=1)
+
+
+def _of_mask(emit: Emitter, mask: ir.Value, value: ir.Value, q: Heads, k: Heads) -> ir.Value:
+    """``[K, N, key heads, group, queries, keys]`` summed to ``[K, *dims of the mask]``."""
+    parts = [parts_of(q.value, [0])[0], q.heads * q.group, q.length, k.length]
+    value = emit.op("Reshape", value, emit.vector([classes(emit), *parts]), role="by_head")
+    dims: list[Dim] = [part if isinstance(part, int) else None for part in parts]
+    lead = 4 - len(dims_of(mask))
+    return sum_broadcast(emit, value, broadcast_axes(dims, dims_of(mask)), lead)

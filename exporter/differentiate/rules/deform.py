@@ -1,0 +1,155 @@
+"""Convolution whose kernel reads at shifted places (Dai et al., 2017; Zhu et al., 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.interpolation import LINEAR, Along, Extent, along, numbered
+from ..support.sampling import (
+    Table,
+    by_coordinates,
+    interpolated,
+    over_channels,
+    product,
+    put,
+    taken,
+)
+from ..support.values import (
+    cells,
+    classes,
+    fold,
+    int_attribute,
+    narrowed,
+    only_input,
+    parts_of,
+    reshape_like,
+    wide,
+)
+from .conv import conv_window
+
+
+def _planar(node: ir.Node) -> str | None:
+    weights = node.inputs[1]
+    if weights is None or weights.shape is None or not weights.shape.is_static():
+        return "its weights have no static shape; export them as a constant"
+    if len(weights.shape) != 4:
+        return (
+            f"{len(weights.shape) - 2} spatial axes have no gradient rule; choose a layer after it"
+        )
+    return None
+
+
+@vjp("DeformConv", since=19, inputs=(0, 2, 4), check=_planar)
+def deform_conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent of the columns ``mask * x(place + offset)``, which the weights are applied to.
+
+    It goes to the cells that a column read, by weight; to the offsets, by the weights' slopes (on
+    a cell that of the interval above it); to the mask, by what was read. Outside the picture all
+    is zero, as in PyTorch.
+    """
+    deformed = _deformed(emit, node)
+    table, space = deformed.table(emit), cells(emit, only_input(node), [2, 3])
+    columns = deformed.column_grads(emit, grad.value)
+    mask = node.inputs[4] if len(node.inputs) > 4 else None
+    masked = columns
+    if mask is not None and (needed[0] or needed[2]):
+        shape = emit.vector([deformed.batch, 1, deformed.reads])
+        masked = emit.op("Mul", columns, emit.op("Reshape", mask, shape, role="mask"))
+    results: list[Result] = [None] * 5
+    if needed[0]:
+        picture = put(emit, masked, table, deformed.channels, space)
+        results[0] = reshape_like(emit, picture, only_input(node))
+    if not needed[2] and not any(needed[4:]):
+        return results[: len(needed)]
+    shape = emit.vector([deformed.batch, deformed.channels, space])
+    picture = emit.op("Reshape", only_input(node), shape, role="picture")
+    read = taken(emit, picture, table, deformed.channels)
+    if needed[2]:
+        slopes = by_coordinates(emit, masked, read, table)
+        results[2] = deformed.offset_grads(emit, slopes)
+    if mask is not None and needed[4]:
+        values = interpolated(emit, read, table.weights(emit))
+        results[4] = reshape_like(emit, over_channels(emit, columns, values), mask)
+    return results[: len(needed)]
+
+
+@dataclass(frozen=True)
+class _Deformed:
+    """A deformable convolution by *offset groups*: channels that are read at the same places.
+
+    Attributes:
+        node: The node.
+        batch: Pictures times offset groups.
+        channels: Channels of an offset group.
+        reads: Cells of the kernel times places of the output.
+    """
+
+    node: ir.Node
+    batch: Extent
+    channels: int
+    reads: Extent
+
+    def table(self, emit: Emitter) -> Table:
+        """What is read, cell of the kernel by cell, at all places of the output."""
+        return Table([self._along(emit, axis) for axis in (0, 1)], self.batch, self.reads)
+
+    def _along(self, emit: Emitter, axis: int) -> Along:
+        node, window, offset = self.node, conv_window(self.node), only_input(self.node, 2)
+        space = parts_of(node.outputs[0], [2, 3])
+        shape = emit.vector([self.batch, *window.kernel, 2, *space])
+        shift = emit.op("Reshape", wide(emit, offset), shape, role="offsets")
+        shift = emit.op("Gather", shift, emit.constant(axis), role="shift", axis=3)
+        # [batch, *kernel, *places]: the own axis of each of the two, then those behind it.
+        cell = np.arange(window.kernel[axis]) * window.dilations[axis] - window.before[axis]
+        cell = emit.constant(cell.reshape(-1, *[1] * (3 - axis)), shift.dtype)
+        first = numbered(emit, node.outputs[0], 2 + axis, shift)
+        if axis == 0:
+            first = emit.op("Unsqueeze", first, emit.ints([1]), role="first")
+        first = emit.op("Mul", first, emit.scalar(window.strides[axis], first), role="first")
+        place = emit.op("Add", emit.op("Add", cell, first, role="regular"), shift, role="place")
+        place = emit.op("Reshape", place, emit.ints([0, 1, -1]), role="place")
+        return along(emit, LINEAR, place, only_input(node), 2 + axis, zeros=True)
+
+    def column_grads(self, emit: Emitter, grad: ir.Value) -> ir.Value:
+        """The transposed weights applied to ``[K, *out]``: [K, batch, channels, reads]."""
+        weights, groups = only_input(self.node, 1), int_attribute(self.node, "group", 1)
+        out, inner, *kernel = [extent for extent in dims_of(weights) if isinstance(extent, int)]
+        rows = inner * kernel[0] * kernel[1]
+        shape = emit.ints([groups, out // groups, rows])
+        value = emit.op("Reshape", weights, shape, role="grouped")
+        value = emit.op("Transpose", value, role="exchanged", perm=[0, 2, 1])
+        shape = emit.ints([groups * rows, out // groups, 1, 1])
+        value = emit.op("Reshape", value, shape, role="exchanged")
+        columns = emit.op("Conv", fold(emit, grad, self.node.outputs[0]), value, group=groups)
+        shape = emit.vector([classes(emit), self.batch, self.channels, self.reads])
+        return emit.op("Reshape", columns, shape, role="columns")
+
+    def offset_grads(self, emit: Emitter, slopes: Sequence[ir.Value]) -> ir.Value:
+        """Slopes [K, batch, 1, reads] by axis as the offsets, the axes behind each cell."""
+        kernel, offset = conv_window(self.node).kernel, only_input(self.node, 2)
+        places = cells(emit, self.node.outputs[0], [2, 3])
+        shape = emit.vector([classes(emit), self.batch, kernel[0] * kernel[1], 1, places])
+        apart = [emit.op("Reshape", slope, shape, role="slope") for slope in slopes]
+        joined = narrowed(emit, emit.op("Concat", *apart, role="slopes", axis=3), offset)
+        return reshape_like(emit, joined, offset)
+
+
+def _deformed(emit: Emitter, node: ir.Node) -> _Deformed:
+    x, weights, groups = only_input(node), only_input(node, 1), int_attribute(node, "group", 1)
+    shared, kernel = int_attribute(node, "offset_group", 1), conv_window(node).kernel
+    inner = dims_of(weights)[1]
+    assert isinstance(inner, int)
+    places = cells(emit, node.outputs[0], [2, 3])
+    return _Deformed(
+        node,
+        product(emit, shared, parts_of(x, [0])[0]),
+        inner * groups // shared,
+        product(emit, kernel[0] * kernel[1], places),
+    )

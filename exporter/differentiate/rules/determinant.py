@@ -1,0 +1,43 @@
+"""The determinant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.values import only_input
+
+_LARGEST = 32  # n^4 numbers are made for a matrix of n rows
+
+
+def _small(node: ir.Node) -> str | None:
+    size = dims_of(only_input(node))[-1]
+    if not isinstance(size, int):
+        return "the size of its matrices is unknown; export it as static"
+    if size > _LARGEST:
+        return f"matrices of {size} rows have no gradient rule; {_LARGEST} rows at most have"
+    return None
+
+
+@vjp("Det", since=11, check=_small)
+def determinant(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g`` times the cofactors, which singular matrices have too.
+
+    A cofactor is the determinant with its row replaced by the unit vector of its column.
+    """
+    x = only_input(node)
+    rank, size = len(dims_of(x)), dims_of(x)[-1]
+    assert isinstance(size, int)
+    unit = np.eye(size)
+    rows = emit.constant(unit.reshape(size, 1, size, 1).astype(bool))
+    columns = emit.constant(unit.reshape(1, size, 1, size), x.dtype)
+    matrices = emit.op("Unsqueeze", x, emit.ints([rank - 2, rank - 1]), role="matrices")
+    replaced = emit.op("Where", rows, columns, matrices, role="replaced", dtype=x.dtype)
+    cofactors = emit.op("Det", replaced, role="cofactors")
+    last = emit.ints([rank - 1, rank])
+    return [emit.op("Mul", emit.op("Unsqueeze", grad.value, last), cofactors)]

@@ -1,0 +1,162 @@
+"""Operators that pick elements by index, or from places given by a table of indices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, constant_of, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.strided import padded
+from ..support.values import (
+    cells,
+    classes,
+    indices_ranked,
+    int_attribute,
+    only_input,
+    parts_of,
+    reshape_like,
+    scatter_add,
+    shape_of,
+    zeros_like,
+)
+
+
+@vjp("Gather", since=1, inputs=(0,), check=indices_ranked)
+def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Add each cotangent to the place it was taken from; one fixed place is a padding."""
+    x, indices = only_input(node, 0), only_input(node, 1)
+    dims, count = dims_of(x), len(dims_of(indices))
+    axis = int_attribute(node, "axis", 0) % len(dims)
+    extent, fixed = dims[axis], constant_of(indices)
+    if fixed is not None and fixed.size == 1 and isinstance(extent, int):
+        place = int(fixed.reshape(-1)[0]) % extent
+        value = _one_place(emit, grad.value, axis, count)
+        return [padded(emit, value, 1 + len(dims), {1 + axis: (place, extent - 1 - place)})]
+    return [_scatter(emit, grad.value, x, indices, axis)]
+
+
+@vjp("Compress", since=9, inputs=(0,))
+def compress(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The cotangent at the places that the condition chose, zero elsewhere."""
+    x, value = only_input(node), grad.value
+    rank = len(dims_of(x))
+    axis, whole = int_attribute(node, "axis", 0) % rank, "axis" in node.attributes
+    chosen = emit.op("NonZero", only_input(node, 1), role="chosen", dtype=ir.DataType.INT64)
+    column = emit.ints([-1, *[1] * (rank - 1 - axis if whole else 0)])
+    places = emit.op("Reshape", chosen, column, role="places")
+    extents = emit.op("Shape", value, role="extents", dtype=ir.DataType.INT64)
+    places = emit.op("Expand", places, extents, role="places")
+    parts = parts_of(x) if whole else [cells(emit, x)]
+    shape = emit.vector([classes(emit), *parts])
+    empty = emit.op("Expand", emit.scalar(0.0, value), shape, role="zeros")
+    added = emit.op("ScatterElements", empty, places, value, axis=1 + axis if whole else 1)
+    return [added if whole else reshape_like(emit, added, x)]
+
+
+def _one_place(emit: Emitter, grad: ir.Value, axis: int, count: int) -> ir.Value:
+    """Cotangent with the indices' ``count`` axes (all of extent 1) made one."""
+    if count == 0:
+        return emit.op("Unsqueeze", grad, emit.ints([1 + axis]), role="place")
+    if count == 1:
+        return grad
+    return emit.op("Squeeze", grad, emit.ints(range(2 + axis, 1 + axis + count)), role="place")
+
+
+def _scatter(emit: Emitter, grad: ir.Value, x: ir.Value, indices: ir.Value, axis: int) -> ir.Value:
+    """Sum ``[K, *before, *indices, *after]`` into ``[K, *dims]`` along ``axis``."""
+    rank = len(dims_of(x))
+    before, after = parts_of(x, range(axis)), parts_of(x, range(axis + 1, rank))
+    flat = emit.op("Reshape", indices, emit.ints([-1, *[1] * (rank - 1 - axis)]), role="places")
+    count = emit.op("Size", indices, dtype=ir.DataType.INT64)
+    count = emit.op("Unsqueeze", count, emit.ints([0]), role="count")
+    shape = emit.vector([classes(emit), *before, count, *after])
+    updates = emit.op("Reshape", grad, shape, role="updates")
+    places = emit.op("Expand", flat, shape, role="places")
+    return scatter_add(emit, shape_of(emit, x), places, updates, 1 + axis)
+
+
+def lifted_places(emit: Emitter, indices: ir.Value) -> ir.Value:
+    """A table of indices repeated for each class, ``[K, *dims]``."""
+    shape = emit.vector([classes(emit), *[1] * len(dims_of(indices))])
+    return emit.op("Expand", indices, shape, role="places")
+
+
+def indexed_axes(node: ir.Node, batched: int = 0) -> str | None:
+    """A check: the axes that a table of tuples indexes, behind batch axes, are known."""
+    indices = node.inputs[1]
+    depth = dims_of(indices)[-1] if indices is not None and indices.shape else None
+    if not isinstance(depth, int):
+        return "the number of its indexed axes is unknown; write its shape into the model"
+    extents = dims_of(only_input(node))[1 + batched : batched + depth]
+    if not all(isinstance(extent, int) for extent in extents):
+        return "the extents of its indexed axes are unknown; export them as static"
+    return None
+
+
+def _covered(node: ir.Node) -> str | None:
+    return indexed_axes(node, int_attribute(node, "batch_dims", 0))
+
+
+def flat_places(emit: Emitter, x: ir.Value, indices: ir.Value, batched: int = 0) -> ir.Value:
+    """Tuples of indices as places in the indexed axes of ``x`` taken as one, [*batch, M]."""
+    depth = dims_of(indices)[-1]
+    assert isinstance(depth, int)
+    axes = range(batched, batched + depth)
+    inner = dims_of(x)[batched + 1 : batched + depth]
+    sizes = [extent for extent in inner if isinstance(extent, int)]
+    strides = [math.prod(sizes[axis:]) for axis in range(depth)]
+    below = emit.op("Less", indices, emit.ints([0]), role="below", dtype=ir.DataType.BOOL)
+    wrapped = emit.op("Add", indices, emit.extents(x, axes), role="wrapped")
+    counted = emit.op("Where", below, wrapped, indices, role="counted", dtype=indices.dtype)
+    weighted = emit.op("Mul", counted, emit.ints(strides), role="weighted")
+    flat = emit.op("ReduceSum", weighted, emit.ints([-1]), role="flat", keepdims=0)
+    return emit.op("Reshape", flat, emit.vector([*parts_of(x, range(batched)), -1]), role="flat")
+
+
+@vjp("GatherND", since=11, inputs=(0,), check=_covered)
+def gather_nd(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Add each cotangent to the place it was taken from; places taken twice get both.
+
+    The indexed axes are taken as one, for ScatterElements: ONNX Runtime's ScatterND loses
+    additions to one place when several threads make them (seen in 1.31).
+    """
+    x, indices = only_input(node, 0), only_input(node, 1)
+    depth, batched = dims_of(indices)[-1], int_attribute(node, "batch_dims", 0)
+    assert isinstance(depth, int)
+    dims, axes = dims_of(x), range(batched, batched + depth)
+    batch, tail = parts_of(x, range(batched)), parts_of(x, range(batched + depth, len(dims)))
+    places = flat_places(emit, x, indices, batched)
+    count = emit.op("Shape", places, role="count", dtype=ir.DataType.INT64, start=batched)
+    shape = emit.vector([classes(emit), *batch, count, *tail])
+    updates = emit.op("Reshape", grad.value, shape, role="updates")
+    column = emit.op("Reshape", places, emit.vector([*batch, -1, *[1] * len(tail)]), role="places")
+    column = emit.op("Expand", column, shape, role="places")
+    cells = emit.op("ReduceProd", emit.extents(x, axes), emit.ints([0]), role="cells")
+    shape = emit.vector([classes(emit), *batch, cells, *tail])
+    added = scatter_add(emit, shape, column, updates, 1 + batched)
+    return [reshape_like(emit, added, x)]
+
+
+@vjp("GatherElements", since=11, inputs=(0,), check=indices_ranked)
+def gather_elements(
+    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
+) -> Sequence[Result]:
+    """Add each cotangent to the element it was taken from; elements taken twice get both."""
+    x = only_input(node)
+    axis = int_attribute(node, "axis", 0) % len(dims_of(x))
+    places = lifted_places(emit, only_input(node, 1))
+    return [scatter_add(emit, shape_of(emit, x), places, grad.value, 1 + axis)]
+
+
+@vjp("TopK", since=11, inputs=(0,))
+def top_k(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Each value's cotangent at the place that the node took it from; the indices carry none."""
+    x = only_input(node)
+    axis = int_attribute(node, "axis", -1) % len(dims_of(x))
+    places = lifted_places(emit, node.outputs[1])
+    empty = zeros_like(emit, x, grad.value)
+    return [emit.op("ScatterElements", empty, places, grad.value, axis=1 + axis)]

@@ -1,0 +1,195 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, constant_of, dims_of
+from ..adjoint import Adjoint, OneHot, Result, dense
+from ..registry import Needed, vjp
+from ..support.values import (
+    classes,
+    float_attribute,
+    int_attribute,
+    only_input,
+    reshape_like,
+    swapped,
+)
+from ..unbroadcast import broadcast_axes, open_axes, sum_broadcast, sum_open
+
+_LARGE = 2**24  # weights; those of VGG's and AlexNet's heads, and of no block of a ViT-H
+
+
+def _only_first(needed: Needed) -> bool:
+    return needed[0] and not any(needed[1:])
+
+
+def _gemm_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result] | None:
+    """A linear head's adjoint is a row of its weights: a gather in place of a product."""
+    if not _only_first(needed) or int_attribute(node, "transA", 0):
+        return None
+    rows = _rows(emit, only_input(node, 1), seed.index, bool(int_attribute(node, "transB", 0)))
+    return [Adjoint(rows, float_attribute(node, "alpha", 1.0))]
+
+
+def _rows(emit: Emitter, weights: ir.Value, index: ir.Value, by_row: bool) -> ir.Value:
+    """Weights of the selected classes, [K, N, features]."""
+    if by_row:
+        return emit.op("Gather", weights, index, role="selected", dtype=weights.dtype, axis=0)
+    picked = emit.op("Gather", weights, index, role="selected", dtype=weights.dtype, axis=1)
+    return emit.op("Transpose", picked, role="selected", perm=[1, 2, 0])
+
+
+@vjp("Gemm", since=9, selection=_gemm_selection)
+def gemm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """For ``y = alpha a b + beta c``: ``alpha g b^T``, ``alpha a^T g`` and ``beta g`` summed.
+
+    A constant ``b`` is used as it lies in the file, by one Gemm over K and N together.
+    """
+    a, b = only_input(node, 0), only_input(node, 1)
+    alpha, beta = (float_attribute(node, name, 1.0) for name in ("alpha", "beta"))
+    trans_a, trans_b = (int_attribute(node, name, 0) for name in ("transA", "transB"))
+    results: list[Result] = [None] * len(node.inputs)
+    if needed[0]:
+        if not trans_a and constant_of(b) is not None:
+            results[0] = Adjoint(_gemm_rows(emit, grad.value, a, b, not trans_b), alpha)
+        else:
+            right = lifted(emit, b, 2)
+            right = right if trans_b else swapped(emit, right)
+            product = emit.op("MatMul", grad.value, right)
+            results[0] = Adjoint(_swap_k(emit, product) if trans_a else product, alpha)
+    if needed[1]:
+        left = lifted(emit, a, 2)
+        left = left if trans_a else swapped(emit, left)
+        product = emit.op("MatMul", left, grad.value)
+        results[1] = Adjoint(_swap_k(emit, product) if trans_b else product, alpha)
+    if len(needed) > 2 and needed[2]:
+        c = only_input(node, 2)
+        results[2] = Adjoint(_sum_rows(emit, grad.value, c), beta)
+    return results
+
+
+def _swap_k(emit: Emitter, value: ir.Value) -> ir.Value:
+    return emit.op("Transpose", value, role="transposed", perm=[0, 2, 1])
+
+
+def _sum_rows(emit: Emitter, grad: ir.Value, bias: ir.Value) -> ir.Value:
+    """Sum ``[K, N, M]`` down to ``[K, *dims of bias]`` (Gemm broadcasts its third input)."""
+    dims = dims_of(bias)
+    shape: list[int | str | None] = [1] * (2 - len(dims)) + dims
+    axes = [1 + axis for axis in (0, 1) if shape[axis] == 1]
+    if axes:
+        grad = emit.op("ReduceSum", grad, emit.ints(axes), role="rows", keepdims=1)
+    return reshape_like(emit, grad, bias)
+
+
+def _gemm_rows(
+    emit: Emitter, grad: ir.Value, like: ir.Value, weights: ir.Value, transposed: bool
+) -> ir.Value:
+    """``grad @ weights`` (or its transpose) over all leading axes of ``grad`` as rows."""
+    inner = dims_of(weights)[1 if transposed else 0]
+    assert isinstance(inner, int)
+    rows = emit.op("Reshape", grad, emit.ints([-1, inner]), role="rows")
+    product = emit.op("Gemm", rows, _as_stored(emit, weights), transB=int(transposed))
+    return reshape_like(emit, product, like, role="unfolded")
+
+
+def _as_stored(emit: Emitter, weights: ir.Value) -> ir.Value:
+    """Weights that ONNX Runtime does not copy into the order of its product, if they are large.
+
+    It keeps such a copy of every constant, one for the forward product and another for the adjoint.
+    In a head like VGG16's, of few rows and 120 million weights, that doubles the memory, and the
+    product for one picture takes twice as long from the copy as from the weights as they lie
+    there. (For eight it takes longer, by 2 % of the run.) A Reshape to a shape that is known at
+    run time only hides that they are constant, and copies nothing.
+    """
+    dims = [extent for extent in dims_of(weights) if isinstance(extent, int)]
+    if len(dims) < 2 or math.prod(dims) < _LARGE:
+        return weights
+    none = emit.op("Min", classes(emit), emit.ints([0]), role="none")
+    shape = emit.op("Add", none, emit.ints(dims), role="shape")
+    return emit.op("Reshape", weights, shape, role="as_stored", shape=dims)
+
+
+def _matmul_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result] | None:
+    weights = only_input(node, 1)
+    if not _only_first(needed) or len(dims_of(weights)) != 2 or len(dims_of(node.outputs[0])) != 2:
+        return None
+    return [_rows(emit, weights, seed.index, by_row=False)]
+
+
+def _matrices(node: ir.Node) -> str | None:
+    if any(value is None or len(dims_of(value)) < 2 for value in node.inputs):
+        return "a product with a vector has no gradient rule; write it as a matrix product"
+    return None
+
+
+@vjp("MatMul", since=9, lazy=True, check=_matrices, broadcasts=False, selection=_matmul_selection)
+def matmul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g b^T`` and ``a^T g``, summed over broadcast stacks.
+
+    A cotangent that is the same for all rows (after a mean over tokens) stays so through a
+    product with a matrix.
+    """
+    a, b = only_input(node, 0), only_input(node, 1)
+    rank = len(dims_of(node.outputs[0]))
+    results: list[Result] = [None, None]
+    plain = len(dims_of(b)) == 2 and constant_of(b) is not None
+    whole = grad
+    if needed[0] and plain:
+        if rank - 1 in grad.spread:
+            whole = _whole(emit, grad, node)
+        inner = dims_of(b)[1]
+        assert isinstance(inner, int)
+        if whole.spread:
+            results[0] = Adjoint(
+                emit.op("MatMul", whole.value, swapped(emit, b)), 1.0, whole.spread
+            )
+        else:
+            results[0] = _gemm_rows(emit, whole.value, a, b, True)
+    elif needed[0]:
+        whole = _whole(emit, grad, node)
+        results[0] = _stack_sum(
+            emit, emit.op("MatMul", whole.value, swapped(emit, lifted(emit, b, rank))), node, a
+        )
+    if needed[1]:
+        whole = _whole(emit, grad, node)
+        results[1] = _stack_sum(
+            emit, emit.op("MatMul", swapped(emit, lifted(emit, a, rank)), whole.value), node, b
+        )
+    return results
+
+
+def lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
+    """A forward operand with as many axes as the cotangent of ``rank`` and K.
+
+    Its leading extent is 1, or 0 if K is: ONNX Runtime's product does not broadcast 1 against 0
+    (seen in 1.31). The Slice copies the operand, an eighth or less of the product's time.
+    """
+    missing = 1 + rank - len(dims_of(value))
+    ones = emit.op("Unsqueeze", value, emit.ints(range(missing)), role="lifted")
+    some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
+    return emit.op(
+        "Slice", ones, emit.ints([0]), some, emit.ints([0]), role="lifted",
+        shape=[None, *[1] * (missing - 1), *dims_of(value)],
+    )  # fmt: skip
+
+
+def _whole(emit: Emitter, grad: Adjoint, node: ir.Node) -> Adjoint:
+    return Adjoint(dense(emit, grad, node.outputs[0]))
+
+
+def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> ir.Value:
+    """Sum ``[K, *stack, m, n]`` over the stack axes that ``source`` was broadcast along."""
+    out, dims = dims_of(node.outputs[0])[:-2], dims_of(source)[:-2]
+    lead = len(out) - len(dims)
+    others = [dims_of(only_input(node, index))[:-2] for index in (0, 1)]
+    value = sum_open(emit, value, source, open_axes(out, dims, others), lead)
+    return sum_broadcast(emit, value, broadcast_axes(out, dims), lead)

@@ -1,0 +1,74 @@
+"""Losses of class scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.values import only_input, string_attribute, where
+
+
+def _countable(node: ir.Node) -> str | None:
+    if not isinstance(dims_of(only_input(node))[1], int):
+        return "the number of classes is unknown; export it as static"
+    return None
+
+
+def _picked(emit: Emitter, node: ir.Node) -> ir.Value:
+    """Each label's weight at its class, else 0, in the shape of the scores."""
+    x, labels = only_input(node), only_input(node, 1)
+    count, tail = dims_of(x)[1], [1] * (len(dims_of(x)) - 2)
+    assert isinstance(count, int)
+    assert labels.dtype is not None
+    label = emit.op("Unsqueeze", labels, emit.ints([1]), role="label")
+    numbers = emit.constant(np.arange(count).reshape(-1, *tail), labels.dtype)
+    hit = emit.op("Equal", label, numbers, role="hit", dtype=ir.DataType.BOOL)
+    if "ignore_index" in node.attributes:
+        ignored = emit.constant(node.attributes["ignore_index"].as_int(), labels.dtype)
+        ignored = emit.op("Equal", label, ignored, role="ignored", dtype=ir.DataType.BOOL)
+        hit = emit.op("And", hit, emit.op("Not", ignored, role="counted"), role="hit")
+    weights = emit.scalar(1.0, x)
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        shape = emit.ints([-1, *tail])
+        weights = emit.op("Reshape", only_input(node, 2), shape, role="class_weights")
+    return where(emit, hit, weights, emit.scalar(0.0, x))
+
+
+def _shares(emit: Emitter, node: ir.Node, grad: ir.Value) -> ir.Value:
+    """The cotangent of minus the log probabilities, [K, N, C, ...]."""
+    picked, rank = _picked(emit, node), len(dims_of(only_input(node)))
+    reduction = string_attribute(node, "reduction", "mean")
+    if reduction == "none":
+        grad = emit.op("Unsqueeze", grad, emit.ints([2]), role="by_class")
+    else:
+        grad = emit.op("Reshape", grad, emit.ints([-1, *[1] * rank]), role="everywhere")
+    if reduction == "mean":
+        picked = emit.op("Div", picked, emit.op("ReduceSum", picked, role="total", keepdims=1))
+    return emit.op("Mul", grad, picked, role="shares")
+
+
+@vjp("NegativeLogLikelihoodLoss", since=13, inputs=(0,), check=_countable)
+def negative_log_likelihood(
+    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
+) -> Sequence[Result]:
+    """``-g w`` at each label's class, over the sum of the weights w for a mean.
+
+    Ignored labels have weight 0; where all are ignored a mean is NaN, as in PyTorch.
+    """
+    return [Adjoint(_shares(emit, node, grad.value), -1.0)]
+
+
+@vjp("SoftmaxCrossEntropyLoss", since=13, inputs=(0,), check=_countable)
+def softmax_cross_entropy(
+    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
+) -> Sequence[Result]:
+    """``g w (softmax - 1)`` at each label's class, ``g w softmax`` at the others."""
+    shares = _shares(emit, node, grad.value)
+    total = emit.op("ReduceSum", shares, emit.ints([2]), role="total", keepdims=1)
+    chances = emit.op("Softmax", only_input(node), role="chances", axis=1)
+    return [emit.op("Sub", emit.op("Mul", total, chances), shares)]

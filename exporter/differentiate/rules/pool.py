@@ -1,0 +1,230 @@
+"""Pooling with windows: averages, maxima and norms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.first_match import max_pool_by_mask
+from ..support.strided import cut, padded, stuff
+from ..support.values import (
+    Part,
+    cells,
+    classes,
+    fold,
+    int_attribute,
+    only_input,
+    parts_of,
+    reshape_like,
+    scatter_add,
+    times_extent,
+    unfold,
+    where,
+)
+from ..support.window import Window, adjoint_padding, balanced, has_window, window_of
+
+
+@vjp("MaxPool", since=8, quantised=True, check=has_window)
+def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Add each window's cotangent to the place of its maximum, the first one among ties.
+
+    The places come from a second MaxPool with its Indices output: asking the forward node for
+    them would cost ONNX Runtime's blocked layout. They count through N and C. Where a provider has
+    no Indices they are found by comparing, which costs a few nodes for each place in the window.
+    """
+    x, out = only_input(node), node.outputs[0]
+    window = window_of(node)
+    if not emit.profile.pool_indices:
+        return [reshape_like(emit, max_pool_by_mask(emit, grad.value, x, out, window), x)]
+    indices = emit.ops(
+        "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
+        kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
+        pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
+    )[1]  # fmt: skip
+    count = cells(emit, out)
+    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), count]), role="flat")
+    places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
+    places = emit.op("Expand", places, emit.vector([classes(emit), 1]), role="places")
+    added = scatter_add(emit, emit.vector([classes(emit), cells(emit, x)]), places, flat)
+    return [reshape_like(emit, added, x)]
+
+
+def _check_average(node: ir.Node) -> str | None:
+    reason = has_window(node)
+    if reason:
+        return reason
+    _, channels, *space = dims_of(only_input(node))
+    window = window_of(node)
+    if _varies(node, window) and not all(isinstance(extent, int) for extent in space):
+        return "ceil_mode, or padding that does not count, needs static spatial extents"
+    if any(d != 1 for d in window.dilations) and not isinstance(channels, int):
+        return "dilations need a static number of channels"
+    return None
+
+
+def _varies(node: ir.Node, window: Window) -> bool:
+    """Whether the windows of an AveragePool can count different numbers of cells."""
+    padding = any(window.before) or any(window.after)
+    include = int_attribute(node, "count_include_pad", 0)
+    return bool(int_attribute(node, "ceil_mode", 0)) or (padding and not include)
+
+
+@vjp("AveragePool", since=7, check=_check_average)
+def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """Spread each window's cotangent evenly over the cells that the window counted.
+
+    Padding cells count only under ``count_include_pad``; cells that ``ceil_mode`` adds beyond the
+    padding never do, as in PyTorch.
+    """
+    x, out = only_input(node), node.outputs[0]
+    window = window_of(node)
+    if window.tiles and window.unit_stride:
+        return [grad]
+    value, factor = _shares(emit, node, grad.value, window)
+    if window.tiles:
+        return [Adjoint(_tile(emit, value, x, out, window), factor)]
+    folded = fold(emit, value, out)
+    sums = slide(emit, folded, x, out, window)
+    return [Adjoint(unfold(emit, sums, x), factor * math.prod(window.kernel))]
+
+
+def _shares(emit: Emitter, node: ir.Node, grad: ir.Value, window: Window) -> tuple[ir.Value, float]:
+    """The cotangent over the number of cells that each window counted.
+
+    The number is a factor where it is the same for all windows.
+    """
+    if not _varies(node, window):
+        return grad, 1.0 / math.prod(window.kernel)
+    include = bool(int_attribute(node, "count_include_pad", 0))
+    counts: ir.Value | None = None
+    x, out = only_input(node), node.outputs[0]
+    for axis in range(len(window.kernel)):
+        counted = _counts(emit, x, out, window, axis, include)
+        counts = counted if counts is None else emit.op("Mul", counts, counted, role="counts")
+    assert counts is not None
+    return emit.op("Div", grad, counts, role="shares"), 1.0
+
+
+def _counts(
+    emit: Emitter, x: ir.Value, out: ir.Value, window: Window, axis: int, include: bool
+) -> ir.Value:
+    """Cells that windows count along one spatial axis, shaped to broadcast."""
+    extent, windows = dims_of(x)[2 + axis], dims_of(out)[2 + axis]
+    assert isinstance(extent, int)
+    assert isinstance(windows, int)
+    counts = cell_counts(
+        extent, windows, window.kernel[axis], window.strides[axis], window.dilations[axis],
+        window.before[axis], window.after[axis], include,
+    )  # fmt: skip
+    return emit.constant(counts.reshape([-1] + [1] * (len(window.kernel) - 1 - axis)), x.dtype)
+
+
+def cell_counts(
+    extent: int,
+    windows: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    before: int,
+    after: int,
+    include: bool,
+) -> np.ndarray:
+    """Number of cells that each window along an axis counts, float64 [windows]."""
+    low, high = (-before, extent + after) if include else (0, extent)
+    first = np.arange(windows)[:, None] * stride - before
+    cells = first + np.arange(kernel)[None, :] * dilation
+    return ((cells >= low) & (cells < high)).sum(axis=1).astype(np.float64)
+
+
+def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
+    """Repeat each value over its window; cells that no window reaches get zeros."""
+    parts = parts_of(out)
+    apart: list[Part | ir.Value] = [classes(emit), *parts[:2]]
+    merged: list[Part | ir.Value] = [classes(emit), *parts[:2]]
+    repeats = [1, 1, 1]
+    for part, k in zip(parts[2:], window.kernel, strict=True):
+        apart += [part, 1]
+        repeats += [1, k]
+        merged.append(times_extent(emit, part, k))
+    value = emit.op("Reshape", value, emit.vector(apart), role="apart")
+    value = emit.op("Expand", value, emit.ints(repeats), role="tiled")
+    value = emit.op("Reshape", value, emit.vector(merged), role="tiled")
+    _, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
+    value = padded(
+        emit, value, 1 + len(dims_of(x)), {3 + axis: (0, up) for axis, up in enumerate(upper)}
+    )
+    return value if exact else cut(emit, value, x, lead=1)
+
+
+def slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
+    """Sum over the windows that cover each cell: a sliding sum of the stuffed cotangent.
+
+    A sliding mean that counts its padding is such a sum but for the kernel's size, the caller's
+    factor. It treats every channel alone, as a ConvTranspose would group by group. With dilations
+    it is a convolution: ONNX Runtime's pools may not pad by as much as a dilated window reaches.
+    """
+    lower, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
+    value = stuff(emit, grad, -1, parts_of(out)[1:], [1, *window.strides])
+    even, rest = balanced(lower, upper)
+    value = padded(emit, value, len(dims_of(x)), rest)
+    if all(d == 1 for d in window.dilations):
+        value = emit.op(
+            "AveragePool", value, role="sums",
+            kernel_shape=window.kernel, count_include_pad=1, pads=even * 2,
+        )  # fmt: skip
+    else:
+        channels = dims_of(x)[1]
+        assert isinstance(channels, int)
+        kernel = np.full((channels, 1, *window.kernel), 1.0 / math.prod(window.kernel))
+        value = emit.op(
+            "Conv", value, emit.constant(kernel, x.dtype), role="sums",
+            kernel_shape=window.kernel, dilations=window.dilations, pads=even * 2, group=channels,
+        )  # fmt: skip
+    return value if exact else cut(emit, value, x)
+
+
+@vjp("LpPool", since=11, check=has_window)
+def lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``sign(x) |x|^(p-1)`` times the sum of ``g / y^(p-1)`` over the windows that hold the cell.
+
+    0 from windows whose norm is 0.
+    """
+    x, out = only_input(node), node.outputs[0]
+    window, p = window_of(node), int_attribute(node, "p", 2)
+    share = _share(emit, grad.value, out, p)
+    sums = unfold(emit, slide(emit, fold(emit, share, out), x, out, window), x)
+    return [Adjoint(emit.op("Mul", sums, _slope(emit, x, p)), math.prod(window.kernel))]
+
+
+@vjp("GlobalLpPool", since=2)
+def global_lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g sign(x) |x|^(p-1) / y^(p-1)``; 0 where the norm is 0."""
+    x, p = only_input(node), int_attribute(node, "p", 2)
+    share = _share(emit, grad.value, node.outputs[0], p)
+    return [emit.op("Mul", share, _slope(emit, x, p))]
+
+
+def _share(emit: Emitter, grad: ir.Value, norm: ir.Value, p: int) -> ir.Value:
+    """``g / y^(p-1)``; 0 where the norm is 0."""
+    if p == 1:
+        return grad
+    none = emit.op("Equal", norm, emit.scalar(0.0, norm), role="none", dtype=ir.DataType.BOOL)
+    some = where(emit, none, emit.scalar(1.0, norm), norm)
+    power = emit.op("Pow", some, emit.scalar(p - 1.0, norm), role="power")
+    return where(emit, none, emit.scalar(0.0, norm), emit.op("Div", grad, power))
+
+
+def _slope(emit: Emitter, x: ir.Value, p: int) -> ir.Value:
+    """``sign(x) |x|^(p-1)``."""
+    if p == 1:
+        return emit.op("Sign", x)
+    if p == 2:
+        return x
+    size = emit.op("Pow", emit.op("Abs", x, role="size"), emit.scalar(p - 1.0, x))
+    return emit.op("Mul", emit.op("Sign", x), size, role="slope")

@@ -1,0 +1,89 @@
+"""Quantisation: integer codes that stand for numbers, ``y = scale (code - zero_point)``.
+
+A staircase has no useful derivative. What is differentiated is the line that it follows
+(straight-through, Bengio et al., 2013), so a code carries a float cotangent although it is an
+integer: the derivative of the score with respect to it as if codes could lie in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, constant_of, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.values import int_attribute, kept, only_input, times
+
+_CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
+
+
+def _plain(code: ir.Value, node: ir.Node) -> str | None:
+    if code.dtype not in _CODES:
+        kind = "an unknown type" if code.dtype is None else code.dtype.name
+        return f"codes of {kind} have no gradient rule; only integers of 8 and 16 bits have"
+    if int_attribute(node, "block_size", 0):
+        return "block_size has no gradient rule; quantise per tensor or per channel"
+    if only_input(node, 1).shape is None:
+        return "the rank of its scale is unknown; write its shape into the model"
+    return None
+
+
+def _plain_output(node: ir.Node) -> str | None:
+    return _plain(node.outputs[0], node)
+
+
+def _plain_input(node: ir.Node) -> str | None:
+    return _plain(only_input(node), node)
+
+
+def _scale(emit: Emitter, node: ir.Node) -> float | ir.Value:
+    """The scale: a number where one constant serves the whole tensor, else shaped to broadcast."""
+    scale, rank = only_input(node, 1), len(dims_of(node.outputs[0]))
+    known = constant_of(scale)
+    if known is not None and known.size == 1:
+        return float(known.item())
+    if not dims_of(scale):
+        return scale
+    after = rank - 1 - int_attribute(node, "axis", 1) % rank
+    shape = [*dims_of(scale), *[1] * after]
+    return emit.op("Reshape", scale, emit.ints([-1, *[1] * after]), role="scale", shape=shape)
+
+
+@vjp("DequantizeLinear", since=10, inputs=(0,), lazy=True, quantised=True, check=_plain_input)
+def dequantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g scale``."""
+    scale = _scale(emit, node)
+    if not isinstance(scale, ir.Value):
+        return [Adjoint(grad.value, scale, grad.spread)]
+    return [times(emit, grad, scale, len(dims_of(node.outputs[0])))]
+
+
+@vjp("QuantizeLinear", since=10, inputs=(0,), lazy=True, quantised=True, check=_plain_output)
+def quantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """``g / scale`` where the code lies between the ends of its type, else 0.
+
+    A code at an end counts as cut off. Quantisers leave ReLU and Clip to these ends, whose
+    gradients exclude their bounds too. The input would tell a number cut off from one rounded to
+    the end, but reading it costs ONNX Runtime's integer kernels: it fuses convolution and
+    quantiser only if nothing else uses what lies between (2.4 times the time of a small CNN, and
+    other logits).
+    """
+    code, scale = node.outputs[0], _scale(emit, node)
+    assert code.dtype is not None
+    ends = np.iinfo(code.dtype.numpy())
+    number = emit.cast(code, ir.DataType.INT32, "number")  # CUDA compares no smaller integers
+    above = emit.op("Greater", number, emit.scalar(ends.min, number), dtype=ir.DataType.BOOL)
+    below = emit.op("Less", number, emit.scalar(ends.max, number), dtype=ir.DataType.BOOL)
+    inside = emit.op("And", above, below, role="inside", shape=dims_of(code))
+    spread = kept(grad, inside, len(dims_of(code)))
+    value = emit.op(
+        "Where", inside, grad.value, emit.scalar(0.0, grad.value), role="masked",
+        dtype=grad.value.dtype,
+    )  # fmt: skip
+    if not isinstance(scale, ir.Value):
+        return [Adjoint(value, 1.0 / scale, spread)]
+    value = emit.op("Div", value, scale)
+    return [Adjoint(value, 1.0, kept(Adjoint(value, 1.0, spread), scale, len(dims_of(code))))]

@@ -1,0 +1,102 @@
+"""Resize: along each axis a linear map, given by a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter
+from ..adjoint import Adjoint, OneHot, Result
+from ..registry import Needed, vjp
+from ..support.resampling import Resampling, resampling_matrix
+from ..support.resizing import by_sizes, resamplings, resized_axes
+from ..support.values import Part, classes, identity, only_input, parts_of
+
+
+def _covered(node: ir.Node) -> str | None:
+    try:
+        resamplings(node)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _resize_selection(
+    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
+) -> Sequence[Result | OneHot] | None:
+    """Class maps that are resized: only the selected class's is resized back."""
+    if seed.value is None or 1 in resamplings(node):
+        return None
+    parts = parts_of(node.outputs[0])
+    return [OneHot(seed.index, _transposed(emit, node, seed.value, [parts[0], 1, *parts[2:]]))]
+
+
+@vjp("Resize", since=11, inputs=(0,), check=_covered, selection=_resize_selection)
+def resize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+    """The transposed interpolation: a product with a matrix along each resized axis.
+
+    The matrix is a constant where the extents are known, else the node's own resizing of the
+    identity.
+    """
+    return [_transposed(emit, node, grad.value, parts_of(node.outputs[0]))]
+
+
+def _transposed(emit: Emitter, node: ir.Node, value: ir.Value, parts: Sequence[Part]) -> ir.Value:
+    """A cotangent ``[K, *parts]`` resized back."""
+    parts, inner = list(parts), parts_of(only_input(node))
+    rank = len(parts)
+    for axis, resampling in reversed(resamplings(node).items()):
+        value = _turned(emit, value, rank, axis)
+        # One Gemm over all that comes before: ONNX Runtime fuses a MatMul with the Transpose
+        # before it to an operator that fails where K = 0 (seen in 1.31).
+        rows = emit.op("Reshape", value, emit.vector([-1, parts[axis]]), role="rows")
+        matrix, turned = _matrix(emit, node, axis, resampling)
+        product = emit.op("Gemm", rows, matrix, role="resampled", transB=turned)
+        parts[axis] = inner[axis]
+        shape = [parts[-1] if place == axis else part for place, part in enumerate(parts)]
+        shape[-1] = inner[axis]
+        shape = emit.vector([classes(emit), *shape])
+        value = _turned(emit, emit.op("Reshape", product, shape, role="unfolded"), rank, axis)
+    return value
+
+
+def _matrix(
+    emit: Emitter, node: ir.Node, axis: int, resampling: Resampling
+) -> tuple[ir.Value, int]:
+    """The interpolation [count, extent] with 0, or its transpose with 1."""
+    x = only_input(node)
+    known = resampling.scale is not None or by_sizes(node)
+    if known and resampling.extent is not None and resampling.count is not None:
+        return emit.constant(resampling_matrix(resampling), x.dtype), 0
+    extent = parts_of(x)[axis]
+    assert x.dtype is not None
+    image = emit.op("Unsqueeze", identity(emit, extent, x.dtype), emit.ints([0, 1]), role="image")
+    scales = sizes = None
+    if by_sizes(node):
+        sizes = emit.vector([1, 1, extent, parts_of(node.outputs[0])[axis]])
+    else:
+        place = resized_axes(node).index(axis)
+        bounds = (emit.ints([place]), emit.ints([place + 1]))
+        own = emit.op("Slice", only_input(node, 2), *bounds, role="scale")
+        ones = emit.constant([1.0, 1.0, 1.0], ir.DataType.FLOAT)
+        scales = emit.op("Concat", ones, own, role="scales", axis=0)
+    resized = emit.op(
+        "Resize", image, None, scales, sizes, role="measured",
+        mode=resampling.mode,
+        coordinate_transformation_mode=resampling.coordinates,
+        nearest_mode=resampling.nearest,
+        cubic_coeff_a=resampling.coefficient,
+        antialias=resampling.antialias,
+        exclude_outside=resampling.inside,
+    )  # fmt: skip
+    return emit.op("Squeeze", resized, emit.ints([0, 1]), role="matrix"), 1
+
+
+def _turned(emit: Emitter, value: ir.Value, rank: int, axis: int) -> ir.Value:
+    """``[K, ...]`` with one of the ``rank`` axes and the last one exchanged."""
+    if axis == rank - 1:
+        return value
+    perm = list(range(rank + 1))
+    perm[1 + axis], perm[-1] = perm[-1], perm[1 + axis]
+    return emit.op("Transpose", value, role="turned", perm=perm)

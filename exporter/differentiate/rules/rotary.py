@@ -1,0 +1,68 @@
+"""Rotary position embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Adjoint, Result
+from ..registry import Needed, vjp
+from ..support.values import classes, int_attribute, only_input, parts_of, reshape_like
+
+
+def _width(node: ir.Node) -> int | None:
+    """Width of a head, if known."""
+    dims = dims_of(only_input(node))
+    heads = int_attribute(node, "num_heads", 0) if len(dims) == 3 else 1
+    last = dims[-1]
+    return last // heads if isinstance(last, int) and heads else None
+
+
+def _head_known(node: ir.Node) -> str | None:
+    x = only_input(node)
+    if _width(node) is None:
+        return f"the width of the heads of {x.name!r} is unknown; export it as static"
+    return None
+
+
+def _angles(emit: Emitter, node: ir.Node, index: int, merged: bool, pair: int) -> ir.Value:
+    """Cosines or sines by place, to broadcast against pairs of numbers of [K, N, ...]."""
+    angles = only_input(node, index)
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        angles = emit.op("Gather", angles, only_input(node, 3), role="angles", axis=0)
+    angles = emit.op("Unsqueeze", angles, emit.ints([2 if merged else 1]), role="angles")
+    return emit.op("Unsqueeze", angles, emit.ints([pair]), role="angles")
+
+
+@vjp("RotaryEmbedding", since=23, inputs=(0,), check=_head_known)
+def rotary_embedding(
+    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
+) -> Sequence[Result]:
+    """The rotation the other way round: ``(c g0 + s g1, c g1 - s g0)`` for each pair."""
+    x, width = only_input(node), _width(node)
+    assert width is not None
+    merged, value = len(dims_of(x)) == 3, grad.value
+    if merged:
+        count = int_attribute(node, "num_heads", 1)
+        shape = emit.vector([classes(emit), *parts_of(x, [0, 1]), count, width])
+        value = emit.op("Reshape", value, shape, role="heads")
+    turned = int_attribute(node, "rotary_embedding_dim", 0) or width
+    interleaved = int_attribute(node, "interleaved", 0)
+    last = emit.ints([4])
+    part = emit.op("Slice", value, emit.ints([0]), emit.ints([turned]), last, role="turned")
+    outer = emit.op("Shape", part, role="outer", dtype=ir.DataType.INT64, start=0, end=4)
+    pairs = [turned // 2, 2] if interleaved else [2, turned // 2]
+    part = emit.op("Reshape", part, emit.vector([outer, *pairs]), role="pairs")
+    axis = 5 if interleaved else 4
+    cosine, sine = (_angles(emit, node, index, merged, axis - 1) for index in (1, 2))
+    signs = emit.constant([[1.0, -1.0]] if interleaved else [[1.0], [-1.0]], x.dtype)
+    other = emit.op("Gather", part, emit.ints([1, 0]), role="other", axis=axis)
+    other = emit.op("Mul", other, emit.op("Mul", sine, signs, role="sines"), role="across")
+    part = emit.op("Add", emit.op("Mul", part, cosine, role="along"), other, role="back")
+    part = emit.op("Reshape", part, emit.vector([outer, turned]), role="joined")
+    if turned < width:
+        rest = emit.op("Slice", value, emit.ints([turned]), emit.ints([width]), last, role="rest")
+        part = emit.op("Concat", part, rest, axis=4)
+    return [reshape_like(emit, part, x)]

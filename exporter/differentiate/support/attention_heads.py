@@ -1,0 +1,91 @@
+"""Queries, keys and values of attention, by head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ...graph.emitter import Dim, Emitter, dims_of
+from .values import Part, int_attribute, only_input, parts_of, reshape_like
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Queries, keys or values laid out as [N, key heads, group, length, width].
+
+    The ``group`` of query heads that share a key head has an axis of its own; keys and values have
+    extent 1 there.
+
+    Attributes:
+        value: [N, heads, length, width], or [N, length, heads * width].
+        heads: Key heads.
+        group: Query heads for each of them, or 1.
+        width: Width of a head.
+    """
+
+    value: ir.Value
+    heads: int
+    group: int
+    width: int
+
+    @property
+    def merged(self) -> bool:
+        """Whether the heads lie side by side on the last axis."""
+        return len(dims_of(self.value)) == 3
+
+    @property
+    def length(self) -> Part:
+        """Extent of the sequence."""
+        return parts_of(self.value)[1 if self.merged else 2]
+
+    def _parts(self) -> list[Part]:
+        batch, tail = parts_of(self.value, [0])[0], [self.heads, self.group]
+        if self.merged:
+            return [batch, self.length, *tail, self.width]
+        return [batch, *tail, self.length, self.width]
+
+    def laid_out(self, emit: Emitter, value: ir.Value, lead: Sequence[ir.Value] = ()) -> ir.Value:
+        """``value`` [*lead, *dims] in the common layout."""
+        parts, count = self._parts(), len(lead)
+        dims: list[Dim] = [part if isinstance(part, int) else None for part in parts]
+        value = emit.op(
+            "Reshape", value, emit.vector([*lead, *parts]), role="heads",
+            shape=[*[None] * count, *dims],
+        )  # fmt: skip
+        return permuted(emit, value, count, (0, 2, 3, 1, 4)) if self.merged else value
+
+    def back(self, emit: Emitter, value: ir.Value) -> ir.Value:
+        """``[K, ...]`` in the common layout as ``[K, *dims]``."""
+        value = permuted(emit, value, 1, (0, 3, 1, 2, 4)) if self.merged else value
+        return reshape_like(emit, value, self.value, role="heads_back")
+
+
+def permuted(emit: Emitter, value: ir.Value, lead: int, axes: Sequence[int]) -> ir.Value:
+    """``value`` with the axes behind the first ``lead`` permuted."""
+    perm = [*range(lead), *(lead + axis for axis in axes)]
+    dims = None if value.shape is None else [dims_of(value)[axis] for axis in perm]
+    return emit.op("Transpose", value, role="permuted", shape=dims, perm=perm)
+
+
+def heads_of(node: ir.Node) -> tuple[Heads, Heads, Heads, Heads]:
+    """Layouts of queries, keys, values and the output."""
+    counts: list[int] = []
+    widths: list[int] = []
+    for index, name in enumerate(("q_num_heads", "kv_num_heads", "kv_num_heads")):
+        dims = dims_of(only_input(node, index))
+        count = dims[1] if len(dims) == 4 else int_attribute(node, name, 1)
+        width = dims[-1]
+        assert isinstance(count, int)
+        assert isinstance(width, int)
+        counts.append(count)
+        widths.append(width if len(dims) == 4 else width // count)
+    heads, group = counts[1], counts[0] // counts[1]
+    q, k, v = (only_input(node, index) for index in range(3))
+    return (
+        Heads(q, heads, group, widths[0]),
+        Heads(k, heads, 1, widths[1]),
+        Heads(v, heads, 1, widths[2]),
+        Heads(node.outputs[0], heads, group, widths[2]),
+    )

@@ -1,0 +1,105 @@
+"""What LSTM, GRU and RNN share: the way through time.
+
+The hidden states that a layer went through are its output Y, so the gates of all steps are
+recomputed at once, by one product with W and one with R, and with them every coefficient of the
+chain rule. What remains of the adjoint is a recursion, linear in the cotangent, that runs against
+time; the cotangents of X and of the weights are products over all steps again, outside the loop.
+
+The recursion is a `Scan`: unrolled, a step would add some eight nodes (over 10,000 for timm's
+smallest Sequencer), and the number of steps would have to be known. K is an axis of the state that
+all operators in the body broadcast over, so that K = 0 and open batches are nothing special there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from ..adjoint import Result
+from ..registry import Needed
+from .direction import Cotangents, Direction, Grads, R, X
+from .values import int_attribute, only_input, string_attribute, where
+
+_ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
+
+
+def activate(emit: Emitter, name: str, value: ir.Value) -> ir.Value:
+    """An activation function by its name in the node."""
+    return emit.op(_ACTIVATIONS[name], value)
+
+
+def slope(emit: Emitter, name: str, y: ir.Value) -> ir.Value:
+    """Derivative of an activation, from its output; 0 for Relu at 0, as in PyTorch."""
+    one = emit.scalar(1.0, y)
+    if name == "sigmoid":
+        return emit.op("Mul", y, emit.op("Sub", one, y, role="rest"), role="slope")
+    if name == "tanh":
+        return emit.op("Sub", one, emit.op("Mul", y, y, role="square"), role="slope")
+    return where(emit, emit.op("Greater", y, emit.scalar(0.0, y), dtype=ir.DataType.BOOL), one)
+
+
+def _directions(node: ir.Node) -> list[bool]:
+    """For each direction: does it run backwards?"""
+    name = string_attribute(node, "direction", "forward")
+    return {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[name]
+
+
+def _activations(node: ir.Node, default: Sequence[str]) -> list[str]:
+    """Activations of all directions, in lower case: ONNX Runtime takes them in any."""
+    given = node.attributes.get("activations")
+    names = given.as_strings() if given is not None else []
+    return [name.lower() for name in names] or [*default] * len(_directions(node))
+
+
+def covered(node: ir.Node, default: Sequence[str]) -> str | None:
+    """What a node has that the rules do not cover; ``default``: activations of one direction."""
+    if int_attribute(node, "layout", 0):
+        return "layout=1 has no gradient rule (and ONNX Runtime no kernel); export with layout=0"
+    if "clip" in node.attributes:
+        return "clip has no gradient rule, since runtimes differ there; export without it"
+    for name in _activations(node, default):
+        if name not in _ACTIVATIONS:
+            known = ", ".join(_ACTIVATIONS.values())
+            return f"activation {name!r} has no gradient rule; only {known} have"
+    if not isinstance(dims_of(only_input(node, R))[-1], int):
+        return "the number of its hidden units is unknown; write its shape into the model"
+    return None
+
+
+def walk(
+    emit: Emitter,
+    node: ir.Node,
+    grads: Grads,
+    needed: Needed,
+    default: Sequence[str],
+    cotangents: Callable[[Direction], Cotangents],
+) -> list[Result]:
+    """Put the cotangents of all directions together: X's are added, the others stacked.
+
+    Args:
+        emit: Where nodes are added.
+        node: The recurrent node.
+        grads: Cotangents of its outputs.
+        needed: Which inputs want one.
+        default: Activations of one direction.
+        cotangents: Goes through one direction.
+    """
+    names, count = _activations(node, default), len(default)
+    found = [
+        cotangents(Direction(emit, node, index, backwards, names[index * count :][:count], grads))
+        for index, backwards in enumerate(_directions(node))
+    ]
+    results: list[Result] = [None] * len(node.inputs)
+    for index in (index for index, wanted in enumerate(needed) if wanted):
+        parts = [one[index]() for one in found]
+        if index == X:
+            total = parts[0]
+            for part in parts[1:]:
+                total = emit.op("Add", total, part, role="sum")
+            results[index] = emit.op("Transpose", total, role="inputs", perm=[1, 0, 2, 3])
+        else:
+            apart = [emit.op("Unsqueeze", part, emit.ints([1]), role="part") for part in parts]
+            results[index] = emit.op("Concat", *apart, role="stacked", axis=1)
+    return results

@@ -1,0 +1,151 @@
+"""Strided access: the arithmetic of slices, and spreading values out with gaps of zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ...graph.emitter import Emitter, dims_of
+from .values import Part, classes, constant_ints, only_input, parts_of, times_extent
+
+_REVERSED_END = -(2**31)  # below any index: a slice that runs backwards includes place 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Places that a slice takes from an axis."""
+
+    first: int
+    step: int
+    count: int
+    extent: int
+
+
+def slice_range(start: int, end: int, step: int, extent: int) -> Taken:
+    """Places that ONNX Slice takes: negative bounds count from the end, then all are clamped."""
+    first, stop = (bound + extent if bound < 0 else bound for bound in (start, end))
+    if step > 0:
+        first, stop = min(max(first, 0), extent), min(max(stop, 0), extent)
+    else:
+        first, stop = min(max(first, 0), extent - 1), min(max(stop, -1), extent - 1)
+    return Taken(first, step, len(range(first, stop, step)), extent)
+
+
+def slice_ranges(node: ir.Node) -> dict[int, Taken]:
+    """What a Slice node takes, by axis; axes that it takes whole are left out.
+
+    Raises:
+        ValueError: Bounds or the extent of a sliced axis are not known before run time.
+    """
+    dims = dims_of(only_input(node))
+    read = [constant_ints(node.inputs[i]) if i < len(node.inputs) else [] for i in range(1, 5)]
+    starts, ends, axes, steps = read
+    if starts is None or ends is None or axes is None or steps is None:
+        raise ValueError("its bounds are computed at run time; they must be constants")
+    axes = [axis % len(dims) for axis in axes] or list(range(len(starts)))
+    steps = steps or [1] * len(starts)
+    ranges: dict[int, Taken] = {}
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        extent = dims[axis]
+        if step == 1 and start == 0 and end >= 2**31 - 1:
+            continue
+        if not isinstance(extent, int):
+            raise ValueError(f"the extent of axis {axis} is unknown; export it as static")
+        ranges[axis] = slice_range(start, end, step, extent)
+    return ranges
+
+
+def put_back(emit: Emitter, grad: ir.Value, out: ir.Value, ranges: Mapping[int, Taken]) -> ir.Value:
+    """Undo a slice: values at the places they came from, zeros elsewhere.
+
+    Args:
+        emit: Where nodes are added.
+        grad: Cotangent [K, *dims of out].
+        out: The slice.
+        ranges: What was taken along each axis of ``out``.
+    """
+    backwards = [axis for axis, taken in ranges.items() if taken.step < 0]
+    if backwards:
+        count = len(backwards)
+        bounds = ([-1] * count, [_REVERSED_END] * count, [1 + a for a in backwards], [-1] * count)
+        grad = emit.op("Slice", grad, *(emit.ints(b) for b in bounds), role="reversed")
+    steps = [abs(ranges[axis].step) if axis in ranges else 1 for axis in range(len(dims_of(out)))]
+    grad = stuff(emit, grad, classes(emit), parts_of(out), steps)
+    before, after = [0] * len(ranges), [0] * len(ranges)
+    for i, taken in enumerate(ranges.values()):
+        before[i] = min(taken.first, taken.first + taken.step * (taken.count - 1))
+        after[i] = taken.extent - before[i] - taken.count * abs(taken.step)
+    return padded(
+        emit,
+        grad,
+        1 + len(dims_of(out)),
+        {1 + axis: (b, a) for axis, b, a in zip(ranges, before, after, strict=True)},
+    )
+
+
+def stuff(
+    emit: Emitter,
+    value: ir.Value,
+    lead: int | ir.Value,
+    parts: Sequence[Part],
+    steps: Sequence[int],
+) -> ir.Value:
+    """Put ``step - 1`` zeros behind every element along each axis: n elements become n * step.
+
+    Args:
+        emit: Where nodes are added.
+        value: Tensor [lead, *parts].
+        lead: The leading extent; -1 to infer it.
+        parts: The other extents.
+        steps: One for each of ``parts``.
+    """
+    if all(step == 1 for step in steps):
+        return value
+    apart: list[Part | ir.Value] = [lead]
+    merged: list[Part | ir.Value] = [lead]
+    gaps: dict[int, tuple[int, int]] = {}
+    for part, step in zip(parts, steps, strict=True):
+        apart.append(part)
+        if step == 1:
+            merged.append(part)
+            continue
+        gaps[len(apart)] = (0, step - 1)
+        apart.append(1)
+        merged.append(times_extent(emit, part, step))
+    spaced = emit.op("Reshape", value, emit.vector(apart), role="apart")
+    spaced = padded(emit, spaced, len(apart), gaps)
+    return emit.op("Reshape", spaced, emit.vector(merged), role="stuffed")
+
+
+def padded(
+    emit: Emitter,
+    value: ir.Value,
+    rank: int,
+    widths: Mapping[int, tuple[int, int]],
+    fill: ir.Value | None = None,
+) -> ir.Value:
+    """Zeros before and after along axes of ``value``, which has ``rank``; negative widths crop.
+
+    ``fill`` is what stands there instead of zeros.
+
+    The widths of all axes are spelled out: ONNX Runtime's transpose optimiser (seen in 1.31)
+    overlooks Pad's ``axes`` input and breaks the graph.
+    """
+    widths = {axis: pair for axis, pair in widths.items() if pair != (0, 0)}
+    if not widths:
+        return value
+    pairs = [widths.get(axis, (0, 0)) for axis in range(rank)]
+    pads = emit.ints([*(before for before, _ in pairs), *(after for _, after in pairs)])
+    return emit.op("Pad", value, pads, *([] if fill is None else [fill]), role="padded")
+
+
+def cut(emit: Emitter, value: ir.Value, like: ir.Value, lead: int = 0) -> ir.Value:
+    """``value`` cut to the spatial extents of ``like``, which are read at run time.
+
+    ``lead`` axes stand before the batch axis of ``value``.
+    """
+    axes = list(range(2, len(dims_of(like))))
+    starts, own = emit.ints([0] * len(axes)), emit.ints([lead + axis for axis in axes])
+    return emit.op("Slice", value, starts, emit.extents(like, axes), own, role="cut")

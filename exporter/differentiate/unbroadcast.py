@@ -1,0 +1,129 @@
+"""Summing a cotangent over the axes that an operand was broadcast along.
+
+An operand is broadcast where it has extent 1, or no axis, and the output has more. Where its extent
+is known at run time only, so is whether it is; PyTorch's exporter gives equal extents equal names,
+and equal names are not broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..graph.emitter import Dim, Emitter, dims_of
+from .adjoint import Adjoint
+
+
+def unbroadcast(
+    emit: Emitter,
+    adjoint: Adjoint,
+    out: ir.Value,
+    source: ir.Value,
+    partners: Sequence[Sequence[Dim] | None],
+) -> Adjoint:
+    """Sum a cotangent given in the shape of ``out`` down to the shape of ``source``.
+
+    ``partners`` are the extents of the operands that ``source`` is broadcast with (ONNX
+    multidirectional broadcasting), None where they are not known.
+    """
+    out_dims, dims = dims_of(out), dims_of(source)
+    summed = broadcast_axes(out_dims, dims)
+    unsure = open_axes(out_dims, dims, partners)
+    if not summed and not unsure:
+        return adjoint
+    lead = len(out_dims) - len(dims)
+    factor, value = adjoint.factor, adjoint.value
+    for axis in adjoint.spread.intersection(summed):
+        extent = out_dims[axis]
+        if isinstance(extent, int):
+            factor *= extent
+        else:
+            value = _counted(emit, value, emit.extents(out, [axis]))
+    for axis in adjoint.spread.intersection(unsure):
+        alone = _alone(emit, source, [axis - lead])
+        count = emit.op("Where", alone, emit.extents(out, [axis]), emit.ints([1]), role="copies",
+                        dtype=ir.DataType.INT64)  # fmt: skip
+        value = _counted(emit, value, count)
+    value = sum_open(emit, value, source, [a for a in unsure if a not in adjoint.spread], lead)
+    value = sum_broadcast(emit, value, [a for a in summed if a not in adjoint.spread], lead)
+    spread = frozenset(axis - lead for axis in adjoint.spread if axis not in summed)
+    return Adjoint(value, factor, spread)
+
+
+def _counted(emit: Emitter, value: ir.Value, count: ir.Value) -> ir.Value:
+    """``value`` times an int64 number."""
+    count = emit.op("Cast", count, dtype=value.dtype, to=int(value.dtype or 1))
+    return emit.op("Mul", value, count, role="counted")
+
+
+def broadcast_axes(out_dims: Sequence[Dim], dims: Sequence[Dim]) -> list[int]:
+    """Axes of an output that an operand with ``dims`` was broadcast along."""
+    lead = len(out_dims) - len(dims)
+    return [
+        axis
+        for axis, extent in enumerate(out_dims)
+        if axis < lead or (dims[axis - lead] == 1 and extent != 1)
+    ]
+
+
+def open_axes(
+    out_dims: Sequence[Dim], dims: Sequence[Dim], partners: Sequence[Sequence[Dim] | None]
+) -> list[int]:
+    """Axes of an output that an operand with ``dims`` may be broadcast along at run time."""
+    lead = len(out_dims) - len(dims)
+    found: list[int] = []
+    for axis, extent in enumerate(out_dims[lead:], lead):
+        own = dims[axis - lead]
+        if isinstance(own, int) or (own is not None and own == extent):
+            continue
+        if any(_widens(partner, axis - len(out_dims), own) for partner in partners):
+            found.append(axis)
+    return found
+
+
+def _widens(partner: Sequence[Dim] | None, axis: int, own: Dim) -> bool:
+    """Whether an operand may have another extent than ``own`` and 1 along an axis from the end."""
+    if partner is None:
+        return True
+    return len(partner) >= -axis and partner[axis] != 1 and (own is None or partner[axis] != own)
+
+
+def partners_of(node: ir.Node, source: ir.Value) -> list[Sequence[Dim] | None]:
+    """Extents of the other operands of a node; None for a shape, such as Expand's."""
+    return [
+        None if value.shape is None or value.dtype == ir.DataType.INT64 else dims_of(value)
+        for value in node.inputs
+        if value is not None and value is not source
+    ]
+
+
+def _alone(emit: Emitter, source: ir.Value, axes: Sequence[int]) -> ir.Value:
+    """Where ``source`` has extent 1."""
+    return emit.op(
+        "Equal", emit.extents(source, axes), emit.ints([1]), role="alone", dtype=ir.DataType.BOOL
+    )
+
+
+def sum_open(
+    emit: Emitter, value: ir.Value, source: ir.Value, axes: Sequence[int], lead: int
+) -> ir.Value:
+    """Sum ``[K, *out]`` over those of ``axes`` along which ``source`` turns out to have extent 1.
+
+    ``source`` lacks the first ``lead`` axes of the output.
+    """
+    if not axes:
+        return value
+    alone = _alone(emit, source, [axis - lead for axis in axes])
+    over = emit.op("Compress", emit.ints([1 + axis for axis in axes]), alone, role="over", axis=0)
+    return emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1, noop_with_empty_axes=1)
+
+
+def sum_broadcast(emit: Emitter, value: ir.Value, axes: Sequence[int], lead: int) -> ir.Value:
+    """Sum ``[K, *dims]`` over ``axes`` (K not counted) and drop the first ``lead`` of them."""
+    if axes:
+        over = emit.ints([1 + axis for axis in axes])
+        value = emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1)
+    if lead:
+        value = emit.op("Squeeze", value, emit.ints(range(1, 1 + lead)), role="unbroadcast")
+    return value

@@ -1,0 +1,84 @@
+"""Why an operator on the way from a layer to the score cannot be differentiated, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ..graph.queries import inputs_of, module_path
+from .rules import Entry, is_code
+
+_NEWEST = 23  # opset up to which every operator is in the table
+
+
+def obstacle(
+    graph: ir.Graph,
+    node: ir.Node,
+    entry: Entry | None,
+    outputs: Sequence[ir.Value],
+    active: set[ir.Value],
+) -> str | None:
+    """Why an active node cannot be differentiated, with its name and place, or None.
+
+    Args:
+        graph: The node's graph.
+        node: The node.
+        entry: What is known about its operator.
+        outputs: Those of its outputs that lead to the score.
+        active: Values that depend on a target.
+    """
+    path = module_path(node)
+    plain = node.domain in ("", "ai.onnx")
+    operator = node.op_type if plain else f"{node.domain}.{node.op_type}"
+    where = f"{operator} {node.name!r}" + (f" ({path})" if path else "")
+    opset = graph.opset_imports.get("", _NEWEST)
+    if not plain:
+        return f"{where}: no gradient rule: it is no operator of plain ONNX; {_plain(node.domain)}"
+    if entry is None:
+        hint = f"; export with opset {_NEWEST} or older" if opset > _NEWEST else ""
+        return f"{where}: no gradient rule{hint}"
+    if entry.refusal is not None:
+        return f"{where}: no gradient rule: {entry.refusal}"
+    if opset < entry.since:
+        return f"{where}: opset {opset} defines it otherwise; export with opset {entry.since}"
+    for index, value in enumerate(node.inputs):
+        if value in active and not entry.differentiable(index):
+            return f"{where}: the gradient of its input {value.name!r} has no rule"
+        if value is not None and value in active and is_code(value) and not entry.quantised:
+            return (
+                f"{where}: it computes with the integers {value.name!r}, which has no gradient "
+                "rule; quantise in QDQ format, with a DequantizeLinear before it"
+            )
+    inputs = [value for i, value in enumerate(node.inputs) if entry.differentiable(i)]
+    unknown = [value for value in (*outputs, *inputs) if value is not None and value.shape is None]
+    if any(value.shape is None for value in inputs_of(node) if value in active):
+        return None  # the node that it comes from is an obstacle already
+    if unknown:
+        return f"{where}: the rank of {unknown[0].name!r} is unknown; {_rank(unknown[0])}"
+    if not entry.many and any(v is not node.outputs[0] for v in outputs):
+        return f"{where}: the gradient of its output {outputs[0].name!r} has no rule"
+    reason = entry.check(node) if entry.check else None
+    return f"{where}: {reason}" if reason else None
+
+
+def _plain(domain: str) -> str:
+    """What helps against an operator of another domain."""
+    if domain.startswith("com.microsoft"):
+        return (
+            "give the model as it was before ONNX Runtime's optimisation (it fuses operators into "
+            "its own), or choose a layer after it"
+        )
+    return "give its definition along as a model-local function, or choose a layer after it"
+
+
+def _rank(value: ir.Value) -> str:
+    """What helps against a rank that shape inference could not find: the value to start at."""
+    producer = value.producer()
+    while producer is not None:
+        before = next((v for v in inputs_of(producer) if v.shape is None), None)
+        if before is None:
+            break
+        value, producer = before, before.producer()
+    maker = "" if producer is None else f" ({producer.op_type} {producer.name!r})"
+    return f"shape inference stops at {value.name!r}{maker}: write its shape into the model"

@@ -1,0 +1,70 @@
+"""Weights that lie beside a graph, as those beyond 2 GB must: coming in, kept aside, going out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from ..errors import CaptureError
+
+# A protobuf message holds 2 GiB; weights beyond this go to a file beside the graph.
+EMBED_LIMIT = 1_900_000_000
+_SMALL = 1 << 20  # bytes; what passes and converters may want to look at, shapes and scales
+
+
+def take_in(model: ir.Model, path: Path) -> None:
+    """Read the weights that ``model`` keeps in files beside ``path``.
+
+    Beyond 1.9 GB only small ones are read; the others are mapped from their file when needed.
+
+    Raises:
+        CaptureError: A file is missing or too short.
+    """
+    for tensor in _beside(model):
+        file = Path(tensor.path)
+        end = (tensor.offset or 0) + (tensor.length or 0)
+        if not file.is_file() or file.stat().st_size < end:
+            fault = "is cut short" if file.is_file() else "is missing"
+            raise CaptureError(
+                f"{path.name} keeps its weights in {tensor.location!r}, which {fault}; "
+                f"put the whole file beside {path.name}"
+            )
+    large = _total(model) > EMBED_LIMIT
+    for graph in model.graphs():
+        for node in graph:
+            for name, attribute in list(node.attributes.items()):
+                if isinstance(attribute.value, ir.ExternalTensor):
+                    node.attributes[name] = ir.AttrTensor(name, _read(attribute.value))
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and not (large and tensor.nbytes > _SMALL):
+                value.const_value = _read(tensor)
+
+
+def keep_beside(model: ir.Model, path: Path) -> None:
+    """Before ``model`` is saved to ``path``: write weights beyond 1.9 GB to ``<name>.data``.
+
+    They stay there: saved again, with other metadata, the graph alone is written.
+    """
+    data = path.with_name(f"{path.name}.data")
+    if _total(model) <= EMBED_LIMIT or data.exists():
+        return
+    ir.external_data.unload_from_model(model, path.parent, data.name, size_threshold_bytes=_SMALL)
+
+
+def _beside(model: ir.Model) -> Iterator[ir.ExternalTensor]:
+    for graph in model.graphs():
+        tensors = [value.const_value for value in graph.initializers.values()]
+        tensors += [attribute.value for node in graph for attribute in node.attributes.values()]
+        yield from (tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor))
+
+
+def _total(model: ir.Model) -> int:
+    values = (value for graph in model.graphs() for value in graph.initializers.values())
+    return sum(value.const_value.nbytes for value in values if value.const_value is not None)
+
+
+def _read(tensor: ir.ExternalTensor) -> ir.Tensor:
+    return ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)

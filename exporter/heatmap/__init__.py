@@ -1,0 +1,5 @@
+"""From activations and gradients to maps, in the graph.
+
+In: activations and gradients as graph values. Out: the Grad-CAM heatmap, the heatmaps of other
+methods, gradients of the input. Imports: every folder up to `score`.
+"""

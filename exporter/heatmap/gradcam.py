@@ -1,0 +1,168 @@
+"""The artifact's outputs for one target layer: activations, gradients and heatmap, as nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from ..differentiate.adjoint import Adjoint, emit_part, expanded, scaled
+from ..graph.emitter import Dim, Emitter, dims_of
+from ..locate.layout import Arrangement
+
+SINGLE = ir.DataType.FLOAT  # the type of all that the artifact adds, whatever the model's is
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target layer in the graph.
+
+    Attributes:
+        name: The layer as the user asked for it.
+        value: Its output.
+        arrangement: How the model lays it out.
+    """
+
+    name: str
+    value: ir.Value
+    arrangement: Arrangement
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A layer's tensors, channel-first.
+
+    Attributes:
+        activations: [N, C, *space].
+        gradients: [N, K, C, *space].
+        heatmap: [N, K, *space].
+    """
+
+    activations: ir.Value
+    gradients: ir.Value
+    heatmap: ir.Value
+
+
+def channel_first(emit: Emitter, target: Target, adjoint: Adjoint) -> tuple[ir.Value, Adjoint]:
+    """Bring a layer's value and its cotangent to [N, C, *space] and [K, N, C, *space]."""
+    layout, rank = target.arrangement.layout, len(dims_of(target.value))
+    value = laid_out(emit, target)
+    if layout == "channels_first":
+        return value, adjoint
+    if layout == "tokens":
+        whole = expanded(emit, adjoint, target.value, range(rank))
+        laid = _on_grid(emit, target, whole.value, 1)
+        return value, Adjoint(laid, adjoint.factor)
+    perm = _channels_second(rank)
+    inner = emit.op("Transpose", adjoint.value, perm=[0, *(1 + axis for axis in perm)])
+    spread = frozenset(perm.index(axis) for axis in adjoint.spread)
+    return value, Adjoint(inner, adjoint.factor, spread)
+
+
+def laid_out(emit: Emitter, target: Target) -> ir.Value:
+    """A layer's value as [N, C, *space]."""
+    value, layout = target.value, target.arrangement.layout
+    if layout == "channels_first":
+        return value
+    if layout == "tokens":
+        return _on_grid(emit, target, value, 0)
+    dims = dims_of(value)
+    perm = _channels_second(len(dims))
+    return emit.op("Transpose", value, shape=[dims[axis] for axis in perm], perm=perm)
+
+
+def _channels_second(rank: int) -> list[int]:
+    """The permutation that moves the last axis behind the first."""
+    return [0, rank - 1, *range(1, rank - 1)]
+
+
+def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Value:
+    """Tokens [..., N, prefix + h * w, C] as [..., N, C, h, w]; ``lead`` axes stand before N."""
+    prefix, grid = target.arrangement.prefix, target.arrangement.grid
+    batch, tokens, channels = dims_of(target.value)
+    places = tokens - prefix if isinstance(tokens, int) else None
+
+    def shape(*dims: Dim) -> list[Dim] | None:
+        return [batch, *dims] if lead == 0 else None
+
+    if prefix:
+        bounds = (emit.ints([prefix]), emit.ints([2**31 - 1]), emit.ints([1 + lead]))
+        value = emit.op("Slice", value, *bounds, role="places", shape=shape(places, channels))
+    axes = [*range(1 + lead), 2 + lead, 1 + lead]
+    value = emit.op(
+        "Transpose", value, role="channels", shape=shape(channels, places), perm=axes
+    )  # fmt: skip
+    extents = emit.vector([*[0] * (1 + lead), channels, *grid])
+    return emit.op("Reshape", value, extents, role="grid", shape=shape(channels, *grid))
+
+
+def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
+    """Grad-CAM (Selvaraju et al., 2017): ReLU of the activations weighted by mean gradients.
+
+    The mean runs over space, the weighted sum over channels. A cotangent that is constant over
+    space (a pool + linear head) is its own mean, and the sum is one small matrix product.
+
+    All three come in float32. The factor is multiplied in after the conversion: float16 could not
+    hold the product.
+    """
+    value, adjoint = channel_first(emit, target, adjoint)
+    value = emit.cast(value, SINGLE, "single")
+    adjoint = replace(adjoint, value=emit.cast(adjoint.value, SINGLE, "single"))
+    rank = len(dims_of(value))
+    space = range(2, rank)
+    adjoint = expanded(emit, adjoint, value, {0, 1})
+    if not adjoint.spread.issuperset(space):
+        adjoint = scaled(emit, expanded(emit, adjoint, value, space))
+    by_image = emit.op(
+        "Transpose", adjoint.value, role="by_image", perm=[1, 0, *range(2, rank + 1)]
+    )
+    if adjoint.spread:
+        weights, gradients = by_image, _spread_out(emit, by_image, value, adjoint.factor)
+    else:
+        over = emit.ints([1 + axis for axis in space])
+        weights = emit.op("ReduceMean", by_image, over, role="weights", keepdims=1)
+        gradients = by_image
+    channels, classes = emit_part(value, 1), emit.classes_dim
+    assert classes is not None
+    rows = emit.op("Reshape", weights, emit.vector([0, classes, channels]), role="rows")
+    places = emit.op("Reshape", value, emit.ints([0, 0, -1]), role="places")
+    weighted = emit.op("MatMul", rows, places, role="weighted")
+    if adjoint.factor != 1.0:
+        weighted = emit.op("Mul", weighted, emit.scalar(adjoint.factor, weighted), role="scaled")
+    shaped = emit.vector([0, classes, *(emit_part(value, axis) for axis in space)])
+    heatmap = emit.op("Relu", emit.op("Reshape", weighted, shaped, role="map"), role="heatmap")
+    return Maps(value, gradients, heatmap)
+
+
+def _spread_out(emit: Emitter, weights: ir.Value, value: ir.Value, factor: float) -> ir.Value:
+    """Gradients that are the same all over space: [N, K, C, 1, ...] times ``factor``, expanded.
+
+    A product with a small constant does both in half of the time that ONNX Runtime's Expand takes
+    (960 channels on 7 x 7: 14 and 30 microseconds).
+    """
+    space = dims_of(value)[2:]
+    static = [extent for extent in space if isinstance(extent, int)]
+    if len(static) == len(space):
+        return emit.op(
+            "Mul", weights, emit.constant(np.full(static, factor), value.dtype), role="gradients"
+        )
+    shape = emit.vector([1, 1, 1, *(emit_part(value, 2 + axis) for axis in range(len(space)))])
+    expanded = emit.op("Expand", weights, shape, role="gradients")
+    return emit.op("Mul", expanded, emit.scalar(factor, expanded), role="gradients")
+
+
+def publish(emit: Emitter, value: ir.Value, name: str, shape: Sequence[Dim]) -> str:
+    """Make ``value`` a graph output called ``name``, or a like name if that is taken.
+
+    Returns:
+        The output's name.
+    """
+    graph = emit.graph
+    if value.is_graph_output() or value.is_graph_input() or value.is_initializer():
+        value = emit.op("Identity", value, role=name)
+    value.name = emit.unique(name)
+    value.shape = ir.Shape(shape)
+    graph.outputs.append(value)
+    return value.name

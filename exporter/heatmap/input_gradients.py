@@ -1,0 +1,153 @@
+"""The gradient with respect to the picture's input: which input that is, and its outputs as nodes.
+
+Beside the derivative there are two of its kin, walks with another rule for ReLU; see `vjp.guided`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import onnx_ir as ir
+
+from ...runtime.spec import Preprocess
+from ..differentiate.adjoint import Adjoint, OneHot, dense
+from ..differentiate.backward import Plan, differentiate, plan
+from ..differentiate.relu_overrides import DECONVNET, GUIDED
+from ..differentiate.rules import Entry
+from ..errors import CaptureError, InputUnsupportedError, LayerError, UnsupportedError
+from ..graph.emitter import Emitter, dims_of
+from .gradcam import SINGLE, publish
+
+DERIVATIVE = "input_gradients"
+# What stands in for the operators' own rules on the way to each output, by the output's name, which
+# is that of the metadata's field too.
+WALKS: Mapping[str, Mapping[str, Entry]] = MappingProxyType(
+    {DERIVATIVE: {}, "guided_gradients": GUIDED, "deconvnet_gradients": DECONVNET}
+)
+
+
+def walks_for(*, input_gradients: bool, guided: bool) -> list[str]:
+    """Which of `WALKS` are wanted; the guided ones bring the derivative along."""
+    if guided:
+        return list(WALKS)
+    return [DERIVATIVE] if input_gradients else []
+
+
+def picture_of(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
+    """The input that the preprocessing feeds, or else the only one that holds floats.
+
+    Raises:
+        CaptureError: There is no such input, or it holds no floats.
+    """
+    floats = [
+        value
+        for value in graph.inputs
+        if value.dtype is not None and value.dtype.is_floating_point() and value.const_value is None
+    ]
+    if preprocess is not None:
+        (value,) = (value for value in graph.inputs if value.name == preprocess.input)
+        if value in floats:
+            return value
+        raise CaptureError(
+            f"input {value.name!r} is {value.dtype}, which carries no gradient; export the model "
+            "from behind its conversion to float, or leave input_gradients and guided out"
+        )
+    if len(floats) != 1:
+        raise CaptureError(
+            f"the model has {len(floats)} inputs of floats ({[v.name for v in floats]}); say by "
+            "`preprocess` which one takes the picture, or leave input_gradients and guided out"
+        )
+    return floats[0]
+
+
+@dataclass(frozen=True)
+class ToPicture:
+    """The walks back to the picture's input.
+
+    Attributes:
+        value: The input.
+        walks: Which of `WALKS` are wanted.
+        plan: For the layers and the input, in one walk.
+        guided: For a walk to the input with another rule for ReLU; None where none is wanted.
+    """
+
+    value: ir.Value
+    walks: tuple[str, ...]
+    plan: Plan
+    guided: Plan | None
+
+    def publish(
+        self,
+        emit: Emitter,
+        adjoints: Mapping[ir.Value, Adjoint],
+        seed: Adjoint | OneHot,
+        scale: float,
+    ) -> dict[str, str]:
+        """Make the outputs and return their names by the walks'.
+
+        Args:
+            emit: Where nodes are added.
+            adjoints: What the walk by ``plan`` found.
+            seed: What it began with.
+            scale: How much larger than the gradients cotangents are; see `seed.cotangent_scale`.
+        """
+        names: dict[str, str] = {}
+        for walk in self.walks:
+            adjoint = adjoints[self.value]
+            if WALKS[walk] and self.guided is not None:
+                adjoint = differentiate(emit, self.guided, seed, WALKS[walk])[self.value]
+            names[walk] = _publish(emit, self.value, adjoint, scale, walk)
+        return names
+
+
+def plan_picture(
+    graph: ir.Graph, layers: Plan, walks: Sequence[str], preprocess: Preprocess | None
+) -> ToPicture:
+    """Plan ``walks`` beside that to the layers.
+
+    Raises:
+        CaptureError: No input takes pictures of floats, or guided rules are wanted without a ReLU.
+        InputUnsupportedError: Operators without a rule between the input and the score.
+        LayerError: The score does not depend on the input, or has no gradient there.
+    """
+    value = picture_of(graph, preprocess)
+    try:
+        whole = plan(graph, layers.score, [*layers.targets, value])
+        alone = plan(graph, layers.score, [value])
+    except UnsupportedError as error:
+        raise InputUnsupportedError(error.obstacles) from None
+    except LayerError:
+        raise LayerError(
+            f"the score {layers.score.name!r} has no gradient with respect to the input "
+            f"{value.name!r}; leave input_gradients and guided out"
+        ) from None
+    changed = {operator for walk in walks for operator in WALKS[walk]}
+    if changed and not any(node.op_type in changed for node in alone.nodes):
+        raise CaptureError(
+            f"guided: there is no Relu between the input {value.name!r} and the score, and only "
+            "Relu has guided rules (not LeakyRelu, GELU or ReLU6); leave guided out: "
+            "input_gradients holds the plain gradient"
+        )
+    return ToPicture(value, tuple(walks), whole, alone if changed else None)
+
+
+def _publish(emit: Emitter, picture: ir.Value, adjoint: Adjoint, scale: float, name: str) -> str:
+    """Make a cotangent of the picture an output, float32 [N, K, *input] in the input's layout."""
+    dims = dims_of(picture)
+    with emit.scope("input"):
+        single = emit.cast(adjoint.value, SINGLE, "single")
+        whole = dense(emit, replace(adjoint, value=single, factor=adjoint.factor / scale), picture)
+        perm = [1, 0, *range(2, 1 + len(dims))]
+        by_image = emit.op("Transpose", whole, role="by_image", perm=perm)
+    return publish(emit, by_image, name, [dims[0], "K", *dims[1:]])
+
+
+def unverified(walks: Sequence[str]) -> list[str]:
+    """What to say of outputs that finite differences cannot check."""
+    changed = [walk for walk in walks if WALKS[walk]]
+    return [
+        f"{' and '.join(changed)} are not verified: they are no derivatives, and an ONNX file has "
+        "no PyTorch model that could follow the same rules"
+    ] * bool(changed)

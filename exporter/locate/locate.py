@@ -1,0 +1,264 @@
+"""Which value is the score, and which values are the target layers, in an ONNX graph."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+
+from ...runtime.spec import Score, ScoreKind
+from ..errors import LayerError, ScoreError
+from ..graph.emitter import Dim, dims_of
+from ..graph.queries import module_path
+from .layout import arrange
+
+_SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
+_LINEAR = "float tensor [batch, ...]"
+Activation = Literal["softmax", "sigmoid", "none"]
+
+
+@dataclass(frozen=True)
+class Located:
+    """The score in the graph.
+
+    Attributes:
+        value: Class scores, the classes along `axis` after `offset` other entries.
+        score: The same as metadata.
+        axis: The axis of the classes.
+        offset: Entries of that axis that are no classes.
+    """
+
+    value: ir.Value
+    score: Score
+    axis: int = 1
+    offset: int = 0
+
+
+def find_score(
+    graph: ir.Graph,
+    *,
+    output: str | None = None,
+    kind: ScoreKind = "logit",
+    activation: Activation | None = None,
+    class_axis: int = 1,
+    class_offset: int = 0,
+) -> Located:
+    """Find the class scores, before a trailing activation.
+
+    They are the first float output [N, classes]; where there is none, the first one with positions,
+    [N, classes, *positions].
+
+    Args:
+        graph: The model's graph.
+        output: Name of the output to use instead of the first fitting one.
+        kind: All but ``output`` step back over a trailing Softmax, LogSoftmax or Sigmoid; so does
+            ``linear``, unless ``activation`` is ``none``.
+        activation: What turns the scores into probabilities, where the graph does not show it.
+        class_axis: The axis of the output that the classes lie along.
+        class_offset: Entries of that axis before the first class.
+
+    Raises:
+        ScoreError: No such output.
+    """
+    if kind == "linear" and (class_axis, class_offset) != (1, 0):
+        raise ScoreError(
+            "a linear score weighs the whole output; leave class_axis and class_offset out"
+        )
+    chosen = _output(graph, output, kind, class_axis)
+    rank = len(dims_of(chosen))
+    axis = class_axis % rank
+    raw = kind == "output" or (kind == "linear" and activation == "none")
+    value, offset, found, activated = chosen, class_offset, activation, False
+    inner = _without_identity(chosen)
+    if offset and (part := class_part(inner, axis, offset)) is not None:
+        value, inner, offset = part, _without_identity(part), 0
+    if not raw and _before_quantiser(inner) is not inner:
+        value = inner = _before_quantiser(inner)
+    producer = inner.producer()
+    if producer is not None and _over_classes(producer, axis):
+        found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
+        activated = producer.op_type != "LogSoftmax"
+        before = producer.inputs[0]
+        if not raw and before is not None:
+            value = _before_quantiser(before)
+    extent = dims_of(value)[axis]
+    classes = extent - offset if isinstance(extent, int) else 0
+    if kind != "linear" and classes < 1:
+        raise ScoreError(
+            f"axis {axis} of {chosen.name!r} {_shape(chosen)} holds no class after the first "
+            f"{class_offset} entries; choose another class_offset"
+        )
+    single = classes == 1 and kind != "linear"
+    if found is None:
+        found = "sigmoid" if single else "none" if kind == "linear" else "softmax"
+    if found == "none" and kind in ("probability", "log_probability"):
+        raise ScoreError(
+            f"score {kind!r} needs to know what makes probabilities of {chosen.name!r}; give "
+            "activation softmax or sigmoid"
+        )
+    assert chosen.name is not None
+    assert value.name is not None
+    return Located(
+        value,
+        Score(
+            kind, value.name, chosen.name, found, activated, 2 if single else classes, single,
+            None if axis == 1 else axis, class_offset or None,
+        ),
+        axis,
+        offset,
+    )  # fmt: skip
+
+
+def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
+    """The channels of a layer as the scores.
+
+    Args:
+        layer: Its name.
+        value: Its output.
+        graph: The model's graph.
+
+    Raises:
+        LayerError: The layer has no channels and places.
+        ScoreError: The number of channels is not known.
+    """
+    axis = 1 if arrange(layer, value, graph).layout == "channels_first" else -1
+    channels = dims_of(value)[axis]
+    if not isinstance(channels, int):
+        raise ScoreError(f"layer {layer!r} leaves its number of channels open; name another one")
+    return Located(value, Score("channel", value.name or "", "", "none", False, channels))
+
+
+def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:
+    """Where ``value`` is other entries and the class scores concatenated: the class scores.
+
+    So a detector's class logits are found behind the boxes that stand before them.
+    """
+    producer = value.producer()
+    if producer is None or producer.op_type != "Concat" or producer.inputs[-1] is None:
+        return None
+    rank = len(dims_of(value))
+    if producer.attributes["axis"].as_int() % rank != axis:
+        return None
+    extents = [None if part is None else dims_of(part)[axis] for part in producer.inputs[:-1]]
+    before = sum(extent for extent in extents if isinstance(extent, int))
+    static = all(isinstance(extent, int) for extent in extents)
+    return producer.inputs[-1] if static and before == offset else None
+
+
+def _over_classes(node: ir.Node, axis: int) -> bool:
+    """Whether a node makes probabilities of class scores: a sigmoid, or a softmax over them."""
+    if node.op_type not in ("Softmax", "LogSoftmax"):
+        return node.op_type == "Sigmoid"
+    attribute = node.attributes.get("axis")
+    rank = len(dims_of(node.outputs[0]))
+    return (-1 if attribute is None else attribute.as_int()) % rank == axis
+
+
+def _without_identity(value: ir.Value) -> ir.Value:
+    """What reaches ``value`` unchanged; converters like to name outputs by an Identity."""
+    producer = value.producer()
+    while producer is not None and producer.op_type == "Identity" and producer.inputs[0]:
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value
+
+
+def _before_quantiser(value: ir.Value) -> ir.Value:
+    """The scores that a trailing quantiser rounds: one at the end of its range has no gradient."""
+    dequantiser = value.producer()
+    if dequantiser is None or dequantiser.op_type != "DequantizeLinear":
+        return value
+    code = dequantiser.inputs[0]
+    quantiser = None if code is None else code.producer()
+    if quantiser is None or quantiser.op_type != "QuantizeLinear":
+        return value
+    return quantiser.inputs[0] or value
+
+
+def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir.Value:
+    outputs = {value.name: value for value in graph.outputs}
+    described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
+    wanted = _LINEAR if kind == "linear" else _SCORES
+    if axis != 1:
+        wanted += f" with its classes along axis {axis}"
+
+    def fits(value: ir.Value) -> bool:
+        return _is_score(value, axis, open_axis=kind == "linear")
+
+    if name is not None:
+        if name not in outputs:
+            raise ScoreError(f"no output is called {name!r}; the model has: {described}")
+        if not fits(outputs[name]):
+            raise ScoreError(f"output {name!r} is no {wanted}: {described}")
+        return outputs[name]
+    # Stable: a feature map that is handed out before the class scores does not hide them.
+    found = sorted(filter(fits, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
+    if found:
+        return found[0]
+    raise ScoreError(f"no output is a {wanted}; the model has: {described}")
+
+
+def _is_score(value: ir.Value, axis: int, *, open_axis: bool) -> bool:
+    if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
+        return False
+    dims = dims_of(value)
+    if len(dims) < 2 or not -len(dims) < axis < len(dims) or axis == 0:
+        return False
+    return open_axis or isinstance(dims[axis], int)
+
+
+def _shape(value: ir.Value) -> list[Dim]:
+    return [] if value.shape is None else dims_of(value)
+
+
+def find_layer(graph: ir.Graph, name: str) -> ir.Value:
+    """Find a layer by value name, node name, recorded module path or scope of node names.
+
+    A scope such as ``/layer4/layer4.1`` stands for what leaves it: its last value that is used
+    elsewhere.
+
+    Raises:
+        LayerError: Nothing has that name; the nearest names are suggested.
+    """
+    for node in graph:
+        for value in node.outputs:
+            if value.name == name:
+                return value
+    for node in graph:
+        if node.name == name:
+            return node.outputs[0]
+    for inside in (
+        [node for node in graph if _inside(module_path(node), name)],
+        [node for node in graph if (node.name or "").startswith(f"{name.rstrip('/')}/")],
+    ):
+        if inside:
+            return _leaving(inside)
+    names = [value.name for node in graph for value in node.outputs if value.name]
+    names += [node.name for node in graph if node.name]
+    names += [path for node in graph if (path := module_path(node))]
+    raise LayerError(unknown_layer(name, names))
+
+
+def _inside(path: str, scope: str) -> bool:
+    return path == scope or path.startswith(scope + ".")
+
+
+def _leaving(nodes: Sequence[ir.Node]) -> ir.Value:
+    """The last value of a module that is used outside of it."""
+    own = set(nodes)
+    for node in reversed(nodes):
+        for value in node.outputs:
+            users = [use.node for use in value.uses()]
+            if value.is_graph_output() or any(user not in own for user in users):
+                return value
+    return nodes[-1].outputs[0]
+
+
+def unknown_layer(name: str, names: Iterable[str]) -> str:
+    """The message for a layer that does not exist."""
+    near = difflib.get_close_matches(name, sorted(set(names)), n=4, cutoff=0.4)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return f"no layer is called {name!r}{hint} (`graftcam layers` lists them)"

@@ -1,0 +1,47 @@
+"""Reports and candidate layers as text for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...runtime.output.text import counted
+from .report import Candidate, Report
+
+
+def describe_report(report: Report) -> str:
+    """What was written, which layers and why, and how it was verified."""
+    verdict, spec = report.verification, report.spec
+    lines = [f"{report.path}: {report.bytes / 1e6:.1f} MB, {report.nodes[1]} nodes added to "
+             f"{report.nodes[0]}"]  # fmt: skip
+    lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
+    lines += [f"  head of {one.name}: {one.head.file}" for one in spec.layers if one.head]
+    lines.append(f"  score {spec.score.value} ({spec.score.kind}), {counted(spec)}")
+    if report.operators:
+        counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
+        lines.append(f"  differentiated: {counts}")
+    if verdict.verdict == "pass":
+        lines.append(
+            f"  verified against {verdict.reference} on {verdict.images} random inputs: "
+            f"{verdict.worst()}"
+        )
+    else:
+        lines.append("  not verified (--no-verify)")
+    lines += [f"  note: {note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def describe_candidates(found: Sequence[Candidate]) -> str:
+    """A layer a line, the automatic choice marked and explained."""
+    width = max(len(candidate.name) for candidate in found)
+    kind = max(len(candidate.kind) for candidate in found)
+    lines: list[str] = []
+    for position, candidate in enumerate(found):
+        mark = "*" if position == 0 and candidate.usable else " "
+        shape = " x ".join(str(extent) for extent in candidate.shape)
+        lines.append(
+            f"{mark} {candidate.name:<{width}}  {candidate.kind:<{kind}}  [{shape}]"
+            + ("" if candidate.usable and position else f"  {candidate.reason}")
+        )
+    if found[0].usable:
+        lines.append(f"\n* automatic choice: the last usable layer ({found[0].reason})")
+    return "\n".join(lines)

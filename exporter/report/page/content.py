@@ -1,0 +1,187 @@
+"""What the page says, in words and numbers that the template only lays out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ....runtime.spec import Preprocess, Spec
+from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
+from ...verify.report import grouped
+from ...verify.running import LEVELS
+from ..report import Candidate, Report
+from .overlays import Gallery
+
+_DECADES = (-9.0, 0.0)  # of the error bars
+_CANDIDATES = 40  # rows of the table of layers
+_REFERENCES = {
+    "autograd-float64": "PyTorch autograd, float64",
+    "finite-differences": "source file and finite differences",
+    "finite-differences-straight-through": "source file and finite differences, straight through",
+    "none": "nothing",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table of checks.
+
+    Attributes:
+        check: The check's name.
+        meaning: What passing it means.
+        subject: The tensor or field.
+        status: ``pass``, ``fail`` or ``skipped``.
+        value: The error, as text.
+        threshold: Its bound, as text.
+        bar: Length of the error's bar and place of the bound's mark, in percent; None without.
+        reason: Why it failed or was skipped.
+        where: Levels and inputs.
+    """
+
+    check: str
+    meaning: str
+    subject: str
+    status: str
+    value: str
+    threshold: str
+    bar: tuple[float, float] | None
+    reason: str
+    where: str
+
+
+def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> dict[str, Any]:
+    """Everything that the template needs, by the names that it uses."""
+    verdict, spec = report.verdict, report.spec
+    lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
+    return {
+        "title": spec.source.get("name", report.path.stem),
+        "file": report.path.name,
+        "status": "unverified" if verdict is None else verdict.status,
+        "headline": _headline(verdict),
+        "failures": [line for line in lines if line.status == "fail"],
+        "tiles": _tiles(report, verdict, lines, size),
+        "lines": lines,
+        "gallery": gallery,
+        "layers": report.layers,
+        "candidates": _candidates(report.candidates),
+        "hidden": max(0, len(report.candidates) - _CANDIDATES),
+        "card": _card(report, digest),
+        "operators": report.operators,
+        "steps": _steps(report.seconds),
+        "notes": report.notes,
+        "tools": _tools(spec),
+    }
+
+
+def _headline(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "Not verified: nothing is known about this file"
+    if verdict.failures:
+        count = len({(one.check, one.subject) for one in verdict.failures})
+        return f"May not ship: {count} of its checks failed"
+    skipped = sum(status == "skipped" for status in verdict.by_check().values())
+    rest = f"no check failed, {skipped} could not be made" if skipped else "every check passed"
+    return f"May ship: {rest}"
+
+
+def _tiles(
+    report: Report, verdict: Verdict | None, lines: Sequence[Line], size: int
+) -> list[tuple[str, str, str]]:
+    """Name, figure and remark of the numbers that matter most."""
+    tiles: list[tuple[str, str, str]] = []
+    if verdict is not None:
+        counts = {s: sum(line.status == s for line in lines) for s in ("pass", "fail", "skipped")}
+        rest = [f"{n} {name}" for name, n in counts.items() if n and name != "pass"]
+        remark = ", ".join(rest) or "none failed, none skipped"
+        tiles.append(("checks passed", f"{counts['pass']} of {len(lines)}", remark))
+        record = report.verification
+        if record.errors:
+            name = max(record.errors, key=record.errors.__getitem__)
+            remark = f"{name}; {record.thresholds[name]:.1e} allowed"
+            tiles.append(("largest relative error", f"{record.errors[name]:.1e}", remark))
+        given = f", {verdict.given} pictures" if verdict.given else ""
+        held = _REFERENCES[verdict.reference]
+        tiles.append(("held against", held.split(",")[0], f"{verdict.images} random inputs{given}"))
+    added = report.nodes[1]
+    tiles.append(("file", _bytes(size), f"{added} nodes added to {report.nodes[0]}"))
+    return tiles
+
+
+def _line(group: Sequence[Finding]) -> Line:
+    worst = worst_of(group)
+    levels = list(dict.fromkeys(one.level for one in group if one.level))
+    inputs = list(dict.fromkeys(one.inputs for one in group if one.inputs))
+    words = {"random": "random numbers", "given": "pictures"}
+    every = len(levels) == len(LEVELS)
+    where = ["every level" if every else f"level {', '.join(levels)}"] if levels else []
+    where += [" and ".join(words[kind] for kind in inputs)] if inputs else []
+    value, bound = worst.value, worst.threshold
+    error = worst.check not in AT_LEAST
+    return Line(
+        worst.check, CHECKS[worst.check], worst.subject, worst.status,
+        "" if value is None else f"{value:.1e}", "" if bound is None else f"{bound:.1e}",
+        (_along(value), _along(bound)) if error and value is not None and bound else None,
+        worst.reason, "; ".join(where),
+    )  # fmt: skip
+
+
+def _along(number: float) -> float:
+    """Where a number stands on the logarithmic scale of the bars, in percent."""
+    low, high = _DECADES
+    exponent = math.log10(number) if number > 0 and math.isfinite(number) else low
+    exponent = high if number == math.inf else exponent
+    return round(100 * min(1.0, max(0.0, (exponent - low) / (high - low))), 1)
+
+
+def _candidates(found: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
+    return [(one, " x ".join(map(str, one.shape))) for one in found[:_CANDIDATES]]
+
+
+def _card(report: Report, digest: str) -> list[tuple[str, str]]:
+    """Name and value of what there is to know about the model."""
+    spec = report.spec
+    labels = "none" if not spec.labels else ", ".join(spec.labels[:12])
+    if spec.labels and len(spec.labels) > 12:
+        labels += f", … ({len(spec.labels)} in all)"
+    kind = "single logit" if spec.score.single_logit else spec.score.kind
+    return [
+        ("Source", spec.source.get("name", "unnamed")),
+        ("Classes", f"{spec.score.classes}: {labels}"),
+        ("Score", f"{spec.score.value} ({kind}), {spec.score.activation} makes probabilities"),
+        ("Inputs added", ", ".join(spec.own_inputs)),
+        ("Outputs added", ", ".join(spec.own_outputs)),
+        ("Preprocessing", _preprocessing(spec.preprocess)),
+        ("Written for", spec.profile or "any ONNX Runtime"),
+        ("Specification", str(spec.version)),
+        ("File, SHA-256", digest),
+        ("Source graph, SHA-256", spec.source["graph_sha256"]),
+        ("Source weights, SHA-256", spec.source["weights_sha256"]),
+    ]
+
+
+def _preprocessing(transform: Preprocess | None) -> str:
+    if transform is None:
+        return "none stored: callers feed tensors"
+    resize = "no resize" if transform.resize is None else (
+        f"resize {'x'.join(map(str, transform.resize))} ({transform.resize_mode}, "
+        f"{transform.interpolation})"
+    )  # fmt: skip
+    size = "x".join(map(str, transform.size))
+    return f"{resize}, crop {size}, mean {transform.mean}, standard deviation {transform.std}"
+
+
+def _steps(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
+    """Name, time and share of the longest, in percent, of each step."""
+    longest = max(seconds.values(), default=1.0) or 1.0
+    return [(s, f"{taken:.1f} s", round(100 * taken / longest, 1)) for s, taken in seconds.items()]
+
+
+def _tools(spec: Spec) -> list[tuple[str, str]]:
+    ran = spec.verification.onnxruntime
+    return [*spec.tools.items(), *([("onnxruntime", ran)] if ran else [])]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,0 +1,204 @@
+"""The given pictures, explained by the reference and by the artifact, side by side.
+
+The reference is PyTorch, in the model's own precision. An ONNX file has no PyTorch behind it: there
+the artifact is run a second time, without ONNX Runtime's optimisations.
+"""
+
+from __future__ import annotations
+
+import base64
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ....runtime.inputs.images import Picture
+from ....runtime.inputs.preprocess import Placement, place
+from ....runtime.inputs.scores import probabilities
+from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
+from ....runtime.spec import Spec
+from ...errors import VerificationError
+from ...verify.gate import Origin
+from ...verify.inputs import Pictures
+from ...verify.running import Array, Tensors, fixed_batch, load_session, required_feeds, run_session
+
+MOST = 12  # pictures on a page
+_SIDE = 360  # pixels of a picture's longer side
+_COLORMAP = "turbo"
+Explain: TypeAlias = Callable[[Tensors, npt.NDArray[np.int64]], Array]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture's row on the page.
+
+    Attributes:
+        name: Its file.
+        label: The class that is explained, the predicted one.
+        probability: Its probability, where scores have any.
+        picture: The picture as a data URI.
+        reference: The reference's overlay, likewise.
+        artifact: The artifact's overlay.
+        difference: Where the two maps differ, stretched to the full range, dark on white.
+        largest: The largest difference, as a share of the map's maximum.
+        empty: Whether the map holds no evidence.
+    """
+
+    name: str
+    label: str
+    probability: float | None
+    picture: str
+    reference: str
+    artifact: str
+    difference: str
+    largest: float
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All rows, and what a picture takes.
+
+    Attributes:
+        rows: One for each picture.
+        reference: What the reference is called.
+        seconds: Median time of a run by who ran it.
+        left_out: Pictures that did not find room.
+    """
+
+    rows: list[Shown]
+    reference: str
+    seconds: dict[str, float]
+    left_out: int = 0
+
+
+def gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> Gallery | None:
+    """Explain the predicted class of each picture twice, at the first target layer.
+
+    None where there are no classes to predict, or ONNX Runtime cannot run the artifact, which the
+    verdict says.
+    """
+    if spec.classes is None:
+        return None
+    try:
+        return _gallery(artifact, spec, origin, pictures)
+    except VerificationError:
+        return None
+
+
+def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> Gallery:
+    session = load_session(artifact)
+    layer, transform = spec.layers[0], spec.preprocess
+    assert transform is not None
+    draw = pictures.draw(session, spec)
+    outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
+    name, explain = _reference(artifact, spec, origin, outputs)
+    times: dict[str, list[float]] = {"ONNX Runtime": [], name: []}
+    rows: list[Shown] = []
+    for number, picture in enumerate(pictures.pictures[:MOST]):
+        feeds = draw(fixed_batch(session, spec) or 1, 0, number)
+        ranked = {spec.selector: np.array([[-1]], np.int64)}
+        results = _timed(
+            times["ONNX Runtime"],
+            lambda feeds=feeds, ranked=ranked: run_session(
+                session, {**required_feeds(session, spec), **feeds, **ranked}
+            ),
+        )
+        classes = results[spec.classes or ""]
+        other = _timed(times[name], lambda feeds=feeds, classes=classes: explain(feeds, classes))
+        output = results[spec.score.output][0]
+        placed = place(transform, *picture.shape[:2])
+        maps = [project(normalise(one[0, 0]), placed) for one in (other, results[layer.heatmap])]
+        rows.append(
+            _row(spec, pictures.names[number], picture, placed, maps, int(classes[0, 0]), output)
+        )
+    # The first run of a session is slow; with one picture there is no other.
+    seconds = {who: statistics.median(taken[1:] or taken) for who, taken in times.items()}
+    return Gallery(rows, name, seconds, len(pictures.pictures) - len(rows))
+
+
+def _reference(
+    artifact: Path, spec: Spec, origin: Origin, outputs: Sequence[str]
+) -> tuple[str, Explain]:
+    """What the maps are laid beside, and a function from inputs and classes to its maps."""
+    layer = spec.layers[0]
+    if origin.module is None:
+        plain = load_session(artifact, level="disable")
+
+        def unoptimised(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
+            required = required_feeds(plain, spec)
+            return run_session(plain, {**required, **feeds, spec.selector: classes})[layer.heatmap]
+
+        return "ONNX Runtime, unoptimised", unoptimised
+    import torch
+
+    from ...verify.torch_reference import Reference
+
+    scored = spec.score.output
+    position = outputs.index(scored) if scored in outputs else 0
+    watched = Reference(origin.module, spec.layers, None, output=position, score=spec.score)
+
+    def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
+        (array,) = feeds.values()
+        return watched([torch.from_numpy(array)], classes).heatmaps[layer.name]
+
+    return "PyTorch", autograd
+
+
+def _timed(times: list[float], run: Callable[[], Any]) -> Any:
+    since = time.perf_counter()
+    result = run()
+    times.append(time.perf_counter() - since)
+    return result
+
+
+def _row(
+    spec: Spec,
+    name: str,
+    picture: Picture,
+    placed: Placement,
+    maps: Sequence[npt.NDArray[np.float32]],
+    chosen: int,
+    output: Array,
+) -> Shown:
+    """Draw one row from the reference's map and the artifact's, [H, W] in [0, 1]."""
+    shares = probabilities(spec.score, output)
+    known = shares is not None and shares.ndim == 1
+    difference = np.abs(maps[0] - maps[1])
+    largest = float(difference.max())
+    stretched = difference / largest if largest > 0 else difference
+    inside, colours = seen(placed), palette(_COLORMAP)
+    scenes = (Scene(picture, one, inside, colours) for one in maps)
+    views = [picture, *(overlay(scene) for scene in scenes)]
+    views.append(_ink(stretched))
+    before, reference, artifact, differing = (_data_uri(view) for view in views)
+    label = spec.labels[chosen] if spec.labels else f"class {chosen}"
+    share = float(shares[chosen]) if shares is not None and known else None
+    return Shown(
+        name, label, share, before, reference, artifact, differing, largest, not maps[1].any()
+    )
+
+
+def _ink(values: npt.NDArray[Any]) -> Picture:
+    """Values [H, W] in [0, 1] as dark on white, RGB."""
+    levels = 255 - np.rint(values * 215).astype(np.uint8)
+    return np.repeat(levels[:, :, None], 3, axis=2)
+
+
+def _data_uri(picture: Picture) -> str:
+    """A picture, shrunk to fit the page, inside the page itself."""
+    height, width = picture.shape[:2]
+    scale = _SIDE / max(height, width)
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    # Small pictures stay exact; large ones would make the page heavy.
+    suffix, kind = (".jpg", "jpeg") if scale < 1 else (".png", "png")
+    _, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

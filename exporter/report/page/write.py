@@ -1,0 +1,98 @@
+"""The report's folder: ``index.html`` for people, ``report.json`` for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from ...errors import WriteError
+from ...verify.findings import Verdict
+from ...verify.report import to_dict
+from ..report import Report
+from .content import content
+from .overlays import Gallery
+
+
+@contextlib.contextmanager
+def staged_folder(folder: str | Path | None) -> Generator[Path | None]:
+    """Give a place to write to; what lies there moves to ``folder`` at the end. None for None.
+
+    It moves even if an error is on its way: a page that is there tells why the export failed.
+
+    Raises:
+        WriteError: The folder cannot be made or written, or Jinja2 is missing.
+    """
+    if folder is None:
+        yield None
+        return
+    if importlib.util.find_spec("jinja2") is None:
+        raise WriteError('Jinja2 is missing; a report needs: pip install "graftcam[export]"')
+    folder = Path(folder)
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".report.", dir=folder))
+    except OSError as error:
+        raise WriteError(
+            f"cannot write the report to {folder}: {error.strerror}; choose another folder"
+        ) from error
+    try:
+        yield place
+    finally:
+        _move(place, folder)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only if nothing came
+
+
+def _move(place: Path, folder: Path) -> None:
+    try:
+        for part in place.iterdir():
+            part.replace(folder / part.name)
+    except OSError as error:
+        raise WriteError(f"cannot write the report to {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def write_report(place: Path, artifact: Path, report: Report, shown: Gallery | None) -> None:
+    """Write ``index.html`` and ``report.json``.
+
+    Args:
+        place: An empty folder.
+        artifact: The file, wherever it lies while it is not in its place yet.
+        report: Of its export.
+        shown: The explained pictures, if any were given.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    data = report_json(artifact, report)
+    facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
+    # Both are made before one of them is written: the folder has both files or none.
+    html = environment.get_template("page.html").render(facts)
+    text = json.dumps(data, indent=2, allow_nan=False)
+    (place / "index.html").write_text(html, encoding="utf-8")
+    (place / "report.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def report_json(artifact: Path, report: Report) -> dict[str, Any]:
+    """The report of the verification, and beside it what the export tells about itself."""
+    data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
+    if report.verdict is None:
+        data["verdict"] = "skipped"
+    export = report.to_dict()
+    del export["verdict"]
+    return {**data, "export": export}

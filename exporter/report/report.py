@@ -1,0 +1,68 @@
+"""What an export tells about itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...runtime.spec import Spec, Verification
+from ..verify.findings import Verdict
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer that could be explained.
+
+    Attributes:
+        name: Module path, or value name for an ONNX file.
+        kind: Class of the module, or operator of the node.
+        shape: Shape of its output for the example input.
+        usable: Whether the automatic choice may take it.
+        reason: Why, or why not.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int | str | None, ...]
+    usable: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of an export.
+
+    Attributes:
+        path: The artifact.
+        spec: What its metadata says.
+        layers: Explained layers with the reason for each.
+        candidates: Layers considered by the automatic choice, best first; empty if layers were
+            named.
+        operators: Active operators and how many nodes of each were differentiated.
+        nodes: Nodes of the original graph, and nodes added.
+        bytes: Size of the artifact.
+        seconds: Time by step.
+        verification: The verdict.
+        notes: What the user should know.
+        verdict: Every check's finding; None where nothing was verified.
+    """
+
+    path: Path
+    spec: Spec
+    layers: dict[str, str]
+    candidates: list[Candidate]
+    operators: dict[str, int]
+    nodes: tuple[int, int]
+    bytes: int
+    seconds: dict[str, float]
+    verification: Verification
+    notes: list[str] = field(default_factory=list[str])
+    verdict: Verdict | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON types."""
+        data = asdict(self)
+        data["path"] = str(self.path)
+        data["verdict"] = self.verdict and [one.to_dict() for one in self.verdict.findings]
+        return data

@@ -1,0 +1,84 @@
+"""The scored values with their classes along axis 1, and what is asked about them, as nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ...runtime.spec import Score
+from ..differentiate.adjoint import OneHot
+from ..graph.emitter import Emitter, dims_of
+from ..locate.locate import Located
+from .linear import add_score_weights, select_linear
+from .probability import Chances
+from .region import add_region, select_in_region
+from .seed import Selection, add_class_index, select
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The inputs by which a caller tells what to explain; None where the artifact has no such."""
+
+    class_index: ir.Value | None = None
+    region: ir.Value | None = None
+    score_weights: ir.Value | None = None
+
+
+def class_table(emit: Emitter, located: Located) -> ir.Value:
+    """The located values as [N, classes, *positions].
+
+    Entries that are no classes are cut off, and the classes' axis is moved to the second place.
+    """
+    value, axis = located.value, located.axis
+    if located.score.kind == "linear":
+        return value
+    dims = dims_of(value)
+    with emit.scope("table"):
+        if located.offset:
+            extent = dims[axis]
+            assert isinstance(extent, int)
+            dims[axis] = extent - located.offset
+            bounds = [emit.ints([number]) for number in (located.offset, extent, axis)]
+            value = emit.op("Slice", value, *bounds, role="classes", shape=dims)
+        if axis == 1:
+            return value
+        perm = [0, axis, *(other for other in range(1, len(dims)) if other != axis)]
+        shape = [dims[place] for place in perm]
+        return emit.op("Transpose", value, role="table", shape=shape, perm=perm)
+
+
+def ask(emit: Emitter, table: ir.Value, score: Score, scale: float) -> tuple[Asked, Selection]:
+    """Add the inputs that tell what to explain, and select it.
+
+    Args:
+        emit: Where nodes are added.
+        table: From `class_table`.
+        score: What is differentiated.
+        scale: See `seed.cotangent_scale`.
+    """
+    if score.kind == "linear":
+        weights = add_score_weights(emit, "score_weights", table)
+        return Asked(score_weights=weights), select_linear(emit, table, weights, scale=scale)
+    index = add_class_index(emit, "class_index")
+    single, chances, scored = score.single_logit, None, table
+    if score.kind in ("probability", "log_probability"):
+        chances = Chances(emit, table, score.kind, score.activation, single_logit=single)
+        single, scored = False, chances.table
+    if len(dims_of(table)) > 2:
+        region = add_region(emit, "region", table)
+        mean = score.kind == "channel"
+        chosen = select_in_region(
+            emit, scored, index, region, single_logit=single, scale=scale, mean=mean
+        )
+    else:
+        region = None
+        # Sure probabilities tie in float32; the logits that they are made of do not.
+        ranking = None if chances is None else chances.logits
+        chosen = select(
+            emit, scored, index, single_logit=single, scale=scale, ranking=ranking
+        )  # fmt: skip
+    if chances is not None:
+        assert isinstance(chosen.seed, OneHot)
+        chosen = Selection(chosen.classes, chosen.scores, chances.pull_back(chosen.seed))
+    return Asked(index, region), chosen

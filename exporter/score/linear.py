@@ -1,0 +1,60 @@
+"""Scores that are inner products of an output with weights that the caller feeds.
+
+Embeddings (the direction to another embedding), contrasts between classes (1 for one class, -1 for
+another) and regression are all of this form. The weights themselves are the score's cotangent.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ..differentiate.adjoint import Adjoint, scaled
+from ..differentiate.support.values import classes, parts_of
+from ..graph.emitter import Emitter, dims_of
+from ..heatmap.gradcam import SINGLE
+from .seed import Selection
+
+
+def add_score_weights(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
+    """The required input float32 [N or 1, K, *output], and K as an extent."""
+    extents = [
+        extent if isinstance(extent, int) else f"score_axis_{axis}"
+        for axis, extent in enumerate(dims_of(output)[1:], 1)
+    ]
+    value = ir.Value(
+        name=emit.unique(name), type=ir.TensorType(SINGLE),
+        shape=ir.Shape(["score_weights_batch", "K", *extents]),
+    )  # fmt: skip
+    emit.graph.inputs.append(value)
+    emit.classes_dim = emit.vector([(value, 1)])
+    return value
+
+
+def select_linear(
+    emit: Emitter, output: ir.Value, weights: ir.Value, *, scale: float = 1.0
+) -> Selection:
+    """Score by ``sum(weights[n, k] * output[n])`` and seed the walk with the weights.
+
+    Args:
+        emit: Where nodes are added.
+        output: [N, ...].
+        weights: float32 [N or 1, K, ...].
+        scale: What the seed is multiplied with; see `seed.cotangent_scale`.
+    """
+    assert output.dtype is not None
+    with emit.scope("linear"):
+        rank = len(dims_of(output))
+        parts = [*parts_of(output, [0]), classes(emit), *parts_of(output, range(1, rank))]
+        # Weights for another number of images or of another shape fail here.
+        whole = emit.op("Expand", weights, emit.vector(parts), role="weights")
+        # Sums over many positions overflow float16.
+        wide = output if output.dtype == ir.DataType.DOUBLE else emit.cast(output, SINGLE, "wide")
+        assert wide.dtype is not None
+        rows = emit.op("Unsqueeze", wide, emit.ints([1]), role="rows")
+        total = emit.op("Mul", rows, emit.cast(whole, wide.dtype, "weights"), role="weighted")
+        # Axis by axis: one sum over all positions at once would lose three digits of float32.
+        for axis in reversed(range(2, rank + 1)):
+            total = emit.op("ReduceSum", total, emit.ints([axis]), role="scores", keepdims=0)
+        turned = emit.op("Transpose", whole, role="seed", perm=[1, 0, *range(2, rank + 1)])
+        seed = scaled(emit, Adjoint(emit.cast(turned, output.dtype, "seed"), scale))
+    return Selection(None, total, seed)

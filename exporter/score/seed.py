@@ -1,0 +1,145 @@
+"""Which classes are explained, as ONNX nodes: from ``class_index`` to ids, scores and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ..differentiate.adjoint import Adjoint, OneHot, scaled
+from ..graph.emitter import Emitter
+
+INT64 = ir.DataType.INT64
+
+# float16 holds 6e-8 to 65504, at full precision from 6e-5 on, and class scores have gradients of
+# 1e-3 to 1e-8. So float16 cotangents are kept 2^10 times as large (a power of two rounds nothing)
+# and divided at the end, in float32: full precision from 6e-8 on, something left down to 6e-11,
+# and room for cotangents up to 64.
+FLOAT16_SCALE = 2.0**10
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is explained.
+
+    Attributes:
+        classes: int64 [N, K], ids; None where the caller feeds weights of the whole output.
+        scores: float [N, K].
+        seed: Cotangent of the score tensor.
+    """
+
+    classes: ir.Value | None
+    scores: ir.Value
+    seed: Adjoint | OneHot
+
+
+def add_input(emit: Emitter, name: str, default: np.ndarray, dims: Sequence[str]) -> ir.Value:
+    """An input with a default, unless the profile wants inputs fed.
+
+    An input that is also an initializer is optional: ONNX Runtime lists it among the overridable
+    initializers, and a caller that knows nothing of it gets its default.
+    """
+    tensor = ir.tensor(default, name=emit.unique(name))
+    value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(dims))
+    emit.graph.inputs.append(value)
+    if emit.profile.optional_inputs:
+        value.const_value = tensor
+        emit.graph.register_initializer(value)
+    return value
+
+
+def add_class_index(emit: Emitter, name: str) -> ir.Value:
+    """The input int64 [N or 1, K], the predicted class by default, and K as an extent."""
+    value = add_input(emit, name, np.array([[-1]], np.int64), ["class_index_batch", "K"])
+    emit.classes_dim = emit.vector([(value, 1)])
+    return value
+
+
+def cotangent_scale(active: Iterable[ir.Value]) -> float:
+    """How much larger than the gradients the cotangents of ``active`` are kept.
+
+    Every rule is linear in the cotangent, so one number serves all of them, wherever the model
+    casts between types. It is a factor of the seed and not a lazy one, which would leave the
+    numbers small. bfloat16 has float32's range and needs none.
+    """
+    half = any(value.dtype is ir.DataType.FLOAT16 for value in active)
+    return FLOAT16_SCALE if half else 1.0
+
+
+def select(
+    emit: Emitter,
+    scores: ir.Value,
+    class_index: ir.Value,
+    *,
+    single_logit: bool,
+    scale: float = 1.0,
+    ranking: ir.Value | None = None,
+) -> Selection:
+    """Resolve ranks to class ids and seed the walk with a 1 at each selected class.
+
+    Args:
+        emit: Where nodes are added.
+        scores: [N, classes]; [N, 1] for a single logit.
+        class_index: int64 [N or 1, K]: ids from 0, ranks from -1 (the best) downwards.
+        single_logit: Explain class 1 as the logit and class 0 as its negative.
+        scale: What the seed holds instead of 1; see `cotangent_scale`.
+        ranking: [N, classes] to rank by instead of the scores.
+    """
+    with emit.scope("classes"):
+        table = with_opposite(emit, scores) if single_logit else scores
+        batch = emit.vector([(scores, 0), 1])
+        wanted = emit.op("Expand", class_index, batch, role="wanted")
+        ids = resolve(emit, table if ranking is None else ranking, wanted)
+        values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
+        by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
+        if not single_logit:
+            return Selection(ids, values, OneHot(by_class, scale=scale))
+        sign = signs(emit, by_class, scores)
+        column = emit.op("Unsqueeze", sign, emit.ints([-1]))
+        return Selection(ids, values, scaled(emit, Adjoint(column, scale)))
+
+
+def with_opposite(emit: Emitter, logit: ir.Value) -> ir.Value:
+    """Scores of both classes of a single logit, along axis 1."""
+    opposite = emit.op("Neg", logit, role="opposite")
+    return emit.op("Concat", opposite, logit, role="table", axis=1)
+
+
+def signs(emit: Emitter, ids: ir.Value, like: ir.Value) -> ir.Value:
+    """Signs that a single logit has as the score of classes 0 and 1, in the type of ``like``."""
+    assert like.dtype is not None
+    # Class 0 counts downwards: 2 * id - 1.
+    sign = emit.op("Sub", emit.op("Mul", ids, emit.ints([2])), emit.ints([1]), role="sign")
+    return emit.op("Cast", sign, role="sign", dtype=like.dtype, to=int(like.dtype))
+
+
+def resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
+    """Replace negative ranks along axis 1 by the ids that hold them, in the shape of ``wanted``.
+
+    Args:
+        emit: Where nodes are added.
+        table: Scores, the classes along axis 1.
+        wanted: int64 ids and ranks; other axes as those of ``table``.
+    """
+    rank = emit.op("Sub", emit.ints([-1]), wanted, role="rank", dtype=INT64)
+    if emit.profile.sizes_from_data:
+        depth = _deepest(emit, rank)
+    else:
+        depth = emit.op("Shape", table, role="depth", dtype=INT64, shape=[1], start=1, end=2)
+    ranked = emit.ops(
+        "TopK", table, depth, count=2, role="top", dtype=[table.dtype, INT64], axis=1
+    )[1]
+    place = emit.op("Max", rank, emit.ints([0]), role="place")
+    held = emit.op("GatherElements", ranked, place, role="held", dtype=INT64, axis=1)
+    is_rank = emit.op("Less", wanted, emit.ints([0]), role="is_rank", dtype=ir.DataType.BOOL)
+    return emit.op("Where", is_rank, held, wanted, role="ids", dtype=INT64)
+
+
+def _deepest(emit: Emitter, rank: ir.Value) -> ir.Value:
+    """How many of the best classes must be known: a CPU sorts no more than are asked for."""
+    # The 0 keeps the maximum defined when K is 0.
+    flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)
+    depth = emit.op("ReduceMax", flat, emit.ints([0]), role="depth", keepdims=1)
+    return emit.op("Add", depth, emit.ints([1]), role="depth")

@@ -1,0 +1,226 @@
+"""SOURCE on the command line: a model by name, with its weights, transform and labels."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.spec import Preprocess
+from ..errors import CaptureError
+from .preprocessing import from_timm, from_torchvision
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model with what is known about it.
+
+    Attributes:
+        model: What `export` takes.
+        name: How the metadata calls it.
+        inputs: Example inputs; empty if the model brings its own.
+        preprocess: Its training transform, if known.
+        labels: Class names, if known.
+        notes: What the user should know.
+    """
+
+    model: torch.nn.Module | ExportedProgram | Path
+    name: str
+    inputs: tuple[Any, ...] = ()
+    preprocess: Preprocess | None = None
+    labels: list[str] | None = None
+    notes: list[str] = field(default_factory=list[str])
+
+
+def load_source(
+    text: str, weights: str | None = None, shape: Sequence[int] | None = None
+) -> Source:
+    """Make a model from its description.
+
+    Args:
+        text: One of `FORMS`.
+        weights: File with a state dict (loaded with ``weights_only=True``), or the name of a
+            torchvision weights enum such as ``ResNet50_Weights.IMAGENET1K_V2``.
+        shape: Shape of one input without the batch axis, such as (3, 224, 224); known for
+            torchvision and timm.
+
+    Raises:
+        CaptureError: Nothing like it can be loaded; the message says why.
+    """
+    path = Path(text)
+    if path.suffix in (".onnx", ".pt2"):
+        if not path.is_file():
+            raise CaptureError(f"no file {text}; give {FORMS}")
+        if weights:
+            raise CaptureError(f"{path.name} brings its own weights; leave --weights out")
+        if path.suffix == ".onnx":
+            return Source(path, path.stem)
+        return Source(_load_program(path), path.stem)
+    kind, _, name = text.partition(":")
+    if not name:
+        raise CaptureError(f"cannot tell what {text!r} is; give {FORMS}")
+    makers = {"torchvision": _torchvision, "timm": _timm}
+    source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
+    if shape is not None:
+        source = replace(source, preprocess=_resized(source.preprocess, shape))
+        return _with_input(source, shape)
+    if source.inputs:
+        return source
+    raise CaptureError(f"the input of {text} is unknown; give --shape, such as --shape 3,224,224")
+
+
+def _resized(preprocess: Preprocess | None, shape: Sequence[int]) -> Preprocess | None:
+    """The transform for another input size, with the resize scaled along."""
+    if preprocess is None or len(shape) != 3 or list(shape[1:]) == preprocess.size:
+        return preprocess
+    height, width = shape[1], shape[2]
+    resize = preprocess.resize
+    if resize is not None:
+        scale = max(height / preprocess.size[0], width / preprocess.size[1])
+        resize = [round(side * scale) for side in resize]
+    return replace(preprocess, size=[height, width], resize=resize)
+
+
+def _with_input(source: Source, shape: Sequence[int]) -> Source:
+    import torch
+
+    return replace(source, inputs=(torch.zeros(1, *shape),))
+
+
+def _load_program(path: Path) -> ExportedProgram:
+    import torch
+
+    try:
+        return torch.export.load(path)
+    except Exception as error:
+        raise CaptureError(f"cannot read {path.name} as an exported program: {error}") from error
+
+
+def _torchvision(name: str, weights: str | None) -> Source:
+    from torchvision import models
+
+    if name not in models.list_models():
+        raise CaptureError(
+            f"torchvision has no model {name!r}{_nearest(name, models.list_models())}"
+        )
+    entry = models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
+    notes: list[str] = []
+    if weights is not None and not Path(weights).exists():
+        try:
+            entry = models.get_weight(weights)
+            model = models.get_model(name, weights=entry)
+        except Exception as error:
+            raise CaptureError(
+                f"--weights {weights}: neither a file nor torchvision weights that can be "
+                f"loaded ({_line(error)})"
+            ) from error
+    else:
+        model = _quiet_model(name)
+        notes += _load_weights(model, weights)
+    transform = entry.transforms()
+    labels = entry.meta.get("categories")
+    preprocess = from_torchvision(transform)
+    source = Source(model, f"torchvision:{name}", (), preprocess, labels, notes)
+    return _with_input(source, (3, *(preprocess.size if preprocess else (224, 224))))
+
+
+def _quiet_model(name: str) -> torch.nn.Module:
+    """A model with random weights, without torchvision's notes on how they are drawn."""
+    import warnings
+
+    from torchvision import models
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return models.get_model(name, weights=None)
+
+
+def _timm(name: str, weights: str | None) -> Source:
+    try:
+        import timm
+        import timm.data
+    except ImportError as error:
+        raise CaptureError("timm is not installed; pip install timm") from error
+    if not timm.is_model(name):
+        raise CaptureError(f"timm has no model {name!r}{_nearest(name, timm.list_models())}")
+    model = timm.create_model(name, pretrained=False)
+    notes = _load_weights(model, weights)
+    config = timm.data.resolve_model_data_config(model)
+    preprocess = from_timm(config)
+    return _with_input(
+        Source(model, f"timm:{name}", (), preprocess, None, notes), config["input_size"]
+    )
+
+
+def _factory(module: str, name: str, weights: str | None) -> Source:
+    """Call ``module:name()``; the working folder can hold the module, as for ``python -m``."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        factory = getattr(importlib.import_module(module), name)
+        model = factory()
+    except Exception as error:
+        raise CaptureError(f"cannot call {module}:{name}: {_line(error)}") from error
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise CaptureError(f"{module}:{name} gives a {type(model).__name__}, no torch module")
+    return Source(model, f"{module}:{name}", notes=_load_weights(model, weights))
+
+
+def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
+    """Load a state dict into ``model``; without one, say that the weights are random."""
+    import torch
+
+    if weights is None:
+        return ["no --weights given: the model explains random weights"]
+    if not Path(weights).is_file():
+        raise CaptureError(f"no file {weights}; --weights takes a state dict saved by torch.save")
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        for key in ("state_dict", "model"):
+            if isinstance(state, dict) and isinstance(state.get(key), dict):
+                state = state[key]
+        model.load_state_dict(state)
+    except Exception as error:
+        raise CaptureError(f"cannot load {weights}: {_line(error)}") from error
+    return []
+
+
+def read_labels(path: Path) -> list[str]:
+    """Class names from a JSON list, a JSON object by id, or a text file with one a line.
+
+    Raises:
+        CaptureError: The file cannot be read as such.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        data = json.loads(text)
+        names = [data[str(i)] for i in range(len(data))] if isinstance(data, dict) else data
+        return [str(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CaptureError(f"cannot read labels from {path}: {_line(error)}") from error
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def _line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

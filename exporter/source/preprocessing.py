@@ -1,0 +1,62 @@
+"""Training transforms as records: torchvision's presets, timm's data configurations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+from ...runtime.spec import Interpolation, Preprocess
+from ..errors import CaptureError
+
+
+def as_preprocess(transform: Any) -> Preprocess | None:
+    """Turn a training transform into the record that the artifact stores.
+
+    Args:
+        transform: A `Preprocess`, a torchvision classifier weights' ``transforms()``, timm's
+            ``resolve_model_data_config(model)``, or None.
+
+    Raises:
+        CaptureError: Another transform, or one that the runtime has no resize for.
+    """
+    if transform is None or isinstance(transform, Preprocess):
+        return transform
+    if isinstance(transform, Mapping):
+        record = from_timm(cast("Mapping[str, Any]", transform))
+    else:
+        record = from_torchvision(transform)
+    if record is None:
+        raise CaptureError(
+            f"cannot store this {type(transform).__name__} as preprocessing; describe it with "
+            "graftcam.runtime.spec.Preprocess"
+        )
+    return record
+
+
+def from_torchvision(transform: Any) -> Preprocess | None:
+    """The ImageClassification preset as a record; None for any other transform."""
+    if type(transform).__name__ != "ImageClassification":
+        return None
+    crop, resize = transform.crop_size[0], transform.resize_size[0]
+    interpolation = cast(Interpolation, transform.interpolation.value)
+    mean, std = list(transform.mean), list(transform.std)
+    return Preprocess("", [crop, crop], [resize], "shorter", interpolation, 1 / 255, mean, std)
+
+
+def from_timm(config: Mapping[str, Any]) -> Preprocess | None:
+    """Timm's data configuration as a record; None where the runtime has no such resize."""
+    _, height, width = config["input_size"]
+    interpolation, crop = config.get("interpolation", "bicubic"), config.get("crop_mode", "center")
+    if interpolation not in ("nearest", "bilinear", "bicubic"):
+        return None
+    ratio = config.get("crop_pct") or 1.0
+    resize = [math.floor(height / ratio), math.floor(width / ratio)]
+    if crop == "squash":
+        mode = "exact"
+    elif crop == "center" and height == width:
+        mode, resize = "shorter", resize[:1]
+    else:
+        return None
+    mean, std = list(config["mean"]), list(config["std"])
+    return Preprocess("", [height, width], resize, mode, interpolation, 1 / 255, mean, std)

@@ -1,0 +1,53 @@
+"""The tensors in what a PyTorch model returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+import torch.utils._pytree as pytree
+
+from ..errors import ScoreError
+
+
+def tensors_of(result: Any) -> list[torch.Tensor]:
+    """All tensors in a model's result, in the order of the graph's outputs."""
+    return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+
+
+def names_of(result: Any) -> list[str] | None:
+    """The keys under which a model returns its tensors in a dict; None for other results."""
+    if not isinstance(result, Mapping):
+        return None
+    entries = cast("Mapping[object, object]", result)
+    names = [str(key) for key, value in entries.items() if isinstance(value, torch.Tensor)]
+    return names if len(names) == len(tensors_of(result)) else None
+
+
+def score_of(
+    result: Any, output: str | None = None, output_names: Sequence[str] | None = None
+) -> torch.Tensor:
+    """The tensor of class scores: as `locate.find_score` chooses among the graph's outputs.
+
+    Args:
+        result: What the model returned.
+        output: Its name, if it has one.
+        output_names: What the tensors are called; the keys of a dict by default.
+
+    Raises:
+        ScoreError: There is none.
+    """
+    names = output_names or names_of(result) or []
+    named = dict(zip(names, tensors_of(result), strict=False))
+    if output in named:
+        return named[output]
+    found = [t for t in tensors_of(result) if t.is_floating_point() and t.dim() > 1]
+    if not found:
+        raise ScoreError("the model returns no [batch, classes] or [batch, classes, *positions]")
+    return min(found, key=lambda tensor: tensor.dim() > 2)
+
+
+def class_sums(scores: torch.Tensor) -> torch.Tensor:
+    """Class scores [N, classes]: sums over the positions, if they have any."""
+    return scores.flatten(2).sum(2) if scores.dim() > 2 else scores

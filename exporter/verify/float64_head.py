@@ -1,0 +1,101 @@
+"""Part of a graph in float64, by the ONNX reference evaluator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from ..graph.queries import inputs_of
+from .straight_through import DequantizeLinear, QuantizeLinear
+
+Array = npt.NDArray[Any]
+Head = Callable[[dict[str, Array]], Array]
+_NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
+
+class Erf(OpRun):
+    """The error function in the precision of its argument; the evaluator's is float32."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
+
+
+def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, list[str]]:
+    """The subgraph from ``target`` to ``score``, evaluated in float64.
+
+    Returns:
+        A function from the head's inputs to the score table, and the names of the graph inputs
+        that it reads beside the target.
+    """
+    if target == score:
+        return (lambda feeds: feeds[target]), []
+    extra = _other_inputs(model.graph, target, score)
+    graph = ir.convenience.extract(model.graph, [target, *extra], [score])
+    for node in graph.all_nodes():
+        _widen_attributes(node)
+        for value in node.outputs:
+            value.type, value.shape = None, None
+    for value in [*graph.inputs, *graph.initializers.values()]:
+        _widen(value)
+    graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
+    proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
+    reference = ReferenceEvaluator(proto, new_ops=[Erf, QuantizeLinear, DequantizeLinear])
+
+    def head(feeds: dict[str, Array]) -> Array:
+        found = reference.run(None, feeds)
+        assert isinstance(found, list)
+        return np.asarray(found[0])
+
+    return head, extra
+
+
+def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
+    """Graph inputs that the score reaches without passing through the target."""
+    values = {v.name: v for node in graph for v in node.outputs}
+    found: list[str] = []
+    stack, seen = [values[score]], {target, score}
+    while stack:
+        value = stack.pop()
+        producer = value.producer()
+        if producer is None:
+            if value.is_graph_input() and not value.is_initializer() and value.name:
+                found.append(value.name)
+            continue
+        for before in inputs_of(producer):
+            if before.name not in seen:
+                seen.add(before.name or "")
+                stack.append(before)
+    return found
+
+
+def _widen_attributes(node: ir.Node) -> None:
+    if node.op_type == "GroupNormalization":  # its definition casts to float32 by default
+        node.attributes["stash_type"] = ir.AttrInt64("stash_type", int(ir.DataType.DOUBLE))
+    for name, attribute in list(node.attributes.items()):
+        if name in ("to", "dtype") and attribute.as_int() in _NARROW:
+            node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
+        elif attribute.type == ir.AttributeType.TENSOR:
+            tensor = attribute.as_tensor()
+            if tensor.dtype in _NARROW:
+                node.attributes[name] = ir.AttrTensor(name, ir.tensor(wide(tensor.numpy())))
+
+
+def _widen(value: ir.Value) -> None:
+    if value.dtype in _NARROW:
+        if value.const_value is not None:
+            value.const_value = ir.tensor(wide(value.const_value.numpy()), name=value.name)
+        value.type = ir.TensorType(ir.DataType.DOUBLE)
+
+
+def wide(array: Array) -> Array:
+    """Narrower floats as float64, anything else as it is."""
+    return array.astype(np.float64) if ir.DataType.from_numpy(array.dtype) in _NARROW else array

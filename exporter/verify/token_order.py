@@ -1,0 +1,122 @@
+"""Whether the places of a map are where the picture's places are.
+
+A layer whose output is [N, h * w, C] or [N, h, w, C] need not keep the order of the picture: Hiera
+works on tokens sorted by windows. A map laid out row by row would look fine and be wrong. So a few
+places are asked which part of the picture they depend on most.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ...runtime.spec import Layer
+from ..errors import LayerError
+from ..source.torch_layers import layer_of
+from .torch_reference import channel_first
+
+_PROBES = 9  # places asked; each is a backward pass
+_FIRST = (1, 4, 7)  # of them, asked first: where they are clearly in order, the others are spared
+_LARGEST_COLOURS = 4
+_TINY = 1e-30
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_WRONG = 0.25  # places in order reach 0.7 and more, sorted ones less than 0.1
+_RIGHT = 0.5  # what tells it of three places alone
+
+
+def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer]) -> None:
+    """Refuse layers whose places lie elsewhere in the picture.
+
+    Most places should depend on their own neighbourhood, compared with what other places do, about
+    as much as on any other one. Where attention has spread all dependence nothing is concluded.
+
+    Args:
+        module: The model; a copy is run.
+        inputs: Its example inputs; the first with four axes is the picture.
+        layers: Target layers; those that are channel-first are left out, convolutions have no
+            order but the picture's.
+
+    Raises:
+        LayerError: Most places of a layer depend on another part of the picture.
+    """
+    for layer in layers:
+        if layer.layout != "channels_first" and len(layer.grid) == 2:
+            near = _nearness(module, inputs, layer)
+            if near is not None and near < _WRONG:
+                raise LayerError(
+                    f"layer {layer.name!r} holds its places in another order than the picture: "
+                    f"its {' x '.join(map(str, layer.grid))} tokens depend mostly on other parts "
+                    "of it; choose a layer after they are put back in order, or before they are "
+                    "sorted"
+                )
+
+
+def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float | None:
+    """Median over places: dependence on their own neighbourhood, over the largest on any."""
+    place = next(
+        (i for i, x in enumerate(inputs) if isinstance(x, torch.Tensor) and x.dim() == 4), None
+    )
+    if place is None:
+        return None
+    noise = torch.Generator().manual_seed(0)
+    shape = inputs[place].shape
+    # Two where there is a BatchNorm: its backward pass on the CPU is wrong for one picture whose
+    # cotangent lies channels-last (PyTorch 2.15).
+    count = 1 + any(isinstance(part, _BATCH_NORMS) for part in module.modules())
+    picture = torch.randn((count, *shape[1:]), generator=noise).requires_grad_(True)
+    arguments = [
+        torch.cat([x[:1], x[-1:]])[:count] if isinstance(x, torch.Tensor) and x.dim() else x
+        for x in inputs
+    ]
+    arguments[place] = picture
+    found: list[torch.Tensor] = []
+    watched = copy.deepcopy(module).float().eval().requires_grad_(False)
+
+    def watch(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        found.append(output)
+
+    layer_of(watched, layer.name).register_forward_hook(watch)
+    with torch.enable_grad():
+        watched(*arguments)
+    values = channel_first(found[-1], layer, 1)
+    height, width = values.shape[2:]
+    weights = torch.randn(values.shape[1], generator=noise)
+    channels_last = shape[1] > _LARGEST_COLOURS >= shape[3]
+    steps = torch.linspace(0, height * width - 1, min(_PROBES, height * width)).round().long()
+
+    def energy(step: int) -> torch.Tensor:
+        """How much a place depends on each neighbourhood of the picture."""
+        row, column = divmod(step, width)
+        probe = (values[0, :, row, column] * weights).sum()
+        (slope,) = torch.autograd.grad(probe, picture, retain_graph=True)
+        spread = slope[:1].square().sum(3 if channels_last else 1)
+        cells = functional.adaptive_avg_pool2d(spread[None], (height, width))
+        return functional.avg_pool2d(cells, 3, 1, 1)[0, 0].flatten()
+
+    asked: dict[int, torch.Tensor] = {}
+    near = 0.0
+    for order in ([i for i in _FIRST if i < len(steps)], range(len(steps))):
+        asked |= {i: energy(int(steps[i])) for i in order if i not in asked}
+        near = _share_of_all(torch.stack([*asked.values()]), steps[[*asked]])
+        if near >= _RIGHT:
+            break
+    return near
+
+
+def _share_of_all(table: torch.Tensor, places: torch.Tensor) -> float:
+    """`_own_share` of the dependence, or of what is particular to each place if that is more."""
+    table = table / table.sum(1, keepdim=True).clamp_min(_TINY)
+    # What all places depend on alike (XCiT's attention is over channels) tells nothing.
+    apart = table / table.mean(0).clamp_min(_TINY)
+    return max(_own_share(table, places), _own_share(apart, places))
+
+
+def _own_share(table: torch.Tensor, places: torch.Tensor) -> float:
+    """Median over rows of the value at the row's place, over the row's largest."""
+    own = table.gather(1, places[:, None])[:, 0]
+    return float((own / table.amax(1).clamp_min(_TINY)).median())

@@ -1,0 +1,333 @@
+"""Grad-CAM by PyTorch autograd: the reference that artifacts are held against."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn.functional import logsigmoid
+from torch.overrides import TorchFunctionMode
+
+from ...runtime.spec import Layer, Score
+from ..score.seed import FLOAT16_SCALE
+from ..source.torch_layers import layer_of, named_layers
+from ..source.torch_outputs import tensors_of
+from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
+
+Array = npt.NDArray[Any]
+_ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
+_RULES: dict[str, Rule | None] = {
+    "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
+}  # fmt: skip
+_JOINS = ("cat", "concat", "concatenate")
+_LOGIT = Score("logit", "", "", "softmax", activated=False, classes=0)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What PyTorch computes.
+
+    Attributes:
+        outputs: The model's own outputs.
+        scores: [N, K].
+        activations: [N, C, *space] by layer.
+        gradients: [N, K, C, *space] by layer.
+        heatmaps: [N, K, *space] by layer.
+        of_input: [N, K, *input] by the metadata's field.
+    """
+
+    outputs: list[Array]
+    scores: Array
+    activations: dict[str, Array]
+    gradients: dict[str, Array]
+    heatmaps: dict[str, Array]
+    of_input: dict[str, Array] = field(default_factory=dict[str, Array])
+
+
+class _Logits(TorchFunctionMode):
+    """Remembers what went into each softmax, sigmoid and concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
+        self.joined: list[tuple[torch.Tensor, Sequence[torch.Tensor], int]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if isinstance(result, torch.Tensor) and (name in _ACTIVATIONS or name in _JOINS):
+            source: Any = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
+            axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
+            axis = axis % result.dim() if isinstance(axis, int) else None
+            if name in _ACTIVATIONS:
+                self.inputs.append((result, source, axis))
+            else:
+                self.joined.append((result, source, axis or 0))
+        return result
+
+    def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
+        """What went into the activation that made ``output``; itself if none did.
+
+        A softmax over another axis than the classes' makes no probabilities.
+        """
+        found = (
+            x for y, x, along in reversed(self.inputs) if y is output and along in (axis, None)
+        )
+        return next(found, output)
+
+    def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
+        """The last part of a concatenation, if it begins at ``offset``; see `locate.class_part`."""
+        for result, parts, along in reversed(self.joined):
+            if result is output and along == axis:
+                before = sum(part.shape[axis] for part in parts[:-1])
+                return parts[-1] if before == offset else None
+        return None
+
+
+class _Widened(TorchFunctionMode):
+    """Lets no cast in the model's own code narrow a float: all of them lead to ``dtype``.
+
+    A model that casts to float32 by itself (a normalisation, all Keras layers) would round the
+    float64 reference.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("half", "bfloat16", "float"):
+            return args[0].to(self.dtype)
+        given = {key: self._wide(value) for key, value in (kwargs or {}).items()}
+        return func(*(self._wide(value) for value in args), **given)
+
+    def _wide(self, value: Any) -> Any:
+        narrow = isinstance(value, torch.dtype) and value.is_floating_point
+        return self.dtype if narrow else value
+
+
+class Reference:
+    """The model in one precision, with its target layers watched.
+
+    Args:
+        module: The model; a copy is taken.
+        layers: Target layers, by name.
+        dtype: float64 for the truth; None leaves the model as it is, for PyTorch's own rounding
+            error.
+        output: Index of the scored output among the model's tensors.
+        score: What is differentiated; the logits by default.
+        of_input: Fields of the metadata whose gradients with respect to the picture are wanted.
+        picture: Index of the picture among the inputs.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[Layer],
+        dtype: torch.dtype | None = torch.float64,
+        *,
+        output: int = 0,
+        score: Score = _LOGIT,
+        of_input: Sequence[str] = (),
+        picture: int = 0,
+    ) -> None:
+        self.module = copy.deepcopy(module).eval()
+        for part in (self.module, *named_layers(self.module).values()):
+            part.requires_grad_(False)
+            if dtype is not None:
+                part.to(dtype)
+        self.layers = list(layers)
+        self.dtype = dtype
+        self.output = output
+        self.score = score
+        self.of_input = list(of_input)
+        self.picture = picture
+        self._taps: dict[str, torch.Tensor] = {}
+        for layer in layers:
+            path = layer.name
+            layer_of(self.module, path).register_forward_hook(self._hook(path))
+
+    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], torch.Tensor]:
+        def tap(layer: nn.Module, args: Any, result: torch.Tensor) -> torch.Tensor:
+            # A fresh leaf cuts the graph below the first target, where no gradient is wanted.
+            leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
+            self._taps[path] = leaf
+            return leaf.clone()
+
+        return tap
+
+    def __call__(
+        self,
+        inputs: Sequence[Any],
+        asked: npt.NDArray[Any],
+        region: npt.NDArray[np.float32] | None = None,
+    ) -> Expected:
+        """Run on ``inputs`` and differentiate the scores asked for.
+
+        Args:
+            inputs: Of the module.
+            asked: The classes, int64 [N, K]; of a linear score the weights, [N or 1, K, *output].
+            region: Scores with positions are summed over it, [N or 1, K or 1, *positions]; None:
+                over all.
+        """
+        if self.dtype is not None:
+            floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
+            inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
+        leaves, scores = self._forward(inputs, asked, region)
+        taps = [self._taps[layer.name] for layer in self.layers]
+        stacked = _gradients(scores, taps)
+        of_input = {
+            kind: self._of_input(_RULES[kind], inputs, asked, region) for kind in self.of_input
+        }
+        names = [layer.name for layer in self.layers]
+        values = [
+            channel_first(_single(tap.detach()), layer, 1)
+            for tap, layer in zip(taps, self.layers, strict=True)
+        ]
+        slopes = [
+            channel_first(gradient, layer, 2)
+            for gradient, layer in zip(stacked, self.layers, strict=True)
+        ]
+        maps = [_heatmap(value, slope) for value, slope in zip(values, slopes, strict=True)]
+        return Expected(
+            [leaf.detach().numpy() for leaf in leaves],
+            scores.detach().numpy(),
+            {name: value.numpy() for name, value in zip(names, values, strict=True)},
+            {name: slope.numpy() for name, slope in zip(names, slopes, strict=True)},
+            {name: one.numpy() for name, one in zip(names, maps, strict=True)},
+            of_input,
+        )
+
+    def _forward(
+        self,
+        inputs: Sequence[Any],
+        asked: npt.NDArray[Any],
+        region: npt.NDArray[np.float32] | None,
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The model's tensors, and the scores asked for, [N, K]."""
+        self._taps = {}
+        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
+        with torch.enable_grad(), widened, _Logits() as logits:
+            result = self.module(*inputs)
+        leaves = tensors_of(result)
+        table = _single(self._table(leaves, logits))
+        return leaves, self._scores(table, asked, region)
+
+    def _of_input(
+        self,
+        rule: Rule | None,
+        inputs: Sequence[Any],
+        asked: npt.NDArray[Any],
+        region: npt.NDArray[np.float32] | None,
+    ) -> Array:
+        """Gradients with respect to the picture, [N, K, *input], perhaps by another ReLU rule."""
+        picture = inputs[self.picture].detach().clone().requires_grad_(True)
+        # A model may work on its input in place, which a leaf does not allow.
+        changed = [picture.clone() if i == self.picture else x for i, x in enumerate(inputs)]
+        with contextlib.nullcontext() if rule is None else ReluRule(rule):
+            _, scores = self._forward(changed, asked, region)
+        return _gradients(scores, [picture])[0].numpy()
+
+    def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
+        """What is scored, with the classes along axis 1; any shape for a linear score."""
+        score, layer = self.score, self.layers[0]
+        if score.kind == "channel":
+            return channel_first(self._taps[layer.name], layer, 1)
+        table = leaves[self.output]
+        axis, offset = (score.class_axis or 1), score.class_offset or 0
+        part = logits.classes_of(table, axis, offset) if offset else None
+        if part is not None:
+            table, offset = part, 0
+        if score.kind != "output" and (score.kind, score.activation) != ("linear", "none"):
+            table = logits.before(table, axis)
+        if score.kind == "linear":
+            return table
+        table = table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
+        return torch.cat([-table, table], dim=1) if table.shape[1] == 1 else table
+
+    def _scores(
+        self, table: torch.Tensor, asked: npt.NDArray[Any], region: npt.NDArray[np.float32] | None
+    ) -> torch.Tensor:
+        """The scores, [N, K]."""
+        if self.score.kind == "linear":
+            return _weighted(table, asked)
+        if self.score.kind in ("probability", "log_probability"):
+            table = _probabilities(table, self.score)
+        weights = None if region is None else torch.tensor(region, dtype=table.dtype)
+        if self.score.kind == "channel":
+            weights = table.new_ones(1, 1, *table.shape[2:]) if weights is None else weights
+            axes = tuple(range(2, weights.dim()))
+            weights = weights / weights.abs().sum(axes, keepdim=True)
+        return _summed(table, asked, weights)
+
+
+def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
+    count = scores.shape[1]
+    # A power of two changes no digit, and keeps float16 from underflowing as the artifact does.
+    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if count else None
+    gradients: list[list[torch.Tensor]] = []
+    for k in range(count):
+        slopes = torch.autograd.grad(scores[:, k], of, seed, retain_graph=True)
+        gradients.append([_single(slope) / FLOAT16_SCALE for slope in slopes])
+    return [
+        torch.stack([per[i] for per in gradients], dim=1)
+        if gradients
+        else _single(one).new_zeros((one.shape[0], 0, *one.shape[1:]))
+        for i, one in enumerate(of)
+    ]
+
+
+def _probabilities(table: torch.Tensor, score: Score) -> torch.Tensor:
+    """Probabilities or their logarithms, of logits with the classes along axis 1."""
+    if score.activation == "softmax":
+        return table.softmax(1) if score.kind == "probability" else table.log_softmax(1)
+    return table.sigmoid() if score.kind == "probability" else logsigmoid(table)
+
+
+def _weighted(table: torch.Tensor, weights: npt.NDArray[Any]) -> torch.Tensor:
+    """Inner products of [N, ...] with weights [N or 1, K, ...], [N, K]."""
+    return (table.unsqueeze(1) * torch.tensor(weights, dtype=table.dtype)).flatten(2).sum(2)
+
+
+def _summed(
+    table: torch.Tensor, classes: npt.NDArray[np.int64], region: torch.Tensor | None
+) -> torch.Tensor:
+    """Sums of the class scores [N, classes, *positions] over the region, [N, K]."""
+    flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
+    index = torch.from_numpy(classes).unsqueeze(2)
+    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
+    return (picked if region is None else picked * region.flatten(2)).sum(2)
+
+
+def _single(tensor: torch.Tensor) -> torch.Tensor:
+    """16-bit floats as float32, the artifact's type for all that it adds."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor:
+    """Bring what a layer gives to ``[..., C, *space]``; ``lead`` axes stand before."""
+    if layer.layout == "channels_last":
+        return tensor.movedim(-1, lead)
+    if layer.layout == "tokens":
+        grid = [side or -1 for side in layer.grid]
+        return (
+            tensor.narrow(lead, layer.prefix_tokens, tensor.shape[lead] - layer.prefix_tokens)
+            .transpose(lead, lead + 1)
+            .unflatten(-1, grid)
+        )
+    return tensor
+
+
+def _heatmap(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    weights = gradients.flatten(3).mean(-1)
+    weighted = torch.einsum("nkc,nc...->nk...", weights, activations)
+    return weighted.relu()

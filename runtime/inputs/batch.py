@@ -1,0 +1,149 @@
+"""Pictures, classes and regions as what an artifact is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError, InputError
+from ..session.session import Session, Tensors
+from ..spec import Preprocess
+from .images import Picture
+from .preprocess import Placement, place, prepare
+from .region import Region, Weights, as_weights
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The pictures of one session run.
+
+    Attributes:
+        pictures: RGB uint8 [H, W, 3] each.
+        places: Where the model's input lies in each.
+        weights: Each one's region, [*positions]; None where there are none.
+        feeds: What the artifact is fed, by input name; filled up where its batch axis is fixed.
+        width: The axis of columns in what is fed.
+    """
+
+    pictures: Sequence[Picture]
+    places: list[Placement]
+    weights: list[Weights] | None
+    feeds: Tensors
+    width: int
+
+
+def make_batch(
+    session: Session,
+    transform: Preprocess,
+    pictures: Sequence[Picture],
+    selection: NDArray[Any],
+    regions: Sequence[Region | None],
+) -> Batch:
+    """Preprocess pictures.
+
+    Args:
+        session: The artifact.
+        transform: Its preprocessing.
+        pictures: RGB uint8 [H, W, 3] each; of one size where the graph preprocesses them.
+        selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
+        regions: One for each picture; None: all positions.
+
+    Raises:
+        ImageError: A picture is too narrow to be resized.
+        InputError: A region is empty or of another shape.
+        SessionError: ONNX Runtime failed.
+    """
+    places = [place(transform, *picture.shape[:2]) for picture in pictures]
+    rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
+    port = session.inputs[transform.input]
+    # A fixed batch axis wants filling up; the last picture serves.
+    rows += rows[-1:] * ((port.shape[0] or len(rows)) - len(rows))
+    feeds: Tensors = {
+        transform.input: np.stack(rows).astype(port.dtype, copy=False),
+        session.spec.selector: selection,
+    }
+    weights = _weights(session, feeds, regions, places)
+    if weights is not None:
+        # A batch that was filled up wants as many regions.
+        filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
+        feeds[region_input(session)] = np.stack(filled)[:, None]
+    columns_last = transform.layout == "nchw" and not transform.embedded
+    return Batch(pictures, places, weights, feeds, -1 if columns_last else -2)
+
+
+def stored_transform(session: Session) -> Preprocess:
+    """The stored preprocessing, if pictures are all that the model takes.
+
+    Raises:
+        ImageError: The artifact stores none.
+        InputError: The model takes more than a picture.
+    """
+    transform = session.spec.preprocess
+    if transform is None:
+        raise ImageError(
+            f"{session.path.name} stores no preprocessing; export it with preprocessing, or feed "
+            "tensors to Explainer.run(arrays)"
+        )
+    required = {name for name, port in session.inputs.items() if port.required}
+    others = sorted(required - {transform.input, *session.spec.own_inputs})
+    if others:
+        raise InputError(f"{session.path.name} also takes {others}; use Explainer.run(arrays)")
+    return transform
+
+
+def only_input(session: Session) -> str:
+    """Name of the model's one input.
+
+    Raises:
+        InputError: It has several.
+    """
+    names = [name for name, port in session.inputs.items() if port.required]
+    names = [name for name in names if name not in session.spec.own_inputs]
+    if len(names) != 1:
+        raise InputError(f"{session.path.name} takes {names}; pass a dict of arrays by name")
+    return names[0]
+
+
+def region_input(session: Session) -> str:
+    """Name of the input that takes the region.
+
+    Raises:
+        InputError: There is none.
+    """
+    if session.spec.region is None:
+        raise InputError(
+            f"{session.path.name} takes no region: its output '{session.spec.score.output}' has no "
+            "positions; leave the region out"
+        )
+    return session.spec.region
+
+
+def positions_of(session: Session) -> tuple[int | None, ...]:
+    """Extents of the scored output's positions; None: dynamic."""
+    score = session.spec.score
+    return score.positions(session.outputs[score.output])
+
+
+def _weights(
+    session: Session,
+    feeds: Tensors,
+    regions: Sequence[Region | None],
+    places: Sequence[Placement],
+) -> list[Weights] | None:
+    """The regions of one session run, each [*positions]; None where there are none."""
+    if all(region is None for region in regions):
+        return None
+    positions = tuple(extent for extent in positions_of(session) if extent is not None)
+    if len(positions) < len(positions_of(session)):
+        # Only a run tells; K = 0 makes it a plain prediction.
+        none = feeds | {session.spec.selector: np.zeros((1, 0), np.int64)}
+        score = session.spec.score
+        positions = score.positions(session.run(none, [score.output])[score.output].shape)
+    return [
+        np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
+        for region, at in zip(regions, places, strict=True)
+    ]

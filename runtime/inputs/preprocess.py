@@ -1,0 +1,151 @@
+"""The training transform: resize, centre crop, normalise; and where the crop lies in the picture.
+
+Pixel values follow Pillow, whose resize torchvision and timm train with. ``cv2.resize`` does not
+antialias; ONNX Runtime's Resize does, with Pillow's filters, so two models of one node ship here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+from ..session.providers import CPU, load_onnxruntime
+from ..spec import Preprocess
+from .images import Picture
+
+Plane = TypeVar("Plane", bound=np.generic)
+
+MAX_PIXELS = 1 << 28  # of a resized picture: above it only an absurd aspect ratio can lead
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a picture's pixels come to lie in the model's input.
+
+    Attributes:
+        picture: Height and width of the picture.
+        resized: Height and width after the resize.
+        offset: Top and left of the crop in the resized picture; negative where it is padded.
+        size: Height and width of the crop, which is the model's input.
+    """
+
+    picture: tuple[int, int]
+    resized: tuple[int, int]
+    offset: tuple[int, int]
+    size: tuple[int, int]
+
+
+def place(transform: Preprocess, height: int, width: int) -> Placement:
+    """Work out resize and crop for a picture of ``height`` x ``width`` pixels.
+
+    The long side is cut down to an integer for ``shorter`` as torchvision's Resize does, and the
+    short side rounded for ``longer`` as timm's ResizeKeepRatio does; crops are torchvision's.
+
+    Raises:
+        ImageError: The picture is so narrow that its resized copy would not fit in memory.
+    """
+    resized = _resized(transform, height, width)
+    if resized[0] * resized[1] > MAX_PIXELS:
+        raise ImageError(
+            f"picture of {width} x {height} pixels would be resized to {resized[1]} x {resized[0]};"
+            " crop it to a less extreme shape first"
+        )
+    size = (transform.size[0], transform.size[1])
+    offset = (_crop_start(resized[0], size[0]), _crop_start(resized[1], size[1]))
+    return Placement((height, width), resized, offset, size)
+
+
+def prepare(
+    transform: Preprocess, picture: Picture, placement: Placement | None = None
+) -> NDArray[Any]:
+    """Turn an RGB picture [H, W, 3] into one row of the model's input, [C, h, w] or [h, w, C].
+
+    Where the graph does all this itself, the picture is what it takes. ``placement`` is what
+    `place` gives for the picture; callers that need it themselves pass it on.
+    """
+    if transform.embedded:
+        return picture
+    placement = placement or place(transform, *picture.shape[:2])
+    if len(transform.mean) == 1:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
+    planes = resize(picture.transpose(2, 0, 1), placement.resized, transform.interpolation)
+    planes = crop(planes, placement)
+    mean, std = (np.array(v)[:, None, None] for v in (transform.mean, transform.std))
+    values = planes.astype(np.float32)
+    values *= (transform.scale / std).astype(np.float32)
+    values -= (mean / std).astype(np.float32)
+    return np.moveaxis(values, 0, -1) if transform.layout == "nhwc" else values
+
+
+def resize(planes: Picture, size: tuple[int, int], interpolation: str) -> Picture:
+    """Resize uint8 planes [C, H, W] to ``size`` with Pillow's antialiased filters."""
+    if planes.shape[1:] == size:
+        return planes
+    if interpolation == "nearest":
+        return nearest(planes, size)
+    mode = {"bilinear": "linear", "bicubic": "cubic"}[interpolation]
+    feeds = {"picture": np.ascontiguousarray(planes[None]), "sizes": np.array(size, np.int64)}
+    return _resizer(mode).run(None, feeds)[0][0]
+
+
+def _resized(transform: Preprocess, height: int, width: int) -> tuple[int, int]:
+    """Height and width after the resize step."""
+    if transform.resize is None:
+        return height, width
+    target = transform.resize[0]
+    if transform.resize_mode == "exact":
+        return target, transform.resize[-1]
+    short, long = sorted((height, width))
+    if transform.resize_mode == "shorter":
+        pair = (target, int(target * long / short))
+    else:
+        pair = (max(1, round(short / (long / target))), target)
+    return pair if height <= width else (pair[1], pair[0])
+
+
+def _crop_start(length: int, size: int) -> int:
+    """Where a centred crop starts along one axis; negative: pixels of padding before it."""
+    return round((length - size) / 2) if length >= size else -((size - length) // 2)
+
+
+def crop(planes: NDArray[Plane], placement: Placement) -> NDArray[Plane]:
+    """Cut the crop out of resized planes [C, H, W], black (0) where they do not reach."""
+    (top, left), (height, width) = placement.offset, placement.size
+    inside = planes[:, max(top, 0) : top + height, max(left, 0) : left + width]
+    if inside.shape[1:] == (height, width):
+        return inside
+    padded = np.zeros((len(planes), height, width), planes.dtype)
+    top, left = max(-top, 0), max(-left, 0)
+    padded[:, top : top + inside.shape[1], left : left + inside.shape[2]] = inside
+    return padded
+
+
+def nearest(planes: NDArray[Plane], size: tuple[int, int]) -> NDArray[Plane]:
+    """Resize planes [C, H, W] to ``size``: each pixel is the one under its centre."""
+    rows, columns = (_under(n, m) for n, m in zip(planes.shape[1:], size, strict=True))
+    return planes[:, rows[:, None], columns]
+
+
+def _under(length: int, size: int) -> NDArray[np.intp]:
+    """Source index of each of ``size`` pixels, by pixel centres."""
+    steps = np.full(size, length / size)
+    steps[0] /= 2
+    # Summed up as Pillow does, whose rounding decides where a centre falls between two pixels.
+    return np.cumsum(steps).astype(np.intp)
+
+
+@cache
+def _resizer(mode: str) -> Any:
+    """One shared session per filter; one thread, since it must not spin beside the model's."""
+    ort = load_onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    model = Path(__file__).with_name(f"resize_{mode}.onnx").read_bytes()
+    return ort.InferenceSession(model, options, providers=[CPU])

@@ -1,0 +1,134 @@
+"""The weights that a linear score is the inner product with, as the artifact takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..session.providers import first_line
+from ..session.session import Session, Tensors
+
+ScoreWeights: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
+
+
+def read_weights(path: str | Path) -> NDArray[Any]:
+    """Read weights from a file that ``numpy.save`` wrote.
+
+    Raises:
+        InputError: The file is missing or no such file.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read weights from {path}: {first_line(error)}; write them with numpy.save"
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays; write one with numpy.save")
+    return array
+
+
+def name_rows(
+    session: Session, weights: ScoreWeights | None
+) -> tuple[list[str], NDArray[np.float32]]:
+    """The K scores' names, and their weights float32 [1, K, *output].
+
+    Args:
+        session: An artifact with a linear score.
+        weights: Numbers [K, *output], or [*output] for one score, which are called by their place;
+            or such as are called by name, each [*output].
+
+    Raises:
+        InputError: None given, or of another shape or type.
+    """
+    spec = session.spec
+    extents = _extents(session)
+    if weights is None:
+        raise InputError(
+            f"{session.path.name} explains the inner product of '{spec.score.output}' with "
+            f"weights; pass score_weights, numbers [K, {_shown(extents)}]"
+        )
+    if isinstance(weights, Mapping):
+        names, rows = [str(name) for name in weights], [np.asarray(v) for v in weights.values()]
+        shapes = {row.shape for row in rows}
+        if len(shapes) > 1:
+            raise InputError(f"score_weights have shapes {sorted(shapes)}; pass all of one shape")
+        array = np.stack(rows) if rows else np.zeros((0, *(extent or 1 for extent in extents)))
+    else:
+        array = np.asarray(weights)
+        array = array[None] if array.ndim == len(extents) else array
+        names = [str(row) for row in range(len(array))] if array.ndim else []
+    check_weights(session, array[None], {1})
+    return names, array[None].astype(np.float32)
+
+
+def check_weights(session: Session, weights: NDArray[Any], rows: Collection[int]) -> None:
+    """Raise InputError unless ``weights`` are finite numbers [N or 1, K, *output].
+
+    Args:
+        session: An artifact with a linear score.
+        weights: What the caller gave.
+        rows: Numbers of rows that fit, N and 1.
+    """
+    extents = _extents(session)
+    fits = weights.dtype.kind in "biuf" and weights.ndim == 2 + len(extents)
+    if fits:
+        pairs = zip(weights.shape[2:], extents, strict=True)
+        fits = len(weights) in rows and all(want in (None, have) for have, want in pairs)
+    if not fits:
+        raise InputError(
+            f"score_weights are {weights.dtype} {list(weights.shape)}; pass numbers "
+            f"[N or 1, K, {_shown(extents)}] (to explain(): [K, {_shown(extents)}])"
+        )
+    if not np.isfinite(weights).all():
+        raise InputError("score_weights are not finite; pass finite numbers")
+
+
+def takes_weights(session: Session, weights: object, classes: object) -> bool:
+    """Whether the artifact's score is linear; what was asked for must fit that.
+
+    Raises:
+        InputError: Weights for classes, or classes for weights.
+    """
+    name, score = session.path.name, session.spec.score
+    if session.spec.score_weights is None and weights is not None:
+        raise InputError(
+            f"{name} takes no score_weights: its score is a {score.kind} of '{score.output}'; "
+            "export it with score='linear' (--score linear)"
+        )
+    if session.spec.score_weights is not None and classes is not None:
+        raise InputError(
+            f"{name} explains no classes but the inner product of '{score.output}' with "
+            "score_weights; pass these alone"
+        )
+    return session.spec.score_weights is not None
+
+
+def measured(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[Any]]:
+    """Weights for ``count`` scores of some run, all ones: what a measurement feeds.
+
+    Args:
+        session: An artifact with a linear score.
+        feeds: The model's own inputs.
+        count: K.
+    """
+    spec, shape = session.spec, [extent or 1 for extent in _extents(session)]
+    if None in _extents(session):
+        # Only a run tells; K = 0 makes it a plain prediction.
+        none = {**feeds, spec.selector: np.zeros((1, 0, *shape), np.float32)}
+        shape = session.run(none, [spec.score.output])[spec.score.output].shape[1:]
+    return {spec.selector: np.ones((1, count, *shape), np.float32)}
+
+
+def _extents(session: Session) -> tuple[int | None, ...]:
+    """Extents of the scored output behind the batch; None: dynamic."""
+    return session.inputs[session.spec.selector].shape[2:]
+
+
+def _shown(extents: Collection[int | None]) -> str:
+    return ", ".join("any" if extent is None else str(extent) for extent in extents)

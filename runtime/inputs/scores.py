@@ -1,0 +1,65 @@
+"""From the model's output to scores and probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec import Score
+
+
+def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
+    """Turn one picture's output, [classes, ...] or a single logit, into probabilities by class.
+
+    None where the scores are no classification (``activation="none"``), or not those of classes.
+    """
+    if score.kind in ("linear", "channel"):
+        return None
+    if output.ndim:
+        output = _by_class(score, output[None])[0]
+    if score.activated:
+        values = output.astype(np.float32)
+    elif score.activation == "softmax":
+        powers = np.exp(output - output.max(axis=0, keepdims=True), dtype=np.float32)
+        values = powers / powers.sum(axis=0, keepdims=True)
+    elif score.activation == "sigmoid":
+        # Through logaddexp, since exp(-x) alone overflows.
+        values = np.exp(-np.logaddexp(0, -output.astype(np.float32)))
+    else:
+        return None
+    if score.single_logit:
+        values = values if values.ndim == 0 else values[0]
+        return np.stack([1 - values, values])
+    return values
+
+
+def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+    """Scores of all classes, [N, classes, *positions], from an output that holds scores.
+
+    A single logit is the score of class 1, and its negative that of class 0.
+    """
+    values = _by_class(score, output).astype(np.float32, copy=False)
+    return np.concatenate([-values, values], axis=1) if score.single_logit else values
+
+
+def scores_of(
+    table: NDArray[Any], classes: NDArray[np.int64], region: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
+    """The artifact's definition of ``scores``, float32 [N, K], in numpy.
+
+    Args:
+        table: [N, classes, *positions].
+        classes: Ids, int64 [N, K].
+        region: Weights of the positions, [N or 1, K or 1, *positions]; None: ones.
+    """
+    index = classes.reshape(*classes.shape, *[1] * (table.ndim - 2))
+    chosen = np.take_along_axis(table, index, axis=1)
+    weighted = chosen if region is None else chosen * region
+    return weighted.sum(axis=tuple(range(2, table.ndim)), dtype=np.float64).astype(np.float32)
+
+
+def _by_class(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+    """An output of a batch with its classes, and nothing else, along axis 1."""
+    return np.moveaxis(output, score.class_axis or 1, 1)[:, score.class_offset or 0 :]

@@ -1,0 +1,125 @@
+"""What the caller asks for, by name or number, as what the artifact calls it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, SupportsIndex, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ClassError, InputError
+from ..spec import Layer, Spec
+
+ClassName: TypeAlias = SupportsIndex | str
+Classes: TypeAlias = ClassName | Sequence[ClassName] | None
+
+
+def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
+    """Return class ids as ``class_index`` takes them: from 0, or -1 downwards by rank.
+
+    For an artifact with a linear score, the places of ``top`` rows of weights.
+
+    Args:
+        spec: The artifact's metadata.
+        classes: Ids, labels (numbers in a string count as ids where no label is spelled so), or a
+            list of them; None: the ``top`` best-ranked.
+        top: How many, where ``classes`` is None.
+
+    Raises:
+        ClassError: An id or ``top`` is out of range, a label is unknown or stands for two classes,
+            or the artifact explains no classes.
+    """
+    if spec.class_index is None:
+        if classes is not None:
+            raise ClassError("the artifact's score is linear: it explains no classes, but weights")
+        return list(range(top))
+    if classes is None:
+        if not 1 <= top <= spec.score.classes:
+            raise ClassError(
+                f"top={top} is out of range; the model has {spec.score.classes} classes"
+            )
+        return list(range(-1, -top - 1, -1))
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        classes = [classes]
+    return [check_class(_class_id(spec, entry), spec.score.classes) for entry in classes]
+
+
+def check_class(index: int, count: int) -> int:
+    """Return ``index`` if it is an id or a rank among ``count`` classes, else raise ClassError."""
+    if not -count <= index < count:
+        raise ClassError(
+            f"class {index} is out of range; the model has {count} classes: 0 to {count - 1}, "
+            f"or -1 to -{count} by rank"
+        )
+    return index
+
+
+def check_index(index: NDArray[Any], rows: Collection[int], count: int) -> None:
+    """Raise ClassError unless ``index`` is integers [N or 1, K] within ``count`` classes."""
+    whole = np.issubdtype(index.dtype, np.integer) or index.size == 0
+    if not whole or index.ndim != 2 or len(index) not in rows:
+        raise ClassError(
+            f"class_index is {index.dtype} {list(index.shape)}; pass integers [N or 1, K], "
+            "with a row per image or one for all"
+        )
+    for entry in np.unique(index):
+        check_class(int(entry), count)
+
+
+def choose_layer(spec: Spec, name: str | None) -> Layer:
+    """Return the target layer called ``name``; None: the first.
+
+    Raises:
+        InputError: The artifact has no such layer.
+    """
+    layers = {layer.name: layer for layer in spec.layers}
+    return spec.layers[0] if name is None else layers[known("layer", name, layers)]
+
+
+def choose_layers(spec: Spec, names: str | Sequence[str] | None) -> list[Layer]:
+    """Return the target layers called so, each once; None: the first.
+
+    Raises:
+        InputError: The artifact has no such layer, or the list is empty.
+    """
+    if names is None or isinstance(names, str):
+        return [choose_layer(spec, names)]
+    if not names:
+        raise InputError("an empty list of layers; name one, or leave it out for the first")
+    return [choose_layer(spec, name) for name in dict.fromkeys(names)]
+
+
+def known(kind: str, name: str, choices: Iterable[str]) -> str:
+    """Return ``name`` if it is among ``choices``, else raise InputError with the nearest ones."""
+    names = list(choices)
+    if name in names:
+        return name
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise InputError(f"unknown {kind} '{name}'; {hint}there is {', '.join(names)}")
+
+
+def _class_id(spec: Spec, entry: ClassName) -> int:
+    if not isinstance(entry, str):
+        try:
+            return operator.index(entry)
+        except TypeError:
+            raise ClassError(f"class {entry!r} is neither an id nor a label") from None
+    labels = [label.casefold() for label in spec.labels or []]
+    found = [i for i, label in enumerate(labels) if label == entry.strip().casefold()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ClassError(f"label '{entry}' stands for classes {found}; give one of these ids")
+    try:
+        return int(entry)
+    except ValueError:
+        pass
+    if spec.labels is None:
+        raise ClassError(f"unknown label '{entry}': the artifact stores no labels; give class ids")
+    near = get_close_matches(entry.casefold(), labels, n=3, cutoff=0.5)
+    hint = ", ".join(f"'{spec.labels[labels.index(label)]}'" for label in near)
+    raise ClassError(f"unknown label '{entry}'; " + (f"nearest: {hint}" if hint else "give an id"))

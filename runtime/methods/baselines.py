@@ -1,0 +1,86 @@
+"""What a picture is compared with: an input that shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..inputs.selection import known
+from ..spec import Preprocess
+
+Baseline: TypeAlias = str | float | NDArray[Any]
+_BLUR = 12  # a Gaussian whose sigma is this part of the shorter side: shapes go, colours stay
+
+
+def baseline_of(
+    baseline: Baseline, picture: NDArray[Any], transform: Preprocess | None
+) -> NDArray[np.float64]:
+    """The baseline of a picture, in the model's units: float64 [*input].
+
+    Args:
+        baseline: ``black``: a black picture; ``blur``: the picture itself, blurred beyond
+            recognition; ``mean``: its mean colour all over; or numbers that broadcast to the
+            model's input, such as 0.
+        picture: The picture as the model takes it, [*input].
+        transform: The stored preprocessing.
+
+    Raises:
+        InputError: There is no such baseline, or the numbers do not fit.
+    """
+    if isinstance(baseline, str):
+        return BASELINES[known("baseline", baseline, BASELINES)](picture, transform)
+    values = np.asarray(baseline)
+    fits = values.ndim <= picture.ndim and all(
+        extent in (1, whole)
+        for extent, whole in zip(values.shape[::-1], picture.shape[::-1], strict=False)
+    )
+    if values.dtype.kind not in "fiu" or not fits:
+        raise InputError(
+            f"baseline is {values.dtype} {list(values.shape)}; pass numbers that broadcast to the "
+            f"model's input {list(picture.shape)}, or one of {', '.join(BASELINES)}"
+        )
+    return np.broadcast_to(values.astype(np.float64), picture.shape)
+
+
+def _black(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+    if transform is None:
+        raise InputError(
+            "baseline 'black' needs the stored preprocessing to know how black looks; pass numbers"
+        )
+    value = -np.asarray(transform.mean, np.float64) / np.asarray(transform.std, np.float64)
+    shaped = value if transform.layout == "nhwc" else value[:, None, None]
+    return np.broadcast_to(shaped, picture.shape)
+
+
+def _blur(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+    last = _channels_last(picture, transform)
+    sigma = min(last.shape[:2]) / _BLUR
+    blurred = cv2.GaussianBlur(last, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    # OpenCV drops the axis of a single channel.
+    blurred = np.asarray(blurred, np.float64).reshape(last.shape)
+    return blurred if _nhwc(transform) else np.moveaxis(blurred, -1, 0)
+
+
+def _mean(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+    space = (0, 1) if _nhwc(transform) else (1, 2)
+    means = picture.astype(np.float64).mean(axis=space, keepdims=True)
+    return np.broadcast_to(means, picture.shape)
+
+
+def _channels_last(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+    values = picture.astype(np.float64)
+    return values if _nhwc(transform) else np.ascontiguousarray(np.moveaxis(values, 0, -1))
+
+
+def _nhwc(transform: Preprocess | None) -> bool:
+    return transform is not None and transform.layout == "nhwc"
+
+
+BASELINES: dict[str, Callable[[NDArray[Any], Preprocess | None], NDArray[np.float64]]] = {
+    "black": _black, "blur": _blur, "mean": _mean,
+}  # fmt: skip

@@ -1,0 +1,201 @@
+"""Methods that need the scores' gradient with respect to the picture's input.
+
+Their maps have the resolution of the model's input: [N, K, H, W].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .baselines import Baseline, baseline_of
+from .request import Answer, Question
+from .rerun import Measures, Subject, by_picture, channels, of_input
+
+
+def saliency(question: Question) -> Answer:
+    """The largest magnitude of the gradient over the channels (Simonyan et al. 2014)."""
+    return _strongest_of(question, "input_gradients")
+
+
+def input_x_gradient(question: Question) -> Answer:
+    """The sum over the channels of input times gradient (Shrikumar et al. 2016); signed."""
+    name = of_input(question, "input_gradients")
+    got = question.session.run(question.feeds, [*question.answers, name])
+    pictures = question.feeds[question.input].astype(np.float32)
+    products = got[name] * pictures[:, None]
+    return question.answer(got, products.sum(axis=channels(question)))
+
+
+def guided_backprop(question: Question) -> Answer:
+    """The largest magnitude over the channels of the gradient by guided backpropagation.
+
+    A ReLU lets through what is positive, where it let something through in the forward pass
+    (Springenberg et al. 2015).
+    """
+    return _strongest_of(question, "guided_gradients")
+
+
+def deconvnet(question: Question) -> Answer:
+    """The same where a ReLU lets through all that is positive (Zeiler and Fergus 2014)."""
+    return _strongest_of(question, "deconvnet_gradients")
+
+
+def guided_gradcam(question: Question) -> Answer:
+    """Guided backpropagation times the layer's heatmap, resized bilinearly (Selvaraju et al. 2017).
+
+    Of the product the largest magnitude over the channels.
+    """
+    name, heatmap = of_input(question, "guided_gradients"), question.layer.heatmap
+    got = question.session.run(question.feeds, [*question.answers, name, heatmap])
+    if got[heatmap].ndim != 4:
+        raise InputError(
+            f"layer '{question.layer.name}' has no two-dimensional maps; choose another layer"
+        )
+    fine = _strongest(got[name], channels(question))
+    coarse = np.empty_like(fine)
+    height, width = fine.shape[2:]
+    for place in np.ndindex(fine.shape[:2]):
+        coarse[place] = cv2.resize(got[heatmap][place], (width, height))
+    return question.answer(got, fine * coarse)
+
+
+def smoothgrad(
+    question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0
+) -> Answer:
+    """The mean gradient over copies of the picture with noise (Smilkov et al. 2017).
+
+    Of the mean the largest magnitude over the channels, as for saliency.
+
+    Args:
+        question: The question.
+        samples: How many copies.
+        noise: Standard deviation of the Gaussian noise, as a share of the picture's range.
+        seed: Of the noise, which is the same for all pictures.
+    """
+    return _noisy(question, samples, noise, seed, lambda mean, _: mean)
+
+
+def smoothgrad_squared(
+    question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0
+) -> Answer:
+    """The mean of the squared gradients instead (Hooker et al. 2019); see `smoothgrad`."""
+    return _noisy(question, samples, noise, seed, lambda _, square: square)
+
+
+def vargrad(question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0) -> Answer:
+    """The gradients' variance instead (Adebayo et al. 2018); see `smoothgrad`."""
+    return _noisy(question, samples, noise, seed, lambda mean, square: square - mean**2)
+
+
+def integrated_gradients(
+    question: Question, *, steps: int = 32, baseline: Baseline = "black"
+) -> Answer:
+    """The gradient integrated on the way from a baseline to the picture (Sundararajan et al. 2017).
+
+    The mean gradient on the straight line between the two, by Gauss and Legendre's quadrature,
+    times what the picture differs by, summed over the channels; signed. A map's sum is the change
+    of the score between the two ("completeness") as far as ``steps`` are enough. Measured are
+    ``score_change`` and ``completeness_error``, how far off the sum is.
+
+    Args:
+        question: The question.
+        steps: How many gradients on the way.
+        baseline: What the picture is compared with; see `baselines.baseline_of`.
+    """
+    _check_whole("steps", steps, 1)
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    # The baseline itself comes first: its score is wanted, its gradient does not count.
+    shares = [(0.0, 0.0), *zip((points + 1) / 2, weights / 2, strict=True)]
+    transform, axis = question.session.spec.preprocess, channels(question)
+
+    def explain(subject: Subject) -> tuple[NDArray[Any], Measures]:
+        start = baseline_of(baseline, subject.picture, transform)
+        difference = subject.picture - start
+        mean = np.zeros((len(subject.scores), *difference.shape))
+        before = np.zeros(len(subject.scores))
+        path = (start + place * difference for place, _ in shares)
+        for (place, weight), found in zip(shares, subject.gradients(path), strict=False):
+            gradient, scores = found
+            mean += weight * gradient
+            before = scores if place == 0 else before
+        maps = (mean * difference).sum(axis=axis)
+        change = subject.scores.astype(np.float64) - before
+        error = np.abs(maps.sum(axis=(1, 2)) - change)
+        return maps, {"score_change": change, "completeness_error": error}
+
+    return by_picture(question, len(shares), explain)
+
+
+ATTRIBUTIONS: dict[str, Callable[..., Answer]] = {
+    "saliency": saliency,
+    "input-x-gradient": input_x_gradient,
+    "smoothgrad": smoothgrad,
+    "smoothgrad-squared": smoothgrad_squared,
+    "vargrad": vargrad,
+    "integrated-gradients": integrated_gradients,
+    "guided-backprop": guided_backprop,
+    "deconvnet": deconvnet,
+    "guided-gradcam": guided_gradcam,
+}
+
+UNCHANGED = frozenset({"saliency", "guided-backprop", "deconvnet", "guided-gradcam"})
+"""Methods that run the pictures as they are, and need not know how the model takes them."""
+
+SIGNED = frozenset({"input-x-gradient", "integrated-gradients"})
+"""Methods whose negative values speak against a class; the others give no negative ones."""
+
+
+def _strongest_of(question: Question, field: str) -> Answer:
+    name = of_input(question, field)
+    got = question.session.run(question.feeds, [*question.answers, name])
+    return question.answer(got, _strongest(got[name], channels(question)))
+
+
+def _strongest(gradients: NDArray[Any], axis: int) -> NDArray[Any]:
+    return np.abs(gradients).max(axis=axis)
+
+
+def _noisy(
+    question: Question,
+    samples: int,
+    noise: float,
+    seed: int,
+    combine: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+) -> Answer:
+    """Combine the mean gradient over noisy copies, and its mean square, and reduce the channels."""
+    _check_whole("samples", samples, 1)
+    _check_whole("seed", seed, 0)
+    if not noise >= 0:
+        raise InputError(f"noise={noise} is out of range; give 0 (none) or more")
+    axis = channels(question)
+
+    def explain(subject: Subject) -> tuple[NDArray[Any], Measures]:
+        total = np.zeros((len(subject.scores), *subject.picture.shape))
+        squares = np.zeros_like(total)
+        for gradient, _ in subject.gradients(_copies(subject.picture, samples, noise, seed)):
+            total += gradient
+            squares += np.square(gradient, dtype=np.float64)
+        return _strongest(combine(total / samples, squares / samples), axis), {}
+
+    return by_picture(question, samples, explain)
+
+
+def _copies(
+    picture: NDArray[Any], samples: int, noise: float, seed: int
+) -> Iterator[NDArray[np.float32]]:
+    generator = np.random.default_rng(seed)
+    values = picture.astype(np.float32)
+    deviation = np.float32(noise) * (values.max() - values.min())
+    for _ in range(samples):
+        yield values + deviation * generator.standard_normal(values.shape, np.float32)
+
+
+def _check_whole(name: str, number: object, least: int) -> None:
+    if not isinstance(number, int) or number < least:
+        raise InputError(f"{name}={number!r} is out of range; give a whole number from {least} on")

@@ -1,0 +1,107 @@
+"""Pictures seen through masks, and a layer seen at one place alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .request import Question
+
+Floats = NDArray[np.float32]
+
+_AT_ONCE = 64  # masks in memory
+
+
+class GridMasks:
+    """RISE's masks: random grids, resized to a little more than the picture and shifted."""
+
+    def __init__(self, size: tuple[int, int], count: int, grid: int, p: float, seed: int) -> None:
+        """Draw ``count`` grids and shifts; they become masks of ``size`` when asked for."""
+        generator = np.random.default_rng(seed)
+        self._size = size
+        self._cell = [-(-extent // grid) for extent in size]
+        self._grids = (generator.random((count, grid, grid)) < p).astype(np.float32)
+        self._shifts = generator.integers(0, self._cell, (count, 2))
+
+    def of(self, part: slice) -> Floats:
+        """Masks [V, H, W] in 0 to 1."""
+        height, width = self._size
+        found: list[NDArray[Any]] = []
+        for grid, (down, right) in zip(self._grids[part], self._shifts[part], strict=True):
+            rows, columns = ((len(grid) + 1) * cell for cell in self._cell)
+            whole = cv2.resize(grid, (columns, rows), interpolation=cv2.INTER_LINEAR)
+            found.append(whole[down : down + height, right : right + width])
+        return np.stack(found)
+
+    def summed(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """The sum of all masks with weights [count, N, K]: [N, K, H, W]."""
+        total = np.zeros((*weights.shape[1:], *self._size))
+        for start in range(0, len(weights), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            total += np.tensordot(weights[part], self.of(part), axes=(0, 0))
+        return total
+
+
+def one_place(space: Sequence[int], part: slice, *, neighbours: bool) -> Floats:
+    """Masks [V, *space] that keep the places of numbers ``part``, counted row by row.
+
+    With ``neighbours`` a place keeps 1/2 along each axis, and the places beside it 1/4.
+    """
+    numbers = np.arange(part.start, part.stop)
+    masks = np.ones(len(numbers), np.float32)
+    for extent, at in zip(space, np.unravel_index(numbers, tuple(space)), strict=True):
+        kept = np.eye(extent, dtype=np.float32)
+        if neighbours:
+            kept = kept / 2 + np.eye(extent, k=1, dtype=np.float32) / 4
+            kept += np.triu(kept, 1).T
+        rows = kept[at].reshape(len(numbers), *[1] * (masks.ndim - 1), extent)
+        masks = masks[..., None] * rows
+    return masks
+
+
+def size_of(question: Question) -> tuple[int, int]:
+    """Height and width of the model's input.
+
+    Raises:
+        InputError: It is no picture.
+    """
+    shape = question.feeds[question.input].shape
+    if len(shape) != 4:
+        raise InputError(
+            f"input '{question.input}' has shape {list(shape)}; the method masks pictures, "
+            "[N, channels, height, width]"
+        )
+    return shape[1:3] if _channels_last(question) else shape[2:]
+
+
+def as_masks(planes: Floats, question: Question) -> Floats:
+    """Channels [V, N, h, w] as masks [V, N, H, W]: resized to the input, then scaled.
+
+    Each reaches from 0 at its minimum to 1 at its maximum; a constant one becomes 0.
+
+    Raises:
+        InputError: The layer or the input is no picture.
+    """
+    height, width = size_of(question)
+    if planes.ndim != 4:
+        raise InputError(f"layer '{question.layer.name}' has no two-dimensional maps to mask with")
+    flat = planes.reshape(-1, *planes.shape[2:])
+    resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in flat]
+    masks = np.stack(resized).reshape(*planes.shape[:2], height, width)
+    low, high = (edge(masks, axis=(2, 3), keepdims=True) for edge in (np.min, np.max))
+    return np.where(high > low, (masks - low) / np.where(high > low, high - low, 1), 0)
+
+
+def masked(question: Question, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
+    """Pictures [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
+    return clean * np.expand_dims(masks, -1 if _channels_last(question) else -3)
+
+
+def _channels_last(question: Question) -> bool:
+    transform = question.session.spec.preprocess
+    return transform is not None and transform.layout == "nhwc"

@@ -1,0 +1,110 @@
+"""Explanations of one picture side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Unpack
+
+from ..errors import RenderError
+from ..inputs.images import Picture
+from .render import Bar, Look, LookOptions, palette, panel, resized
+from .render.styles import LEVELS
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+_WIDEST = 1600  # of a row of pictures, in pixels
+_MOST = 6  # pictures in a row
+
+
+class _Tile(NamedTuple):
+    picture: Picture | None = None
+    title: str = ""
+    note: str = ""
+
+
+def figure(found: Sequence[Explanation], height: int = 320, **look: Unpack[LookOptions]) -> Picture:
+    """Draw explanations of one picture, such as those by several methods, as one: RGB uint8.
+
+    The picture comes first, then each class by each method; of several classes by several methods
+    each method has a row. Colour bars tell the scale: of each map, or of all maps of an explanation
+    where the scale is shared.
+
+    Args:
+        found: The explanations, as from `Explainer.compare`; all of one picture.
+        height: Of each drawing, in pixels; small pictures are enlarged to it.
+        look: As for `Explanation.draw`.
+
+    Raises:
+        RenderError: There are no explanations, they are not of one picture, or a part of the look
+            is none.
+    """
+    if not found or any(one.placement.picture != found[0].placement.picture for one in found):
+        raise RenderError("a figure wants one or more explanations of one picture")
+    first, names = found[0], _names(found)
+    several = len(found) > 1
+    note = first.layer if several else f"{first.method}, {first.layer}"
+    picture = _Tile(resized(first.image, height), first.name, note)
+    rows = [
+        [
+            _Tile(one.draw(position, height, **look), one.labels[position], _answer(one, position))
+            for position in range(len(one.classes))
+        ]
+        for one in found
+    ]
+    longest = max(map(len, rows))
+    if several and longest > 1:
+        columns = 1 + longest
+        tiles: list[_Tile] = []
+        for name, row in zip(names, rows, strict=True):
+            line = [_Tile() if tiles else picture, *(tile._replace(note=name) for tile in row)]
+            tiles += line + [_Tile()] * (columns - len(line))
+    else:
+        named = [
+            _Tile(tile.picture, name, f"{tile.title}, {tile.note}") if several else tile
+            for name, row in zip(names, rows, strict=True)
+            for tile in row
+        ]
+        tiles = [picture, *named]
+        columns = _columns(picture.picture, len(tiles))
+    pictures, titles, notes = zip(*tiles, strict=True)
+    return panel(pictures, titles, height, notes, columns, _bars(found, Look(**look)))
+
+
+def _names(found: Sequence[Explanation]) -> list[str]:
+    """What tells the explanations apart: their methods, their layers, or both."""
+    columns = [[one.method for one in found], [one.layer for one in found]]
+    telling = [column for column in columns if len(set(column)) > 1] or columns[:1]
+    return [", ".join(parts) for parts in zip(*telling, strict=True)]
+
+
+def _answer(found: Explanation, position: int) -> str:
+    """How sure the model is of a class."""
+    probability = found.probability(position)
+    if probability is None:
+        return f"score {found.scores[position]:.3g}"
+    return f"p = {probability:.3f}"
+
+
+def _columns(picture: Picture | None, count: int) -> int:
+    """Pictures in a row, so that rows are about equally long."""
+    width = 1 if picture is None else picture.shape[1]
+    most = min(_MOST, max(2, _WIDEST // width))
+    return -(-count // -(-count // most))
+
+
+def _bars(found: Sequence[Explanation], look: Look) -> list[Bar]:
+    """A colour bar for each kind of map that is drawn in colour."""
+    if look.style == "mask":
+        return []
+    drawn = [one for one in found if "ok" in one.status]
+    end = f"{drawn[0].peak:.2g}" if look.scale == "shared" and len(drawn) == 1 else "max"
+    bars: list[Bar] = []
+    for signed in sorted({one.signed for one in drawn}):
+        if look.style == "contour":
+            ticks = [(level, f"{level:.0%}") for level in LEVELS]
+        else:
+            ticks = [(1.0, end)]
+        negative = [(-value, f"-{text}") for value, text in ticks] if signed else []
+        bars.append(Bar(palette(look.colormap, signed), ((0.0, "0"), *ticks, *negative)))
+    return bars

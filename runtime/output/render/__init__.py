@@ -1,0 +1,42 @@
+"""Maps as pictures: laid over the picture where the model saw it, coloured, framed and written."""
+
+from __future__ import annotations
+
+from .files import encode_image, write_image
+from .look import Look, LookOptions, Scale, Style
+from .maps import Heatmap, Status, continued, map_status, normalise, peak, project, seen
+from .marks import mark
+from .palettes import COLORMAPS, DIVERGING, Palette, palette
+from .panels import Bar, panel, resized
+from .styles import STYLES, Scene, contour, heatmap, masked, overlay
+
+__all__ = [
+    "COLORMAPS",
+    "DIVERGING",
+    "STYLES",
+    "Bar",
+    "Heatmap",
+    "Look",
+    "LookOptions",
+    "Palette",
+    "Scale",
+    "Scene",
+    "Status",
+    "Style",
+    "continued",
+    "contour",
+    "encode_image",
+    "heatmap",
+    "map_status",
+    "mark",
+    "masked",
+    "normalise",
+    "overlay",
+    "palette",
+    "panel",
+    "peak",
+    "project",
+    "resized",
+    "seen",
+    "write_image",
+]

@@ -1,0 +1,54 @@
+"""How an explanation is drawn: the choices that every way of showing it shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypedDict, get_args
+
+from ...errors import RenderError
+
+Style: TypeAlias = Literal["overlay", "heatmap", "contour", "mask"]
+Scale: TypeAlias = Literal["own", "shared"]
+
+
+class LookOptions(TypedDict, total=False):
+    """What a caller may leave out; `Look` says what it means."""
+
+    style: Style
+    alpha: float
+    colormap: str | None
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class Look:
+    """How to draw a map.
+
+    Attributes:
+        style: ``overlay``: colour over the picture; ``heatmap``: colour alone; ``contour``: lines
+            of equal evidence on the picture; ``mask``: the picture, dark and blurred where there is
+            no evidence.
+        alpha: ``overlay`` only: share of the colour where the evidence is strongest.
+        colormap: A colour map of OpenCV (jet, turbo, viridis, inferno...) or ``diverging``; None:
+            jet, for signed maps ``diverging``.
+        scale: Whether full colour is each class's ``own`` maximum, or the largest of all explained
+            classes (``shared``), so that colours can be compared between classes.
+
+    Raises:
+        RenderError: A value is none of these.
+    """
+
+    style: Style = "overlay"
+    alpha: float = 0.5
+    colormap: str | None = None
+    scale: Scale = "own"
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("style", self.style, get_args(Style)),
+            ("scale", self.scale, get_args(Scale)),
+        ):
+            if value not in choices:
+                raise RenderError(f"unknown {name} '{value}'; choose from {', '.join(choices)}")
+        if not 0 <= self.alpha <= 1:
+            raise RenderError(f"alpha={self.alpha} is out of range; give 0 (picture only) to 1")

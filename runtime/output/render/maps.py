@@ -1,0 +1,120 @@
+"""Raw maps as heatmaps: whether they can be drawn, their scale, and their place in the picture."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...inputs.preprocess import Placement
+
+Heatmap: TypeAlias = NDArray[np.float32]
+Status: TypeAlias = Literal["ok", "zero", "constant", "nonfinite"]
+
+# Relative differences between cells that are rounding, not evidence: a sum over a thousand channels
+# in float32 is good to about this much.
+_ROUNDING = 1e-6
+
+
+def map_status(raw: NDArray[Any], signed: bool = False) -> Status:
+    """Whether a raw map tells where the evidence is (``ok``), or why it does not.
+
+    Args:
+        raw: The map, [h, w].
+        signed: Whether negative values are evidence, too; else they count as 0.
+
+    Returns:
+        ``nonfinite``: it holds NaN or infinity; ``zero``: there is no evidence in it; ``constant``:
+        the evidence is the same everywhere, but for rounding.
+    """
+    if not np.isfinite(raw).all():
+        return "nonfinite"
+    evidence = _evidence(raw, signed)
+    if not evidence.any():
+        return "zero"
+    spread = evidence.max() - evidence.min()
+    return "constant" if spread <= _ROUNDING * np.abs(evidence).max() else "ok"
+
+
+def peak(raw: NDArray[Any], signed: bool = False) -> float:
+    """The value that a map's scale ends at: its maximum, of a signed one the largest magnitude.
+
+    A map that cannot be drawn has none: 0.
+    """
+    if map_status(raw, signed) != "ok":
+        return 0.0
+    return float(np.abs(_evidence(raw, signed)).max())
+
+
+def normalise(raw: NDArray[Any], signed: bool = False, scale: float | None = None) -> Heatmap:
+    """Divide a raw map [h, w] by ``scale``: values in [0, 1], of a signed map in [-1, 1].
+
+    Args:
+        raw: The map; one that cannot be drawn (see `map_status`) becomes zero, not stretched.
+        signed: Whether negative values are evidence, too; else they become 0.
+        scale: What becomes 1; None: the map's own `peak`.
+    """
+    own = peak(raw, signed)
+    if not own:
+        return np.zeros_like(raw, np.float32)
+    # float64: a quotient of subnormal numbers would lose its digits.
+    return (_evidence(raw, signed) / (own if scale is None else scale)).astype(np.float32)
+
+
+def project(heatmap: Heatmap, placement: Placement) -> Heatmap:
+    """Lay a map [h, w] of the model's input over the picture: [H, W], the inverse of the crop.
+
+    Each cell covers an equal share of the model's input. Values between cell centres are bilinear,
+    beyond the outermost centres constant, and exactly 0 where the model did not see the picture.
+    """
+    return np.where(seen(placement), continued(heatmap, placement), np.float32(0))
+
+
+def continued(heatmap: Heatmap, placement: Placement) -> Heatmap:
+    """As `project`, but the outermost values continue where the model did not see the picture.
+
+    Takes maps with axes in front, too: [..., h, w].
+    """
+    rows, columns = (
+        _interpolation(cells, positions * cells / size - 0.5)
+        for cells, positions, size in zip(
+            heatmap.shape[-2:], _positions(placement), placement.size, strict=True
+        )
+    )
+    # Weights that sum to 1 in float32 can overshoot by one rounding.
+    return np.clip(rows @ heatmap @ columns.T, -1, 1).astype(np.float32, copy=False)
+
+
+def seen(placement: Placement) -> NDArray[np.bool_]:
+    """Which of the picture's pixels [H, W] lie in the model's input."""
+    rows, columns = (
+        (positions >= 0) & (positions < size)
+        for positions, size in zip(_positions(placement), placement.size, strict=True)
+    )
+    return rows[:, None] & columns
+
+
+def _evidence(raw: NDArray[Any], signed: bool) -> NDArray[np.float64]:
+    values = raw.astype(np.float64)
+    return values if signed else np.maximum(values, 0)
+
+
+def _positions(placement: Placement) -> list[NDArray[np.float64]]:
+    """Centres of the picture's rows and of its columns, in pixels of the model's input."""
+    axes = zip(placement.picture, placement.resized, placement.offset, strict=True)
+    return [
+        (np.arange(picture) + 0.5) * resized / picture - offset for picture, resized, offset in axes
+    ]
+
+
+def _interpolation(cells: int, positions: NDArray[np.float64]) -> Heatmap:
+    """The matrix [len(positions), cells] that interpolates at positions, in cells, on one axis."""
+    positions = np.clip(positions, 0, cells - 1)
+    low = positions.astype(np.intp)
+    high = np.minimum(low + 1, cells - 1)
+    matrix = np.zeros((len(positions), cells), np.float32)
+    row = np.arange(len(positions))
+    matrix[row, low] = low + 1 - positions
+    matrix[row, high] += positions - low
+    return matrix

@@ -1,0 +1,73 @@
+"""Values as colours: OpenCV's colour maps, and one with a middle for signed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+
+from ...errors import RenderError
+from ...inputs.images import Picture
+from .maps import Heatmap
+
+DIVERGING = "diverging"
+
+COLORMAPS: dict[str, int] = {
+    name.removeprefix("COLORMAP_").lower(): getattr(cv2, name)
+    for name in dir(cv2)
+    if name.startswith("COLORMAP_")
+}
+
+# Blue to orange-red through near white: red-green blindness leaves these two hues apart, and both
+# ends have the same lightness, so that neither sign looks stronger. From the middle outwards.
+_MIDDLE = 128
+_AGAINST = ((246, 246, 246), (146, 190, 225), (42, 120, 190), (8, 52, 110))
+_FOR = ((246, 246, 246), (250, 178, 130), (214, 84, 30), (122, 30, 8))
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """The colours of a scale.
+
+    Attributes:
+        colours: RGB uint8 [256, 3]: of 0 to 1, or, signed, of -1 to 1 with 0 at entry 128.
+        signed: Whether values reach from -1.
+    """
+
+    colours: Picture
+    signed: bool
+
+    def paint(self, heatmap: Heatmap) -> Picture:
+        """Colour a heatmap [H, W]: RGB uint8 [H, W, 3]."""
+        levels = _MIDDLE + 127 * heatmap if self.signed else 255 * heatmap
+        return self.colours[np.rint(levels).astype(np.uint8)]
+
+
+def palette(colormap: str | None = None, signed: bool = False) -> Palette:
+    """The palette called ``colormap``; None: jet, for signed values ``diverging``.
+
+    Raises:
+        RenderError: There is no such colormap.
+    """
+    name = colormap or (DIVERGING if signed else "jet")
+    if name == DIVERGING:
+        return Palette(_diverging(), signed)
+    if name not in COLORMAPS:
+        raise RenderError(
+            f"unknown colormap '{name}'; choose from {', '.join([*COLORMAPS, DIVERGING])}"
+        )
+    levels = np.arange(256, dtype=np.uint8)[None]
+    coloured = cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[name]), cv2.COLOR_BGR2RGB)
+    return Palette(cast("Picture", coloured)[0], signed)
+
+
+def _diverging() -> Picture:
+    values = (np.arange(256) - _MIDDLE) / 127.0
+    steps = np.linspace(0, 1, len(_FOR))
+    sides = [
+        np.stack([np.interp(np.abs(values), steps, band) for band in np.array(side).T], axis=1)
+        for side in (_AGAINST, _FOR)
+    ]
+    return np.rint(np.where(values[:, None] < 0, *sides)).astype(np.uint8)

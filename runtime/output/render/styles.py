@@ -1,0 +1,118 @@
+"""The ways to draw one map: over the picture, alone, as lines, or by hiding the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...inputs.images import Picture
+from .look import Style
+from .maps import Heatmap
+from .palettes import Palette
+
+LEVELS = (0.25, 0.5, 0.75)
+"""Shares of the scale that contours are drawn at."""
+
+_UNSEEN = (200, 200, 200)
+_DARK = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture and one map over it.
+
+    Attributes:
+        picture: RGB uint8 [H, W, 3].
+        heatmap: float32 [H, W] in [0, 1] or, signed, [-1, 1]; continued where nothing was seen.
+        seen: bool [H, W], the part of the picture that the model saw.
+        palette: The colours.
+        alpha: Share of the colour where the heatmap is strongest.
+    """
+
+    picture: Picture
+    heatmap: Heatmap
+    seen: NDArray[np.bool_]
+    palette: Palette
+    alpha: float = 0.5
+
+    @property
+    def strength(self) -> Heatmap:
+        """The heatmap's magnitude, 0 where nothing was seen."""
+        return np.where(self.seen, np.abs(self.heatmap), np.float32(0))
+
+
+def overlay(scene: Scene) -> Picture:
+    """Blend the colours into the picture.
+
+    The colour's share is ``alpha`` times the root of the heatmap's magnitude: where there is no
+    evidence the picture stays as it is.
+    """
+    share = np.float32(scene.alpha) * np.sqrt(scene.strength)
+    return _blend(scene.picture, scene.palette.paint(scene.heatmap), share)
+
+
+def heatmap(scene: Scene) -> Picture:
+    """The colours alone; grey where the model did not see the picture."""
+    drawn = scene.palette.paint(scene.heatmap)
+    drawn[~scene.seen] = _UNSEEN
+    return drawn
+
+
+def contour(scene: Scene) -> Picture:
+    """Lines where the heatmap is a quarter, half and three quarters of its scale.
+
+    A pixel's share of a line follows from its distance to the level, (value - level) / slope, to
+    first order. Lines have a dark rim, so that they show on any picture.
+    """
+    width = max(1.5, min(scene.heatmap.shape) / 180)
+    slope = _slope(scene.heatmap)
+    levels = [*LEVELS, *(-level for level in LEVELS)] if scene.palette.signed else LEVELS
+    drawn = scene.picture
+    for level in levels:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            distance = (np.abs(scene.heatmap - level) / slope).astype(np.float32)
+        # On a plateau, even at the level itself, there is no line.
+        distance[(slope <= 0) | ~scene.seen] = np.inf
+        colour = scene.palette.paint(np.full_like(distance, level))
+        drawn = _blend(drawn, np.zeros_like(drawn), 0.6 * _line(distance, width + 2))
+        drawn = _blend(drawn, colour, _line(distance, width))
+    return drawn
+
+
+def masked(scene: Scene) -> Picture:
+    """The picture, fading into a dark and blurred one where there is no evidence."""
+    sigma = max(1.0, max(scene.heatmap.shape) / 60)
+    hidden = _DARK * cv2.GaussianBlur(scene.picture, (0, 0), sigma).astype(np.float32)
+    return _blend(hidden, scene.picture, scene.strength)
+
+
+STYLES: dict[Style, Callable[[Scene], Picture]] = {
+    "overlay": overlay,
+    "heatmap": heatmap,
+    "contour": contour,
+    "mask": masked,
+}
+
+
+def _blend(
+    below: NDArray[np.uint8] | NDArray[np.float32], above: Picture, share: Heatmap
+) -> Picture:
+    """Mix two pictures [H, W, 3]; ``share`` [H, W] is the upper one's."""
+    mixed = below + share[:, :, None] * (above.astype(np.float32) - below)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _slope(values: Heatmap) -> Heatmap:
+    """Change of values [H, W] per pixel; at the border as if they went on straight."""
+    padded = np.pad(values, 1, mode="reflect", reflect_type="odd")
+    down, right = np.gradient(padded)
+    return np.hypot(down, right)[1:-1, 1:-1].astype(np.float32)
+
+
+def _line(distance: Heatmap, width: float) -> Heatmap:
+    """Share of each pixel that a line covers, given its centre's distance to the line's middle."""
+    return np.clip(np.float32((width + 1) / 2) - distance, 0, 1)

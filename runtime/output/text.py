@@ -1,0 +1,100 @@
+"""Artifacts and explanations as text for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..spec import Spec
+from .explanation import Explanation
+
+STATES = {
+    "ok": "",
+    "zero": "  (empty map: no evidence for this class)",
+    "constant": "  (the same map everywhere: it tells no place)",
+    "nonfinite": "  (the map is not finite: the model overflowed)",
+}
+
+
+def describe_spec(spec: Spec) -> str:
+    """What an artifact holds, a line a topic."""
+    transform, verdict = spec.preprocess, spec.verification
+    lines = [
+        f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
+        _describe_selector(spec),
+        f"score   {spec.score.value} ({spec.score.kind}), {counted(spec)}, {spec.score.activation}",
+    ]
+    if spec.region:
+        lines.append(
+            f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "
+            "what the score is summed over (default: all)"
+        )
+    if spec.profile:
+        lines.append(f"profile {spec.profile}")
+    for layer in spec.layers:
+        lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
+        lines.append(f"        {', '.join(layer.outputs)}")
+        if layer.head:
+            lines.append(f"        head in {layer.head.file}")
+    if spec.of_input:
+        lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
+    labels = spec.labels
+    lines.append(f"labels  {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
+                 if labels else "labels  none")  # fmt: skip
+    if transform:
+        lines.append(
+            f"picture {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
+            f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
+            f"std {transform.std}"
+        )
+        if transform.embedded:
+            lines.append(
+                "        done by the graph: feed uint8 RGB [N, height, width, 3] of any size"
+            )
+    else:
+        lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
+    worst = f", {verdict.worst()}" if verdict.errors else ""
+    lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
+    lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
+    return "\n".join(lines)
+
+
+def _describe_selector(spec: Spec) -> str:
+    if spec.score_weights:
+        about = f"float32 [N or 1, K, *{spec.score.output}], the score is the inner product"
+        return f"input   {spec.score_weights}: {about} (must be fed)"
+    kind = "channels" if spec.score.kind == "channel" else "classes"
+    return f"input   {spec.selector}: int64 [N or 1, K], {kind} by id or by rank (-1 is the best)"
+
+
+def counted(spec: Spec) -> str:
+    """How many classes or channels can be asked for, and where they lie in the output."""
+    score = spec.score
+    if score.kind == "linear":
+        return f"any weights of {score.output}"
+    if score.kind == "channel":
+        return f"{score.classes} channels of {spec.layers[0].name}"
+    places = [
+        f"along axis {score.class_axis}" if score.class_axis else "",
+        f"after {score.class_offset} other entries" if score.class_offset else "",
+    ]
+    return " ".join([f"{score.classes} classes", *filter(None, places)])
+
+
+def describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:
+    """A picture's classes with score, probability, status and files."""
+    entries = found.to_dict()["classes"]
+    own = len(saved) == len(entries)  # a file for each class, or files for all of them together
+    files = saved if own else [None] * len(entries)
+    lines = [f"{path}" if found.method == "gradcam" else f"{path}  {found.method}"]
+    for position, (entry, file) in enumerate(zip(entries, files, strict=True)):
+        share = "" if entry["probability"] is None else f"  p = {entry['probability']:.3f}"
+        state = STATES[entry["status"]]
+        score = "overflow" if entry["score"] is None else f"{entry['score']:.3f}"
+        measured = "".join(
+            f"  {name.replace('_', ' ')} {values[position]:.3g}"
+            for name, values in found.measures.items()
+        )
+        target = "" if file is None else f"  -> {file}"
+        lines.append(f"  {entry['label']}  score {score}{share}{measured}{state}{target}")
+    return "\n".join([*lines, *([] if own else [f"  -> {file}" for file in saved])])

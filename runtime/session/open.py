@@ -1,0 +1,138 @@
+"""Opening an artifact's file in ONNX Runtime, on the provider that was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import SessionError
+from .cuda_graph import Bound
+from .optimized_for import Target, read_target
+from .providers import (
+    CUDA,
+    Provider,
+    captures,
+    choose_providers,
+    cuda_options,
+    first_line,
+    install,
+    load_onnxruntime,
+)
+
+logger = logging.getLogger("graftcam")
+
+Chosen = tuple[str, dict[str, Any]]
+Configure = Callable[[Any], None]
+Run = Callable[[Sequence[str], dict[str, NDArray[Any]]], list[NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An InferenceSession, the provider that it runs on, and how to run it."""
+
+    session: Any
+    provider: str
+    run: Run
+
+
+def open_session(
+    path: Path,
+    providers: str | Sequence[Provider] | None,
+    threads: int | None,
+    configure: Configure | None,
+) -> Opened:
+    """Open ``path``; see ``Explainer`` and ``Model`` for the arguments and errors."""
+    ort = load_onnxruntime()
+    if not path.is_file():
+        raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
+    target = read_target(path)
+    if target is not None and providers is None:
+        providers = target.provider
+    (name, options), *others = choose_providers(providers, ort.get_available_providers())
+    options = cuda_options(options) if name == CUDA else options
+
+    def make(providers: list[Chosen]) -> Any:
+        return _open(ort, path, providers, threads, configure, target)
+
+    session, captured = _captured(make, (name, options), others)
+    provider: str = session.get_providers()[0]
+    if provider != name:
+        asked = providers is not None and provider not in dict(others)
+        _report_fallback(ort, name, provider, asked=asked)
+    if not captured or provider != CUDA:
+        return Opened(session, provider, session.run)
+    bound = Bound(ort, session, "cuda", int(options.get("device_id", 0)))
+    return Opened(session, provider, bound.run)
+
+
+def _captured(
+    make: Callable[[list[Chosen]], Any], first: Chosen, others: list[Chosen]
+) -> tuple[Any, bool]:
+    """The InferenceSession, and whether it captures graphs; it does without where it cannot."""
+    name, options = first
+    wanted = name == CUDA and captures(options)
+    try:
+        return make([first, *others]), wanted
+    except SessionError as error:
+        if not wanted or "graph capture" not in str(error):
+            raise
+        logger.warning("%s; running without: export it with profile='cuda'", error)
+    plain = {key: value for key, value in options.items() if key != "enable_cuda_graph"}
+    return make([(name, plain), *others]), False
+
+
+def _open(
+    ort: Any,
+    path: Path,
+    providers: list[Chosen],
+    threads: int | None,
+    configure: Configure | None,
+    target: Target | None,
+) -> Any:
+    """Create the InferenceSession, with one clear line for a file that is no model."""
+    options = ort.SessionOptions()
+    # A class index that callers may leave out costs a warning per load otherwise; keep errors.
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if configure is not None:
+        configure(options)
+    if target is not None:
+        target.check(path, Target.here(ort, providers[0][0]))
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if providers[0][0] == CUDA:
+        _load_cuda(ort)
+    try:
+        return ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        raise SessionError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
+
+
+def _load_cuda(ort: Any) -> str:
+    """Load the CUDA libraries of the nvidia packages; the libraries that are missing, if any."""
+    if not hasattr(ort, "preload_dlls"):  # ONNX Runtime before 1.21
+        return ""
+    # It prints what it misses.
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        ort.preload_dlls()
+    logger.debug("loading CUDA: %s", said.getvalue().strip())
+    return ", ".join(dict.fromkeys(re.findall(r"lib[\w-]+\.so[.\d]*|\w+\.dll", said.getvalue())))
+
+
+def _report_fallback(ort: Any, wanted: str, got: str, *, asked: bool) -> None:
+    """Say that ``wanted`` did not start: an error where the caller named no provider beside it."""
+    trouble = f"{wanted} is installed but did not start; check its driver and libraries"
+    missing = _load_cuda(ort) if wanted == CUDA else ""
+    if missing:
+        trouble += f" (missing: {missing}; {install('gpu')} brings those of CUDA)"
+    if asked:
+        raise SessionError(f"{trouble}, or ask for another provider")
+    logger.warning("%s; running on %s", trouble, got)

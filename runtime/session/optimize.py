@@ -1,0 +1,72 @@
+"""Saving ONNX Runtime's optimised form of an artifact, for this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SessionError
+from ..writing import drafted
+from .optimized_for import Target, read_target, write_target
+from .providers import load_onnxruntime
+from .session import Session
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """What was saved.
+
+    Attributes:
+        path: The file.
+        target: What it was made for.
+        size: Its size in bytes.
+        before: Size of the artifact that it was made of.
+    """
+
+    path: Path
+    target: Target
+    size: int
+    before: int
+
+
+def optimize(path: str | Path, target: str | Path, provider: str | None = None) -> Optimized:
+    """Save the form into which ONNX Runtime brings an artifact when it loads it.
+
+    What is saved is an artifact like the first one, with the same inputs, outputs and metadata,
+    that runs with this version of ONNX Runtime, on this provider and on processors like this one.
+
+    Args:
+        path: An artifact.
+        target: The file to write; whole and loaded once, or not at all.
+        provider: ONNX Runtime's execution provider; None: the best there is.
+
+    Raises:
+        SessionError: The artifact cannot be loaded, is an optimised one, or cannot be written.
+        SpecError: It is no artifact.
+    """
+    path, target = Path(path), Path(target)
+    if path.is_file() and read_target(path) is not None:
+        raise SessionError(f"{path} is optimised already; optimise the original artifact")
+    with drafted(target, SessionError) as draft:
+
+        def save(options: Any) -> None:
+            options.optimized_model_filepath = str(draft)
+
+        first = Session(path, provider, configure=save)
+        made_for = Target.here(load_onnxruntime(), first.provider)
+        write_target(draft, made_for)
+        _check(first, Session(draft, first.provider))
+        size = draft.stat().st_size
+    return Optimized(target, made_for, size, path.stat().st_size)
+
+
+def _check(first: Session, again: Session) -> None:
+    """Make sure that the optimised form is the same artifact to its callers."""
+    for what in ("spec", "inputs", "outputs"):
+        before, after = getattr(first, what), getattr(again, what)
+        if before != after:
+            raise SessionError(
+                f"{first.path.name}: ONNX Runtime's optimised form has other {what}; load the "
+                "original"
+            )

@@ -1,0 +1,117 @@
+"""What an optimised file was made for, and the entry in the file that says so.
+
+ONNX Runtime's optimiser fuses nodes, folds constants and lays weights out as one processor's
+registers want them. The result is bound to all of these: another version may lack its operators,
+and a processor with wider registers would read the weights in another order and give wrong numbers.
+So the file says what it was made for, in a metadata entry of its own, and is refused elsewhere.
+
+The entry is the last thing in the file: ONNX files are protobuf messages, to which a field can be
+appended, and its place lets a reader find it without parsing the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SessionError
+
+_KEY = b"graftcam.target"
+_ENTRY = 14 << 3 | 2  # ModelProto.metadata_props, a message of the strings key (1) and value (2)
+_FIELD_KEY, _FIELD_VALUE = 1 << 3 | 2, 2 << 3 | 2
+_TAIL = 4096  # the entry is far smaller
+# Instruction sets by which ONNX Runtime's CPU kernels choose their layouts.
+_SETS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "sve")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a file was optimised for.
+
+    Attributes:
+        onnxruntime: Version of ONNX Runtime.
+        provider: Its execution provider.
+        machine: System, architecture and the processor's instruction sets.
+    """
+
+    onnxruntime: str
+    provider: str
+    machine: str
+
+    @staticmethod
+    def here(ort: Any, provider: str) -> Target:
+        """This machine with this ONNX Runtime."""
+        return Target(ort.__version__, provider, machine())
+
+    def check(self, path: Path, here: Target) -> None:
+        """Raise SessionError unless a file for this target runs right ``here``."""
+        mine, theirs = asdict(self), asdict(here)
+        different = [
+            f"{name} {mine[name]} (here: {theirs[name]})"
+            for name in mine
+            if mine[name] != theirs[name]
+        ]
+        if different:
+            raise SessionError(
+                f"{path} was optimised for {', '.join(different)}; run `graftcam optimize` on the "
+                "original artifact here, or load the original"
+            )
+
+
+def machine() -> str:
+    """System, architecture and instruction sets, as far as they decide a weight's layout."""
+    sets = _instruction_sets() or platform.processor()
+    return " ".join(filter(None, (platform.system(), platform.machine(), sets)))
+
+
+def write_target(path: Path, target: Target) -> None:
+    """Append the entry to an ONNX file."""
+    value = json.dumps(asdict(target), sort_keys=True).encode()
+    entry = _field(_FIELD_KEY, _KEY) + _field(_FIELD_VALUE, value)
+    with path.open("ab") as file:
+        file.write(_field(_ENTRY, entry))
+
+
+def read_target(path: Path) -> Target | None:
+    """What the file was optimised for; None: it is an ordinary one.
+
+    Raises:
+        SessionError: The file cannot be read, or its entry is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(-min(_TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            tail = file.read()
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {error.strerror or error}") from error
+    _, found, value = tail.rpartition(_field(_FIELD_KEY, _KEY))
+    if not found:
+        return None
+    try:
+        return Target(**json.loads(value[value.index(b"{") :]))
+    except (ValueError, TypeError):
+        raise SessionError(f"{path} is damaged at its end; run `graftcam optimize` again") from None
+
+
+def _field(tag: int, content: bytes) -> bytes:
+    """A protobuf field of bytes: tag, length as a varint, content."""
+    length, size = bytearray(), len(content)
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes([tag, *length]) + content
+
+
+def _instruction_sets() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    named = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Feat")))
+    flags = set(next(named, []))
+    return " ".join(name for name in _SETS if name in flags)

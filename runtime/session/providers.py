@@ -1,0 +1,87 @@
+"""ONNX Runtime itself: whether it is there, and which execution providers to run on."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import SessionError
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+Provider = str | tuple[str, dict[str, Any]]
+
+
+def load_onnxruntime() -> Any:
+    """Import ONNX Runtime, or say which command installs it.
+
+    Raises:
+        SessionError: It is not installed, or only the remains of an uninstalled package are.
+    """
+    remedy = f'install it with {install("cpu")}, or `"graftcam[gpu]"` for NVIDIA GPUs'
+    try:
+        ort = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise SessionError(f"cannot import onnxruntime ({first_line(error)}); {remedy}") from error
+    # Uninstalling one of its packages beside another leaves an empty folder that still imports.
+    if not hasattr(ort, "InferenceSession"):
+        raise SessionError(f"onnxruntime is installed incompletely; uninstall it, then {remedy}")
+    return ort
+
+
+def install(extra: str) -> str:
+    """The command that installs one of the two packages of ONNX Runtime."""
+    return f'`pip install "graftcam[{extra}]"`'
+
+
+def choose_providers(
+    requested: str | Sequence[Provider] | None, available: Sequence[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Settle the execution providers, each with its options.
+
+    Args:
+        requested: ONNX Runtime's names or their short forms (``cuda``), best first, each alone or
+            with its options; None: CUDA where there is any, else the CPU.
+        available: What the installed ONNX Runtime offers.
+
+    Raises:
+        SessionError: A requested provider is not available.
+    """
+    if requested is None:
+        requested = [name for name in (CUDA, CPU) if name in available]
+    chosen: list[tuple[str, dict[str, Any]]] = []
+    for entry in [requested] if isinstance(requested, str) else requested:
+        name, options = (entry, {}) if isinstance(entry, str) else entry
+        spellings = {name.lower(), f"{name}ExecutionProvider".lower()}
+        found = next((full for full in available if full.lower() in spellings), None)
+        if found is None:
+            remedy = ""
+            if CUDA.lower() in spellings:
+                remedy = f"; for CUDA, uninstall onnxruntime, then {install('gpu')}"
+            raise SessionError(
+                f"provider '{name}' is not available; this ONNX Runtime offers {list(available)}"
+                + remedy
+            )
+        chosen.append((found, options))
+    if not chosen:
+        raise SessionError(f"no provider asked for; this ONNX Runtime offers {list(available)}")
+    return chosen
+
+
+def cuda_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """CUDA's options, with what suits explanations where the caller left it open.
+
+    Every batch size and number of classes gives each convolution another shape, and ONNX Runtime's
+    own choice is to try all algorithms for each of these before it answers; heuristics ask cuDNN.
+    """
+    return {"cudnn_conv_algo_search": "HEURISTIC", **options}
+
+
+def captures(options: Mapping[str, Any]) -> bool:
+    """Whether CUDA is asked to capture a graph and replay it."""
+    return str(options.get("enable_cuda_graph", False)).lower() in ("1", "true")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

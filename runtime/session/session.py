@@ -1,0 +1,215 @@
+"""A file opened with ONNX Runtime: provider chosen, inputs checked; an artifact's metadata read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, SessionError, SpecError
+from ..spec import METADATA_KEY, Spec
+from .open import Configure, open_session
+from .providers import Provider, first_line
+
+Tensors = dict[str, NDArray[Any]]
+
+logger = logging.getLogger("graftcam")
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of the artifact; None stands for a type numpy lacks and for a dynamic extent."""
+
+    name: str
+    dtype: type[np.generic] | None
+    shape: tuple[int | None, ...]
+    required: bool
+
+    def check(self, value: NDArray[Any]) -> None:
+        """Raise InputError unless ``value`` has this input's dtype, rank and fixed extents."""
+        fits = len(value.shape) == len(self.shape) and all(
+            want is None or have == want for have, want in zip(value.shape, self.shape, strict=True)
+        )
+        if self.dtype is not None and value.dtype != self.dtype:
+            raise InputError(
+                f"input '{self.name}' is {value.dtype}; pass {np.dtype(self.dtype).name}"
+            )
+        if not fits:
+            shape = ["any" if extent is None else extent for extent in self.shape]
+            raise InputError(f"input '{self.name}' has shape {list(value.shape)}; pass {shape}")
+
+
+class Model:
+    """One ONNX file in one ONNX Runtime session.
+
+    Attributes:
+        path: The file.
+        provider: The execution provider that the graph runs on.
+        inputs: By name, in the graph's order; overridable initializers come last.
+        outputs: Their extents (None: dynamic) by name, in the graph's order.
+        types: ONNX Runtime's name for the type of each input and output.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        providers: str | Sequence[Provider] | None = None,
+        threads: int | None = None,
+        configure: Configure | None = None,
+    ) -> None:
+        """Open ``path``; see ``Explainer`` for the arguments and errors.
+
+        Args:
+            path: Any ONNX file.
+            providers: As for ``Explainer``.
+            threads: As for ``Explainer``.
+            configure: What else to set in ONNX Runtime's ``SessionOptions``.
+        """
+        self.path = Path(path)
+        opened = open_session(self.path, providers, threads, configure)
+        self._session, self._run = opened.session, opened.run
+        self.provider = opened.provider
+        logger.info("%s runs on %s", self.path.name, self.provider)
+        self.inputs = {
+            node.name: Port(node.name, _DTYPES.get(node.type), _extents(node), required)
+            for nodes, required in (
+                (self._session.get_inputs(), True),
+                (self._session.get_overridable_initializers(), False),
+            )
+            for node in nodes
+        }
+        self.outputs = {node.name: _extents(node) for node in self._session.get_outputs()}
+        self.types: dict[str, str] = {
+            node.name: node.type
+            for nodes in (
+                self._session.get_inputs(),
+                self._session.get_overridable_initializers(),
+                self._session.get_outputs(),
+            )
+            for node in nodes
+        }
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
+        """Run the graph once and return the outputs called ``names`` (None: all of them).
+
+        Raises:
+            InputError: An input is unknown, missing, or of another dtype or shape.
+            SessionError: ONNX Runtime failed.
+        """
+        unknown = sorted(set(feeds) - set(self.inputs))
+        missing = [n for n, port in self.inputs.items() if port.required and n not in feeds]
+        if unknown or missing:
+            raise InputError(
+                f"{self.path.name} takes {list(self.inputs)}; missing {missing}, unknown {unknown}"
+            )
+        for name, value in feeds.items():
+            self.inputs[name].check(value)
+        wanted = list(self.outputs if names is None else names)
+        try:
+            values = self._run(wanted, dict(feeds))
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
+        return dict(zip(wanted, values, strict=True))
+
+    def end_profiling(self) -> Path:
+        """Close the profile that ``configure`` asked for and return its file."""
+        return Path(self._session.end_profiling())
+
+
+class Session(Model):
+    """One artifact in one ONNX Runtime session.
+
+    Attributes:
+        spec: Its metadata.
+        defaults: What is fed to the inputs that graftcam added where a caller leaves them out and
+            the file has no default.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        providers: str | Sequence[Provider] | None = None,
+        threads: int | None = None,
+        configure: Configure | None = None,
+    ) -> None:
+        """Open ``path``; see ``Model`` and ``Explainer`` for the arguments and errors."""
+        super().__init__(path, providers, threads, configure)
+        self.spec = _read_spec(self._session, self.path)
+        _check_names(self.path, self.spec, self.inputs, self.outputs)
+        required = [port for port in self.inputs.values() if port.required]
+        self.defaults = defaults_of(self.spec, {port.name: len(port.shape) for port in required})
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
+        """Run the graph once with what `defaults` adds; see `Model.run`."""
+        return super().run({**self.defaults, **feeds}, names)
+
+
+def _extents(node: Any) -> tuple[int | None, ...]:
+    return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
+
+
+def _read_spec(session: Any, path: Path) -> Spec:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise SpecError(f"{path} has no graftcam metadata; make one with `graftcam export`")
+    try:
+        return Spec.from_json(text)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
+    """The best-ranked class, and all positions, for those inputs that are among ``ranks``.
+
+    Args:
+        spec: The artifact's metadata.
+        ranks: Number of axes of each input that must be fed.
+    """
+    return {
+        name: np.full([1] * ranks[name], *value)
+        for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
+        if name is not None and name in ranks
+    }
+
+
+def _check_names(
+    path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
+) -> None:
+    """Raise SpecError where the metadata names an input or output that the graph lacks."""
+    wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
+    wanted_outputs = [spec.scores, spec.score.output, *spec.of_input.values()]
+    wanted_outputs += [spec.classes] if spec.classes else []
+    for layer in spec.layers:
+        wanted_outputs += layer.outputs
+        taken = [] if layer.head is None else layer.head.inputs.values()
+        wanted_outputs += [name for name in taken if name not in inputs]
+    names = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
+    if len({spec.score_weights is not None, *names}) > 1:
+        raise SpecError(
+            f"{path}: a linear score goes with score_weights, any other with class_index and "
+            "classes; export again"
+        )
+    lacking = [n for n in wanted_inputs if n not in inputs]
+    lacking += [n for n in wanted_outputs if n not in outputs]
+    if lacking or not spec.layers:
+        raise SpecError(f"{path}: the graph lacks {lacking or 'target layers'}; export again")
+    if spec.labels is not None and len(spec.labels) != spec.score.classes:
+        raise SpecError(
+            f"{path}: {len(spec.labels)} labels for {spec.score.classes} classes; export again"
+        )

@@ -1,0 +1,102 @@
+"""What a measurement feeds: random tensors in the shapes that the artifact takes, or a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ImageError, InputError
+from ...inputs.images import as_rgb
+from ...inputs.preprocess import prepare
+from ...session.session import Port, Session, Tensors
+from ...spec import Preprocess
+
+
+def make_feeds(
+    artifact: Session,
+    batch: int | None = None,
+    sizes: Sequence[int] | None = None,
+    image: str | Path | None = None,
+    seed: int = 0,
+) -> Tensors:
+    """Fill every input that the model itself requires.
+
+    Args:
+        artifact: The artifact.
+        batch: Images; None: what a fixed batch axis holds, else 1.
+        sizes: Extents of the axes behind the batch axis that the file leaves open, in their order;
+            None: those of the stored preprocessing.
+        image: A picture to feed, as often as the batch is large; None: random numbers.
+        seed: Of the random numbers.
+
+    Raises:
+        InputError: Another batch than a fixed one, or sizes that are missing or too many.
+        ImageError: The picture cannot be read, or the artifact stores no preprocessing.
+    """
+    ports = [
+        port for port in artifact.inputs.values()
+        if port.required and port.name not in artifact.spec.own_inputs
+    ]  # fmt: skip
+    name, transform = artifact.path.name, artifact.spec.preprocess
+    if sizes is not None and not any(_open(port) for port in ports):
+        raise InputError(f"{name} leaves no size open; leave out the sizes {list(sizes)}")
+    images = _batch(name, ports, batch)
+    random = np.random.default_rng(seed)
+    feeds = {
+        port.name: _numbers(port, _shape(port, images, sizes, transform), random) for port in ports
+    }
+    if image is not None:
+        if transform is None:
+            raise ImageError(f"{name} stores no preprocessing; leave the picture out")
+        pixels = prepare(transform, as_rgb(image))
+        dtype = feeds[transform.input].dtype
+        feeds[transform.input] = np.stack([pixels] * images).astype(dtype)
+    return feeds
+
+
+def _batch(name: str, ports: Sequence[Port], asked: int | None) -> int:
+    fixed = ports[0].shape[0] if ports and ports[0].shape else None
+    if any(port.shape and port.shape[0] is None for port in ports) or fixed is None:
+        return asked or 1
+    if asked not in (None, fixed):
+        raise InputError(
+            f"{name} takes batches of {fixed} only, not {asked}; ask for {fixed}, or export it "
+            "with an open batch axis"
+        )
+    return fixed
+
+
+def _open(port: Port) -> list[int]:
+    """Axes behind the first that the file leaves open."""
+    return [axis for axis, extent in enumerate(port.shape) if axis and extent is None]
+
+
+def _shape(
+    port: Port, batch: int, sizes: Sequence[int] | None, transform: Preprocess | None
+) -> list[int]:
+    shape, axes = [batch if extent is None else extent for extent in port.shape], _open(port)
+    if sizes is None and transform is not None and port.name == transform.input:
+        sizes = transform.size
+    if axes and len(axes) != len(sizes or []):
+        shown = ["any" if extent is None else extent for extent in port.shape]
+        raise InputError(
+            f"input '{port.name}' has shape {shown}: give {len(axes)} sizes for its open axes "
+            f"behind the first, not {len(sizes or [])}"
+        )
+    for axis, extent in zip(axes, sizes or [], strict=False):
+        shape[axis] = extent
+    return shape
+
+
+def _numbers(port: Port, shape: Sequence[int], random: np.random.Generator) -> NDArray[Any]:
+    if port.dtype is None:
+        raise InputError(f"input '{port.name}' has a type that no random numbers can be made of")
+    dtype = np.dtype(port.dtype)
+    if dtype.kind == "f":
+        return random.standard_normal(shape, np.float32).astype(dtype)
+    # Pixels; other whole numbers count or point to something: 0 and 1 are there everywhere.
+    return random.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)

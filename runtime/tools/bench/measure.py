@@ -1,0 +1,167 @@
+"""What explaining costs, for one artifact: the steps in order."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ...session.providers import load_onnxruntime
+from ...session.session import Session, Tensors
+from . import ways
+from .profile import Profile
+from .timing import calm, interleave, quartiles, ratio, warm_up
+
+_SECONDS, _ROUNDS = 10.0, (10, 200)
+_PROCESSES = 3
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of running the model costs.
+
+    Attributes:
+        name: ``plain`` or ``K = <classes>``.
+        classes: How many classes are explained; None: the plain model.
+        ms: Milliseconds of a run: first quartile, median, third quartile.
+        of_base: Quartiles of the rounds' ratios to the first row.
+        peak_bytes: Peak memory beyond that of a process that only imports: the smallest, the
+            median and the largest of three processes; None: the system does not tell.
+        peak_of_base: Ratio of the median to the first row's.
+    """
+
+    name: str
+    classes: int | None
+    ms: list[float]
+    of_base: list[float]
+    peak_bytes: list[int] | None
+    peak_of_base: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What explaining costs.
+
+    Attributes:
+        artifact: The file.
+        layers: Its target layers.
+        inputs: Shapes of what was fed.
+        provider: The execution provider.
+        threads: Threads within one operator; None: ONNX Runtime's choice.
+        plain: Where the plain model came from; None: there was none.
+        rounds: How often each way was timed.
+        machine: Cores, system, load before the start, version of ONNX Runtime.
+        rows: The plain model, if it was there, K = 0, K = 1, and the classes asked for.
+        profile: Of the last row.
+        plain_profile: Of the plain model.
+    """
+
+    artifact: Path
+    layers: list[str]
+    inputs: dict[str, list[int]]
+    provider: str
+    threads: int | None
+    plain: str | None
+    rounds: int
+    machine: dict[str, Any]
+    rows: list[Row]
+    profile: Profile
+    plain_profile: Profile | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        data = asdict(self)
+        data["artifact"] = str(self.artifact)
+        data["profile"] = self.profile.to_dict()
+        data["plain_profile"] = self.plain_profile and self.plain_profile.to_dict()
+        return data
+
+
+def open_artifact(path: Path, provider: str | None, threads: int | None) -> Session:
+    """Open an artifact so that it can be timed in turn with others.
+
+    Raises:
+        GraftcamError: As ``Explainer`` does.
+    """
+    return Session(path, provider, threads, calm)
+
+
+def measure(
+    artifact: Session,
+    feeds: Tensors,
+    index: Sequence[int],
+    plain: Path | None = None,
+    origin: str | None = None,
+    *,
+    rounds: int | None = None,
+    threads: int | None = None,
+    progress: Progress = lambda _: None,
+) -> Cost:
+    """Measure the time, the profile and the memory of explaining.
+
+    Args:
+        artifact: From `open_artifact`.
+        feeds: The model's inputs by name, from `make_feeds`.
+        index: Classes to explain, as ``class_index`` takes them; of a linear score their number
+            counts.
+        plain: The model without explanation; its inputs are the artifact's, by name or in order.
+        origin: Where that comes from, in words; None: its file's name.
+        rounds: How often each way is timed, in turn; None: for some ten seconds, 10 to 200 times.
+        threads: As given to `open_artifact`.
+        progress: Called with the name of each step as it begins.
+
+    Raises:
+        InputError: The plain model takes other inputs or gives other outputs.
+        SessionError: ONNX Runtime failed.
+    """
+    machine = _machine()
+    chosen = ways.explained(artifact, feeds, index, threads)
+    base = None
+    if plain is not None:
+        base = ways.plain(plain, chosen[0], artifact.spec.own_inputs)
+        origin = origin or plain.name
+        chosen.insert(0, base)
+    runs = {way.name: way for way in chosen}
+    progress(f"warming up {', '.join(runs)}")
+    seconds = warm_up(runs)
+    rounds = rounds or round(min(max(_SECONDS / seconds, _ROUNDS[0]), _ROUNDS[1]))
+    progress(f"timing {rounds} rounds, about {rounds * seconds:.0f} s")
+    times = interleave(runs, rounds)
+    progress("profile")
+    with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
+        profile = chosen[-1].profile(Path(folder))
+        plain_profile = base.profile(Path(folder)) if base else None
+    progress("peak memory")
+    # What the allocator keeps differs from process to process by a seventh of it.
+    turns = [[way.peak_memory() for way in chosen] for _ in range(_PROCESSES)]
+    peaks = [sorted(p for p in peaks if p) or None for peaks in zip(*turns, strict=True)]
+    rows = [
+        Row(way.name, way.classes, quartiles(times[way.name]),
+            ratio(times[way.name], times[chosen[0].name]), peak, _median_ratio(peak, peaks[0]))
+        for way, peak in zip(chosen, peaks, strict=True)
+    ]  # fmt: skip
+    return Cost(
+        artifact.path, [layer.name for layer in artifact.spec.layers],
+        {name: list(value.shape) for name, value in feeds.items()}, artifact.provider, threads,
+        origin if base else None, rounds, machine, rows, profile, plain_profile,
+    )  # fmt: skip
+
+
+def _median_ratio(values: list[int] | None, base: list[int] | None) -> float | None:
+    return median(values) / median(base) if values and base else None
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "onnxruntime": load_onnxruntime().__version__,
+    }

@@ -1,0 +1,120 @@
+"""The ways of running a model that are compared: plain, and with K classes explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from ...inputs.score_weights import measured
+from ...session.session import Model, Session, Tensors
+from .memory import peak_memory
+from .profile import Profile, profile, start_profile
+from .timing import calm
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of running the model; called, it runs.
+
+    Attributes:
+        model: The opened file.
+        classes: How many classes are explained; None: the plain model.
+        feeds: What it is fed.
+        outputs: What is fetched: what a caller would, so no gradients.
+        threads: Threads within one operator; None: ONNX Runtime's choice.
+    """
+
+    model: Model
+    classes: int | None
+    feeds: Tensors
+    outputs: list[str]
+    threads: int | None
+
+    @property
+    def name(self) -> str:
+        """``plain`` or ``K = 1``."""
+        return "plain" if self.classes is None else f"K = {self.classes}"
+
+    def __call__(self) -> Tensors:
+        """Run once."""
+        return self.model.run(self.feeds, self.outputs)
+
+    def profile(self, folder: Path) -> Profile:
+        """ONNX Runtime's profile of it, by way of a file in ``folder``."""
+
+        def configure(options: Any) -> None:
+            calm(options)
+            start_profile(options, folder / "profile")
+
+        model = Model(self.model.path, [self.model.provider], self.threads, configure)
+        return profile(replace(self, model=model), model.end_profiling)
+
+    def peak_memory(self) -> int | None:
+        """Its peak memory in a process of its own; see `peak_memory`."""
+        return peak_memory(
+            self.model.path, self.feeds, self.outputs, self.model.provider, self.threads
+        )
+
+
+def explained(
+    artifact: Session, feeds: Tensors, index: Sequence[int], threads: int | None
+) -> list[Way]:
+    """K = 0, K = 1 and all classes of ``index`` (or as many rows of weights)."""
+    spec = artifact.spec
+    added = {spec.classes, spec.scores, *spec.of_input.values()}
+    for layer in spec.layers:
+        added |= set(layer.outputs)
+    own = [name for name in artifact.outputs if name not in added]
+    maps = [spec.scores, *(layer.heatmap for layer in spec.layers)]
+    maps += [spec.classes] if spec.classes else []
+
+    def way(classes: int) -> Way:
+        if spec.score_weights is None:
+            asked = {spec.selector: np.array([index[:classes]], np.int64)}
+        else:
+            asked = measured(artifact, feeds, classes)
+        fed = {**artifact.defaults, **feeds, **asked}
+        return Way(artifact, classes, fed, [*own, *maps] if classes else own, threads)
+
+    return [way(classes) for classes in sorted({0, 1, len(index)})]
+
+
+def plain(path: Path, prediction: Way, added: Sequence[str]) -> Way:
+    """The model without explanation.
+
+    Args:
+        path: Its file. Its inputs are the artifact's, by name or in their order.
+        prediction: The artifact at K = 0, whose tensors it is fed.
+        added: Inputs of the artifact that it is not fed.
+
+    Raises:
+        InputError: It takes other inputs, or gives outputs of other shapes.
+    """
+    artifact = prediction.model
+    model = Model(path, [artifact.provider], prediction.threads, calm)
+    feeds = {name: value for name, value in prediction.feeds.items() if name not in added}
+    names = [name for name, port in model.inputs.items() if port.required]
+    remedy = f"compare with the model that {artifact.path.name} was made from"
+    if len(names) != len(feeds):
+        raise InputError(f"{path.name} takes {names}, not {list(feeds)}; {remedy}")
+    sources = names if set(names) == set(feeds) else list(feeds)
+    given = {name: feeds[source] for name, source in zip(names, sources, strict=True)}
+    way = Way(model, None, given, list(model.outputs), prediction.threads)
+    for name, value in given.items():
+        try:
+            model.inputs[name].check(value)
+        except InputError as error:
+            raise InputError(f"{path.name}: {error}; {remedy}") from None
+    shapes, expected = _shapes(way), _shapes(prediction)
+    if shapes != expected:
+        raise InputError(f"{path.name} gives {shapes}, {artifact.path.name} {expected}; {remedy}")
+    return way
+
+
+def _shapes(way: Way) -> list[list[int]]:
+    return [list(value.shape) for value in way().values()]

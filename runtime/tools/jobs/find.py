@@ -1,0 +1,70 @@
+"""The pictures of a folder, by their names' endings, in one order on every machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import ImageError
+
+SUFFIXES = (
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        pictures: Paths relative to the folder, with ``/``, sorted.
+        others: How many files are no pictures by their names.
+    """
+
+    pictures: list[str]
+    others: int
+
+
+def find_pictures(folder: Path, leave_out: Path) -> Found:
+    """List the pictures in ``folder`` and below, but not those below ``leave_out``.
+
+    Names that begin with a dot are passed over, links to folders are not followed.
+
+    Raises:
+        ImageError: A folder cannot be read, or there are no pictures.
+    """
+    files = list(_files(folder, leave_out.resolve()))
+    pictures = sorted(
+        file.relative_to(folder).as_posix() for file in files if file.suffix.lower() in SUFFIXES
+    )
+    if not pictures:
+        raise ImageError(
+            f"{folder} holds no pictures ({len(files)} other files); names of pictures end in "
+            + ", ".join(SUFFIXES)
+        )
+    return Found(pictures, len(files) - len(pictures))
+
+
+def picture_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
+    """Paths of the pictures in ``folder`` and below; see `find_pictures`."""
+    found = find_pictures(folder, leave_out or folder)
+    return [folder / name for name in found.pictures]
+
+
+def _files(folder: Path, leave_out: Path) -> Generator[Path]:
+    def refuse(error: OSError) -> None:
+        raise ImageError(
+            f"cannot read {error.filename}: {error.strerror}; make it readable, or move it out of "
+            f"{folder}"
+        ) from error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        here = Path(place)
+        folders[:] = [
+            name for name in folders
+            if not name.startswith(".") and (here / name).resolve() != leave_out
+        ]  # fmt: skip
+        yield from (here / name for name in names if not name.startswith("."))

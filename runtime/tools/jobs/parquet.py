@@ -1,0 +1,67 @@
+"""The table as Parquet, for those who have pyarrow."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ...errors import JobError
+from ...inorder import batched
+from ...writing import drafted
+
+_ROWS = 1000  # in memory at a time
+
+
+def need_pyarrow() -> Any:
+    """Import pyarrow, or say how to get it.
+
+    Raises:
+        JobError: It is not installed.
+    """
+    try:
+        return importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise JobError(
+            "pyarrow is missing, which writes Parquet; install it with `pip install pyarrow`, or "
+            "read results.jsonl"
+        ) from error
+
+
+def write_parquet(table: Path) -> Path:
+    """Write ``results.parquet`` beside ``results.jsonl``, whole or not at all.
+
+    Raises:
+        JobError: pyarrow is missing, or the file cannot be written.
+    """
+    arrow = need_pyarrow()
+    parquet = importlib.import_module("pyarrow.parquet")
+    schema, path = _schema(arrow), table.with_suffix(".parquet")
+    with (
+        drafted(path, JobError) as draft,
+        parquet.ParquetWriter(draft, schema) as writer,
+        table.open("rb") as lines,
+    ):
+        for part in batched(lines, _ROWS):
+            rows = [json.loads(line) for line in part]
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+    return path
+
+
+def _schema(arrow: Any) -> Any:
+    """The fields of `Row`, with their types even where no row has a value."""
+    text, number, whole = arrow.string(), arrow.float64(), arrow.int64()
+    of_class = arrow.struct(
+        {
+            "id": whole, "label": text, "score": number, "probability": number, "status": text,
+            "map_maximum": number,
+        }
+    )  # fmt: skip
+    return arrow.schema(
+        {
+            "path": text, "status": text, "error": text, "width": whole, "height": whole,
+            "layer": text, "method": text, "classes": arrow.list_(of_class),
+            "files": arrow.list_(text),
+        }
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""A job from its folder to its table, wherever the work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ...inorder import batched, in_order
+from .find import find_pictures
+from .settings import Settings
+from .table import Row, Table
+from .work import Worker
+
+Batch: TypeAlias = list[str]
+Engine: TypeAlias = Callable[[Worker, Sequence[Batch]], Generator[list[Row]]]
+"""Has each batch explained by a worker of these settings, and yields their rows in any order."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+# One batch is drawn and one is read while a third is explained.
+_WORKERS = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a job did.
+
+    Attributes:
+        table: The table's file.
+        explained: How many pictures have an explanation.
+        failed: How many have none.
+        before: How many of both were recorded by an earlier run.
+        others: How many files of the folder are no pictures by their names.
+        provider: The execution provider that it ran on.
+    """
+
+    table: Path
+    explained: int
+    failed: int
+    before: int
+    others: int
+    provider: str
+
+
+def local(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
+    """Explain the batches in threads of this process, in their order."""
+    with closing(in_order(worker, batches, _WORKERS, ahead=_WORKERS)) as done:
+        yield from done
+
+
+def run(
+    settings: Settings,
+    engine: Engine = local,
+    *,
+    retry: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """Explain every picture of the folder that has no row in the table yet.
+
+    Batches are cut from the list of all pictures, whatever is recorded already, so that an
+    interrupted job ends with the rows that it would have had without.
+
+    Args:
+        settings: What to do.
+        engine: Who does it.
+        retry: Explain those again that failed.
+        progress: Called with how many of how many pictures have a row.
+
+    Raises:
+        GraftcamError: The folder holds no pictures or cannot be read, the artifact or the question
+            is wrong, or the results cannot be written.
+    """
+    folder, output = Path(settings.pictures), Path(settings.output)
+    found = find_pictures(folder, output)
+    worker = Worker(settings)
+    with Table(output, settings.record(worker.artifact)) as table:
+        if retry:
+            table.drop([path for path, status in table.recorded.items() if status == "failed"])
+        before = len(table.recorded)
+        batches = _pending(found.pictures, settings.batch, table)
+        with closing(engine(worker, batches)) as done:
+            for rows in done:
+                table.add(rows)
+                if progress:
+                    progress(len(table.recorded), len(found.pictures))
+        table.finish()
+        failed = sum(status == "failed" for status in table.recorded.values())
+        return Summary(
+            table.path, len(table.recorded) - failed, failed, before, found.others, worker.provider
+        )
+
+
+def _pending(pictures: Iterable[str], size: int, table: Table) -> list[Batch]:
+    """The batches with a picture that has no row."""
+    return [
+        batch for batch in batched(pictures, size)
+        if any(path not in table.recorded for path in batch)
+    ]  # fmt: skip

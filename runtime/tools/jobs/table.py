@@ -1,0 +1,264 @@
+"""The table of a job: ``results.jsonl``, a picture a line, that an interruption cannot spoil.
+
+A line is JSON with sorted keys, in ASCII: the same rows are the same bytes. While a job runs, lines
+are appended, each batch's in one write that is on the disk before the next one begins. A line that
+a killed process left unfinished is cut off when the table is opened again. In the end the lines are
+in the order of the paths, each path once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypedDict
+
+from ...errors import JobError
+from ...writing import drafted, replace_file
+
+_DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_AGAIN = "run the same command again to go on"
+
+
+class Row(TypedDict):
+    """One picture.
+
+    Attributes:
+        path: Relative to the folder, with ``/``.
+        status: ``ok`` or ``failed``.
+        error: Why it failed, and what to do about it; None where it did not.
+        width: Of the picture in pixels, turned upright; None where it failed.
+        height: Likewise.
+        layer: The target layer; None where it failed.
+        method: How the maps were made; None where it failed.
+        classes: A record for each explained class: id, label, score, probability, status of its
+            map (ok, zero, nonfinite) and the map's maximum.
+        files: The overlays, one for each class, relative to the table's folder.
+    """
+
+    path: str
+    status: Literal["ok", "failed"]
+    error: str | None
+    width: int | None
+    height: int | None
+    layer: str | None
+    method: str | None
+    classes: list[dict[str, Any]]
+    files: list[str]
+
+
+class Table:
+    """A job's table, opened by one process at a time.
+
+    Attributes:
+        path: Its file.
+        recorded: Status of each picture that has a row.
+    """
+
+    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+        """Begin a table in ``folder``, or go on with the one that lies there.
+
+        Args:
+            folder: Made where it does not exist.
+            record: What all rows have in common, as JSON; kept in ``job.json``.
+
+        Raises:
+            JobError: The folder cannot be written, is in use by another job, or holds the results
+                of a job with another ``record``.
+        """
+        self.path = folder / "results.jsonl"
+        self.recorded: dict[str, str] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        self._made = not folder.exists()
+        self._job = folder / "job.json"
+        with _trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(folder)
+            try:
+                self._begin(record)
+                self._file: BinaryIO = self.path.open("a+b")
+                self._read()
+            except BaseException:
+                _unlock(self._lock)
+                raise
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Append rows: all of them, or none where the disk is full.
+
+        Raises:
+            JobError: They cannot be written.
+        """
+        rows = list(rows)
+        lines = [_line(row) for row in rows]
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            with _trouble(self.path):
+                self._file.write(b"".join(lines))
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        except JobError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise
+        for row, line in zip(rows, lines, strict=True):
+            self._note(row, end, len(line))
+            end += len(line)
+
+    def drop(self, paths: Iterable[str]) -> None:
+        """Take the rows of these pictures out.
+
+        Raises:
+            JobError: The table cannot be written.
+        """
+        dropped = set(paths)
+        self._rewrite([path for path in self._places if path not in dropped])
+
+    def finish(self) -> None:
+        """Put the rows in the order of their paths, each path once: its last row.
+
+        Raises:
+            JobError: The table cannot be written.
+        """
+        size = sum(length for _, length in self._places.values())
+        in_order = list(self._places) == sorted(self._places)
+        if not in_order or size != self._file.seek(0, os.SEEK_END):
+            self._rewrite(sorted(self._places))
+
+    def rows(self) -> Generator[Row]:
+        """All rows, one at a time."""
+        for path in list(self._places):
+            yield json.loads(self._bytes(path))
+
+    def close(self) -> None:
+        """Close the table; one without a row vanishes, with the folders made for it."""
+        self._file.close()
+        if not self.recorded:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+                self._job.unlink()
+        _unlock(self._lock)
+        if not self.recorded and self._made:
+            folder = self.path.parent
+            empty = [path for path in folder.rglob("*") if path.is_dir()]
+            for place in [*sorted(empty, reverse=True), folder]:
+                with contextlib.suppress(OSError):
+                    place.rmdir()
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self, record: Mapping[str, Any]) -> None:
+        """Refuse the results of another job; else leave this one's record, and no drafts."""
+        # As JSON has it, whose lists are no tuples.
+        now = json.loads(json.dumps(record))
+        if not self._job.exists():
+            if self.path.exists():
+                raise JobError(f"{self.path} is no table of a job; choose another output folder")
+            text = json.dumps(now, sort_keys=True, indent=2)
+            replace_file(self._job, f"{text}\n".encode(), JobError)
+            return
+        try:
+            before = json.loads(self._job.read_bytes())
+        except ValueError:
+            before = None
+        if not isinstance(before, dict) or before != now:
+            different = [
+                f"{key} was {json.dumps(before.get(key))}, is {json.dumps(value)}"
+                for key, value in now.items()
+                if isinstance(before, dict) and before.get(key) != value
+            ]
+            raise JobError(
+                f"{self.path.parent} holds the results of another job "
+                f"({'; '.join(different) or 'job.json is damaged'}); choose another output folder, "
+                "or delete this one"
+            )
+        for draft in self.path.parent.rglob(".*.tmp"):
+            if _DRAFT.fullmatch(draft.name):
+                draft.unlink()
+
+    def _read(self) -> None:
+        """Note the rows that are there; cut off what a killed process left unfinished."""
+        self._file.seek(0)
+        place = 0
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                self._file.truncate(place)
+                break
+            try:
+                row = json.loads(line)
+                self._note(row, place, len(line))
+            except (ValueError, TypeError, KeyError):
+                raise JobError(
+                    f"{self.path}, line {number}: no row of a job; delete the line, or choose "
+                    "another output folder"
+                ) from None
+            place += len(line)
+
+    def _note(self, row: Row, place: int, length: int) -> None:
+        path = row["path"]
+        # At the end, where the line is: the order tells whether the table is sorted.
+        self._places.pop(path, None)
+        self._places[path] = (place, length)
+        self.recorded[path] = row["status"]
+
+    def _bytes(self, path: str) -> bytes:
+        place, length = self._places[path]
+        self._file.seek(place)
+        return self._file.read(length)
+
+    def _rewrite(self, paths: Sequence[str]) -> None:
+        """Replace the table by the rows of these pictures, as a whole."""
+        with _trouble(self.path):
+            with drafted(self.path, JobError) as draft:
+                with draft.open("wb") as file:
+                    file.writelines(self._bytes(path) for path in paths)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._file.close()  # Windows replaces no open file
+            self._file = self.path.open("a+b")
+            self.recorded, self._places = {}, {}
+            self._read()
+
+
+def _line(row: Row) -> bytes:
+    return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def _trouble(path: Path) -> Generator[None]:
+    """Turn what the file system says into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise JobError(f"cannot write {path}: {error.strerror or error}; {_AGAIN}") from error
+
+
+def _lock(folder: Path) -> int | None:
+    """Keep other processes out of ``folder`` until `_unlock`, where the system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise JobError(
+            f"another job is writing to {folder}; wait for its end, or choose another output folder"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
+
+
+def _unlock(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)

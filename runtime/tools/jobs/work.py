@@ -1,0 +1,90 @@
+"""The work itself: paths of pictures in, overlays and rows of the table out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import RenderError
+from ...explain.stream import Failure, read
+from ...explainer import Explainer
+from ...output.explanation import Explanation
+from .settings import Settings
+from .table import Row
+
+
+class Worker:
+    """Explains batches of a folder's pictures; safe to share between threads.
+
+    One batch gives the same rows and files whoever computes it and however often, on one kind of
+    processor and one version of ONNX Runtime.
+
+    Attributes:
+        settings: What it does.
+        provider: The execution provider that it runs on.
+        artifact: A digest of the model's metadata, which holds those of its graph and weights.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the artifact and check the question.
+
+        Raises:
+            GraftcamError: As ``Explainer``, and as ``Explainer.explain`` for its question.
+        """
+        self.settings = settings
+        self._explainer = Explainer(settings.model, settings.provider, settings.threads)
+        self._explainer.explain([], **settings.question)  # no picture: only checks
+        self.provider = self._explainer.provider
+        self.artifact = hashlib.sha256(self._explainer.spec.to_json().encode()).hexdigest()
+
+    def __call__(self, paths: Sequence[str]) -> list[Row]:
+        """Explain one batch: write its overlays and return a row a picture, in the same order.
+
+        A picture that cannot be explained becomes a row that says why.
+
+        Args:
+            paths: Pictures, relative to the folder, with ``/``.
+
+        Raises:
+            SessionError: ONNX Runtime failed.
+            RenderError: An overlay cannot be drawn as asked, or not be written.
+        """
+        folder = Path(self.settings.pictures)
+        # The whole file name: a folder may hold photo.jpg beside photo.png.
+        entries = [read(folder / path, Path(path).name) for path in paths]
+        found = self._explainer.explain_read(entries, **self.settings.question)
+        return [
+            self._failed(path, one) if isinstance(one, Failure) else self._explained(path, one)
+            for path, one in zip(paths, found, strict=True)
+        ]
+
+    def _explained(self, path: str, found: Explanation) -> Row:
+        target = (Path(self.settings.overlays) / path).parent
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RenderError(f"cannot make {target}: {error.strerror or error}") from error
+        drawing: Any = self.settings.drawing
+        files = found.save(target, **drawing)
+        summary = found.to_dict()
+        return Row(
+            path=path,
+            status="ok",
+            error=None,
+            width=summary["width"],
+            height=summary["height"],
+            layer=summary["layer"],
+            method=summary["method"],
+            classes=summary["classes"],
+            files=[file.relative_to(self.settings.output).as_posix() for file in files],
+        )
+
+    def _failed(self, path: str, failure: Failure) -> Row:
+        # Without the folder's own place, which is no property of the picture.
+        error = str(failure.error).replace(f"{self.settings.pictures}/", "")
+        return Row(
+            path=path, status="failed", error=error, width=None, height=None, layer=None,
+            method=None, classes=[], files=[],
+        )  # fmt: skip

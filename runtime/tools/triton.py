@@ -1,0 +1,173 @@
+"""An artifact as a model repository for Triton Inference Server, and for KServe on top of it.
+
+    FOLDER/NAME/config.pbtxt     inputs, outputs, batching; the metadata as parameter "graftcam"
+    FOLDER/NAME/labels.txt       class names, for Triton's classification extension
+    FOLDER/NAME/1/model.onnx     the artifact (a folder of this name where weights lie beside it)
+
+The fields are those of Triton's ModelConfig (model_config.proto), in protobuf's text format.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..errors import PackageError
+from ..session.session import Session
+from ..spec import METADATA_KEY
+
+_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(bfloat16)": "TYPE_BF16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(string)": "TYPE_STRING",
+}
+_LABELS = "labels.txt"
+
+
+def write_repository(
+    artifact: Path,
+    folder: Path,
+    name: str | None = None,
+    max_batch: int = 0,
+    *,
+    tensors: bool = False,
+) -> Path:
+    """Write the model's folder, whole or not at all, and return it.
+
+    Args:
+        artifact: The file.
+        folder: The model repository; made if it is missing.
+        name: The model's name on the server; None: the artifact's.
+        max_batch: Up to how many images Triton may join in one run; 0: each request is a run.
+        tensors: Offer activations and gradients too. Triton fetches every output that is offered,
+            asked for or not.
+
+    Raises:
+        PackageError: The batch cannot be joined, a model of this name exists, or the folder cannot
+            be written.
+        SessionError: ONNX Runtime is missing or cannot load the file.
+        SpecError: The file is no artifact.
+    """
+    session = Session(artifact, "cpu")
+    name = name or artifact.stem
+    config = describe(session, name, max_batch, tensors=tensors)
+    target = folder / name
+    if target.exists():
+        raise PackageError(f"{target} exists; remove it, or give the model another --name")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".graftcam-", dir=folder))
+        try:
+            _fill(draft, artifact, config, session.spec.labels)
+            draft.chmod(0o755)  # mkdtemp's is private; the server may be another user
+            draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise PackageError(f"cannot write {target}: {error.strerror or error}") from error
+    return target
+
+
+def describe(session: Session, name: str, max_batch: int, *, tensors: bool) -> str:
+    """The text of config.pbtxt; see `write_repository` for the arguments and errors.
+
+    Triton joins requests along the first axis only of models without optional inputs. Where it may
+    do so, inputs that have a default are left out: the model then explains the predicted class.
+    """
+    spec, batched = session.spec, max_batch > 0
+    hidden: set[str] = set()
+    if not tensors:
+        hidden = {value for layer in spec.layers for value in (layer.activations, layer.gradients)}
+    inputs = [
+        _tensor(
+            session, port.name, port.shape, batched, [] if port.required else ["optional: true"]
+        )
+        for port in session.inputs.values()
+        if port.required or not batched
+    ]
+    outputs = [
+        _tensor(session, output, extents, batched, _labelled(session, output, extents))
+        for output, extents in session.outputs.items()
+        if output not in hidden
+    ]
+    lines = [
+        f"name: {_quoted(name)}",
+        'platform: "onnxruntime_onnx"',
+        f"max_batch_size: {max_batch}",
+        *(["dynamic_batching { }"] if batched else []),
+        *_block("input", inputs),
+        *_block("output", outputs),
+        f"parameters {{ key: {_quoted(METADATA_KEY)} "
+        f"value {{ string_value: {_quoted(spec.to_json())} }} }}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tensor(
+    session: Session,
+    name: str,
+    extents: Sequence[int | None],
+    batched: bool,
+    further: Iterable[str],
+) -> list[str]:
+    """One input or output: its fields, a line each."""
+    kind = _TYPES.get(session.types[name])
+    if kind is None:
+        raise PackageError(f"'{name}' is a {session.types[name]}, which Triton does not serve")
+    if batched and (not extents or extents[0] is not None):
+        raise PackageError(
+            f"'{name}' has no open batch axis, so Triton cannot join requests; leave --max-batch "
+            "out, or export without --static-batch"
+        )
+    dims = [-1 if extent is None else extent for extent in (extents[1:] if batched else extents)]
+    # Triton knows no tensors without axes: it is told to take the lone 1 away again.
+    shape = [f"dims: {dims}"] if dims else ["dims: [1]", "reshape { shape: [] }"]
+    return [f"name: {_quoted(name)}", f"data_type: {kind}", *shape, *further]
+
+
+def _labelled(session: Session, name: str, extents: Sequence[int | None]) -> list[str]:
+    """Class names belong to an output that has one number for each class."""
+    spec = session.spec
+    fits = spec.labels is not None and list(extents[1:]) == [len(spec.labels)]
+    return [f"label_filename: {_quoted(_LABELS)}"] if fits and name == spec.score.output else []
+
+
+def _block(field: str, entries: list[list[str]]) -> list[str]:
+    return [
+        line
+        for entry in entries
+        for line in (f"{field} {{", *(f"  {setting}" for setting in entry), "}")
+    ]
+
+
+def _quoted(text: str) -> str:
+    """A string of protobuf's text format, whose escapes are JSON's."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _fill(draft: Path, artifact: Path, config: str, labels: list[str] | None) -> None:
+    (draft / "config.pbtxt").write_text(config, "utf-8")
+    if labels is not None:
+        (draft / _LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
+    version = draft / "1"
+    version.mkdir()
+    model, weights = version / "model.onnx", artifact.with_name(f"{artifact.name}.data")
+    if weights.exists():
+        model.mkdir()
+        shutil.copyfile(weights, model / weights.name)
+        model /= model.name
+    shutil.copyfile(artifact, model)

@@ -1,0 +1,55 @@
+"""A line plot of numbers, drawn with OpenCV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..inputs.images import Picture
+
+_SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = (360, 640), 72, 16, 32, 44
+_FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+_BLACK, _GREY, _LINE = (0, 0, 0), (200, 200, 200), (190, 60, 20)
+_TICKS = 5
+
+
+def draw_curve(values: Sequence[float], across: str, upwards: str) -> Picture:
+    """Draw ``values`` over their places: RGB uint8 [360, 640, 3]. Values that are no numbers gap.
+
+    Args:
+        values: At places 0, 1, 2...
+        across: What the horizontal axis is called.
+        upwards: What the vertical axis is called.
+    """
+    height, width = _SIZE
+    picture = np.full((height, width, 3), 255, np.uint8)
+    numbers = np.asarray(values, np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    high = high if high > low else low + 1.0
+
+    def column(place: float) -> int:
+        share = place / max(len(numbers) - 1, 1)
+        return round(_LEFT + share * (width - _LEFT - _RIGHT))
+
+    def row(value: float) -> int:
+        return round(height - _BOTTOM - (value - low) / (high - low) * (height - _TOP - _BOTTOM))
+
+    for value in np.linspace(low, high, _TICKS):
+        cv2.line(picture, (_LEFT, row(value)), (width - _RIGHT, row(value)), _GREY, 1)
+        _write(picture, f"{value:.3g}", (4, row(value) + 5))
+    for place in np.linspace(0, max(len(numbers) - 1, 1), _TICKS):
+        _write(picture, f"{place:.0f}", (column(place) - 10, height - _BOTTOM + 18))
+    _write(picture, across, (width // 2, height - 6))
+    _write(picture, upwards, (4, _TOP // 2))
+    for place in range(1, len(numbers)):
+        if np.isfinite(numbers[place - 1 : place + 1]).all():
+            start, end = ((column(p), row(numbers[p])) for p in (place - 1, place))
+            cv2.line(picture, start, end, _LINE, 2, cv2.LINE_AA)
+    return picture
+
+
+def _write(picture: Picture, text: str, place: tuple[int, int]) -> None:
+    cv2.putText(picture, text, place, _FONT, _SCALE, _BLACK, 1, cv2.LINE_AA)

@@ -1,0 +1,218 @@
+"""The command line where models run: folders, the optimised form, raw pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from graftcam.cli import main
+from graftcam.runtime import Explainer
+from support.artifacts import SCENE, write_artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(5):
+        cv2.imwrite(str(folder / f"{number}.png"), np.roll(SCENE, 9 * number, axis=1)[:, :, ::-1])
+    return folder
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_a_folder_is_explained_into_a_table_and_goes_on_where_it_stopped(
+    artifact: Path, pictures: Path, tmp_path: Path
+) -> None:
+    command = ["explain", artifact, pictures, "-o", tmp_path / "out", "--batch", "2", "--class",
+               "green", "--threads", "1"]  # fmt: skip
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    table = tmp_path / "out" / "results.jsonl"
+    assert result.stdout == f"explained 5 -> {table}\n"
+    assert result.stderr == "ran on CPUExecutionProvider\n"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    assert [row["path"] for row in rows] == [f"{number}.png" for number in range(5)]
+    assert {row["classes"][0]["label"] for row in rows} == {"green"}
+    assert all((tmp_path / "out" / file).is_file() for row in rows for file in row["files"])
+    assert "5 of these in an earlier run" in call(*command).stdout
+    summary = json.loads(call(*command, "--json").stdout)
+    assert summary["before"] == summary["explained"] == 5
+
+
+def test_a_failing_picture_gives_exit_code_1_and_the_rest_is_there(
+    artifact: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "2.png").write_bytes(b"no picture")
+    (pictures / "notes.txt").write_text("")
+    command = ["explain", artifact, pictures, "-o", tmp_path / "out"]
+    result = call(*command)
+    assert result.exit_code == 1
+    assert "explained 4, failed 1 (the table says why; --retry tries again)" in result.stdout
+    assert "passed over 1 files that are no pictures by their names" in result.stdout
+    assert call(*command).exit_code == 1
+    cv2.imwrite(str(pictures / "2.png"), SCENE)
+    assert call(*command, "--retry").exit_code == 0
+
+
+def test_another_question_does_not_mix_with_the_results_that_are_there(
+    artifact: Path, pictures: Path, tmp_path: Path
+) -> None:
+    command = ["explain", artifact, pictures, "-o", tmp_path / "out"]
+    assert call(*command).exit_code == 0
+    result = call(*command, "--top", "2")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "holds the results of another job" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--box", "0,0,9,9"], ["--region", "mask.png"], ["second.png"]]
+)
+def test_a_folder_goes_alone(
+    artifact: Path, pictures: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    result = call("explain", artifact, pictures, *arguments, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "a folder is explained alone" in result.stderr
+
+
+def test_a_picture_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
+    result = call("explain", artifact, "a.png", "-o", tmp_path / "out", "--retry")
+    assert result.exit_code == 2
+    assert "are for a folder of pictures" in result.stderr
+
+
+def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:
+    result = call("explain", artifact, tmp_path, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "holds no pictures (0 other files)" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_is_written_beside_the_table(
+    artifact: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["explain", artifact, pictures, "-o", tmp_path / "out", "--parquet"]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow", None)
+        assert "pyarrow is missing" in call(*command).stderr
+        assert not (tmp_path / "out").exists()
+    pytest.importorskip("pyarrow")
+    assert call(*command).exit_code == 0
+    assert (tmp_path / "out" / "results.parquet").is_file()
+
+
+STALLING = """
+import sys, time
+from graftcam.runtime.tools.jobs.work import Worker
+work, batches = Worker.__call__, []
+def stall(self, paths):
+    batches.append(paths)
+    if len(batches) > 3:
+        print("stalls", flush=True)
+        time.sleep(2)
+    return work(self, paths)
+Worker.__call__ = stall
+from graftcam.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_an_interruption_loses_nothing(
+    artifact: Path, pictures: Path, tmp_path: Path, kind: signal.Signals
+) -> None:
+    command = ["explain", str(artifact), str(pictures), "-o", str(tmp_path / "out"), "--batch",
+               "1", "--threads", "1"]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", STALLING, *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline() == "stalls\n"
+    process.send_signal(kind)
+    _, told = process.communicate(timeout=60)
+    if kind == signal.SIGINT:
+        assert process.returncode == 130
+        assert told.splitlines() == ["Interrupted; run the same command again to go on"]
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("explained 5")
+    whole = call(*command[:3], "-o", tmp_path / "whole", *command[5:])
+    assert whole.exit_code == 0
+    table, expected = ((tmp_path / name / "results.jsonl") for name in ("out", "whole"))
+    assert table.read_bytes() == expected.read_bytes()
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_optimize_saves_the_form_for_this_machine(artifact: Path, tmp_path: Path) -> None:
+    path = tmp_path / "here.onnx"
+    result = call("optimize", artifact, "-o", path, "--provider", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "for ONNX Runtime " in result.stdout
+    assert "CPUExecutionProvider" in result.stdout
+    assert Explainer(path).spec == Explainer(artifact).spec
+    again = call("optimize", path, "-o", tmp_path / "again.onnx")
+    assert again.exit_code == 1
+    assert "optimised already" in again.stderr
+    told = json.loads(call("optimize", artifact, "-o", path, "--provider", "cpu", "--json").stdout)
+    assert told["target"]["provider"] == "CPUExecutionProvider"
+    assert told["size"] == path.stat().st_size
+
+
+def test_export_can_put_the_transform_into_the_graph(tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    command = ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", path,
+               "--embed-preprocess", "--no-verify"]  # fmt: skip
+    result = call(*command)
+    assert result.exit_code == 1
+    assert "embed_preprocess needs a training transform" in result.stderr
+    result = call(*command, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
+    assert result.exit_code == 0, result.output
+    assert "feed uint8 RGB [N, height, width, 3]" in call("inspect", path).stdout
+
+
+def test_cuda_that_is_not_there_is_one_clear_line(artifact: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), SCENE)
+    result = call("explain", artifact, tmp_path / "a.png", "-o", tmp_path, "--provider", "cuda")
+    assert result.exit_code == 1
+    assert "provider 'cuda' is not available; this ONNX Runtime offers" in result.stderr
+    assert 'pip install "graftcam[gpu]"' in result.stderr
+
+
+def test_a_broken_picture_is_one_line_on_a_terminal(artifact: Path, tmp_path: Path) -> None:
+    """OpenCV and libpng print by themselves: only a process of its own shows what a user sees."""
+    done, data = cv2.imencode(".png", SCENE)
+    assert done
+    for name, content in (("cut.png", data.tobytes()[:-30]), ("cut.bmp", b"BM" + bytes(60))):
+        (tmp_path / name).write_bytes(content)
+        told = subprocess.run(
+            [sys.executable, "-m", "graftcam.cli", "explain", str(artifact), str(tmp_path / name),
+             "-o", str(tmp_path / "out")],
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert told.returncode == 1
+        assert len(told.stderr.splitlines()) == 1, told.stderr
+        assert told.stderr.startswith("Error: ")

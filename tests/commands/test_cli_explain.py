@@ -1,0 +1,177 @@
+"""`graftcam explain`: which files it writes, and how they are drawn."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from graftcam.cli import main
+from graftcam.runtime import Explainer, figure
+from graftcam.runtime.methods import METHODS, dispatch
+from support.artifacts import SCENE, write_artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an artifact and a picture."""
+    made = tmp_path_factory.mktemp("patches")
+    write_artifact(made / "model.onnx")
+    cv2.imwrite(str(made / "scene.png"), SCENE[:, :, ::-1])
+    return made
+
+
+def explain(folder: Path, out: Path, *arguments: object) -> Result:
+    given = [folder / "model.onnx", folder / "scene.png", "-o", out, *arguments]
+    return CliRunner().invoke(main, ["explain", *map(str, given)])
+
+
+def read(path: Path) -> np.ndarray:
+    stored = cv2.imread(str(path))
+    assert stored is not None
+    return stored[:, :, ::-1]
+
+
+def names(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir())
+
+
+def test_a_style_a_colormap_and_a_scale(folder: Path, tmp_path: Path) -> None:
+    result = explain(
+        folder, tmp_path, "--class", "red", "--class", "green", "--style", "heatmap",
+        "--colormap", "viridis", "--scale", "shared",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = Explainer(folder / "model.onnx").explain(SCENE, ["red", "green"])
+    for label in ("red", "green"):
+        drawn = found.draw(label, style="heatmap", colormap="viridis", scale="shared")
+        np.testing.assert_array_equal(read(tmp_path / f"scene-{label}.png"), drawn)
+
+
+def test_a_panel_of_several_methods(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "minus", lambda a, g: -METHODS["gradcam"](a, g))
+    monkeypatch.setattr(dispatch, "SIGNED", frozenset({"minus"}))
+    chosen = ["--method", "gradcam", "--method", "minus", "--top", "2", "--style", "contour"]
+    result = explain(folder, tmp_path, *chosen, "--panel", "--json")
+    assert result.exit_code == 0, result.output
+    assert names(tmp_path) == ["scene-panel.png"]
+    explainer = Explainer(folder / "model.onnx")
+    found = explainer.compare(folder / "scene.png", ["gradcam", "minus"], top=2)
+    np.testing.assert_array_equal(
+        read(tmp_path / "scene-panel.png"), figure(found, style="contour")
+    )
+    rows = json.loads(result.stdout)
+    assert [row["method"] for row in rows] == ["gradcam", "minus"]
+    assert [row["signed"] for row in rows] == [False, True]
+    result = explain(folder, tmp_path / "files", *chosen)
+    assert names(tmp_path / "files") == [
+        "scene-gradcam-green.png", "scene-gradcam-red.png",
+        "scene-minus-green.png", "scene-minus-red.png",
+    ]  # fmt: skip
+    assert "scene.png  minus" in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["jpg", "npy", "json"])
+def test_formats(folder: Path, tmp_path: Path, kind: str) -> None:
+    result = explain(folder, tmp_path, "--top", "2", "--format", kind)
+    assert result.exit_code == 0, result.output
+    found = Explainer(folder / "model.onnx").explain(SCENE, top=2)
+    if kind == "jpg":
+        assert names(tmp_path) == ["scene-green.jpg", "scene-red.jpg"]
+        error = read(tmp_path / "scene-red.jpg").astype(float) - found.overlay("red")
+        assert np.abs(error).mean() < 4, "JPEG loses little"
+        return
+    assert names(tmp_path) == [f"scene.{kind}"]
+    assert result.stdout.splitlines()[-1] == f"  -> {tmp_path / f'scene.{kind}'}"
+    if kind == "npy":
+        np.testing.assert_array_equal(np.load(tmp_path / "scene.npy"), found.maps)
+    else:
+        entries = json.loads((tmp_path / "scene.json").read_text())["classes"]
+        np.testing.assert_array_equal([entry["map"] for entry in entries], found.maps)
+
+
+def test_options_of_methods_are_read_as_json(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: dict[str, object] = {}
+
+    def method(
+        activations: np.ndarray, gradients: np.ndarray, *, samples: int = 1, kind: str = "",
+        twice: bool = False, noise_level: float = 0,
+    ) -> np.ndarray:  # fmt: skip
+        got.update(samples=samples, kind=kind, twice=twice, noise_level=noise_level)
+        return METHODS["gradcam"](activations, gradients)
+
+    monkeypatch.setitem(METHODS, "odd", method)
+    result = explain(
+        folder, tmp_path, "--method", "odd", "--option", "samples=50", "--option", "kind=soft",
+        "--option", "twice=true", "--option", "noise-level=0.25",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert got == {"samples": 50, "kind": "soft", "twice": True, "noise_level": 0.25}
+
+
+def test_layers_are_fused_and_pictures_augmented(folder: Path, tmp_path: Path) -> None:
+    result = explain(
+        folder, tmp_path, "--layer", "features.0", "--fuse", "max", "--augment", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)
+    assert row["augment"] == ["flip", "scale"]
+    assert row["layer"] == "features.0"
+
+
+def test_an_empty_map_is_told_and_drawn_as_such(folder: Path, tmp_path: Path) -> None:
+    result = explain(folder, tmp_path, "--class", "empty", "--panel")
+    assert "(empty map: no evidence for this class)" in result.stdout
+    found = Explainer(folder / "model.onnx").explain(folder / "scene.png", "empty")
+    np.testing.assert_array_equal(read(tmp_path / "scene-panel.png"), found.panel())
+
+
+def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "scene.png"), SCENE[:, :, ::-1])
+    given = ["explain", folder / "model.onnx", pictures, "-o", tmp_path / "out", "--class", "red"]
+    look = ["--style", "heatmap", "--colormap", "viridis", "--augment"]
+    result = CliRunner().invoke(main, [*map(str, given), *look])
+    assert result.exit_code == 0, result.output
+    found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment=True)
+    drawn = found.draw(style="heatmap", colormap="viridis")
+    stored = read(tmp_path / "out" / "overlays" / "scene.png-red.png")
+    np.testing.assert_array_equal(stored, drawn)
+    for more in (["--panel"], ["--method", "gradcam", "--method", "gradcam"]):
+        result = CliRunner().invoke(main, [*map(str, given), *more])
+        assert result.exit_code == 2
+        assert "a folder is explained by one --method, without --panel" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--method", "gradcan"], 1, "unknown method 'gradcan'; did you mean 'gradcam'"),
+        (["--option", "samples=3"], 1, "none of the methods gradcam takes 'samples'"),
+        (["--option", "layer=x"], 1, "none of the methods gradcam takes 'layer'"),
+        (["--option", "samples"], 2, "'samples' is not of the form name=value"),
+        (["--layer", "features.0", "--layer", "x"], 1, "unknown layer 'x'"),
+        (["--panel", "--format", "npy"], 2, "--panel is a picture, --format npy is none"),
+        (["--style", "lines"], 2, "'lines' is not one of"),
+        (["--colormap", "jett"], 1, "unknown colormap 'jett'"),
+    ],
+)
+def test_refusals_write_nothing(
+    folder: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    result = explain(folder, tmp_path, *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert names(tmp_path) == []

@@ -1,0 +1,88 @@
+"""Height and width left open: for models that take any size, and refused where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from graftcam.exporter import CaptureError, LayerError, export
+from graftcam.exporter.verify.torch_reference import Reference
+from graftcam.runtime import Explainer
+from support.nets import ChannelsLast, Flat, Tiny, Tokens, seeded
+from support.torchscript import scripted, vision_transformer
+
+EXAMPLE = (torch.zeros(1, 3, 16, 12),)
+SIZES = ((16, 12), (9, 21), (32, 8))
+
+
+def check_sizes(path: Path, model: nn.Module, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
+    artifact = Explainer(path, "cpu")
+    (layer,) = artifact.spec.layers
+    reference = Reference(model, [layer])
+    for height, width in sizes:
+        x = np.random.default_rng(0).standard_normal((2, 3, height, width)).astype(np.float32)
+        found = artifact.run(x, np.array([[1, -1]]))
+        truth = reference([torch.from_numpy(x)], found["classes"])
+        for name, expected in (("gradients", truth.gradients), ("heatmap", truth.heatmaps)):
+            assert found[name].shape == expected[layer.name].shape
+            np.testing.assert_allclose(found[name], expected[layer.name], rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"), [(Tiny, "relu2"), (Tiny, "conv1"), (ChannelsLast, "mix")]
+)
+def test_one_artifact_explains_pictures_of_all_sizes(
+    tmp_path: Path, kind: type[nn.Module], layer: str
+) -> None:
+    model, path = seeded(kind()), tmp_path / "m.onnx"
+    report = export(model, path, EXAMPLE, layers=layer, dynamic_size=True)
+    assert report.spec.layers[0].grid == [None, None]
+    assert report.verification.images == 8
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+    check_sizes(path, model)
+
+
+def test_a_residual_network_of_open_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = models.resnet18().eval()
+    export(model, tmp_path / "m.onnx", (torch.zeros(1, 3, 64, 96),), dynamic_size=True)
+    check_sizes(tmp_path / "m.onnx", model, ((70, 101), (96, 64)))
+
+
+@pytest.mark.parametrize(
+    ("build", "size", "reason"),
+    [(Flat, 8, "shapes cannot be multiplied"), (vision_transformer, 32, "Wrong image height")],
+)
+def test_models_of_one_size_are_refused(
+    tmp_path: Path, build: Callable[[], nn.Module], size: int, reason: str
+) -> None:
+    message = rf"one size only \(.*{reason}.*\); export with dynamic_size=False"
+    example = (torch.zeros(1, 3, size, size),)
+    with pytest.raises(CaptureError, match=message) as caught:
+        export(seeded(build()), tmp_path / "m.onnx", example, dynamic_size=True)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tokens_of_unknown_number_stand_on_no_grid(tmp_path: Path) -> None:
+    with pytest.raises(LayerError, match="tokens fit the grid of no convolution"):
+        export(seeded(Tokens()), tmp_path / "m.onnx", EXAMPLE, layers="norm", dynamic_size=True)
+
+
+def test_files_with_open_size_are_verified_at_two_sizes(tmp_path: Path) -> None:
+    model = seeded(Tiny())
+    axes = {"input": {0: "batch", 2: "h", 3: "w"}, "output": {0: "batch"}}
+    plain = scripted(model, tmp_path / "plain.onnx", 17, axes=axes)
+    report = export(plain, tmp_path / "m.onnx")
+    assert report.spec.layers[0].grid == [None, None]
+    assert report.verification.images == 4
+    x = np.ones((1, 3, 9, 21), np.float32)
+    assert Explainer(tmp_path / "m.onnx", "cpu").run(x)["heatmap"].shape == (1, 1, 5, 11)

@@ -1,0 +1,225 @@
+"""The training transform inside the graph: Pillow's pixels from raw ones, in any language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from graftcam.exporter import export
+from graftcam.exporter.artifact import embed_preprocess as module
+from graftcam.exporter.artifact.embed_preprocess import transform_model
+from graftcam.exporter.errors import CaptureError, VerificationError
+from graftcam.runtime import Explainer
+from graftcam.runtime.errors import InputError
+from graftcam.runtime.inputs.preprocess import place, prepare
+from support.artifacts import SCENE, preprocess
+from support.images import photo
+from support.nets import Tiny, seeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graftcam.runtime.spec import Preprocess
+
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+LEVEL = 1 / 255 / 0.224  # one grey level after normalisation
+# Shrunk and grown, square and not, wide and tall, odd.
+SIZES = [(480, 640), (333, 500), (201, 77), (64, 64), (20, 90), (37, 41), (41, 32)]
+
+
+def run(transform: Preprocess, *pictures: np.ndarray) -> np.ndarray:
+    """The embedded steps alone, in ONNX Runtime, with all of its optimisations."""
+    import onnx_ir as ir
+
+    data = ir.to_proto(transform_model(transform)).SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return session.run(None, {"pixels": np.stack(pictures)})[0]
+
+
+def check_pixels(mine: np.ndarray, wanted: np.ndarray) -> None:
+    """Hold the mean to half a grey level, and all but a few pixels to one.
+
+    Rows and columns are filtered one after the other, and what lies between is rounded and cut to
+    a byte. Pillow chooses the order by the picture's shape, ONNX Runtime does not.
+    """
+    error = np.abs(mine - wanted) / LEVEL
+    assert error.mean() < 0.5
+    assert (error > 1.01).mean() < 0.005
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", SIZES)
+def test_pixels_are_torchvisions(shape: tuple[int, int], interpolation: str) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    mode = transforms.InterpolationMode(interpolation)
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(72, interpolation=mode),
+            transforms.CenterCrop(64),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    pictures = [photo(*shape), photo(*shape)[::-1]]
+    record = preprocess(size=[64, 64], resize=[72], mean=MEAN, std=STD, interpolation=interpolation)
+    mine = run(record, *pictures)
+    wanted = np.stack([theirs(Image.fromarray(picture)).numpy() for picture in pictures])
+    assert mine.dtype == np.float32
+    assert mine.shape == wanted.shape
+    check_pixels(mine, wanted)
+
+
+@pytest.mark.parametrize("crop_mode", ["center", "squash"])
+@pytest.mark.parametrize("shape", SIZES[:4])
+def test_pixels_are_timms(shape: tuple[int, int], crop_mode: str) -> None:
+    data = pytest.importorskip("timm.data")
+    from graftcam.exporter.source.preprocessing import from_timm
+
+    config = {
+        "input_size": (3, 64, 64), "interpolation": "bicubic", "crop_pct": 0.9, "mean": MEAN,
+        "std": STD, "crop_mode": crop_mode,
+    }  # fmt: skip
+    picture, record = photo(*shape), from_timm(config)
+    assert record is not None
+    wanted = data.create_transform(**config)(Image.fromarray(picture)).numpy()[None]
+    mine = run(record, picture)
+    check_pixels(mine, wanted)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "longer, padded with black": {"resize_mode": "longer"},
+    "exact": {"resize_mode": "exact", "resize": [36, 50]},
+    "exact, smaller than the crop": {"resize_mode": "exact", "resize": [20, 41]},
+    "shorter, smaller than the crop": {"resize": [19]},
+    "no resize": {"resize": None},
+    "nearest": {"interpolation": "nearest"},
+    "nearest, longer": {"interpolation": "nearest", "resize_mode": "longer"},
+    "channels last": {"layout": "nhwc"},
+    "luma, in whole levels": {"mean": [0.0], "std": [1.0], "scale": 1.0},
+}
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
+def test_pixels_are_the_runtimes(changes: dict[str, Any]) -> None:
+    record = preprocess(**{"mean": MEAN, "std": STD, **changes})
+    level = record.scale / min(record.std)
+    for shape in [(60, 100), (101, 60), (33, 35), (31, 29), (7, 10), (40, 40), (1, 3)]:
+        picture = photo(*shape)
+        wanted = prepare(record, picture, place(record, *shape))
+        (mine,) = run(record, picture)
+        assert mine.shape == wanted.shape, shape
+        error = np.abs(mine - wanted)
+        # One level, as above; a luma that is one level off goes through the resize.
+        assert error.max() <= 1.01 * level, shape
+        assert error.mean() < 0.1 * level, shape
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Explainer, Explainer]:
+    """The same model without and with its transform inside, both verified."""
+    folder = tmp_path_factory.mktemp("model")
+    model, record = seeded(Tiny()), preprocess(input="", mean=MEAN, std=STD)
+    for name, inside in (("plain.onnx", False), ("raw.onnx", True)):
+        export(
+            model, folder / name, (torch.zeros(1, 3, 32, 32),), layers="relu1", preprocess=record,
+            embed_preprocess=inside,
+        )  # fmt: skip
+    return Explainer(folder / "plain.onnx"), Explainer(folder / "raw.onnx")
+
+
+def test_an_artifact_that_takes_pixels_explains_as_one_that_takes_tensors(
+    pair: tuple[Explainer, Explainer],
+) -> None:
+    plain, raw = pair
+    pictures = [photo(60, 100), photo(60, 100)[::-1], photo(33, 35), SCENE]
+    before, after = plain.explain(pictures, top=2), raw.explain(pictures, top=2)
+    for one, other in zip(before, after, strict=True):
+        assert one.classes == other.classes
+        # A pixel in a hundred is one level off.
+        np.testing.assert_allclose(one.scores, other.scores, atol=0.02)
+        assert np.corrcoef(one.heatmaps.ravel(), other.heatmaps.ravel())[0, 1] > 0.999
+        assert one.placement == other.placement
+
+
+def test_its_input_is_raw_pixels_and_its_metadata_says_so(
+    pair: tuple[Explainer, Explainer],
+) -> None:
+    plain, raw = pair
+    assert plain.spec.preprocess is not None
+    expected = replace(plain.spec.preprocess, input="pixels", embedded=True)
+    assert raw.spec.preprocess == expected
+    assert "embedded" not in plain.spec.to_json()
+    assert raw.spec.verification.verdict == "pass"
+    port = raw._session.inputs["pixels"]
+    assert (port.dtype, port.shape, port.required) == (np.uint8, (None, None, None, 3), True)
+    assert list(raw._session.inputs) == ["pixels", "class_index"]
+    onnx.checker.check_model(onnx.load(raw.path), full_check=True)
+
+
+def test_any_language_feeds_pictures_as_they_are(pair: tuple[Explainer, Explainer]) -> None:
+    _, raw = pair
+    picture = photo(45, 70)
+    session = onnxruntime.InferenceSession(raw.path, providers=["CPUExecutionProvider"])
+    (heatmap,) = session.run(["heatmap"], {"pixels": picture[None]})
+    np.testing.assert_allclose(heatmap[0], raw.explain(picture).maps, rtol=1e-6)
+
+
+def test_float16_models_and_fixed_batches_take_pixels_too(tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    export(
+        seeded(Tiny()).half(), path, (torch.zeros(1, 3, 32, 32).half(),), layers="relu1",
+        preprocess=preprocess(input=""), embed_preprocess=True, dynamic_batch=False, verify=False,
+    )  # fmt: skip
+    explainer = Explainer(path)
+    assert explainer._session.inputs["pixels"].shape[0] == 1
+    assert [one.status for one in explainer.explain([SCENE, SCENE[::-1]])] == [["ok"], ["ok"]]
+
+
+def test_without_a_transform_there_is_nothing_to_embed(tmp_path: Path) -> None:
+    def exported(record: Preprocess | None) -> None:
+        export(
+            seeded(Tiny()), tmp_path / "a.onnx", (torch.zeros(1, 3, 32, 32),), layers="relu1",
+            preprocess=record, embed_preprocess=True, verify=False,
+        )  # fmt: skip
+
+    with pytest.raises(CaptureError, match="embed_preprocess needs a training transform; give"):
+        exported(None)
+    with pytest.raises(CaptureError, match="takes 3 channels, the transform gives 1"):
+        exported(preprocess(input="", mean=[0.5], std=[0.5]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_that_give_other_pixels_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "prepare", lambda *args: 1.1 * prepare(*args))
+    with pytest.raises(VerificationError, match="grey levels off the runtime's on a picture of"):
+        export(
+            seeded(Tiny()), tmp_path / "a.onnx", (torch.zeros(1, 3, 32, 32),), layers="relu1",
+            preprocess=preprocess(input=""), embed_preprocess=True, verify=False,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_methods_that_change_the_models_input_say_what_they_need(
+    pair: tuple[Explainer, Explainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graftcam.runtime.methods import dispatch
+
+    monkeypatch.setitem(dispatch.RUNS, "changes", lambda question: pytest.fail("ran"))
+    with pytest.raises(InputError, match=r"changes what the model is fed, .*; export it without"):
+        pair[1].explain(SCENE, method="changes")
+
+
+def test_flips_are_averaged_and_scaled_values_refused(pair: tuple[Explainer, Explainer]) -> None:
+    one, other = (explainer.explain(SCENE, top=2, augment="flip") for explainer in pair)
+    assert np.corrcoef(one.maps.ravel(), other.maps.ravel())[0, 1] > 0.999
+    with pytest.raises(InputError, match=r"makes itself; use augment='flip'"):
+        pair[1].explain(SCENE, augment=True)

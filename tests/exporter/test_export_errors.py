@@ -1,0 +1,192 @@
+"""Bad input: one clear line, and nothing written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+
+from graftcam.exporter import (
+    CaptureError,
+    LayerError,
+    ScoreError,
+    UnsupportedError,
+    VerificationError,
+    WriteError,
+    export,
+)
+from graftcam.exporter.differentiate import registry
+from support.nets import Branches, Flat, Sorted, Tiny, Tokens, Undecided, seeded
+
+EXAMPLE = (torch.zeros(1, 3, 8, 8),)
+
+REFUSALS: dict[str, tuple[type[nn.Module], dict[str, Any], type[Exception], str]] = {
+    "unknown layer": (Tiny, {"layers": "relu3"}, LayerError, r"'relu3'; did you mean relu2, relu1"),
+    "layer named twice": (Tiny, {"layers": ["relu1", "relu1"]}, LayerError, "named twice"),
+    "layer not on the way": (
+        Branches,
+        {"layers": "side"},
+        LayerError,
+        "not connected to the score",
+    ),
+    "layer never called": (Branches, {"layers": "unused"}, LayerError, "not called"),
+    "layer gives a tuple": (
+        Branches,
+        {"layers": "pair"},
+        LayerError,
+        "gives a tuple, not a tensor",
+    ),
+    "layer without space": (Tiny, {"layers": "head"}, LayerError, r"needs \[batch, channels"),
+    "unknown output": (Tiny, {"output": "probs"}, ScoreError, "no output is called 'probs'"),
+    "too few labels": (Tiny, {"labels": ["a", "b"]}, CaptureError, "2 labels for 6 classes"),
+    "no example": (Tiny, {"example_inputs": None}, CaptureError, "example_inputs are missing"),
+    "output names": (Tiny, {"output_names": ["a", "b"]}, CaptureError, "2 output names for 1"),
+}
+
+
+@pytest.mark.parametrize(("kind", "options", "error", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_refusals_are_one_clear_line_and_leave_no_file(
+    tmp_path: Path,
+    kind: type[nn.Module],
+    options: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    arguments = {"example_inputs": EXAMPLE, **options}
+    with pytest.raises(error, match=message) as caught:
+        export(seeded(kind()), tmp_path / "m.onnx", verify=False, **arguments)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_operators_without_a_rule_are_listed_at_once_with_their_place(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        export(seeded(Undecided()), tmp_path / "m.onnx", EXAMPLE, layers="stem")
+    found = [re.match(r"\w+", obstacle) for obstacle in caught.value.obstacles]
+    assert [match.group() for match in found if match] == ["If", "Unique"]
+    assert all("no gradient rule" in obstacle for obstacle in caught.value.obstacles)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_token_layer_that_only_the_class_token_leaves_is_refused(tmp_path: Path) -> None:
+    report = export(seeded(Tokens()), tmp_path / "m.onnx", EXAMPLE)
+    assert list(report.layers) == ["norm"]
+    reasons = {candidate.name: candidate.reason for candidate in report.candidates}
+    assert reasons["after"] == "the score's gradient is zero at every place"
+
+
+def test_a_layer_that_sorts_its_tokens_is_refused(tmp_path: Path) -> None:
+    model, pictures = seeded(Sorted()), (torch.zeros(1, 3, 24, 16),)
+    with pytest.raises(LayerError, match="'norm' holds its places in another order"):
+        export(model, tmp_path / "m.onnx", pictures, layers="norm")
+    assert list(tmp_path.iterdir()) == []
+    assert list(export(model, tmp_path / "m.onnx", pictures).layers) == ["after"]
+
+
+def test_pools_are_passed_over_by_the_automatic_choice(tmp_path: Path) -> None:
+    report = export(seeded(Flat()), tmp_path / "m.onnx", EXAMPLE)
+    assert list(report.layers) == ["body.1"]
+    reasons = {candidate.name: candidate.reason for candidate in report.candidates}
+    assert reasons["body"] == "MaxPool2d computes no features of its own"
+
+
+@pytest.mark.parametrize("operator", ["Conv", "Relu"])
+def test_a_wrong_rule_fails_verification_and_leaves_no_file(
+    tmp_path: Path, operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = registry.table()[operator]
+    copy = registry.table()["Identity"] if operator == "Relu" else entry
+
+    def wrong(emit: Any, node: Any, grad: Any, needed: Any) -> Any:
+        (result, *_) = copy.rule(emit, node, grad, needed)
+        value = getattr(result, "value", result)
+        return [emit.op("Mul", value, emit.scalar(1.01, value))]
+
+    broken = type(entry)(entry.op_type, entry.since, wrong, inputs=entry.inputs)
+    monkeypatch.setitem(registry._TABLE, operator, broken)
+    with pytest.raises(VerificationError, match="gradients: error"):
+        export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, layers="relu1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_rule_fails_finite_differences_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tmp_path / "plain.onnx"
+    program = torch.onnx.export(
+        seeded(Tiny()), (torch.zeros(2, 3, 8, 8),), dynamo=True, verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )  # fmt: skip
+    assert program is not None
+    program.save(plain)
+    report = export(plain, tmp_path / "m.onnx", layers="relu1")
+    assert report.verification.reference == "finite-differences"
+    entry = registry.table()["Conv"]
+
+    def wrong(emit: Any, node: Any, grad: Any, needed: Any) -> Any:
+        (result, *_) = entry.rule(emit, node, grad, needed)
+        return [emit.op("Mul", result, emit.scalar(1.01, result))]
+
+    broken = type(entry)("Conv", 1, wrong, inputs=entry.inputs, check=entry.check)
+    monkeypatch.setitem(registry._TABLE, "Conv", broken)
+    with pytest.raises(VerificationError, match="finite differences"):
+        export(plain, tmp_path / "wrong.onnx", layers="relu1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "plain.onnx"]
+
+
+def test_a_failed_export_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"earlier")
+    with pytest.raises(LayerError):
+        export(seeded(Tiny()), path, EXAMPLE, layers="nothing")
+    assert path.read_bytes() == b"earlier"
+
+
+def test_an_unwritable_place_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match=r"cannot write .*nowhere"):
+        export(seeded(Tiny()), tmp_path / "nowhere" / "m.onnx", EXAMPLE)
+
+
+def test_a_model_that_pytorch_cannot_export_quotes_pytorch(tmp_path: Path) -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x).mean((2, 3))
+            return y if y.sum() > 0 else -y
+
+    with pytest.raises(CaptureError, match="PyTorch cannot export this model: "):
+        export(Branching(), tmp_path / "m.onnx", EXAMPLE, layers="conv")
+
+
+def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("hello, this is no protobuf at all")
+    with pytest.raises(CaptureError, match=r"cannot read text\.onnx as ONNX"):
+        export(tmp_path / "text.onnx", tmp_path / "m.onnx")
+    with pytest.raises(CaptureError, match=r"cannot read missing\.onnx"):
+        export(tmp_path / "missing.onnx", tmp_path / "m.onnx")
+
+
+def test_an_artifact_is_not_grafted_twice(tmp_path: Path) -> None:
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False)
+    with pytest.raises(CaptureError, match=r"m\.onnx is a graftcam artifact already"):
+        export(tmp_path / "m.onnx", tmp_path / "twice.onnx")
+
+
+def test_a_file_without_class_scores_is_refused_with_what_it_has(tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N"])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "a.onnx"
+    )
+    with pytest.raises(ScoreError, match=r"\[batch, classes\].*y \['N'\]"):
+        export(tmp_path / "a.onnx", tmp_path / "m.onnx")

@@ -1,0 +1,303 @@
+"""Heads: the model from a layer to the score, cut out, written beside the artifact, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from graftcam.exporter import LayerError, VerificationError, WriteError, export
+from graftcam.exporter.verify import heads as verify_head_module
+from graftcam.runtime import Explainer
+from graftcam.runtime.errors import InputError, SpecError
+from graftcam.runtime.session.heads import Heads
+from graftcam.runtime.session.session import Session
+from graftcam.runtime.spec import Head, Spec
+from support.artifacts import SCENE, write_artifact
+from support.artifacts import preprocess as plain_preprocess
+from support.artifacts import spec as plain_spec
+from support.heads import Skip, answer, export_with_head, pictures, torch_head
+from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
+
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
+
+# Model, layer, picture size, what its head reads beside the activations.
+CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
+    "a cut of the graph": (Tiny, "relu1", (8, 8), 0),
+    "pool and linear head": (Tiny, "relu2", (8, 6), 0),
+    "inside a residual block": (Skip, "act", (8, 8), 1),
+    "another path from the picture": (Twins, "left", (6, 6), 1),
+    "tokens behind a class token": (Tokens, "norm", (12, 8), 2),
+    "tokens before the class token joins": (Tokens, "patch", (12, 8), 0),
+    "channels last": (ChannelsLast, "norm", (6, 5), 0),
+    "logits behind a softmax": (lambda: Ending(nn.Softmax(1)), "relu1", (8, 8), 0),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The artifact of a case, exported when first asked for; its head lies beside it."""
+    folder = tmp_path_factory.mktemp("cases")
+
+    def artifact(case: str) -> Path:
+        path = folder / f"{case.replace(' ', '-')}.onnx"
+        if not path.exists():
+            kind, layer, size, _ = CASES[case]
+            export_with_head(seeded(kind()), path, layer, size)
+        return path
+
+    return artifact
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_head_is_the_models_own_for_any_activations(
+    made: Callable[[str], Path], case: str
+) -> None:
+    kind, _, size, beside = CASES[case]
+    model, path = seeded(kind()), made(case)
+    session = Session(path)
+    layer = session.spec.layers[0]
+    assert layer.head is not None
+    assert layer.head.file == f"{path.stem}.head.onnx"
+    assert len(layer.head.inputs) == 1 + beside
+    x = pictures(2, *size)
+    whole = {"x": x, **session.run({"x": x})}
+    head = Heads(path, session.spec, Session).of(layer)
+    drawn = np.random.default_rng(1).standard_normal(whole[layer.activations].shape)
+    feeds = {head.activations: drawn.astype(np.float32)}
+    feeds |= {name: whole[source] for name, source in head.beside.items()}
+    found = head.session.run({**feeds, head.session.spec.class_index: np.array([[2, 0]])})
+
+    own = model.ending if isinstance(model, Ending) else None
+    if own is not None:
+        model.ending = nn.Identity()  # scores are logits
+    given = torch.from_numpy(feeds[head.activations]).requires_grad_()
+    expected = torch_head(model, layer, torch.from_numpy(x))(given)
+    score = head.session.spec.score
+    assert (score.value, score.activated) == (score.output, False)
+    np.testing.assert_allclose(found[score.output], expected.detach(), **TOLERANCE)
+    for k, class_id in enumerate((2, 0)):
+        (gradient,) = torch.autograd.grad(expected[:, class_id].sum(), given, retain_graph=True)
+        gradients = found[head.session.spec.layers[0].gradients]
+        assert gradient.abs().max() > 0
+        np.testing.assert_allclose(gradients[:, k], gradient, **TOLERANCE)
+
+
+def head_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.head.onnx")
+
+
+def test_a_head_holds_its_own_weights_only(made: Callable[[str], Path]) -> None:
+    head = onnx.load(head_of(made("a cut of the graph")))
+    shapes = [list(one.dims) for one in head.graph.initializer]
+    assert [12, 8, 3, 3] in shapes
+    assert [8, 3, 3, 3] not in shapes
+
+
+def test_heads_are_valid_graphs_in_plain_operators(made: Callable[[str], Path]) -> None:
+    head = onnx.load(head_of(made("tokens behind a class token")))
+    onnx.checker.check_model(head, full_check=True)
+    assert {node.domain for node in head.graph.node} == {""}
+    assert head.graph.input[0].name == "activations"
+
+
+def test_an_artifact_without_a_head_is_as_before(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    example = (torch.zeros(2, 3, 8, 8),)
+    export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify=False)
+    plain, whole = Session(tmp_path / "plain.onnx"), Session(made("inside a residual block"))
+    assert plain.spec.layers[0].head is None
+    assert '"head"' not in plain.spec.to_json()
+    assert len(whole.outputs) == len(plain.outputs) + 1
+    x = pictures(2)
+    expected = plain.run({"x": x})
+    for name, value in whole.run({"x": x}, expected).items():
+        np.testing.assert_array_equal(value, expected[name])
+
+
+def test_several_layers_have_a_head_each(tmp_path: Path) -> None:
+    spec = export_with_head(seeded(Tokens()), tmp_path / "m.onnx", ["norm", "after"], (12, 8))
+    files = [layer.head.file for layer in spec.layers if layer.head]
+    assert files == ["m.head.norm.onnx", "m.head.after.onnx"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["m.onnx", *files])
+    session = Session(tmp_path / "m.onnx")
+    x = pictures(2, 12, 8)
+    whole = {"x": x, **session.run({"x": x})}
+    for layer in spec.layers:
+        head = Heads(tmp_path / "m.onnx", spec, Session).of(layer)
+        feeds = {head.activations: whole[layer.activations]}
+        feeds |= {name: whole[source] for name, source in head.beside.items()}
+        found = head.session.run(feeds)
+        np.testing.assert_allclose(
+            found[head.session.spec.score.output], whole[spec.score.output], **TOLERANCE
+        )
+
+
+def test_an_onnx_file_has_a_head_too(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
+    torch.onnx.export(
+        seeded(Skip()), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False, input_names=["x"],
+    )  # fmt: skip
+    layer = next(n.output[0] for n in onnx.load(plain).graph.node if n.op_type == "Conv")
+    report = export(plain, path, layers=layer, head=True)
+    assert report.spec.layers[0].head is not None
+    verdict = Session(tmp_path / "m.head.onnx").spec.verification
+    assert (verdict.verdict, verdict.reference) == ("pass", "artifact")
+
+
+def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path) -> None:
+    spec = export_with_head(seeded(Dense("softmax")), tmp_path / "m.onnx", "act", verify=True)
+    head = Session(tmp_path / "m.head.onnx")
+    assert head.spec.region is not None
+    assert head.spec.verification.verdict == "pass"
+    assert head.spec.score.value == spec.score.value
+
+
+def test_a_head_of_a_model_of_open_size(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    spec = export_with_head(seeded(Segmenter()), path, "mix", dynamic_size=True, verify=True)
+    assert spec.layers[0].head is not None
+    maps = answer(path, pictures(2, 12, 10), [[1]], "ablationcam").maps
+    assert maps.shape == (2, 1, 6, 5)
+    assert maps.max() > 0
+
+
+def test_a_head_beside_embedded_preprocessing_takes_what_the_model_takes(tmp_path: Path) -> None:
+    """The head of one of two branches reads the model's input, which is no input any more."""
+    transform = plain_preprocess(size=[6, 6], resize=[6], input="")
+    maps: list[np.ndarray] = []
+    for name in ("embedded", "plain"):
+        path = tmp_path / f"{name}.onnx"
+        export_with_head(
+            seeded(Twins()), path, "left", (6, 6), preprocess=transform, verify=True,
+            embed_preprocess=name == "embedded",
+        )  # fmt: skip
+        maps.append(Explainer(path).explain(SCENE[:40, :40], [1], method="reciprocam").maps)
+    assert maps[0].max() > 0
+    np.testing.assert_allclose(*maps, rtol=1e-3, atol=1e-5)
+
+
+def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.onnx"
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    maps (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Sigmoid(x) }"""
+    plain.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    with pytest.raises(LayerError, match=r"'y' is the score itself.*earlier layer"):
+        export(plain, tmp_path / "m.onnx", layers="y", score="output", head=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
+
+
+def test_artifact_and_head_appear_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, out = tmp_path / "plain.onnx", tmp_path / "out"
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    maps (float[N, 3, 8, 8] x) => (float[N, 3] y) {
+        layer = Sigmoid(x)
+        two = ReduceMean <keepdims = 0> (layer, axes)
+        y = Mul(two, two)
+    }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
+    plain.write_bytes(model.SerializeToString())
+    (out / "m.onnx").mkdir(parents=True)
+    with pytest.raises(WriteError):
+        export(plain, out / "m.onnx", layers="layer", head=True)
+    assert [one.name for one in out.iterdir()] == ["m.onnx"]
+    (out / "m.onnx").rmdir()
+
+    monkeypatch.setattr(verify_head_module, "relative_errors", lambda *_: np.ones(1))
+    with pytest.raises(VerificationError, match="head of layer 'layer' disagrees"):
+        export(plain, out / "m.onnx", layers="layer", head=True)
+    assert not list(out.iterdir())
+
+    monkeypatch.undo()
+    export(plain, out / "m.onnx", layers="layer", head=True)
+    assert sorted(one.name for one in out.iterdir()) == ["m.head.onnx", "m.onnx"]
+
+
+def test_the_same_model_gives_the_same_head(made: Callable[[str], Path], tmp_path: Path) -> None:
+    first = made("tokens behind a class token")
+    export_with_head(seeded(Tokens()), tmp_path / first.name, "norm", (12, 8))
+    again = head_of(tmp_path / first.name).read_bytes()
+    assert head_of(first).read_bytes() == again
+    assert b"/site-packages/" not in again
+
+
+def _opened(path: Path, head: Path | None = None) -> Any:
+    session = Session(path)
+    return Heads(path, session.spec, Session, head).of(session.spec.layers[0])
+
+
+def test_a_missing_head_is_named_with_the_remedy(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole, alone = made("inside a residual block"), tmp_path / "a.onnx"
+    alone.write_bytes(whole.read_bytes())
+    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--head"):
+        _opened(alone)
+    assert _opened(alone, head_of(whole)).activations == "activations"
+    plain = write_artifact(tmp_path / "plain.onnx")
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
+        _opened(plain)
+
+
+@pytest.mark.parametrize(
+    ("case", "layer", "seed"),
+    [("inside a residual block", "act", 1), ("a cut of the graph", "bn1", 0)],
+    ids=["other weights", "another layer of the same shape"],
+)
+def test_the_head_of_other_weights_or_another_layer_is_refused(
+    made: Callable[[str], Path], tmp_path: Path, case: str, layer: str, seed: int
+) -> None:
+    other = tmp_path / "b.onnx"
+    export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
+    with pytest.raises(InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--head"):
+        _opened(made(case), head_of(other))
+
+
+def test_the_head_of_another_score_is_refused(made: Callable[[str], Path], tmp_path: Path) -> None:
+    other = tmp_path / "output.onnx"
+    export_with_head(seeded(Ending(nn.Softmax(1))), other, "relu1", score="probability")
+    with pytest.raises(InputError, match="is no head"):
+        _opened(made("logits behind a softmax"), head_of(other))
+
+
+def test_metadata_that_names_an_output_that_is_not_there_is_refused(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole = made("a cut of the graph")
+    spec = Session(whole).spec
+    head = spec.layers[0].head
+    assert head is not None
+    wrong = replace(spec.layers[0], head=replace(head, inputs={"activations": "gone"}))
+    model = onnx.load(whole)
+    for entry in model.metadata_props:
+        entry.value = replace(spec, layers=[wrong]).to_json()
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(SpecError, match=r"lacks \['gone'\]"):
+        Session(tmp_path / "m.onnx")
+
+
+def test_a_head_survives_json() -> None:
+    plain = plain_spec()
+    record = replace(plain.layers[0], head=Head("m.head.onnx", {"activations": "activations"}))
+    whole = replace(plain, layers=[record])
+    assert Spec.from_json(whole.to_json()) == whole
+
+
+def test_explainer_opens_no_head_before_a_method_needs_it(tmp_path: Path) -> None:
+    path = write_artifact(tmp_path / "patches.onnx")
+    explainer = Explainer(path, head=tmp_path / "nowhere.onnx")
+    assert explainer.explain(SCENE, "red").status == ["ok"]
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
+        explainer.explain(SCENE, "red", method="ablationcam")

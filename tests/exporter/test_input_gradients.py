@@ -1,0 +1,361 @@
+"""The input's gradient, guided backpropagation and the deconvnet, as outputs of the artifact."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import captum.attr
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from onnx import numpy_helper
+from pytorch_grad_cam import GuidedBackpropReLUModel
+from torch import nn
+
+from graftcam.cli import main
+from graftcam.exporter import CaptureError, LayerError, UnsupportedError, VerificationError, export
+from graftcam.exporter.artifact.strip import write_plain
+from graftcam.exporter.differentiate import relu_overrides
+from graftcam.exporter.differentiate.rules import Entry
+from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.nets import ChannelsLast, Dense, Residual, Tiny, Tokens, seeded
+
+# float32 against float64 on networks of a few layers: rounding only, no kink is near.
+TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
+
+
+def pictures(count: int, *size: int, seed: int = 1) -> np.ndarray:
+    shape = (count, 3, *(size or (12, 8)))
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def run(path: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def autograd(model: nn.Module, x: np.ndarray, classes: list[int]) -> np.ndarray:
+    """d score / d input in float64, [N, K, *input]."""
+    leaf = torch.from_numpy(x).double().requires_grad_(True)
+    scores = model.double()(leaf)
+    slopes = [torch.autograd.grad(scores[:, c].sum(), leaf, retain_graph=True) for c in classes]
+    model.float()
+    return torch.stack([slope for (slope,) in slopes], dim=1).numpy()
+
+
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+    model = seeded(Residual(), seed=3)
+    path = tmp_path_factory.mktemp("residual") / "m.onnx"
+    report = export(model, path, (torch.zeros(1, 3, 12, 8),), layers=["join", "stem"], guided=True)
+    assert report.verification.verdict == "pass"
+    assert set(report.verification.errors) >= set(report.spec.of_input.values())
+    return model, path
+
+
+@pytest.fixture(scope="module")
+def source(
+    tmp_path_factory: pytest.TempPathFactory, residual: tuple[nn.Module, Path]
+) -> tuple[Path, str]:
+    """The same model as an ONNX file, and its inner layer by the name that it has there."""
+    path = tmp_path_factory.mktemp("source") / "plain.onnx"
+    write_plain(residual[1], path)
+    text = onnxruntime.InferenceSession(residual[1]).get_modelmeta().custom_metadata_map
+    return path, Spec.from_json(text[METADATA_KEY]).layers[0].value
+
+
+CASES = {
+    "stem and pool": (Tiny, (9, 7), "relu1"),
+    "tokens, no ReLU": (Tokens, (12, 8), "norm"),
+    "channels last inside": (ChannelsLast, (6, 5), "mix"),
+}
+
+
+@pytest.mark.parametrize(("kind", "size", "layer"), CASES.values(), ids=CASES)
+def test_the_inputs_gradient_equals_autograd(
+    tmp_path: Path, kind: type[nn.Module], size: tuple[int, int], layer: str
+) -> None:
+    model, path = seeded(kind()), tmp_path / "m.onnx"
+    example = (torch.zeros(2, 3, *size),)
+    spec = export(model, path, example, layers=layer, input_gradients=True, verify=False).spec
+    assert list(spec.of_input) == ["input_gradients"]
+    feeds = {"x": pictures(3, *size), "class_index": np.array([[2, 0]])}
+    truth = autograd(model, feeds["x"], [2, 0])
+    np.testing.assert_allclose(run(path, feeds)["input_gradients"], truth, **TOLERANCE)
+    for k in (0, 1):
+        none = run(path, {**feeds, "class_index": np.zeros((1, k), np.int64)})
+        assert none["input_gradients"].shape == (3, k, 3, *size)
+
+
+def test_the_layers_stay_as_they_are(tmp_path: Path, source: tuple[Path, str]) -> None:
+    feeds = {"x": pictures(3), "class_index": np.array([[2, 0]])}
+    path, layer = source
+    export(path, tmp_path / "without.onnx", layers=layer, verify=False)
+    export(path, tmp_path / "with.onnx", layers=layer, verify=False, guided=True)
+    found = run(tmp_path / "with.onnx", feeds)
+    for name, value in run(tmp_path / "without.onnx", feeds).items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_guided_outputs_equal_captum_which_hooks_the_modules(
+    residual: tuple[nn.Module, Path],
+) -> None:
+    model, path = residual
+    x, classes = pictures(4), [2, 0]
+    found = run(path, {"x": x, "class_index": np.array([classes])})
+    leaf = torch.from_numpy(x).double().requires_grad_(True)
+    methods = {
+        "guided_gradients": captum.attr.GuidedBackprop,
+        "deconvnet_gradients": captum.attr.Deconvolution,
+    }
+    model.double()
+    for name, method in methods.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it sets hooks
+            truth = [method(model).attribute(leaf, c).detach().numpy() for c in classes]
+        assert np.abs(truth).max() > 1e-3
+        np.testing.assert_allclose(found[name], np.stack(truth, axis=1), **TOLERANCE)
+    model.float()
+    assert not np.allclose(found["guided_gradients"], found["input_gradients"], atol=1e-3)
+
+
+def test_guided_gradients_equal_pytorch_grad_cam(residual: tuple[nn.Module, Path]) -> None:
+    model, path = residual
+    x = pictures(1, seed=5)
+    found = run(path, {"x": x, "class_index": np.array([[3]])})["guided_gradients"][0, 0]
+    truth = GuidedBackpropReLUModel(model, "cpu")(torch.from_numpy(x), 3)  # [H, W, C]
+    np.testing.assert_allclose(found, truth.transpose(2, 0, 1), **TOLERANCE)
+
+
+def write(path: Path, body: str, inputs: str = "float[N, 3, 2, 2] x") -> Path:
+    """A model by its nodes, with a row of weights of both signs for 12 places."""
+    text = f"""<ir_version: 9, opset_import: ["" : 18]>
+    m ({inputs}) => (float[N, 2] y) {{ {body} }}"""
+    model = onnx.parser.parse_model(text)
+    row = np.arange(-6, 6, dtype=np.float32) + 0.5
+    arrays = {"w": np.stack([row, -row], axis=1), "twice": np.float32(2), "shift": np.float32(0.1)}
+    tensors = (numpy_helper.from_array(a, n) for n, a in arrays.items())
+    model.graph.initializer.extend(tensors)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+# What is in front of the scores `flat @ w`, and what guided backpropagation makes of the class's
+# weights w: the input is positive everywhere, so that only the cotangent's sign counts.
+SIGNS = {
+    "plain": ("a = Relu(x)", lambda w: np.maximum(w, 0)),
+    "negated behind": ("r = Relu(x) a = Neg(r)", lambda w: np.maximum(-w, 0)),
+    "negated before": ("n = Neg(x) m = Neg(n) a = Relu(m)", lambda w: np.maximum(w, 0)),
+    "negated between": (
+        "r = Relu(x) n = Neg(r) m = Neg(n) s = Relu(m) t = Neg(s) a = Mul(t, twice)",
+        lambda w: np.maximum(-2 * w, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("front", "expected"), SIGNS.values(), ids=SIGNS)
+def test_the_sign_of_a_cotangent_is_that_of_its_value_and_factor(
+    tmp_path: Path, front: str, expected: Any
+) -> None:
+    source = write(tmp_path / "plain.onnx", f"{front} f = Flatten(a) y = MatMul(f, w)")
+    path = tmp_path / "m.onnx"
+    report = export(source, path, layers="a", guided=True)
+    x = np.abs(pictures(2, 2, 2)) + 0.1
+    found = run(path, {"x": x, "class_index": np.array([[1]])})
+    weights = -(np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
+    for name in ("guided_gradients", "deconvnet_gradients"):
+        np.testing.assert_array_equal(found[name], np.stack([expected(weights)[None]] * 2))
+    assert report.verification.verdict == "pass"
+    (note,) = report.notes
+    assert "guided_gradients and deconvnet_gradients are not verified" in note
+
+
+def test_the_deconvnet_does_not_ask_what_the_forward_pass_let_through(tmp_path: Path) -> None:
+    source = write(tmp_path / "plain.onnx", "a = Relu(x) f = Flatten(a) y = MatMul(f, w)")
+    export(source, tmp_path / "m.onnx", layers="a", guided=True, verify=False)
+    x = pictures(1, 2, 2)
+    found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
+    weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
+    positive = np.maximum(weights, 0)
+    np.testing.assert_array_equal(found["deconvnet_gradients"][0, 0], positive)
+    np.testing.assert_array_equal(found["guided_gradients"][0, 0], positive * (x[0] > 0))
+    np.testing.assert_array_equal(found["input_gradients"][0, 0], weights * (x[0] > 0))
+
+
+def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = Entry("Sigmoid", 6, lambda emit, node, grad, needed: [grad])
+    monkeypatch.setitem(relu_overrides.GUIDED, "Sigmoid", straight)
+    body = "s = Sigmoid(x) m = Mul(x, s) a = Relu(m) f = Flatten(a) y = MatMul(f, w)"
+    source = write(tmp_path / "plain.onnx", body)
+    export(source, tmp_path / "m.onnx", layers="a", guided=True, verify=False)
+    x = np.abs(pictures(1, 2, 2)) + 0.1
+    found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
+    weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
+    sigmoid = 1 / (1 + np.exp(-x[0]))
+    slope = sigmoid + x[0] * sigmoid * (1 - sigmoid)
+    np.testing.assert_allclose(found["input_gradients"][0, 0], weights * slope, rtol=1e-5)
+    expected = np.maximum(weights, 0) * (sigmoid + x[0])
+    np.testing.assert_allclose(found["guided_gradients"][0, 0], expected, rtol=1e-5)
+
+
+def test_the_walks_share_what_they_have_in_common(tmp_path: Path, source: tuple[Path, str]) -> None:
+    counts: list[int] = []
+    for options in ({}, {"input_gradients": True}, {"guided": True}):
+        report = export(source[0], tmp_path / "m.onnx", layers=source[1], verify=False, **options)
+        assert report.nodes[0] == len(onnx.load(source[0]).graph.node)
+        added = [n for n in onnx.load(tmp_path / "m.onnx").graph.node if n.name.startswith("grad/")]
+        products = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+        counts.append(sum(node.op_type in products for node in added))
+    # The layers' walk goes on through the three convolutions. The guided ones are the same down to
+    # the last ReLU; from there each goes its own way through a linear layer and the convolutions.
+    assert counts[1] == counts[0] + 3
+    assert counts[2] == counts[1] + 2 * 4
+
+
+def test_convolutions_still_run_fused_with_their_relus(
+    tmp_path: Path, source: tuple[Path, str]
+) -> None:
+    export(source[0], tmp_path / "m.onnx", layers=source[1], verify=False, guided=True)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(tmp_path / "m.onnx", options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
+    fused = [n for n in nodes if any(a.name == "activation" for a in n.attribute)]
+    # The stem and the block's first convolution; the other one's ReLU follows the sum.
+    assert len([n for n in fused if not n.name.startswith("grad/")]) >= 2
+
+
+def test_positions_regions_and_half_precision_are_verified_too(tmp_path: Path) -> None:
+    example = (torch.zeros(1, 3, 8, 6),)
+    dense = export(seeded(Dense()), tmp_path / "d.onnx", example, input_gradients=True)
+    half = export(
+        seeded(Residual()).half(), tmp_path / "h.onnx", (torch.zeros(1, 3, 12, 8).half(),),
+        guided=True,
+    )  # fmt: skip
+    for report in (dense, half):
+        assert report.verification.verdict == "pass"
+        assert set(report.spec.of_input.values()) <= set(report.verification.errors)
+    found = run(tmp_path / "h.onnx", {"x": pictures(1).astype(np.float16)})
+    assert found["guided_gradients"].dtype == np.float32
+
+
+def test_the_picture_of_a_file_keeps_its_layout_and_is_held_against_differences(
+    tmp_path: Path,
+) -> None:
+    source = write(
+        tmp_path / "plain.onnx",
+        "t = Transpose<perm = [0, 3, 1, 2]>(x) a = Sigmoid(t) f = Flatten(a) y = MatMul(f, w)",
+        "float[N, 2, 2, 3] x",
+    )
+    transform = Preprocess(
+        "x", [2, 2], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3, "nhwc"
+    )
+    report = export(
+        source, tmp_path / "m.onnx", preprocess=transform, layers="a", input_gradients=True
+    )
+    assert report.spec.of_input == {"input_gradients": "input_gradients"}
+    assert report.verification.errors["input_gradients"] < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    (output,) = (one for one in session.get_outputs() if one.name == "input_gradients")
+    assert output.shape == ["N", "K", 2, 2, 3]
+
+
+def test_a_wrong_rule_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example, path = (torch.zeros(1, 3, 12, 8),), tmp_path / "m.onnx"
+    monkeypatch.setitem(relu_overrides.GUIDED, "Relu", relu_overrides.DECONVNET["Relu"])
+    with pytest.raises(VerificationError, match="guided_gradients: error"):
+        export(seeded(Residual(), 3), path, example, guided=True)
+    assert not path.exists()
+
+
+def test_finite_differences_find_a_wrong_input_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graftcam.exporter.heatmap import input_gradients
+
+    body = "t = Tanh(x) a = Relu(t) f = Flatten(a) y = MatMul(f, w)"
+    source = write(tmp_path / "plain.onnx", body)
+    report = export(source, tmp_path / "m.onnx", layers="a", input_gradients=True)
+    assert "input_gradients" in report.verification.errors
+    wrong = input_gradients._publish
+    monkeypatch.setattr(
+        input_gradients, "_publish", lambda emit, value, adjoint, scale, name: wrong(
+            emit, value, adjoint, 1.01 * scale, name)
+    )  # fmt: skip
+    with pytest.raises(VerificationError, match="input_gradients: error"):
+        export(source, tmp_path / "wrong.onnx", layers="a", input_gradients=True)
+
+
+REFUSALS = {
+    "no ReLU": (
+        "t = Tanh(x) f = Flatten(t) y = MatMul(f, w)", "float[N, 3, 2, 2] x", CaptureError,
+        "no Relu between the input 'x' and the score.*leave guided out"),
+    "pixels as integers": (
+        "c = Cast<to = 1>(x) t = Relu(c) f = Flatten(t) y = MatMul(f, w)",
+        "uint8[N, 3, 2, 2] x", CaptureError, "0 inputs of floats"),
+    "two pictures": (
+        "s = Add(x, z) t = Relu(s) f = Flatten(t) y = MatMul(f, w)",
+        "float[N, 3, 2, 2] x, float[N, 3, 2, 2] z", CaptureError, r"2 inputs of floats \(\['x'"),
+    "rounded": (
+        "r = Round(x) t = Relu(r) f = Flatten(t) y = MatMul(f, w)", "float[N, 3, 2, 2] x",
+        LayerError, "no gradient with respect to the input 'x'; leave input_gradients"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "inputs", "error", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_refusals_name_the_remedy_and_write_nothing(
+    tmp_path: Path, body: str, inputs: str, error: type[Exception], message: str
+) -> None:
+    source = write(tmp_path / "plain.onnx", body, inputs)
+    with pytest.raises(error, match=message):
+        export(source, tmp_path / "m.onnx", layers="t", guided=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
+
+
+def test_a_picture_of_integers_says_so_by_name(tmp_path: Path) -> None:
+    body = "c = Cast<to = 1>(x) t = Relu(c) f = Flatten(t) y = MatMul(f, w)"
+    source = write(tmp_path / "plain.onnx", body, "uint8[N, 3, 2, 2] x")
+    transform = Preprocess("x", [2, 2], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3)
+    with pytest.raises(CaptureError, match=r"input 'x' is UINT8, which carries no gradient"):
+        export(source, tmp_path / "m.onnx", preprocess=transform, layers="t", input_gradients=True)
+
+
+def test_operators_that_the_layers_do_not_need_are_refused_for_the_input_alone(
+    tmp_path: Path,
+) -> None:
+    body = "u = Unique(x) s = ReduceMax(u) r = Add(x, s) t = Relu(r) f = Flatten(t) "
+    source = write(tmp_path / "plain.onnx", body + "y = MatMul(f, w)")
+    export(source, tmp_path / "m.onnx", layers="t", verify=False)
+    message = r"between the input and the score \(the layers can be explained: leave input_gradi"
+    with pytest.raises(UnsupportedError, match=message):
+        export(source, tmp_path / "n.onnx", layers="t", input_gradients=True)
+
+
+def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: tuple[nn.Module, Path]) -> None:
+    write_plain(residual[1], tmp_path / "plain.onnx")
+    assert len(onnx.load(tmp_path / "plain.onnx").graph.output) == 1
+
+
+def test_the_command_line_asks_for_it_and_tells(tmp_path: Path, source: tuple[Path, str]) -> None:
+    path = str(tmp_path / "m.onnx")
+    arguments = ["export", str(source[0]), "--layer", source[1], "--no-verify", "-o", path]
+    for option, fields in (
+        ("--input-gradients", ["input_gradients"]),
+        ("--guided", ["input_gradients", "guided_gradients", "deconvnet_gradients"]),
+    ):
+        result = CliRunner().invoke(main, [*arguments, option, "--json"])
+        assert result.exit_code == 0, result.output
+        spec = json.loads(result.stdout)["spec"]
+        assert [name for name in spec if name.endswith("gradients") and spec[name]] == fields
+    shown = CliRunner().invoke(main, ["inspect", path]).stdout
+    assert "of the input: input_gradients, guided_gradients, deconvnet_gradients" in shown

@@ -1,0 +1,435 @@
+"""`graftcam verify`: good artifacts pass, and each kind of wrong one fails with its reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from onnx import helper, numpy_helper
+from torch import nn
+
+from graftcam.cli import main
+from graftcam.exporter import VerificationError, export
+from graftcam.exporter.source.named import Source
+from graftcam.exporter.verify.findings import CHECKS, Verdict
+from graftcam.exporter.verify.gate import Origin, judge
+from graftcam.exporter.verify.release import verify_artifact
+from graftcam.exporter.verify.report import to_json
+from graftcam.runtime.output.render import write_image
+from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
+from support.paths import ROOT
+
+SCHEMA = json.loads((ROOT / "docs/verification.schema.json").read_text())
+TRANSFORM = Preprocess("", [8, 8], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
+LABELS = [f"kind {k}" for k in range(5)]
+LEVELS = {"all", "extended", "basic", "disable"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, how it is exported, and what it is verified against."""
+
+    kind: Callable[[], nn.Module]
+    options: dict[str, Any]
+    half: bool = False
+    file: bool = False
+
+    def module(self) -> nn.Module:
+        model = seeded(self.kind())
+        return model.half() if self.half else model
+
+    def example(self) -> torch.Tensor:
+        return torch.zeros(1, 3, 8, 8, dtype=torch.float16 if self.half else torch.float32)
+
+    def source(self, folder: Path) -> Source:
+        if not self.file:
+            return Source(self.module(), "nets", (self.example(),))
+        plain = folder / "plain.onnx"
+        torch.onnx.export(
+            self.module(), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
+            opset_version=18, dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
+        )  # fmt: skip
+        return Source(plain, "plain")
+
+
+SUBJECTS = {
+    "pool and linear": Subject(Tiny, {}),
+    "gradient by place": Subject(Flat, {"layers": "body.0"}),
+    "tokens": Subject(Tokens, {}),
+    "softmax in the graph": Subject(lambda: Ending(nn.Softmax(1)), {"layers": "relu1"}),
+    "single logit": Subject(lambda: Tiny(1), {}),
+    "positions": Subject(Dense, {"layers": "act"}),
+    "several layers": Subject(Tiny, {"layers": ["relu1", "relu2"]}),
+    "float16": Subject(Flat, {"layers": "body.0"}, half=True),
+    "fixed batch": Subject(Flat, {"layers": "body.0", "dynamic_batch": False}),
+    "browser": Subject(Flat, {"layers": "body.0", "profile": "web"}),
+    "further outputs": Subject(
+        Flat, {"layers": "body.0", "methods": ["layercam", "eigencam"], "guided": True}
+    ),
+    "linear score": Subject(Flat, {"layers": "body.0", "score": "linear"}),
+    "ONNX file": Subject(Flat, {}, file=True),
+}
+
+
+def by_check(verdict: Verdict, name: str) -> list[Any]:
+    return [one for one in verdict.findings if one.check == name]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
+def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> None:
+    source, path = subject.source(tmp_path), tmp_path / "m.onnx"
+    report = export(source.model, path, source.inputs, verify=False, **subject.options)
+    module = None if subject.file else source.model
+    model, file = ir.load(path), source.model if subject.file else None
+    verdict = judge(path, Origin(model, file, module, source.inputs), full=True)
+    assert verdict.failures == []
+    statuses = verdict.by_check()
+    skipped = {name for name, status in statuses.items() if status == "skipped"}
+    unasked = {"drop-in", "classes"} if report.spec.classes is None else set[str]()
+    assert skipped == ({"drop-in"} if report.spec.profile == "web" else unasked)
+    assert set(statuses) == set(CHECKS) - {"runs", "source", "labels", "determinism", "agreement"}
+    assert {one.level for one in by_check(verdict, "gradients")} == LEVELS
+    assert {one.level for one in by_check(verdict, "outputs")} == LEVELS
+
+
+@pytest.mark.parametrize("name", ["further outputs", "browser", "ONNX file"])
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
+    subject = SUBJECTS[name]
+    source, path = subject.source(tmp_path), tmp_path / "m.onnx"
+    export(source.model, path, source.inputs, name="nets", **subject.options)
+    spec, verdict = verify_artifact(path, source)
+    assert verdict.failures == []
+    assert verdict.by_check()["source"] == "pass"
+    assert verdict.by_check()["determinism"] == "pass"
+    jsonschema.validate(json.loads(to_json(path, spec, "nets", verdict)), SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["gradient by place", "positions", "tokens"])
+def test_without_a_source_the_artifacts_own_forward_part_serves(tmp_path: Path, name: str) -> None:
+    subject, path = SUBJECTS[name], tmp_path / "m.onnx"
+    export(subject.module(), path, (subject.example(),), verify=False, **subject.options)
+    _, verdict = verify_artifact(path)
+    assert verdict.failures == []
+    assert verdict.reference == "finite-differences"
+    assert verdict.by_check()["determinism"] == "skipped"
+    assert verdict.by_check()["source"] == "skipped"
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`Flat`, whose gradients depend on the picture, with labels and preprocessing."""
+    path = tmp_path_factory.mktemp("good") / "flat.onnx"
+    export(
+        seeded(Flat()), path, (torch.zeros(1, 3, 8, 8),), layers="body.0", labels=LABELS,
+        preprocess=TRANSFORM, verify=False, name="nets",
+    )  # fmt: skip
+    return path
+
+
+def producer(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
+    (node,) = (node for node in model.graph.node if name in node.output)
+    return node
+
+
+def instead(model: onnx.ModelProto, output: str, op_type: str, *more: np.ndarray) -> None:
+    """Put a node between an output and what makes it."""
+    node = producer(model, output)
+    inner = f"{output}_before"
+    node.output[list(node.output).index(output)] = inner
+    for other in model.graph.node:
+        for place, name in enumerate(other.input):
+            if name == output:
+                other.input[place] = inner
+    names = [inner]
+    for array in more:
+        names.append(f"{output}_{len(names)}")
+        model.graph.initializer.append(numpy_helper.from_array(array, names[-1]))
+    model.graph.node.append(helper.make_node(op_type, names, [output]))
+
+
+def record(model: onnx.ModelProto, change: Callable[[Spec], Spec]) -> None:
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    entry.value = change(Spec.from_json(entry.value)).to_json()
+
+
+def perturb_gradient(model: onnx.ModelProto) -> None:
+    factor = np.ones((1, 1, 6, 8, 8), np.float32)
+    factor[0, 0, 0] = 1.01
+    instead(model, "gradients", "Mul", factor)
+
+
+def bake_gradient(model: onnx.ModelProto) -> None:
+    """What an exporter does that runs PyTorch's backward pass once and keeps the numbers."""
+    node = producer(model, "gradients")
+    node.output[list(node.output).index("gradients")] = "gradients_before"
+    frozen = np.random.default_rng(0).standard_normal((1, 1, 6, 8, 8)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(frozen, "frozen"))
+    model.graph.node.append(helper.make_node("Shape", ["gradients_before"], ["gradients_shape"]))
+    expand = helper.make_node("Expand", ["frozen", "gradients_shape"], ["gradients"])
+    model.graph.node.append(expand)
+
+
+def swap_classes(model: onnx.ModelProto) -> None:
+    """Scores of the classes in the opposite order."""
+    node = next(n for n in model.graph.node if n.op_type == "GatherElements" and "scores" in n.name)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(4), "last_class"))
+    flip = helper.make_node("Sub", ["last_class", node.input[1]], ["swapped"])
+    place = list(model.graph.node).index(node)
+    node.input[1] = "swapped"
+    model.graph.node.insert(place, flip)
+
+
+def rename_classes(model: onnx.ModelProto) -> None:
+    instead(model, "classes", "Sub", np.array(1))
+
+
+def change_output(model: onnx.ModelProto) -> None:
+    name = model.graph.output[0].name
+    instead(model, name, "Add", np.array([0.01, 0, 0, 0, 0], np.float32))
+
+
+def freeze_map(model: onnx.ModelProto) -> None:
+    node = producer(model, "heatmap")
+    node.output[list(node.output).index("heatmap")] = "heatmap_before"
+    frozen = np.random.default_rng(0).random((1, 1, 8, 8), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(frozen, "frozen"))
+    model.graph.node.append(helper.make_node("Shape", ["heatmap_before"], ["heatmap_shape"]))
+    model.graph.node.append(helper.make_node("Expand", ["frozen", "heatmap_shape"], ["heatmap"]))
+
+
+def stale_weights(model: onnx.ModelProto) -> None:
+    """An artifact of yesterday's weights: its record tells of others than the source has."""
+    record(model, lambda spec: replace(spec, source={**spec.source, "weights_sha256": "0" * 64}))
+
+
+def stale_layer(model: onnx.ModelProto) -> None:
+    record(
+        model, lambda spec: replace(spec, layers=[replace(spec.layers[0], value="conv2d_of_then")])
+    )
+
+
+def stale_grid(model: onnx.ModelProto) -> None:
+    record(model, lambda spec: replace(spec, layers=[replace(spec.layers[0], grid=[4, 4])]))
+
+
+def stale_version(model: onnx.ModelProto) -> None:
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    entry.value = entry.value.replace('"version":1', '"version":9')
+
+
+def no_record(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def forget_default(model: onnx.ModelProto) -> None:
+    (default,) = (t for t in model.graph.initializer if t.name == "class_index")
+    model.graph.initializer.remove(default)
+
+
+def swap_labels(model: onnx.ModelProto) -> None:
+    record(model, lambda spec: replace(spec, labels=[*LABELS[1:], LABELS[0]]))
+
+
+def comment(model: onnx.ModelProto) -> None:
+    model.graph.doc_string = "exported on Tuesday"
+
+
+WRONG = {
+    "a perturbed gradient weight": (perturb_gradient, "gradients", "error "),
+    "a gradient baked in as a constant": (
+        bake_gradient, "gradients", "the same for every input, as if baked in as a constant"),
+    "scores of other classes": (swap_classes, "classes", "not those of the classes that come with"),
+    "other classes than asked for": (rename_classes, "classes", "asked for classes"),
+    "a changed output": (change_output, "outputs", "error "),
+    "a map that is the same for every input": (
+        freeze_map, "dependence", "the maps of layer 'body.0' do not depend on the input"),
+    "a record of a layer that is gone": (
+        stale_layer, "metadata", "'conv2d_of_then' is no value of the graph"),
+    "a record of another grid": (stale_grid, "metadata", "grid [4, 4], its heatmap has [8, 8]"),
+    "a record of a newer version": (stale_version, "metadata", "follows graftcam spec 9"),
+    "no record": (no_record, "metadata", "has no graftcam metadata"),
+    "an input without its default": (
+        forget_default, "drop-in", "the artifact must also be fed class_index"),
+}  # fmt: skip
+WRONG_BY_SOURCE = {
+    "a record of other weights": (
+        stale_weights, "source", "the artifact was made from 000000000000; export again"),
+    "labels in another order": (
+        swap_labels, "labels", "class 0 is 'kind 1' in the artifact and 'kind 0' in the source"),
+    "another byte": (comment, "determinism", "gives other bytes, in the graph"),
+}  # fmt: skip
+
+
+def changed(good: Path, path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
+    model = onnx.load(good)
+    change(model)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(("change", "check", "reason"), WRONG.values(), ids=WRONG)
+def test_a_wrong_artifact_fails_with_its_reason(
+    good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
+) -> None:
+    path = changed(good, tmp_path / "flat.onnx", change)
+    origin = Origin(ir.load(path), module=seeded(Flat()), examples=(torch.zeros(1, 3, 8, 8),))
+    verdict = judge(path, origin, full=True)
+    assert_fails(verdict, path, check, reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "reason"), WRONG_BY_SOURCE.values(), ids=WRONG_BY_SOURCE
+)
+def test_what_the_source_alone_can_tell_fails_too(
+    good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
+) -> None:
+    path = changed(good, tmp_path / "flat.onnx", change)
+    source = Source(seeded(Flat()), "nets", (torch.zeros(1, 3, 8, 8),))
+    _, verdict = verify_artifact(path, source, LABELS)
+    assert {one.check for one in verdict.failures} <= {check, "determinism"}
+    assert_fails(verdict, path, check, reason)
+
+
+def assert_fails(verdict: Verdict, path: Path, check: str, reason: str) -> None:
+    assert verdict.status == "fail"
+    reasons = [one.reason for one in verdict.failures if one.check == check]
+    assert any(reason in one for one in reasons), verdict.failures
+    jsonschema.validate(json.loads(to_json(path, None, None, verdict)), SCHEMA)
+
+
+def test_a_heatmap_alone_that_is_wrong_fails(good: Path, tmp_path: Path) -> None:
+    def louder(model: onnx.ModelProto) -> None:
+        instead(model, "heatmap", "Add", np.array(0.1, np.float32))
+
+    _, verdict = verify_artifact(changed(good, tmp_path / "flat.onnx", louder))
+    assert {one.check for one in verdict.failures} == {"heatmap"}
+
+
+def test_another_model_than_the_source_is_said_and_the_rest_still_checked(good: Path) -> None:
+    source = Source(seeded(Tiny(5)), "nets", (torch.zeros(1, 3, 8, 8),))
+    _, verdict = verify_artifact(good, source)
+    assert [one.check for one in verdict.failures] == ["source"]
+    assert (
+        "cannot be exported as the artifact was: no layer is called" in verdict.failures[0].reason
+    )
+    assert verdict.by_check()["gradients"] == "pass"
+
+
+class Prior(nn.Module):
+    """A layer that the picture does not reach, beside one that it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prior = nn.Parameter(torch.zeros(1, 4, 8, 8))
+        self.layer = nn.Conv2d(4, 4, 3, padding=1)
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(self.prior.expand(x.shape[0], -1, -1, -1))
+        return self.head((y + self.stem(x)).mean((2, 3)))
+
+
+def test_maps_that_do_not_depend_on_the_picture_are_not_exported(tmp_path: Path) -> None:
+    example = (torch.zeros(1, 3, 8, 8),)
+    with pytest.raises(VerificationError, match=r"layer 'layer' do not depend on the input") as e:
+        export(seeded(Prior()), tmp_path / "m.onnx", example, layers="layer")
+    assert "\n" not in str(e.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -> None:
+    example = (torch.zeros(1, 3, 8, 8),)
+    report = export(seeded(Tiny()), tmp_path / "m.onnx", example, verify="full")
+    (entry,) = onnx.load(tmp_path / "m.onnx").metadata_props
+    stored = Spec.from_json(entry.value).verification
+    assert stored == report.verification
+    assert stored.checks is not None
+    assert stored.checks["determinism"] == "pass"
+    assert set(stored.checks.values()) == {"pass"}
+    assert stored.onnxruntime
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(2):
+        picture = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        write_image(folder / f"{number}.png", picture)
+    return folder
+
+
+def test_the_command_passes_a_good_artifact_and_writes_the_report(
+    good: Path, tmp_path: Path, pictures: Path
+) -> None:
+    report = tmp_path / "verdict.json"
+    result = call("verify", good, "--images", pictures, "--json", report)
+    assert result.exit_code == 0, result.output
+    assert "flat.onnx passes: finite-differences, 4 random inputs and 2 pictures" in result.stdout
+    data = json.loads(report.read_text())
+    jsonschema.validate(data, SCHEMA)
+    assert data["verdict"] == "pass"
+    assert data["inputs"] == {"random": 4, "given": 2, "seed": 0}
+    printed = call("verify", good, "--json", "-")
+    assert json.loads(printed.stdout)["artifact"] == data["artifact"]
+
+
+def test_the_command_fails_a_wrong_artifact(good: Path, tmp_path: Path) -> None:
+    before = good.read_bytes()
+    path = changed(good, tmp_path / "flat.onnx", perturb_gradient)
+    result = call("verify", path)
+    assert result.exit_code == 1
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("flat.onnx may not ship, 2 failed: gradients: error ")
+    assert good.read_bytes() == before
+
+
+REFUSALS = {
+    "no such artifact": (["verify", "no.onnx"], "no.onnx"),
+    "no such source": (["verify", "GOOD", "--against", "no.onnx"], "no file no.onnx"),
+    "no such folder": (["verify", "GOOD", "--images", "no"], "no folder no"),
+    "no pictures": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
+    "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no picture that OpenCV"),
+    "report nowhere": (["verify", "GOOD", "--json", "broken/a.png/verdict.json"], "cannot write"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_bad_input_is_one_line_with_exit_code_1(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_text("no picture")
+    places = {"GOOD": str(good), "EMPTY": "empty", "BROKEN": "broken"}
+    result = call(*[places.get(argument, argument) for argument in arguments])
+    assert result.exit_code == 1
+    lines = [line for line in result.stderr.splitlines() if " ... " not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify"], ["verify", "m.onnx", "--shape", "3,8,8"], ["verify", "a", "b"]]
+)
+def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
+    assert call(*arguments).exit_code == 2

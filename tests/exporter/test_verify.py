@@ -1,0 +1,121 @@
+"""What counts as equal, and that a changed artifact does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from graftcam.exporter import VerificationError, export
+from graftcam.exporter.verify import checks, compare, merge, relative_errors, smallest_cosine
+from graftcam.exporter.verify.autograd import verify_module
+from graftcam.exporter.verify.torch_reference import Reference
+from support.nets import Flat, Tiny, seeded
+
+
+def test_relative_errors_are_per_image_and_treat_vanishing_references() -> None:
+    expected = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    actual = np.array([[3.0, 4.5], [0.0, 0.0], [0.0, 2.0], [np.nan, 0.0]])
+    assert relative_errors(actual, expected).tolist() == [0.1, 0.0, 2.0, np.inf]
+
+
+def test_cosine_is_the_smallest_over_images_and_nan_is_no_similarity() -> None:
+    ones = np.ones((2, 4))
+    assert smallest_cosine(ones, ones) == pytest.approx(1.0)
+    assert smallest_cosine(np.stack([ones[0], -ones[1]]), ones) == pytest.approx(-1.0)
+    assert smallest_cosine(ones * np.nan, ones) == -1.0
+    assert smallest_cosine(ones * 0, ones * 0) == 1.0
+
+
+def test_one_flipped_kink_passes_and_an_error_on_every_image_does_not() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.standard_normal((6, 1000))
+    own = truth * (1 + 1e-7)
+    flipped = truth.copy()
+    flipped[0, 0] += 0.05
+    assert compare("gradients", flipped, truth, own).passed
+    assert not compare("gradients", truth * (1 + 1e-4), truth, own).passed
+    assert not compare("gradients", np.roll(truth, 1, axis=1), truth, own).passed
+
+
+def test_a_score_is_judged_by_the_output_that_it_is_an_entry_of(tmp_path: Path) -> None:
+    model, example = seeded(Flat()), (torch.zeros(1, 3, 8, 8),)
+    spec = export(model, tmp_path / "m.onnx", example, verify=False).spec
+    reference = Reference(model, spec.layers, torch.float64)
+    truth = reference([torch.rand(2, 3, 8, 8)], np.zeros((2, 1), np.int64))
+    lucky = replace(truth, outputs=[truth.outputs[0] * (1 + 1e-4)])  # PyTorch's scores are exact
+    layer = spec.layers[0]
+    results = {
+        spec.score.output: truth.outputs[0] * (1 - 1e-4), spec.scores: truth.scores * (1 + 1e-4),
+        layer.activations: truth.activations[layer.name],
+        layer.gradients: truth.gradients[layer.name], layer.heatmap: truth.heatmaps[layer.name],
+    }  # fmt: skip
+    assert all(c.passed for c in checks(results, spec, [spec.score.output], truth, lucky))
+    results[spec.scores] = truth.scores * (1 + 1e-3)
+    assert not all(c.passed for c in checks(results, spec, [spec.score.output], truth, lucky))
+
+
+def test_what_rounding_leaves_of_a_sum_is_no_direction_to_agree_on() -> None:
+    generator = np.random.default_rng(0)
+    truth, own, actual = (1e-9 * generator.standard_normal((3, 50)) for _ in range(3))
+    assert not compare("heatmap", actual, truth, own).passed
+    assert compare("heatmap", actual, truth, own, floor=1e-4).passed
+    assert not compare("heatmap", actual + 1e-3, truth, own, floor=1e-4).passed
+
+
+def test_merging_keeps_every_image() -> None:
+    truth = np.eye(4)
+    parts = [compare("x", truth[i : i + 2], truth[i : i + 2], truth[i : i + 2]) for i in (0, 2)]
+    assert len(merge(parts).errors) == 4
+
+
+@pytest.mark.parametrize("place", ["last", "bias"])
+def test_a_perturbed_weight_in_the_file_fails(tmp_path: Path, place: str) -> None:
+    model, path = seeded(Flat()), tmp_path / "m.onnx"
+    example = (torch.zeros(1, 3, 8, 8),)
+    report = export(model, path, example, layers="body.0")
+    outputs = [report.spec.score.output]
+    assert verify_module(path, report.spec, model, example, outputs).status == "pass"
+    changed = onnx.load(path)
+    name = "head.3.weight" if place == "last" else "body.0.bias"
+    (tensor,) = (t for t in changed.graph.initializer if t.name == name)
+    array = numpy_helper.to_array(tensor).copy()
+    array.reshape(-1)[0] += 0.1
+    tensor.CopyFrom(numpy_helper.from_array(array, name))
+    onnx.save(changed, path)
+    verdict = verify_module(path, report.spec, model, example, outputs)
+    with pytest.raises(VerificationError, match="disagrees with PyTorch autograd"):
+        verdict.raise_on_failure()
+
+
+def test_a_gradient_baked_in_as_a_constant_fails(tmp_path: Path) -> None:
+    model, path = seeded(Flat()), tmp_path / "m.onnx"
+    example = (torch.zeros(1, 3, 8, 8),)
+    report = export(model, path, example, layers="body.0", dynamic_batch=False)
+    changed = onnx.load(path)
+    (producer,) = (n for n in changed.graph.node if "gradients" in n.output)
+    frozen = np.random.default_rng(0).standard_normal((1, 2, 6, 8, 8)).astype(np.float32)
+    producer.CopyFrom(
+        onnx.helper.make_node(
+            "Constant", [], ["gradients"], value=numpy_helper.from_array(frozen, "frozen")
+        )
+    )
+    onnx.save(changed, path)
+    verdict = verify_module(path, report.spec, model, example, [report.spec.score.output])
+    with pytest.raises(VerificationError, match="gradients: error"):
+        verdict.raise_on_failure()
+
+
+def test_the_verdict_is_stored_with_errors_and_thresholds(tmp_path: Path) -> None:
+    report = export(seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),))
+    verdict = report.verification
+    assert (verdict.verdict, verdict.reference, verdict.images) == ("pass", "autograd-float64", 4)
+    assert set(verdict.errors) == {
+        report.spec.score.output, "scores", "heatmap", "activations", "gradients"
+    }  # fmt: skip
+    assert all(0 <= verdict.errors[name] <= verdict.thresholds[name] for name in verdict.errors)

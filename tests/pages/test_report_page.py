@@ -1,0 +1,204 @@
+"""The report page: what it says, that it holds all that it shows, and how a browser reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from graftcam.cli import main
+from graftcam.demo.bundled import FOLDER, WEIGHTS
+from graftcam.demo.data import LABELS
+from graftcam.exporter import VerificationError, WriteError, export
+from graftcam.exporter.differentiate import registry
+from graftcam.runtime.output.render import write_image
+from graftcam.runtime.spec import Preprocess
+from support.browser import chromium, playwright
+from support.nets import Flat, Tiny, seeded
+from support.paths import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SCHEMA = json.loads((ROOT / "docs/verification.schema.json").read_text())
+EXAMPLE = (torch.zeros(1, 3, 8, 8),)
+TRANSFORM = Preprocess("", [8, 8], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
+NASTY = '<script>alert(1)</script> & "co"'
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(2):
+        write_image(folder / f"{number}.png", generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    return folder
+
+
+def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, pictures: Path) -> None:
+    labels = [NASTY, *"bcde"]
+    export(
+        seeded(Flat()), tmp_path / "m.onnx", EXAMPLE, labels=labels, preprocess=TRANSFORM,
+        name="nets", images=pictures, report=tmp_path / "report",
+    )  # fmt: skip
+    assert sorted(p.name for p in (tmp_path / "report").iterdir()) == ["index.html", "report.json"]
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "May ship: every check passed" in html
+    assert NASTY not in html
+    assert "&lt;script&gt;" in html
+    # Everything is inside: no address leads out of the page.
+    assert set(re.findall(r'(?:src|href)="(\w+:)', html)) == {"data:"}
+    assert "://" not in html
+    data = json.loads((tmp_path / "report" / "report.json").read_text())
+    jsonschema.validate(data, SCHEMA)
+    assert data["verdict"] == "pass"
+    assert data["inputs"]["given"] == 2
+    assert data["export"]["layers"] == {"body.1": data["export"]["layers"]["body.1"]}
+
+
+def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = registry.table()["Conv"]
+
+    def wrong(emit: Any, node: Any, grad: Any, needed: Any) -> Any:
+        (result, *_) = entry.rule(emit, node, grad, needed)  # pyright: ignore
+        return [emit.op("Mul", result, emit.scalar(1.01, result))]
+
+    table = registry._TABLE  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setitem(table, "Conv", replace(entry, rule=wrong))
+    with pytest.raises(VerificationError, match="gradients: error"):
+        export(
+            seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, layers="relu1", report=tmp_path / "report"
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "Why it may not ship" in html
+    data = json.loads((tmp_path / "report" / "report.json").read_text())
+    jsonschema.validate(data, SCHEMA)
+    assert data["verdict"] == "fail"
+
+
+def test_an_unverified_export_says_so(tmp_path: Path) -> None:
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False, report=tmp_path / "report")
+    assert "NOT VERIFIED" in (tmp_path / "report" / "index.html").read_text()
+    data = json.loads((tmp_path / "report" / "report.json").read_text())
+    jsonschema.validate(data, SCHEMA)
+    assert data["verdict"] == "skipped"
+
+
+def test_an_onnx_file_is_shown_beside_itself_unoptimised(tmp_path: Path, pictures: Path) -> None:
+    plain = tmp_path / "plain.onnx"
+    torch.onnx.export(
+        seeded(Flat()), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
+    )  # fmt: skip
+    export(
+        plain, tmp_path / "m.onnx", preprocess=TRANSFORM, images=pictures,
+        report=tmp_path / "report",
+    )  # fmt: skip
+    assert "ONNX Runtime, unoptimised" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_folder_that_cannot_be_written_stops_the_export_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WriteError, match=r"cannot write the report to .*file/report"):
+        export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, report=tmp_path / "file" / "report")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -> None:
+    bad = tmp_path / "broken"
+    bad.mkdir()
+    (bad / "a.png").write_text("no picture")
+    result = CliRunner().invoke(
+        main,
+        ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--shape", "3,96,96",
+         "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "-o", str(tmp_path / "m.onnx"),
+         "--images", str(bad), "--report", str(tmp_path / "report")],
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "a.png is no picture that OpenCV can decode" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["broken"]
+
+
+SHOWN = {"x": 0, "y": 0, "width": 1180, "height": 1460}
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """The demo model's report, of two pictures."""
+    labels, pictures = tmp_path / "labels.txt", tmp_path / "pictures"
+    labels.write_text("\n".join(LABELS))
+    pictures.mkdir()
+    for name in ("digits1.png", "digits3.png"):
+        shutil.copy(FOLDER / name, pictures)
+    result = CliRunner().invoke(
+        main,
+        ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--labels", str(labels),
+         "--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
+         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--full",
+         "--images", str(pictures), "--report", str(tmp_path / "report")],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return tmp_path / "report" / "index.html"
+
+
+def test_a_browser_reads_the_page(report: Path, tmp_path: Path) -> None:
+    """And takes the documents' picture of it, into the folder that GRAFTCAM_SCREENSHOTS names."""
+    folder = Path(os.environ.get("GRAFTCAM_SCREENSHOTS", tmp_path))
+    with playwright() as driver, chromium(driver) as browser:
+        page = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light")
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(request.url))
+        page.goto(report.as_uri())
+        _read(page)
+        page.screenshot(path=folder / "report.png", clip=SHOWN, full_page=True)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert _contrast(page) > 125  # of 255: W3C's rule of thumb for legible text
+        page.set_viewport_size({"width": 360, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert complaints == []
+    assert (folder / "report.png").stat().st_size > 20_000
+
+
+def _read(page: Page) -> None:
+    """Everything passed, and nothing is missing or sticks out."""
+    assert page.inner_text("#verdict") == "PASS"
+    assert "May ship: every check passed" in page.inner_text("header")
+    assert page.locator("#failures").count() == 0
+    assert set(page.locator("#checks .badge").all_inner_texts()) == {"pass"}
+    pictures = page.locator("img")
+    assert pictures.count() == 2 * 4
+    broken = "images => images.filter(one => !one.complete || !one.naturalWidth).length"
+    assert pictures.evaluate_all(broken) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1180
+
+
+def _contrast(page: Page) -> float:
+    """Difference in brightness of text and ground, 0 to 255."""
+    colours = (
+        page.evaluate(f"getComputedStyle(document.body).{name}")
+        for name in ("backgroundColor", "color")
+    )
+    ground, text = (_brightness(colour) for colour in colours)
+    return abs(ground - text)
+
+
+def _brightness(colour: str) -> float:
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    return (299 * red + 587 * green + 114 * blue) / 1000

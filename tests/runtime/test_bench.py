@@ -1,0 +1,275 @@
+"""``graftcam bench``: what is measured, on which tensors, against what, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import numpy_helper
+
+from graftcam.cli import main
+from graftcam.exporter import export
+from graftcam.runtime import GraftcamError
+from graftcam.runtime.tools.bench import memory, ways
+from graftcam.runtime.tools.bench.inputs import make_feeds
+from graftcam.runtime.tools.bench.measure import open_artifact
+from support.artifacts import LABELS, WEIGHTS, preprocess, write_segmenter
+from support.interpreter import FORBIDDEN, python
+
+MEGABYTE = 10**6
+
+
+def write_model(path: Path, batch: int | str = "N", size: int | str = 32, outputs: int = 4) -> Path:
+    """Write a plain classifier of pictures: a convolution, the mean over the places, a Gemm."""
+    width = size if isinstance(size, int) else "W"
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    g (float[{batch}, 3, {size}, {width}] image)
+      => (float[{batch}, {outputs}] logits) {{
+        sums = Conv <strides = [8, 8]> (image, kernel)
+        features = Relu(sums)
+        pooled = GlobalAveragePool(features)
+        flat = Flatten(pooled)
+        logits = Gemm <transB = 1> (flat, weights)
+    }}"""
+    model = onnx.parser.parse_model(text)
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
+    for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS[:outputs], "f"))):
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def write_pair(
+    folder: Path, transform: Any = None, batch: int | str = "N", size: int | str = 32
+) -> tuple[Path, Path]:
+    """The plain file and its artifact."""
+    plain, artifact = write_model(folder / "plain.onnx", batch, size), folder / "m.onnx"
+    export(plain, artifact, labels=LABELS, preprocess=transform, verify=False)
+    return plain, artifact
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_pair(tmp_path_factory.mktemp("pair"), preprocess())
+
+
+@pytest.fixture
+def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the processes where memory is not the subject."""
+    monkeypatch.setattr(ways, "peak_memory", lambda *_: 12 * MEGABYTE)
+
+
+def bench(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+def cost_of(*arguments: object) -> dict[str, Any]:
+    result = bench(*arguments, "--rounds", 2, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.mark.usefixtures("fake_memory")
+def test_a_table_for_a_person_at_80_columns(pair: tuple[Path, Path]) -> None:
+    result = bench(pair[1], "-k", 3, "--rounds", 2)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "m.onnx, layer features, image [1, 3, 32, 32]"
+    assert [line[:5] for line in lines[4:8]] == ["plain", "K = 0", "K = 1", "K = 3"]
+    assert lines[9] == "plain: the model's own part of the artifact"
+    start = next(i for i, line in enumerate(lines) if line.startswith("added node"))
+    nodes = lines[start + 1 : start + 6]
+    assert all(line.startswith("grad/") for line in nodes)
+    assert [step.partition(" ... ")[0] for step in result.stderr.splitlines()] == [
+        "cutting the artifact back", "warming up plain, K = 0, K = 1, K = 3",
+        "timing 2 rounds, about 0 s", "profile", "peak memory",
+    ]  # fmt: skip
+
+
+def test_the_same_for_machines(pair: tuple[Path, Path]) -> None:
+    cost = cost_of(pair[1], "--threads", 1, "--provider", "cpu")
+    assert [row["name"] for row in cost["rows"]] == ["plain", "K = 0", "K = 1"]
+    assert [row["classes"] for row in cost["rows"]] == [None, 0, 1]
+    for row in cost["rows"]:
+        assert row["ms"] == sorted(row["ms"])
+        low, middle, high = row["peak_bytes"]
+        assert 0 < low <= middle <= high
+    assert cost["rows"][0]["of_base"] == [1, 1, 1]
+    assert cost["rows"][0]["peak_of_base"] == 1
+    assert (cost["threads"], cost["provider"]) == (1, "CPUExecutionProvider")
+    assert (cost["inputs"], cost["rounds"]) == ({"image": [1, 3, 32, 32]}, 2)
+    added = cost["profile"]["added_nodes"]
+    assert all(node["name"].startswith("grad/") for node in added)
+    assert cost["profile"]["added"]["nodes"] == len(added) > 5
+    assert sum(row["nodes"] for row in cost["profile"]["added_operators"]) == len(added)
+    assert cost["plain_profile"]["added"] == {"nodes": 0, "ms": 0}
+    assert cost["plain_profile"]["model"]["nodes"] == cost["profile"]["model"]["nodes"]
+
+
+@pytest.mark.usefixtures("fake_memory")
+def test_batch_classes_and_a_plain_file_of_the_callers(pair: tuple[Path, Path]) -> None:
+    plain, artifact = pair
+    cost = cost_of(artifact, "--against", plain, "--batch", 3, "--class", "Green", "--class", 2)
+    assert cost["plain"] == str(plain)
+    assert cost["inputs"] == {"image": [3, 3, 32, 32]}
+    assert [row["name"] for row in cost["rows"]] == ["plain", "K = 0", "K = 1", "K = 2"]
+
+
+@pytest.mark.usefixtures("fake_memory")
+def test_a_plain_file_may_call_its_input_otherwise(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    model = onnx.load(pair[0])
+    model.graph.input[0].name = model.graph.node[0].input[0] = "pixels"
+    onnx.save(model, tmp_path / "other.onnx")
+    assert len(cost_of(pair[1], "--against", tmp_path / "other.onnx")["rows"]) == 3
+
+
+@pytest.mark.usefixtures("fake_memory")
+def test_open_sizes_are_those_asked_for_or_those_of_the_preprocessing(tmp_path: Path) -> None:
+    _, artifact = write_pair(tmp_path, preprocess(), size="H")
+    assert cost_of(artifact)["inputs"] == {"image": [1, 3, 32, 32]}
+    assert cost_of(artifact, "--shape", "16,48")["inputs"] == {"image": [1, 3, 16, 48]}
+
+
+@pytest.mark.usefixtures("fake_memory")
+@pytest.mark.parametrize("profile", ["default", "web"])
+def test_segmentation_is_measured_over_all_positions(tmp_path: Path, profile: Any) -> None:
+    cost = cost_of(write_segmenter(tmp_path / "m.onnx", profile=profile))
+    assert cost["inputs"] == {"image": [1, 3, 32, 32]}
+
+
+def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
+    artifact = open_artifact(write_pair(tmp_path, batch=4)[1], "cpu", None)
+    assert make_feeds(artifact)["image"].shape == (4, 3, 32, 32)
+    assert make_feeds(artifact, 4)["image"].shape == (4, 3, 32, 32)
+
+
+@pytest.mark.usefixtures("fake_memory")
+def test_a_picture_is_fed_as_often_as_the_batch_is_large(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    picture = tmp_path / "red.png"
+    cv2.imwrite(str(picture), np.full((40, 40, 3), (0, 0, 255), np.uint8))
+    pixels = make_feeds(open_artifact(pair[1], "cpu", None), 2, image=picture)["image"]
+    np.testing.assert_array_equal(pixels.mean((2, 3)), [[1, 0, 0], [1, 0, 0]])
+    assert cost_of(pair[1], "--image", picture)["inputs"] == {"image": [1, 3, 32, 32]}
+
+
+def test_the_runtime_alone_measures_all_but_the_plain_model(pair: tuple[Path, Path]) -> None:
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({FORBIDDEN}))
+from graftcam.cli import main
+main(["bench", sys.argv[1], "--rounds", "2"])
+"""
+    text = python(code, str(pair[1]))
+    assert "plain" not in text.partition("\n\n")[2].partition("note:")[0]
+    assert "K = 1" in text
+    assert "note: the plain model was left out; compare with --against PLAIN.onnx" in text
+
+
+def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Path, Path]) -> None:
+    ballast = np.ones(300 * MEGABYTE, np.uint8)
+    artifact = open_artifact(pair[1], "cpu", None)
+    peak = ways.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
+    assert peak is not None
+    # Linux's getrusage would count the ballast before and after, and see no difference.
+    assert MEGABYTE < peak < ballast.nbytes / 3
+
+
+def test_a_system_that_does_not_tell_memory_is_said_to(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "peak_of_process", lambda: None)
+    text = bench(pair[1], "--rounds", 2).stdout
+    assert "note: this system does not tell a process its peak memory" in text
+    assert text.splitlines()[4].split()[-2:] == ["-", "-"]
+
+
+def test_a_process_that_fails_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(GraftcamError, match=r"gone\.onnx: measuring its memory failed: ") as caught:
+        memory.peak_memory(tmp_path / "gone.onnx", {}, [], "cpu", 1)
+    assert "\n" not in str(caught.value)
+
+
+OTHER_INPUT = "compare with the model that m.onnx was made from"
+REFUSALS: dict[str, tuple[list[str], str]] = {
+    "missing file": (["no.onnx"], "no.onnx: no such file"),
+    "no artifact": (["plain.onnx"], "plain.onnx has no graftcam metadata; make one with"),
+    "another batch than the fixed one": (
+        ["fixed.onnx", "--batch", "2"], "fixed.onnx takes batches of 4 only, not 2"),
+    "more classes than there are": (["m.onnx", "-k", "5"], "the model has 4 classes"),
+    "class out of range": (["m.onnx", "--class", "4"], "class 4 is out of range"),
+    "unknown class": (["m.onnx", "--class", "gren"], "nearest: 'green'"),
+    "size that is fixed": (["m.onnx", "--shape", "8,8"], "m.onnx leaves no size open"),
+    "size that is missing": (["open.onnx"], "give 2 sizes for its open axes"),
+    "one size of two": (["open.onnx", "--shape", "8"], "give 2 sizes for its open axes"),
+    "picture without preprocessing": (
+        ["fixed.onnx", "--image", "a.png"], "fixed.onnx stores no preprocessing"),
+    "missing picture": (["m.onnx", "--image", "a.png"], "cannot read a.png"),
+    "unknown provider": (["m.onnx", "--provider", "tpu"], "provider 'tpu' is not available"),
+    "missing plain file": (["m.onnx", "--against", "no.onnx"], "no.onnx: no such file"),
+    "plain file of another size": (["m.onnx", "--against", "small.onnx"], OTHER_INPUT),
+    "plain file of other inputs": (["m.onnx", "--against", "sum.onnx"], OTHER_INPUT),
+    "plain file of other outputs": (["m.onnx", "--against", "few.onnx"], OTHER_INPUT),
+    "an artifact as plain file": (["m.onnx", "--against", "m.onnx"], OTHER_INPUT),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of `REFUSALS`."""
+    folder = tmp_path_factory.mktemp("workshop")
+    renamed: list[tuple[str, Callable[[], Any]]] = [
+        ("fixed.onnx", lambda: write_pair(folder, batch=4)),
+        ("open.onnx", lambda: write_pair(folder, size="H")),
+    ]
+    for name, write in renamed:
+        write()
+        (folder / "m.onnx").rename(folder / name)
+    write_pair(folder, preprocess())
+    write_model(folder / "small.onnx", size=16)
+    write_model(folder / "few.onnx", outputs=3)
+    two = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]> '
+        "g (float[N] a, float[N] b) => (float[N] c) { c = Add(a, b) }"
+    )
+    onnx.save(two, folder / "sum.onnx")
+    return folder
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_refusals_are_one_line_with_exit_code_1(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(workshop)
+    before = sorted(workshop.iterdir())
+    result = bench(*arguments, "--rounds", 1)
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.stderr.splitlines() if " ... " not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert message in lines[0]
+    assert sorted(workshop.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["m.onnx", "--class", "1", "-k", "2"],
+        ["m.onnx", "--image", "a.png", "--shape", "8,8"],
+        ["m.onnx", "--batch", "0"],
+        ["m.onnx", "--rounds", "0"],
+        ["m.onnx", "--shape", "a,b"],
+    ],
+)
+def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
+    assert bench(*arguments).exit_code == 2

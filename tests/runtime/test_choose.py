@@ -1,0 +1,103 @@
+"""Classes and layers go by the names that people use, and unknown ones get a hint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from graftcam.runtime import Explainer
+from graftcam.runtime.errors import ClassError, InputError
+from support.artifacts import SCENE, spec, write_artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
+
+
+def test_the_top_classes_are_the_default(explainer: Explainer) -> None:
+    order = explainer.explain(SCENE, []).output.argsort()[::-1].tolist()
+    assert explainer.explain(SCENE).classes == order[:1]
+    assert explainer.explain(SCENE, top=3).classes == order[:3]
+    assert explainer.explain(SCENE, top=4).classes == order
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ("blue", [2]),
+        (" Blue ", [2]),
+        (2, [2]),
+        ("2", [2]),
+        (np.int64(2), [2]),
+        (np.array([2, 0]), [2, 0]),
+        ([0, "blue", 0], [0, 2, 0]),
+        (-4, [3]),
+        ([], []),
+    ],
+)
+def test_classes_go_by_id_label_or_rank(
+    explainer: Explainer, classes: object, expected: list[int]
+) -> None:
+    explanation = explainer.explain(SCENE, classes)  # pyright: ignore[reportArgumentType]
+    assert explanation.classes == expected
+    assert explanation.heatmaps.shape == (len(expected), 80, 160)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 4}, "class 4 is out of range; the model has 4 classes: 0 to 3"),
+        ({"classes": [0, -5]}, "class -5 is out of range"),
+        ({"classes": "gren"}, "unknown label 'gren'; nearest: 'green', 'red'"),
+        ({"classes": "zebra crossing"}, "unknown label 'zebra crossing'; give an id"),
+        ({"classes": 1.5}, "class 1.5 is neither an id nor a label"),
+        ({"top": 0}, "top=0 is out of range; the model has 4 classes"),
+        ({"top": 5}, "top=5 is out of range"),
+    ],
+)
+def test_classes_that_are_not_there_are_refused(
+    explainer: Explainer, arguments: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ClassError, match=message):
+        explainer.explain(SCENE, **arguments)
+
+
+def test_an_ambiguous_label_is_refused(tmp_path: Path) -> None:
+    record = spec(labels=["crane", "bird", "Crane", "7"])
+    explainer = Explainer(write_artifact(tmp_path / "a.onnx", record))
+    with pytest.raises(ClassError, match=r"label 'crane' stands for classes \[0, 2\]"):
+        explainer.explain(SCENE, "crane")
+    # A label that is a number comes before the class of that number.
+    assert explainer.explain(SCENE, "7").classes == [3]
+
+
+def test_without_labels_ids_serve(tmp_path: Path) -> None:
+    explainer = Explainer(write_artifact(tmp_path / "a.onnx", spec(labels=None)))
+    assert explainer.explain(SCENE, 2).labels == ["2"]
+    with pytest.raises(ClassError, match="unknown label 'red': the artifact stores no labels"):
+        explainer.explain(SCENE, "red")
+
+
+def test_layer_and_method_go_by_name(explainer: Explainer) -> None:
+    assert explainer.explain(SCENE, layer="features.0").layer == "features.0"
+    with pytest.raises(InputError, match=r"unknown layer 'feature.0'; did you mean 'features.0'\?"):
+        explainer.explain(SCENE, layer="feature.0")
+    with pytest.raises(InputError, match="unknown method 'gradcan'; did you mean 'gradcam'"):
+        explainer.explain(SCENE, method="gradcan")
+
+
+def test_a_second_layer_is_read_from_its_own_outputs(tmp_path: Path) -> None:
+    first = spec().layers[0]
+    # The activations serve as the second layer's heatmap: three maps, one for each colour.
+    second = replace(first, name="head", heatmap="activations")
+    path = write_artifact(tmp_path / "a.onnx", spec(layers=[first, second]))
+    explanation = Explainer(path).explain(SCENE, [0, 1, 2], layer="head")
+    assert explanation.layer == "head"
+    np.testing.assert_allclose(explanation.maps.mean(axis=(1, 2)) * [4, 3, 2], explanation.scores)

@@ -1,0 +1,131 @@
+"""Two releases of a model: do they look at the same place?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from graftcam.cli import main
+from graftcam.demo.bundled import FOLDER, pictures
+from graftcam.demo.data import LABELS, SIZE
+from graftcam.demo.model import build
+from graftcam.demo.run import TRANSFORM, export_digits
+from graftcam.exporter import export
+from graftcam.runtime import Explainer
+from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
+
+PATHS = [picture.path for picture in pictures()]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("release") / "digits.onnx"
+    export_digits(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory) -> Path:
+    """The same architecture, labels and transform with other weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("untrained") / "untrained.onnx"
+    export(
+        build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
+        activation="sigmoid", verify=False,
+    )  # fmt: skip
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["diff", *(str(argument) for argument in arguments)])
+
+
+def square(row: int, column: int) -> np.ndarray:
+    heat = np.zeros((20, 30), np.float32)
+    heat[row : row + 5, column : column + 5] = 1
+    heat[row + 2, column + 2] = 2
+    return heat
+
+
+def test_maps_that_are_equal_or_apart():
+    one, other = square(2, 2), square(12, 20)
+    assert similarity(one, one) == pytest.approx(1)
+    assert similarity(one, 3 * one) == pytest.approx(1)
+    assert similarity(one, other) == 0
+    assert overlap(one, one) == 1
+    assert overlap(one, other) == 0
+    assert shift(one, one) == 0
+    assert shift(one, other) == pytest.approx(np.hypot(10, 18) / np.hypot(20, 30))
+
+
+def test_empty_maps_agree_with_each_other_only():
+    none = np.zeros((20, 30), np.float32)
+    assert similarity(none, none) == 1
+    assert similarity(none, square(2, 2)) == 0
+    assert overlap(none, none) == 1
+    assert overlap(none, square(2, 2)) == 0
+    assert shift(none, square(2, 2)) is None
+
+
+def test_a_release_agrees_with_itself(release):
+    found = Pair(Explainer(release), Explainer(release)).compare(PATHS)
+    assert found.similarity == pytest.approx(1, abs=1e-6)
+    assert found.agreement == 1
+    assert not found.failed
+
+
+def test_the_least_similar_picture_comes_first(release, untrained):
+    found = Pair(Explainer(release), Explainer(untrained)).compare(PATHS)
+    values = [change.similarity for change in found.changes]
+    assert values == sorted(values)
+    assert found.similarity < 0.8
+
+
+def test_the_command_fails_a_release_that_looks_elsewhere(release, untrained, tmp_path):
+    result = call(release, untrained, FOLDER, "-o", tmp_path, "--show", 2, "--at-least", 0.9)
+    assert result.exit_code == 1
+    assert "is below 0.900" in result.stderr
+    assert "digits" in result.stdout
+    assert len(list(tmp_path.glob("0*.png"))) == 2
+    written = json.loads((tmp_path / "diff.json").read_text())
+    assert written["pictures"] == len(PATHS)
+
+
+def test_the_command_passes_the_same_release_and_draws_nothing(release, tmp_path):
+    result = call(release, release, *PATHS[:2], "-o", tmp_path, "--at-least", 0.99, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["agreement"] == 1
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_picture_that_cannot_be_read_is_told_and_fails(release, tmp_path):
+    shutil.copy(PATHS[0], tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    result = call(release, release, tmp_path)
+    assert result.exit_code == 1
+    assert "bad.png" in result.stderr
+    assert "on 1 picture:" in result.stdout
+
+
+def test_no_picture_at_all_is_one_line(release, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    result = call(release, release, tmp_path / "bad.png")
+    assert result.exit_code == 1
+    assert "no picture could be compared" in result.stderr
+
+
+def test_other_labels_are_refused(release, tmp_path):
+    path = tmp_path / "letters.onnx"
+    export(
+        build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=list("abcdefghij"),
+        preprocess=TRANSFORM, activation="sigmoid", verify=False,
+    )  # fmt: skip
+    result = call(release, path, PATHS[0])
+    assert result.exit_code == 1
+    assert "letters.onnx cannot explain" in result.stderr

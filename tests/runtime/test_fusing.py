@@ -1,0 +1,282 @@
+"""Several layers, several methods and changed copies of a picture, and how often the graph runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from graftcam.exporter import export
+from graftcam.runtime import Explainer
+from graftcam.runtime.errors import InputError
+from graftcam.runtime.explain.fuse_layers import fuse
+from graftcam.runtime.methods import METHODS, dispatch
+from graftcam.runtime.output.render import map_status
+from support.artifacts import LABELS, SCENE, WEIGHTS, preprocess, write_artifact, write_segmenter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO_LAYERS = """<ir_version: 8, opset_import: ["" : 18]>
+    patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
+    {
+        fine_sums = Conv <strides = [4, 4]> (image, kernel)
+        fine = Relu(fine_sums)
+        coarse_sums = AveragePool <kernel_shape = [4, 2], strides = [4, 2]> (fine)
+        coarse = Relu(coarse_sums)
+        pooled = GlobalAveragePool(coarse)
+        flat = Flatten(pooled)
+        logits = Gemm <transB = 1> (flat, weights)
+    }"""
+
+
+@pytest.fixture(scope="module")
+def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    """An artifact with a layer of 8 x 8 cells and one of 2 x 4."""
+    folder = tmp_path_factory.mktemp("model")
+    model = onnx.parser.parse_model(TWO_LAYERS)
+    kernel = np.zeros((3, 3, 4, 4), np.float32)
+    kernel[range(3), range(3)] = 1 / 16
+    for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS, np.float32))):
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    plain = folder / "plain.onnx"
+    plain.write_bytes(model.SerializeToString())
+    path = folder / "two.onnx"
+    export(plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
+           verify=False)  # fmt: skip
+    return Explainer(path)
+
+
+@pytest.fixture
+def runs(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the artifact is fed, run by run."""
+    seen: list[dict[str, Any]] = []
+    run = explainer._session.run
+
+    def counted(feeds: dict[str, Any], names: object = None) -> object:
+        seen.append(dict(feeds))
+        return run(feeds, names)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(explainer._session, "run", counted)
+    return seen
+
+
+def maps(*rows: list[float]) -> np.ndarray:
+    return np.array([[rows]], np.float32)
+
+
+def test_layers_are_divided_by_their_maxima_and_brought_to_the_finest_grid() -> None:
+    fine = maps([0, 2, 4, 4])
+    coarse = maps([100, 0])
+    # The coarse map, 1 and 0, at the fine cells' centres: 1, 0.75, 0.25, 0.
+    np.testing.assert_allclose(fuse([fine, coarse], "mean"), maps([0.5, 0.625, 0.625, 0.5]))
+    np.testing.assert_allclose(fuse([fine, coarse], "max"), maps([1, 0.75, 1, 1]))
+    np.testing.assert_allclose(fuse([fine, coarse], "product"), maps([0, 0.375, 0.25, 0]))
+
+
+def test_grids_of_either_shape_fuse_to_the_finest_of_both_axes() -> None:
+    assert fuse([np.ones((2, 3, 8, 2)), np.ones((2, 3, 4, 6))], "mean").shape == (2, 3, 8, 6)
+    assert fuse([np.ones((2, 0, 8, 2)), np.ones((2, 0, 4, 6))], "max").shape == (2, 0, 8, 6)
+
+
+def test_one_layer_stays_as_it_is() -> None:
+    raw = maps([-3, 7])
+    assert fuse([raw], "product") is raw
+
+
+def test_negative_values_count_only_in_signed_maps() -> None:
+    one, other = maps([-4, 2, 4]), maps([-1, -1, 0.5])
+    np.testing.assert_allclose(fuse([one, other], "mean"), maps([0, 0.25, 1]))
+    # Relative to the largest magnitudes: (-1, 0.5, 1) and (-1, -1, 0.5).
+    np.testing.assert_allclose(fuse([one, other], "mean", signed=True), maps([-1, -0.25, 0.75]))
+    np.testing.assert_allclose(fuse([one, other], "max", signed=True), maps([-1, -0.5, 1]))
+    np.testing.assert_allclose(fuse([one, other], "product", signed=True), maps([-1, 0, 0.5]))
+
+
+def test_layers_that_disagree_everywhere_leave_nothing_of_their_product() -> None:
+    fused = fuse([maps([1, 0, 0, 0]), maps([0, 0, 0, 3])], "product")
+    assert map_status(fused[0, 0]) == "zero"
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "product"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_broken_layer_breaks_the_fused_map(how: Any, broken: float) -> None:
+    fused = fuse([maps([1, 2]), maps([broken, 1])], how)
+    assert map_status(fused[0, 0]) == "nonfinite"
+
+
+def test_a_layer_without_evidence_counts_as_zeros() -> None:
+    layers = [maps([1, 2]), maps([0, 0])]
+    np.testing.assert_allclose(fuse(layers, "mean"), maps([0.25, 0.5]))
+    np.testing.assert_allclose(fuse(layers, "max"), maps([0.5, 1]))
+
+
+def test_an_explanation_by_several_layers_is_their_fused_maps_from_one_run(
+    explainer: Explainer, runs: list[dict[str, Any]]
+) -> None:
+    alone = [explainer.explain(SCENE, ["red", "green"], layer=name) for name in ("fine", "coarse")]
+    runs.clear()
+    for how in ("mean", "max", "product"):
+        found = explainer.explain(SCENE, ["red", "green"], layer=["fine", "coarse"], fuse=how)
+        expected = fuse([one.maps[None] for one in alone], how)[0]
+        np.testing.assert_allclose(found.maps, expected, rtol=1e-6)
+        assert found.maps.shape == (2, 8, 8)
+        assert found.layer == f"{how} of fine, coarse"
+        assert found.status == ["ok", "ok"]
+    assert len(runs) == 3
+
+
+def test_a_product_without_agreement_is_reported_as_zero(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left_or_right(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        made = np.zeros_like(gradients[:, :, 0])
+        made[..., 0 if activations.shape[-1] == 8 else -1] = 1
+        return made
+
+    monkeypatch.setitem(METHODS, "left-or-right", left_or_right)
+    layers = ["fine", "coarse"]
+    found = explainer.explain(
+        SCENE, layer=layers, method="left-or-right", fuse="product"
+    )  # fmt: skip
+    assert found.status == ["zero"]
+    assert not found.heatmaps.any()
+
+
+def test_layers_and_ways_to_fuse_that_are_none_are_refused(explainer: Explainer) -> None:
+    with pytest.raises(InputError, match="unknown layer 'fin'; did you mean 'fine'"):
+        explainer.explain(SCENE, layer=["coarse", "fin"])
+    with pytest.raises(InputError, match="unknown way to fuse 'sum'; there is mean, max, product"):
+        explainer.explain(SCENE, fuse="sum")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with pytest.raises(InputError, match="an empty list of layers"):
+        explainer.explain(SCENE, layer=[])
+    one = explainer.explain(SCENE, layer=["fine", "fine"])
+    np.testing.assert_array_equal(one.maps, explainer.explain(SCENE, layer="fine").maps)
+
+
+@pytest.mark.parametrize("augment", ["flip", "scale", ["scale", "flip"], True])
+def test_augmentation_changes_nothing_where_the_model_keeps_step(
+    explainer: Explainer, augment: Any
+) -> None:
+    """The model commutes with the flip, and its maps grow with the factors, whose mean is 1."""
+    plain = explainer.explain([SCENE, SCENE[::-1]], top=2, layer="fine")
+    changed = explainer.explain([SCENE, SCENE[::-1]], top=2, layer="fine", augment=augment)
+    for one, other in zip(plain, changed, strict=True):
+        assert one.classes == other.classes
+        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_allclose(other.maps, one.maps, rtol=1e-5, atol=1e-7)
+    assert changed[0].augment == {"flip": ("flip",), "scale": ("scale",)}.get(
+        str(augment), ("flip", "scale")
+    )
+
+
+def test_augmented_runs_explain_the_plain_pictures_classes(
+    explainer: Explainer, runs: list[dict[str, Any]]
+) -> None:
+    found = explainer.explain(SCENE, top=2, augment=True)
+    name = explainer.spec.class_index
+    assert [run[name].tolist() for run in runs] == [[[-1, -2]], *[[found.classes]] * 5]
+    assert found.to_dict()["augment"] == ["flip", "scale"]
+
+
+def test_a_mean_over_flips_is_symmetric_where_the_map_does_not_follow(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(_activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        made = np.zeros_like(gradients[:, :, 0])
+        made[..., 0] = 1
+        return made
+
+    monkeypatch.setitem(METHODS, "left", left)
+    found = explainer.explain(SCENE, method="left", augment="flip")
+    np.testing.assert_array_equal(found.maps[0, :, 0], 0.5)
+    np.testing.assert_array_equal(found.maps[0, :, -1], 0.5)
+    assert found.maps.sum() == 8
+
+
+def test_a_region_is_flipped_with_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Cell by cell, so that the map shows where the region was.
+    monkeypatch.setitem(METHODS, "cells", lambda a, g: np.einsum("nchw,nkchw->nkhw", a, g))
+    explainer = Explainer(write_segmenter(tmp_path / "a.onnx"))
+    mask = np.zeros(SCENE.shape[:2], np.bool_)
+    mask[:, 80:] = True
+    plain = explainer.explain(SCENE, "red", method="cells", region=mask)
+    changed = explainer.explain(SCENE, "red", method="cells", region=mask, augment="flip")
+    assert (plain.maps[0, :, :2] == 0).all()
+    assert plain.maps.max() > 0
+    np.testing.assert_allclose(changed.maps, plain.maps, rtol=1e-5)
+
+
+def test_an_unknown_augmentation_is_refused(explainer: Explainer) -> None:
+    with pytest.raises(InputError, match="unknown augmentation 'rotate'; there is flip, scale"):
+        explainer.explain(SCENE, augment="rotate")
+
+
+def test_comparing_methods_takes_one_run_and_gives_what_each_gives_alone(
+    explainer: Explainer, runs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power(activations: np.ndarray, gradients: np.ndarray, *, exponent: float = 1) -> np.ndarray:
+        return METHODS["gradcam"](activations, gradients) ** exponent
+
+    monkeypatch.setitem(METHODS, "power", power)
+    methods = ["power", "gradcam"]
+    both = explainer.compare(SCENE, methods, ["red", "blue"], exponent=2)
+    assert len(runs) == 1
+    assert [one.method for one in both] == methods
+    alone = [
+        explainer.explain(SCENE, ["red", "blue"], method="power", exponent=2),
+        explainer.explain(SCENE, ["red", "blue"]),
+    ]
+    for one, other in zip(both, alone, strict=True):
+        np.testing.assert_array_equal(one.maps, other.maps)
+        np.testing.assert_array_equal(one.scores, other.scores)
+    with pytest.raises(InputError, match="none of the methods power, gradcam takes 'samples'"):
+        explainer.compare(SCENE, methods, samples=3)
+    with pytest.raises(InputError, match="one picture and one or more methods"):
+        explainer.compare(SCENE, [])
+
+
+def test_progress_counts_up_once_over_all_augmented_runs(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(question: dispatch.Question) -> dispatch.Answer:
+        assert question.progress is not None
+        for done in (1, 2):
+            question.progress(done, 2)
+        return dispatch.ask(question, "gradcam", {})
+
+    monkeypatch.setitem(dispatch.RUNS, "twice", twice)
+    told: list[tuple[int, int]] = []
+    explainer.explain(
+        SCENE, method="twice", augment="flip", progress=lambda *counts: told.append(counts)
+    )
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_signed_methods_give_signed_explanations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(write_artifact(tmp_path / "a.onnx"))
+    monkeypatch.setitem(METHODS, "minus", lambda a, g: -METHODS["gradcam"](a, g))
+    assert explainer.explain(SCENE, "red", method="minus").status == ["zero"]
+    monkeypatch.setattr(dispatch, "SIGNED", frozenset({"minus"}))
+    found = explainer.explain(SCENE, "red", method="minus")
+    assert found.signed
+    assert found.status == ["ok"]
+    # No pixel's centre is the strongest cell's.
+    assert -1 <= found.heatmaps.min() < -0.9
+    assert found.heatmaps.max() == 0
+
+
+def test_sums_that_no_relu_cuts_off_are_signed() -> None:
+    assert dispatch.signed("integrated-gradients", {})
+    assert dispatch.signed("cam", {})
+    assert not dispatch.signed("cam", {"relu": True})
+    assert dispatch.signed("hirescam", {"relu": False})
+    assert not dispatch.signed("hirescam", {})
+    assert not dispatch.signed("fem", {})

@@ -1,0 +1,122 @@
+"""Many pictures: in order, in bounded memory, and one that fails is a result of its own."""
+
+from __future__ import annotations
+
+import threading
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from graftcam.runtime import Explainer, Explanation, Failure
+from graftcam.runtime.errors import ClassError, ImageError, InputError
+from graftcam.runtime.inorder import batched, in_order
+from support.artifacts import SCENE, write_artifact, write_segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
+
+
+def pictures(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(count)]
+
+
+def test_many_pictures_are_explained_as_each_alone(explainer: Explainer) -> None:
+    many = pictures(11)
+    found = list(explainer.explain_many(many, top=2, batch=4))
+    assert len(found) == 11
+    for picture, one in zip(many, found, strict=True):
+        assert isinstance(one, Explanation)
+        np.testing.assert_array_equal(one.image, picture)
+        alone = explainer.explain(picture, top=2)
+        assert one.classes == alone.classes
+        # The batch's size decides how a product is cut up, and with it the last digit.
+        np.testing.assert_allclose(one.maps, alone.maps, rtol=1e-5)
+    assert [one.name for one in found[:3]] == ["image", "image-2", "image-3"]  # pyright: ignore
+
+
+def test_a_picture_that_fails_yields_its_reason_in_its_place(
+    explainer: Explainer, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    sliver = np.zeros((500000, 1, 3), np.uint8)  # can be read, but not resized
+    found = list(explainer.explain_many([SCENE, broken, SCENE, sliver, SCENE], batch=5))
+    assert [type(one) for one in found] == [
+        Explanation, Failure, Explanation, Failure, Explanation,
+    ]  # fmt: skip
+    assert isinstance(found[1], Failure)
+    assert found[1].image == broken
+    assert isinstance(found[1].error, ImageError)
+    assert "crop it to a less extreme shape" in str(found[3].error)  # pyright: ignore
+
+
+def test_a_region_that_misses_one_picture_spoils_only_that_one(tmp_path: Path) -> None:
+    explainer = Explainer(write_segmenter(tmp_path / "fields.onnx"))
+    mask = np.ones(SCENE.shape[:2], np.bool_)
+    found = list(explainer.explain_many([SCENE, SCENE[:, ::2], SCENE], classes="red", region=mask))
+    assert [type(one) for one in found] == [Explanation, Failure, Explanation]
+
+
+def test_what_is_asked_wrongly_is_refused_before_the_first_picture(explainer: Explainer) -> None:
+    def never() -> Iterator[np.ndarray]:
+        raise AssertionError("a picture was taken")
+        yield SCENE
+
+    with pytest.raises(ClassError, match="unknown label 'purple'"):
+        explainer.explain_many(never(), classes="purple")
+    with pytest.raises(InputError, match="unknown method 'magic'"):
+        explainer.explain_many(never(), method="magic")
+
+
+def test_memory_is_bounded_however_many_pictures_there_are(explainer: Explainer) -> None:
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield SCENE
+
+    batch = 4
+    stream = explainer.explain_many(endless(), batch=batch)
+    for asked in range(1, 30):
+        next(stream)
+        # One batch is yielded, one or two are explained, one is read.
+        assert taken <= asked + 5 * batch
+    stream.close()
+
+
+def test_threads_end_with_the_stream(explainer: Explainer) -> None:
+    before = threading.active_count()
+    stream = explainer.explain_many(repeat(SCENE), batch=2)
+    next(stream)
+    assert threading.active_count() > before
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_results_come_in_order_and_errors_where_they_belong() -> None:
+    later = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert later.wait(10)  # the first one ends last
+        later.set()
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    results = in_order(work, range(9), workers=2, ahead=3)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+    assert list(batched("abcde", 2)) == [["a", "b"], ["c", "d"], ["e"]]

@@ -1,0 +1,94 @@
+"""Every method on a torchvision CNN and on a ViT, from Python and from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from click.testing import CliRunner
+from torch import nn
+
+from graftcam.cli import main
+from graftcam.demo.bundled import pictures
+from graftcam.exporter import export
+from graftcam.runtime import METHODS, Explainer
+from graftcam.runtime.methods.dispatch import RUNS
+from graftcam.runtime.spec import Preprocess
+
+PICTURE = pictures()[0].path
+SIZE = 64
+TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
+# Methods that run the model many times, kept short: what is tested is that they run.
+OPTIONS = {
+    "smoothgrad": {"samples": 3},
+    "smoothgrad-squared": {"samples": 3},
+    "vargrad": {"samples": 3},
+    "integrated-gradients": {"steps": 3},
+    "scorecam": {"channels": 4},
+    "rise": {"masks": 8},
+}
+# ReLUs alone have guided rules; plain CAM wants a mean over space behind the layer.
+NOT_FOR_VITS = {"guided-backprop", "deconvnet", "guided-gradcam", "cam"}
+
+
+def _resnet() -> nn.Module:
+    return torchvision.models.resnet18(num_classes=10)
+
+
+def _vit() -> nn.Module:
+    return timm.create_model("vit_tiny_patch16_224", img_size=SIZE, num_classes=10)
+
+
+@pytest.fixture(scope="module", params=["resnet18", "vit_tiny"])
+def artifact(request, tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    cnn = request.param == "resnet18"
+    path = tmp_path_factory.mktemp(request.param) / f"{request.param}.onnx"
+    export(
+        (_resnet if cnn else _vit)().eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
+        layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM, input_gradients=True,
+        guided=cnn, head=True, verify=False,
+    )  # fmt: skip
+    return path
+
+
+def _usable(artifact: Path) -> list[str]:
+    vit = "vit" in artifact.name
+    return [one for one in [*METHODS, *RUNS] if not (vit and one in NOT_FOR_VITS)]
+
+
+def test_every_method_explains_two_classes(artifact: Path) -> None:
+    explainer = Explainer(artifact)
+    for method in _usable(artifact):
+        found = explainer.explain(PICTURE, [3, 7], method=method, **OPTIONS.get(method, {}))
+        assert found.classes == [3, 7], method
+        assert found.heatmaps.shape == (2, 96, 96)
+        assert np.isfinite(found.maps).all(), method
+        assert set(found.status) <= {"ok", "zero", "constant"}, method
+
+
+def test_what_a_vit_lacks_is_said(artifact: Path) -> None:
+    if "resnet" in artifact.name:
+        pytest.skip("a CNN with ReLUs and a pooled head lacks nothing")
+    for method in NOT_FOR_VITS:
+        result = CliRunner().invoke(
+            main, ["explain", str(artifact), str(PICTURE), "-o", "out", "--method", method]
+        )
+        assert result.exit_code == 1, method
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def test_the_command_draws_all_of_them_in_one_panel(artifact: Path, tmp_path: Path) -> None:
+    arguments = ["explain", str(artifact), str(PICTURE), "-o", str(tmp_path), "--panel"]
+    arguments += ["--top", "2"]
+    for method in _usable(artifact):
+        arguments += ["--method", method]
+    for option in ("samples=3", "steps=3", "channels=4", "masks=8"):
+        arguments += ["--option", option]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert len(list(tmp_path.glob("*.png"))) == 1
