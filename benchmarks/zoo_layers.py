@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graftcam.exporter.report.report import Candidate
+from graftcam.exporter.locate.candidate import Candidate
 
 _EARLY, _MIDDLE, _NORM = 0.15, 0.5, 0.6  # of the way from input to score
 

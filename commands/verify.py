@@ -42,8 +42,8 @@ def verify(
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
     from ..exporter.artifact.save import write_text
+    from ..exporter.release import verify_artifact
     from ..exporter.source.named import load_source, read_labels
-    from ..exporter.verify.release import verify_artifact
     from ..exporter.verify.report import describe_verdict, to_json
 
     source = load_source(against, weights, shape) if against else None

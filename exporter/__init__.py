@@ -8,8 +8,9 @@ from .errors import (
     VerificationError,
     WriteError,
 )
+from .locate.candidate import Candidate
 from .pipeline import candidates_of, export
-from .report.report import Candidate, Report
+from .report.report import Report
 
 __all__ = [
     "Candidate",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 from ..runtime.errors import GraftcamError
 
@@ -64,3 +65,10 @@ def first_line(error: Exception) -> str:
     """The first line of a message, or the error's class."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def unknown_layer(name: str, names: Iterable[str]) -> str:
+    """The message for a layer that does not exist."""
+    near = difflib.get_close_matches(name, sorted(set(names)), n=4, cutoff=0.4)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return f"no layer is called {name!r}{hint} (`graftcam layers` lists them)"

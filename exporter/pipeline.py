@@ -15,17 +15,20 @@ from .artifact.graft import graft
 from .artifact.head import Head, add_heads
 from .artifact.save import save, staged
 from .capture.onnx_file import Captured, capture_file, drop_metadata
-from .errors import CaptureError, LayerError, ScoreError
+from .errors import LayerError, ScoreError
 from .graph.ort_workarounds import protect
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.baked import check_methods
 from .heatmap.input_gradients import unverified, walks_for
-from .locate.locate import Activation, Located, channel_score, find_layer, find_score
+from .locate.candidate import Candidate
+from .locate.layer import find_layer
 from .locate.onnx_candidates import graph_candidates
+from .locate.score import Activation, Located, channel_score, find_score
 from .report.page.overlays import gallery
 from .report.page.write import staged_folder, write_report
-from .report.report import Candidate, Report
+from .report.report import Report
 from .source.preprocessing import as_preprocess
+from .source.torch_module import module_of
 from .verify.again import check_again
 from .verify.gate import Origin, judge
 from .verify.heads import write_heads
@@ -181,7 +184,7 @@ def export(
             verdict = judge(place, origin, full=full, pictures=pictures, progress=clock)
             if full:
                 clock("export again")
-                more = check_again(place, spec, model, example_inputs)
+                more = check_again(place, spec, model, example_inputs, export)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
             spec = replace(spec, verification=verdict.record())
         if page is not None and pictures is not None:
@@ -251,29 +254,6 @@ class _Clock:
         if self._step:
             self.seconds[self._step] = self.seconds.get(self._step, 0.0) + now - self._since
         self._step, self._since = "", now
-
-
-def module_of(
-    model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
-) -> tuple[torch.nn.Module, tuple[Any, ...]]:
-    """The module and its example inputs; an ExportedProgram is given its modules back."""
-    import torch
-
-    if isinstance(model, torch.export.ExportedProgram):
-        stored = model.example_inputs[0] if model.example_inputs else ()
-        inputs = tuple(example_inputs or stored)
-        model = torch.export.unflatten(model)
-        for part in model.modules():
-            for node in getattr(getattr(part, "graph", None), "nodes", ()):
-                # Tracing records hold fake tensors, which keep the module from being copied.
-                node.meta.clear()
-    else:
-        inputs = tuple(example_inputs or ())
-    if not inputs:
-        raise CaptureError(
-            "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"
-        )
-    return model, inputs
 
 
 def _capture(

@@ -13,12 +13,13 @@ from ..differentiate.adjoint import Adjoint
 from ..differentiate.backward import Plan, differentiate, plan
 from ..errors import CaptureError
 from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..heatmap.baked import bake
-from ..heatmap.gradcam import SINGLE, Target, gradcam, laid_out, publish
+from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_picture
 from ..locate.layout import arrange
-from ..locate.locate import Located
+from ..locate.score import Located
 from ..score.class_scores import ask, class_table
 from ..score.seed import cotangent_scale
 from .save import graph_hash, tool_versions

@@ -17,13 +17,14 @@ import onnx_ir as ir
 from ...runtime import spec as contract
 from ...runtime.spec import Layer, Spec
 from ..capture.onnx_file import Captured, drop_metadata
-from ..differentiate.support.values import int_attribute
 from ..errors import LayerError
+from ..graph.attributes import int_attribute
 from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import inputs_of
-from ..heatmap.gradcam import SINGLE, publish
-from ..locate.locate import Located
+from ..heatmap.gradcam import publish
+from ..locate.score import Located
 from .graft import graft
 
 

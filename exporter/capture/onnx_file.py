@@ -15,7 +15,7 @@ from ..graph.external_data import take_in
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
 from ..graph.upgrade_opset import converted
-from ..locate.locate import find_layer
+from ..locate.layer import find_layer
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from ..errors import LayerError, UnsupportedError
 from ..graph.emitter import Emitter
 from ..graph.queries import ancestors, inputs_of, module_path
-from ..locate.locate import find_layer
+from ..locate.layer import find_layer
 from ..locate.onnx_candidates import unfit
 from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled
 from .fused_rules import Shortcut, shortcuts

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ..differentiate.support.values import int_attribute
+from .attributes import int_attribute
 from .emitter import constant_of, dims_of
 from .queries import ancestors, subgraphs
 

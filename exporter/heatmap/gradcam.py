@@ -10,9 +10,8 @@ import onnx_ir as ir
 
 from ..differentiate.adjoint import Adjoint, emit_part, expanded, scaled
 from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.precision import SINGLE
 from ..locate.layout import Arrangement
-
-SINGLE = ir.DataType.FLOAT  # the type of all that the artifact adds, whatever the model's is
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from ..differentiate.relu_overrides import DECONVNET, GUIDED
 from ..differentiate.rules import Entry
 from ..errors import CaptureError, InputUnsupportedError, LayerError, UnsupportedError
 from ..graph.emitter import Emitter, dims_of
-from .gradcam import SINGLE, publish
+from ..graph.precision import SINGLE
+from .gradcam import publish
 
 DERIVATIVE = "input_gradients"
 # What stands in for the operators' own rules on the way to each output, by the output's name, which

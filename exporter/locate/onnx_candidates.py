@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ..differentiate.support.values import constant_ints
 from ..errors import LayerError
+from ..graph.attributes import constant_ints
 from ..graph.emitter import Dim, constant_of, dims_of
 from ..graph.queries import ancestors
-from ..report.report import Candidate
+from .candidate import Candidate
 from .layout import Arrangement, arrange
 
 # Operators that only move, thin out or pass on what an earlier node computed.

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..report.report import Candidate
-from ..score.seed import FLOAT16_SCALE
+from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import named_layers
 from ..source.torch_outputs import class_sums, score_of
+from .candidate import Candidate
 from .layout import halved, token_grid
 
 # Modules that only move, thin out or pass on what an earlier layer computed.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.output.text import counted
-from .report import Candidate, Report
+from ..locate.candidate import Candidate
+from .report import Report
 
 
 def describe_report(report: Report) -> str:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from ...runtime.spec import Score
 from ..differentiate.adjoint import OneHot
 from ..graph.emitter import Emitter, dims_of
-from ..locate.locate import Located
+from ..locate.score import Located
 from .linear import add_score_weights, select_linear
 from .probability import Chances
 from .region import add_region, select_in_region

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..differentiate.adjoint import Adjoint, scaled
 from ..differentiate.support.values import classes, parts_of
 from ..graph.emitter import Emitter, dims_of
-from ..heatmap.gradcam import SINGLE
+from ..graph.precision import SINGLE
 from .seed import Selection
 
 

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from ..differentiate.adjoint import Adjoint, OneHot
 from ..differentiate.support.values import where
 from ..graph.emitter import Emitter, dims_of
-from ..heatmap.gradcam import SINGLE
+from ..graph.precision import SINGLE
 from .seed import with_opposite
 
 Kind = Literal["probability", "log_probability"]

@@ -10,14 +10,9 @@ import onnx_ir as ir
 
 from ..differentiate.adjoint import Adjoint, OneHot, scaled
 from ..graph.emitter import Emitter
+from ..graph.precision import FLOAT16_SCALE
 
 INT64 = ir.DataType.INT64
-
-# float16 holds 6e-8 to 65504, at full precision from 6e-5 on, and class scores have gradients of
-# 1e-3 to 1e-8. So float16 cotangents are kept 2^10 times as large (a power of two rounds nothing)
-# and divided at the end, in float32: full precision from 6e-8 on, something left down to 6e-11,
-# and room for cotangents up to 64.
-FLOAT16_SCALE = 2.0**10
 
 
 @dataclass(frozen=True)

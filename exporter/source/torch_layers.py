@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import nn
 
-from ..errors import LayerError
-from ..locate.locate import unknown_layer
+from ..errors import LayerError, unknown_layer
 
 
 def named_layers(module: nn.Module) -> dict[str, nn.Module]:

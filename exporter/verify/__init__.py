@@ -6,6 +6,7 @@ out. ``contract`` and ``dependence`` are the checks that need no reference, ``ag
 need the source once more. ``gate`` runs them in order; ``findings`` is what comes out.
 """
 
+from ..capture.trial_sizes import GROWTH
 from .compare import (
     CEILING,
     FLOOR,
@@ -17,7 +18,7 @@ from .compare import (
     short,
     smallest_cosine,
 )
-from .running import GROWTH, LEVELS, load_session, run_session
+from .running import LEVELS, load_session, run_session
 from .tensors import checks
 
 __all__ = [

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx
 import onnx_ir as ir
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
     Model = torch.nn.Module | ExportedProgram | str | Path
 
+# `exporter.export`, which this step cannot import.
+Export: TypeAlias = Callable[..., Any]
+
 _HASHES = {"graph_sha256": "graph", "weights_sha256": "weights"}
 
 
 def check_again(
-    artifact: Path, spec: Spec, model: Model, examples: Sequence[Any] | None
+    artifact: Path, spec: Spec, model: Model, examples: Sequence[Any] | None, export: Export
 ) -> list[Finding]:
     """Export the source again as the artifact was, and compare hashes and bytes.
 
@@ -41,9 +44,8 @@ def check_again(
         spec: Its metadata.
         model: The source, as `export` takes it.
         examples: Example inputs of a module.
+        export: The function that wrote the artifact: this step comes before it.
     """
-    from ..pipeline import export
-
     skipped = Finding("determinism", "", "skipped", reason="the source is another one")
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         path = Path(folder) / artifact.name

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...runtime.spec import Spec
+from ..capture.trial_sizes import GROWTH
 from .findings import Finding, Verdict
 from .inputs import Draw, random_like
 from .matrix import QUICK, Matrix, Truth, ask, runs
-from .running import GROWTH, Tensors, fixed_batch, load_session, open_sizes, picture_index
+from .running import Tensors, fixed_batch, load_session, open_sizes, picture_index
 from .tensors import Tally, by_name
 
 if TYPE_CHECKING:

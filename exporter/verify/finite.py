@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from ...runtime.methods import gradcam
 from ...runtime.spec import Layer, Spec
+from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
 from ..graph.infer_shapes import OPEN_SIZES
 from ..graph.ort_session import session_of
@@ -29,7 +30,6 @@ from .float64_head import Head, head_in_float64, wide
 from .inputs import Draw, random_feeds
 from .matrix import Asked, Matrix, Truth, ask, runs
 from .running import (
-    GROWTH,
     Array,
     Tensors,
     fixed_batch,

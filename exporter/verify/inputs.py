@@ -17,8 +17,9 @@ import numpy.typing as npt
 from ...runtime.inputs.images import Picture, read_image
 from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
+from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
-from .running import GROWTH, Tensors, best_or_drawn, fixed_batch, model_inputs, required_feeds
+from .running import Tensors, best_or_drawn, fixed_batch, model_inputs, required_feeds
 
 Draw: TypeAlias = Callable[[int, int, int], Tensors]
 _FEEDS = {

@@ -18,7 +18,6 @@ Tensors: TypeAlias = dict[str, Array]
 Level: TypeAlias = Literal["all", "extended", "basic", "disable"]
 LEVELS: tuple[Level, ...] = ("all", "extended", "basic", "disable")
 """ONNX Runtime's levels of graph optimisation; ``all`` is its default."""
-GROWTH = 32  # cells by which open sizes differ between two runs; fits most strides
 
 
 def load_session(artifact: Path, *, level: Level = "all", integer_kernels: bool = True) -> Any:

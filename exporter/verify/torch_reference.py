@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 from torch.overrides import TorchFunctionMode
 
 from ...runtime.spec import Layer, Score
-from ..score.seed import FLOAT16_SCALE
+from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import layer_of, named_layers
 from ..source.torch_outputs import tensors_of
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided

@@ -20,10 +20,10 @@ from torch import nn
 
 from graftcam.cli import main
 from graftcam.exporter import VerificationError, export
+from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.verify.findings import CHECKS, Verdict
 from graftcam.exporter.verify.gate import Origin, judge
-from graftcam.exporter.verify.release import verify_artifact
 from graftcam.exporter.verify.report import to_json
 from graftcam.runtime.output.render import write_image
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec

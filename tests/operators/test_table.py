@@ -12,7 +12,7 @@ import pytest
 
 from graftcam.exporter.differentiate import registry
 from graftcam.exporter.differentiate.adjoint import Adjoint
-from graftcam.exporter.differentiate.support.values import only_input
+from graftcam.exporter.graph.attributes import only_input
 from support.operators.cases import CASES
 from support.operators.checks import (
     check_float64,

@@ -12,9 +12,9 @@ import pytest
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SessionError
+from graftcam.runtime.session import optimized_for as module
 from graftcam.runtime.session.optimize import optimize
 from graftcam.runtime.session.optimized_for import Target, read_target, write_target
-from graftcam.runtime.session import optimized_for as module
 from support.artifacts import SCENE, write_artifact
 
 if TYPE_CHECKING:

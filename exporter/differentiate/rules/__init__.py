@@ -5,38 +5,13 @@ None) an input. It never sums over broadcast axes, never adds up and never names
 in `differentiate` and the emitter do.
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from ..registry import Entry, is_code, lookup, table
-from . import (  # noqa: F401 - importing a family registers its rules
-    activation,
-    affine,
-    assemble,
-    attention,
-    conv,
-    deform,
-    determinant,
-    einsum,
-    elementwise,
-    generate,
-    gridsample,
-    indexing,
-    linear,
-    losses,
-    lstm,
-    norms,
-    pad,
-    pool,
-    quantise,
-    rearrange,
-    recurrent,
-    reduce,
-    resample,
-    reshape,
-    roi,
-    rotary,
-    scatter,
-    selfgated,
-    spectral,
-    without_gradient,
-)
 
 __all__ = ["Entry", "is_code", "lookup", "table"]
+
+# Importing a family registers its rules.
+for _family in iter_modules(__path__, f"{__name__}."):
+    import_module(_family.name)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import above, float_attribute, gate, int_attribute, only_input, where
+from ..support.values import above, gate, where
 
 
 @vjp("Relu", since=6)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import cells, int_attribute, only_input, reshape_like
+from ..support.values import cells, reshape_like
 
 
 @vjp("AffineGrid", since=20, inputs=(0,))

@@ -7,19 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import (
-    cells,
-    classes,
-    constant_ints,
-    ints_attribute,
-    needs_constant,
-    only_input,
-    reshape_like,
-)
+from ..support.values import cells, classes, needs_constant, reshape_like
 from ..support.window import window_of
 
 

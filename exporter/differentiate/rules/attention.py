@@ -7,19 +7,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Dim, Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.attention_heads import Heads, heads_of, permuted
-from ..support.values import (
-    classes,
-    float_attribute,
-    int_attribute,
-    only_input,
-    parts_of,
-    places,
-    where,
-)
+from ..support.values import classes, parts_of, places, where
 from ..unbroadcast import broadcast_axes, sum_broadcast
 from .linear import lifted
 

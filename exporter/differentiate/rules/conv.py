@@ -15,20 +15,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, ints_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, OneHot, Result, expanded
 from ..registry import Needed, vjp
 from ..support.strided import cut, padded
-from ..support.values import (
-    classes,
-    fold,
-    int_attribute,
-    ints_attribute,
-    only_input,
-    parts_of,
-    string_attribute,
-    unfold,
-)
+from ..support.values import classes, fold, parts_of, unfold
 from ..support.window import Window, adjoint_padding, balanced, window_of
 
 

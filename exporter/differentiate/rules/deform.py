@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
@@ -21,17 +22,7 @@ from ..support.sampling import (
     put,
     taken,
 )
-from ..support.values import (
-    cells,
-    classes,
-    fold,
-    int_attribute,
-    narrowed,
-    only_input,
-    parts_of,
-    reshape_like,
-    wide,
-)
+from ..support.values import cells, classes, fold, narrowed, parts_of, reshape_like, wide
 from .conv import conv_window
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import only_input
 
 _LARGEST = 32  # n^4 numbers are made for a matrix of n rows
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import identity, only_input, parts_of, string_attribute
+from ..support.values import identity, parts_of
 
 
 def terms_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

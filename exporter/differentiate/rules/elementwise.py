@@ -7,20 +7,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, OneHot, Result
 from ..registry import Needed, vjp
-from ..support.values import (
-    above,
-    float_attribute,
-    gate,
-    int_attribute,
-    kept,
-    only_input,
-    settled,
-    times,
-    where,
-)
+from ..support.values import above, gate, kept, settled, times, where
 
 
 def _rank(node: ir.Node) -> int:

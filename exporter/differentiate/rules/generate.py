@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import int_attribute, only_input
 
 
 @vjp("Range", since=11)

@@ -7,23 +7,13 @@ from functools import partial
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.interpolation import LINEAR, NEAREST, Along, Kernel, along, cubic, length, within
 from ..support.sampling import Table, by_coordinates, put, taken
-from ..support.values import (
-    cells,
-    classes,
-    int_attribute,
-    narrowed,
-    only_input,
-    parts_of,
-    reshape_like,
-    string_attribute,
-    where,
-    wide,
-)
+from ..support.values import cells, classes, narrowed, parts_of, reshape_like, where, wide
 
 _CUBIC = cubic(-0.75)
 # By their names until opset 19 and since.

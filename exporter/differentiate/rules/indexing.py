@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
@@ -15,8 +16,6 @@ from ..support.values import (
     cells,
     classes,
     indices_ranked,
-    int_attribute,
-    only_input,
     parts_of,
     reshape_like,
     scatter_add,

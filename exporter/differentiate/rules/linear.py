@@ -7,17 +7,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, OneHot, Result, dense
 from ..registry import Needed, vjp
-from ..support.values import (
-    classes,
-    float_attribute,
-    int_attribute,
-    only_input,
-    reshape_like,
-    swapped,
-)
+from ..support.values import classes, reshape_like, swapped
 from ..unbroadcast import broadcast_axes, open_axes, sum_broadcast, sum_open
 
 _LARGE = 2**24  # weights; those of VGG's and AlexNet's heads, and of no block of a ViT-H

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import only_input, string_attribute, where
+from ..support.values import where
 
 
 def _countable(node: ir.Node) -> str | None:

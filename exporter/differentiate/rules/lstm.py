@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute
 from ...graph.emitter import Emitter, Values
 from ..adjoint import Result
 from ..registry import Needed, vjp_many
 from ..support.direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
 from ..support.recurrence import activate, covered, slope, walk
-from ..support.values import int_attribute
 
 _INITIAL_C, _PEEPHOLES = 6, 7
 _DEFAULT = ("sigmoid", "tanh", "tanh")

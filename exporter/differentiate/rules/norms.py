@@ -12,23 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import float_attribute, int_attribute, ints_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import (
-    classes,
-    float_attribute,
-    int_attribute,
-    ints_attribute,
-    narrowed,
-    only_input,
-    parts_of,
-    reshape_like,
-    times,
-    where,
-    wide,
-)
+from ..support.values import classes, narrowed, parts_of, reshape_like, times, where, wide
 
 _END = 2**31 - 1  # beyond any extent
 

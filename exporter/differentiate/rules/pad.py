@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import constant_ints, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import constant_ints, needs_constant, only_input, string_attribute
+from ..support.values import needs_constant
 
 _END = 2**31 - 1  # beyond any extent
 _BEFORE = -(2**31)  # before the first place

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
@@ -18,8 +19,6 @@ from ..support.values import (
     cells,
     classes,
     fold,
-    int_attribute,
-    only_input,
     parts_of,
     reshape_like,
     scatter_add,

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import int_attribute, kept, only_input, times
+from ..support.values import kept, times
 
 _CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
 

@@ -6,19 +6,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import constant_ints, int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import (
-    Part,
-    classes,
-    constant_ints,
-    int_attribute,
-    only_input,
-    parts_of,
-    reshape_like,
-    string_attribute,
-)
+from ..support.values import Part, classes, parts_of, reshape_like
 
 
 @vjp("Tile", since=6, inputs=(0,))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, Values, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp, vjp_many
 from ..support.direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
 from ..support.recurrence import activate, covered, slope, walk
-from ..support.values import int_attribute, only_input
 
 _GRU, _RNN = ("sigmoid", "tanh"), ("tanh",)
 

@@ -7,17 +7,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import constant_ints, int_attribute, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import (
-    constant_ints,
-    int_attribute,
-    ints_attribute,
-    needs_constant,
-    only_input,
-    where,
-)
+from ..support.values import needs_constant, where
 
 
 def reduced_axes(node: ir.Node) -> list[int]:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter
 from ..adjoint import Adjoint, OneHot, Result
 from ..registry import Needed, vjp
 from ..support.resampling import Resampling, resampling_matrix
 from ..support.resizing import by_sizes, resamplings, resized_axes
-from ..support.values import Part, classes, identity, only_input, parts_of
+from ..support.values import Part, classes, identity, parts_of
 
 
 def _covered(node: ir.Node) -> str | None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp, vjp_many
 from ..support.strided import put_back, slice_ranges
-from ..support.values import int_attribute, ints_attribute, only_input, reshape_like, zeros_like
+from ..support.values import reshape_like, zeros_like
 
 
 @vjp("Reshape", since=5, inputs=(0,), quantised=True)

@@ -7,23 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import float_attribute, int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.interpolation import Extent, length, numbered, within
 from ..support.sampling import product
-from ..support.values import (
-    cells,
-    classes,
-    float_attribute,
-    int_attribute,
-    narrowed,
-    only_input,
-    parts_of,
-    string_attribute,
-    where,
-    wide,
-)
+from ..support.values import cells, classes, narrowed, parts_of, where, wide
 from .linear import lifted
 
 

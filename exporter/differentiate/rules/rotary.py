@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import classes, int_attribute, only_input, parts_of, reshape_like
+from ..support.values import classes, parts_of, reshape_like
 
 
 def _width(node: ir.Node) -> int | None:

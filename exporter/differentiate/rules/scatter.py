@@ -7,19 +7,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import (
-    classes,
-    indices_ranked,
-    int_attribute,
-    only_input,
-    parts_of,
-    reshape_like,
-    string_attribute,
-    where,
-)
+from ..support.values import classes, indices_ranked, parts_of, reshape_like, where
 from .indexing import flat_places, indexed_axes, lifted_places
 
 

@@ -15,10 +15,11 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
-from ..support.values import gate, only_input, string_attribute
+from ..support.values import gate
 
 Slope: TypeAlias = Callable[[Emitter, ir.Value], ir.Value]
 

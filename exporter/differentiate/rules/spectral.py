@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import constant_ints, int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..adjoint import Adjoint, Result
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import classes, constant_ints, int_attribute, only_input, parts_of
+from ..support.values import classes, parts_of
 
 
 def _axis(node: ir.Node) -> int | None:

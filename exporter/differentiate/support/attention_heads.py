@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Dim, Emitter, dims_of
-from .values import Part, int_attribute, only_input, parts_of, reshape_like
+from .values import Part, parts_of, reshape_like
 
 
 @dataclass(frozen=True)

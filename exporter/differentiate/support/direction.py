@@ -10,8 +10,9 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, Step, Values, dims_of
-from .values import classes, only_input, parts_of, string_attribute, where
+from .values import classes, parts_of, where
 
 # Inputs of all three operators; LSTM has more.
 X, W, R, B, LENGTHS, INITIAL_H = range(6)

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..adjoint import Result
 from ..registry import Needed
 from .direction import Cotangents, Direction, Grads, R, X
-from .values import int_attribute, only_input, string_attribute, where
+from .values import where
 
 _ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 

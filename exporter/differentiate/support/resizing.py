@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.emitter import constant_of, dims_of
-from .resampling import WHOLE, Resampling
-from .values import (
+from ...graph.attributes import (
     constant_ints,
     float_attribute,
     int_attribute,
@@ -14,6 +12,8 @@ from .values import (
     only_input,
     string_attribute,
 )
+from ...graph.emitter import constant_of, dims_of
+from .resampling import WHOLE, Resampling
 
 _COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ...graph.attributes import constant_ints, only_input
 from ...graph.emitter import Emitter, dims_of
-from .values import Part, classes, constant_ints, only_input, parts_of, times_extent
+from .values import Part, classes, parts_of, times_extent
 
 _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards includes place 0
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ...graph.attributes import int_attribute, ints_attribute, only_input, string_attribute
 from ...graph.emitter import Dim, dims_of
-from .values import int_attribute, ints_attribute, only_input, string_attribute
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....runtime.spec import Preprocess, Spec
+from ...locate.candidate import Candidate
 from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
 from ...verify.report import grouped
 from ...verify.running import LEVELS
-from ..report import Candidate, Report
+from ..report import Report
 from .overlays import Gallery
 
 _DECADES = (-9.0, 0.0)  # of the error bars

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import onnx_ir as ir
 
 from ...runtime.spec import Score, ScoreKind
-from ..errors import LayerError, ScoreError
+from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
-from ..graph.queries import module_path
 from .layout import arrange
 
 _SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
@@ -212,53 +209,3 @@ def _is_score(value: ir.Value, axis: int, *, open_axis: bool) -> bool:
 
 def _shape(value: ir.Value) -> list[Dim]:
     return [] if value.shape is None else dims_of(value)
-
-
-def find_layer(graph: ir.Graph, name: str) -> ir.Value:
-    """Find a layer by value name, node name, recorded module path or scope of node names.
-
-    A scope such as ``/layer4/layer4.1`` stands for what leaves it: its last value that is used
-    elsewhere.
-
-    Raises:
-        LayerError: Nothing has that name; the nearest names are suggested.
-    """
-    for node in graph:
-        for value in node.outputs:
-            if value.name == name:
-                return value
-    for node in graph:
-        if node.name == name:
-            return node.outputs[0]
-    for inside in (
-        [node for node in graph if _inside(module_path(node), name)],
-        [node for node in graph if (node.name or "").startswith(f"{name.rstrip('/')}/")],
-    ):
-        if inside:
-            return _leaving(inside)
-    names = [value.name for node in graph for value in node.outputs if value.name]
-    names += [node.name for node in graph if node.name]
-    names += [path for node in graph if (path := module_path(node))]
-    raise LayerError(unknown_layer(name, names))
-
-
-def _inside(path: str, scope: str) -> bool:
-    return path == scope or path.startswith(scope + ".")
-
-
-def _leaving(nodes: Sequence[ir.Node]) -> ir.Value:
-    """The last value of a module that is used outside of it."""
-    own = set(nodes)
-    for node in reversed(nodes):
-        for value in node.outputs:
-            users = [use.node for use in value.uses()]
-            if value.is_graph_output() or any(user not in own for user in users):
-                return value
-    return nodes[-1].outputs[0]
-
-
-def unknown_layer(name: str, names: Iterable[str]) -> str:
-    """The message for a layer that does not exist."""
-    near = difflib.get_close_matches(name, sorted(set(names)), n=4, cutoff=0.4)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    return f"no layer is called {name!r}{hint} (`graftcam layers` lists them)"

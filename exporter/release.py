@@ -10,22 +10,23 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from ...runtime.errors import GraftcamError
-from ...runtime.session.session import Session
-from ...runtime.spec import METADATA_KEY, Spec
-from ...runtime.tools.jobs.find import picture_paths
-from ..artifact.strip import write_plain
-from ..capture.onnx_file import capture_file
-from ..errors import VerificationError, first_line
-from ..graph.ort_workarounds import protect
-from ..pipeline import module_of
-from ..source.named import Source
-from .again import check_again, check_labels, is_embedded
-from .agreement import check_agreement
-from .contract import check_metadata
-from .findings import Finding, Verdict
-from .gate import Origin, Progress, judge
-from .inputs import read_pictures
+from ..runtime.errors import GraftcamError
+from ..runtime.session.session import Session
+from ..runtime.spec import METADATA_KEY, Spec
+from ..runtime.tools.jobs.find import picture_paths
+from .artifact.strip import write_plain
+from .capture.onnx_file import capture_file
+from .errors import VerificationError, first_line
+from .graph.ort_workarounds import protect
+from .pipeline import export
+from .source.named import Source
+from .source.torch_module import module_of
+from .verify.again import check_again, check_labels, is_embedded
+from .verify.agreement import check_agreement
+from .verify.contract import check_metadata
+from .verify.findings import Finding, Verdict
+from .verify.gate import Origin, Progress, judge
+from .verify.inputs import read_pictures
 
 
 def verify_artifact(
@@ -141,5 +142,5 @@ def _of_source(
             check_labels(spec, labels),
             Finding("determinism", "", "skipped", reason=reason),
         ]
-    again = check_again(artifact, spec, source.model, source.inputs)
+    again = check_again(artifact, spec, source.model, source.inputs, export)
     return [*again, check_labels(spec, labels)]

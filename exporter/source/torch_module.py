@@ -1,0 +1,35 @@
+"""A module and its example inputs, from what the user gave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CaptureError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+
+def module_of(
+    model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
+) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    """The module and its example inputs; an ExportedProgram is given its modules back."""
+    import torch
+
+    if isinstance(model, torch.export.ExportedProgram):
+        stored = model.example_inputs[0] if model.example_inputs else ()
+        inputs = tuple(example_inputs or stored)
+        model = torch.export.unflatten(model)
+        for part in model.modules():
+            for node in getattr(getattr(part, "graph", None), "nodes", ()):
+                # Tracing records hold fake tensors, which keep the module from being copied.
+                node.meta.clear()
+    else:
+        inputs = tuple(example_inputs or ())
+    if not inputs:
+        raise CaptureError(
+            "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"
+        )
+    return model, inputs
