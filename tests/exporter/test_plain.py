@@ -16,7 +16,7 @@ from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.graph import external_data
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SpecError
-from support.artifacts import write_segmenter
+from support.exports import export_segmenter
 from support.nets import Tiny, seeded
 
 EXAMPLE = (torch.zeros(2, 3, 8, 8),)
@@ -48,7 +48,7 @@ def test_the_models_own_nodes_weights_and_ports_are_left(artifact: Path, tmp_pat
 
 
 def test_a_region_goes_with_the_rest(tmp_path: Path) -> None:
-    path = write_segmenter(tmp_path / "m.onnx")
+    path = export_segmenter(tmp_path / "m.onnx")
     write_plain(path, tmp_path / "plain.onnx")
     plain = onnx.load(tmp_path / "plain.onnx").graph
     assert [port.name for port in plain.input] == ["image"]

@@ -18,7 +18,8 @@ from graftcam.exporter.verify import load_session, run_session
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SpecError
 from graftcam.runtime.spec import Spec
-from support.artifacts import colour_scene, spec, write_segmenter
+from support.artifacts import colour_scene, spec
+from support.exports import export_segmenter
 from support.nets import Flat, Segmenter, Tokens, seeded
 from support.nets_wide import Inception, Mobile, Pyramid, Transformer, Windows
 from support.placement import added, off_cuda, off_webgpu, sizes_from_data
@@ -123,8 +124,8 @@ def test_javascript_can_feed_every_input(exported: tuple[Subject, dict[str, Path
 
 @pytest.mark.parametrize("size", [(32, 32), ("H", "W")])
 def test_the_runtime_feeds_what_browsers_must(tmp_path: Path, size: Any) -> None:
-    default = Explainer(write_segmenter(tmp_path / "default.onnx", size=size), "cpu")
-    web = Explainer(write_segmenter(tmp_path / "web.onnx", size=size, profile="web"), "cpu")
+    default = Explainer(export_segmenter(tmp_path / "default.onnx", size=size), "cpu")
+    web = Explainer(export_segmenter(tmp_path / "web.onnx", size=size, profile="web"), "cpu")
     picture, mask = colour_scene(), np.zeros(colour_scene().shape[:2], bool)
     mask[:, : mask.shape[1] // 2] = True
     for region in (None, mask):
