@@ -320,8 +320,8 @@ def test_progress_counts_runs_to_the_end(folder: Path) -> None:
 
 
 def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graftcam.runtime.methods.variants.ROWS", 4)
-    monkeypatch.setattr("graftcam.runtime.methods.variants.MOST_ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.MOST_ROWS", 4)
     seen: list[int] = []
     run = Session.run
 
