@@ -22,9 +22,9 @@ ROWS = 16  # of one run, times its classes: each has a cotangent of its own
 Measures = dict[str, NDArray[np.float64]]
 
 _OPTIONS = {
-    "input_gradients": "input_gradients=True (--input-gradients)",
-    "guided_gradients": "guided=True (--guided)",
-    "deconvnet_gradients": "guided=True (--guided)",
+    "input_gradients": "--extra input_gradients",
+    "guided_gradients": "--extra guided",
+    "deconvnet_gradients": "--extra guided",
 }
 
 

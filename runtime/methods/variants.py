@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..inputs.scores import probabilities, scores_of, table_of
 from ..session.session import Session, Tensors
-from ..spec import Score
+from ..spec import ScoreRecord
 from .request import Progress, Question
 
 Floats = NDArray[np.float32]
@@ -69,7 +69,7 @@ class Rerun:
         return got
 
     def _by_table(
-        self, count: int, vary: Vary, table: Callable[[Score, NDArray[Any]], NDArray[Any]]
+        self, count: int, vary: Vary, table: Callable[[ScoreRecord, NDArray[Any]], NDArray[Any]]
     ) -> Floats:
         """Scores read in a table of all classes that is made of the model's own output."""
         score = self.session.spec.score
@@ -138,7 +138,7 @@ def _repeated(rows: NDArray[Any], times: int) -> NDArray[Any]:
     return np.concatenate([rows] * times)
 
 
-def _confidences(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+def _confidences(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
     """Probabilities of all classes, [N, classes, *positions]; scores where there are none."""
     rows = [row for one in output if (row := probabilities(score, one)) is not None]
     return np.stack(rows) if rows else table_of(score, output)

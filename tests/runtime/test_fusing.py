@@ -45,8 +45,10 @@ def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
     plain = folder / "plain.onnx"
     plain.write_bytes(model.SerializeToString())
     path = folder / "two.onnx"
-    export(plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
-           verify=False)  # fmt: skip
+    export(
+        plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
+        verify="off",
+    )  # fmt: skip
     return Explainer(path)
 
 
