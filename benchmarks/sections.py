@@ -181,7 +181,7 @@ SECTIONS = {
     ),
     "export": Section(
         "Export",
-        "`exporter.export(verify=False)` and `torch.onnx.export`, in turns in one process; the "
+        "`exporter.export(verify=\"off\")` and `torch.onnx.export`, in turns in one process; the "
         "choice of the layer is part of ours.",
         [
             Column("graftcam / torch", "ratios", "graftcam"),

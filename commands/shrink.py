@@ -12,12 +12,12 @@ from .common import Steps, example, need_exporter
 
 @click.command(
     epilog=example(
-        "graftcam shrink resnet50.onnx --to int8 --images photos -o resnet50-int8.onnx",
-        "graftcam shrink resnet50.onnx --to float16 --images photos -o resnet50-half.onnx",
+        "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
+        "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
     )
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--to", "precision", type=click.Choice(["int8", "float16"]), default="int8",
+@click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8",
               show_default=True, help="Precision of the forward part.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), required=True, metavar="DIR",
               help="Folder of pictures such as the model will see: for int8's ranges, and to "
@@ -25,7 +25,7 @@ from .common import Steps, example, need_exporter
 @click.option("--at-least", type=click.FloatRange(0, 1), default=0.9, show_default=True,
               metavar="SHARE", help="Similarity of the maps, and share of equal predictions, to "
                                     "reach.")  # fmt: skip
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
               metavar="FILE", help="The smaller artifact.")  # fmt: skip
 def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: Path) -> None:
     """Write ARTIFACT with its forward part in int8 or float16; gradients stay float32.

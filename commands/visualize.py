@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
               metavar="FILE", help="The picture to write.")  # fmt: skip
 @click.option("--class", "class_name", metavar="ID|LABEL", help="Class whose score is to grow.")
 @click.option(
@@ -82,7 +82,7 @@ def visualize(
     """Draw the picture that MODEL's class, channel or unit answers to most.
 
     Gradient ascent on the input, from grey noise; the same seed gives the same picture. MODEL must
-    have been exported with --input-gradients (and --score channel for channels).
+    have been exported with --extra input_gradients (and --score channel for channels).
     """
     from ..runtime.errors import RenderError
     from ..runtime.output.render import write_image

@@ -26,7 +26,7 @@ def describe_report(report: Report) -> str:
             f"{verdict.worst()}"
         )
     else:
-        lines.append("  not verified (--no-verify)")
+        lines.append("  not verified (--verify off)")
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import Score
+from ..spec import ScoreRecord
 
 
-def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
+def probabilities(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any] | None:
     """Turn one picture's output, [classes, ...] or a single logit, into probabilities by class.
 
     None where the scores are no classification (``activation="none"``), or not those of classes.
@@ -35,7 +35,7 @@ def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
     return values
 
 
-def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+def table_of(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
     """Scores of all classes, [N, classes, *positions], from an output that holds scores.
 
     A single logit is the score of class 1, and its negative that of class 0.
@@ -60,6 +60,6 @@ def scores_of(
     return weighted.sum(axis=tuple(range(2, table.ndim)), dtype=np.float64).astype(np.float32)
 
 
-def _by_class(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+def _by_class(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
     """An output of a batch with its classes, and nothing else, along axis 1."""
     return np.moveaxis(output, score.class_axis or 1, 1)[:, score.class_offset or 0 :]

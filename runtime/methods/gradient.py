@@ -18,9 +18,9 @@ from .request import Answer, Question
 from .rerun import of_images
 
 _OPTIONS = {
-    "input_gradients": "input_gradients=True (--input-gradients)",
-    "guided_gradients": "guided=True (--guided)",
-    "deconvnet_gradients": "guided=True (--guided)",
+    "input_gradients": "--extra input_gradients",
+    "guided_gradients": "--extra guided",
+    "deconvnet_gradients": "--extra guided",
 }
 
 

@@ -1,7 +1,7 @@
 """Methods that change the picture, or a layer's activations, and see what becomes of the score.
 
 Those that change the activations rerun the layer's head only, the model from there to the score
-(``graftcam export --head``). Each picture's classes are settled once, on the picture as it is.
+(``export --extra head``). Each picture's classes are settled once, on the picture as it is.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..inputs.scores import probabilities, scores_of, table_of
 from ..session.session import Session, Tensors
-from ..spec import Score
+from ..spec import ScoreRecord
 from .request import Progress, Question
 
 Floats = NDArray[np.float32]
@@ -104,7 +104,7 @@ class Rerun:
         self,
         count: int,
         variants: Variants,
-        table: Callable[[Score, NDArray[Any]], NDArray[Any]] | None,
+        table: Callable[[ScoreRecord, NDArray[Any]], NDArray[Any]] | None,
     ) -> Floats:
         """Scores read in the ``table`` of all classes that is made of the model's own output.
 
@@ -250,7 +250,7 @@ def _rerun(question: Question, session: Session, name: str, feeds: Tensors, got:
     return Rerun(session, name, feeds, question.progress)
 
 
-def _confidences(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+def _confidences(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
     """Probabilities of all classes, [N, classes, *positions]; scores where there are none."""
     rows = [row for one in output if (row := probabilities(score, one)) is not None]
     return np.stack(rows) if rows else table_of(score, output)

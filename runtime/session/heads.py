@@ -61,7 +61,7 @@ class Heads:
             return self._known[layer.name]
 
     def _open(self, layer: Layer) -> Head:
-        again = "export it with head=True (`graftcam export --head`)"
+        again = "export it with `graftcam export --extra head`"
         if layer.head is None:
             raise InputError(
                 f"{self._path.name} came without the head of layer '{layer.name}', which the "

@@ -131,7 +131,7 @@ def _tensor(
     if batched and (not extents or extents[0] is not None):
         raise PackageError(
             f"'{name}' has no open batch axis, so Triton cannot join requests; leave --max-batch "
-            "out, or export without --static-batch"
+            "out, or export with --dynamic-batch"
         )
     dims = [-1 if extent is None else extent for extent in (extents[1:] if batched else extents)]
     # Triton knows no tensors without axes: it is told to take the lone 1 away again.

@@ -107,8 +107,7 @@ def _gradients(session: Session) -> str:
     """Name of the output of input gradients."""
     if session.spec.input_gradients is None:
         raise InputError(
-            f"{session.path.name} gives no input gradients; export it with input_gradients=True "
-            "(--input-gradients)"
+            f"{session.path.name} gives no input gradients; export it with --extra input_gradients"
         )
     return session.spec.input_gradients
 
@@ -124,7 +123,7 @@ def _transform(session: Session, spec: Spec) -> Preprocess:
     if transform.embedded:
         raise InputError(
             f"{name} takes whole bytes for pixels, which have no slope; export it without "
-            "embed_preprocess (--embed-preprocess)"
+            "--extra embed_preprocess"
         )
     required = {port.name for port in session.inputs.values() if port.required}
     others = sorted(required - {transform.input, *spec.own_inputs})

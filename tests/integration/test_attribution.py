@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.baselines import BASELINES, baseline_of
@@ -69,8 +69,12 @@ def write_linear(
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     source = path.with_suffix(".plain.onnx")
     source.write_bytes(model.SerializeToString())
-    export(source, path, layers="a", preprocess=transform(4, 5, layout), activation="none",
-           input_gradients=input_gradients, verify=False, embed_preprocess=embedded)  # fmt: skip
+    export(
+        source, path, layers="a", preprocess=transform(4, 5, layout),
+        score=Score(activation="none"),
+        extras=["input_gradients"] * input_gradients + ["embed_preprocess"] * embedded,
+        verify="off",
+    )  # fmt: skip
     return weights
 
 
@@ -131,8 +135,10 @@ def subject(
 ) -> tuple[nn.Module, Explainer, tuple[int, int], bool]:
     model, size, layer, relus = nets()[request.param]
     path = tmp_path_factory.mktemp(request.param) / "m.onnx"
-    export(model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
-           input_gradients=True, guided=relus, verify=False)  # fmt: skip
+    export(
+        model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
+        extras=["guided" if relus else "input_gradients"], verify="off",
+    )  # fmt: skip
     return model.double(), Explainer(path), size, relus
 
 
@@ -201,7 +207,7 @@ def test_methods_equal_captum(
 ) -> None:
     model, explainer, size, relus = subject
     if method in ("guided-backprop", "deconvnet", "guided-gradcam") and not relus:
-        with pytest.raises(InputError, match="export it with guided=True"):
+        with pytest.raises(InputError, match="export it with --extra guided"):
             explainer.explain(images(1, *size)[0], method=method)
         return
     batch, classes = images(3, *size), [2, 0, 4]
@@ -333,7 +339,7 @@ REFUSALS = {
     "baseline of another size": (
         "integrated-gradients", {"baseline": np.zeros((3, 4, 4))}, r"\[3, 4, 4\]; pass numbers"),
     "unknown option": ("saliency", {"samples": 3}, "takes no option 'samples'"),
-    "no ReLU": ("guided-gradcam", {}, r"has no guided_gradients.*guided=True \(--guided\)"),
+    "no ReLU": ("guided-gradcam", {}, "has no guided_gradients.*--extra guided"),
 }  # fmt: skip
 
 
@@ -349,7 +355,7 @@ def test_an_artifact_without_the_tensor_says_how_to_get_it(tmp_path: Path) -> No
     write_linear(tmp_path / "m.onnx", input_gradients=False)
     explainer = Explainer(tmp_path / "m.onnx")
     for method in ("saliency", "smoothgrad", "integrated-gradients", "input-x-gradient"):
-        with pytest.raises(InputError, match=r"input_gradients=True \(--input-gradients\)"):
+        with pytest.raises(InputError, match="--extra input_gradients"):
             explainer.explain(images(1, 4, 5)[0], method=method)
 
 

@@ -52,7 +52,7 @@ def write_pair(
 ) -> tuple[Path, Path]:
     """The plain file and its artifact."""
     plain, artifact = write_model(folder / "plain.onnx", batch, size), folder / "m.onnx"
-    export(plain, artifact, labels=LABELS, preprocess=transform, verify=False)
+    export(plain, artifact, labels=LABELS, preprocess=transform, verify="off")
     return plain, artifact
 
 

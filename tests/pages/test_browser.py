@@ -174,8 +174,8 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_picture_as_it_is(
 ) -> None:
     artifact, photo = tmp_path / "raw.onnx", tmp_path / "photo.png"
     export(
-        seeded(Tiny()), artifact, (torch.zeros(1, 3, 24, 24),), verify=False, profile="web",
-        preprocess=preprocess(input="", resize=[30], size=[24, 24]), embed_preprocess=True,
+        seeded(Tiny()), artifact, (torch.zeros(1, 3, 24, 24),), verify="off", profile="web",
+        preprocess=preprocess(input="", resize=[30], size=[24, 24]), extras=["embed_preprocess"],
     )  # fmt: skip
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
     page.set_input_files("#model", artifact)
