@@ -1,4 +1,4 @@
-"""From a PyTorch module to ONNX: its own exporter, with forward hooks at the target layers."""
+"""`capture_module` runs PyTorch's exporter with forward hooks at the target layers."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def capture_module(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
 ) -> Captured:
-    """Export ``module`` with forward hooks that hand out what the target layers give.
+    """Export ``module`` with forward hooks that return the outputs of the target layers.
 
     Args:
-        module: Any module; it is exported in eval mode and left as it was.
+        module: Any module; it is exported in eval mode and not changed.
         inputs: Example inputs of ``forward``.
         layers: Layers' names; see `layer_of`.
         opset: ONNX opset, 18 or newer.
         dynamic_batch: Leave axis 0 of all tensors open.
-        dynamic_size: Leave the spatial axes of pictures open.
+        dynamic_size: Leave the spatial axes of images open.
         input_names: Names of the graph's inputs; those of ``forward`` by default.
         output_names: Names of the graph's outputs; by default the keys of a returned dict, else
             PyTorch's choice.
 
     Raises:
-        LayerError: An unknown layer, or one that gives no tensor.
-        CaptureError: PyTorch cannot export the model; its own message is quoted.
+        LayerError: A layer is unknown, or does not return a tensor.
+        CaptureError: PyTorch cannot export the model; the error quotes its message.
     """
     for path in layers:
         layer_of(module, path)
@@ -89,7 +89,7 @@ def capture_module(
     model = program.model
     targets = take_taps(model.graph, layers)
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
-        # The adjoint of a broadcast needs extents: an unknown one is not known to be 1.
+        # The adjoint of a broadcast needs to know which extents are 1.
         infer_shapes(model)
     _rename(model.graph, output_names, keys)
     _clean(model.graph)
@@ -102,10 +102,10 @@ def capture_module(
 
 
 def define_constants(graph: ir.Graph) -> None:
-    """Make initializers of constants that nodes read and the graph does not define.
+    """Add initializers for constants that nodes read and the graph does not define.
 
-    PyTorch's ONNX optimiser leaves such behind where it moves the bounds of a Clip (onnxscript
-    0.7, Gemma 4's vision model); no runtime loads the graph then.
+    PyTorch's ONNX optimiser creates such constants when it moves the bounds of a Clip (onnxscript
+    0.7, Gemma 4's vision model), and no runtime loads the graph.
     """
     known = {*graph.inputs, *graph.initializers.values()}
     for node in graph:
@@ -121,7 +121,7 @@ def define_constants(graph: ir.Graph) -> None:
 
 
 def _raise_own(error: BaseException | None) -> None:
-    """Raise the error of our own that lies behind PyTorch's, if there is one."""
+    """Raise graftcam's error that caused PyTorch's, if there is one."""
     while error is not None:
         if isinstance(error, GraftcamError):
             raise error
@@ -129,7 +129,7 @@ def _raise_own(error: BaseException | None) -> None:
 
 
 def _batch_of_two(value: Any) -> Any:
-    """Tracing takes a batch of one for a constant: show it two."""
+    """Repeat a batch of one: tracing would treat it as a constant."""
     if isinstance(value, torch.Tensor) and value.dim() and value.shape[0] == 1:
         return torch.cat([value, value])
     return value
@@ -145,7 +145,7 @@ def _forward_names(module: nn.Module, count: int) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """Keep the exporter's own progress and deprecation notes away from the user."""
+    """Silence the exporter's progress and deprecation messages."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -160,12 +160,12 @@ def _quiet() -> Generator[None]:
 
 
 def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[str]) -> None:
-    """Undo the wrapper's traces in names, and name the outputs.
+    """Remove the wrapper from names, and name the outputs.
 
     Args:
         graph: The graph.
         output_names: The outputs' names.
-        keys: What to call them else, where nothing is called so already.
+        keys: Names to use otherwise, unless the graph has them already.
     """
     for name, value in list(graph.initializers.items()):
         plain = name.removeprefix(f"{_WRAPPED}.")
@@ -189,7 +189,7 @@ def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[
 
 
 def _clean(graph: ir.Graph) -> None:
-    """Take the wrapper out of the recorded module paths."""
+    """Remove the wrapper from the recorded module paths."""
     for node in graph:
         scopes = node.metadata_props.get(SCOPES)
         if scopes:
