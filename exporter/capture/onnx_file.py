@@ -74,7 +74,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
 
 
 def drop_metadata(graph: ir.Graph) -> None:
-    """Remove metadata except module paths: stack traces name local files and differ between runs."""
+    """Remove metadata except module paths: stack traces differ between runs and machines."""
     for node in graph:
         scopes = node.metadata_props.get(SCOPES)
         node.metadata_props.clear()

@@ -143,7 +143,7 @@ def _under(length: int, size: int) -> NDArray[np.intp]:
 
 @cache
 def _resizer(mode: str) -> Any:
-    """Return the shared session of a filter, with one thread: more would spin beside the model's."""
+    """Return the shared session of a filter, with one thread so that it does not spin."""
     ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

@@ -91,7 +91,7 @@ class Bound:
         return self._ort.OrtValue.ortvalue_from_numpy(array.copy(), *self._device)
 
     def _options(self, graph: int) -> Any:
-        """Return run options with the captured graph to make or replay; other providers ignore it."""
+        """Return run options that name the captured graph; other providers ignore it."""
         options = self._ort.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(graph))
         return options
