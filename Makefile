@@ -7,7 +7,7 @@ JOBS ?= 2
 .PHONY: help demo test lint format bench zoo browser node clean
 
 help:
-	@echo "make demo   set up, export the bundled model, verify it, explain the bundled pictures"
+	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
 	@echo "make test   set up and run the tests"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make lint   ruff and the strict type checker"

@@ -1,4 +1,4 @@
-"""`deployed` writes the page's section on deployment, from the results of `soak` and `ray_actors`."""
+"""`deployed` writes the page's section on deployment, from other results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def deployed(folder: Path) -> list[str]:
     lines: list[str] = []
     if soak:
         lines.append(
-            f"- `python -m benchmarks.soak`: {soak['explained']} explanations with the demo's model "
-            f"in {soak['seconds']:.0f} s, with overlays, and {soak['failed']} broken images: "
+            f"- `python -m benchmarks.soak`: {soak['explained']} explanations with the demo's "
+            f"model in {soak['seconds']:.0f} s, with overlays, and {soak['failed']} broken images: "
             f"{soak['early_mb']} MB of resident memory early, {soak['late_mb']} MB late, "
             f"{soak['peak_mb']} MB at most."
         )

@@ -129,8 +129,8 @@ SECTIONS = {
     ),
     "inner": Section(
         "Inner layers",
-        "**Extra** is the time of the explained run minus the plain forward, divided by the forward "
-        "of the part above the layer (from the layer to the score), measured as a separate model. "
+        "**Extra** is the time of the explained run minus the plain forward, divided by the "
+        "forward of the part above the layer (from the layer to the score), measured as a separate model. "
         "An extra of 1 costs as much as running that part once more.",
         [
             Column("extra, K = 1", "ratios", "explained"),
@@ -144,8 +144,8 @@ SECTIONS = {
     "adjoint": Section(
         "Inner layers against onnx-ad",
         "`onnx_ad.reverse` of the part above the layer, at a fixed batch of 1, which it requires. "
-        "Its extra is its graph (forward and adjoint of the part) minus the part's forward; ours is "
-        "the explained run minus the plain forward, including the map. Both are divided by the "
+        "Its extra is its graph (forward and adjoint of the part) minus the part's forward; ours "
+        "is the explained run minus the plain forward, including the map. Both are divided by the "
         "part's forward.",
         [
             Column("ours / theirs", "ratios", "ours_of_theirs"),
@@ -221,9 +221,9 @@ SECTIONS = {
         "Cold start",
         "Time from the start of a process to its first map of one image file, including all "
         "imports and the loading of the model, and the process's peak memory. **Bare** is ONNX "
-        "Runtime on the plain file, which only predicts, from preprocessed pixels. **Optimised** is "
-        "the file that `graftcam optimize` makes of the artifact; **load** is only the opening of a "
-        "file.",
+        "Runtime on the plain file, which only predicts, from preprocessed pixels. **Optimised** "
+        "is the file that `graftcam optimize` makes of the artifact; **load** is only the opening "
+        "of a file.",
         [
             Column("time / pytorch-grad-cam", "ratios", "time"),
             Column("memory / pytorch-grad-cam", "ratios", "memory"),

@@ -91,8 +91,8 @@ WHY = {
         "resolve that: their quartiles are 6 to 14 % apart."
     ),
     ("inner", "predict"): (
-        "A mask reads its activation in plain order. ONNX Runtime copies it from its blocked layout "
-        "for that (ReorderOutput), also for K = 0; several hundred nodes on empty tensors take "
+        "A mask reads its activation in plain order. ONNX Runtime copies it from its blocked "
+        "layout for that (ReorderOutput), also for K = 0; several hundred nodes on empty tensors take "
         "0.01 ms each."
     ),
     ("inner", "explained"): (
@@ -122,8 +122,8 @@ WHY = {
     ),
     ("peers", "captum"): (
         "It takes 1.0 to 1.2 times PyTorch's forward here, so the ratio follows from PyTorch's. "
-        "Where PyTorch's forward is faster than ONNX Runtime's (ConvNeXt-T, Swin-T at N = 8), captum "
-        "is faster than graftcam."
+        "Where PyTorch's forward is faster than ONNX Runtime's (ConvNeXt-T, Swin-T at N = 8), "
+        "captum is faster than graftcam."
     ),
     ("peers", "torch-cam"): "As for captum.",
 }
