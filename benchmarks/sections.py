@@ -130,8 +130,8 @@ SECTIONS = {
     "inner": Section(
         "Inner layers",
         "**Extra** is the time of the explained run minus the plain forward, divided by the "
-        "forward of the part above the layer (from the layer to the score), measured as a separate model. "
-        "An extra of 1 costs as much as running that part once more.",
+        "forward of the part above the layer (from the layer to the score), measured as a separate "
+        "model. An extra of 1 costs as much as running that part once more.",
         [
             Column("extra, K = 1", "ratios", "explained"),
             Column("extra, K = 5", "ratios", "five"),

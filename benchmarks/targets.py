@@ -92,8 +92,8 @@ WHY = {
     ),
     ("inner", "predict"): (
         "A mask reads its activation in plain order. ONNX Runtime copies it from its blocked "
-        "layout for that (ReorderOutput), also for K = 0; several hundred nodes on empty tensors take "
-        "0.01 ms each."
+        "layout for that (ReorderOutput), also for K = 0; several hundred nodes on empty tensors "
+        "take 0.01 ms each."
     ),
     ("inner", "explained"): (
         "The convolutions of the adjoint take as long as those of the forward pass, so an extra of "
