@@ -1,8 +1,8 @@
-"""Every method on the demo's digits: ``python -m benchmarks.methods``.
+"""``python -m benchmarks.methods`` compares all methods on the demo's digits.
 
-Plays the pointing game (Zhang et al., 2016) with each method on held-out canvases, times it beside
-Grad-CAM, and draws all methods on one picture. Writes ``docs/methods.json``,
-``docs/images/methods-*.jpg`` and the tables of ``docs/methods.md``.
+It plays the pointing game (Zhang et al., 2016) with each method on test canvases, times it relative
+to Grad-CAM, and draws all methods for one image. It writes ``docs/methods.json``,
+``docs/images/methods.jpg`` and the table of ``docs/methods.md``.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Row:
 
     Attributes:
         method: Its id.
-        hits: Maxima on the digit asked for.
-        digits: Digits asked for.
-        cost: Time of one explanation, in those of Grad-CAM.
+        hits: Number of maxima on the requested digit.
+        digits: Number of requested digits.
+        cost: Time of one explanation, relative to Grad-CAM.
     """
 
     method: str
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def with_table(page: str, rows: Sequence[Row]) -> str:
-    """The page with what stands between its two marks replaced by the table."""
+    """Return the page with the text between its two marks replaced by the table."""
     begin, end = "<!-- pointing game -->\n", "<!-- end -->"
     lines = ["| method | maximum on the digit | time, Grad-CAM = 1 |", "|---|---|---|"]
     lines += [
@@ -90,7 +90,7 @@ def with_table(page: str, rows: Sequence[Row]) -> str:
 
 
 def _artifact(path: Path) -> Path:
-    """The demo model with everything that any method needs."""
+    """Export the demo model with everything that any method needs."""
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     example = (torch.zeros(1, 3, SIZE, SIZE),)
@@ -118,7 +118,7 @@ def _explained(explainer: Explainer, image: Any, classes: Sequence[int], method:
 
 
 def _drawn(explainer: Explainer, methods: Sequence[str]) -> Any:
-    """The first bundled picture's first digit, by every method."""
+    """Draw the first bundled image's first digit, by every method."""
     shown = pictures()[0]
     labels = [box.label for box in shown.boxes]
     found = [_explained(explainer, shown.path, labels, method) for method in methods]

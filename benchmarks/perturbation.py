@@ -1,9 +1,9 @@
-"""Perturbation methods by the head against pytorch-grad-cam: ``python -m benchmarks.perturbation``.
+"""``python -m benchmarks.perturbation`` times perturbation methods and those of pytorch-grad-cam.
 
-Both explain one class of one picture with the same model and layer, on the same number of threads,
+Both explain one class of one image with the same model and layer, on the same number of threads,
 in turns. pytorch-grad-cam runs the whole model for each channel; graftcam's Ablation-CAM and
-Recipro-CAM rerun the head, its Score-CAM the whole model too. Run it on a quiet machine: a round at
-ResNet-50's last layer takes some minutes.
+Recipro-CAM rerun the head, its Score-CAM reruns the whole model too. Run it on a quiet machine: a
+round at ResNet-50's last layer takes some minutes.
 """
 
 from __future__ import annotations

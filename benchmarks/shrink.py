@@ -1,7 +1,7 @@
-"""What int8 and float16 do to the demo's maps: ``python -m benchmarks.shrink``.
+"""``python -m benchmarks.shrink`` measures the effect of int8 and float16 on the demo's maps.
 
-For each layer: the mean similarity of the maps to the float32 artifact's and the pointing game, on
-the bundled pictures' classes.
+For each layer it prints the mean similarity of the maps to the float32 artifact's and the pointing
+game, on the classes of the bundled images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is measured: models of torchvision, their layers, and the files made of them."""
+"""`Subjects` makes the measured files: torchvision's models and the artifacts of their layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An artifact against PyTorch in float64."""
+"""These functions compare an artifact with PyTorch in float64."""
 
 from __future__ import annotations
 

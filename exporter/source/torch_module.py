@@ -1,4 +1,4 @@
-"""A module and its example inputs, from what the user gave."""
+"""`module_of` returns the user's module and its example inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def module_of(
     model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
 ) -> tuple[torch.nn.Module, tuple[Any, ...]]:
-    """The module and its example inputs; an ExportedProgram is given its modules back."""
+    """Return the module and its example inputs; an ExportedProgram is unflattened to modules."""
     import torch
 
     if isinstance(model, torch.export.ExportedProgram):
@@ -24,7 +24,7 @@ def module_of(
         model = torch.export.unflatten(model)
         for part in model.modules():
             for node in getattr(getattr(part, "graph", None), "nodes", ()):
-                # Tracing records hold fake tensors, which keep the module from being copied.
+                # Tracing records contain fake tensors, which prevent copies of the module.
                 node.meta.clear()
     else:
         inputs = tuple(example_inputs or ())

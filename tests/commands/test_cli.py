@@ -166,7 +166,7 @@ REFUSALS = {
     "unknown method": (
         ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--extra",
          "layer-cam"], "did you mean 'layercam'"),
-    "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "cannot tell what"),
+    "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "unknown source"),
     "unknown torchvision model": (
         ["export", "torchvision:resnet5", "-o", "x.onnx"], "did you mean resnet50"),
     "unknown timm model": (["export", "timm:resnet5", "-o", "x.onnx"], "timm has no model"),

@@ -106,7 +106,7 @@ def test_a_picture_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) ->
 def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:
     result = call("explain", artifact, tmp_path, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "holds no pictures (0 other files)" in result.stderr
+    assert "contains no images (0 other files)" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -42,7 +42,7 @@ REFUSALS: dict[str, tuple[type[nn.Module], dict[str, Any], type[Exception], str]
         Branches,
         {"layers": "pair"},
         LayerError,
-        "gives a tuple, not a tensor",
+        "returns a tuple, not a tensor",
     ),
     "layer without space": (Tiny, {"layers": "head"}, LayerError, r"needs \[batch, channels"),
     "unknown output": (

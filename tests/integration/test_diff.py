@@ -94,7 +94,7 @@ def test_the_command_fails_a_release_that_looks_elsewhere(release, untrained, tm
     assert "digits" in result.stdout
     assert len(list(tmp_path.glob("0*.png"))) == 2
     written = json.loads((tmp_path / "diff.json").read_text())
-    assert written["pictures"] == len(PATHS)
+    assert written["images"] == len(PATHS)
 
 
 def test_the_command_passes_the_same_release_and_draws_nothing(release, tmp_path):
@@ -110,14 +110,14 @@ def test_a_picture_that_cannot_be_read_is_told_and_fails(release, tmp_path):
     result = call(release, release, tmp_path)
     assert result.exit_code == 1
     assert "bad.png" in result.stderr
-    assert "on 1 picture:" in result.stdout
+    assert "on 1 image:" in result.stdout
 
 
 def test_no_picture_at_all_is_one_line(release, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     result = call(release, release, tmp_path / "bad.png")
     assert result.exit_code == 1
-    assert "no picture could be compared" in result.stderr
+    assert "no image could be compared" in result.stderr
 
 
 def test_other_labels_are_refused(release, tmp_path):

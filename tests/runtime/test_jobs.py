@@ -148,7 +148,7 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
     other = Settings(**{**vars(settings), "question": {"top": 1}})
     with pytest.raises(
         JobError,
-        match=r'holds the results of another job \(question was {"top": 2}, is {"top": 1}\); '
+        match=r'contains the results of another job \(question was {"top": 2}, is {"top": 1}\); '
         "choose another output folder, or delete this one",
     ):
         run(other)
@@ -249,12 +249,12 @@ def test_a_damaged_table_is_refused_by_its_line(tmp_path: Path) -> None:
         rows.add([row("a")])
     with (tmp_path / "out" / "results.jsonl").open("ab") as file:
         file.write(b"[1]\n")
-    with pytest.raises(JobError, match=r"results.jsonl, line 2: no row of a job; delete the line"):
+    with pytest.raises(JobError, match=r"results.jsonl, line 2: not a job's row; delete the line"):
         Table(tmp_path / "out", {})
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "results.jsonl").write_text("{}\n")
-    with pytest.raises(JobError, match="no table of a job; choose another output folder"):
+    with pytest.raises(JobError, match="not a job's table; choose another output folder"):
         Table(foreign, {})
 
 
@@ -262,7 +262,7 @@ def test_two_jobs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with (
         Table(tmp_path, {}),
-        pytest.raises(JobError, match=r"another job is writing to .*; wait for its end"),
+        pytest.raises(JobError, match=r"another job is writing to .*; wait until it ends"),
     ):
         Table(tmp_path, {})
     Table(tmp_path, {}).close()
