@@ -21,7 +21,7 @@ from graftcam.demo.bundled import WEIGHTS, pictures
 from graftcam.demo.data import LABELS, SIZE, Canvases, draw, load_glyphs
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, overview, points_at
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.methods import METHODS
 from graftcam.runtime.methods.dispatch import RUNS
@@ -95,8 +95,8 @@ def _artifact(path: Path) -> Path:
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     example = (torch.zeros(1, 3, SIZE, SIZE),)
     export(
-        model, path, example, labels=LABELS, preprocess=TRANSFORM, activation="sigmoid",
-        input_gradients=True, guided=True, head=True,
+        model, path, example, labels=LABELS, preprocess=TRANSFORM,
+        score=Score(activation="sigmoid"), extras=["input_gradients", "guided", "head"],
     )  # fmt: skip
     return path
 

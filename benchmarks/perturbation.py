@@ -26,7 +26,7 @@ from pytorch_grad_cam import AblationCAM, ScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.runtime.methods.dispatch import ask
 from graftcam.runtime.methods.request import Question
 from graftcam.runtime.session.heads import Heads
@@ -79,7 +79,10 @@ def case(module: nn.Module, layer: str, folder: Path, threads: int) -> Case:
     picture = pictures(SHAPE, 1, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        export(module, path, (picture,), layers=layer, input_names=["x"], head=True, verify=False)
+        export(
+            module, path, (picture,), layers=layer, trace=TorchExport(input_names=["x"]),
+            extras=["head"], verify="off",
+        )  # fmt: skip
 
     def opened(file: Path) -> Session:
         return Session(file, "cpu", threads, calm)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.capture.onnx_file.dynamic_axes import open_axes
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
@@ -164,8 +164,10 @@ def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes)
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        module, path, (pictures(SHAPE, 1, 0),), layers=layer, verify=False, preprocess=transform,
-        input_names=["x"], dynamic_batch=axes != "none", dynamic_size=axes == "size",
+        module, path, (pictures(SHAPE, 1, 0),), layers=layer, verify="off", preprocess=transform,
+        trace=TorchExport(
+            dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=["x"]
+        ),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.report.report import Report
 from graftcam.exporter.verify import SLACK, Check, checks, merge
 from graftcam.exporter.verify.torch_reference import Reference
@@ -85,8 +85,8 @@ def make(
     The checks here are the verification's and more, so that it is left out.
     """
     report = export(
-        module, path, (pictures(shape, batch or 1, 0),), layers=layers, verify=False,
-        dynamic_batch=batch is None,
+        module, path, (pictures(shape, batch or 1, 0),), layers=layers, verify="off",
+        trace=TorchExport(dynamic_batch=batch is None),
     )  # fmt: skip
     session, spec = open_session(path, threads), report.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}

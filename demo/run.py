@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..exporter import Report
     from ..exporter.graph.profiles import ProfileName
 
-TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD))
+TRANSFORM = Preprocess(size=[SIZE, SIZE], resize=None, mean=list(MEAN), std=list(STD))
 _CANVASES = 300
 _SEED = 3  # differs from the seeds of the training and of the bundled images
 
@@ -65,15 +65,15 @@ def export_digits(
     """
     import torch
 
-    from ..exporter import export
+    from ..exporter import Score, TorchExport, export
     from .model import build
 
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     return export(
         model, path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
-        activation="sigmoid", output_names=["logits"], name="graftcam.demo.model:build",
-        profile=profile, progress=progress,
+        score=Score(activation="sigmoid"), trace=TorchExport(output_names=["logits"]),
+        name="graftcam.demo.model:build", profile=profile, progress=progress,
     )  # fmt: skip
 
 

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 from ..runtime.errors import GraftcamError
 
 
+class SettingsError(GraftcamError):
+    """An argument of the export has a value that it cannot have."""
+
+
 class CaptureError(GraftcamError):
     """The source cannot be loaded or converted to an ONNX graph."""
 

@@ -68,7 +68,7 @@ def add_heads(
         if target is located.value:
             raise LayerError(
                 f"layer {layer.name!r} is the score itself and has no head; choose an earlier "
-                "layer, or export without `head`"
+                "layer, or leave 'head' out of extras"
             )
         cut = _cut(captured.model, target, located.value, layer)
         known = {value.name for value in captured.model.graph.outputs}

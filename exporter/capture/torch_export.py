@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ...runtime.errors import GraftcamError
+from ...runtime.settings import TorchExport
 from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
@@ -22,6 +23,7 @@ from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
 
+DEFAULT = TorchExport()
 _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
 
@@ -29,12 +31,7 @@ def capture_module(
     module: nn.Module,
     inputs: Sequence[Any],
     layers: Sequence[str],
-    *,
-    opset: int = 18,
-    dynamic_batch: bool = True,
-    dynamic_size: bool = False,
-    input_names: Sequence[str] | None = None,
-    output_names: Sequence[str] | None = None,
+    trace: TorchExport = DEFAULT,
 ) -> Captured:
     """Export ``module`` with forward hooks that return the outputs of the target layers.
 
@@ -42,12 +39,7 @@ def capture_module(
         module: Any module; it is exported in eval mode and not changed.
         inputs: Example inputs of ``forward``.
         layers: Layers' names; see `layer_of`.
-        opset: ONNX opset, 18 or newer.
-        dynamic_batch: Leave axis 0 of all tensors open.
-        dynamic_size: Leave the spatial axes of images open.
-        input_names: Names of the graph's inputs; those of ``forward`` by default.
-        output_names: Names of the graph's outputs; by default the keys of a returned dict, else
-            PyTorch's choice.
+        trace: How to export it.
 
     Raises:
         LayerError: A layer is unknown, or does not return a tensor.
@@ -58,16 +50,16 @@ def capture_module(
     calls: dict[str, int] = {}
     keys: list[str] = []
     tapped = Tapped(module, layers, calls.update, keys.extend)
-    examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
-    names = list(input_names or _forward_names(module, len(examples)))
-    shapes = open_axes(examples, batch=dynamic_batch, size=dynamic_size)
+    examples = tuple(_batch_of_two(x) if trace.dynamic_batch else x for x in inputs)
+    names = list(trace.input_names or _forward_names(module, len(examples)))
+    shapes = open_axes(examples, batch=trace.dynamic_batch, size=trace.dynamic_size)
     training = [m for m in module.modules() if m.training]
     try:
-        if dynamic_size:
+        if trace.dynamic_size:
             check_sizes(module.eval(), examples)
         with _quiet():
             program = torch.onnx.export(
-                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
+                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=trace.opset,
                 dynamic_shapes=(shapes,), input_names=names, optimize=False,
             )  # fmt: skip
             assert program is not None
@@ -79,8 +71,7 @@ def capture_module(
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)
-        options = {"dynamic_batch": dynamic_batch, "dynamic_size": dynamic_size}
-        used = [f"{option}=False" for option, on in options.items() if on]
+        used = [f"{o}=False" for o in ("dynamic_batch", "dynamic_size") if getattr(trace, o)]
         hint = f" ({' or '.join(reversed(used))} may help)" if used else ""
         raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
     finally:
@@ -91,7 +82,7 @@ def capture_module(
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
         # The adjoint of a broadcast needs to know which extents are 1.
         infer_shapes(model)
-    _rename(model.graph, output_names, keys)
+    _rename(model.graph, trace.output_names, keys)
     _clean(model.graph)
     notes = [
         f"layer {path!r} is called {count} times; its last call is explained"

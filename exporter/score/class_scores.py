@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...runtime.spec import Score
+from ...runtime.spec import ScoreRecord
 from ..differentiate.adjoint import OneHot
 from ..graph.emitter import Emitter, dims_of
 from ..locate.score import Located
@@ -48,7 +48,9 @@ def class_table(emit: Emitter, located: Located) -> ir.Value:
         return emit.op("Transpose", value, role="table", shape=shape, perm=perm)
 
 
-def ask(emit: Emitter, table: ir.Value, score: Score, scale: float) -> tuple[Asked, Selection]:
+def ask(
+    emit: Emitter, table: ir.Value, score: ScoreRecord, scale: float
+) -> tuple[Asked, Selection]:
     """Add the inputs that tell what to explain, and select it.
 
     Args:

@@ -43,6 +43,11 @@ class Source:
     notes: list[str] = field(default_factory=list[str])
 
 
+def is_file(text: str) -> bool:
+    """Whether SOURCE is a file that holds a model with its weights and the shapes of its inputs."""
+    return Path(text).suffix in (".onnx", ".pt2")
+
+
 def load_source(
     text: str, weights: str | None = None, shape: Sequence[int] | None = None
 ) -> Source:
@@ -53,17 +58,19 @@ def load_source(
         weights: File with a state dict (loaded with ``weights_only=True``), or the name of a
             torchvision weights enum such as ``ResNet50_Weights.IMAGENET1K_V2``.
         shape: Shape of one input without the batch axis, such as (3, 224, 224); known for
-            torchvision and timm.
+            torchvision, timm and files.
 
     Raises:
         CaptureError: The model cannot be loaded; the message says why.
     """
     path = Path(text)
-    if path.suffix in (".onnx", ".pt2"):
+    if is_file(text):
         if not path.is_file():
             raise CaptureError(f"no file {text}; give {FORMS}")
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
+        if shape:
+            raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
         if path.suffix == ".onnx":
             return Source(path, path.stem)
         return Source(_load_program(path), path.stem)

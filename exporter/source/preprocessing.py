@@ -15,21 +15,23 @@ def as_preprocess(transform: Any) -> Preprocess | None:
 
     Args:
         transform: A `Preprocess`, a torchvision classifier weights' ``transforms()``, timm's
-            ``resolve_model_data_config(model)``, or None.
+            ``resolve_model_data_config(model)``, ``"imagenet"``, or None.
 
     Raises:
         CaptureError: Another transform, or one that the runtime has no resize for.
     """
     if transform is None or isinstance(transform, Preprocess):
         return transform
+    if transform == "imagenet":
+        return Preprocess()
     if isinstance(transform, Mapping):
         record = from_timm(cast("Mapping[str, Any]", transform))
     else:
         record = from_torchvision(transform)
     if record is None:
         raise CaptureError(
-            f"cannot store this {type(transform).__name__} as preprocessing; describe it with "
-            "graftcam.runtime.spec.Preprocess"
+            f"cannot store {transform!r} as preprocessing; describe it with "
+            "graftcam.exporter.Preprocess, or give 'imagenet'"
         )
     return record
 
@@ -41,7 +43,9 @@ def from_torchvision(transform: Any) -> Preprocess | None:
     crop, resize = transform.crop_size[0], transform.resize_size[0]
     interpolation = cast(Interpolation, transform.interpolation.value)
     mean, std = list(transform.mean), list(transform.std)
-    return Preprocess("", [crop, crop], [resize], "shorter", interpolation, 1 / 255, mean, std)
+    return Preprocess(
+        size=[crop, crop], resize=[resize], interpolation=interpolation, mean=mean, std=std
+    )
 
 
 def from_timm(config: Mapping[str, Any]) -> Preprocess | None:
@@ -59,4 +63,4 @@ def from_timm(config: Mapping[str, Any]) -> Preprocess | None:
     else:
         return None
     mean, std = list(config["mean"]), list(config["std"])
-    return Preprocess("", [height, width], resize, mode, interpolation, 1 / 255, mean, std)
+    return Preprocess("", [height, width], resize, mode, interpolation, mean=mean, std=std)

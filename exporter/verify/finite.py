@@ -271,7 +271,7 @@ def inputs_of_sizes(
             return tried
     raise VerificationError(
         f"the artifact runs on no picture of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
-        "size in the file, or export with verify=False and check it on your own data"
+        "size in the file, or export with verify='off' and check it on your own data"
     )
 
 

@@ -96,7 +96,7 @@ def random_feeds(
         if kind is None or not all(isinstance(e, int) for e in shape):
             raise VerificationError(
                 f"cannot make up input {argument.name!r} ({argument.type} {argument.shape}); "
-                "export with verify=False and check the artifact on your own data"
+                "export with verify='off' and check the artifact on your own data"
             )
         drawn = generator.standard_normal(shape)
         if kind is np.uint8:  # pictures, whose preprocessing is in the graph

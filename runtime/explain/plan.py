@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat, tee
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..inputs.score_weights import ScoreWeights, name_rows, takes_weights
 from ..inputs.selection import Classes, choose_classes, choose_layers, known
-from ..methods.augment import Augment, choose_augment, variants
+from ..methods.augment import Augment, Change, changes_of, choose_augment
 from ..methods.dispatch import ask, needed, signed
 from ..methods.request import Answer, Progress, Question
-from ..session.session import Session
+from ..methods.rerun import Rerun
+from ..session.session import Session, Tensors
 from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
 
@@ -62,18 +64,13 @@ class Plan:
                 two-dimensional.
             SessionError: ONNX Runtime failed.
         """
-        changes = variants(self.augment)
-        plain = self._ask(replace(question, progress=_part(question.progress, 0, len(changes) + 1)))
+        parts = 1 + len(changes_of(self.augment))
+        plain = self._ask(replace(question, progress=_part(question.progress, 0, parts)))
         stacks = [[[answer.maps] for answer in answers] for answers in plain]
-        classes = plain[0][0].classes
-        for number, variant in enumerate(changes, start=1):
-            progress = _part(question.progress, number, len(changes) + 1)
-            changed = variant.change(question, classes, width)
-            for stack, answers in zip(
-                stacks, self._ask(replace(changed, progress=progress)), strict=True
-            ):
+        for change, changed in self._augmented(question, plain[0][0].classes, width):
+            for stack, answers in zip(stacks, self._ask(changed), strict=True):
                 for maps, answer in zip(stack, answers, strict=True):
-                    maps.append(variant.restore(answer.maps))
+                    maps.append(change.restore(answer.maps))
         found: list[Answer] = []
         for (method, options), stack, answers in zip(
             self.methods.items(), stacks, plain, strict=True
@@ -83,20 +80,43 @@ class Plan:
             found.append(replace(answers[0], maps=maps))
         return found
 
+    def _augmented(
+        self, question: Question, classes: NDArray[np.int64], width: int
+    ) -> Iterator[tuple[Change, Question]]:
+        """The changes, each with the question about the changed images and the same classes."""
+        changes, names, spec = (
+            changes_of(self.augment),
+            self._names(question),
+            question.session.spec,
+        )
+        feeds = dict(question.feeds)
+        if spec.class_index is not None:
+            feeds[spec.class_index] = classes
+        varied, ahead = tee(change.apply(question, width) for change in changes)
+        rerun = Rerun(question.session, question.input, feeds)
+        found = rerun.outputs(len(changes), ahead, names) if names else repeat(Tensors())
+        for number, (change, taken, got) in enumerate(zip(changes, varied, found, strict=False), 1):
+            progress = _part(question.progress, number, 1 + len(changes))
+            changed = replace(question, feeds={**feeds, **taken}, progress=progress)
+            yield change, changed.knowing(got)
+
     def _ask(self, question: Question) -> list[list[Answer]]:
         """Each layer's answer by each method: a list for each method."""
-        names = [
-            name
-            for method, options in self.methods.items()
-            for layer in self.layers
-            for name in needed(layer, method, options)
-        ]
-        if names:
-            question.fetch(dict.fromkeys([*question.answers, *names]))
+        question.fetch(self._names(question))
         return [
             [_checked(ask(question.at(layer), method, options), layer) for layer in self.layers]
             for method, options in self.methods.items()
         ]
+
+    def _names(self, question: Question) -> list[str]:
+        """Outputs that the methods made of tensors read; none where there are no such methods."""
+        names = dict.fromkeys(
+            name
+            for method, options in self.methods.items()
+            for layer in self.layers
+            for name in needed(layer, method, options)
+        )
+        return [*dict.fromkeys([*question.answers, *names])] if names else []
 
 
 def make_plan(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import Score
+from ..spec import ScoreRecord
 
 
-def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
+def probabilities(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any] | None:
     """Convert one image's output, [classes, ...] or a single logit, to probabilities by class.
 
     Returns None if the scores are not those of a classification (``activation="none"``) or not of
@@ -36,7 +36,7 @@ def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
     return values
 
 
-def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+def table_of(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
     """Return the scores of all classes, [N, classes, *positions], from an output of scores.
 
     A single logit is the score of class 1; its negative is the score of class 0.
@@ -61,6 +61,6 @@ def scores_of(
     return weighted.sum(axis=tuple(range(2, table.ndim)), dtype=np.float64).astype(np.float32)
 
 
-def _by_class(score: Score, output: NDArray[Any]) -> NDArray[Any]:
+def _by_class(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
     """Move the classes of a batch's output to axis 1, without other entries."""
     return np.moveaxis(output, score.class_axis or 1, 1)[:, score.class_offset or 0 :]

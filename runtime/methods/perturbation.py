@@ -1,12 +1,12 @@
 """Methods that change the picture, or a layer's activations, and see what becomes of the score.
 
 Those that change the activations rerun the layer's head only, the model from there to the score
-(``graftcam export --head``). Each picture's classes are settled once, on the picture as it is.
+(``export --extra head``). Each picture's classes are settled once, on the picture as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .masks import GridMasks, as_masks, masked, one_place, size_of
 from .request import Answer, Question
-from .variants import Floats, of_head, of_pictures
+from .rerun import Floats, of_head, of_images
 
 # Relative to the scores: differences below are float32's rounding, not the model's answer.
 _ROUNDING = 1e-6
@@ -38,15 +38,12 @@ def scorecam(question: Question, *, channels: int | None = None) -> Answer:
         InputError: ``channels`` is less than 1, or the model takes no pictures.
     """
     layer = question.layer.activations
-    got, rerun = of_pictures(question, layer)
+    got, rerun = of_images(question, layer)
     activations = got[layer]
     if channels is not None:
         activations = _most_varied(activations, _at_least(1, channels, "channels"))
     planes = np.moveaxis(activations, 1, 0)
-
-    def seen(part: slice) -> NDArray[Any]:
-        return masked(question, rerun.clean, as_masks(planes[part], question))
-
+    seen = (masked(question, rerun.original, as_masks(plane, question)) for plane in planes)
     scores = rerun.scores(len(planes), seen)
     powers = np.exp(scores - scores.max(axis=0))
     return question.answer(got, _weighted(powers / powers.sum(axis=0), activations))
@@ -76,11 +73,8 @@ def rise(
         raise InputError(f"p={p} is out of range; give a share between 0 and 1")
     count, cells = _at_least(2, masks, "masks"), _at_least(1, grid, "grid")
     drawn = GridMasks(size_of(question), count, cells, p, seed)
-    got, rerun = of_pictures(question)
-
-    def seen(part: slice) -> NDArray[Any]:
-        return masked(question, rerun.clean, drawn.of(part)[:, None])
-
+    got, rerun = of_images(question)
+    seen = (masked(question, rerun.original, mask) for mask in drawn)
     confidences = rerun.confidences(count, seen)
     above = _beyond_rounding(confidences - confidences.mean(axis=0), confidences)
     return question.answer(got, drawn.summed(above) / (count * p))
@@ -95,16 +89,19 @@ def ablationcam(question: Question) -> Answer:
     """
     got, rerun = of_head(question)
 
-    def without(part: slice) -> NDArray[Any]:
-        rows = np.repeat(rerun.clean[None], part.stop - part.start, axis=0)
-        for row, channel in zip(rows, range(part.start, part.stop), strict=True):
-            row[:, channel] = 0
-        return rows
+    activations, count = rerun.original, rerun.original.shape[1]
+
+    def without() -> Iterator[NDArray[Any]]:
+        left = activations.copy()
+        for channel in range(count):
+            left[:, channel] = 0
+            yield left
+            left[:, channel] = activations[:, channel]
 
     whole = got[question.session.spec.scores]
-    left = rerun.scores(rerun.clean.shape[1], without)
+    left = rerun.scores(count, without())
     drops = _beyond_rounding(whole - left, left) / np.where(whole == 0, 1, np.abs(whole))
-    return question.answer(got, _weighted(drops, rerun.clean))
+    return question.answer(got, _weighted(drops, activations))
 
 
 def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
@@ -119,12 +116,8 @@ def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
         gaussian: Keep the neighbours too, by the window (1/4, 1/2, 1/4) along each axis.
     """
     got, rerun = of_head(question)
-    space = rerun.clean.shape[2:]
-
-    def alone(part: slice) -> NDArray[Any]:
-        masks = one_place(space, part, neighbours=gaussian)
-        return masks[:, None, None] * rerun.clean
-
+    space = rerun.original.shape[2:]
+    alone = (mask * rerun.original for mask in one_place(space, neighbours=gaussian))
     scores = rerun.scores(int(np.prod(space)), alone)
     above = _beyond_rounding(scores - scores.min(axis=0), scores)
     return question.answer(got, np.moveaxis(above, 0, -1).reshape(*above.shape[1:], *space))
@@ -149,12 +142,12 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     if not step > 0:
         raise InputError(f"step={step} is out of range; give a small positive number")
     got, rerun = of_head(question)
-    behind, here, ahead = (
-        rerun.gradients(rerun.clean * np.float32(factor)) for factor in (1 - step, 1, 1 + step)
-    )
+    scaled = (rerun.original * np.float32(factor) for factor in (1 - step, 1, 1 + step))
+    name = rerun.session.spec.layers[0].gradients
+    behind, here, ahead = (gradients for gradients, _ in rerun.gradients(3, scaled, name))
     product = _smooth_part(here - behind, ahead - here) / step
     weights = (here - product / 2).mean(axis=tuple(range(3, here.ndim)))
-    return question.answer(got, _weighted(np.moveaxis(weights, 2, 0), rerun.clean))
+    return question.answer(got, _weighted(np.moveaxis(weights, 2, 0), rerun.original))
 
 
 ON_HEADS: dict[str, Callable[..., Answer]] = {

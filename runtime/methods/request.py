@@ -51,9 +51,12 @@ class Question:
 
     def at(self, layer: Layer) -> Question:
         """The same question about another layer; it knows what has been fetched already."""
-        other = replace(self, layer=layer)
-        other._fetched.update(self._fetched)
-        return other
+        return replace(self, layer=layer).knowing(self._fetched)
+
+    def knowing(self, fetched: Tensors) -> Question:
+        """This question, which has ``fetched`` these outputs of a run on its ``feeds``."""
+        self._fetched.update(fetched)
+        return self
 
     def head(self) -> Head:
         """The head of the target layer.

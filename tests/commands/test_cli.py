@@ -88,7 +88,7 @@ def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     result = call(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM, "-o", path,
-        "--method", "layercam", "--method", "eigencam",
+        "--extra", "layercam", "--extra", "eigencam",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "verified against autograd-float64" in result.output
@@ -103,7 +103,7 @@ def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     result = call(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM,
-        "--layer", "layer3", "--head", "-o", path,
+        "--layer", "layer3", "--extra", "head", "-o", path,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "head of layer3: digits.head.onnx" in result.stdout
@@ -164,7 +164,7 @@ def test_demo_explains_the_bundled_pictures(tmp_path: Path) -> None:
 
 REFUSALS = {
     "unknown method": (
-        ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--method",
+        ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--extra",
          "layer-cam"], "did you mean 'layercam'"),
     "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "unknown source"),
     "unknown torchvision model": (

@@ -185,7 +185,7 @@ def test_optimize_saves_the_form_for_this_machine(artifact: Path, tmp_path: Path
 def test_export_can_put_the_transform_into_the_graph(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     command = ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", path,
-               "--embed-preprocess", "--no-verify"]  # fmt: skip
+               "--extra", "embed_preprocess", "--verify", "off"]  # fmt: skip
     result = call(*command)
     assert result.exit_code == 1
     assert "embed_preprocess needs a training transform" in result.stderr

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import LayerError, VerificationError, export
+from graftcam.exporter import LayerError, TorchExport, VerificationError, export
 from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.graph.emitter import Emitter
 from graftcam.exporter.heatmap.baked import BAKED, Flat
@@ -62,7 +62,7 @@ def held(results: dict[str, Any], spec: Spec, method: str) -> float:
 
 def made(path: Path, model: nn.Module, x: torch.Tensor, layers: Any, methods: Any) -> Spec:
     return export(
-        seeded(model), path, (x,), layers=layers, methods=methods, verify=False
+        seeded(model), path, (x,), layers=layers, extras=methods, verify="off"
     ).spec  # fmt: skip
 
 
@@ -112,8 +112,8 @@ def test_open_sizes_and_the_web_profile(tmp_path: Path) -> None:
     for profile in ("default", "web"):
         path = tmp_path / f"{profile}.onnx"
         report = export(
-            seeded(Tiny()), path, (torch.randn(1, 3, 16, 16),), layers="relu2",
-            methods=list(BAKED), dynamic_size=True, profile=profile, verify=False,
+            seeded(Tiny()), path, (torch.randn(1, 3, 16, 16),), layers="relu2", extras=list(BAKED),
+            trace=TorchExport(dynamic_size=True), profile=profile, verify="off",
         )  # fmt: skip
         artifact = opened(path)
         for size in ((16, 16), (9, 22)):
@@ -129,7 +129,7 @@ def test_an_onnx_file_is_verified_with_its_baked_maps(tmp_path: Path) -> None:
         seeded(Unpooled()), (torch.randn(1, 3, 8, 8),), plain, dynamo=True, verbose=False,
         dynamic_shapes=({0: torch.export.Dim("n")},),
     )  # fmt: skip
-    report = export(plain, path, methods=NOT_POOLED)
+    report = export(plain, path, extras=NOT_POOLED)
     assert report.verification.verdict == "pass"
     explainer = Explainer(path)
     results = explainer.run(np.ones((1, 3, 8, 8), np.float32), CLASSES)
@@ -143,7 +143,7 @@ def test_a_segmentation_model_is_verified_inside_a_region_too(tmp_path: Path) ->
     """The verification runs with two regions and joins their classes; baked maps are of one."""
     report = export(
         seeded(Segmenter()), tmp_path / "a.onnx", (torch.randn(1, 3, 12, 12),), layers="mix",
-        methods=["layercam", "finercam"],
+        extras=["layercam", "finercam"],
     )  # fmt: skip
     assert report.verification.verdict == "pass"
 
@@ -154,7 +154,7 @@ def test_a_baked_map_that_is_something_else_fails_the_verification(
     monkeypatch.setitem(BAKED, "layercam", BAKED["hirescam"])
     path = tmp_path / "a.onnx"
     with pytest.raises(VerificationError, match=r"heatmap\.layercam is not what the runtime makes"):
-        export(seeded(Unpooled()), path, (torch.randn(1, 3, 8, 8),), methods=["layercam"])
+        export(seeded(Unpooled()), path, (torch.randn(1, 3, 8, 8),), extras=["layercam"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,8 +190,8 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
 ) -> None:
     path = tmp_path / "a.onnx"
     export(
-        seeded(Tiny()), path, (torch.randn(1, 3, 32, 32),), layers="relu2", verify=False,
-        methods=["layercam", "finercam"], preprocess=preprocess(input="x"),
+        seeded(Tiny()), path, (torch.randn(1, 3, 32, 32),), layers="relu2", verify="off",
+        extras=["layercam", "finercam"], preprocess=preprocess(input="x"),
     )  # fmt: skip
     explainer = Explainer(path)
     made = explainer.explain(SCENE, top=3, method="hirescam").maps
@@ -209,9 +209,9 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
 
 def test_unknown_methods_are_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(GraftcamError, match=r"unknown method 'layer-cam'; did you mean 'layercam'"):
-        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), methods=["layer-cam"])
+        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), extras=["layer-cam"])
     with pytest.raises(GraftcamError, match=r"there is gradcam, gradcam\+\+, xgradcam, hirescam"):
-        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), methods="smooth")
+        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), extras=["smooth"])
 
 
 def test_cam_is_refused_where_it_is_not_defined(tmp_path: Path) -> None:

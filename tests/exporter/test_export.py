@@ -14,7 +14,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.verify.torch_reference import Reference
 from graftcam.runtime.spec import METADATA_KEY, Spec
 from support.nets import ChannelsLast, Ending, Flat, PaddedPool, Reused, Tiny, Tokens, Twins, seeded
@@ -46,7 +46,7 @@ def pictures(count: int, height: int = 8, width: int = 8, seed: int = 1) -> np.n
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path, Spec]:
     model = seeded(Tiny())
     path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    report = export(model, path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    report = export(model, path, (torch.zeros(1, 3, 8, 8),), verify="off")
     return model, path, report.spec
 
 
@@ -124,7 +124,7 @@ def test_layers_of_all_kinds_and_layouts_equal_autograd(
 ) -> None:
     model = seeded(kind())
     path = tmp_path / "model.onnx"
-    report = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify=False)
+    report = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify="off")
     assert {layer.layout for layer in report.spec.layers} == {layout}
     x = pictures(3, *size)
     found = run(path, {"x": x, "class_index": np.array([[2, 0]])})
@@ -143,7 +143,7 @@ def test_layers_of_all_kinds_and_layouts_equal_autograd(
 def test_several_layers_carry_their_names_as_suffix(tmp_path: Path) -> None:
     layers = ["relu1", "relu2"]
     report = export(
-        seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers=layers, verify=False
+        seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers=layers, verify="off"
     )
     assert [layer.heatmap for layer in report.spec.layers] == ["heatmap.relu1", "heatmap.relu2"]
     assert set(run(tmp_path / "m.onnx", {"x": pictures(1)})) >= {"gradients.relu2", "classes"}
@@ -189,8 +189,9 @@ def test_a_single_logit_explains_class_1_as_itself_and_class_0_as_its_negative(
 def test_taken_names_get_a_suffix_that_the_metadata_tells(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
-        seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), output_names=["scores"], verify=False
-    )
+        seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),),
+        trace=TorchExport(output_names=["scores"]), verify="off",
+    )  # fmt: skip
     assert report.spec.scores == "scores_2"
     found = run(path, {"x": pictures(1)})
     assert found["scores"].shape == (1, 6)
@@ -219,7 +220,7 @@ def test_metadata_is_the_reports_spec_and_names_no_file_of_this_machine(
 def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) -> None:
     path = tmp_path / "m.onnx"
     example = (torch.zeros(1, 3, 8, 8),)
-    export(seeded(kind()), path, example, layers=layer, verify=False)
+    export(seeded(kind()), path, example, layers=layer, verify="off")
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert {node.domain for node in model.graph.node} == {""}
@@ -238,7 +239,7 @@ def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) 
 
 def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify="off")
     added = [n.op_type for n in onnx.load(path).graph.node if n.name.startswith("grad/")]
     assert {"Gemm", "Conv", "Identity", "ReduceMean", "ReduceSum"}.isdisjoint(added)
     assert added.count("MatMul") == 1
@@ -247,8 +248,9 @@ def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> 
 def test_a_fixed_batch_can_be_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
-        seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1", dynamic_batch=False
-    )
+        seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1",
+        trace=TorchExport(dynamic_batch=False),
+    )  # fmt: skip
     assert report.verification.images == 4  # in two runs
     assert session(path).get_inputs()[0].shape == [2, 3, 8, 8]
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import LayerError, VerificationError, WriteError, export
+from graftcam.exporter import LayerError, TorchExport, VerificationError, WriteError, export
 from graftcam.exporter.verify import heads as verify_head_module
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError, SpecError
@@ -112,7 +112,7 @@ def test_an_artifact_without_a_head_is_as_before(
     made: Callable[[str], Path], tmp_path: Path
 ) -> None:
     example = (torch.zeros(2, 3, 8, 8),)
-    export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify=False)
+    export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify="off")
     plain, whole = Session(tmp_path / "plain.onnx"), Session(made("inside a residual block"))
     assert plain.spec.layers[0].head is None
     assert '"head"' not in plain.spec.to_json()
@@ -148,14 +148,14 @@ def test_an_onnx_file_has_a_head_too(tmp_path: Path) -> None:
         dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False, input_names=["x"],
     )  # fmt: skip
     layer = next(n.output[0] for n in onnx.load(plain).graph.node if n.op_type == "Conv")
-    report = export(plain, path, layers=layer, head=True)
+    report = export(plain, path, layers=layer, extras=["head"])
     assert report.spec.layers[0].head is not None
     verdict = Session(tmp_path / "m.head.onnx").spec.verification
     assert (verdict.verdict, verdict.reference) == ("pass", "artifact")
 
 
 def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path) -> None:
-    spec = export_with_head(seeded(Dense("softmax")), tmp_path / "m.onnx", "act", verify=True)
+    spec = export_with_head(seeded(Dense("softmax")), tmp_path / "m.onnx", "act", verify="quick")
     head = Session(tmp_path / "m.head.onnx")
     assert head.spec.region is not None
     assert head.spec.verification.verdict == "pass"
@@ -164,7 +164,9 @@ def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path) -> None:
 
 def test_a_head_of_a_model_of_open_size(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    spec = export_with_head(seeded(Segmenter()), path, "mix", dynamic_size=True, verify=True)
+    spec = export_with_head(
+        seeded(Segmenter()), path, "mix", trace=TorchExport(dynamic_size=True), verify="quick"
+    )
     assert spec.layers[0].head is not None
     maps = answer(path, pictures(2, 12, 10), [[1]], "ablationcam").maps
     assert maps.shape == (2, 1, 6, 5)
@@ -178,8 +180,8 @@ def test_a_head_beside_embedded_preprocessing_takes_what_the_model_takes(tmp_pat
     for name in ("embedded", "plain"):
         path = tmp_path / f"{name}.onnx"
         export_with_head(
-            seeded(Twins()), path, "left", (6, 6), preprocess=transform, verify=True,
-            embed_preprocess=name == "embedded",
+            seeded(Twins()), path, "left", (6, 6), preprocess=transform, verify="quick",
+            extras=["head", "embed_preprocess"] if name == "embedded" else ["head"],
         )  # fmt: skip
         maps.append(Explainer(path).explain(SCENE[:40, :40], [1], method="reciprocam").maps)
     assert maps[0].max() > 0
@@ -192,7 +194,7 @@ def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
     maps (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Sigmoid(x) }"""
     plain.write_bytes(onnx.parser.parse_model(text).SerializeToString())
     with pytest.raises(LayerError, match=r"'y' is the score itself.*earlier layer"):
-        export(plain, tmp_path / "m.onnx", layers="y", score="output", head=True)
+        export(plain, tmp_path / "m.onnx", layers="y", score="output", extras=["head"])
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
@@ -211,17 +213,17 @@ def test_artifact_and_head_appear_together_or_not_at_all(
     plain.write_bytes(model.SerializeToString())
     (out / "m.onnx").mkdir(parents=True)
     with pytest.raises(WriteError):
-        export(plain, out / "m.onnx", layers="layer", head=True)
+        export(plain, out / "m.onnx", layers="layer", extras=["head"])
     assert [one.name for one in out.iterdir()] == ["m.onnx"]
     (out / "m.onnx").rmdir()
 
     monkeypatch.setattr(verify_head_module, "relative_errors", lambda *_: np.ones(1))
     with pytest.raises(VerificationError, match="head of layer 'layer' disagrees"):
-        export(plain, out / "m.onnx", layers="layer", head=True)
+        export(plain, out / "m.onnx", layers="layer", extras=["head"])
     assert not list(out.iterdir())
 
     monkeypatch.undo()
-    export(plain, out / "m.onnx", layers="layer", head=True)
+    export(plain, out / "m.onnx", layers="layer", extras=["head"])
     assert sorted(one.name for one in out.iterdir()) == ["m.head.onnx", "m.onnx"]
 
 

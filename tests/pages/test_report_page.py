@@ -91,7 +91,7 @@ def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
 
 
 def test_an_unverified_export_says_so(tmp_path: Path) -> None:
-    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False, report=tmp_path / "report")
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="off", report=tmp_path / "report")
     assert "NOT VERIFIED" in (tmp_path / "report" / "index.html").read_text()
     data = json.loads((tmp_path / "report" / "report.json").read_text())
     jsonschema.validate(data, SCHEMA)
@@ -148,7 +148,7 @@ def report(tmp_path: Path) -> Path:
         main,
         ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--labels", str(labels),
          "--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
-         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--full",
+         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--verify", "full",
          "--images", str(pictures), "--report", str(tmp_path / "report")],
     )  # fmt: skip
     assert result.exit_code == 0, result.output

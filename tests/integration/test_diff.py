@@ -16,7 +16,7 @@ from graftcam.demo.bundled import FOLDER, pictures
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, export_digits
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
 
@@ -37,7 +37,7 @@ def untrained(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("untrained") / "untrained.onnx"
     export(
         build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
-        activation="sigmoid", verify=False,
+        score=Score(activation="sigmoid"), verify="off",
     )  # fmt: skip
     return path
 
@@ -124,7 +124,7 @@ def test_other_labels_are_refused(release, tmp_path):
     path = tmp_path / "letters.onnx"
     export(
         build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=list("abcdefghij"),
-        preprocess=TRANSFORM, activation="sigmoid", verify=False,
+        preprocess=TRANSFORM, score=Score(activation="sigmoid"), verify="off",
     )  # fmt: skip
     result = call(release, path, PATHS[0])
     assert result.exit_code == 1

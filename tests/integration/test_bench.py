@@ -20,7 +20,8 @@ from graftcam.runtime import GraftcamError
 from graftcam.runtime.tools.bench import memory, ways
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
-from support.artifacts import LABELS, WEIGHTS, preprocess, write_segmenter
+from support.artifacts import LABELS, WEIGHTS, preprocess
+from support.exports import export_segmenter
 from support.interpreter import FORBIDDEN, python
 
 MEGABYTE = 10**6
@@ -51,7 +52,7 @@ def write_pair(
 ) -> tuple[Path, Path]:
     """The plain file and its artifact."""
     plain, artifact = write_model(folder / "plain.onnx", batch, size), folder / "m.onnx"
-    export(plain, artifact, labels=LABELS, preprocess=transform, verify=False)
+    export(plain, artifact, labels=LABELS, preprocess=transform, verify="off")
     return plain, artifact
 
 
@@ -141,7 +142,7 @@ def test_open_sizes_are_those_asked_for_or_those_of_the_preprocessing(tmp_path: 
 @pytest.mark.usefixtures("fake_memory")
 @pytest.mark.parametrize("profile", ["default", "web"])
 def test_segmentation_is_measured_over_all_positions(tmp_path: Path, profile: Any) -> None:
-    cost = cost_of(write_segmenter(tmp_path / "m.onnx", profile=profile))
+    cost = cost_of(export_segmenter(tmp_path / "m.onnx", profile=profile))
     assert cost["inputs"] == {"image": [1, 3, 32, 32]}
 
 

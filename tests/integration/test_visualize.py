@@ -31,8 +31,8 @@ FEW = Ascent(steps=40)
 def export_digits(path: Path, **options: Any) -> Path:
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    settings = {"labels": LABELS, "preprocess": TRANSFORM, "input_gradients": True, **options}
-    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify=False, **settings)
+    settings = {"labels": LABELS, "preprocess": TRANSFORM, "extras": "input_gradients", **options}
+    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify="off", **settings)
     return path
 
 
@@ -143,7 +143,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 def test_what_the_artifact_lacks_is_said_with_the_option_that_adds_it(
     digits: Path, tmp_path: Path
 ) -> None:
-    path = export_digits(tmp_path / "m.onnx", input_gradients=False, layers="layer3")
+    path = export_digits(tmp_path / "m.onnx", extras=[], layers="layer3")
     with pytest.raises(InputError, match=r"'input_gradients'} \(--extra input_gradients\)"):
         visualize(Session(path), SEVEN)
     path = export_digits(path, preprocess=None, layers="layer3")

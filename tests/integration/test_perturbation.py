@@ -245,7 +245,7 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
     model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
     (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
     path = tmp_path / "m.onnx"
-    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, head=True)
+    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, extras=["head"])
     x = pictures(2, 4, 4)
 
     def scores(layer: np.ndarray) -> np.ndarray:
@@ -320,8 +320,8 @@ def test_progress_counts_runs_to_the_end(folder: Path) -> None:
 
 
 def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graftcam.runtime.methods.variants.ROWS", 4)
-    monkeypatch.setattr("graftcam.runtime.methods.variants.MOST_ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.MOST_ROWS", 4)
     seen: list[int] = []
     run = Session.run
 
@@ -409,7 +409,8 @@ def write_patches(folder: Path, layout: Literal["nchw", "nhwc"] = "nchw") -> Pat
     plain, path = folder / f"{layout}.plain.onnx", folder / f"{layout}.onnx"
     plain.write_bytes(model.SerializeToString())
     export(
-        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout), head=True,
+        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout),
+        extras=["head"],
     )  # fmt: skip
     return path
 

@@ -50,8 +50,8 @@ def artifact(request, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp(request.param) / f"{request.param}.onnx"
     export(
         (_resnet if cnn else _vit)().eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
-        layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM, input_gradients=True,
-        guided=cnn, head=True, verify=False,
+        layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM,
+        extras=["guided" if cnn else "input_gradients", "head"], verify="off",
     )  # fmt: skip
     return path
 
