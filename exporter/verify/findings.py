@@ -25,14 +25,14 @@ CHECKS: dict[str, str] = {
     "outputs": "the model's own outputs equal the source's",
     "activations": "the layer's output equals the source's",
     "gradients": "the gradients of the class scores equal those of the reference",
-    "heatmap": "the heatmap equals the reference's, and the formula's for activations and gradients",
+    "heatmap": "the heatmap equals the reference's, and the formula of activations and gradients",
     "scores": "the scores equal the reference's",
     "shapes": "every output has the shape that the contract gives it",
     "classes": "requested ids are returned, ranks follow the scores, each class has its score",
     "dependence": "different inputs give different maps",
     "drop-in": "the original inputs alone give the original outputs",
     "determinism": "the same export gives the same bytes",
-    "agreement": "predictions and maps agree with those of the artifact that this one was made from",
+    "agreement": "predictions and maps agree with the artifact that this one was made from",
     "runs": "ONNX Runtime loads and runs the file",
 }
 """Every check by name, with the condition that it tests."""
