@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def describe(threads: int) -> dict[str, Any]:
-    """The setting of a run: results of two settings never stand in one table."""
+    """Return the setting of a run; results of two settings are never mixed in one table."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),

@@ -132,7 +132,7 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
 
 
 class _Smooth(TorchFunctionMode):
-    """Calls the smooth function where a kinked one is asked for, and counts."""
+    """Replaces calls of a kinked function by its smooth one, and counts them."""
 
     def __init__(self, *, positive: bool = False) -> None:
         super().__init__()

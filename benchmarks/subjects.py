@@ -75,7 +75,7 @@ class Subjects:
     """The models and their files, each made once and dropped with its model."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        """Keep files in ``folder``; what lies there from earlier is used."""
+        """Store files in ``folder``; existing files are used."""
         self._folder, self._threads = folder, threads
         self._modules: dict[str, nn.Module] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes)
 def cut(artifact: Artifact) -> onnx.ModelProto:
     """The graph between the layer's value and the score.
 
-    Where it asks for the input's shape, the model's own input stays beside that value.
+    If the graph reads the input's shape, the model's own input remains an input, too.
     """
     model, spec = onnx.load(artifact.path), artifact.spec
     names = [port.name for port in model.graph.input if port.name != spec.class_index]

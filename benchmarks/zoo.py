@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="threads of each; cores / jobs")
     parser.add_argument("--fresh", action="store_true", help="repeat what has passed, too")
     parser.add_argument("--keep", action="store_true", help="keep what earlier code passed")
-    parser.add_argument("--folder", default=str(_ROOT / ".zoo"), help="where results are kept")
+    parser.add_argument("--folder", default=str(_ROOT / ".zoo"), help="folder for results")
     parser.add_argument("--docs", default=str(_ROOT / "docs"), help="where the tables go")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -66,7 +66,7 @@ def settle_extents(model: ir.Model, folder: Path, known: Extents | None = None) 
     arithmetic = _shape_arithmetic(graph)
     inputs = [value for value in graph.inputs if value.shape is not None]
     symbols = sorted({dim for value in inputs for dim in dims_of(value) if isinstance(dim, str)})
-    watched = [value for value in _with_plain_shapes(graph) if not _is_settled(value, symbols)]
+    watched = [value for value in _with_plain_shapes(graph) if not _is_known(value, symbols)]
     if not watched:
         return
     watched = list(dict.fromkeys([*watched, *arithmetic]))
@@ -81,11 +81,11 @@ def settle_extents(model: ir.Model, folder: Path, known: Extents | None = None) 
             continue
         shown = {(first[s], second[s]): s for s in symbols}
         for value, *seen in zip(watched, *runs, strict=True):
-            _settle(value, seen[0], seen[1], shown, whole=value in arithmetic)
+            _store(value, seen[0], seen[1], shown, whole=value in arithmetic)
         return
 
 
-def _settle(
+def _store(
     value: ir.Value, first: Any, second: Any, shown: Mapping[tuple[int, int], str], *, whole: bool
 ) -> None:
     """Store the result of two runs for ``value``: the value itself if ``whole``, else its shape."""
@@ -121,7 +121,7 @@ def _with_plain_shapes(graph: ir.Graph) -> Iterator[ir.Value]:
             yield from (value for value in node.outputs if value.name)
 
 
-def _is_settled(value: ir.Value, symbols: Sequence[str]) -> bool:
+def _is_known(value: ir.Value, symbols: Sequence[str]) -> bool:
     return value.shape is not None and all(
         isinstance(dim, int) or dim in symbols for dim in dims_of(value)
     )

@@ -11,7 +11,7 @@ import onnx_ir.passes.common as passes
 from .constant_folding import known_array
 from .queries import subgraphs
 
-# ONNX infers no shape for these. They keep that of their first input, as do their stand-ins.
+# ONNX infers no shape for these. Their shape is that of their first input, as for their stand-ins.
 _STAND_INS = {
     "GroupNormalization": "InstanceNormalization",
     "MeanVarianceNormalization": "Identity",

@@ -14,7 +14,7 @@ Arrays = dict[str, NDArray[Any]]
 
 # Number of sets of shapes that get buffers of their own, and with CUDA a captured graph each; a
 # server with a few batch sizes has fewer. Further sets run without.
-KEPT = 8
+MOST_SHAPES = 8
 _NOT_CAPTURED = -1
 
 
@@ -40,7 +40,7 @@ class Bound:
         """Run ``session`` on device ``number`` of kind ``cpu`` or ``cuda``."""
         self._ort, self._session = ort, session
         self._device = (device, number)
-        self._kept: dict[object, _Buffers] = {}
+        self._by_shapes: dict[object, _Buffers] = {}
         self._lock = threading.Lock()
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -48,12 +48,12 @@ class Bound:
         arrays = {name: np.ascontiguousarray(value) for name, value in sorted(feeds.items())}
         key = (*names, *((name, a.shape, a.dtype.str) for name, a in arrays.items()))
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                return self._again(kept, arrays)
+            buffers = self._by_shapes.get(key)
+            if buffers is not None:
+                return self._again(buffers, arrays)
             results = self._first(names, arrays)
-            if len(self._kept) < KEPT:
-                self._kept[key] = self._buffers(names, arrays, results)
+            if len(self._by_shapes) < MOST_SHAPES:
+                self._by_shapes[key] = self._buffers(names, arrays, results)
             return results
 
     def _first(self, names: Sequence[str], arrays: Arrays) -> list[NDArray[Any]]:
@@ -66,13 +66,13 @@ class Bound:
         self._session.run_with_iobinding(binding, self._options(_NOT_CAPTURED))
         return binding.copy_outputs_to_cpu()
 
-    def _again(self, kept: _Buffers, arrays: Arrays) -> list[NDArray[Any]]:
+    def _again(self, buffers: _Buffers, arrays: Arrays) -> list[NDArray[Any]]:
         """Run on the buffers of an earlier run."""
         for name, array in arrays.items():
-            kept.inputs[name].update_inplace(array)
-        self._session.run_with_iobinding(kept.binding, self._options(kept.graph))
+            buffers.inputs[name].update_inplace(array)
+        self._session.run_with_iobinding(buffers.binding, self._options(buffers.graph))
         # The next run overwrites them.
-        return [np.array(tensor.numpy()) for tensor in kept.outputs]
+        return [np.array(tensor.numpy()) for tensor in buffers.outputs]
 
     def _buffers(
         self, names: Sequence[str], arrays: Arrays, results: Sequence[NDArray[Any]]
@@ -84,7 +84,7 @@ class Bound:
             binding.bind_ortvalue_input(name, tensor)
         for name, tensor in zip(names, outputs, strict=True):
             binding.bind_ortvalue_output(name, tensor)
-        return _Buffers(binding, inputs, outputs, len(self._kept))
+        return _Buffers(binding, inputs, outputs, len(self._by_shapes))
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         """Return a copy on the device (on the CPU ONNX Runtime would share the memory)."""

@@ -82,7 +82,7 @@ def test_another_question_does_not_mix_with_the_results_that_are_there(
     result = call(*command, "--top", "2")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
-    assert "holds the results of another job" in result.stderr
+    assert "contains the results of another job" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -341,7 +341,7 @@ def test_operators_that_the_layers_do_not_need_are_refused_for_the_input_alone(
     body = "u = Unique(x) s = ReduceMax(u) r = Add(x, s) t = Relu(r) f = Flatten(t) "
     source = write(tmp_path / "plain.onnx", body + "y = MatMul(f, w)")
     export(source, tmp_path / "m.onnx", layers="t", verify="off")
-    message = r"between the input and the score \(the layers can be explained: leave input_gradi"
+    message = r"between the input and the score \(the layers can be explained: leave out the extras"
     with pytest.raises(UnsupportedError, match=message):
         export(source, tmp_path / "n.onnx", layers="t", extras=["input_gradients"])
 

@@ -90,7 +90,7 @@ def test_a_table_for_a_person_at_80_columns(pair: tuple[Path, Path]) -> None:
     nodes = lines[start + 1 : start + 6]
     assert all(line.startswith("grad/") for line in nodes)
     assert [step.partition(" ... ")[0] for step in result.stderr.splitlines()] == [
-        "cutting the artifact back", "warming up plain, K = 0, K = 1, K = 3",
+        "extracting the plain model", "warming up plain, K = 0, K = 1, K = 3",
         "timing 2 rounds, about 0 s", "profile", "peak memory",
     ]  # fmt: skip
 

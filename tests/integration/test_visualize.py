@@ -166,7 +166,7 @@ def test_the_command_writes_picture_curve_and_numbers(
     arguments = ("-o", out, "--steps", "5", "--curve", curve)
     result = call("visualize", digits, "--class", "seven", *arguments)
     assert result.exit_code == 0, result.output
-    assert "of grey noise" in result.stdout
+    assert "for grey noise" in result.stdout
     picture, drawn = cv2.imread(str(out)), cv2.imread(str(curve))
     assert picture is not None
     assert drawn is not None

@@ -133,7 +133,7 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "text": (np.full((4, 4), "x"), "is not a mask; pass an array of booleans or numbers"),
     "type": ({"a": 1}, "is not a mask"),
     "nan": (np.full((4, 4), np.nan), "weights are not finite"),
-    "outside": (box_mask((80, 160), (0, 0, 20, 20)), "lies in what the crop cuts away"),
+    "outside": (box_mask((80, 160), (0, 0, 20, 20)), "is outside the centre crop"),
 }
 
 
