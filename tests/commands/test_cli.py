@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.demo.run import export_digits
 from graftcam.runtime import Explainer
+from support.cli import call
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
@@ -27,10 +27,6 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("digits") / "digits.onnx"
     export_digits(path)
     return path
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
