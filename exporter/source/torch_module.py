@@ -26,8 +26,13 @@ def module_of(
             for node in getattr(getattr(part, "graph", None), "nodes", ()):
                 # Tracing records hold fake tensors, which keep the module from being copied.
                 node.meta.clear()
-    else:
+    elif isinstance(model, torch.nn.Module):
         inputs = tuple(example_inputs or ())
+    else:
+        raise CaptureError(
+            f"cannot export a {type(model).__name__}; give an nn.Module, an ExportedProgram or the "
+            "path of an ONNX file"
+        )
     if not inputs:
         raise CaptureError(
             "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"
