@@ -9,13 +9,16 @@ from ..errors import CaptureError
 
 if TYPE_CHECKING:
     import torch
-    from torch.export import ExportedProgram
 
 
 def module_of(
-    model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
+    model: object, example_inputs: Sequence[Any] | None
 ) -> tuple[torch.nn.Module, tuple[Any, ...]]:
-    """The module and its example inputs; an ExportedProgram is given its modules back."""
+    """The module and its example inputs; an ExportedProgram is given its modules back.
+
+    Raises:
+        CaptureError: ``model`` is neither, or there are no example inputs.
+    """
     import torch
 
     if isinstance(model, torch.export.ExportedProgram):

@@ -104,9 +104,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_transform_for_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        CaptureError, match=r"size \[224, 224\], input .x. takes \[8, 8\]"
-    ):
+    with pytest.raises(CaptureError, match=r"size \[224, 224\], input .x. takes \[8, 8\]"):
         export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess="imagenet")
 
 
