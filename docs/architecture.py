@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = {
     "exporter": (
         "errors", "clock", "graph", "source", "locate", "capture", "differentiate", "score",
-        "heatmap", "artifact", "verify", "report", "arguments", "pipeline", "release", "shrink", "__init__",
+        "heatmap", "artifact", "verify", "report", "arguments", "pipeline", "release", "shrink",
+        "__init__",
     ),
     "runtime": (
         "errors", "settings", "spec", "writing", "inorder", "session", "inputs", "methods",
