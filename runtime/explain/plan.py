@@ -13,8 +13,9 @@ from ..errors import InputError
 from ..inputs.score_weights import ScoreWeights, name_rows, takes_weights
 from ..inputs.selection import Classes, choose_classes, choose_layers, known
 from ..methods.augment import Augment, choose_augment, variants
-from ..methods.dispatch import ask, needed, signed
+from ..methods.dispatch import ask, needed
 from ..methods.request import Answer, Progress, Question
+from ..methods.table import METHODS
 from ..session.session import Session
 from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
@@ -79,7 +80,7 @@ class Plan:
             self.methods.items(), stacks, plain, strict=True
         ):
             means = [np.mean(maps, axis=0) for maps in stack]
-            maps = fuse(means, self.fuse, signed(method, options))
+            maps = fuse(means, self.fuse, METHODS[method].is_signed(options))
             found.append(replace(answers[0], maps=maps))
         return found
 
