@@ -23,8 +23,7 @@ from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, overview, points_at
 from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
-from graftcam.runtime.methods import METHODS
-from graftcam.runtime.methods.dispatch import RUNS
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import panel, write_image
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +61,7 @@ def main() -> None:
     explainer = Explainer(_artifact(work / "digits-all.onnx"))
     canvases = draw(load_glyphs("heldout"), options.canvases, _SEED)
     rows: list[Row] = []
-    for method in [*METHODS, *RUNS]:
+    for method in METHODS:
         few = max(10, options.canvases // 8) if method in _MANY_RUNS else options.canvases
         rows.append(_play(explainer, method, canvases, few))
         print(rows[-1], flush=True)

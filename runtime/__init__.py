@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .errors import GraftcamError
     from .explain.stream import Failure
     from .explainer import Explainer
-    from .methods import METHODS
+    from .methods.table import METHODS
     from .output.explanation import Explanation
     from .output.figures import figure
     from .spec import Spec
@@ -29,7 +29,7 @@ _HOMES = {
     "Explanation": ".output.explanation",
     "Failure": ".explain.stream",
     "GraftcamError": ".errors",
-    "METHODS": ".methods",
+    "METHODS": ".methods.table",
     "Spec": ".spec",
     "figure": ".output.figures",
 }

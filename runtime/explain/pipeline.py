@@ -7,8 +7,8 @@ from collections.abc import Generator, Sequence
 from ..inputs.batch import Batch, make_batch, region_input, stored_transform
 from ..inputs.region import Region
 from ..inputs.scores import probabilities
-from ..methods.dispatch import signed
 from ..methods.request import Answer, Progress, Question
+from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..session.heads import Heads
@@ -76,7 +76,7 @@ def _explanation(
     """What an answer says about one picture of a batch."""
     classes = [int(c) for c in answer.classes[row]]
     labels = plan.rows or spec.labels
-    has_sign = signed(method, plan.methods[method])
+    has_sign = METHODS[method].is_signed(plan.methods[method])
     return Explanation(
         image=batch.pictures[row],
         name=name,

@@ -14,9 +14,10 @@ from ..errors import InputError
 from ..inputs.score_weights import ScoreWeights, name_rows, takes_weights
 from ..inputs.selection import Classes, choose_classes, choose_layers, known
 from ..methods.augment import Augment, Change, changes_of, choose_augment
-from ..methods.dispatch import ask, needed, signed
+from ..methods.dispatch import ask, needed
 from ..methods.request import Answer, Progress, Question
 from ..methods.rerun import Rerun
+from ..methods.table import METHODS
 from ..session.session import Session, Tensors
 from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
@@ -76,7 +77,7 @@ class Plan:
             self.methods.items(), stacks, plain, strict=True
         ):
             means = [np.mean(maps, axis=0) for maps in stack]
-            maps = fuse(means, self.fuse, signed(method, options))
+            maps = fuse(means, self.fuse, METHODS[method].is_signed(options))
             found.append(replace(answers[0], maps=maps))
         return found
 

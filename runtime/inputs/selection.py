@@ -99,7 +99,7 @@ def known(kind: str, name: str, choices: Iterable[str]) -> str:
     names = list(choices)
     if name in names:
         return name
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(str(name), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise InputError(f"unknown {kind} '{name}'; {hint}there is {', '.join(names)}")
 

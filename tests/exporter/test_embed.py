@@ -21,6 +21,7 @@ from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
 from support.artifacts import SCENE, preprocess
 from support.images import photo
+from support.methods import add_method
 from support.nets import Tiny, seeded
 
 if TYPE_CHECKING:
@@ -212,10 +213,8 @@ def test_steps_that_give_other_pixels_are_refused(
 def test_methods_that_change_the_models_input_say_what_they_need(
     pair: tuple[Explainer, Explainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from graftcam.runtime.methods import dispatch
-
-    monkeypatch.setitem(dispatch.RUNS, "changes", lambda question: pytest.fail("ran"))
-    with pytest.raises(InputError, match=r"changes what the model is fed, .*; export it without"):
+    add_method(monkeypatch, "changes", lambda question: pytest.fail("ran"), ("images",))
+    with pytest.raises(InputError, match=r"the images as the model takes them, .*; export it with"):
         pair[1].explain(SCENE, method="changes")
 
 

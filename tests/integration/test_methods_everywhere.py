@@ -15,7 +15,6 @@ from torch import nn
 from graftcam.demo.bundled import pictures
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
-from graftcam.runtime.methods.dispatch import RUNS
 from graftcam.runtime.spec import Preprocess
 from support.cli import call
 
@@ -65,7 +64,7 @@ def artifact(request, tmp_path_factory) -> Path:
 
 def _usable(artifact: Path) -> list[str]:
     vit = "vit" in artifact.name
-    return [one for one in [*METHODS, *RUNS] if not (vit and one in NOT_FOR_VITS)]
+    return [one for one in METHODS if not (vit and one in NOT_FOR_VITS)]
 
 
 def test_every_method_explains_two_classes(artifact: Path) -> None:

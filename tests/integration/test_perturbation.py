@@ -20,7 +20,7 @@ from graftcam.exporter import TorchExport, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
-from graftcam.runtime.methods.perturbation import ON_HEADS, PERTURBATIONS
+from graftcam.runtime.methods import table
 from graftcam.runtime.session.session import Session
 from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
 from support.heads import Skip, answer, export_with_head, torch_head
@@ -29,7 +29,8 @@ from support.nets import ChannelsLast, Dense, Ending, Reused, Tiny, Tokens, seed
 
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}  # float32, scores subtracted from each other
 CLASSES = [[2, 1]]
-METHODS = list(PERTURBATIONS)
+ON_HEADS = [method for method, record in table.METHODS.items() if "head" in record.needs]
+METHODS = ["scorecam", "rise", *ON_HEADS]
 FEW = {"rise": {"masks": 40, "grid": 3}}  # options that make a method quick
 
 
@@ -493,7 +494,7 @@ def test_wrong_options_are_refused(
         answer(folder / "cut.onnx", noise(1, 9, 8), CLASSES, method, **options)
 
 
-@pytest.mark.parametrize("method", list(ON_HEADS))
+@pytest.mark.parametrize("method", ON_HEADS)
 def test_a_method_that_reruns_the_head_says_how_to_get_it(tmp_path: Path, method: str) -> None:
     explainer = Explainer(write_artifact(tmp_path / "patches.onnx"))
     with pytest.raises(InputError, match=r"without the head of layer.*--extra head"):
