@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for pictures of the most changed maps, and diff.json.")  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="How many of the most changed pictures.")  # fmt: skip

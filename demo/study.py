@@ -166,7 +166,7 @@ def _row(explainer: Explainer, alarm: Alarm) -> Canvas:
         f"'{right}' {_probability(found, alarm.source.label):.2f}",
         f"hidden: '{wrong}' {alarm.after:.2f}",
     ]
-    shown = [found.image, found.overlay(0), found.overlay(1), hide(alarm.image, alarm.source)]
+    shown = [found.image, found.draw(0), found.draw(1), hide(alarm.image, alarm.source)]
     return panel(shown, titles, height=200)
 
 

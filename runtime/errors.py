@@ -16,11 +16,15 @@ class SessionError(GraftcamError):
 
 
 class ImageError(GraftcamError):
-    """A picture cannot be read or has a shape or type that cannot be explained."""
+    """An image cannot be read or has a shape or type that cannot be explained."""
 
 
 class ClassError(GraftcamError):
     """A class id is out of range or a label is unknown."""
+
+
+class PositionError(ClassError, IndexError):
+    """An explanation has fewer classes than the position asked for."""
 
 
 class InputError(GraftcamError):

@@ -10,27 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.score_weights import ScoreWeights, name_rows, takes_weights
-from ..inputs.selection import Classes, choose_classes, choose_layers, known
+from ..inputs.batch import region_input, stored_transform
+from ..inputs.region import Region
+from ..inputs.score_weights import name_rows, takes_weights
+from ..inputs.selection import choose_classes, choose_layers, known
 from ..methods.augment import Augment, choose_augment, variants
-from ..methods.dispatch import ask, needed, signed
+from ..methods.dispatch import ask, check_method, needed, share_options, signed
 from ..methods.request import Answer, Progress, Question
 from ..session.session import Session
 from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
+from .request import Request, check_keywords
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask about every picture, and how to make its maps.
+    """How a request is answered for every image.
 
     Attributes:
         selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
         methods: The options of each method, by its id.
         layers: The target layers whose maps are fused; usually one.
         fuse: How.
-        augment: Changes of the pictures whose maps are averaged; empty: none.
+        augment: Changes of the images whose maps are averaged; empty: none.
         rows: Names of the K scores where they are not those of classes.
+        region: What the scores are summed over, for all images or for each; see `Request`.
+        box: A box that cuts it.
+        progress: Called with how many of how many runs are done.
     """
 
     selection: NDArray[Any]
@@ -39,6 +45,9 @@ class Plan:
     fuse: Fuse = "mean"
     augment: tuple[Augment, ...] = ()
     rows: list[str] | None = None
+    region: Region | Sequence[Region | None] | None = None
+    box: Sequence[int] | None = None
+    progress: Progress | None = None
 
     @property
     def layer_names(self) -> str:
@@ -99,30 +108,46 @@ class Plan:
         ]
 
 
-def make_plan(
-    session: Session,
-    classes: Classes,
-    top: int,
-    score_weights: ScoreWeights | None,
-    methods: Mapping[str, Mapping[str, Any]],
-    layer: str | Sequence[str] | None,
-    fuse: Fuse,
-    augment: bool | str | Sequence[str],
-) -> Plan:
-    """The plan that a caller asks for in words.
+def make_plan(session: Session, request: Request, methods: Sequence[str] | None = None) -> Plan:
+    """Check a request against an artifact, and plan how to answer it.
+
+    Args:
+        session: The artifact.
+        request: What is asked.
+        methods: Several methods in place of the request's one.
 
     Raises:
+        TypeError: A keyword is unknown.
         ClassError: A class or ``top`` is out of range, or a label unknown.
-        InputError: An unknown layer, way to fuse, or augmentation, or weights that do not fit.
+        ImageError: The artifact stores no preprocessing.
+        InputError: An unknown method, option, layer, way to fuse, or augmentation; weights that do
+            not fit; a region where there are no positions; or a model that takes more than images.
     """
-    rows, spec = None, session.spec
-    if takes_weights(session, score_weights, classes):
-        rows, selection = name_rows(session, score_weights)
+    options = request.get("options") or {}
+    if methods is None:
+        method = request.get("method", "gradcam")
+        check_keywords(request, [method])
+        wanted = {check_method(method, options): options}
     else:
-        selection = np.array([choose_classes(spec, classes, top)], np.int64)
-    known("way to fuse", fuse, FUSES)
-    layers = choose_layers(spec, layer)
-    return Plan(selection, methods, layers, fuse, choose_augment(augment), rows)
+        check_keywords(request, methods)
+        if "method" in request:
+            raise TypeError("compare() takes a list of methods; leave method= out")
+        wanted = share_options(methods, options)
+    classes, weights = request.get("classes"), request.get("score_weights")
+    rows, spec = None, session.spec
+    if takes_weights(session, weights, classes):
+        rows, selection = name_rows(session, weights)
+    else:
+        selection = np.array([choose_classes(spec, classes, request.get("top", 1))], np.int64)
+    how = request.get("fuse", "mean")
+    known("way to fuse", how, FUSES)
+    layers = choose_layers(spec, request.get("layer"))
+    augment = choose_augment(request.get("augment", False))
+    stored_transform(session)
+    region, box = request.get("region"), request.get("box")
+    if region is not None or box is not None:
+        region_input(session)
+    return Plan(selection, wanted, layers, how, augment, rows, region, box, request.get("progress"))
 
 
 def _checked(answer: Answer, layer: Layer) -> Answer:

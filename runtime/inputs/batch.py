@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError, InputError
 from ..session.session import Session, Tensors
 from ..spec import Preprocess
-from .images import Picture
+from .image_files import Pixels
 from .preprocess import Placement, place, prepare
 from .region import Region, Weights, as_weights
 
@@ -29,7 +29,7 @@ class Batch:
         width: The axis of columns in what is fed.
     """
 
-    pictures: Sequence[Picture]
+    pictures: Sequence[Pixels]
     places: list[Placement]
     weights: list[Weights] | None
     feeds: Tensors
@@ -39,7 +39,7 @@ class Batch:
 def make_batch(
     session: Session,
     transform: Preprocess,
-    pictures: Sequence[Picture],
+    pictures: Sequence[Pixels],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
 ) -> Batch:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from ..session.providers import CPU, load_onnxruntime
 from ..spec import Preprocess
-from .images import Picture
+from .image_files import Pixels
 
 Plane = TypeVar("Plane", bound=np.generic)
 
@@ -63,7 +63,7 @@ def place(transform: Preprocess, height: int, width: int) -> Placement:
 
 
 def prepare(
-    transform: Preprocess, picture: Picture, placement: Placement | None = None
+    transform: Preprocess, picture: Pixels, placement: Placement | None = None
 ) -> NDArray[Any]:
     """Turn an RGB picture [H, W, 3] into one row of the model's input, [C, h, w] or [h, w, C].
 
@@ -84,7 +84,7 @@ def prepare(
     return np.moveaxis(values, 0, -1) if transform.layout == "nhwc" else values
 
 
-def resize(planes: Picture, size: tuple[int, int], interpolation: str) -> Picture:
+def resize(planes: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
     """Resize uint8 planes [C, H, W] to ``size`` with Pillow's antialiased filters."""
     if planes.shape[1:] == size:
         return planes

@@ -1,7 +1,8 @@
-"""The part of a picture that a score with positions is summed over, as the artifact takes it."""
+"""The part of an image that a score with positions is summed over, as the artifact takes it."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .images import read_image
+from .image_files import read_image
 from .preprocess import Placement, crop, nearest
 
 Region: TypeAlias = str | Path | NDArray[Any]
@@ -18,10 +19,10 @@ Weights: TypeAlias = NDArray[np.float32]
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
-    """Read a picture file as a mask [H, W]: every pixel that is not black, nor transparent.
+    """Read an image file as a mask [H, W]: every pixel that is not black, nor transparent.
 
     Raises:
-        ImageError: The file is missing or no picture.
+        ImageError: The file is missing or no image.
     """
     return read_image(path, ground=0).max(axis=2) > 0
 
@@ -30,13 +31,15 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
     """The mask [H, W] of a box ``(x0, y0, x1, y1)`` in pixels; its right and lower ends are open.
 
     Raises:
-        InputError: The box is empty or reaches out of the picture.
+        InputError: The box is empty or reaches out of the image.
     """
     height, width = size
-    x0, y0, x1, y1 = box
+    if len(box) != 4:
+        raise InputError(f"box {list(box)} is no box; give four pixels x0, y0, x1, y1")
+    x0, y0, x1, y1 = map(operator.index, box)
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise InputError(
-            f"box {x0},{y0},{x1},{y1} does not lie in the picture; give x0,y0,x1,y1 with "
+            f"box {x0},{y0},{x1},{y1} does not lie in the image; give x0,y0,x1,y1 with "
             f"0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}"
         )
     mask = np.zeros(size, np.bool_)
@@ -44,39 +47,43 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
     return mask
 
 
-def mask_of(
-    picture: str | Path, region: str | Path | None, box: Sequence[int] | None
-) -> NDArray[np.bool_] | None:
-    """The mask that a mask's file and a box describe together: where both are, their overlap.
+def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int]) -> Region | None:
+    """The region that a mask and a box describe together: where both are, their overlap.
+
+    Args:
+        region: A mask [H, W] or its file.
+        box: ``(x0, y0, x1, y1)`` in pixels; None leaves the region as it is.
+        size: Height and width of the image.
 
     Raises:
-        ImageError: A file is missing or no picture.
-        InputError: The box does not lie in the picture, or the mask has another size than it.
+        ImageError: The mask's file is missing or no image.
+        InputError: The box does not lie in the image, or the mask has another size than it.
     """
-    mask = None if region is None else read_mask(region)
     if box is None:
-        return mask
-    height, width = read_image(picture).shape[:2]
-    inside = box_mask((height, width), box)
-    if mask is not None and mask.shape != inside.shape:
+        return region
+    inside = box_mask(size, box)
+    if region is None:
+        return inside
+    mask = read_mask(region) if isinstance(region, (str, Path)) else np.asarray(region)
+    if mask.shape != inside.shape:
         raise InputError(
-            f"{region} has {mask.shape[1]} x {mask.shape[0]} pixels, the picture {width} x "
-            f"{height}; a box can only cut a mask of the picture's size"
+            f"the region has shape {list(mask.shape)}, the image {list(size)}; a box can only cut "
+            "a mask of the image's size"
         )
-    return inside if mask is None else mask & inside
+    return mask * inside
 
 
 def as_weights(region: object, placement: Placement, positions: tuple[int, ...]) -> Weights:
     """Bring a region to the positions of the model's output, float32 [*positions].
 
     Args:
-        region: A mask of the picture's size or of the output's, or its file. True or any number
+        region: A mask of the image's size or of the output's, or its file. True or any number
             but 0 counts once; floats are weights.
-        placement: Where the model's input lies in the picture.
+        placement: Where the model's input lies in the image.
         positions: The output's extents behind the class axis.
 
     Raises:
-        ImageError: The file is missing or no picture.
+        ImageError: The file is missing or no image.
         InputError: The mask has another shape or type, or nothing of it is left.
     """
     mask = read_mask(region) if isinstance(region, (str, Path)) else region
@@ -99,7 +106,7 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
     if mask.shape != positions:
         height, width = placement.picture
         raise InputError(
-            f"the region has shape {list(mask.shape)}; pass {[height, width]}, the picture's, or "
+            f"the region has shape {list(mask.shape)}; pass {[height, width]}, the image's, or "
             f"{list(positions)}, the output's"
         )
     return weights
@@ -129,8 +136,8 @@ def check_region(
         )
 
 
-def per_picture(region: object, count: int) -> list[Any]:
-    """One region for each of ``count`` pictures: the same one, or the entries of a list.
+def per_image(region: object, count: int) -> list[Any]:
+    """One region for each of ``count`` images: the same one, or the entries of a list.
 
     Raises:
         InputError: The list has another length.
@@ -140,13 +147,13 @@ def per_picture(region: object, count: int) -> list[Any]:
     regions = cast("Sequence[object]", region)
     if len(regions) != count:
         raise InputError(
-            f"{len(regions)} regions for {count} pictures; pass one for all, or one for each"
+            f"{len(regions)} regions for {count} images; pass one for all, or one for each"
         )
     return list(regions)
 
 
 def _seen(weights: Weights, placement: Placement, positions: tuple[int, ...]) -> Weights:
-    """A picture's mask as the model's input shows it, at the positions of its output."""
+    """An image's mask as the model's input shows it, at the positions of its output."""
     height, width = positions
     planes = crop(nearest(weights[None], placement.resized), placement)
     return nearest(planes, (height, width))[0]

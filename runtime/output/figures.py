@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 from ..errors import RenderError
-from ..inputs.images import Picture
+from ..inputs.image_files import Pixels
+from .class_map import ClassMap, class_maps
+from .data import ExplanationData
 from .render import Bar, Look, LookOptions, palette, panel, resized
 from .render.styles import LEVELS
-
-if TYPE_CHECKING:
-    from .explanation import Explanation
 
 _WIDEST = 1600  # of a row of pictures, in pixels
 _MOST = 6  # pictures in a row
 
 
 class _Tile(NamedTuple):
-    picture: Picture | None = None
+    picture: Pixels | None = None
     title: str = ""
     note: str = ""
 
 
-def figure(found: Sequence[Explanation], height: int = 320, **look: Unpack[LookOptions]) -> Picture:
+def figure(
+    found: Sequence[ExplanationData], height: int = 320, **look: Unpack[LookOptions]
+) -> Pixels:
     """Draw explanations of one picture, such as those by several methods, as one: RGB uint8.
 
     The picture comes first, then each class by each method; of several classes by several methods
@@ -47,8 +48,8 @@ def figure(found: Sequence[Explanation], height: int = 320, **look: Unpack[LookO
     picture = _Tile(resized(first.image, height), first.name, note)
     rows = [
         [
-            _Tile(one.draw(position, height, **look), one.labels[position], _answer(one, position))
-            for position in range(len(one.classes))
+            _Tile(shown.draw(height, **look), shown.label, _answer(shown))
+            for shown in class_maps(one)
         ]
         for one in found
     ]
@@ -71,29 +72,28 @@ def figure(found: Sequence[Explanation], height: int = 320, **look: Unpack[LookO
     return panel(pictures, titles, height, notes, columns, _bars(found, Look(**look)))
 
 
-def _names(found: Sequence[Explanation]) -> list[str]:
+def _names(found: Sequence[ExplanationData]) -> list[str]:
     """What tells the explanations apart: their methods, their layers, or both."""
     columns = [[one.method for one in found], [one.layer for one in found]]
     telling = [column for column in columns if len(set(column)) > 1] or columns[:1]
     return [", ".join(parts) for parts in zip(*telling, strict=True)]
 
 
-def _answer(found: Explanation, position: int) -> str:
+def _answer(found: ClassMap) -> str:
     """How sure the model is of a class."""
-    probability = found.probability(position)
-    if probability is None:
-        return f"score {found.scores[position]:.3g}"
-    return f"p = {probability:.3f}"
+    if found.probability is None:
+        return f"score {found.score:.3g}"
+    return f"p = {found.probability:.3f}"
 
 
-def _columns(picture: Picture | None, count: int) -> int:
+def _columns(picture: Pixels | None, count: int) -> int:
     """Pictures in a row, so that rows are about equally long."""
     width = 1 if picture is None else picture.shape[1]
     most = min(_MOST, max(2, _WIDEST // width))
     return -(-count // -(-count // most))
 
 
-def _bars(found: Sequence[Explanation], look: Look) -> list[Bar]:
+def _bars(found: Sequence[ExplanationData], look: Look) -> list[Bar]:
     """A colour bar for each kind of map that is drawn in colour."""
     if look.style == "mask":
         return []

@@ -87,7 +87,7 @@ def test_formats(folder: Path, tmp_path: Path, kind: str) -> None:
     found = Explainer(folder / "model.onnx").explain(SCENE, top=2)
     if kind == "jpg":
         assert names(tmp_path) == ["scene-green.jpg", "scene-red.jpg"]
-        error = read(tmp_path / "scene-red.jpg").astype(float) - found.overlay("red")
+        error = read(tmp_path / "scene-red.jpg").astype(float) - found.draw("red")
         assert np.abs(error).mean() < 4, "JPEG loses little"
         return
     assert names(tmp_path) == [f"scene.{kind}"]
@@ -122,7 +122,17 @@ def test_options_of_methods_are_read_as_json(
 
 def test_layers_are_fused_and_pictures_augmented(folder: Path, tmp_path: Path) -> None:
     result = explain(
-        folder, tmp_path, "--layer", "features.0", "--fuse", "max", "--augment", "--json"
+        folder,
+        tmp_path,
+        "--layer",
+        "features.0",
+        "--fuse",
+        "max",
+        "--augment",
+        "flip",
+        "--augment",
+        "scale",
+        "--json",
     )
     assert result.exit_code == 0, result.output
     (row,) = json.loads(result.stdout)
@@ -142,10 +152,10 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
     pictures.mkdir()
     cv2.imwrite(str(pictures / "scene.png"), SCENE[:, :, ::-1])
     given = ["explain", folder / "model.onnx", pictures, "-o", tmp_path / "out", "--class", "red"]
-    look = ["--style", "heatmap", "--colormap", "viridis", "--augment"]
+    look = ["--style", "heatmap", "--colormap", "viridis", "--augment", "flip"]
     result = CliRunner().invoke(main, [*map(str, given), *look])
     assert result.exit_code == 0, result.output
-    found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment=True)
+    found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment="flip")
     drawn = found.draw(style="heatmap", colormap="viridis")
     stored = read(tmp_path / "out" / "overlays" / "scene.png-red.png")
     np.testing.assert_array_equal(stored, drawn)
@@ -163,7 +173,7 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
         (["--option", "layer=x"], 1, "none of the methods gradcam takes 'layer'"),
         (["--option", "samples"], 2, "'samples' is not of the form name=value"),
         (["--layer", "features.0", "--layer", "x"], 1, "unknown layer 'x'"),
-        (["--panel", "--format", "npy"], 2, "--panel is a picture, --format npy is none"),
+        (["--panel", "--format", "npy"], 2, "--panel is an image, --format npy is none"),
         (["--style", "lines"], 2, "'lines' is not one of"),
         (["--colormap", "jett"], 1, "unknown colormap 'jett'"),
     ],

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from ...errors import RenderError
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from ...writing import drafted
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 _OPTIONS = {".jpg": _JPEG, ".jpeg": _JPEG}
 
 
-def write_image(path: str | Path, picture: Picture) -> Path:
+def write_image(path: str | Path, picture: Pixels) -> Path:
     """Write an RGB uint8 picture whole or not at all; the suffix is the format, folders are made.
 
     Raises:
@@ -31,7 +31,7 @@ def write_image(path: str | Path, picture: Picture) -> Path:
     return path
 
 
-def encode_image(picture: Picture, suffix: str = ".png") -> bytes:
+def encode_image(picture: Pixels, suffix: str = ".png") -> bytes:
     """An RGB uint8 picture as the bytes of a file of this suffix.
 
     Raises:

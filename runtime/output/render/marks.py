@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .maps import Status
 from .text import WHITE, text_width, wrap, write
 
@@ -18,7 +18,7 @@ CAPTIONS: dict[Status, str] = {
 _SMALLEST, _LARGEST = 6.0, 26.0  # height of a capital, in pixels
 
 
-def mark(picture: Picture, status: Status) -> Picture:
+def mark(picture: Pixels, status: Status) -> Pixels:
     """The picture in pale grey, hatched, under a band that says what is wrong with its map."""
     height, width = picture.shape[:2]
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -32,7 +32,7 @@ def mark(picture: Picture, status: Status) -> Picture:
     return marked
 
 
-def _band(picture: Picture, lines: list[str], size: float) -> None:
+def _band(picture: Pixels, lines: list[str], size: float) -> None:
     """A dark band across the middle with centred lines of text."""
     height, width = picture.shape[:2]
     leading = round(1.8 * size)

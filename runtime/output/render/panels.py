@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ...errors import RenderError
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .palettes import Palette
 from .text import BLACK, GREY, ascii_of, shorten, text_width, write
 
@@ -33,13 +33,13 @@ class Bar:
 
 
 def panel(
-    pictures: Sequence[Picture | None],
+    pictures: Sequence[Pixels | None],
     titles: Sequence[str],
     height: int = 320,
     notes: Sequence[str] = (),
     columns: int | None = None,
     bars: Sequence[Bar] = (),
-) -> Picture:
+) -> Pixels:
     """Set pictures side by side at one height, each under its title (drawn in ASCII).
 
     Args:
@@ -86,7 +86,7 @@ def panel(
     return sheet
 
 
-def resized(picture: Picture, height: int) -> Picture:
+def resized(picture: Pixels, height: int) -> Pixels:
     """A picture at another height, its aspect kept."""
     if picture.shape[0] == height:
         return picture
@@ -95,7 +95,7 @@ def resized(picture: Picture, height: int) -> Picture:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=filtering), np.uint8)
 
 
-def _captions(sheet: Picture, left: int, top: int, room: int, title: str, note: str) -> None:
+def _captions(sheet: Pixels, left: int, top: int, room: int, title: str, note: str) -> None:
     """A picture's title and note, shrunk a little or cut to the column's width."""
     for text, size, baseline, colour in (
         (title, _TITLE, top + 15, BLACK),
@@ -106,7 +106,7 @@ def _captions(sheet: Picture, left: int, top: int, room: int, title: str, note: 
         write(sheet, shorten(words, room, size), left, baseline, size, colour)
 
 
-def _bar(bar: Bar, height: int) -> Picture:
+def _bar(bar: Bar, height: int) -> Pixels:
     """A colour bar of this height, its labels to the right, with half a letter's room around."""
     above = round(_NOTE)
     labels = [(value, ascii_of(text)) for value, text in bar.ticks]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .look import Style
 from .maps import Heatmap
 from .palettes import Palette
@@ -33,7 +33,7 @@ class Scene:
         alpha: Share of the colour where the heatmap is strongest.
     """
 
-    picture: Picture
+    picture: Pixels
     heatmap: Heatmap
     seen: NDArray[np.bool_]
     palette: Palette
@@ -45,7 +45,7 @@ class Scene:
         return np.where(self.seen, np.abs(self.heatmap), np.float32(0))
 
 
-def overlay(scene: Scene) -> Picture:
+def overlay(scene: Scene) -> Pixels:
     """Blend the colours into the picture.
 
     The colour's share is ``alpha`` times the root of the heatmap's magnitude: where there is no
@@ -55,14 +55,14 @@ def overlay(scene: Scene) -> Picture:
     return _blend(scene.picture, scene.palette.paint(scene.heatmap), share)
 
 
-def heatmap(scene: Scene) -> Picture:
+def heatmap(scene: Scene) -> Pixels:
     """The colours alone; grey where the model did not see the picture."""
     drawn = scene.palette.paint(scene.heatmap)
     drawn[~scene.seen] = _UNSEEN
     return drawn
 
 
-def contour(scene: Scene) -> Picture:
+def contour(scene: Scene) -> Pixels:
     """Lines where the heatmap is a quarter, half and three quarters of its scale.
 
     A pixel's share of a line follows from its distance to the level, (value - level) / slope, to
@@ -83,14 +83,14 @@ def contour(scene: Scene) -> Picture:
     return drawn
 
 
-def masked(scene: Scene) -> Picture:
+def masked(scene: Scene) -> Pixels:
     """The picture, fading into a dark and blurred one where there is no evidence."""
     sigma = max(1.0, max(scene.heatmap.shape) / 60)
     hidden = _DARK * cv2.GaussianBlur(scene.picture, (0, 0), sigma).astype(np.float32)
     return _blend(hidden, scene.picture, scene.strength)
 
 
-STYLES: dict[Style, Callable[[Scene], Picture]] = {
+STYLES: dict[Style, Callable[[Scene], Pixels]] = {
     "overlay": overlay,
     "heatmap": heatmap,
     "contour": contour,
@@ -98,9 +98,7 @@ STYLES: dict[Style, Callable[[Scene], Picture]] = {
 }
 
 
-def _blend(
-    below: NDArray[np.uint8] | NDArray[np.float32], above: Picture, share: Heatmap
-) -> Picture:
+def _blend(below: NDArray[np.uint8] | NDArray[np.float32], above: Pixels, share: Heatmap) -> Pixels:
     """Mix two pictures [H, W, 3]; ``share`` [H, W] is the upper one's."""
     mixed = below + share[:, :, None] * (above.astype(np.float32) - below)
     return np.rint(mixed).astype(np.uint8)

@@ -33,7 +33,7 @@ class Summary:
         explained: How many pictures have an explanation.
         failed: How many have none.
         before: How many of both were recorded by an earlier run.
-        others: How many files of the folder are no pictures by their names.
+        others: How many files of the folder are no images by their names.
         provider: The execution provider that it ran on.
     """
 
@@ -58,7 +58,7 @@ def run(
     retry: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Explain every picture of the folder that has no row in the table yet.
+    """Explain every image of the folder that has no row in the table yet.
 
     Batches are cut from the list of all pictures, whatever is recorded already, so that an
     interrupted job ends with the rows that it would have had without.
@@ -70,10 +70,10 @@ def run(
         progress: Called with how many of how many pictures have a row.
 
     Raises:
-        GraftcamError: The folder holds no pictures or cannot be read, the artifact or the question
+        GraftcamError: The folder holds no images or cannot be read, the artifact or the request
             is wrong, or the results cannot be written.
     """
-    folder, output = Path(settings.pictures), Path(settings.output)
+    folder, output = Path(settings.images), Path(settings.output)
     found = find_pictures(folder, output)
     worker = Worker(settings)
     with Table(output, settings.record(worker.artifact)) as table:
@@ -94,7 +94,7 @@ def run(
 
 
 def _pending(pictures: Iterable[str], size: int, table: Table) -> list[Batch]:
-    """The batches with a picture that has no row."""
+    """The batches with an image that has no row."""
     return [
         batch for batch in batched(pictures, size)
         if any(path not in table.recorded for path in batch)

@@ -1,4 +1,4 @@
-"""What a job does to every picture, as plain values that can be sent to another process."""
+"""What a job does to every image, as plain values that can be sent to another process."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...explain.request import Request
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What to do to every picture of a folder.
+    """What to do to every image of a folder.
 
     Attributes:
         model: The artifact, an absolute path.
-        pictures: The folder, an absolute path; pictures are named relative to it.
+        images: The folder, an absolute path; images are named relative to it.
         output: Where table and overlays go, an absolute path.
-        question: Keyword arguments of ``Explainer.explain``: classes, top, layer, method...
+        request: A `Request` of values that JSON holds.
         drawing: Keyword arguments of ``Explanation.save``: alpha, colormap...
-        batch: Pictures that are explained together. Part of the settings, since the last digits
+        batch: Images that are explained together. Part of the settings, since the last digits
             of a score can depend on it.
         provider: ONNX Runtime's execution provider; None: the best there is.
         threads: Threads within one operator; None: ONNX Runtime's choice.
     """
 
     model: str
-    pictures: str
+    images: str
     output: str
-    question: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    request: Request = field(default_factory=Request)
     drawing: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch: int = 8
     provider: str | None = None
@@ -47,8 +49,8 @@ class Settings:
         """
         return {
             "artifact": artifact,
-            "pictures": self.pictures,
-            "question": dict(self.question),
+            "images": self.images,
+            "request": dict(self.request),
             "drawing": dict(self.drawing),
             "batch": self.batch,
         }
