@@ -115,7 +115,8 @@ def explain(
         )  # fmt: skip
         return
     if any(of_folder.values()):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_folder)
+        given = [name for name, value in of_folder.items() if value]
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{names} are for a folder of images")
     from ..runtime import Explainer
     from ..runtime.inputs.names import Names, image_name

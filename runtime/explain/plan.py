@@ -123,13 +123,12 @@ def make_plan(session: Session, request: Request, methods: Sequence[str] | None 
         InputError: An unknown method, option, layer, way to fuse, or augmentation; weights that do
             not fit; a region where there are no positions; or a model that takes more than images.
     """
+    check_keywords(request)
     options = request.get("options") or {}
     if methods is None:
         method = request.get("method", "gradcam")
-        check_keywords(request, [method])
         wanted = {check_method(method, options): options}
     else:
-        check_keywords(request, methods)
         if "method" in request:
             raise TypeError("compare() takes a list of methods; leave method= out")
         wanted = share_options(methods, options)

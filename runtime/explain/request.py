@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
-from ..methods.dispatch import options_of
 from ..methods.request import Progress
 from .fuse_layers import Fuse
 
@@ -59,24 +58,15 @@ class Request(TypedDict, total=False):
     progress: Progress | None
 
 
-def check_keywords(request: Mapping[str, object], methods: Sequence[str]) -> None:
-    """Raise TypeError unless all keywords are those of `Request`; the message names the remedy.
-
-    Args:
-        request: The keywords that were given.
-        methods: What is asked for; their options are recognised.
-
-    Raises:
-        InputError: An unknown method.
-    """
+def check_keywords(request: Mapping[str, object]) -> None:
+    """Raise TypeError unless all keywords are those of `Request`; the message names the remedy."""
     names = list(Request.__annotations__)
     for name, value in request.items():
         if name in names:
             continue
         remedy = f'options of a method go together: options={{"{name}": {_short(value)}}}'
-        near = get_close_matches(name, names, n=1)
-        if near and not any(name in options_of(method) for method in methods):
-            remedy = f"did you mean '{near[0]}'? A request takes {', '.join(names)}"
+        for near in get_close_matches(name, names, n=1):
+            remedy = f"did you mean '{near}'? A request takes {', '.join(names)}"
         raise TypeError(f"unknown keyword '{name}'; {remedy}")
     options = request.get("options")
     if options is not None and not isinstance(options, Mapping):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
-from graftcam.runtime.errors import ClassError, RenderError
+from graftcam.runtime.errors import RenderError
 from graftcam.runtime.inputs.scores import probabilities
 from graftcam.runtime.output.render import mark, palette
 from graftcam.runtime.spec import Score
@@ -231,10 +231,3 @@ def test_the_summary_is_json(explainer: Explainer) -> None:
         ],
     }
     assert len(repr(explanation)) < 600
-
-
-def test_a_class_that_was_not_explained_is_refused(explainer: Explainer) -> None:
-    explanation = explainer.explain(SCENE, ["red", "green"])
-    for which in (2, -1, "blue"):
-        with pytest.raises(ClassError, match=rf"no explained class {which!r}; explained are"):
-            explanation.overlay(which)

@@ -42,7 +42,7 @@ def find_pictures(folder: Path, leave_out: Path) -> Found:
     )
     if not pictures:
         raise ImageError(
-            f"{folder} holds no pictures ({len(files)} other files); names of pictures end in "
+            f"{folder} holds no images ({len(files)} other files); names of images end in "
             + ", ".join(SUFFIXES)
         )
     return Found(pictures, len(files) - len(pictures))
