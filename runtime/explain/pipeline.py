@@ -74,7 +74,7 @@ def _explanation(
     labels = plan.rows or spec.labels
     has_sign = signed(method, plan.methods[method])
     return Explanation(
-        image=batch.pictures[row],
+        image=batch.images[row],
         name=name,
         output=answer.output[row],
         probabilities=probabilities(spec.score, answer.output[row]),

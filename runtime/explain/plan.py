@@ -58,13 +58,13 @@ class Plan:
     def answer(self, question: Question, width: int) -> list[Answer]:
         """Answer a question by each method, in their order.
 
-        Classes, scores and output are those of the plain pictures. Maps of the augmented ones are
+        Classes, scores and output are those of the plain images. Maps of the augmented ones are
         averaged raw, layer by layer, before layers are fused. One run of the artifact serves all
         methods that are made of its tensors.
 
         Args:
-            question: About the plain pictures; its layer is not looked at.
-            width: The axis of columns in the input that takes the pictures.
+            question: About the plain images; its layer is not looked at.
+            width: The axis of columns in the input that takes the images.
 
         Raises:
             InputError: The artifact lacks what a method needs, or a layer's maps are not

@@ -1,4 +1,4 @@
-"""Pictures, classes and regions as what an artifact is fed."""
+"""Images, classes and regions as what an artifact is fed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .region import Region, Weights, as_weights
 
 @dataclass(frozen=True)
 class Batch:
-    """The pictures of one session run.
+    """The images of one session run.
 
     Attributes:
-        pictures: RGB uint8 [H, W, 3] each.
+        images: RGB uint8 [H, W, 3] each.
         places: Where the model's input lies in each.
         weights: Each one's region, [*positions]; None where there are none.
         feeds: What the artifact is fed, by input name; filled up where its batch axis is fixed.
         width: The axis of columns in what is fed.
     """
 
-    pictures: Sequence[Pixels]
+    images: Sequence[Pixels]
     places: list[Placement]
     weights: list[Weights] | None
     feeds: Tensors
@@ -39,28 +39,28 @@ class Batch:
 def make_batch(
     session: Session,
     transform: Preprocess,
-    pictures: Sequence[Pixels],
+    images: Sequence[Pixels],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
 ) -> Batch:
-    """Preprocess pictures.
+    """Preprocess images.
 
     Args:
         session: The artifact.
         transform: Its preprocessing.
-        pictures: RGB uint8 [H, W, 3] each; of one size where the graph preprocesses them.
+        images: RGB uint8 [H, W, 3] each; of one size where the graph preprocesses them.
         selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
-        regions: One for each picture; None: all positions.
+        regions: One for each image; None: all positions.
 
     Raises:
-        ImageError: A picture is too narrow to be resized.
+        ImageError: An image is too narrow to be resized.
         InputError: A region is empty or of another shape.
         SessionError: ONNX Runtime failed.
     """
-    places = [place(transform, *picture.shape[:2]) for picture in pictures]
-    rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
+    places = [place(transform, *image.shape[:2]) for image in images]
+    rows = [prepare(transform, *pair) for pair in zip(images, places, strict=True)]
     port = session.inputs[transform.input]
-    # A fixed batch axis wants filling up; the last picture serves.
+    # A fixed batch axis wants filling up; the last image serves.
     rows += rows[-1:] * ((port.shape[0] or len(rows)) - len(rows))
     feeds: Tensors = {
         transform.input: np.stack(rows).astype(port.dtype, copy=False),
@@ -72,15 +72,15 @@ def make_batch(
         filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
         feeds[region_input(session)] = np.stack(filled)[:, None]
     columns_last = transform.layout == "nchw" and not transform.embedded
-    return Batch(pictures, places, weights, feeds, -1 if columns_last else -2)
+    return Batch(images, places, weights, feeds, -1 if columns_last else -2)
 
 
 def stored_transform(session: Session) -> Preprocess:
-    """The stored preprocessing, if pictures are all that the model takes.
+    """The stored preprocessing, if images are all that the model takes.
 
     Raises:
         ImageError: The artifact stores none.
-        InputError: The model takes more than a picture.
+        InputError: The model takes more than an image.
     """
     transform = session.spec.preprocess
     if transform is None:

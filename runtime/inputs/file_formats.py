@@ -1,4 +1,4 @@
-"""What the bytes of a picture file tell before they are decoded."""
+"""What the bytes of an image file tell before they are decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _END_OF_IMAGE = 0xD9
 def is_cut_off(data: NDArray[np.uint8]) -> bool:
     """Whether a JPEG or PNG file ends before its end marker.
 
-    Decoders differ: some fill a cut picture up with grey and say nothing. Files of other formats
+    Decoders differ: some fill a cut image up with grey and say nothing. Files of other formats
     that end too early are not decoded at all.
     """
     view = data.tobytes()

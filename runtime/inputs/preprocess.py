@@ -1,4 +1,4 @@
-"""The training transform: resize, centre crop, normalise; and where the crop lies in the picture.
+"""The training transform: resize, centre crop, normalise; and where the crop lies in the image.
 
 Pixel values follow Pillow, whose resize torchvision and timm train with. ``cv2.resize`` does not
 antialias; ONNX Runtime's Resize does, with Pillow's filters, so two models of one node ship here.
@@ -22,39 +22,39 @@ from .image_files import Pixels
 
 Plane = TypeVar("Plane", bound=np.generic)
 
-MAX_PIXELS = 1 << 28  # of a resized picture: above it only an absurd aspect ratio can lead
+MAX_PIXELS = 1 << 28  # of a resized image: above it only an absurd aspect ratio can lead
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a picture's pixels come to lie in the model's input.
+    """How an image's pixels come to lie in the model's input.
 
     Attributes:
-        picture: Height and width of the picture.
+        image: Height and width of the image.
         resized: Height and width after the resize.
-        offset: Top and left of the crop in the resized picture; negative where it is padded.
+        offset: Top and left of the crop in the resized image; negative where it is padded.
         size: Height and width of the crop, which is the model's input.
     """
 
-    picture: tuple[int, int]
+    image: tuple[int, int]
     resized: tuple[int, int]
     offset: tuple[int, int]
     size: tuple[int, int]
 
 
 def place(transform: Preprocess, height: int, width: int) -> Placement:
-    """Work out resize and crop for a picture of ``height`` x ``width`` pixels.
+    """Work out resize and crop for an image of ``height`` x ``width`` pixels.
 
     The long side is cut down to an integer for ``shorter`` as torchvision's Resize does, and the
     short side rounded for ``longer`` as timm's ResizeKeepRatio does; crops are torchvision's.
 
     Raises:
-        ImageError: The picture is so narrow that its resized copy would not fit in memory.
+        ImageError: The image is so narrow that its resized copy would not fit in memory.
     """
     resized = _resized(transform, height, width)
     if resized[0] * resized[1] > MAX_PIXELS:
         raise ImageError(
-            f"picture of {width} x {height} pixels would be resized to {resized[1]} x {resized[0]};"
+            f"image of {width} x {height} pixels would be resized to {resized[1]} x {resized[0]};"
             " crop it to a less extreme shape first"
         )
     size = (transform.size[0], transform.size[1])
@@ -63,19 +63,19 @@ def place(transform: Preprocess, height: int, width: int) -> Placement:
 
 
 def prepare(
-    transform: Preprocess, picture: Pixels, placement: Placement | None = None
+    transform: Preprocess, image: Pixels, placement: Placement | None = None
 ) -> NDArray[Any]:
-    """Turn an RGB picture [H, W, 3] into one row of the model's input, [C, h, w] or [h, w, C].
+    """Turn an RGB image [H, W, 3] into one row of the model's input, [C, h, w] or [h, w, C].
 
-    Where the graph does all this itself, the picture is what it takes. ``placement`` is what
-    `place` gives for the picture; callers that need it themselves pass it on.
+    Where the graph does all this itself, the image is what it takes. ``placement`` is what
+    `place` gives for the image; callers that need it themselves pass it on.
     """
     if transform.embedded:
-        return picture
-    placement = placement or place(transform, *picture.shape[:2])
+        return image
+    placement = placement or place(transform, *image.shape[:2])
     if len(transform.mean) == 1:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
-    planes = resize(picture.transpose(2, 0, 1), placement.resized, transform.interpolation)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
+    planes = resize(image.transpose(2, 0, 1), placement.resized, transform.interpolation)
     planes = crop(planes, placement)
     mean, std = (np.array(v)[:, None, None] for v in (transform.mean, transform.std))
     values = planes.astype(np.float32)

@@ -95,7 +95,7 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
         raise InputError("the region's weights are not finite; pass finite numbers")
     if not weights.any():
         raise InputError("the region is empty; mark the pixels to explain with True or 1")
-    if len(positions) == 2 and mask.shape == placement.picture:
+    if len(positions) == 2 and mask.shape == placement.image:
         weights = _seen(weights, placement, positions)
         if not weights.any():
             raise InputError(
@@ -104,7 +104,7 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
             )
         return weights
     if mask.shape != positions:
-        height, width = placement.picture
+        height, width = placement.image
         raise InputError(
             f"the region has shape {list(mask.shape)}; pass {[height, width]}, the image's, or "
             f"{list(positions)}, the output's"

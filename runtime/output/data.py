@@ -70,7 +70,7 @@ class ExplanationData:
         Values are in [0, 1], those of signed maps in [-1, 1], relative to the largest magnitude.
         They undo resize and crop; where the model did not see the image they are 0.
         """
-        shape = (len(self.classes), *self.placement.picture)
+        shape = (len(self.classes), *self.placement.image)
         drawn = [self.heatmap(position) for position in range(len(self.classes))]
         return np.stack(drawn) if drawn else np.zeros(shape, np.float32)
 
@@ -127,8 +127,8 @@ class ExplanationData:
         shown = range(len(self.classes)) if positions is None else positions
         return {
             "name": self.name,
-            "width": self.placement.picture[1],
-            "height": self.placement.picture[0],
+            "width": self.placement.image[1],
+            "height": self.placement.image[0],
             "layer": self.layer,
             "method": self.method,
             "signed": self.signed,

@@ -27,7 +27,7 @@ def draw(data: ExplanationData, position: int, height: int | None, look: LookOpt
     colours = palette(chosen.colormap, data.signed)
     if data.status[position] != "ok":
         return mark(image, data.status[position])
-    placement = replace(data.placement, picture=(image.shape[0], image.shape[1]))
+    placement = replace(data.placement, image=(image.shape[0], image.shape[1]))
     scale = data.peak if chosen.scale == "shared" else None
     heatmap = continued(normalise(data.maps[position], data.signed, scale), placement)
     scene = Scene(image, heatmap, seen(placement), colours, chosen.alpha)

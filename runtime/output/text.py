@@ -45,7 +45,7 @@ def describe_spec(spec: Spec) -> str:
                  if labels else "labels  none")  # fmt: skip
     if transform:
         lines.append(
-            f"picture {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
+            f"image   {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
             f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
             f"std {transform.std}"
         )
@@ -54,7 +54,7 @@ def describe_spec(spec: Spec) -> str:
                 "        done by the graph: feed uint8 RGB [N, height, width, 3] of any size"
             )
     else:
-        lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
+        lines.append("image   no preprocessing stored: feed tensors with Explainer.run()")
     worst = f", {verdict.worst()}" if verdict.errors else ""
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))

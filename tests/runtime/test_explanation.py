@@ -175,7 +175,7 @@ def test_raw_maps_and_summaries_are_files_too(explainer: Explainer, tmp_path: Pa
         "green"
     ]
     assert not list(tmp_path.glob(".*")), "no drafts are left"
-    with pytest.raises(RenderError, match=r"'.tiff?x' is no picture format"):
+    with pytest.raises(RenderError, match=r"'.tiff?x' is no image format"):
         explanation.save(tmp_path / "a.tiffx")
 
 

@@ -1,4 +1,4 @@
-"""Text on pictures, with OpenCV's stroke font: ASCII, finer than OpenCV draws it."""
+"""Text on images, with OpenCV's stroke font: ASCII, finer than OpenCV draws it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A job's work on Ray: batches go to actors, each with a session of its own, and rows come back.
 
-Artifact, pictures and results are reached under the same paths on every node (one machine, or a
+Artifact, images and results are reached under the same paths on every node (one machine, or a
 shared file system). Only paths and rows travel. A batch gives the same rows and files whoever
 computes it and however often, so Ray may give one to another actor when the first one dies.
 """
@@ -55,7 +55,7 @@ class Actor:
         self._worker: Worker | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Explain the pictures of one batch.
+        """Explain the images of one batch.
 
         Args:
             batch: ``paths``: one text, a JSON list.

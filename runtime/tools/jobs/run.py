@@ -30,7 +30,7 @@ class Summary:
 
     Attributes:
         table: The table's file.
-        explained: How many pictures have an explanation.
+        explained: How many images have an explanation.
         failed: How many have none.
         before: How many of both were recorded by an earlier run.
         others: How many files of the folder are no images by their names.
@@ -60,14 +60,14 @@ def run(
 ) -> Summary:
     """Explain every image of the folder that has no row in the table yet.
 
-    Batches are cut from the list of all pictures, whatever is recorded already, so that an
+    Batches are cut from the list of all images, whatever is recorded already, so that an
     interrupted job ends with the rows that it would have had without.
 
     Args:
         settings: What to do.
         engine: Who does it.
         retry: Explain those again that failed.
-        progress: Called with how many of how many pictures have a row.
+        progress: Called with how many of how many images have a row.
 
     Raises:
         GraftcamError: The folder holds no images or cannot be read, the artifact or the request
@@ -80,12 +80,12 @@ def run(
         if retry:
             table.drop([path for path, status in table.recorded.items() if status == "failed"])
         before = len(table.recorded)
-        batches = _pending(found.pictures, settings.batch, table)
+        batches = _pending(found.images, settings.batch, table)
         with closing(engine(worker, batches)) as done:
             for rows in done:
                 table.add(rows)
                 if progress:
-                    progress(len(table.recorded), len(found.pictures))
+                    progress(len(table.recorded), len(found.images))
         table.finish()
         failed = sum(status == "failed" for status in table.recorded.values())
         return Summary(
@@ -93,9 +93,9 @@ def run(
         )
 
 
-def _pending(pictures: Iterable[str], size: int, table: Table) -> list[Batch]:
+def _pending(images: Iterable[str], size: int, table: Table) -> list[Batch]:
     """The batches with an image that has no row."""
     return [
-        batch for batch in batched(pictures, size)
+        batch for batch in batched(images, size)
         if any(path not in table.recorded for path in batch)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The table of a job: ``results.jsonl``, a picture a line, that an interruption cannot spoil.
+"""The table of a job: ``results.jsonl``, an image a line, that an interruption cannot spoil.
 
 A line is JSON with sorted keys, in ASCII: the same rows are the same bytes. While a job runs, lines
 are appended, each batch's in one write that is on the disk before the next one begins. A line that
@@ -24,13 +24,13 @@ _AGAIN = "run the same command again to go on"
 
 
 class Row(TypedDict):
-    """One picture.
+    """One image.
 
     Attributes:
         path: Relative to the folder, with ``/``.
         status: ``ok`` or ``failed``.
         error: Why it failed, and what to do about it; None where it did not.
-        width: Of the picture in pixels, turned upright; None where it failed.
+        width: Of the image in pixels, turned upright; None where it failed.
         height: Likewise.
         layer: The target layer; None where it failed.
         method: How the maps were made; None where it failed.
@@ -55,7 +55,7 @@ class Table:
 
     Attributes:
         path: Its file.
-        recorded: Status of each picture that has a row.
+        recorded: Status of each image that has a row.
     """
 
     def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ class Table:
             end += len(line)
 
     def drop(self, paths: Iterable[str]) -> None:
-        """Take the rows of these pictures out.
+        """Take the rows of these images out.
 
         Raises:
             JobError: The table cannot be written.
@@ -213,7 +213,7 @@ class Table:
         return self._file.read(length)
 
     def _rewrite(self, paths: Sequence[str]) -> None:
-        """Replace the table by the rows of these pictures, as a whole."""
+        """Replace the table by the rows of these images, as a whole."""
         with _trouble(self.path):
             with drafted(self.path, JobError) as draft:
                 with draft.open("wb") as file:
