@@ -18,7 +18,7 @@ from .common import example, json_option
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
               metavar="FILE", help="The file to write.")  # fmt: skip
 @click.option("--provider", metavar="NAME",
               help="ONNX Runtime provider that it is for: cuda or cpu. "

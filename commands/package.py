@@ -18,7 +18,7 @@ from .common import example
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--triton", "layout", flag_value="triton", required=True,
               help="A model repository for Triton Inference Server or KServe.")  # fmt: skip
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
               metavar="DIR", help="The repository; the model becomes a folder in it.")  # fmt: skip
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
 @click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
