@@ -113,7 +113,7 @@ def _play(explainer: Explainer, method: str, canvases: Canvases, count: int) -> 
 
 
 def _explained(explainer: Explainer, image: Any, classes: Sequence[int], method: str) -> Any:
-    return explainer.explain(image, classes, method=method, **_MANY_RUNS.get(method, {}))
+    return explainer.explain(image, classes, method=method, options=_MANY_RUNS.get(method, {}))
 
 
 def _drawn(explainer: Explainer, methods: Sequence[str]) -> Any:
@@ -121,7 +121,7 @@ def _drawn(explainer: Explainer, methods: Sequence[str]) -> Any:
     shown = pictures()[0]
     labels = [box.label for box in shown.boxes]
     found = [_explained(explainer, shown.path, labels, method) for method in methods]
-    overlays = [found[0].image, *(one.overlay(0) for one in found)]
+    overlays = [found[0].image, *(one.draw() for one in found)]
     titles = [f"where is {found[0].labels[0]}?", *methods]
     rows = range(0, len(overlays), _COLUMNS)
     return overview(

@@ -116,7 +116,7 @@ def _selection(
     import numpy as np
 
     from ..runtime.errors import InputError
-    from ..runtime.inputs.score_weights import name_rows, read_weights, takes_weights
+    from ..runtime.inputs.score_weights import name_rows, takes_weights
     from ..runtime.inputs.selection import choose_classes
 
     kind = session.spec.score.kind
@@ -125,9 +125,8 @@ def _selection(
             f"{session.path.name} has a score of kind {kind!r}; --channel goes with an artifact "
             "that was exported with --score channel, --class with any other but linear"
         )
-    weights = None if score_weights is None else read_weights(score_weights)
-    if takes_weights(session, weights, class_name):
-        return name_rows(session, weights)[1][:, :1]
+    if takes_weights(session, score_weights, class_name):
+        return name_rows(session, score_weights)[1][:, :1]
     wanted = class_name if channel is None else channel
     return np.array([choose_classes(session.spec, wanted, 1)], np.int64)
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime import Explainer, Explanation
+from ..runtime import Explainer
 from ..runtime.output.render import panel, write_image
 from .data import LABELS, Box, draw, load_glyphs
 from .run import export_digits, overview
@@ -134,14 +134,10 @@ def _examined(explainer: Explainer, image: Canvas, present: Sequence[Box], label
 
 def _explained(explainer: Explainer, image: Canvas, label: int) -> tuple[float, tuple[int, int]]:
     """Return a class's probability, and the (row, column) where its map peaks."""
-    found = explainer.explain(image, label)
-    row, column = divmod(int(found.heatmaps[0].argmax()), image.shape[1])
-    return _probability(found, label), (row, column)
-
-
-def _probability(found: Explanation, label: int) -> float:
-    assert found.probabilities is not None
-    return float(found.probabilities[label])
+    found = explainer.explain(image, label)[0]
+    row, column = divmod(int(found.heatmap.argmax()), image.shape[1])
+    assert found.probability is not None
+    return found.probability, (row, column)
 
 
 def _inside(place: tuple[int, int], box: Box) -> bool:
@@ -159,14 +155,14 @@ def _row(explainer: Explainer, alarm: Alarm) -> Canvas:
     assert alarm.source is not None
     assert alarm.after is not None
     found = explainer.explain(alarm.image, [alarm.label, alarm.source.label])
-    wrong, right = found.labels
+    wrong, right = found
     titles = [
         "image",
-        f"'{wrong}'? {alarm.before:.2f}",
-        f"'{right}' {_probability(found, alarm.source.label):.2f}",
-        f"hidden: '{wrong}' {alarm.after:.2f}",
+        f"'{wrong.label}'? {alarm.before:.2f}",
+        f"'{right.label}' {right.probability:.2f}",
+        f"hidden: '{wrong.label}' {alarm.after:.2f}",
     ]
-    shown = [found.image, found.overlay(0), found.overlay(1), hide(alarm.image, alarm.source)]
+    shown = [found.image, wrong.draw(), right.draw(), hide(alarm.image, alarm.source)]
     return panel(shown, titles, height=200)
 
 

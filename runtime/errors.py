@@ -23,6 +23,10 @@ class ClassError(GraftcamError):
     """A class id is out of range or a label is unknown."""
 
 
+class PositionError(ClassError, IndexError):
+    """An explanation has fewer classes than the position asked for."""
+
+
 class InputError(GraftcamError):
     """The requested tensors or layers do not fit the artifact's inputs and outputs."""
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.inputs.images import Picture, read_image
+from ...runtime.inputs.image_files import Pixels, read_image
 from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
 from ..capture.trial_sizes import GROWTH
@@ -118,7 +118,7 @@ class Pictures:
     """
 
     names: list[str]
-    pictures: list[Picture] = field(repr=False)
+    pictures: list[Pixels] = field(repr=False)
     rows: npt.NDArray[Any] = field(repr=False)
 
     def draw(self, session: Any, spec: Spec) -> Draw:

@@ -11,29 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.score_weights import ScoreWeights, name_rows, takes_weights
-from ..inputs.selection import Classes, choose_classes, choose_layers, known
+from ..inputs.batch import region_input, stored_transform
+from ..inputs.region import Region
+from ..inputs.score_weights import name_rows, takes_weights
+from ..inputs.selection import choose_classes, choose_layers, known
 from ..methods.augment import Augment, Change, changes_of, choose_augment
-from ..methods.dispatch import ask, needed
+from ..methods.dispatch import ask, check_method, needed, share_options
 from ..methods.request import Answer, Progress, Question
 from ..methods.rerun import Rerun
 from ..methods.table import METHODS
 from ..session.session import Session, Tensors
 from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
+from .request import Request, check_keywords
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask about every picture, and how to make its maps.
+    """How a request is answered for every image.
 
     Attributes:
         selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
         methods: The options of each method, by its id.
         layers: The target layers whose maps are fused; usually one.
         fuse: How.
-        augment: Changes of the pictures whose maps are averaged; empty: none.
+        augment: Changes of the images whose maps are averaged; empty: none.
         rows: Names of the K scores where they are not those of classes.
+        region: What the scores are summed over, for all images or for each; see `Request`.
+        box: A box that cuts it.
+        progress: Called with how many of how many runs are done.
     """
 
     selection: NDArray[Any]
@@ -42,6 +48,9 @@ class Plan:
     fuse: Fuse = "mean"
     augment: tuple[Augment, ...] = ()
     rows: list[str] | None = None
+    region: Region | Sequence[Region | None] | None = None
+    box: Sequence[int] | None = None
+    progress: Progress | None = None
 
     @property
     def layer_names(self) -> str:
@@ -52,13 +61,13 @@ class Plan:
     def answer(self, question: Question, width: int) -> list[Answer]:
         """Answer a question by each method, in their order.
 
-        Classes, scores and output are those of the plain pictures. Maps of the augmented ones are
+        Classes, scores and output are those of the plain images. Maps of the augmented ones are
         averaged raw, layer by layer, before layers are fused. One run of the artifact serves all
         methods that are made of its tensors.
 
         Args:
-            question: About the plain pictures; its layer is not looked at.
-            width: The axis of columns in the input that takes the pictures.
+            question: About the plain images; its layer is not looked at.
+            width: The axis of columns in the input that takes the images.
 
         Raises:
             InputError: The artifact lacks what a method needs, or a layer's maps are not
@@ -120,30 +129,45 @@ class Plan:
         return [*dict.fromkeys([*question.answers, *names])] if names else []
 
 
-def make_plan(
-    session: Session,
-    classes: Classes,
-    top: int,
-    score_weights: ScoreWeights | None,
-    methods: Mapping[str, Mapping[str, Any]],
-    layer: str | Sequence[str] | None,
-    fuse: Fuse,
-    augment: bool | str | Sequence[str],
-) -> Plan:
-    """The plan that a caller asks for in words.
+def make_plan(session: Session, request: Request, methods: Sequence[str] | None = None) -> Plan:
+    """Check a request against an artifact, and plan how to answer it.
+
+    Args:
+        session: The artifact.
+        request: What is asked.
+        methods: Several methods in place of the request's one.
 
     Raises:
+        TypeError: A keyword is unknown.
         ClassError: A class or ``top`` is out of range, or a label unknown.
-        InputError: An unknown layer, way to fuse, or augmentation, or weights that do not fit.
+        ImageError: The artifact stores no preprocessing.
+        InputError: An unknown method, option, layer, way to fuse, or augmentation; weights that do
+            not fit; a region where there are no positions; or a model that takes more than images.
     """
-    rows, spec = None, session.spec
-    if takes_weights(session, score_weights, classes):
-        rows, selection = name_rows(session, score_weights)
+    check_keywords(request)
+    options = request.get("options") or {}
+    if methods is None:
+        method = request.get("method", "gradcam")
+        wanted = {check_method(method, options): options}
     else:
-        selection = np.array([choose_classes(spec, classes, top)], np.int64)
-    known("way to fuse", fuse, FUSES)
-    layers = choose_layers(spec, layer)
-    return Plan(selection, methods, layers, fuse, choose_augment(augment), rows)
+        if "method" in request:
+            raise TypeError("compare() takes a list of methods; leave method= out")
+        wanted = share_options(methods, options)
+    classes, weights = request.get("classes"), request.get("score_weights")
+    rows, spec = None, session.spec
+    if takes_weights(session, weights, classes):
+        rows, selection = name_rows(session, weights)
+    else:
+        selection = np.array([choose_classes(spec, classes, request.get("top", 1))], np.int64)
+    how = request.get("fuse", "mean")
+    known("way to fuse", how, FUSES)
+    layers = choose_layers(spec, request.get("layer"))
+    augment = choose_augment(request.get("augment", False))
+    stored_transform(session)
+    region, box = request.get("region"), request.get("box")
+    if region is not None or box is not None:
+        region_input(session)
+    return Plan(selection, wanted, layers, how, augment, rows, region, box, request.get("progress"))
 
 
 def _checked(answer: Answer, layer: Layer) -> Answer:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError, InputError
 from ..session.session import Session, Tensors
 from ..spec import Preprocess
-from .images import Picture
+from .image_files import Pixels
 from .preprocess import Placement, place, prepare
 from .region import Region, Weights, as_weights
 
@@ -22,14 +22,14 @@ class Batch:
     """The images of one session run.
 
     Attributes:
-        pictures: The images, RGB uint8 [H, W, 3] each.
+        images: The images, RGB uint8 [H, W, 3] each.
         places: For each image the geometry between it and the model's input.
         weights: The region of each image, [*positions]; None: no regions.
         feeds: The artifact's inputs by name; padded to a fixed batch axis.
         width: The axis of columns in the image input.
     """
 
-    pictures: Sequence[Picture]
+    images: Sequence[Pixels]
     places: list[Placement]
     weights: list[Weights] | None
     feeds: Tensors
@@ -39,7 +39,7 @@ class Batch:
 def make_batch(
     session: Session,
     transform: Preprocess,
-    pictures: Sequence[Picture],
+    images: Sequence[Pixels],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
 ) -> Batch:
@@ -48,7 +48,7 @@ def make_batch(
     Args:
         session: The artifact.
         transform: Its preprocessing.
-        pictures: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
+        images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
         selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
         regions: One for each image; None: all positions.
 
@@ -57,8 +57,8 @@ def make_batch(
         InputError: A region is empty or of another shape.
         SessionError: ONNX Runtime failed.
     """
-    places = [place(transform, *picture.shape[:2]) for picture in pictures]
-    rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
+    places = [place(transform, *image.shape[:2]) for image in images]
+    rows = [prepare(transform, *pair) for pair in zip(images, places, strict=True)]
     port = session.inputs[transform.input]
     # A fixed batch axis is filled with copies of the last image.
     rows += rows[-1:] * ((port.shape[0] or len(rows)) - len(rows))
@@ -72,7 +72,7 @@ def make_batch(
         filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
         feeds[region_input(session)] = np.stack(filled)[:, None]
     columns_last = transform.layout == "nchw" and not transform.embedded
-    return Batch(pictures, places, weights, feeds, -1 if columns_last else -2)
+    return Batch(images, places, weights, feeds, -1 if columns_last else -2)
 
 
 def stored_transform(session: Session) -> Preprocess:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from ..session.providers import CPU, load_onnxruntime
 from ..spec import Preprocess
-from .images import Picture
+from .image_files import Pixels
 
 Plane = TypeVar("Plane", bound=np.generic)
 
@@ -30,13 +30,13 @@ class Placement:
     """The geometry between an image and the model's input.
 
     Attributes:
-        picture: Height and width of the image.
+        image: Height and width of the image.
         resized: Height and width after the resize.
         offset: Top and left of the crop in the resized image; negative if it is padded.
         size: Height and width of the crop, which is the model's input.
     """
 
-    picture: tuple[int, int]
+    image: tuple[int, int]
     resized: tuple[int, int]
     offset: tuple[int, int]
     size: tuple[int, int]
@@ -63,7 +63,7 @@ def place(transform: Preprocess, height: int, width: int) -> Placement:
 
 
 def prepare(
-    transform: Preprocess, picture: Picture, placement: Placement | None = None
+    transform: Preprocess, image: Pixels, placement: Placement | None = None
 ) -> NDArray[Any]:
     """Convert an RGB image [H, W, 3] to one row of the model's input, [C, h, w] or [h, w, C].
 
@@ -71,11 +71,11 @@ def prepare(
     of `place` for the image, for callers that have it already.
     """
     if transform.embedded:
-        return picture
-    placement = placement or place(transform, *picture.shape[:2])
+        return image
+    placement = placement or place(transform, *image.shape[:2])
     if len(transform.mean) == 1:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
-    planes = resize(picture.transpose(2, 0, 1), placement.resized, transform.interpolation)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.uint8, copy=False)
+    planes = resize(image.transpose(2, 0, 1), placement.resized, transform.interpolation)
     planes = crop(planes, placement)
     mean, std = (np.array(v)[:, None, None] for v in (transform.mean, transform.std))
     values = planes.astype(np.float32)
@@ -84,7 +84,7 @@ def prepare(
     return np.moveaxis(values, 0, -1) if transform.layout == "nhwc" else values
 
 
-def resize(planes: Picture, size: tuple[int, int], interpolation: str) -> Picture:
+def resize(planes: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
     """Resize uint8 planes [C, H, W] to ``size`` with Pillow's antialiased filters."""
     if planes.shape[1:] == size:
         return planes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .images import read_image
+from .image_files import read_image
 from .preprocess import Placement, crop, nearest
 
 Region: TypeAlias = str | Path | NDArray[Any]
@@ -33,7 +34,9 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
         InputError: The box is empty or extends beyond the image.
     """
     height, width = size
-    x0, y0, x1, y1 = box
+    if len(box) != 4:
+        raise InputError(f"box {list(box)} is no box; give four pixels x0, y0, x1, y1")
+    x0, y0, x1, y1 = map(operator.index, box)
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise InputError(
             f"box {x0},{y0},{x1},{y1} is not inside the image; give x0,y0,x1,y1 with "
@@ -44,26 +47,30 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
     return mask
 
 
-def mask_of(
-    picture: str | Path, region: str | Path | None, box: Sequence[int] | None
-) -> NDArray[np.bool_] | None:
-    """Return the mask of a file, of a box, or the overlap of both; None without either.
+def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int]) -> Region | None:
+    """The region that a mask and a box describe together: where both are, their overlap.
+
+    Args:
+        region: A mask [H, W] or its file.
+        box: ``(x0, y0, x1, y1)`` in pixels; None leaves the region as it is.
+        size: Height and width of the image.
 
     Raises:
-        ImageError: A file is missing or not an image.
-        InputError: The box is not inside the image, or the mask's size differs from the image's.
+        ImageError: The mask's file is missing or no image.
+        InputError: The box does not lie in the image, or the mask has another size than it.
     """
-    mask = None if region is None else read_mask(region)
     if box is None:
-        return mask
-    height, width = read_image(picture).shape[:2]
-    inside = box_mask((height, width), box)
-    if mask is not None and mask.shape != inside.shape:
+        return region
+    inside = box_mask(size, box)
+    if region is None:
+        return inside
+    mask = read_mask(region) if isinstance(region, (str, Path)) else np.asarray(region)
+    if mask.shape != inside.shape:
         raise InputError(
-            f"{region} has {mask.shape[1]} x {mask.shape[0]} pixels, the image {width} x "
-            f"{height}; a box can only crop a mask of the image's size"
+            f"the region has shape {list(mask.shape)}, the image {list(size)}; a box can only cut "
+            "a mask of the image's size"
         )
-    return inside if mask is None else mask & inside
+    return mask * inside
 
 
 def as_weights(region: object, placement: Placement, positions: tuple[int, ...]) -> Weights:
@@ -90,7 +97,7 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
         raise InputError("the region's weights are not finite; pass finite numbers")
     if not weights.any():
         raise InputError("the region is empty; mark the pixels to explain with True or 1")
-    if len(positions) == 2 and mask.shape == placement.picture:
+    if len(positions) == 2 and mask.shape == placement.image:
         weights = _seen(weights, placement, positions)
         if not weights.any():
             raise InputError(
@@ -99,7 +106,7 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
             )
         return weights
     if mask.shape != positions:
-        height, width = placement.picture
+        height, width = placement.image
         raise InputError(
             f"the region has shape {list(mask.shape)}; pass {[height, width]}, the image's, or "
             f"{list(positions)}, the output's"
@@ -131,7 +138,7 @@ def check_region(
         )
 
 
-def per_picture(region: object, count: int) -> list[Any]:
+def per_image(region: object, count: int) -> list[Any]:
     """Return one region for each of ``count`` images: the same one, or the entries of a list.
 
     Raises:

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..session.providers import first_line
 from ..session.session import Session, Tensors
 
-ScoreWeights: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
+ScoreWeights: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]] | str | Path
 
 
 def read_weights(path: str | Path) -> NDArray[Any]:
@@ -40,14 +40,16 @@ def name_rows(
 
     Args:
         session: An artifact with a linear score.
-        weights: Numbers [K, *output], or [*output] for one score, named by their index; or arrays
-            [*output] by name.
+        weights: Numbers [K, *output], or [*output] for one score, named by their index; arrays
+            [*output] by name; or a file of numbers.
 
     Raises:
         InputError: The weights are missing, or have another shape or type.
     """
     spec = session.spec
     extents = _extents(session)
+    if isinstance(weights, (str, Path)):
+        weights = read_weights(weights)
     if weights is None:
         raise InputError(
             f"{session.path.name} explains the inner product of '{spec.score.output}' with "

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import GraftcamError, ImageError, InputError
 from ..explainer import Explainer
-from ..inputs.images import Picture
+from ..inputs.image_files import Pixels
 from ..output.explanation import Explanation
 from ..output.render import Heatmap, Status, panel
 
@@ -139,7 +139,7 @@ class Pair:
                 f"predicts for {path.name}: {error}"
             ) from error
 
-    def picture(self, change: Change) -> Picture:
+    def picture(self, change: Change) -> Pixels:
         """Draw an image and its two overlays side by side."""
         first, second = self.explain(Path(change.path))
         titles = [
@@ -147,7 +147,7 @@ class Pair:
             f"{self.first.path.stem}: {change.predicted[0]}",
             f"{self.second.path.stem}: {change.predicted[1]}",
         ]
-        return panel([first.image, first.overlay(0), second.overlay(0)], titles)
+        return panel([first.image, first.draw(), second.draw()], titles)
 
 
 def similarity(first: Heatmap, second: Heatmap) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.images import Picture
+from ..inputs.image_files import Pixels
 from ..session.session import Session
 from .curve import draw_curve
 from .objective import Objective, Plane
@@ -79,13 +79,13 @@ class Visualization:
         ascent: The settings.
     """
 
-    image: Picture
+    image: Pixels
     curve: list[float]
     start: float
     score: float
     ascent: Ascent
 
-    def draw_curve(self) -> Picture:
+    def draw_curve(self) -> Pixels:
         """Draw the curve: RGB uint8 [H, W, 3]."""
         return draw_curve(self.curve, "step", "score")
 

@@ -235,7 +235,7 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
     )  # fmt: skip
     explainer = Explainer(path)
     made = explainer.explain(SCENE, top=3, method="hirescam").maps
-    smooth = explainer.explain(SCENE, top=3, method="layercam", eigen_smooth=True).maps
+    smooth = explainer.explain(SCENE, top=3, method="layercam", options={"eigen_smooth": True}).maps
     monkeypatch.delitem(METHODS, "layercam")
     with pytest.raises(GraftcamError, match="unknown method 'layercam'"):
         explainer.explain(SCENE, top=3, method="layercam")

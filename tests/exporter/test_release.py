@@ -393,7 +393,7 @@ REFUSALS = {
     "no such source": (["verify", "GOOD", "--against", "no.onnx"], "no file no.onnx"),
     "no such folder": (["verify", "GOOD", "--images", "no"], "no folder no"),
     "no pictures": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
-    "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no picture that OpenCV"),
+    "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no image that OpenCV"),
     "report nowhere": (["verify", "GOOD", "--json", "broken/a.png/verdict.json"], "cannot write"),
 }
 

@@ -102,14 +102,14 @@ def test_on_a_linear_model_every_method_is_known_by_hand(
         ("integrated-gradients", (("baseline", "mean"),)): (w * (x - mean)).sum(axis=1),
     }
     for (method, options), maps in expected.items():
-        found = explainer.explain(image, [0, 1], method=method, **dict(options))
+        found = explainer.explain(image, [0, 1], method=method, options=dict(options))
         np.testing.assert_allclose(found.maps, maps, rtol=1e-5, atol=1e-5, err_msg=method)
         assert (found.maps < 0).any() == METHODS[method].signed, method
     # The axiom that gives integrated gradients their name holds exactly, for any number of steps.
     change = (w * (x - black)).sum(axis=(1, 2, 3))
     scores = (w * x).sum(axis=(1, 2, 3)) + np.array([0.5, -1])
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
-    found = explainer.explain(image, [0, 1], method="integrated-gradients", steps=2)
+    found = explainer.explain(image, [0, 1], method="integrated-gradients", options={"steps": 2})
     np.testing.assert_allclose(found.measures["score_change"], change, rtol=1e-5, atol=1e-5)
     assert found.measures["completeness_error"].max() < 1e-5
     first = found.to_dict()["classes"][0]
@@ -209,7 +209,7 @@ def test_methods_equal_captum(
         return
     batch, classes = images(3, *size), [2, 0, 4]
     truth, options = TRUTHS[method]
-    found = explainer.explain(batch, classes, method=method, **options)
+    found = explainer.explain(batch, classes, method=method, options=options)
     for k, target in enumerate(classes):
         x = torch.from_numpy(np.stack([as_input(image) for image in batch])).requires_grad_(True)
         with warnings.catch_warnings():
@@ -241,7 +241,11 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
     batch = images(3, 4, 5, seed=2)
     options = {"samples": 21} if method == "smoothgrad" else {"steps": 20}
     together = explainer.explain(
-        batch, top=2, method=method, progress=lambda *at: told.append(at), **options
+        batch,
+        top=2,
+        method=method,
+        progress=lambda *at: told.append(at),
+        options=options,
     )
     # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
     assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
@@ -249,10 +253,10 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
     for image, one in zip(batch, together, strict=True):
         assert np.ptp(one.maps) > 0.01
         for other in (explainer, fixed):
-            alone = other.explain(image, top=2, method=method, **options)
+            alone = other.explain(image, top=2, method=method, options=options)
             assert alone.classes == one.classes
             np.testing.assert_allclose(alone.maps, one.maps, **CLOSE)
-    again = explainer.explain(batch, top=2, method=method, **options)
+    again = explainer.explain(batch, top=2, method=method, options=options)
     for one, other in zip(together, again, strict=True):
         np.testing.assert_array_equal(one.maps, other.maps)
 
@@ -264,7 +268,10 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
     explainer = Explainer(tmp_path / "m.onnx")
     told: list[tuple[int, int]] = []
     explainer.explain(
-        images(2, 4, 5), method="smoothgrad", samples=6, progress=lambda *at: told.append(at)
+        images(2, 4, 5),
+        method="smoothgrad",
+        options={"samples": 6},
+        progress=lambda *at: told.append(at),
     )
     # Two images fill half of the batch: two variants of them go into a run.
     assert told == [(done, 4) for done in range(1, 5)]
@@ -283,7 +290,9 @@ def test_ranks_are_settled_on_the_clean_picture(
         return run(feeds, names)
 
     monkeypatch.setattr(explainer._session, "run", noted)
-    found = explainer.explain(image, top=2, method="smoothgrad", samples=9, noise=5.0)
+    found = explainer.explain(
+        image, top=2, method="smoothgrad", options={"samples": 9, "noise": 5.0}
+    )
     assert asked == [[[-1, -2]], [found.classes], [found.classes]]
     np.testing.assert_allclose(found.maps, np.abs(weights).max(axis=1)[found.classes], rtol=1e-5)
 
@@ -302,7 +311,7 @@ def test_overflow_is_a_status_and_no_warning(
     linear: tuple[Explainer, np.ndarray],
 ) -> None:
     (image,) = images(1, 4, 5)
-    found = linear[0].explain(image, method="integrated-gradients", baseline=1e39)
+    found = linear[0].explain(image, method="integrated-gradients", options={"baseline": 1e39})
     assert found.status == ["nonfinite"]
 
 
@@ -345,7 +354,7 @@ def test_refusals_carry_the_remedy(
     linear: tuple[Explainer, np.ndarray], method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        linear[0].explain(images(1, 4, 5)[0], method=method, **options)
+        linear[0].explain(images(1, 4, 5)[0], method=method, options=options)
 
 
 def test_an_artifact_without_the_tensor_says_how_to_get_it(tmp_path: Path) -> None:

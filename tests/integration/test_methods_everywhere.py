@@ -70,7 +70,7 @@ def _usable(artifact: Path) -> list[str]:
 def test_every_method_explains_two_classes(artifact: Path) -> None:
     explainer = Explainer(artifact)
     for method in _usable(artifact):
-        found = explainer.explain(PICTURE, [3, 7], method=method, **OPTIONS.get(method, {}))
+        found = explainer.explain(PICTURE, [3, 7], method=method, options=OPTIONS.get(method, {}))
         assert found.classes == [3, 7], method
         assert found.heatmaps.shape == (2, 96, 96)
         assert np.isfinite(found.maps).all(), method

@@ -453,7 +453,7 @@ def _colours(patches: Explainer) -> np.ndarray:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> None:
     options = {"rise": {"masks": 300, "grid": 4}}.get(method, {})
-    explanation = patches.explain(SCENE, ["red"], method=method, **options)
+    explanation = patches.explain(SCENE, ["red"], method=method, options=options)
     assert explanation.status == ["ok"]
     row, column = peak(explanation.heatmaps[0])
     assert 24 <= row < 40
@@ -463,14 +463,16 @@ def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> N
 @pytest.mark.parametrize("method", ["ablationcam", "reciprocam", "rise"])
 def test_a_picture_that_says_nothing_has_an_empty_map(patches: Explainer, method: str) -> None:
     black = np.zeros((80, 160, 3), np.uint8)
-    assert patches.explain(black, ["red"], method=method, **FEW.get(method, {})).status == ["zero"]
+    assert patches.explain(black, ["red"], method=method, options=FEW.get(method, {})).status == [
+        "zero"
+    ]
 
 
 def test_masks_lie_on_pictures_with_colours_last(patches: Explainer, tmp_path: Path) -> None:
     turned = Explainer(write_patches(tmp_path, "nhwc"))
     for method in ("scorecam", "rise"):
         expected, found = (
-            explainer.explain(SCENE, ["red"], method=method, **FEW.get(method, {})).maps
+            explainer.explain(SCENE, ["red"], method=method, options=FEW.get(method, {})).maps
             for explainer in (patches, turned)
         )
         np.testing.assert_allclose(found, expected, **TOLERANCE)

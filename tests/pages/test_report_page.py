@@ -120,7 +120,7 @@ def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -
          "--images", str(bad), "--report", str(tmp_path / "report")],
     )  # fmt: skip
     assert result.exit_code == 1
-    assert "a.png is no picture that OpenCV can decode" in result.stderr
+    assert "a.png is no image that OpenCV can decode" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["broken"]
 
 

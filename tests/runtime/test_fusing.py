@@ -202,19 +202,19 @@ def test_comparing_methods_takes_one_run_and_gives_what_each_gives_alone(
 
     add_method(monkeypatch, "power", power)
     methods = ["power", "gradcam"]
-    both = explainer.compare(SCENE, methods, ["red", "blue"], exponent=2)
+    both = explainer.compare(SCENE, methods, classes=["red", "blue"], options={"exponent": 2})
     assert len(runs) == 1
     assert [one.method for one in both] == methods
     alone = [
-        explainer.explain(SCENE, ["red", "blue"], method="power", exponent=2),
+        explainer.explain(SCENE, ["red", "blue"], method="power", options={"exponent": 2}),
         explainer.explain(SCENE, ["red", "blue"]),
     ]
     for one, other in zip(both, alone, strict=True):
         np.testing.assert_array_equal(one.maps, other.maps)
         np.testing.assert_array_equal(one.scores, other.scores)
     with pytest.raises(InputError, match="none of the methods power, gradcam takes 'samples'"):
-        explainer.compare(SCENE, methods, samples=3)
-    with pytest.raises(InputError, match="one picture and one or more methods"):
+        explainer.compare(SCENE, methods, options={"samples": 3})
+    with pytest.raises(InputError, match="one image and a list of one or more methods"):
         explainer.compare(SCENE, [])
 
 

@@ -78,7 +78,7 @@ def test_every_picture_has_a_row_and_an_overlay_for_each_class(settings: Setting
     assert [row["path"] for row in rows] == ORDER
     failed = rows[ORDER.index(BROKEN)]
     assert failed["status"] == "failed"
-    assert failed["error"].startswith("b/broken.jpg is no picture that OpenCV can decode")
+    assert failed["error"].startswith("b/broken.jpg is no image that OpenCV can decode")
     whole = rows[ORDER.index("a/one.png")]
     assert (whole["width"], whole["height"], whole["error"]) == (160, 80, None)
     assert len(whole["classes"]) == 2
@@ -134,7 +134,7 @@ def test_failed_pictures_are_tried_again_only_when_asked(settings: Settings) -> 
     before = output(settings)
     done, data = cv2.imencode(".png", SCENE)
     assert done
-    (Path(settings.pictures) / BROKEN).write_bytes(data.tobytes())
+    (Path(settings.images) / BROKEN).write_bytes(data.tobytes())
     assert run(settings).failed == 1
     assert output(settings) == before
     summary = run(settings, retry=True)
@@ -145,10 +145,10 @@ def test_failed_pictures_are_tried_again_only_when_asked(settings: Settings) -> 
 def test_results_of_another_job_are_refused(settings: Settings) -> None:
     run(settings)
     before = output(settings)
-    other = Settings(**{**vars(settings), "question": {"top": 1}})
+    other = Settings(**{**vars(settings), "request": {"top": 1}})
     with pytest.raises(
         JobError,
-        match=r'contains the results of another job \(question was {"top": 2}, is {"top": 1}\); '
+        match=r'contains the results of another job \(request was {"top": 2}, is {"top": 1}\); '
         "choose another output folder, or delete this one",
     ):
         run(other)
@@ -157,9 +157,9 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
 
 def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
     for change, error in (
-        ({"question": {"classes": ["purple"]}}, ClassError),
+        ({"request": {"classes": ["purple"]}}, ClassError),
         ({"drawing": {"colormap": "jett"}}, RenderError),
-        ({"pictures": str(tmp_path / "out")}, ImageError),
+        ({"images": str(tmp_path / "out")}, ImageError),
     ):
         with pytest.raises(error):
             run(Settings(**{**vars(settings), **change}))
@@ -167,7 +167,7 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
 
 
 def test_its_own_output_is_no_input(settings: Settings) -> None:
-    inside = Settings(**{**vars(settings), "output": f"{settings.pictures}/out"})
+    inside = Settings(**{**vars(settings), "output": f"{settings.images}/out"})
     run(inside)
     assert run(inside).explained == len(PICTURES)
     assert [row["path"] for row in rows_of(inside)] == ORDER

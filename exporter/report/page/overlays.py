@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ....runtime.inputs.images import Picture
+from ....runtime.inputs.image_files import Pixels
 from ....runtime.inputs.preprocess import Placement, place
 from ....runtime.inputs.scores import probabilities
 from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
@@ -161,7 +161,7 @@ def _timed(times: list[float], run: Callable[[], Any]) -> Any:
 def _row(
     spec: Spec,
     name: str,
-    picture: Picture,
+    picture: Pixels,
     placed: Placement,
     maps: Sequence[npt.NDArray[np.float32]],
     chosen: int,
@@ -185,13 +185,13 @@ def _row(
     )
 
 
-def _ink(values: npt.NDArray[Any]) -> Picture:
+def _ink(values: npt.NDArray[Any]) -> Pixels:
     """Draw values [H, W] in [0, 1] dark on white, RGB."""
     levels = 255 - np.rint(values * 215).astype(np.uint8)
     return np.repeat(levels[:, :, None], 3, axis=2)
 
 
-def _data_uri(picture: Picture) -> str:
+def _data_uri(picture: Pixels) -> str:
     """Return an image as a data URI, shrunk to fit the page."""
     height, width = picture.shape[:2]
     scale = _SIDE / max(height, width)

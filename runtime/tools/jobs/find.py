@@ -20,11 +20,11 @@ class Found:
     """The files of a folder.
 
     Attributes:
-        pictures: Paths of the images relative to the folder, with ``/``, sorted.
+        images: Paths of the images relative to the folder, with ``/``, sorted.
         others: Number of files whose suffix is not that of an image.
     """
 
-    pictures: list[str]
+    images: list[str]
     others: int
 
 
@@ -37,21 +37,21 @@ def find_pictures(folder: Path, leave_out: Path) -> Found:
         ImageError: A folder cannot be read, or there are no images.
     """
     files = list(_files(folder, leave_out.resolve()))
-    pictures = sorted(
+    images = sorted(
         file.relative_to(folder).as_posix() for file in files if file.suffix.lower() in SUFFIXES
     )
-    if not pictures:
+    if not images:
         raise ImageError(
             f"{folder} contains no images ({len(files)} other files); names of images end in "
             + ", ".join(SUFFIXES)
         )
-    return Found(pictures, len(files) - len(pictures))
+    return Found(images, len(files) - len(images))
 
 
 def picture_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
     """Return the paths of the images in ``folder`` and below; see `find_pictures`."""
     found = find_pictures(folder, leave_out or folder)
-    return [folder / name for name in found.pictures]
+    return [folder / name for name in found.images]
 
 
 def _files(folder: Path, leave_out: Path) -> Generator[Path]:

@@ -73,19 +73,19 @@ def run(
         GraftcamError: The folder contains no images or cannot be read, the artifact or the request
             is wrong, or the results cannot be written.
     """
-    folder, output = Path(settings.pictures), Path(settings.output)
+    folder, output = Path(settings.images), Path(settings.output)
     found = find_pictures(folder, output)
     worker = Worker(settings)
     with Table(output, settings.record(worker.artifact)) as table:
         if retry:
             table.drop([path for path, status in table.recorded.items() if status == "failed"])
         before = len(table.recorded)
-        batches = _pending(found.pictures, settings.batch, table)
+        batches = _pending(found.images, settings.batch, table)
         with closing(engine(worker, batches)) as done:
             for rows in done:
                 table.add(rows)
                 if progress:
-                    progress(len(table.recorded), len(found.pictures))
+                    progress(len(table.recorded), len(found.images))
         table.finish()
         failed = sum(status == "failed" for status in table.recorded.values())
         return Summary(
@@ -93,9 +93,9 @@ def run(
         )
 
 
-def _pending(pictures: Iterable[str], size: int, table: Table) -> list[Batch]:
+def _pending(images: Iterable[str], size: int, table: Table) -> list[Batch]:
     """Return the batches with an image that has no row."""
     return [
-        batch for batch in batched(pictures, size)
+        batch for batch in batched(images, size)
         if any(path not in table.recorded for path in batch)
     ]  # fmt: skip

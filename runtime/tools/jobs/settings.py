@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...explain.request import Request
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -13,9 +15,9 @@ class Settings:
 
     Attributes:
         model: The artifact, an absolute path.
-        pictures: The folder, an absolute path; images are named relative to it.
+        images: The folder, an absolute path; images are named relative to it.
         output: The folder for table and overlays, an absolute path.
-        question: Keyword arguments of ``Explainer.explain``: classes, top, layer, method...
+        request: A `Request` of values that JSON can hold.
         drawing: Keyword arguments of ``Explanation.save``: alpha, colormap...
         batch: Number of images that are explained together. It is a setting since the last digits
             of a score can depend on it.
@@ -24,9 +26,9 @@ class Settings:
     """
 
     model: str
-    pictures: str
+    images: str
     output: str
-    question: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    request: Request = field(default_factory=Request)
     drawing: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch: int = 8
     provider: str | None = None
@@ -47,8 +49,8 @@ class Settings:
         """
         return {
             "artifact": artifact,
-            "pictures": self.pictures,
-            "question": dict(self.question),
+            "images": self.images,
+            "request": dict(self.request),
             "drawing": dict(self.drawing),
             "batch": self.batch,
         }

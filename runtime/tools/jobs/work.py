@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RenderError
-from ...explain.stream import Failure, read
+from ...explain.stream import Failure, load
 from ...explainer import Explainer
 from ...output.explanation import Explanation
 from .settings import Settings
@@ -35,7 +35,7 @@ class Worker:
         """
         self.settings = settings
         self._explainer = Explainer(settings.model, settings.provider, settings.threads)
-        self._explainer.explain([], **settings.question)  # no image: only checks
+        self._explainer.explain([], **settings.request)  # no image: only checks
         self.provider = self._explainer.provider
         self.artifact = hashlib.sha256(self._explainer.spec.to_json().encode()).hexdigest()
 
@@ -51,10 +51,10 @@ class Worker:
             SessionError: ONNX Runtime failed.
             RenderError: An overlay cannot be drawn or written.
         """
-        folder = Path(self.settings.pictures)
+        folder = Path(self.settings.images)
         # The whole file name: a folder may hold photo.jpg beside photo.png.
-        entries = [read(folder / path, Path(path).name) for path in paths]
-        found = self._explainer.explain_read(entries, **self.settings.question)
+        entries = [load(folder / path, Path(path).name) for path in paths]
+        found = self._explainer.explain_loaded(entries, **self.settings.request)
         return [
             self._failed(path, one) if isinstance(one, Failure) else self._explained(path, one)
             for path, one in zip(paths, found, strict=True)
@@ -83,7 +83,7 @@ class Worker:
 
     def _failed(self, path: str, failure: Failure) -> Row:
         # Without the folder's path, which is not a property of the image.
-        error = str(failure.error).replace(f"{self.settings.pictures}/", "")
+        error = str(failure.error).replace(f"{self.settings.images}/", "")
         return Row(
             path=path, status="failed", error=error, width=None, height=None, layer=None,
             method=None, classes=[], files=[],
