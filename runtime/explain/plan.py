@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat, tee
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -102,13 +102,17 @@ class Plan:
         feeds = dict(question.feeds)
         if spec.class_index is not None:
             feeds[spec.class_index] = classes
-        varied, ahead = tee(change.apply(question, width) for change in changes)
         rerun = Rerun(question.session, question.input, feeds)
-        found = rerun.outputs(len(changes), ahead, names) if names else repeat(Tensors())
-        for number, (change, taken, got) in enumerate(zip(changes, varied, found, strict=False), 1):
+
+        def changed(part: slice) -> Tensors:
+            found = [change.apply(question, width) for change in changes[part]]
+            return {name: np.stack([one[name] for one in found]) for name in found[0]}
+
+        found = rerun.outputs(len(changes), changed, names) if names else repeat(Tensors())
+        for number, (change, got) in enumerate(zip(changes, found, strict=False), start=1):
             progress = _part(question.progress, number, 1 + len(changes))
-            changed = replace(question, feeds={**feeds, **taken}, progress=progress)
-            yield change, changed.knowing(got)
+            own = {**feeds, **change.apply(question, width)}
+            yield change, replace(question, feeds=own, progress=progress).knowing(got)
 
     def _ask(self, question: Question) -> list[list[Answer]]:
         """Each layer's answer by each method: a list for each method."""

@@ -48,15 +48,18 @@ class Change:
                 normalised by the graph itself.
         """
         spec, feeds = question.session.spec, question.feeds
-        changed = {name: feeds[name] for name in (question.input, spec.region) if name in feeds}
-        images = changed[question.input]
+        images = feeds[question.input]
+        changed = {question.input: images}
+        if spec.region in feeds:
+            region = feeds[spec.region]
+            changed[spec.region] = np.broadcast_to(region, (len(images), *region.shape[1:]))
         if self.factor != 1:
             if spec.preprocess is not None and spec.preprocess.embedded:
                 raise InputError(
                     "augment='scale' multiplies normalised values, which an artifact with embedded "
                     "preprocessing makes itself; use augment='flip'"
                 )
-            changed[question.input] = (images * self.factor).astype(images.dtype)
+            changed[question.input] = (images * self.factor).astype(images.dtype, copy=False)
         if self.flipped:
             if spec.region in changed and changed[spec.region].ndim != 4:
                 raise InputError(
@@ -65,7 +68,7 @@ class Change:
                 )
             axes = {question.input: width}  # a region's columns come last
             changed = {name: np.flip(value, axes.get(name, -1)) for name, value in changed.items()}
-        return changed
+        return {name: np.ascontiguousarray(value) for name, value in changed.items()}
 
     def restore(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps [N, K, h, w] of the changed images as those of the plain ones."""

@@ -125,10 +125,17 @@ def integrated_gradients(
     difference = images - start
     scores = got[question.session.spec.scores].astype(np.float64)
     mean, changes = np.zeros((*scores.shape, *images.shape[1:])), scores
-    path = (start + place * difference for place in places)
-    for number, found in enumerate(rerun.gradients(len(places), path, name)):
-        mean += weights[number] * found[0]
-        changes = changes if number else scores - found[1]
+
+    def path(part: slice) -> NDArray[Any]:
+        found = np.empty((part.stop - part.start, *images.shape), images.dtype)
+        for at, row in np.ndindex(found.shape[:2]):
+            found[at, row] = start[row] + places[part.start + at] * difference[row]
+        return found
+
+    for number, (gradients, ahead) in enumerate(rerun.gradients(len(places), path, name)):
+        for total, one in zip(mean, gradients, strict=True):
+            total += weights[number] * one
+        changes = changes if number else scores - ahead
     mean *= difference[:, None]
     maps = mean.sum(axis=_channels(question))
     errors = np.abs(maps.sum(axis=tuple(range(2, maps.ndim))) - changes)
@@ -182,10 +189,13 @@ def _noisy(
     deviation = np.ptp(images, axis=tuple(range(1, images.ndim)), keepdims=True)
     deviation *= np.float32(noise)
     generator = np.random.default_rng(seed)
-    copies = (
-        images + deviation * generator.standard_normal(images.shape[1:], np.float32)
-        for _ in range(samples)
-    )
+
+    def copies(part: slice) -> NDArray[Any]:
+        noise = generator.standard_normal(
+            (part.stop - part.start, 1, *images.shape[1:]), np.float32
+        )
+        return images + deviation * noise
+
     total = np.zeros((*got[question.session.spec.scores].shape, *images.shape[1:]))
     squares = np.zeros_like(total)
     for gradients, _ in rerun.gradients(samples, copies, name):

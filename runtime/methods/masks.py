@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import reduce
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -31,37 +29,40 @@ class GridMasks:
         self._grids = (generator.random((count, grid, grid)) < p).astype(np.float32)
         self._shifts = generator.integers(0, self._cell, (count, 2))
 
-    def __iter__(self) -> Iterator[Floats]:
-        """The masks one by one, [H, W] in 0 to 1."""
+    def of(self, part: slice) -> Floats:
+        """Masks [V, H, W] in 0 to 1."""
         height, width = self._size
-        for grid, (down, right) in zip(self._grids, self._shifts, strict=True):
+        found: list[NDArray[Any]] = []
+        for grid, (down, right) in zip(self._grids[part], self._shifts[part], strict=True):
             rows, columns = ((len(grid) + 1) * cell for cell in self._cell)
             whole = cv2.resize(grid, (columns, rows), interpolation=cv2.INTER_LINEAR)
-            yield whole[down : down + height, right : right + width]
+            found.append(whole[down : down + height, right : right + width])
+        return np.stack(found)
 
     def summed(self, weights: NDArray[Any]) -> NDArray[Any]:
         """The sum of all masks with weights [count, N, K]: [N, K, H, W]."""
-        total, masks = np.zeros((*weights.shape[1:], *self._size)), iter(self)
+        total = np.zeros((*weights.shape[1:], *self._size))
         for start in range(0, len(weights), _AT_ONCE):
-            part = np.stack(list(islice(masks, _AT_ONCE)))
-            total += np.tensordot(weights[start : start + _AT_ONCE], part, axes=(0, 0))
+            part = slice(start, start + _AT_ONCE)
+            total += np.tensordot(weights[part], self.of(part), axes=(0, 0))
         return total
 
 
-def one_place(space: Sequence[int], *, neighbours: bool) -> Iterator[Floats]:
-    """Masks [*space] that keep one place each, row by row.
+def one_place(space: Sequence[int], part: slice, *, neighbours: bool) -> Floats:
+    """Masks [V, *space] that keep the places of numbers ``part``, counted row by row.
 
     With ``neighbours`` a place keeps 1/2 along each axis, and the places beside it 1/4.
     """
-    windows = [np.eye(extent, dtype=np.float32) for extent in space]
-    if neighbours:
-        beside = [np.eye(extent, k=1) + np.eye(extent, k=-1) for extent in space]
-        windows = [
-            (one / 2 + two / 4).astype(np.float32) for one, two in zip(windows, beside, strict=True)
-        ]
-    for place in np.ndindex(*space):
-        rows = (window[at] for window, at in zip(windows, place, strict=True))
-        yield reduce(np.multiply.outer, rows, np.float32(1))
+    numbers = np.arange(part.start, part.stop)
+    masks = np.ones(len(numbers), np.float32)
+    for extent, at in zip(space, np.unravel_index(numbers, tuple(space)), strict=True):
+        kept = np.eye(extent, dtype=np.float32)
+        if neighbours:
+            kept = kept / 2 + np.eye(extent, k=1, dtype=np.float32) / 4
+            kept += np.triu(kept, 1).T
+        rows = kept[at].reshape(len(numbers), *[1] * (masks.ndim - 1), extent)
+        masks = masks[..., None] * rows
+    return masks
 
 
 def size_of(question: Question) -> tuple[int, int]:
@@ -80,8 +81,8 @@ def size_of(question: Question) -> tuple[int, int]:
     return shape[1:3] if last else shape[2:]
 
 
-def as_masks(plane: Floats, question: Question) -> Floats:
-    """One channel [N, h, w] as masks [N, H, W]: resized to the input, then scaled.
+def as_masks(planes: Floats, question: Question) -> Floats:
+    """Channels [V, N, h, w] as masks [V, N, H, W]: resized to the input, then scaled.
 
     Each reaches from 0 at its minimum to 1 at its maximum; a constant one becomes 0.
 
@@ -89,13 +90,15 @@ def as_masks(plane: Floats, question: Question) -> Floats:
         InputError: The layer or the input is no picture.
     """
     height, width = size_of(question)
-    if plane.ndim != 3:
+    if planes.ndim != 4:
         raise InputError(f"layer '{question.layer.name}' has no two-dimensional maps to mask with")
-    masks = np.stack([cv2.resize(one, (width, height)) for one in plane])
-    low, high = (edge(masks, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
+    flat = planes.reshape(-1, *planes.shape[2:])
+    resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in flat]
+    masks = np.stack(resized).reshape(*planes.shape[:2], height, width)
+    low, high = (edge(masks, axis=(2, 3), keepdims=True) for edge in (np.min, np.max))
     return np.where(high > low, (masks - low) / np.where(high > low, high - low, 1), 0)
 
 
-def masked(question: Question, images: NDArray[Any], mask: Floats) -> NDArray[Any]:
-    """Images [N, ...] under one mask [H, W], or one each, [N, H, W]."""
-    return images * np.expand_dims(mask, channel_axis(question.session.spec.preprocess))
+def masked(question: Question, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
+    """Pictures [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
+    return clean * np.expand_dims(masks, channel_axis(question.session.spec.preprocess))

@@ -6,7 +6,7 @@ Those that change the activations rerun the layer's head only, the model from th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,10 @@ def scorecam(question: Question, *, channels: int | None = None) -> Answer:
     if channels is not None:
         activations = _most_varied(activations, _at_least(1, channels, "channels"))
     planes = np.moveaxis(activations, 1, 0)
-    seen = (masked(question, rerun.original, as_masks(plane, question)) for plane in planes)
+
+    def seen(part: slice) -> NDArray[Any]:
+        return masked(question, rerun.original, as_masks(planes[part], question))
+
     scores = rerun.scores(len(planes), seen)
     powers = np.exp(scores - scores.max(axis=0))
     return question.answer(got, _weighted(powers / powers.sum(axis=0), activations))
@@ -74,7 +77,10 @@ def rise(
     count, cells = _at_least(2, masks, "masks"), _at_least(1, grid, "grid")
     drawn = GridMasks(size_of(question), count, cells, p, seed)
     got, rerun = of_images(question)
-    seen = (masked(question, rerun.original, mask) for mask in drawn)
+
+    def seen(part: slice) -> NDArray[Any]:
+        return masked(question, rerun.original, drawn.of(part)[:, None])
+
     confidences = rerun.confidences(count, seen)
     above = _beyond_rounding(confidences - confidences.mean(axis=0), confidences)
     return question.answer(got, drawn.summed(above) / (count * p))
@@ -91,15 +97,15 @@ def ablationcam(question: Question) -> Answer:
 
     activations, count = rerun.original, rerun.original.shape[1]
 
-    def without() -> Iterator[NDArray[Any]]:
-        left = activations.copy()
-        for channel in range(count):
-            left[:, channel] = 0
-            yield left
-            left[:, channel] = activations[:, channel]
+    def without(part: slice) -> NDArray[Any]:
+        channels = range(*part.indices(count))
+        left = np.repeat(activations[None], len(channels), axis=0)
+        for variant, channel in zip(left, channels, strict=True):
+            variant[:, channel] = 0
+        return left
 
     whole = got[question.session.spec.scores]
-    left = rerun.scores(count, without())
+    left = rerun.scores(count, without)
     drops = _beyond_rounding(whole - left, left) / np.where(whole == 0, 1, np.abs(whole))
     return question.answer(got, _weighted(drops, activations))
 
@@ -117,7 +123,11 @@ def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
     """
     got, rerun = of_head(question)
     space = rerun.original.shape[2:]
-    alone = (mask * rerun.original for mask in one_place(space, neighbours=gaussian))
+
+    def alone(part: slice) -> NDArray[Any]:
+        masks = one_place(space, part, neighbours=gaussian)
+        return masks[:, None, None] * rerun.original
+
     scores = rerun.scores(int(np.prod(space)), alone)
     above = _beyond_rounding(scores - scores.min(axis=0), scores)
     return question.answer(got, np.moveaxis(above, 0, -1).reshape(*above.shape[1:], *space))
@@ -142,8 +152,11 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     if not step > 0:
         raise InputError(f"step={step} is out of range; give a small positive number")
     got, rerun = of_head(question)
-    scaled = (rerun.original * np.float32(factor) for factor in (1 - step, 1, 1 + step))
-    name = rerun.session.spec.layers[0].gradients
+    factors, name = (1 - step, 1, 1 + step), rerun.session.spec.layers[0].gradients
+
+    def scaled(part: slice) -> NDArray[Any]:
+        return np.stack([rerun.original * np.float32(factor) for factor in factors[part]])
+
     behind, here, ahead = (gradients for gradients, _ in rerun.gradients(3, scaled, name))
     product = _smooth_part(here - behind, ahead - here) / step
     weights = (here - product / 2).mean(axis=tuple(range(3, here.ndim)))

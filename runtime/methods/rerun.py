@@ -8,7 +8,7 @@ classes otherwise is run for the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,8 @@ from ..spec import ScoreRecord
 from .request import Progress, Question
 
 Floats = NDArray[np.float32]
-Variants = Iterable[NDArray[Any]]
+Variants = Callable[[slice], NDArray[Any]]
+"""From a slice of their numbers to the variants, [V, N, ...]; asked for in order, each once."""
 
 ROWS = 16  # of a run, where the batch is open; images of 224 pixels take 10 MB
 MOST_ROWS = 128
@@ -33,8 +34,8 @@ _BYTES = 1 << 25  # of a run's varying input, where its rows are small
 class Rerun:
     """A graph that gives the scores, and the batch of which it runs variants.
 
-    A variant is copied before the next one is made, so all may share one array. Copies of the last
-    image, which fill up a fixed batch, are not run: their rows go to further variants.
+    Copies of the last image, which fill up a fixed batch, are not run: their rows go to further
+    variants.
 
     Attributes:
         session: The artifact, or the head of one.
@@ -80,18 +81,18 @@ class Rerun:
             none = np.zeros((len(self.original), 0, *self.original.shape[1:]), np.float32)
             yield from [(none, np.zeros(none.shape[:2], np.float32))] * count
             return
-        changes, scores = self._changes(variants), self.session.spec.scores
-        for got in self.outputs(count, changes, [name, scores]):
+        scores = self.session.spec.scores
+        for got in self.outputs(count, self._changes(variants), [name, scores]):
             yield got[name], got[scores]
 
     def outputs(
-        self, count: int, variants: Iterable[Tensors], names: Sequence[str]
+        self, count: int, variants: Callable[[slice], Tensors], names: Sequence[str]
     ) -> Iterator[Tensors]:
         """For each variant the outputs ``names``, [N, ...]; gradients may be among them.
 
         Args:
             count: How many variants there are.
-            variants: What is fed instead, by input: [N, ...], of the same inputs each time.
+            variants: What is fed instead, by input: [V, N, ...], of the same inputs each time.
             names: Which outputs.
         """
         # Each class of a row has a cotangent of its own.
@@ -135,7 +136,7 @@ class Rerun:
     def _runs(
         self,
         count: int,
-        variants: Iterable[Tensors],
+        variants: Callable[[slice], Tensors],
         names: Sequence[str],
         feeds: Tensors,
         rows: int,
@@ -146,38 +147,32 @@ class Rerun:
         batch hold, and at least one.
         """
         fixed = self.session.inputs[self.input].shape[0]
-        step = min(max(1, (fixed or rows) // self._images), count)
-        extent = fixed or step * self._images
-        runs, end = 1 + -(-count // step), 0
-        by_row: Tensors = {}
+        step = max(1, min((fixed or rows) // self._images, count))
+        runs = 1 + -(-count // step)
         self._report(1, runs)
-        for number, variant in enumerate(variants, start=1):
-            by_row = by_row or self._make_room(variant, feeds, extent)
-            start, end = end, end + self._images
-            for name, value in variant.items():
-                by_row[name][start:end] = value[: self._images]
-            if number % step == 0 or number == count:
-                taken = {name: value[: fixed or end] for name, value in by_row.items()}
-                got = self.session.run({**feeds, **taken}, names)
-                self._report(1 + -(-number // step), runs)
-                yield {name: value[:end] for name, value in got.items()}
-                end = 0
+        for run, start in enumerate(range(0, count, step), start=2):
+            part = slice(start, min(start + step, count))
+            used = (part.stop - start) * self._images
+            # No name holds the variants, so that the next ones take their memory.
+            got = self.session.run(self._fed(variants(part), feeds, fixed or used), names)
+            self._report(run, runs)
+            yield {name: value[:used] for name, value in got.items()}
 
-    def _make_room(self, variant: Tensors, feeds: Tensors, rows: int) -> Tensors:
-        """What a run takes by row: room for what varies, and the rest once for each variant."""
-        room = {
-            name: np.zeros((rows, *value.shape[1:]), feeds[name].dtype)
-            for name, value in variant.items()
-        }
-        same = {
-            name: self._repeat(value, rows)
-            for name, value in feeds.items()
-            if name not in room and self._has_rows(name, value)
-        }
-        return {**room, **same}
+    def _fed(self, variants: Tensors, feeds: Tensors, rows: int) -> Tensors:
+        """What one run takes: variants [V, N, ...] of some inputs, and the others repeated."""
+        fed = dict(feeds)
+        for name, value in feeds.items():
+            if name in variants:
+                some = variants[name][:, : self._images]
+                flat = some.reshape(-1, *some.shape[2:]).astype(value.dtype, copy=False)
+                # Copies fill up a fixed batch.
+                fed[name] = flat if len(flat) == rows else np.resize(flat, (rows, *flat.shape[1:]))
+            elif self._has_rows(name, value):
+                fed[name] = self._repeat(value, rows)
+        return fed
 
-    def _changes(self, variants: Variants) -> Iterator[Tensors]:
-        return ({self.input: variant} for variant in variants)
+    def _changes(self, variants: Variants) -> Callable[[slice], Tensors]:
+        return lambda part: {self.input: variants(part)}
 
     def _report(self, done: int, total: int) -> None:
         if self.progress is not None:

@@ -21,6 +21,9 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
 from graftcam.runtime.methods import table
+from graftcam.runtime.methods.dispatch import ask
+from graftcam.runtime.methods.request import Question
+from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
 from support.heads import Skip, answer, export_with_head, torch_head
@@ -294,6 +297,55 @@ def test_a_fixed_batch_gives_the_same_maps(fixed: Path, folder: Path, method: st
     np.testing.assert_allclose(found, expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("method", ["ablationcam", "shapleycam"])
+def test_copies_in_a_fixed_batch_keep_what_the_head_reads_beside(
+    tmp_path: Path, folder: Path, method: str
+) -> None:
+    """The row of another image's skip connection must not go with a variant."""
+    example = (torch.zeros(4, 3, 8, 8),)
+    export(seeded(Skip()), tmp_path / "m.onnx", example, layers="act", head=True,
+           dynamic_batch=False, verify=False)  # fmt: skip
+    x = noise(2)
+    found = answer(tmp_path / "m.onnx", x[[0, 1, 1, 1]], CLASSES, method).maps
+    expected = answer(folder / "residual.onnx", x, CLASSES, method).maps
+    np.testing.assert_allclose(found, expected[[0, 1, 1, 1]], **TOLERANCE)
+
+
+def test_copies_in_a_fixed_batch_are_not_run(tmp_path: Path, folder: Path) -> None:
+    example = (torch.zeros(4, 3, 9, 8),)
+    export(seeded(Tiny()), tmp_path / "m.onnx", example, layers="relu1", head=True,
+           dynamic_batch=False, verify=False)  # fmt: skip
+    x, runs = noise(1, 9, 8), list[tuple[int, int]]()
+    found = answer(
+        tmp_path / "m.onnx", x.repeat(4, axis=0), CLASSES, "rise", masks=10, grid=3,
+        progress=lambda *two: runs.append(two),
+    )  # fmt: skip
+    assert runs == [(done, 4) for done in range(1, 5)]
+    expected = answer(folder / "cut.onnx", x, CLASSES, "rise", masks=10, grid=3)
+    np.testing.assert_allclose(found.maps, expected.maps.repeat(4, axis=0), **TOLERANCE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) -> None:
+    maps: list[np.ndarray] = []
+    x = noise(2, 9, 8)
+    for kind in ("output", "linear"):
+        path = tmp_path / f"{kind}.onnx"
+        spec = export_with_head(
+            seeded(Tiny()), path, "relu1", (9, 8), score=kind, activation="none"
+        )
+        fed = {"x": x, spec.selector: np.array(CLASSES)}
+        if kind == "linear":
+            fed[spec.selector] = np.eye(5, dtype=np.float32)[None, CLASSES[0]]
+        session = Session(path)
+        question = Question(
+            session, fed, "x", spec.layers[0], None, Heads(path, session.spec, Session)
+        )
+        maps.append(ask(question, method, FEW.get(method, {})).maps)
+    assert maps[0].max() > 0
+    np.testing.assert_allclose(maps[1], maps[0], **TOLERANCE)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_ranks_are_settled_on_the_picture_as_it_is(folder: Path, method: str) -> None:
     path, options, x = folder / "residual.onnx", FEW.get(method, {}), noise(2)
@@ -314,13 +366,15 @@ def test_no_class_is_no_map(folder: Path, method: str) -> None:
     assert len(calls) <= 3
 
 
-def test_progress_counts_runs_to_the_end(folder: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_progress_counts_runs_to_the_end(folder: Path, method: str) -> None:
     seen: list[tuple[int, int]] = []
     answer(
-        folder / "cut.onnx", noise(4, 9, 8), CLASSES, "rise", masks=10, grid=3,
+        folder / "cut.onnx", noise(4, 9, 8), CLASSES, method, **FEW.get(method, {}),
         progress=lambda *two: seen.append(two),
     )  # fmt: skip
-    assert seen[-1][0] == seen[-1][1] == len(seen)
+    assert len(seen) > 1
+    assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
 
 
 def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
