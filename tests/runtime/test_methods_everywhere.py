@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from graftcam.cli import main
 from graftcam.demo.bundled import pictures
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
-from graftcam.runtime.spec import Preprocess
+from graftcam.runtime.session.heads import Heads
+from graftcam.runtime.spec import Layer, Preprocess
 
 PICTURE = pictures()[0].path
 SIZE = 64
@@ -68,6 +70,43 @@ def test_every_method_explains_two_classes(artifact: Path) -> None:
         assert found.heatmaps.shape == (2, 96, 96)
         assert np.isfinite(found.maps).all(), method
         assert set(found.status) <= {"ok", "zero", "constant"}, method
+
+
+def test_the_table_says_what_each_method_takes(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(artifact)
+    session, layer = explainer._session, explainer.spec.layers[0]
+    tensors = {"activations": layer.activations, "gradients": layer.gradients}
+    tensors |= {"heatmap": layer.heatmap, **explainer.spec.of_input}
+    fetched: set[str] = set()
+    images: list[np.ndarray] = []
+    heads: list[str] = []
+    run, head_of = session.run, Heads.of
+
+    def watched(feeds: dict[str, np.ndarray], names: Iterable[str] | None = None) -> object:
+        assert names is not None
+        names = list(names)
+        fetched.update(names)
+        images.append(feeds[explainer.spec.preprocess.input])
+        return run(feeds, names)
+
+    def watched_head(self: Heads, of: Layer) -> object:
+        heads.append(of.name)
+        return head_of(self, of)
+
+    monkeypatch.setattr(session, "run", watched)
+    monkeypatch.setattr(Heads, "of", watched_head)
+    for method in _usable(artifact):
+        fetched.clear(), images.clear(), heads.clear()
+        # With an option Grad-CAM's map, which every artifact holds, is made anew.
+        options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
+        explainer.explain(PICTURE, [3, 7], method=method, **options)
+        taken = {need for need, name in tensors.items() if name in fetched}
+        taken |= {"head"} if heads else set()
+        changed = any(not np.array_equal(image, images[0]) for image in images[1:])
+        taken |= {"images"} if changed or method == "input-x-gradient" else set()
+        assert taken == set(METHODS[method].needs), method
 
 
 def test_what_a_vit_lacks_is_said(artifact: Path) -> None:
