@@ -62,7 +62,7 @@ def graft(
         name: What the metadata calls the model.
         profile: What may be emitted.
         walks: Which outputs for the picture's input, of `picture.WALKS`.
-        methods: Further heatmaps of each layer, of `cams.BAKED`.
+        methods: Further heatmaps of each layer, by the ids of their methods.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.

@@ -142,25 +142,6 @@ def integrated_gradients(
     return question.answer(got, maps, {"score_change": changes, "completeness_error": errors})
 
 
-ATTRIBUTIONS: dict[str, Callable[..., Answer]] = {
-    "saliency": saliency,
-    "input-x-gradient": input_x_gradient,
-    "smoothgrad": smoothgrad,
-    "smoothgrad-squared": smoothgrad_squared,
-    "vargrad": vargrad,
-    "integrated-gradients": integrated_gradients,
-    "guided-backprop": guided_backprop,
-    "deconvnet": deconvnet,
-    "guided-gradcam": guided_gradcam,
-}
-
-UNCHANGED = frozenset({"saliency", "guided-backprop", "deconvnet", "guided-gradcam"})
-"""Methods that run the pictures as they are, and need not know how the model takes them."""
-
-SIGNED = frozenset({"input-x-gradient", "integrated-gradients"})
-"""Methods whose negative values speak against a class; the others give no negative ones."""
-
-
 def _strongest_of(question: Question, field: str) -> Answer:
     name = _output_name(question, field)
     got = question.session.run(question.feeds, [*question.answers, name])

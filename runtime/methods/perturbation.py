@@ -6,7 +6,6 @@ Those that change the activations rerun the layer's head only, the model from th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -163,16 +162,6 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     return question.answer(got, _weighted(np.moveaxis(weights, 2, 0), rerun.original))
 
 
-ON_HEADS: dict[str, Callable[..., Answer]] = {
-    "ablationcam": ablationcam,
-    "reciprocam": reciprocam,
-    "shapleycam": shapleycam,
-}
-"""Methods that rerun a head and feed the model its pictures as they are."""
-
-PERTURBATIONS: dict[str, Callable[..., Answer]] = {"scorecam": scorecam, "rise": rise, **ON_HEADS}
-
-
 def _weighted(weights: NDArray[Any], activations: NDArray[Any]) -> Floats:
     """ReLU of the activations [N, C, *space], summed with weights [C, N, K] over the channels."""
     maps = np.einsum("cnk,nc...->nk...", weights, activations)
@@ -210,7 +199,3 @@ def _at_least(least: int, number: int, name: str) -> int:
     if number < least:
         raise InputError(f"{name}={number} is out of range; give at least {least}")
     return number
-
-
-SIGNED = frozenset({"rise"})
-"""Methods whose negative values speak against a class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,8 @@ from torch import nn
 from graftcam.demo.bundled import pictures
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
-from graftcam.runtime.spec import Preprocess
+from graftcam.runtime.session.heads import Heads
+from graftcam.runtime.spec import Layer, Preprocess
 from support.cli import call
 
 PICTURE = pictures()[0].path
@@ -78,6 +80,43 @@ def test_every_method_explains_two_classes(artifact: Path) -> None:
         assert ("ok" in found.status) == (method != "fem"), method
         equal = np.array_equal(found.maps[0], found.maps[1])
         assert equal == (method in CLASS_AGNOSTIC), method
+
+
+def test_the_table_says_what_each_method_takes(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(artifact)
+    session, layer = explainer._session, explainer.spec.layers[0]
+    tensors = {"activations": layer.activations, "gradients": layer.gradients}
+    tensors |= {"heatmap": layer.heatmap, **explainer.spec.of_input}
+    fetched: set[str] = set()
+    images: list[np.ndarray] = []
+    heads: list[str] = []
+    run, head_of = session.run, Heads.of
+
+    def watched(feeds: dict[str, np.ndarray], names: Iterable[str] | None = None) -> object:
+        assert names is not None
+        names = list(names)
+        fetched.update(names)
+        images.append(feeds[explainer.spec.preprocess.input])
+        return run(feeds, names)
+
+    def watched_head(self: Heads, of: Layer) -> object:
+        heads.append(of.name)
+        return head_of(self, of)
+
+    monkeypatch.setattr(session, "run", watched)
+    monkeypatch.setattr(Heads, "of", watched_head)
+    for method in _usable(artifact):
+        fetched.clear(), images.clear(), heads.clear()
+        # With an option Grad-CAM's map, which every artifact holds, is made anew.
+        options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
+        explainer.explain(PICTURE, [3, 7], method=method, options=options)
+        taken = {need for need, name in tensors.items() if name in fetched}
+        taken |= {"head"} if heads else set()
+        changed = any(not np.array_equal(image, images[0]) for image in images[1:])
+        taken |= {"images"} if changed or method == "input-x-gradient" else set()
+        assert taken == set(METHODS[method].needs), method
 
 
 @pytest.mark.parametrize("artifact", ["vit_tiny"], indirect=True)
