@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, ParamSpec, TypeVar, get_args
@@ -128,12 +128,12 @@ def _extras(extras: object) -> list[str]:
     if given is None or not all(isinstance(one, str) for one in given):
         raise SettingsError(f"extras takes names such as 'head', not {extras!r}")
     flags, methods = set(given).intersection(FLAGS), sorted(set(given).difference(FLAGS))
-    for name in methods:
-        if near := get_close_matches(name, FLAGS, n=1):
-            raise SettingsError(f"unknown extra {name!r}; did you mean {near[0]!r}?")
     try:
         return sorted([*flags, *check_methods(methods)])
     except InputError as error:
+        for name in methods:
+            if near := get_close_matches(name, FLAGS, n=1):
+                raise SettingsError(f"unknown extra {name!r}; did you mean {near[0]!r}?") from None
         raise SettingsError(f"extras: {error}, {', '.join(FLAGS)}") from None
 
 
@@ -153,6 +153,9 @@ def _trace(trace: object) -> TorchExport | None:
         raise SettingsError(
             f"opset={trace.opset!r}: an artifact has opset {_OLDEST_OPSET} or newer"
         )
+    for field in ("dynamic_batch", "dynamic_size"):
+        if not isinstance(getattr(trace, field), bool):
+            raise SettingsError(f"{field}={getattr(trace, field)!r}: give True or False")
     return replace(
         trace,
         input_names=_names("input_names", trace.input_names, SettingsError),
@@ -167,10 +170,10 @@ def _text(argument: str, value: object, error: type[Exception]) -> str | None:
 
 
 def _names(argument: str, value: object, error: type[Exception]) -> list[str] | None:
-    """A sequence of texts as a list; a text alone would be taken for one of letters."""
+    """A sequence of texts as a list; one text alone, or texts in no order, are none."""
     if value is None:
         return None
-    names = None if isinstance(value, str | Mapping) else _items(value)
+    names = None if isinstance(value, str | Mapping | Set) else _items(value)
     if names is None or not all(isinstance(name, str) for name in names):
         raise error(f"{argument} takes a list of names, not {value!r}")
     return names

@@ -30,7 +30,8 @@ def capture(
     """Capture the model.
 
     Returns:
-        The graph, and the layers considered where PyTorch's were: the first one is its target.
+        The graph, and the layers that were considered, the best first, where the automatic choice
+        was made here; in an ONNX graph `choose_layer` makes it, once the score is known.
 
     Raises:
         CaptureError: It cannot be captured, or as an ONNX file it is given what only PyTorch needs.

@@ -82,6 +82,10 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a name alone": ({"trace": TorchExport(input_names="x")}, SettingsError, "not 'x'"),
     "verify": ({"verify": "fast"}, SettingsError, "unknown verify 'fast'"),
     "name": ({"name": 3}, SettingsError, "name=3"),
+    "a set of labels": ({"labels": {"cat", "dog"}}, CaptureError, "labels takes a list"),
+    "batch's type": ({"trace": TorchExport(dynamic_batch="no")}, SettingsError, "True or False"),  # pyright: ignore[reportArgumentType]
+    "size": ({"preprocess": Preprocess(size=(8,))}, CaptureError, r"cannot have size=\[8\]"),
+    "colours": ({"preprocess": Preprocess(mean=[0.5])}, CaptureError, "cannot have std="),
     "transform": ({"preprocess": "imagnet"}, CaptureError, "'imagnet'"),
     "nothing to embed": ({"extras": "embed_preprocess"}, CaptureError, "a training transform"),
 }  # fmt: skip
