@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from ...runtime.inputs.selection import known
 from ...runtime.methods.eigen import MOST_PLACES
-from ..differentiate.adjoint import Adjoint
+from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Emitter, dims_of
 from .channel_rows import Flat
@@ -57,14 +57,14 @@ def check_methods(methods: str | Sequence[str]) -> list[str]:
     return [method for method in dict.fromkeys(wanted) if method != "gradcam"]
 
 
-def bake(emit: Emitter, method: str, target: Target, adjoint: Adjoint, maps: Maps) -> ir.Value:
+def bake(emit: Emitter, method: str, target: Target, cotangent: Cotangent, maps: Maps) -> ir.Value:
     """Add a method's map of a layer.
 
     Args:
         emit: Where nodes are added.
         method: Its id.
         target: The layer.
-        adjoint: Its gradient as it was found, which knows where it is constant.
+        cotangent: Its gradient as it was found, which knows where it is constant.
         maps: Its tensors as they are published.
 
     Returns:
@@ -74,7 +74,7 @@ def bake(emit: Emitter, method: str, target: Target, adjoint: Adjoint, maps: Map
         LayerError: The method is not defined for the layer.
     """
     flat = Flat.of(emit, maps.activations, maps.gradients)
-    if method == "cam" and not adjoint.spread.issuperset(_space(target)):
+    if method == "cam" and not cotangent.spread.issuperset(_space(target)):
         raise LayerError(
             f"method 'cam' is defined for a layer that is averaged over space before the head; "
             f"the gradient of {target.name!r} differs from place to place: leave it out, Grad-CAM "

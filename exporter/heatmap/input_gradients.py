@@ -6,14 +6,15 @@ Beside the derivative there are two of its kin, walks with another rule for ReLU
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import onnx_ir as ir
 
 from ...runtime.spec import Preprocess
-from ..differentiate.adjoint import Adjoint, OneHot, dense
-from ..differentiate.backward import Plan, differentiate, plan
+from ..differentiate.backward import differentiate
+from ..differentiate.cotangent import Cotangent
+from ..differentiate.plan import Plan, plan
 from ..differentiate.relu_overrides import DECONVNET, GUIDED
 from ..differentiate.rules import Entry
 from ..errors import CaptureError, InputUnsupportedError, LayerError, UnsupportedError
@@ -82,24 +83,24 @@ class ToPicture:
     def publish(
         self,
         emit: Emitter,
-        adjoints: Mapping[ir.Value, Adjoint],
-        seed: Adjoint | OneHot,
+        cotangents: Mapping[ir.Value, Cotangent],
+        seed: Cotangent,
         scale: float,
     ) -> dict[str, str]:
         """Make the outputs and return their names by the walks'.
 
         Args:
             emit: Where nodes are added.
-            adjoints: What the walk by ``plan`` found.
+            cotangents: What the walk by ``plan`` found.
             seed: What it began with.
             scale: How much larger than the gradients cotangents are; see `seed.cotangent_scale`.
         """
         names: dict[str, str] = {}
         for walk in self.walks:
-            adjoint = adjoints[self.value]
+            found = cotangents
             if WALKS[walk] and self.guided is not None:
-                adjoint = differentiate(emit, self.guided, seed, WALKS[walk])[self.value]
-            names[walk] = _publish(emit, self.value, adjoint, scale, walk)
+                found = differentiate(emit, self.guided, seed, WALKS[walk])
+            names[walk] = _publish(emit, found[self.value] / scale, walk)
         return names
 
 
@@ -134,12 +135,11 @@ def plan_picture(
     return ToPicture(value, tuple(walks), whole, alone if changed else None)
 
 
-def _publish(emit: Emitter, picture: ir.Value, adjoint: Adjoint, scale: float, name: str) -> str:
-    """Make a cotangent of the picture an output, float32 [N, K, *input] in the input's layout."""
-    dims = dims_of(picture)
+def _publish(emit: Emitter, gradient: Cotangent, name: str) -> str:
+    """Make a gradient of the image an output, float32 [N, K, *input] in the input's layout."""
+    dims = dims_of(gradient.forward)
     with emit.scope("input"):
-        single = emit.cast(adjoint.value, SINGLE, "single")
-        whole = dense(emit, replace(adjoint, value=single, factor=adjoint.factor / scale), picture)
+        whole = gradient.through(Emitter.cast, SINGLE, "single").dense()
         perm = [1, 0, *range(2, 1 + len(dims))]
         by_image = emit.op("Transpose", whole, role="by_image", perm=perm)
     return publish(emit, by_image, name, [dims[0], "K", *dims[1:]])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...runtime.spec import Score
-from ..differentiate.adjoint import OneHot
 from ..graph.emitter import Emitter, dims_of
 from ..locate.score import Located
 from .linear import add_score_weights, select_linear
@@ -79,6 +78,5 @@ def ask(emit: Emitter, table: ir.Value, score: Score, scale: float) -> tuple[Ask
             emit, scored, index, single_logit=single, scale=scale, ranking=ranking
         )  # fmt: skip
     if chances is not None:
-        assert isinstance(chosen.seed, OneHot)
         chosen = Selection(chosen.classes, chosen.scores, chances.pull_back(chosen.seed))
     return Asked(index, region), chosen

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.interpolation import LINEAR, Along, Extent, along, numbered
 from ..support.sampling import (
@@ -38,7 +38,7 @@ def _planar(node: ir.Node) -> str | None:
 
 
 @vjp("DeformConv", since=19, inputs=(0, 2, 4), check=_planar)
-def deform_conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def deform_conv(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent of the columns ``mask * x(place + offset)``, which the weights are applied to.
 
     It goes to the cells that a column read, by weight; to the offsets, by the weights' slopes (on
@@ -47,16 +47,16 @@ def deform_conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
     """
     deformed = _deformed(emit, node)
     table, space = deformed.table(emit), cells(emit, only_input(node), [2, 3])
-    columns = deformed.column_grads(emit, grad.value)
+    columns = deformed.column_grads(emit, g.value)
     mask = node.inputs[4] if len(node.inputs) > 4 else None
     masked = columns
     if mask is not None and (needed[0] or needed[2]):
         shape = emit.vector([deformed.batch, 1, deformed.reads])
         masked = emit.op("Mul", columns, emit.op("Reshape", mask, shape, role="mask"))
-    results: list[Result] = [None] * 5
+    results: list[Cotangent | None] = [None] * 5
     if needed[0]:
         picture = put(emit, masked, table, deformed.channels, space)
-        results[0] = reshape_like(emit, picture, only_input(node))
+        results[0] = g.with_value(reshape_like(emit, picture, only_input(node)))
     if not needed[2] and not any(needed[4:]):
         return results[: len(needed)]
     shape = emit.vector([deformed.batch, deformed.channels, space])
@@ -64,10 +64,11 @@ def deform_conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
     read = taken(emit, picture, table, deformed.channels)
     if needed[2]:
         slopes = by_coordinates(emit, masked, read, table)
-        results[2] = deformed.offset_grads(emit, slopes)
+        results[2] = g.with_value(deformed.offset_grads(emit, slopes))
     if mask is not None and needed[4]:
         values = interpolated(emit, read, table.weights(emit))
-        results[4] = reshape_like(emit, over_channels(emit, columns, values), mask)
+        by_mask = over_channels(emit, columns, values)
+        results[4] = g.with_value(reshape_like(emit, by_mask, mask))
     return results[: len(needed)]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.interpolation import LINEAR, NEAREST, Along, Kernel, along, cubic, length, within
 from ..support.sampling import Table, by_coordinates, put, taken
@@ -38,7 +37,7 @@ def _interpolates(node: ir.Node) -> str | None:
 
 
 @vjp("GridSample", since=16, check=_interpolates)
-def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """To the cells that a sample read, by weight; to the grid, by the weights' slopes.
 
     As in PyTorch: on a cell the slope is that of the interval above it; it is 0 where ``border``
@@ -50,11 +49,11 @@ def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
     (batch, channels), samples = parts_of(x, [0, 1]), cells(emit, out, space)
     table = Table([_reads(emit, node, axis) for axis in space], batch, samples)
     shape = emit.vector([classes(emit), batch, channels, samples])
-    flat = emit.op("Reshape", grad.value, shape, role="flat")
-    results: list[Result] = [None, None]
+    flat = emit.op("Reshape", g.value, shape, role="flat")
+    results: list[Cotangent | None] = [None, None]
     if needed[0]:
         picture = put(emit, flat, table, channels, cells(emit, x, space))
-        results[0] = reshape_like(emit, picture, x)
+        results[0] = g.with_value(reshape_like(emit, picture, x))
     if needed[1] and _kernel(node) is not NEAREST:
         shape = emit.vector([batch, channels, cells(emit, x, space)])
         picture = emit.op("Reshape", x, shape, role="picture")
@@ -67,7 +66,7 @@ def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
         joined = emit.op("Concat", *reversed(slopes), role="slopes", axis=2)
         joined = emit.op("Transpose", joined, role="slopes", perm=[0, 1, 3, 2])
         joined = narrowed(emit, joined, grid)
-        results[1] = reshape_like(emit, joined, grid)
+        results[1] = g.with_value(reshape_like(emit, joined, grid))
     return results
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute
 from ...graph.emitter import Emitter, Values
-from ..adjoint import Result
+from ..cotangent import Cotangents
 from ..registry import Needed, vjp_many
-from ..support.direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
+from ..support.direction import INITIAL_H, B, ByInput, Direction, Grads, R, W
 from ..support.recurrence import activate, covered, slope, walk
 
 _INITIAL_C, _PEEPHOLES = 6, 7
@@ -24,7 +22,7 @@ def _check(node: ir.Node) -> str | None:
 
 
 @vjp_many("LSTM", since=7, check=_check)
-def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[Result]:
+def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Cotangents:
     """``dgates W`` for X, where ``dgates R`` and ``dc f`` run back through time.
 
     With ``c = f c_before + i g`` and ``h = o h(c)``, Y's cotangent joins ``dh`` at each step,
@@ -34,7 +32,7 @@ def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence
     return walk(emit, node, grads, needed, _DEFAULT, _one_direction)
 
 
-def _one_direction(way: Direction) -> Cotangents:
+def _one_direction(way: Direction) -> ByInput:
     emit, (f_name, g_name, h_name) = way.emit, way.names
     given = way.given(_PEEPHOLES)
     peepholes = None if given is None else way.parts(given, 1, 1, 1)
