@@ -18,10 +18,10 @@ from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
-from ..heatmap.input_gradients import plan_picture
+from ..heatmap.input_gradients import plan_image_walks
 from ..locate.layout import arrange
 from ..locate.score import Located
-from ..score.class_scores import ask, class_table
+from ..score.class_scores import add_request, class_table
 from ..score.seed import cotangent_scale
 from .save import graph_hash, tool_versions
 
@@ -62,7 +62,7 @@ def graft(
         preprocess: The training transform.
         name: What the metadata calls the model.
         profile: What may be emitted.
-        walks: Which outputs for the picture's input, of `picture.WALKS`.
+        walks: Which outputs for the image's input, of `input_gradients.WALKS`.
         methods: Further heatmaps of each layer, of `cams.BAKED`.
 
     Raises:
@@ -81,10 +81,10 @@ def graft(
     channel = located.score.kind == "channel"
     table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
     made = plan(graph, table, list(captured.targets.values()))
-    picture = plan_picture(graph, made, walks, preprocess) if walks else None
-    made = made if picture is None else picture.plan
+    image = plan_image_walks(graph, made, walks, preprocess) if walks else None
+    made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
-    asked, chosen = ask(emit, table, located.score, scale)
+    inputs, chosen = add_request(emit, table, located.score, scale)
     cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
     classes = None
@@ -97,7 +97,7 @@ def graft(
         _publish_layer(emit, target, cotangents[target.value] / scale, batch, methods, many=many)
         for target in targets
     ]
-    of_input = {} if picture is None else picture.publish(emit, cotangents, chosen.seed, scale)
+    of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
@@ -105,11 +105,11 @@ def graft(
     output = layers[0].activations if channel else located.score.output
     score = replace(located.score, value=table.name or "", output=output)
     spec = Spec(
-        SPEC_VERSION, _name(asked.class_index), classes, scores, score, layers,
+        SPEC_VERSION, _name(inputs.class_index), classes, scores, score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
-        Verification("skipped", "none"), _name(asked.region),
+        Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
-        score_weights=_name(asked.score_weights),
+        score_weights=_name(inputs.score_weights),
     )  # fmt: skip
     return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
 

@@ -66,23 +66,20 @@ def differentiate(
                 f"the gradient of the score is structurally zero at {target.name!r}; "
                 "choose another layer"
             )
-        found[target] = total if total.one_hot is None else total.written_out()
+        found[target] = total.with_zeros()
     return found
 
 
 def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
     """The sum of what the consumers of a value gave; a single one-hot cotangent stays one."""
-    if len(cotangents) <= 1:
-        return cotangents[0] if cotangents else None
-    return reduce(operator.add, [one if one.one_hot is None else one.written_out()
-                                 for one in cotangents])  # fmt: skip
+    return reduce(operator.add, cotangents) if cotangents else None
 
 
 def _by_fused_rule(
     emit: Emitter, rule: FusedRule, grad: Cotangent
 ) -> list[tuple[ir.Value, Cotangent]]:
     """What a fused rule gives; like the others, it is linear, and the factor goes around it."""
-    grad = grad if grad.one_hot is None else grad.written_out()
+    grad = grad.with_zeros()
     found = rule(emit, replace(grad, factor=1.0))
     return [(value, replace(one, forward=value) * grad.factor) for value, one in found]
 
@@ -93,34 +90,29 @@ def _by_rule(
     """Call the node's rule with cotangents in the form that it understands."""
     assert entry.rule is not None
     needed = [value is not None and value in plan.active for value in node.inputs]
-    factor = 1.0
+    factor, results = 1.0, None
     if entry.many:
         whole = [None if grad is None else grad.written_out() for grad in grads]
         results = entry.rule(emit, node, whole, needed)  # pyright: ignore[reportArgumentType]
     else:
         grad = grads[0]
         assert grad is not None
-        results = None
-        if grad.one_hot is not None:
-            if entry.selection is not None:
-                results = entry.selection(emit, node, replace(grad, factor=1.0), needed)
-            if results is not None:
-                results = [one and _in_numbers(one, grad.factor) for one in results]
-            else:
-                grad = grad.written_out()
-        if results is None:
+        if grad.one_hot is not None and entry.selection is not None:
+            results = entry.selection(emit, node, replace(grad, factor=1.0), needed)
+        if results is not None:
+            results = [one and _in_numbers(one, grad.factor) for one in results]
+        else:
+            grad = grad.with_zeros()
             # Linear in the cotangent, or for positive factors at least: the factor goes around it.
-            if not entry.linear and grad.factor < 0:
-                grad = grad.scaled()
-            factor, grad = grad.factor, replace(grad, factor=1.0)
-            if not entry.lazy:
-                grad = grad.expanded()
-            results = entry.rule(emit, node, grad, needed)  # pyright: ignore[reportArgumentType]
-    pairs = zip(node.inputs, [*results, *[None] * len(node.inputs)], needed, strict=False)
+            grad = grad if entry.linear or grad.factor > 0 else grad.scaled()
+            factor, unit = grad.factor, replace(grad, factor=1.0)
+            unit = unit if entry.lazy else unit.expanded()
+            results = entry.rule(emit, node, unit, needed)  # pyright: ignore[reportArgumentType]
+    padded = [*results, *[None] * (len(node.inputs) - len(results))]
     return [
         (source, _of_input(node, entry, source, result * factor))
-        for source, result, wanted in pairs
-        if wanted and source is not None and result is not None
+        for source, result, asked in zip(node.inputs, padded, needed, strict=True)
+        if asked and source is not None and result is not None
     ]
 
 

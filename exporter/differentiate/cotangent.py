@@ -95,14 +95,16 @@ class Cotangent:
 
     def written_out(self) -> Cotangent:
         """The same as a tensor [K, *dims]: neither one-hot nor spread, with no factor left."""
-        return (self if self.one_hot is None else self._with_zeros()).expanded().scaled()
+        return self.with_zeros().expanded().scaled()
 
     def dense(self) -> ir.Value:
         """The whole cotangent as one tensor [K, *dims]."""
         return self.written_out().value
 
-    def _with_zeros(self) -> Cotangent:
-        """A one-hot cotangent as a tensor [K, N, classes, *positions]."""
+    def with_zeros(self) -> Cotangent:
+        """The same, but not one-hot: a tensor [K, N, classes, *positions] with no factor left."""
+        if self.one_hot is None:
+            return self
         emit, dims = self.emit, dims_of(self.forward)
         if not isinstance(dims[1], int):
             raise ValueError(f"scores {self.forward.name!r} have no static class count")
@@ -118,7 +120,7 @@ class Cotangent:
         else:
             assert self.forward.dtype is not None
             value = emit.cast(hits, self.forward.dtype, "seed")
-        return replace(self, tensor=value, one_hot=None)
+        return replace(self, tensor=value, one_hot=None).scaled()
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
         """A one-hot cotangent times a matrix: the selected rows, times what stands there.
@@ -150,7 +152,7 @@ class Cotangent:
             whole = self.written_out()
             operand = Tensor(self.emit, whole.value).operand(other)
             return whole.with_value(self.emit.op(op_type, whole.value, operand, role=role))
-        a, b = self, other
+        a, b = self.with_zeros(), other.with_zeros()
         if a.factor != b.factor:
             a, b = a.scaled(), b.scaled()
         return a.with_value(

@@ -15,6 +15,7 @@ from ..graph.emitter import Emitter
 from .cotangent import Cotangent
 from .rules.reshape import parts_of_concat
 from .rules.selfgated import SelfGated, self_gated
+from .support.tensor import Tensor
 
 # From the cotangent of a node's output, its factor left out, to the cotangents of values.
 FusedRule: TypeAlias = Callable[[Emitter, Cotangent], Sequence[tuple[ir.Value, Cotangent]]]
@@ -34,7 +35,7 @@ def fused_rules(
             found[node] = _through(made)
         elif node.op_type == "Concat":
             longest = _longest_beginning(node, joined)
-            # What is wanted at a target is its own cotangent, not that of all that holds the same.
+            # A target needs its own cotangent, not that of all that holds the same.
             if longest is not None and longest.outputs[0] not in targets:
                 found[node] = _by_beginning(node, longest)
             joined[_key(node, len(node.inputs))] = node
@@ -45,7 +46,7 @@ def _through(made: SelfGated) -> FusedRule:
     """``g`` times the slope of a self-gated activation."""
 
     def rule(emit: Emitter, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
-        return [(made.x, g.expanded() * made.slope(emit, made.x))]
+        return [(made.x, g.expanded() * made.slope(Tensor(emit, made.x)))]
 
     return rule
 

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from ..graph.emitter import Emitter
 from .cotangent import Cotangent, Cotangents
 
-# For each input of the node: is its cotangent wanted?
+# For each input of the node: is its cotangent needed?
 Needed: TypeAlias = Sequence[bool]
 Rule: TypeAlias = Callable[[Emitter, ir.Node, Cotangent, Needed], Cotangents]
 ManyRule: TypeAlias = Callable[[Emitter, ir.Node, Sequence[Cotangent | None], Needed], Cotangents]

@@ -1,4 +1,4 @@
-"""The gradient with respect to the picture's input: which input that is, and its outputs as nodes.
+"""The gradient with respect to the image's input: which input that is, and its outputs as nodes.
 
 Beside the derivative there are two of its kin, walks with another rule for ReLU; see `vjp.guided`.
 """
@@ -37,7 +37,7 @@ def walks_for(*, input_gradients: bool, guided: bool) -> list[str]:
     return [DERIVATIVE] if input_gradients else []
 
 
-def picture_of(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
+def image_input(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
     """The input that the preprocessing feeds, or else the only one that holds floats.
 
     Raises:
@@ -59,14 +59,14 @@ def picture_of(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
     if len(floats) != 1:
         raise CaptureError(
             f"the model has {len(floats)} inputs of floats ({[v.name for v in floats]}); say by "
-            "`preprocess` which one takes the picture, or leave input_gradients and guided out"
+            "`preprocess` which one takes the image, or leave input_gradients and guided out"
         )
     return floats[0]
 
 
 @dataclass(frozen=True)
-class ToPicture:
-    """The walks back to the picture's input.
+class ImageWalks:
+    """The walks back to the image's input.
 
     Attributes:
         value: The input.
@@ -104,17 +104,17 @@ class ToPicture:
         return names
 
 
-def plan_picture(
+def plan_image_walks(
     graph: ir.Graph, layers: Plan, walks: Sequence[str], preprocess: Preprocess | None
-) -> ToPicture:
+) -> ImageWalks:
     """Plan ``walks`` beside that to the layers.
 
     Raises:
-        CaptureError: No input takes pictures of floats, or guided rules are wanted without a ReLU.
+        CaptureError: No input takes images of floats, or guided rules are wanted without a ReLU.
         InputUnsupportedError: Operators without a rule between the input and the score.
         LayerError: The score does not depend on the input, or has no gradient there.
     """
-    value = picture_of(graph, preprocess)
+    value = image_input(graph, preprocess)
     try:
         whole = plan(graph, layers.score, [*layers.targets, value])
         alone = plan(graph, layers.score, [value])
@@ -132,7 +132,7 @@ def plan_picture(
             "Relu has guided rules (not LeakyRelu, GELU or ReLU6); leave guided out: "
             "input_gradients holds the plain gradient"
         )
-    return ToPicture(value, tuple(walks), whole, alone if changed else None)
+    return ImageWalks(value, tuple(walks), whole, alone if changed else None)
 
 
 def _publish(emit: Emitter, gradient: Cotangent, name: str) -> str:

@@ -24,7 +24,7 @@ Kind = Literal["probability", "log_probability"]
 _BOOL = ir.DataType.BOOL
 
 
-class Chances:
+class Probabilities:
     """What an activation makes of logits, as nodes.
 
     Args:

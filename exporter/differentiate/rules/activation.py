@@ -13,7 +13,6 @@ from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.tensor import both, input_of, output_of
-from ..support.values import number_if_classes
 
 
 @vjp("Relu", since=6)
@@ -57,7 +56,7 @@ def selu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 def sigmoid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g y (1 - y)``."""
     y = output_of(emit, node)
-    return [g * (y * (number_if_classes(emit, 1.0, y.value) - y))]
+    return [g * (y * (y.number(1.0) - y))]
 
 
 @vjp("Tanh", since=6)
@@ -70,16 +69,16 @@ def tanh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 def hard_sigmoid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``alpha g`` strictly between the bounds."""
     y = output_of(emit, node)
-    below = y.below(number_if_classes(emit, 1.0, y.value))
-    return [g.where(both(emit, y.above(), below)) * float_attribute(node, "alpha", 0.2)]
+    inside = both(emit, y.above(), y.below(y.number(1.0)))
+    return [g.where(inside) * float_attribute(node, "alpha", 0.2)]
 
 
 @vjp("HardSwish", since=14)
 def hard_swish(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (x / 3 + 1/2)`` strictly between -3 and 3, 0 up to -3, ``g`` from 3 on, as PyTorch."""
     x = input_of(emit, node)
-    slope = x * number_if_classes(emit, 1 / 3, x.value) + 0.5
-    slope = slope.where(x.below(number_if_classes(emit, 3.0, x.value)), 1.0)
+    slope = x * x.number(1 / 3) + 0.5
+    slope = slope.where(x.below(x.number(3.0)), 1.0)
     return [g * slope.where(x.above(-3.0))]
 
 

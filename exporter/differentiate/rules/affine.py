@@ -25,10 +25,10 @@ def affine_grid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     space = emit.op(
         "Slice", size, emit.ints([1]), emit.ints([axes + 2]), role="space", shape=[axes + 1]
     )
-    wanted = emit.vector([axes + 1, space])
+    size_of_maps = emit.vector([axes + 1, space])
     aligned = int_attribute(node, "align_corners", 0)
     places = emit.op(
-        "AffineGrid", emit.constant(maps, theta.dtype), wanted, role="places",
+        "AffineGrid", emit.constant(maps, theta.dtype), size_of_maps, role="places",
         align_corners=aligned,
     )  # fmt: skip
     places = emit.op("Gather", places, emit.constant(0), role="places", axis=axes + 1)

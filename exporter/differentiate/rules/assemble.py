@@ -1,4 +1,4 @@
-"""Putting pictures together from windows or places, and cutting them to size."""
+"""Putting images together from windows or places, and cutting them to size."""
 
 from __future__ import annotations
 

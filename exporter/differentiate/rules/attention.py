@@ -79,7 +79,7 @@ def attention(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
 
     ``y = p v`` with ``p = softmax(scale q k^T + mask)``, and ``t = p (g v^T - sum(g y))``. A
     ``softcap`` c makes it ``softmax(c tanh(scale q k^T / c) + mask)``, and t behind it
-    ``t (1 - tanh^2)``. The scores are computed again rather than kept.
+    ``t (1 - tanh^2)``. The scores are computed again rather than stored.
     """
     q, k, v, out = heads_of(node)
     queries, keys = (one.laid_out(emit, one.value) for one in (q, k))

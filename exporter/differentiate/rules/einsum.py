@@ -116,8 +116,8 @@ def _of_factor(node: ir.Node, g: Cotangent, made: _Sum, index: int) -> Cotangent
             letter = again
         term += letter
     seen = set(made.out).union(*given) - set(made.dropped[index])
-    kept = "".join(letter for letter in term if letter in seen)
-    equation = ",".join([k + made.out, *given]) + f"->{k}{kept}"
+    remaining = "".join(letter for letter in term if letter in seen)
+    equation = ",".join([k + made.out, *given]) + f"->{k}{remaining}"
     value = emit.op("Einsum", g.value, *factors, equation=equation)
     missing = [axis for axis, letter in enumerate(term) if letter not in seen]
     if missing:

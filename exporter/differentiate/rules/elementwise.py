@@ -11,7 +11,6 @@ from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.tensor import Tensor, both, input_of, output_of
-from ..support.values import number_if_classes
 
 
 @vjp("Identity", since=1, lazy=True, quantised=True)
@@ -192,18 +191,18 @@ def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     low, high = (node.inputs[i] if i < len(node.inputs) else None for i in (1, 2))
     masks: list[ir.Value] = []
     if low is not None:
-        masks.append(y.exceeds(_bound(emit, low, y.value)))
+        masks.append(y.exceeds(_bound(low, y)))
     if high is not None:
-        masks.append(y.below(_bound(emit, high, y.value)))
+        masks.append(y.below(_bound(high, y)))
     if not masks:
         return [g]
     return [g.where(masks[0] if len(masks) == 1 else both(emit, *masks))]
 
 
-def _bound(emit: Emitter, bound: ir.Value, y: ir.Value) -> ir.Value:
-    """A bound of a clip; where it is a constant, `number_if_classes`."""
+def _bound(bound: ir.Value, y: Tensor) -> Tensor:
+    """A bound of a clip; nothing is computed with a constant one for K = 0."""
     known = constant_of(bound)
-    return bound if known is None else number_if_classes(emit, float(known.reshape(())), y)
+    return Tensor(y.emit, bound) if known is None else y.number(float(known.reshape(())))
 
 
 def _root(x: Tensor) -> Tensor:

@@ -10,7 +10,16 @@ from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.interpolation import LINEAR, NEAREST, Along, Kernel, along, cubic, length, within
+from ..support.interpolation import (
+    LINEAR,
+    NEAREST,
+    AxisSamples,
+    Kernel,
+    axis_samples,
+    cubic,
+    length,
+    within,
+)
 from ..support.sampling import Table, by_coordinates, put, taken
 from ..support.values import cells, classes, narrowed, parts_of, reshape_like, where, wide
 
@@ -52,12 +61,12 @@ def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     flat = emit.op("Reshape", g.value, shape, role="flat")
     results: list[Cotangent | None] = [None, None]
     if needed[0]:
-        picture = put(emit, flat, table, channels, cells(emit, x, space))
-        results[0] = g.with_value(reshape_like(emit, picture, x))
+        image = put(emit, flat, table, channels, cells(emit, x, space))
+        results[0] = g.with_value(reshape_like(emit, image, x))
     if needed[1] and _kernel(node) is not NEAREST:
         shape = emit.vector([batch, channels, cells(emit, x, space)])
-        picture = emit.op("Reshape", x, shape, role="picture")
-        slopes = by_coordinates(emit, flat, taken(emit, picture, table, channels), table)
+        image = emit.op("Reshape", x, shape, role="image")
+        slopes = by_coordinates(emit, flat, taken(emit, image, table, channels), table)
         slopes = [
             emit.op("Mul", wide(emit, slope), _by_number(emit, node, axis), role="slope")
             for slope, axis in zip(slopes, space, strict=True)
@@ -70,7 +79,7 @@ def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     return results
 
 
-def _reads(emit: Emitter, node: ir.Node, axis: int) -> Along:
+def _reads(emit: Emitter, node: ir.Node, axis: int) -> AxisSamples:
     """What the samples read along an axis: padding moves coordinates, but a cubic's taps."""
     x, kernel = only_input(node), _kernel(node)
     padding = string_attribute(node, "padding_mode", "zeros")
@@ -82,7 +91,7 @@ def _reads(emit: Emitter, node: ir.Node, axis: int) -> Along:
         coordinate = coordinate if moved is None else moved(coordinate)
         coordinate = emit.op("Clip", coordinate, emit.scalar(0.0, last), last, role="held")
         moved = None
-    return along(emit, kernel, coordinate, x, axis, zeros=padding == "zeros", moved=moved)
+    return axis_samples(emit, kernel, coordinate, x, axis, zeros=padding == "zeros", moved=moved)
 
 
 def _coordinate(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
@@ -132,7 +141,7 @@ def _ahead(emit: Emitter, value: ir.Value, low: ir.Value, span: ir.Value) -> ir.
 
 
 def _some(emit: Emitter, span: ir.Value) -> ir.Value:
-    """The span, or 1 where a picture of one cell has none under ``align_corners``."""
+    """The span, or 1 where an image of one cell has none under ``align_corners``."""
     return emit.op("Max", span, emit.scalar(1.0, span), role="span")
 
 

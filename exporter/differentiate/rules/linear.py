@@ -90,7 +90,7 @@ def _as_stored(emit: Emitter, weights: ir.Value) -> ir.Value:
 
     It keeps such a copy of every constant, one for the forward product and another for the adjoint.
     In a head like VGG16's, of few rows and 120 million weights, that doubles the memory, and the
-    product for one picture takes twice as long from the copy as from the weights as they lie
+    product for one image takes twice as long from the copy as from the weights as they lie
     there. (For eight it takes longer, by 2 % of the run.) A Reshape to a shape that is known at
     run time only hides that they are constant, and copies nothing.
     """

@@ -57,7 +57,7 @@ def _one_direction(way: Direction) -> ByInput:
         cell, i, f, g = states[0], *given
         if peepholes is not None:
             i, f = gate(i, cell, 0), gate(f, cell, 2)
-        new = emit.op("Add", product(f, cell, "kept"), product(i, g, "fresh"), role="cell")
+        new = emit.op("Add", product(f, cell, "carried"), product(i, g, "fresh"), role="cell")
         return [new], [new]
 
     start = way.start(_INITIAL_C)
@@ -70,23 +70,23 @@ def _one_direction(way: Direction) -> ByInput:
     by_o = product(out, slope(emit, f_name, o))
     by_f = product(c_before, slope(emit, f_name, f))
     by_g = product(i, slope(emit, g_name, g))
-    through, kept = product(o, slope(emit, h_name, out)), f
+    through, carried = product(o, slope(emit, h_name, out)), f
     if peepholes is not None:
         p_i, p_o, p_f = peepholes
         through = emit.op("Add", through, product(by_o, p_o), role="through")
-        kept = emit.op("Add", kept, product(by_i, p_i), role="kept")
-        kept = emit.op("Add", kept, product(by_f, p_f), role="kept")
+        carried = emit.op("Add", carried, product(by_i, p_i), role="carried")
+        carried = emit.op("Add", carried, product(by_f, p_f), role="carried")
     recurrent = way.weights(R)
 
     def back(states: Values, given: Values) -> tuple[Values, Values]:
-        (dh, dc), (through, kept, slopes) = states, given
+        (dh, dc), (through, carried, slopes) = states, given
         dc = emit.op("Add", dc, product(dh, through, "through"), role="dc")
         gates = product(way.joined(dc, dh, dc, dc), slopes, "gates")
         dh = emit.op("MatMul", gates, recurrent, role="dh")
-        return [dh, product(dc, kept, "kept")], [gates]
+        return [dh, product(dc, carried, "carried")], [gates]
 
     (dh, dc), (grad,) = way.back(
-        [way.end(1), way.end(2)], [through, kept, way.joined(by_i, by_o, by_f, by_g)], back
+        [way.end(1), way.end(2)], [through, carried, way.joined(by_i, by_o, by_f, by_g)], back
     )
 
     def biases() -> ir.Value:

@@ -38,9 +38,8 @@ def lp_normalization(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
     over = [_from_end(node, int_attribute(node, "axis", -1))]
     straight = int_attribute(node, "p", 2) == 1
     norm = x.op("ReduceL1" if straight else "ReduceL2", emit.ints(over), keepdims=1)
-    none = norm.equals(0.0)
-    slope, one = x.op("Sign") if straight else y, Tensor(emit, emit.scalar(1.0, x.value))
-    return [((g - slope * (g * y).sum(over)) / one.where(none, norm)).unless(none)]
+    rest = g - (x.op("Sign") if straight else y) * (g * y).sum(over)
+    return [(rest / norm.without_zeros()).unless(norm.equals(0.0))]
 
 
 @vjp("MeanVarianceNormalization", since=9)

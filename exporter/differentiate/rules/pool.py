@@ -13,7 +13,7 @@ from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.first_match import max_pool_by_mask
 from ..support.strided import cut, padded, stuff
-from ..support.tensor import Tensor, input_of
+from ..support.tensor import Tensor, input_of, output_of
 from ..support.values import (
     Part,
     cells,
@@ -197,23 +197,23 @@ def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     """
     x, out = only_input(node), node.outputs[0]
     window, p = window_of(node), int_attribute(node, "p", 2)
-    return [_slid(_share(emit, g, out, p), x, out, window) * _slope(Tensor(emit, x), p)]
+    return [
+        _slid(_share(g, output_of(emit, node), p), x, out, window) * _slope(input_of(emit, node), p)
+    ]
 
 
 @vjp("GlobalLpPool", since=2)
 def global_lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g sign(x) |x|^(p-1) / y^(p-1)``; 0 where the norm is 0."""
     p = int_attribute(node, "p", 2)
-    return [_share(emit, g, node.outputs[0], p) * _slope(input_of(emit, node), p)]
+    return [_share(g, output_of(emit, node), p) * _slope(input_of(emit, node), p)]
 
 
-def _share(emit: Emitter, g: Cotangent, norm: ir.Value, p: int) -> Cotangent:
+def _share(g: Cotangent, norm: Tensor, p: int) -> Cotangent:
     """``g / y^(p-1)``; 0 where the norm is 0."""
     if p == 1:
         return g
-    y, one = Tensor(emit, norm), Tensor(emit, emit.scalar(1.0, norm))
-    none = y.equals(0.0)
-    return (g / one.where(none, y) ** (p - 1.0)).unless(none)
+    return (g / norm.without_zeros() ** (p - 1.0)).unless(norm.equals(0.0))
 
 
 def _slope(x: Tensor, p: int) -> Tensor:

@@ -57,8 +57,8 @@ def _gru(way: Direction) -> ByInput:
         inner = emit.op("MatMul", product(dn, r, "ds") if after else dn, r_n, role="inner")
         dz, dr = product(dh, by_z, "dz"), product(dn if after else inner, by_r, "dr")
         outer = emit.op("MatMul", way.joined(dz, dr), r_zr, role="outer")
-        kept = emit.op("Add", product(dh, z, "kept"), outer, role="dh")
-        dh = emit.op("Add", kept, inner if after else product(inner, r, "inner"), role="dh")
+        carried = emit.op("Add", product(dh, z, "carried"), outer, role="dh")
+        dh = emit.op("Add", carried, inner if after else product(inner, r, "inner"), role="dh")
         return [dh], [way.joined(dz, dr, dn)]
 
     (dh,), (grad,) = way.back([way.end(1)], [z, r, by_z, by_r, by_n], back)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -26,7 +27,7 @@ def reduced_axes(node: ir.Node) -> list[int]:
     return sorted(axis % rank for axis in given)
 
 
-def _with_dims(emit: Emitter, node: ir.Node, value: ir.Value, lead: int) -> ir.Value:
+def _with_axes(emit: Emitter, value: ir.Value, node: ir.Node, lead: int) -> ir.Value:
     """``value`` with the reduced axes back at extent 1; ``lead`` axes stand before the output's."""
     if int_attribute(node, "keepdims", 1):
         return value
@@ -34,12 +35,22 @@ def _with_dims(emit: Emitter, node: ir.Node, value: ir.Value, lead: int) -> ir.V
     return emit.op("Unsqueeze", value, axes, role="kept")
 
 
+def _lifted(node: ir.Node, g: Cotangent) -> Cotangent:
+    """A cotangent of the output with the reduced axes back at extent 1."""
+    return g.through(_with_axes, node, 1)
+
+
+def _lifted_output(emit: Emitter, node: ir.Node) -> Tensor:
+    """The output with the reduced axes back at extent 1."""
+    return Tensor(emit, _with_axes(emit, node.outputs[0], node, 0))
+
+
 def _summands(node: ir.Node, g: Cotangent) -> Cotangent:
     """The cotangent of each summand of a sum: ``g``, spread along the reduced axes."""
     axes = reduced_axes(node)
     remaining = [a for a in range(len(dims_of(only_input(node)))) if a not in axes]
     spread = g.spread if int_attribute(node, "keepdims", 1) else {remaining[a] for a in g.spread}
-    return g.with_value(_with_dims(g.emit, node, g.value, 1), spread.union(axes))
+    return replace(_lifted(node, g), spread=frozenset(axes).union(spread))
 
 
 def _over_count(g: Cotangent, x: ir.Value, axes: Sequence[int]) -> Cotangent:
@@ -72,7 +83,7 @@ def global_average_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Need
     """``g / count`` for each place."""
     x = only_input(node)
     space = range(2, len(dims_of(x)))
-    return [_over_count(g.with_value(g.value, g.spread.union(space)), x, space)]
+    return [_over_count(replace(g, spread=g.spread.union(space)), x, space)]
 
 
 @vjp("ReduceMax", "ReduceMin", since=13, inputs=(0,), check=needs_constant(1))
@@ -81,28 +92,27 @@ def reduce_extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
     x, axes = input_of(emit, node), reduced_axes(node)
     if not axes:
         return [g]
-    reach = _as_numbers(x.equals(_output_with_dims(emit, node)), x)
-    return [g.through(_grad_with_dims, node) * (reach / reach.sum(axes))]
+    reach = _as_numbers(x.equals(_lifted_output(emit, node)), x)
+    return [_lifted(node, g) * (reach / reach.sum(axes))]
 
 
 @vjp("ReduceL2", since=13, inputs=(0,), check=needs_constant(1))
 def reduce_l2(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g x / y``; 0 where the norm is 0, as PyTorch."""
-    x, norm = input_of(emit, node), _output_with_dims(emit, node)
-    one = Tensor(emit, emit.scalar(1.0, x.value))
-    return [g.through(_grad_with_dims, node) * (x / one.where(norm.equals(0.0), norm))]
+    x, norm = input_of(emit, node), _lifted_output(emit, node)
+    return [_lifted(node, g) * (x / norm.without_zeros())]
 
 
 @vjp("ReduceL1", since=13, inputs=(0,), check=needs_constant(1))
 def reduce_l1(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g sign(x)``; 0 at 0, as in PyTorch."""
-    return [g.through(_grad_with_dims, node) * input_of(emit, node).op("Sign")]
+    return [_lifted(node, g) * input_of(emit, node).op("Sign")]
 
 
 @vjp("ReduceSumSquare", since=13, inputs=(0,), check=needs_constant(1))
 def reduce_sum_square(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``2 g x``."""
-    return [g.through(_grad_with_dims, node) * only_input(node) * 2.0]
+    return [_lifted(node, g) * only_input(node) * 2.0]
 
 
 @vjp("ReduceLogSum", since=13, inputs=(0,), check=needs_constant(1))
@@ -114,8 +124,8 @@ def reduce_log_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
 @vjp("ReduceLogSumExp", since=13, inputs=(0,), check=needs_constant(1))
 def reduce_log_sum_exp(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g e^(x - y)``."""
-    below = input_of(emit, node) - _output_with_dims(emit, node)
-    return [g.through(_grad_with_dims, node) * below.op("Exp")]
+    below = input_of(emit, node) - _lifted_output(emit, node)
+    return [_lifted(node, g) * below.op("Exp")]
 
 
 @vjp("ReduceProd", since=13, inputs=(0,), check=needs_constant(1))
@@ -128,25 +138,14 @@ def reduce_prod(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     x, axes = input_of(emit, node), reduced_axes(node)
     if not axes:
         return [g]
-    zero = x.equals(0.0)
-    safe = Tensor(emit, emit.scalar(1.0, x.value)).where(zero, x)
+    safe = x.without_zeros()
     product = safe.op("ReduceProd", emit.ints(axes), keepdims=1)
-    own = _as_numbers(zero, x)
+    own = _as_numbers(x.equals(0.0), x)
     others = (product / safe).where(own.sum(axes).equals(own))
-    return [g.through(_grad_with_dims, node) * others]
+    return [_lifted(node, g) * others]
 
 
 def _as_numbers(mask: ir.Value, like: Tensor) -> Tensor:
     """1 where a mask holds, else 0."""
     assert like.value.dtype is not None
     return Tensor(like.emit, like.emit.cast(mask, like.value.dtype))
-
-
-def _output_with_dims(emit: Emitter, node: ir.Node) -> Tensor:
-    """The node's output with the reduced axes back at extent 1."""
-    return Tensor(emit, _with_dims(emit, node, node.outputs[0], 0))
-
-
-def _grad_with_dims(emit: Emitter, g: ir.Value, node: ir.Node) -> ir.Value:
-    """A cotangent of the output with the reduced axes back at extent 1."""
-    return _with_dims(emit, node, g, 1)

@@ -1,4 +1,4 @@
-"""Regions of a picture resampled to one size (He et al., 2017)."""
+"""Regions of an image resampled to one size (He et al., 2017)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def roi_align(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
     """The sum of ``A^T g B`` over an image's regions, each with a matrix along rows and columns.
 
     The regions carry no gradient, as in torchvision. Samples more than one cell outside the
-    picture read zero, nearer ones the outermost cell.
+    image read zero, nearer ones the outermost cell.
     """
     x, images = only_input(node), only_input(node, 2)
     batch, channels, height, width = parts_of(x)
@@ -73,7 +73,7 @@ def _counts(node: ir.Node) -> tuple[int, int]:
 
 
 def _weights(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
-    """Weights of the picture's cells along an axis in the regions' cells, [R, out, extent]."""
+    """Weights of the image's cells along an axis in the regions' cells, [R, out, extent]."""
     x, rois, count = only_input(node), only_input(node, 1), _counts(node)[axis]
     scale = float_attribute(node, "spatial_scale", 1.0)
     mode = string_attribute(node, "coordinate_transformation_mode", "half_pixel")

@@ -19,10 +19,9 @@ from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import Tensor
-from ..support.values import number_if_classes
+from ..support.tensor import Tensor, input_of
 
-Slope: TypeAlias = Callable[[Emitter, ir.Value], Tensor]
+Slope: TypeAlias = Callable[[Tensor], Tensor]
 
 _TOLERANCE = 1e-6  # constants are float32
 
@@ -157,23 +156,23 @@ def _closed(
     )  # fmt: skip
 
 
-def silu_slope(emit: Emitter, value: ir.Value) -> Tensor:
+def silu_slope(x: Tensor) -> Tensor:
     """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed anew.
 
     To read the forward's own sigmoid would keep ONNX Runtime from fusing it with the product, and
     to read ``y`` too would cost a copy from its blocked layout; both cost more than these passes.
     """
-    x = Tensor(emit, value) * number_if_classes(emit, 1.0, value)
+    x = x * x.number(1.0)
     s = x.op("Sigmoid")
     return s * (x * (1.0 - s) + 1.0)
 
 
-def gelu_slope(emit: Emitter, value: ir.Value) -> Tensor:
+def gelu_slope(x: Tensor) -> Tensor:
     """``Phi(x) + x phi(x)`` with the normal distribution: ``(erf(u) + 1) / 2 + u bell / sqrt(pi)``.
 
     ``u = x / sqrt(2)``; the bell's height is put into its exponent, which saves a pass.
     """
-    u = Tensor(emit, value) * number_if_classes(emit, math.sqrt(0.5), value)
+    u = x * x.number(math.sqrt(0.5))
     bell = (-0.5 * math.log(math.pi) - u.squared()).op("Exp")
     return u.op("Erf") * 0.5 + 0.5 + u * bell
 
@@ -181,9 +180,9 @@ def gelu_slope(emit: Emitter, value: ir.Value) -> Tensor:
 @vjp("Gelu", since=20)
 def gelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
-    x = only_input(node)
+    x = input_of(emit, node)
     exact = string_attribute(node, "approximate", "none") == "none"
-    return [g * (gelu_slope(emit, x) if exact else _tanh_slope(Tensor(emit, x)))]
+    return [g * (gelu_slope(x) if exact else _tanh_slope(x))]
 
 
 def _tanh_slope(x: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def walk(
         emit: Where nodes are added.
         node: The recurrent node.
         grads: Cotangents of its outputs.
-        needed: Which inputs want one.
+        needed: Which inputs need one.
         default: Activations of one direction.
         cotangents: Goes through one direction.
     """
@@ -93,7 +93,7 @@ def walk(
         for index, backwards in enumerate(_directions(node))
     ]
     results: list[Cotangent | None] = [None] * len(node.inputs)
-    for index in (index for index, wanted in enumerate(needed) if wanted):
+    for index in (index for index, asked in enumerate(needed) if asked):
         parts = [one[index]() for one in found]
         if index == X:
             total = parts[0]

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import only_input
 from ...graph.emitter import Dim, Emitter
-from .values import above, where
+from .values import above, number_if_classes, where
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,13 @@ class Tensor:
     def __neg__(self) -> Tensor:
         return self.op("Neg")
 
+    def number(self, number: float) -> Tensor:
+        """A number beside a forward value, of which nothing is computed for K = 0.
+
+        See `number_if_classes`.
+        """
+        return Tensor(self.emit, number_if_classes(self.emit, number, self.value))
+
     def squared(self) -> Tensor:
         """``x * x``."""
         return self * self
@@ -69,6 +76,11 @@ class Tensor:
     def mean(self, axes: Sequence[int]) -> Tensor:
         """The mean along ``axes``, which stay with extent 1; negative ones count from the end."""
         return self.op("ReduceMean", self.emit.ints(axes), keepdims=1)
+
+    def without_zeros(self) -> Tensor:
+        """The same with 1 in place of 0, to divide by."""
+        one = Tensor(self.emit, self.emit.scalar(1.0, self.value))
+        return one.where(self.equals(0.0), self)
 
     def where(self, condition: ir.Value, other: Operand = 0.0) -> Tensor:
         """This tensor where a condition holds, else another or a number."""

@@ -109,9 +109,9 @@ def parts_of(forward: ir.Value, axes: Sequence[int] | None = None) -> list[Part]
 def cells(emit: Emitter, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value | int:
     """Number of elements along ``axes`` (all by default), as an extent of `Emitter.vector`."""
     dims = dims_of(value)
-    wanted = range(len(dims)) if axes is None else axes
-    static = [extent for axis in wanted if isinstance(extent := dims[axis], int)]
-    dynamic = [axis for axis in wanted if not isinstance(dims[axis], int)]
+    chosen = range(len(dims)) if axes is None else axes
+    static = [extent for axis in chosen if isinstance(extent := dims[axis], int)]
+    dynamic = [axis for axis in chosen if not isinstance(dims[axis], int)]
     if not dynamic:
         return math.prod(static)
     read = emit.op("ReduceProd", emit.extents(value, dynamic), emit.ints([0]), keepdims=1)
@@ -137,8 +137,8 @@ def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
 
 def wide(emit: Emitter, value: ir.Value) -> ir.Value:
     """``value`` for sums of squares: float32 where it has 16 bits, which 256 squared overflows."""
-    short = value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-    return emit.cast(value, ir.DataType.FLOAT, "wide") if short else value
+    half = value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    return emit.cast(value, ir.DataType.FLOAT, "wide") if half else value
 
 
 def narrowed(emit: Emitter, value: ir.Value, like: ir.Value) -> ir.Value:
