@@ -13,7 +13,7 @@ from ...runtime.errors import InputError
 from ...runtime.inputs.selection import known
 from ...runtime.methods.operations import Operations
 from ...runtime.methods.table import METHODS
-from ..differentiate.adjoint import Adjoint
+from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Emitter, dims_of
 from .channel_rows import ChannelRows
@@ -40,14 +40,14 @@ def check_methods(methods: str | Sequence[str]) -> list[str]:
     return [method for method in wanted if method != "gradcam"]
 
 
-def bake(emit: Emitter, method: str, target: Target, adjoint: Adjoint, maps: Maps) -> ir.Value:
+def bake(emit: Emitter, method: str, target: Target, cotangent: Cotangent, maps: Maps) -> ir.Value:
     """Add a method's map of a layer.
 
     Args:
         emit: Where nodes are added.
         method: Its id.
         target: The layer.
-        adjoint: Its gradient as it was found, which knows where it is constant.
+        cotangent: Its gradient as it was found, which knows where it is constant.
         maps: Its tensors as they are published.
 
     Returns:
@@ -57,7 +57,7 @@ def bake(emit: Emitter, method: str, target: Target, adjoint: Adjoint, maps: Map
         LayerError: The method is not defined for the layer.
     """
     rows = ChannelRows.of(emit, maps.activations, maps.gradients)
-    constant = adjoint.spread.issuperset(_space(target))
+    constant = cotangent.spread.issuperset(_space(target))
     try:
         return write_formula(emit, method, rows, constant=constant)
     except InputError as error:

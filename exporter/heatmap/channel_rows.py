@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ..differentiate.adjoint import emit_part
-from ..differentiate.support.values import cells, classes
+from ..differentiate.support.values import cells, classes, emit_part
 from ..graph.emitter import Dim, Emitter, dims_of
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...runtime.methods.component import NOTHING
-from ..differentiate.adjoint import emit_part
-from ..differentiate.support.values import Part, identity, places
+from ..differentiate.support.values import Part, emit_part, identity, places
 from .channel_rows import ChannelRows
 from .expression import Expression
 
