@@ -13,7 +13,7 @@ from ..runtime.spec import Preprocess, ScoreKind
 from .artifact.embed_preprocess import check_embeddable, embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
-from .artifact.save import save, staged
+from .artifact.save import save, staged, write_record
 from .capture.onnx_file import Captured, capture_file, drop_metadata
 from .errors import LayerError, ScoreError
 from .graph.ort_workarounds import protect
@@ -27,7 +27,7 @@ from .locate.score import Activation, Located, channel_score, find_score
 from .report.page.overlays import gallery
 from .report.page.write import staged_folder, write_report
 from .report.report import Report
-from .source.preprocessing import as_preprocess
+from .source.preprocessing import Transform, as_preprocess, original_of
 from .source.torch_module import module_of
 from .verify.again import check_again
 from .verify.gate import Origin, judge
@@ -133,6 +133,7 @@ def export(
         GraftcamError: One of `CaptureError`, `LayerError`, `ScoreError`, `UnsupportedError`,
             `VerificationError`, `WriteError`; nothing has been written then.
     """
+    original = original_of(preprocess)
     path, preprocess = Path(path), as_preprocess(preprocess)
     if embed_preprocess:
         check_embeddable(preprocess)
@@ -173,11 +174,14 @@ def export(
             from .verify.token_order import check_order
 
             check_order(captured.module, captured.inputs, grafted.spec.layers)
+        spec = grafted.spec
+        if embed_preprocess:
+            clock("embed the preprocessing")
+            spec = embed(captured.model, spec)
         clock("save")
         drop_metadata(captured.model.graph)
-        spec = grafted.spec
         size = save(captured.model, spec, place)
-        origin, verdict, shown = _origin(captured, model), None, None
+        origin, verdict, shown = _origin(captured, model, original), None, None
         pictures = None if images is None else read_pictures(Path(images), spec)
         if verify:
             full = verify == "full"
@@ -187,18 +191,13 @@ def export(
                 more = check_again(place, spec, model, example_inputs, export)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
             spec = replace(spec, verification=verdict.record())
+            size = write_record(spec, place)
         if page is not None and pictures is not None:
             clock("draw")
             shown = gallery(place, spec, origin, pictures)
         if heads and not (verdict and verdict.failures):
             clock("head")
             write_heads(heads, spec, captured, place, verify=bool(verify))
-        if embed_preprocess:
-            clock("embed the preprocessing")
-            spec = embed(captured.model, spec)
-        if spec != grafted.spec:
-            clock("save")
-            size = save(captured.model, spec, place)
         clock.stop()
         result = Report(
             path,
@@ -318,8 +317,10 @@ def _reasons(
             f"{candidates[0].reason}" for name in captured.targets}  # fmt: skip
 
 
-def _origin(captured: Captured, model: Any) -> Origin:
+def _origin(captured: Captured, model: Any, transform: Transform | None) -> Origin:
     """What the artifact is held against: the module, or the file."""
     if captured.module is not None:
-        return Origin(captured.model, module=captured.module, examples=captured.inputs)
-    return Origin(captured.model, file=Path(model))
+        return Origin(
+            captured.model, module=captured.module, examples=captured.inputs, transform=transform
+        )
+    return Origin(captured.model, file=Path(model), transform=transform)

@@ -18,7 +18,7 @@ from ..errors import LayerError, UnsupportedError
 from ..graph.emitter import Emitter
 from ..graph.queries import ancestors, inputs_of, module_path
 from ..locate.layer import find_layer
-from ..locate.onnx_candidates import unfit
+from ..locate.onnx_candidates import is_explicable
 from .adjoint import Adjoint, OneHot, Result, accumulate, dense, scaled
 from .fused_rules import Shortcut, shortcuts
 from .rules import Entry, is_code, lookup
@@ -111,19 +111,11 @@ def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Val
             continue
         tried.add(name)
         value = find_layer(graph, name)
-        if _explicable(graph, value, leading):
+        if is_explicable(graph, value, leading):
             rest, obstacles = _examine(graph, made.score, [value], leading)
             if made.score in rest.active and not obstacles:
                 return name
     return None
-
-
-def _explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
-    """Whether a map of a value makes sense: it has places, and features of its own."""
-    producer = value.producer()
-    if producer is None or not _is_float(value):
-        return False
-    return unfit(graph, producer, value, leading) is None
 
 
 def differentiate(

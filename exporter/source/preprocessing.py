@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from ...runtime.spec import Interpolation, Preprocess
 from ..errors import CaptureError
+
+Transform: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
+"""From an RGB image, uint8 [H, W, 3], to the model's input without the batch axis."""
 
 
 def as_preprocess(transform: Any) -> Preprocess | None:
@@ -32,6 +38,27 @@ def as_preprocess(transform: Any) -> Preprocess | None:
             "graftcam.runtime.spec.Preprocess"
         )
     return record
+
+
+def original_of(transform: Any) -> Transform | None:
+    """A training transform as it was given, to compare the record with; None where it cannot run.
+
+    Args:
+        transform: As `as_preprocess` takes it.
+    """
+    try:
+        from PIL import Image
+
+        if isinstance(transform, Mapping):
+            from timm.data import create_transform
+
+            transform = create_transform(**cast("Mapping[str, Any]", transform))
+    except (ImportError, TypeError):
+        return None
+    if not callable(transform):
+        return None
+    run: Callable[[Any], Any] = transform
+    return lambda image: run(Image.fromarray(image)).numpy()
 
 
 def from_torchvision(transform: Any) -> Preprocess | None:
