@@ -124,16 +124,18 @@ def _origin_of(node: ir.Node) -> ir.Value | None:
     """
     if node.op_type not in _JOINS:
         return None
-    origins: set[ir.Value | None] = set()
+    found: ir.Value | None = None
     for value in node.inputs:
         constant = constant_of(value)
-        if value is None or (
-            constant is not None and (constant.size == 1 or node.op_type == "Where")
-        ):
+        if value is None or value.dtype in _NO_FEATURES:
             continue
-        before = _before_moves(value)
-        origins.add(None if before is value else before)
-    return origins.pop() if len(origins) == 1 else None
+        if constant is not None and (constant.size == 1 or node.op_type == "Where"):
+            continue
+        origin = _before_moves(value)
+        if origin is value or found not in (None, origin):
+            return None
+        found = origin
+    return found
 
 
 def _before_moves(value: ir.Value) -> ir.Value:

@@ -19,8 +19,8 @@ Reference = Literal[
     "artifact", "none",
 ]  # fmt: skip
 CHECKS: dict[str, str] = {
-    "metadata": "the record is there, parses, names inputs, outputs and values that exist, and its "
-    "preprocessing is the graph's and the training transform's",
+    "metadata": "the record is there, parses, names inputs, outputs and values that exist, and "
+    "its preprocessing is that of the graph and of the training",
     "source": "graph and weights of the source have the hashes that the record holds",
     "labels": "the class names are the source's",
     "outputs": "the model's own outputs are the source's",
