@@ -23,12 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 # Rooms in the order of the data's way; each imports only from those before it.
 ORDER = {
     "exporter": (
-        "errors", "graph", "source", "locate", "capture", "differentiate", "score", "heatmap",
-        "artifact", "verify", "report", "pipeline", "release", "shrink", "__init__",
+        "errors", "clock", "graph", "source", "locate", "capture", "differentiate", "score",
+        "heatmap", "artifact", "verify", "report", "arguments", "pipeline", "release", "shrink",
+        "__init__",
     ),
     "runtime": (
-        "errors", "spec", "writing", "inorder", "session", "inputs", "methods", "output",
-        "explain", "visualize", "explainer", "tools", "__init__",
+        "errors", "settings", "spec", "writing", "inorder", "session", "inputs", "methods",
+        "output", "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

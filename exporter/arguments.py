@@ -114,14 +114,11 @@ def _score(score: object) -> Score:
     _chosen("score", score.kind, get_args(ScoreKind), ScoreError)
     if score.activation is not None:
         _chosen("activation", score.activation, get_args(Activation), ScoreError)
-    for field, least in (("class_axis", None), ("class_offset", 0)):
-        value = getattr(score, field)
-        if not _is_int(value) or (least is not None and value < least):
-            raise ScoreError(
-                f"{field}={value!r} is no number of entries; give an integer from 0 on"
-            )
-    if not isinstance(score.output, str | None):
-        raise ScoreError(f"output={score.output!r} is no name of an output; give a string")
+    if not _is_int(score.class_axis):
+        raise ScoreError(f"class_axis={score.class_axis!r} is no axis; give an integer")
+    if not _is_int(score.class_offset) or score.class_offset < 0:
+        raise ScoreError(f"class_offset={score.class_offset!r} counts entries; give 0 or more")
+    _text("output", score.output, ScoreError)
     return score
 
 

@@ -160,9 +160,19 @@ def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
     """Name the input that the transform feeds: the first one where none is named."""
     if preprocess is None:
         return None
-    names = [value.name or "" for value in graph.inputs]
-    if preprocess.input and preprocess.input not in names:
+    inputs = {value.name or "": value for value in graph.inputs}
+    if preprocess.input and preprocess.input not in inputs:
         raise CaptureError(
-            f"the preprocessing names input {preprocess.input!r}; the model has {names}"
+            f"the preprocessing names input {preprocess.input!r}; the model has {list(inputs)}"
         )
-    return preprocess if preprocess.input else replace(preprocess, input=names[0])
+    preprocess = replace(preprocess, input=preprocess.input or next(iter(inputs)))
+    value = inputs[preprocess.input]
+    dims = [] if value.shape is None else dims_of(value)
+    space = dims[2:] if preprocess.layout == "nchw" else dims[1:3]
+    wrong = [k for k, extent in enumerate(space) if extent not in (preprocess.size[k], None)]
+    if len(dims) == 4 and any(isinstance(space[k], int) for k in wrong):
+        raise CaptureError(
+            f"the preprocessing gives images of size {preprocess.size}, input {value.name!r} takes "
+            f"{space}; give a Preprocess of that size"
+        )
+    return preprocess

@@ -61,8 +61,9 @@ def _check_file(path: Path, examples: Sequence[Any] | None, trace: TorchExport |
     """Refuse what an ONNX file cannot follow."""
     if trace is not None:
         raise CaptureError(
-            f"{path.name} has its opset, axes and names already: leave opset, dynamic_batch, "
-            "dynamic_size, input_names and output_names out, or export the PyTorch model"
+            f"{path.name} keeps its opset, axes and names: leave trace out (--opset, "
+            "--dynamic-batch, --dynamic-size, --input-name, --output-name), or export the PyTorch "
+            "model"
         )
     if examples:
         raise CaptureError(f"{path.name} says itself what it takes; leave example_inputs out")

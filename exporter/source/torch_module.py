@@ -9,13 +9,16 @@ from ..errors import CaptureError
 
 if TYPE_CHECKING:
     import torch
-    from torch.export import ExportedProgram
 
 
 def module_of(
-    model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
+    model: object, example_inputs: Sequence[Any] | None
 ) -> tuple[torch.nn.Module, tuple[Any, ...]]:
-    """Return the module and its example inputs; an ExportedProgram is unflattened to modules."""
+    """Return the module and its example inputs; an ExportedProgram is unflattened to modules.
+
+    Raises:
+        CaptureError: ``model`` is neither, or there are no example inputs.
+    """
     import torch
 
     if isinstance(model, torch.export.ExportedProgram):
@@ -26,8 +29,13 @@ def module_of(
             for node in getattr(getattr(part, "graph", None), "nodes", ()):
                 # Tracing records contain fake tensors, which prevent copies of the module.
                 node.meta.clear()
-    else:
+    elif isinstance(model, torch.nn.Module):
         inputs = tuple(example_inputs or ())
+    else:
+        raise CaptureError(
+            f"cannot export a {type(model).__name__}; give an nn.Module, an ExportedProgram or the "
+            "path of an ONNX file"
+        )
     if not inputs:
         raise CaptureError(
             "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.runtime import Explainer
 from support.artifacts import SCENE, write_artifact
+from support.cli import call
+from support.images import write_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,15 +29,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(5):
-        cv2.imwrite(str(folder / f"{number}.png"), np.roll(SCENE, 9 * number, axis=1)[:, :, ::-1])
-    return folder
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    shifted = [np.roll(SCENE, 9 * number, axis=1) for number in range(5)]
+    return write_images(tmp_path / "pictures", shifted)
 
 
 def test_a_folder_is_explained_into_a_table_and_goes_on_where_it_stopped(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from graftcam.cli import main
 from graftcam.demo.bundled import WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
+from support import cli
 
 MODEL = """
 [defaults]
@@ -46,8 +48,7 @@ def release(tmp_path: Path) -> Path:
     return path
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["export", "--config", *(str(one) for one in arguments)])
+call = partial(cli.call, "export", "--config")
 
 
 def test_all_models_are_made_and_then_left_alone(release: Path) -> None:

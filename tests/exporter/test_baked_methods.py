@@ -24,6 +24,7 @@ from graftcam.runtime import Explainer, GraftcamError
 from graftcam.runtime.methods import METHODS
 from graftcam.runtime.spec import Spec
 from support.artifacts import SCENE, preprocess
+from support.exports import to_onnx
 from support.nets import ChannelsLast, Segmenter, Tiny, Tokens, seeded
 from support.nets import Flat as Unpooled
 
@@ -125,10 +126,7 @@ def test_open_sizes_and_the_web_profile(tmp_path: Path) -> None:
 
 def test_an_onnx_file_is_verified_with_its_baked_maps(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.onnx", tmp_path / "a.onnx"
-    torch.onnx.export(
-        seeded(Unpooled()), (torch.randn(1, 3, 8, 8),), plain, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-    )  # fmt: skip
+    to_onnx(seeded(Unpooled()), plain)
     report = export(plain, path, extras=NOT_POOLED)
     assert report.verification.verdict == "pass"
     explainer = Explainer(path)

@@ -24,6 +24,7 @@ from graftcam.exporter import (
     export,
 )
 from graftcam.exporter.differentiate import registry
+from support.exports import to_onnx
 from support.nets import Branches, Flat, Sorted, Tiny, Tokens, Undecided, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 8),)
@@ -130,13 +131,7 @@ def test_a_wrong_rule_fails_verification_and_leaves_no_file(
 def test_a_wrong_rule_fails_finite_differences_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = tmp_path / "plain.onnx"
-    program = torch.onnx.export(
-        seeded(Tiny()), (torch.zeros(2, 3, 8, 8),), dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
-    assert program is not None
-    program.save(plain)
+    plain = to_onnx(seeded(Tiny()), tmp_path / "plain.onnx")
     report = export(plain, tmp_path / "m.onnx", layers="relu1")
     assert report.verification.reference == "finite-differences"
     entry = registry.table()["Conv"]

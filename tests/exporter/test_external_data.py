@@ -14,6 +14,7 @@ import torch
 from graftcam.exporter import CaptureError, WriteError, export
 from graftcam.exporter.graph import external_data
 from graftcam.runtime import Explainer
+from support.exports import to_onnx
 from support.nets import Tiny, seeded
 from support.torchscript import scripted
 
@@ -23,14 +24,7 @@ EXAMPLE = (torch.zeros(2, 3, 8, 8),)
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model in one file."""
-    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    program = torch.onnx.export(
-        seeded(Tiny()), EXAMPLE, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
-    assert program is not None
-    program.save(path)
-    return path
+    return to_onnx(seeded(Tiny()), tmp_path_factory.mktemp("plain") / "plain.onnx")
 
 
 def beside(plain: Path, folder: Path) -> Path:

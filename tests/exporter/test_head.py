@@ -23,7 +23,9 @@ from graftcam.runtime.spec import Head, Spec
 from support.artifacts import SCENE, write_artifact
 from support.artifacts import preprocess as plain_preprocess
 from support.artifacts import spec as plain_spec
-from support.heads import Skip, answer, export_with_head, pictures, torch_head
+from support.exports import to_onnx
+from support.heads import Skip, answer, export_with_head, torch_head
+from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
@@ -67,7 +69,7 @@ def test_a_head_is_the_models_own_for_any_activations(
     assert layer.head is not None
     assert layer.head.file == f"{path.stem}.head.onnx"
     assert len(layer.head.inputs) == 1 + beside
-    x = pictures(2, *size)
+    x = noise(2, *size)
     whole = {"x": x, **session.run({"x": x})}
     head = Heads(path, session.spec, Session).of(layer)
     drawn = np.random.default_rng(1).standard_normal(whole[layer.activations].shape)
@@ -117,7 +119,7 @@ def test_an_artifact_without_a_head_is_as_before(
     assert plain.spec.layers[0].head is None
     assert '"head"' not in plain.spec.to_json()
     assert len(whole.outputs) == len(plain.outputs) + 1
-    x = pictures(2)
+    x = noise(2)
     expected = plain.run({"x": x})
     for name, value in whole.run({"x": x}, expected).items():
         np.testing.assert_array_equal(value, expected[name])
@@ -129,7 +131,7 @@ def test_several_layers_have_a_head_each(tmp_path: Path) -> None:
     assert files == ["m.head.norm.onnx", "m.head.after.onnx"]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["m.onnx", *files])
     session = Session(tmp_path / "m.onnx")
-    x = pictures(2, 12, 8)
+    x = noise(2, 12, 8)
     whole = {"x": x, **session.run({"x": x})}
     for layer in spec.layers:
         head = Heads(tmp_path / "m.onnx", spec, Session).of(layer)
@@ -143,10 +145,7 @@ def test_several_layers_have_a_head_each(tmp_path: Path) -> None:
 
 def test_an_onnx_file_has_a_head_too(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
-    torch.onnx.export(
-        seeded(Skip()), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False, input_names=["x"],
-    )  # fmt: skip
+    to_onnx(seeded(Skip()), plain, input_names=["x"])
     layer = next(n.output[0] for n in onnx.load(plain).graph.node if n.op_type == "Conv")
     report = export(plain, path, layers=layer, extras=["head"])
     assert report.spec.layers[0].head is not None
@@ -168,7 +167,7 @@ def test_a_head_of_a_model_of_open_size(tmp_path: Path) -> None:
         seeded(Segmenter()), path, "mix", trace=TorchExport(dynamic_size=True), verify="quick"
     )
     assert spec.layers[0].head is not None
-    maps = answer(path, pictures(2, 12, 10), [[1]], "ablationcam").maps
+    maps = answer(path, noise(2, 12, 10), [[1]], "ablationcam").maps
     assert maps.shape == (2, 1, 6, 5)
     assert maps.max() > 0
 

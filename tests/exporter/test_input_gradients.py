@@ -24,21 +24,12 @@ from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.differentiate import relu_overrides
 from graftcam.exporter.differentiate.rules import Entry
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.images import noise
 from support.nets import ChannelsLast, Dense, Residual, Tiny, Tokens, seeded
+from support.sessions import run
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
-
-
-def pictures(count: int, *size: int, seed: int = 1) -> np.ndarray:
-    shape = (count, 3, *(size or (12, 8)))
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def run(path: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
 
 
 def autograd(model: nn.Module, x: np.ndarray, classes: list[int]) -> np.ndarray:
@@ -88,7 +79,7 @@ def test_the_inputs_gradient_equals_autograd(
     example = (torch.zeros(2, 3, *size),)
     spec = export(model, path, example, layers=layer, extras=["input_gradients"], verify="off").spec
     assert list(spec.of_input) == ["input_gradients"]
-    feeds = {"x": pictures(3, *size), "class_index": np.array([[2, 0]])}
+    feeds = {"x": noise(3, *size), "class_index": np.array([[2, 0]])}
     truth = autograd(model, feeds["x"], [2, 0])
     np.testing.assert_allclose(run(path, feeds)["input_gradients"], truth, **TOLERANCE)
     for k in (0, 1):
@@ -97,7 +88,7 @@ def test_the_inputs_gradient_equals_autograd(
 
 
 def test_the_layers_stay_as_they_are(tmp_path: Path, source: tuple[Path, str]) -> None:
-    feeds = {"x": pictures(3), "class_index": np.array([[2, 0]])}
+    feeds = {"x": noise(3, 12, 8), "class_index": np.array([[2, 0]])}
     path, layer = source
     export(path, tmp_path / "without.onnx", layers=layer, verify="off")
     export(path, tmp_path / "with.onnx", layers=layer, verify="off", extras=["guided"])
@@ -110,7 +101,7 @@ def test_guided_outputs_equal_captum_which_hooks_the_modules(
     residual: tuple[nn.Module, Path],
 ) -> None:
     model, path = residual
-    x, classes = pictures(4), [2, 0]
+    x, classes = noise(4, 12, 8), [2, 0]
     found = run(path, {"x": x, "class_index": np.array([classes])})
     leaf = torch.from_numpy(x).double().requires_grad_(True)
     methods = {
@@ -130,7 +121,7 @@ def test_guided_outputs_equal_captum_which_hooks_the_modules(
 
 def test_guided_gradients_equal_pytorch_grad_cam(residual: tuple[nn.Module, Path]) -> None:
     model, path = residual
-    x = pictures(1, seed=5)
+    x = noise(1, 12, 8, seed=5)
     found = run(path, {"x": x, "class_index": np.array([[3]])})["guided_gradients"][0, 0]
     truth = GuidedBackpropReLUModel(model, "cpu")(torch.from_numpy(x), 3)  # [H, W, C]
     np.testing.assert_allclose(found, truth.transpose(2, 0, 1), **TOLERANCE)
@@ -169,7 +160,7 @@ def test_the_sign_of_a_cotangent_is_that_of_its_value_and_factor(
     source = write(tmp_path / "plain.onnx", f"{front} f = Flatten(a) y = MatMul(f, w)")
     path = tmp_path / "m.onnx"
     report = export(source, path, layers="a", extras=["guided"])
-    x = np.abs(pictures(2, 2, 2)) + 0.1
+    x = np.abs(noise(2, 2, 2)) + 0.1
     found = run(path, {"x": x, "class_index": np.array([[1]])})
     weights = -(np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     for name in ("guided_gradients", "deconvnet_gradients"):
@@ -182,7 +173,7 @@ def test_the_sign_of_a_cotangent_is_that_of_its_value_and_factor(
 def test_the_deconvnet_does_not_ask_what_the_forward_pass_let_through(tmp_path: Path) -> None:
     source = write(tmp_path / "plain.onnx", "a = Relu(x) f = Flatten(a) y = MatMul(f, w)")
     export(source, tmp_path / "m.onnx", layers="a", extras=["guided"], verify="off")
-    x = pictures(1, 2, 2)
+    x = noise(1, 2, 2)
     found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
     weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     positive = np.maximum(weights, 0)
@@ -199,7 +190,7 @@ def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
     body = "s = Sigmoid(x) m = Mul(x, s) a = Relu(m) f = Flatten(a) y = MatMul(f, w)"
     source = write(tmp_path / "plain.onnx", body)
     export(source, tmp_path / "m.onnx", layers="a", extras=["guided"], verify="off")
-    x = np.abs(pictures(1, 2, 2)) + 0.1
+    x = np.abs(noise(1, 2, 2)) + 0.1
     found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
     weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     sigmoid = 1 / (1 + np.exp(-x[0]))
@@ -247,7 +238,7 @@ def test_positions_regions_and_half_precision_are_verified_too(tmp_path: Path) -
     for report in (dense, half):
         assert report.verification.verdict == "pass"
         assert set(report.spec.of_input.values()) <= set(report.verification.errors)
-    found = run(tmp_path / "h.onnx", {"x": pictures(1).astype(np.float16)})
+    found = run(tmp_path / "h.onnx", {"x": noise(1, 12, 8).astype(np.float16)})
     assert found["guided_gradients"].dtype == np.float32
 
 

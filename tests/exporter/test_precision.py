@@ -18,6 +18,7 @@ from graftcam.exporter.differentiate import registry
 from graftcam.exporter.score import seed as seeding
 from graftcam.exporter.verify import compare, load_session, relative_errors, run_session
 from graftcam.exporter.verify.torch_reference import Reference
+from support.exports import to_onnx
 from support.nets import Flat, Tiny, Tokens, seeded
 from support.operators.cases import CASES
 from support.operators.checks import gradients, truth
@@ -151,10 +152,7 @@ def test_precisions_may_change_on_the_way(tmp_path: Path, body: torch.dtype) -> 
 def test_a_converted_float16_file_is_explained(
     tmp_path: Path, kind: type[nn.Module], layer: str, keep_io_types: bool
 ) -> None:
-    torch.onnx.export(
-        seeded(kind()), (torch.zeros(2, 3, 8, 8),), tmp_path / "wide.onnx", dynamo=True,
-        verbose=False, opset_version=18, dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
+    to_onnx(seeded(kind()), tmp_path / "wide.onnx", opset_version=18)
     half = convert_float_to_float16(onnx.load(tmp_path / "wide.onnx"), keep_io_types=keep_io_types)
     onnx.save(half, tmp_path / "half.onnx")
     report = export(tmp_path / "half.onnx", tmp_path / "m.onnx", layers=layer)

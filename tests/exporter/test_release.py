@@ -14,19 +14,19 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from onnx import helper, numpy_helper
 from torch import nn
 
-from graftcam.cli import main
 from graftcam.exporter import TorchExport, VerificationError, export
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.verify.findings import CHECKS, Verdict
 from graftcam.exporter.verify.gate import Origin, judge
 from graftcam.exporter.verify.report import to_json
-from graftcam.runtime.output.render import write_image
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.cli import call
+from support.exports import to_onnx
+from support.images import images, write_images
 from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
 from support.paths import ROOT
 
@@ -56,10 +56,7 @@ class Subject:
         if not self.file:
             return Source(self.module(), "nets", (self.example(),))
         plain = folder / "plain.onnx"
-        torch.onnx.export(
-            self.module(), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
-            opset_version=18, dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
-        )  # fmt: skip
+        to_onnx(self.module(), plain, opset_version=18)
         return Source(plain, "plain")
 
 
@@ -361,19 +358,9 @@ def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -
     assert stored.onnxruntime
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for number in range(2):
-        picture = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        write_image(folder / f"{number}.png", picture)
-    return folder
+    return write_images(tmp_path / "pictures", images(2, 8, 8))
 
 
 def test_the_command_passes_a_good_artifact_and_writes_the_report(

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, pictures
 from graftcam.demo.run import export_digits, points_at
 from graftcam.exporter import VerificationError
 from graftcam.exporter.errors import CaptureError
 from graftcam.exporter.shrink import shrink
 from graftcam.runtime import Explainer
+from support.cli import call
 
 PATHS = [picture.path for picture in pictures()]
 
@@ -26,10 +25,6 @@ def digits(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("digits") / "digits.onnx"
     export_digits(path)
     return path
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(("precision", "most"), [("int8", 0.35), ("float16", 0.6)])

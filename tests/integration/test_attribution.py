@@ -22,6 +22,7 @@ from graftcam.runtime.methods.baselines import BASELINES, baseline_of
 from graftcam.runtime.methods.dispatch import RUNS
 from graftcam.runtime.methods.gradient import ATTRIBUTIONS, SIGNED
 from graftcam.runtime.spec import Preprocess
+from support.images import images
 from support.nets import Residual, Tokens, seeded
 
 MEAN, STD = [0.4, 0.5, 0.3], [0.25, 0.2, 0.5]
@@ -34,11 +35,6 @@ def transform(height: int, width: int, layout: Any = "nchw", channels: int = 3) 
     return Preprocess(
         "x", size, None, "exact", "bilinear", 1 / 255, MEAN[:channels], STD[:channels], layout
     )
-
-
-def images(count: int, height: int, width: int, seed: int = 0) -> list[np.ndarray]:
-    generator = np.random.default_rng(seed)
-    return list(generator.integers(0, 256, (count, height, width, 3), np.uint8))
 
 
 def as_input(image: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
 from onnx import numpy_helper
 
-from graftcam.cli import main
 from graftcam.exporter import export
 from graftcam.runtime import GraftcamError
 from graftcam.runtime.tools.bench import memory, ways
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
+from support.cli import call
 from support.exports import export_segmenter
 from support.interpreter import FORBIDDEN, python
 
@@ -67,8 +67,7 @@ def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "peak_memory", lambda *_: 12 * MEGABYTE)
 
 
-def bench(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+bench = partial(call, "bench")
 
 
 def cost_of(*arguments: object) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, pictures
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
@@ -19,6 +18,7 @@ from graftcam.demo.run import TRANSFORM, export_digits
 from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
+from support import cli
 
 PATHS = [picture.path for picture in pictures()]
 
@@ -42,8 +42,7 @@ def untrained(tmp_path_factory) -> Path:
     return path
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["diff", *(str(argument) for argument in arguments)])
+call = partial(cli.call, "diff")
 
 
 def square(row: int, column: int) -> np.ndarray:

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.exporter import Score, TorchExport, export
 from graftcam.exporter.artifact.strip import write_plain
 from graftcam.runtime import Explainer
@@ -22,6 +20,7 @@ from graftcam.runtime.spec import Preprocess
 from support import nets_scores
 from support.artifacts import spec as patch_spec
 from support.artifacts import write_artifact
+from support.cli import call
 from support.nets import Dense, Tiny, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 12),)
@@ -48,10 +47,6 @@ def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         preprocess=TRANSFORM, verify="off",
     )  # fmt: skip
     return path
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_weights_are_called_by_name_or_by_place(linear: Path) -> None:

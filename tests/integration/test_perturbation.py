@@ -16,14 +16,15 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
 from graftcam.runtime.methods.perturbation import ON_HEADS, PERTURBATIONS
 from graftcam.runtime.session.session import Session
 from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
-from support.heads import Skip, answer, export_with_head, pictures, torch_head
+from support.heads import Skip, answer, export_with_head, torch_head
+from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Reused, Tiny, Tokens, seeded
 
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}  # float32, scores subtracted from each other
@@ -77,7 +78,7 @@ def test_scorecam_is_pytorch_grad_cams(
     monkeypatch.setattr(
         torch.nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear")
     )
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     found = answer(folder / f"{name}.onnx", x, CLASSES, "scorecam")
     for k, class_id in enumerate(CLASSES[0]):
         expected = _peer(ScoreCAM, name, x, class_id)
@@ -90,7 +91,7 @@ def test_ablationcam_is_pytorch_grad_cams_where_scores_are_positive(
     folder: Path, name: str
 ) -> None:
     # Behind a ReLU both set a channel to zero (elsewhere it takes -10**7, we the paper's zero).
-    x = pictures(6, *MODELS[name][2])
+    x = noise(6, *MODELS[name][2])
     everything = np.arange(5)[None].tolist()
     found = answer(folder / f"{name}.onnx", x, everything, "ablationcam")
     compared = 0
@@ -107,7 +108,7 @@ def test_ablationcam_is_pytorch_grad_cams_where_scores_are_positive(
 @pytest.mark.parametrize("name", ["smooth", "residual"])
 def test_shapleycam_is_pytorch_grad_cams(folder: Path, name: str) -> None:
     """Its Hessian-vector product is exact; ours is a difference, in float32."""
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     found = answer(folder / f"{name}.onnx", x, CLASSES, "shapleycam")
     plain = answer(folder / f"{name}.onnx", x, CLASSES, "gradcam")
     # Behind ReLUs alone nothing is curved.
@@ -121,7 +122,7 @@ def test_shapleycam_is_pytorch_grad_cams(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["tokens", "channels last", "smooth"])
 def test_shapleycam_is_its_definition(folder: Path, name: str) -> None:
     """By automatic differentiation, twice, in float64."""
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     session = Session(folder / f"{name}.onnx")
     layer, classes = session.spec.layers[0], range(session.spec.score.classes)
     found = answer(folder / f"{name}.onnx", x, [list(classes)], "shapleycam")
@@ -158,7 +159,7 @@ def _reference(name: str, folder: Path, x: np.ndarray) -> tuple[Any, np.ndarray]
 
 @pytest.mark.parametrize("name", MODELS)
 def test_ablationcam_is_its_definition(folder: Path, name: str) -> None:
-    x = pictures(3, *MODELS[name][2])
+    x = noise(3, *MODELS[name][2])
     head, activations = _reference(name, folder, x)
     found = answer(folder / f"{name}.onnx", x, CLASSES, "ablationcam")
     for row, given in enumerate(activations):
@@ -177,7 +178,7 @@ def test_ablationcam_is_its_definition(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("gaussian", [False, True])
 @pytest.mark.parametrize("name", MODELS)
 def test_reciprocam_is_its_definition(folder: Path, name: str, gaussian: bool) -> None:
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     head, activations = _reference(name, folder, x)
     found = answer(folder / f"{name}.onnx", x, CLASSES, "reciprocam", gaussian=gaussian)
     window = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 16
@@ -198,7 +199,7 @@ def test_reciprocam_is_its_definition(folder: Path, name: str, gaussian: bool) -
 
 def test_rise_is_its_definition(folder: Path) -> None:
     size, count, grid, p = (9, 8), 50, 3, 0.4
-    x = pictures(2, *size)
+    x = noise(2, *size)
     path = folder / "cut.onnx"
     found = answer(path, x, CLASSES, "rise", masks=count, grid=grid, p=p, seed=5)
     generator = np.random.default_rng(5)
@@ -222,7 +223,7 @@ def test_score_and_confidence_are_those_of_the_artifact(folder: Path, tmp_path: 
     soft = tmp_path / "soft.onnx"
     spec = export_with_head(seeded(Ending(nn.Softmax(1))), soft, "relu1", (9, 8))
     assert spec.score.activated
-    x = pictures(2, 9, 8)
+    x = noise(2, 9, 8)
     for method in METHODS:
         first, second = (
             answer(path, x, CLASSES, method, **FEW.get(method, {})).maps
@@ -246,7 +247,7 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
     (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
     path = tmp_path / "m.onnx"
     export(tmp_path / "plain.onnx", path, layers="layer", score=kind, extras=["head"])
-    x = pictures(2, 4, 4)
+    x = noise(2, 4, 4)
 
     def scores(layer: np.ndarray) -> np.ndarray:
         logits = torch.from_numpy(layer.mean(axis=(2, 3)) ** 2)
@@ -268,7 +269,7 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
     path, options = folder / "residual.onnx", FEW.get(method, {})
-    x = pictures(3)
+    x = noise(3)
     together = answer(path, x, CLASSES, method, **options).maps
     for row in range(3):
         alone = answer(path, x[row : row + 1], CLASSES, method, **options).maps
@@ -278,13 +279,15 @@ def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) 
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fixed") / "m.onnx"
-    export_with_head(seeded(Skip()), path, "act", dynamic_batch=False, verify=True)
+    export_with_head(
+        seeded(Skip()), path, "act", trace=TorchExport(dynamic_batch=False), verify="quick"
+    )
     return path
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fixed_batch_gives_the_same_maps(fixed: Path, folder: Path, method: str) -> None:
-    x, options = pictures(2), FEW.get(method, {})
+    x, options = noise(2), FEW.get(method, {})
     expected = answer(folder / "residual.onnx", x, CLASSES, method, **options).maps
     found = answer(fixed, x, CLASSES, method, **options).maps
     np.testing.assert_allclose(found, expected, **TOLERANCE)
@@ -292,7 +295,7 @@ def test_a_fixed_batch_gives_the_same_maps(fixed: Path, folder: Path, method: st
 
 @pytest.mark.parametrize("method", METHODS)
 def test_ranks_are_settled_on_the_picture_as_it_is(folder: Path, method: str) -> None:
-    path, options, x = folder / "residual.onnx", FEW.get(method, {}), pictures(2)
+    path, options, x = folder / "residual.onnx", FEW.get(method, {}), noise(2)
     ranked = answer(path, x, [[-1]], method, **options)
     for row in range(2):
         named = answer(path, x, [[int(ranked.classes[row, 0])]], method, **options)
@@ -301,7 +304,7 @@ def test_ranks_are_settled_on_the_picture_as_it_is(folder: Path, method: str) ->
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_class_is_no_map(folder: Path, method: str) -> None:
-    x = pictures(2)
+    x = noise(2)
     calls: list[int] = []
     found = answer(
         folder / "residual.onnx", x, [[]], method, progress=lambda done, _: calls.append(done)
@@ -313,7 +316,7 @@ def test_no_class_is_no_map(folder: Path, method: str) -> None:
 def test_progress_counts_runs_to_the_end(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
     answer(
-        folder / "cut.onnx", pictures(4, 9, 8), CLASSES, "rise", masks=10, grid=3,
+        folder / "cut.onnx", noise(4, 9, 8), CLASSES, "rise", masks=10, grid=3,
         progress=lambda *two: seen.append(two),
     )  # fmt: skip
     assert seen[-1][0] == seen[-1][1] == len(seen)
@@ -330,7 +333,7 @@ def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch)
         return run(self, feeds, names)
 
     monkeypatch.setattr(Session, "run", watched)
-    x = pictures(2)
+    x = noise(2)
     small = answer(folder / "residual.onnx", x, CLASSES, "ablationcam").maps
     assert max(seen) == 4
     monkeypatch.undo()
@@ -339,7 +342,7 @@ def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_scorecam_with_fewer_channels_takes_those_that_vary_most(folder: Path) -> None:
-    path, x = folder / "cut.onnx", pictures(2, 9, 8)
+    path, x = folder / "cut.onnx", noise(2, 9, 8)
     whole = answer(path, x, CLASSES, "scorecam").maps
     np.testing.assert_allclose(
         answer(path, x, CLASSES, "scorecam", channels=8).maps, whole, **TOLERANCE
@@ -364,7 +367,7 @@ def test_dense_scores_are_those_of_the_region(segmenter: Path, method: str) -> N
     path, options = segmenter, FEW.get(method, {})
     spec = Session(path).spec
     assert spec.region is not None
-    x, region = pictures(2), np.zeros((2, 1, 4, 4), np.float32)
+    x, region = noise(2), np.zeros((2, 1, 4, 4), np.float32)
     region[0, 0, 1, 2] = region[1, 0, 3, 0] = 1
     found = answer(path, x, CLASSES, method, fed={spec.region: region}, **options)
     twice = answer(path, x, CLASSES, method, fed={spec.region: region[:1]}, **options)
@@ -380,7 +383,7 @@ def test_dense_scores_are_those_of_the_region(segmenter: Path, method: str) -> N
 def test_a_single_logit_counts_both_ways(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     export_with_head(seeded(Tiny(classes=1)), path, "relu1")
-    found = answer(path, pictures(2), [[0, 1]], "reciprocam")
+    found = answer(path, noise(2), [[0, 1]], "reciprocam")
     # What raises class 1 lowers class 0.
     low = found.maps[:, 1].max(axis=(1, 2), keepdims=True) - found.maps[:, 1]
     np.testing.assert_allclose(found.maps[:, 0], low, **TOLERANCE)
@@ -487,7 +490,7 @@ def test_wrong_options_are_refused(
     folder: Path, method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        answer(folder / "cut.onnx", pictures(1, 9, 8), CLASSES, method, **options)
+        answer(folder / "cut.onnx", noise(1, 9, 8), CLASSES, method, **options)
 
 
 @pytest.mark.parametrize("method", list(ON_HEADS))

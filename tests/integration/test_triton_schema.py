@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
 from google.protobuf import text_format
 
-from graftcam.cli import main
 from graftcam.runtime import Explainer
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import Spec
 from graftcam.runtime.tools.triton import write_repository
+from support import cli
 from support.artifacts import LABELS, spec, write_artifact, write_segmenter
 from support.browser import need
 
@@ -45,8 +44,7 @@ def read(folder: Path) -> Any:
     return text_format.Parse(text, schema().ModelConfig())
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["package", *map(str, arguments)])
+call = partial(cli.call, "package")
 
 
 def named(tensors: list) -> dict:

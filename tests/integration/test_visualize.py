@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.demo.bundled import WEIGHTS
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
@@ -23,6 +21,7 @@ from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.visualize.ascent import Ascent, variation_slope, visualize
 from graftcam.runtime.visualize.curve import draw_curve
+from support.cli import call
 
 SEVEN = np.array([[7]])
 FEW = Ascent(steps=40)
@@ -45,10 +44,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("channels") / "channels.onnx"
     return export_digits(path, score="channel", layers=["layer2"], labels=None)
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_the_picture_scores_far_above_the_start_and_any_noise(digits: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -21,9 +20,10 @@ from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.exporter import VerificationError, WriteError, export
 from graftcam.exporter.differentiate import registry
-from graftcam.runtime.output.render import write_image
 from graftcam.runtime.spec import Preprocess
 from support.browser import chromium, playwright
+from support.exports import to_onnx
+from support.images import images, write_images
 from support.nets import Flat, Tiny, seeded
 from support.paths import ROOT
 
@@ -38,12 +38,7 @@ NASTY = '<script>alert(1)</script> & "co"'
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for number in range(2):
-        write_image(folder / f"{number}.png", generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-    return folder
+    return write_images(tmp_path / "pictures", images(2, 8, 8))
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, pictures: Path) -> None:
@@ -99,11 +94,7 @@ def test_an_unverified_export_says_so(tmp_path: Path) -> None:
 
 
 def test_an_onnx_file_is_shown_beside_itself_unoptimised(tmp_path: Path, pictures: Path) -> None:
-    plain = tmp_path / "plain.onnx"
-    torch.onnx.export(
-        seeded(Flat()), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
-    )  # fmt: skip
+    plain = to_onnx(seeded(Flat()), tmp_path / "plain.onnx")
     export(
         plain, tmp_path / "m.onnx", preprocess=TRANSFORM, images=pictures,
         report=tmp_path / "report",

@@ -1,6 +1,7 @@
 """The study's pictures and counts."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -64,8 +65,15 @@ def test_an_alarm_is_traced_to_its_digit(explainer):
     assert study.picture(explainer, alarms[:1]).shape[2] == 3
 
 
-def test_the_document_shows_what_was_found():
+def test_the_document_tells_what_was_found():
     page = (DOCS / "methods.md").read_text("utf-8")
+    section = page.partition("\n## A study")[2].partition("\n## ")[0]
     found = json.loads((DOCS / "study.json").read_text("utf-8"))
-    for name in ("canvases", "false alarms", "peaks on a digit"):
-        assert str(found[name]) in page
+    first = found["most frequent"][0]
+    expected = {
+        found["canvases"], found["false alarms"], found["peaks on a digit"], first["times"],
+        found["silenced by hiding that digit"] * found["peaks on a digit"],
+        round(100 * found["silenced by hiding another"], 1),
+    }  # fmt: skip
+    assert {float(number) for number in re.findall(r"\d+(?:\.\d+)?", section)} == expected
+    assert f"{first['digit']} taken for a {first['taken for']}" in " ".join(section.split())

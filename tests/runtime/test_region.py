@@ -9,15 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from graftcam.cli import main
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError, InputError, SpecError
 from graftcam.runtime.inputs.preprocess import Placement
 from graftcam.runtime.inputs.region import as_weights, box_mask, read_mask
 from graftcam.runtime.spec import Spec
 from support.artifacts import SCENE, peak, spec, write_artifact, write_segmenter
+from support.cli import call
 
 # The red square of SCENE as a box, and as a cell of the 4 x 4 output.
 BOX, CELL = (80, 24, 96, 40), (1, 2)
@@ -217,10 +216,6 @@ def scene(tmp_path: Path) -> Path:
     return tmp_path / "scene.png"
 
 
-def command(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 def test_the_command_line_takes_a_mask_a_box_or_their_overlap(
     path: Path, scene: Path, tmp_path: Path
 ) -> None:
@@ -233,11 +228,11 @@ def test_the_command_line_takes_a_mask_a_box_or_their_overlap(
         (["--region", mask], "red"),
         (["--region", mask, "--box", "48,50,70,80"], "green"),
     ):
-        result = command("explain", path, scene, "-o", out, *options)
+        result = call("explain", path, scene, "-o", out, *options)
         assert result.exit_code == 0, result.output
         assert f"{label}  score" in result.stdout
         assert (out / f"scene-{label}.png").is_file()
-    text = command("inspect", path).stdout
+    text = call("inspect", path).stdout
     assert "region  region: float32 [N or 1, K or 1, *positions of logits]" in text
 
 
@@ -258,7 +253,7 @@ def test_the_command_line_refuses_in_one_line(
     small = tmp_path / "small.png"
     cv2.imwrite(str(small), np.full((3, 3), 255, np.uint8))
     options = [str(small) if option == "SMALL" else option for option in options]
-    result = command("explain", path, scene, "-o", tmp_path / "out", *options)
+    result = call("explain", path, scene, "-o", tmp_path / "out", *options)
     assert result.exit_code == code
     assert message in result.stderr.replace("\n", " ")
     assert not (tmp_path / "out").exists()
@@ -266,7 +261,7 @@ def test_the_command_line_refuses_in_one_line(
 
 def test_a_region_for_a_model_without_positions_is_one_line(scene: Path, tmp_path: Path) -> None:
     plain = write_artifact(tmp_path / "plain.onnx")
-    result = command("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
+    result = call("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
     assert result.exit_code == 1
     assert "plain.onnx takes no region" in result.stderr
 

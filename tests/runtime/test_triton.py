@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from click.testing import CliRunner, Result
-
-from graftcam.cli import main
+from support import cli
 from support.artifacts import write_artifact
 
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["package", *map(str, arguments)])
+call = partial(cli.call, "package")
 
 
 def test_refusals_are_one_line_and_leave_nothing(tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
+from graftcam.runtime.spec import Spec
 from support.artifacts import LABELS, WEIGHTS, averaging, preprocess
 from support.onnx_bytes import onnx_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from support.sessions import run
 
 TWO_LAYERS = """<ir_version: 8, opset_import: ["" : 18]>
     patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
@@ -32,7 +35,7 @@ def export_two_layers(path: Path) -> Path:
     constants = {"kernel": averaging(4), "weights": np.asarray(WEIGHTS, np.float32)}
     plain.write_bytes(onnx_model(TWO_LAYERS, constants))
     export(plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
-           verify=False)  # fmt: skip
+           verify="off")  # fmt: skip
     return path
 
 
@@ -58,8 +61,30 @@ def export_segmenter(
     constants = {"kernel": averaging(8), "weights": matrix[:, :, None, None]}
     plain.write_bytes(onnx_model(text, constants))
     export(
-        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify=False,
+        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify="off",
         profile=profile,
     )  # fmt: skip
     plain.unlink()
+    return path
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact under test, with its model and metadata."""
+
+    model: nn.Module
+    path: Path
+    spec: Spec
+
+    def run(self, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
+        return run(self.path, feeds, level)
+
+
+def to_onnx(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **more: Any) -> Path:
+    """Write a model of images as an ONNX file with an open batch, as PyTorch alone does."""
+    options = {
+        "dynamic_shapes": ({0: torch.export.Dim("batch")},), "external_data": False, **more,
+    }  # fmt: skip
+    example = (torch.zeros(2, 3, *size, dtype=next(model.parameters()).dtype),)
+    torch.onnx.export(model, example, path, dynamo=True, verbose=False, **options)
     return path
