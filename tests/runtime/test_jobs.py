@@ -156,12 +156,12 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
 
 
 def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
-    for change, error in (
-        ({"question": {"classes": ["purple"]}}, ClassError),
-        ({"drawing": {"colormap": "jett"}}, RenderError),
-        ({"pictures": str(tmp_path / "out")}, ImageError),
+    for change, error, message in (
+        ({"question": {"classes": ["purple"]}}, ClassError, "unknown label 'purple'"),
+        ({"drawing": {"colormap": "jett"}}, RenderError, "unknown colormap 'jett'"),
+        ({"pictures": str(tmp_path / "out")}, ImageError, "out: "),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error, match=message):
             run(Settings(**{**vars(settings), **change}))
         assert not (tmp_path / "out").exists()
 
