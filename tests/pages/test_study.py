@@ -9,9 +9,9 @@ import pytest
 from graftcam.demo import study
 from graftcam.demo.bundled import pictures
 from graftcam.demo.data import Box, draw, load_glyphs
-from graftcam.demo.run import export_digits
 from graftcam.runtime import Explainer
 from graftcam.runtime.inputs.images import as_rgb
+from support.exports import exported_digits
 from support.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -19,10 +19,8 @@ THREE, ONE = Box(10, 10, 20, 30, 3), Box(60, 50, 20, 30, 1)
 
 
 @pytest.fixture(scope="module")
-def explainer(tmp_path_factory) -> Explainer:
-    path = tmp_path_factory.mktemp("study") / "digits.onnx"
-    export_digits(path)
-    return Explainer(path)
+def explainer() -> Explainer:
+    return Explainer(exported_digits())
 
 
 def _alarm(source: Box | None, after: float | None = None, control: float | None = None):
