@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def ink(canvas: np.ndarray) -> np.ndarray:
     return (canvas < 160).any(axis=2)
 

@@ -15,7 +15,7 @@ from graftcam.runtime import Explainer, GraftcamError
 from graftcam.runtime.methods import METHODS, SIGNED, gradcam
 from graftcam.runtime.methods.component import first_component
 from graftcam.runtime.output.render import map_status
-from support.artifacts import SCENE, peak, write_artifact
+from support.artifacts import SCENE, peak
 
 # One picture, two channels, two places: (1, 3) and (2, -1).
 ACTIVATIONS = np.array([[[1.0, 3.0], [2.0, -1.0]]])
@@ -212,11 +212,6 @@ def test_too_many_places_for_a_kernel_matrix_are_refused() -> None:
     activations = np.zeros((1, 1, 65, 64), np.float32)
     with pytest.raises(GraftcamError, match=r"4160 are too many .* choose a later layer"):
         METHODS["kpcacam"](activations, activations[:, None])
-
-
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
 def test_the_baked_map_is_the_methods_definition(explainer: Explainer) -> None:
