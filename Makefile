@@ -8,7 +8,7 @@ JOBS ?= 2
 .PHONY: help demo test test-runtime lint format bench zoo browser node clean
 
 help:
-	@echo "make demo   set up, export the bundled model, verify it, explain the bundled pictures"
+	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
 	@echo "make test   set up and run the tests"
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"

@@ -1,4 +1,4 @@
-"""`graftcam demo`: the bundled model and pictures."""
+"""`graftcam demo` exports the bundled model and explains the bundled images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .common import Steps, example, json_option, need_exporter
 
 
 @click.command(epilog=example("graftcam demo", "graftcam demo -o /tmp/demo"))
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), default="out/demo",
+@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @json_option
 def demo(folder: Path, as_json: bool) -> None:
-    """Export the bundled digit model, verify it and explain the bundled pictures."""
+    """Export the bundled digit model, verify it and explain the bundled images."""
     need_exporter()
     from ..demo.run import run
     from ..exporter.report.describe import describe_report

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     click.option("--panel", is_flag=True,
-                 help="One file for each picture: it and all maps side by side, with a colour "
+                 help="One file for each image: it and all maps side by side, with a colour "
                       "bar."),
     click.option("--style", type=click.Choice(["overlay", "heatmap", "contour", "mask"]),
                  default="overlay", show_default=True,
-                 help="Colour over the picture, colour alone, lines of equal evidence, or the "
-                      "picture dark and blurred where there is no evidence."),
+                 help="Colour over the image, colour alone, lines of equal evidence, or the "
+                      "image dark and blurred where there is no evidence."),
     click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True,
                  help="Opacity of the overlay where the evidence is strongest."),
     click.option("--colormap", metavar="NAME",
@@ -32,7 +32,7 @@ _OPTIONS = (
                       "classes."),
     click.option("--format", "kind", type=click.Choice(["png", "jpg", "npy", "json"]),
                  default="png", show_default=True,
-                 help="Pictures, a file for each class; or the raw maps of all classes in one "
+                 help="Images, a file for each class; or the raw maps of all classes in one "
                       "file, as NumPy array or with the summary as JSON."),
 )  # fmt: skip
 
@@ -61,7 +61,7 @@ class Drawing:
         return {**self.look, "suffix": f".{self.kind}"}
 
     def write(self, found: Sequence[Explanation], folder: Path) -> list[list[Path]]:
-        """Write a picture's explanations by one or more methods; the files of each of them."""
+        """Write an image's explanations by one or more methods; the files of each of them."""
         from ..runtime import figure
         from ..runtime.output.render import write_image
 
@@ -86,7 +86,7 @@ def drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **others: Any,
     ) -> Any:  # fmt: skip
         if panel and kind not in ("png", "jpg"):
-            raise click.UsageError(f"--panel is a picture, --format {kind} is none; use png or jpg")
+            raise click.UsageError(f"--panel is an image, --format {kind} is none; use png or jpg")
         return command(
             drawing=Drawing(panel, style, alpha, colormap, scale, kind), **others
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`graftcam explain`: overlays from an artifact and pictures."""
+"""`graftcam explain`: overlays from an artifact and images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 
 if TYPE_CHECKING:
-    from ..runtime import Explainer
+    from ..runtime import Request
     from ..runtime.explain.fuse_layers import Fuse
 
-_MANY = 8  # pictures, from which on the progress is that of the pictures
+_MANY = 8  # images, from which on the progress is that of the images
 
 
 @click.command(
@@ -36,7 +37,7 @@ _MANY = 8  # pictures, from which on the progress is that of the pictures
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
               metavar="DIR", help="Folder for the files.")  # fmt: skip
 @click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
               help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
@@ -56,14 +57,14 @@ _MANY = 8  # pictures, from which on the progress is that of the pictures
 )
 @click.option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
               show_default=True, help="How the maps of several layers become one.")  # fmt: skip
-@click.option("--augment", is_flag=True,
-              help="Average the maps over six changed copies of the picture (flipped, scaled "
-                   "values).")  # fmt: skip
+@click.option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
+              help="Average the maps over changed copies of the image: flipped, with scaled "
+                   "values, or, if given twice, both.")  # fmt: skip
 @click.option("--region", type=click.Path(path_type=Path), metavar="MASK",
-              help="Segmentation: explain the class in the part of the picture (or of the output) "
+              help="Segmentation: explain the class in the part of the image (or of the output) "
                    "that is not black in this PNG.")  # fmt: skip
 @click.option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
-              help="Segmentation: explain the class inside this box, in the picture's pixels; with "
+              help="Segmentation: explain the class inside this box, in the image's pixels; with "
                    "--region, in the part of the region inside the box.")  # fmt: skip
 @click.option("--score-weights", type=click.Path(path_type=Path), metavar="FILE.npy",
               help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
@@ -77,72 +78,64 @@ _MANY = 8  # pictures, from which on the progress is that of the pictures
 def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
     methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...], layers: tuple[str, ...],
-    fuse: Fuse, augment: bool, region: Path | None, box: list[int] | None,
+    fuse: Fuse, augment: tuple[str, ...], region: Path | None, box: list[int] | None,
     score_weights: Path | None, drawing: Drawing, provider: str | None, threads: int | None,
     as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
-    """Write pictures that show where MODEL saw its classes in the IMAGES.
+    """Write images that show where MODEL saw its classes in the IMAGES.
 
-    One folder instead of pictures: all pictures in it and below are explained. Overlays go to
-    DIR/overlays, a line for each picture to DIR/results.jsonl. The same command goes on where an
-    earlier run stopped. A picture that fails is recorded and stops nothing; the exit code is 1
+    One folder in place of images: all images in it and below are explained. Overlays go to
+    DIR/overlays, a line for each image to DIR/results.jsonl. The same command goes on where an
+    earlier run stopped. An image that fails is recorded and stops nothing; the exit code is 1
     then.
     """
-    from ..runtime.methods.dispatch import share_options
-
-    options = dict(settings)
-    share_options(methods, options)  # here, lest one be taken for an argument of our own
-    question: dict[str, Any] = {
+    source = next((path for path in images if path.is_dir()), None)
+    # A folder's images may be explained by processes that run elsewhere.
+    files = [path and str(path.absolute() if source else path) for path in (region, score_weights)]
+    request: Request = {
+        "classes": list(classes) or None,
         "top": top,
+        "options": dict(settings),
         "layer": list(layers) or None,
         "fuse": fuse,
-        "augment": augment,
+        "augment": list(augment),
+        "region": files[0],
+        "box": box,
+        "score_weights": files[1],
     }
-    pictures = next((path for path in images if path.is_dir()), None)
-    if pictures is not None:
-        if len(images) > 1 or region or box or score_weights:
-            raise click.UsageError(
-                "a folder is explained alone, without --region, --box and --score-weights"
-            )
+    if source is not None:
+        if len(images) > 1:
+            raise click.UsageError("a folder is explained alone, without other images")
         if len(methods) != 1 or drawing.panel:
             raise click.UsageError("a folder is explained by one --method, without --panel")
-        question |= {"classes": list(classes) or None, "method": methods[0], **options}
+        request["method"] = methods[0]
         explain_folder(
-            model, pictures, folder, question, drawing.to_dict(), provider=provider,
+            model, source, folder, request, drawing.to_dict(), provider=provider,
             threads=threads, as_json=as_json, **of_folder,
         )  # fmt: skip
         return
     if any(of_folder.values()):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_folder)
-        raise click.UsageError(f"{names} are for a folder of pictures")
+        given = [name for name, value in of_folder.items() if value]
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.UsageError(f"{names} are for a folder of images")
     from ..runtime import Explainer
-    from ..runtime.inputs.region import mask_of
-    from ..runtime.inputs.score_weights import read_weights
+    from ..runtime.inputs.names import Names, image_name
     from ..runtime.output.text import describe_explanation
 
-    explainer = Explainer(model, provider, threads)
-    question |= {"classes": [_class_of(explainer, text) for text in classes] or None, **options}
-    question["score_weights"] = None if score_weights is None else read_weights(score_weights)
+    explainer, names = Explainer(model, provider, threads), Names()
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with _progress(images) as paths:
         for path in paths:
-            mask = mask_of(path, region, box)
-            progress = None if len(images) >= _MANY else meter(path.name)
-            found = explainer.compare(path, methods, region=mask, progress=progress, **question)
+            request["progress"] = None if len(images) >= _MANY else meter(path.name)
+            name = names.distinct(image_name(path))
+            found = [replace(one, name=name) for one in explainer.compare(path, methods, **request)]
             for one, saved in zip(found, drawing.write(found, folder), strict=True):
                 files = [str(file) for file in saved]
                 rows.append({**one.to_dict(), "image": str(path), "files": files})
                 texts.append(describe_explanation(path, one, saved))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
     click.echo(f"ran on {explainer.provider}", err=True)
-
-
-def _class_of(explainer: Explainer, text: str) -> int | str:
-    """A label if the artifact has it, else an id if it is a number."""
-    if explainer.spec.labels and text in explainer.spec.labels:
-        return text
-    return int(text) if text.removeprefix("-").isdigit() else text
 
 
 def _progress(paths: Sequence[Path]) -> contextlib.AbstractContextManager[Iterable[Path]]:

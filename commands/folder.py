@@ -1,4 +1,4 @@
-"""`graftcam explain` on a folder: thousands of pictures, a table, and going on where it stopped."""
+"""`graftcam explain` on a folder: thousands of images, a table, and going on where it stopped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from ..runtime import Request
     from ..runtime.tools.jobs.run import Engine, Progress, Summary
     from ..runtime.tools.jobs.settings import Settings
 
@@ -20,7 +21,7 @@ INTERRUPTED = 130  # as shells say it
 
 
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what a folder of pictures can be explained with, beside what a picture can."""
+    """Add what a folder of images can be explained with, beside what an image can."""
     for option in (
         click.option("--actors", type=click.IntRange(1), metavar="N",
                      help="On Ray: processes with a session each, of --threads cores (default: 1). "
@@ -34,7 +35,7 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--retry", is_flag=True,
                      help="Of a folder: explain those again that failed in an earlier run."),
         click.option("--batch", type=click.IntRange(1), metavar="N",
-                     help="Of a folder: pictures explained together. Default: 8."),
+                     help="Of a folder: images explained together. Default: 8."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -42,9 +43,9 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def explain_folder(
     model: Path,
-    pictures: Path,
-    output: Path,
-    question: Mapping[str, Any],
+    images: Path,
+    folder: Path,
+    request: Request,
     drawing: Mapping[str, Any],
     *,
     provider: str | None,
@@ -57,7 +58,7 @@ def explain_folder(
     ray_address: str | None,
     actors: int | None,
 ) -> None:
-    """Explain a folder; exit code 1 where a picture failed, 130 where the user interrupted it."""
+    """Explain a folder; exit code 1 where an image failed, 130 where the user interrupted it."""
     from ..runtime.tools.jobs.parquet import need_pyarrow
     from ..runtime.tools.jobs.settings import Settings
 
@@ -65,9 +66,9 @@ def explain_folder(
         raise click.UsageError("--ray-address and --actors are for --engine ray")
     if parquet:
         need_pyarrow()
-    model, pictures, output = (path.resolve() for path in (model, pictures, output))
+    model, images, folder = (path.resolve() for path in (model, images, folder))
     settings = Settings(
-        str(model), str(pictures), str(output), question, drawing, batch or 8, provider, threads
+        str(model), str(images), str(folder), request, drawing, batch or 8, provider, threads
     )
     try:
         with _bar() as progress:
@@ -109,7 +110,7 @@ def _told(summary: Summary) -> str:
     if summary.before:
         parts.append(f"{summary.before} of these in an earlier run")
     if summary.others:
-        parts.append(f"passed over {summary.others} files that are no pictures by their names")
+        parts.append(f"passed over {summary.others} files that are no images by their names")
     return f"{', '.join(parts)} -> {summary.table}"
 
 

@@ -18,7 +18,7 @@ from .artifact.strip import write_plain
 from .capture.onnx_file import capture_file
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
-from .pipeline import export
+from .pipeline import spec_of
 from .source.named import Source
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels, is_embedded
@@ -69,6 +69,22 @@ def verify_artifact(
         verdict = judge(artifact, origin, full=True, pictures=pictures, progress=progress)
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
+
+
+def input_shape(artifact: Path) -> list[int] | None:
+    """The shape of the model's input without the batch axis; None where it is open or unknown."""
+    spec = _record(artifact)
+    if spec is None:
+        return None
+    inputs = ir.load(artifact.resolve()).graph.inputs
+    (shape, *_) = (value.shape for value in inputs if value.name not in spec.own_inputs)
+    if spec.preprocess and is_embedded(spec):
+        channels, size = len(spec.preprocess.mean), spec.preprocess.size
+        rows = spec.preprocess.layout == "nchw"
+        return [channels, *size] if rows else [*size, channels]
+    extents = [] if shape is None else list(shape)[1:]
+    known = [extent for extent in extents if isinstance(extent, int)]
+    return known if known and len(known) == len(extents) else None
 
 
 def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path | None) -> Verdict:
@@ -142,5 +158,5 @@ def _of_source(
             check_labels(spec, labels),
             Finding("determinism", "", "skipped", reason=reason),
         ]
-    again = check_again(artifact, spec, source.model, source.inputs, export)
+    again = check_again(artifact, spec, source.model, source.inputs, spec_of)
     return [*again, check_labels(spec, labels)]

@@ -1,9 +1,10 @@
-"""Artifact in, explanations out: numpy, OpenCV and ONNX Runtime, never PyTorch.
+"""Artifact and images in, explanations out: numpy, OpenCV and ONNX Runtime, never PyTorch.
 
     from graftcam.runtime import Explainer
 
     explanation = Explainer("model.cam.onnx").explain("photo.jpg")
     explanation.save("photo-explained.png")
+    print(explanation[0].label, explanation[0].score)
 
 The names load on first use, so that ``graftcam.runtime.spec`` needs the standard library only.
 """
@@ -15,21 +16,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import GraftcamError
+    from .explain.request import Request
     from .explain.stream import Failure
     from .explainer import Explainer
-    from .methods import METHODS
+    from .methods.table import METHODS
+    from .output.class_map import ClassMap
     from .output.explanation import Explanation
     from .output.figures import figure
     from .spec import Spec
 
-__all__ = ["METHODS", "Explainer", "Explanation", "Failure", "GraftcamError", "Spec", "figure"]
+__all__ = [
+    "METHODS",
+    "ClassMap",
+    "Explainer",
+    "Explanation",
+    "Failure",
+    "GraftcamError",
+    "Request",
+    "Spec",
+    "figure",
+]
 
 _HOMES = {
+    "ClassMap": ".output.class_map",
     "Explainer": ".explainer",
     "Explanation": ".output.explanation",
     "Failure": ".explain.stream",
     "GraftcamError": ".errors",
-    "METHODS": ".methods",
+    "METHODS": ".methods.table",
+    "Request": ".explain.request",
     "Spec": ".spec",
     "figure": ".output.figures",
 }

@@ -1,14 +1,14 @@
-"""The exception tree: every error a user can cause, each with a remedy in its message."""
+"""This module defines every error that a user can cause; each message contains the remedy."""
 
 from __future__ import annotations
 
 
 class GraftcamError(Exception):
-    """Base of all errors raised on purpose; the command line prints it as one line, exit code 1."""
+    """Base of all errors of graftcam; the command line prints one line and exits with 1."""
 
 
 class SpecError(GraftcamError):
-    """A file is no graftcam artifact, or one of a newer specification."""
+    """A file is not a graftcam artifact, or follows a newer specification."""
 
 
 class SessionError(GraftcamError):
@@ -16,19 +16,23 @@ class SessionError(GraftcamError):
 
 
 class ImageError(GraftcamError):
-    """A picture cannot be read or has a shape or type that cannot be explained."""
+    """An image cannot be read or has a shape or type that cannot be explained."""
 
 
 class ClassError(GraftcamError):
     """A class id is out of range or a label is unknown."""
 
 
+class PositionError(ClassError, IndexError):
+    """An explanation has fewer classes than the position asked for."""
+
+
 class InputError(GraftcamError):
-    """Tensors or layers asked for do not fit the artifact's inputs and outputs."""
+    """The requested tensors or layers do not fit the artifact's inputs and outputs."""
 
 
 class RenderError(GraftcamError):
-    """An overlay cannot be drawn as asked, or its file cannot be written."""
+    """An overlay cannot be drawn with these options, or its file cannot be written."""
 
 
 class JobError(GraftcamError):
@@ -36,4 +40,4 @@ class JobError(GraftcamError):
 
 
 class PackageError(GraftcamError):
-    """An artifact cannot be laid out for a server as asked, or the folder cannot be written."""
+    """An artifact cannot be packaged with these options, or the folder cannot be written."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .explain.fuse_layers import Fuse
-from .explain.pipeline import explain_pictures
+from .explain.pipeline import explain_images
 from .explain.plan import make_plan
-from .explain.stream import Failure, Read, explain_each, stream
-from .inputs.batch import only_input, positions_of, region_input, stored_transform
-from .inputs.images import Image, as_rgb, is_batch, picture_names
-from .inputs.region import Region, check_region, per_picture
-from .inputs.score_weights import ScoreWeights, check_weights, takes_weights
+from .explain.request import Request
+from .explain.stream import Explain, Failure, explain_each, stream
+from .inputs.batch import only_input, positions_of, region_input
+from .inputs.images import Image, LoadedImage, is_batch, load_images
+from .inputs.region import check_region
+from .inputs.score_weights import check_weights, takes_weights
 from .inputs.selection import Classes, check_index
-from .methods.dispatch import check_method, share_options
-from .methods.request import Progress
 from .output.explanation import Explanation
 from .session.heads import Heads
 from .session.options import configure_with
@@ -29,7 +27,7 @@ from .session.session import Session, Tensors
 
 
 class Explainer:
-    """An artifact, ready to explain pictures; safe to share between threads.
+    """An artifact, ready to explain images; safe to share between threads.
 
     Attributes:
         path: The artifact's file.
@@ -57,7 +55,7 @@ class Explainer:
             threads: Threads within one operator; None: ONNX Runtime's choice.
             options: What else to set in ONNX Runtime's session, by the names of
                 ``runtime.options``: ``{"arena": False, "spinning": False}``.
-            head: The target layer's head (``graftcam export --head``), which some methods rerun;
+            head: The target layer's head (``export --extra head``), which some methods rerun;
                 None: the file beside the artifact, opened when a method first needs it.
 
         Raises:
@@ -78,94 +76,49 @@ class Explainer:
 
     @overload
     def explain(
-        self,
-        image: Image,
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | Sequence[str] | None = None,
-        method: str = "gradcam",
-        region: Region | None = None,
-        score_weights: ScoreWeights | None = None,
-        progress: Progress | None = None,
-        fuse: Fuse = "mean",
-        augment: bool | str | Sequence[str] = False,
-        **options: Any,
+        self, image: Image, selection: Classes = None, /, **request: Unpack[Request]
     ) -> Explanation: ...
     @overload
     def explain(
-        self,
-        image: Sequence[Image],
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | Sequence[str] | None = None,
-        method: str = "gradcam",
-        region: Region | Sequence[Region] | None = None,
-        score_weights: ScoreWeights | None = None,
-        progress: Progress | None = None,
-        fuse: Fuse = "mean",
-        augment: bool | str | Sequence[str] = False,
-        **options: Any,
+        self, image: Sequence[Image], selection: Classes = None, /, **request: Unpack[Request]
     ) -> list[Explanation]: ...
     def explain(
         self,
         image: Image | Sequence[Image],
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | Sequence[str] | None = None,
-        method: str = "gradcam",
-        region: Region | Sequence[Region] | None = None,
-        score_weights: ScoreWeights | None = None,
-        progress: Progress | None = None,
-        fuse: Fuse = "mean",
-        augment: bool | str | Sequence[str] = False,
-        **options: Any,
+        selection: Classes = None,
+        /,
+        **request: Unpack[Request],
     ) -> Explanation | list[Explanation]:
-        """Explain one picture, or each of a batch (run together, at most 16 at a time).
+        """Explain one image, or each of a batch (run together, at most 16 at a time).
 
         Args:
-            image: A path; a uint8 array, RGB [H, W, 3], RGBA or greyscale [H, W]; or a batch: a
-                list of these, or a uint8 array [N, H, W, 3] (type checkers: ``list(array)``).
-            classes: A class id, a label, or a list of them; an empty list only predicts. None: the
-                ``top`` best-ranked classes of each picture.
-            top: How many of the best-ranked classes, where ``classes`` is None.
-            layer: A target layer of the artifact, or a list of them whose maps are fused; None: its
-                first.
-            method: How the maps are made: an id of docs/methods.md; ``gradcam`` is in the artifact.
-            region: Of a model whose output has positions (segmentation): those that the score is
-                the sum over; None: all. A mask [H, W] of the picture's size, which then goes
-                through the same resize and crop, or of the output's size; True or any number but 0
-                counts once, floats are weights. Or a mask's file, in which all but black counts;
-                or, for a batch, a list of these.
-            score_weights: Of an artifact with a linear score, and instead of classes: the weights
-                of its output, numbers [K, *output] or [*output], or such arrays [*output] by name.
-            progress: Called with how many of how many runs are done, by methods that run the
-                artifact many times.
-            fuse: How the maps of several layers become one, each divided by its maximum before:
-                ``mean``, ``max`` or ``product``.
-            augment: Average the maps over changed copies of the picture: ``flip`` (left to right),
-                ``scale`` (normalised values times 0.9, 1 and 1.1), a list of these, or True for
-                both, which takes six runs. Scores and classes are those of the plain picture.
-            options: What the method takes beside; see docs/methods.md.
+            image: A path; the bytes of an image file, or an open one; an image of Pillow; a uint8
+                array, RGB [H, W, 3], RGBA or greyscale [H, W]; or a uint8 tensor of PyTorch
+                [3, H, W]. Or a batch: a list of these, or a uint8 array [N, H, W, 3] (type
+                checkers: ``list(array)``).
+            selection: The request's ``classes``, for short.
+            request: What is asked; see `Request`.
 
         Returns:
-            An Explanation for one picture, a list for a batch.
+            An Explanation for one image, a list for a batch.
 
         Raises:
-            ImageError: A picture cannot be read or used, or the artifact stores no preprocessing.
+            TypeError: A keyword is unknown.
+            ImageError: An image cannot be read or used, or the artifact stores no preprocessing.
             ClassError: A class or ``top`` is out of range, or a label unknown.
             InputError: The layer, the method or an option of it is unknown, the artifact lacks
-                what the method needs, the model takes more than a picture, or the region is
+                what the method needs, the model takes more than an image, or the region is
                 empty, of another shape, or for a model whose output has no positions; weights are
                 missing, of another shape, or not what the artifact takes.
             SessionError: ONNX Runtime failed.
         """
-        wanted = {check_method(method, options): options}
-        plan = make_plan(self._session, classes, top, score_weights, wanted, layer, fuse, augment)
+        if selection is not None:
+            if "classes" in request:
+                raise TypeError("explain() got the classes twice, by position and by keyword")
+            request["classes"] = selection
+        plan = make_plan(self._session, request)
         images = cast("Sequence[Image]", image if is_batch(image) else [image])
-        regions = per_picture(region, len(images))
-        named = zip(images, picture_names(images), strict=True)
-        pictures = [Read(one, name, as_rgb(one)) for one, name in named]
-        rows = explain_pictures(self._session, pictures, regions, plan, self._heads, progress)
+        rows = explain_images(self._session, self._heads, plan, load_images(images))
         found = [by_method[0] for by_method in rows]
         return found if is_batch(image) else found[0]
 
@@ -175,69 +128,49 @@ class Explainer:
         *,
         batch: int = 8,
         readers: int = 2,
-        **question: Any,
+        **request: Unpack[Request],
     ) -> Generator[Explanation | Failure]:
-        """Explain any number of pictures, one after the other, in bounded memory.
+        """Explain any number of images, one after the other, in bounded memory.
 
-        Pictures are read in threads, explained in another, and drawn where the caller draws them,
-        all at the same time. A picture that cannot be explained yields a ``Failure`` in its place.
+        Images are read in threads, explained in another, and drawn where the caller draws them,
+        all at the same time. An image that cannot be explained yields a ``Failure`` in its place.
         What ``images`` yields is taken in the caller's thread, a few batches ahead.
 
         Args:
-            images: Paths and arrays, as ``explain`` takes them; they may come from a generator.
-            batch: How many pictures are explained together.
-            readers: Threads that read pictures.
-            question: What is asked about every picture, as ``explain`` takes it: ``classes``,
-                ``top``, ``layer``, ``fuse``, ``augment``, ``method`` and its options, one
-                ``region`` (or ``score_weights``) for all.
+            images: What `explain` takes one by one; they may come from a generator.
+            batch: How many images are explained together.
+            readers: Threads that read images.
+            request: What is asked about every image; see `Request`. One ``region`` goes for all.
 
         Returns:
-            An iterator: an Explanation or a Failure a picture, in order. Names of explanations
-            repeat with a number: ``photo``, ``photo-2``.
+            An iterator: an Explanation or a Failure an image, in order. Names that repeat get a
+            number: ``photo``, ``photo-2``.
 
         Raises:
-            ClassError: As ``explain``, before the first picture.
+            TypeError: As `explain`, before the first image.
+            ClassError: Likewise.
             InputError: Likewise.
             SessionError: ONNX Runtime failed; raised where the next explanation would have come.
         """
-        return stream(self._for_all(**question), images, batch, readers)
+        return stream(self._explain_loaded(request), images, batch, readers)
 
-    def explain_read(
-        self, entries: Sequence[Read | Failure], **question: Any
+    def explain_loaded(
+        self, entries: Sequence[LoadedImage | Failure], **request: Unpack[Request]
     ) -> list[Explanation | Failure]:
-        """Explain pictures that ``many.read`` has read, as `explain_many` does with a batch."""
-        return explain_each(self._for_all(**question), entries)
+        """Explain images that ``explain.stream.load`` has read, as `explain_many` a batch."""
+        return explain_each(self._explain_loaded(request), entries)
 
     def compare(
-        self,
-        image: Image,
-        methods: Sequence[str],
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | Sequence[str] | None = None,
-        region: Region | None = None,
-        score_weights: ScoreWeights | None = None,
-        progress: Progress | None = None,
-        fuse: Fuse = "mean",
-        augment: bool | str | Sequence[str] = False,
-        **options: Any,
+        self, image: Image, methods: Sequence[str], **request: Unpack[Request]
     ) -> list[Explanation]:
-        """Explain one picture by several methods; `graftcam.runtime.figure` draws them together.
+        """Explain one image by several methods; `graftcam.runtime.figure` draws them together.
 
         One run of the artifact serves all methods that are made of activations and gradients.
 
         Args:
-            image: A path or a uint8 array, as for `explain`.
+            image: One image, as for `explain`.
             methods: Their ids.
-            classes: As for `explain`.
-            top: As for `explain`.
-            layer: As for `explain`.
-            region: As for `explain`.
-            score_weights: As for `explain`.
-            progress: As for `explain`; counts anew for each method.
-            fuse: As for `explain`.
-            augment: As for `explain`.
-            options: Each goes to all methods that take it.
+            request: What is asked; see `Request`. The methods take the place of ``method``.
 
         Returns:
             An Explanation for each method, in their order.
@@ -245,13 +178,12 @@ class Explainer:
         Raises:
             GraftcamError: As `explain`; InputError, too, where no method takes an option, or there
                 are no methods.
+            TypeError: As `explain`.
         """
-        if is_batch(image) or not methods:
-            raise InputError("compare() takes one picture and one or more methods")
-        wanted = share_options(methods, options)
-        plan = make_plan(self._session, classes, top, score_weights, wanted, layer, fuse, augment)
-        picture = Read(image, picture_names([image])[0], as_rgb(image))
-        return explain_pictures(self._session, [picture], [region], plan, self._heads, progress)[0]
+        if is_batch(image) or isinstance(methods, str) or not methods:
+            raise InputError("compare() takes one image and a list of one or more methods")
+        plan = make_plan(self._session, request, methods)
+        return explain_images(self._session, self._heads, plan, load_images([image]))[0]
 
     def run(
         self,
@@ -299,29 +231,14 @@ class Explainer:
             feeds[name] = weights.astype(np.float32)
         return self._session.run(feeds)
 
-    def _for_all(
-        self,
-        *,
-        classes: Classes = None,
-        top: int = 1,
-        layer: str | Sequence[str] | None = None,
-        method: str = "gradcam",
-        region: Region | None = None,
-        score_weights: ScoreWeights | None = None,
-        fuse: Fuse = "mean",
-        augment: bool | str | Sequence[str] = False,
-        **options: Any,
-    ) -> Callable[[Sequence[Read]], list[Explanation]]:
-        """The same question for any pictures."""
-        stored_transform(self._session)
-        if region is not None:
-            region_input(self._session)
-        wanted = {check_method(method, options): options}
-        plan = make_plan(self._session, classes, top, score_weights, wanted, layer, fuse, augment)
+    def _explain_loaded(self, request: Request) -> Explain:
+        """What explains batches of images, all by one request."""
+        plan = make_plan(self._session, request)
+        if isinstance(plan.region, (list, tuple)):
+            raise InputError("many images share one region; pass a single mask")
 
-        def explain(pictures: Sequence[Read]) -> list[Explanation]:
-            regions = [region] * len(pictures)
-            rows = explain_pictures(self._session, pictures, regions, plan, self._heads)
+        def explain(images: Sequence[LoadedImage]) -> list[Explanation]:
+            rows = explain_images(self._session, self._heads, plan, images)
             return [by_method[0] for by_method in rows]
 
         return explain

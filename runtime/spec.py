@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from .errors import SpecError
+from .settings import Activation, ScoreKind, Settings
 
 SPEC_VERSION = 1
 METADATA_KEY = "graftcam"
@@ -20,7 +21,6 @@ METADATA_KEY = "graftcam"
 Extent = TypeVar("Extent", int, int | None)
 Layout = Literal["channels_first", "channels_last", "tokens"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
-ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreRecord:
     """What is differentiated.
 
     Attributes:
@@ -104,7 +104,7 @@ class Score:
     kind: ScoreKind
     value: str
     output: str
-    activation: Literal["softmax", "sigmoid", "none"]
+    activation: Activation
     activated: bool
     classes: int
     single_logit: bool = False
@@ -119,15 +119,15 @@ class Score:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The training transform: from an RGB uint8 picture to the model's input.
+    """The training transform: from an RGB uint8 image to the model's input.
 
-    Resize, then centre crop (padding with black where the picture is smaller), then
-    ``(pixel * scale - mean) / std``.
+    Resize, then centre crop (padding with black where the image is smaller), then
+    ``(pixel * scale - mean) / std``. The defaults are those of torchvision's ImageNet classifiers.
 
     Attributes:
-        input: Name of the graph input that takes the picture.
+        input: Name of the graph input that takes the image; ``""`` for the model's first input.
         size: Height and width of the model's input.
-        resize: Target of the resize; None for no resize.
+        resize: Target of the resize; None for no resize, ``()`` for 256/224 of the size.
         resize_mode: ``shorter``: the shorter side becomes ``resize[0]``, the aspect is kept and the
             other side cut to an integer (torchvision); ``longer``: the same with the longer side,
             the other rounded (timm); ``exact``: both sides become ``resize``.
@@ -136,20 +136,31 @@ class Preprocess:
         mean: Per channel, in units after ``scale``; one entry means a greyscale model.
         std: Per channel, likewise.
         layout: Axis order of the model's input.
-        embedded: The graph does all this itself, and ``input`` takes the picture as it is: RGB
+        embedded: The graph does all this itself, and ``input`` takes the image as it is: RGB
             uint8 [N, height, width, 3] of any size. Left out of the JSON where it does not.
     """
 
-    input: str
-    size: list[int]
-    resize: list[int] | None
-    resize_mode: Literal["shorter", "longer", "exact"]
-    interpolation: Interpolation
-    scale: float
-    mean: list[float]
-    std: list[float]
+    input: str = ""
+    size: Sequence[int] = (224, 224)
+    resize: Sequence[int] | None = ()
+    resize_mode: Literal["shorter", "longer", "exact"] = "shorter"
+    interpolation: Interpolation = "bilinear"
+    scale: float = 1 / 255
+    mean: Sequence[float] = (0.485, 0.456, 0.406)
+    std: Sequence[float] = (0.229, 0.224, 0.225)
     layout: Literal["nchw", "nhwc"] = "nchw"
     embedded: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Store lists, as JSON gives them, and the resize that ``()`` stands for."""
+        resize = self.resize
+        if resize is not None and len(resize) == 0:
+            sides = [round(side * 256 / 224) for side in self.size]
+            resize = sides if self.resize_mode == "exact" else [min(sides)]
+        for name, value in (
+            ("size", self.size), ("resize", resize), ("mean", self.mean), ("std", self.std),
+        ):  # fmt: skip
+            object.__setattr__(self, name, None if value is None else list(value))
 
 
 @dataclass(frozen=True)
@@ -213,13 +224,14 @@ class Spec:
         deconvnet_gradients: The same by the deconvnet's rule; left out likewise.
         score_weights: Name of the input, float32 [N or 1, K, *output], that a ``linear`` score is
             the inner product with; else left out likewise.
+        settings: What the export was asked for; heads and older artifacts have none.
     """
 
     version: int
     class_index: str | None
     classes: str | None
     scores: str
-    score: Score
+    score: ScoreRecord
     layers: list[Layer]
     labels: list[str] | None
     preprocess: Preprocess | None
@@ -232,6 +244,7 @@ class Spec:
     guided_gradients: str | None = None
     deconvnet_gradients: str | None = None
     score_weights: str | None = None
+    settings: Settings | None = None
 
     @property
     def own_inputs(self) -> list[str]:
@@ -294,8 +307,8 @@ def _written(value: Any) -> Any:
     if is_dataclass(value):
         entries = [(e, _written(getattr(value, e.name))) for e in fields(value)]
         return {e.name: made for e, made in entries if made is not None or e.default is not None}
-    if isinstance(value, list):
-        return [_written(item) for item in cast("list[Any]", value)]
+    if isinstance(value, (list, tuple)):
+        return [_written(item) for item in cast("Sequence[Any]", value)]
     return value
 
 
@@ -327,7 +340,7 @@ def _check(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         if value in arguments:
             return value
-    elif origin is list:
+    elif origin in (list, Sequence):
         if isinstance(value, list):
             return [_check(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     elif origin is dict:

@@ -118,7 +118,8 @@ def check_methods(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
     names = [name for layer in spec.layers for name in (layer.methods or {}).values()]
     if not names:
         return []
-    chosen = best_or_drawn(session, feeds, spec, 0)
+    # More classes than Finer-CAM contrasts with, so that it must find the nearest.
+    chosen = best_or_drawn(session, feeds, spec, 0, 6)
     results = run_session(session, {**required_feeds(session, spec), **feeds, **chosen})
     try:
         check_baked(results, spec)

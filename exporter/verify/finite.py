@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.methods import gradcam
+from ...runtime.methods.table import METHODS
 from ...runtime.spec import Layer, Spec
 from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
@@ -204,7 +204,7 @@ def _truth(
         laid = np.stack([channel_first(row, layer) for row in value])
         expected[layer.activations] = laid
         expected[layer.gradients] = results[layer.gradients]
-        expected[layer.heatmap] = gradcam(laid, results[layer.gradients])
+        expected[layer.heatmap] = METHODS["gradcam"](laid, results[layer.gradients])
     expected |= {name: results[name] for name in spec.of_input.values()}
     return Truth(asked, expected, bound)
 
@@ -271,7 +271,7 @@ def inputs_of_sizes(
             return tried
     raise VerificationError(
         f"the artifact runs on no picture of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
-        "size in the file, or export with verify=False and check it on your own data"
+        "size in the file, or export with verify='off' and check it on your own data"
     )
 
 

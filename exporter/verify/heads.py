@@ -71,7 +71,7 @@ def _verify(
         raise VerificationError(
             f"the head of layer {layer.name!r} disagrees with the artifact, nothing was written: "
             + "; ".join(f"{name}: error {error:.1e}" for name, error in wrong.items())
-            + f" (bound {bound:.0e}); export without `head`"
+            + f" (bound {bound:.0e}); leave 'head' out of extras"
         )
     count = len(whole[spec.classes])
     return Verification("pass", "artifact", count, _SEED, errors, dict.fromkeys(errors, bound))

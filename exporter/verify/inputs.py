@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.inputs.images import Picture, read_image
+from ...runtime.inputs.image_files import Pixels, read_image
 from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
 from ..capture.trial_sizes import GROWTH
@@ -96,7 +96,7 @@ def random_feeds(
         if kind is None or not all(isinstance(e, int) for e in shape):
             raise VerificationError(
                 f"cannot make up input {argument.name!r} ({argument.type} {argument.shape}); "
-                "export with verify=False and check the artifact on your own data"
+                "export with verify='off' and check the artifact on your own data"
             )
         drawn = generator.standard_normal(shape)
         if kind is np.uint8:  # pictures, whose preprocessing is in the graph
@@ -118,7 +118,7 @@ class Pictures:
     """
 
     names: list[str]
-    pictures: list[Picture] = field(repr=False)
+    pictures: list[Pixels] = field(repr=False)
     rows: npt.NDArray[Any] = field(repr=False)
 
     def draw(self, session: Any, spec: Spec) -> Draw:

@@ -42,7 +42,7 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
     if len(maps) == 1:
         return maps[0]
     grid = (max(one.shape[2] for one in maps), max(one.shape[3] for one in maps))
-    whole = Placement(picture=grid, resized=grid, offset=(0, 0), size=grid)
+    whole = Placement(image=grid, resized=grid, offset=(0, 0), size=grid)
     layers = np.stack([continued(_relative(one, signed), whole) for one in maps])
     combine = FUSES[how]
     return combine(layers.clip(min=0)) - combine((-layers).clip(min=0))

@@ -1,70 +1,66 @@
-"""The steps from pictures to explanations, in order."""
+"""The steps from images to explanations, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from ..inputs.batch import Batch, make_batch, region_input, stored_transform
-from ..inputs.region import Region
+from ..inputs.batch import Batch, make_batch, stored_transform
+from ..inputs.images import LoadedImage
+from ..inputs.region import cut, per_image
 from ..inputs.scores import probabilities
-from ..methods.dispatch import signed
-from ..methods.request import Answer, Progress, Question
+from ..methods.request import Answer, Question
+from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..session.heads import Heads
 from ..session.session import Session
 from ..spec import Spec
 from .plan import Plan
-from .stream import Read
 
 MAX_BATCH = 16
 
 
-def explain_pictures(
-    session: Session,
-    pictures: Sequence[Read],
-    regions: Sequence[Region | None],
-    plan: Plan,
-    heads: Heads | None = None,
-    progress: Progress | None = None,
+def explain_images(
+    session: Session, heads: Heads, plan: Plan, images: Sequence[LoadedImage]
 ) -> list[list[Explanation]]:
-    """Explain each picture by each method of a plan: a list of methods for each picture.
+    """Explain each image by each method of a plan: a list of methods for each image.
 
-    Pictures run together, as many as the artifact's batch axis takes, at most `MAX_BATCH`.
+    Images run together, as many as the artifact's batch axis takes, at most `MAX_BATCH`.
 
     Raises:
-        ImageError: A picture cannot be used, or the artifact stores no preprocessing.
+        ImageError: An image cannot be used, or the artifact stores no preprocessing.
         InputError: The artifact lacks what a method needs, or a region does not fit.
         SessionError: ONNX Runtime failed.
     """
-    transform = stored_transform(session)
-    if any(region is not None for region in regions):
-        region_input(session)
+    transform, layer = stored_transform(session), plan.layers[0]
+    regions = [
+        cut(region, plan.box, image.pixels.shape[:2])
+        for region, image in zip(per_image(plan.region, len(images)), images, strict=True)
+    ]
     most = session.inputs[transform.input].shape[0] or MAX_BATCH
     found: list[list[Explanation]] = []
-    for part in _parts(pictures, most, one_size=bool(transform.embedded)):
-        names = [one.name for one in pictures[part]]
-        seen = [one.picture for one in pictures[part]]
-        batch = make_batch(session, transform, seen, plan.selection, regions[part])
-        question = Question(session, batch.feeds, transform.input, plan.layers[0], progress, heads)
+    for part in _parts(images, most, one_size=bool(transform.embedded)):
+        pixels = [one.pixels for one in images[part]]
+        batch = make_batch(session, transform, pixels, plan.selection, regions[part])
+        question = Question(session, batch.feeds, transform.input, layer, plan.progress, heads)
         answers = plan.answer(question, batch.width)
         found += [
             [
-                _explanation(session.spec, batch, row, name, plan, method, answer)
+                _explanation(session.spec, batch, row, one.name, plan, method, answer)
                 for method, answer in zip(plan.methods, answers, strict=True)
             ]
-            for row, name in enumerate(names)
+            for row, one in enumerate(images[part])
         ]
     return found
 
 
-def _parts(pictures: Sequence[Read], most: int, one_size: bool) -> Generator[slice]:
-    """Which pictures run together: ``most`` of them, and only of one size where that is needed."""
+def _parts(images: Sequence[LoadedImage], most: int, one_size: bool) -> Generator[slice]:
+    """Which images run together: ``most`` of them, and only of one size where that is needed."""
     start = 0
-    while start < len(pictures):
-        shapes = [one.picture.shape for one in pictures[start : start + most]]
+    while start < len(images):
+        shapes = [one.pixels.shape for one in images[start : start + most]]
         alike = [shape == shapes[0] for shape in shapes]
-        # Where pictures go in as they are, one tensor holds one size.
+        # Where images go in as they are, one tensor holds one size.
         count = alike.index(False) if one_size and not all(alike) else len(shapes)
         yield slice(start, start + count)
         start += count
@@ -73,12 +69,12 @@ def _parts(pictures: Sequence[Read], most: int, one_size: bool) -> Generator[sli
 def _explanation(
     spec: Spec, batch: Batch, row: int, name: str, plan: Plan, method: str, answer: Answer
 ) -> Explanation:
-    """What an answer says about one picture of a batch."""
+    """What an answer says about one image of a batch."""
     classes = [int(c) for c in answer.classes[row]]
     labels = plan.rows or spec.labels
-    has_sign = signed(method, plan.methods[method])
+    has_sign = METHODS[method].is_signed(plan.methods[method])
     return Explanation(
-        image=batch.pictures[row],
+        image=batch.images[row],
         name=name,
         output=answer.output[row],
         probabilities=probabilities(spec.score, answer.output[row]),

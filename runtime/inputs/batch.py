@@ -1,4 +1,4 @@
-"""Pictures, classes and regions as what an artifact is fed."""
+"""`make_batch` converts images, classes and regions to an artifact's inputs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from ..errors import ImageError, InputError
 from ..session.session import Session, Tensors
 from ..spec import Preprocess
-from .images import Picture
+from .image_files import Pixels
 from .preprocess import Placement, place, prepare
 from .region import Region, Weights, as_weights
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The pictures of one session run.
+    """The images of one session run.
 
     Attributes:
-        pictures: RGB uint8 [H, W, 3] each.
-        places: Where the model's input lies in each.
-        weights: Each one's region, [*positions]; None where there are none.
-        feeds: What the artifact is fed, by input name; filled up where its batch axis is fixed.
-        width: The axis of columns in what is fed.
+        images: The images, RGB uint8 [H, W, 3] each.
+        places: For each image the geometry between it and the model's input.
+        weights: The region of each image, [*positions]; None: no regions.
+        feeds: The artifact's inputs by name; padded to a fixed batch axis.
+        width: The axis of columns in the image input.
     """
 
-    pictures: Sequence[Picture]
+    images: Sequence[Pixels]
     places: list[Placement]
     weights: list[Weights] | None
     feeds: Tensors
@@ -39,28 +39,28 @@ class Batch:
 def make_batch(
     session: Session,
     transform: Preprocess,
-    pictures: Sequence[Picture],
+    images: Sequence[Pixels],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
 ) -> Batch:
-    """Preprocess pictures.
+    """Preprocess images.
 
     Args:
         session: The artifact.
         transform: Its preprocessing.
-        pictures: RGB uint8 [H, W, 3] each; of one size where the graph preprocesses them.
+        images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
         selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
-        regions: One for each picture; None: all positions.
+        regions: One for each image; None: all positions.
 
     Raises:
-        ImageError: A picture is too narrow to be resized.
+        ImageError: An image is too narrow to be resized.
         InputError: A region is empty or of another shape.
         SessionError: ONNX Runtime failed.
     """
-    places = [place(transform, *picture.shape[:2]) for picture in pictures]
-    rows = [prepare(transform, *pair) for pair in zip(pictures, places, strict=True)]
+    places = [place(transform, *image.shape[:2]) for image in images]
+    rows = [prepare(transform, *pair) for pair in zip(images, places, strict=True)]
     port = session.inputs[transform.input]
-    # A fixed batch axis wants filling up; the last picture serves.
+    # A fixed batch axis is filled with copies of the last image.
     rows += rows[-1:] * ((port.shape[0] or len(rows)) - len(rows))
     feeds: Tensors = {
         transform.input: np.stack(rows).astype(port.dtype, copy=False),
@@ -68,19 +68,19 @@ def make_batch(
     }
     weights = _weights(session, feeds, regions, places)
     if weights is not None:
-        # A batch that was filled up wants as many regions.
+        # As many regions as images, copies included.
         filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
         feeds[region_input(session)] = np.stack(filled)[:, None]
     columns_last = transform.layout == "nchw" and not transform.embedded
-    return Batch(pictures, places, weights, feeds, -1 if columns_last else -2)
+    return Batch(images, places, weights, feeds, -1 if columns_last else -2)
 
 
 def stored_transform(session: Session) -> Preprocess:
-    """The stored preprocessing, if pictures are all that the model takes.
+    """Return the stored preprocessing, if the model takes only an image.
 
     Raises:
         ImageError: The artifact stores none.
-        InputError: The model takes more than a picture.
+        InputError: The model takes more than an image.
     """
     transform = session.spec.preprocess
     if transform is None:
@@ -96,7 +96,7 @@ def stored_transform(session: Session) -> Preprocess:
 
 
 def only_input(session: Session) -> str:
-    """Name of the model's one input.
+    """Return the name of the model's only input.
 
     Raises:
         InputError: It has several.
@@ -109,7 +109,7 @@ def only_input(session: Session) -> str:
 
 
 def region_input(session: Session) -> str:
-    """Name of the input that takes the region.
+    """Return the name of the input that takes the region.
 
     Raises:
         InputError: There is none.
@@ -123,7 +123,7 @@ def region_input(session: Session) -> str:
 
 
 def positions_of(session: Session) -> tuple[int | None, ...]:
-    """Extents of the scored output's positions; None: dynamic."""
+    """Return the extents of the scored output's positions; None: dynamic."""
     score = session.spec.score
     return score.positions(session.outputs[score.output])
 
@@ -134,12 +134,12 @@ def _weights(
     regions: Sequence[Region | None],
     places: Sequence[Placement],
 ) -> list[Weights] | None:
-    """The regions of one session run, each [*positions]; None where there are none."""
+    """Return the regions of one session run, each [*positions]; None: no regions."""
     if all(region is None for region in regions):
         return None
     positions = tuple(extent for extent in positions_of(session) if extent is not None)
     if len(positions) < len(positions_of(session)):
-        # Only a run tells; K = 0 makes it a plain prediction.
+        # The extents are dynamic: a run shows them. K = 0 makes it a plain prediction.
         none = feeds | {session.spec.selector: np.zeros((1, 0), np.int64)}
         score = session.spec.score
         positions = score.positions(session.run(none, [score.output])[score.output].shape)

@@ -1,52 +1,169 @@
-"""Pictures as the caller has them, as RGB uint8 arrays."""
+"""Images as the caller has them, as RGB uint8 arrays.
+
+Images of Pillow and tensors of PyTorch are known by the modules that their types come from, so
+that neither package is imported here.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from .file_formats import is_cut_off, is_tiff, may_be_transparent
+from .image_files import Pixels, decode_image, lay_over, read_image
+from .names import Names, image_name
 
-Picture: TypeAlias = NDArray[np.uint8]
-Image: TypeAlias = str | Path | NDArray[Any]
 
-WHITE = 255
-_REMEDY = "pass a path or an RGB uint8 array [H, W, 3], e.g. numpy.asarray(picture.convert('RGB'))"
+class _BinaryFile(Protocol):
+    def read(self) -> bytes: ...
+
+
+class _PillowImage(Protocol):
+    def getexif(self) -> Any: ...
+
+
+class _Tensor(Protocol):
+    def cpu(self) -> Any: ...
+
+
+Image: TypeAlias = (
+    str | Path | bytes | bytearray | NDArray[Any] | _BinaryFile | _PillowImage | _Tensor
+)
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_CHANNELS = (1, 3, 4)
+_REMEDY = "pass a path, a file's bytes, a Pillow image or an RGB uint8 array [H, W, 3]"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image, read.
+
+    Attributes:
+        source: What the caller gave.
+        name: What its explanation is called.
+        pixels: RGB uint8 [H, W, 3].
+    """
+
+    source: Image
+    name: str
+    pixels: Pixels
+
+
+def load_images(images: Iterable[Image]) -> list[LoadedImage]:
+    """Read images, each under a name that no other has.
+
+    Raises:
+        ImageError: One of them cannot be read.
+    """
+    names = Names()
+    return [LoadedImage(one, names.distinct(image_name(one)), as_rgb(one)) for one in images]
 
 
 def is_batch(image: object) -> bool:
-    """Whether ``image`` is several pictures: a list, a tuple, or an array [N, H, W, channels]."""
-    return isinstance(image, (list, tuple)) or (isinstance(image, np.ndarray) and image.ndim == 4)
+    """Whether ``image`` is several images: a list, a tuple, or an array or tensor of four axes."""
+    array = hasattr(image, "__array__") and getattr(image, "ndim", 0) == 4
+    return isinstance(image, (list, tuple)) or array
 
 
-def as_rgb(image: object) -> Picture:
-    """Return one picture as RGB uint8 [H, W, 3], a copy of its own.
+def as_rgb(image: object) -> Pixels:
+    """Return one image as RGB uint8 [H, W, 3], a copy of its own.
+
+    Transparent parts are laid over white, greyscale is repeated, and the EXIF orientation is
+    applied, whatever the image comes from.
 
     Args:
-        image: A path, or a uint8 array: RGB [H, W, 3], RGBA [H, W, 4] (laid over white),
-            greyscale [H, W] or [H, W, 1].
+        image: A path; the bytes of an image file, or a binary file to read them from; an image of
+            Pillow in any mode; a uint8 array, RGB [H, W, 3], RGBA [H, W, 4], greyscale [H, W] or
+            [H, W, 1]; or a uint8 tensor of PyTorch with channels first, [1, 3 or 4, H, W].
 
     Raises:
-        ImageError: The file is missing or no picture; the array has another type or shape.
+        ImageError: The file is missing or no image; the array has another type or shape.
     """
     if isinstance(image, (str, Path)):
         return read_image(image)
-    if not isinstance(image, np.ndarray):
-        raise ImageError(f"a {type(image).__name__} is no picture; {_REMEDY}")
-    array = cast("NDArray[Any]", image)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return decode_image(np.frombuffer(image, np.uint8), f"{len(image)} bytes")
+    if _comes_from(image, "PIL"):
+        return _of_pillow(cast("Any", image))
+    if _comes_from(image, "torch"):
+        return _of_array(np.asarray(cast("Any", image).detach().cpu()), tensor=True)
+    if hasattr(image, "__array__"):
+        return _of_array(np.asarray(cast("Any", image)))
+    if hasattr(image, "read"):
+        return _of_file(cast("Any", image))
+    raise ImageError(f"a {type(image).__name__} is no image; {_REMEDY}")
+
+
+def _comes_from(image: object, package: str) -> bool:
+    return any(kind.__module__.partition(".")[0] == package for kind in type(image).__mro__)
+
+
+def _of_file(file: Any) -> Pixels:
+    """Read and decode an open file, from where it stands."""
+    name = getattr(file, "name", None)
+    name = name if isinstance(name, str) else "the file object"
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # ValueError: closed, or text that cannot be decoded
+        raise ImageError(f"cannot read {name}: {error}") from error
+    if not isinstance(data, bytes):
+        raise ImageError(f"{name} gives {type(data).__name__}; open it with mode 'rb'")
+    if not data:
+        raise ImageError(f"{name} has no bytes left to read; go to its start with .seek(0)")
+    return decode_image(np.frombuffer(data, np.uint8), name)
+
+
+def _of_pillow(image: Any) -> Pixels:
+    """Convert an image of Pillow as a file of the same content would be read."""
+    mode = str(image.mode)
+    try:
+        if mode.startswith("I;16"):  # Pillow would clip at 255
+            array = (np.asarray(image) >> 8).astype(np.uint8)
+        elif mode in ("I", "F"):
+            raise ImageError(
+                f"a Pillow image of mode {mode!r} does not say which value is white; bring its "
+                'values to 0 to 255, then pass image.convert("L")'
+            )
+        else:
+            transparent = mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info
+            array = np.asarray(image.convert("RGBA" if transparent else "RGB"))
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"Pillow cannot convert its image of mode {mode!r}: {error}") from error
+    return _of_array(_turned(array, orientation))
+
+
+def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """An array [H, W, ...] turned upright, from one of the eight EXIF orientations."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
+    return array[rows, columns]
+
+
+def _of_array(array: NDArray[Any], *, tensor: bool = False) -> Pixels:
+    """A uint8 array with channels last, or what a tensor with channels first holds, as RGB."""
     if array.dtype != np.uint8:
-        raise ImageError(f"picture has type {array.dtype}; {_REMEDY}, values 0 to 255")
+        remedy = _cast(array, ".to(torch.uint8)" if tensor else '.astype("uint8")')
+        raise ImageError(f"image has type {array.dtype}; {remedy}")
     if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
-        raise ImageError(f"picture has shape {list(array.shape)}; {_REMEDY}")
+        array = array[None] if tensor else array[:, :, None]
+    axis, other = (0, 2) if tensor else (2, 0)
+    if array.ndim != 3 or not array.size or array.shape[axis] not in _CHANNELS:
+        remedy = "pass uint8 " + ("[3, H, W]" if tensor else "[H, W, 3]")
+        if array.ndim == 4:
+            remedy = "it holds a batch: pass one of its images, image[0]"
+        elif array.ndim == 3 and array.size and array.shape[other] in _CHANNELS:
+            remedy = "pass image." + ("permute(2, 0, 1)" if tensor else "transpose(1, 2, 0)")
+        raise ImageError(f"image has shape {list(array.shape)}; {remedy}")
+    array = np.moveaxis(array, axis, -1)
     if array.shape[2] == 4:
         return lay_over(array)
     channels = array if array.shape[2] == 3 else np.repeat(array, 3, axis=2)
@@ -54,84 +171,19 @@ def as_rgb(image: object) -> Picture:
     return np.array(channels, order="C")
 
 
-def read_image(path: str | Path, ground: int = WHITE) -> Picture:
-    """Read a picture file as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
-
-    What is transparent is laid over white, as viewers and browsers show it; greyscale is repeated,
-    16-bit values are scaled down to 8 bits, CMYK is converted.
-
-    Args:
-        path: The file.
-        ground: The grey level to lay it over instead of white.
-
-    Raises:
-        ImageError: The file is missing, unreadable, cut off, or no picture that OpenCV knows.
-    """
-    try:
-        # Not cv2.imread: it cannot open non-ASCII paths on Windows.
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
-    if is_cut_off(data):
-        raise ImageError(f"{path} is cut off: the end of the file is missing; copy it again")
-    # IMREAD_COLOR applies the orientation and drops alpha; IMREAD_UNCHANGED does neither.
-    picture = _decode(data, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ImageError(f"{path} is no picture that OpenCV can decode; convert it to PNG or JPEG")
-    rgb = cast("Picture", cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-    if not may_be_transparent(data):
-        return rgb
-    whole = _decode(data, cv2.IMREAD_UNCHANGED)
-    if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
-        return rgb
-    # Of TIFF with 8 bits a channel libtiff multiplies the colours by alpha.
-    multiplied = is_tiff(data) and whole.dtype == np.uint8
-    if whole.dtype == np.uint16:
-        whole = (whole >> 8).astype(np.uint8)
-    rgba = _turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA))
-    return lay_over(rgba, ground, multiplied=multiplied)
-
-
-def lay_over(rgba: NDArray[Any], ground: int = WHITE, *, multiplied: bool = False) -> Picture:
-    """Lay a uint8 picture [H, W, 4] over a grey level: RGB uint8 [H, W, 3].
-
-    Args:
-        rgba: The picture.
-        ground: The grey level.
-        multiplied: Its colours have been multiplied by alpha already.
-    """
-    colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
-    weighted = colours * np.uint16(255) if multiplied else colours * alpha
-    return ((weighted + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
-    try:
-        return cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:
-        return None
-
-
-def _turned_like(rgb: Picture, rgba: NDArray[Any]) -> NDArray[Any]:
-    """The picture with alpha, turned as the EXIF orientation turned the one without."""
-    for upright in (rgba, rgba[:, ::-1]):
-        for quarters in range(4):
-            turned = np.rot90(upright, quarters)
-            if np.array_equal(turned[:, :, :3], rgb):
-                return turned
-    return rgba
-
-
-def picture_names(images: Sequence[object]) -> list[str]:
-    """Name each picture after its file, or ``image``; a repeated name gets a number."""
-    counts: Counter[str] = Counter()
-    names: dict[str, None] = {}
-    for image in images:
-        stem = Path(image).stem if isinstance(image, (str, Path)) else "image"
-        counts[stem] += 1
-        name = stem if counts[stem] == 1 else f"{stem}-{counts[stem]}"
-        while name in names:  # a file may be called photo-2 itself
-            counts[stem] += 1
-            name = f"{stem}-{counts[stem]}"
-        names[name] = None
-    return list(names)
+def _cast(array: NDArray[Any], to_uint8: str) -> str:
+    """What to do about values that are not uint8."""
+    kind = array.dtype.kind
+    if kind not in "biuf" or not array.size:
+        return _REMEDY
+    low, high, rounded = float(array.min()), float(array.max()), ".round()" * (kind == "f")
+    if kind == "b" or (kind == "f" and low >= 0 and high <= 1):
+        return f"pass (image * 255){rounded}{to_uint8}"
+    if low >= 0 and high <= 255:
+        return f"pass image{rounded}{to_uint8}"
+    if array.dtype == np.uint16:
+        return f"pass (image >> 8){to_uint8}"
+    return (
+        f"its values reach from {low:.3g} to {high:.3g} instead of 0 to 255; pass the image as it "
+        "was before normalisation, or feed the tensor to Explainer.run(arrays)"
+    )

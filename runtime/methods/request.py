@@ -1,4 +1,4 @@
-"""What is asked about the pictures of one session run, and what comes back."""
+"""What is asked about the images of one session run, and what comes back."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Question:
-    """Pictures, as the artifact takes them, and the classes to explain.
+    """Images, as the artifact takes them, and the classes to explain.
 
     Attributes:
         session: The artifact.
-        feeds: All that it is fed, by name: the pictures, [N, ...], the classes, [1, K] (or the
+        feeds: All that it is fed, by name: the images, [N, ...], the classes, [1, K] (or the
             weights, [1, K, *output]; see `Spec.selector`), and the region where there is one.
-        input: Name of the input that takes the pictures.
+        input: Name of the input that takes the images.
         layer: The target layer.
-        progress: Told how many of how many session runs are done, by methods that take many.
+        progress: Called with how many of how many session runs are done, by methods that take many.
         heads: Heads of the artifact's layers, for methods that rerun them.
     """
 
@@ -51,9 +51,12 @@ class Question:
 
     def at(self, layer: Layer) -> Question:
         """The same question about another layer; it knows what has been fetched already."""
-        other = replace(self, layer=layer)
-        other._fetched.update(self._fetched)
-        return other
+        return replace(self, layer=layer).knowing(self._fetched)
+
+    def knowing(self, fetched: Tensors) -> Question:
+        """This question, which has ``fetched`` these outputs of a run on its ``feeds``."""
+        self._fetched.update(fetched)
+        return self
 
     def head(self) -> Head:
         """The head of the target layer.
@@ -91,7 +94,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the artifact says to a question.
+    """What the artifact answers.
 
     Attributes:
         maps: Raw maps, float32 [N, K, *space]; ``space`` covers the model's input.

@@ -1,54 +1,55 @@
-"""Explanations of one picture side by side."""
+"""Explanations of one image side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 from ..errors import RenderError
-from ..inputs.images import Picture
+from ..inputs.image_files import Pixels
+from .class_map import ClassMap, class_maps
+from .data import ExplanationData
 from .render import Bar, Look, LookOptions, palette, panel, resized
 from .render.styles import LEVELS
 
-if TYPE_CHECKING:
-    from .explanation import Explanation
-
-_WIDEST = 1600  # of a row of pictures, in pixels
-_MOST = 6  # pictures in a row
+_WIDEST = 1600  # of a row of images, in pixels
+_MOST = 6  # images in a row
 
 
 class _Tile(NamedTuple):
-    picture: Picture | None = None
+    image: Pixels | None = None
     title: str = ""
     note: str = ""
 
 
-def figure(found: Sequence[Explanation], height: int = 320, **look: Unpack[LookOptions]) -> Picture:
-    """Draw explanations of one picture, such as those by several methods, as one: RGB uint8.
+def figure(
+    found: Sequence[ExplanationData], height: int = 320, **look: Unpack[LookOptions]
+) -> Pixels:
+    """Draw explanations of one image, such as those by several methods, as one: RGB uint8.
 
-    The picture comes first, then each class by each method; of several classes by several methods
+    The image comes first, then each class by each method; of several classes by several methods
     each method has a row. Colour bars tell the scale: of each map, or of all maps of an explanation
     where the scale is shared.
 
     Args:
-        found: The explanations, as from `Explainer.compare`; all of one picture.
-        height: Of each drawing, in pixels; small pictures are enlarged to it.
+        found: The explanations, as from `Explainer.compare`; all of one image.
+        height: Of each drawing, in pixels; small images are enlarged to it.
         look: As for `Explanation.draw`.
 
     Raises:
-        RenderError: There are no explanations, they are not of one picture, or a part of the look
-            is none.
+        RenderError: There are no explanations, they are not of one image, or a part of the look
+            is unknown.
     """
-    if not found or any(one.placement.picture != found[0].placement.picture for one in found):
-        raise RenderError("a figure wants one or more explanations of one picture")
+    if not found or any(one.placement.image != found[0].placement.image for one in found):
+        raise RenderError("a figure wants one or more explanations of one image")
     first, names = found[0], _names(found)
     several = len(found) > 1
     note = first.layer if several else f"{first.method}, {first.layer}"
-    picture = _Tile(resized(first.image, height), first.name, note)
+    whole = _Tile(resized(first.image, height), first.name, note)
     rows = [
         [
-            _Tile(one.draw(position, height, **look), one.labels[position], _answer(one, position))
-            for position in range(len(one.classes))
+            _Tile(shown.draw(height, **look), shown.label, _answer(shown))
+            for shown in class_maps(one)
         ]
         for one in found
     ]
@@ -57,43 +58,42 @@ def figure(found: Sequence[Explanation], height: int = 320, **look: Unpack[LookO
         columns = 1 + longest
         tiles: list[_Tile] = []
         for name, row in zip(names, rows, strict=True):
-            line = [_Tile() if tiles else picture, *(tile._replace(note=name) for tile in row)]
+            line = [_Tile() if tiles else whole, *(tile._replace(note=name) for tile in row)]
             tiles += line + [_Tile()] * (columns - len(line))
     else:
         named = [
-            _Tile(tile.picture, name, f"{tile.title}, {tile.note}") if several else tile
+            _Tile(tile.image, name, f"{tile.title}, {tile.note}") if several else tile
             for name, row in zip(names, rows, strict=True)
             for tile in row
         ]
-        tiles = [picture, *named]
-        columns = _columns(picture.picture, len(tiles))
-    pictures, titles, notes = zip(*tiles, strict=True)
-    return panel(pictures, titles, height, notes, columns, _bars(found, Look(**look)))
+        tiles = [whole, *named]
+        columns = _columns(whole.image, len(tiles))
+    images, titles, notes = zip(*tiles, strict=True)
+    return panel(images, titles, height, notes, columns, _bars(found, Look(**look)))
 
 
-def _names(found: Sequence[Explanation]) -> list[str]:
+def _names(found: Sequence[ExplanationData]) -> list[str]:
     """What tells the explanations apart: their methods, their layers, or both."""
     columns = [[one.method for one in found], [one.layer for one in found]]
     telling = [column for column in columns if len(set(column)) > 1] or columns[:1]
     return [", ".join(parts) for parts in zip(*telling, strict=True)]
 
 
-def _answer(found: Explanation, position: int) -> str:
+def _answer(found: ClassMap) -> str:
     """How sure the model is of a class."""
-    probability = found.probability(position)
-    if probability is None:
-        return f"score {found.scores[position]:.3g}"
-    return f"p = {probability:.3f}"
+    if found.probability is None:
+        return f"score {found.score:.3g}"
+    return f"p = {found.probability:.3f}"
 
 
-def _columns(picture: Picture | None, count: int) -> int:
-    """Pictures in a row, so that rows are about equally long."""
-    width = 1 if picture is None else picture.shape[1]
+def _columns(image: Pixels | None, count: int) -> int:
+    """Images in a row, so that rows are about equally long."""
+    width = 1 if image is None else image.shape[1]
     most = min(_MOST, max(2, _WIDEST // width))
     return -(-count // -(-count // most))
 
 
-def _bars(found: Sequence[Explanation], look: Look) -> list[Bar]:
+def _bars(found: Sequence[ExplanationData], look: Look) -> list[Bar]:
     """A colour bar for each kind of map that is drawn in colour."""
     if look.style == "mask":
         return []

@@ -1,4 +1,4 @@
-"""Explanations as files: pictures, raw maps, summaries."""
+"""Explanations as files: images, raw maps, summaries."""
 
 from __future__ import annotations
 
@@ -6,56 +6,55 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import RenderError
+from ..inputs.names import Names
 from ..writing import replace_file
+from .data import ExplanationData
+from .draw import draw
 from .render import LookOptions, write_image
-
-if TYPE_CHECKING:
-    from .explanation import Explanation
 
 
 def save(
-    found: Explanation,
+    data: ExplanationData,
     target: Path,
     positions: Sequence[int],
     suffix: str,
     name: str,
     look: LookOptions,
 ) -> list[Path]:
-    """Write what ``Explanation.save`` promises and return the files' paths."""
+    """Write the classes at ``positions`` and return the files' paths; see `Explanation.save`."""
     to_folder = not target.suffix or target.is_dir()
     whole = target / f"{name}{suffix}" if to_folder else target
     if whole.suffix == ".npy":
-        return [replace_file(whole, _npy(found, positions), RenderError)]
+        return [replace_file(whole, _npy(data, positions), RenderError)]
     if whole.suffix == ".json":
-        return [replace_file(whole, _json(found, positions), RenderError)]
+        return [replace_file(whole, _json(data, positions), RenderError)]
     stem = name if to_folder else whole.stem
-    paths: list[Path] = []
+    names, paths = Names(), list[Path]()
     for position in positions:
+        # A class may be asked for twice, and labels may differ in punctuation only.
+        label = names.distinct(_slug(data.labels[position]))
         lone = len(positions) == 1 and not to_folder
-        path = whole if lone else whole.with_stem(f"{stem}-{slug(found.labels[position])}")
-        if path in paths:  # a class asked for twice, or labels that differ in signs only
-            path = path.with_stem(f"{path.stem}-{position}")
-        paths.append(write_image(path, found.draw(position, **look)))
+        path = whole if lone else whole.with_stem(f"{stem}-{label}")
+        paths.append(write_image(path, draw(data, position, None, look)))
     return paths
 
 
-def slug(label: str) -> str:
+def _slug(label: str) -> str:
     """A label as part of a file name."""
     words = "".join(c if c.isalnum() else " " for c in label).split()
     return "-".join(words)[:40] or "class"
 
 
-def _npy(found: Explanation, positions: Sequence[int]) -> bytes:
+def _npy(data: ExplanationData, positions: Sequence[int]) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, found.maps[list(positions)], allow_pickle=False)
+    np.save(buffer, data.maps[list(positions)], allow_pickle=False)
     return buffer.getvalue()
 
 
-def _json(found: Explanation, positions: Sequence[int]) -> bytes:
-    summary = found.to_dict(maps=True, positions=positions)
+def _json(data: ExplanationData, positions: Sequence[int]) -> bytes:
+    summary = data.to_dict(maps=True, positions=positions)
     return (json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n").encode()

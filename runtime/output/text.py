@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..spec import Spec
-from .explanation import Explanation
+from .class_map import class_maps
+from .data import ExplanationData
 
 STATES = {
     "ok": "",
@@ -43,7 +45,7 @@ def describe_spec(spec: Spec) -> str:
                  if labels else "labels  none")  # fmt: skip
     if transform:
         lines.append(
-            f"picture {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
+            f"image   {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
             f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
             f"std {transform.std}"
         )
@@ -52,7 +54,7 @@ def describe_spec(spec: Spec) -> str:
                 "        done by the graph: feed uint8 RGB [N, height, width, 3] of any size"
             )
     else:
-        lines.append("picture no preprocessing stored: feed tensors with Explainer.run()")
+        lines.append("image   no preprocessing stored: feed tensors with Explainer.run()")
     worst = f", {verdict.worst()}" if verdict.errors else ""
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
@@ -81,20 +83,18 @@ def counted(spec: Spec) -> str:
     return " ".join([f"{score.classes} classes", *filter(None, places)])
 
 
-def describe_explanation(path: Path, found: Explanation, saved: Sequence[Path]) -> str:
-    """A picture's classes with score, probability, status and files."""
-    entries = found.to_dict()["classes"]
-    own = len(saved) == len(entries)  # a file for each class, or files for all of them together
-    files = saved if own else [None] * len(entries)
-    lines = [f"{path}" if found.method == "gradcam" else f"{path}  {found.method}"]
-    for position, (entry, file) in enumerate(zip(entries, files, strict=True)):
-        share = "" if entry["probability"] is None else f"  p = {entry['probability']:.3f}"
-        state = STATES[entry["status"]]
-        score = "overflow" if entry["score"] is None else f"{entry['score']:.3f}"
+def describe_explanation(path: Path, data: ExplanationData, saved: Sequence[Path]) -> str:
+    """An image's classes with score, probability, status and files."""
+    own = len(saved) == len(data.classes)  # a file for each class, or files for all together
+    lines = [f"{path}" if data.method == "gradcam" else f"{path}  {data.method}"]
+    for position, found in enumerate(class_maps(data)):
+        share = "" if found.probability is None else f"  p = {found.probability:.3f}"
+        score = f"{found.score:.3f}" if math.isfinite(found.score) else "overflow"
         measured = "".join(
             f"  {name.replace('_', ' ')} {values[position]:.3g}"
-            for name, values in found.measures.items()
+            for name, values in data.measures.items()
         )
-        target = "" if file is None else f"  -> {file}"
-        lines.append(f"  {entry['label']}  score {score}{share}{measured}{state}{target}")
+        target = f"  -> {saved[position]}" if own else ""
+        state = STATES[found.status]
+        lines.append(f"  {found.label}  score {score}{share}{measured}{state}{target}")
     return "\n".join([*lines, *([] if own else [f"  -> {file}" for file in saved])])

@@ -1,4 +1,4 @@
-"""A line plot of numbers, drawn with OpenCV."""
+"""OpenCV draws a line plot of numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..inputs.images import Picture
+from ..inputs.image_files import Pixels
 
 _SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = (360, 640), 72, 16, 32, 44
 _FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
@@ -15,13 +15,13 @@ _BLACK, _GREY, _LINE = (0, 0, 0), (200, 200, 200), (190, 60, 20)
 _TICKS = 5
 
 
-def draw_curve(values: Sequence[float], across: str, upwards: str) -> Picture:
-    """Draw ``values`` over their places: RGB uint8 [360, 640, 3]. Values that are no numbers gap.
+def draw_curve(values: Sequence[float], across: str, upwards: str) -> Pixels:
+    """Draw ``values`` by their index: RGB uint8 [360, 640, 3]. NaN and infinity leave a gap.
 
     Args:
-        values: At places 0, 1, 2...
-        across: What the horizontal axis is called.
-        upwards: What the vertical axis is called.
+        values: Their indices are 0, 1, 2...
+        across: Name of the horizontal axis.
+        upwards: Name of the vertical axis.
     """
     height, width = _SIZE
     picture = np.full((height, width, 3), 255, np.uint8)
@@ -51,5 +51,5 @@ def draw_curve(values: Sequence[float], across: str, upwards: str) -> Picture:
     return picture
 
 
-def _write(picture: Picture, text: str, place: tuple[int, int]) -> None:
+def _write(picture: Pixels, text: str, place: tuple[int, int]) -> None:
     cv2.putText(picture, text, place, _FONT, _SCALE, _BLACK, 1, cv2.LINE_AA)

@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graftcam.cli import main
-from graftcam.runtime import Explainer, figure
-from graftcam.runtime.methods import METHODS, dispatch
-from support.artifacts import SCENE, write_artifact
+from graftcam.commands.explain import explain as explain_command
+from graftcam.runtime import Explainer, Request, figure
+from graftcam.runtime.methods.table import METHODS
+from support.artifacts import SCENE, write_artifact, write_segmenter
+from support.methods import add_method
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,8 +60,7 @@ def test_a_style_a_colormap_and_a_scale(folder: Path, tmp_path: Path) -> None:
 def test_a_panel_of_several_methods(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(METHODS, "minus", lambda a, g: -METHODS["gradcam"](a, g))
-    monkeypatch.setattr(dispatch, "SIGNED", frozenset({"minus"}))
+    add_method(monkeypatch, "minus", lambda *all: -METHODS["gradcam"].function(*all), signed=True)
     chosen = ["--method", "gradcam", "--method", "minus", "--top", "2", "--style", "contour"]
     result = explain(folder, tmp_path, *chosen, "--panel", "--json")
     assert result.exit_code == 0, result.output
@@ -87,7 +88,7 @@ def test_formats(folder: Path, tmp_path: Path, kind: str) -> None:
     found = Explainer(folder / "model.onnx").explain(SCENE, top=2)
     if kind == "jpg":
         assert names(tmp_path) == ["scene-green.jpg", "scene-red.jpg"]
-        error = read(tmp_path / "scene-red.jpg").astype(float) - found.overlay("red")
+        error = read(tmp_path / "scene-red.jpg").astype(float) - found.draw("red")
         assert np.abs(error).mean() < 4, "JPEG loses little"
         return
     assert names(tmp_path) == [f"scene.{kind}"]
@@ -105,13 +106,12 @@ def test_options_of_methods_are_read_as_json(
     got: dict[str, object] = {}
 
     def method(
-        activations: np.ndarray, gradients: np.ndarray, *, samples: int = 1, kind: str = "",
-        twice: bool = False, noise_level: float = 0,
+        *all: object, samples: int = 1, kind: str = "", twice: bool = False, noise_level: float = 0,
     ) -> np.ndarray:  # fmt: skip
         got.update(samples=samples, kind=kind, twice=twice, noise_level=noise_level)
-        return METHODS["gradcam"](activations, gradients)
+        return METHODS["gradcam"].function(*all)
 
-    monkeypatch.setitem(METHODS, "odd", method)
+    add_method(monkeypatch, "odd", method)
     result = explain(
         folder, tmp_path, "--method", "odd", "--option", "samples=50", "--option", "kind=soft",
         "--option", "twice=true", "--option", "noise-level=0.25",
@@ -120,9 +120,60 @@ def test_options_of_methods_are_read_as_json(
     assert got == {"samples": 50, "kind": "soft", "twice": True, "noise_level": 0.25}
 
 
+def test_images_of_one_name_become_files_of_different_names(folder: Path, tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("a/x.png", "b/x.png", "x-2.png")]
+    for path in images:
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), SCENE[:, :, ::-1])
+    out = tmp_path / "out"
+    given = ["explain", folder / "model.onnx", *images, "--to", out, "--class", "red", "--json"]
+    result = CliRunner().invoke(main, [*map(str, given)])
+    assert result.exit_code == 0, result.output
+    assert names(out) == ["x-2-2-red.png", "x-2-red.png", "x-red.png"]
+    rows = json.loads(result.stdout)
+    assert [row["name"] for row in rows] == ["x", "x-2", "x-2-2"]
+    assert [row["image"] for row in rows] == [str(path) for path in images]
+
+
+def test_every_keyword_of_a_request_is_an_option() -> None:
+    options = {name for one in explain_command.params for name in one.opts}
+    words = {"classes": "class", "progress": "json", "options": "option"}
+    for name in Request.__annotations__:
+        assert f"--{words.get(name, name).replace('_', '-')}" in options, name
+    assert "--output" not in options, "that is the model's scored output"
+
+
+def test_a_folder_takes_a_region_a_box_and_weights(tmp_path: Path) -> None:
+    write_segmenter(tmp_path / "fields.onnx")
+    images = tmp_path / "images"
+    images.mkdir()
+    cv2.imwrite(str(images / "scene.png"), SCENE[:, :, ::-1])
+    cv2.imwrite(str(tmp_path / "mask.png"), np.full(SCENE.shape[:2], 255, np.uint8))
+    given = ["explain", tmp_path / "fields.onnx", images, "-o", tmp_path / "out", "--class", "red",
+             "--region", tmp_path / "mask.png", "--box", "80,24,96,40"]  # fmt: skip
+    result = CliRunner().invoke(main, [*map(str, given)])
+    assert result.exit_code == 0, result.output
+    found = Explainer(tmp_path / "fields.onnx").explain(SCENE, "red", box=(80, 24, 96, 40))
+    (row,) = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").open()]
+    assert row["classes"][0]["score"] == pytest.approx(float(found.scores[0]), rel=1e-6)
+    result = CliRunner().invoke(main, [*map(str, given), "--score-weights", "w.npy"])
+    assert result.exit_code == 1
+    assert "takes no score_weights" in result.stderr
+
+
 def test_layers_are_fused_and_pictures_augmented(folder: Path, tmp_path: Path) -> None:
     result = explain(
-        folder, tmp_path, "--layer", "features.0", "--fuse", "max", "--augment", "--json"
+        folder,
+        tmp_path,
+        "--layer",
+        "features.0",
+        "--fuse",
+        "max",
+        "--augment",
+        "flip",
+        "--augment",
+        "scale",
+        "--json",
     )
     assert result.exit_code == 0, result.output
     (row,) = json.loads(result.stdout)
@@ -142,10 +193,10 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
     pictures.mkdir()
     cv2.imwrite(str(pictures / "scene.png"), SCENE[:, :, ::-1])
     given = ["explain", folder / "model.onnx", pictures, "-o", tmp_path / "out", "--class", "red"]
-    look = ["--style", "heatmap", "--colormap", "viridis", "--augment"]
+    look = ["--style", "heatmap", "--colormap", "viridis", "--augment", "flip"]
     result = CliRunner().invoke(main, [*map(str, given), *look])
     assert result.exit_code == 0, result.output
-    found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment=True)
+    found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment="flip")
     drawn = found.draw(style="heatmap", colormap="viridis")
     stored = read(tmp_path / "out" / "overlays" / "scene.png-red.png")
     np.testing.assert_array_equal(stored, drawn)
@@ -163,7 +214,7 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
         (["--option", "layer=x"], 1, "none of the methods gradcam takes 'layer'"),
         (["--option", "samples"], 2, "'samples' is not of the form name=value"),
         (["--layer", "features.0", "--layer", "x"], 1, "unknown layer 'x'"),
-        (["--panel", "--format", "npy"], 2, "--panel is a picture, --format npy is none"),
+        (["--panel", "--format", "npy"], 2, "--panel is an image, --format npy is none"),
         (["--style", "lines"], 2, "'lines' is not one of"),
         (["--colormap", "jett"], 1, "unknown colormap 'jett'"),
     ],

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.artifact import embed_preprocess as module
 from graftcam.exporter.artifact.embed_preprocess import transform_model
 from graftcam.exporter.errors import CaptureError, VerificationError
@@ -21,6 +21,7 @@ from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
 from support.artifacts import SCENE, preprocess
 from support.images import photo
+from support.methods import add_method
 from support.nets import Tiny, seeded
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Explainer, Explainer
     for name, inside in (("plain.onnx", False), ("raw.onnx", True)):
         export(
             model, folder / name, (torch.zeros(1, 3, 32, 32),), layers="relu1", preprocess=record,
-            embed_preprocess=inside,
+            extras=["embed_preprocess"] * inside,
         )  # fmt: skip
     return Explainer(folder / "plain.onnx"), Explainer(folder / "raw.onnx")
 
@@ -175,7 +176,8 @@ def test_float16_models_and_fixed_batches_take_pixels_too(tmp_path: Path) -> Non
     path = tmp_path / "half.onnx"
     export(
         seeded(Tiny()).half(), path, (torch.zeros(1, 3, 32, 32).half(),), layers="relu1",
-        preprocess=preprocess(input=""), embed_preprocess=True, dynamic_batch=False, verify=False,
+        preprocess=preprocess(input=""), extras=["embed_preprocess"],
+        trace=TorchExport(dynamic_batch=False), verify="off",
     )  # fmt: skip
     explainer = Explainer(path)
     assert explainer._session.inputs["pixels"].shape[0] == 1
@@ -186,7 +188,7 @@ def test_without_a_transform_there_is_nothing_to_embed(tmp_path: Path) -> None:
     def exported(record: Preprocess | None) -> None:
         export(
             seeded(Tiny()), tmp_path / "a.onnx", (torch.zeros(1, 3, 32, 32),), layers="relu1",
-            preprocess=record, embed_preprocess=True, verify=False,
+            preprocess=record, extras=["embed_preprocess"], verify="off",
         )  # fmt: skip
 
     with pytest.raises(CaptureError, match="embed_preprocess needs a training transform; give"):
@@ -203,7 +205,7 @@ def test_steps_that_give_other_pixels_are_refused(
     with pytest.raises(VerificationError, match="grey levels off the runtime's on a picture of"):
         export(
             seeded(Tiny()), tmp_path / "a.onnx", (torch.zeros(1, 3, 32, 32),), layers="relu1",
-            preprocess=preprocess(input=""), embed_preprocess=True, verify=False,
+            preprocess=preprocess(input=""), extras=["embed_preprocess"], verify="off",
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
@@ -211,10 +213,8 @@ def test_steps_that_give_other_pixels_are_refused(
 def test_methods_that_change_the_models_input_say_what_they_need(
     pair: tuple[Explainer, Explainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from graftcam.runtime.methods import dispatch
-
-    monkeypatch.setitem(dispatch.RUNS, "changes", lambda question: pytest.fail("ran"))
-    with pytest.raises(InputError, match=r"changes what the model is fed, .*; export it without"):
+    add_method(monkeypatch, "changes", lambda question: pytest.fail("ran"), ("images",))
+    with pytest.raises(InputError, match=r"the images as the model takes them, .*; export it with"):
         pair[1].explain(SCENE, method="changes")
 
 

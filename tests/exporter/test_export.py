@@ -13,7 +13,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.verify.torch_reference import Reference
 from graftcam.runtime.spec import METADATA_KEY, Spec
 from support.images import noise
@@ -28,7 +28,7 @@ TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path, Spec]:
     model = seeded(Tiny())
     path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    report = export(model, path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    report = export(model, path, (torch.zeros(1, 3, 8, 8),), verify="off")
     return model, path, report.spec
 
 
@@ -106,7 +106,7 @@ def test_layers_of_all_kinds_and_layouts_equal_autograd(
 ) -> None:
     model = seeded(kind())
     path = tmp_path / "model.onnx"
-    report = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify=False)
+    report = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify="off")
     assert {layer.layout for layer in report.spec.layers} == {layout}
     x = noise(3, *size)
     found = run(path, {"x": x, "class_index": np.array([[2, 0]])})
@@ -125,7 +125,7 @@ def test_layers_of_all_kinds_and_layouts_equal_autograd(
 def test_several_layers_carry_their_names_as_suffix(tmp_path: Path) -> None:
     layers = ["relu1", "relu2"]
     report = export(
-        seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers=layers, verify=False
+        seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers=layers, verify="off"
     )
     assert [layer.heatmap for layer in report.spec.layers] == ["heatmap.relu1", "heatmap.relu2"]
     assert set(run(tmp_path / "m.onnx", {"x": noise(1)})) >= {"gradients.relu2", "classes"}
@@ -171,8 +171,9 @@ def test_a_single_logit_explains_class_1_as_itself_and_class_0_as_its_negative(
 def test_taken_names_get_a_suffix_that_the_metadata_tells(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
-        seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), output_names=["scores"], verify=False
-    )
+        seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),),
+        trace=TorchExport(output_names=["scores"]), verify="off",
+    )  # fmt: skip
     assert report.spec.scores == "scores_2"
     found = run(path, {"x": noise(1)})
     assert found["scores"].shape == (1, 6)
@@ -201,7 +202,7 @@ def test_metadata_is_the_reports_spec_and_names_no_file_of_this_machine(
 def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) -> None:
     path = tmp_path / "m.onnx"
     example = (torch.zeros(1, 3, 8, 8),)
-    export(seeded(kind()), path, example, layers=layer, verify=False)
+    export(seeded(kind()), path, example, layers=layer, verify="off")
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert {node.domain for node in model.graph.node} == {""}
@@ -220,7 +221,7 @@ def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) 
 
 def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify="off")
     added = [n.op_type for n in onnx.load(path).graph.node if n.name.startswith("grad/")]
     assert {"Gemm", "Conv", "Identity", "ReduceMean", "ReduceSum"}.isdisjoint(added)
     assert added.count("MatMul") == 1
@@ -229,8 +230,9 @@ def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> 
 def test_a_fixed_batch_can_be_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
-        seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1", dynamic_batch=False
-    )
+        seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1",
+        trace=TorchExport(dynamic_batch=False),
+    )  # fmt: skip
     assert report.verification.images == 4  # in two runs
     assert open_session(path).get_inputs()[0].shape == [2, 3, 8, 8]
 

@@ -15,7 +15,9 @@ from torch import nn
 from graftcam.exporter import (
     CaptureError,
     LayerError,
+    Score,
     ScoreError,
+    TorchExport,
     UnsupportedError,
     VerificationError,
     WriteError,
@@ -41,13 +43,23 @@ REFUSALS: dict[str, tuple[type[nn.Module], dict[str, Any], type[Exception], str]
         Branches,
         {"layers": "pair"},
         LayerError,
-        "gives a tuple, not a tensor",
+        "returns a tuple, not a tensor",
     ),
     "layer without space": (Tiny, {"layers": "head"}, LayerError, r"needs \[batch, channels"),
-    "unknown output": (Tiny, {"output": "probs"}, ScoreError, "no output is called 'probs'"),
+    "unknown output": (
+        Tiny,
+        {"score": Score(output="probs")},
+        ScoreError,
+        "no output is called 'probs'",
+    ),
     "too few labels": (Tiny, {"labels": ["a", "b"]}, CaptureError, "2 labels for 6 classes"),
     "no example": (Tiny, {"example_inputs": None}, CaptureError, "example_inputs are missing"),
-    "output names": (Tiny, {"output_names": ["a", "b"]}, CaptureError, "2 output names for 1"),
+    "output names": (
+        Tiny,
+        {"trace": TorchExport(output_names=["a", "b"])},
+        CaptureError,
+        "2 output names for 1",
+    ),
 }
 
 
@@ -61,7 +73,7 @@ def test_refusals_are_one_clear_line_and_leave_no_file(
 ) -> None:
     arguments = {"example_inputs": EXAMPLE, **options}
     with pytest.raises(error, match=message) as caught:
-        export(seeded(kind()), tmp_path / "m.onnx", verify=False, **arguments)
+        export(seeded(kind()), tmp_path / "m.onnx", verify="off", **arguments)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -171,7 +183,7 @@ def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_artifact_is_not_grafted_twice(tmp_path: Path) -> None:
-    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False)
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="off")
     with pytest.raises(CaptureError, match=r"m\.onnx is a graftcam artifact already"):
         export(tmp_path / "m.onnx", tmp_path / "twice.onnx")
 

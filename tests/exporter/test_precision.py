@@ -70,7 +70,7 @@ def test_a_half_model_is_explained_in_float32(
 
 @pytest.mark.parametrize("classes", [0, 1, 3])
 def test_a_half_model_takes_any_number_of_classes(tmp_path: Path, classes: int) -> None:
-    export(seeded(Flat()).half(), tmp_path / "m.onnx", HALF, layers="body.0", verify=False)
+    export(seeded(Flat()).half(), tmp_path / "m.onnx", HALF, layers="body.0", verify="off")
     found = _run(tmp_path / "m.onnx", [list(range(classes))])
     assert found["gradients"].shape == (2, classes, 6, 8, 8)
     assert np.isfinite(found["gradients"]).all()
@@ -95,7 +95,7 @@ def _faint(tmp_path: Path) -> tuple[float, np.ndarray]:
     ONNX Runtime's CPU would compute most of it in float32.
     """
     model = seeded(Faint()).half()
-    report = export(model, tmp_path / "m.onnx", HALF, layers="stem", verify=False)
+    report = export(model, tmp_path / "m.onnx", HALF, layers="stem", verify="off")
     evaluator = ReferenceEvaluator(onnx.load(tmp_path / "m.onnx"))
     x = np.random.default_rng(1).standard_normal((2, 3, 8, 8)).astype(np.float16)
     given = {"x": x, "class_index": np.array([[0]])}

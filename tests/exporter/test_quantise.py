@@ -87,7 +87,7 @@ def test_a_quantised_file_predicts_as_before_and_explains_as_its_float_model(
     if kind.startswith("uint8"):  # int8 activations ONNX Runtime makes unsigned, if nobody looks
         assert now["QLinearConv"] == kernels["QLinearConv"]
 
-    export(plain, tmp_path / "f.onnx", layers="relu_1", verify=False)
+    export(plain, tmp_path / "f.onnx", layers="relu_1", verify="off")
     right, _ = _run(tmp_path / "f.onnx", {**feeds, "class_index": found["classes"]})
     for name in ("gradients", "heatmap"):
         a, b = (one[name].reshape(4 * 2, -1).astype(np.float64) for one in (found, right))
@@ -111,11 +111,11 @@ def test_a_layer_before_several_quantisers_is_explained(
 
 def test_the_score_is_the_number_before_its_code(tmp_path: Path, plain: Path) -> None:
     source = _quantised(plain, "uint8 per tensor")
-    report = export(source, tmp_path / "m.onnx", verify=False)
+    report = export(source, tmp_path / "m.onnx", verify="off")
     made = {node.output[0]: node for node in onnx.load(source).graph.node}
     assert made[report.spec.score.value].op_type == "Gemm"
     assert made[report.spec.score.output].op_type == "DequantizeLinear"
-    report = export(source, tmp_path / "m.onnx", score="output", verify=False)
+    report = export(source, tmp_path / "m.onnx", score="output", verify="off")
     assert report.spec.score.value == report.spec.score.output
 
 

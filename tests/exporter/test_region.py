@@ -12,7 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import ScoreError, VerificationError, candidates_of, export
+from graftcam.exporter import (
+    Score,
+    ScoreError,
+    TorchExport,
+    VerificationError,
+    candidates_of,
+    export,
+)
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.torch_reference import Reference
 from graftcam.runtime.spec import METADATA_KEY
@@ -28,7 +35,7 @@ EXAMPLE = (torch.zeros(1, 3, *SIZE),)
 
 
 def made(path: Path, model: nn.Module, **options: Any) -> Made:
-    settings = {"verify": False, "layers": "stem", **options}
+    settings = {"verify": "off", "layers": "stem", **options}
     return Made(model, path, export(seeded(model), path, EXAMPLE, **settings).spec)
 
 
@@ -147,7 +154,9 @@ def test_all_forms_verify_and_run_without_classes(
     tmp_path: Path, form: str, classes: int, activation: str, dynamic: bool
 ) -> None:
     model = Dense(form, classes)
-    artifact = made(tmp_path / "m.onnx", model, verify=True, dynamic_batch=dynamic)
+    artifact = made(
+        tmp_path / "m.onnx", model, verify="quick", trace=TorchExport(dynamic_batch=dynamic)
+    )
     score = artifact.spec.score
     assert (score.activation, score.activated) == (activation, form == "softmax")
     assert (score.classes, score.single_logit) == (max(classes, 2), classes == 1)
@@ -177,7 +186,7 @@ def test_a_single_logit_explains_class_0_as_the_negative_of_class_1(tmp_path: Pa
 
 
 def test_class_scores_without_positions_come_first(tmp_path: Path) -> None:
-    artifact = made(tmp_path / "m.onnx", Dense("both"), verify=True)
+    artifact = made(tmp_path / "m.onnx", Dense("both"), verify="quick")
     assert artifact.spec.region is None
     found = artifact.run({"x": noise(1, *SIZE)})
     assert found[artifact.spec.score.output].shape == (1, 4)
@@ -186,7 +195,7 @@ def test_class_scores_without_positions_come_first(tmp_path: Path) -> None:
 
 
 def test_a_returned_dict_names_the_outputs_and_any_can_be_scored(tmp_path: Path) -> None:
-    report = export(seeded(Segmenter()), tmp_path / "m.onnx", EXAMPLE, output="aux")
+    report = export(seeded(Segmenter()), tmp_path / "m.onnx", EXAMPLE, score=Score(output="aux"))
     assert report.verification.verdict == "pass"
     assert report.spec.score.output == "aux"
     # The automatic choice follows that output, and passes over the class maps themselves.
@@ -196,7 +205,7 @@ def test_a_returned_dict_names_the_outputs_and_any_can_be_scored(tmp_path: Path)
     assert reasons["mix"] == "not connected to the score"
     assert list(export(seeded(Segmenter()), tmp_path / "b.onnx", EXAMPLE).layers) == ["mix"]
     with pytest.raises(ScoreError, match=r"no output is called 'mask'.*out \['batch', 5, 8, 12\]"):
-        made(tmp_path / "c.onnx", Segmenter(), output="mask")
+        made(tmp_path / "c.onnx", Segmenter(), score=Score(output="mask"))
 
 
 def test_a_key_that_names_an_input_already_gives_way(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from graftcam.exporter import VerificationError, export
+from graftcam.exporter import TorchExport, VerificationError, export
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.verify.findings import CHECKS, Verdict
@@ -69,10 +69,10 @@ SUBJECTS = {
     "positions": Subject(Dense, {"layers": "act"}),
     "several layers": Subject(Tiny, {"layers": ["relu1", "relu2"]}),
     "float16": Subject(Flat, {"layers": "body.0"}, half=True),
-    "fixed batch": Subject(Flat, {"layers": "body.0", "dynamic_batch": False}),
+    "fixed batch": Subject(Flat, {"layers": "body.0", "trace": TorchExport(dynamic_batch=False)}),
     "browser": Subject(Flat, {"layers": "body.0", "profile": "web"}),
     "further outputs": Subject(
-        Flat, {"layers": "body.0", "methods": ["layercam", "eigencam"], "guided": True}
+        Flat, {"layers": "body.0", "extras": ["layercam", "eigencam", "guided"]}
     ),
     "linear score": Subject(Flat, {"layers": "body.0", "score": "linear"}),
     "ONNX file": Subject(Flat, {}, file=True),
@@ -86,7 +86,7 @@ def by_check(verdict: Verdict, name: str) -> list[Any]:
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> None:
     source, path = subject.source(tmp_path), tmp_path / "m.onnx"
-    report = export(source.model, path, source.inputs, verify=False, **subject.options)
+    report = export(source.model, path, source.inputs, verify="off", **subject.options)
     module = None if subject.file else source.model
     model, file = ir.load(path), source.model if subject.file else None
     verdict = judge(path, Origin(model, file, module, source.inputs), full=True)
@@ -115,7 +115,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", ["gradient by place", "positions", "tokens"])
 def test_without_a_source_the_artifacts_own_forward_part_serves(tmp_path: Path, name: str) -> None:
     subject, path = SUBJECTS[name], tmp_path / "m.onnx"
-    export(subject.module(), path, (subject.example(),), verify=False, **subject.options)
+    export(subject.module(), path, (subject.example(),), verify="off", **subject.options)
     _, verdict = verify_artifact(path)
     assert verdict.failures == []
     assert verdict.reference == "finite-differences"
@@ -129,7 +129,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("good") / "flat.onnx"
     export(
         seeded(Flat()), path, (torch.zeros(1, 3, 8, 8),), layers="body.0", labels=LABELS,
-        preprocess=TRANSFORM, verify=False, name="nets",
+        preprocess=TRANSFORM, verify="off", name="nets",
     )  # fmt: skip
     return path
 
@@ -393,7 +393,7 @@ REFUSALS = {
     "no such source": (["verify", "GOOD", "--against", "no.onnx"], "no file no.onnx"),
     "no such folder": (["verify", "GOOD", "--images", "no"], "no folder no"),
     "no pictures": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
-    "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no picture that OpenCV"),
+    "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no image that OpenCV"),
     "report nowhere": (["verify", "GOOD", "--json", "broken/a.png/verdict.json"], "cannot write"),
 }
 

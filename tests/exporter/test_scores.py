@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from graftcam.exporter import ScoreError, VerificationError, export
+from graftcam.exporter import Score, ScoreError, TorchExport, VerificationError, export
 from graftcam.exporter.source.torch_layers import layer_of
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.finite import verify_file
@@ -30,7 +30,7 @@ from support.nets_scores import Detector, Heads
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
 SIZE = (8, 12)
 EXAMPLE = (torch.zeros(1, 3, *SIZE),)
-Score = Callable[[Any], torch.Tensor]
+ScoreFunction = Callable[[Any], torch.Tensor]
 
 
 def made(source: Path, model: nn.Module, **options: Any) -> Made:
@@ -61,7 +61,7 @@ def leaves(result: Any) -> list[torch.Tensor]:
 
 
 def autograd(
-    model: nn.Module, layer: str, x: np.ndarray, score: Score, watch: str | None = None
+    model: nn.Module, layer: str, x: np.ndarray, score: ScoreFunction, watch: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores [N, K] and their gradients [N, K, *layer] in float64.
 
@@ -137,7 +137,7 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
         return picked(result if kind == "probability" else result.log(), index)
 
     for kind in CHANCES:
-        artifact = made(source, model, layers="conv2", score=kind, activation=told)
+        artifact = made(source, model, layers="conv2", score=Score(kind, activation=told))
         assert (artifact.spec.score.kind, artifact.spec.score.activation) == (kind, activation)
         verified(artifact)
         for ids in ([], [2], [4, 0, 1]):
@@ -213,7 +213,7 @@ def test_where_the_model_is_sure_a_gradient_is_left(tmp_path: Path, activation: 
         return logs.exp() if kind == "probability" else logs
 
     for kind in CHANCES:
-        artifact = made(source, model, layers="conv2", score=kind, activation=activation)
+        artifact = made(source, model, layers="conv2", score=Score(kind, activation=activation))
         verified(artifact)
         found = artifact.run({"x": x, "class_index": index})
         _, truth = autograd(model, "conv2", x, score)
@@ -230,7 +230,11 @@ def test_ranks_follow_the_logits_where_probabilities_tie(tmp_path: Path) -> None
         model.head.bias.copy_(torch.tensor([30.0, 50.0, 40.0, 0.0, 0.0, 0.0]))  # pyright: ignore
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     artifact = made(
-        source, model, layers="conv2", score="probability", activation="sigmoid", verify=False
+        source,
+        model,
+        layers="conv2",
+        score=Score("probability", activation="sigmoid"),
+        verify="off",
     )
     found = artifact.run({"x": noise(2, *SIZE), "class_index": np.array([[-1, -2, -3]])})
     assert found["classes"].tolist() == [[1, 2, 0]] * 2
@@ -242,7 +246,7 @@ def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path) -> None:
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     x = noise(2, *SIZE).astype(np.float16)
     for kind in (*CHANCES, "linear", "channel"):
-        artifact = made(source, model, layers=["conv2", "relu1"], score=kind, verify=False)
+        artifact = made(source, model, layers=["conv2", "relu1"], score=kind, verify="off")
         asked = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
         if kind != "linear":
             asked = {"class_index": np.array([[0, 1]])}
@@ -309,7 +313,7 @@ def test_a_linear_score_takes_outputs_of_any_shape(
 ) -> None:
     source, x = to_onnx(seeded(model), tmp_path / "plain.onnx", SIZE), noise(2, *SIZE)
     output = onnx.load(source).graph.output[place].name
-    artifact = made(source, model, layers=layer, score="linear", output=output, **options)
+    artifact = made(source, model, layers=layer, score=Score("linear", output, **options))
     verified(artifact)
     shape = leaves(model(torch.from_numpy(x)))[place].shape[1:]
     weights = np.random.default_rng(0).standard_normal((1, 2, *shape)).astype(np.float32)
@@ -389,7 +393,7 @@ def test_a_detectors_classes_are_found_behind_its_boxes(
 ) -> None:
     model = seeded(Detector(form))
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
-    artifact = made(source, model, layers="stem", activation="sigmoid", **options)
+    artifact = made(source, model, layers="stem", score=Score(activation="sigmoid", **options))
     verified(artifact)
     score = artifact.spec.score
     assert (score.classes, score.class_offset) == (3, 4)
@@ -457,8 +461,9 @@ def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path
     model, names = seeded(Heads()), ["late", "early", "embedding"]
     for output, layer, classes in (("late", "deep", 5), ("early", "act", 4)):
         report = export(
-            model, tmp_path / f"{output}.onnx", EXAMPLE, output=output, output_names=names
-        )
+            model, tmp_path / f"{output}.onnx", EXAMPLE, score=Score(output=output),
+            trace=TorchExport(output_names=names),
+        )  # fmt: skip
         assert (report.spec.score.output, report.spec.score.classes) == (output, classes)
         assert list(report.layers) == [layer]
 
@@ -470,15 +475,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no activation": (
-        {"score": "probability", "activation": "none"}, "give activation softmax or sigmoid"),
+        {"score": Score("probability", activation="none")}, "give activation softmax or sigmoid"),
     "channel without a layer": ({"score": "channel"}, "name the layer with `layers`"),
     "channel of an output": (
-        {"score": "channel", "layers": "conv2", "output": "linear"}, "name the layer"),
-    "too large an offset": ({"class_offset": 6}, "holds no class after the first 6 entries"),
-    "no such axis": ({"class_axis": 2}, "with its classes along axis 2"),
+        {"score": Score("channel", output="linear"), "layers": "conv2"}, "name the layer"),
+    "too large an offset": (
+        {"score": Score(class_offset=6)}, "holds no class after the first 6 entries"),
+    "no such axis": ({"score": Score(class_axis=2)}, "with its classes along axis 2"),
     "linear with an offset": (
-        {"score": "linear", "class_offset": 2}, "weighs the whole output"),
-    "the batch's axis": ({"class_axis": 0}, "with its classes along axis 0"),
+        {"score": Score("linear", class_offset=2)}, "weighs the whole output"),
+    "the batch's axis": ({"score": Score(class_axis=0)}, "with its classes along axis 0"),
 }  # fmt: skip
 
 

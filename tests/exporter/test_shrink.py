@@ -74,7 +74,7 @@ def test_what_no_longer_agrees_is_not_written(digits, tmp_path):
 
 def test_the_gate_holds_it_against_the_artifact_that_it_was_made_from(digits, tmp_path):
     path = tmp_path / "small.onnx"
-    result = call("shrink", digits, "--to", "int8", "--images", FOLDER, "-o", path)
+    result = call("shrink", digits, "--precision", "int8", "--images", FOLDER, "-o", path)
     assert result.exit_code == 0, result.output
     assert "of the predictions equal" in result.stdout
     result = call("verify", path, "--against", digits, "--images", FOLDER, "--json", "-")

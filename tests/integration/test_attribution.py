@@ -15,12 +15,11 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.baselines import BASELINES, baseline_of
-from graftcam.runtime.methods.dispatch import RUNS
-from graftcam.runtime.methods.gradient import ATTRIBUTIONS, SIGNED
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Preprocess
 from support.images import images
 from support.nets import Residual, Tokens, seeded
@@ -65,8 +64,12 @@ def write_linear(
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     source = path.with_suffix(".plain.onnx")
     source.write_bytes(model.SerializeToString())
-    export(source, path, layers="a", preprocess=transform(4, 5, layout), activation="none",
-           input_gradients=input_gradients, verify=False, embed_preprocess=embedded)  # fmt: skip
+    export(
+        source, path, layers="a", preprocess=transform(4, 5, layout),
+        score=Score(activation="none"),
+        extras=["input_gradients"] * input_gradients + ["embed_preprocess"] * embedded,
+        verify="off",
+    )  # fmt: skip
     return weights
 
 
@@ -99,14 +102,14 @@ def test_on_a_linear_model_every_method_is_known_by_hand(
         ("integrated-gradients", (("baseline", "mean"),)): (w * (x - mean)).sum(axis=1),
     }
     for (method, options), maps in expected.items():
-        found = explainer.explain(image, [0, 1], method=method, **dict(options))
+        found = explainer.explain(image, [0, 1], method=method, options=dict(options))
         np.testing.assert_allclose(found.maps, maps, rtol=1e-5, atol=1e-5, err_msg=method)
-        assert (found.maps < 0).any() == (method in SIGNED), method
+        assert (found.maps < 0).any() == METHODS[method].signed, method
     # The axiom that gives integrated gradients their name holds exactly, for any number of steps.
     change = (w * (x - black)).sum(axis=(1, 2, 3))
     scores = (w * x).sum(axis=(1, 2, 3)) + np.array([0.5, -1])
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
-    found = explainer.explain(image, [0, 1], method="integrated-gradients", steps=2)
+    found = explainer.explain(image, [0, 1], method="integrated-gradients", options={"steps": 2})
     np.testing.assert_allclose(found.measures["score_change"], change, rtol=1e-5, atol=1e-5)
     assert found.measures["completeness_error"].max() < 1e-5
     first = found.to_dict()["classes"][0]
@@ -127,8 +130,10 @@ def subject(
 ) -> tuple[nn.Module, Explainer, tuple[int, int], bool]:
     model, size, layer, relus = nets()[request.param]
     path = tmp_path_factory.mktemp(request.param) / "m.onnx"
-    export(model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
-           input_gradients=True, guided=relus, verify=False)  # fmt: skip
+    export(
+        model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
+        extras=["guided" if relus else "input_gradients"], verify="off",
+    )  # fmt: skip
     return model.double(), Explainer(path), size, relus
 
 
@@ -187,8 +192,10 @@ TRUTHS: dict[str, tuple[Truth, dict[str, Any]]] = {
 
 
 def test_every_method_has_a_truth_and_can_be_asked_for() -> None:
-    assert set(TRUTHS) == set(ATTRIBUTIONS)
-    assert set(ATTRIBUTIONS) <= set(RUNS)
+    of_input = {"input_gradients", "guided_gradients", "deconvnet_gradients"}
+    assert set(TRUTHS) == {
+        method for method, record in METHODS.items() if of_input.intersection(record.needs)
+    }
 
 
 @pytest.mark.parametrize("method", TRUTHS)
@@ -197,12 +204,12 @@ def test_methods_equal_captum(
 ) -> None:
     model, explainer, size, relus = subject
     if method in ("guided-backprop", "deconvnet", "guided-gradcam") and not relus:
-        with pytest.raises(InputError, match="export it with guided=True"):
+        with pytest.raises(InputError, match="export it with --extra guided"):
             explainer.explain(images(1, *size)[0], method=method)
         return
     batch, classes = images(3, *size), [2, 0, 4]
     truth, options = TRUTHS[method]
-    found = explainer.explain(batch, classes, method=method, **options)
+    found = explainer.explain(batch, classes, method=method, options=options)
     for k, target in enumerate(classes):
         x = torch.from_numpy(np.stack([as_input(image) for image in batch])).requires_grad_(True)
         with warnings.catch_warnings():
@@ -234,18 +241,22 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
     batch = images(3, 4, 5, seed=2)
     options = {"samples": 21} if method == "smoothgrad" else {"steps": 20}
     together = explainer.explain(
-        batch, top=2, method=method, progress=lambda *at: told.append(at), **options
+        batch,
+        top=2,
+        method=method,
+        progress=lambda *at: told.append(at),
+        options=options,
     )
-    # 21 inputs of each picture, two classes: eight at a time.
-    assert rows == [(3, 2), *[(8, 2), (8, 2), (5, 2)] * 3]
-    assert told == [(done, 10) for done in range(1, 11)]
+    # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
+    assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
+    assert told == [(done, 12) for done in range(1, 13)]
     for image, one in zip(batch, together, strict=True):
         assert np.ptp(one.maps) > 0.01
         for other in (explainer, fixed):
-            alone = other.explain(image, top=2, method=method, **options)
+            alone = other.explain(image, top=2, method=method, options=options)
             assert alone.classes == one.classes
             np.testing.assert_allclose(alone.maps, one.maps, **CLOSE)
-    again = explainer.explain(batch, top=2, method=method, **options)
+    again = explainer.explain(batch, top=2, method=method, options=options)
     for one, other in zip(together, again, strict=True):
         np.testing.assert_array_equal(one.maps, other.maps)
 
@@ -257,9 +268,13 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
     explainer = Explainer(tmp_path / "m.onnx")
     told: list[tuple[int, int]] = []
     explainer.explain(
-        images(2, 4, 5), method="smoothgrad", samples=6, progress=lambda *at: told.append(at)
+        images(2, 4, 5),
+        method="smoothgrad",
+        options={"samples": 6},
+        progress=lambda *at: told.append(at),
     )
-    assert told == [(done, 5) for done in range(1, 6)]
+    # Two images fill half of the batch: two variants of them go into a run.
+    assert told == [(done, 4) for done in range(1, 5)]
 
 
 def test_ranks_are_settled_on_the_clean_picture(
@@ -275,7 +290,9 @@ def test_ranks_are_settled_on_the_clean_picture(
         return run(feeds, names)
 
     monkeypatch.setattr(explainer._session, "run", noted)
-    found = explainer.explain(image, top=2, method="smoothgrad", samples=9, noise=5.0)
+    found = explainer.explain(
+        image, top=2, method="smoothgrad", options={"samples": 9, "noise": 5.0}
+    )
     assert asked == [[[-1, -2]], [found.classes], [found.classes]]
     np.testing.assert_allclose(found.maps, np.abs(weights).max(axis=1)[found.classes], rtol=1e-5)
 
@@ -294,7 +311,7 @@ def test_overflow_is_a_status_and_no_warning(
     linear: tuple[Explainer, np.ndarray],
 ) -> None:
     (image,) = images(1, 4, 5)
-    found = linear[0].explain(image, method="integrated-gradients", baseline=1e39)
+    found = linear[0].explain(image, method="integrated-gradients", options={"baseline": 1e39})
     assert found.status == ["nonfinite"]
 
 
@@ -328,7 +345,7 @@ REFUSALS = {
     "baseline of another size": (
         "integrated-gradients", {"baseline": np.zeros((3, 4, 4))}, r"\[3, 4, 4\]; pass numbers"),
     "unknown option": ("saliency", {"samples": 3}, "takes no option 'samples'"),
-    "no ReLU": ("guided-gradcam", {}, r"has no guided_gradients.*guided=True \(--guided\)"),
+    "no ReLU": ("guided-gradcam", {}, "has no guided_gradients.*--extra guided"),
 }  # fmt: skip
 
 
@@ -337,14 +354,14 @@ def test_refusals_carry_the_remedy(
     linear: tuple[Explainer, np.ndarray], method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        linear[0].explain(images(1, 4, 5)[0], method=method, **options)
+        linear[0].explain(images(1, 4, 5)[0], method=method, options=options)
 
 
 def test_an_artifact_without_the_tensor_says_how_to_get_it(tmp_path: Path) -> None:
     write_linear(tmp_path / "m.onnx", input_gradients=False)
     explainer = Explainer(tmp_path / "m.onnx")
     for method in ("saliency", "smoothgrad", "integrated-gradients", "input-x-gradient"):
-        with pytest.raises(InputError, match=r"input_gradients=True \(--input-gradients\)"):
+        with pytest.raises(InputError, match="--extra input_gradients"):
             explainer.explain(images(1, 4, 5)[0], method=method)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,8 @@ from torch import nn
 from graftcam.demo.bundled import pictures
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
-from graftcam.runtime.methods.dispatch import RUNS
-from graftcam.runtime.spec import Preprocess
+from graftcam.runtime.session.heads import Heads
+from graftcam.runtime.spec import Layer, Preprocess
 from support.cli import call
 
 PICTURE = pictures()[0].path
@@ -57,21 +58,21 @@ def artifact(request, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp(request.param) / f"{request.param}.onnx"
     export(
         (_resnet if cnn else _vit)().eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
-        layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM, input_gradients=True,
-        guided=cnn, head=True, verify=False,
+        layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM,
+        extras=["guided" if cnn else "input_gradients", "head"], verify="off",
     )  # fmt: skip
     return path
 
 
 def _usable(artifact: Path) -> list[str]:
     vit = "vit" in artifact.name
-    return [one for one in [*METHODS, *RUNS] if not (vit and one in NOT_FOR_VITS)]
+    return [one for one in METHODS if not (vit and one in NOT_FOR_VITS)]
 
 
 def test_every_method_explains_two_classes(artifact: Path) -> None:
     explainer = Explainer(artifact)
     for method in _usable(artifact):
-        found = explainer.explain(PICTURE, [3, 7], method=method, **OPTIONS.get(method, {}))
+        found = explainer.explain(PICTURE, [3, 7], method=method, options=OPTIONS.get(method, {}))
         assert found.classes == [3, 7], method
         assert found.heatmaps.shape == (2, 96, 96)
         assert np.isfinite(found.maps).all(), method
@@ -79,6 +80,43 @@ def test_every_method_explains_two_classes(artifact: Path) -> None:
         assert ("ok" in found.status) == (method != "fem"), method
         equal = np.array_equal(found.maps[0], found.maps[1])
         assert equal == (method in CLASS_AGNOSTIC), method
+
+
+def test_the_table_says_what_each_method_takes(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(artifact)
+    session, layer = explainer._session, explainer.spec.layers[0]
+    tensors = {"activations": layer.activations, "gradients": layer.gradients}
+    tensors |= {"heatmap": layer.heatmap, **explainer.spec.of_input}
+    fetched: set[str] = set()
+    images: list[np.ndarray] = []
+    heads: list[str] = []
+    run, head_of = session.run, Heads.of
+
+    def watched(feeds: dict[str, np.ndarray], names: Iterable[str] | None = None) -> object:
+        assert names is not None
+        names = list(names)
+        fetched.update(names)
+        images.append(feeds[explainer.spec.preprocess.input])
+        return run(feeds, names)
+
+    def watched_head(self: Heads, of: Layer) -> object:
+        heads.append(of.name)
+        return head_of(self, of)
+
+    monkeypatch.setattr(session, "run", watched)
+    monkeypatch.setattr(Heads, "of", watched_head)
+    for method in _usable(artifact):
+        fetched.clear(), images.clear(), heads.clear()
+        # With an option Grad-CAM's map, which every artifact holds, is made anew.
+        options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
+        explainer.explain(PICTURE, [3, 7], method=method, options=options)
+        taken = {need for need, name in tensors.items() if name in fetched}
+        taken |= {"head"} if heads else set()
+        changed = any(not np.array_equal(image, images[0]) for image in images[1:])
+        taken |= {"images"} if changed or method == "input-x-gradient" else set()
+        assert taken == set(METHODS[method].needs), method
 
 
 @pytest.mark.parametrize("artifact", ["vit_tiny"], indirect=True)

@@ -16,11 +16,14 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
-from graftcam.runtime.methods.perturbation import ON_HEADS, PERTURBATIONS
+from graftcam.runtime.methods import table
+from graftcam.runtime.methods.dispatch import ask
+from graftcam.runtime.methods.request import Question
+from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
 from support.heads import Skip, answer, export_with_head, torch_head
@@ -29,7 +32,8 @@ from support.nets import ChannelsLast, Dense, Ending, Reused, Tiny, Tokens, seed
 
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}  # float32, scores subtracted from each other
 CLASSES = [[2, 1]]
-METHODS = list(PERTURBATIONS)
+ON_HEADS = [method for method, record in table.METHODS.items() if "head" in record.needs]
+METHODS = ["scorecam", "rise", *ON_HEADS]
 FEW = {"rise": {"masks": 40, "grid": 3}}  # options that make a method quick
 
 
@@ -246,7 +250,7 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
     model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
     (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
     path = tmp_path / "m.onnx"
-    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, head=True)
+    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, extras=["head"])
     x = noise(2, 4, 4)
 
     def scores(layer: np.ndarray) -> np.ndarray:
@@ -279,7 +283,9 @@ def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) 
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fixed") / "m.onnx"
-    export_with_head(seeded(Skip()), path, "act", dynamic_batch=False, verify=True)
+    export_with_head(
+        seeded(Skip()), path, "act", trace=TorchExport(dynamic_batch=False), verify="quick"
+    )
     return path
 
 
@@ -289,6 +295,55 @@ def test_a_fixed_batch_gives_the_same_maps(fixed: Path, folder: Path, method: st
     expected = answer(folder / "residual.onnx", x, CLASSES, method, **options).maps
     found = answer(fixed, x, CLASSES, method, **options).maps
     np.testing.assert_allclose(found, expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize("method", ["ablationcam", "shapleycam"])
+def test_copies_in_a_fixed_batch_keep_what_the_head_reads_beside(
+    tmp_path: Path, folder: Path, method: str
+) -> None:
+    """The row of another image's skip connection must not go with a variant."""
+    example = (torch.zeros(4, 3, 8, 8),)
+    export(seeded(Skip()), tmp_path / "m.onnx", example, layers="act", head=True,
+           dynamic_batch=False, verify=False)  # fmt: skip
+    x = noise(2)
+    found = answer(tmp_path / "m.onnx", x[[0, 1, 1, 1]], CLASSES, method).maps
+    expected = answer(folder / "residual.onnx", x, CLASSES, method).maps
+    np.testing.assert_allclose(found, expected[[0, 1, 1, 1]], **TOLERANCE)
+
+
+def test_copies_in_a_fixed_batch_are_not_run(tmp_path: Path, folder: Path) -> None:
+    example = (torch.zeros(4, 3, 9, 8),)
+    export(seeded(Tiny()), tmp_path / "m.onnx", example, layers="relu1", head=True,
+           dynamic_batch=False, verify=False)  # fmt: skip
+    x, runs = noise(1, 9, 8), list[tuple[int, int]]()
+    found = answer(
+        tmp_path / "m.onnx", x.repeat(4, axis=0), CLASSES, "rise", masks=10, grid=3,
+        progress=lambda *two: runs.append(two),
+    )  # fmt: skip
+    assert runs == [(done, 4) for done in range(1, 5)]
+    expected = answer(folder / "cut.onnx", x, CLASSES, "rise", masks=10, grid=3)
+    np.testing.assert_allclose(found.maps, expected.maps.repeat(4, axis=0), **TOLERANCE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) -> None:
+    maps: list[np.ndarray] = []
+    x = noise(2, 9, 8)
+    for kind in ("output", "linear"):
+        path = tmp_path / f"{kind}.onnx"
+        spec = export_with_head(
+            seeded(Tiny()), path, "relu1", (9, 8), score=kind, activation="none"
+        )
+        fed = {"x": x, spec.selector: np.array(CLASSES)}
+        if kind == "linear":
+            fed[spec.selector] = np.eye(5, dtype=np.float32)[None, CLASSES[0]]
+        session = Session(path)
+        question = Question(
+            session, fed, "x", spec.layers[0], None, Heads(path, session.spec, Session)
+        )
+        maps.append(ask(question, method, FEW.get(method, {})).maps)
+    assert maps[0].max() > 0
+    np.testing.assert_allclose(maps[1], maps[0], **TOLERANCE)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -311,18 +366,20 @@ def test_no_class_is_no_map(folder: Path, method: str) -> None:
     assert len(calls) <= 3
 
 
-def test_progress_counts_runs_to_the_end(folder: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_progress_counts_runs_to_the_end(folder: Path, method: str) -> None:
     seen: list[tuple[int, int]] = []
     answer(
-        folder / "cut.onnx", noise(4, 9, 8), CLASSES, "rise", masks=10, grid=3,
+        folder / "cut.onnx", noise(4, 9, 8), CLASSES, method, **FEW.get(method, {}),
         progress=lambda *two: seen.append(two),
     )  # fmt: skip
-    assert seen[-1][0] == seen[-1][1] == len(seen)
+    assert len(seen) > 1
+    assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
 
 
 def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graftcam.runtime.methods.variants.ROWS", 4)
-    monkeypatch.setattr("graftcam.runtime.methods.variants.MOST_ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.MOST_ROWS", 4)
     seen: list[int] = []
     run = Session.run
 
@@ -410,7 +467,8 @@ def write_patches(folder: Path, layout: Literal["nchw", "nhwc"] = "nchw") -> Pat
     plain, path = folder / f"{layout}.plain.onnx", folder / f"{layout}.onnx"
     plain.write_bytes(model.SerializeToString())
     export(
-        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout), head=True,
+        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout),
+        extras=["head"],
     )  # fmt: skip
     return path
 
@@ -449,7 +507,7 @@ def _colours(patches: Explainer) -> np.ndarray:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> None:
     options = {"rise": {"masks": 300, "grid": 4}}.get(method, {})
-    explanation = patches.explain(SCENE, ["red"], method=method, **options)
+    explanation = patches.explain(SCENE, ["red"], method=method, options=options)
     assert explanation.status == ["ok"]
     row, column = peak(explanation.heatmaps[0])
     assert 24 <= row < 40
@@ -459,14 +517,16 @@ def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> N
 @pytest.mark.parametrize("method", ["ablationcam", "reciprocam", "rise"])
 def test_a_picture_that_says_nothing_has_an_empty_map(patches: Explainer, method: str) -> None:
     black = np.zeros((80, 160, 3), np.uint8)
-    assert patches.explain(black, ["red"], method=method, **FEW.get(method, {})).status == ["zero"]
+    assert patches.explain(black, ["red"], method=method, options=FEW.get(method, {})).status == [
+        "zero"
+    ]
 
 
 def test_masks_lie_on_pictures_with_colours_last(patches: Explainer, tmp_path: Path) -> None:
     turned = Explainer(write_patches(tmp_path, "nhwc"))
     for method in ("scorecam", "rise"):
         expected, found = (
-            explainer.explain(SCENE, ["red"], method=method, **FEW.get(method, {})).maps
+            explainer.explain(SCENE, ["red"], method=method, options=FEW.get(method, {})).maps
             for explainer in (patches, turned)
         )
         np.testing.assert_allclose(found, expected, **TOLERANCE)
@@ -490,8 +550,8 @@ def test_wrong_options_are_refused(
         answer(folder / "cut.onnx", noise(1, 9, 8), CLASSES, method, **options)
 
 
-@pytest.mark.parametrize("method", list(ON_HEADS))
+@pytest.mark.parametrize("method", ON_HEADS)
 def test_a_method_that_reruns_the_head_says_how_to_get_it(tmp_path: Path, method: str) -> None:
     explainer = Explainer(write_artifact(tmp_path / "patches.onnx"))
-    with pytest.raises(InputError, match=r"without the head of layer.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer.*--extra head"):
         explainer.explain(SCENE, "red", method=method)

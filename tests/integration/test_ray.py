@@ -55,7 +55,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(artifact: Path, pictures: Path, output: Path, **changes: Any) -> Settings:
-    plain = {"question": {"top": 2}, "batch": 4, "threads": 1, "provider": "cpu"}
+    plain = {"request": {"top": 2}, "batch": 4, "threads": 1, "provider": "cpu"}
     return Settings(str(artifact), str(pictures), str(output), **{**plain, **changes})
 
 

@@ -30,8 +30,8 @@ FEW = Ascent(steps=40)
 def export_digits(path: Path, **options: Any) -> Path:
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    settings = {"labels": LABELS, "preprocess": TRANSFORM, "input_gradients": True, **options}
-    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify=False, **settings)
+    settings = {"labels": LABELS, "preprocess": TRANSFORM, "extras": "input_gradients", **options}
+    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify="off", **settings)
     return path
 
 
@@ -138,8 +138,8 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 def test_what_the_artifact_lacks_is_said_with_the_option_that_adds_it(
     digits: Path, tmp_path: Path
 ) -> None:
-    path = export_digits(tmp_path / "m.onnx", input_gradients=False, layers="layer3")
-    with pytest.raises(InputError, match=r"input_gradients=True \(--input-gradients\)"):
+    path = export_digits(tmp_path / "m.onnx", extras=[], layers="layer3")
+    with pytest.raises(InputError, match=r"'input_gradients'} \(--extra input_gradients\)"):
         visualize(Session(path), SEVEN)
     path = export_digits(path, preprocess=None, layers="layer3")
     with pytest.raises(ImageError, match="stores no preprocessing"):
@@ -150,7 +150,7 @@ def test_what_the_artifact_lacks_is_said_with_the_option_that_adds_it(
 
 def test_a_unit_outside_of_the_layer_is_refused(channels: Path) -> None:
     for unit in ([24, 0], [1], [-1, 0]):
-        with pytest.raises(InputError, match=r"does not lie in \[24, 24\] positions"):
+        with pytest.raises(InputError, match=r"is outside the \[24, 24\] positions"):
             visualize(Session(channels), SEVEN, unit=unit)
 
 
@@ -161,7 +161,7 @@ def test_the_command_writes_picture_curve_and_numbers(
     arguments = ("-o", out, "--steps", "5", "--curve", curve)
     result = call("visualize", digits, "--class", "seven", *arguments)
     assert result.exit_code == 0, result.output
-    assert "of grey noise" in result.stdout
+    assert "for grey noise" in result.stdout
     picture, drawn = cv2.imread(str(out)), cv2.imread(str(curve))
     assert picture is not None
     assert drawn is not None

@@ -86,7 +86,7 @@ def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
 
 
 def test_an_unverified_export_says_so(tmp_path: Path) -> None:
-    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False, report=tmp_path / "report")
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="off", report=tmp_path / "report")
     assert "NOT VERIFIED" in (tmp_path / "report" / "index.html").read_text()
     data = json.loads((tmp_path / "report" / "report.json").read_text())
     jsonschema.validate(data, SCHEMA)
@@ -120,7 +120,7 @@ def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -
          "--images", str(bad), "--report", str(tmp_path / "report")],
     )  # fmt: skip
     assert result.exit_code == 1
-    assert "a.png is no picture that OpenCV can decode" in result.stderr
+    assert "a.png is no image that OpenCV can decode" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["broken"]
 
 
@@ -139,7 +139,7 @@ def report(tmp_path: Path) -> Path:
         main,
         ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--labels", str(labels),
          "--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
-         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--full",
+         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--verify", "full",
          "--images", str(pictures), "--report", str(tmp_path / "report")],
     )  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -97,10 +97,10 @@ def test_threads_share_the_buffers_in_turn(tmp_path: Path) -> None:
 def test_only_so_many_shapes_are_kept(tmp_path: Path) -> None:
     session = _session(write_artifact(tmp_path / "m.onnx"))
     runs = Bound(onnxruntime, session, "cpu")
-    for seed in range(2 * (cuda_graph.KEPT + 2)):
-        feeds = _feeds(seed, 1 + seed % (cuda_graph.KEPT + 2), 1, "image")
+    for seed in range(2 * (cuda_graph.MOST_SHAPES + 2)):
+        feeds = _feeds(seed, 1 + seed % (cuda_graph.MOST_SHAPES + 2), 1, "image")
         _same(runs.run(NAMES, feeds), session.run(NAMES, feeds))
-    assert len(runs._kept) == cuda_graph.KEPT
+    assert len(runs._by_shapes) == cuda_graph.MOST_SHAPES
 
 
 class Binding:

@@ -74,7 +74,7 @@ def test_a_panel_sets_pictures_side_by_side_under_their_titles() -> None:
     assert titles[:, 350:511].any()
     assert not titles[:, :14].any()
     assert not titles[:, 511:].any(), "the long title is cut to fit"
-    with pytest.raises(RenderError, match="2 pictures, 1 titles and 0 notes; give one title"):
+    with pytest.raises(RenderError, match="2 images, 1 titles and 0 notes; give one title"):
         panel([red, blue], ["only one"])
 
 
@@ -140,7 +140,7 @@ def test_rows_of_unequal_length_keep_to_their_columns(explainer: Explainer) -> N
 
 def test_a_figure_wants_explanations_of_one_picture(explainer: Explainer) -> None:
     for found in ([], [explainer.explain(SCENE), explainer.explain(SCENE[:40])]):
-        with pytest.raises(RenderError, match="one or more explanations of one picture"):
+        with pytest.raises(RenderError, match="one or more explanations of one image"):
             figure(found)
 
 

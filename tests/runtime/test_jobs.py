@@ -73,7 +73,7 @@ def test_every_picture_has_a_row_and_an_overlay_for_each_class(settings: Setting
     assert [row["path"] for row in rows] == ORDER
     failed = rows[ORDER.index(BROKEN)]
     assert failed["status"] == "failed"
-    assert failed["error"].startswith("b/broken.jpg is no picture that OpenCV can decode")
+    assert failed["error"].startswith("b/broken.jpg is no image that OpenCV can decode")
     whole = rows[ORDER.index("a/one.png")]
     assert (whole["width"], whole["height"], whole["error"]) == (160, 80, None)
     assert len(whole["classes"]) == 2
@@ -129,7 +129,7 @@ def test_failed_pictures_are_tried_again_only_when_asked(settings: Settings) -> 
     before = output(settings)
     done, data = cv2.imencode(".png", SCENE)
     assert done
-    (Path(settings.pictures) / BROKEN).write_bytes(data.tobytes())
+    (Path(settings.images) / BROKEN).write_bytes(data.tobytes())
     assert run(settings).failed == 1
     assert output(settings) == before
     summary = run(settings, retry=True)
@@ -140,10 +140,10 @@ def test_failed_pictures_are_tried_again_only_when_asked(settings: Settings) -> 
 def test_results_of_another_job_are_refused(settings: Settings) -> None:
     run(settings)
     before = output(settings)
-    other = Settings(**{**vars(settings), "question": {"top": 1}})
+    other = Settings(**{**vars(settings), "request": {"top": 1}})
     with pytest.raises(
         JobError,
-        match=r'holds the results of another job \(question was {"top": 2}, is {"top": 1}\); '
+        match=r'contains the results of another job \(request was {"top": 2}, is {"top": 1}\); '
         "choose another output folder, or delete this one",
     ):
         run(other)
@@ -152,9 +152,9 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
 
 def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
     for change, error, message in (
-        ({"question": {"classes": ["purple"]}}, ClassError, "unknown label 'purple'"),
+        ({"request": {"classes": ["purple"]}}, ClassError, "unknown label 'purple'"),
         ({"drawing": {"colormap": "jett"}}, RenderError, "unknown colormap 'jett'"),
-        ({"pictures": str(tmp_path / "out")}, ImageError, "out: "),
+        ({"images": str(tmp_path / "out")}, ImageError, "out: "),
     ):
         with pytest.raises(error, match=message):
             run(Settings(**{**vars(settings), **change}))
@@ -162,7 +162,7 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
 
 
 def test_its_own_output_is_no_input(settings: Settings) -> None:
-    inside = Settings(**{**vars(settings), "output": f"{settings.pictures}/out"})
+    inside = Settings(**{**vars(settings), "output": f"{settings.images}/out"})
     run(inside)
     assert run(inside).explained == len(PICTURES)
     assert [row["path"] for row in rows_of(inside)] == ORDER
@@ -244,12 +244,12 @@ def test_a_damaged_table_is_refused_by_its_line(tmp_path: Path) -> None:
         rows.add([row("a")])
     with (tmp_path / "out" / "results.jsonl").open("ab") as file:
         file.write(b"[1]\n")
-    with pytest.raises(JobError, match=r"results.jsonl, line 2: no row of a job; delete the line"):
+    with pytest.raises(JobError, match=r"results.jsonl, line 2: not a job's row; delete the line"):
         Table(tmp_path / "out", {})
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "results.jsonl").write_text("{}\n")
-    with pytest.raises(JobError, match="no table of a job; choose another output folder"):
+    with pytest.raises(JobError, match="not a job's table; choose another output folder"):
         Table(foreign, {})
 
 
@@ -257,7 +257,7 @@ def test_two_jobs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with (
         Table(tmp_path, {}),
-        pytest.raises(JobError, match=r"another job is writing to .*; wait for its end"),
+        pytest.raises(JobError, match=r"another job is writing to .*; wait until it ends"),
     ):
         Table(tmp_path, {})
     Table(tmp_path, {}).close()

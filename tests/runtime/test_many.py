@@ -12,6 +12,7 @@ import pytest
 from graftcam.runtime import Explainer, Explanation, Failure
 from graftcam.runtime.errors import ClassError, ImageError, InputError
 from graftcam.runtime.inorder import batched, in_order
+from graftcam.runtime.output.render import encode_image
 from support.artifacts import SCENE, write_segmenter
 from support.images import images
 
@@ -55,6 +56,28 @@ def test_a_region_that_misses_one_picture_spoils_only_that_one(tmp_path: Path) -
     mask = np.ones(SCENE.shape[:2], np.bool_)
     found = list(explainer.explain_many([SCENE, SCENE[:, ::2], SCENE], classes="red", region=mask))
     assert [type(one) for one in found] == [Explanation, Failure, Explanation]
+
+
+def test_names_are_distinct_also_where_an_image_is_called_like_anothers_number(
+    explainer: Explainer, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "x-2.png"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode_image(SCENE))
+    many = explainer.explain_many(paths, classes="red")
+    names = [one.name for one in many if isinstance(one, Explanation)]
+    assert names == [one.name for one in explainer.explain(paths)] == ["x", "x-2", "x-2-2"]
+
+
+def test_one_region_goes_for_all(tmp_path: Path) -> None:
+    explainer = Explainer(write_segmenter(tmp_path / "fields.onnx"))
+    (found,) = explainer.explain_many([SCENE], classes="red", box=(80, 24, 96, 40))
+    assert isinstance(found, Explanation)
+    expected = explainer.explain(SCENE, "red", box=(80, 24, 96, 40))
+    np.testing.assert_array_equal(found.maps, expected.maps)
+    with pytest.raises(InputError, match="many images share one region; pass a single mask"):
+        explainer.explain_many([SCENE], region=[np.ones((4, 4))])
 
 
 def test_what_is_asked_wrongly_is_refused_before_the_first_picture(explainer: Explainer) -> None:

@@ -118,7 +118,7 @@ def test_batches_take_one_region_for_all_or_one_for_each(
     assert shared[1].scores[0] == pytest.approx(shared[1].output[(0, *CELL)], rel=1e-5)
     assert own[1].scores[0] == pytest.approx(own[1].output[0, 2, 2], rel=1e-6)
     assert own[2].scores[0] == pytest.approx(own[2].output[0].sum(), rel=1e-5)
-    with pytest.raises(InputError, match="2 regions for 3 pictures"):
+    with pytest.raises(InputError, match="2 regions for 3 images"):
         explainer.explain(batched, "red", region=[cell(0, 0)] * 2)
 
 
@@ -129,10 +129,10 @@ REFUSALS: dict[str, tuple[Any, str]] = {
         r"has shape \[5, 4\]; pass \[80, 160\], .* or \[4, 4\], the output's",
     ),
     "rank": (np.ones((1, 4, 4)), r"has shape \[1, 4, 4\]"),
-    "text": (np.full((4, 4), "x"), "is no mask; pass an array of booleans or numbers"),
-    "type": ({"a": 1}, "is no mask"),
+    "text": (np.full((4, 4), "x"), "is not a mask; pass an array of booleans or numbers"),
+    "type": ({"a": 1}, "is not a mask"),
     "nan": (np.full((4, 4), np.nan), "weights are not finite"),
-    "outside": (box_mask((80, 160), (0, 0, 20, 20)), "lies in what the crop cuts away"),
+    "outside": (box_mask((80, 160), (0, 0, 20, 20)), "is outside the centre crop"),
 }
 
 
@@ -189,7 +189,7 @@ def test_run_refuses_regions_of_another_shape(explainer: Explainer, region: np.n
     "box", [(5, 5, 5, 9), (5, 9, 9, 9), (-1, 0, 9, 9), (0, 0, 161, 9), (0, 0, 9, 81)], ids=str
 )
 def test_boxes_that_do_not_lie_in_the_picture_are_refused(box: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"box .* does not lie in the picture; .*x1 <= 160 .*80"):
+    with pytest.raises(InputError, match=r"box .* is not inside the image; .*x1 <= 160 .*80"):
         box_mask((80, 160), box)
 
 
@@ -239,9 +239,9 @@ def test_the_command_line_takes_a_mask_a_box_or_their_overlap(
 @pytest.mark.parametrize(
     ("options", "message", "code"),
     [
-        (["--box", "0,0,200,10"], "box 0,0,200,10 does not lie in the picture", 1),
+        (["--box", "0,0,200,10"], "box 0,0,200,10 is not inside the image", 1),
         (["--region", "no.png"], "cannot read no.png", 1),
-        (["--region", "SMALL", "--box", "0,0,9,9"], "can only cut a mask of the picture's size", 1),
+        (["--region", "SMALL", "--box", "0,0,9,9"], "can only crop a mask of the image's size", 1),
         (["--region", "SMALL"], "the region has shape [3, 3]", 1),
         (["--box", "0,0,9"], "has 3 numbers, not 4", 2),
         (["--box", "a,b,c,d"], "no comma-separated list", 2),

@@ -163,7 +163,7 @@ def test_files_appear_whole_with_the_umasks_permissions(tmp_path: Path) -> None:
 
 def test_unwritable_targets_are_one_clear_error(tmp_path: Path) -> None:
     picture = np.zeros((2, 2, 3), np.uint8)
-    with pytest.raises(RenderError, match=r"'.what' is no picture format; use .png or .jpg"):
+    with pytest.raises(RenderError, match=r"'.what' is no image format; use .png or .jpg"):
         write_image(tmp_path / "out.what", picture)
     (tmp_path / "file").touch()
     with pytest.raises(

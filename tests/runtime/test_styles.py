@@ -23,7 +23,7 @@ def scene(values: np.ndarray, signed: bool = False, alpha: float = 0.5, **change
     """A noisy picture under a heatmap that was seen everywhere; changed as given."""
     shape = values.shape
     parts = {
-        "picture": np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8),
+        "image": np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8),
         "heatmap": values.astype(np.float32),
         "seen": np.ones(shape, np.bool_),
         "palette": palette(None, signed),
@@ -108,9 +108,9 @@ def test_an_unknown_colormap_is_refused_with_the_choices() -> None:
 def test_an_overlay_keeps_the_picture_where_the_heatmap_is_zero() -> None:
     values = np.zeros((6, 8))
     shown = scene(values, alpha=1.0)
-    np.testing.assert_array_equal(overlay(shown), shown.picture)
+    np.testing.assert_array_equal(overlay(shown), shown.image)
     values[2, 3] = 1
-    changed = (overlay(scene(values, alpha=1.0)) != shown.picture).any(-1)
+    changed = (overlay(scene(values, alpha=1.0)) != shown.image).any(-1)
     assert np.argwhere(changed).tolist() == [[2, 3]]
 
 
@@ -118,7 +118,7 @@ def test_an_overlay_keeps_the_picture_where_the_heatmap_is_zero() -> None:
 def test_the_colours_share_is_alpha_times_the_root_of_the_magnitude(signed: bool) -> None:
     values = np.array([[1.0, -0.25 if signed else 0.25]])
     black = np.zeros((1, 2, 3), np.uint8)
-    shown = scene(values, signed, picture=black)
+    shown = scene(values, signed, image=black)
     full = shown.palette.paint(shown.heatmap).astype(float)
     expected = np.rint(full * np.array([0.5, 0.25])[None, :, None])
     np.testing.assert_array_equal(overlay(shown), expected)
@@ -131,8 +131,8 @@ def test_what_was_not_seen_stays_the_picture(style: str) -> None:
     unseen[:, 20:] = True
     shown = scene(ramp, seen=~unseen)
     drawn = STYLES[style](shown)  # pyright: ignore[reportArgumentType]
-    np.testing.assert_array_equal(drawn[unseen], shown.picture[unseen])
-    assert (drawn[~unseen] != shown.picture[~unseen]).any()
+    np.testing.assert_array_equal(drawn[unseen], shown.image[unseen])
+    assert (drawn[~unseen] != shown.image[~unseen]).any()
 
 
 def test_a_heatmap_alone_is_grey_where_nothing_was_seen() -> None:
@@ -147,7 +147,7 @@ def test_contours_lie_where_the_levels_are() -> None:
     # Along each row the value is column / 200: the levels are at columns 50, 100 and 150.
     ramp = np.tile(np.arange(200) / 200, (160, 1))
     grey = np.full((160, 200, 3), 128, np.uint8)
-    drawn = contour(scene(ramp, picture=grey))
+    drawn = contour(scene(ramp, image=grey))
     columns = np.flatnonzero((drawn != 128).any(axis=(0, 2)))
     for middle in (50, 100, 150):
         near = columns[np.abs(columns - middle) < 25]
@@ -158,7 +158,7 @@ def test_contours_lie_where_the_levels_are() -> None:
     # Across a slanted line it is as wide, so along a row wider by the root of 2.
     slanted = (np.arange(160)[:, None] + np.arange(200)) / 360
     straight = (drawn[80] != 128).any(axis=1).sum()
-    other = (contour(scene(slanted, picture=grey))[80] != 128).any(axis=1).sum()
+    other = (contour(scene(slanted, image=grey))[80] != 128).any(axis=1).sum()
     assert other == pytest.approx(straight * np.sqrt(2), abs=3)
 
 
@@ -174,14 +174,14 @@ def test_contours_of_signed_maps_have_the_colours_of_both_sides() -> None:
 def test_contours_leave_plateaus_and_single_pixels_alone() -> None:
     for shape in ((1, 1), (1, 9), (12, 12)):
         shown = scene(np.full(shape, 0.5))
-        np.testing.assert_array_equal(contour(shown), shown.picture)
+        np.testing.assert_array_equal(contour(shown), shown.image)
 
 
 def test_a_mask_shows_the_picture_where_the_evidence_is_and_darkness_where_none_is() -> None:
     values = np.zeros((40, 60))
     values[:, 30:] = 1
     bright = np.full((40, 60, 3), 200, np.uint8)
-    drawn = masked(scene(values, picture=bright))
+    drawn = masked(scene(values, image=bright))
     np.testing.assert_array_equal(drawn[:, 30:], bright[:, 30:])
     assert (drawn[:, :30] == 50).all()
 

@@ -18,7 +18,7 @@ def test_refusals_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr == (
         "Error: 'image' has no open batch axis, so Triton cannot join requests; leave --max-batch "
-        "out, or export without --static-batch\n"
+        "out, or export without --no-dynamic-batch\n"
     )
     assert not models.exists()
     assert call(fixed, "--triton", "-o", models).exit_code == 0

@@ -17,7 +17,7 @@ from graftcam.runtime.spec import (
     SPEC_VERSION,
     Layer,
     Preprocess,
-    Score,
+    ScoreRecord,
     Spec,
     Verification,
 )
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LABELS = ["red", "green", "blue", "empty"]
 # "empty" has negative weights only: its Grad-CAM map is zero wherever the picture is not black.
 WEIGHTS = [[4.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 2.0], [-1.0, -1.0, -1.0]]
-SCORE = Score("logit", "logits", "logits", "softmax", activated=False, classes=4)
+SCORE = ScoreRecord("logit", "logits", "logits", "softmax", activated=False, classes=4)
 
 GRAPH = """
     sums = Conv <strides = [{patch}, {patch}]> (image, kernel)

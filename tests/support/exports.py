@@ -38,7 +38,7 @@ def export_two_layers(path: Path) -> Path:
     constants = {"kernel": averaging(4), "weights": np.asarray(WEIGHTS, np.float32)}
     plain.write_bytes(onnx_model(TWO_LAYERS, constants))
     export(plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
-           verify=False)  # fmt: skip
+           verify="off")  # fmt: skip
     return path
 
 
@@ -64,7 +64,7 @@ def export_segmenter(
     constants = {"kernel": averaging(8), "weights": matrix[:, :, None, None]}
     plain.write_bytes(onnx_model(text, constants))
     export(
-        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify=False,
+        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify="off",
         profile=profile,
     )  # fmt: skip
     plain.unlink()

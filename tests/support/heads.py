@@ -42,7 +42,7 @@ def export_with_head(
     **more: Any,
 ) -> Spec:
     example = (torch.zeros(2, 3, *size),)
-    options = {"verify": False, "head": True, **more}
+    options = {"verify": "off", "extras": ["head"], **more}
     return export(model, path, example, layers=layer, **options).spec
 
 

@@ -1,4 +1,4 @@
-"""Maps as pictures: laid over the picture where the model saw it, coloured, framed and written."""
+"""Maps as images: laid over the image where the model saw it, coloured, framed and written."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class Look:
     """How to draw a map.
 
     Attributes:
-        style: ``overlay``: colour over the picture; ``heatmap``: colour alone; ``contour``: lines
-            of equal evidence on the picture; ``mask``: the picture, dark and blurred where there is
+        style: ``overlay``: colour over the image; ``heatmap``: colour alone; ``contour``: lines
+            of equal evidence on the image; ``mask``: the image, dark and blurred where there is
             no evidence.
         alpha: ``overlay`` only: share of the colour where the evidence is strongest.
         colormap: A colour map of OpenCV (jet, turbo, viridis, inferno...) or ``diverging``; None:
@@ -51,4 +51,4 @@ class Look:
             if value not in choices:
                 raise RenderError(f"unknown {name} '{value}'; choose from {', '.join(choices)}")
         if not 0 <= self.alpha <= 1:
-            raise RenderError(f"alpha={self.alpha} is out of range; give 0 (picture only) to 1")
+            raise RenderError(f"alpha={self.alpha} is out of range; give 0 (image only) to 1")

@@ -1,4 +1,4 @@
-"""Raw maps as heatmaps: whether they can be drawn, their scale, and their place in the picture."""
+"""Raw maps as heatmaps: whether they can be drawn, their scale, and their place in the image."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ def normalise(raw: NDArray[Any], signed: bool = False, scale: float | None = Non
 
 
 def project(heatmap: Heatmap, placement: Placement) -> Heatmap:
-    """Lay a map [h, w] of the model's input over the picture: [H, W], the inverse of the crop.
+    """Lay a map [h, w] of the model's input over the image: [H, W], the inverse of the crop.
 
     Each cell covers an equal share of the model's input. Values between cell centres are bilinear,
-    beyond the outermost centres constant, and exactly 0 where the model did not see the picture.
+    beyond the outermost centres constant, and exactly 0 where the model did not see the image.
     """
     return np.where(seen(placement), continued(heatmap, placement), np.float32(0))
 
 
 def continued(heatmap: Heatmap, placement: Placement) -> Heatmap:
-    """As `project`, but the outermost values continue where the model did not see the picture.
+    """As `project`, but the outermost values continue where the model did not see the image.
 
     Takes maps with axes in front, too: [..., h, w].
     """
@@ -87,7 +87,7 @@ def continued(heatmap: Heatmap, placement: Placement) -> Heatmap:
 
 
 def seen(placement: Placement) -> NDArray[np.bool_]:
-    """Which of the picture's pixels [H, W] lie in the model's input."""
+    """Which of the image's pixels [H, W] lie in the model's input."""
     rows, columns = (
         (positions >= 0) & (positions < size)
         for positions, size in zip(_positions(placement), placement.size, strict=True)
@@ -101,11 +101,9 @@ def _evidence(raw: NDArray[Any], signed: bool) -> NDArray[np.float64]:
 
 
 def _positions(placement: Placement) -> list[NDArray[np.float64]]:
-    """Centres of the picture's rows and of its columns, in pixels of the model's input."""
-    axes = zip(placement.picture, placement.resized, placement.offset, strict=True)
-    return [
-        (np.arange(picture) + 0.5) * resized / picture - offset for picture, resized, offset in axes
-    ]
+    """Centres of the image's rows and of its columns, in pixels of the model's input."""
+    axes = zip(placement.image, placement.resized, placement.offset, strict=True)
+    return [(np.arange(image) + 0.5) * resized / image - offset for image, resized, offset in axes]
 
 
 def _interpolation(cells: int, positions: NDArray[np.float64]) -> Heatmap:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .maps import Status
 from .text import WHITE, text_width, wrap, write
 
@@ -18,10 +18,10 @@ CAPTIONS: dict[Status, str] = {
 _SMALLEST, _LARGEST = 6.0, 26.0  # height of a capital, in pixels
 
 
-def mark(picture: Picture, status: Status) -> Picture:
-    """The picture in pale grey, hatched, under a band that says what is wrong with its map."""
-    height, width = picture.shape[:2]
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def mark(image: Pixels, status: Status) -> Pixels:
+    """The image in pale grey, hatched, under a band that says what is wrong with its map."""
+    height, width = image.shape[:2]
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     pale = 130 + 0.45 * grey
     step = max(8, min(height, width) // 16)
     rows, columns = np.indices((height, width))
@@ -32,17 +32,17 @@ def mark(picture: Picture, status: Status) -> Picture:
     return marked
 
 
-def _band(picture: Picture, lines: list[str], size: float) -> None:
+def _band(image: Pixels, lines: list[str], size: float) -> None:
     """A dark band across the middle with centred lines of text."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     leading = round(1.8 * size)
     tall = leading * len(lines) + round(size)
     top = max((height - tall) // 2, 0)
-    picture[top : top + tall] = (45, 45, 45)
+    image[top : top + tall] = (45, 45, 45)
     for number, line in enumerate(lines):
-        # A picture narrower than a word gets smaller letters.
+        # An image narrower than a word gets smaller letters.
         shrunk = size * min(1.0, (width - 4) / max(text_width(line, size), 1))
         if shrunk < 1:
             continue
         left = (width - text_width(line, shrunk)) // 2
-        write(picture, line, left, top + round(1.9 * size) + leading * number, shrunk, WHITE)
+        write(image, line, left, top + round(1.9 * size) + leading * number, shrunk, WHITE)

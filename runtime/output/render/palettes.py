@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ...errors import RenderError
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .maps import Heatmap
 
 DIVERGING = "diverging"
@@ -36,10 +36,10 @@ class Palette:
         signed: Whether values reach from -1.
     """
 
-    colours: Picture
+    colours: Pixels
     signed: bool
 
-    def paint(self, heatmap: Heatmap) -> Picture:
+    def paint(self, heatmap: Heatmap) -> Pixels:
         """Colour a heatmap [H, W]: RGB uint8 [H, W, 3]."""
         levels = _MIDDLE + 127 * heatmap if self.signed else 255 * heatmap
         return self.colours[np.rint(levels).astype(np.uint8)]
@@ -60,10 +60,10 @@ def palette(colormap: str | None = None, signed: bool = False) -> Palette:
         )
     levels = np.arange(256, dtype=np.uint8)[None]
     coloured = cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[name]), cv2.COLOR_BGR2RGB)
-    return Palette(cast("Picture", coloured)[0], signed)
+    return Palette(cast("Pixels", coloured)[0], signed)
 
 
-def _diverging() -> Picture:
+def _diverging() -> Pixels:
     values = (np.arange(256) - _MIDDLE) / 127.0
     steps = np.linspace(0, 1, len(_FOR))
     sides = [

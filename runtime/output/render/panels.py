@@ -1,4 +1,4 @@
-"""Pictures side by side, each under its title, with colour bars."""
+"""Images side by side, each under its title, with colour bars."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from ...errors import RenderError
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .palettes import Palette
 from .text import BLACK, GREY, ascii_of, shorten, text_width, write
 
 _MARGIN, _GAP = 16, 14
 _TITLE, _NOTE = 11.0, 8.5  # height of a capital, in pixels
-_NARROWEST = 120  # a column's width: narrow pictures, too, want room for a title
+_NARROWEST = 120  # a column's width: narrow images, too, want room for a title
 _BAR = 14
 
 
@@ -33,32 +33,32 @@ class Bar:
 
 
 def panel(
-    pictures: Sequence[Picture | None],
+    images: Sequence[Pixels | None],
     titles: Sequence[str],
     height: int = 320,
     notes: Sequence[str] = (),
     columns: int | None = None,
     bars: Sequence[Bar] = (),
-) -> Picture:
-    """Set pictures side by side at one height, each under its title (drawn in ASCII).
+) -> Pixels:
+    """Set images side by side at one height, each under its title (drawn in ASCII).
 
     Args:
-        pictures: RGB uint8 [H, W, 3] each, row by row; None leaves a place empty.
+        images: RGB uint8 [H, W, 3] each, row by row; None leaves a place empty.
         titles: One for each.
-        height: Of a picture, in pixels.
+        height: Of an image, in pixels.
         notes: A second, smaller line for each; empty: no such line.
-        columns: Pictures in a row; None: all.
+        columns: Images in a row; None: all.
         bars: Colour bars, at the right end of the first row.
 
     Raises:
-        RenderError: There are no pictures, or not one title (and one note, if any) for each.
+        RenderError: There are no images, or not one title (and one note, if any) for each.
     """
-    if not pictures or len(pictures) != len(titles) or len(notes) not in (0, len(pictures)):
+    if not images or len(images) != len(titles) or len(notes) not in (0, len(images)):
         raise RenderError(
-            f"{len(pictures)} pictures, {len(titles)} titles and {len(notes)} notes; "
+            f"{len(images)} images, {len(titles)} titles and {len(notes)} notes; "
             "give one title, and one note or none at all, for each"
         )
-    scaled = [None if picture is None else resized(picture, height) for picture in pictures]
+    scaled = [None if image is None else resized(image, height) for image in images]
     columns = min(columns or len(scaled), len(scaled))
     widths = [
         max([_NARROWEST, *(p.shape[1] for p in scaled[column::columns] if p is not None)])
@@ -71,12 +71,12 @@ def panel(
     wide = int(lefts[-1]) - _GAP + _MARGIN + sum(bar.shape[1] + _GAP for bar in drawn)
     sheet = np.full((rows * (strip + height) + (rows - 1) * _GAP + 2 * _MARGIN, wide, 3), 255)
     sheet = sheet.astype(np.uint8)
-    for number, picture in enumerate(scaled):
+    for number, image in enumerate(scaled):
         row, column = divmod(number, columns)
         left, top = int(lefts[column]), _MARGIN + row * (strip + height + _GAP)
         _captions(sheet, left, top, widths[column], titles[number], notes[number] if notes else "")
-        if picture is not None:
-            sheet[top + strip : top + strip + height, left : left + picture.shape[1]] = picture
+        if image is not None:
+            sheet[top + strip : top + strip + height, left : left + image.shape[1]] = image
     left = int(lefts[-1])
     for bar in drawn:
         above = (bar.shape[0] - height) // 2
@@ -86,17 +86,17 @@ def panel(
     return sheet
 
 
-def resized(picture: Picture, height: int) -> Picture:
-    """A picture at another height, its aspect kept."""
-    if picture.shape[0] == height:
-        return picture
-    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-    filtering = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=filtering), np.uint8)
+def resized(image: Pixels, height: int) -> Pixels:
+    """An image at another height, its aspect kept."""
+    if image.shape[0] == height:
+        return image
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    filtering = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
 
 
-def _captions(sheet: Picture, left: int, top: int, room: int, title: str, note: str) -> None:
-    """A picture's title and note, shrunk a little or cut to the column's width."""
+def _captions(sheet: Pixels, left: int, top: int, room: int, title: str, note: str) -> None:
+    """An image's title and note, shrunk a little or cut to the column's width."""
     for text, size, baseline, colour in (
         (title, _TITLE, top + 15, BLACK),
         (note, _NOTE, top + 34, GREY),
@@ -106,7 +106,7 @@ def _captions(sheet: Picture, left: int, top: int, room: int, title: str, note: 
         write(sheet, shorten(words, room, size), left, baseline, size, colour)
 
 
-def _bar(bar: Bar, height: int) -> Picture:
+def _bar(bar: Bar, height: int) -> Pixels:
     """A colour bar of this height, its labels to the right, with half a letter's room around."""
     above = round(_NOTE)
     labels = [(value, ascii_of(text)) for value, text in bar.ticks]

@@ -1,4 +1,4 @@
-"""The ways to draw one map: over the picture, alone, as lines, or by hiding the rest."""
+"""The ways to draw one map: over the image, alone, as lines, or by hiding the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 from .look import Style
 from .maps import Heatmap
 from .palettes import Palette
@@ -23,17 +23,17 @@ _DARK = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture and one map over it.
+    """An image and one map over it.
 
     Attributes:
-        picture: RGB uint8 [H, W, 3].
+        image: RGB uint8 [H, W, 3].
         heatmap: float32 [H, W] in [0, 1] or, signed, [-1, 1]; continued where nothing was seen.
-        seen: bool [H, W], the part of the picture that the model saw.
+        seen: bool [H, W], the part of the image that the model saw.
         palette: The colours.
         alpha: Share of the colour where the heatmap is strongest.
     """
 
-    picture: Picture
+    image: Pixels
     heatmap: Heatmap
     seen: NDArray[np.bool_]
     palette: Palette
@@ -45,33 +45,33 @@ class Scene:
         return np.where(self.seen, np.abs(self.heatmap), np.float32(0))
 
 
-def overlay(scene: Scene) -> Picture:
-    """Blend the colours into the picture.
+def overlay(scene: Scene) -> Pixels:
+    """Blend the colours into the image.
 
     The colour's share is ``alpha`` times the root of the heatmap's magnitude: where there is no
-    evidence the picture stays as it is.
+    evidence the image stays as it is.
     """
     share = np.float32(scene.alpha) * np.sqrt(scene.strength)
-    return _blend(scene.picture, scene.palette.paint(scene.heatmap), share)
+    return _blend(scene.image, scene.palette.paint(scene.heatmap), share)
 
 
-def heatmap(scene: Scene) -> Picture:
-    """The colours alone; grey where the model did not see the picture."""
+def heatmap(scene: Scene) -> Pixels:
+    """The colours alone; grey where the model did not see the image."""
     drawn = scene.palette.paint(scene.heatmap)
     drawn[~scene.seen] = _UNSEEN
     return drawn
 
 
-def contour(scene: Scene) -> Picture:
+def contour(scene: Scene) -> Pixels:
     """Lines where the heatmap is a quarter, half and three quarters of its scale.
 
     A pixel's share of a line follows from its distance to the level, (value - level) / slope, to
-    first order. Lines have a dark rim, so that they show on any picture.
+    first order. Lines have a dark rim, so that they show on any image.
     """
     width = max(1.5, min(scene.heatmap.shape) / 180)
     slope = _slope(scene.heatmap)
     levels = [*LEVELS, *(-level for level in LEVELS)] if scene.palette.signed else LEVELS
-    drawn = scene.picture
+    drawn = scene.image
     for level in levels:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             distance = (np.abs(scene.heatmap - level) / slope).astype(np.float32)
@@ -83,14 +83,14 @@ def contour(scene: Scene) -> Picture:
     return drawn
 
 
-def masked(scene: Scene) -> Picture:
-    """The picture, fading into a dark and blurred one where there is no evidence."""
+def masked(scene: Scene) -> Pixels:
+    """The image, fading into a dark and blurred one where there is no evidence."""
     sigma = max(1.0, max(scene.heatmap.shape) / 60)
-    hidden = _DARK * cv2.GaussianBlur(scene.picture, (0, 0), sigma).astype(np.float32)
-    return _blend(hidden, scene.picture, scene.strength)
+    hidden = _DARK * cv2.GaussianBlur(scene.image, (0, 0), sigma).astype(np.float32)
+    return _blend(hidden, scene.image, scene.strength)
 
 
-STYLES: dict[Style, Callable[[Scene], Picture]] = {
+STYLES: dict[Style, Callable[[Scene], Pixels]] = {
     "overlay": overlay,
     "heatmap": heatmap,
     "contour": contour,
@@ -98,10 +98,8 @@ STYLES: dict[Style, Callable[[Scene], Picture]] = {
 }
 
 
-def _blend(
-    below: NDArray[np.uint8] | NDArray[np.float32], above: Picture, share: Heatmap
-) -> Picture:
-    """Mix two pictures [H, W, 3]; ``share`` [H, W] is the upper one's."""
+def _blend(below: NDArray[np.uint8] | NDArray[np.float32], above: Pixels, share: Heatmap) -> Pixels:
+    """Mix two images [H, W, 3]; ``share`` [H, W] is the upper one's."""
     mixed = below + share[:, :, None] * (above.astype(np.float32) - below)
     return np.rint(mixed).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Text on pictures, with OpenCV's stroke font: ASCII, finer than OpenCV draws it."""
+"""Text on images, with OpenCV's stroke font: ASCII, finer than OpenCV draws it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 import cv2
 import numpy as np
 
-from ...inputs.images import Picture
+from ...inputs.image_files import Pixels
 
 Colour = tuple[int, int, int]
 
@@ -55,7 +55,7 @@ def wrap(text: str, room: int, size: float) -> list[str]:
 
 
 def write(
-    canvas: Picture, text: str, left: int, baseline: int, size: float, colour: Colour = BLACK
+    canvas: Pixels, text: str, left: int, baseline: int, size: float, colour: Colour = BLACK
 ) -> None:
     """Draw ASCII text on ``canvas`` in place; what reaches beyond its border is cut off."""
     width, height, below = _measure(text, size)

@@ -1,4 +1,4 @@
-"""The pictures of a folder, by their names' endings, in one order on every machine."""
+"""`find_pictures` lists the images of a folder by suffix, in the same order on every machine."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ SUFFIXES = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds.
+    """The files of a folder.
 
     Attributes:
-        pictures: Paths relative to the folder, with ``/``, sorted.
-        others: How many files are no pictures by their names.
+        images: Paths of the images relative to the folder, with ``/``, sorted.
+        others: Number of files whose suffix is not that of an image.
     """
 
-    pictures: list[str]
+    images: list[str]
     others: int
 
 
 def find_pictures(folder: Path, leave_out: Path) -> Found:
-    """List the pictures in ``folder`` and below, but not those below ``leave_out``.
+    """List the images in ``folder`` and its subfolders, except those in ``leave_out``.
 
-    Names that begin with a dot are passed over, links to folders are not followed.
+    Names that begin with a dot are skipped; links to folders are not followed.
 
     Raises:
-        ImageError: A folder cannot be read, or there are no pictures.
+        ImageError: A folder cannot be read, or there are no images.
     """
     files = list(_files(folder, leave_out.resolve()))
-    pictures = sorted(
+    images = sorted(
         file.relative_to(folder).as_posix() for file in files if file.suffix.lower() in SUFFIXES
     )
-    if not pictures:
+    if not images:
         raise ImageError(
-            f"{folder} holds no pictures ({len(files)} other files); names of pictures end in "
+            f"{folder} contains no images ({len(files)} other files); names of images end in "
             + ", ".join(SUFFIXES)
         )
-    return Found(pictures, len(files) - len(pictures))
+    return Found(images, len(files) - len(images))
 
 
 def picture_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
-    """Paths of the pictures in ``folder`` and below; see `find_pictures`."""
+    """Return the paths of the images in ``folder`` and below; see `find_pictures`."""
     found = find_pictures(folder, leave_out or folder)
-    return [folder / name for name in found.pictures]
+    return [folder / name for name in found.images]
 
 
 def _files(folder: Path, leave_out: Path) -> Generator[Path]:

@@ -1,4 +1,4 @@
-"""What a job does to every picture, as plain values that can be sent to another process."""
+"""`Settings` describes a job in plain values that can be sent to another process."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...explain.request import Request
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What to do to every picture of a folder.
+    """What to do to every image of a folder.
 
     Attributes:
         model: The artifact, an absolute path.
-        pictures: The folder, an absolute path; pictures are named relative to it.
-        output: Where table and overlays go, an absolute path.
-        question: Keyword arguments of ``Explainer.explain``: classes, top, layer, method...
+        images: The folder, an absolute path; images are named relative to it.
+        output: The folder for table and overlays, an absolute path.
+        request: A `Request` of values that JSON can hold.
         drawing: Keyword arguments of ``Explanation.save``: alpha, colormap...
-        batch: Pictures that are explained together. Part of the settings, since the last digits
+        batch: Number of images that are explained together. It is a setting since the last digits
             of a score can depend on it.
-        provider: ONNX Runtime's execution provider; None: the best there is.
+        provider: ONNX Runtime's execution provider; None: the best one available.
         threads: Threads within one operator; None: ONNX Runtime's choice.
     """
 
     model: str
-    pictures: str
+    images: str
     output: str
-    question: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    request: Request = field(default_factory=Request)
     drawing: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch: int = 8
     provider: str | None = None
@@ -38,17 +40,17 @@ class Settings:
         return f"{self.output}/overlays"
 
     def record(self, artifact: str) -> dict[str, Any]:
-        """What all rows of one table have in common, as JSON.
+        """Return what all rows of one table have in common, as JSON.
 
-        Provider and threads are no part of it: a job may be finished on another machine.
+        Provider and threads are left out: a job may be finished on another machine.
 
         Args:
             artifact: A digest of the model's metadata.
         """
         return {
             "artifact": artifact,
-            "pictures": self.pictures,
-            "question": dict(self.question),
+            "images": self.images,
+            "request": dict(self.request),
             "drawing": dict(self.drawing),
             "batch": self.batch,
         }

@@ -1,4 +1,4 @@
-"""The work itself: paths of pictures in, overlays and rows of the table out."""
+"""A `Worker` explains the images of a batch and returns rows of the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RenderError
-from ...explain.stream import Failure, read
+from ...explain.stream import Failure, load
 from ...explainer import Explainer
 from ...output.explanation import Explanation
 from .settings import Settings
@@ -16,45 +16,45 @@ from .table import Row
 
 
 class Worker:
-    """Explains batches of a folder's pictures; safe to share between threads.
+    """Explains batches of a folder's images; safe to share between threads.
 
-    One batch gives the same rows and files whoever computes it and however often, on one kind of
+    A batch gives the same rows and files on every worker and every time, on one kind of
     processor and one version of ONNX Runtime.
 
     Attributes:
-        settings: What it does.
-        provider: The execution provider that it runs on.
-        artifact: A digest of the model's metadata, which holds those of its graph and weights.
+        settings: The job.
+        provider: The execution provider in use.
+        artifact: A digest of the model's metadata, which contains those of its graph and weights.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Open the artifact and check the question.
+        """Open the artifact and check the request.
 
         Raises:
-            GraftcamError: As ``Explainer``, and as ``Explainer.explain`` for its question.
+            GraftcamError: As ``Explainer``, and as ``Explainer.explain`` for its request.
         """
         self.settings = settings
         self._explainer = Explainer(settings.model, settings.provider, settings.threads)
-        self._explainer.explain([], **settings.question)  # no picture: only checks
+        self._explainer.explain([], **settings.request)  # no image: only checks
         self.provider = self._explainer.provider
         self.artifact = hashlib.sha256(self._explainer.spec.to_json().encode()).hexdigest()
 
     def __call__(self, paths: Sequence[str]) -> list[Row]:
-        """Explain one batch: write its overlays and return a row a picture, in the same order.
+        """Explain one batch: write its overlays and return one row for each image, in order.
 
-        A picture that cannot be explained becomes a row that says why.
+        An image that cannot be explained gets a row with the reason.
 
         Args:
-            paths: Pictures, relative to the folder, with ``/``.
+            paths: Images, relative to the folder, with ``/``.
 
         Raises:
             SessionError: ONNX Runtime failed.
-            RenderError: An overlay cannot be drawn as asked, or not be written.
+            RenderError: An overlay cannot be drawn or written.
         """
-        folder = Path(self.settings.pictures)
+        folder = Path(self.settings.images)
         # The whole file name: a folder may hold photo.jpg beside photo.png.
-        entries = [read(folder / path, Path(path).name) for path in paths]
-        found = self._explainer.explain_read(entries, **self.settings.question)
+        entries = [load(folder / path, Path(path).name) for path in paths]
+        found = self._explainer.explain_loaded(entries, **self.settings.request)
         return [
             self._failed(path, one) if isinstance(one, Failure) else self._explained(path, one)
             for path, one in zip(paths, found, strict=True)
@@ -82,8 +82,8 @@ class Worker:
         )
 
     def _failed(self, path: str, failure: Failure) -> Row:
-        # Without the folder's own place, which is no property of the picture.
-        error = str(failure.error).replace(f"{self.settings.pictures}/", "")
+        # Without the folder's path, which is not a property of the image.
+        error = str(failure.error).replace(f"{self.settings.images}/", "")
         return Row(
             path=path, status="failed", error=error, width=None, height=None, layer=None,
             method=None, classes=[], files=[],

@@ -1,0 +1,100 @@
+"""Encoded images, from files or memory, as RGB uint8 arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+from .file_formats import is_cut_off, is_tiff, may_be_transparent
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""One image as all steps take it: RGB uint8 [H, W, 3]."""
+
+WHITE = 255
+
+
+def read_image(path: str | Path, ground: int = WHITE) -> Pixels:
+    """Read an image file; see `decode_image`.
+
+    Args:
+        path: The file.
+        ground: The grey level that transparent parts are laid over.
+
+    Raises:
+        ImageError: The file is missing, unreadable, cut off, or no image that OpenCV knows.
+    """
+    try:
+        # Not cv2.imread: it cannot open non-ASCII paths on Windows.
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+    return decode_image(data, str(path), ground)
+
+
+def decode_image(data: NDArray[np.uint8], name: str, ground: int = WHITE) -> Pixels:
+    """Decode an image file's bytes as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
+
+    What is transparent is laid over white, as viewers and browsers show it; greyscale is repeated,
+    16-bit values are scaled down to 8 bits, CMYK is converted.
+
+    Args:
+        data: The bytes, uint8 [bytes].
+        name: What error messages call them.
+        ground: The grey level to lay the image over instead of white.
+
+    Raises:
+        ImageError: The bytes are cut off, or no image that OpenCV knows.
+    """
+    if is_cut_off(data):
+        raise ImageError(f"{name} is cut off: the end of the file is missing; copy it again")
+    # IMREAD_COLOR applies the orientation and drops alpha; IMREAD_UNCHANGED does neither.
+    image = _decode(data, cv2.IMREAD_COLOR)
+    if image is None:
+        raise ImageError(f"{name} is no image that OpenCV can decode; convert it to PNG or JPEG")
+    rgb = cast("Pixels", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    if not may_be_transparent(data):
+        return rgb
+    whole = _decode(data, cv2.IMREAD_UNCHANGED)
+    if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
+        return rgb
+    # Of TIFF with 8 bits a channel libtiff multiplies the colours by alpha.
+    multiplied = is_tiff(data) and whole.dtype == np.uint8
+    if whole.dtype == np.uint16:
+        whole = (whole >> 8).astype(np.uint8)
+    rgba = _turned_like(rgb, cv2.cvtColor(whole, cv2.COLOR_BGRA2RGBA))
+    return lay_over(rgba, ground, multiplied=multiplied)
+
+
+def lay_over(rgba: NDArray[Any], ground: int = WHITE, *, multiplied: bool = False) -> Pixels:
+    """Lay a uint8 image [H, W, 4] over a grey level: RGB uint8 [H, W, 3].
+
+    Args:
+        rgba: The image.
+        ground: The grey level.
+        multiplied: Its colours have been multiplied by alpha already.
+    """
+    colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
+    weighted = colours * np.uint16(255) if multiplied else colours * alpha
+    return ((weighted + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
+    try:
+        return cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        return None
+
+
+def _turned_like(rgb: Pixels, rgba: NDArray[Any]) -> NDArray[Any]:
+    """The image with alpha, turned as the EXIF orientation turned the one without."""
+    for upright in (rgba, rgba[:, ::-1]):
+        for quarters in range(4):
+            turned = np.rot90(upright, quarters)
+            if np.array_equal(turned[:, :, :3], rgb):
+                return turned
+    return rgba

@@ -1,0 +1,44 @@
+"""Distinct names for images, and for the files that are written of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def image_name(image: object) -> str:
+    """The name of an image's file without its suffix; ``image`` where there is no file.
+
+    Files that are open, and images that Pillow opened, know the file that they come from.
+    """
+    file = image if isinstance(image, (str, Path)) else None
+    for attribute in ("filename", "name"):
+        file = file or getattr(image, attribute, None)
+    return (Path(file).stem if isinstance(file, (str, Path)) else "") or "image"
+
+
+class Names:
+    """Gives names that differ, also where letters differ in case only, as some file systems need.
+
+    Memory grows with the number of different names asked for, not with the repetitions.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}  # by name in lower case: the last number that it got
+
+    def distinct(self, name: str) -> str:
+        """Return ``name`` where it is free, else ``name-2``, ``name-3`` and so on."""
+        key = name.casefold()
+        number = self._last.get(key, 0) + 1
+        while self._taken(_numbered(key, number)):
+            number += 1
+        self._last[key] = number
+        return _numbered(name, number)
+
+    def _taken(self, key: str) -> bool:
+        stem, _, digits = key.rpartition("-")
+        numbered = digits.isdecimal() and 2 <= int(digits) <= self._last.get(stem, 0)
+        return key in self._last or (numbered and key == _numbered(stem, int(digits)))
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"

@@ -1,0 +1,79 @@
+"""One explained class of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inputs.image_files import Pixels
+from .data import ExplanationData
+from .draw import draw
+from .render import Heatmap, LookOptions, Status
+from .save import save
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """One class of an explanation: its score, and where the evidence for it lies.
+
+    Attributes:
+        id: The class id; of a linear score the row of its weights.
+        label: Its name; the id as text where the artifact stores none.
+        score: Its score.
+        probability: Its probability; None where the scores are no classification.
+        status: ``ok``, or why there is nothing to draw: ``zero``, ``constant`` or ``nonfinite``.
+        map: The raw map, float32 [h, w], comparable between classes and images.
+    """
+
+    id: int
+    label: str
+    score: float
+    probability: float | None
+    status: Status
+    map: NDArray[np.float32] = field(repr=False)
+    _data: ExplanationData = field(repr=False)
+    _position: int = field(repr=False)
+
+    @cached_property
+    def heatmap(self) -> Heatmap:
+        """The map over the image, float32 [H, W] in [0, 1] (signed: [-1, 1]) of its maximum."""
+        return self._data.heatmap(self._position)
+
+    def draw(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
+        """Draw the map: RGB uint8; see `Explanation.draw`."""
+        return draw(self._data, self._position, height, look)
+
+    def save(
+        self,
+        target: str | Path,
+        suffix: str = ".png",
+        name: str | None = None,
+        **look: Unpack[LookOptions],
+    ) -> Path:
+        """Write this class alone and return the file's path; see `Explanation.save`."""
+        name = name or self._data.name
+        return save(self._data, Path(target), [self._position], suffix, name, look)[0]
+
+
+def class_map(data: ExplanationData, position: int) -> ClassMap:
+    """The class at ``position``, from 0."""
+    return ClassMap(
+        id=data.classes[position],
+        label=data.labels[position],
+        score=float(data.scores[position]),
+        probability=data.probability(position),
+        status=data.status[position],
+        map=data.maps[position],
+        _data=data,
+        _position=position,
+    )
+
+
+def class_maps(data: ExplanationData) -> list[ClassMap]:
+    """All explained classes, in their order."""
+    return [class_map(data, position) for position in range(len(data.classes))]

@@ -1,0 +1,71 @@
+"""Images shown to a person: below a notebook's cell, or in the platform's viewer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from ..errors import RenderError
+
+_SECONDS = 2  # within which a launcher that finds no viewer has ended
+
+
+def show(png: bytes) -> None:
+    """Show a PNG in the notebook that runs this code, else open it in the platform's viewer.
+
+    The viewer reads a file in the system's folder for temporary files, which stays there: a viewer
+    may read it at any time.
+
+    Raises:
+        RenderError: There is neither a notebook nor a screen, or no viewer opens the file.
+    """
+    if _in_notebook():
+        display = import_module("IPython.display")
+        display.display(display.Image(data=png))
+        return
+    launcher = _launcher()
+    path = Path(tempfile.mkdtemp(prefix="graftcam-")) / "explanation.png"
+    path.write_bytes(png)
+    if launcher is None:
+        os.startfile(path)  # pyright: ignore[reportAttributeAccessIssue]  # Windows only
+        return
+    process = subprocess.Popen(
+        [launcher, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        failed = process.wait(_SECONDS) != 0
+    except subprocess.TimeoutExpired:  # some launchers stay until the viewer is closed
+        failed = False
+    if failed:
+        raise RenderError(
+            f"{launcher} finds no viewer for {path}; install one, or write a file with "
+            'explanation.save("out.png")'
+        )
+
+
+def _in_notebook() -> bool:
+    """Whether IPython runs this code for a front end that shows images."""
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython.get_ipython() if ipython else None, "kernel")
+
+
+def _launcher() -> str | None:
+    """The program that opens a file in its viewer; None where Windows itself does."""
+    if sys.platform == "win32":
+        return None
+    if sys.platform == "darwin":
+        return "open"
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    launcher = shutil.which("xdg-open")
+    if not screen or not launcher:
+        missing = "xdg-open is not installed" if screen else "there is no screen"
+        raise RenderError(
+            f"cannot show the explanation: {missing}; write a file with "
+            'explanation.save("out.png"), or use a notebook'
+        )
+    return launcher

@@ -1,0 +1,101 @@
+"""The request: the same keywords everywhere, and what is said when one is wrong."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import numpy as np
+import pytest
+
+from graftcam.runtime import METHODS, Explainer, Request
+from graftcam.runtime.errors import InputError
+from graftcam.runtime.explain.request import check_keywords
+from graftcam.runtime.methods.dispatch import options_of
+from support.artifacts import SCENE, write_artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="module")
+def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "explain": lambda explainer, **request: explainer.explain(SCENE, **request),
+    "explain_many": lambda explainer, **request: list(explainer.explain_many([SCENE], **request)),
+    "explain_loaded": lambda explainer, **request: explainer.explain_loaded([], **request),
+    "compare": lambda explainer, **request: explainer.compare(SCENE, ["gradcam"], **request),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"clases": 1}, "unknown keyword 'clases'; did you mean 'classes'[?] A request takes clas"),
+        ({"layers": "a"}, "unknown keyword 'layers'; did you mean 'layer'[?]"),
+        ({"samples": 50}, r'unknown keyword \'samples\'; .*options={"samples": 50}$'),
+        ({"relu": False}, r'options={"relu": False}$'),
+        ({"baseline": np.zeros((9, 9))}, r'options={"baseline": ...}$'),
+        ({"options": "samples=50"}, "options is 'samples=50'; pass a mapping, such as"),
+    ],
+)
+def test_a_wrong_keyword_is_refused_with_the_right_one(
+    explainer: Explainer, way: str, request_: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        WAYS[way](explainer, **request_)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_option_is_taken_for_a_misspelt_keyword(method: str) -> None:
+    for option in options_of(method):
+        with pytest.raises(TypeError, match=rf'options={{"{option}": 3}}'):
+            check_keywords({option: 3})
+
+
+def test_every_way_takes_all_keywords(explainer: Explainer) -> None:
+    everything: Request = {
+        "classes": ["red", "green"], "top": 1, "method": "layercam",
+        "options": {"eigen_smooth": True}, "layer": ["features.0"], "fuse": "max",
+        "augment": "flip", "region": None, "box": None, "score_weights": None,
+        "progress": lambda done, total: None,
+    }  # fmt: skip
+    assert set(everything) == set(get_type_hints(Request))
+    expected = explainer.explain(SCENE, **everything)
+    for way in ("explain_many", "compare"):
+        given: dict[str, Any] = {**everything}
+        if way == "compare":
+            del given["method"]
+            (found,) = explainer.compare(SCENE, ["layercam"], **given)
+        else:
+            (found,) = WAYS[way](explainer, **given)
+        np.testing.assert_array_equal(found.maps, expected.maps)
+        assert (found.method, found.augment) == ("layercam", ("flip",))
+
+
+def test_every_keyword_is_documented_once() -> None:
+    text = inspect.getdoc(Request) or ""
+    for name in Request.__annotations__:
+        assert text.count(f"\n    {name}: ") == 1, name
+    for name in ("explain", "explain_many", "explain_loaded", "compare"):
+        hints = inspect.signature(getattr(Explainer, name)).parameters["request"]
+        assert hints.annotation == "Unpack[Request]", name
+
+
+def test_classes_come_by_position_or_by_keyword(explainer: Explainer) -> None:
+    assert explainer.explain(SCENE, "green").classes == [1]
+    assert explainer.explain(SCENE, classes="green").classes == [1]
+    with pytest.raises(TypeError, match="the classes twice, by position and by keyword"):
+        explainer.explain(SCENE, "green", classes="red")
+
+
+def test_compare_takes_one_image_and_its_methods_as_a_list(explainer: Explainer) -> None:
+    for image, methods in (([SCENE], ["gradcam"]), (SCENE, []), (SCENE, "gradcam")):
+        with pytest.raises(InputError, match="takes one image and a list of one or more methods"):
+            explainer.compare(image, methods)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="takes a list of methods; leave method= out"):
+        explainer.compare(SCENE, ["gradcam"], method="layercam")
