@@ -15,19 +15,17 @@ import torch
 from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
-from graftcam.demo.run import export_digits
 from graftcam.runtime import Explainer
 from support.cli import call
+from support.exports import exported_digits
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("digits") / "digits.onnx"
-    export_digits(path)
-    return path
+def artifact() -> Path:
+    return exported_digits()
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

@@ -214,7 +214,7 @@ def test_the_check_sees_each_method_exchanged_for_its_neighbour(
     check_baked(results, spec)
     check_baked({**results, "m": truth * (1 + 1e-6)}, spec)
     for wrong in (truth * 1.05, np.roll(truth, 1, axis=3), np.zeros_like(truth)):
-        with pytest.raises(VerificationError):
+        with pytest.raises(VerificationError, match="m is not what the runtime makes of"):
             check_baked({**results, "m": wrong.astype(np.float32)}, spec)
 
 

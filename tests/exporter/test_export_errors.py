@@ -150,7 +150,7 @@ def test_a_wrong_rule_fails_finite_differences_too(
 def test_a_failed_export_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"earlier")
-    with pytest.raises(LayerError):
+    with pytest.raises(LayerError, match="'nothing'"):
         export(seeded(Tiny()), path, EXAMPLE, layers="nothing")
     assert path.read_bytes() == b"earlier"
 

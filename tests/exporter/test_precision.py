@@ -10,6 +10,8 @@ import onnx
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
+from onnx.shape_inference import InferenceError
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, RuntimeException
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import nn
 
@@ -26,6 +28,8 @@ from support.operators.harness import Case, Model, assert_close, graft, run_ort,
 
 HALF = (torch.zeros(1, 3, 8, 8, dtype=torch.float16),)
 EPSILON = 2.0**-11  # half of a float16's last place
+# Operators that ONNX Runtime's CPU lacks in float16, in the releases that are tested.
+NO_HALF_KERNEL = {"Celu", "MeanVarianceNormalization"}
 RULES = [op_type for op_type, entry in registry.table().items() if entry.rule is not None]
 
 
@@ -178,7 +182,7 @@ def _runs(case: Case) -> bool:
     try:
         runner = session(Model(case, np.float16, case.batches[-1]).proto)
         run_ort(runner, case.feeds(case.batches[-1]))
-    except Exception:
+    except (Fail, InferenceError, InvalidGraph, RuntimeException):
         return False
     return True
 
@@ -189,6 +193,7 @@ def test_every_rule_runs_in_float16(op_type: str) -> None:
     found.sort(key=lambda case: len(case.operators))
     case = next((case for case in found if _runs(case)), None)
     if case is None:
+        assert op_type in NO_HALF_KERNEL
         pytest.skip(f"ONNX Runtime's CPU has no {op_type} in float16")
     batch = case.batches[-1]
     seed, right = truth(case, batch)

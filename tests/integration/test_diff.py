@@ -14,20 +14,19 @@ import torch
 from graftcam.demo.bundled import FOLDER, pictures
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
-from graftcam.demo.run import TRANSFORM, export_digits
+from graftcam.demo.run import TRANSFORM
 from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
 from support import cli
+from support.exports import exported_digits
 
 PATHS = [picture.path for picture in pictures()]
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("release") / "digits.onnx"
-    export_digits(path)
-    return path
+def release() -> Path:
+    return exported_digits()
 
 
 @pytest.fixture(scope="module")

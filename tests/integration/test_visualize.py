@@ -200,7 +200,19 @@ def test_the_command_refuses_what_does_not_fit(
 
 
 def test_a_curve_is_drawn_over_its_range_and_breaks_where_it_is_no_number() -> None:
-    line = (draw_curve([0.0, 1.0, 4.0], "step", "score") != 255).any(2)
-    assert line[:340, 100:600].any()
-    for values in ([], [3.0], [1.0, float("nan"), 2.0], [2.0, 2.0]):
-        assert draw_curve(values, "step", "score").shape == (360, 640, 3)
+    def columns(values: list[float]) -> np.ndarray:
+        """The columns of the curve, which alone is coloured."""
+        drawn = draw_curve(values, "step", "score")
+        assert drawn.shape == (360, 640, 3)
+        return np.flatnonzero((np.ptp(drawn, axis=2) > 30).any(axis=0))
+
+    whole = columns([0.0, 1.0, 4.0, 3.0, 2.0])
+    first, last = whole[0], whole[-1]
+    assert last - first > 500
+    assert len(whole) == last - first + 1
+    broken = columns([0.0, 1.0, float("nan"), 3.0, 2.0])
+    quarter = (last - first) / 4
+    np.testing.assert_allclose(np.diff(broken).max(), 2 * quarter, atol=6)
+    assert (broken[0], broken[-1]) == (first, last)
+    np.testing.assert_array_equal(columns([2.0, 2.0]), whole)
+    assert columns([]).size == columns([3.0]).size == 0

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def test_the_top_classes_are_the_default(explainer: Explainer) -> None:
     order = explainer.explain(SCENE, []).output.argsort()[::-1].tolist()
     assert explainer.explain(SCENE).classes == order[:1]

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def test_a_map_without_evidence_is_marked_and_not_drawn(explainer: Explainer) -> None:
     explanation = explainer.explain(SCENE, ["red", "empty"])
     assert explanation.status == ["ok", "zero"]

@@ -17,7 +17,7 @@ from graftcam.runtime.tools.jobs.run import Batch, local, run
 from graftcam.runtime.tools.jobs.settings import Settings
 from graftcam.runtime.tools.jobs.table import Row, Table
 from graftcam.runtime.tools.jobs.work import Worker
-from support.artifacts import SCENE, write_artifact
+from support.artifacts import SCENE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 PICTURES = ["a/one.png", "a/one.jpg", "b.png", "c/d/e.PNG", "z-ä.png", "x.png", "y.png"]
 BROKEN = "b/broken.jpg"
 ORDER = sorted([*PICTURES, BROKEN])
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
 
 
 @pytest.fixture
@@ -156,12 +151,12 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
 
 
 def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
-    for change, error in (
-        ({"request": {"classes": ["purple"]}}, ClassError),
-        ({"drawing": {"colormap": "jett"}}, RenderError),
-        ({"images": str(tmp_path / "out")}, ImageError),
+    for change, error, message in (
+        ({"request": {"classes": ["purple"]}}, ClassError, "unknown label 'purple'"),
+        ({"drawing": {"colormap": "jett"}}, RenderError, "unknown colormap 'jett'"),
+        ({"images": str(tmp_path / "out")}, ImageError, "out: "),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error, match=message):
             run(Settings(**{**vars(settings), **change}))
         assert not (tmp_path / "out").exists()
 

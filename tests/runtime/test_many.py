@@ -13,17 +13,12 @@ from graftcam.runtime import Explainer, Explanation, Failure
 from graftcam.runtime.errors import ClassError, ImageError, InputError
 from graftcam.runtime.inorder import batched, in_order
 from graftcam.runtime.output.render import encode_image
-from support.artifacts import SCENE, write_artifact, write_segmenter
+from support.artifacts import SCENE, write_segmenter
 from support.images import images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
 def test_many_pictures_are_explained_as_each_alone(explainer: Explainer) -> None:

@@ -16,7 +16,7 @@ from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.component import first_component
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
-from support.artifacts import SCENE, peak, write_artifact
+from support.artifacts import SCENE, peak
 from support.methods import add_method
 
 FORMULAS = [method for method, record in METHODS.items() if record.is_formula]
@@ -217,11 +217,6 @@ def test_too_many_places_for_a_kernel_matrix_are_refused() -> None:
     activations = np.zeros((1, 1, 65, 64), np.float32)
     with pytest.raises(GraftcamError, match=r"4160 are too many .* choose a later layer"):
         METHODS["kpcacam"](activations, activations[:, None])
-
-
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
 def test_the_baked_map_is_the_methods_definition(explainer: Explainer) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from graftcam.demo.run import export_digits
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.runtime.spec import Spec
@@ -65,6 +68,17 @@ def export_segmenter(
         profile=profile,
     )  # fmt: skip
     plain.unlink()
+    return path
+
+
+_FOLDER = TemporaryDirectory(prefix="graftcam-tests-")
+
+
+@cache
+def exported_digits() -> Path:
+    """Return the demo's artifact, exported once a process; tests leave the file as it is."""
+    path = Path(_FOLDER.name) / "digits.onnx"
+    export_digits(path)
     return path
 
 
