@@ -47,7 +47,7 @@ def _checked(transform: Preprocess) -> Preprocess:
     """The record itself, if all its values can be."""
     sizes = [*transform.size, *(transform.resize or [])]
     fine = {
-        "size": len(transform.size) == 2 and all(x > 0 for x in sizes),
+        "size": len(transform.size) == 2 and all(side > 0 for side in sizes),
         "resize": transform.resize is None or len(transform.resize) <= 2,
         "resize_mode": transform.resize_mode in ("shorter", "longer", "exact"),
         "interpolation": transform.interpolation in get_args(Interpolation),
