@@ -1,14 +1,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test lint format bench zoo browser node clean
+.PHONY: help demo test test-runtime lint format bench zoo browser node clean
 
 help:
-	@echo "make demo   set up, export the bundled model, verify it, explain the bundled pictures"
+	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
 	@echo "make test   set up and run the tests"
+	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
@@ -50,6 +52,15 @@ node: examples/node/node_modules
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests -n $(JOBS) -m "not zoo and not slow"
 
+# The runtime alone, as a server installs it: `graftcam[cpu]` and pytest, nothing else.
+$(RUNTIME)/.cpu: pyproject.toml
+	$(PYTHON) -m venv $(RUNTIME)
+	$(RUNTIME)/bin/python -m pip install --quiet --progress-bar off --editable ".[cpu]" pytest
+	touch $@
+
+test-runtime: $(RUNTIME)/.cpu
+	$(RUNTIME)/bin/python -m pytest tests/runtime
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +77,4 @@ zoo: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.zoo
 
 clean:
-	rm -rf $(VENV) .bench build dist out *.egg-info
+	rm -rf $(VENV) $(RUNTIME) .bench build dist out *.egg-info

@@ -1,4 +1,4 @@
-"""``python -m graftcam``: the command line."""
+"""``python -m graftcam`` runs the command line."""
 
 from .cli import main
 

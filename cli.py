@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Also ``python -m graftcam.cli``."""
+"""The command line parses options, calls the library and prints; also ``python -m graftcam``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError
 
-# What OpenCV has to say about a broken picture stands in the error's one line.
+# OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 

@@ -1,1 +1,1 @@
-"""Checks and measurements over whole models: ``benchmarks.zoo`` and ``benchmarks.run``."""
+"""This folder checks and measures whole models: ``benchmarks.zoo`` and ``benchmarks.run``."""

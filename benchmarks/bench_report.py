@@ -1,4 +1,4 @@
-"""``docs/benchmarks.md``: what `benchmarks.run` measured, held against the targets."""
+"""`write_report` writes ``docs/benchmarks.md``: the figures of `benchmarks.run` and the targets."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .plots import PLOTS
 from .sections import SECTIONS, name_of, table
 from .targets import TARGETS, WHY, Target
 
-_QUIET = 0.10  # of all cores, taken by others: beyond it times are not to be trusted
-_SHOWN = 0.01  # ms; less does not tell anything
+_QUIET = 0.10  # share of all cores that others use; above it times are unreliable
+_SHOWN = 0.01  # ms; smaller times are not listed
 
 _TEXT = """# Benchmarks
 
-Made by `make bench` (`python -m benchmarks.run`); do not edit. `benchmarks.json` holds the same
-figures, and what a later run is compared with.
+Written by `make bench` (`python -m benchmarks.run`); do not edit. `benchmarks.json` holds the same
+figures; a later run is compared with them.
 
-Pictures of 224 x 224, random weights, float32, ONNX Runtime's CPU provider, an open batch axis.
+Images of 224 x 224, random weights, float32, ONNX Runtime's CPU provider, an open batch axis.
 **Plain** is the file that `torch.onnx.export` writes. **Explained** is graftcam's artifact with
-one class a picture (K = 1), its predictions, scores and heatmap fetched; **K = 5** explains five,
-**K = 0** is the same file used for prediction alone. What is compared takes turns, in a random
-order each round, in one process (or each in a new one, where it says so) and with {threads}
-threads; ONNX Runtime's idle threads do not spin (`session.intra_op.allow_spinning` = 0). Figures
-are medians (quartiles); ratios are those of the rounds' ratios.
+one class for each image (K = 1); predictions, scores and heatmap are fetched. **K = 5** explains
+five classes; **K = 0** is the same file used for prediction alone. The variants run in turns, in
+random order in each round, in one process (or each in a new one, where the text says so) and with
+{threads} threads; ONNX Runtime's idle threads do not spin (`session.intra_op.allow_spinning` = 0).
+Figures are medians (quartiles); ratios are computed within a round.
 
-No GPU could be used: nothing is claimed about CUDA, neither speed nor parity.
+No GPU was available: the page says nothing about CUDA, neither speed nor correctness.
 
 Machine: {cpu}, {cores} cores, {system}; {tools}.
 {quiet}
@@ -72,19 +72,19 @@ def _quietness(rows: Sequence[Row], code: str) -> str:
     loads, others = [row["load"] for row in rows], [row["others"] for row in rows]
     text = (
         f"Load average before the start: {min(loads)} to {max(loads)}. While a row was measured, "
-        f"others took {min(others):.0%} to {max(others):.0%} of all cores."
+        f"other processes used {min(others):.0%} to {max(others):.0%} of all cores."
     )
     quick, noisy = sum(row["quick"] for row in rows), sum(o > _QUIET for o in others)
     stale = sum(row["code"] != code for row in rows)
     reasons = [f"{quick} of {len(rows)} rows have few rounds"] if quick else []
-    reasons += [f"{noisy} were disturbed (others took more than {_QUIET:.0%})"] if noisy else []
+    reasons += [f"{noisy} were disturbed (others used more than {_QUIET:.0%})"] if noisy else []
     reasons += [f"{stale} (†) were measured with earlier code"] if stale else []
     return f"{text}\n\n> Preliminary: {', '.join(reasons)}." if reasons else text
 
 
 def _targets(parts: dict[str, list[Row]]) -> list[str]:
-    """Each target with the worst row, then those that miss it, with the reason."""
-    lines = ["", "| what | target | reached | farthest from it |", "|---|---|---|---|"]
+    """Return each target with its worst row, then the rows that miss it, with the reason."""
+    lines = ["", "| figure | target | rows that reach it | worst row |", "|---|---|---|---|"]
     reasons: list[str] = []
     for target in TARGETS:
         rows = [row for row in parts.get(target.part, []) if target.covers(row)]
@@ -122,7 +122,7 @@ def _reason(target: Target, row: Row) -> list[str]:
     text = (
         f"  Profile, ms: plain {profile['plain_ms']:.2f}; in the artifact the model's own nodes "
         f"{profile['own_ms']:.2f}{f' ({slower})' if slower else ''}, {profile['added_nodes']} "
-        f"added ones {profile['added_ms']:.2f}{f' ({operators})' if operators else ''}"
+        f"added nodes {profile['added_ms']:.2f}{f' ({operators})' if operators else ''}"
         f"{f', the longest {top}' if top else ''}."
     )
     return [*lines, text]

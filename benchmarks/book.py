@@ -1,4 +1,4 @@
-"""The results so far: kept row by row, so that a long bench can be split and go on later."""
+"""A `Book` stores the results row by row, so that a long bench can be split and resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMAT = 2
 
 
 class MixError(Exception):
-    """Results of two machines, versions or thread counts would stand in one table."""
+    """Results of two machines, versions or thread counts would be mixed in one table."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Case:
         part: Name of the part.
         model: Name of the model in torchvision; empty for none.
         layer: Module path of the explained layer; None for the automatic choice.
-        images: Pictures a run.
-        axis: What a row of the scaling part varies.
+        images: Images in one run.
+        axis: The quantity that a row of the scaling part varies.
     """
 
     part: str
@@ -49,8 +49,8 @@ class Book:
         machine: The setting that all rows share (`machine.describe`).
         code: Digest of the code that is measured now.
         load: Load average before the bench began.
-        quick: Few rounds.
-        rows: By `Case.key`. A row says by which code it was measured.
+        quick: Measure only a few rounds.
+        rows: Rows by `Case.key`, each with the digest of the code that was measured.
     """
 
     path: Path
@@ -61,43 +61,43 @@ class Book:
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
 
     def open(self, *, fresh: bool, whole: bool) -> str:
-        """Take over the rows of the file, if they were measured in the same setting.
+        """Read the rows of the file, if they were measured in the same setting.
 
         Args:
-            fresh: Leave them all behind.
-            whole: Everything is going to be measured, so that a file of another setting may go.
+            fresh: Ignore them.
+            whole: Everything will be measured, so a file of another setting may be replaced.
 
         Returns:
-            What became of the file, in words.
+            What was done with the file, as text.
 
         Raises:
             MixError: Only a part is to be measured, and the file's rows are of another setting.
         """
         earlier = read(self.path)
         if fresh or earlier is None:
-            return "starting anew"
+            return "starting from the beginning"
         differing = differences(earlier["machine"], self.machine)
         if differing and not whole:
             raise MixError(
-                f"{self.path} was measured elsewhere: {'; '.join(differing)}. Rows of two settings "
-                "do not go into one table: measure everything anew with --fresh, or write to "
+                f"{self.path} was measured in another setting: {'; '.join(differing)}. Rows of two "
+                "settings must not be mixed: measure everything again with --fresh, or write to "
                 "another folder with --docs"
             )
         if differing:
-            return f"starting anew, since the setting is another: {'; '.join(differing)}"
+            return f"starting again, since the setting differs: {'; '.join(differing)}"
         self.rows = {row["key"]: row for row in earlier["rows"]}
-        return f"going on with {len(self.rows)} rows in {self.path}"
+        return f"continuing with {len(self.rows)} rows in {self.path}"
 
     def current(self, key: str) -> bool:
-        """Whether a row was measured by this code, with as many rounds as are asked for."""
+        """Whether a row was measured with this code and at least the requested rounds."""
         row = self.rows.get(key)
         return row is not None and row["code"] == self.code and (self.quick or not row["quick"])
 
     def add(self, key: str, row: Row, others: float) -> None:
-        """Keep a row, beside how quiet the machine was; the file is whole at any time."""
+        """Store a row, with the load of the machine; the file is complete at any time."""
         stamp = {"code": self.code, "quick": self.quick, "load": self.load, "others": others}
         self.rows[key] = {"key": key, **row, **stamp}
-        # A row a line: a later run's differences are then readable as such.
+        # One row per line makes the differences of a later run readable.
         rows = ",\n".join(json.dumps(row) for row in self.rows.values())
         head = json.dumps({"format": FORMAT, "machine": self.machine})[:-1]
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class Book:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A results file, or None where there is none of this format."""
+    """Read a results file; None if there is none of this format."""
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -116,7 +116,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two settings, in words."""
+    """Return the differences between two settings, as text."""
     flat = [_flat(setting) for setting in (before, now)]
     names: Sequence[str] = sorted(flat[0].keys() | flat[1].keys())
     return [

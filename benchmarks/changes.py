@@ -1,4 +1,4 @@
-"""What changed against an earlier run, beyond the spread of both."""
+"""`changes` lists the figures that differ from an earlier run by more than the spread of both."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LEAST = 0.005  # of the ratio; quartiles of figures without spread differ by le
 
 
 def changes(book: Book, before: dict[str, Any] | None) -> list[str]:
-    """Lines for the page.
+    """Return lines for the page.
 
-    Two machines are not compared, two sets of versions are, which is said.
+    Results of two machines are not compared. Results of two sets of versions are, with a remark.
     """
     if before is None:
         return ["There is no earlier run to compare with."]
@@ -23,7 +23,7 @@ def changes(book: Book, before: dict[str, Any] | None) -> list[str]:
     other = [text for text in differing if text.split()[0] not in versions]
     if other:
         return [
-            f"Not compared with the earlier run, which had another setting: {'; '.join(other)}."
+            f"Not compared with the earlier run, since the setting differs: {'; '.join(other)}."
         ]
     intro = "Medians whose quartiles do not overlap with those of the earlier run"
     intro += f" (versions: {'; '.join(differing)})" if differing else ""

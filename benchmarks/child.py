@@ -1,8 +1,8 @@
-"""What is measured in a process of its own; nothing is imported here that is measured there.
+"""These functions are measured in a new process; the module imports nothing that they measure.
 
     python -m benchmarks.child NAME JSON
 
-A line with "map" says that the work is done; the last line is the result, as JSON.
+A line with "map" marks the end of the work; the last line is the result, as JSON.
 """
 
 from __future__ import annotations

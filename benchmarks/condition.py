@@ -1,8 +1,8 @@
-"""Weights under which every branch of an untrained model carries signal and gradient.
+"""`condition` sets weights so that every branch of an untrained model has a signal and a gradient.
 
-As drawn, a model's normalisation layers do nothing, its layer scales are 1e-6, its last
-normalisations and biases may be zero, and signals die or explode on the way. A wrong rule would
-go unseen there. This gives such parameters random values and lets the statistics fit the signal.
+After initialisation a model's normalisation layers do nothing, its layer scales are 1e-6, its last
+normalisations and biases may be zero, and signals vanish or explode. A wrong rule would not be
+found there. This module gives such parameters random values and fits the statistics to the signal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An artifact against its contract: shapes, classes and batches, and the model's own outputs."""
+"""`check_contract` checks an artifact's shapes, classes, batches and the model's own outputs."""
 
 from __future__ import annotations
 

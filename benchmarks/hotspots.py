@@ -1,4 +1,4 @@
-"""Where the time of an explained run goes, by ONNX Runtime's own profile."""
+"""`hotspots` lists the times of an explained run by ONNX Runtime's own profile."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Keras's Xception and VGG16 on the PyTorch backend: exported and verified, with figures.
+"""This script exports and verifies Keras's Xception and VGG16 on the PyTorch backend.
 
     KERAS_BACKEND=torch python -m benchmarks.keras_models
 
-Random weights: what is checked is the graph, not what the models know.
+The weights are random, since only the graph is checked.
 """
 
 from __future__ import annotations

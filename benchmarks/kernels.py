@@ -1,4 +1,4 @@
-"""Which operators ONNX Runtime has kernels for, by opset and type, as its builds list themselves.
+"""This script lists ONNX Runtime's kernels by operator, opset and type, as its builds report them.
 
     python -m benchmarks.kernels
 

@@ -1,4 +1,4 @@
-"""What times depend on: the machine, the versions, the code, and how quiet it is."""
+"""`describe` records what times depend on: the machine, the versions, the code and the load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def describe(threads: int) -> dict[str, Any]:
-    """The setting of a run: results of two settings never stand in one table."""
+    """Return the setting of a run; results of two settings are never mixed in one table."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -52,9 +52,9 @@ def _cpu() -> str:
 
 
 class Watch:
-    """Measures which share of all cores others took meanwhile, the hypervisor included.
+    """Measures the share of all cores that other processes used, including the hypervisor.
 
-    The load average cannot tell: it counts the benchmark itself.
+    The load average does not show it, since it counts the benchmark itself.
     """
 
     def __enter__(self) -> Watch:

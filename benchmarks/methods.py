@@ -1,8 +1,8 @@
-"""Every method on the demo's digits: ``python -m benchmarks.methods``.
+"""``python -m benchmarks.methods`` compares all methods on the demo's digits.
 
-Plays the pointing game (Zhang et al., 2016) with each method on held-out canvases, times it beside
-Grad-CAM, and draws all methods on one picture. Writes ``docs/methods.json``,
-``docs/images/methods-*.jpg`` and the tables of ``docs/methods.md``.
+It plays the pointing game (Zhang et al., 2016) with each method on test canvases, times it relative
+to Grad-CAM, and draws all methods for one image. It writes ``docs/methods.json``,
+``docs/images/methods.jpg`` and the table of ``docs/methods.md``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from graftcam.demo.bundled import WEIGHTS, pictures
 from graftcam.demo.data import LABELS, SIZE, Canvases, draw, load_glyphs
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, overview, points_at
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
-from graftcam.runtime.methods import METHODS
-from graftcam.runtime.methods.dispatch import RUNS
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import panel, write_image
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -40,9 +39,9 @@ class Row:
 
     Attributes:
         method: Its id.
-        hits: Maxima on the digit asked for.
-        digits: Digits asked for.
-        cost: Time of one explanation, in those of Grad-CAM.
+        hits: Number of maxima on the requested digit.
+        digits: Number of requested digits.
+        cost: Time of one explanation, relative to Grad-CAM.
     """
 
     method: str
@@ -62,7 +61,7 @@ def main() -> None:
     explainer = Explainer(_artifact(work / "digits-all.onnx"))
     canvases = draw(load_glyphs("heldout"), options.canvases, _SEED)
     rows: list[Row] = []
-    for method in [*METHODS, *RUNS]:
+    for method in METHODS:
         few = max(10, options.canvases // 8) if method in _MANY_RUNS else options.canvases
         rows.append(_play(explainer, method, canvases, few))
         print(rows[-1], flush=True)
@@ -78,7 +77,7 @@ def main() -> None:
 
 
 def with_table(page: str, rows: Sequence[Row]) -> str:
-    """The page with what stands between its two marks replaced by the table."""
+    """Return the page with the text between its two marks replaced by the table."""
     begin, end = "<!-- pointing game -->\n", "<!-- end -->"
     lines = ["| method | maximum on the digit | time, Grad-CAM = 1 |", "|---|---|---|"]
     lines += [
@@ -90,13 +89,13 @@ def with_table(page: str, rows: Sequence[Row]) -> str:
 
 
 def _artifact(path: Path) -> Path:
-    """The demo model with everything that any method needs."""
+    """Export the demo model with everything that any method needs."""
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     example = (torch.zeros(1, 3, SIZE, SIZE),)
     export(
-        model, path, example, labels=LABELS, preprocess=TRANSFORM, activation="sigmoid",
-        input_gradients=True, guided=True, head=True,
+        model, path, example, labels=LABELS, preprocess=TRANSFORM,
+        score=Score(activation="sigmoid"), extras=["input_gradients", "guided", "head"],
     )  # fmt: skip
     return path
 
@@ -118,7 +117,7 @@ def _explained(explainer: Explainer, image: Any, classes: Sequence[int], method:
 
 
 def _drawn(explainer: Explainer, methods: Sequence[str]) -> Any:
-    """The first bundled picture's first digit, by every method."""
+    """Draw the first bundled image's first digit, by every method."""
     shown = pictures()[0]
     labels = [box.label for box in shown.boxes]
     found = [_explained(explainer, shown.path, labels, method) for method in methods]

@@ -1,9 +1,9 @@
-"""Perturbation methods by the head against pytorch-grad-cam: ``python -m benchmarks.perturbation``.
+"""``python -m benchmarks.perturbation`` times perturbation methods and those of pytorch-grad-cam.
 
-Both explain one class of one picture with the same model and layer, on the same number of threads,
+Both explain one class of one image with the same model and layer, on the same number of threads,
 in turns. pytorch-grad-cam runs the whole model for each channel; graftcam's Ablation-CAM and
-Recipro-CAM rerun the head, its Score-CAM the whole model too. Run it on a quiet machine: a round at
-ResNet-50's last layer takes some minutes.
+Recipro-CAM rerun the head, its Score-CAM reruns the whole model too. Run it on a quiet machine: a
+round at ResNet-50's last layer takes some minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pytorch_grad_cam import AblationCAM, ScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.runtime.methods.dispatch import ask
 from graftcam.runtime.methods.request import Question
 from graftcam.runtime.session.heads import Heads
@@ -79,7 +79,10 @@ def case(module: nn.Module, layer: str, folder: Path, threads: int) -> Case:
     picture = pictures(SHAPE, 1, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        export(module, path, (picture,), layers=layer, input_names=["x"], head=True, verify=False)
+        export(
+            module, path, (picture,), layers=layer, trace=TorchExport(input_names=["x"]),
+            extras=["head"], verify="off",
+        )  # fmt: skip
 
     def opened(file: Path) -> Session:
         return Session(file, "cpu", threads, calm)

@@ -1,4 +1,4 @@
-"""The page's plots, as SVG files whose bytes depend on the figures alone."""
+"""These functions draw the page's plots as SVG files whose bytes depend only on the figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INK = "#222222"
 
 
 def plot_last(rows: Sequence[Row], path: Path) -> None:
-    """Ratios to the plain forward, a panel for each N, quartiles as bars."""
+    """Plot ratios to the plain forward, one panel for each N, quartiles as bars."""
     names = {"predict": "K = 0", "explained": "K = 1", "five": "K = 5"}
     groups = _by(rows, "images")
     models = list(dict.fromkeys(row["model"] for row in rows))
@@ -44,7 +44,7 @@ def plot_last(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot_peers(rows: Sequence[Row], path: Path) -> None:
-    """How many times as long as the explained run each peer takes, a panel for each N."""
+    """Plot each peer's time divided by the explained run's, one panel for each N."""
     names = ("torch", "captum", "torch-cam", "pytorch-grad-cam")
     groups = _by(rows, "images")
     models = list(dict.fromkeys(row["model"] for row in rows))
@@ -69,11 +69,11 @@ def plot_peers(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot_scaling(rows: Sequence[Row], path: Path) -> None:
-    """Time of a run as N, K, side and threads grow, relative to plain at the first point.
+    """Plot the time of a run by N, K, side and threads, relative to plain at the first point.
 
-    The plain forward knows no K: there the rounds' ratios are shown.
+    The plain forward has no K: there the rounds' ratios are shown.
     """
-    labels = {"N": "pictures (N)", "K": "classes (K)", "side": "side of the picture, px"}
+    labels = {"N": "images (N)", "K": "classes (K)", "side": "side of the image, px"}
     groups = _by(rows, "axis")
     figure, panels = _panels(len(groups), 2.9 * len(groups), 3.2)
     names = list(dict.fromkeys((row["model"], row["layer"]) for row in rows))
@@ -118,7 +118,7 @@ def _by(rows: Sequence[Row], name: str) -> dict[Any, list[Row]]:
 
 
 def _ticks(points: Sequence[int]) -> list[int]:
-    """The points whose labels have room."""
+    """Return the points whose labels have room."""
     kept = [points[0]]
     for point in points[1:]:
         if point - kept[-1] >= 0.1 * (points[-1] - points[0]):

@@ -1,11 +1,11 @@
-"""Pictures a second of a folder's job: in this process, and on Ray with 1, 2, ... actors.
+"""This script measures images per second of a folder's job, in this process and on Ray.
 
-Writes ``docs/ray.json``, which `make bench` puts on its page.
+It writes ``docs/ray.json``, which `make bench` adds to its page.
 
     python -m benchmarks.ray_actors model.onnx photo.jpg --pictures 200 --actors 1 2
 
-Every actor has one thread, and so has the run in this process. The cluster is up, and the actors
-have opened their sessions, before the clock starts: what is measured is a long job's pace.
+Every actor has one thread, and so has the run in this process. The clock starts when the cluster is
+up and the actors have opened their sessions, so the result is the throughput of a long job.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Every figure of ``docs/benchmarks.md``: ``python -m benchmarks.run``.
+"""``python -m benchmarks.run`` measures every figure of ``docs/benchmarks.md``.
 
-What is compared takes turns, in a random order each round, with the same number of threads; ONNX
-Runtime's idle threads do not spin. Each row goes into ``docs/benchmarks.json`` as soon as it is
-measured, and rows that this code has measured already are not measured again: a bench can be
-interrupted and goes on later. Run it on a quiet machine.
+Variants run in turns, in random order in each round, with the same number of threads; ONNX
+Runtime's idle threads do not spin. Each row is written to ``docs/benchmarks.json`` as soon as it is
+measured, and rows that were measured with this code are skipped: a bench can be interrupted and
+resumed. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WORK = _ROOT / ".bench"
 
 
 def main() -> int:
-    """Measure what is missing, write the page; 2 where results must not be mixed."""
+    """Measure missing rows and write the page; return 2 if results must not be mixed."""
     options = _options()
     torch.set_num_threads(options.threads)
     docs = Path(options.docs)
@@ -49,7 +49,7 @@ def main() -> int:
     try:
         _measure(missing, book, options)
     except KeyboardInterrupt:
-        _say("interrupted; run again to go on")
+        _say("interrupted; run again to continue")
     finally:
         write_report(book, read(before), docs)
         _say(f"written: {docs / 'benchmarks.md'}")
@@ -62,11 +62,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", help="names, separated by commas; all by default")
     parser.add_argument("--quick", action="store_true", help="few rounds, to see that it works")
     parser.add_argument("--again", action="store_true", help="measure rows that are done, too")
-    parser.add_argument("--fresh", action="store_true", help="leave all earlier rows behind")
-    parser.add_argument("--compare", help="earlier benchmarks.json; what stood in docs by default")
+    parser.add_argument("--fresh", action="store_true", help="ignore all earlier rows")
+    parser.add_argument("--compare", help="earlier benchmarks.json; default: the one in docs")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--docs", default=str(_ROOT / "docs"), help="where the page goes")
-    parser.add_argument("--keep", action="store_true", help="keep the models' files in .bench")
+    parser.add_argument("--docs", default=str(_ROOT / "docs"), help="folder for the page")
+    parser.add_argument(
+        "--keep", action="store_true", help="do not delete the models' files in .bench"
+    )
     options = parser.parse_args()
     unknown = set(filter(None, (options.parts or "").split(","))) - set(PARTS)
     if unknown:
@@ -79,7 +81,7 @@ def _say(text: str) -> None:
 
 
 def _chosen(parts: str | None, models: str | None) -> list[Case]:
-    """The rows asked for; those of one model follow each other, since they share its files."""
+    """Return the requested rows, sorted by model, since rows of a model share its files."""
     names = parts.split(",") if parts else list(PARTS)
     cases = [case for name in names for case in PARTS[name].cases]
     order = list(dict.fromkeys(case.model for case in chain(*(p.cases for p in PARTS.values()))))
@@ -90,7 +92,7 @@ def _chosen(parts: str | None, models: str | None) -> list[Case]:
 
 
 def _baseline(book: Book, asked: Path | None) -> Path:
-    """What the page is compared with: the docs' results as they were before this code's."""
+    """Return the results to compare with: those in docs before this code was measured."""
     if asked is not None:
         return asked
     published, kept = _ROOT / "docs" / "benchmarks.json", _WORK / "before.json"

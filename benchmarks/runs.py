@@ -1,4 +1,4 @@
-"""Ways of running the files in ONNX Runtime, as calls without arguments."""
+"""These functions return the variants to measure, as calls without arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's tables: which columns the rows of each part get."""
+"""A `Section` describes the page's text and table columns for one part."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Column:
     Attributes:
         title: Its heading.
         kind: ``values`` or ``ratios`` of the row.
-        name: Name among them.
-        digits: Of the numbers.
+        name: Name in them.
+        digits: Digits after the decimal point.
     """
 
     title: str
@@ -25,7 +25,7 @@ class Column:
     digits: int = 2
 
     def cell(self, row: Row) -> str:
-        """Median and quartiles; empty where the row has none."""
+        """Return median and quartiles; empty if the row has none."""
         found = row.get(self.kind, {}).get(self.name)
         if found is None:
             return ""
@@ -35,14 +35,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """What stands on the page for one part.
+    """The page's section for one part.
 
     Attributes:
         title: Heading.
         text: What was measured, and how.
-        columns: Of the table.
+        columns: Columns of the table.
         image: Name of the plot, if there is one.
-        notes: Further lines below the table, from the rows.
+        notes: Makes further lines below the table from the rows.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Section:
 
 
 def name_of(row: Row) -> str:
-    """A row's first cell."""
+    """Return a row's first cell."""
     parts = [row["model"]] if row.get("model") else ["imports"]
     parts += [f"`{row['layer']}`"] if row.get("layer") else []
     parts += [f"N = {row['images']}"] if row.get("images") else []
@@ -62,7 +62,7 @@ def name_of(row: Row) -> str:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
-    """Markdown; columns that no row fills are left out."""
+    """Return a table in Markdown; columns without values are left out."""
     filled = [column for column in columns if any(column.cell(row) for row in rows)]
     lines = ["", f"| | {' | '.join(c.title for c in filled)} |", "|---" * (1 + len(filled)) + "|"]
     for row in rows:
@@ -85,13 +85,13 @@ def _left_out(rows: Sequence[Row]) -> list[str]:
                 models.append(row["model"])
     if not reasons:
         return []
-    lines = ["", "Not timed, since what they give is no Grad-CAM of that layer:", ""]
+    lines = ["", "Not timed, since the result is not a Grad-CAM map of that layer:", ""]
     return lines + [f"- {', '.join(models)}: {reason}" for reason, models in reasons.items()]
 
 
 def _refused(rows: Sequence[Row]) -> list[str]:
     found = [f"- {name_of(row)}: {row['refused']}" for row in rows if "refused" in row]
-    return ["", "onnx-ad does not cover:", "", *found] if found else []
+    return ["", "onnx-ad does not support:", "", *found] if found else []
 
 
 def _nodes(rows: Sequence[Row]) -> list[str]:
@@ -99,11 +99,11 @@ def _nodes(rows: Sequence[Row]) -> list[str]:
         f"{row['model']} {row['nodes'].get('own', 0)} + {row['nodes'].get('added', 0)}"
         for row in rows
     ]
-    return ["", f"Nodes of the model + added: {', '.join(counts)}."]
+    return ["", f"Nodes of the model + added nodes: {', '.join(counts)}."]
 
 
 def _points(rows: Sequence[Row]) -> list[str]:
-    """All points of the plot, a table an axis."""
+    """Return all points of the plot, one table for each axis."""
     lines: list[str] = []
     for axis in dict.fromkeys(row["axis"] for row in rows):
         of_axis = [row for row in rows if row["axis"] == axis]
@@ -129,9 +129,9 @@ SECTIONS = {
     ),
     "inner": Section(
         "Inner layers",
-        "**Extra** is the explained run less the plain forward, divided by the forward of the part "
-        "above the layer, cut out as a model of its own: 1 is the price of the same operators "
-        "once more.",
+        "**Extra** is the time of the explained run minus the plain forward, divided by the "
+        "forward of the part above the layer (from the layer to the score), measured as a separate "
+        "model. An extra of 1 costs as much as running that part once more.",
         [
             Column("extra, K = 1", "ratios", "explained"),
             Column("extra, K = 5", "ratios", "five"),
@@ -143,10 +143,10 @@ SECTIONS = {
     ),
     "adjoint": Section(
         "Inner layers against onnx-ad",
-        "`onnx_ad.reverse` of the part above the layer, at a fixed batch of 1, which it needs. "
-        "Its extra is its graph (forward and adjoint of the part) less the part's forward; ours is "
-        "the explained run less the plain forward, the map included. Both in units of the part's "
-        "forward.",
+        "`onnx_ad.reverse` of the part above the layer, at a fixed batch of 1, which it requires. "
+        "Its extra is its graph (forward and adjoint of the part) minus the part's forward; ours "
+        "is the explained run minus the plain forward, including the map. Both are divided by the "
+        "part's forward.",
         [
             Column("ours / theirs", "ratios", "ours_of_theirs"),
             Column("extra, ours", "ratios", "ours"),
@@ -159,7 +159,7 @@ SECTIONS = {
     "memory": Section(
         "Peak memory",
         "Peak resident memory, in 10^6 bytes, of a process that loads the file and runs it three "
-        "times; **increment** is what it takes above a process that only imports ONNX Runtime.",
+        "times. The **increment** is the difference to a process that only imports ONNX Runtime.",
         [
             Column("explained / plain", "ratios", "artifact"),
             Column("increment / increment", "ratios", "increment"),
@@ -170,8 +170,8 @@ SECTIONS = {
     ),
     "size": Section(
         "File size",
-        "The artifact of the automatic layer beside the file of `torch.onnx.export` (which also "
-        "keeps where in the source each node comes from).",
+        "The artifact of the automatic layer compared with the file of `torch.onnx.export` (which "
+        "also stores the source location of each node).",
         [
             Column("artifact / plain", "ratios", "artifact", 4),
             Column("plain, MB", "values", "plain", 2),
@@ -181,8 +181,8 @@ SECTIONS = {
     ),
     "export": Section(
         "Export",
-        "`exporter.export(verify=False)` and `torch.onnx.export`, in turns in one process; the "
-        "choice of the layer is part of ours.",
+        "`graftcam.export(verify=\"off\")` and `torch.onnx.export`, in turns in one process; ours "
+        "includes the choice of the layer.",
         [
             Column("graftcam / torch", "ratios", "graftcam"),
             Column("torch, ms", "values", "torch", 0),
@@ -191,7 +191,7 @@ SECTIONS = {
     ),
     "imports": Section(
         "Import",
-        "In a new process each, the interpreter's start left out. **Libraries**: `import "
+        "Each in a new process, without the interpreter's start. **Libraries**: `import "
         "onnxruntime, cv2, numpy`. **Package**: `import graftcam.runtime`, which loads its names "
         "on first use. **In use**: `from graftcam.runtime import Explainer` and the libraries.",
         [
@@ -204,9 +204,10 @@ SECTIONS = {
     ),
     "peers": Section(
         "Grad-CAM in PyTorch",
-        "The same pictures, layer and class. **torch** is the forward alone, in `inference_mode`. "
-        "Each package is called as it documents, and is timed only if its maps are ours "
-        "(correlation of at least 0.99). How many times as long as the explained run they take:",
+        "The same images, layer and class. **torch** is the forward alone, in `inference_mode`. "
+        "Each package is called as its documentation says, and is timed only if its maps agree "
+        "with ours (correlation of at least 0.99). The numbers are its time divided by that of the "
+        "explained run: above 1 graftcam is faster, below 1 the peer is.",
         [
             Column("torch", "ratios", "torch"),
             Column("pytorch-grad-cam", "ratios", "pytorch-grad-cam"),
@@ -218,11 +219,11 @@ SECTIONS = {
     ),
     "cold": Section(
         "Cold start",
-        "From the start of a process to its first map of one picture's file, all imports and the "
-        "model's loading included, and the process's peak memory. **Bare** is ONNX Runtime on the "
-        "plain file, which only predicts, from pixels that need no preparing. **Optimised** is the "
-        "file that `graftcam optimize` makes of the artifact; **load** is the opening of a file "
-        "alone.",
+        "Time from the start of a process to its first map of one image file, including all "
+        "imports and the loading of the model, and the process's peak memory. **Bare** is ONNX "
+        "Runtime on the plain file, which only predicts, from preprocessed pixels. **Optimised** "
+        "is the file that `graftcam optimize` makes of the artifact; **load** is only the opening "
+        "of a file.",
         [
             Column("time / pytorch-grad-cam", "ratios", "time"),
             Column("memory / pytorch-grad-cam", "ratios", "memory"),
@@ -242,10 +243,10 @@ SECTIONS = {
     ),
     "scaling": Section(
         "Scaling",
-        "One of N (pictures a run), K (classes a picture), side (of the picture, in pixels; files "
-        "whose height and width are open) and threads grows; the others stay at 1, 1, 224 and "
-        "{threads}. Plotted is the time of a run in units of the plain forward at the first point; "
-        "for K, the ratio to the plain forward.",
+        "One of N (images in a run), K (classes for each image), side (of the image, in pixels; "
+        "files with open height and width) and threads varies; the others are 1, 1, 224 and "
+        "{threads}. The plot shows the time of a run divided by the plain forward at the first "
+        "point; for K, the ratio to the plain forward.",
         [], "scaling", _points,
     ),
 }  # fmt: skip

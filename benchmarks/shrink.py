@@ -1,7 +1,7 @@
-"""What int8 and float16 do to the demo's maps: ``python -m benchmarks.shrink``.
+"""``python -m benchmarks.shrink`` measures the effect of int8 and float16 on the demo's maps.
 
-For each layer: the mean similarity of the maps to the float32 artifact's and the pointing game, on
-the bundled pictures' classes.
+For each layer it prints the mean similarity of the maps to the float32 artifact's and the pointing
+game, on the classes of the bundled images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from graftcam.demo.bundled import WEIGHTS, pictures
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, pointing_rate
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.exporter.shrink import Precision, shrink
 from graftcam.runtime import Explainer
 
@@ -34,7 +34,7 @@ def main() -> None:
             example = (torch.zeros(1, 3, SIZE, SIZE),)
             export(
                 model, source, example, layers=layer, labels=LABELS, preprocess=TRANSFORM,
-                activation="sigmoid", verify=False,
+                score=Score(activation="sigmoid"), verify="off",
             )  # fmt: skip
             whole = pointing_rate(Explainer(source))
             for precision in get_args(Precision):

@@ -1,8 +1,8 @@
-"""Smooth twins: the same model without kinks, on which float32 and float64 must agree closely.
+"""A smooth twin is the same model without kinks; float32 and float64 must agree closely on it.
 
-Near a kink one ReLU or arg-max that falls on the other side in float32 changes a gradient by
-1e-3 and more, which would hide a wrong rule. A twin has none: whatever calls a kinked function
-while its ``forward`` runs, as a module or as a functional, gets a smooth one of the same kind.
+Near a kink one ReLU or arg-max that differs in float32 changes a gradient by 1e-3 and more, which
+would hide a wrong rule. A twin has no kinks: every call of such a function in its ``forward``, as a
+module or as a functional, is replaced by a smooth function of the same kind.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
 
 
 class _Smooth(TorchFunctionMode):
-    """Calls the smooth function where a kinked one is asked for, and counts."""
+    """Replaces calls of a kinked function by its smooth one, and counts them."""
 
     def __init__(self, *, positive: bool = False) -> None:
         super().__init__()

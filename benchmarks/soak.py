@@ -1,12 +1,12 @@
-"""Ten thousand explanations in one process, and what they leave in memory.
+"""This script computes ten thousand explanations in one process and watches its memory.
 
     python -m benchmarks.soak [--count 10000] [--model digits.onnx]
 
-The bundled model (or another artifact) explains pictures of many sizes through
-``Explainer.explain_many``, with overlays drawn and a broken file among them now and then; resident
-memory is read every hundred explanations. It holds where the median of the last tenth is at most
-2 % or 8 MB above that of the second tenth: the first one is where caches and arenas fill. Writes
-``docs/soak.json``; the exit code is 1 where memory grew.
+The bundled model (or another artifact) explains images of many sizes with
+``Explainer.explain_many``, with overlays, and some broken files; resident memory is read every
+hundred explanations. It passes if the median of the last tenth is at most 2 % or 8 MB above that of
+the second tenth (caches and arenas fill in the first). It writes ``docs/soak.json``; the exit code
+is 1 if memory grew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processes of their own for what a process can do only once: start, import, reach a peak."""
+"""`spawn` starts a process to measure what a process does only once: start, import, peak memory."""
 
 from __future__ import annotations
 

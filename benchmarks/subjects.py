@@ -1,4 +1,4 @@
-"""What is measured: models of torchvision, their layers, and the files made of them."""
+"""`Subjects` makes the measured files: torchvision's models and the artifacts of their layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.capture.onnx_file.dynamic_axes import open_axes
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
@@ -75,7 +75,7 @@ class Subjects:
     """The models and their files, each made once and dropped with its model."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        """Keep files in ``folder``; what lies there from earlier is used."""
+        """Store files in ``folder``; existing files are used."""
         self._folder, self._threads = folder, threads
         self._modules: dict[str, nn.Module] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,15 +164,17 @@ def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes)
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        module, path, (pictures(SHAPE, 1, 0),), layers=layer, verify=False, preprocess=transform,
-        input_names=["x"], dynamic_batch=axes != "none", dynamic_size=axes == "size",
+        module, path, (pictures(SHAPE, 1, 0),), layers=layer, verify="off", preprocess=transform,
+        trace=TorchExport(
+            dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=["x"]
+        ),
     )  # fmt: skip
 
 
 def cut(artifact: Artifact) -> onnx.ModelProto:
     """The graph between the layer's value and the score.
 
-    Where it asks for the input's shape, the model's own input stays beside that value.
+    If the graph reads the input's shape, the model's own input remains an input, too.
     """
     model, spec = onnx.load(artifact.path), artifact.spec
     names = [port.name for port in model.graph.input if port.name != spec.class_index]

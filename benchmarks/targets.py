@@ -1,4 +1,4 @@
-"""What the figures should be, and which rows miss it."""
+"""A `Target` is a bound on a figure; `WHY` explains the rows that miss one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Target:
 
     Attributes:
         part: Name of the part.
-        ratio: Name among the row's ratios.
-        text: What is bounded.
+        ratio: Name in the row's ratios.
+        text: Description of the ratio.
         bound: The value.
-        at_most: Whether the ratio should stay below, or reach, the bound.
-        applies: To which rows.
+        at_most: Whether the bound is an upper one; else a lower one.
+        applies: Selects the rows that it is for.
     """
 
     part: str
@@ -37,7 +37,7 @@ class Target:
     applies: Callable[[Row], bool] = lambda row: True
 
     def covers(self, row: Row) -> bool:
-        """Whether the row has the ratio and the bound is meant for it."""
+        """Whether the row has the ratio and the bound is for it."""
         return self.ratio in row["ratios"] and self.applies(row)
 
     def reached(self, row: Row) -> bool:
@@ -46,7 +46,7 @@ class Target:
         return value <= self.bound if self.at_most else value >= self.bound
 
     def worst(self, rows: list[Row]) -> Row:
-        """The row farthest on the wrong side."""
+        """Return the row with the worst ratio."""
         pick = max if self.at_most else min
         return pick(rows, key=lambda row: row["ratios"][self.ratio][1])
 
@@ -78,55 +78,58 @@ TARGETS = (
 
 WHY = {
     ("last", "explained"): (
-        "The last layer of a ViT that has places is in its last block, whose adjoint is as many "
-        "products again: a twelfth of the model."
+        "The last layer of a ViT that has a grid is in its last block. The adjoint of this block "
+        "has as many matrix products as the block itself: a twelfth of the model."
     ),
     ("last", "five"): (
-        "Five cotangents are five times the products of what lies above the layer: the last block "
-        "of a ViT, the linear layers of VGG. Only a pooled linear head has them for nothing."
+        "Five cotangents need five times the matrix products of the part above the layer: the last "
+        "block of a ViT, the linear layers of VGG. Only behind a pool and one linear layer do they "
+        "cost nothing."
     ),
     ("last", "predict"): (
-        "What is added takes 0.4 to 4 ms, empty as its tensors are: less than these rounds can "
-        "tell, whose quartiles lie 6 to 14 % apart."
+        "The added nodes take 0.4 to 4 ms, although their tensors are empty. These rounds cannot "
+        "resolve that: their quartiles are 6 to 14 % apart."
     ),
     ("inner", "predict"): (
-        "A mask reads its activation in plain order, for which ONNX Runtime copies it out of its "
-        "blocked layout (ReorderOutput) whether or not K = 0; several hundred nodes on empty "
-        "tensors take 0.01 ms each."
+        "A mask reads its activation in plain order. ONNX Runtime copies it from its blocked "
+        "layout for that (ReorderOutput), also for K = 0; several hundred nodes on empty tensors "
+        "take 0.01 ms each."
     ),
     ("inner", "explained"): (
-        "The convolutions of the adjoint take as long as those of the forward pass, which is the "
-        "floor of about 1. On top come masks (Greater, Where, or a SiLU's derivative), which the "
-        "forward pass has fused into its convolutions, the copies between blocked and plain "
-        "order around them, and strided convolutions, whose ConvTranspose takes longer than the "
-        "convolution did, but less than any other form that was tried."
+        "The convolutions of the adjoint take as long as those of the forward pass, so an extra of "
+        "about 1 is the minimum. Further costs are masks (Greater, Where, or a SiLU's derivative), "
+        "which the forward pass has fused into its convolutions; the copies between blocked and "
+        "plain order around them; and strided convolutions, whose ConvTranspose is slower than the "
+        "convolution, but faster than any other form that was tried."
     ),
     ("adjoint", "ours_of_theirs"): (
-        "At half of onnx-ad's time ours would be below the floor that the row above explains."
+        "Half of onnx-ad's time would be below the minimum that the row above explains."
     ),
     ("memory", "artifact"): (
-        "ONNX Runtime keeps the weights of a linear layer packed for the forward product; the "
-        "adjoint needs them as they were stored, so they are there twice (VGG16: 0.5 GB). The "
-        "others are steps in which its arena grows."
+        "ONNX Runtime packs the weights of a linear layer for the forward product. The adjoint "
+        "needs the original weights, so both copies are in memory (VGG16: 0.5 GB). The other rows "
+        "are steps in which ONNX Runtime's arena grows."
     ),
     ("imports", "all"): (
         "The package itself takes 0.5 % of its libraries' time; all modules of the runtime, which "
-        "load when they are first used, 18 %."
+        "load on first use, take 18 %."
     ),
     ("peers", "torch"): (
         "ONNX Runtime's own forward is no faster than PyTorch's on these models at N = 8."
     ),
     ("peers", "pytorch-grad-cam"): (
-        "As the row above: the factor to PyTorch's own forward is what its code decides."
+        "As in the row above: the package's time follows from PyTorch's own forward."
     ),
     ("peers", "captum"): (
-        "It takes 1.0 to 1.2 times PyTorch's forward here, so the ratio follows from PyTorch's."
+        "It takes 1.0 to 1.2 times PyTorch's forward here, so the ratio follows from PyTorch's. "
+        "Where PyTorch's forward is faster than ONNX Runtime's (ConvNeXt-T, Swin-T at N = 8), "
+        "captum is faster than graftcam."
     ),
-    ("peers", "torch-cam"): "As captum.",
+    ("peers", "torch-cam"): "As for captum.",
 }
-"""By part and ratio: why rows miss the target, beside their profiles."""
+"""By part and ratio: why rows miss the target."""
 
 
 def missed(part: str, row: Row) -> list[str]:
-    """Names of the row's ratios that miss a target."""
+    """Return the names of the row's ratios that miss a target."""
     return [t.ratio for t in TARGETS if t.part == part and t.covers(row) and not t.reached(row)]

@@ -1,4 +1,4 @@
-"""Interleaved measurements, their quartiles and ratios."""
+"""These functions compute quartiles and ratios of interleaved measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grad-CAM in PyTorch: what people would use instead, called as their documentation says."""
+"""`peers` sets up other packages for Grad-CAM in PyTorch, called as their documentation says."""
 
 from __future__ import annotations
 

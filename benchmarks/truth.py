@@ -1,4 +1,4 @@
-"""An artifact against PyTorch in float64."""
+"""These functions compare an artifact with PyTorch in float64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.report.report import Report
 from graftcam.exporter.verify import SLACK, Check, checks, merge
 from graftcam.exporter.verify.torch_reference import Reference
@@ -85,8 +85,8 @@ def make(
     The checks here are the verification's and more, so that it is left out.
     """
     report = export(
-        module, path, (pictures(shape, batch or 1, 0),), layers=layers, verify=False,
-        dynamic_batch=batch is None,
+        module, path, (pictures(shape, batch or 1, 0),), layers=layers, verify="off",
+        trace=TorchExport(dynamic_batch=batch is None),
     )  # fmt: skip
     session, spec = open_session(path, threads), report.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}
@@ -102,7 +102,7 @@ def pictures(shape: Sequence[int], count: int, seed: int) -> torch.Tensor:
 
 
 def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[Check]:
-    """All outputs for two classes an image, held against PyTorch in float64."""
+    """Compare all outputs for two classes of each image with PyTorch in float64."""
     spec = artifact.report.spec
     references = [
         Reference(artifact.module, spec.layers, dtype) for dtype in (torch.float64, torch.float32)
@@ -120,17 +120,17 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
     """Hold a smooth twin against PyTorch; the check that finds wrong rules.
 
     Returns:
-        The comparisons, and what is wrong, in words.
+        The comparisons, and the faults as text.
     """
     found = compare_with_torch(artifact, TWIN_IMAGES)
     # Pictures on which PyTorch's own float32 is lost, in a model that amplifies rounding, tell
     # nothing; on the others all must agree.
-    told = np.max([check.own for check in found], axis=0) <= LOST
+    valid = np.max([check.own for check in found], axis=0) <= LOST
     faults: list[str] = []
-    if told.mean() < 0.5:
-        faults.append(f"PyTorch itself is lost on {(~told).sum()} of {len(told)} pictures")
+    if valid.mean() < 0.5:
+        faults.append(f"PyTorch's float32 fails on {(~valid).sum()} of {len(valid)} images")
     else:
-        found = [replace(check, errors=check.errors[told], own=check.own[told]) for check in found]
+        found = [replace(c, errors=c.errors[valid], own=c.own[valid]) for c in found]
         faults += [describe(c, twin_bound(c)) for c in found if not c.errors.max() <= twin_bound(c)]
     kinked = KINKED & set(artifact.report.operators)
     if kinked - {"Clip"} or (kinked and _clips(artifact)):

@@ -1,9 +1,9 @@
-"""Hold every model of the zoo against PyTorch: ``python -m benchmarks.zoo``.
+"""``python -m benchmarks.zoo`` compares every model of the zoo with PyTorch.
 
 Each model runs in a process of its own, as many at a time as ``--jobs`` and the memory allow.
-Results are kept in ``.zoo/results.jsonl``, and the tables go to ``docs/models.md`` and
-``docs/models.json``. A second run repeats only what failed, is new, or was made by other code or
-other versions than the results of both.
+Results are stored in ``.zoo/results.jsonl``; the tables are written to ``docs/models.md`` and
+``docs/models.json``. A second run repeats only models that failed, are new, or were checked with
+other code or versions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
     try:
         _run(missing, results, options.jobs, threads)
     except KeyboardInterrupt:
-        _say("interrupted; run again to go on")
+        _say("interrupted; run again to continue")
     latest = {record["key"]: record for record in _read(results, docs)}
     records = [latest[case.key] for case in CASES if case.key in latest]
     write_report(records, docs, Counter(case.family for case in CASES))
@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="threads of each; cores / jobs")
     parser.add_argument("--fresh", action="store_true", help="repeat what has passed, too")
     parser.add_argument("--keep", action="store_true", help="keep what earlier code passed")
-    parser.add_argument("--folder", default=str(_ROOT / ".zoo"), help="where results are kept")
+    parser.add_argument("--folder", default=str(_ROOT / ".zoo"), help="folder for results")
     parser.add_argument("--docs", default=str(_ROOT / "docs"), help="where the tables go")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()

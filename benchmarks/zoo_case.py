@@ -1,4 +1,4 @@
-"""One model of the zoo: its smooth twin and itself, at the automatic layer and at inner ones."""
+"""`run_case` checks one model of the zoo and its smooth twin, at the automatic and inner layers."""
 
 from __future__ import annotations
 

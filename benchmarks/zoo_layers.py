@@ -1,4 +1,4 @@
-"""Which layers of a model the zoo tries: the automatic one, an early, a middle one, and a norm."""
+"""`choose` selects the layers that the zoo tries: automatic, early, middle, and a norm."""
 
 from __future__ import annotations
 

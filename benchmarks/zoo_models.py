@@ -1,4 +1,4 @@
-"""The models of the zoo, with their input sizes."""
+"""This module lists the models of the zoo, with their input sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``docs/models.md`` and ``docs/models.json``: what the zoo found."""
+"""`write_report` writes the zoo's results to ``docs/models.md`` and ``docs/models.json``."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_HEAD = """# Models held against PyTorch
+_HEAD = """# Models compared with PyTorch
 
-Made by `make zoo`; do not edit. Each row is one model with random weights, exported with the
+Written by `make zoo`; do not edit. Each row is one model with random weights, exported with the
 automatic layer, an early one, a middle one and, for transformers, a norm inside a block, all in
-one artifact. ONNX Runtime runs it on random pictures, and the model's outputs, scores,
-activations, gradients and heatmaps for two classes of at least six pictures are compared with
-PyTorch autograd in float64. An error is the relative L2 error of the worst picture and output;
-beside it stands the error of PyTorch's own float32 on the same output.
+one artifact. ONNX Runtime runs it on random images. The model's outputs, scores, activations,
+gradients and heatmaps for two classes of at least six images are compared with PyTorch autograd in
+float64. An error is the relative L2 error of the worst image and output; the number in parentheses
+is the error of PyTorch's own float32 on the same output.
 
-- **Twin**: the model with its kinks (ReLU, hard activations, max pools) exchanged for smooth
-  functions. Errors here show wrong rules; at most 1e-5, or 4 times PyTorch's own, is accepted. A
-  model without kinks is its own twin. Pictures on which PyTorch's float32 itself is off by more
-  than 1e-3 tell nothing and are left out, at most half of them.
+- **Twin**: the model with smooth functions instead of its kinks (ReLU, hard activations, max
+  pools). Errors here show wrong rules; at most 1e-5, or 4 times PyTorch's own, is accepted. A
+  model without kinks is its own twin. Images on which PyTorch's float32 has an error above 1e-3
+  show nothing and are left out, at most half of them.
 - **Itself**: near a kink one ReLU or arg-max that flips changes a gradient by 1e-3 and more, in
   PyTorch's float32 as well. Median or maximum must stay within 4 times PyTorch's own.
-- Every artifact keeps the contract: any N and K (0 as well), class ids and ranks, the same
-  numbers alone and in a batch.
-- **Nodes**: of the model, and added for all its layers. **Export**: seconds until the artifact is
+- **Contract**: every artifact is checked for any N and K (0 as well), class ids and ranks, and for
+  the same numbers alone and in a batch.
+- **Nodes**: of the model + added for all its layers. **Export**: seconds until the artifact is
   written.
 
-Weights are conditioned (`benchmarks/condition.py`), so that every branch carries gradient.
+The random weights are scaled (`benchmarks/condition.py`) so that every branch has a gradient.
 """
 _COLUMNS = (
     "model", "input", "layers", "twin (PyTorch)", "itself (PyTorch)", "cosine", "nodes", "export",
@@ -41,7 +41,7 @@ _WORDS = {
 }
 _TITLES = {
     "torchvision": "Classifiers of torchvision",
-    "segmentation": "Segmentation models of torchvision (score: the class summed over the picture)",
+    "segmentation": "Segmentation models of torchvision (score: the class summed over the image)",
     "timm": "A model of each architecture module of timm",
 }
 
@@ -53,8 +53,8 @@ def write_report(
 
     Args:
         records: Results, in the order of the tables.
-        folder: Where the files go.
-        planned: Number of models of each family; those without a result yet are counted.
+        folder: Folder for the files.
+        planned: Number of models of each family; models without a result are counted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tools = sorted({", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records})

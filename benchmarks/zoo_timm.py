@@ -1,4 +1,4 @@
-"""timm's architecture modules: one model of each at least, the smallest or the best known."""
+"""This module lists one model or more of each of timm's architecture modules, mostly small ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`graftcam bench`: what explaining costs."""
+"""`graftcam bench` measures what explaining costs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 from .common import Numbers, Steps, example, json_option
 
 _NO_PLAIN = (
-    "the plain model was left out; compare with --against PLAIN.onnx, or install onnx-ir, with "
-    "which the artifact is cut back to it"
+    "the plain model was not measured; name it with --against PLAIN.onnx, or install onnx-ir, "
+    "which extracts it from the artifact"
 )
 
 
@@ -26,23 +26,23 @@ _NO_PLAIN = (
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--against", type=click.Path(path_type=Path), metavar="PLAIN",
-              help="The model without explanation, to compare with. Default: the artifact, cut "
-                   "back to its own outputs (needs onnx-ir).")  # fmt: skip
+              help="The model without explanation, to compare with. Default: the model inside the "
+                   "artifact (needs onnx-ir).")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), metavar="N",
-              help="Images a run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
+              help="Images in one run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
 @click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
               help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
 @click.option("-k", "--top", type=click.IntRange(1), metavar="K",
-              help="How many of the best-ranked classes to explain, instead of --class. K = 0 and "
-                   "K = 1 are measured anyway.")  # fmt: skip
+              help="Number of best-ranked classes to explain, instead of --class. K = 0 and "
+                   "K = 1 are always measured.")  # fmt: skip
 @click.option("--shape", "sizes", type=Numbers(int), metavar="H,W",
-              help="Sizes of the input, where the artifact leaves them open. Default: those of its "
+              help="Size of the input, if the artifact leaves it open. Default: the size of its "
                    "stored preprocessing.")  # fmt: skip
 @click.option("--image", type=click.Path(path_type=Path), metavar="FILE",
-              help="A picture to feed. Default: random numbers.")  # fmt: skip
+              help="An image to feed. Default: random numbers.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), metavar="N",
-              help="How often each way of running is timed. Default: for some ten seconds, 10 to "
-                   "200 times.")  # fmt: skip
+              help="Number of times that each variant is timed. Default: for about ten seconds, 10 "
+                   "to 200 times.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), metavar="N",
               help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
 @click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
@@ -54,9 +54,9 @@ def bench(
 ) -> None:  # fmt: skip
     """Measure what explaining costs with the artifact MODEL.
 
-    Plain prediction, K = 0 (the artifact used for prediction alone), K = 1 and the classes asked
-    for take turns in a random order; then a profile of what the explanation adds, and the peak
-    memory of each, in a process of its own. Run it on a quiet machine.
+    Times plain prediction, K = 0 (the artifact used for prediction alone), K = 1 and the requested
+    classes, in turns and in random order. Then profiles the added nodes, and measures the peak
+    memory of each variant in a new process. Run it on a quiet machine.
     """
     if classes and top is not None:
         raise click.UsageError("--class and -k exclude each other")
@@ -74,7 +74,7 @@ def bench(
     feeds = make_feeds(artifact, batch, sizes, image)
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder, Steps() as steps:
         plain = against or _cut_back(model, Path(folder), steps)
-        origin = str(against) if against else "the model's own part of the artifact"
+        origin = str(against) if against else "the model inside the artifact"
         cost = measure(
             artifact, feeds, index, plain, origin, rounds=rounds, threads=threads, progress=steps
         )
@@ -84,10 +84,10 @@ def bench(
 
 
 def _cut_back(model: Path, folder: Path, steps: Steps) -> Path | None:
-    """The model inside the artifact as a file of its own; None where it cannot be had."""
+    """Write the model inside the artifact as its own file; None if onnx-ir is missing."""
     if not importlib.util.find_spec("onnx_ir"):
         return None
-    steps("cutting the artifact back")
+    steps("extracting the plain model")
     from ..exporter.artifact.strip import write_plain
 
     path = folder / "plain.onnx"

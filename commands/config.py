@@ -1,13 +1,13 @@
 """`graftcam export --config FILE`: the artifacts of a release, each made when it has to be.
 
     [defaults]                       # options of `graftcam export`, for all models
-    full = true
+    verify = "full"
     images = "pictures"
 
     [resnet50]                       # one table a model
     source = "torchvision:resnet50"
     weights = "resnet50.pt"
-    output = "dist/resnet50.onnx"
+    to = "dist/resnet50.onnx"
     layer = ["layer3", "layer4"]
 
 Keys are the command's long options. Paths are relative to the file. Beside it, ``<stem>.lock.json``
@@ -32,7 +32,7 @@ from ..runtime.errors import GraftcamError
 from ..runtime.writing import replace_file
 
 # What is no file of the release's own although it may be called like one.
-_NOT_READ = {"output", "report"}
+_NOT_READ = {"to", "report"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Entry:
 
     Attributes:
         name: Its table in the file.
-        output: The artifact.
+        path: The artifact.
         arguments: What `graftcam export` takes for it.
         reads: Files and folders that the arguments name.
     """
 
     name: str
-    output: Path
+    path: Path
     arguments: list[str]
     reads: list[Path]
 
@@ -81,13 +81,13 @@ class Lock:
         known = self._known.get(entry.name)
         return (
             known is not None
-            and entry.output.is_file()
-            and known == {"from": entry.digest(), "artifact": _digest(entry.output)}
+            and entry.path.is_file()
+            and known == {"from": entry.digest(), "artifact": _digest(entry.path)}
         )
 
     def record(self, entry: Entry) -> None:
         """Note that the artifact was made just now."""
-        made = {"from": entry.digest(), "artifact": _digest(entry.output)}
+        made = {"from": entry.digest(), "artifact": _digest(entry.path)}
         self._known = {**self._known, entry.name: made}
         text = json.dumps(self._known, indent=1, sort_keys=True) + "\n"
         replace_file(self._path, text.encode(), GraftcamError)
@@ -113,7 +113,7 @@ def read_config(path: Path, command: click.Command, only: str | None = None) -> 
     if loose or not tables:
         raise GraftcamError(
             f"{path}: {f'{loose} stand outside of a table' if loose else 'there is no model'}; "
-            "write a table [name] with `source` and `output` for each"
+            "write a table [name] with `source` and `to` for each"
         )
     if only is not None and only not in tables:
         raise GraftcamError(f"{path} has no model {only!r}; it has {', '.join(tables)}")
@@ -130,7 +130,7 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
         if long.startswith("--") and long not in ("--config", "--fresh", "--json")
     }
     unknown = sorted(set(table) - set(known) - {"source"})
-    missing = sorted({"source", "output"} - set(table))
+    missing = sorted({"source", "to"} - set(table))
     if unknown or missing:
         raise GraftcamError(
             f"{path}: [{name}] has unknown keys {unknown} and lacks {missing}; keys are source, "
@@ -141,18 +141,17 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
     for key, value in table.items():
         option = known.get(key)
         taken = _texts(path, name, key, value, option)
-        placed = [_placed(path.parent, key, text) for text in taken]
-        if key not in _NOT_READ:
+        path_like = option is None or key == "weights" or isinstance(option.type, click.Path)
+        placed = [_placed(path.parent, key, text) for text in taken] if path_like else taken
+        if path_like and key not in _NOT_READ:
             reads += [file for text in placed if (file := Path(text)).exists()]
         if option is None:
             arguments = [*placed, *arguments]
         elif option.is_flag:
-            arguments += [f"--{key}"] if value else []
+            arguments += [f"--{key}"] if value else option.secondary_opts
         else:
             arguments += [part for text in placed for part in (f"--{key}", text)]
-    return Entry(
-        name, path.parent / table["output"], arguments, reads + _factory(str(table["source"]))
-    )
+    return Entry(name, path.parent / table["to"], arguments, reads + _factory(str(table["source"])))
 
 
 def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | None) -> list[str]:
@@ -206,11 +205,11 @@ def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, 
     failed = 0
     for entry in entries:
         if not fresh and lock.holds(entry):
-            click.echo(f"{entry.name}: {entry.output} is up to date")
+            click.echo(f"{entry.name}: {entry.path} is up to date")
             continue
         click.echo(f"{entry.name}:", err=True)
         try:
-            _make_folder(entry.output.parent)
+            _make_folder(entry.path.parent)
             command.main(entry.arguments, standalone_mode=False)
             lock.record(entry)
         except (GraftcamError, click.ClickException) as error:

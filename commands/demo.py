@@ -1,4 +1,4 @@
-"""`graftcam demo`: the bundled model and pictures."""
+"""`graftcam demo` exports the bundled model and explains the bundled images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .common import Steps, example, json_option, need_exporter
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @json_option
 def demo(folder: Path, as_json: bool) -> None:
-    """Export the bundled digit model, verify it and explain the bundled pictures."""
+    """Export the bundled digit model, verify it and explain the bundled images."""
     need_exporter()
     from ..demo.run import run
     from ..exporter.report.describe import describe_report

@@ -1,4 +1,4 @@
-"""`graftcam diff`: do two artifacts look at the same place?"""
+"""`graftcam diff` compares where two artifacts look."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 @click.argument("second", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--to", "folder", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder for pictures of the most changed maps, and diff.json.")  # fmt: skip
+              help="Folder for drawings of the most changed maps, and diff.json.")  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
-              help="How many of the most changed pictures.")  # fmt: skip
+              help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",
-              help="Fail (exit code 1) where the mean similarity is lower.")  # fmt: skip
+              help="Fail (exit code 1) if the mean similarity is lower.")  # fmt: skip
 @click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
     at_least: float | None, provider: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compare where artifacts FIRST and SECOND look, on IMAGES (pictures or folders of them).
+    """Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).
 
-    For each picture the maps of FIRST's best class are compared: by the cosine between them, the
-    overlap of their hottest fifths, and the distance of their maxima. Exit code 1 also where a
-    picture cannot be read.
+    For each image, compares the maps of FIRST's best class: the cosine between them, the overlap
+    of their hottest fifths, and the distance of their maxima. The exit code is 1 if an image
+    cannot be read, too.
     """
     from ..runtime import Explainer
     from ..runtime.errors import RenderError
@@ -85,9 +85,9 @@ def _pictures(images: tuple[Path, ...], output: Path | None) -> list[Path]:
 def _described(found: Comparison, first: Path, second: Path, show: int) -> str:
     count = len(found.changes)
     lines = [
-        f"{first.name} and {second.name} on {count} picture{'s' * (count != 1)}: maps "
+        f"{first.name} and {second.name} on {count} image{'s' * (count != 1)}: maps "
         f"{found.similarity:.3f} similar, {found.agreement:.1%} the same prediction",
-        f"{'similar':>7}  {'overlap':>7}  {'shift':>5}  picture (class)",
+        f"{'similar':>7}  {'overlap':>7}  {'shift':>5}  image (class)",
     ]
     for change in found.changes[:show]:
         moved = "-" if change.shift is None else f"{change.shift:.2f}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +14,17 @@ import click
 from .common import Steps, example, json_option, need_exporter, source_options
 from .config import Lock, export_all, read_config
 from .export_options import (
+    extra_options,
     gate_options,
-    graph_options,
-    output_options,
     score_options,
+    trace_options,
     transform_options,
 )
 
 if TYPE_CHECKING:
     from ..exporter.source.named import Source
+    from ..runtime.settings import TorchExport
+    from ..runtime.spec import Preprocess
 
 
 @click.command(
@@ -28,18 +32,18 @@ if TYPE_CHECKING:
         "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
         "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
         "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
-        "graftcam export plain.onnx --layer /layer3/relu -o explained.onnx",
-        "graftcam export torchvision:resnet50 --embed-preprocess -o resnet50.onnx",
-        "graftcam export torchvision:vgg16 --weights vgg16.pt --guided -o vgg16.onnx",
-        "graftcam export plain.onnx -o explained.onnx --full --images pictures --report report",
-        "graftcam export plain.onnx --method layercam --method eigencam -o explained.onnx",
-        "graftcam export torchvision:resnet50 --weights resnet50.pt --head -o resnet50.onnx",
+        "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
+        "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
+        "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
+        "graftcam export plain.onnx -o explained.onnx --verify full --images photos --report out",
+        "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
+        "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
         "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
         "graftcam export --config release.toml",
     )
 )
 @click.argument("source", required=False)
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("-o", "--to", "path", type=click.Path(path_type=Path), metavar="FILE",
               help="The artifact to write.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
               help="Export the models of this TOML file, or the one of them that SOURCE names; "
@@ -47,16 +51,14 @@ if TYPE_CHECKING:
 @click.option("--fresh", is_flag=True, help="With --config: export what is up to date, too.")
 @source_options
 @score_options
-@graph_options
-@output_options
+@extra_options
+@trace_options
 @transform_options
 @gate_options
 @json_option
 def export(
-    source: str | None, path: Path | None, config: Path | None, fresh: bool, weights: str | None,
-    shape: list[int] | None, labels: Path | None, mean: list[float] | None,
-    std: list[float] | None, resize: int | None, static_batch: bool, no_verify: bool, full: bool,
-    as_json: bool, **settings: Any,
+    source: str | None, path: Path | None, config: Path | None, fresh: bool, as_json: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -67,51 +69,79 @@ def export(
     need_exporter()
     if config is not None:
         if path is not None:
-            raise click.UsageError("--config names the outputs itself; leave --output out")
+            raise click.UsageError("--config names the files itself; leave --to out")
         entries = read_config(config, export, source)
         sys.exit(1 if export_all(entries, Lock(config), export, fresh=fresh) else 0)
     if source is None or path is None:
-        raise click.UsageError("SOURCE and --output are needed, or --config")
-    if no_verify and full:
-        raise click.UsageError("--no-verify and --full exclude each other")
+        raise click.UsageError("SOURCE and --to are needed, or --config")
+    from ..exporter import Score
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
-    from ..exporter.source.named import load_source, read_labels
+    from ..exporter.source.named import is_file, load_source, read_labels
 
-    loaded = load_source(source, weights, shape)
+    transform = _Transform(**{name: options.pop(name) for name in _Transform.NAMES})
+    shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
+    # The size of a transform's images, where the file itself tells the shapes.
+    inner = None if is_file(source) and transform.given else shape
+    loaded = load_source(source, options.pop("weights"), inner)
+    score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
     # The source's own labels are those of its classes, not of a layer's channels.
-    own = None if settings["score"] == "channel" else loaded.labels
+    own = None if score.kind == "channel" else loaded.labels
     with Steps() as steps:
         report = run(
-            loaded.model, path, loaded.inputs, labels=read_labels(labels) if labels else own,
-            preprocess=_transform(loaded, shape, mean, std, resize), name=loaded.name,
-            dynamic_batch=not static_batch, verify="full" if full else not no_verify,
-            progress=steps, **settings,
+            loaded.model, path, loaded.inputs, score=score, trace=_trace(options),
+            labels=read_labels(labels) if labels else own, name=name or loaded.name,
+            preprocess=transform.of(loaded, shape), progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
 
 
-def _transform(
-    source: Source, shape: list[int] | None, mean: list[float] | None, std: list[float] | None,
-    resize: int | None,
-) -> Any:  # fmt: skip
-    """The source's own transform, or one made from --mean, --std and --resize."""
-    from ..runtime.spec import Preprocess
+def _names(record: Any) -> list[str]:
+    return [entry.name for entry in fields(record)]
 
-    if mean is None and std is None:
-        if resize is not None:
-            raise click.UsageError("--resize needs --mean and --std")
-        return source.preprocess
-    if mean is None or std is None:
-        raise click.UsageError("--mean and --std go together")
-    known = source.preprocess.size if source.preprocess else None
-    size, layout = (list(shape[1:]), "nchw") if shape and len(shape) == 3 else (known, "nchw")
-    if shape and len(shape) == 3 and shape[0] != len(mean) and shape[2] == len(mean):
-        size, layout = list(shape[:2]), "nhwc"
-    if size is None:
-        raise click.UsageError(
-            "--mean and --std need --shape CHANNELS,HEIGHT,WIDTH (or HEIGHT,WIDTH,CHANNELS)"
-        )
-    short = resize or min(size)
-    return Preprocess("", size, [short], "shorter", "bilinear", 1 / 255, mean, std, layout)
+
+def _trace(options: dict[str, Any]) -> TorchExport | None:
+    """Take the options of PyTorch's export out; None where none is given."""
+    from ..exporter import TorchExport
+
+    taken = {name: options.pop(name) for name in _names(TorchExport)}
+    given = {name: value for name, value in taken.items() if value not in (None, ())}
+    return TorchExport(**given) if given else None
+
+
+class _Transform:
+    """The options that describe a training transform."""
+
+    NAMES = ("preprocess", "mean", "std", "resize")
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self.given = any(value is not None for value in options.values())
+
+    def of(self, source: Source, shape: list[int] | None) -> Preprocess | None:
+        """The source's own transform, or the one that the options describe."""
+        from ..runtime.spec import Preprocess
+
+        word, mean, std, resize = (self._options[name] for name in self.NAMES)
+        if not self.given:
+            return source.preprocess
+        if (mean is None) != (std is None):
+            raise click.UsageError("--mean and --std go together")
+        if (word is None) == (mean is None):
+            both = "exclude each other" if word else "are missing: --resize needs one of them"
+            raise click.UsageError(f"--preprocess and --mean with --std {both}")
+        values: Mapping[str, Any] = {} if mean is None else {"mean": mean, "std": std}
+        channels = len(mean or Preprocess().mean)
+        size, layout = source.preprocess.size if source.preprocess else None, "nchw"
+        if shape and len(shape) == 3:
+            size = shape[1:]
+            if shape[0] != channels and shape[2] == channels:
+                size, layout = shape[:2], "nhwc"
+        if size is None:
+            raise click.UsageError(
+                "the size of the images is unknown; give --shape CHANNELS,HEIGHT,WIDTH (or "
+                "HEIGHT,WIDTH,CHANNELS)"
+            )
+        short = [resize] if resize else () if mean is None else [min(size)]
+        return Preprocess(size=size, resize=short, layout=layout, **values)

@@ -1,4 +1,4 @@
-"""`graftcam inspect`: what an artifact holds."""
+"""`graftcam inspect` prints an artifact's metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .common import example, json_option
 @click.argument("model", type=click.Path(path_type=Path))
 @json_option
 def inspect(model: Path, as_json: bool) -> None:
-    """Show what an artifact holds: layers, score, inputs and outputs, its verification."""
+    """Show the metadata of the artifact MODEL: layers, score, inputs and outputs, verification."""
     from ..runtime import Explainer
     from ..runtime.output.text import describe_spec
 

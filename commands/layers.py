@@ -11,16 +11,22 @@ from .common import example, json_option, need_exporter, source_options
 
 @click.command(
     epilog=example(
-        "graftcam layers torchvision:mobilenet_v3_large", "graftcam layers model.onnx --all"
+        "graftcam layers torchvision:mobilenet_v3_large",
+        "graftcam layers model.onnx --all",
+        "graftcam layers detector.onnx --output scores",
     )
 )
 @click.argument("source")
 @source_options
+@click.option("--output", metavar="NAME",
+              help="Output to explain, if the model has several. Default: the first that holds "
+                   "class scores.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
-    source: str, weights: str | None, shape: list[int] | None, everything: bool, as_json: bool
-) -> None:
+    source: str, weights: str | None, shape: list[int] | None, output: str | None,
+    everything: bool, as_json: bool,
+) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     need_exporter()
     from ..exporter import candidates_of
@@ -28,7 +34,7 @@ def layers(
     from ..exporter.source.named import load_source
 
     loaded = load_source(source, weights, shape)
-    found = candidates_of(loaded.model, loaded.inputs)
+    found = candidates_of(loaded.model, loaded.inputs, output=output)
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return

@@ -1,4 +1,4 @@
-"""`graftcam ops`: the operators that gradients go through."""
+"""`graftcam ops` lists the operators and their gradient rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .common import example, json_option, need_exporter
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/operators.md.")
 @json_option
 def ops(as_markdown: bool, as_json: bool) -> None:
-    """List the ONNX operators: differentiated, without derivative, or refused and why."""
+    """List the ONNX operators: with a gradient rule, without a derivative, or refused and why."""
     need_exporter()
     from ..exporter.differentiate.rules import table
     from ..exporter.report.operators import markdown, summary

@@ -1,4 +1,4 @@
-"""`graftcam optimize`: ONNX Runtime's optimised form of an artifact, for this machine."""
+"""`graftcam optimize` saves ONNX Runtime's optimised form of an artifact, for this machine."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .common import example, json_option
 @click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
               metavar="FILE", help="The file to write.")  # fmt: skip
 @click.option("--provider", metavar="NAME",
-              help="ONNX Runtime provider that it is for: cuda or cpu. "
-                   "Default: CUDA where it is there.")  # fmt: skip
+              help="ONNX Runtime provider to optimise for: cuda or cpu. "
+                   "Default: CUDA if it starts, else the CPU.")  # fmt: skip
 @json_option
 def optimize(model: Path, path: Path, provider: str | None, as_json: bool) -> None:
-    """Save the artifact MODEL as ONNX Runtime optimises it, so that loading it takes less time.
+    """Save the artifact MODEL in ONNX Runtime's optimised form, which loads faster.
 
-    The result is an artifact as well. It is bound to this version of ONNX Runtime and to processors
-    with the same instruction sets: make it where it is to run, and keep the original. Elsewhere it
-    is refused.
+    The result is an artifact, too. It works only with this version of ONNX Runtime and on
+    processors with the same instruction sets, and is refused elsewhere: run this command on the
+    machine that runs the model, and keep the original.
     """
     from ..runtime.session.optimize import optimize as run
 

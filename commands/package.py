@@ -1,4 +1,4 @@
-"""`graftcam package`: an artifact in the layout that a server loads."""
+"""`graftcam package` writes an artifact in the layout that a server loads."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from .common import example
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--triton", "layout", flag_value="triton", required=True,
-              help="A model repository for Triton Inference Server or KServe.")  # fmt: skip
+              help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
 @click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
               metavar="DIR", help="The repository; the model becomes a folder in it.")  # fmt: skip
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
 @click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-              help="Let the server join requests up to N images. Class ids can then be sent only "
-                   "to artifacts of the profile web.")  # fmt: skip
+              help="Let the server join requests of up to N images. Then only artifacts of the "
+                   "profile web take class ids.")  # fmt: skip
 @click.option("--tensors", is_flag=True,
-              help="Offer activations and gradients too; each answer brings them.")  # fmt: skip
+              help="List activations and gradients as outputs; each response then contains "
+                   "them.")  # fmt: skip
 def package(
     model: Path, layout: str, folder: Path, name: str | None, max_batch: int, tensors: bool
 ) -> None:  # fmt: skip
-    """Write MODEL and its configuration as a server loads them."""
+    """Write the artifact MODEL and its configuration in the layout that a server loads."""
     from ..runtime.tools.triton import write_repository
 
     written = write_repository(model, folder, name, max_batch, tensors=tensors)

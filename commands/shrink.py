@@ -1,4 +1,4 @@
-"""`graftcam shrink`: an artifact with fewer bits."""
+"""`graftcam shrink` writes a copy of an artifact with int8 or float16 weights."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .common import Steps, example, need_exporter
 
 @click.command(
     epilog=example(
-        "graftcam shrink resnet50.onnx --to int8 --images photos -o resnet50-int8.onnx",
-        "graftcam shrink resnet50.onnx --to float16 --images photos -o resnet50-half.onnx",
+        "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
+        "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
     )
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--to", "precision", type=click.Choice(["int8", "float16"]), default="int8",
+@click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8",
               show_default=True, help="Precision of the forward part.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Folder of pictures such as the model will see: for int8's ranges, and to "
-                   "compare both artifacts on.")  # fmt: skip
+              help="Folder of images like those that the model will see: for int8's ranges, and "
+                   "to compare both artifacts on.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), default=0.9, show_default=True,
-              metavar="SHARE", help="Similarity of the maps, and share of equal predictions, to "
-                                    "reach.")  # fmt: skip
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+              metavar="SHARE", help="Smallest similarity of the maps, and smallest share of equal "
+                                    "predictions, to accept.")  # fmt: skip
+@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
               metavar="FILE", help="The smaller artifact.")  # fmt: skip
 def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: Path) -> None:
-    """Write ARTIFACT with its forward part in int8 or float16; gradients stay float32.
+    """Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay float32.
 
-    Nothing is written unless both predict the same and look at the same places.
+    Nothing is written unless both predict the same classes and their maps agree.
     """
     need_exporter()
     from ..exporter.shrink import shrink as run
@@ -43,6 +43,6 @@ def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: 
     figures = {one.subject: one.value for one in done.verdict.findings}
     click.echo(
         f"{path}: {after / 1e6:.1f} MB of {before / 1e6:.1f}, forward part in {precision}\n"
-        f"  on {len(pictures)} pictures: maps {figures['heatmap']:.3f} similar, "
+        f"  on {len(pictures)} images: maps {figures['heatmap']:.3f} similar, "
         f"{figures['prediction']:.1%} of the predictions equal"
     )

@@ -42,11 +42,14 @@ def verify(
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
     from ..exporter.artifact.save import write_text
-    from ..exporter.release import verify_artifact
-    from ..exporter.source.named import load_source, read_labels
+    from ..exporter.release import input_shape, verify_artifact
+    from ..exporter.source.named import is_file, load_source, read_labels
     from ..exporter.verify.report import describe_verdict, to_json
 
-    source = load_source(against, weights, shape) if against else None
+    source = None
+    if against is not None:
+        shape = shape if shape or is_file(against) else input_shape(artifact)
+        source = load_source(against, weights, shape)
     names = read_labels(labels) if labels else source and source.labels
     with Steps() as steps:
         spec, verdict = verify_artifact(artifact, source, names, images, progress=steps)

@@ -1,4 +1,4 @@
-"""`graftcam visualize`: the picture that a class, a channel or a unit answers to most."""
+"""`graftcam visualize` computes the image that maximises a class, a channel or a unit."""
 
 from __future__ import annotations
 
@@ -24,32 +24,33 @@ if TYPE_CHECKING:
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
-              metavar="FILE", help="The picture to write.")  # fmt: skip
-@click.option("--class", "class_name", metavar="ID|LABEL", help="Class whose score is to grow.")
+              metavar="FILE", help="The image to write.")  # fmt: skip
+@click.option("--class", "class_name", metavar="ID|LABEL", help="Class whose score to maximise.")
 @click.option(
     "--channel",
     type=click.IntRange(0),
     metavar="N",
-    help="Channel whose mean is to grow, of an artifact with --score channel.",
+    help="Channel whose mean to maximise; for artifacts exported with --score channel.",
 )
 @click.option(
     "--unit",
     type=Numbers(int),
     metavar="ROW,COLUMN",
-    help="Only at this position of the layer, or of a segmentation's output.",
+    help="Maximise only at this position of the layer, or of a segmentation's output.",
 )
 @click.option(
     "--score-weights",
     type=click.Path(path_type=Path),
     metavar="FILE.npy",
-    help="Linear scores: weights of the output, [*output], instead of a class.",
+    help="For linear scores: weights of the output, [*output], instead of a class.",
 )
 @click.option("--steps", type=click.IntRange(1), default=256, show_default=True, metavar="N",
-              help="Steps of the ascent; each is a run of the model.")  # fmt: skip
+              help="Steps of the gradient ascent; each is one run of the model.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
-              help="How far a pixel moves in a step, black to white being 1.")  # fmt: skip
+              help="How far a pixel moves in one step; black to white is 1.")  # fmt: skip
 @click.option("--decay", type=click.FloatRange(0, 1), default=0.01, show_default=True,
-              help="L2: share of its distance to grey that a pixel loses in a step.")  # fmt: skip
+              help="L2 decay: the share of its distance to grey that a pixel loses in a "
+                   "step.")  # fmt: skip
 @click.option("--blur", type=click.FloatRange(0), default=0.8, show_default=True,
               help="Gaussian blur, standard deviation in pixels; 0: none.")  # fmt: skip
 @click.option("--blur-every", type=click.IntRange(1), default=4, show_default=True, metavar="N",
@@ -60,17 +61,17 @@ if TYPE_CHECKING:
     default=4,
     show_default=True,
     metavar="PIXELS",
-    help="Show the model the picture shifted by up to so much, drawn anew in each step.",
+    help="Shift the image by up to this much, at random in each step.",
 )
 @click.option("--variation", type=click.FloatRange(0), default=0.2, show_default=True,
-              help="Weight of the total variation, which draws neighbours together.")  # fmt: skip
+              help="Weight of the total variation, which makes neighbours similar.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Seed of the start and of the shifts.")  # fmt: skip
+              help="Seed of the initial noise and of the shifts.")  # fmt: skip
 @click.option(
     "--curve",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to draw the score by step; its numbers go to a .json beside it.",
+    help="File for a plot of the score by step; a .json beside it gets the numbers.",
 )
 @click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 @json_option
@@ -79,10 +80,10 @@ def visualize(
     score_weights: Path | None, curve: Path | None, provider: str | None, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Draw the picture that MODEL's class, channel or unit answers to most.
+    """Compute the image that maximises a class, a channel or a unit of the artifact MODEL.
 
-    Gradient ascent on the input, from grey noise; the same seed gives the same picture. MODEL must
-    have been exported with --input-gradients (and --score channel for channels).
+    Does gradient ascent on the input, from grey noise; the same seed gives the same image. Export
+    MODEL with --extra input_gradients (and, for channels, --score channel).
     """
     from ..runtime.errors import RenderError
     from ..runtime.output.render import write_image
@@ -103,7 +104,7 @@ def visualize(
     if curve is not None:
         files.append(write_image(curve, found.draw_curve()))
         files.append(replace_file(curve.with_suffix(".json"), numbers.encode(), RenderError))
-    click.echo(numbers if as_json else f"score {found.start:.3f} of grey noise, {found.score:.3f} "
+    click.echo(numbers if as_json else f"score {found.start:.3f} for grey noise, {found.score:.3f} "
                f"after {len(found.curve)} steps  -> {', '.join(map(str, files))}")  # fmt: skip
     click.echo(f"ran on {session.provider}", err=True)
 
@@ -111,7 +112,7 @@ def visualize(
 def _selection(
     session: Session, class_name: str | None, channel: int | None, score_weights: Path | None
 ) -> Any:
-    """What the artifact's selector takes, for one score."""
+    """Return what the artifact's selector takes, for one score."""
     import numpy as np
 
     from ..runtime.errors import InputError
@@ -131,7 +132,7 @@ def _selection(
 
 
 class _Bar:
-    """A progress bar on stderr if someone is watching; called with steps done and all."""
+    """A progress bar on a terminal's stderr; called with the finished steps and all steps."""
 
     def __enter__(self) -> _Bar:
         self._bar: Any = None
@@ -139,7 +140,7 @@ class _Bar:
 
     def __call__(self, done: int, steps: int) -> None:
         if self._bar is None and sys.stderr.isatty():
-            self._bar = click.progressbar(length=steps, label="climbing", file=sys.stderr)
+            self._bar = click.progressbar(length=steps, label="maximising", file=sys.stderr)
             self._bar.__enter__()
         if self._bar is not None:
             self._bar.update(1)

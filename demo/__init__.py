@@ -1,1 +1,1 @@
-"""The bundled example: a small digit finder, its pictures and the script that trained it."""
+"""The demo is a small model that finds digits, its images and the script that trained it."""

@@ -1,4 +1,4 @@
-"""The pictures and weights that ship with the package; needs no torch."""
+"""This module lists the images and weights that ship with the package; it needs no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEIGHTS = Path(__file__).parent / "digits.pt"
 
 @dataclass(frozen=True)
 class Picture:
-    """A bundled held-out canvas, 96x96 RGB.
+    """A bundled test canvas, 96x96 RGB.
 
     Attributes:
         path: The PNG file.
@@ -26,7 +26,7 @@ class Picture:
 
 
 def pictures() -> list[Picture]:
-    """List the bundled pictures in the order in which they were drawn."""
+    """List the bundled images in the order in which they were drawn."""
     entries = json.loads((FOLDER / "boxes.json").read_text("utf-8"))
     return [
         Picture(FOLDER / entry["file"], [Box(**digit) for digit in entry["digits"]])

@@ -1,4 +1,4 @@
-"""What lies behind the digits: a gradient, soft blobs, thin strokes and noise."""
+"""Clutter fills the background of a canvas: a gradient, soft blobs, thin strokes and noise."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SUBPIXEL_BITS = 3
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of one canvas: a quiet family for the clutter, a loud one for the ink.
+    """Colours of one canvas: muted ones for the clutter, strong ones for the ink.
 
     Attributes:
-        hue: Of the clutter, in [0, 1).
-        dark: Whether bright ink lies on a dark ground, or dark ink on a light one.
+        hue: Hue of the clutter, in [0, 1).
+        dark: Whether the ink is bright on a dark ground; else dark on a light one.
     """
 
     hue: float
@@ -31,7 +31,7 @@ class Palette:
 
     @property
     def shade(self) -> float:
-        """Grey level, in [0, 1], of the shadow that sets the ink off from the clutter."""
+        """Grey level, in [0, 1], of the shadow that separates the ink from the clutter."""
         return 0.05 if self.dark else 0.97
 
     def ground(self, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -53,14 +53,14 @@ def background(size: int, palette: Palette, rng: np.random.Generator) -> NDArray
     Args:
         size: Height and width in pixels.
         palette: The colours.
-        rng: Source of everything that varies.
+        rng: Random generator.
     """
     angle = rng.uniform(0.0, 2.0 * np.pi)
     ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     slope = 0.5 + 0.7 * (np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None])
     slope = np.clip(slope, 0.0, 1.0).astype(np.float32)[..., None]
     ground = (1.0 - slope) * palette.ground(rng) + slope * palette.ground(rng)
-    # OpenCV draws smooth edges on 8-bit pictures only.
+    # OpenCV draws smooth edges only on 8-bit images.
     image = (ground * 255.0 + 0.5).astype(np.uint8)
     for _ in range(rng.integers(4, 9)):
         _blob(image, palette.ground(rng), rng)
@@ -88,7 +88,7 @@ def _blob(image: NDArray[np.uint8], colour: NDArray[np.float32], rng: np.random.
 def _stroke(image: NDArray[np.uint8], palette: Palette, rng: np.random.Generator) -> None:
     """Paint a line or an arc on ``image`` in place, either thinner than a digit or paler.
 
-    Thin strokes come close to the ink's own colours, so that colour alone gives no digit away.
+    Thin strokes have colours close to the ink's, so that colour alone does not reveal a digit.
     """
     size, fine = image.shape[0], 1 << _SUBPIXEL_BITS
     colour, thickness = palette.ground(rng), int(rng.integers(2, 5))
@@ -108,7 +108,7 @@ def _stroke(image: NDArray[np.uint8], palette: Palette, rng: np.random.Generator
 
 
 def _eight_bit(colour: NDArray[np.floating]) -> list[float]:
-    """Convert a colour from [0, 1] to what OpenCV paints on 8-bit pictures."""
+    """Convert a colour from [0, 1] to OpenCV's range for 8-bit images."""
     return (colour * 255.0).tolist()
 
 
@@ -118,5 +118,5 @@ def _rgb(hue: float, saturation: float, value: float) -> NDArray[np.float32]:
 
 
 def _point(pair: NDArray[np.int64]) -> tuple[int, int]:
-    """Give OpenCV the plain integers it insists on."""
+    """Convert a point to plain integers, which OpenCV requires."""
     return int(pair[0]), int(pair[1])

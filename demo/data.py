@@ -1,9 +1,9 @@
-"""Canvases with two or three handwritten digits of different classes, drawn from a seed.
+"""A canvas shows two or three handwritten digits of different classes; `draw` makes it from a seed.
 
 The glyphs are the 1797 scans of scikit-learn's ``load_digits`` (8x8, 17 grey levels), enlarged,
-turned, coloured and scattered over clutter. A canvas depends on its seed and index alone, so the
-training set needs no storage and the held-out set is the same on every run. Needs neither torch
-nor, unless glyphs are loaded, scikit-learn.
+rotated, coloured and scattered over clutter. A canvas depends only on its seed and index, so the
+training set needs no storage and the test set is the same in every run. The module does not need
+torch, and scikit-learn only to load glyphs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Box(NamedTuple):
     label: int
 
     def overlaps(self, other: Box) -> bool:
-        """Tell whether the two boxes share a pixel."""
+        """Whether the two boxes share a pixel."""
         return (
             self.x < other.x + other.w
             and other.x < self.x + self.w
@@ -61,7 +61,7 @@ class Glyphs:
     """Scanned digits.
 
     Attributes:
-        ink: float32 [N, 8, 8] in [0, 1], 1 where the pen left most ink.
+        ink: float32 [N, 8, 8] in [0, 1], 1 for the most ink.
         labels: int64 [N], class ids.
     """
 
@@ -71,12 +71,12 @@ class Glyphs:
 
 @dataclass(frozen=True)
 class Canvases:
-    """Pictures and what is on them.
+    """Images with their classes and boxes.
 
     Attributes:
         images: uint8 [N, 96, 96, 3], RGB.
-        targets: float32 [N, 10], 1 for every class on the picture.
-        boxes: Per picture its digits, in drawing order.
+        targets: float32 [N, 10], 1 for every class in the image.
+        boxes: For each image its digits, in drawing order.
     """
 
     images: NDArray[np.uint8]
@@ -137,7 +137,7 @@ def _canvas(glyphs: Glyphs, rng: np.random.Generator) -> tuple[NDArray[np.uint8]
 def _scatter(figures: list[Figure], labels: list[int], rng: np.random.Generator) -> list[Box]:
     """Find places where no two boxes overlap."""
     while True:
-        # Drawing all places anew, not only the last, keeps every arrangement equally likely.
+        # All positions are drawn again, not only the last: every arrangement is equally likely.
         boxes: list[Box] = []
         for (w, h), label in zip((figure.size for figure in figures), labels, strict=True):
             x = int(rng.integers(_MARGIN, SIZE - _MARGIN - w + 1))

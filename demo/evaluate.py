@@ -1,4 +1,4 @@
-"""How well a model finds digits, and whether its Grad-CAM maps point at them."""
+"""`measure` computes how well a model finds digits, and whether its Grad-CAM maps point at them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured on one set of canvases.
+    """Results on one set of canvases.
 
     Attributes:
-        accuracy: float64 [10], share of right yes-or-no answers per class, cut at logit 0.
+        accuracy: float64 [10], share of correct yes-or-no answers per class, threshold logit 0.
         precision: float64 [10], average precision per class.
-        exact: Share of canvases whose whole set of classes is right.
+        exact: Share of canvases whose whole set of classes is correct.
         pointing: float64 [10], share of present digits per class whose map peaks in their box.
         hit_rate: The same over all present digits.
     """
@@ -42,7 +42,7 @@ class Figures:
 
 
 def to_input(images: NDArray[np.uint8]) -> torch.Tensor:
-    """Normalise pictures: uint8 [N, H, W, 3] to float32 [N, 3, H, W]."""
+    """Normalise images: uint8 [N, H, W, 3] to float32 [N, 3, H, W]."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255.0
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (MEAN, STD))
     return ((pixels - mean) / std).contiguous()
@@ -57,7 +57,7 @@ def grad_cam(
         model: In evaluation mode, float [N, 3, H, W] to logits float [N, C].
         layer: The target layer, a submodule of ``model``.
         x: float [N, 3, H, W].
-        classes: int64 [N], the class to explain on each picture.
+        classes: int64 [N], the class to explain for each image.
 
     Returns:
         Heatmaps, float [N, h, w], non-negative and not normalised; logits, float [N, C].
@@ -83,7 +83,7 @@ def points_at(heatmap: torch.Tensor, box: Box) -> bool:
 
     Args:
         heatmap: float [h, w], at the layer's resolution.
-        box: Where the digit is, in pixels of the picture.
+        box: The digit's box, in pixels of the image.
     """
     grown = nn.functional.interpolate(
         heatmap[None, None], (SIZE, SIZE), mode="bilinear", align_corners=False

@@ -1,4 +1,4 @@
-"""From an 8x8 scan to a digit of 24 to 33 pixels with a size, turn, slant and pen of its own."""
+"""A `Figure` enlarges an 8x8 scan to a digit of 24 to 33 pixels with its own shape and pen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TURN_DEGREES = 12.0
 _WIDTH = (0.85, 1.15)
 _SLANT = 0.15
 _PEN = (0.2, 0.36)
-# Share of full ink from which a cell counts as part of the digit, for its extent.
+# Smallest share of full ink for a cell to count as part of the digit's extent.
 _INKED = 4.0 / 16.0
 # Pixels around the extent that the shadow reaches.
 _HALO = 6
@@ -21,14 +21,14 @@ _HALO = 6
 
 @dataclass(frozen=True)
 class Figure:
-    """A scan that is ready to be painted anywhere.
+    """A scan with its transform, ready to be painted.
 
     Attributes:
         ink: float32 [8, 8] in [0, 1].
         linear: float64 [2, 2], from the scan's (column, row) to (x, y) in pixels.
         low: float64 [2], left and top of the ink's extent, relative to the scan's corner.
         size: Width and height of that extent in pixels, rounded up.
-        pen: Interpolated ink at which a stroke begins; the lower, the broader the pen.
+        pen: Interpolated ink at which a stroke begins; a lower value is a broader pen.
     """
 
     ink: NDArray[np.float32]
@@ -73,15 +73,15 @@ class Figure:
         w, h = self.size
         left, top = max(x - _HALO, 0), max(y - _HALO, 0)
         window = image[top : y + h + _HALO, left : x + w + _HALO]
-        # Our edges count from a cell's corner, OpenCV's from its centre. Two empty cells around
-        # the scan let strokes at its border fade out instead of ending in a straight cut.
+        # Positions here are relative to a cell's corner, in OpenCV to its centre. Two empty cells
+        # around the scan let strokes at its border fade out instead of ending in a straight edge.
         origin = np.array([x - left, y - top]) - self.low - 0.5
         origin += self.linear @ np.array([0.5 - 2, 0.5 - 2])
         matrix = np.column_stack([self.linear, origin])
         grown = cv2.warpAffine(
             np.pad(self.ink, 2), matrix, (window.shape[1], window.shape[0]), flags=cv2.INTER_CUBIC
         )
-        # Steeper than the scan's soft edge, about as sharp as a pen's at the size drawn.
+        # Steeper than the scan's soft edge, about as sharp as a pen's.
         alpha = np.clip((grown - self.pen) / 0.45, 0.0, 1.0)[..., None]
         shadow = 0.6 * cv2.GaussianBlur(alpha, (0, 0), 2.0)[..., None]
         window += shadow * (shade - window)

@@ -1,8 +1,8 @@
-"""The demo's network: a residual CNN of 0.18 million parameters, one logit per digit class.
+"""The demo's network is a residual CNN of 0.18 million parameters with one logit per digit class.
 
-Everything before the head is convolution, so the last feature map keeps the picture's layout:
-12x12 cells of 8 pixels. Global average pooling and one linear layer follow, the case in which
-Grad-CAM equals the original CAM (Zhou et al., 2016) up to a constant factor and the ReLU.
+Only convolutions precede the pool, so the last feature map has the layout of the image:
+12x12 cells of 8 pixels. Global average pooling and one linear layer follow. In this case Grad-CAM
+equals the original CAM (Zhou et al., 2016) up to a constant factor and the ReLU.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Residual(nn.Module):
 
     float [N, inputs, H, W] in, float [N, outputs, H / stride, W / stride] out; stride 1 or 2.
 
-    Whatever halves the size here looks at an even number of pixels, so that a cell lies in the
-    middle of what it sees. A 3x3 kernel at stride 2 is centred half a pixel up and left of that;
-    over three such layers the heatmap, laid over the picture, would sit 3.5 pixels off.
+    Layers that halve the size have an even kernel, so that a cell is in the middle of the pixels
+    that it reads. A 3x3 kernel at stride 2 is centred half a pixel up and left of that; after three
+    such layers the heatmap over the image would be shifted by 3.5 pixels.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -59,15 +59,15 @@ class DigitNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, 16, 4, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
         )
-        # The receptive field ends at 62 pixels: a whole digit with its surroundings, but seldom
-        # two, so that evidence for a class stays on the digit that gave it.
+        # The receptive field is 62 pixels: a whole digit with its surroundings, but seldom two, so
+        # that evidence for a class lies on its digit.
         self.layer1 = Residual(16, 24, stride=2)
         self.layer2 = Residual(24, 40, stride=1)
         self.layer3 = Residual(40, 96, stride=2)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.head = nn.Linear(96, len(LABELS))
-        # A canvas shows 2.5 of the 10 classes on average; starting there spares the first epoch.
+        # A canvas shows 2.5 of the 10 classes on average; this bias saves the first epoch.
         nn.init.constant_(self.head.bias, math.log(0.25 / 0.75))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,5 +77,5 @@ class DigitNet(nn.Module):
 
 
 def build() -> DigitNet:
-    """Make the network with random weights; ``digits.pt`` beside this file holds trained ones."""
+    """Make the network with random weights; the trained ones are in ``digits.pt`` beside it."""
     return DigitNet()

@@ -1,4 +1,4 @@
-"""The demo: export the digit model, verify it, and explain the bundled pictures."""
+"""The demo exports the digit model, verifies it, and explains the bundled images."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from ..exporter import Report
     from ..exporter.graph.profiles import ProfileName
 
-TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, list(MEAN), list(STD))
+TRANSFORM = Preprocess(size=[SIZE, SIZE], resize=None, mean=list(MEAN), std=list(STD))
 _CANVASES = 300
-_SEED = 3  # neither the training's seed nor that of the bundled pictures
+_SEED = 3  # differs from the seeds of the training and of the bundled images
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the demo did.
+    """The result of the demo.
 
     Attributes:
-        report: Of the export.
+        report: The report of the export.
         rows: A line for each explained digit.
-        pointing: How often a map's maximum fell on its digit.
+        pointing: How often a map's maximum was on its digit, as text.
         files: The overlays.
     """
 
@@ -44,7 +44,7 @@ class Summary:
     files: list[Path] = field(default_factory=list[Path])
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as plain JSON types."""
+        """Return the summary as plain JSON types."""
         return {
             "report": self.report.to_dict(),
             "rows": self.rows,
@@ -65,20 +65,20 @@ def export_digits(
     """
     import torch
 
-    from ..exporter import export
+    from ..exporter import Score, TorchExport, export
     from .model import build
 
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     return export(
         model, path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
-        activation="sigmoid", output_names=["logits"], name="graftcam.demo.model:build",
-        profile=profile, progress=progress,
+        score=Score(activation="sigmoid"), trace=TorchExport(output_names=["logits"]),
+        name="graftcam.demo.model:build", profile=profile, progress=progress,
     )  # fmt: skip
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> Summary:
-    """Export to ``folder``, explain each digit of each bundled picture, and write overlays.
+    """Export to ``folder``, explain each digit of each bundled image, and write overlays.
 
     Raises:
         GraftcamError: As `export_digits`, or an overlay cannot be written.
@@ -108,10 +108,10 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
     crowded = [one for one, found in zip(panels, pictures(), strict=True) if len(found.boxes) == 3]
     files.append(write_image(folder / "three-digits.jpg", overview(crowded)))
     files.append(write_image(folder / "styles.jpg", styles(explainer)))
-    pointing = f"pointing game: {hits} of {total} maxima on the right digit (bundled pictures)"
+    pointing = f"pointing game: {hits} of {total} maxima on the right digit (bundled images)"
     if importlib.util.find_spec("sklearn") is not None:
-        progress(f"pointing game on {_CANVASES} held-out canvases")
-        pointing += f"; {pointing_rate(explainer):.1%} on {_CANVASES} held-out canvases"
+        progress(f"pointing game on {_CANVASES} test canvases")
+        pointing += f"; {pointing_rate(explainer):.1%} on {_CANVASES} test canvases"
     return Summary(report, rows, pointing, files)
 
 
@@ -122,7 +122,7 @@ def points_at(heatmap: NDArray[np.float32], box: Box) -> bool:
 
 
 def pointing_rate(explainer: Explainer) -> float:
-    """Share of digits on held-out canvases whose map has its maximum inside their box."""
+    """Return the share of digits on test canvases whose map has its maximum in their box."""
     from .data import draw, load_glyphs
 
     canvases = draw(load_glyphs("heldout"), _CANVASES, _SEED)
@@ -145,7 +145,7 @@ def _rows(found: Explanation, landed: Sequence[bool]) -> list[str]:
 
 
 def styles(explainer: Explainer) -> NDArray[np.uint8]:
-    """One class of one picture in each style."""
+    """Draw one class of one image in each style."""
     shown = next(one for one in pictures() if len(one.boxes) == 3)
     found = explainer.explain(shown.path, shown.boxes[0].label)
     drawn = [found.draw(height=240, style=style) for style in STYLES]
@@ -154,7 +154,7 @@ def styles(explainer: Explainer) -> NDArray[np.uint8]:
 
 
 def overview(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Panels below one another, padded to one width with white."""
+    """Stack panels vertically, padded with white to the same width."""
     width = max(one.shape[1] for one in panels)
     padded = [
         np.pad(one, ((0, 0), (0, width - one.shape[1]), (0, 0)), constant_values=255)

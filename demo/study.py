@@ -1,10 +1,10 @@
-"""A worked study of false alarms: which digit drew the model to a class that is not there?
+"""This study examines false alarms: which digit caused the model to report an absent class?
 
-    python -m graftcam.demo.study --output out/study
+    python -m graftcam.demo.study --to out/study
 
-Of held-out canvases it takes those on which the model reports an absent digit, looks where that
-class's map peaks, hides the digit found there, and asks the model again. Hiding another digit of
-the same picture is the control: were the maps no better than chance, both would do the same.
+It takes the test canvases for which the model reports an absent digit, finds the digit on which
+that class's map peaks, hides it, and runs the model again. Hiding another digit of the same canvas
+is the control: if the maps were no better than chance, both would have the same effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..runtime.output.render import panel, write_image
 from .data import LABELS, Box, draw, load_glyphs
 from .run import export_digits, overview
 
-_SEED = 5  # neither of the other sets of canvases
+_SEED = 5  # differs from the seeds of the other sets of canvases
 _SHOWN = 4
 _BORDER = 3  # pixels around a digit's box that its shadow darkens
 
@@ -35,13 +35,13 @@ Canvas = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Alarm:
-    """One class reported on a picture that does not show it.
+    """One class that was reported for a canvas that does not show it.
 
     Attributes:
         image: The canvas, uint8 [96, 96, 3].
         label: The reported class.
         before: Its probability.
-        source: The digit that its map peaks on; None: the clutter between them.
+        source: The digit on which its map peaks; None: the map peaks on the clutter.
         after: Its probability with that digit hidden.
         control: Its probability with another digit hidden; None: there is no other.
     """
@@ -57,7 +57,7 @@ class Alarm:
 def false_alarms(
     explainer: Explainer, images: Sequence[Canvas], boxes: Sequence[Sequence[Box]]
 ) -> list[Alarm]:
-    """All reports of absent digits on canvases, with their cause tested."""
+    """Return all reports of absent digits, each with its cause tested."""
     alarms: list[Alarm] = []
     for found, present in zip(explainer.explain(list(images), []), boxes, strict=True):
         assert found.probabilities is not None
@@ -80,7 +80,7 @@ def hide(image: Canvas, box: Box) -> Canvas:
 
 
 def summary(alarms: Sequence[Alarm]) -> dict[str, Any]:
-    """Counts and rates of the study, as plain JSON types."""
+    """Return counts and rates of the study, as plain JSON types."""
     found = [alarm for alarm in alarms if alarm.source is not None]
     paired = [alarm for alarm in found if alarm.control is not None]
     pairs = Counter((LABELS[a.source.label], LABELS[a.label]) for a in found if a.source)
@@ -98,42 +98,42 @@ def summary(alarms: Sequence[Alarm]) -> dict[str, Any]:
 
 
 def picture(explainer: Explainer, alarms: Sequence[Alarm]) -> Canvas:
-    """A row for each alarm: the canvas, both classes' maps, and the canvas without the digit."""
+    """Draw a row for each alarm: the canvas, both classes' maps, the canvas without the digit."""
     return overview([_row(explainer, alarm) for alarm in alarms if alarm.source is not None])
 
 
 def main() -> None:
     """Run the study and write ``study.json`` and ``study.jpg``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("out/study"), help="folder")
+    parser.add_argument("-o", "--to", type=Path, default=Path("out/study"), help="folder")
     parser.add_argument("--canvases", type=int, default=3000, help="how many to draw")
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    artifact = options.output / "digits.onnx"
+    options.to.mkdir(parents=True, exist_ok=True)
+    artifact = options.to / "digits.onnx"
     export_digits(artifact)
     explainer = Explainer(artifact)
     drawn = draw(load_glyphs("heldout"), options.canvases, _SEED)
     alarms = false_alarms(explainer, list(drawn.images), drawn.boxes)
     text = json.dumps({"canvases": options.canvases, **summary(alarms)}, indent=2)
-    (options.output / "study.json").write_text(text + "\n", "utf-8")
+    (options.to / "study.json").write_text(text + "\n", "utf-8")
     clearest = sorted(alarms, key=lambda alarm: -alarm.before)[:_SHOWN]
-    write_image(options.output / "study.jpg", picture(explainer, clearest))
+    write_image(options.to / "study.jpg", picture(explainer, clearest))
     print(text)
 
 
 def _examined(explainer: Explainer, image: Canvas, present: Sequence[Box], label: int) -> Alarm:
-    before, peak = _asked(explainer, image, label)
+    before, peak = _explained(explainer, image, label)
     source = next((box for box in present if _inside(peak, box)), None)
     if source is None:
         return Alarm(image, label, before, None)
     other = next((box for box in present if box != source), None)
-    after, _ = _asked(explainer, hide(image, source), label)
-    control = None if other is None else _asked(explainer, hide(image, other), label)[0]
+    after, _ = _explained(explainer, hide(image, source), label)
+    control = None if other is None else _explained(explainer, hide(image, other), label)[0]
     return Alarm(image, label, before, source, after, control)
 
 
-def _asked(explainer: Explainer, image: Canvas, label: int) -> tuple[float, tuple[int, int]]:
-    """A class's probability, and the (row, column) where its map peaks."""
+def _explained(explainer: Explainer, image: Canvas, label: int) -> tuple[float, tuple[int, int]]:
+    """Return a class's probability, and the (row, column) where its map peaks."""
     found = explainer.explain(image, label)[0]
     row, column = divmod(int(found.heatmap.argmax()), image.shape[1])
     assert found.probability is not None
@@ -146,7 +146,7 @@ def _inside(place: tuple[int, int], box: Box) -> bool:
 
 
 def _silenced(probabilities: Sequence[float | None]) -> float | None:
-    """Share of alarms that are below one half now."""
+    """Return the share of alarms whose probability is now below one half."""
     known = [value < 0.5 for value in probabilities if value is not None]
     return round(sum(known) / len(known), 3) if known else None
 
@@ -157,7 +157,7 @@ def _row(explainer: Explainer, alarm: Alarm) -> Canvas:
     found = explainer.explain(alarm.image, [alarm.label, alarm.source.label])
     wrong, right = found
     titles = [
-        "picture",
+        "image",
         f"'{wrong.label}'? {alarm.before:.2f}",
         f"'{right.label}' {right.probability:.2f}",
         f"hidden: '{wrong.label}' {alarm.after:.2f}",

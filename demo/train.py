@@ -1,7 +1,7 @@
-"""Train the demo's network and draw its pictures: ``python -m graftcam.demo.train``.
+"""``python -m graftcam.demo.train`` trains the demo's network and draws its images.
 
-Writes ``digits.pt`` and ``pictures/`` beside this file, then prints figures on held-out canvases.
-The eight pictures are the first eight canvases of ``PICTURE_SEED``, whatever they look like.
+It writes ``digits.pt`` and ``pictures/`` beside this file, then prints figures on test canvases.
+The eight images are the first eight canvases of ``PICTURE_SEED``, without selection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PICTURE_COUNT = 8
 
 
 def batches(glyphs: Glyphs) -> Iterator[Canvases]:
-    """Draw batches without end, one ahead of the caller; batch ``i`` has seed TRAIN_SEED + i."""
+    """Yield batches endlessly, one drawn ahead; batch ``i`` has the seed TRAIN_SEED + i."""
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(draw, glyphs, BATCH, TRAIN_SEED)
         for seed in count(TRAIN_SEED + 1):
@@ -44,7 +44,7 @@ def batches(glyphs: Glyphs) -> Iterator[Canvases]:
 
 
 def train(glyphs: Glyphs) -> DigitNet:
-    """Train on freshly drawn canvases, never the same one twice."""
+    """Train on new canvases; each is used once."""
     torch.manual_seed(TORCH_SEED)
     # Channels last trains a third faster on CPUs.
     model = build().to(memory_format=torch.channels_last)
@@ -71,7 +71,7 @@ def train(glyphs: Glyphs) -> DigitNet:
 
 
 def write_pictures(glyphs: Glyphs) -> None:
-    """Write the bundled pictures and what is on them."""
+    """Write the bundled images and their boxes."""
     FOLDER.mkdir(exist_ok=True)
     canvases = draw(glyphs, PICTURE_COUNT, PICTURE_SEED)
     entries: list[dict[str, object]] = []
@@ -84,7 +84,7 @@ def write_pictures(glyphs: Glyphs) -> None:
 
 def main() -> None:
     """Train, save, measure."""
-    # Two threads whatever the machine has: sums in another order give other weights.
+    # Always two threads: sums in another order give other weights.
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(True)
     heldout = load_glyphs("heldout")

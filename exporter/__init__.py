@@ -1,23 +1,31 @@
 """PyTorch or ONNX in, one explaining ONNX graph out."""
 
+from ..runtime.settings import Score, TorchExport
+from ..runtime.spec import Preprocess
+from .capture.model import candidates_of
 from .errors import (
     CaptureError,
     LayerError,
     ScoreError,
+    SettingsError,
     UnsupportedError,
     VerificationError,
     WriteError,
 )
 from .locate.candidate import Candidate
-from .pipeline import candidates_of, export
+from .pipeline import export
 from .report.report import Report
 
 __all__ = [
     "Candidate",
     "CaptureError",
     "LayerError",
+    "Preprocess",
     "Report",
+    "Score",
     "ScoreError",
+    "SettingsError",
+    "TorchExport",
     "UnsupportedError",
     "VerificationError",
     "WriteError",

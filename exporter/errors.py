@@ -1,4 +1,4 @@
-"""What can go wrong at export, each with its remedy in the message."""
+"""This module defines the errors of an export; each message contains the remedy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import Iterable, Sequence
 from ..runtime.errors import GraftcamError
 
 
+class SettingsError(GraftcamError):
+    """An argument of the export has a value that it cannot have."""
+
+
 class CaptureError(GraftcamError):
-    """The source cannot be loaded or turned into an ONNX graph."""
+    """The source cannot be loaded or converted to an ONNX graph."""
 
 
 class LayerError(GraftcamError):
-    """A target layer is unknown, gives no usable tensor or does not lead to the score."""
+    """A target layer is unknown, returns no usable tensor or does not lead to the score."""
 
 
 class ScoreError(GraftcamError):
@@ -24,7 +28,7 @@ class UnsupportedError(GraftcamError):
     """Operators between the layer and the score cannot be differentiated; lists all of them.
 
     Attributes:
-        obstacles: A line an operator: its name, place, reason and remedy.
+        obstacles: One line for each operator: its name, location, reason and remedy.
         later: The first layer after all of them that can be explained, if there is one.
     """
 
@@ -45,16 +49,16 @@ class UnsupportedError(GraftcamError):
 
 
 class InputUnsupportedError(UnsupportedError):
-    """The same between the input and the layers, where the input's gradient is asked for."""
+    """The same between the input and the layers, if the input's gradient is requested."""
 
     start = "the input"
 
     def _remedy(self) -> str:
-        return "the layers can be explained: leave input_gradients and guided out"
+        return "the layers can be explained: leave out the extras input_gradients and guided"
 
 
 class VerificationError(GraftcamError):
-    """The artifact disagrees with its reference; it has not been written."""
+    """The artifact disagrees with its reference; it is not written."""
 
 
 class WriteError(GraftcamError):
@@ -62,13 +66,13 @@ class WriteError(GraftcamError):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a message, or the error's class."""
+    """Return the first line of a message, or the error's class."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def unknown_layer(name: str, names: Iterable[str]) -> str:
-    """The message for a layer that does not exist."""
+    """Return the message for a layer that does not exist."""
     near = difflib.get_close_matches(name, sorted(set(names)), n=4, cutoff=0.4)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     return f"no layer is called {name!r}{hint} (`graftcam layers` lists them)"

@@ -1,9 +1,8 @@
-"""Smaller artifacts: the forward part in int8 or float16, what was grafted in stays float32.
+"""`shrink` copies an artifact with its forward part in int8 or float16; the added part is float32.
 
-ONNX Runtime's own tools do the conversion. Scores keep their precision: a logit at the end of an
-8-bit range would have no gradient left, and close ones would tie. What comes out is a model of its
-own, so it is not held against derivatives but against the artifact that it was made from: do the
-two predict the same, and do they look at the same places?
+ONNX Runtime's own tools do the conversion. Scores stay float32: a logit at the end of an 8-bit
+range would have no gradient, and close ones would tie. The copy has no derivatives to compare with,
+so it is compared with the artifact that it was made from: by predictions and by maps.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ from .verify.agreement import AT_LEAST, check_agreement
 from .verify.findings import Verdict
 
 Precision = Literal["int8", "float16"]
-_OWN = "grad/"  # how the names of all nodes begin that an export adds
+_OWN = "grad/"  # prefix of the names of all nodes that an export adds
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """What was made.
+    """The smaller artifact.
 
     Attributes:
-        path: The smaller artifact.
-        precision: Of its forward part.
+        path: Its file.
+        precision: Precision of its forward part.
         bytes: Sizes of the artifact before and after.
-        verdict: How far the two agree.
+        verdict: The agreement of the two.
     """
 
     path: Path
@@ -60,22 +59,22 @@ def shrink(
 ) -> Shrunk:
     """Write a copy of an artifact whose forward part has fewer bits.
 
-    int8 is ONNX Runtime's static quantisation in QDQ form: weights per channel, activations by the
-    ranges that they have on ``pictures``.
+    int8 is ONNX Runtime's static quantisation in QDQ form: weights per channel, activations by
+    their ranges on ``pictures``.
 
     Args:
         artifact: A float32 artifact.
-        path: Where the copy goes; it appears whole, or not at all.
-        precision: Of the forward part.
-        pictures: Picture files, such as the model will see: for the ranges, and for the comparison.
-        at_least: The mean similarity of maps (cosine) and the share of equal predictions to reach.
+        path: The copy; it appears complete, or not at all.
+        precision: Precision of the forward part.
+        pictures: Image files like those that the model will see: for ranges and comparison.
+        at_least: Smallest mean similarity of maps (cosine) and share of equal predictions.
         progress: Called with the name of each step as it begins.
 
     Raises:
-        CaptureError: The artifact is no float32 one, or stores no preprocessing.
-        VerificationError: The two do not agree; nothing has been written then.
+        CaptureError: The artifact is not float32, or stores no preprocessing.
+        VerificationError: The two do not agree; nothing is written.
         WriteError: The file cannot be written.
-        GraftcamError: The artifact or a picture cannot be read.
+        GraftcamError: The artifact or an image cannot be read.
     """
     if precision not in get_args(Precision):
         raise CaptureError(f"unknown precision {precision!r}; there is {get_args(Precision)}")
@@ -95,21 +94,21 @@ def shrink(
         if verdict.failures:
             reasons = "; ".join(one.reason for one in verdict.failures)
             raise VerificationError(
-                f"the {precision} artifact does not do what {artifact.name} does, nothing was "
-                f"written: {reasons}; give more or other pictures, or a later layer"
+                f"the {precision} artifact does not agree with {artifact.name}, nothing was "
+                f"written: {reasons}; give more or other images, or a later layer"
             )
         _describe(place, replace(made, verification=verdict.record()))
     return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
 
 
 class _Calibration:
-    """Pictures as the artifact takes them, one a run, as ONNX Runtime's calibration reads them."""
+    """Preprocessed images, one for each run, for ONNX Runtime's calibration."""
 
     def __init__(self, session: Session, pictures: Sequence[Path]) -> None:
         self._rows = self._prepared(session, pictures)
 
     def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
-        """What the next run takes; None at the end."""
+        """Return the inputs of the next run; None at the end."""
         return next(self._rows, None)
 
     @staticmethod
@@ -131,13 +130,13 @@ def _check(artifact: Path, spec: Spec) -> None:
         )
     if spec.preprocess is None or spec.preprocess.embedded or spec.score_weights is not None:
         raise CaptureError(
-            f"{artifact.name} cannot be fed pictures as its model takes them; export it with "
-            "preprocessing, not embedded, and a score of classes"
+            f"{artifact.name} needs stored preprocessing (not embedded) and a score of classes; "
+            "export it so"
         )
 
 
 def _kept(model: onnx.ModelProto, spec: Spec) -> list[str]:
-    """Nodes that stay as they are: what was grafted in, and those that give the scores."""
+    """Return the nodes that stay float32: the added nodes, and those that compute the scores."""
     outputs = {spec.score.value, spec.score.output}
     return [
         node.name
@@ -170,7 +169,7 @@ def _halve(artifact: Path, path: Path, spec: Spec) -> None:
         half = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=_kept(model, spec)
         )
-    # The tool casts a value anew, under the same name, for each node that reads it as an output.
+    # The tool adds a Cast of the same name for each node that reads a value as an output.
     first = {node.output[0]: node for node in reversed(half.graph.node)}
     unique = [node for node in half.graph.node if node is first[node.output[0]]]
     del half.graph.node[:]
@@ -180,7 +179,7 @@ def _halve(artifact: Path, path: Path, spec: Spec) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """Keeps the tools' advice, which is not for our users, off the terminal."""
+    """Silence the tools' messages, which are not meant for the user."""
     import onnxruntime
 
     logging.disable(logging.WARNING)
@@ -193,7 +192,7 @@ def _quiet() -> Generator[None]:
 
 
 def _describe(path: Path, spec: Spec) -> None:
-    """Write the record anew."""
+    """Replace the metadata."""
     model = onnx.load(path)
     del model.metadata_props[:]
     entry = model.metadata_props.add()

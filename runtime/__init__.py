@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .explain.request import Request
     from .explain.stream import Failure
     from .explainer import Explainer
-    from .methods import METHODS
+    from .methods.table import METHODS
     from .output.class_map import ClassMap
     from .output.explanation import Explanation
     from .output.figures import figure
@@ -43,7 +43,7 @@ _HOMES = {
     "Explanation": ".output.explanation",
     "Failure": ".explain.stream",
     "GraftcamError": ".errors",
-    "METHODS": ".methods",
+    "METHODS": ".methods.table",
     "Request": ".explain.request",
     "Spec": ".spec",
     "figure": ".output.figures",

@@ -1,14 +1,14 @@
-"""The exception tree: every error a user can cause, each with a remedy in its message."""
+"""This module defines every error that a user can cause; each message contains the remedy."""
 
 from __future__ import annotations
 
 
 class GraftcamError(Exception):
-    """Base of all errors raised on purpose; the command line prints it as one line, exit code 1."""
+    """Base of all errors of graftcam; the command line prints one line and exits with 1."""
 
 
 class SpecError(GraftcamError):
-    """A file is no graftcam artifact, or one of a newer specification."""
+    """A file is not a graftcam artifact, or follows a newer specification."""
 
 
 class SessionError(GraftcamError):
@@ -28,11 +28,11 @@ class PositionError(ClassError, IndexError):
 
 
 class InputError(GraftcamError):
-    """Tensors or layers asked for do not fit the artifact's inputs and outputs."""
+    """The requested tensors or layers do not fit the artifact's inputs and outputs."""
 
 
 class RenderError(GraftcamError):
-    """An overlay cannot be drawn as asked, or its file cannot be written."""
+    """An overlay cannot be drawn with these options, or its file cannot be written."""
 
 
 class JobError(GraftcamError):
@@ -40,4 +40,4 @@ class JobError(GraftcamError):
 
 
 class PackageError(GraftcamError):
-    """An artifact cannot be laid out for a server as asked, or the folder cannot be written."""
+    """An artifact cannot be packaged with these options, or the folder cannot be written."""

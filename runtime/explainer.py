@@ -55,7 +55,7 @@ class Explainer:
             threads: Threads within one operator; None: ONNX Runtime's choice.
             options: What else to set in ONNX Runtime's session, by the names of
                 ``runtime.options``: ``{"arena": False, "spinning": False}``.
-            head: The target layer's head (``graftcam export --head``), which some methods rerun;
+            head: The target layer's head (``export --extra head``), which some methods rerun;
                 None: the file beside the artifact, opened when a method first needs it.
 
         Raises:

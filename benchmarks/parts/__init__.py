@@ -1,4 +1,4 @@
-"""The parts of the bench: which rows each has, and how one of them is measured."""
+"""Each part of the bench lists its rows and measures them."""
 
 from .adjoint import ADJOINT
 from .explained import INNER_LAYERS, LAST

@@ -1,4 +1,4 @@
-"""Inner layers against the adjoint that onnx-ad writes of the part above them, at a batch of 1."""
+"""This part compares inner layers with the adjoint that onnx-ad writes, at a batch of 1."""
 
 from __future__ import annotations
 

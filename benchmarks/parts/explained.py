@@ -1,4 +1,4 @@
-"""An explained run against the plain export: at the automatic layer, and at inner ones."""
+"""These parts compare an explained run with the plain export, at automatic and inner layers."""
 
 from __future__ import annotations
 

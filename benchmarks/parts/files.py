@@ -1,4 +1,4 @@
-"""Size of the file, time to write it, and the memory that a session on it takes."""
+"""These parts measure the size of the file, the time to write it, and a session's memory."""
 
 from __future__ import annotations
 

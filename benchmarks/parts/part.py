@@ -1,4 +1,4 @@
-"""What a part is."""
+"""A `Part` is a set of rows that are measured in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explained run against PyTorch's forward and against Grad-CAM packages for PyTorch."""
+"""This part compares the explained run with PyTorch's forward and with Grad-CAM packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the cost grows with N, K, the picture's side and the number of threads."""
+"""This part measures how the cost grows with N, K, the image's side and the number of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process pays once: imports, and the way to its first map."""
+"""These parts measure what a process pays once: imports, and the time to its first map."""
 
 from __future__ import annotations
 

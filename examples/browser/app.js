@@ -1,10 +1,10 @@
-/** The page: what is chosen, what is shown. */
+/** This file connects the page's controls with the artifact and shows the results. */
 
 import { Artifact } from "./artifact.js";
 import { normalise, paint, project } from "./heatmap.js";
 import { readPicture } from "./picture.js";
 
-const LARGEST = 1024; // pixels of a drawn side: more only costs time
+const LARGEST = 1024; // pixels of the longer drawn side; more would only be slower
 const RANKS = 5;
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((e) => [e.id, e]));
 const backend = new URLSearchParams(location.search).get("backend");
@@ -13,7 +13,7 @@ let artifact;
 let picture;
 let queue = Promise.resolve();
 
-/** One task after another: a session runs once at a time. A failure is said, and ends its task. */
+/** Run tasks one after another, since a session runs once at a time. A failure is shown. */
 function enqueue(task) {
   queue = queue.then(task).catch((error) => say(error.message, true));
   return queue;
@@ -60,14 +60,14 @@ function show(found) {
   paint(element.heat, project(normalise(found.map), found.grid, drawn), height, width);
   element.frame.classList.add("filled");
   element.caption.textContent = found.map.some((value) => value > 0)
-    ? `What speaks for “${found.label}”`
-    : `Nothing in this picture speaks for “${found.label}” at this layer`;
+    ? `Evidence for “${found.label}”`
+    : `No evidence for “${found.label}” in this image at this layer`;
   element.heat.setAttribute("aria-label", element.caption.textContent);
   rank(found);
   state(found);
 }
 
-/** The likeliest classes, and the explained one; each can be pressed to be explained. */
+/** List the most probable classes and the explained one, as buttons that explain the class. */
 function rank({ id, score, probabilities }) {
   const known = probabilities ?? [];
   const best = [...known.keys()].sort((a, b) => known[b] - known[a]).slice(0, RANKS);
@@ -124,11 +124,11 @@ const open = (file) => enqueue(() => (file.name.endsWith(".onnx") ? openModel(fi
 
 async function fetched(url) {
   const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url} is missing here; \`make browser\` writes it.`);
+  if (!answer.ok) throw new Error(`${url} is missing; run \`make browser\` to write it.`);
   return answer.blob();
 }
 
-/** The pictures beside the page, as buttons. */
+/** Show the example images as buttons. */
 async function offerExamples() {
   const entries = JSON.parse(await (await fetched("pictures/index.json")).text());
   const buttons = entries.map(({ file, words }) => {

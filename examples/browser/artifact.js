@@ -1,4 +1,4 @@
-/** A graftcam artifact in onnxruntime-web: opened, asked, answered. */
+/** `Artifact` opens a graftcam artifact with onnxruntime-web and explains images. */
 
 import { place, prepare } from "./picture.js";
 import { readRecord } from "./record.js";
@@ -10,18 +10,18 @@ const BUILDS = { wasm: "./ort/ort.wasm.min.mjs", webgpu: "./ort/ort.webgpu.min.m
  * @property {number} id The explained class.
  * @property {string} label Its name.
  * @property {number} score Its score.
- * @property {Float32Array|null} probabilities Per class; null where scores are no classification.
+ * @property {Float32Array|null} probabilities Per class; null if there are none.
  * @property {Float32Array} map Its raw map, [h, w].
  * @property {number[]} grid [h, w].
- * @property {object} placement Where the model's input lies in the picture.
- * @property {number} milliseconds The run alone.
+ * @property {object} placement The geometry between the image and the model's input.
+ * @property {number} milliseconds Time of the run alone.
  */
 
 export class Artifact {
   /**
-   * Open an artifact on WebGPU where that works, else on WASM.
+   * Open an artifact on WebGPU if that works, else on WASM.
    * @param {Uint8Array} bytes The ONNX file, exported with `--profile web`.
-   * @param {string|null} asked "webgpu" or "wasm" to have that one, without fallback.
+   * @param {string|null} asked "webgpu" or "wasm" for that backend without a fallback.
    */
   static async open(bytes, asked = null) {
     const record = readRecord(bytes);
@@ -52,21 +52,21 @@ export class Artifact {
     }
     const needed = session.inputNames.filter((name) => !own.includes(name));
     if (!record.preprocess || needed.join() !== record.preprocess.input) {
-      throw new Error("The artifact stores no preprocessing, or takes more than one picture.");
+      throw new Error("The artifact stores no preprocessing, or takes more than one image.");
     }
     this.labels = record.labels ?? Array.from({ length: record.score.classes }, (_, i) => `${i}`);
     this.layers = record.layers.map((layer) => layer.name);
   }
 
-  /** Run once: a backend may load a model and still fail to run it, and the first run is slow. */
+  /** Run once: a backend can load a model and still fail to run it, and the first run is slow. */
   async #rehearse() {
     const [height, width] = this.record.preprocess.size;
     await this.explain({ pixels: new Uint8ClampedArray(4 * height * width), height, width });
   }
 
   /**
-   * Explain one class of a picture.
-   * @param {object} picture See picture.js.
+   * Explain one class of an image.
+   * @param {object} picture The image; see picture.js.
    * @param {number} wanted A class id; -1 is the predicted class, -2 the second, and so on.
    * @param {number} which Position of the target layer.
    * @returns {Promise<Explanation>}
@@ -98,14 +98,14 @@ export class Artifact {
     };
   }
 
-  /** A region of all positions: one 1, with as many axes as the input has. */
+  /** Return the region of all positions: a single 1 with as many axes as the input. */
   #everywhere() {
     const { shape } = this.session.inputMetadata.find(({ name }) => name === this.record.region);
     return new this.ort.Tensor("float32", Float32Array.of(1), shape.map(() => 1));
   }
 }
 
-/** Probabilities of one picture's output, [1, classes]; null where there is no such thing. */
+/** Return the probabilities of one image's output, [1, classes]; null if there are none. */
 function probabilities({ activation, activated, single_logit: single }, { data, dims }) {
   if (dims.length > 2 || (activation === "none" && !activated)) return null;
   const values = activated ? data : activation === "softmax" ? softmax(data) : data.map(sigmoid);

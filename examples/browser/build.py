@@ -1,4 +1,4 @@
-"""Put the page together: a folder of static files, for any web server. `make browser` calls it."""
+"""`build` writes the page as a folder of static files for any web server; see `make browser`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILDS = {
 
 
 def build(folder: Path) -> None:
-    """Write page, ONNX Runtime, the demo's model and its pictures to ``folder``."""
+    """Write page, ONNX Runtime, the demo's model and its images to ``folder``."""
     (folder / "ort").mkdir(parents=True, exist_ok=True)
     for file in HERE.iterdir():
         if file.suffix in (".html", ".css", ".js"):

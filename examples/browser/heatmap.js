@@ -1,23 +1,23 @@
-/** Raw maps as layers of colour over the picture, as runtime/render.py draws them. */
+/** These functions draw raw maps over the image, as runtime/output/render does. */
 
 /**
- * A raw map relative to its own maximum; all zero where it shows no evidence or is not finite.
+ * Divide a raw map by its maximum; all zero if it has no evidence or is not finite.
  * @param {Float32Array} raw
  */
 export function normalise(raw) {
-  const highest = raw.reduce((most, value) => Math.max(most, value), 0); // NaN stays NaN
+  const highest = raw.reduce((most, value) => Math.max(most, value), 0); // NaN remains NaN
   return highest > 0 && highest < Infinity
     ? raw.map((value) => Math.max(value, 0) / highest)
     : new Float32Array(raw.length);
 }
 
 /**
- * Lay a map of the model's input over the picture: bilinear between cell centres, constant beyond
- * the outermost ones, 0 where the model did not see the picture.
+ * Project a map of the model's input onto the image: bilinear between cell centres, constant
+ * outside the outermost centres, 0 where the model did not see the image.
  * @param {Float32Array} map [h, w], row by row.
  * @param {number[]} grid [h, w].
  * @param {object} placement See picture.js.
- * @returns {Float32Array} [height, width] of the picture.
+ * @returns {Float32Array} [height, width] of the image.
  */
 export function project(map, grid, { picture, resized, offset, size }) {
   const [rows, columns] = [0, 1].map((axis) =>
@@ -37,7 +37,7 @@ export function project(map, grid, { picture, resized, offset, size }) {
   return spread;
 }
 
-/** For each pixel along one axis, the cells that it lies between and their weights. */
+/** Return for each pixel along one axis the neighbouring cells and their weights. */
 function weights(cells, picture, resized, offset, size) {
   return Array.from({ length: picture }, (_, pixel) => {
     const seen = ((pixel + 0.5) * resized) / picture - offset;
@@ -50,8 +50,8 @@ function weights(cells, picture, resized, offset, size) {
 }
 
 /**
- * Paint a heatmap with values in [0, 1]: its colour's opacity grows with its root, so that the
- * picture shows where there is no evidence. The canvas's own opacity is the strongest share.
+ * Paint a heatmap with values in [0, 1]: the opacity is the root of the value, so that the image
+ * is visible where there is no evidence. The opacity of the canvas is the largest one.
  * @param {HTMLCanvasElement} canvas
  */
 export function paint(canvas, heatmap, height, width) {

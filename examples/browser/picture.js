@@ -1,27 +1,28 @@
 /**
- * From a picture to the model's input: resize, centre crop, normalise, as runtime/preprocess.py.
+ * These functions convert an image to the model's input (resize, centre crop, normalise), as
+ * runtime/inputs/preprocess.py does.
  *
- * A canvas does not antialias as Pillow does, with which models are trained. ONNX Runtime's Resize
- * does: resize_linear.onnx and resize_cubic.onnx are the runtime's own models of that one node.
+ * Models are trained with Pillow's antialiased resize, which a canvas does not have. ONNX Runtime's
+ * Resize has it: resize_linear.onnx and resize_cubic.onnx are the runtime's own one-node models.
  */
 
 /**
- * A decoded picture.
+ * A decoded image.
  * @typedef {{pixels: Uint8ClampedArray, height: number, width: number, bitmap: ImageBitmap}} Picture
- * `pixels` is RGBA, row by row, turned as the EXIF orientation says, on white where transparent.
+ * `pixels` is RGBA, row by row, rotated as the EXIF orientation says, on white if transparent.
  */
 
 /**
- * @param {Blob} blob Any picture file that the browser can decode.
+ * @param {Blob} blob Any image file that the browser can decode.
  * @returns {Promise<Picture>}
  */
 export async function readPicture(blob) {
   let bitmap;
   try {
-    // Colours as stored: the training saw no colour management either.
+    // No colour management, as in training.
     bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   } catch {
-    throw new Error(`${blob.name ?? "The file"} is no picture that this browser can decode.`);
+    throw new Error(`${blob.name ?? "The file"} is not an image that this browser can decode.`);
   }
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d");
@@ -32,7 +33,7 @@ export async function readPicture(blob) {
 }
 
 /**
- * How a picture's pixels come to lie in the model's input: all pairs are [height, width].
+ * Return the geometry between an image and the model's input: all pairs are [height, width].
  * @param {object} transform The record's `preprocess`.
  * @returns {{picture: number[], resized: number[], offset: number[], size: number[]}}
  */
@@ -55,7 +56,7 @@ function resizedTo({ resize, resize_mode: mode }, height, width) {
   return height <= width ? pair : pair.reverse();
 }
 
-/** Where a centred crop starts along one axis; negative: pixels of padding before it. */
+/** Return where a centred crop starts along one axis; negative: pixels of padding before it. */
 const cropStart = (length, size) =>
   length >= size ? halfToEven((length - size) / 2) : -Math.floor((size - length) / 2);
 
@@ -66,17 +67,17 @@ function halfToEven(value) {
 }
 
 /**
- * The model's input for one picture.
+ * Return the model's input for one image.
  * @param {object} ort onnxruntime-web.
  * @param {object} transform The record's `preprocess`.
  * @param {Picture} picture
- * @param {object} placement Of this picture.
+ * @param {object} placement The geometry of this image.
  */
 export async function prepare(ort, transform, picture, placement) {
   if (transform.embedded) return untouched(ort, picture);
   const planes = await resize(ort, toPlanes(picture, transform.mean.length), picture, transform, placement);
   const [channels, [height, width]] = [transform.mean.length, placement.size];
-  const values = new Float32Array(channels * height * width); // black, 0, where nothing lies
+  const values = new Float32Array(channels * height * width); // padding is black, 0
   const [tall, wide] = placement.resized;
   const [top, left] = placement.offset;
   const last = transform.layout === "nhwc";
@@ -97,13 +98,13 @@ export async function prepare(ort, transform, picture, placement) {
   return new ort.Tensor("float32", values, shape);
 }
 
-/** The picture as it is, for artifacts that hold their preprocessing themselves. */
+/** Return the unchanged image, for artifacts with embedded preprocessing. */
 function untouched(ort, { pixels, height, width }) {
   const colours = Uint8Array.from({ length: 3 * height * width }, (_, i) => pixels[i + Math.floor(i / 3)]);
   return new ort.Tensor("uint8", colours, [1, height, width, 3]);
 }
 
-/** RGBA pixels as colour planes, or as one grey plane with OpenCV's weights. */
+/** Convert RGBA pixels to colour planes, or to one grey plane with OpenCV's weights. */
 function toPlanes({ pixels, height, width }, channels) {
   const area = height * width;
   const planes = new Uint8Array(channels * area);
@@ -120,7 +121,7 @@ function toPlanes({ pixels, height, width }, channels) {
   return planes;
 }
 
-/** Planes [channels, height, width] at the placement's size after the resize. */
+/** Resize planes [channels, height, width] to the placement's size. */
 async function resize(ort, planes, { height, width }, transform, { resized }) {
   const channels = transform.mean.length;
   if (resized[0] === height && resized[1] === width) return planes;
@@ -140,7 +141,7 @@ function resizer(ort, mode) {
   return (resizers[mode] ??= ort.InferenceSession.create(url, { executionProviders: ["wasm"] }));
 }
 
-/** Each pixel is the one under its centre. */
+/** Resize: each pixel copies the one under its centre. */
 function nearest(planes, [height, width], [tall, wide], channels) {
   const [rows, columns] = [under(height, tall), under(width, wide)];
   const made = new Uint8Array(channels * tall * wide);
@@ -153,7 +154,7 @@ function nearest(planes, [height, width], [tall, wide], channels) {
   return made;
 }
 
-/** Source index of each of `size` pixels; summed up as Pillow does, whose rounding decides. */
+/** Return the source index of each of `size` pixels, by a cumulative sum that rounds as Pillow's. */
 function under(length, size) {
   let centre = length / size / 2;
   return Array.from({ length: size }, () => {

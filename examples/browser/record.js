@@ -1,7 +1,7 @@
 /**
- * What an artifact says about itself: the JSON in `metadata_props["graftcam"]` of the ONNX file.
+ * `readRecord` reads an artifact's metadata, the JSON in `metadata_props["graftcam"]` of the file.
  *
- * onnxruntime-web shows no metadata (microsoft/onnxruntime#16547), so it is read from the file.
+ * onnxruntime-web has no API for metadata (microsoft/onnxruntime#16547), so the file is parsed.
  */
 
 const SPEC_VERSION = 1;
@@ -10,7 +10,7 @@ const METADATA_PROPS = 14; // ModelProto's field; its entries have a key (1) and
 /**
  * @param {Uint8Array} bytes An ONNX file.
  * @returns {object} The record that runtime/spec.py describes.
- * @throws {Error} The file is no artifact, or of a newer version.
+ * @throws {Error} The file is not an artifact, or of a newer version.
  */
 export function readRecord(bytes) {
   for (const [field, entry] of messages(bytes)) {
@@ -26,14 +26,14 @@ export function readRecord(bytes) {
   throw new Error("This file has no graftcam metadata; make one with: graftcam export ... --profile web");
 }
 
-/** The length-delimited fields of a protobuf message, [number, bytes]; others are stepped over. */
+/** Yield the length-delimited fields of a protobuf message, [number, bytes]; skip the others. */
 function* messages(bytes) {
   let at = 0;
   const varint = () => {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = bytes[at++];
-      if (byte === undefined) throw new Error("This is no ONNX file, or it is cut short.");
+      if (byte === undefined) throw new Error("This is not an ONNX file, or it is truncated.");
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
@@ -47,7 +47,7 @@ function* messages(bytes) {
       continue;
     }
     const length = wire === 2 ? varint() : fixed[wire];
-    if (!(at + length <= bytes.length)) throw new Error("This is no ONNX file, or it is cut short.");
+    if (!(at + length <= bytes.length)) throw new Error("This is not an ONNX file, or it is truncated.");
     if (wire === 2) yield [field, bytes.subarray(at, at + length)];
     at += length;
   }

@@ -2,7 +2,7 @@
 //
 //     explain MODEL.onnx PIXELS.f32 [CLASS]
 //
-// PIXELS holds the model's input for one picture, float32. Build it with
+// PIXELS is the model's input for one image, float32. Build the program with
 //
 //     g++ -std=c++17 -I ORT/include explain.cpp -L ORT/lib -lonnxruntime -o explain
 

@@ -4,7 +4,7 @@
  *     node explain.js MODEL.onnx PIXELS.f32 [CLASS]
  *
  * MODEL was exported with `--profile web`, since JavaScript cannot feed inputs that have a default.
- * PIXELS holds the model's input for one picture, float32 in the machine's byte order.
+ * PIXELS is the model's input for one image, float32 in the machine's byte order.
  */
 
 import { readFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-"""Adding to a captured graph: class selection, adjoints, heatmaps, and the record of them."""
+"""Adding to a captured graph: class selection, gradients, heatmaps, and the record of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import onnx_ir as ir
 
 from ...runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from ..capture.onnx_file import Captured
-from ..differentiate.adjoint import Adjoint
-from ..differentiate.backward import Plan, differentiate, plan
+from ..differentiate.backward import differentiate
+from ..differentiate.cotangent import Cotangent
+from ..differentiate.plan import Plan, plan
 from ..errors import CaptureError
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
-from ..heatmap.input_gradients import plan_picture
+from ..heatmap.input_gradients import plan_image_walks
 from ..locate.layout import arrange
 from ..locate.score import Located
-from ..score.class_scores import ask, class_table
+from ..score.class_scores import add_request, class_table
 from ..score.seed import cotangent_scale
 from .save import graph_hash, tool_versions
 
@@ -52,7 +53,7 @@ def graft(
     walks: Sequence[str] = (),
     methods: Sequence[str] = (),
 ) -> Grafted:
-    """Add class selection, adjoints and heatmaps to the captured graph.
+    """Add class selection, gradients and heatmaps to the captured graph.
 
     Args:
         captured: The graph.
@@ -61,8 +62,8 @@ def graft(
         preprocess: The training transform.
         name: What the metadata calls the model.
         profile: What may be emitted.
-        walks: Which outputs for the picture's input, of `picture.WALKS`.
-        methods: Further heatmaps of each layer, of `cams.BAKED`.
+        walks: Which outputs for the image's input, of `input_gradients.WALKS`.
+        methods: Further heatmaps of each layer, by the ids of their methods.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
@@ -80,11 +81,11 @@ def graft(
     channel = located.score.kind == "channel"
     table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
     made = plan(graph, table, list(captured.targets.values()))
-    picture = plan_picture(graph, made, walks, preprocess) if walks else None
-    made = made if picture is None else picture.plan
+    image = plan_image_walks(graph, made, walks, preprocess) if walks else None
+    made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
-    asked, chosen = ask(emit, table, located.score, scale)
-    adjoints = differentiate(emit, made, chosen.seed)
+    inputs, chosen = add_request(emit, table, located.score, scale)
+    cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
     classes = None
     if chosen.classes is not None:
@@ -92,12 +93,11 @@ def graft(
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
     many = len(targets) > 1
-    gradients = [_divided(adjoints[target.value], scale) for target in targets]
     layers = [
-        _publish_layer(emit, target, gradient, batch, methods, many=many)
-        for target, gradient in zip(targets, gradients, strict=True)
+        _publish_layer(emit, target, cotangents[target.value] / scale, batch, methods, many=many)
+        for target in targets
     ]
-    of_input = {} if picture is None else picture.publish(emit, adjoints, chosen.seed, scale)
+    of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
@@ -105,11 +105,11 @@ def graft(
     output = layers[0].activations if channel else located.score.output
     score = replace(located.score, value=table.name or "", output=output)
     spec = Spec(
-        SPEC_VERSION, _name(asked.class_index), classes, scores, score, layers,
+        SPEC_VERSION, _name(inputs.class_index), classes, scores, score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
-        Verification("skipped", "none"), _name(asked.region),
+        Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
-        score_weights=_name(asked.score_weights),
+        score_weights=_name(inputs.score_weights),
     )  # fmt: skip
     return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
 
@@ -118,21 +118,16 @@ def _name(value: ir.Value | None) -> str | None:
     return None if value is None else value.name
 
 
-def _divided(adjoint: Adjoint, scale: float) -> Adjoint:
-    """The gradient, of a cotangent that was kept ``scale`` times as large."""
-    return replace(adjoint, factor=adjoint.factor / scale)
-
-
 def _publish_layer(
     emit: Emitter,
     target: Target,
-    adjoint: Adjoint,
+    gradient: Cotangent,
     batch: Dim,
     methods: Sequence[str],
     *,
     many: bool,
 ) -> Layer:
-    maps = gradcam(emit, target, adjoint)
+    maps = gradcam(emit, target, gradient)
     channels, space = dims_of(maps.activations)[1], target.arrangement.grid
     suffix = f".{target.name}" if many else ""
     heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
@@ -140,7 +135,7 @@ def _publish_layer(
     gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
     baked: dict[str, str] = {}
     for method in methods:
-        value = bake(emit, method, target, adjoint, maps)
+        value = bake(emit, method, target, gradient, maps)
         baked[method] = publish(emit, value, f"heatmap.{method}{suffix}", [batch, "K", *space])
     return Layer(
         target.name, target.value.name or "", target.arrangement.layout,
@@ -160,9 +155,19 @@ def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
     """Name the input that the transform feeds: the first one where none is named."""
     if preprocess is None:
         return None
-    names = [value.name or "" for value in graph.inputs]
-    if preprocess.input and preprocess.input not in names:
+    inputs = {value.name or "": value for value in graph.inputs}
+    if preprocess.input and preprocess.input not in inputs:
         raise CaptureError(
-            f"the preprocessing names input {preprocess.input!r}; the model has {names}"
+            f"the preprocessing names input {preprocess.input!r}; the model has {list(inputs)}"
         )
-    return preprocess if preprocess.input else replace(preprocess, input=names[0])
+    preprocess = replace(preprocess, input=preprocess.input or next(iter(inputs)))
+    value = inputs[preprocess.input]
+    dims = [] if value.shape is None else dims_of(value)
+    space = dims[2:] if preprocess.layout == "nchw" else dims[1:3]
+    wrong = [k for k, extent in enumerate(space) if extent not in (preprocess.size[k], None)]
+    if len(dims) == 4 and any(isinstance(space[k], int) for k in wrong):
+        raise CaptureError(
+            f"the preprocessing gives images of size {preprocess.size}, input {value.name!r} takes "
+            f"{space}; give a Preprocess of that size"
+        )
+    return preprocess

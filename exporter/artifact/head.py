@@ -68,7 +68,7 @@ def add_heads(
         if target is located.value:
             raise LayerError(
                 f"layer {layer.name!r} is the score itself and has no head; choose an earlier "
-                "layer, or export without `head`"
+                "layer, or leave 'head' out of extras"
             )
         cut = _cut(captured.model, target, located.value, layer)
         known = {value.name for value in captured.model.graph.outputs}
@@ -214,7 +214,7 @@ def _as_in_model(
 def _read_extents(emit: Emitter, value: ir.Value) -> None:
     """Read off the activations what is asked of the shape of ``value``, as far as they show it.
 
-    So a head wants no picture only to learn how many there are.
+    So a head wants no image only to learn how many there are.
     """
     if value.shape is None:
         return

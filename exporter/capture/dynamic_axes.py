@@ -1,4 +1,4 @@
-"""Axes of a model's inputs that stay open in its graph: the batch, and the size of the picture."""
+"""These functions choose the axes that stay open in the graph: the batch, and the image's size."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MOST_COLOURS = 4
 def open_axes(
     examples: Sequence[Any], *, batch: bool, size: bool
 ) -> tuple[dict[int, torch.export.Dim] | None, ...]:
-    """What `torch.export` calls ``dynamic_shapes``, an entry for each example.
+    """Return the ``dynamic_shapes`` of `torch.export`, an entry for each example.
 
     Args:
         examples: Inputs of the model.
         batch: Leave axis 0 open, one extent for all inputs.
-        size: Leave the spatial axes of pictures (float tensors of rank 3 and more) open.
+        size: Leave the spatial axes of images (float tensors of rank 3 and more) open.
     """
     rows = torch.export.Dim("batch")
     entries: list[dict[int, torch.export.Dim] | None] = []
@@ -42,10 +42,10 @@ def open_axes(
 
 
 def check_sizes(module: torch.nn.Module, examples: Sequence[Any]) -> None:
-    """Run the model on pictures of another size than the examples'.
+    """Run the model on images of another size than the examples'.
 
     Raises:
-        CaptureError: It takes one size only.
+        CaptureError: The model takes only one size.
     """
     grown: list[Any] = []
     for example in examples:
@@ -60,22 +60,22 @@ def check_sizes(module: torch.nn.Module, examples: Sequence[Any]) -> None:
             module(*grown)
     except Exception as error:
         raise CaptureError(
-            f"the model takes pictures of one size only ({first_line(error)}); export with "
+            f"the model takes images of only one size ({first_line(error)}); export with "
             "dynamic_size=False"
         ) from error
 
 
 def spatial_axes(shape: Sequence[int]) -> range:
-    """Axes of a picture's extents: behind the channels, or before them where they come last."""
+    """Return the axes of an image's extents: after the channels, or before trailing channels."""
     channels_last = len(shape) > 3 and shape[1] > _MOST_COLOURS >= shape[-1]
     return range(1, len(shape) - 1) if channels_last else range(2, len(shape))
 
 
 def check_open(graph: ir.Graph, wanted: Sequence[dict[int, Any] | None]) -> None:
-    """Make sure that PyTorch has left open what it was asked to.
+    """Check that PyTorch has left the requested axes open.
 
     Raises:
-        CaptureError: An axis is fixed all the same.
+        CaptureError: An axis is fixed.
     """
     entries = [entry for entry in wanted if entry is not None]
     for value, entry in zip(graph.inputs, entries, strict=False):

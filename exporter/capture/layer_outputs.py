@@ -1,7 +1,7 @@
-"""Taps: what target layers give, as further outputs of the exported module.
+"""Taps make the outputs of target layers outputs of the exported module.
 
-Forward hooks hand the layers' outputs out, and a node of our own keeps each of them apart while
-PyTorch optimises the graph.
+Forward hooks return the layers' outputs, and a custom node protects each of them while PyTorch
+optimises the graph.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TAP = ("graftcam", "Tap")
 
 
 class Tapped(nn.Module):
-    """Returns the model's outputs and, after them, what the layers gave.
+    """Returns the model's outputs and, after them, the layers' outputs.
 
     Args:
         module: The model.
         layers: Layers' names; see `layer_of`.
-        tell: Gets how often each layer was called, after every forward pass. (Tracing undoes what
-            is assigned to attributes, and what is put into them.)
-        name: Gets the keys of the returned dict, likewise.
+        tell: Called after every forward pass with the number of calls of each layer. (Tracing
+            reverts changes of attributes.)
+        name: Called with the keys of the returned dict, likewise.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Tapped(nn.Module):
         def hook(path: str, output: Any) -> Any:
             if not isinstance(output, torch.Tensor):
                 raise LayerError(
-                    f"layer {path!r} gives a {type(output).__name__}, not a tensor; "
+                    f"layer {path!r} returns a {type(output).__name__}, not a tensor; "
                     "choose a layer inside it"
                 )
             stored[path] = output
             calls[path] += 1
-            # A clone goes on, so that a later in-place activation cannot change the tap.
+            # The model continues with a clone: a later in-place activation cannot change the tap.
             return output.clone()
 
         handles = [
@@ -83,10 +83,10 @@ class Tapped(nn.Module):
 
 
 class _Attention(TorchFunctionMode):
-    """Calls attention in the form that PyTorch's exporter translates.
+    """Calls attention in the form that PyTorch's exporter can translate.
 
-    That is four axes, and a result that lies as it says: with a mask, what is traced and what is
-    translated disagree on the strides, and a view behind it fails.
+    That is four axes, and a contiguous result: with a mask, the traced and the translated result
+    have different strides, and a later view fails.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -98,7 +98,7 @@ class _Attention(TorchFunctionMode):
         lead = query.shape[:-2]
 
         def joined(x: torch.Tensor) -> torch.Tensor:
-            """Heads of all leading axes side by side: each attends on its own."""
+            """Merge the leading axes into the axis of attention heads, which are independent."""
             return x if len(lead) == 2 else x.reshape(x.shape[0], -1, *x.shape[-2:])
 
         if mask is None:
@@ -112,19 +112,19 @@ class _Attention(TorchFunctionMode):
 
 
 def guard_taps(graph: ir.Graph, count: int) -> None:
-    """Put a node of our own at each tap, which PyTorch's optimiser can neither remove nor merge.
+    """Insert a custom node at each tap, which PyTorch's optimiser can neither remove nor merge.
 
-    It would make one node of two layers that compute the same, such as two activations of one
-    tensor, and the gradient at one of them would come to include the other's.
+    It would merge two layers that compute the same, such as two activations of one tensor, and the
+    gradient of one would then include the other's.
 
     Args:
-        graph: As exported, not optimised yet.
-        count: Number of taps, the last outputs.
+        graph: The exported graph, not optimised yet.
+        count: Number of taps, which are the last outputs.
     """
     for place in range(len(graph.outputs) - count, len(graph.outputs)):
         value = graph.outputs[place]
         readers, producer = list(value.uses()), value.producer()
-        # The number keeps guards apart from each other.
+        # The number prevents guards from being merged with each other.
         guard = ir.node(_TAP[1], [value], {"number": place}, domain=_TAP[0])
         out = guard.outputs[0]
         out.type, out.shape = value.type, value.shape
@@ -149,7 +149,7 @@ def take_taps(graph: ir.Graph, layers: Sequence[str]) -> dict[str, ir.Value]:
         assert value is not None
         shared = value.is_graph_input() or value.is_graph_output() or len(list(value.uses())) > 1
         if shared or value.producer() is None:
-            # Another layer computes the same; the Identity tells its readers from this one's.
+            # Another layer computes the same; the Identity separates its readers from this one's.
             guard.domain, guard.op_type = "", "Identity"
             guard.attributes.clear()
             targets[path] = tap

@@ -1,4 +1,4 @@
-"""A model as one flat ONNX graph in which the target layers are known values; ONNX files."""
+"""`capture_file` reads an ONNX file as one flat graph with the values of the target layers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Captured:
         targets: Values of the target layers by the name the user gave.
         module: The PyTorch module behind it, if any.
         inputs: The example inputs that it was captured with, if any.
-        notes: What the user should know.
+        notes: Notes for the user.
     """
 
     model: ir.Model
@@ -44,13 +44,13 @@ class Captured:
 
 
 def capture_file(path: Path, layers: Sequence[str]) -> Captured:
-    """Load an ONNX file, make one flat graph of it and bring it to opset 18 or newer.
+    """Load an ONNX file, flatten its graph and convert it to opset 18 or newer.
 
     Raises:
         CaptureError: The file cannot be read or converted.
-        LayerError: An unknown layer.
+        LayerError: A layer is unknown.
     """
-    # A relative path would skip onnx_ir's check of where external data lies.
+    # With a relative path onnx_ir would not check the location of external data.
     path = path.resolve()
     try:
         model = ir.load(path)
@@ -60,7 +60,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
-    # ONNX Runtime's float16 converter puts casts of the inputs behind their readers.
+    # ONNX Runtime's float16 converter puts casts of the inputs after their readers.
     model.graph.sort()
     name_open_axes(model.graph)
     model = flatten(model)
@@ -74,7 +74,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
 
 
 def drop_metadata(graph: ir.Graph) -> None:
-    """Keep module paths only: stack traces name this machine's files and differ between runs."""
+    """Remove metadata except module paths: stack traces differ between runs and machines."""
     for node in graph:
         scopes = node.metadata_props.get(SCOPES)
         node.metadata_props.clear()

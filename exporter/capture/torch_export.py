@@ -1,4 +1,4 @@
-"""From a PyTorch module to ONNX: its own exporter, with forward hooks at the target layers."""
+"""`capture_module` runs PyTorch's exporter with forward hooks at the target layers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ...runtime.errors import GraftcamError
+from ...runtime.settings import TorchExport
 from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
@@ -22,6 +23,7 @@ from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
 
+DEFAULT = TorchExport()
 _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
 
@@ -29,45 +31,35 @@ def capture_module(
     module: nn.Module,
     inputs: Sequence[Any],
     layers: Sequence[str],
-    *,
-    opset: int = 18,
-    dynamic_batch: bool = True,
-    dynamic_size: bool = False,
-    input_names: Sequence[str] | None = None,
-    output_names: Sequence[str] | None = None,
+    trace: TorchExport = DEFAULT,
 ) -> Captured:
-    """Export ``module`` with forward hooks that hand out what the target layers give.
+    """Export ``module`` with forward hooks that return the outputs of the target layers.
 
     Args:
-        module: Any module; it is exported in eval mode and left as it was.
+        module: Any module; it is exported in eval mode and not changed.
         inputs: Example inputs of ``forward``.
         layers: Layers' names; see `layer_of`.
-        opset: ONNX opset, 18 or newer.
-        dynamic_batch: Leave axis 0 of all tensors open.
-        dynamic_size: Leave the spatial axes of pictures open.
-        input_names: Names of the graph's inputs; those of ``forward`` by default.
-        output_names: Names of the graph's outputs; by default the keys of a returned dict, else
-            PyTorch's choice.
+        trace: How to export it.
 
     Raises:
-        LayerError: An unknown layer, or one that gives no tensor.
-        CaptureError: PyTorch cannot export the model; its own message is quoted.
+        LayerError: A layer is unknown, or does not return a tensor.
+        CaptureError: PyTorch cannot export the model; the error quotes its message.
     """
     for path in layers:
         layer_of(module, path)
     calls: dict[str, int] = {}
     keys: list[str] = []
     tapped = Tapped(module, layers, calls.update, keys.extend)
-    examples = tuple(_batch_of_two(x) if dynamic_batch else x for x in inputs)
-    names = list(input_names or _forward_names(module, len(examples)))
-    shapes = open_axes(examples, batch=dynamic_batch, size=dynamic_size)
+    examples = tuple(_batch_of_two(x) if trace.dynamic_batch else x for x in inputs)
+    names = list(trace.input_names or _forward_names(module, len(examples)))
+    shapes = open_axes(examples, batch=trace.dynamic_batch, size=trace.dynamic_size)
     training = [m for m in module.modules() if m.training]
     try:
-        if dynamic_size:
+        if trace.dynamic_size:
             check_sizes(module.eval(), examples)
         with _quiet():
             program = torch.onnx.export(
-                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=opset,
+                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=trace.opset,
                 dynamic_shapes=(shapes,), input_names=names, optimize=False,
             )  # fmt: skip
             assert program is not None
@@ -79,8 +71,7 @@ def capture_module(
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)
-        options = {"dynamic_batch": dynamic_batch, "dynamic_size": dynamic_size}
-        used = [f"{option}=False" for option, on in options.items() if on]
+        used = [f"{o}=False" for o in ("dynamic_batch", "dynamic_size") if getattr(trace, o)]
         hint = f" ({' or '.join(reversed(used))} may help)" if used else ""
         raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
     finally:
@@ -89,9 +80,9 @@ def capture_module(
     model = program.model
     targets = take_taps(model.graph, layers)
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
-        # The adjoint of a broadcast needs extents: an unknown one is not known to be 1.
+        # The adjoint of a broadcast needs to know which extents are 1.
         infer_shapes(model)
-    _rename(model.graph, output_names, keys)
+    _rename(model.graph, trace.output_names, keys)
     _clean(model.graph)
     notes = [
         f"layer {path!r} is called {count} times; its last call is explained"
@@ -102,10 +93,10 @@ def capture_module(
 
 
 def define_constants(graph: ir.Graph) -> None:
-    """Make initializers of constants that nodes read and the graph does not define.
+    """Add initializers for constants that nodes read and the graph does not define.
 
-    PyTorch's ONNX optimiser leaves such behind where it moves the bounds of a Clip (onnxscript
-    0.7, Gemma 4's vision model); no runtime loads the graph then.
+    PyTorch's ONNX optimiser creates such constants when it moves the bounds of a Clip (onnxscript
+    0.7, Gemma 4's vision model), and no runtime loads the graph.
     """
     known = {*graph.inputs, *graph.initializers.values()}
     for node in graph:
@@ -121,7 +112,7 @@ def define_constants(graph: ir.Graph) -> None:
 
 
 def _raise_own(error: BaseException | None) -> None:
-    """Raise the error of our own that lies behind PyTorch's, if there is one."""
+    """Raise graftcam's error that caused PyTorch's, if there is one."""
     while error is not None:
         if isinstance(error, GraftcamError):
             raise error
@@ -129,7 +120,7 @@ def _raise_own(error: BaseException | None) -> None:
 
 
 def _batch_of_two(value: Any) -> Any:
-    """Tracing takes a batch of one for a constant: show it two."""
+    """Repeat a batch of one: tracing would treat it as a constant."""
     if isinstance(value, torch.Tensor) and value.dim() and value.shape[0] == 1:
         return torch.cat([value, value])
     return value
@@ -145,7 +136,7 @@ def _forward_names(module: nn.Module, count: int) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """Keep the exporter's own progress and deprecation notes away from the user."""
+    """Silence the exporter's progress and deprecation messages."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -160,12 +151,12 @@ def _quiet() -> Generator[None]:
 
 
 def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[str]) -> None:
-    """Undo the wrapper's traces in names, and name the outputs.
+    """Remove the wrapper from names, and name the outputs.
 
     Args:
         graph: The graph.
         output_names: The outputs' names.
-        keys: What to call them else, where nothing is called so already.
+        keys: Names to use otherwise, unless the graph has them already.
     """
     for name, value in list(graph.initializers.items()):
         plain = name.removeprefix(f"{_WRAPPED}.")
@@ -189,7 +180,7 @@ def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[
 
 
 def _clean(graph: ir.Graph) -> None:
-    """Take the wrapper out of the recorded module paths."""
+    """Remove the wrapper from the recorded module paths."""
     for node in graph:
         scopes = node.metadata_props.get(SCOPES)
         if scopes:

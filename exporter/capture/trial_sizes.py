@@ -1,4 +1,4 @@
-"""Sizes that a model is tried at where its height and width are open."""
+"""This constant sets the sizes at which a model with open height and width is tried."""
 
 from __future__ import annotations
 

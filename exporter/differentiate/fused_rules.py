@@ -1,6 +1,6 @@
-"""Ways through several nodes at once, where the graph's own nodes would cost more.
+"""Rules for several nodes at once, where one rule a node would cost more.
 
-A shortcut takes the cotangent of one node's output to values further back. What it gives is what
+A fused rule takes the cotangent of one node's output to values further back. What it gives is what
 the rules of the nodes that it skips would give together.
 """
 
@@ -11,44 +11,44 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from ..graph.emitter import Emitter, dims_of
-from .adjoint import Adjoint, Result, expanded
-from .rules.reshape import parts_of_join
-from .rules.selfgated import Diamond, diamond
+from ..graph.emitter import Emitter
+from .cotangent import Cotangent
+from .rules.reshape import parts_of_concat
+from .rules.selfgated import SelfGated, self_gated
+from .support.tensor import Tensor
 
 # From the cotangent of a node's output, its factor left out, to the cotangents of values.
-Shortcut: TypeAlias = Callable[[Emitter, Adjoint], Sequence[tuple[ir.Value, Result]]]
+FusedRule: TypeAlias = Callable[[Emitter, Cotangent], Sequence[tuple[ir.Value, Cotangent]]]
 
 
-def shortcuts(
+def fused_rules(
     nodes: Sequence[ir.Node], targets: Collection[ir.Value]
-) -> Mapping[ir.Node, Shortcut]:
-    """The shortcuts through active ``nodes``, by the node whose cotangent they take."""
+) -> Mapping[ir.Node, FusedRule]:
+    """The fused rules for active ``nodes``, by the node whose cotangent they take."""
     active = frozenset(nodes)
-    found: dict[ir.Node, Shortcut] = {}
+    found: dict[ir.Node, FusedRule] = {}
     joined: dict[tuple[object, ...], ir.Node] = {}
     for node in nodes:
         if node.domain not in ("", "ai.onnx"):
             continue
-        if node.op_type == "Mul" and (made := diamond(node, active, targets)):
+        if node.op_type == "Mul" and (made := self_gated(node, active, targets)):
             found[node] = _through(made)
         elif node.op_type == "Concat":
             longest = _longest_beginning(node, joined)
-            # What is wanted at a target is its own cotangent, not that of all that holds the same.
+            # A target needs its own cotangent, not that of all that holds the same.
             if longest is not None and longest.outputs[0] not in targets:
                 found[node] = _by_beginning(node, longest)
             joined[_key(node, len(node.inputs))] = node
     return found
 
 
-def _through(made: Diamond) -> Shortcut:
+def _through(made: SelfGated) -> FusedRule:
     """``g`` times the slope of a self-gated activation."""
 
-    def shortcut(emit: Emitter, grad: Adjoint) -> Sequence[tuple[ir.Value, Result]]:
-        grad = expanded(emit, grad, made.y, range(len(dims_of(made.y))))
-        return [(made.x, emit.op("Mul", grad.value, made.slope(emit, made.x)))]
+    def rule(emit: Emitter, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
+        return [(made.x, g.expanded() * made.slope(Tensor(emit, made.x)))]
 
-    return shortcut
+    return rule
 
 
 def _key(node: ir.Node, count: int) -> tuple[object, ...]:
@@ -66,7 +66,7 @@ def _longest_beginning(
     return None
 
 
-def _by_beginning(node: ir.Node, beginning: ir.Node) -> Shortcut:
+def _by_beginning(node: ir.Node, beginning: ir.Node) -> FusedRule:
     """The cotangent of what another Concat joined already goes to that one's output.
 
     Each layer of a DenseNet joins the outputs of all before it. One by one, the cotangents of n
@@ -74,8 +74,8 @@ def _by_beginning(node: ir.Node, beginning: ir.Node) -> Shortcut:
     """
     sources = [beginning.outputs[0], *node.inputs[len(beginning.inputs) :]]
 
-    def shortcut(emit: Emitter, grad: Adjoint) -> Sequence[tuple[ir.Value, Result]]:
+    def rule(emit: Emitter, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
         values = [value for value in sources if value is not None]
-        return list(zip(values, parts_of_join(emit, node, grad, values), strict=True))
+        return list(zip(values, parts_of_concat(node, g, values), strict=True))
 
-    return shortcut
+    return rule

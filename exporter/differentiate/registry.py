@@ -15,17 +15,13 @@ from typing import Literal, TypeAlias
 import onnx_ir as ir
 
 from ..graph.emitter import Emitter
-from .adjoint import Adjoint, OneHot, Result
+from .cotangent import Cotangent, Cotangents
 
-# For each input of the node: is its cotangent wanted?
+# For each input of the node: is its cotangent needed?
 Needed: TypeAlias = Sequence[bool]
-Rule: TypeAlias = Callable[[Emitter, ir.Node, Adjoint, Needed], Sequence[Result]]
-ManyRule: TypeAlias = Callable[
-    [Emitter, ir.Node, Sequence[ir.Value | None], Needed], Sequence[Result]
-]
-SelectionRule: TypeAlias = Callable[
-    [Emitter, ir.Node, OneHot, Needed], Sequence[Result | OneHot] | None
-]
+Rule: TypeAlias = Callable[[Emitter, ir.Node, Cotangent, Needed], Cotangents]
+ManyRule: TypeAlias = Callable[[Emitter, ir.Node, Sequence[Cotangent | None], Needed], Cotangents]
+SelectionRule: TypeAlias = Callable[[Emitter, ir.Node, Cotangent, Needed], Cotangents | None]
 Check: TypeAlias = Callable[[ir.Node], str | None]
 
 
@@ -37,14 +33,14 @@ class Entry:
         op_type: Operator of the default ONNX domain.
         since: First opset of the operator's form that the rule is written for.
         rule: The vector-Jacobian product, or None for a declared zero or a refusal.
-        many: The rule takes the dense cotangents of all outputs, not the first one's.
+        many: The rule takes the written-out cotangents of all outputs, not the first one's.
         inputs: The inputs that can carry a derivative; None for all.
         lazy: The rule understands cotangents that are spread along axes.
         broadcasts: Inputs are broadcast; cotangents come back in the shape of the output and the
             walker sums them down.
         check: Returns what a node has that the rule does not cover, or None.
         selection: Rule for a one-hot cotangent of class scores, which may stay one; it may return
-            None to decline.
+            None to decline, and the cotangent is written out.
         refusal: Why the operator has no rule and what to do; None if it is not refused.
         linear: The rule is linear in the cotangent, as those of derivatives are. The others may ask
             for its sign, and are linear for positive factors only.

@@ -6,28 +6,26 @@ how large it is: they are linear for positive factors only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ..graph.emitter import Emitter
-from .adjoint import Adjoint, Result
+from .cotangent import Cotangent, Cotangents
 from .registry import Entry, Needed
-from .support.values import above, where
+from .support.values import above
 
 
-def _guided(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def _guided(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where it is positive and the output too (Springenberg et al. 2015)."""
-    return [where(emit, above(emit, node.outputs[0]), _positive(emit, grad.value))]
+    return [g.through(_positive).where(above(emit, node.outputs[0]))]
 
 
-def _deconvnet(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def _deconvnet(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where it is positive, open in the forward pass or not (Zeiler and Fergus 2014)."""
-    return [_positive(emit, grad.value)]
+    return [g.through(_positive)]
 
 
-def _positive(emit: Emitter, grad: ir.Value) -> ir.Value:
-    return emit.op("Relu", grad, role="positive")
+def _positive(emit: Emitter, g: ir.Value) -> ir.Value:
+    return emit.op("Relu", g, role="positive")
 
 
 GUIDED = {"Relu": Entry("Relu", 6, _guided, linear=False)}

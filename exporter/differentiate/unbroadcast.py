@@ -8,47 +8,39 @@ and equal names are not broadcast.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
 from ..graph.emitter import Dim, Emitter, dims_of
-from .adjoint import Adjoint
+from .cotangent import Cotangent
 
 
-def unbroadcast(
-    emit: Emitter,
-    adjoint: Adjoint,
-    out: ir.Value,
-    source: ir.Value,
-    partners: Sequence[Sequence[Dim] | None],
-) -> Adjoint:
-    """Sum a cotangent given in the shape of ``out`` down to the shape of ``source``.
-
-    ``partners`` are the extents of the operands that ``source`` is broadcast with (ONNX
-    multidirectional broadcasting), None where they are not known.
-    """
+def unbroadcast(cotangent: Cotangent, node: ir.Node, source: ir.Value) -> Cotangent:
+    """Sum a cotangent in the shape of a node's output down to that of its operand ``source``."""
+    emit, out = cotangent.emit, cotangent.forward
     out_dims, dims = dims_of(out), dims_of(source)
     summed = broadcast_axes(out_dims, dims)
-    unsure = open_axes(out_dims, dims, partners)
+    unsure = open_axes(out_dims, dims, _partners_of(node, source))
     if not summed and not unsure:
-        return adjoint
+        return replace(cotangent, forward=source)
     lead = len(out_dims) - len(dims)
-    factor, value = adjoint.factor, adjoint.value
-    for axis in adjoint.spread.intersection(summed):
+    factor, value, spread = cotangent.factor, cotangent.value, cotangent.spread
+    for axis in spread.intersection(summed):
         extent = out_dims[axis]
         if isinstance(extent, int):
             factor *= extent
         else:
             value = _counted(emit, value, emit.extents(out, [axis]))
-    for axis in adjoint.spread.intersection(unsure):
+    for axis in spread.intersection(unsure):
         alone = _alone(emit, source, [axis - lead])
         count = emit.op("Where", alone, emit.extents(out, [axis]), emit.ints([1]), role="copies",
                         dtype=ir.DataType.INT64)  # fmt: skip
         value = _counted(emit, value, count)
-    value = sum_open(emit, value, source, [a for a in unsure if a not in adjoint.spread], lead)
-    value = sum_broadcast(emit, value, [a for a in summed if a not in adjoint.spread], lead)
-    spread = frozenset(axis - lead for axis in adjoint.spread if axis not in summed)
-    return Adjoint(value, factor, spread)
+    value = sum_open(emit, value, source, [a for a in unsure if a not in spread], lead)
+    value = sum_broadcast(emit, value, [a for a in summed if a not in spread], lead)
+    spread = frozenset(axis - lead for axis in spread if axis not in summed)
+    return Cotangent(emit, source, value, factor, spread)
 
 
 def _counted(emit: Emitter, value: ir.Value, count: ir.Value) -> ir.Value:
@@ -89,7 +81,7 @@ def _widens(partner: Sequence[Dim] | None, axis: int, own: Dim) -> bool:
     return len(partner) >= -axis and partner[axis] != 1 and (own is None or partner[axis] != own)
 
 
-def partners_of(node: ir.Node, source: ir.Value) -> list[Sequence[Dim] | None]:
+def _partners_of(node: ir.Node, source: ir.Value) -> list[Sequence[Dim] | None]:
     """Extents of the other operands of a node; None for a shape, such as Expand's."""
     return [
         None if value.shape is None or value.dtype == ir.DataType.INT64 else dims_of(value)

@@ -12,7 +12,7 @@ from .rules import Entry, is_code
 _NEWEST = 23  # opset up to which every operator is in the table
 
 
-def obstacle(
+def unsupported_reason(
     graph: ir.Graph,
     node: ir.Node,
     entry: Entry | None,

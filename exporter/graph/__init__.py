@@ -1,4 +1,4 @@
-"""An ONNX graph: reading it, adding nodes, cleaning it up.
+"""This folder reads an ONNX graph, adds nodes to it and cleans it up.
 
 In: an ``onnx_ir`` model or value. Out: the same graph rewritten, or an answer about it.
 Imports: `errors` only.

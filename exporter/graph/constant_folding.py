@@ -1,7 +1,7 @@
-"""What a graph computes from constants and shapes alone, and so knows before it runs.
+"""`known_array` evaluates what a graph computes from constants and shapes alone.
 
-Old exporters ask shapes at run time ("is this extent 1?") and branch on the answer. Shapes are
-known in part only, as a rule: the batch is open, the channels are not.
+Old exporters test shapes at run time ("is this extent 1?") and branch on the result. Usually a
+shape is known only in part: the batch is open, the channels are not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .queries import ancestors, subgraphs
 
 Array: TypeAlias = npt.NDArray[Any]
 
-# Operators that move elements and leave them as they are: they move what is known of them alike.
+# Operators that move elements without changing them: the mask of known elements moves with them.
 _MOVING = frozenset(
     {"Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
 )
@@ -32,7 +32,7 @@ _LARGEST = 1024  # elements; shape arithmetic is small, and weights need no eval
 
 @dataclass(frozen=True)
 class _Part:
-    """An array of which some elements are known: those where ``known`` is 1."""
+    """An array with some known elements: those where ``known`` is 1."""
 
     values: Array
     known: Array
@@ -43,7 +43,7 @@ class _Part:
 
 
 def known_array(graph: ir.Graph, value: ir.Value, opset: int) -> Array | None:
-    """The array that ``value`` always is, or None where that depends on the inputs' contents."""
+    """Return the array that ``value`` always is, or None if it depends on the inputs' contents."""
     needed = ancestors(value)
     found: dict[ir.Value, _Part] = {}
     for node in graph:
@@ -89,7 +89,7 @@ def _evaluated(node: ir.Node, found: dict[ir.Value, _Part], opset: int) -> _Part
 
 
 def _measured(node: ir.Node, source: ir.Value) -> _Part | None:
-    """A node's shape or size; extents that are not static are not known."""
+    """Evaluate a Shape or Size node; extents that are not static are unknown."""
     dims = dims_of(source)
     if node.op_type == "Shape":
         dims = dims[int_attribute(node, "start", 0) : int_attribute(node, "end", len(dims))]
@@ -101,7 +101,7 @@ def _measured(node: ir.Node, source: ir.Value) -> _Part | None:
 
 
 def _run(node: ir.Node, arrays: Sequence[Array | None], opset: int) -> Array | None:
-    """One node in the ONNX reference evaluator; None where it does not know the operator."""
+    """Run one node in the ONNX reference evaluator; None if it does not support the operator."""
     from onnx.reference import ReferenceEvaluator
 
     feeds = {
@@ -111,7 +111,7 @@ def _run(node: ir.Node, arrays: Sequence[Array | None], opset: int) -> Array | N
     }
     try:
         found = ReferenceEvaluator(ir.to_proto(node), opsets={"": opset}).run(None, feeds)
-    except Exception:  # the reference evaluator raises whatever numpy does
+    except Exception:  # the reference evaluator raises any of numpy's errors
         return None
     assert isinstance(found, list)
     return np.asarray(found[0])

@@ -1,7 +1,7 @@
-"""The one place that makes, names and shares nodes.
+"""The `Emitter` makes every node that graftcam adds to a graph.
 
-Every node that graftcam adds to a graph is made here. Equal expressions become one node, equal
-constants one initializer, and each value gets a name that tells where it comes from.
+Equal expressions become one node, equal constants one initializer, and each value gets a name that
+shows where it comes from.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Step: TypeAlias = Callable[[Values, Values], tuple[Values, Values]]
 
 
 def dims_of(value: ir.Value) -> list[Dim]:
-    """Shape of ``value``: an int, a symbolic name or None (unknown) for each axis.
+    """Return the shape of ``value``: an int, a symbolic name or None (unknown) for each axis.
 
-    The rank must be known; `differentiate.plan` has made sure of it for all active values.
+    The rank must be known; the plan of `differentiate.backward` checks it for all active values.
     """
     if value.shape is None:
         raise ValueError(f"value {value.name!r} has no rank")
@@ -37,7 +37,7 @@ def dims_of(value: ir.Value) -> list[Dim]:
 
 
 def constant_of(value: ir.Value | None) -> npt.NDArray[np.generic] | None:
-    """The array behind a constant (an initializer that is no input, or a Constant node)."""
+    """Return the array of a constant (an initializer that is no input, or a Constant node)."""
     if value is None or value.is_graph_input():
         return None
     if value.const_value is not None:
@@ -53,11 +53,11 @@ class Emitter:
     """Appends nodes to ``graph``.
 
     Attributes:
-        graph: The graph that nodes are appended to (or to the body of its `scan`).
+        graph: The graph that nodes are appended to (inside `scan`, to its body).
         profile: What may be emitted.
         classes_dim: int64 [1], the number K of explained classes; set once the seed is made.
-        folded: Cotangents [K, N, *rest] that were [K * N, *rest] before a Reshape, and that value:
-            what folds them again takes it.
+        folded: For cotangents [K, N, *rest] that a Reshape made from [K * N, *rest], the value
+            before the Reshape, for rules that fold K and N again.
     """
 
     def __init__(self, graph: ir.Graph, profile: Profile = DEFAULT) -> None:
@@ -65,8 +65,8 @@ class Emitter:
         self.profile = profile
         self.classes_dim: ir.Value | None = None
         self.folded: dict[ir.Value, ir.Value] = {}
-        # Extents that the model's inputs show by name, such as the batch, are read off there:
-        # one node for all that need them, at a place that no optimiser moves.
+        # Named extents of the model's inputs, such as the batch, are read from the inputs: one
+        # node for all that need them, where no optimiser moves it.
         self._symbols: dict[str, tuple[ir.Value, int]] = {}
         for value in graph.inputs:
             for axis, dim in enumerate(value.shape or ()):
@@ -82,7 +82,7 @@ class Emitter:
 
     @contextmanager
     def scope(self, name: str) -> Generator[None]:
-        """Name everything made inside after ``name``."""
+        """Include ``name`` in the names of all nodes made inside."""
         outer, self._scope = self._scope, name
         try:
             yield
@@ -90,7 +90,7 @@ class Emitter:
             self._scope = outer
 
     def unique(self, name: str) -> str:
-        """``name``, with a number behind it if the graph knows it already."""
+        """Return ``name``, with a number appended if the graph has it already."""
         candidate, number = name, 1
         while candidate in self._names:
             number += 1
@@ -112,9 +112,9 @@ class Emitter:
         Args:
             op_type: Operator of the default ONNX domain.
             inputs: Its inputs; None for an omitted optional one.
-            role: What the result is for, in its name; the operator's name by default.
+            role: Purpose of the result, used in its name; the operator's name by default.
             dtype: Type of the result; that of the first input by default.
-            shape: Shape of the result where known.
+            shape: Shape of the result, if known.
             attributes: The operator's attributes.
         """
         return self.ops(
@@ -176,11 +176,11 @@ class Emitter:
         """Run ``step`` along axis 0 of ``slices``, carrying ``states``.
 
         Args:
-            states: What the first step starts from.
-            slices: Tensors of one length, each step gets a slice of each.
+            states: Initial states.
+            slices: Tensors of one length; each step gets a slice of each.
             step: Makes new states and results with this emitter. It may use any value made
-                before; what it makes is known to it alone.
-            backwards: Begin at the end of the axis.
+                before; the values that it makes are local to it.
+            backwards: Start at the end of the axis.
             role: As in `op`.
 
         Returns:
@@ -196,7 +196,7 @@ class Emitter:
         try:
             after, results = step(formal[: len(states)], formal[len(states) :])
             for value in (*after, *results):
-                # An output of a body is made in it, and is one output only.
+                # A body's output must be made inside it, and may be listed only once.
                 producer = value.producer()
                 foreign = producer is None or producer.graph is not body
                 again = foreign or value in body.outputs
@@ -213,7 +213,7 @@ class Emitter:
         return made[: len(states)], made[len(states) :]
 
     def constant(self, array: npt.ArrayLike, dtype: ir.DataType | None = None) -> ir.Value:
-        """An initializer; equal contents are stored once."""
+        """Return an initializer; equal contents are stored once."""
         data = np.asarray(array, dtype=None if dtype is None else dtype.numpy())
         key = (data.dtype.str, data.shape, data.tobytes())
         if key not in self._constants:
@@ -230,22 +230,22 @@ class Emitter:
         return self._constants[key]
 
     def ints(self, values: Sequence[int]) -> ir.Value:
-        """An int64 vector constant."""
+        """Return an int64 vector constant."""
         return self.constant(np.asarray(values, np.int64))
 
     def scalar(self, number: float, like: ir.Value) -> ir.Value:
-        """A constant of rank 0 with the type of ``like``."""
+        """Return a constant of rank 0 with the type of ``like``."""
         return self.constant(number, like.dtype)
 
     def cast(self, value: ir.Value, dtype: ir.DataType, role: str = "") -> ir.Value:
-        """``value`` as ``dtype``; itself where it is that already."""
+        """Cast ``value`` to ``dtype``, unless it has that type already."""
         if value.dtype is dtype:
             return value
         shape = None if value.shape is None else dims_of(value)
         return self.op("Cast", value, role=role, dtype=dtype, shape=shape, to=int(dtype))
 
     def extents(self, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value:
-        """Extents of ``value`` along ``axes`` (all by default) as an int64 vector.
+        """Return the extents of ``value`` along ``axes`` (all by default) as an int64 vector.
 
         Static extents are constants; only the others are read at run time.
         """
@@ -289,7 +289,7 @@ class Emitter:
         return self.op("Concat", *pieces, role="shape", dtype=ir.DataType.INT64, axis=0)
 
     def sweep(self) -> None:
-        """Remove what was made and is not used by anything."""
+        """Remove the nodes and constants that were made and are not used."""
         made = {node for values in self._made.values() if (node := values[0].producer())}
         for node in reversed(list(self.graph)):
             if node in made and not any(v.consumers() or v.is_graph_output() for v in node.outputs):

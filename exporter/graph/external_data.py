@@ -1,4 +1,4 @@
-"""Weights that lie beside a graph, as those beyond 2 GB must: coming in, kept aside, going out."""
+"""External data are weights in a file beside the graph; weights beyond 2 GB must be stored so."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..errors import CaptureError
 
 # A protobuf message holds 2 GiB; weights beyond this go to a file beside the graph.
 EMBED_LIMIT = 1_900_000_000
-_SMALL = 1 << 20  # bytes; what passes and converters may want to look at, shapes and scales
+_SMALL = 1 << 20  # bytes; passes and converters may read smaller tensors, such as shapes and scales
 
 
 def take_in(model: ir.Model, path: Path) -> None:
-    """Read the weights that ``model`` keeps in files beside ``path``.
+    """Read the weights that ``model`` stores in files beside ``path``.
 
-    Beyond 1.9 GB only small ones are read; the others are mapped from their file when needed.
+    If they exceed 1.9 GB only small ones are read; the others are mapped from their file on use.
 
     Raises:
         CaptureError: A file is missing or too short.
@@ -26,9 +26,9 @@ def take_in(model: ir.Model, path: Path) -> None:
         file = Path(tensor.path)
         end = (tensor.offset or 0) + (tensor.length or 0)
         if not file.is_file() or file.stat().st_size < end:
-            fault = "is cut short" if file.is_file() else "is missing"
+            fault = "is truncated" if file.is_file() else "is missing"
             raise CaptureError(
-                f"{path.name} keeps its weights in {tensor.location!r}, which {fault}; "
+                f"{path.name} stores its weights in {tensor.location!r}, which {fault}; "
                 f"put the whole file beside {path.name}"
             )
     large = _total(model) > EMBED_LIMIT
@@ -44,9 +44,9 @@ def take_in(model: ir.Model, path: Path) -> None:
 
 
 def keep_beside(model: ir.Model, path: Path) -> None:
-    """Before ``model`` is saved to ``path``: write weights beyond 1.9 GB to ``<name>.data``.
+    """Write weights beyond 1.9 GB to ``<name>.data``, before ``model`` is saved to ``path``.
 
-    They stay there: saved again, with other metadata, the graph alone is written.
+    When the model is saved again with other metadata, only the graph is written.
     """
     data = path.with_name(f"{path.name}.data")
     if _total(model) <= EMBED_LIMIT or data.exists():

@@ -1,9 +1,9 @@
-"""Extents that shape inference leaves open, read off two runs of the model.
+"""Two runs of the model show the extents that ONNX's shape inference leaves open.
 
-Older exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), where ONNX's shape
-inference soon loses track. So the model is run twice, with different extents for each open axis of
-its inputs: an extent that is the same in both runs is fixed, one that goes with an input's axis is
-that axis, and any other stays open.
+Older exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), where shape
+inference fails early. Therefore the model is run twice, with different extents for each open axis
+of its inputs: an extent that is the same in both runs is fixed, one that changes with an input's
+axis gets that axis's name, and any other stays open.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .ort_session import session_of
 
 Extents: TypeAlias = Mapping[str, int]
 
-# What to try for the axes after the batch where nothing is known: from small to large inputs.
+# Extents to try for open axes after the batch, if nothing is known about them.
 OPEN_SIZES = (64, 224, 320, 32)
-_STEP = 32  # input extents that most models want a multiple of
-# What these give has a shape that depends on the data; two runs show nothing.
+_STEP = 32  # most models require input extents that are a multiple of it
+# The shapes of their results depend on the data, so two runs show nothing.
 _BY_DATA = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Loop", "If", "Scan"})
 _RANDOM = frozenset({"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"})
 
 
 def name_open_axes(graph: ir.Graph) -> None:
-    """Give every open axis of an input a name, by which its extent is known further down.
+    """Name every open axis of an input, so that later shapes can refer to it.
 
-    Some exporters write an open extent as -1, here and in their records of other shapes.
+    Some exporters write an open extent as -1, in inputs and in other shapes.
     """
     for value in [*graph.outputs, *(value for node in graph for value in node.outputs)]:
         if value.shape is not None and any(dim == -1 for dim in value.shape):
@@ -53,20 +53,20 @@ def _named(dim: Dim, axis: int, owner: str) -> int | str:
 
 
 def settle_extents(model: ir.Model, folder: Path, known: Extents | None = None) -> None:
-    """Fill in what two runs show about shapes, and about numbers computed from shapes alone.
+    """Set the shapes that two runs show, and the numbers computed from shapes alone.
 
-    A model that cannot be run keeps what it has: what needs an extent says so later.
+    If the model cannot be run nothing changes: code that needs an extent raises an error later.
 
     Args:
-        model: Its values get shapes and, where two runs agree on them, constant values.
-        folder: Where its external data lies.
-        known: Extents of open axes that the model takes; others are tried.
+        model: Its values get shapes and, if both runs agree, constant values.
+        folder: The folder of its external data.
+        known: Valid extents of open axes; for other axes several are tried.
     """
     graph = model.graph
     arithmetic = _shape_arithmetic(graph)
     inputs = [value for value in graph.inputs if value.shape is not None]
     symbols = sorted({dim for value in inputs for dim in dims_of(value) if isinstance(dim, str)})
-    watched = [value for value in _with_plain_shapes(graph) if not _is_settled(value, symbols)]
+    watched = [value for value in _with_plain_shapes(graph) if not _is_known(value, symbols)]
     if not watched:
         return
     watched = list(dict.fromkeys([*watched, *arithmetic]))
@@ -81,14 +81,14 @@ def settle_extents(model: ir.Model, folder: Path, known: Extents | None = None) 
             continue
         shown = {(first[s], second[s]): s for s in symbols}
         for value, *seen in zip(watched, *runs, strict=True):
-            _settle(value, seen[0], seen[1], shown, whole=value in arithmetic)
+            _store(value, seen[0], seen[1], shown, whole=value in arithmetic)
         return
 
 
-def _settle(
+def _store(
     value: ir.Value, first: Any, second: Any, shown: Mapping[tuple[int, int], str], *, whole: bool
 ) -> None:
-    """Write down what two runs gave for ``value``: itself if ``whole``, else its shape."""
+    """Store the result of two runs for ``value``: the value itself if ``whole``, else its shape."""
     shapes = (first.shape, second.shape) if whole else (first.tolist(), second.tolist())
     if len(shapes[0]) != len(shapes[1]):
         return
@@ -99,7 +99,7 @@ def _settle(
 
 
 def _shape_arithmetic(graph: ir.Graph) -> set[ir.Value]:
-    """Vectors and numbers that depend on shapes and constants alone."""
+    """Return the vectors and numbers that depend on shapes and constants alone."""
     found: set[ir.Value] = set()
     for node in graph:
         fixed = node.op_type in ("Shape", "Size") or all(
@@ -112,7 +112,7 @@ def _shape_arithmetic(graph: ir.Graph) -> set[ir.Value]:
 
 
 def _with_plain_shapes(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Tensors whose shape does not depend on the data."""
+    """Yield tensors whose shape does not depend on the data."""
     tainted: set[ir.Value] = set()
     for node in graph:
         if node.op_type in _BY_DATA or any(value in tainted for value in node.inputs if value):
@@ -121,7 +121,7 @@ def _with_plain_shapes(graph: ir.Graph) -> Iterator[ir.Value]:
             yield from (value for value in node.outputs if value.name)
 
 
-def _is_settled(value: ir.Value, symbols: Sequence[str]) -> bool:
+def _is_known(value: ir.Value, symbols: Sequence[str]) -> bool:
     return value.shape is not None and all(
         isinstance(dim, int) or dim in symbols for dim in dims_of(value)
     )
@@ -130,7 +130,7 @@ def _is_settled(value: ir.Value, symbols: Sequence[str]) -> bool:
 def _probe(
     model: ir.Model, watched: list[ir.Value], arithmetic: set[ir.Value], folder: Path
 ) -> Any:
-    """A session that gives what is ``watched``: of ``arithmetic`` itself, of others the shape."""
+    """Return a session that outputs ``watched``: values of ``arithmetic``, shapes of the others."""
     clone = model.clone()
     graph = clone.graph
     values = {value.name: value for node in graph for value in node.outputs}
@@ -152,7 +152,7 @@ def _probe(
 def _trials(
     others: list[str], batches: set[str], known: Extents
 ) -> Iterator[tuple[Extents, Extents]]:
-    """Pairs of extents for all open axes; in each pair no two axes go alike."""
+    """Yield pairs of extents for all open axes; in each pair no two axes change alike."""
     for size in (0,) if set(others) <= set(known) else OPEN_SIZES:
         first, second = {}, {}
         for number, name in enumerate(others):
@@ -162,7 +162,7 @@ def _trials(
 
 
 def _feeds(graph: ir.Graph, extents: Extents) -> dict[str, npt.NDArray[Any]]:
-    """Noise for the model's inputs; zeros where they are no floats, as indices fit any table."""
+    """Return noise for the model's inputs; zeros for integers, since index 0 is always valid."""
     generator = np.random.default_rng(sum(extents.values()))
     feeds: dict[str, npt.NDArray[Any]] = {}
     for value in graph.inputs:

@@ -1,4 +1,4 @@
-"""One flat graph: shapes everywhere, and branches whose condition is known taken for good."""
+"""`flatten` inlines functions and branches with a known condition, and infers shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx_ir.passes.common as passes
 from .constant_folding import known_array
 from .queries import subgraphs
 
-# ONNX infers no shape for these. They keep that of their first input, as do their stand-ins.
+# ONNX infers no shape for these. Their shape is that of their first input, as for their stand-ins.
 _STAND_INS = {
     "GroupNormalization": "InstanceNormalization",
     "MeanVarianceNormalization": "Identity",
@@ -21,8 +21,8 @@ _STAND_INS = {
 def flatten(model: ir.Model) -> ir.Model:
     """Inline functions and every `If` whose condition is known before run time; infer shapes.
 
-    Conditions that follow from constants and static extents are known. Branches may hold further
-    branches, and shapes that only follow from a branch taken may decide the next condition.
+    Conditions that follow from constants and static extents are known. Branches may contain
+    branches, and a shape that follows from one inlined branch may decide the next condition.
     """
     model = passes.InlinePass()(model).model
     model = infer_shapes(model)
@@ -32,9 +32,9 @@ def flatten(model: ir.Model) -> ir.Model:
 
 
 def infer_shapes(model: ir.Model) -> ir.Model:
-    """Run ONNX shape inference, for operators that it does not know too.
+    """Run ONNX shape inference, also for some operators that it does not support.
 
-    A node that it stumbles over keeps what it has; the others get their shapes.
+    A node for which it fails stays unchanged; the others get their shapes.
     """
     standing = [
         (node, node.op_type)
@@ -54,7 +54,7 @@ def infer_shapes(model: ir.Model) -> ir.Model:
 
 
 def _take_branches(model: ir.Model) -> bool:
-    """Inline the known branches of the top graph; whether there were any."""
+    """Inline the known branches of the top graph; return whether there were any."""
     graph, opset = model.graph, model.opset_imports.get("", 1)
     taken = False
     for node in list(graph):
@@ -68,9 +68,9 @@ def _take_branches(model: ir.Model) -> bool:
 
 
 def _take(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
-    """Put the nodes of a branch in its `If`'s place.
+    """Replace an `If` by the nodes of one branch.
 
-    What goes by the name of the If's output later is a copy: a branch may also return a constant.
+    The If's output becomes a copy of the branch's, since a branch may also return a constant.
     """
     results, nodes = list(branch.outputs), list(branch)
     weights = list(branch.initializers.values())
@@ -95,7 +95,7 @@ def _take(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
 
 
 def _names(graph: ir.Graph, apart: ir.Node) -> Iterator[str]:
-    """Names of nodes and values in a graph and its subgraphs, but for the node ``apart``."""
+    """Yield the names of nodes and values in a graph and its subgraphs, except node ``apart``."""
     for value in [*graph.inputs, *graph.initializers.values()]:
         yield value.name or ""
     for node in graph:
@@ -107,7 +107,7 @@ def _names(graph: ir.Graph, apart: ir.Node) -> Iterator[str]:
 
 
 def _unique(name: str | None, node: ir.Node, names: set[str], *, always: bool = False) -> str:
-    """``name``, behind that of the If (and with a number) where the graph knows it already."""
+    """Return ``name``, prefixed with the If's (and numbered) if the graph has it already."""
     plain, number = name or "node", 1
     candidate = f"{node.name}/{plain}" if always else plain
     while candidate in names:

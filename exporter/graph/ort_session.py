@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions on graphs that are not files yet."""
+"""`session_of` opens an ONNX Runtime session for a graph in memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import onnx_ir as ir
 
 
 def session_of(model: ir.Model, folder: Path | None) -> Any:
-    """A session on the CPU, without optimisations, so that the graph runs as it is written.
+    """Return a session on the CPU, without optimisations, so that the graph runs unchanged.
 
     Args:
         model: The model.
-        folder: Where its external data lies, if it has any.
+        folder: The folder of its external data, if it has any.
     """
     import onnxruntime
 
@@ -24,6 +24,6 @@ def session_of(model: ir.Model, folder: Path | None) -> Any:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder)
         )
-    options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of the weights
+    options.add_session_config_entry("session.disable_prepacking", "1")  # it copies weights
     data = ir.to_proto(model).SerializeToString()
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

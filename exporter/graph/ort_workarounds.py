@@ -1,6 +1,6 @@
-"""Keeping ONNX Runtime's optimisers from changing what a model computes.
+"""`protect` prevents ONNX Runtime's optimisers from changing what a model computes.
 
-Changes here leave the meaning of the graph as it is, by the operators' specifications.
+By the operators' specifications its edits do not change the meaning of the graph.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from .emitter import Emitter, constant_of, dims_of
 
 
 def protect(graph: ir.Graph) -> list[str]:
-    """Guard patterns that ONNX Runtime is known to get wrong.
+    """Rewrite patterns that ONNX Runtime is known to optimise wrongly.
 
     Returns:
-        What the user should know.
+        Notes for the user.
     """
     guarded = [node for node in graph if node.op_type == "Pad" and _merges_into_max_pool(node)]
     emit = Emitter(graph)
     for node in guarded:
         value = node.inputs[0]
         assert value is not None
-        # With its axes spelled out, a Pad is not merged; they are all axes, the default.
+        # ONNX Runtime does not merge a Pad with explicit axes; all axes are the default.
         node.resize_inputs(4)
         node.replace_input_with(3, emit.ints(range(len(dims_of(value)))))
     return [
         f"ONNX Runtime (1.31 and before) would merge the zeros of {node.name!r} into a MaxPool, "
-        "which pads with -inf, and so change the model's result; the artifact keeps them apart"
+        "which pads with -inf and so changes the model's result; the artifact prevents this"
         for node in guarded
     ]
 
 
 def _merges_into_max_pool(node: ir.Node) -> bool:
-    """A Pad with zeros whose only reader is a MaxPool."""
+    """Whether the node is a Pad with zeros that a MaxPool reads."""
     mode = node.attributes.get("mode")
     if mode is not None and mode.as_string() != "constant":
         return False

@@ -1,7 +1,7 @@
-"""Where an artifact is to run, as far as that changes what is emitted.
+"""A profile selects what may be emitted for the platform that runs the artifact.
 
-The default runs everywhere that ONNX Runtime's CPU kernels do, and has kernels on CUDA. The others
-exist for what one graph cannot do for all, and for nothing else.
+The default runs wherever ONNX Runtime's CPU kernels run, and has kernels on CUDA. The other
+profiles exist only for restrictions that one graph cannot satisfy for all platforms.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Profile:
     """What may be emitted.
 
     Attributes:
-        name: What the user calls it.
-        pool_indices: A MaxPool may be asked where its maxima lie. WebGPU's gives no Indices: it
-            fails when run, and does not leave the node to the CPU.
-        optional_inputs: What is added to the inputs may be left out by the caller. ONNX Runtime's
-            JavaScript cannot feed an input that has a default.
-        sizes_from_data: Sizes may depend on what the inputs hold, not on their shapes alone. Sizes
-            live in the CPU's memory: a GPU is waited for until it has told, and CUDA refuses to
-            capture a graph that does.
+        name: Its name in the API.
+        pool_indices: A MaxPool may output its Indices. WebGPU's MaxPool has no Indices: it
+            fails at run time, and does not leave the node to the CPU.
+        optional_inputs: The caller may leave out the added inputs. ONNX Runtime's JavaScript
+            cannot feed an input that has a default.
+        sizes_from_data: Sizes may depend on the values of inputs, not on their shapes alone. Sizes
+            are in CPU memory: the run must wait for the GPU to compute them, and CUDA cannot
+            capture such a graph.
     """
 
     name: ProfileName
@@ -47,10 +47,10 @@ PROFILES: dict[ProfileName, Profile] = {
 
 
 def profile_of(name: str) -> Profile:
-    """The profile called ``name``.
+    """Return the profile ``name``.
 
     Raises:
-        CaptureError: There is none.
+        CaptureError: There is no such profile.
     """
     for known, profile in PROFILES.items():
         if known == name:
@@ -59,7 +59,7 @@ def profile_of(name: str) -> Profile:
 
 
 def remarks(profile: Profile, nodes: Sequence[ir.Node]) -> list[str]:
-    """What of the model itself the profile's runtime does not run; nothing of it is changed."""
+    """Return notes on the model's own nodes that the profile's platform cannot run."""
     if profile.name != "web":
         return []
     pools = [node for node in nodes if node.op_type in ("MaxPool", "AveragePool")]
@@ -68,7 +68,7 @@ def remarks(profile: Profile, nodes: Sequence[ir.Node]) -> list[str]:
         "the output Indices": [n for n in pools if len(n.outputs) > 1],
     }
     return [
-        f"WebGPU runs no pool with {what}, and the model has {_named(found)}; run it with WASM"
+        f"WebGPU has no pool with {what}, and the model has {_named(found)}; run it with WASM"
         for what, found in refused.items()
         if found
     ]
@@ -79,6 +79,6 @@ def _ceil(node: ir.Node) -> bool:
 
 
 def _named(nodes: Sequence[ir.Node]) -> str:
-    """The first of the nodes by name, and how many there are."""
+    """Return the name of the first node, and how many more there are."""
     more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
     return f"{nodes[0].op_type} {nodes[0].name!r}{more}"

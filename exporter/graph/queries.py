@@ -1,4 +1,4 @@
-"""Reading a graph: what a value depends on, and where a node comes from."""
+"""These functions find what a value depends on, and which module a node comes from."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import onnx_ir as ir
 
 
 def module_path(node: ir.Node) -> str:
-    """Module path recorded by PyTorch's exporter, or an empty string."""
+    """Return the module path that PyTorch's exporter recorded, or an empty string."""
     scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
     names = [name.strip(" '\"") for name in scopes.strip("[]").split(",")]
     return names[-2] if len(names) > 1 else ""
 
 
 def ancestors(score: ir.Value) -> set[ir.Value]:
-    """``score`` and every value that it depends on."""
+    """Return ``score`` and every value that it depends on."""
     seen = {score}
     stack = [score]
     while stack:
@@ -28,7 +28,7 @@ def ancestors(score: ir.Value) -> set[ir.Value]:
 
 
 def subgraphs(node: ir.Node) -> list[ir.Graph]:
-    """The graphs among a node's attributes: branches and loop bodies."""
+    """Return the graphs in a node's attributes: branches and loop bodies."""
     found: list[ir.Graph] = []
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH:
@@ -39,7 +39,7 @@ def subgraphs(node: ir.Node) -> list[ir.Graph]:
 
 
 def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
-    """Inputs of a node, those that its subgraphs take from outside included."""
+    """Yield the inputs of a node, including outer values that its subgraphs read."""
     yield from (value for value in node.inputs if value is not None)
     yield from _captured(subgraphs(node))
 

@@ -1,4 +1,4 @@
-"""Older ONNX files brought to opset 18."""
+"""`converted` upgrades older ONNX files to opset 18."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .emitter import constant_of
 
 
 def converted(model: ir.Model, version: int, name: str) -> ir.Model:
-    """``model`` in opset 18, by ONNX's own converter, and right where that errs.
+    """Convert ``model`` to opset 18 with ONNX's own converter, and correct its errors.
 
-    Up to opset 10, Upsample and Resize read place ``i`` of their result at ``i / scale``
-    (asymmetric); the nearest place is the one before, in ONNX Runtime the one behind where the
-    tensor shrinks. The converter (seen in onnx 1.23) leaves all this to the defaults of Resize,
-    which are half pixels and rounding.
+    Up to opset 10, Upsample and Resize read position ``i`` of their result at ``i / scale``
+    (asymmetric). The nearest position is rounded down, in ONNX Runtime up if the tensor shrinks.
+    The converter (seen in onnx 1.23) uses the defaults of Resize instead, half pixels and
+    rounding.
 
     Raises:
-        CaptureError: The converter cannot do it.
+        CaptureError: The converter fails.
     """
     import onnx.version_converter
 
@@ -34,13 +34,13 @@ def converted(model: ir.Model, version: int, name: str) -> ir.Model:
     for old, new in zip(before, after, strict=True):
         if old.op_type == "Upsample" or version < 11:
             _as_before(new)
-        # The converter also takes the name away, by which a layer may be asked for.
+        # The converter also changes the name, by which the user may select a layer.
         new.outputs[0].name = old.outputs[0].name
     return made
 
 
 def _as_before(node: ir.Node) -> None:
-    """Make a Resize node read its input as Upsample and Resize did up to opset 10."""
+    """Set a Resize node's coordinates to those of Upsample and Resize up to opset 10."""
     scales = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
     shrinks = scales is not None and float(scales.min()) < 1
     node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))

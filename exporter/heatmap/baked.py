@@ -1,70 +1,53 @@
-"""Heatmaps beside Grad-CAM as ONNX nodes, for callers that have no numpy.
+"""Heatmaps beside Grad-CAM in the graph, for callers that have no numpy.
 
-Each function gives what its namesake in `runtime.methods` does with default options; formulas,
-papers and conventions stand there.
+The formulas are those of `runtime.methods`, with default options, written as ONNX nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ...runtime.errors import InputError
 from ...runtime.inputs.selection import known
-from ...runtime.methods.eigen import MOST_PLACES
-from ..differentiate.adjoint import Adjoint
+from ...runtime.methods.operations import Operations
+from ...runtime.methods.table import METHODS
+from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Emitter, dims_of
-from .channel_rows import Flat
-from .class_agnostic import eigencam, eigengradcam, fem, kpcacam
-from .finercam import finercam
+from .channel_rows import ChannelRows
+from .expression import Expression
 from .gradcam import Maps, Target
-from .weighted import (
-    cam,
-    counterfactual,
-    gradcam_elementwise,
-    gradcam_plus_plus,
-    hirescam,
-    layercam,
-    xgradcam,
-)
-
-BAKED: dict[str, Callable[[Emitter, Flat], ir.Value]] = {
-    "gradcam++": gradcam_plus_plus,
-    "xgradcam": xgradcam,
-    "hirescam": hirescam,
-    "layercam": layercam,
-    "gradcam-elementwise": gradcam_elementwise,
-    "eigencam": eigencam,
-    "eigengradcam": eigengradcam,
-    "kpcacam": kpcacam,
-    "fem": fem,
-    "cam": cam,
-    "counterfactual": counterfactual,
-    "finercam": finercam,
-}
-"""From a layer's activations and gradients to maps [N, K, *space], by the method's id."""
+from .graph_operations import GraphOperations
 
 
 def check_methods(methods: str | Sequence[str]) -> list[str]:
     """The methods to bake, each once; Grad-CAM is in every artifact.
 
     Raises:
-        InputError: One is unknown.
+        InputError: One is unknown, or cannot be computed in the graph.
     """
-    methods = [methods] if isinstance(methods, str) else methods
-    wanted = [known("method", method, ["gradcam", *BAKED]) for method in methods]
-    return [method for method in dict.fromkeys(wanted) if method != "gradcam"]
+    wanted = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
+    formulas = [method for method, record in METHODS.items() if record.is_formula]
+    for method in wanted:
+        if method in METHODS and method not in formulas:
+            raise InputError(
+                f"method {method!r} needs {', '.join(METHODS[method].needs)} and cannot be part of "
+                f"the graph; explain with it at run time. The graph can hold {', '.join(formulas)}"
+            )
+        known("method", method, formulas)
+    return [method for method in wanted if method != "gradcam"]
 
 
-def bake(emit: Emitter, method: str, target: Target, adjoint: Adjoint, maps: Maps) -> ir.Value:
+def bake(emit: Emitter, method: str, target: Target, cotangent: Cotangent, maps: Maps) -> ir.Value:
     """Add a method's map of a layer.
 
     Args:
         emit: Where nodes are added.
         method: Its id.
         target: The layer.
-        adjoint: Its gradient as it was found, which knows where it is constant.
+        cotangent: Its gradient as it was found, which knows where it is constant.
         maps: Its tensors as they are published.
 
     Returns:
@@ -73,20 +56,34 @@ def bake(emit: Emitter, method: str, target: Target, adjoint: Adjoint, maps: Map
     Raises:
         LayerError: The method is not defined for the layer.
     """
-    flat = Flat.of(emit, maps.activations, maps.gradients)
-    if method == "cam" and not adjoint.spread.issuperset(_space(target)):
-        raise LayerError(
-            f"method 'cam' is defined for a layer that is averaged over space before the head; "
-            f"the gradient of {target.name!r} differs from place to place: leave it out, Grad-CAM "
-            "generalises it"
-        )
-    if method == "kpcacam" and (flat.places or 0) > MOST_PLACES:
-        raise LayerError(
-            f"method 'kpcacam' compares every place with every other: {target.name!r} has "
-            f"{flat.places}, more than {MOST_PLACES}; choose a later layer, or 'eigencam'"
-        )
+    rows = ChannelRows.of(emit, maps.activations, maps.gradients)
+    constant = cotangent.spread.issuperset(_space(target))
+    try:
+        return write_formula(emit, method, rows, constant=constant)
+    except InputError as error:
+        raise LayerError(f"layer {target.name!r}: {error}") from None
+
+
+def write_formula(emit: Emitter, method: str, rows: ChannelRows, *, constant: bool) -> ir.Value:
+    """Add a method's formula; ``constant`` says whether gradients are the same at all places.
+
+    Returns:
+        float32 [N, K, *space].
+
+    Raises:
+        InputError: The method is not defined for the layer.
+    """
+    record = METHODS[method]
     with emit.scope(f"cam/{method}"):
-        return BAKED[method](emit, flat)
+        every_class = "gradients" in record.needs
+        activations = rows.activations if every_class else rows.once(emit)
+        tensors = {"activations": activations, "gradients": rows.gradients}
+        operations: Operations[Expression] = GraphOperations(emit, rows, constant)
+        made: Expression = record.function(
+            operations, *(Expression(emit, tensors[need]) for need in record.needs)
+        )
+        row = made.value if every_class else rows.for_each_class(emit, made.value)
+        return rows.map(emit, row)
 
 
 def _space(target: Target) -> range:

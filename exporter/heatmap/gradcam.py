@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from ..differentiate.adjoint import Adjoint, emit_part, expanded, scaled
+from ..differentiate.cotangent import Cotangent
+from ..differentiate.support.values import emit_part
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..locate.layout import Arrangement
@@ -44,20 +45,17 @@ class Maps:
     heatmap: ir.Value
 
 
-def channel_first(emit: Emitter, target: Target, adjoint: Adjoint) -> tuple[ir.Value, Adjoint]:
+def channel_first(emit: Emitter, target: Target, cotangent: Cotangent) -> Cotangent:
     """Bring a layer's value and its cotangent to [N, C, *space] and [K, N, C, *space]."""
-    layout, rank = target.arrangement.layout, len(dims_of(target.value))
-    value = laid_out(emit, target)
+    layout, laid = target.arrangement.layout, replace(cotangent, forward=laid_out(emit, target))
     if layout == "channels_first":
-        return value, adjoint
+        return laid
     if layout == "tokens":
-        whole = expanded(emit, adjoint, target.value, range(rank))
-        laid = _on_grid(emit, target, whole.value, 1)
-        return value, Adjoint(laid, adjoint.factor)
-    perm = _channels_second(rank)
-    inner = emit.op("Transpose", adjoint.value, perm=[0, *(1 + axis for axis in perm)])
-    spread = frozenset(perm.index(axis) for axis in adjoint.spread)
-    return value, Adjoint(inner, adjoint.factor, spread)
+        whole = cotangent.expanded()
+        return laid.with_value(_on_grid(emit, target, whole.value, 1), whole.spread)
+    perm = _channels_second(len(dims_of(target.value)))
+    inner = emit.op("Transpose", cotangent.value, perm=[0, *(1 + axis for axis in perm)])
+    return laid.with_value(inner, [perm.index(axis) for axis in cotangent.spread])
 
 
 def laid_out(emit: Emitter, target: Target) -> ir.Value:
@@ -97,7 +95,7 @@ def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Va
     return emit.op("Reshape", value, extents, role="grid", shape=shape(channels, *grid))
 
 
-def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
+def gradcam(emit: Emitter, target: Target, cotangent: Cotangent) -> Maps:
     """Grad-CAM (Selvaraju et al., 2017): ReLU of the activations weighted by mean gradients.
 
     The mean runs over space, the weighted sum over channels. A cotangent that is constant over
@@ -106,19 +104,16 @@ def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
     All three come in float32. The factor is multiplied in after the conversion: float16 could not
     hold the product.
     """
-    value, adjoint = channel_first(emit, target, adjoint)
-    value = emit.cast(value, SINGLE, "single")
-    adjoint = replace(adjoint, value=emit.cast(adjoint.value, SINGLE, "single"))
+    laid = channel_first(emit, target, cotangent)
+    value = emit.cast(laid.forward, SINGLE, "single")
+    laid = replace(laid, forward=value).through(Emitter.cast, SINGLE, "single").expanded({0, 1})
     rank = len(dims_of(value))
     space = range(2, rank)
-    adjoint = expanded(emit, adjoint, value, {0, 1})
-    if not adjoint.spread.issuperset(space):
-        adjoint = scaled(emit, expanded(emit, adjoint, value, space))
-    by_image = emit.op(
-        "Transpose", adjoint.value, role="by_image", perm=[1, 0, *range(2, rank + 1)]
-    )
-    if adjoint.spread:
-        weights, gradients = by_image, _spread_out(emit, by_image, value, adjoint.factor)
+    if not laid.spread.issuperset(space):
+        laid = laid.written_out()
+    by_image = emit.op("Transpose", laid.value, role="by_image", perm=[1, 0, *range(2, rank + 1)])
+    if laid.spread:
+        weights, gradients = by_image, _spread_out(emit, by_image, value, laid.factor)
     else:
         over = emit.ints([1 + axis for axis in space])
         weights = emit.op("ReduceMean", by_image, over, role="weights", keepdims=1)
@@ -128,8 +123,8 @@ def gradcam(emit: Emitter, target: Target, adjoint: Adjoint) -> Maps:
     rows = emit.op("Reshape", weights, emit.vector([0, classes, channels]), role="rows")
     places = emit.op("Reshape", value, emit.ints([0, 0, -1]), role="places")
     weighted = emit.op("MatMul", rows, places, role="weighted")
-    if adjoint.factor != 1.0:
-        weighted = emit.op("Mul", weighted, emit.scalar(adjoint.factor, weighted), role="scaled")
+    if laid.factor != 1.0:
+        weighted = emit.op("Mul", weighted, emit.scalar(laid.factor, weighted), role="scaled")
     shaped = emit.vector([0, classes, *(emit_part(value, axis) for axis in space)])
     heatmap = emit.op("Relu", emit.op("Reshape", weighted, shaped, role="map"), role="heatmap")
     return Maps(value, gradients, heatmap)

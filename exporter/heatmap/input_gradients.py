@@ -1,4 +1,4 @@
-"""The gradient with respect to the picture's input: which input that is, and its outputs as nodes.
+"""The gradient with respect to the image's input: which input that is, and its outputs as nodes.
 
 Beside the derivative there are two of its kin, walks with another rule for ReLU; see `vjp.guided`.
 """
@@ -6,14 +6,15 @@ Beside the derivative there are two of its kin, walks with another rule for ReLU
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import onnx_ir as ir
 
 from ...runtime.spec import Preprocess
-from ..differentiate.adjoint import Adjoint, OneHot, dense
-from ..differentiate.backward import Plan, differentiate, plan
+from ..differentiate.backward import differentiate
+from ..differentiate.cotangent import Cotangent
+from ..differentiate.plan import Plan, plan
 from ..differentiate.relu_overrides import DECONVNET, GUIDED
 from ..differentiate.rules import Entry
 from ..errors import CaptureError, InputUnsupportedError, LayerError, UnsupportedError
@@ -36,7 +37,7 @@ def walks_for(*, input_gradients: bool, guided: bool) -> list[str]:
     return [DERIVATIVE] if input_gradients else []
 
 
-def picture_of(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
+def image_input(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
     """The input that the preprocessing feeds, or else the only one that holds floats.
 
     Raises:
@@ -58,14 +59,14 @@ def picture_of(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
     if len(floats) != 1:
         raise CaptureError(
             f"the model has {len(floats)} inputs of floats ({[v.name for v in floats]}); say by "
-            "`preprocess` which one takes the picture, or leave input_gradients and guided out"
+            "`preprocess` which one takes the image, or leave input_gradients and guided out"
         )
     return floats[0]
 
 
 @dataclass(frozen=True)
-class ToPicture:
-    """The walks back to the picture's input.
+class ImageWalks:
+    """The walks back to the image's input.
 
     Attributes:
         value: The input.
@@ -82,38 +83,38 @@ class ToPicture:
     def publish(
         self,
         emit: Emitter,
-        adjoints: Mapping[ir.Value, Adjoint],
-        seed: Adjoint | OneHot,
+        cotangents: Mapping[ir.Value, Cotangent],
+        seed: Cotangent,
         scale: float,
     ) -> dict[str, str]:
         """Make the outputs and return their names by the walks'.
 
         Args:
             emit: Where nodes are added.
-            adjoints: What the walk by ``plan`` found.
+            cotangents: What the walk by ``plan`` found.
             seed: What it began with.
             scale: How much larger than the gradients cotangents are; see `seed.cotangent_scale`.
         """
         names: dict[str, str] = {}
         for walk in self.walks:
-            adjoint = adjoints[self.value]
+            found = cotangents
             if WALKS[walk] and self.guided is not None:
-                adjoint = differentiate(emit, self.guided, seed, WALKS[walk])[self.value]
-            names[walk] = _publish(emit, self.value, adjoint, scale, walk)
+                found = differentiate(emit, self.guided, seed, WALKS[walk])
+            names[walk] = _publish(emit, found[self.value] / scale, walk)
         return names
 
 
-def plan_picture(
+def plan_image_walks(
     graph: ir.Graph, layers: Plan, walks: Sequence[str], preprocess: Preprocess | None
-) -> ToPicture:
+) -> ImageWalks:
     """Plan ``walks`` beside that to the layers.
 
     Raises:
-        CaptureError: No input takes pictures of floats, or guided rules are wanted without a ReLU.
+        CaptureError: No input takes images of floats, or guided rules are wanted without a ReLU.
         InputUnsupportedError: Operators without a rule between the input and the score.
         LayerError: The score does not depend on the input, or has no gradient there.
     """
-    value = picture_of(graph, preprocess)
+    value = image_input(graph, preprocess)
     try:
         whole = plan(graph, layers.score, [*layers.targets, value])
         alone = plan(graph, layers.score, [value])
@@ -131,15 +132,14 @@ def plan_picture(
             "Relu has guided rules (not LeakyRelu, GELU or ReLU6); leave guided out: "
             "input_gradients holds the plain gradient"
         )
-    return ToPicture(value, tuple(walks), whole, alone if changed else None)
+    return ImageWalks(value, tuple(walks), whole, alone if changed else None)
 
 
-def _publish(emit: Emitter, picture: ir.Value, adjoint: Adjoint, scale: float, name: str) -> str:
-    """Make a cotangent of the picture an output, float32 [N, K, *input] in the input's layout."""
-    dims = dims_of(picture)
+def _publish(emit: Emitter, gradient: Cotangent, name: str) -> str:
+    """Make a gradient of the image an output, float32 [N, K, *input] in the input's layout."""
+    dims = dims_of(gradient.forward)
     with emit.scope("input"):
-        single = emit.cast(adjoint.value, SINGLE, "single")
-        whole = dense(emit, replace(adjoint, value=single, factor=adjoint.factor / scale), picture)
+        whole = gradient.through(Emitter.cast, SINGLE, "single").dense()
         perm = [1, 0, *range(2, 1 + len(dims))]
         by_image = emit.op("Transpose", whole, role="by_image", perm=perm)
     return publish(emit, by_image, name, [dims[0], "K", *dims[1:]])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import onnx_ir as ir
 
-from ...runtime.spec import Score, ScoreKind
+from ...runtime.settings import Activation, ScoreKind
+from ...runtime.spec import ScoreRecord
 from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
 from .layout import arrange
 
 _SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
 _LINEAR = "float tensor [batch, ...]"
-Activation = Literal["softmax", "sigmoid", "none"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Located:
     """
 
     value: ir.Value
-    score: Score
+    score: ScoreRecord
     axis: int = 1
     offset: int = 0
 
@@ -100,7 +99,7 @@ def find_score(
     assert value.name is not None
     return Located(
         value,
-        Score(
+        ScoreRecord(
             kind, value.name, chosen.name, found, activated, 2 if single else classes, single,
             None if axis == 1 else axis, class_offset or None,
         ),
@@ -125,7 +124,7 @@ def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
     channels = dims_of(value)[axis]
     if not isinstance(channels, int):
         raise ScoreError(f"layer {layer!r} leaves its number of channels open; name another one")
-    return Located(value, Score("channel", value.name or "", "", "none", False, channels))
+    return Located(value, ScoreRecord("channel", value.name or "", "", "none", False, channels))
 
 
 def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:

@@ -1,5 +1,5 @@
-"""What people and machines read about an export: text, JSON, and a page.
+"""This folder reports an export: as text, as JSON, and as a page.
 
-In: the artifact's record and the verdict. Out: a `Report`, Markdown, HTML. Imports: every folder
+In: the artifact's metadata and the verdict. Out: a `Report`, Markdown, HTML. Imports: every folder
 up to `verify`.
 """

@@ -1,4 +1,4 @@
-"""Reports and candidate layers as text for a person at a terminal."""
+"""These functions format reports and candidate layers as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .report import Report
 
 
 def describe_report(report: Report) -> str:
-    """What was written, which layers and why, and how it was verified."""
+    """Describe the file, its layers with reasons, and its verification."""
     verdict, spec = report.verification, report.spec
     lines = [f"{report.path}: {report.bytes / 1e6:.1f} MB, {report.nodes[1]} nodes added to "
              f"{report.nodes[0]}"]  # fmt: skip
@@ -26,13 +26,13 @@ def describe_report(report: Report) -> str:
             f"{verdict.worst()}"
         )
     else:
-        lines.append("  not verified (--no-verify)")
+        lines.append("  not verified (--verify off)")
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)
 
 
 def describe_candidates(found: Sequence[Candidate]) -> str:
-    """A layer a line, the automatic choice marked and explained."""
+    """List one layer per line, with the automatic choice marked and explained."""
     width = max(len(candidate.name) for candidate in found)
     kind = max(len(candidate.kind) for candidate in found)
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The rule table as a document: what ``graftcam ops`` prints and ``docs/operators.md`` holds."""
+"""`markdown` writes the rule table as a document: ``graftcam ops``, ``docs/operators.md``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from ..differentiate.registry import Entry, table
 
 _INTRO = """# Operators
 
-Written by `graftcam ops --markdown` from the rule table; a test holds it true. An operator with a
-*rule* is differentiated, one declared *zero* carries no derivative (it counts, compares or rounds),
-one declared *refused* could carry one and has no rule. It is refused by name before a file is
-written where it stands between the layer and the score, and so is any operator that is not listed;
-elsewhere every operator works. "Since" is the first opset of the operator's form that the rule is
-written for; ONNX files of opset 11 to 17 are converted to 18.
+`graftcam ops --markdown` writes this page from the rule table, and a test compares them. An
+operator with a *rule* is differentiated. An operator that is *declared zero* has no derivative: it
+counts, compares or rounds. A *refused* operator could have a derivative but has no rule. If it is
+on the path from the layer to the score, the export is refused, names it, and writes no file; so it
+is for an operator that is not listed. Elsewhere in the model every operator works. "Since" is the
+opset that introduced the form of the operator that the rule is written for. ONNX files of opset 11
+to 17 are converted to 18.
 
 Rules: {rule}. Declared zero: {zero}. Refused: {refused}.
 """
 
 
 def summary(entry: Entry) -> str:
-    """The first sentence of a rule's docstring, or why there is no rule and what to do."""
+    """Return the first paragraph of a rule's docstring, or why there is no rule and the remedy."""
     if entry.refusal is not None:
         return f"refused: {entry.refusal}"
     if entry.rule is None:
@@ -30,7 +31,7 @@ def summary(entry: Entry) -> str:
 
 
 def markdown() -> str:
-    """The whole table as Markdown."""
+    """Return the whole table as Markdown."""
     entries = table()
     states = [entry.state for entry in entries.values()]
     counts = {state: states.count(state) for state in ("rule", "zero", "refused")}

@@ -1,4 +1,4 @@
-"""What an export tells about itself."""
+"""A `Report` is the result of an export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Report:
 
     Attributes:
         path: The artifact.
-        spec: What its metadata says.
+        spec: Its metadata.
         layers: Explained layers with the reason for each.
         candidates: Layers considered by the automatic choice, best first; empty if layers were
             named.
@@ -26,8 +26,8 @@ class Report:
         bytes: Size of the artifact.
         seconds: Time by step.
         verification: The verdict.
-        notes: What the user should know.
-        verdict: Every check's finding; None where nothing was verified.
+        notes: Notes for the user.
+        verdict: Every check's finding; None if nothing was verified.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Report:
     verdict: Verdict | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON types."""
+        """Return the report as plain JSON types."""
         data = asdict(self)
         data["path"] = str(self.path)
         data["verdict"] = self.verdict and [one.to_dict() for one in self.verdict.findings]

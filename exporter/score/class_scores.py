@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...runtime.spec import Score
-from ..differentiate.adjoint import OneHot
+from ...runtime.spec import ScoreRecord
 from ..graph.emitter import Emitter, dims_of
 from ..locate.score import Located
 from .linear import add_score_weights, select_linear
-from .probability import Chances
+from .probability import Probabilities
 from .region import add_region, select_in_region
 from .seed import Selection, add_class_index, select
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestInputs:
     """The inputs by which a caller tells what to explain; None where the artifact has no such."""
 
     class_index: ir.Value | None = None
@@ -48,7 +47,9 @@ def class_table(emit: Emitter, located: Located) -> ir.Value:
         return emit.op("Transpose", value, role="table", shape=shape, perm=perm)
 
 
-def ask(emit: Emitter, table: ir.Value, score: Score, scale: float) -> tuple[Asked, Selection]:
+def add_request(
+    emit: Emitter, table: ir.Value, score: ScoreRecord, scale: float
+) -> tuple[RequestInputs, Selection]:
     """Add the inputs that tell what to explain, and select it.
 
     Args:
@@ -59,12 +60,16 @@ def ask(emit: Emitter, table: ir.Value, score: Score, scale: float) -> tuple[Ask
     """
     if score.kind == "linear":
         weights = add_score_weights(emit, "score_weights", table)
-        return Asked(score_weights=weights), select_linear(emit, table, weights, scale=scale)
+        return RequestInputs(score_weights=weights), select_linear(
+            emit, table, weights, scale=scale
+        )
     index = add_class_index(emit, "class_index")
-    single, chances, scored = score.single_logit, None, table
+    single, probabilities, scored = score.single_logit, None, table
     if score.kind in ("probability", "log_probability"):
-        chances = Chances(emit, table, score.kind, score.activation, single_logit=single)
-        single, scored = False, chances.table
+        probabilities = Probabilities(
+            emit, table, score.kind, score.activation, single_logit=single
+        )
+        single, scored = False, probabilities.table
     if len(dims_of(table)) > 2:
         region = add_region(emit, "region", table)
         mean = score.kind == "channel"
@@ -74,11 +79,10 @@ def ask(emit: Emitter, table: ir.Value, score: Score, scale: float) -> tuple[Ask
     else:
         region = None
         # Sure probabilities tie in float32; the logits that they are made of do not.
-        ranking = None if chances is None else chances.logits
+        ranking = None if probabilities is None else probabilities.logits
         chosen = select(
             emit, scored, index, single_logit=single, scale=scale, ranking=ranking
         )  # fmt: skip
-    if chances is not None:
-        assert isinstance(chosen.seed, OneHot)
-        chosen = Selection(chosen.classes, chosen.scores, chances.pull_back(chosen.seed))
-    return Asked(index, region), chosen
+    if probabilities is not None:
+        chosen = Selection(chosen.classes, chosen.scores, probabilities.pull_back(chosen.seed))
+    return RequestInputs(index, region), chosen

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..differentiate.adjoint import Adjoint, scaled
+from ..differentiate.cotangent import Cotangent
 from ..differentiate.support.values import classes, parts_of
 from ..graph.emitter import Emitter, dims_of
 from ..graph.precision import SINGLE
@@ -56,5 +56,5 @@ def select_linear(
         for axis in reversed(range(2, rank + 1)):
             total = emit.op("ReduceSum", total, emit.ints([axis]), role="scores", keepdims=0)
         turned = emit.op("Transpose", whole, role="seed", perm=[1, 0, *range(2, rank + 1)])
-        seed = scaled(emit, Adjoint(emit.cast(turned, output.dtype, "seed"), scale))
+        seed = Cotangent(emit, output, emit.cast(turned, output.dtype, "seed"), scale).scaled()
     return Selection(None, total, seed)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from ..differentiate.adjoint import Adjoint, OneHot
+from ..differentiate.cotangent import Cotangent
 from ..differentiate.support.values import where
 from ..graph.emitter import Emitter, dims_of
 from ..graph.precision import SINGLE
@@ -24,7 +24,7 @@ Kind = Literal["probability", "log_probability"]
 _BOOL = ir.DataType.BOOL
 
 
-class Chances:
+class Probabilities:
     """What an activation makes of logits, as nodes.
 
     Args:
@@ -64,27 +64,27 @@ class Chances:
             return _sigmoid(emit, emit.op("Neg", x, role="against"))
         return _log_sigmoid(emit, x)
 
-    def pull_back(self, seed: OneHot) -> Adjoint:
-        """The cotangent of the logits that the model gives, from that of the table."""
+    def pull_back(self, seed: Cotangent) -> Cotangent:
+        """The cotangent of the logits that the model gives, from the one-hot one of the table."""
         emit, source = self._emit, self._source
         rank = len(dims_of(source))
         with emit.scope("probability"):
-            index = emit.op("Unsqueeze", seed.index, emit.ints(range(2, 1 + rank)), role="selected")
+            index = emit.op(
+                "Unsqueeze", seed.one_hot, emit.ints(range(2, 1 + rank)), role="selected"
+            )
             count = dims_of(self.logits)[1]
             assert isinstance(count, int)
             places = emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
             hits = emit.op("Equal", index, places, role="hits", dtype=_BOOL)
             slope = self._softmax_slope(hits) if self._softmax else self._sigmoid_slope(hits)
-            if seed.value is None:
-                slope = emit.op("Mul", slope, emit.scalar(seed.scale, slope), role="seed")
-            else:
-                slope = emit.op("Mul", slope, seed.value, role="seed")
+            chosen = emit.scalar(seed.factor, slope) if seed.tensor is None else seed.tensor
+            slope = emit.op("Mul", slope, chosen, role="seed")
             if self._single:
                 signs = np.array([-1.0, 1.0]).reshape(2, *[1] * (rank - 2))
                 signed = emit.op("Mul", slope, emit.constant(signs, slope.dtype), role="seed")
                 slope = emit.op("ReduceSum", signed, emit.ints([2]), role="seed", keepdims=1)
             assert source.dtype is not None
-            return Adjoint(emit.cast(slope, source.dtype, "seed"))
+            return Cotangent(emit, source, emit.cast(slope, source.dtype, "seed"))
 
     def _softmax_slope(self, hits: ir.Value) -> ir.Value:
         """``1 - p[c]`` at c, ``-p[j]`` elsewhere, times ``p[c]``: [K, N, classes, *positions]."""

@@ -8,11 +8,12 @@ it sums up to first.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
-from ..differentiate.adjoint import Adjoint, OneHot, scaled
+from ..differentiate.cotangent import Cotangent
 from ..differentiate.support.values import classes, parts_of
 from ..graph.emitter import Emitter, dims_of
 from .seed import INT64, Selection, add_input, resolve, signs, with_opposite
@@ -73,15 +74,15 @@ def select_in_region(
         # [N, K, *positions] as [K, N, 1, *positions].
         turned = emit.op("Transpose", weights, role="seed", perm=[1, 0, *range(2, rank)])
         value = emit.op("Unsqueeze", _as(emit, turned, output.dtype), emit.ints([2]), role="seed")
-        value = scaled(emit, Adjoint(value, scale)).value
+        seed = Cotangent(emit, output, value, scale).scaled()
         if not single_logit:
-            return Selection(ids, _sum_of(emit, wide, precise, ids), OneHot(by_class, value))
+            scores = _sum_of(emit, wide, precise, ids)
+            return Selection(ids, scores, replace(seed, one_hot=by_class))
         sums = _sum_of(emit, wide, precise, None)
         scores = emit.op("Mul", sums, signs(emit, ids, sums), role="scores")
         lifted = emit.op("Unsqueeze", by_class, emit.ints(range(2, 1 + rank)), role="sign")
-        return Selection(
-            ids, scores, Adjoint(emit.op("Mul", value, signs(emit, lifted, value), role="seed"))
-        )
+        signed = emit.op("Mul", seed.value, signs(emit, lifted, seed.value), role="seed")
+        return Selection(ids, scores, seed.with_value(signed))
 
 
 def _normalised(emit: Emitter, weights: ir.Value, axes: range) -> ir.Value:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ..differentiate.adjoint import Adjoint, OneHot, scaled
+from ..differentiate.cotangent import Cotangent
 from ..graph.emitter import Emitter
 from ..graph.precision import FLOAT16_SCALE
 
@@ -27,7 +27,7 @@ class Selection:
 
     classes: ir.Value | None
     scores: ir.Value
-    seed: Adjoint | OneHot
+    seed: Cotangent
 
 
 def add_input(emit: Emitter, name: str, default: np.ndarray, dims: Sequence[str]) -> ir.Value:
@@ -90,10 +90,10 @@ def select(
         values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:
-            return Selection(ids, values, OneHot(by_class, scale=scale))
+            return Selection(ids, values, Cotangent(emit, scores, None, scale, one_hot=by_class))
         sign = signs(emit, by_class, scores)
         column = emit.op("Unsqueeze", sign, emit.ints([-1]))
-        return Selection(ids, values, scaled(emit, Adjoint(column, scale)))
+        return Selection(ids, values, Cotangent(emit, scores, column, scale).scaled())
 
 
 def with_opposite(emit: Emitter, logit: ir.Value) -> ir.Value:

@@ -1,4 +1,4 @@
-"""SOURCE on the command line: a model by name, with its weights, transform and labels."""
+"""`load_source` loads the command line's SOURCE: a model, its weights, transform and labels."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model
 
 @dataclass(frozen=True)
 class Source:
-    """A model with what is known about it.
+    """A model with its training transform and labels, if known.
 
     Attributes:
-        model: What `export` takes.
-        name: How the metadata calls it.
-        inputs: Example inputs; empty if the model brings its own.
+        model: The argument of `export`.
+        name: Its name in the metadata.
+        inputs: Example inputs; empty if the model contains its own.
         preprocess: Its training transform, if known.
         labels: Class names, if known.
-        notes: What the user should know.
+        notes: Notes for the user.
     """
 
     model: torch.nn.Module | ExportedProgram | Path
@@ -43,33 +43,40 @@ class Source:
     notes: list[str] = field(default_factory=list[str])
 
 
+def is_file(text: str) -> bool:
+    """Whether SOURCE is a file that holds a model with its weights and the shapes of its inputs."""
+    return Path(text).suffix in (".onnx", ".pt2")
+
+
 def load_source(
     text: str, weights: str | None = None, shape: Sequence[int] | None = None
 ) -> Source:
-    """Make a model from its description.
+    """Load or construct a model from its description.
 
     Args:
         text: One of `FORMS`.
         weights: File with a state dict (loaded with ``weights_only=True``), or the name of a
             torchvision weights enum such as ``ResNet50_Weights.IMAGENET1K_V2``.
         shape: Shape of one input without the batch axis, such as (3, 224, 224); known for
-            torchvision and timm.
+            torchvision, timm and files.
 
     Raises:
-        CaptureError: Nothing like it can be loaded; the message says why.
+        CaptureError: The model cannot be loaded; the message says why.
     """
     path = Path(text)
-    if path.suffix in (".onnx", ".pt2"):
+    if is_file(text):
         if not path.is_file():
             raise CaptureError(f"no file {text}; give {FORMS}")
         if weights:
-            raise CaptureError(f"{path.name} brings its own weights; leave --weights out")
+            raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
+        if shape:
+            raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
         if path.suffix == ".onnx":
             return Source(path, path.stem)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
     if not name:
-        raise CaptureError(f"cannot tell what {text!r} is; give {FORMS}")
+        raise CaptureError(f"unknown source {text!r}; give {FORMS}")
     makers = {"torchvision": _torchvision, "timm": _timm}
     source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
     if shape is not None:
@@ -81,7 +88,7 @@ def load_source(
 
 
 def _resized(preprocess: Preprocess | None, shape: Sequence[int]) -> Preprocess | None:
-    """The transform for another input size, with the resize scaled along."""
+    """Return the transform for another input size, with the resize scaled in proportion."""
     if preprocess is None or len(shape) != 3 or list(shape[1:]) == preprocess.size:
         return preprocess
     height, width = shape[1], shape[2]
@@ -136,7 +143,7 @@ def _torchvision(name: str, weights: str | None) -> Source:
 
 
 def _quiet_model(name: str) -> torch.nn.Module:
-    """A model with random weights, without torchvision's notes on how they are drawn."""
+    """Return a model with random weights, without torchvision's warnings about them."""
     import warnings
 
     from torchvision import models
@@ -164,7 +171,7 @@ def _timm(name: str, weights: str | None) -> Source:
 
 
 def _factory(module: str, name: str, weights: str | None) -> Source:
-    """Call ``module:name()``; the working folder can hold the module, as for ``python -m``."""
+    """Call ``module:name()``; the module may be in the working folder, as for ``python -m``."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -176,12 +183,14 @@ def _factory(module: str, name: str, weights: str | None) -> Source:
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        raise CaptureError(f"{module}:{name} gives a {type(model).__name__}, no torch module")
+        raise CaptureError(
+            f"{module}:{name} returns a {type(model).__name__}, not a torch.nn.Module"
+        )
     return Source(model, f"{module}:{name}", notes=_load_weights(model, weights))
 
 
 def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
-    """Load a state dict into ``model``; without one, say that the weights are random."""
+    """Load a state dict into ``model``; without one, return a note that the weights are random."""
     import torch
 
     if weights is None:
@@ -200,10 +209,10 @@ def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Class names from a JSON list, a JSON object by id, or a text file with one a line.
+    """Read class names from a JSON list, a JSON object by id, or a text file with one per line.
 
     Raises:
-        CaptureError: The file cannot be read as such.
+        CaptureError: The file cannot be read, or has another format.
     """
     try:
         text = path.read_text(encoding="utf-8")

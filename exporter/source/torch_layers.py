@@ -1,8 +1,8 @@
-"""A model's layers by name, those that PyTorch does not list included.
+"""These functions find a model's layers by name, including those that PyTorch does not list.
 
-`torch.nn.Module.named_modules` knows the modules that were assigned to attributes. Others keep
-theirs in plain lists, as every Keras layer on the PyTorch backend does, or hand them about under
-names of their own.
+`torch.nn.Module.named_modules` lists modules that were assigned to attributes. Some libraries store
+modules in plain lists, as every Keras layer on the PyTorch backend does, or give layers names of
+their own.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..errors import LayerError, unknown_layer
 
 
 def named_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """All modules inside ``module``, each once, under the name to show.
+    """Return all modules inside ``module``, each once, by the name to display.
 
-    A registered module has its path (``layer4.1.relu``). One that lies in a plain list, tuple or
-    dict has its own ``name`` if it has one that no other layer has, else the path to it
+    The name of a registered module is its path (``layer4.1.relu``). A module in a plain list,
+    tuple or dict goes by its attribute ``name`` if that is unique, else by its path
     (``blocks.0``).
     """
     paths = _paths(module)
@@ -32,10 +32,10 @@ def named_layers(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def layer_of(module: nn.Module, name: str) -> nn.Module:
-    """The layer called ``name``: its path, or its own ``name`` if only one layer has that.
+    """Return the layer ``name``: a path, or a layer's own ``name`` if it is unique.
 
     Raises:
-        LayerError: There is none; the nearest names are suggested.
+        LayerError: There is no such layer; the message suggests the nearest names.
     """
     paths = _paths(module)
     if name in paths:
@@ -47,7 +47,7 @@ def layer_of(module: nn.Module, name: str) -> nn.Module:
 
 
 def _paths(module: nn.Module) -> dict[str, nn.Module]:
-    """Every module inside by path; registered paths win, each module once."""
+    """Return every module inside by path, each once; registered paths take precedence."""
     found = {path: layer for path, layer in module.named_modules() if path}
     seen = {id(module), *map(id, found.values())}
     queue = [("", module), *found.items()]
@@ -62,7 +62,7 @@ def _paths(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def _held(parent: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
-    """Modules that ``parent`` holds directly, or in a list, tuple or dict."""
+    """Yield the modules that ``parent`` contains directly, or in a list, tuple or dict."""
     lead = f"{prefix}." if prefix else ""
     yield from ((f"{lead}{name}", child) for name, child in parent.named_children())
     for name, value in vars(parent).items():
@@ -76,7 +76,7 @@ def _held(parent: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _own_names(paths: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
-    """The layers' own names, where they have one that is no other layer's and no path."""
+    """Return the layers' own names, if they are unique and not a path."""
     names = {layer: name for layer in paths.values() if (name := _own_name(layer))}
     counts = Counter(names.values())
     return {layer: name for layer, name in names.items() if counts[name] == 1 and name not in paths}

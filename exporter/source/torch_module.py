@@ -1,4 +1,4 @@
-"""A module and its example inputs, from what the user gave."""
+"""`module_of` returns the user's module and its example inputs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from ..errors import CaptureError
 
 if TYPE_CHECKING:
     import torch
-    from torch.export import ExportedProgram
 
 
 def module_of(
-    model: torch.nn.Module | ExportedProgram, example_inputs: Sequence[Any] | None
+    model: object, example_inputs: Sequence[Any] | None
 ) -> tuple[torch.nn.Module, tuple[Any, ...]]:
-    """The module and its example inputs; an ExportedProgram is given its modules back."""
+    """Return the module and its example inputs; an ExportedProgram is unflattened to modules.
+
+    Raises:
+        CaptureError: ``model`` is neither, or there are no example inputs.
+    """
     import torch
 
     if isinstance(model, torch.export.ExportedProgram):
@@ -24,10 +27,15 @@ def module_of(
         model = torch.export.unflatten(model)
         for part in model.modules():
             for node in getattr(getattr(part, "graph", None), "nodes", ()):
-                # Tracing records hold fake tensors, which keep the module from being copied.
+                # Tracing records contain fake tensors, which prevent copies of the module.
                 node.meta.clear()
-    else:
+    elif isinstance(model, torch.nn.Module):
         inputs = tuple(example_inputs or ())
+    else:
+        raise CaptureError(
+            f"cannot export a {type(model).__name__}; give an nn.Module, an ExportedProgram or the "
+            "path of an ONNX file"
+        )
     if not inputs:
         raise CaptureError(
             "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"

@@ -1,4 +1,4 @@
-"""The tensors in what a PyTorch model returns."""
+"""These functions find the tensors in a PyTorch model's result."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import ScoreError
 
 
 def tensors_of(result: Any) -> list[torch.Tensor]:
-    """All tensors in a model's result, in the order of the graph's outputs."""
+    """Return all tensors in a model's result, in the order of the graph's outputs."""
     return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
 
 
 def names_of(result: Any) -> list[str] | None:
-    """The keys under which a model returns its tensors in a dict; None for other results."""
+    """Return the keys of a dict of tensors; None for other results."""
     if not isinstance(result, Mapping):
         return None
     entries = cast("Mapping[object, object]", result)
@@ -28,15 +28,15 @@ def names_of(result: Any) -> list[str] | None:
 def score_of(
     result: Any, output: str | None = None, output_names: Sequence[str] | None = None
 ) -> torch.Tensor:
-    """The tensor of class scores: as `locate.find_score` chooses among the graph's outputs.
+    """Return the tensor of class scores, chosen as `locate.find_score` does in the graph.
 
     Args:
-        result: What the model returned.
-        output: Its name, if it has one.
-        output_names: What the tensors are called; the keys of a dict by default.
+        result: The model's result.
+        output: The scored output's name, if it has one.
+        output_names: Names of the tensors; the keys of a dict by default.
 
     Raises:
-        ScoreError: There is none.
+        ScoreError: There is no such tensor.
     """
     names = output_names or names_of(result) or []
     named = dict(zip(names, tensors_of(result), strict=False))
@@ -49,5 +49,5 @@ def score_of(
 
 
 def class_sums(scores: torch.Tensor) -> torch.Tensor:
-    """Class scores [N, classes]: sums over the positions, if they have any."""
+    """Return class scores [N, classes]: sums over the positions, if there are any."""
     return scores.flatten(2).sum(2) if scores.dim() > 2 else scores

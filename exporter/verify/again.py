@@ -1,7 +1,6 @@
 """The source once more: is it still the one that the artifact was made from, and to the byte?
 
-The settings of an export can be read off the artifact and its record: layers, score, names, open
-axes, labels, preprocessing, opset and profile. So the source is exported again, unverified, and
+The metadata records what the export was asked for. So the source is exported again, unverified, and
 the two files are compared.
 """
 
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx
-import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
 from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.save import tool_versions
+from ..source.settings import ExportSettings
 from .findings import Finding
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
     Model = torch.nn.Module | ExportedProgram | str | Path
 
-# `exporter.export`, which this step cannot import.
-Export: TypeAlias = Callable[..., Any]
+# `pipeline.spec_of`, which this step cannot import.
+Export: TypeAlias = Callable[[ExportSettings, Any, Path, Sequence[Any] | None], Spec]
 
 _HASHES = {"graph_sha256": "graph", "weights_sha256": "weights"}
 
@@ -44,14 +43,17 @@ def check_again(
         spec: Its metadata.
         model: The source, as `export` takes it.
         examples: Example inputs of a module.
-        export: The function that wrote the artifact: this step comes before it.
+        export: Exports a source, unverified, and returns the metadata.
     """
+    settings = ExportSettings.of_spec(spec)
+    if settings is None:
+        reason = "the artifact does not record how it was exported; export it with this version"
+        return [Finding(check, "", "skipped", reason=reason) for check in ("source", "determinism")]
     skipped = Finding("determinism", "", "skipped", reason="the source is another one")
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         path = Path(folder) / artifact.name
         try:
-            settings = settings_of(artifact, spec, of_file=isinstance(model, (str, Path)))
-            fresh = export(model, path, examples, verify=False, **settings).spec
+            fresh = export(settings, model, path, examples)
         except GraftcamError as error:
             reason = f"the source cannot be exported as the artifact was: {error}"
             return [Finding("source", "", "fail", reason=reason), skipped]
@@ -84,46 +86,6 @@ def check_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
 def is_embedded(spec: Spec) -> bool:
     """Whether the graph takes pictures as they are, with its preprocessing inside."""
     return bool(spec.preprocess and spec.preprocess.embedded)
-
-
-def settings_of(artifact: Path, spec: Spec, *, of_file: bool) -> dict[str, Any]:
-    """The arguments of the `export` that wrote the artifact, verification aside."""
-    transform, embedded = spec.preprocess, is_embedded(spec)
-    if transform is not None and embedded:
-        transform = replace(transform, input="", embedded=None)
-    model = ir.load(artifact.resolve())
-    graph, baked = model.graph, spec.layers[0].methods or {}
-    names = [value.name or "" for value in graph.outputs]  # in the order asked for
-    settings: dict[str, Any] = {
-        "layers": [layer.name for layer in spec.layers],
-        "output": None if spec.score.kind == "channel" else spec.score.output,
-        "score": spec.score.kind,
-        "class_axis": spec.score.class_axis or 1,
-        "class_offset": spec.score.class_offset or 0,
-        "methods": sorted(baked, key=lambda method: names.index(baked[method])),
-        "head": spec.layers[0].head is not None,
-        "activation": spec.score.activation,
-        "labels": spec.labels,
-        "preprocess": transform,
-        "embed_preprocess": embedded,
-        "name": spec.source.get("name"),
-        "profile": spec.profile or "default",
-        "input_gradients": spec.input_gradients is not None,
-        "guided": spec.guided_gradients is not None,
-    }
-    if of_file:
-        return settings
-    inputs = [value for value in graph.inputs if value.name not in spec.own_inputs]
-    shapes = [list(value.shape) for value in inputs if value.shape is not None]
-    if embedded:  # the input's own name and open axes are gone
-        shapes, inputs = [shape[:1] for shape in shapes], []
-    return settings | {
-        "opset": model.opset_imports[""],
-        "dynamic_batch": any(shape and not isinstance(shape[0], int) for shape in shapes),
-        "dynamic_size": any(not isinstance(extent, int) for s in shapes for extent in s[1:]),
-        "input_names": [value.name for value in inputs] or None,
-        "output_names": [v.name for v in graph.outputs if v.name not in spec.own_outputs],
-    }
 
 
 def _compare_hashes(spec: Spec, fresh: Spec) -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.methods import METHODS
+from ...runtime.methods.table import METHODS
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 

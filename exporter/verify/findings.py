@@ -1,4 +1,4 @@
-"""Findings: what each check found, and the verdict that they come to."""
+"""A `Finding` is the result of one check; a `Verdict` collects them."""
 
 from __future__ import annotations
 
@@ -19,40 +19,41 @@ Reference = Literal[
     "artifact", "none",
 ]  # fmt: skip
 CHECKS: dict[str, str] = {
-    "metadata": "the record is there, parses, and names inputs, outputs and values that exist",
-    "source": "graph and weights of the source have the hashes that the record holds",
+    "metadata": "the metadata is present, parses, names inputs, outputs and values that exist, and "
+    "its preprocessing is that of the graph and of the training",
+    "source": "graph and weights of the source have the hashes in the metadata",
     "labels": "the class names are the source's",
-    "outputs": "the model's own outputs are the source's",
-    "activations": "the layer's output is the source's",
-    "gradients": "the class scores' gradients are those of the reference",
-    "heatmap": "the heatmap is the reference's, and the formula's of activations and gradients",
-    "scores": "the scores are the reference's",
+    "outputs": "the model's own outputs equal the source's",
+    "activations": "the layer's output equals the source's",
+    "gradients": "the gradients of the class scores equal those of the reference",
+    "heatmap": "the heatmap equals the reference's, and the formula of activations and gradients",
+    "scores": "the scores equal the reference's",
     "shapes": "every output has the shape that the contract gives it",
-    "classes": "ids come back as asked for, ranks as the scores order them, each with its score",
+    "classes": "requested ids are returned, ranks follow the scores, each class has its score",
     "dependence": "different inputs give different maps",
     "drop-in": "the original inputs alone give the original outputs",
     "determinism": "the same export gives the same bytes",
-    "agreement": "predictions and maps are those of the artifact that this one was made from",
+    "agreement": "predictions and maps agree with the artifact that this one was made from",
     "runs": "ONNX Runtime loads and runs the file",
 }
-"""Every check by name, and what passing it means."""
+"""Every check by name, with the condition that it tests."""
 AT_LEAST = frozenset({"dependence", "agreement"})
-"""Checks whose value must reach the threshold; all others must not exceed it."""
+"""Checks whose value must reach the threshold; the values of all others must not exceed it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: Its name, one of `CHECKS`.
-        subject: The tensor or field in question; empty where the check is about the whole file.
+        subject: The tensor or field; empty if the check is about the whole file.
         status: ``pass``, ``fail`` or ``skipped``.
-        value: What was measured, if it was a number: an error, where not said otherwise.
-        threshold: What the value was held to.
-        reason: Why it failed or was skipped; for the rest what the value is, if that needs saying.
+        value: The measured number, if there is one; mostly an error.
+        threshold: The bound of the value.
+        reason: Why it failed or was skipped; else an explanation of the value, if it needs one.
         level: ONNX Runtime's optimisation level.
-        inputs: ``random`` numbers or ``given`` pictures, where there were any.
+        inputs: ``random`` numbers or ``given`` images, if there were inputs.
     """
 
     check: str

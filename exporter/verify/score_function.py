@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.spec import Score
+from ...runtime.spec import ScoreRecord
 
 Array = npt.NDArray[Any]
 
 
-def reading(score: Score, class_id: int, region: Array | None) -> Callable[[Array], float]:
+def reading(score: ScoreRecord, class_id: int, region: Array | None) -> Callable[[Array], float]:
     """How the score of a class is read off a table [classes, *positions] of logits.
 
     A probability is read as ``p - 1``: its differences are the same, and where the model is sure
@@ -40,7 +40,7 @@ def reading(score: Score, class_id: int, region: Array | None) -> Callable[[Arra
     return read
 
 
-def _odds_against(score: Score, logits: Array, class_id: int) -> Array:
+def _odds_against(score: ScoreRecord, logits: Array, class_id: int) -> Array:
     """``(1 - p) / p`` of a class, by position."""
     own = logits[class_id]
     if score.activation == "softmax":

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 from torch.overrides import TorchFunctionMode
 
-from ...runtime.spec import Layer, Score
+from ...runtime.spec import Layer, ScoreRecord
 from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import layer_of, named_layers
 from ..source.torch_outputs import tensors_of
@@ -27,7 +27,7 @@ _RULES: dict[str, Rule | None] = {
     "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
 }  # fmt: skip
 _JOINS = ("cat", "concat", "concatenate")
-_LOGIT = Score("logit", "", "", "softmax", activated=False, classes=0)
+_LOGIT = ScoreRecord("logit", "", "", "softmax", activated=False, classes=0)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Reference:
         dtype: torch.dtype | None = torch.float64,
         *,
         output: int = 0,
-        score: Score = _LOGIT,
+        score: ScoreRecord = _LOGIT,
         of_input: Sequence[str] = (),
         picture: int = 0,
     ) -> None:
@@ -286,7 +286,7 @@ def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.T
     ]
 
 
-def _probabilities(table: torch.Tensor, score: Score) -> torch.Tensor:
+def _probabilities(table: torch.Tensor, score: ScoreRecord) -> torch.Tensor:
     """Probabilities or their logarithms, of logits with the classes along axis 1."""
     if score.activation == "softmax":
         return table.softmax(1) if score.kind == "probability" else table.log_softmax(1)

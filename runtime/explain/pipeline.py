@@ -8,8 +8,8 @@ from ..inputs.batch import Batch, make_batch, stored_transform
 from ..inputs.images import LoadedImage
 from ..inputs.region import cut, per_image
 from ..inputs.scores import probabilities
-from ..methods.dispatch import signed
 from ..methods.request import Answer, Question
+from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..session.heads import Heads
@@ -72,7 +72,7 @@ def _explanation(
     """What an answer says about one image of a batch."""
     classes = [int(c) for c in answer.classes[row]]
     labels = plan.rows or spec.labels
-    has_sign = signed(method, plan.methods[method])
+    has_sign = METHODS[method].is_signed(plan.methods[method])
     return Explanation(
         image=batch.images[row],
         name=name,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from ..inputs.batch import region_input, stored_transform
 from ..inputs.region import Region
 from ..inputs.score_weights import name_rows, takes_weights
 from ..inputs.selection import choose_classes, choose_layers, known
-from ..methods.augment import Augment, choose_augment, variants
-from ..methods.dispatch import ask, check_method, needed, share_options, signed
+from ..methods.augment import Augment, Change, changes_of, choose_augment
+from ..methods.dispatch import ask, check_method, needed, share_options
 from ..methods.request import Answer, Progress, Question
-from ..session.session import Session
+from ..methods.rerun import Rerun
+from ..methods.table import METHODS
+from ..session.session import Session, Tensors
 from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
 from .request import Request, check_keywords
@@ -71,41 +74,63 @@ class Plan:
                 two-dimensional.
             SessionError: ONNX Runtime failed.
         """
-        changes = variants(self.augment)
-        plain = self._ask(replace(question, progress=_part(question.progress, 0, len(changes) + 1)))
+        parts = 1 + len(changes_of(self.augment))
+        plain = self._ask(replace(question, progress=_part(question.progress, 0, parts)))
         stacks = [[[answer.maps] for answer in answers] for answers in plain]
-        classes = plain[0][0].classes
-        for number, variant in enumerate(changes, start=1):
-            progress = _part(question.progress, number, len(changes) + 1)
-            changed = variant.change(question, classes, width)
-            for stack, answers in zip(
-                stacks, self._ask(replace(changed, progress=progress)), strict=True
-            ):
+        for change, changed in self._augmented(question, plain[0][0].classes, width):
+            for stack, answers in zip(stacks, self._ask(changed), strict=True):
                 for maps, answer in zip(stack, answers, strict=True):
-                    maps.append(variant.restore(answer.maps))
+                    maps.append(change.restore(answer.maps))
         found: list[Answer] = []
         for (method, options), stack, answers in zip(
             self.methods.items(), stacks, plain, strict=True
         ):
             means = [np.mean(maps, axis=0) for maps in stack]
-            maps = fuse(means, self.fuse, signed(method, options))
+            maps = fuse(means, self.fuse, METHODS[method].is_signed(options))
             found.append(replace(answers[0], maps=maps))
         return found
 
+    def _augmented(
+        self, question: Question, classes: NDArray[np.int64], width: int
+    ) -> Iterator[tuple[Change, Question]]:
+        """The changes, each with the question about the changed images and the same classes."""
+        changes, names, spec = (
+            changes_of(self.augment),
+            self._names(question),
+            question.session.spec,
+        )
+        feeds = dict(question.feeds)
+        if spec.class_index is not None:
+            feeds[spec.class_index] = classes
+        rerun = Rerun(question.session, question.input, feeds)
+
+        def changed(part: slice) -> Tensors:
+            found = [change.apply(question, width) for change in changes[part]]
+            return {name: np.stack([one[name] for one in found]) for name in found[0]}
+
+        found = rerun.outputs(len(changes), changed, names) if names else repeat(Tensors())
+        for number, (change, got) in enumerate(zip(changes, found, strict=False), start=1):
+            progress = _part(question.progress, number, 1 + len(changes))
+            own = {**feeds, **change.apply(question, width)}
+            yield change, replace(question, feeds=own, progress=progress).knowing(got)
+
     def _ask(self, question: Question) -> list[list[Answer]]:
         """Each layer's answer by each method: a list for each method."""
-        names = [
-            name
-            for method, options in self.methods.items()
-            for layer in self.layers
-            for name in needed(layer, method, options)
-        ]
-        if names:
-            question.fetch(dict.fromkeys([*question.answers, *names]))
+        question.fetch(self._names(question))
         return [
             [_checked(ask(question.at(layer), method, options), layer) for layer in self.layers]
             for method, options in self.methods.items()
         ]
+
+    def _names(self, question: Question) -> list[str]:
+        """Outputs that the methods made of tensors read; none where there are no such methods."""
+        names = dict.fromkeys(
+            name
+            for method, options in self.methods.items()
+            for layer in self.layers
+            for name in needed(layer, method, options)
+        )
+        return [*dict.fromkeys([*question.answers, *names])] if names else []
 
 
 def make_plan(session: Session, request: Request, methods: Sequence[str] | None = None) -> Plan:

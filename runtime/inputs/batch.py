@@ -1,4 +1,4 @@
-"""Images, classes and regions as what an artifact is fed."""
+"""`make_batch` converts images, classes and regions to an artifact's inputs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Batch:
     """The images of one session run.
 
     Attributes:
-        images: RGB uint8 [H, W, 3] each.
-        places: Where the model's input lies in each.
-        weights: Each one's region, [*positions]; None where there are none.
-        feeds: What the artifact is fed, by input name; filled up where its batch axis is fixed.
-        width: The axis of columns in what is fed.
+        images: The images, RGB uint8 [H, W, 3] each.
+        places: For each image the geometry between it and the model's input.
+        weights: The region of each image, [*positions]; None: no regions.
+        feeds: The artifact's inputs by name; padded to a fixed batch axis.
+        width: The axis of columns in the image input.
     """
 
     images: Sequence[Pixels]
@@ -48,7 +48,7 @@ def make_batch(
     Args:
         session: The artifact.
         transform: Its preprocessing.
-        images: RGB uint8 [H, W, 3] each; of one size where the graph preprocesses them.
+        images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
         selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
         regions: One for each image; None: all positions.
 
@@ -60,7 +60,7 @@ def make_batch(
     places = [place(transform, *image.shape[:2]) for image in images]
     rows = [prepare(transform, *pair) for pair in zip(images, places, strict=True)]
     port = session.inputs[transform.input]
-    # A fixed batch axis wants filling up; the last image serves.
+    # A fixed batch axis is filled with copies of the last image.
     rows += rows[-1:] * ((port.shape[0] or len(rows)) - len(rows))
     feeds: Tensors = {
         transform.input: np.stack(rows).astype(port.dtype, copy=False),
@@ -68,7 +68,7 @@ def make_batch(
     }
     weights = _weights(session, feeds, regions, places)
     if weights is not None:
-        # A batch that was filled up wants as many regions.
+        # As many regions as images, copies included.
         filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
         feeds[region_input(session)] = np.stack(filled)[:, None]
     columns_last = transform.layout == "nchw" and not transform.embedded
@@ -76,7 +76,7 @@ def make_batch(
 
 
 def stored_transform(session: Session) -> Preprocess:
-    """The stored preprocessing, if images are all that the model takes.
+    """Return the stored preprocessing, if the model takes only an image.
 
     Raises:
         ImageError: The artifact stores none.
@@ -96,7 +96,7 @@ def stored_transform(session: Session) -> Preprocess:
 
 
 def only_input(session: Session) -> str:
-    """Name of the model's one input.
+    """Return the name of the model's only input.
 
     Raises:
         InputError: It has several.
@@ -109,7 +109,7 @@ def only_input(session: Session) -> str:
 
 
 def region_input(session: Session) -> str:
-    """Name of the input that takes the region.
+    """Return the name of the input that takes the region.
 
     Raises:
         InputError: There is none.
@@ -123,7 +123,7 @@ def region_input(session: Session) -> str:
 
 
 def positions_of(session: Session) -> tuple[int | None, ...]:
-    """Extents of the scored output's positions; None: dynamic."""
+    """Return the extents of the scored output's positions; None: dynamic."""
     score = session.spec.score
     return score.positions(session.outputs[score.output])
 
@@ -134,12 +134,12 @@ def _weights(
     regions: Sequence[Region | None],
     places: Sequence[Placement],
 ) -> list[Weights] | None:
-    """The regions of one session run, each [*positions]; None where there are none."""
+    """Return the regions of one session run, each [*positions]; None: no regions."""
     if all(region is None for region in regions):
         return None
     positions = tuple(extent for extent in positions_of(session) if extent is not None)
     if len(positions) < len(positions_of(session)):
-        # Only a run tells; K = 0 makes it a plain prediction.
+        # The extents are dynamic: a run shows them. K = 0 makes it a plain prediction.
         none = feeds | {session.spec.selector: np.zeros((1, 0), np.int64)}
         score = session.spec.score
         positions = score.positions(session.run(none, [score.output])[score.output].shape)

@@ -1,4 +1,4 @@
-"""What the bytes of an image file tell before they are decoded."""
+"""These functions inspect the bytes of an image file before they are decoded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _END_OF_IMAGE = 0xD9
 def is_cut_off(data: NDArray[np.uint8]) -> bool:
     """Whether a JPEG or PNG file ends before its end marker.
 
-    Decoders differ: some fill a cut image up with grey and say nothing. Files of other formats
-    that end too early are not decoded at all.
+    Some decoders silently fill the rest of a truncated image with grey. Truncated files of other
+    formats are not decoded at all.
     """
     view = data.tobytes()
     if view.startswith(_PNG):
@@ -32,7 +32,7 @@ def is_tiff(data: NDArray[np.uint8]) -> bool:
 
 
 def may_be_transparent(data: NDArray[np.uint8]) -> bool:
-    """Whether a file can hold alpha, as far as its first bytes tell."""
+    """Whether a file can contain alpha, judging by its first bytes."""
     head = data[:1024].tobytes()
     if head.startswith(_PNG):
         # Colour types 4 and 6 have alpha, and so do palettes with a tRNS chunk.
@@ -45,10 +45,10 @@ def _before_pixels(data: NDArray[np.uint8]) -> bytes:
 
 
 def _jpeg_ends(data: bytes) -> bool:
-    """Go from marker to marker, over the segments' contents, up to the end of the image.
+    """Whether the markers of a JPEG lead to an end-of-image marker.
 
-    The end must be found this way: thumbnails before it have an end of their own, and phones
-    append films behind it.
+    The search must skip the contents of segments: thumbnails inside them have end markers of their
+    own, and phones append videos after the image.
     """
     place = 2
     while found := _MARKER.search(data, place):

@@ -1,7 +1,7 @@
-"""The training transform: resize, centre crop, normalise; and where the crop lies in the image.
+"""The training transform resizes, crops and normalises; `place` computes where the crop lies.
 
-Pixel values follow Pillow, whose resize torchvision and timm train with. ``cv2.resize`` does not
-antialias; ONNX Runtime's Resize does, with Pillow's filters, so two models of one node ship here.
+Pixel values follow Pillow, whose resize torchvision and timm use in training. ``cv2.resize`` does
+not antialias; ONNX Runtime's Resize does, with Pillow's filters, so two one-node models ship here.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from .image_files import Pixels
 
 Plane = TypeVar("Plane", bound=np.generic)
 
-MAX_PIXELS = 1 << 28  # of a resized image: above it only an absurd aspect ratio can lead
+MAX_PIXELS = 1 << 28  # of a resized image; only an extreme aspect ratio leads to more
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How an image's pixels come to lie in the model's input.
+    """The geometry between an image and the model's input.
 
     Attributes:
         image: Height and width of the image.
         resized: Height and width after the resize.
-        offset: Top and left of the crop in the resized image; negative where it is padded.
+        offset: Top and left of the crop in the resized image; negative if it is padded.
         size: Height and width of the crop, which is the model's input.
     """
 
@@ -43,10 +43,10 @@ class Placement:
 
 
 def place(transform: Preprocess, height: int, width: int) -> Placement:
-    """Work out resize and crop for an image of ``height`` x ``width`` pixels.
+    """Compute resize and crop for an image of ``height`` x ``width`` pixels.
 
-    The long side is cut down to an integer for ``shorter`` as torchvision's Resize does, and the
-    short side rounded for ``longer`` as timm's ResizeKeepRatio does; crops are torchvision's.
+    For ``shorter`` the long side is rounded down as in torchvision's Resize, for ``longer`` the
+    short side is rounded as in timm's ResizeKeepRatio; crops are torchvision's.
 
     Raises:
         ImageError: The image is so narrow that its resized copy would not fit in memory.
@@ -65,10 +65,10 @@ def place(transform: Preprocess, height: int, width: int) -> Placement:
 def prepare(
     transform: Preprocess, image: Pixels, placement: Placement | None = None
 ) -> NDArray[Any]:
-    """Turn an RGB image [H, W, 3] into one row of the model's input, [C, h, w] or [h, w, C].
+    """Convert an RGB image [H, W, 3] to one row of the model's input, [C, h, w] or [h, w, C].
 
-    Where the graph does all this itself, the image is what it takes. ``placement`` is what
-    `place` gives for the image; callers that need it themselves pass it on.
+    With embedded preprocessing the graph takes the image unchanged. ``placement`` is the result
+    of `place` for the image, for callers that have it already.
     """
     if transform.embedded:
         return image
@@ -111,12 +111,12 @@ def _resized(transform: Preprocess, height: int, width: int) -> tuple[int, int]:
 
 
 def _crop_start(length: int, size: int) -> int:
-    """Where a centred crop starts along one axis; negative: pixels of padding before it."""
+    """Return where a centred crop starts along one axis; negative: pixels of padding before it."""
     return round((length - size) / 2) if length >= size else -((size - length) // 2)
 
 
 def crop(planes: NDArray[Plane], placement: Placement) -> NDArray[Plane]:
-    """Cut the crop out of resized planes [C, H, W], black (0) where they do not reach."""
+    """Cut the crop out of resized planes [C, H, W]; outside of them it is black (0)."""
     (top, left), (height, width) = placement.offset, placement.size
     inside = planes[:, max(top, 0) : top + height, max(left, 0) : left + width]
     if inside.shape[1:] == (height, width):
@@ -128,22 +128,22 @@ def crop(planes: NDArray[Plane], placement: Placement) -> NDArray[Plane]:
 
 
 def nearest(planes: NDArray[Plane], size: tuple[int, int]) -> NDArray[Plane]:
-    """Resize planes [C, H, W] to ``size``: each pixel is the one under its centre."""
+    """Resize planes [C, H, W] to ``size``: each pixel copies the one under its centre."""
     rows, columns = (_under(n, m) for n, m in zip(planes.shape[1:], size, strict=True))
     return planes[:, rows[:, None], columns]
 
 
 def _under(length: int, size: int) -> NDArray[np.intp]:
-    """Source index of each of ``size`` pixels, by pixel centres."""
+    """Return the source index of each of ``size`` pixels, by pixel centres."""
     steps = np.full(size, length / size)
     steps[0] /= 2
-    # Summed up as Pillow does, whose rounding decides where a centre falls between two pixels.
+    # A cumulative sum, as in Pillow: its rounding decides if a centre falls between two pixels.
     return np.cumsum(steps).astype(np.intp)
 
 
 @cache
 def _resizer(mode: str) -> Any:
-    """One shared session per filter; one thread, since it must not spin beside the model's."""
+    """Return the shared session of a filter, with one thread so that it does not spin."""
     ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

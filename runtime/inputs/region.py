@@ -1,4 +1,4 @@
-"""The part of an image that a score with positions is summed over, as the artifact takes it."""
+"""A region holds the weights of the positions that a score is summed over."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Weights: TypeAlias = NDArray[np.float32]
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
-    """Read an image file as a mask [H, W]: every pixel that is not black, nor transparent.
+    """Read an image file as a mask [H, W]: True for pixels that are not black or transparent.
 
     Raises:
-        ImageError: The file is missing or no image.
+        ImageError: The file is missing or not an image.
     """
     return read_image(path, ground=0).max(axis=2) > 0
 
 
 def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
-    """The mask [H, W] of a box ``(x0, y0, x1, y1)`` in pixels; its right and lower ends are open.
+    """Return the mask [H, W] of a box ``(x0, y0, x1, y1)`` in pixels; x1 and y1 are exclusive.
 
     Raises:
-        InputError: The box is empty or reaches out of the image.
+        InputError: The box is empty or extends beyond the image.
     """
     height, width = size
     if len(box) != 4:
@@ -39,7 +39,7 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
     x0, y0, x1, y1 = map(operator.index, box)
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise InputError(
-            f"box {x0},{y0},{x1},{y1} does not lie in the image; give x0,y0,x1,y1 with "
+            f"box {x0},{y0},{x1},{y1} is not inside the image; give x0,y0,x1,y1 with "
             f"0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}"
         )
     mask = np.zeros(size, np.bool_)
@@ -74,21 +74,23 @@ def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int])
 
 
 def as_weights(region: object, placement: Placement, positions: tuple[int, ...]) -> Weights:
-    """Bring a region to the positions of the model's output, float32 [*positions].
+    """Convert a region to weights of the positions of the model's output, float32 [*positions].
 
     Args:
-        region: A mask of the image's size or of the output's, or its file. True or any number
-            but 0 counts once; floats are weights.
-        placement: Where the model's input lies in the image.
-        positions: The output's extents behind the class axis.
+        region: A mask of the image's size or of the output's, or its file. True and integers
+            other than 0 have weight 1; floats are weights.
+        placement: The geometry between image and model's input.
+        positions: The output's extents after the class axis.
 
     Raises:
-        ImageError: The file is missing or no image.
-        InputError: The mask has another shape or type, or nothing of it is left.
+        ImageError: The file is missing or not an image.
+        InputError: The mask has another shape or type, or is empty at the output's resolution.
     """
     mask = read_mask(region) if isinstance(region, (str, Path)) else region
     if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "biuf":
-        raise InputError("the region is no mask; pass an array of booleans or numbers, or a path")
+        raise InputError(
+            "the region is not a mask; pass an array of booleans or numbers, or a path"
+        )
     mask = cast("NDArray[Any]", mask)
     weights = (mask if mask.dtype.kind == "f" else mask != 0).astype(np.float32)
     if not np.isfinite(weights).all():
@@ -99,8 +101,8 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
         weights = _seen(weights, placement, positions)
         if not weights.any():
             raise InputError(
-                "nothing of the region is left at the model's resolution: it lies in what the "
-                "crop cuts away, or is too small; pass a larger one"
+                "nothing of the region is left at the model's resolution: it is outside the "
+                "centre crop, or too small; pass a larger one"
             )
         return weights
     if mask.shape != positions:
@@ -118,10 +120,10 @@ def check_region(
     """Raise InputError unless ``region`` is numbers [N or 1, K or 1, *positions].
 
     Args:
-        region: What the caller gave.
-        rows: Numbers of rows that fit, N and 1.
+        region: The caller's array.
+        rows: Valid numbers of rows, N and 1.
         classes: K.
-        positions: The output's extents behind the class axis; None: dynamic.
+        positions: The output's extents after the class axis; None: dynamic.
     """
     fits = region.dtype.kind in "biuf" and region.ndim == 2 + len(positions)
     if fits:
@@ -137,7 +139,7 @@ def check_region(
 
 
 def per_image(region: object, count: int) -> list[Any]:
-    """One region for each of ``count`` images: the same one, or the entries of a list.
+    """Return one region for each of ``count`` images: the same one, or the entries of a list.
 
     Raises:
         InputError: The list has another length.
@@ -153,7 +155,7 @@ def per_image(region: object, count: int) -> list[Any]:
 
 
 def _seen(weights: Weights, placement: Placement, positions: tuple[int, ...]) -> Weights:
-    """An image's mask as the model's input shows it, at the positions of its output."""
+    """Crop a mask of the image as the model does, and resize it to the positions of its output."""
     height, width = positions
     planes = crop(nearest(weights[None], placement.resized), placement)
     return nearest(planes, (height, width))[0]

@@ -1,4 +1,4 @@
-"""The weights that a linear score is the inner product with, as the artifact takes them."""
+"""A linear score is the inner product of the scored output with `score_weights`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_weights(path: str | Path) -> NDArray[Any]:
     """Read weights from a file that ``numpy.save`` wrote.
 
     Raises:
-        InputError: The file is missing or no such file.
+        InputError: The file is missing or has another format.
     """
     try:
         array = np.load(path, allow_pickle=False)
@@ -29,22 +29,22 @@ def read_weights(path: str | Path) -> NDArray[Any]:
             f"cannot read weights from {path}: {first_line(error)}; write them with numpy.save"
         ) from error
     if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays; write one with numpy.save")
+        raise InputError(f"{path} contains several arrays; write one with numpy.save")
     return array
 
 
 def name_rows(
     session: Session, weights: ScoreWeights | None
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """The K scores' names, and their weights float32 [1, K, *output].
+    """Return the names of the K scores, and their weights float32 [1, K, *output].
 
     Args:
         session: An artifact with a linear score.
-        weights: Numbers [K, *output], or [*output] for one score, which are called by their place;
-            such as are called by name, each [*output]; or a file of numbers.
+        weights: Numbers [K, *output], or [*output] for one score, named by their index; arrays
+            [*output] by name; or a file of numbers.
 
     Raises:
-        InputError: None given, or of another shape or type.
+        InputError: The weights are missing, or have another shape or type.
     """
     spec = session.spec
     extents = _extents(session)
@@ -74,8 +74,8 @@ def check_weights(session: Session, weights: NDArray[Any], rows: Collection[int]
 
     Args:
         session: An artifact with a linear score.
-        weights: What the caller gave.
-        rows: Numbers of rows that fit, N and 1.
+        weights: The caller's array.
+        rows: Valid numbers of rows, N and 1.
     """
     extents = _extents(session)
     fits = weights.dtype.kind in "biuf" and weights.ndim == 2 + len(extents)
@@ -92,10 +92,10 @@ def check_weights(session: Session, weights: NDArray[Any], rows: Collection[int]
 
 
 def takes_weights(session: Session, weights: object, classes: object) -> bool:
-    """Whether the artifact's score is linear; what was asked for must fit that.
+    """Whether the artifact's score is linear; the request must fit that.
 
     Raises:
-        InputError: Weights for classes, or classes for weights.
+        InputError: Weights where the artifact takes classes, or classes where it takes weights.
     """
     name, score = session.path.name, session.spec.score
     if session.spec.score_weights is None and weights is not None:
@@ -112,7 +112,7 @@ def takes_weights(session: Session, weights: object, classes: object) -> bool:
 
 
 def measured(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[Any]]:
-    """Weights for ``count`` scores of some run, all ones: what a measurement feeds.
+    """Return weights of ones for ``count`` scores, for a measurement.
 
     Args:
         session: An artifact with a linear score.
@@ -121,14 +121,14 @@ def measured(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[
     """
     spec, shape = session.spec, [extent or 1 for extent in _extents(session)]
     if None in _extents(session):
-        # Only a run tells; K = 0 makes it a plain prediction.
+        # The extents are dynamic: a run shows them. K = 0 makes it a plain prediction.
         none = {**feeds, spec.selector: np.zeros((1, 0, *shape), np.float32)}
         shape = session.run(none, [spec.score.output])[spec.score.output].shape[1:]
     return {spec.selector: np.ones((1, count, *shape), np.float32)}
 
 
 def _extents(session: Session) -> tuple[int | None, ...]:
-    """Extents of the scored output behind the batch; None: dynamic."""
+    """Return the extents of the scored output after the batch axis; None: dynamic."""
     return session.inputs[session.spec.selector].shape[2:]
 
 

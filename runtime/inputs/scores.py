@@ -1,4 +1,4 @@
-"""From the model's output to scores and probabilities."""
+"""These functions compute scores and probabilities from the model's output."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import Score
+from ..spec import ScoreRecord
 
 
-def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
-    """Turn one picture's output, [classes, ...] or a single logit, into probabilities by class.
+def probabilities(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any] | None:
+    """Convert one image's output, [classes, ...] or a single logit, to probabilities by class.
 
-    None where the scores are no classification (``activation="none"``), or not those of classes.
+    Returns None if the scores are not those of a classification (``activation="none"``) or not of
+    classes.
     """
     if score.kind in ("linear", "channel"):
         return None
@@ -25,7 +26,7 @@ def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
         powers = np.exp(output - output.max(axis=0, keepdims=True), dtype=np.float32)
         values = powers / powers.sum(axis=0, keepdims=True)
     elif score.activation == "sigmoid":
-        # Through logaddexp, since exp(-x) alone overflows.
+        # With logaddexp, since exp(-x) alone overflows.
         values = np.exp(-np.logaddexp(0, -output.astype(np.float32)))
     else:
         return None
@@ -35,10 +36,10 @@ def probabilities(score: Score, output: NDArray[Any]) -> NDArray[Any] | None:
     return values
 
 
-def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
-    """Scores of all classes, [N, classes, *positions], from an output that holds scores.
+def table_of(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
+    """Return the scores of all classes, [N, classes, *positions], from an output of scores.
 
-    A single logit is the score of class 1, and its negative that of class 0.
+    A single logit is the score of class 1; its negative is the score of class 0.
     """
     values = _by_class(score, output).astype(np.float32, copy=False)
     return np.concatenate([-values, values], axis=1) if score.single_logit else values
@@ -47,7 +48,7 @@ def table_of(score: Score, output: NDArray[Any]) -> NDArray[Any]:
 def scores_of(
     table: NDArray[Any], classes: NDArray[np.int64], region: NDArray[Any] | None = None
 ) -> NDArray[np.float32]:
-    """The artifact's definition of ``scores``, float32 [N, K], in numpy.
+    """Compute the artifact's ``scores``, float32 [N, K], in numpy.
 
     Args:
         table: [N, classes, *positions].
@@ -60,6 +61,6 @@ def scores_of(
     return weighted.sum(axis=tuple(range(2, table.ndim)), dtype=np.float64).astype(np.float32)
 
 
-def _by_class(score: Score, output: NDArray[Any]) -> NDArray[Any]:
-    """An output of a batch with its classes, and nothing else, along axis 1."""
+def _by_class(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
+    """Move the classes of a batch's output to axis 1, without other entries."""
     return np.moveaxis(output, score.class_axis or 1, 1)[:, score.class_offset or 0 :]

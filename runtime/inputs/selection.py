@@ -1,4 +1,4 @@
-"""What the caller asks for, by name or number, as what the artifact calls it."""
+"""A selection names classes and layers; these functions look them up in the metadata."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ Classes: TypeAlias = ClassName | Sequence[ClassName] | None
 
 
 def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
-    """Return class ids as ``class_index`` takes them: from 0, or -1 downwards by rank.
+    """Return class ids as ``class_index`` takes them: 0 and up, or -1 and down for ranks.
 
-    For an artifact with a linear score, the places of ``top`` rows of weights.
+    For an artifact with a linear score, the indices of ``top`` rows of weights.
 
     Args:
         spec: The artifact's metadata.
-        classes: Ids, labels (numbers in a string count as ids where no label is spelled so), or a
+        classes: Ids, labels (a number in a string is an id unless it is a label), or a
             list of them; None: the ``top`` best-ranked.
-        top: How many, where ``classes`` is None.
+        top: How many, if ``classes`` is None.
 
     Raises:
-        ClassError: An id or ``top`` is out of range, a label is unknown or stands for two classes,
+        ClassError: An id or ``top`` is out of range, a label is unknown or names two classes,
             or the artifact explains no classes.
     """
     if spec.class_index is None:
         if classes is not None:
-            raise ClassError("the artifact's score is linear: it explains no classes, but weights")
+            raise ClassError(
+                "the artifact's score is linear: it explains no classes; pass score_weights alone"
+            )
         return list(range(top))
     if classes is None:
         if not 1 <= top <= spec.score.classes:
@@ -48,7 +50,7 @@ def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
 
 
 def check_class(index: int, count: int) -> int:
-    """Return ``index`` if it is an id or a rank among ``count`` classes, else raise ClassError."""
+    """Return ``index`` if it is an id or a rank of ``count`` classes, else raise ClassError."""
     if not -count <= index < count:
         raise ClassError(
             f"class {index} is out of range; the model has {count} classes: 0 to {count - 1}, "
@@ -70,7 +72,7 @@ def check_index(index: NDArray[Any], rows: Collection[int], count: int) -> None:
 
 
 def choose_layer(spec: Spec, name: str | None) -> Layer:
-    """Return the target layer called ``name``; None: the first.
+    """Return the target layer ``name``; None: the first.
 
     Raises:
         InputError: The artifact has no such layer.
@@ -80,7 +82,7 @@ def choose_layer(spec: Spec, name: str | None) -> Layer:
 
 
 def choose_layers(spec: Spec, names: str | Sequence[str] | None) -> list[Layer]:
-    """Return the target layers called so, each once; None: the first.
+    """Return the target layers ``names``, each once; None: the first.
 
     Raises:
         InputError: The artifact has no such layer, or the list is empty.
@@ -88,16 +90,16 @@ def choose_layers(spec: Spec, names: str | Sequence[str] | None) -> list[Layer]:
     if names is None or isinstance(names, str):
         return [choose_layer(spec, names)]
     if not names:
-        raise InputError("an empty list of layers; name one, or leave it out for the first")
+        raise InputError("an empty list of layers; name a layer, or leave it out for the first")
     return [choose_layer(spec, name) for name in dict.fromkeys(names)]
 
 
 def known(kind: str, name: str, choices: Iterable[str]) -> str:
-    """Return ``name`` if it is among ``choices``, else raise InputError with the nearest ones."""
+    """Return ``name`` if it is in ``choices``, else raise InputError with the nearest ones."""
     names = list(choices)
     if name in names:
         return name
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(str(name), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise InputError(f"unknown {kind} '{name}'; {hint}there is {', '.join(names)}")
 
@@ -113,7 +115,7 @@ def _class_id(spec: Spec, entry: ClassName) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ClassError(f"label '{entry}' stands for classes {found}; give one of these ids")
+        raise ClassError(f"label '{entry}' names several classes, {found}; give one of these ids")
     try:
         return int(entry)
     except ValueError:

@@ -7,15 +7,16 @@ Averaging the maps of such copies takes away some of the noise that a single pic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs.selection import known
+from ..session.session import Tensors
 from .request import Question
 
 Augment: TypeAlias = Literal["flip", "scale"]
@@ -24,7 +25,7 @@ _FACTORS = (0.9, 1.0, 1.1)
 
 
 @dataclass(frozen=True)
-class Variant:
+class Change:
     """One change of the model's input.
 
     Attributes:
@@ -35,47 +36,43 @@ class Variant:
     flipped: bool
     factor: float
 
-    def change(self, question: Question, classes: NDArray[np.int64], width: int) -> Question:
-        """The question about the changed pictures.
+    def apply(self, question: Question, width: int) -> Tensors:
+        """The changed images, and the region where there is one, by input.
 
         Args:
-            question: About the plain pictures.
-            classes: What to explain, [N, K]: ranks could stand for other classes once changed.
+            question: About the plain images.
             width: The input's axis of columns.
 
         Raises:
             InputError: The region has no columns that could be flipped, or the values are
                 normalised by the graph itself.
         """
-        spec, feeds = question.session.spec, dict(question.feeds)
-        pictures = feeds[question.input]
+        spec, feeds = question.session.spec, question.feeds
+        images = feeds[question.input]
+        changed = {question.input: images}
+        if spec.region in feeds:
+            region = feeds[spec.region]
+            changed[spec.region] = np.broadcast_to(region, (len(images), *region.shape[1:]))
         if self.factor != 1:
             if spec.preprocess is not None and spec.preprocess.embedded:
                 raise InputError(
                     "augment='scale' multiplies normalised values, which an artifact with embedded "
                     "preprocessing makes itself; use augment='flip'"
                 )
-            feeds[question.input] = (pictures * self.factor).astype(pictures.dtype)
-        if spec.class_index is not None:
-            feeds[spec.class_index] = classes
+            changed[question.input] = (images * self.factor).astype(images.dtype, copy=False)
         if self.flipped:
-            feeds[question.input] = np.flip(feeds[question.input], width).copy()
-            if spec.region in feeds:
-                feeds[spec.region] = self._flipped_region(feeds[spec.region])
-        return replace(question, feeds=feeds)
+            if spec.region in changed and changed[spec.region].ndim != 4:
+                raise InputError(
+                    "a region whose positions are no rows and columns cannot be flipped; use "
+                    "augment='scale' with it"
+                )
+            axes = {question.input: width}  # a region's columns come last
+            changed = {name: np.flip(value, axes.get(name, -1)) for name, value in changed.items()}
+        return {name: np.ascontiguousarray(value) for name, value in changed.items()}
 
     def restore(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Maps [N, K, h, w] of the changed pictures as those of the plain ones."""
+        """Maps [N, K, h, w] of the changed images as those of the plain ones."""
         return np.flip(maps, -1) if self.flipped else maps
-
-    @staticmethod
-    def _flipped_region(region: NDArray[Any]) -> NDArray[Any]:
-        if region.ndim != 4:
-            raise InputError(
-                "a region whose positions are no rows and columns cannot be flipped; use "
-                "augment='scale' with it"
-            )
-        return np.flip(region, -1).copy()
 
 
 def choose_augment(augment: bool | str | Sequence[str]) -> tuple[Augment, ...]:
@@ -91,9 +88,9 @@ def choose_augment(augment: bool | str | Sequence[str]) -> tuple[Augment, ...]:
     return tuple(name for name in get_args(Augment) if name in wanted)
 
 
-def variants(augment: Sequence[Augment]) -> list[Variant]:
+def changes_of(augment: Sequence[Augment]) -> list[Change]:
     """All changes but the one that changes nothing: each flip with each factor."""
     flips = (False, True) if "flip" in augment else (False,)
     factors = _FACTORS if "scale" in augment else (1.0,)
-    every = [Variant(flipped, factor) for flipped, factor in product(flips, factors)]
-    return [variant for variant in every if variant != Variant(False, 1.0)]
+    every = [Change(flipped, factor) for flipped, factor in product(flips, factors)]
+    return [change for change in every if change != Change(False, 1.0)]

@@ -47,38 +47,34 @@ def baseline_of(
     return np.broadcast_to(values.astype(np.float64), picture.shape)
 
 
+def channel_axis(transform: Preprocess | None) -> int:
+    """The axis of the channels in the model's input, counted from the end."""
+    return -1 if transform is not None and transform.layout == "nhwc" else -3
+
+
 def _black(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
     if transform is None:
         raise InputError(
             "baseline 'black' needs the stored preprocessing to know how black looks; pass numbers"
         )
     value = -np.asarray(transform.mean, np.float64) / np.asarray(transform.std, np.float64)
-    shaped = value if transform.layout == "nhwc" else value[:, None, None]
-    return np.broadcast_to(shaped, picture.shape)
+    colours = np.moveaxis(value[None, None], -1, channel_axis(transform))
+    return np.broadcast_to(colours, picture.shape)
 
 
 def _blur(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
-    last = _channels_last(picture, transform)
+    axis = channel_axis(transform)
+    last = np.ascontiguousarray(np.moveaxis(picture.astype(np.float64), axis, -1))
     sigma = min(last.shape[:2]) / _BLUR
     blurred = cv2.GaussianBlur(last, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     # OpenCV drops the axis of a single channel.
-    blurred = np.asarray(blurred, np.float64).reshape(last.shape)
-    return blurred if _nhwc(transform) else np.moveaxis(blurred, -1, 0)
+    return np.moveaxis(np.asarray(blurred, np.float64).reshape(last.shape), -1, axis)
 
 
 def _mean(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
-    space = (0, 1) if _nhwc(transform) else (1, 2)
+    space = tuple({-3, -2, -1} - {channel_axis(transform)})
     means = picture.astype(np.float64).mean(axis=space, keepdims=True)
     return np.broadcast_to(means, picture.shape)
-
-
-def _channels_last(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
-    values = picture.astype(np.float64)
-    return values if _nhwc(transform) else np.ascontiguousarray(np.moveaxis(values, 0, -1))
-
-
-def _nhwc(transform: Preprocess | None) -> bool:
-    return transform is not None and transform.layout == "nhwc"
 
 
 BASELINES: dict[str, Callable[[NDArray[Any], Preprocess | None], NDArray[np.float64]]] = {

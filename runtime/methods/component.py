@@ -1,4 +1,7 @@
-"""The first principal component of a layer's channels, as a map."""
+"""The first principal component of a layer's channels, as a map, in float64.
+
+See `Operations.first_component` for what it is.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .operations import Kernel
+
 Wide = NDArray[np.float64]
 # Eigenvalues that rounding alone can make of a kernel matrix, whose entries are at most 1.
 NOTHING = 1e-6
 
 
 def first_component(terms: NDArray[Any], *, centre: bool = True) -> Wide:
-    """What the first principal component of the channels is at each place.
+    """The first component of terms [..., C, P], [..., P]; NaN where a term is not finite.
 
-    The P places are points with C coordinates; the component is their projection on the direction
-    in which they spread most. It is found from the smaller of two matrices of inner products,
-    [C, C] or [P, P], in float64: its eigenvalues are squares.
-
-    An eigenvector has no sign of its own. This one is turned such that the component does not
-    correlate negatively with the sum over the channels, the map that it stands for.
-
-    Args:
-        terms: [..., C, P].
-        centre: Subtract each channel's mean first, so that the spread is about the mean point and
-            not about 0.
-
-    Returns:
-        [..., P]; NaN where a term is not finite.
+    It is found from the smaller of two matrices of inner products, [C, C] or [P, P], in float64:
+    its eigenvalues are squares.
     """
     rows, finite = _finite(terms)
     if centre:
@@ -43,21 +36,16 @@ def first_component(terms: NDArray[Any], *, centre: bool = True) -> Wide:
     return np.where(finite, _turned(component, rows), np.nan)
 
 
-def first_kernel_component(terms: NDArray[Any], kernel: str, gamma: float) -> Wide:
-    """The same of the centred places' images under a kernel; its matrix is always [P, P].
+def first_kernel_component(terms: NDArray[Any], kernel: Kernel) -> Wide:
+    """The same of the images of the centred places [C, P] under a kernel, [P].
 
-    Args:
-        terms: [C, P].
-        kernel: ``sigmoid``: tanh(gamma <x, y> + 1); ``rbf``: exp(-gamma |x - y|^2).
-        gamma: Its scale.
-
-    Returns:
-        [P]; NaN where a term is not finite.
+    Its matrix is always [P, P]: memory grows with P^2, time with P^3.
     """
     rows, finite = _finite(terms)
     rows = rows - rows.mean(axis=-1, keepdims=True)
+    gamma = 1 / len(rows) if kernel.gamma is None else kernel.gamma
     inner = rows.T @ rows
-    if kernel == "sigmoid":
+    if kernel.name == "sigmoid":
         matrix = np.tanh(gamma * inner + 1)
     else:
         squares = np.diag(inner)

@@ -1,14 +1,14 @@
-"""The Feature Explanation Method. Arguments and results are those of `weighted`."""
+"""The Feature Explanation Method, a formula as those of `weighted`."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from ..errors import InputError
-from .maps import Array, Maps, by_channel, for_all
+from .operations import Operations, T
 
 
-def fem(activations: Array, gradients: Array, *, sigmas: float = 2.0) -> Maps:
+def fem(ops: Operations[T], a: T, *, sigmas: float = 2.0) -> T:
     """FEM (Fuad et al. 2020): where channels are rarely strong. It knows no class.
 
     ReLU(sum_c m_c [A_cp > m_c + sigmas s_c]), where m_c and s_c are mean and standard deviation of
@@ -16,17 +16,17 @@ def fem(activations: Array, gradients: Array, *, sigmas: float = 2.0) -> Maps:
     k-sigma rule. pytorch-grad-cam exchanges the two: it weighs A_cp by the share of such places.
 
     Args:
-        activations: float [N, C, *space].
-        gradients: float [N, K, C, *space]; only K matters.
+        ops: The operations.
+        a: The activations, [N, 1, C, P].
         sigmas: How rare: standard deviations above the mean.
 
     Raises:
         InputError: ``sigmas`` is no number.
     """
-    if not np.isfinite(sigmas):
+    if not math.isfinite(sigmas):
         raise InputError(f"sigmas={sigmas} is no number of standard deviations; 2 is usual")
-    _, a = by_channel(gradients, activations)
-    means = a.mean(axis=3, keepdims=True)
-    strong = a - means > np.float32(sigmas) * a.std(axis=3, keepdims=True)
-    maps = (means * strong).sum(axis=2)
-    return for_all(maps, gradients.shape[1], activations.shape[2:])
+    means = ops.mean(a, 3, keep=True)
+    centred = a - means
+    deviation = ops.root(ops.mean(centred * centred, 3, keep=True))
+    strong = ops.above(centred, deviation * sigmas)
+    return ops.relu(ops.sum(means * strong, 2))

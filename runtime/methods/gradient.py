@@ -5,7 +5,7 @@ Their maps have the resolution of the model's input: [N, K, H, W].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -13,9 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .baselines import Baseline, baseline_of
+from .baselines import Baseline, baseline_of, channel_axis
 from .request import Answer, Question
-from .rerun import Measures, Subject, by_picture, channels, of_input
+from .rerun import of_images
+
+_OPTIONS = {
+    "input_gradients": "--extra input_gradients",
+    "guided_gradients": "--extra guided",
+    "deconvnet_gradients": "--extra guided",
+}
 
 
 def saliency(question: Question) -> Answer:
@@ -25,11 +31,11 @@ def saliency(question: Question) -> Answer:
 
 def input_x_gradient(question: Question) -> Answer:
     """The sum over the channels of input times gradient (Shrikumar et al. 2016); signed."""
-    name = of_input(question, "input_gradients")
+    name = _output_name(question, "input_gradients")
     got = question.session.run(question.feeds, [*question.answers, name])
     pictures = question.feeds[question.input].astype(np.float32)
     products = got[name] * pictures[:, None]
-    return question.answer(got, products.sum(axis=channels(question)))
+    return question.answer(got, products.sum(axis=_channels(question)))
 
 
 def guided_backprop(question: Question) -> Answer:
@@ -51,13 +57,13 @@ def guided_gradcam(question: Question) -> Answer:
 
     Of the product the largest magnitude over the channels.
     """
-    name, heatmap = of_input(question, "guided_gradients"), question.layer.heatmap
+    name, heatmap = _output_name(question, "guided_gradients"), question.layer.heatmap
     got = question.session.run(question.feeds, [*question.answers, name, heatmap])
     if got[heatmap].ndim != 4:
         raise InputError(
             f"layer '{question.layer.name}' has no two-dimensional maps; choose another layer"
         )
-    fine = _strongest(got[name], channels(question))
+    fine = _strongest(got[name], _channels(question))
     coarse = np.empty_like(fine)
     height, width = fine.shape[2:]
     for place in np.ndindex(fine.shape[:2]):
@@ -76,7 +82,7 @@ def smoothgrad(
         question: The question.
         samples: How many copies.
         noise: Standard deviation of the Gaussian noise, as a share of the picture's range.
-        seed: Of the noise, which is the same for all pictures.
+        seed: Of the noise, which is the same for all images.
     """
     return _noisy(question, samples, noise, seed, lambda mean, _: mean)
 
@@ -109,52 +115,37 @@ def integrated_gradients(
         baseline: What the picture is compared with; see `baselines.baseline_of`.
     """
     _check_whole("steps", steps, 1)
+    name, transform = _output_name(question, "input_gradients"), question.session.spec.preprocess
     points, weights = np.polynomial.legendre.leggauss(steps)
     # The baseline itself comes first: its score is wanted, its gradient does not count.
-    shares = [(0.0, 0.0), *zip((points + 1) / 2, weights / 2, strict=True)]
-    transform, axis = question.session.spec.preprocess, channels(question)
+    places, weights = [0.0, *((points + 1) / 2)], [0.0, *(weights / 2)]
+    got, rerun = of_images(question)
+    images = rerun.original
+    start = np.stack([baseline_of(baseline, image, transform) for image in images])
+    difference = images - start
+    scores = got[question.session.spec.scores].astype(np.float64)
+    mean, changes = np.zeros((*scores.shape, *images.shape[1:])), scores
 
-    def explain(subject: Subject) -> tuple[NDArray[Any], Measures]:
-        start = baseline_of(baseline, subject.picture, transform)
-        difference = subject.picture - start
-        mean = np.zeros((len(subject.scores), *difference.shape))
-        before = np.zeros(len(subject.scores))
-        path = (start + place * difference for place, _ in shares)
-        for (place, weight), found in zip(shares, subject.gradients(path), strict=False):
-            gradient, scores = found
-            mean += weight * gradient
-            before = scores if place == 0 else before
-        maps = (mean * difference).sum(axis=axis)
-        change = subject.scores.astype(np.float64) - before
-        error = np.abs(maps.sum(axis=(1, 2)) - change)
-        return maps, {"score_change": change, "completeness_error": error}
+    def path(part: slice) -> NDArray[Any]:
+        found = np.empty((part.stop - part.start, *images.shape), images.dtype)
+        for at, row in np.ndindex(found.shape[:2]):
+            found[at, row] = start[row] + places[part.start + at] * difference[row]
+        return found
 
-    return by_picture(question, len(shares), explain)
-
-
-ATTRIBUTIONS: dict[str, Callable[..., Answer]] = {
-    "saliency": saliency,
-    "input-x-gradient": input_x_gradient,
-    "smoothgrad": smoothgrad,
-    "smoothgrad-squared": smoothgrad_squared,
-    "vargrad": vargrad,
-    "integrated-gradients": integrated_gradients,
-    "guided-backprop": guided_backprop,
-    "deconvnet": deconvnet,
-    "guided-gradcam": guided_gradcam,
-}
-
-UNCHANGED = frozenset({"saliency", "guided-backprop", "deconvnet", "guided-gradcam"})
-"""Methods that run the pictures as they are, and need not know how the model takes them."""
-
-SIGNED = frozenset({"input-x-gradient", "integrated-gradients"})
-"""Methods whose negative values speak against a class; the others give no negative ones."""
+    for number, (gradients, ahead) in enumerate(rerun.gradients(len(places), path, name)):
+        for total, one in zip(mean, gradients, strict=True):
+            total += weights[number] * one
+        changes = changes if number else scores - ahead
+    mean *= difference[:, None]
+    maps = mean.sum(axis=_channels(question))
+    errors = np.abs(maps.sum(axis=tuple(range(2, maps.ndim))) - changes)
+    return question.answer(got, maps, {"score_change": changes, "completeness_error": errors})
 
 
 def _strongest_of(question: Question, field: str) -> Answer:
-    name = of_input(question, field)
+    name = _output_name(question, field)
     got = question.session.run(question.feeds, [*question.answers, name])
-    return question.answer(got, _strongest(got[name], channels(question)))
+    return question.answer(got, _strongest(got[name], _channels(question)))
 
 
 def _strongest(gradients: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -173,27 +164,45 @@ def _noisy(
     _check_whole("seed", seed, 0)
     if not noise >= 0:
         raise InputError(f"noise={noise} is out of range; give 0 (none) or more")
-    axis = channels(question)
-
-    def explain(subject: Subject) -> tuple[NDArray[Any], Measures]:
-        total = np.zeros((len(subject.scores), *subject.picture.shape))
-        squares = np.zeros_like(total)
-        for gradient, _ in subject.gradients(_copies(subject.picture, samples, noise, seed)):
-            total += gradient
-            squares += np.square(gradient, dtype=np.float64)
-        return _strongest(combine(total / samples, squares / samples), axis), {}
-
-    return by_picture(question, samples, explain)
-
-
-def _copies(
-    picture: NDArray[Any], samples: int, noise: float, seed: int
-) -> Iterator[NDArray[np.float32]]:
+    name = _output_name(question, "input_gradients")
+    got, rerun = of_images(question)
+    images = rerun.original.astype(np.float32)
+    deviation = np.ptp(images, axis=tuple(range(1, images.ndim)), keepdims=True)
+    deviation *= np.float32(noise)
     generator = np.random.default_rng(seed)
-    values = picture.astype(np.float32)
-    deviation = np.float32(noise) * (values.max() - values.min())
-    for _ in range(samples):
-        yield values + deviation * generator.standard_normal(values.shape, np.float32)
+
+    def copies(part: slice) -> NDArray[Any]:
+        noise = generator.standard_normal(
+            (part.stop - part.start, 1, *images.shape[1:]), np.float32
+        )
+        return images + deviation * noise
+
+    total = np.zeros((*got[question.session.spec.scores].shape, *images.shape[1:]))
+    squares = np.zeros_like(total)
+    for gradients, _ in rerun.gradients(samples, copies, name):
+        total += gradients
+        squares += np.square(gradients, dtype=np.float64)
+    means = combine(total / samples, squares / samples)
+    return question.answer(got, _strongest(means, _channels(question)))
+
+
+def _output_name(question: Question, field: str) -> str:
+    """Name of the output for the images' input that a field of the metadata holds.
+
+    Raises:
+        InputError: The artifact has none.
+    """
+    session = question.session
+    if field not in session.spec.of_input:
+        raise InputError(
+            f"{session.path.name} has no {field}, which this method needs; export it with "
+            f"{_OPTIONS[field]}"
+        )
+    return session.spec.of_input[field]
+
+
+def _channels(question: Question) -> int:
+    return channel_axis(question.session.spec.preprocess)
 
 
 def _check_whole(name: str, number: object, least: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .baselines import channel_axis
 from .request import Question
 
 Floats = NDArray[np.float32]
@@ -76,7 +77,8 @@ def size_of(question: Question) -> tuple[int, int]:
             f"input '{question.input}' has shape {list(shape)}; the method masks pictures, "
             "[N, channels, height, width]"
         )
-    return shape[1:3] if _channels_last(question) else shape[2:]
+    last = channel_axis(question.session.spec.preprocess) == -1
+    return shape[1:3] if last else shape[2:]
 
 
 def as_masks(planes: Floats, question: Question) -> Floats:
@@ -99,9 +101,4 @@ def as_masks(planes: Floats, question: Question) -> Floats:
 
 def masked(question: Question, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
     """Pictures [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
-    return clean * np.expand_dims(masks, -1 if _channels_last(question) else -3)
-
-
-def _channels_last(question: Question) -> bool:
-    transform = question.session.spec.preprocess
-    return transform is not None and transform.layout == "nhwc"
+    return clean * np.expand_dims(masks, channel_axis(question.session.spec.preprocess))

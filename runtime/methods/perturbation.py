@@ -1,12 +1,11 @@
 """Methods that change the picture, or a layer's activations, and see what becomes of the score.
 
 Those that change the activations rerun the layer's head only, the model from there to the score
-(``graftcam export --head``). Each picture's classes are settled once, on the picture as it is.
+(``export --extra head``). Each picture's classes are settled once, on the picture as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .masks import GridMasks, as_masks, masked, one_place, size_of
 from .request import Answer, Question
-from .variants import Floats, of_head, of_pictures
+from .rerun import Floats, of_head, of_images
 
 # Relative to the scores: differences below are float32's rounding, not the model's answer.
 _ROUNDING = 1e-6
@@ -38,14 +37,14 @@ def scorecam(question: Question, *, channels: int | None = None) -> Answer:
         InputError: ``channels`` is less than 1, or the model takes no pictures.
     """
     layer = question.layer.activations
-    got, rerun = of_pictures(question, layer)
+    got, rerun = of_images(question, layer)
     activations = got[layer]
     if channels is not None:
         activations = _most_varied(activations, _at_least(1, channels, "channels"))
     planes = np.moveaxis(activations, 1, 0)
 
     def seen(part: slice) -> NDArray[Any]:
-        return masked(question, rerun.clean, as_masks(planes[part], question))
+        return masked(question, rerun.original, as_masks(planes[part], question))
 
     scores = rerun.scores(len(planes), seen)
     powers = np.exp(scores - scores.max(axis=0))
@@ -76,10 +75,10 @@ def rise(
         raise InputError(f"p={p} is out of range; give a share between 0 and 1")
     count, cells = _at_least(2, masks, "masks"), _at_least(1, grid, "grid")
     drawn = GridMasks(size_of(question), count, cells, p, seed)
-    got, rerun = of_pictures(question)
+    got, rerun = of_images(question)
 
     def seen(part: slice) -> NDArray[Any]:
-        return masked(question, rerun.clean, drawn.of(part)[:, None])
+        return masked(question, rerun.original, drawn.of(part)[:, None])
 
     confidences = rerun.confidences(count, seen)
     above = _beyond_rounding(confidences - confidences.mean(axis=0), confidences)
@@ -95,16 +94,19 @@ def ablationcam(question: Question) -> Answer:
     """
     got, rerun = of_head(question)
 
+    activations, count = rerun.original, rerun.original.shape[1]
+
     def without(part: slice) -> NDArray[Any]:
-        rows = np.repeat(rerun.clean[None], part.stop - part.start, axis=0)
-        for row, channel in zip(rows, range(part.start, part.stop), strict=True):
-            row[:, channel] = 0
-        return rows
+        channels = range(*part.indices(count))
+        left = np.repeat(activations[None], len(channels), axis=0)
+        for variant, channel in zip(left, channels, strict=True):
+            variant[:, channel] = 0
+        return left
 
     whole = got[question.session.spec.scores]
-    left = rerun.scores(rerun.clean.shape[1], without)
+    left = rerun.scores(count, without)
     drops = _beyond_rounding(whole - left, left) / np.where(whole == 0, 1, np.abs(whole))
-    return question.answer(got, _weighted(drops, rerun.clean))
+    return question.answer(got, _weighted(drops, activations))
 
 
 def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
@@ -119,11 +121,11 @@ def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
         gaussian: Keep the neighbours too, by the window (1/4, 1/2, 1/4) along each axis.
     """
     got, rerun = of_head(question)
-    space = rerun.clean.shape[2:]
+    space = rerun.original.shape[2:]
 
     def alone(part: slice) -> NDArray[Any]:
         masks = one_place(space, part, neighbours=gaussian)
-        return masks[:, None, None] * rerun.clean
+        return masks[:, None, None] * rerun.original
 
     scores = rerun.scores(int(np.prod(space)), alone)
     above = _beyond_rounding(scores - scores.min(axis=0), scores)
@@ -149,22 +151,15 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     if not step > 0:
         raise InputError(f"step={step} is out of range; give a small positive number")
     got, rerun = of_head(question)
-    behind, here, ahead = (
-        rerun.gradients(rerun.clean * np.float32(factor)) for factor in (1 - step, 1, 1 + step)
-    )
+    factors, name = (1 - step, 1, 1 + step), rerun.session.spec.layers[0].gradients
+
+    def scaled(part: slice) -> NDArray[Any]:
+        return np.stack([rerun.original * np.float32(factor) for factor in factors[part]])
+
+    behind, here, ahead = (gradients for gradients, _ in rerun.gradients(3, scaled, name))
     product = _smooth_part(here - behind, ahead - here) / step
     weights = (here - product / 2).mean(axis=tuple(range(3, here.ndim)))
-    return question.answer(got, _weighted(np.moveaxis(weights, 2, 0), rerun.clean))
-
-
-ON_HEADS: dict[str, Callable[..., Answer]] = {
-    "ablationcam": ablationcam,
-    "reciprocam": reciprocam,
-    "shapleycam": shapleycam,
-}
-"""Methods that rerun a head and feed the model its pictures as they are."""
-
-PERTURBATIONS: dict[str, Callable[..., Answer]] = {"scorecam": scorecam, "rise": rise, **ON_HEADS}
+    return question.answer(got, _weighted(np.moveaxis(weights, 2, 0), rerun.original))
 
 
 def _weighted(weights: NDArray[Any], activations: NDArray[Any]) -> Floats:
@@ -204,7 +199,3 @@ def _at_least(least: int, number: int, name: str) -> int:
     if number < least:
         raise InputError(f"{name}={number} is out of range; give at least {least}")
     return number
-
-
-SIGNED = frozenset({"rise"})
-"""Methods whose negative values speak against a class."""

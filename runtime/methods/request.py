@@ -50,10 +50,13 @@ class Question:
         return {name: self._fetched[name] for name in wanted}
 
     def at(self, layer: Layer) -> Question:
-        """The same question about another layer; it shares what has been fetched already."""
-        other = replace(self, layer=layer)
-        other._fetched.update(self._fetched)
-        return other
+        """The same question about another layer; it knows what has been fetched already."""
+        return replace(self, layer=layer).knowing(self._fetched)
+
+    def knowing(self, fetched: Tensors) -> Question:
+        """This question, which has ``fetched`` these outputs of a run on its ``feeds``."""
+        self._fetched.update(fetched)
+        return self
 
     def head(self) -> Head:
         """The head of the target layer.

@@ -1,162 +1,251 @@
-"""The artifact run again on inputs made from each picture, for methods that average over them.
+"""One batch of images run in many variants: the loop behind SmoothGrad, RISE, Ablation-CAM and kin.
 
-The classes are settled on the pictures as they are: an input that ranks the classes otherwise is
-still asked for the same ones. Inputs are made, run and forgotten a few at a time.
+A variant is the batch with other values of an input, [N, ...]: images with noise or under a mask, a
+layer without one channel. Variants are made, run and forgotten in batches of bounded size, and the
+caller reduces what comes out. The classes are those of the plain images: a variant that ranks the
+classes otherwise is run for the same ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..session.session import Tensors
-from .request import Answer, Progress, Question
+from ..inputs.scores import probabilities, scores_of, table_of
+from ..session.session import Session, Tensors
+from ..spec import ScoreRecord
+from .request import Progress, Question
 
-ROWS = 16  # of one run, times its classes: each has a cotangent of its own
-Measures = dict[str, NDArray[np.float64]]
+Floats = NDArray[np.float32]
+Variants = Callable[[slice], NDArray[Any]]
+"""From a slice of their numbers to the variants, [V, N, ...]; asked for in order, each once."""
 
-_OPTIONS = {
-    "input_gradients": "input_gradients=True (--input-gradients)",
-    "guided_gradients": "guided=True (--guided)",
-    "deconvnet_gradients": "guided=True (--guided)",
-}
-
-
-def of_input(question: Question, field: str) -> str:
-    """Name of the output for the picture's input that a field of the metadata holds.
-
-    Raises:
-        InputError: The artifact has none.
-    """
-    session = question.session
-    if field not in session.spec.of_input:
-        raise InputError(
-            f"{session.path.name} has no {field}, which this method needs; export it with "
-            f"{_OPTIONS[field]}"
-        )
-    return session.spec.of_input[field]
-
-
-def channels(question: Question) -> int:
-    """Axis of the channels in a picture as the model takes it, counted from the end."""
-    transform = question.session.spec.preprocess
-    return -1 if transform is not None and transform.layout == "nhwc" else -3
+ROWS = 16  # of a run, where the batch is open; images of 224 pixels take 10 MB
+MOST_ROWS = 128
+_BYTES = 1 << 25  # of a run's varying input, where its rows are small
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One picture of a question, to be run again in other forms.
+class Rerun:
+    """A graph that gives the scores, and the batch of which it runs variants.
+
+    Copies of the last image, which fill up a fixed batch, are not run: their rows go to further
+    variants.
 
     Attributes:
-        question: The question.
-        index: Its place in the batch.
-        chosen: What the selector is fed for it: the explained classes, int64 [1, K], or weights.
-        scores: Its scores for them, float32 [K].
-        rows: How many inputs go into one run.
-        told: Called after each run.
+        session: The artifact, or the head of one.
+        input: The input that varies.
+        feeds: What each input takes for the plain batch, a row for each image, or one for all; the
+            selector takes the explained classes, int64 [N, K] (no ranks), or weights.
+        progress: Called with how many of how many runs are done; the plain run is the first.
     """
 
-    question: Question
-    index: int
-    chosen: NDArray[Any]
-    scores: NDArray[np.float32]
-    rows: int
-    told: Callable[[], None]
+    session: Session
+    input: str
+    feeds: Tensors
+    progress: Progress | None = None
 
     @property
-    def picture(self) -> NDArray[Any]:
-        """The picture as the model takes it, [*input]."""
-        return self.question.feeds[self.question.input][self.index]
+    def original(self) -> NDArray[Any]:
+        """What the varying input takes for the plain batch, [N, ...]."""
+        return self.feeds[self.input]
+
+    def scores(self, count: int, variants: Variants) -> Floats:
+        """Scores of the classes for each of ``count`` variants, float32 [count, N, K].
+
+        They are the scores that the artifact explains. Where those are an output, the graph runs
+        with K = 0, as plain prediction; else (logits behind a softmax, probabilities of logits)
+        with the classes.
+        """
+        score = self.session.spec.score
+        predicts = score.kind in ("logit", "output") and score.value == score.output
+        return self._read_scores(count, variants, table_of if predicts else None)
+
+    def confidences(self, count: int, variants: Variants) -> Floats:
+        """As `scores`, but of probabilities, where the scores are those of a classification."""
+        if self.session.spec.score.kind == "linear":
+            return self.scores(count, variants)
+        return self._read_scores(count, variants, _confidences)
 
     def gradients(
-        self, inputs: Iterable[NDArray[Any]]
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """For each of ``inputs`` [*input] the gradient [K, *input] and the scores [K].
+        self, count: int, variants: Variants, name: str
+    ) -> Iterator[tuple[Floats, Floats]]:
+        """For each variant the output ``name``, gradients [N, K, ...], and the scores [N, K]."""
+        if not self._classes:
+            self._report(1, 1)
+            none = np.zeros((len(self.original), 0, *self.original.shape[1:]), np.float32)
+            yield from [(none, np.zeros(none.shape[:2], np.float32))] * count
+            return
+        scores = self.session.spec.scores
+        for got in self.outputs(count, self._changes(variants), [name, scores]):
+            yield got[name], got[scores]
 
-        Without classes there is nothing to run.
+    def outputs(
+        self, count: int, variants: Callable[[slice], Tensors], names: Sequence[str]
+    ) -> Iterator[Tensors]:
+        """For each variant the outputs ``names``, [N, ...]; gradients may be among them.
+
+        Args:
+            count: How many variants there are.
+            variants: What is fed instead, by input: [V, N, ...], of the same inputs each time.
+            names: Which outputs.
         """
-        session, spec = self.question.session, self.question.session.spec
-        gradients, dtype = of_input(self.question, "input_gradients"), self.picture.dtype
-        ahead = iter(inputs if len(self.scores) else ())
-        while chunk := [one.astype(dtype, copy=False) for one in islice(ahead, self.rows)]:
-            extent = session.inputs[self.question.input].shape[0] or len(chunk)
-            filled = np.stack(chunk + chunk[-1:] * (extent - len(chunk)))
-            got = session.run(self._feeds(filled), [gradients, spec.scores])
-            self.told()
-            yield from zip(got[gradients][: len(chunk)], got[spec.scores], strict=False)
+        # Each class of a row has a cotangent of its own.
+        for got in self._runs(count, variants, names, self.feeds, ROWS // max(1, self._classes)):
+            for start in range(0, len(got[names[0]]), self._images):
+                part = slice(start, start + self._images)
+                yield {name: self._with_copies(value[part]) for name, value in got.items()}
 
-    def _feeds(self, rows: NDArray[Any]) -> Tensors:
-        """The question's feeds with ``rows`` for the pictures, and else what is this one's own."""
-        question = self.question
-        own = {
-            name: value if len(value) == 1 else value[self.index : self.index + 1]
-            for name, value in question.feeds.items()
-        }
-        selector = question.session.spec.selector
-        return {**own, selector: self.chosen, question.input: rows}
+    def _read_scores(
+        self,
+        count: int,
+        variants: Variants,
+        table: Callable[[ScoreRecord, NDArray[Any]], NDArray[Any]] | None,
+    ) -> Floats:
+        """Scores read in the ``table`` of all classes that is made of the model's own output.
+
+        Without ``table`` they are the artifact's own.
+        """
+        if not self._classes:
+            self._report(1, 1)
+            return np.zeros((count, len(self.original), 0), np.float32)
+        spec, name, feeds = self.session.spec, self.session.spec.scores, self.feeds
+        classes, region = feeds[spec.selector], feeds.get(spec.region or "")
+        if table is not None:
+            name = spec.score.output
+            feeds = {name: value for name, value in feeds.items() if name != spec.region}
+            feeds[spec.selector] = np.zeros((1, 0), np.int64)
+        rows = min(max(ROWS, _BYTES // max(self.original[0].nbytes, 1)), MOST_ROWS)
+        found: list[NDArray[Any]] = []
+        for got in self._runs(count, self._changes(variants), [name], feeds, rows):
+            values = got[name]
+            if table is not None:
+                ids, weights = self._repeat(classes, len(values)), region
+                if region is not None and len(region) > 1:
+                    weights = self._repeat(region, len(values))
+                values = scores_of(table(spec.score, values), ids, weights)
+            found.append(values)
+        scores = np.concatenate(found).reshape(count, self._images, -1)
+        return self._with_copies(scores.astype(np.float32, copy=False), axis=1)
+
+    def _runs(
+        self,
+        count: int,
+        variants: Callable[[slice], Tensors],
+        names: Sequence[str],
+        feeds: Tensors,
+        rows: int,
+    ) -> Iterator[Tensors]:
+        """The outputs ``names`` of one run after the other, each of some variants, row by row.
+
+        ``feeds`` are what does not vary. A run takes as many whole variants as ``rows`` or a fixed
+        batch hold, and at least one.
+        """
+        fixed = self.session.inputs[self.input].shape[0]
+        step = max(1, min((fixed or rows) // self._images, count))
+        runs = 1 + -(-count // step)
+        self._report(1, runs)
+        for run, start in enumerate(range(0, count, step), start=2):
+            part = slice(start, min(start + step, count))
+            used = (part.stop - start) * self._images
+            # No name holds the variants, so that the next ones take their memory.
+            got = self.session.run(self._fed(variants(part), feeds, fixed or used), names)
+            self._report(run, runs)
+            yield {name: value[:used] for name, value in got.items()}
+
+    def _fed(self, variants: Tensors, feeds: Tensors, rows: int) -> Tensors:
+        """What one run takes: variants [V, N, ...] of some inputs, and the others repeated."""
+        fed = dict(feeds)
+        for name, value in feeds.items():
+            if name in variants:
+                some = variants[name][:, : self._images]
+                flat = some.reshape(-1, *some.shape[2:]).astype(value.dtype, copy=False)
+                # Copies fill up a fixed batch.
+                fed[name] = flat if len(flat) == rows else np.resize(flat, (rows, *flat.shape[1:]))
+            elif self._has_rows(name, value):
+                fed[name] = self._repeat(value, rows)
+        return fed
+
+    def _changes(self, variants: Variants) -> Callable[[slice], Tensors]:
+        return lambda part: {self.input: variants(part)}
+
+    def _report(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
+
+    @property
+    def _classes(self) -> int:
+        """K."""
+        return self.feeds[self.session.spec.selector].shape[1]
+
+    @cached_property
+    def _images(self) -> int:
+        """How many of the batch's images are run: all, but for copies of the last in a fixed one.
+
+        With inputs beside the model's own, all are run in their places: where extents are fixed,
+        nothing tells a row for each image from a table.
+        """
+        count, spec = len(self.original), self.session.spec
+        if self.session.inputs[self.input].shape[0] is None:
+            return count
+        if set(self.feeds) - {self.input, *spec.own_inputs}:
+            return count
+        values = [value for value in self.feeds.values() if len(value) > 1]
+        while count > 1 and all(np.array_equal(v[count - 1], v[count - 2]) for v in values):
+            count -= 1
+        return count
+
+    def _has_rows(self, name: str, value: NDArray[Any]) -> bool:
+        """Whether an input wants a row for each row of a run; a table, say, is the same for all."""
+        if self.session.inputs[name].shape[:1] != (None,):
+            return False
+        return len(value) > 1 or name not in self.session.spec.own_inputs
+
+    def _repeat(self, value: NDArray[Any], rows: int) -> NDArray[Any]:
+        """What the images have, once for each variant, in ``rows`` rows."""
+        return np.resize(value[: self._images], (rows, *value.shape[1:]))
+
+    def _with_copies(self, value: NDArray[Any], axis: int = 0) -> NDArray[Any]:
+        """What the images that were run have, for all of the batch."""
+        lacking = len(self.original) - self._images
+        if not lacking:
+            return value
+        last = np.take(value, [-1] * lacking, axis)
+        return np.concatenate([value, last], axis)
 
 
-def by_picture(
-    question: Question,
-    count: int,
-    explain: Callable[[Subject], tuple[NDArray[Any], Measures]],
-) -> Answer:
-    """Settle the classes, then explain one picture after the other.
+def of_images(question: Question, *more: str) -> tuple[Tensors, Rerun]:
+    """The plain images' answers and outputs ``more``, and the artifact to run variants of them."""
+    got = question.fetch([*question.answers, *more])
+    return got, _rerun(question, question.session, question.input, question.feeds, got)
 
-    What a picture's map is does not depend on the others beside it. The copies that fill up a fixed
-    batch are not explained again.
 
-    Args:
-        question: The question.
-        count: How many inputs ``explain`` makes of a picture.
-        explain: Makes the maps [K, *space] of a picture, and what it measured on the way, [K] each.
+def of_head(question: Question) -> tuple[Tensors, Rerun]:
+    """The plain images' answers, and the layer's head to run variants of its activations."""
+    layer, head, session = question.layer, question.head(), question.session
+    sources = [name for name in head.beside.values() if name in session.outputs]
+    got = question.fetch(dict.fromkeys([*question.answers, layer.activations, *sources]))
+    known = {**question.feeds, **got}
+    feeds = {name: known[source] for name, source in head.beside.items() if source in known}
+    feeds[head.activations] = got[layer.activations]
+    if session.spec.region in question.feeds and head.session.spec.region is not None:
+        feeds[head.session.spec.region] = question.feeds[session.spec.region]
+    return got, _rerun(question, head.session, head.activations, feeds, got)
 
-    Raises:
-        InputError: The artifact does not give the input's gradient.
-    """
-    of_input(question, "input_gradients")
-    got = question.session.run(question.feeds, question.answers)
+
+def _rerun(question: Question, session: Session, name: str, feeds: Tensors, got: Tensors) -> Rerun:
     spec = question.session.spec
-    scores = got[spec.scores]
-    # Ranks are settled; weights are what they were.
-    asked = got[spec.classes] if spec.classes else question.feeds[spec.selector]
-    asked = np.broadcast_to(asked, (len(scores), *asked.shape[1:]))
-    extent = question.session.inputs[question.input].shape[0]
-    rows = extent or max(1, ROWS // max(1, scores.shape[1]))
-    fresh = [index == 0 or not _repeats(question, index) for index in range(len(scores))]
-    runs = sum(fresh) * -(-count // rows) if scores.shape[1] else 0
-    told = _Counter(question.progress, 1 + runs)
-    told()
-    found: list[tuple[NDArray[Any], Measures]] = []
-    for index, is_fresh in enumerate(fresh):
-        subject = Subject(question, index, asked[index : index + 1], scores[index], rows, told)
-        found.append(explain(subject) if is_fresh else found[-1])
-    maps = np.stack([one for one, _ in found])
-    names = found[0][1]
-    return question.answer(got, maps, {n: np.stack([m[n] for _, m in found]) for n in names})
+    selection = question.feeds[spec.selector] if spec.classes is None else got[spec.classes]
+    feeds = {**feeds, session.spec.selector: selection}
+    return Rerun(session, name, feeds, question.progress)
 
 
-def _repeats(question: Question, index: int) -> bool:
-    """Whether a row asks what the one before it does."""
-    return all(
-        len(value) == 1 or np.array_equal(value[index], value[index - 1])
-        for value in question.feeds.values()
-    )
-
-
-class _Counter:
-    """Tells how many of ``total`` runs are done."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self._total)
+def _confidences(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities of all classes, [N, classes, *positions]; scores where there are none."""
+    rows = [row for one in output if (row := probabilities(score, one)) is not None]
+    return np.stack(rows) if rows else table_of(score, output)

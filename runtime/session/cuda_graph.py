@@ -1,4 +1,4 @@
-"""Runs on buffers that stay where they are, which is what a captured CUDA graph replays on."""
+"""`Bound` runs a session on fixed buffers, as a captured CUDA graph requires."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 
-# Sets of shapes that get buffers of their own, and with CUDA a captured graph each; a server with a
-# few batch sizes has fewer. What comes later runs without.
-KEPT = 8
+# Number of sets of shapes that get buffers of their own, and with CUDA a captured graph each; a
+# server with a few batch sizes has fewer. Further sets run without.
+MOST_SHAPES = 8
 _NOT_CAPTURED = -1
 
 
@@ -29,35 +29,35 @@ class _Buffers:
 
 
 class Bound:
-    """A session whose inputs and outputs keep their addresses from run to run.
+    """A session whose inputs and outputs have the same addresses in every run.
 
-    The first run of a set of shapes tells the outputs' and gets buffers for them; the second is
-    captured, where the session captures graphs, and later ones replay that. Runs come one after the
-    other, whatever thread asks for them, for they share the buffers.
+    The first run of a set of shapes shows the shapes of the outputs, and buffers are allocated for
+    them. If the session captures graphs, the second run is captured and later ones replay it. Runs
+    of all threads come one after the other, since they share the buffers.
     """
 
     def __init__(self, ort: Any, session: Any, device: str, number: int = 0) -> None:
-        """Run ``session`` on ``cpu`` or ``cuda``, on the device of that number."""
+        """Run ``session`` on device ``number`` of kind ``cpu`` or ``cuda``."""
         self._ort, self._session = ort, session
         self._device = (device, number)
-        self._kept: dict[object, _Buffers] = {}
+        self._by_shapes: dict[object, _Buffers] = {}
         self._lock = threading.Lock()
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs called ``names``, as ``InferenceSession.run`` gives them."""
+        """Return the outputs ``names``, as ``InferenceSession.run`` does."""
         arrays = {name: np.ascontiguousarray(value) for name, value in sorted(feeds.items())}
         key = (*names, *((name, a.shape, a.dtype.str) for name, a in arrays.items()))
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                return self._again(kept, arrays)
+            buffers = self._by_shapes.get(key)
+            if buffers is not None:
+                return self._again(buffers, arrays)
             results = self._first(names, arrays)
-            if len(self._kept) < KEPT:
-                self._kept[key] = self._buffers(names, arrays, results)
+            if len(self._by_shapes) < MOST_SHAPES:
+                self._by_shapes[key] = self._buffers(names, arrays, results)
             return results
 
     def _first(self, names: Sequence[str], arrays: Arrays) -> list[NDArray[Any]]:
-        """Run on buffers that are ONNX Runtime's own."""
+        """Run on buffers that ONNX Runtime allocates."""
         binding = self._session.io_binding()
         for name, array in arrays.items():
             binding.bind_ortvalue_input(name, self._tensor(array))
@@ -66,13 +66,13 @@ class Bound:
         self._session.run_with_iobinding(binding, self._options(_NOT_CAPTURED))
         return binding.copy_outputs_to_cpu()
 
-    def _again(self, kept: _Buffers, arrays: Arrays) -> list[NDArray[Any]]:
-        """Run on buffers that are kept."""
+    def _again(self, buffers: _Buffers, arrays: Arrays) -> list[NDArray[Any]]:
+        """Run on the buffers of an earlier run."""
         for name, array in arrays.items():
-            kept.inputs[name].update_inplace(array)
-        self._session.run_with_iobinding(kept.binding, self._options(kept.graph))
+            buffers.inputs[name].update_inplace(array)
+        self._session.run_with_iobinding(buffers.binding, self._options(buffers.graph))
         # The next run overwrites them.
-        return [np.array(tensor.numpy()) for tensor in kept.outputs]
+        return [np.array(tensor.numpy()) for tensor in buffers.outputs]
 
     def _buffers(
         self, names: Sequence[str], arrays: Arrays, results: Sequence[NDArray[Any]]
@@ -84,14 +84,14 @@ class Bound:
             binding.bind_ortvalue_input(name, tensor)
         for name, tensor in zip(names, outputs, strict=True):
             binding.bind_ortvalue_output(name, tensor)
-        return _Buffers(binding, inputs, outputs, len(self._kept))
+        return _Buffers(binding, inputs, outputs, len(self._by_shapes))
 
     def _tensor(self, array: NDArray[Any]) -> Any:
-        """A copy on the device; on the CPU, too, where ONNX Runtime would share the memory."""
+        """Return a copy on the device (on the CPU ONNX Runtime would share the memory)."""
         return self._ort.OrtValue.ortvalue_from_numpy(array.copy(), *self._device)
 
     def _options(self, graph: int) -> Any:
-        """Which captured graph a run makes or replays; providers that capture none overlook it."""
+        """Return run options that name the captured graph; other providers ignore it."""
         options = self._ort.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(graph))
         return options

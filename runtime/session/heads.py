@@ -1,4 +1,4 @@
-"""Heads of an artifact's layers: found beside it, checked, and opened when first needed."""
+"""`Heads` finds the heads of an artifact's layers, checks them and opens them at first use."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Head:
     """The model from a layer to the score.
 
     Attributes:
-        session: An artifact of its own, whose target layer is its input.
+        session: The head, an artifact itself, whose target layer is its input.
         activations: Name of that input, [N, C, *space].
-        beside: What its other inputs take: outputs and inputs of the whole artifact, by name.
+        beside: For each other input of the head, the output or input of the whole artifact that
+            feeds it.
     """
 
     session: Session
@@ -35,23 +36,23 @@ class Heads:
     def __init__(
         self, path: Path, spec: Spec, opened: Callable[[Path], Session], given: Path | None = None
     ) -> None:
-        """Open nothing yet.
+        """Store the arguments; nothing is opened yet.
 
         Args:
             path: The artifact.
             spec: Its metadata.
-            opened: How a head's file is opened.
-            given: A head's file, instead of the one that the metadata names, beside the artifact.
+            opened: Opens a head's file.
+            given: A head's file; None: the file beside the artifact that the metadata names.
         """
         self._path, self._spec, self._opened, self._given = path, spec, opened, given
         self._known: dict[str, Head] = {}
         self._lock = threading.Lock()
 
     def of(self, layer: Layer) -> Head:
-        """The head of a layer.
+        """Return the head of a layer.
 
         Raises:
-            InputError: The artifact was exported without heads, the file is not there, or it is the
+            InputError: The artifact was exported without heads, the file is missing, or it is the
                 head of another model, layer or score.
             SessionError: ONNX Runtime cannot load it.
         """
@@ -61,24 +62,24 @@ class Heads:
             return self._known[layer.name]
 
     def _open(self, layer: Layer) -> Head:
-        again = "export it with head=True (`graftcam export --head`)"
+        again = "export it with extras={'head'} (`graftcam export --extra head`)"
         if layer.head is None:
             raise InputError(
-                f"{self._path.name} came without the head of layer '{layer.name}', which the "
-                f"method reruns; {again}"
+                f"{self._path.name} was exported without the head of layer '{layer.name}', which "
+                f"the method reruns; {again}"
             )
         path = self._given or self._path.with_name(layer.head.file)
         if not path.is_file():
             raise InputError(
                 f"{path}: no such file, and the method reruns the head of layer '{layer.name}'; "
-                f"put {layer.head.file} beside {self._path.name}, name it by "
+                f"put {layer.head.file} beside {self._path.name}, name it with "
                 f"Explainer(path, head=...), or {again}"
             )
         session = self._opened(path)
         if not _fits(session, self._spec, layer):
             raise InputError(
-                f"{path.name} is no head of layer '{layer.name}' of {self._path.name}; keep what "
-                f"one export wrote together, or {again}"
+                f"{path.name} is no head of layer '{layer.name}' of {self._path.name}; use the "
+                f"files of one export together, or {again}"
             )
         activations = session.spec.layers[0].value
         beside = {name: taken for name, taken in layer.head.inputs.items() if name != activations}
@@ -86,7 +87,7 @@ class Heads:
 
 
 def _fits(head: Session, spec: Spec, layer: Layer) -> bool:
-    """Whether head and artifact were made from one source, for one layer and score."""
+    """Whether head and artifact have the same source, layer and score."""
     own, score = head.spec, head.spec.score
     return (
         all(own.source.get(key) == spec.source.get(key) for key in _HASHES)

@@ -1,4 +1,4 @@
-"""Opening an artifact's file in ONNX Runtime, on the provider that was asked for."""
+"""`open_session` opens a file in ONNX Runtime, on the requested provider."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Run = Callable[[Sequence[str], dict[str, NDArray[Any]]], list[NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Opened:
-    """An InferenceSession, the provider that it runs on, and how to run it."""
+    """An InferenceSession, its provider, and the function that runs it."""
 
     session: Any
     provider: str
@@ -76,7 +76,7 @@ def open_session(
 def _captured(
     make: Callable[[list[Chosen]], Any], first: Chosen, others: list[Chosen]
 ) -> tuple[Any, bool]:
-    """The InferenceSession, and whether it captures graphs; it does without where it cannot."""
+    """Return the InferenceSession and whether it captures graphs; if capture fails, without."""
     name, options = first
     wanted = name == CUDA and captures(options)
     try:
@@ -97,9 +97,9 @@ def _open(
     configure: Configure | None,
     target: Target | None,
 ) -> Any:
-    """Create the InferenceSession, with one clear line for a file that is no model."""
+    """Create the InferenceSession; a file that is not a model gives an error of one line."""
     options = ort.SessionOptions()
-    # A class index that callers may leave out costs a warning per load otherwise; keep errors.
+    # Otherwise an optional class index gives a warning at each load. Errors are still shown.
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -117,22 +117,23 @@ def _open(
 
 
 def _load_cuda(ort: Any) -> str:
-    """Load the CUDA libraries of the nvidia packages; the libraries that are missing, if any."""
+    """Load the CUDA libraries of the nvidia packages; return the names of missing ones."""
     if not hasattr(ort, "preload_dlls"):  # ONNX Runtime before 1.21
         return ""
-    # It prints what it misses.
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    # preload_dlls prints the names of missing libraries.
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         ort.preload_dlls()
-    logger.debug("loading CUDA: %s", said.getvalue().strip())
-    return ", ".join(dict.fromkeys(re.findall(r"lib[\w-]+\.so[.\d]*|\w+\.dll", said.getvalue())))
+    text = printed.getvalue()
+    logger.debug("loading CUDA: %s", text.strip())
+    return ", ".join(dict.fromkeys(re.findall(r"lib[\w-]+\.so[.\d]*|\w+\.dll", text)))
 
 
 def _report_fallback(ort: Any, wanted: str, got: str, *, asked: bool) -> None:
-    """Say that ``wanted`` did not start: an error where the caller named no provider beside it."""
+    """Report that ``wanted`` did not start: an error if the caller named no other provider."""
     trouble = f"{wanted} is installed but did not start; check its driver and libraries"
     missing = _load_cuda(ort) if wanted == CUDA else ""
     if missing:
-        trouble += f" (missing: {missing}; {install('gpu')} brings those of CUDA)"
+        trouble += f" (missing: {missing}; {install('gpu')} installs those of CUDA)"
     if asked:
-        raise SessionError(f"{trouble}, or ask for another provider")
+        raise SessionError(f"{trouble}, or choose another provider")
     logger.warning("%s; running on %s", trouble, got)

@@ -1,4 +1,4 @@
-"""Saving ONNX Runtime's optimised form of an artifact, for this machine."""
+"""`optimize` saves ONNX Runtime's optimised form of an artifact, for this machine."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .session import Session
 
 @dataclass(frozen=True)
 class Optimized:
-    """What was saved.
+    """The saved file.
 
     Attributes:
         path: The file.
-        target: What it was made for.
+        target: The machine that it is for.
         size: Its size in bytes.
-        before: Size of the artifact that it was made of.
+        before: Size of the original artifact.
     """
 
     path: Path
@@ -31,19 +31,19 @@ class Optimized:
 
 
 def optimize(path: str | Path, target: str | Path, provider: str | None = None) -> Optimized:
-    """Save the form into which ONNX Runtime brings an artifact when it loads it.
+    """Save an artifact in the form that ONNX Runtime's optimiser gives it at load.
 
-    What is saved is an artifact like the first one, with the same inputs, outputs and metadata,
-    that runs with this version of ONNX Runtime, on this provider and on processors like this one.
+    The saved file is an artifact with the same inputs, outputs and metadata. It runs with this
+    version of ONNX Runtime, on this provider and on processors like this one.
 
     Args:
         path: An artifact.
-        target: The file to write; whole and loaded once, or not at all.
-        provider: ONNX Runtime's execution provider; None: the best there is.
+        target: The file to write; it appears complete and tested, or not at all.
+        provider: ONNX Runtime's execution provider; None: the best one available.
 
     Raises:
         SessionError: The artifact cannot be loaded, is an optimised one, or cannot be written.
-        SpecError: It is no artifact.
+        SpecError: The file is not an artifact.
     """
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
@@ -62,7 +62,7 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
 
 
 def _check(first: Session, again: Session) -> None:
-    """Make sure that the optimised form is the same artifact to its callers."""
+    """Check that the optimised form has the same metadata, inputs and outputs."""
     for what in ("spec", "inputs", "outputs"):
         before, after = getattr(first, what), getattr(again, what)
         if before != after:

@@ -1,12 +1,12 @@
-"""What an optimised file was made for, and the entry in the file that says so.
+"""A `Target` records the machine that an optimised file was made for.
 
-ONNX Runtime's optimiser fuses nodes, folds constants and lays weights out as one processor's
-registers want them. The result is bound to all of these: another version may lack its operators,
-and a processor with wider registers would read the weights in another order and give wrong numbers.
-So the file says what it was made for, in a metadata entry of its own, and is refused elsewhere.
+ONNX Runtime's optimiser fuses nodes, folds constants and stores weights in the order in which one
+processor's registers read them. Another version may lack the fused operators, and a processor with
+wider registers would read the weights in another order and give wrong numbers. Therefore the file
+has a metadata entry that names its machine, and is refused elsewhere.
 
-The entry is the last thing in the file: ONNX files are protobuf messages, to which a field can be
-appended, and its place lets a reader find it without parsing the rest.
+The entry is at the end of the file: ONNX files are protobuf messages, to which a field can be
+appended, and a reader finds it there without parsing the rest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SETS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8",
 
 @dataclass(frozen=True)
 class Target:
-    """What a file was optimised for.
+    """The machine that a file was optimised for.
 
     Attributes:
         onnxruntime: Version of ONNX Runtime.
@@ -44,11 +44,11 @@ class Target:
 
     @staticmethod
     def here(ort: Any, provider: str) -> Target:
-        """This machine with this ONNX Runtime."""
+        """Return the target of this machine with this ONNX Runtime."""
         return Target(ort.__version__, provider, machine())
 
     def check(self, path: Path, here: Target) -> None:
-        """Raise SessionError unless a file for this target runs right ``here``."""
+        """Raise SessionError unless a file for this target runs correctly on ``here``."""
         mine, theirs = asdict(self), asdict(here)
         different = [
             f"{name} {mine[name]} (here: {theirs[name]})"
@@ -63,7 +63,7 @@ class Target:
 
 
 def machine() -> str:
-    """System, architecture and instruction sets, as far as they decide a weight's layout."""
+    """Return system, architecture and the instruction sets that decide a weight's layout."""
     sets = _instruction_sets() or platform.processor()
     return " ".join(filter(None, (platform.system(), platform.machine(), sets)))
 
@@ -77,7 +77,7 @@ def write_target(path: Path, target: Target) -> None:
 
 
 def read_target(path: Path) -> Target | None:
-    """What the file was optimised for; None: it is an ordinary one.
+    """Return the target of an optimised file; None: the file is not an optimised one.
 
     Raises:
         SessionError: The file cannot be read, or its entry is damaged.
@@ -98,7 +98,7 @@ def read_target(path: Path) -> Target | None:
 
 
 def _field(tag: int, content: bytes) -> bytes:
-    """A protobuf field of bytes: tag, length as a varint, content."""
+    """Encode a protobuf field of bytes: tag, length as a varint, content."""
     length, size = bytearray(), len(content)
     while size > 0x7F:
         length.append(size & 0x7F | 0x80)

@@ -1,11 +1,11 @@
-"""ONNX Runtime's session options under one roof: what a device or a server may want to set.
+"""`configure_with` sets options of ONNX Runtime's session by short names.
 
 | option | value | meaning |
 |---|---|---|
-| ``arena`` | bool | Keep freed memory for the next run (ONNX Runtime's default: on). Off: less memory, slower. |
+| ``arena`` | bool | Reuse freed memory in the next run (ONNX Runtime's default: on). Off: less memory, slower. |
 | ``mem_pattern`` | bool | Plan a shape's memory once and allocate it in one piece (default: on). |
 | ``spinning`` | bool | Idle threads spin and wait for work (default: on). Off: a core is free between runs. |
-| ``inter_op_threads`` | int | Threads that run operators side by side; more than 1 also asks for that. |
+| ``inter_op_threads`` | int | Threads that run operators in parallel; more than 1 also switches that on. |
 | ``optimization`` | ``all``, ``extended``, ``basic``, ``none`` | How far the graph is optimised at load (default: ``all``). |
 | any name with a dot | text, number or bool | ONNX Runtime's own entry, such as ``session.set_denormal_as_zero``. |
 """  # noqa: E501 - a table
@@ -27,10 +27,10 @@ _LEVELS = {
 
 
 def configure_with(options: Mapping[str, Any]) -> Callable[[Any], None]:
-    """What sets ``options`` in ONNX Runtime's ``SessionOptions``.
+    """Return a function that sets ``options`` in ONNX Runtime's ``SessionOptions``.
 
     Raises:
-        SessionError: An option is unknown, or its value is none; raised when it is set.
+        SessionError: An option or its value is unknown; raised by the returned function.
     """
 
     def configure(target: Any) -> None:

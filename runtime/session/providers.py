@@ -1,4 +1,4 @@
-"""ONNX Runtime itself: whether it is there, and which execution providers to run on."""
+"""This module imports ONNX Runtime and chooses execution providers."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ Provider = str | tuple[str, dict[str, Any]]
 
 
 def load_onnxruntime() -> Any:
-    """Import ONNX Runtime, or say which command installs it.
+    """Import ONNX Runtime.
 
     Raises:
-        SessionError: It is not installed, or only the remains of an uninstalled package are.
+        SessionError: It is not installed, or incompletely; the message has the command to install.
     """
     remedy = f'install it with {install("cpu")}, or `"graftcam[gpu]"` for NVIDIA GPUs'
     try:
         ort = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise SessionError(f"cannot import onnxruntime ({first_line(error)}); {remedy}") from error
-    # Uninstalling one of its packages beside another leaves an empty folder that still imports.
+    # If both packages were installed, uninstalling one leaves an empty folder that still imports.
     if not hasattr(ort, "InferenceSession"):
         raise SessionError(f"onnxruntime is installed incompletely; uninstall it, then {remedy}")
     return ort
 
 
 def install(extra: str) -> str:
-    """The command that installs one of the two packages of ONNX Runtime."""
+    """Return the command that installs one of the two packages of ONNX Runtime."""
     return f'`pip install "graftcam[{extra}]"`'
 
 
 def choose_providers(
     requested: str | Sequence[Provider] | None, available: Sequence[str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Settle the execution providers, each with its options.
+    """Choose the execution providers, each with its options.
 
     Args:
         requested: ONNX Runtime's names or their short forms (``cuda``), best first, each alone or
-            with its options; None: CUDA where there is any, else the CPU.
-        available: What the installed ONNX Runtime offers.
+            with its options; None: CUDA if it is available, else the CPU.
+        available: The providers of the installed ONNX Runtime.
 
     Raises:
         SessionError: A requested provider is not available.
@@ -64,21 +64,21 @@ def choose_providers(
             )
         chosen.append((found, options))
     if not chosen:
-        raise SessionError(f"no provider asked for; this ONNX Runtime offers {list(available)}")
+        raise SessionError(f"no provider requested; this ONNX Runtime offers {list(available)}")
     return chosen
 
 
 def cuda_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """CUDA's options, with what suits explanations where the caller left it open.
+    """Return CUDA's options with defaults that suit explanations.
 
-    Every batch size and number of classes gives each convolution another shape, and ONNX Runtime's
-    own choice is to try all algorithms for each of these before it answers; heuristics ask cuDNN.
+    Every batch size and number of classes gives each convolution another shape. ONNX Runtime's
+    default tries all algorithms for each shape before the first result; HEURISTIC asks cuDNN.
     """
     return {"cudnn_conv_algo_search": "HEURISTIC", **options}
 
 
 def captures(options: Mapping[str, Any]) -> bool:
-    """Whether CUDA is asked to capture a graph and replay it."""
+    """Whether the options tell CUDA to capture a graph and replay it."""
     return str(options.get("enable_cuda_graph", False)).lower() in ("1", "true")
 
 

@@ -1,4 +1,4 @@
-"""A file opened with ONNX Runtime: provider chosen, inputs checked; an artifact's metadata read."""
+"""A session runs an ONNX file: it chooses the provider, checks inputs and reads the metadata."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 
 @dataclass(frozen=True)
 class Port:
-    """An input of the artifact; None stands for a type numpy lacks and for a dynamic extent."""
+    """An input of the artifact; None stands for a dynamic extent, or a type that numpy lacks."""
 
     name: str
     dtype: type[np.generic] | None
@@ -60,9 +60,9 @@ class Model:
 
     Attributes:
         path: The file.
-        provider: The execution provider that the graph runs on.
-        inputs: By name, in the graph's order; overridable initializers come last.
-        outputs: Their extents (None: dynamic) by name, in the graph's order.
+        provider: The execution provider that runs the graph.
+        inputs: Inputs by name, in the graph's order; overridable initializers come last.
+        outputs: Extents of outputs (None: dynamic) by name, in the graph's order.
         types: ONNX Runtime's name for the type of each input and output.
     """
 
@@ -79,7 +79,7 @@ class Model:
             path: Any ONNX file.
             providers: As for ``Explainer``.
             threads: As for ``Explainer``.
-            configure: What else to set in ONNX Runtime's ``SessionOptions``.
+            configure: Called with ONNX Runtime's ``SessionOptions`` to set more.
         """
         self.path = Path(path)
         opened = open_session(self.path, providers, threads, configure)
@@ -106,7 +106,7 @@ class Model:
         }
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
-        """Run the graph once and return the outputs called ``names`` (None: all of them).
+        """Run the graph once and return the outputs in ``names`` (None: all).
 
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
@@ -128,7 +128,7 @@ class Model:
         return dict(zip(wanted, values, strict=True))
 
     def end_profiling(self) -> Path:
-        """Close the profile that ``configure`` asked for and return its file."""
+        """Close the profile that ``configure`` started and return its file."""
         return Path(self._session.end_profiling())
 
 
@@ -137,7 +137,7 @@ class Session(Model):
 
     Attributes:
         spec: Its metadata.
-        defaults: What is fed to the inputs that graftcam added where a caller leaves them out and
+        defaults: Values for the inputs that graftcam added, if the caller leaves them out and
             the file has no default.
     """
 
@@ -156,7 +156,7 @@ class Session(Model):
         self.defaults = defaults_of(self.spec, {port.name: len(port.shape) for port in required})
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
-        """Run the graph once with what `defaults` adds; see `Model.run`."""
+        """Run the graph once on ``feeds`` and `defaults`; see `Model.run`."""
         return super().run({**self.defaults, **feeds}, names)
 
 
@@ -175,7 +175,7 @@ def _read_spec(session: Any, path: Path) -> Spec:
 
 
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
-    """The best-ranked class, and all positions, for those inputs that are among ``ranks``.
+    """Return the best-ranked class, and all positions, for those inputs that are in ``ranks``.
 
     Args:
         spec: The artifact's metadata.
@@ -191,7 +191,7 @@ def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
 def _check_names(
     path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
 ) -> None:
-    """Raise SpecError where the metadata names an input or output that the graph lacks."""
+    """Raise SpecError if the metadata names an input or output that the graph lacks."""
     wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
     wanted_outputs = [spec.scores, spec.score.output, *spec.of_input.values()]
     wanted_outputs += [spec.classes] if spec.classes else []
@@ -202,7 +202,7 @@ def _check_names(
     names = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
     if len({spec.score_weights is not None, *names}) > 1:
         raise SpecError(
-            f"{path}: a linear score goes with score_weights, any other with class_index and "
+            f"{path}: a linear score goes with score_weights, any other score with class_index and "
             "classes; export again"
         )
     lacking = [n for n in wanted_inputs if n not in inputs]

@@ -1,4 +1,4 @@
-"""Do two artifacts look at the same place? Their maps of one class, picture by picture."""
+"""`Pair` compares where two artifacts look, by their maps of one class for each image."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ..output.explanation import Explanation
 from ..output.render import Heatmap, Status, panel
 
 HOT = 0.2
-"""Share of a picture that counts as its hottest part."""
+"""Share of an image that counts as its hottest part."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What two artifacts make of one picture.
+    """The comparison of two artifacts on one image.
 
     Attributes:
-        path: The picture.
+        path: The image.
         label: The class whose maps are compared: the first artifact's best.
-        predicted: What each sees: its best class, or all with a probability above one half
-            where classes do not exclude each other.
-        status: Of the two maps.
-        similarity: Cosine between the two heatmaps over the picture, 0 to 1; 1 where both are
-            empty, 0 where one is or one is not finite.
-        overlap: Intersection over union of the hottest fifths of the picture.
-        shift: Distance between the maxima, in diagonals of the picture; None where a map is empty.
+        predicted: The prediction of each: its best class or, if classes do not exclude each other,
+            all with a probability above one half.
+        status: Status of the two maps.
+        similarity: Cosine between the two heatmaps over the image, 0 to 1; 1 if both are
+            empty, 0 if one is empty or not finite.
+        overlap: Intersection over union of the hottest fifths of the image.
+        shift: Distance between the maxima, in diagonals of the image; None if a map is empty.
     """
 
     path: str
@@ -48,11 +48,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two artifacts on many pictures.
+    """The comparison of two artifacts on many images.
 
     Attributes:
-        changes: One entry a picture, the least similar first.
-        failed: Pictures that could not be read, with the reason.
+        changes: One entry for each image, the least similar first.
+        failed: Images that could not be read, with the reason.
     """
 
     changes: list[Change]
@@ -65,13 +65,13 @@ class Comparison:
 
     @property
     def agreement(self) -> float:
-        """Share of pictures for which both artifacts predict the same."""
+        """Share of images for which both artifacts predict the same."""
         return fmean(len(set(change.predicted)) == 1 for change in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain JSON types."""
+        """Return the comparison as plain JSON types."""
         return {
-            "pictures": len(self.changes),
+            "images": len(self.changes),
             "similarity": self.similarity,
             "agreement": self.agreement,
             "changes": [vars(change) for change in self.changes],
@@ -80,12 +80,12 @@ class Comparison:
 
 
 class Pair:
-    """Two artifacts, asked the same question.
+    """Two artifacts that get the same requests.
 
     Attributes:
         first: The artifact that chooses the class.
-        second: The other; its class is the one of the same label, or of the same id where one of
-            the two stores no labels.
+        second: The other; its class has the same label, or the same id if one of the two stores no
+            labels.
     """
 
     def __init__(self, first: Explainer, second: Explainer) -> None:
@@ -96,14 +96,14 @@ class Pair:
     def compare(
         self, paths: Iterable[Path], progress: Callable[[int], None] | None = None
     ) -> Comparison:
-        """Compare the two on each picture.
+        """Compare the two on each image.
 
         Args:
             paths: Image files.
-            progress: Called with the number of pictures done.
+            progress: Called with the number of finished images.
 
         Raises:
-            ImageError: None of the pictures can be read.
+            ImageError: None of the images can be read.
             InputError: The second artifact lacks a class of the first.
         """
         changes: list[Change] = []
@@ -117,14 +117,14 @@ class Pair:
                 progress(count)
         if not changes:
             reasons = next(iter(failed.values()), "there are none")
-            raise ImageError(f"no picture could be compared ({reasons})")
+            raise ImageError(f"no image could be compared ({reasons})")
         return Comparison(sorted(changes, key=lambda change: change.similarity), failed)
 
     def explain(self, path: Path) -> tuple[Explanation, Explanation]:
-        """Both explanations of the first artifact's best class; the second's best comes after it.
+        """Explain the first artifact's best class with both; the second adds its own best class.
 
         Raises:
-            ImageError: The picture cannot be read.
+            ImageError: The image cannot be read.
             InputError: The second artifact lacks the class.
         """
         found = self.first.explain(path)
@@ -136,11 +136,11 @@ class Pair:
                 raise
             raise InputError(
                 f"{self.second.path.name} cannot explain {wanted!r}, which {self.first.path.name} "
-                f"sees in {path.name}: {error}"
+                f"predicts for {path.name}: {error}"
             ) from error
 
     def picture(self, change: Change) -> Pixels:
-        """Both overlays of one picture beside it."""
+        """Draw an image and its two overlays side by side."""
         first, second = self.explain(Path(change.path))
         titles = [
             change.label,
@@ -151,7 +151,7 @@ class Pair:
 
 
 def similarity(first: Heatmap, second: Heatmap) -> float:
-    """Cosine between two non-negative maps; 1 where both are zero, 0 where one is."""
+    """Return the cosine between two non-negative maps; 1 if both are zero, 0 if one is."""
     norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))
     if not all(norms):
         return float(norms[0] == norms[1])
@@ -159,7 +159,7 @@ def similarity(first: Heatmap, second: Heatmap) -> float:
 
 
 def overlap(first: Heatmap, second: Heatmap) -> float:
-    """Intersection over union of the hottest `HOT` of two maps of one shape."""
+    """Return the intersection over union of the hottest `HOT` of two maps of one shape."""
     hot = [one >= np.quantile(one, 1 - HOT) for one in (first, second)]
     hot = [mask & (one > 0) for mask, one in zip(hot, (first, second), strict=True)]
     union = int((hot[0] | hot[1]).sum())
@@ -167,7 +167,10 @@ def overlap(first: Heatmap, second: Heatmap) -> float:
 
 
 def shift(first: Heatmap, second: Heatmap) -> float | None:
-    """Distance between the maxima of two maps [H, W], in diagonals; None where one is zero."""
+    """Return the distance between the maxima of two maps [H, W], in diagonals.
+
+    None if one is zero.
+    """
     if not (first.max() > 0 and second.max() > 0):
         return None
     places = [divmod(int(one.argmax()), one.shape[1]) for one in (first, second)]
@@ -175,7 +178,7 @@ def shift(first: Heatmap, second: Heatmap) -> float | None:
 
 
 def predicted(explainer: Explainer, found: Explanation) -> str:
-    """What a model sees on a picture, in words."""
+    """Return the labels that a model predicts for an image, as text."""
     spec, shares = explainer.spec, found.probabilities
     if shares is None or shares.ndim != 1:
         return found.labels[-1]
@@ -200,5 +203,5 @@ def _change(pair: Pair, path: Path, first: Explanation, second: Explanation) -> 
 
 
 def most_changed(changes: Sequence[Change], count: int) -> list[Change]:
-    """The first ``count`` entries of a comparison that are not the same to three digits."""
+    """Return the first ``count`` entries of a comparison, without those equal to three digits."""
     return [change for change in changes[:count] if change.similarity < 0.9995]

@@ -1,8 +1,8 @@
-"""An artifact as a model repository for Triton Inference Server, and for KServe on top of it.
+"""`write_repository` writes a model repository for Triton Inference Server and KServe.
 
     FOLDER/NAME/config.pbtxt     inputs, outputs, batching; the metadata as parameter "graftcam"
     FOLDER/NAME/labels.txt       class names, for Triton's classification extension
-    FOLDER/NAME/1/model.onnx     the artifact (a folder of this name where weights lie beside it)
+    FOLDER/NAME/1/model.onnx     the artifact (with external weights, a folder of this name)
 
 The fields are those of Triton's ModelConfig (model_config.proto), in protobuf's text format.
 """
@@ -46,21 +46,21 @@ def write_repository(
     *,
     tensors: bool = False,
 ) -> Path:
-    """Write the model's folder, whole or not at all, and return it.
+    """Write the model's folder, complete or not at all, and return it.
 
     Args:
         artifact: The file.
-        folder: The model repository; made if it is missing.
+        folder: The model repository; created if it is missing.
         name: The model's name on the server; None: the artifact's.
-        max_batch: Up to how many images Triton may join in one run; 0: each request is a run.
-        tensors: Offer activations and gradients too. Triton fetches every output that is offered,
-            asked for or not.
+        max_batch: Number of images that Triton may join in one run; 0: each request is a run.
+        tensors: List activations and gradients as outputs too. Triton fetches every output that is
+            listed, requested or not.
 
     Raises:
-        PackageError: The batch cannot be joined, a model of this name exists, or the folder cannot
+        PackageError: Triton cannot join requests, a model of this name exists, or the folder cannot
             be written.
         SessionError: ONNX Runtime is missing or cannot load the file.
-        SpecError: The file is no artifact.
+        SpecError: The file is not an artifact.
     """
     session = Session(artifact, "cpu")
     name = name or artifact.stem
@@ -83,10 +83,10 @@ def write_repository(
 
 
 def describe(session: Session, name: str, max_batch: int, *, tensors: bool) -> str:
-    """The text of config.pbtxt; see `write_repository` for the arguments and errors.
+    """Return the text of config.pbtxt; see `write_repository` for the arguments and errors.
 
-    Triton joins requests along the first axis only of models without optional inputs. Where it may
-    do so, inputs that have a default are left out: the model then explains the predicted class.
+    Triton joins requests only for models without optional inputs. If it may join them, inputs that
+    have a default are left out: the model then explains the predicted class.
     """
     spec, batched = session.spec, max_batch > 0
     hidden: set[str] = set()
@@ -124,23 +124,23 @@ def _tensor(
     batched: bool,
     further: Iterable[str],
 ) -> list[str]:
-    """One input or output: its fields, a line each."""
+    """Return the fields of one input or output, one line each."""
     kind = _TYPES.get(session.types[name])
     if kind is None:
         raise PackageError(f"'{name}' is a {session.types[name]}, which Triton does not serve")
     if batched and (not extents or extents[0] is not None):
         raise PackageError(
             f"'{name}' has no open batch axis, so Triton cannot join requests; leave --max-batch "
-            "out, or export without --static-batch"
+            "out, or export without --no-dynamic-batch"
         )
     dims = [-1 if extent is None else extent for extent in (extents[1:] if batched else extents)]
-    # Triton knows no tensors without axes: it is told to take the lone 1 away again.
+    # Triton has no tensors without axes: `reshape` removes the single 1 again.
     shape = [f"dims: {dims}"] if dims else ["dims: [1]", "reshape { shape: [] }"]
     return [f"name: {_quoted(name)}", f"data_type: {kind}", *shape, *further]
 
 
 def _labelled(session: Session, name: str, extents: Sequence[int | None]) -> list[str]:
-    """Class names belong to an output that has one number for each class."""
+    """Return the label file's line, for the output that has one number for each class."""
     spec = session.spec
     fits = spec.labels is not None and list(extents[1:]) == [len(spec.labels)]
     return [f"label_filename: {_quoted(_LABELS)}"] if fits and name == spec.score.output else []
@@ -155,7 +155,7 @@ def _block(field: str, entries: list[list[str]]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A string of protobuf's text format, whose escapes are JSON's."""
+    """Quote a string for protobuf's text format, whose escapes are JSON's."""
     return json.dumps(text, ensure_ascii=False)
 
 

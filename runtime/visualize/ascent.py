@@ -1,10 +1,10 @@
-"""Activation maximisation: the picture that a class, a channel or a unit answers to most.
+"""Activation maximisation finds the image that maximises a class, a channel or a unit.
 
-Gradient ascent on the input (Erhan et al., 2009; Simonyan et al., 2014), by ONNX Runtime alone,
-from an artifact that gives the gradient of its score with respect to its input. Left to itself the
-ascent finds noise. What keeps it to pictures: L2 decay and blur (Yosinski et al., 2015,
-"Understanding neural networks through deep visualization"), total variation (Mahendran and Vedaldi,
-2015), jitter (Mordvintsev et al., 2015), and the range of real pixels.
+It is gradient ascent on the input (Erhan et al., 2009; Simonyan et al., 2014), by ONNX Runtime
+alone, with an artifact that outputs the gradient of its score with respect to its input. Without
+regularisation the ascent finds noise. The regularisers are L2 decay and blur (Yosinski et al.,
+2015, "Understanding neural networks through deep visualization"), total variation (Mahendran and
+Vedaldi, 2015), jitter (Mordvintsev et al., 2015), and the range of real pixels.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from ..errors import InputError
 from ..inputs.image_files import Pixels
 from ..session.session import Session
 from .curve import draw_curve
-from .objective import Climb, Plane
+from .objective import Objective, Plane
 
 Progress = Callable[[int, int], None]
 
 _MOMENTS, _TINY = (0.9, 0.999), 1e-12  # Adam's (Kingma and Ba, 2015)
 _GREY = 0.5  # white is 1
-# The start's noise, tried in turn: its standard deviation, and that of its blur in pixels.
+# Initial noise, tried in turn: its standard deviation, and the blur's, in pixels.
 _NOISES = ((0.02, 0.0), *((spread, blur) for spread in (0.2, 0.4) for blur in (0.0, 1.0, 2.0, 4.0)))
 _ROUNDS = 4
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """How the input is changed; lengths are in pixels, values of pixels go from 0 to 1.
+    """Settings of the ascent; lengths are in pixels, values of pixels go from 0 to 1.
 
     Attributes:
         steps: Number of session runs.
-        rate: How far a pixel moves in a step, about.
-        decay: L2: the share of its distance to grey that a pixel loses in a step.
+        rate: How far, approximately, a pixel moves in a step.
+        decay: L2 decay: the share of its distance to grey that a pixel loses in a step.
         blur: Standard deviation of the Gaussian blur; 0: none.
         blur_every: Steps from one blur to the next.
-        jitter: The model sees the picture shifted, around its borders, by up to so much.
+        jitter: Largest shift of the image in each step; it wraps around the borders.
         variation: Weight of the total variation, the sum of the differences between neighbours.
-        seed: Of the start's noise and of the shifts.
+        seed: Seed of the initial noise and of the shifts.
     """
 
     steps: int = 256
@@ -57,7 +57,7 @@ class Ascent:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raise InputError where a number is out of range."""
+        """Raise InputError if a number is out of range."""
         numbers = asdict(self)
         least = {"steps": 1, "blur_every": 1}
         for name, value in numbers.items():
@@ -69,14 +69,14 @@ class Ascent:
 
 @dataclass(frozen=True, eq=False)
 class Visualization:
-    """What the ascent found.
+    """The result of an ascent.
 
     Attributes:
-        image: The picture, RGB uint8 [H, W, 3], as the model takes it at the end of its transform.
-        curve: The score before each step, on the shifted picture.
-        start: The score of the grey picture that it began with.
+        image: RGB uint8 [H, W, 3], of the size of the model's input.
+        curve: The score before each step, for the shifted image.
+        start: The score of the initial grey image.
         score: The score of `image`.
-        ascent: How it was found.
+        ascent: The settings.
     """
 
     image: Pixels
@@ -86,11 +86,11 @@ class Visualization:
     ascent: Ascent
 
     def draw_curve(self) -> Pixels:
-        """The curve as a picture, RGB uint8 [H, W, 3]."""
+        """Draw the curve: RGB uint8 [H, W, 3]."""
         return draw_curve(self.curve, "step", "score")
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers for JSON."""
+        """Return the numbers as plain JSON types."""
         numbers = {"start": self.start, "score": self.score, "curve": self.curve}
         return {**numbers, "ascent": asdict(self.ascent)}
 
@@ -103,35 +103,35 @@ def visualize(
     unit: Sequence[int] | None = None,
     progress: Progress = lambda done, steps: None,
 ) -> Visualization:
-    """Climb from grey noise to a picture with a high score; the same seed gives the same picture.
+    """Change grey noise until its score is high; the same seed gives the same image.
 
     Args:
         session: An artifact with `input_gradients`.
-        selection: What its selector takes, for one picture and one score: a class or a channel
+        selection: What its selector takes, for one image and one score: a class or a channel
             [1, 1], or weights [1, 1, *output].
-        ascent: How; None: the defaults.
-        region: Of scores with positions: weights of these, [*positions]; None: all alike.
-        unit: The one position to look at, instead of a region.
-        progress: Called after each step with the number done and that of all.
+        ascent: Settings; None: the defaults.
+        region: For scores with positions: their weights, [*positions]; None: all equal.
+        unit: The one position to maximise, instead of a region.
+        progress: Called after each step with the number of finished steps and of all steps.
 
     Raises:
-        ImageError: The artifact stores no preprocessing, which says what a pixel is.
-        InputError: It gives no input gradients, takes no batch of one, or more than a picture; its
-            scores have no such positions; or no gradient leads anywhere.
+        ImageError: The artifact stores no preprocessing, so the range of a pixel is unknown.
+        InputError: The artifact has no input gradients, does not take a batch of one, or takes
+            more than an image; its scores have no such positions; or all gradients are zero.
         SessionError: ONNX Runtime failed.
     """
-    climb = Climb(session, selection)
+    objective = Objective(session, selection)
     if unit is not None:
-        region = climb.unit(unit)
+        region = objective.unit(unit)
     if region is not None:
-        climb.look_at(region)
+        objective.weight_positions(region)
     ascent = ascent or Ascent()
     random = np.random.default_rng(ascent.seed)
-    pixels = _start(climb, random)
-    start, curve, adam = climb.score(_rounded(pixels)), list[float](), _Adam(ascent.rate)
+    pixels = _start(objective, random)
+    start, curve, adam = objective.score(_rounded(pixels)), list[float](), _Adam(ascent.rate)
     for step in range(ascent.steps):
         shift = random.integers(-ascent.jitter, ascent.jitter, 2, endpoint=True)
-        score, slope = climb.slope(_rolled(pixels, shift))
+        score, slope = objective.slope(_rolled(pixels, shift))
         curve.append(score)
         drawn = ascent.variation * _unit(variation_slope(pixels))
         move = adam.step((_unit(_rolled(slope, -shift)) - drawn).astype(np.float32))
@@ -142,29 +142,29 @@ def visualize(
         progress(step + 1, ascent.steps)
     found = _rounded(pixels)
     image = np.rint(found * 255).astype(np.uint8).transpose(1, 2, 0)
-    picture = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-    return Visualization(np.ascontiguousarray(picture), curve, start, climb.score(found), ascent)
+    image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+    return Visualization(np.ascontiguousarray(image), curve, start, objective.score(found), ascent)
 
 
-def _start(climb: Climb, random: np.random.Generator) -> Plane:
-    """Grey with a little noise; with coarser noise where the score is flat, as behind a shut ReLU.
+def _start(objective: Objective, random: np.random.Generator) -> Plane:
+    """Return grey with a little noise; coarser noise if the score is flat (an inactive ReLU).
 
-    Fine noise cancels in the first layers, and shapes are what their ReLUs wait for.
+    Fine noise cancels in the first layers; larger shapes activate their ReLUs.
     """
     for spread, blur in _NOISES * _ROUNDS:
-        noise = random.standard_normal(climb.shape).astype(np.float32)
+        noise = random.standard_normal(objective.shape).astype(np.float32)
         drawn = _unit(_blurred(noise, blur)) if blur else noise
         pixels = np.clip(_GREY + spread * drawn, 0, 1).astype(np.float32)
-        if climb.slope(pixels)[1].any():
+        if objective.slope(pixels)[1].any():
             return pixels
     raise InputError(
-        "the score does not change with the picture, neither at grey nor at noise: no way leads up "
-        "from here; take another seed, or a layer before its ReLU"
+        "the score does not change with the image, neither for grey nor for noise, so its gradient "
+        "is zero; take another seed, or a layer before its ReLU"
     )
 
 
 class _Adam:
-    """Steps of about ``rate`` a pixel, whatever the gradient's size (Kingma and Ba, 2015)."""
+    """Adam: steps of about ``rate`` a pixel, whatever the gradient's size (Kingma and Ba, 2015)."""
 
     def __init__(self, rate: float) -> None:
         self._rate, self._count = rate, 0
@@ -172,7 +172,7 @@ class _Adam:
         self._square: Any = 0.0
 
     def step(self, slope: Plane) -> Plane:
-        """How far to go uphill."""
+        """Return the change of each pixel."""
         first, second = _MOMENTS
         self._count += 1
         self._mean = first * self._mean + (1 - first) * slope
@@ -183,7 +183,10 @@ class _Adam:
 
 
 def variation_slope(pixels: Plane) -> Plane:
-    """Gradient of the total variation, the sum of ``|difference|`` of neighbours, [C, H, W]."""
+    """Return the gradient of the total variation, the sum of ``|difference|`` of neighbours.
+
+    Both are [C, H, W].
+    """
     slope = np.zeros_like(pixels)
     for axis in (1, 2):
         rising = np.sign(np.diff(pixels, axis=axis))
@@ -196,13 +199,13 @@ def variation_slope(pixels: Plane) -> Plane:
 
 
 def _unit(slope: Plane) -> Plane:
-    """A gradient divided by its root mean square; zero stays zero."""
+    """Divide a gradient by its root mean square; zero stays zero."""
     size = float(np.sqrt(np.mean(slope.astype(np.float64) ** 2)))
     return slope / np.float32(size) if size > 0 else slope
 
 
 def _rolled(pixels: Plane, shift: NDArray[np.int64]) -> Plane:
-    """The picture moved down and right, what leaves it coming back at the other side."""
+    """Shift the image down and right; it wraps around."""
     return np.roll(pixels, (int(shift[0]), int(shift[1])), (1, 2))
 
 
@@ -212,5 +215,5 @@ def _blurred(pixels: Plane, deviation: float) -> Plane:
 
 
 def _rounded(pixels: Plane) -> Plane:
-    """Pixels that a file of 8 bits can hold."""
+    """Round pixels to values that a file of 8 bits can hold."""
     return np.rint(pixels * 255).astype(np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""A line plot of numbers, drawn with OpenCV."""
+"""OpenCV draws a line plot of numbers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _TICKS = 5
 
 
 def draw_curve(values: Sequence[float], across: str, upwards: str) -> Pixels:
-    """Draw ``values`` over their places: RGB uint8 [360, 640, 3]. Values that are no numbers gap.
+    """Draw ``values`` by their index: RGB uint8 [360, 640, 3]. NaN and infinity leave a gap.
 
     Args:
-        values: At places 0, 1, 2...
-        across: What the horizontal axis is called.
-        upwards: What the vertical axis is called.
+        values: Their indices are 0, 1, 2...
+        across: Name of the horizontal axis.
+        upwards: Name of the vertical axis.
     """
     height, width = _SIZE
     picture = np.full((height, width, 3), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""An artifact's score as a function of pixels, with its slope: what an ascent climbs."""
+"""The objective of the ascent is an artifact's score as a function of pixels."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from ..spec import Preprocess, Spec
 Plane: TypeAlias = NDArray[np.float32]
 
 
-class Climb:
+class Objective:
     """One score of an artifact as a function of pixels in [0, 1], float32 [C, H, W].
 
     Args:
         session: An artifact with `input_gradients`.
-        selection: What its selector takes, for one picture and one score.
+        selection: What its selector takes, for one image and one score.
 
     Raises:
-        ImageError: The artifact stores no preprocessing, which says what a pixel is.
-        InputError: It gives no input gradients, takes no batch of one, or more than a picture.
+        ImageError: The artifact stores no preprocessing, so the range of a pixel is unknown.
+        InputError: The artifact has no input gradients, does not take a batch of one, or takes
+            more than an image.
     """
 
     def __init__(self, session: Session, selection: NDArray[Any]) -> None:
@@ -40,12 +41,12 @@ class Climb:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Colours, height and width of the picture."""
+        """Colours, height and width of the image."""
         height, width = self._transform.size
         return len(self._transform.mean), height, width
 
     def unit(self, position: Sequence[int]) -> Plane:
-        """The region [*positions] that holds one position alone.
+        """Return the region [*positions] that is 1 at one position and 0 elsewhere.
 
         Raises:
             InputError: The scores have no such position.
@@ -55,16 +56,16 @@ class Climb:
             0 <= place < extent for place, extent in zip(position, extents, strict=True)
         )
         if not inside:
-            raise InputError(f"unit {list(position)} does not lie in {list(extents)} positions")
+            raise InputError(f"unit {list(position)} is outside the {list(extents)} positions")
         region = np.zeros(extents, np.float32)
         region[tuple(position)] = 1
         return region
 
-    def look_at(self, region: NDArray[Any]) -> None:
-        """Weigh the positions of the score by ``region``, [*positions].
+    def weight_positions(self, region: NDArray[Any]) -> None:
+        """Weight the positions of the score by ``region``, [*positions].
 
         Raises:
-            InputError: The scores have no positions, or others.
+            InputError: The scores have no positions, or a different number of them.
         """
         extents = self._positions()
         assert self._spec.region is not None
@@ -72,12 +73,12 @@ class Climb:
         self._asked[self._spec.region] = region[None, None].astype(np.float32)
 
     def score(self, pixels: Plane) -> float:
-        """The score of a picture."""
+        """Return the score of an image."""
         name = self._spec.scores
         return float(self._run(pixels, [name])[name][0, 0])
 
     def slope(self, pixels: Plane) -> tuple[float, Plane]:
-        """The score, and its gradient with respect to the pixels."""
+        """Return the score, and its gradient with respect to the pixels."""
         got = self._run(pixels, [self._spec.scores, self._gradients])
         slope = got[self._gradients][0, 0].astype(np.float32)
         if self._transform.layout == "nhwc":
@@ -85,7 +86,7 @@ class Climb:
         return float(got[self._spec.scores][0, 0]), slope * self._factor
 
     def _positions(self) -> tuple[int, ...]:
-        """Extents of the score's positions, which only a run tells where they are dynamic."""
+        """Return the extents of the score's positions, from a run since they may be dynamic."""
         score = self._spec.score
         if self._spec.region is None:
             raise InputError(
@@ -104,31 +105,31 @@ class Climb:
 
 
 def _gradients(session: Session) -> str:
-    """Name of the output of input gradients."""
+    """Return the name of the output with the input's gradients."""
     if session.spec.input_gradients is None:
         raise InputError(
-            f"{session.path.name} gives no input gradients; export it with input_gradients=True "
-            "(--input-gradients)"
+            f"{session.path.name} has no input gradients; export it with "
+            "extras={'input_gradients'} (--extra input_gradients)"
         )
     return session.spec.input_gradients
 
 
 def _transform(session: Session, spec: Spec) -> Preprocess:
-    """The stored preprocessing, if one picture is all that the model takes."""
+    """Return the stored preprocessing, if the model takes exactly one image."""
     name, transform = session.path.name, spec.preprocess
     if transform is None:
         raise ImageError(
-            f"{name} stores no preprocessing, which says what a pixel is; export it with the "
-            "model's transform (--mean and --std)"
+            f"{name} stores no preprocessing, so the range of a pixel is unknown; export it with "
+            "the model's transform (--mean and --std)"
         )
     if transform.embedded:
         raise InputError(
-            f"{name} takes whole bytes for pixels, which have no slope; export it without "
-            "embed_preprocess (--embed-preprocess)"
+            f"{name} takes uint8 pixels, which have no gradient; export it without the extra "
+            "embed_preprocess"
         )
     required = {port.name for port in session.inputs.values() if port.required}
     others = sorted(required - {transform.input, *spec.own_inputs})
     if others or session.inputs[transform.input].shape[0] not in (None, 1):
-        wanted = f"{others} beside the picture" if others else "more than one picture a run"
-        raise InputError(f"{name} takes {wanted}; export a model of one picture")
+        wanted = f"{others} beside the image" if others else "more than one image in a run"
+        raise InputError(f"{name} takes {wanted}; export a model that takes one image")
     return transform

@@ -94,7 +94,7 @@ def test_changes_between_machines_are_not_shown_and_between_versions_are(tmp_pat
     assert before is not None
     book = _written(tmp_path, 2, 2, 2)
     other = changes(book, before | {"machine": MACHINE | {"cpu": "B"}})
-    assert other == ["Not compared with the earlier run, which had another setting: cpu B -> A."]
+    assert other == ["Not compared with the earlier run, since the setting differs: cpu B -> A."]
     newer = changes(book, before | {"machine": MACHINE | {"versions": {"onnxruntime": "1.30"}}})
     assert "onnxruntime 1.30 -> 1.31" in newer[0]
     assert len(newer) == 5

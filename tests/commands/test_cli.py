@@ -8,29 +8,24 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
-from graftcam.demo.run import export_digits
 from graftcam.runtime import Explainer
+from support.cli import call
+from support.exports import exported_digits
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("digits") / "digits.onnx"
-    export_digits(path)
-    return path
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+def artifact() -> Path:
+    return exported_digits()
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
@@ -88,7 +83,7 @@ def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     result = call(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM, "-o", path,
-        "--method", "layercam", "--method", "eigencam",
+        "--extra", "layercam", "--extra", "eigencam",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "verified against autograd-float64" in result.output
@@ -103,7 +98,7 @@ def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     result = call(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM,
-        "--layer", "layer3", "--head", "-o", path,
+        "--layer", "layer3", "--extra", "head", "-o", path,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "head of layer3: digits.head.onnx" in result.stdout
@@ -113,6 +108,77 @@ def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
     assert "verify  pass: artifact" in head
     explanation = Explainer(path).explain(DIGITS, ["7"], method="ablationcam")
     assert explanation.status == ["ok"]
+
+
+def write_plain(path: Path) -> Path:
+    """Write a model of two outputs, the second of which is no choice by itself."""
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+        two (float[N, 3, 8, 8] x) => (float[N, 3] first, float[N, 3] second)
+        {
+            layer = Relu(x)
+            other = Sigmoid(x)
+            first = ReduceMean <keepdims = 0> (layer, axes)
+            second = ReduceMean <keepdims = 0> (other, axes)
+        }""")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> None:
+    plain, path = write_plain(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
+    assert call("layers", plain).stdout.startswith("* layer ")
+    assert call("layers", plain, "--output", "second").stdout.startswith("* other ")
+    result = call(
+        "export", plain, "--to", path, "--output", "second", "--preprocess", "imagenet",
+        "--shape", "3,8,8", "--name", "mine",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    spec = Explainer(path).spec
+    assert (spec.score.output, spec.source["name"]) == ("second", "mine")
+    assert spec.preprocess is not None
+    assert (spec.preprocess.size, spec.preprocess.resize) == ([8, 8], [9])
+    assert spec.preprocess.mean == [0.485, 0.456, 0.406]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--opset", "20"], "keeps its opset, axes and names"),
+        (["--no-dynamic-batch"], "keeps its opset, axes and names"),
+        (["--dynamic-size"], "keeps its opset, axes and names"),
+        (["--input-name", "image"], "keeps its opset, axes and names"),
+        (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
+        (["--shape", "3,8,8"], "tells the shapes of its inputs; leave --shape out"),
+        (["--weights", "w.pt"], "brings its own weights"),
+        (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes [8, 8]"),
+    ],
+)
+def test_what_an_onnx_file_cannot_follow_is_refused(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    plain = write_plain(tmp_path / "plain.onnx")
+    result = call("export", plain, "--to", tmp_path / "m.onnx", *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (tmp_path / "m.onnx").exists()
+    if "--shape" in arguments:
+        assert call("layers", plain, "--shape", "3,8,8").exit_code == 1
+
+
+def test_verify_needs_no_option_of_the_export_again(tmp_path: Path) -> None:
+    path, source = tmp_path / "m.onnx", ["graftcam.demo.model:build", "--weights", WEIGHTS]
+    made = call(
+        "export", *source, "--shape", "3,96,96", "--to", path, "--verify", "off", "--opset", "19",
+        "--no-dynamic-batch", "--input-name", "image", "--extra", "layercam", "--activation",
+        "sigmoid",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert "not verified" in made.stdout
+    result = call("verify", path, "--against", *source, "--json", "-")
+    assert result.exit_code == 0, result.output
+    checks = {one["check"]: one["status"] for one in json.loads(result.stdout)["checks"]}
+    assert (checks["source"], checks["determinism"]) == ("pass", "pass")
 
 
 def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
@@ -164,9 +230,9 @@ def test_demo_explains_the_bundled_pictures(tmp_path: Path) -> None:
 
 REFUSALS = {
     "unknown method": (
-        ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--method",
+        ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--extra",
          "layer-cam"], "did you mean 'layercam'"),
-    "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "cannot tell what"),
+    "unknown kind of source": (["export", "resnet50", "-o", "x.onnx"], "unknown source"),
     "unknown torchvision model": (
         ["export", "torchvision:resnet5", "-o", "x.onnx"], "did you mean resnet50"),
     "unknown timm model": (["export", "timm:resnet5", "-o", "x.onnx"], "timm has no model"),
@@ -211,6 +277,8 @@ def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
         ["export", "timm:x", "-o", "x", "--opset", "17"],
         ["export", "timm:x", "-o", "x", "--profile", "gpu"],
         ["export", "torchvision:alexnet", "-o", "x", "--mean", "0.5"],
+        ["export", "torchvision:alexnet", "-o", "x", "--resize", "9"],
+        ["export", "torchvision:alexnet", "-o", "x", "--verify", "some"],
         ["explain", "m.onnx", "a.png", "-o", "o", "--alpha", "2"],
         ["nothing"],
     ],

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.runtime import Explainer
 from support.artifacts import SCENE, write_artifact
+from support.cli import call
+from support.images import write_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,15 +29,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(5):
-        cv2.imwrite(str(folder / f"{number}.png"), np.roll(SCENE, 9 * number, axis=1)[:, :, ::-1])
-    return folder
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    shifted = [np.roll(SCENE, 9 * number, axis=1) for number in range(5)]
+    return write_images(tmp_path / "pictures", shifted)
 
 
 def test_a_folder_is_explained_into_a_table_and_goes_on_where_it_stopped(
@@ -82,7 +75,7 @@ def test_another_question_does_not_mix_with_the_results_that_are_there(
     result = call(*command, "--top", "2")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
-    assert "holds the results of another job" in result.stderr
+    assert "contains the results of another job" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -101,7 +94,7 @@ def test_a_picture_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) ->
 def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:
     result = call("explain", artifact, tmp_path, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "holds no images (0 other files)" in result.stderr
+    assert "contains no images (0 other files)" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,7 +173,7 @@ def test_optimize_saves_the_form_for_this_machine(artifact: Path, tmp_path: Path
 def test_export_can_put_the_transform_into_the_graph(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     command = ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", path,
-               "--embed-preprocess", "--no-verify"]  # fmt: skip
+               "--extra", "embed_preprocess", "--verify", "off"]  # fmt: skip
     result = call(*command)
     assert result.exit_code == 1
     assert "embed_preprocess needs a training transform" in result.stderr

@@ -13,8 +13,9 @@ from click.testing import CliRunner, Result
 from graftcam.cli import main
 from graftcam.commands.explain import explain as explain_command
 from graftcam.runtime import Explainer, Request, figure
-from graftcam.runtime.methods import METHODS, dispatch
+from graftcam.runtime.methods.table import METHODS
 from support.artifacts import SCENE, write_artifact, write_segmenter
+from support.methods import add_method
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +60,7 @@ def test_a_style_a_colormap_and_a_scale(folder: Path, tmp_path: Path) -> None:
 def test_a_panel_of_several_methods(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(METHODS, "minus", lambda a, g: -METHODS["gradcam"](a, g))
-    monkeypatch.setattr(dispatch, "SIGNED", frozenset({"minus"}))
+    add_method(monkeypatch, "minus", lambda *all: -METHODS["gradcam"].function(*all), signed=True)
     chosen = ["--method", "gradcam", "--method", "minus", "--top", "2", "--style", "contour"]
     result = explain(folder, tmp_path, *chosen, "--panel", "--json")
     assert result.exit_code == 0, result.output
@@ -106,13 +106,12 @@ def test_options_of_methods_are_read_as_json(
     got: dict[str, object] = {}
 
     def method(
-        activations: np.ndarray, gradients: np.ndarray, *, samples: int = 1, kind: str = "",
-        twice: bool = False, noise_level: float = 0,
+        *all: object, samples: int = 1, kind: str = "", twice: bool = False, noise_level: float = 0,
     ) -> np.ndarray:  # fmt: skip
         got.update(samples=samples, kind=kind, twice=twice, noise_level=noise_level)
-        return METHODS["gradcam"](activations, gradients)
+        return METHODS["gradcam"].function(*all)
 
-    monkeypatch.setitem(METHODS, "odd", method)
+    add_method(monkeypatch, "odd", method)
     result = explain(
         folder, tmp_path, "--method", "odd", "--option", "samples=50", "--option", "kind=soft",
         "--option", "twice=true", "--option", "noise-level=0.25",

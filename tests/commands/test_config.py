@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from graftcam.cli import main
 from graftcam.demo.bundled import WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
+from support import cli
 
 MODEL = """
 [defaults]
@@ -21,17 +23,18 @@ mean = [0.5, 0.5, 0.5]
 std = [0.25, 0.25, 0.25]
 shape = [3, 96, 96]
 activation = "sigmoid"
-no-verify = true
+verify = "off"
+dynamic-batch = true
 
 [digits]
 source = "graftcam.demo.model:build"
 weights = "digits.pt"
-output = "dist/digits.onnx"
+to = "dist/digits.onnx"
 
 [early]
 source = "graftcam.demo.model:build"
 weights = "digits.pt"
-output = "dist/early.onnx"
+to = "dist/early.onnx"
 layer = ["layer2", "layer3"]
 """
 
@@ -45,8 +48,7 @@ def release(tmp_path: Path) -> Path:
     return path
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["export", "--config", *(str(one) for one in arguments)])
+call = partial(cli.call, "export", "--config")
 
 
 def test_all_models_are_made_and_then_left_alone(release: Path) -> None:
@@ -91,8 +93,8 @@ def test_a_model_that_fails_stops_no_other_and_is_not_recorded(release: Path) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("output =", "target ="), "unknown keys \\['target'\\] and lacks \\['output'\\]"),
-        (("no-verify = true", 'no-verify = "yes"'), "no-verify = 'yes'; give true or false"),
+        (("to =", "target ="), "unknown keys \\['target'\\] and lacks \\['to'\\]"),
+        (("dynamic-batch = true", 'dynamic-batch = "yes"'), "dynamic-batch = 'yes'; give true or"),
         (('"sigmoid"', '["sigmoid", "none"]'), "give one value"),
         (("[defaults]", "stray = 1\n[defaults]"), "\\['stray'\\] stand outside of a table"),
         (("[defaults]", "[defaults"), "cannot read"),
@@ -111,5 +113,5 @@ def test_unknown_models_and_outputs_are_refused(release: Path) -> None:
     assert "has no model 'other'; it has digits, early" in call(release, "other").stderr
     result = call(release, "-o", "x.onnx")
     assert result.exit_code == 2
-    assert "leave --output out" in result.stderr
+    assert "leave --to out" in result.stderr
     assert CliRunner().invoke(main, ["export"]).exit_code == 2

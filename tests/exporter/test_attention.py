@@ -8,7 +8,7 @@ import onnx
 import torch
 from torchvision.models import VisionTransformer
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 
 
 def test_a_transformer_with_attention_as_one_operator(tmp_path: Path) -> None:
@@ -20,7 +20,9 @@ def test_a_transformer_with_attention_as_one_operator(tmp_path: Path) -> None:
     torch.nn.init.normal_(model.heads.head.weight)  # PyTorch starts with zeros
     path = tmp_path / "vit.onnx"
     layer = "encoder.layers.encoder_layer_0"
-    report = export(model, path, (torch.randn(1, 3, 16, 16),), layers=layer, opset=23)
+    report = export(
+        model, path, (torch.randn(1, 3, 16, 16),), layers=layer, trace=TorchExport(opset=23)
+    )
     assert report.verification is not None
     assert report.verification.verdict == "pass"
     assert "Attention" in {node.op_type for node in onnx.load(path).graph.node}

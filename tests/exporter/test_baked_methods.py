@@ -15,25 +15,26 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import LayerError, VerificationError, export
+from graftcam.exporter import LayerError, TorchExport, VerificationError, export
 from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.graph.emitter import Emitter
-from graftcam.exporter.heatmap.baked import BAKED, Flat
+from graftcam.exporter.heatmap.baked import write_formula
+from graftcam.exporter.heatmap.channel_rows import ChannelRows
+from graftcam.exporter.heatmap.graph_operations import GraphOperations
 from graftcam.exporter.verify.baked_methods import check_baked
 from graftcam.runtime import Explainer, GraftcamError
-from graftcam.runtime.methods import METHODS
+from graftcam.runtime.methods.operations import Operations
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Spec
 from support.artifacts import SCENE, preprocess
+from support.exports import to_onnx
 from support.nets import ChannelsLast, Segmenter, Tiny, Tokens, seeded
 from support.nets import Flat as Unpooled
 
+BAKED = [method for method, record in METHODS.items() if record.is_formula and method != "gradcam"]
 EIGEN = ["eigencam", "eigengradcam", "kpcacam"]
 NOT_POOLED = [method for method in BAKED if method != "cam"]
 CLASSES = [[2, 0, -1, 3, 1]]
-
-
-def test_every_method_can_be_baked() -> None:
-    assert {"gradcam", *BAKED} == set(METHODS)
 
 
 def opened(path: Path) -> Callable[..., dict[str, Any]]:
@@ -62,12 +63,12 @@ def held(results: dict[str, Any], spec: Spec, method: str) -> float:
 
 def made(path: Path, model: nn.Module, x: torch.Tensor, layers: Any, methods: Any) -> Spec:
     return export(
-        seeded(model), path, (x,), layers=layers, methods=methods, verify=False
+        seeded(model), path, (x,), layers=layers, extras=methods, verify="off"
     ).spec  # fmt: skip
 
 
 LAYERS: dict[str, tuple[type[nn.Module], list[str], list[str]]] = {
-    "pooled": (Tiny, ["relu2"], list(BAKED)),
+    "pooled": (Tiny, ["relu2"], BAKED),
     "unpooled": (Unpooled, ["body"], NOT_POOLED),
     "channels last": (ChannelsLast, ["mix"], NOT_POOLED),
     "tokens behind a class token": (Tokens, ["norm"], NOT_POOLED),
@@ -112,8 +113,8 @@ def test_open_sizes_and_the_web_profile(tmp_path: Path) -> None:
     for profile in ("default", "web"):
         path = tmp_path / f"{profile}.onnx"
         report = export(
-            seeded(Tiny()), path, (torch.randn(1, 3, 16, 16),), layers="relu2",
-            methods=list(BAKED), dynamic_size=True, profile=profile, verify=False,
+            seeded(Tiny()), path, (torch.randn(1, 3, 16, 16),), layers="relu2", extras=BAKED,
+            trace=TorchExport(dynamic_size=True), profile=profile, verify="off",
         )  # fmt: skip
         artifact = opened(path)
         for size in ((16, 16), (9, 22)):
@@ -125,11 +126,8 @@ def test_open_sizes_and_the_web_profile(tmp_path: Path) -> None:
 
 def test_an_onnx_file_is_verified_with_its_baked_maps(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.onnx", tmp_path / "a.onnx"
-    torch.onnx.export(
-        seeded(Unpooled()), (torch.randn(1, 3, 8, 8),), plain, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-    )  # fmt: skip
-    report = export(plain, path, methods=NOT_POOLED)
+    to_onnx(seeded(Unpooled()), plain)
+    report = export(plain, path, extras=NOT_POOLED)
     assert report.verification.verdict == "pass"
     explainer = Explainer(path)
     results = explainer.run(np.ones((1, 3, 8, 8), np.float32), CLASSES)
@@ -143,19 +141,61 @@ def test_a_segmentation_model_is_verified_inside_a_region_too(tmp_path: Path) ->
     """The verification runs with two regions and joins their classes; baked maps are of one."""
     report = export(
         seeded(Segmenter()), tmp_path / "a.onnx", (torch.randn(1, 3, 12, 12),), layers="mix",
-        methods=["layercam", "finercam"],
+        extras=["layercam", "finercam"],
     )  # fmt: skip
     assert report.verification.verdict == "pass"
 
 
-def test_a_baked_map_that_is_something_else_fails_the_verification(
+# The smallest change of an operation, and methods that it shows in.
+BROKEN: dict[str, tuple[Callable[..., Any], list[str]]] = {
+    "relu": (lambda ops, x: x, ["layercam", "gradcam++"]),
+    "root": (lambda ops, x: x, ["fem"]),
+    "above": (lambda ops, x, bound: x.indicator("Less", bound), ["fem"]),
+    "quotient": (lambda ops, x, divisor: x, ["xgradcam"]),
+    "sum": (lambda ops, x, axis, keep=False: x.mean(axis, keep=keep), ["hirescam"]),
+    "mean": (lambda ops, x, axis, keep=False: x.sum(axis, keep=keep), ["counterfactual"]),
+    "norm": (lambda ops, x, axis, keep=False: x.sum(axis, keep=keep), ["finercam"]),
+    "product": (lambda ops, x, y: y, ["finercam"]),
+    "inner": (lambda ops, x, y: -(x @ y.op("Transpose", perm=[0, 2, 1])), ["finercam"]),
+    "combine": (lambda ops, w, a: -(w @ a.op("Squeeze", w.emit.ints([1]))), ["xgradcam"]),
+    "nearest": (lambda ops, likeness, count: likeness, ["finercam"]),
+    "first_component": (
+        lambda ops, terms, centre=True, kernel=None: terms.mean(2), ["eigencam", "kpcacam"]),
+}  # fmt: skip
+
+
+def test_the_verification_sees_a_broken_operation_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(BAKED, "layercam", BAKED["hirescam"])
+    """Finer-CAM takes the least similar classes: of two classes, these are the nearest, too."""
+    monkeypatch.setattr(GraphOperations, "inner", BROKEN["inner"][0])
     path = tmp_path / "a.onnx"
-    with pytest.raises(VerificationError, match=r"heatmap\.layercam is not what the runtime makes"):
-        export(seeded(Unpooled()), path, (torch.randn(1, 3, 8, 8),), methods=["layercam"])
+    with pytest.raises(VerificationError, match=r"heatmap\.finercam is not what the runtime makes"):
+        export(seeded(Unpooled()), path, (torch.randn(1, 3, 8, 8),), extras=["finercam"])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("operation", BROKEN)
+def test_the_check_sees_each_operation_broken(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    activations = generator.normal(scale=3, size=(3, 6, 4, 5)).astype(np.float32)
+    gradients = generator.normal(size=(3, 6, 6, 4, 5)).astype(np.float32)
+    results = {"activations": activations, "gradients": gradients}
+    broken, methods = BROKEN[operation]
+    for method in methods:
+        check_baked({**results, "m": alone(method, activations, gradients)}, _spec(method))
+    monkeypatch.setattr(GraphOperations, operation, broken)
+    for method in methods:
+        with pytest.raises(VerificationError, match="is not what the runtime makes"):
+            check_baked({**results, "m": alone(method, activations, gradients)}, _spec(method))
+
+
+def test_every_operation_with_a_result_is_broken_above() -> None:
+    operations = {name for name in vars(Operations) if not name.startswith("_")}
+    asked = {"is_constant", "classes", "places"}
+    assert operations - asked - {"at_places"} == set(BROKEN)
 
 
 @pytest.mark.parametrize("method", BAKED)
@@ -174,7 +214,7 @@ def test_the_check_sees_each_method_exchanged_for_its_neighbour(
     check_baked(results, spec)
     check_baked({**results, "m": truth * (1 + 1e-6)}, spec)
     for wrong in (truth * 1.05, np.roll(truth, 1, axis=3), np.zeros_like(truth)):
-        with pytest.raises(VerificationError):
+        with pytest.raises(VerificationError, match="m is not what the runtime makes of"):
             check_baked({**results, "m": wrong.astype(np.float32)}, spec)
 
 
@@ -190,8 +230,8 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
 ) -> None:
     path = tmp_path / "a.onnx"
     export(
-        seeded(Tiny()), path, (torch.randn(1, 3, 32, 32),), layers="relu2", verify=False,
-        methods=["layercam", "finercam"], preprocess=preprocess(input="x"),
+        seeded(Tiny()), path, (torch.randn(1, 3, 32, 32),), layers="relu2", verify="off",
+        extras=["layercam", "finercam"], preprocess=preprocess(input="x"),
     )  # fmt: skip
     explainer = Explainer(path)
     made = explainer.explain(SCENE, top=3, method="hirescam").maps
@@ -207,15 +247,24 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
         explainer.explain(SCENE, method="finercam")
 
 
-def test_unknown_methods_are_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(GraftcamError, match=r"unknown method 'layer-cam'; did you mean 'layercam'"):
-        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), methods=["layer-cam"])
-    with pytest.raises(GraftcamError, match=r"there is gradcam, gradcam\+\+, xgradcam, hirescam"):
-        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), methods="smooth")
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (["layer-cam"], r"unknown method 'layer-cam'; did you mean 'layercam'"),
+        ("smooth", r"unknown method 'smooth'; .*there is gradcam, gradcam\+\+, xgradcam, hirescam"),
+        (["layercam", "rise"], r"method 'rise' needs images and cannot be part of the graph"),
+        ([3], r"extras takes names such as 'head', not \[3\]"),
+    ],
+)
+def test_methods_that_no_graph_can_hold_are_refused(
+    methods: Any, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GraftcamError, match=message):
+        export(Tiny(), tmp_path / "a.onnx", (torch.randn(1, 3, 8, 8),), extras=methods)
 
 
 def test_cam_is_refused_where_it_is_not_defined(tmp_path: Path) -> None:
-    with pytest.raises(LayerError, match="'body' differs from place to place: leave it out"):
+    with pytest.raises(LayerError, match=r"layer 'body': .* differs from place to place"):
         made(tmp_path / "a.onnx", Unpooled(), torch.randn(1, 3, 8, 8), ["body"], ["cam"])
     assert list(tmp_path.iterdir()) == []
 
@@ -237,7 +286,8 @@ def alone(method: str, activations: Any, gradients: Any, *, fixed: bool = True) 
         graph.inputs.append(ir.Value(name=name, type=kind, shape=shape))
     emit = Emitter(graph)
     emit.classes_dim = emit.vector([(graph.inputs[1], 1)])
-    made = BAKED[method](emit, Flat.of(emit, *graph.inputs))
+    rows = ChannelRows.of(emit, *graph.inputs)
+    made = write_formula(emit, method, rows, constant=method == "cam")
     made.shape = ir.Shape([images, "K", *dims])
     graph.outputs.append(made)
     proto = ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString()

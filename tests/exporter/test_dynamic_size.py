@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from graftcam.exporter import CaptureError, LayerError, export
+from graftcam.exporter import CaptureError, LayerError, TorchExport, export
 from graftcam.exporter.verify.torch_reference import Reference
 from graftcam.runtime import Explainer
 from support.nets import ChannelsLast, Flat, Tiny, Tokens, seeded
@@ -42,7 +42,7 @@ def test_one_artifact_explains_pictures_of_all_sizes(
     tmp_path: Path, kind: type[nn.Module], layer: str
 ) -> None:
     model, path = seeded(kind()), tmp_path / "m.onnx"
-    report = export(model, path, EXAMPLE, layers=layer, dynamic_size=True)
+    report = export(model, path, EXAMPLE, layers=layer, trace=TorchExport(dynamic_size=True))
     assert report.spec.layers[0].grid == [None, None]
     assert report.verification.images == 8
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -53,7 +53,10 @@ def test_one_artifact_explains_pictures_of_all_sizes(
 def test_a_residual_network_of_open_size(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = models.resnet18().eval()
-    export(model, tmp_path / "m.onnx", (torch.zeros(1, 3, 64, 96),), dynamic_size=True)
+    export(
+        model, tmp_path / "m.onnx", (torch.zeros(1, 3, 64, 96),),
+        trace=TorchExport(dynamic_size=True),
+    )  # fmt: skip
     check_sizes(tmp_path / "m.onnx", model, ((70, 101), (96, 64)))
 
 
@@ -64,17 +67,20 @@ def test_a_residual_network_of_open_size(tmp_path: Path) -> None:
 def test_models_of_one_size_are_refused(
     tmp_path: Path, build: Callable[[], nn.Module], size: int, reason: str
 ) -> None:
-    message = rf"one size only \(.*{reason}.*\); export with dynamic_size=False"
+    message = rf"only one size \(.*{reason}.*\); export with dynamic_size=False"
     example = (torch.zeros(1, 3, size, size),)
     with pytest.raises(CaptureError, match=message) as caught:
-        export(seeded(build()), tmp_path / "m.onnx", example, dynamic_size=True)
+        export(seeded(build()), tmp_path / "m.onnx", example, trace=TorchExport(dynamic_size=True))
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_tokens_of_unknown_number_stand_on_no_grid(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="tokens fit the grid of no convolution"):
-        export(seeded(Tokens()), tmp_path / "m.onnx", EXAMPLE, layers="norm", dynamic_size=True)
+        export(
+            seeded(Tokens()), tmp_path / "m.onnx", EXAMPLE, layers="norm",
+            trace=TorchExport(dynamic_size=True),
+        )  # fmt: skip
 
 
 def test_files_with_open_size_are_verified_at_two_sizes(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,44 +13,27 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.verify.torch_reference import Reference
 from graftcam.runtime.spec import METADATA_KEY, Spec
+from support.images import noise
 from support.nets import ChannelsLast, Ending, Flat, PaddedPool, Reused, Tiny, Tokens, Twins, seeded
+from support.sessions import open_session, run
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
-
-
-def session(path: Path, level: Any = None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if level is not None:
-        options.graph_optimization_level = level
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def run(path: Path, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
-    opened = session(path, level)
-    names = [output.name for output in opened.get_outputs()]
-    return dict(zip(names, opened.run(names, feeds), strict=True))
-
-
-def pictures(count: int, height: int = 8, width: int = 8, seed: int = 1) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    return generator.standard_normal((count, 3, height, width)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path, Spec]:
     model = seeded(Tiny())
     path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    report = export(model, path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    report = export(model, path, (torch.zeros(1, 3, 8, 8),), verify="off")
     return model, path, report.spec
 
 
 def test_outputs_have_the_names_and_types_of_spec_1(tiny: tuple[nn.Module, Path, Spec]) -> None:
-    opened = session(tiny[1])
+    opened = open_session(tiny[1])
     assert [i.name for i in opened.get_inputs()] == ["x"]
     assert [i.name for i in opened.get_overridable_initializers()] == ["class_index"]
     assert [(o.name, o.type) for o in opened.get_outputs()][1:] == [
@@ -66,7 +48,7 @@ def test_outputs_have_the_names_and_types_of_spec_1(tiny: tuple[nn.Module, Path,
 def test_a_caller_that_knows_nothing_gets_the_plain_outputs_and_the_predicted_class(
     tiny: tuple[nn.Module, Path, Spec],
 ) -> None:
-    x = pictures(3)
+    x = noise(3)
     found = run(tiny[1], {"x": x})
     expected = tiny[0](torch.from_numpy(x)).detach().numpy()
     own = next(iter(found))
@@ -82,7 +64,7 @@ def test_every_tensor_equals_autograd_for_all_batches_and_class_counts(
     tiny: tuple[nn.Module, Path, Spec], count: int, index: list[list[int]], rows: str
 ) -> None:
     model, path, spec = tiny
-    x = pictures(count)
+    x = noise(count)
     asked = np.array(index, np.int64).reshape(1, -1)
     if rows == "own":
         asked = np.repeat(asked, count, axis=0)
@@ -124,9 +106,9 @@ def test_layers_of_all_kinds_and_layouts_equal_autograd(
 ) -> None:
     model = seeded(kind())
     path = tmp_path / "model.onnx"
-    report = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify=False)
+    report = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify="off")
     assert {layer.layout for layer in report.spec.layers} == {layout}
-    x = pictures(3, *size)
+    x = noise(3, *size)
     found = run(path, {"x": x, "class_index": np.array([[2, 0]])})
     truth = Reference(model, report.spec.layers)([torch.from_numpy(x)], found["classes"])
     for layer in report.spec.layers:
@@ -143,10 +125,10 @@ def test_layers_of_all_kinds_and_layouts_equal_autograd(
 def test_several_layers_carry_their_names_as_suffix(tmp_path: Path) -> None:
     layers = ["relu1", "relu2"]
     report = export(
-        seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers=layers, verify=False
+        seeded(Tiny()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers=layers, verify="off"
     )
     assert [layer.heatmap for layer in report.spec.layers] == ["heatmap.relu1", "heatmap.relu2"]
-    assert set(run(tmp_path / "m.onnx", {"x": pictures(1)})) >= {"gradients.relu2", "classes"}
+    assert set(run(tmp_path / "m.onnx", {"x": noise(1)})) >= {"gradients.relu2", "classes"}
 
 
 def test_a_module_called_twice_is_explained_at_its_last_call_and_says_so(tmp_path: Path) -> None:
@@ -163,7 +145,7 @@ def test_a_trailing_activation_is_stepped_over(
     model, path = seeded(Ending(ending)), tmp_path / "m.onnx"
     score = export(model, path, (torch.zeros(1, 3, 8, 8),)).spec.score
     assert (score.kind, score.activation, score.activated) == ("logit", activation, True)
-    x = pictures(2)
+    x = noise(2)
     logits = Tiny.forward(model, torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(run(path, {"x": x})["scores"][:, 0], logits.max(1), **TOLERANCE)
 
@@ -172,7 +154,7 @@ def test_the_output_itself_can_be_the_score(tmp_path: Path) -> None:
     model, path = seeded(Ending(nn.Softmax(1))), tmp_path / "m.onnx"
     report = export(model, path, (torch.zeros(1, 3, 8, 8),), score="output")
     assert report.verification.verdict == "pass"
-    assert 0 < run(path, {"x": pictures(1)})["scores"][0, 0] <= 1
+    assert 0 < run(path, {"x": noise(1)})["scores"][0, 0] <= 1
 
 
 def test_a_single_logit_explains_class_1_as_itself_and_class_0_as_its_negative(
@@ -181,7 +163,7 @@ def test_a_single_logit_explains_class_1_as_itself_and_class_0_as_its_negative(
     model, path = seeded(Tiny(classes=1)), tmp_path / "m.onnx"
     spec = export(model, path, (torch.zeros(1, 3, 8, 8),)).spec
     assert (spec.score.classes, spec.score.single_logit) == (2, True)
-    found = run(path, {"x": pictures(2), "class_index": np.array([[1, 0]])})
+    found = run(path, {"x": noise(2), "class_index": np.array([[1, 0]])})
     np.testing.assert_array_equal(found["scores"][:, 0], -found["scores"][:, 1])
     np.testing.assert_array_equal(found["gradients"][:, 0], -found["gradients"][:, 1])
 
@@ -189,10 +171,11 @@ def test_a_single_logit_explains_class_1_as_itself_and_class_0_as_its_negative(
 def test_taken_names_get_a_suffix_that_the_metadata_tells(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
-        seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), output_names=["scores"], verify=False
-    )
+        seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),),
+        trace=TorchExport(output_names=["scores"]), verify="off",
+    )  # fmt: skip
     assert report.spec.scores == "scores_2"
-    found = run(path, {"x": pictures(1)})
+    found = run(path, {"x": noise(1)})
     assert found["scores"].shape == (1, 6)
     assert found["scores_2"].shape == (1, 1)
 
@@ -219,11 +202,11 @@ def test_metadata_is_the_reports_spec_and_names_no_file_of_this_machine(
 def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) -> None:
     path = tmp_path / "m.onnx"
     example = (torch.zeros(1, 3, 8, 8),)
-    export(seeded(kind()), path, example, layers=layer, verify=False)
+    export(seeded(kind()), path, example, layers=layer, verify="off")
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert {node.domain for node in model.graph.node} == {""}
-    feeds = {"x": pictures(2), "class_index": np.array([[1, -1]])}
+    feeds = {"x": noise(2), "class_index": np.array([[1, -1]])}
     names = [output.name for output in model.graph.output]
     expected = dict(zip(names, ReferenceEvaluator(model).run(None, feeds), strict=True))
     for level in (
@@ -238,7 +221,7 @@ def test_graphs_are_portable(tmp_path: Path, kind: type[nn.Module], layer: str) 
 
 def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify=False)
+    export(seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),), verify="off")
     added = [n.op_type for n in onnx.load(path).graph.node if n.name.startswith("grad/")]
     assert {"Gemm", "Conv", "Identity", "ReduceMean", "ReduceSum"}.isdisjoint(added)
     assert added.count("MatMul") == 1
@@ -247,10 +230,11 @@ def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> 
 def test_a_fixed_batch_can_be_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
-        seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1", dynamic_batch=False
-    )
+        seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1",
+        trace=TorchExport(dynamic_batch=False),
+    )  # fmt: skip
     assert report.verification.images == 4  # in two runs
-    assert session(path).get_inputs()[0].shape == [2, 3, 8, 8]
+    assert open_session(path).get_inputs()[0].shape == [2, 3, 8, 8]
 
 
 def test_adaptive_pools_of_other_sizes_add_up_without_scatter_nd(tmp_path: Path) -> None:

@@ -15,13 +15,16 @@ from torch import nn
 from graftcam.exporter import (
     CaptureError,
     LayerError,
+    Score,
     ScoreError,
+    TorchExport,
     UnsupportedError,
     VerificationError,
     WriteError,
     export,
 )
 from graftcam.exporter.differentiate import registry
+from support.exports import to_onnx
 from support.nets import Branches, Flat, Sorted, Tiny, Tokens, Undecided, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 8),)
@@ -40,13 +43,23 @@ REFUSALS: dict[str, tuple[type[nn.Module], dict[str, Any], type[Exception], str]
         Branches,
         {"layers": "pair"},
         LayerError,
-        "gives a tuple, not a tensor",
+        "returns a tuple, not a tensor",
     ),
     "layer without space": (Tiny, {"layers": "head"}, LayerError, r"needs \[batch, channels"),
-    "unknown output": (Tiny, {"output": "probs"}, ScoreError, "no output is called 'probs'"),
+    "unknown output": (
+        Tiny,
+        {"score": Score(output="probs")},
+        ScoreError,
+        "no output is called 'probs'",
+    ),
     "too few labels": (Tiny, {"labels": ["a", "b"]}, CaptureError, "2 labels for 6 classes"),
     "no example": (Tiny, {"example_inputs": None}, CaptureError, "example_inputs are missing"),
-    "output names": (Tiny, {"output_names": ["a", "b"]}, CaptureError, "2 output names for 1"),
+    "output names": (
+        Tiny,
+        {"trace": TorchExport(output_names=["a", "b"])},
+        CaptureError,
+        "2 output names for 1",
+    ),
 }
 
 
@@ -60,7 +73,7 @@ def test_refusals_are_one_clear_line_and_leave_no_file(
 ) -> None:
     arguments = {"example_inputs": EXAMPLE, **options}
     with pytest.raises(error, match=message) as caught:
-        export(seeded(kind()), tmp_path / "m.onnx", verify=False, **arguments)
+        export(seeded(kind()), tmp_path / "m.onnx", verify="off", **arguments)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -118,13 +131,7 @@ def test_a_wrong_rule_fails_verification_and_leaves_no_file(
 def test_a_wrong_rule_fails_finite_differences_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = tmp_path / "plain.onnx"
-    program = torch.onnx.export(
-        seeded(Tiny()), (torch.zeros(2, 3, 8, 8),), dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
-    assert program is not None
-    program.save(plain)
+    plain = to_onnx(seeded(Tiny()), tmp_path / "plain.onnx")
     report = export(plain, tmp_path / "m.onnx", layers="relu1")
     assert report.verification.reference == "finite-differences"
     entry = registry.table()["Conv"]
@@ -143,7 +150,7 @@ def test_a_wrong_rule_fails_finite_differences_too(
 def test_a_failed_export_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"earlier")
-    with pytest.raises(LayerError):
+    with pytest.raises(LayerError, match="'nothing'"):
         export(seeded(Tiny()), path, EXAMPLE, layers="nothing")
     assert path.read_bytes() == b"earlier"
 
@@ -176,7 +183,7 @@ def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_artifact_is_not_grafted_twice(tmp_path: Path) -> None:
-    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False)
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="off")
     with pytest.raises(CaptureError, match=r"m\.onnx is a graftcam artifact already"):
         export(tmp_path / "m.onnx", tmp_path / "twice.onnx")
 

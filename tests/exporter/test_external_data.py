@@ -14,6 +14,7 @@ import torch
 from graftcam.exporter import CaptureError, WriteError, export
 from graftcam.exporter.graph import external_data
 from graftcam.runtime import Explainer
+from support.exports import to_onnx
 from support.nets import Tiny, seeded
 from support.torchscript import scripted
 
@@ -23,14 +24,7 @@ EXAMPLE = (torch.zeros(2, 3, 8, 8),)
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model in one file."""
-    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    program = torch.onnx.export(
-        seeded(Tiny()), EXAMPLE, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
-    assert program is not None
-    program.save(path)
-    return path
+    return to_onnx(seeded(Tiny()), tmp_path_factory.mktemp("plain") / "plain.onnx")
 
 
 def beside(plain: Path, folder: Path) -> Path:
@@ -57,14 +51,14 @@ def test_an_artifact_holds_the_weights_that_lay_beside_its_source(
     assert Explainer(report.path, "cpu").run(x)["heatmap"].shape == (1, 1, 4, 4)
 
 
-@pytest.mark.parametrize(("size", "fault"), [(None, "is missing"), (100, "is cut short")])
+@pytest.mark.parametrize(("size", "fault"), [(None, "is missing"), (100, "is truncated")])
 def test_weights_that_are_not_all_there_are_one_clear_line(
     plain: Path, tmp_path: Path, size: int | None, fault: str
 ) -> None:
     source = beside(plain, tmp_path)
     data = tmp_path / "model.bin"
     data.unlink() if size is None else data.write_bytes(data.read_bytes()[:size])
-    message = rf"model\.onnx keeps its weights in 'model\.bin', which {fault}; put the whole file"
+    message = rf"model\.onnx stores its weights in 'model\.bin', which {fault}; put the whole file"
     with pytest.raises(CaptureError, match=message) as caught:
         export(source, tmp_path / "m.onnx")
     assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import LayerError, VerificationError, WriteError, export
+from graftcam.exporter import LayerError, TorchExport, VerificationError, WriteError, export
 from graftcam.exporter.verify import heads as verify_head_module
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError, SpecError
@@ -23,7 +23,9 @@ from graftcam.runtime.spec import Head, Spec
 from support.artifacts import SCENE, write_artifact
 from support.artifacts import preprocess as plain_preprocess
 from support.artifacts import spec as plain_spec
-from support.heads import Skip, answer, export_with_head, pictures, torch_head
+from support.exports import to_onnx
+from support.heads import Skip, answer, export_with_head, torch_head
+from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
@@ -67,7 +69,7 @@ def test_a_head_is_the_models_own_for_any_activations(
     assert layer.head is not None
     assert layer.head.file == f"{path.stem}.head.onnx"
     assert len(layer.head.inputs) == 1 + beside
-    x = pictures(2, *size)
+    x = noise(2, *size)
     whole = {"x": x, **session.run({"x": x})}
     head = Heads(path, session.spec, Session).of(layer)
     drawn = np.random.default_rng(1).standard_normal(whole[layer.activations].shape)
@@ -112,12 +114,12 @@ def test_an_artifact_without_a_head_is_as_before(
     made: Callable[[str], Path], tmp_path: Path
 ) -> None:
     example = (torch.zeros(2, 3, 8, 8),)
-    export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify=False)
+    export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify="off")
     plain, whole = Session(tmp_path / "plain.onnx"), Session(made("inside a residual block"))
     assert plain.spec.layers[0].head is None
     assert '"head"' not in plain.spec.to_json()
     assert len(whole.outputs) == len(plain.outputs) + 1
-    x = pictures(2)
+    x = noise(2)
     expected = plain.run({"x": x})
     for name, value in whole.run({"x": x}, expected).items():
         np.testing.assert_array_equal(value, expected[name])
@@ -129,7 +131,7 @@ def test_several_layers_have_a_head_each(tmp_path: Path) -> None:
     assert files == ["m.head.norm.onnx", "m.head.after.onnx"]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["m.onnx", *files])
     session = Session(tmp_path / "m.onnx")
-    x = pictures(2, 12, 8)
+    x = noise(2, 12, 8)
     whole = {"x": x, **session.run({"x": x})}
     for layer in spec.layers:
         head = Heads(tmp_path / "m.onnx", spec, Session).of(layer)
@@ -143,19 +145,16 @@ def test_several_layers_have_a_head_each(tmp_path: Path) -> None:
 
 def test_an_onnx_file_has_a_head_too(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
-    torch.onnx.export(
-        seeded(Skip()), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False, input_names=["x"],
-    )  # fmt: skip
+    to_onnx(seeded(Skip()), plain, input_names=["x"])
     layer = next(n.output[0] for n in onnx.load(plain).graph.node if n.op_type == "Conv")
-    report = export(plain, path, layers=layer, head=True)
+    report = export(plain, path, layers=layer, extras=["head"])
     assert report.spec.layers[0].head is not None
     verdict = Session(tmp_path / "m.head.onnx").spec.verification
     assert (verdict.verdict, verdict.reference) == ("pass", "artifact")
 
 
 def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path) -> None:
-    spec = export_with_head(seeded(Dense("softmax")), tmp_path / "m.onnx", "act", verify=True)
+    spec = export_with_head(seeded(Dense("softmax")), tmp_path / "m.onnx", "act", verify="quick")
     head = Session(tmp_path / "m.head.onnx")
     assert head.spec.region is not None
     assert head.spec.verification.verdict == "pass"
@@ -164,9 +163,11 @@ def test_the_head_of_a_dense_model_takes_the_region(tmp_path: Path) -> None:
 
 def test_a_head_of_a_model_of_open_size(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    spec = export_with_head(seeded(Segmenter()), path, "mix", dynamic_size=True, verify=True)
+    spec = export_with_head(
+        seeded(Segmenter()), path, "mix", trace=TorchExport(dynamic_size=True), verify="quick"
+    )
     assert spec.layers[0].head is not None
-    maps = answer(path, pictures(2, 12, 10), [[1]], "ablationcam").maps
+    maps = answer(path, noise(2, 12, 10), [[1]], "ablationcam").maps
     assert maps.shape == (2, 1, 6, 5)
     assert maps.max() > 0
 
@@ -178,8 +179,8 @@ def test_a_head_beside_embedded_preprocessing_takes_what_the_model_takes(tmp_pat
     for name in ("embedded", "plain"):
         path = tmp_path / f"{name}.onnx"
         export_with_head(
-            seeded(Twins()), path, "left", (6, 6), preprocess=transform, verify=True,
-            embed_preprocess=name == "embedded",
+            seeded(Twins()), path, "left", (6, 6), preprocess=transform, verify="quick",
+            extras=["head", "embed_preprocess"] if name == "embedded" else ["head"],
         )  # fmt: skip
         maps.append(Explainer(path).explain(SCENE[:40, :40], [1], method="reciprocam").maps)
     assert maps[0].max() > 0
@@ -192,7 +193,7 @@ def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
     maps (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Sigmoid(x) }"""
     plain.write_bytes(onnx.parser.parse_model(text).SerializeToString())
     with pytest.raises(LayerError, match=r"'y' is the score itself.*earlier layer"):
-        export(plain, tmp_path / "m.onnx", layers="y", score="output", head=True)
+        export(plain, tmp_path / "m.onnx", layers="y", score="output", extras=["head"])
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
@@ -210,18 +211,18 @@ def test_artifact_and_head_appear_together_or_not_at_all(
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
     plain.write_bytes(model.SerializeToString())
     (out / "m.onnx").mkdir(parents=True)
-    with pytest.raises(WriteError):
-        export(plain, out / "m.onnx", layers="layer", head=True)
+    with pytest.raises(WriteError, match=r"cannot write .*m\.onnx"):
+        export(plain, out / "m.onnx", layers="layer", extras=["head"])
     assert [one.name for one in out.iterdir()] == ["m.onnx"]
     (out / "m.onnx").rmdir()
 
     monkeypatch.setattr(verify_head_module, "relative_errors", lambda *_: np.ones(1))
     with pytest.raises(VerificationError, match="head of layer 'layer' disagrees"):
-        export(plain, out / "m.onnx", layers="layer", head=True)
+        export(plain, out / "m.onnx", layers="layer", extras=["head"])
     assert not list(out.iterdir())
 
     monkeypatch.undo()
-    export(plain, out / "m.onnx", layers="layer", head=True)
+    export(plain, out / "m.onnx", layers="layer", extras=["head"])
     assert sorted(one.name for one in out.iterdir()) == ["m.head.onnx", "m.onnx"]
 
 
@@ -243,11 +244,11 @@ def test_a_missing_head_is_named_with_the_remedy(
 ) -> None:
     whole, alone = made("inside a residual block"), tmp_path / "a.onnx"
     alone.write_bytes(whole.read_bytes())
-    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--head"):
+    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--extra head"):
         _opened(alone)
     assert _opened(alone, head_of(whole)).activations == "activations"
     plain = write_artifact(tmp_path / "plain.onnx")
-    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--extra head"):
         _opened(plain)
 
 
@@ -261,7 +262,9 @@ def test_the_head_of_other_weights_or_another_layer_is_refused(
 ) -> None:
     other = tmp_path / "b.onnx"
     export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
-    with pytest.raises(InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--head"):
+    with pytest.raises(
+        InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--extra head"
+    ):
         _opened(made(case), head_of(other))
 
 
@@ -299,5 +302,5 @@ def test_explainer_opens_no_head_before_a_method_needs_it(tmp_path: Path) -> Non
     path = write_artifact(tmp_path / "patches.onnx")
     explainer = Explainer(path, head=tmp_path / "nowhere.onnx")
     assert explainer.explain(SCENE, "red").status == ["ok"]
-    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--extra head"):
         explainer.explain(SCENE, "red", method="ablationcam")

@@ -24,21 +24,12 @@ from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.differentiate import relu_overrides
 from graftcam.exporter.differentiate.rules import Entry
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.images import noise
 from support.nets import ChannelsLast, Dense, Residual, Tiny, Tokens, seeded
+from support.sessions import run
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
-
-
-def pictures(count: int, *size: int, seed: int = 1) -> np.ndarray:
-    shape = (count, 3, *(size or (12, 8)))
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def run(path: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
 
 
 def autograd(model: nn.Module, x: np.ndarray, classes: list[int]) -> np.ndarray:
@@ -54,7 +45,9 @@ def autograd(model: nn.Module, x: np.ndarray, classes: list[int]) -> np.ndarray:
 def residual(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
     model = seeded(Residual(), seed=3)
     path = tmp_path_factory.mktemp("residual") / "m.onnx"
-    report = export(model, path, (torch.zeros(1, 3, 12, 8),), layers=["join", "stem"], guided=True)
+    report = export(
+        model, path, (torch.zeros(1, 3, 12, 8),), layers=["join", "stem"], extras=["guided"]
+    )
     assert report.verification.verdict == "pass"
     assert set(report.verification.errors) >= set(report.spec.of_input.values())
     return model, path
@@ -84,9 +77,9 @@ def test_the_inputs_gradient_equals_autograd(
 ) -> None:
     model, path = seeded(kind()), tmp_path / "m.onnx"
     example = (torch.zeros(2, 3, *size),)
-    spec = export(model, path, example, layers=layer, input_gradients=True, verify=False).spec
+    spec = export(model, path, example, layers=layer, extras=["input_gradients"], verify="off").spec
     assert list(spec.of_input) == ["input_gradients"]
-    feeds = {"x": pictures(3, *size), "class_index": np.array([[2, 0]])}
+    feeds = {"x": noise(3, *size), "class_index": np.array([[2, 0]])}
     truth = autograd(model, feeds["x"], [2, 0])
     np.testing.assert_allclose(run(path, feeds)["input_gradients"], truth, **TOLERANCE)
     for k in (0, 1):
@@ -95,10 +88,10 @@ def test_the_inputs_gradient_equals_autograd(
 
 
 def test_the_layers_stay_as_they_are(tmp_path: Path, source: tuple[Path, str]) -> None:
-    feeds = {"x": pictures(3), "class_index": np.array([[2, 0]])}
+    feeds = {"x": noise(3, 12, 8), "class_index": np.array([[2, 0]])}
     path, layer = source
-    export(path, tmp_path / "without.onnx", layers=layer, verify=False)
-    export(path, tmp_path / "with.onnx", layers=layer, verify=False, guided=True)
+    export(path, tmp_path / "without.onnx", layers=layer, verify="off")
+    export(path, tmp_path / "with.onnx", layers=layer, verify="off", extras=["guided"])
     found = run(tmp_path / "with.onnx", feeds)
     for name, value in run(tmp_path / "without.onnx", feeds).items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
@@ -108,7 +101,7 @@ def test_guided_outputs_equal_captum_which_hooks_the_modules(
     residual: tuple[nn.Module, Path],
 ) -> None:
     model, path = residual
-    x, classes = pictures(4), [2, 0]
+    x, classes = noise(4, 12, 8), [2, 0]
     found = run(path, {"x": x, "class_index": np.array([classes])})
     leaf = torch.from_numpy(x).double().requires_grad_(True)
     methods = {
@@ -128,7 +121,7 @@ def test_guided_outputs_equal_captum_which_hooks_the_modules(
 
 def test_guided_gradients_equal_pytorch_grad_cam(residual: tuple[nn.Module, Path]) -> None:
     model, path = residual
-    x = pictures(1, seed=5)
+    x = noise(1, 12, 8, seed=5)
     found = run(path, {"x": x, "class_index": np.array([[3]])})["guided_gradients"][0, 0]
     truth = GuidedBackpropReLUModel(model, "cpu")(torch.from_numpy(x), 3)  # [H, W, C]
     np.testing.assert_allclose(found, truth.transpose(2, 0, 1), **TOLERANCE)
@@ -166,8 +159,8 @@ def test_the_sign_of_a_cotangent_is_that_of_its_value_and_factor(
 ) -> None:
     source = write(tmp_path / "plain.onnx", f"{front} f = Flatten(a) y = MatMul(f, w)")
     path = tmp_path / "m.onnx"
-    report = export(source, path, layers="a", guided=True)
-    x = np.abs(pictures(2, 2, 2)) + 0.1
+    report = export(source, path, layers="a", extras=["guided"])
+    x = np.abs(noise(2, 2, 2)) + 0.1
     found = run(path, {"x": x, "class_index": np.array([[1]])})
     weights = -(np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     for name in ("guided_gradients", "deconvnet_gradients"):
@@ -179,8 +172,8 @@ def test_the_sign_of_a_cotangent_is_that_of_its_value_and_factor(
 
 def test_the_deconvnet_does_not_ask_what_the_forward_pass_let_through(tmp_path: Path) -> None:
     source = write(tmp_path / "plain.onnx", "a = Relu(x) f = Flatten(a) y = MatMul(f, w)")
-    export(source, tmp_path / "m.onnx", layers="a", guided=True, verify=False)
-    x = pictures(1, 2, 2)
+    export(source, tmp_path / "m.onnx", layers="a", extras=["guided"], verify="off")
+    x = noise(1, 2, 2)
     found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
     weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     positive = np.maximum(weights, 0)
@@ -196,8 +189,8 @@ def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
     monkeypatch.setitem(relu_overrides.GUIDED, "Sigmoid", straight)
     body = "s = Sigmoid(x) m = Mul(x, s) a = Relu(m) f = Flatten(a) y = MatMul(f, w)"
     source = write(tmp_path / "plain.onnx", body)
-    export(source, tmp_path / "m.onnx", layers="a", guided=True, verify=False)
-    x = np.abs(pictures(1, 2, 2)) + 0.1
+    export(source, tmp_path / "m.onnx", layers="a", extras=["guided"], verify="off")
+    x = np.abs(noise(1, 2, 2)) + 0.1
     found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
     weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     sigmoid = 1 / (1 + np.exp(-x[0]))
@@ -209,8 +202,8 @@ def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
 
 def test_the_walks_share_what_they_have_in_common(tmp_path: Path, source: tuple[Path, str]) -> None:
     counts: list[int] = []
-    for options in ({}, {"input_gradients": True}, {"guided": True}):
-        report = export(source[0], tmp_path / "m.onnx", layers=source[1], verify=False, **options)
+    for options in ({}, {"extras": ["input_gradients"]}, {"extras": ["guided"]}):
+        report = export(source[0], tmp_path / "m.onnx", layers=source[1], verify="off", **options)
         assert report.nodes[0] == len(onnx.load(source[0]).graph.node)
         added = [n for n in onnx.load(tmp_path / "m.onnx").graph.node if n.name.startswith("grad/")]
         products = ("MatMul", "Gemm", "Conv", "ConvTranspose")
@@ -224,7 +217,7 @@ def test_the_walks_share_what_they_have_in_common(tmp_path: Path, source: tuple[
 def test_convolutions_still_run_fused_with_their_relus(
     tmp_path: Path, source: tuple[Path, str]
 ) -> None:
-    export(source[0], tmp_path / "m.onnx", layers=source[1], verify=False, guided=True)
+    export(source[0], tmp_path / "m.onnx", layers=source[1], verify="off", extras=["guided"])
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     options.log_severity_level = 3
@@ -237,15 +230,15 @@ def test_convolutions_still_run_fused_with_their_relus(
 
 def test_positions_regions_and_half_precision_are_verified_too(tmp_path: Path) -> None:
     example = (torch.zeros(1, 3, 8, 6),)
-    dense = export(seeded(Dense()), tmp_path / "d.onnx", example, input_gradients=True)
+    dense = export(seeded(Dense()), tmp_path / "d.onnx", example, extras=["input_gradients"])
     half = export(
         seeded(Residual()).half(), tmp_path / "h.onnx", (torch.zeros(1, 3, 12, 8).half(),),
-        guided=True,
+        extras=["guided"],
     )  # fmt: skip
     for report in (dense, half):
         assert report.verification.verdict == "pass"
         assert set(report.spec.of_input.values()) <= set(report.verification.errors)
-    found = run(tmp_path / "h.onnx", {"x": pictures(1).astype(np.float16)})
+    found = run(tmp_path / "h.onnx", {"x": noise(1, 12, 8).astype(np.float16)})
     assert found["guided_gradients"].dtype == np.float32
 
 
@@ -261,7 +254,7 @@ def test_the_picture_of_a_file_keeps_its_layout_and_is_held_against_differences(
         "x", [2, 2], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3, "nhwc"
     )
     report = export(
-        source, tmp_path / "m.onnx", preprocess=transform, layers="a", input_gradients=True
+        source, tmp_path / "m.onnx", preprocess=transform, layers="a", extras=["input_gradients"]
     )
     assert report.spec.of_input == {"input_gradients": "input_gradients"}
     assert report.verification.errors["input_gradients"] < 1e-5
@@ -274,7 +267,7 @@ def test_a_wrong_rule_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     example, path = (torch.zeros(1, 3, 12, 8),), tmp_path / "m.onnx"
     monkeypatch.setitem(relu_overrides.GUIDED, "Relu", relu_overrides.DECONVNET["Relu"])
     with pytest.raises(VerificationError, match="guided_gradients: error"):
-        export(seeded(Residual(), 3), path, example, guided=True)
+        export(seeded(Residual(), 3), path, example, extras=["guided"])
     assert not path.exists()
 
 
@@ -285,7 +278,7 @@ def test_finite_differences_find_a_wrong_input_gradient(
 
     body = "t = Tanh(x) a = Relu(t) f = Flatten(a) y = MatMul(f, w)"
     source = write(tmp_path / "plain.onnx", body)
-    report = export(source, tmp_path / "m.onnx", layers="a", input_gradients=True)
+    report = export(source, tmp_path / "m.onnx", layers="a", extras=["input_gradients"])
     assert "input_gradients" in report.verification.errors
     wrong = input_gradients._publish
     monkeypatch.setattr(
@@ -293,7 +286,7 @@ def test_finite_differences_find_a_wrong_input_gradient(
             emit, value, adjoint, 1.01 * scale, name)
     )  # fmt: skip
     with pytest.raises(VerificationError, match="input_gradients: error"):
-        export(source, tmp_path / "wrong.onnx", layers="a", input_gradients=True)
+        export(source, tmp_path / "wrong.onnx", layers="a", extras=["input_gradients"])
 
 
 REFUSALS = {
@@ -318,7 +311,7 @@ def test_refusals_name_the_remedy_and_write_nothing(
 ) -> None:
     source = write(tmp_path / "plain.onnx", body, inputs)
     with pytest.raises(error, match=message):
-        export(source, tmp_path / "m.onnx", layers="t", guided=True)
+        export(source, tmp_path / "m.onnx", layers="t", extras=["guided"])
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
@@ -327,7 +320,10 @@ def test_a_picture_of_integers_says_so_by_name(tmp_path: Path) -> None:
     source = write(tmp_path / "plain.onnx", body, "uint8[N, 3, 2, 2] x")
     transform = Preprocess("x", [2, 2], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3)
     with pytest.raises(CaptureError, match=r"input 'x' is UINT8, which carries no gradient"):
-        export(source, tmp_path / "m.onnx", preprocess=transform, layers="t", input_gradients=True)
+        export(
+            source, tmp_path / "m.onnx", preprocess=transform, layers="t",
+            extras=["input_gradients"],
+        )  # fmt: skip
 
 
 def test_operators_that_the_layers_do_not_need_are_refused_for_the_input_alone(
@@ -335,10 +331,10 @@ def test_operators_that_the_layers_do_not_need_are_refused_for_the_input_alone(
 ) -> None:
     body = "u = Unique(x) s = ReduceMax(u) r = Add(x, s) t = Relu(r) f = Flatten(t) "
     source = write(tmp_path / "plain.onnx", body + "y = MatMul(f, w)")
-    export(source, tmp_path / "m.onnx", layers="t", verify=False)
-    message = r"between the input and the score \(the layers can be explained: leave input_gradi"
+    export(source, tmp_path / "m.onnx", layers="t", verify="off")
+    message = r"between the input and the score \(the layers can be explained: leave out the extras"
     with pytest.raises(UnsupportedError, match=message):
-        export(source, tmp_path / "n.onnx", layers="t", input_gradients=True)
+        export(source, tmp_path / "n.onnx", layers="t", extras=["input_gradients"])
 
 
 def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: tuple[nn.Module, Path]) -> None:
@@ -348,12 +344,12 @@ def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: tuple[nn.Modul
 
 def test_the_command_line_asks_for_it_and_tells(tmp_path: Path, source: tuple[Path, str]) -> None:
     path = str(tmp_path / "m.onnx")
-    arguments = ["export", str(source[0]), "--layer", source[1], "--no-verify", "-o", path]
+    arguments = ["export", str(source[0]), "--layer", source[1], "--verify", "off", "-o", path]
     for option, fields in (
-        ("--input-gradients", ["input_gradients"]),
-        ("--guided", ["input_gradients", "guided_gradients", "deconvnet_gradients"]),
+        ("input_gradients", ["input_gradients"]),
+        ("guided", ["input_gradients", "guided_gradients", "deconvnet_gradients"]),
     ):
-        result = CliRunner().invoke(main, [*arguments, option, "--json"])
+        result = CliRunner().invoke(main, [*arguments, "--extra", option, "--json"])
         assert result.exit_code == 0, result.output
         spec = json.loads(result.stdout)["spec"]
         assert [name for name in spec if name.endswith("gradients") and spec[name]] == fields

@@ -56,7 +56,7 @@ def test_layers_go_by_their_keras_names_the_automatic_choice_first(model: Any) -
         "block2_act", "block2_conv", "block1_sum", "block1_act", "block1_bn", "block1_conv", "stem",
     ]  # fmt: skip
     with pytest.raises(LayerError, match="'block2_relu'; did you mean block2_"):
-        export(model, "unused.onnx", EXAMPLE, layers="block2_relu", verify=False)
+        export(model, "unused.onnx", EXAMPLE, layers="block2_relu", verify="off")
 
 
 def test_an_artifact_agrees_with_autograd_and_explains_pictures(model: Any, tmp_path: Path) -> None:

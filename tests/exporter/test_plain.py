@@ -16,7 +16,7 @@ from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.graph import external_data
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SpecError
-from support.artifacts import write_segmenter
+from support.exports import export_segmenter
 from support.nets import Tiny, seeded
 
 EXAMPLE = (torch.zeros(2, 3, 8, 8),)
@@ -25,7 +25,7 @@ EXAMPLE = (torch.zeros(2, 3, 8, 8),)
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("artifact") / "m.onnx"
-    export(seeded(Tiny()), path, EXAMPLE, verify=False)
+    export(seeded(Tiny()), path, EXAMPLE, verify="off")
     return path
 
 
@@ -48,7 +48,7 @@ def test_the_models_own_nodes_weights_and_ports_are_left(artifact: Path, tmp_pat
 
 
 def test_a_region_goes_with_the_rest(tmp_path: Path) -> None:
-    path = write_segmenter(tmp_path / "m.onnx")
+    path = export_segmenter(tmp_path / "m.onnx")
     write_plain(path, tmp_path / "plain.onnx")
     plain = onnx.load(tmp_path / "plain.onnx").graph
     assert [port.name for port in plain.input] == ["image"]
@@ -63,7 +63,7 @@ def test_the_artifact_stays_as_it_is_and_large_weights_go_beside_the_file(
     path, out = tmp_path / "in" / "m.onnx", tmp_path / "out" / "plain.onnx"
     for folder in (path.parent, out.parent):
         folder.mkdir()
-    export(seeded(Tiny()), path, EXAMPLE, verify=False)
+    export(seeded(Tiny()), path, EXAMPLE, verify="off")
     before = {part.name: part.read_bytes() for part in path.parent.iterdir()}
     assert set(before) == {"m.onnx", "m.onnx.data"}
     monkeypatch.chdir(path.parent)

@@ -46,7 +46,7 @@ def artifact(
 ) -> tuple[Path, tuple[int, int], Reference]:
     kind, layers, size = request.param
     model, path = seeded(kind()), tmp_path_factory.mktemp("portable") / "m.onnx"
-    spec = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify=False).spec
+    spec = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify="off").spec
     return path, size, Reference(model, spec.layers)
 
 

@@ -10,6 +10,8 @@ import onnx
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
+from onnx.shape_inference import InferenceError
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, RuntimeException
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import nn
 
@@ -18,6 +20,7 @@ from graftcam.exporter.differentiate import registry
 from graftcam.exporter.score import seed as seeding
 from graftcam.exporter.verify import compare, load_session, relative_errors, run_session
 from graftcam.exporter.verify.torch_reference import Reference
+from support.exports import to_onnx
 from support.nets import Flat, Tiny, Tokens, seeded
 from support.operators.cases import CASES
 from support.operators.checks import gradients, truth
@@ -25,6 +28,8 @@ from support.operators.harness import Case, Model, assert_close, graft, run_ort,
 
 HALF = (torch.zeros(1, 3, 8, 8, dtype=torch.float16),)
 EPSILON = 2.0**-11  # half of a float16's last place
+# Operators that ONNX Runtime's CPU lacks in float16, in the releases that are tested.
+NO_HALF_KERNEL = {"Celu", "MeanVarianceNormalization"}
 RULES = [op_type for op_type, entry in registry.table().items() if entry.rule is not None]
 
 
@@ -65,7 +70,7 @@ def test_a_half_model_is_explained_in_float32(
 
 @pytest.mark.parametrize("classes", [0, 1, 3])
 def test_a_half_model_takes_any_number_of_classes(tmp_path: Path, classes: int) -> None:
-    export(seeded(Flat()).half(), tmp_path / "m.onnx", HALF, layers="body.0", verify=False)
+    export(seeded(Flat()).half(), tmp_path / "m.onnx", HALF, layers="body.0", verify="off")
     found = _run(tmp_path / "m.onnx", [list(range(classes))])
     assert found["gradients"].shape == (2, classes, 6, 8, 8)
     assert np.isfinite(found["gradients"]).all()
@@ -90,7 +95,7 @@ def _faint(tmp_path: Path) -> tuple[float, np.ndarray]:
     ONNX Runtime's CPU would compute most of it in float32.
     """
     model = seeded(Faint()).half()
-    report = export(model, tmp_path / "m.onnx", HALF, layers="stem", verify=False)
+    report = export(model, tmp_path / "m.onnx", HALF, layers="stem", verify="off")
     evaluator = ReferenceEvaluator(onnx.load(tmp_path / "m.onnx"))
     x = np.random.default_rng(1).standard_normal((2, 3, 8, 8)).astype(np.float16)
     given = {"x": x, "class_index": np.array([[0]])}
@@ -151,10 +156,7 @@ def test_precisions_may_change_on_the_way(tmp_path: Path, body: torch.dtype) -> 
 def test_a_converted_float16_file_is_explained(
     tmp_path: Path, kind: type[nn.Module], layer: str, keep_io_types: bool
 ) -> None:
-    torch.onnx.export(
-        seeded(kind()), (torch.zeros(2, 3, 8, 8),), tmp_path / "wide.onnx", dynamo=True,
-        verbose=False, opset_version=18, dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
+    to_onnx(seeded(kind()), tmp_path / "wide.onnx", opset_version=18)
     half = convert_float_to_float16(onnx.load(tmp_path / "wide.onnx"), keep_io_types=keep_io_types)
     onnx.save(half, tmp_path / "half.onnx")
     report = export(tmp_path / "half.onnx", tmp_path / "m.onnx", layers=layer)
@@ -180,7 +182,7 @@ def _runs(case: Case) -> bool:
     try:
         runner = session(Model(case, np.float16, case.batches[-1]).proto)
         run_ort(runner, case.feeds(case.batches[-1]))
-    except Exception:
+    except (Fail, InferenceError, InvalidGraph, RuntimeException):
         return False
     return True
 
@@ -191,6 +193,7 @@ def test_every_rule_runs_in_float16(op_type: str) -> None:
     found.sort(key=lambda case: len(case.operators))
     case = next((case for case in found if _runs(case)), None)
     if case is None:
+        assert op_type in NO_HALF_KERNEL
         pytest.skip(f"ONNX Runtime's CPU has no {op_type} in float16")
     batch = case.batches[-1]
     seed, right = truth(case, batch)

@@ -18,7 +18,8 @@ from graftcam.exporter.verify import load_session, run_session
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SpecError
 from graftcam.runtime.spec import Spec
-from support.artifacts import colour_scene, spec, write_segmenter
+from support.artifacts import colour_scene, spec
+from support.exports import export_segmenter
 from support.nets import Flat, Segmenter, Tokens, seeded
 from support.nets_wide import Inception, Mobile, Pyramid, Transformer, Windows
 from support.placement import added, off_cuda, off_webgpu, sizes_from_data
@@ -67,7 +68,7 @@ def exported(
     folder, subject = tmp_path_factory.mktemp("profiles"), request.param
     paths = {profile: folder / f"{profile}.onnx" for profile in PROFILES}
     for profile, path in paths.items():
-        subject.export(path, profile, verify=False)
+        subject.export(path, profile, verify="off")
     return subject, paths
 
 
@@ -123,8 +124,8 @@ def test_javascript_can_feed_every_input(exported: tuple[Subject, dict[str, Path
 
 @pytest.mark.parametrize("size", [(32, 32), ("H", "W")])
 def test_the_runtime_feeds_what_browsers_must(tmp_path: Path, size: Any) -> None:
-    default = Explainer(write_segmenter(tmp_path / "default.onnx", size=size), "cpu")
-    web = Explainer(write_segmenter(tmp_path / "web.onnx", size=size, profile="web"), "cpu")
+    default = Explainer(export_segmenter(tmp_path / "default.onnx", size=size), "cpu")
+    web = Explainer(export_segmenter(tmp_path / "web.onnx", size=size, profile="web"), "cpu")
     picture, mask = colour_scene(), np.zeros(colour_scene().shape[:2], bool)
     mask[:, : mask.shape[1] // 2] = True
     for region in (None, mask):
@@ -164,10 +165,10 @@ def test_a_file_of_open_size_is_verified_for_browsers(tmp_path: Path) -> None:
 
 def test_what_webgpu_does_not_run_of_the_model_itself_is_said(tmp_path: Path) -> None:
     subject, path = SUBJECTS["pools"], tmp_path / "m.onnx"
-    (note,) = subject.export(path, "web", verify=False).notes
-    assert note.startswith("WebGPU runs no pool with ceil_mode, and the model has MaxPool 'node_")
+    (note,) = subject.export(path, "web", verify="off").notes
+    assert note.startswith("WebGPU has no pool with ceil_mode, and the model has MaxPool 'node_")
     assert note.endswith("and 3 more; run it with WASM")
-    assert subject.export(path, "cuda", verify=False).notes == []
+    assert subject.export(path, "cuda", verify="off").notes == []
 
 
 def test_a_record_holds_no_other_profile() -> None:

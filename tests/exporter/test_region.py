@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,21 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import ScoreError, VerificationError, candidates_of, export
+from graftcam.exporter import (
+    Score,
+    ScoreError,
+    TorchExport,
+    VerificationError,
+    candidates_of,
+    export,
+)
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.torch_reference import Reference
-from graftcam.runtime.spec import METADATA_KEY, Spec
+from graftcam.runtime.spec import METADATA_KEY
+from support.exports import Made, to_onnx
+from support.images import noise
 from support.nets import Dense, Segmenter, Tiny, seeded
+from support.sessions import open_session
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.
 TOLERANCE = {"rtol": 2e-4, "atol": 5e-6}
@@ -25,28 +34,8 @@ SIZE = (8, 12)
 EXAMPLE = (torch.zeros(1, 3, *SIZE),)
 
 
-@dataclass(frozen=True)
-class Made:
-    """An artifact under test, with its model and metadata."""
-
-    model: nn.Module
-    path: Path
-    spec: Spec
-
-    def run(self, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        if level is not None:
-            options.graph_optimization_level = level
-        opened = onnxruntime.InferenceSession(
-            self.path, options, providers=["CPUExecutionProvider"]
-        )
-        names = [output.name for output in opened.get_outputs()]
-        return dict(zip(names, opened.run(names, feeds), strict=True))
-
-
 def made(path: Path, model: nn.Module, **options: Any) -> Made:
-    settings = {"verify": False, "layers": "stem", **options}
+    settings = {"verify": "off", "layers": "stem", **options}
     return Made(model, path, export(seeded(model), path, EXAMPLE, **settings).spec)
 
 
@@ -54,10 +43,6 @@ def made(path: Path, model: nn.Module, **options: Any) -> Made:
 def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("segmenter")
     return made(folder / "m.onnx", Segmenter(), layers=["stem", "mix", "maps"])
-
-
-def pictures(count: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((count, 3, *SIZE)).astype(np.float32)
 
 
 def masks(*shape: int) -> np.ndarray:
@@ -69,7 +54,7 @@ def test_the_region_is_an_optional_input_whose_default_takes_no_room(segmenter: 
     assert [value.name for value in graph.input] == ["x", "class_index", "region"]
     (default,) = (tensor for tensor in graph.initializer if tensor.name == "region")
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(default), np.ones((1, 1, 1, 1)))
-    opened = onnxruntime.InferenceSession(segmenter.path, providers=["CPUExecutionProvider"])
+    opened = open_session(segmenter.path)
     assert [value.name for value in opened.get_inputs()] == ["x"]
     optional = opened.get_overridable_initializers()
     assert [value.name for value in optional] == ["class_index", "region"]
@@ -78,7 +63,7 @@ def test_the_region_is_an_optional_input_whose_default_takes_no_room(segmenter: 
 
 
 def test_a_caller_that_knows_nothing_gets_the_class_with_the_largest_sum(segmenter: Made) -> None:
-    x = pictures(3)
+    x = noise(3, *SIZE)
     found = segmenter.run({"x": x})
     expected = segmenter.model(torch.from_numpy(x))["out"].detach().numpy()
     np.testing.assert_allclose(found["out"], expected, **TOLERANCE)
@@ -94,7 +79,7 @@ def test_a_caller_that_knows_nothing_gets_the_class_with_the_largest_sum(segment
 def test_every_tensor_equals_autograd_for_all_batches_class_counts_and_regions(
     segmenter: Made, count: int, index: list[list[int]], rows: str, region: str
 ) -> None:
-    x = pictures(count)
+    x = noise(count, *SIZE)
     asked = np.array(index, np.int64).reshape(1, -1)
     if rows == "own":
         asked = np.repeat(asked, count, axis=0)
@@ -127,7 +112,7 @@ def test_every_tensor_equals_autograd_for_all_batches_class_counts_and_regions(
 
 
 def test_ranks_follow_each_classes_own_region(segmenter: Made) -> None:
-    x = pictures(2)
+    x = noise(2, *SIZE)
     maps = segmenter.run({"x": x})["out"]
     region = np.zeros((2, 3, *SIZE), np.float32)
     places = [[(0, 0), (3, 7), (7, 11)], [(5, 2), (0, 11), (4, 4)]]
@@ -151,7 +136,7 @@ def test_a_region_that_does_not_fit_is_an_error_of_the_runtime(
     for count in (1, 3):
         region = np.ones(shape, np.float32)
         with pytest.raises(Exception, match="ONNXRuntimeError"):
-            segmenter.run({"x": pictures(count), "class_index": index, "region": region})
+            segmenter.run({"x": noise(count, *SIZE), "class_index": index, "region": region})
 
 
 FORMS = {
@@ -169,12 +154,14 @@ def test_all_forms_verify_and_run_without_classes(
     tmp_path: Path, form: str, classes: int, activation: str, dynamic: bool
 ) -> None:
     model = Dense(form, classes)
-    artifact = made(tmp_path / "m.onnx", model, verify=True, dynamic_batch=dynamic)
+    artifact = made(
+        tmp_path / "m.onnx", model, verify="quick", trace=TorchExport(dynamic_batch=dynamic)
+    )
     score = artifact.spec.score
     assert (score.activation, score.activated) == (activation, form == "softmax")
     assert (score.classes, score.single_logit) == (max(classes, 2), classes == 1)
     assert (score.value == score.output) == (form != "softmax")
-    x = pictures(1)
+    x = noise(1, *SIZE)
     positions = artifact.run({"x": x})[score.output].shape[2:]
     for level in (
         onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -190,7 +177,8 @@ def test_all_forms_verify_and_run_without_classes(
 def test_a_single_logit_explains_class_0_as_the_negative_of_class_1(tmp_path: Path) -> None:
     artifact = made(tmp_path / "m.onnx", Dense("maps", 1))
     region = np.random.default_rng(0).random((1, 1, 4, 6), np.float32)
-    found = artifact.run({"x": pictures(2), "class_index": np.array([[1, 0]]), "region": region})
+    feeds = {"x": noise(2, *SIZE), "class_index": np.array([[1, 0]]), "region": region}
+    found = artifact.run(feeds)
     logit = next(iter(found.values()))
     np.testing.assert_allclose(found["scores"][:, 0], (logit * region).sum((1, 2, 3)), rtol=1e-5)
     np.testing.assert_array_equal(found["scores"][:, 0], -found["scores"][:, 1])
@@ -198,16 +186,16 @@ def test_a_single_logit_explains_class_0_as_the_negative_of_class_1(tmp_path: Pa
 
 
 def test_class_scores_without_positions_come_first(tmp_path: Path) -> None:
-    artifact = made(tmp_path / "m.onnx", Dense("both"), verify=True)
+    artifact = made(tmp_path / "m.onnx", Dense("both"), verify="quick")
     assert artifact.spec.region is None
-    found = artifact.run({"x": pictures(1)})
+    found = artifact.run({"x": noise(1, *SIZE)})
     assert found[artifact.spec.score.output].shape == (1, 4)
     stored = {p.key: p.value for p in onnx.load(artifact.path).metadata_props}[METADATA_KEY]
     assert '"region"' not in stored
 
 
 def test_a_returned_dict_names_the_outputs_and_any_can_be_scored(tmp_path: Path) -> None:
-    report = export(seeded(Segmenter()), tmp_path / "m.onnx", EXAMPLE, output="aux")
+    report = export(seeded(Segmenter()), tmp_path / "m.onnx", EXAMPLE, score=Score(output="aux"))
     assert report.verification.verdict == "pass"
     assert report.spec.score.output == "aux"
     # The automatic choice follows that output, and passes over the class maps themselves.
@@ -217,7 +205,7 @@ def test_a_returned_dict_names_the_outputs_and_any_can_be_scored(tmp_path: Path)
     assert reasons["mix"] == "not connected to the score"
     assert list(export(seeded(Segmenter()), tmp_path / "b.onnx", EXAMPLE).layers) == ["mix"]
     with pytest.raises(ScoreError, match=r"no output is called 'mask'.*out \['batch', 5, 8, 12\]"):
-        made(tmp_path / "c.onnx", Segmenter(), output="mask")
+        made(tmp_path / "c.onnx", Segmenter(), score=Score(output="mask"))
 
 
 def test_a_key_that_names_an_input_already_gives_way(tmp_path: Path) -> None:
@@ -232,13 +220,7 @@ def test_a_key_that_names_an_input_already_gives_way(tmp_path: Path) -> None:
 
 
 def plain_file(path: Path, model: nn.Module) -> Path:
-    program = torch.onnx.export(
-        seeded(model), (torch.zeros(2, 3, *SIZE),), dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
-    assert program is not None
-    program.save(path)
-    return path
+    return to_onnx(seeded(model), path, SIZE)
 
 
 def test_an_onnx_file_is_verified_by_finite_differences_inside_a_region(tmp_path: Path) -> None:
@@ -266,17 +248,11 @@ def test_a_region_that_reaches_the_scores_only_fails_verification(tmp_path: Path
     )
     with pytest.raises(VerificationError, match="gradients: error"):
         verdict.raise_on_failure()
-    outputs = [value.name for value in changed.graph.output]
-    found = dict(zip(outputs, run_plain(artifact.path, outputs), strict=True))
+    found = artifact.run({"x": noise(2, *SIZE)})
     truth = Reference(artifact.model, artifact.spec.layers)(
-        [torch.from_numpy(pictures(2))], found["classes"]
+        [torch.from_numpy(noise(2, *SIZE))], found["classes"]
     )
     np.testing.assert_allclose(found["gradients"], truth.gradients["stem"], **TOLERANCE)
-
-
-def run_plain(path: Path, outputs: list[str]) -> list[np.ndarray]:
-    opened = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return opened.run(outputs, {"x": pictures(2)})
 
 
 def test_only_the_selected_classes_maps_are_differentiated(segmenter: Made) -> None:

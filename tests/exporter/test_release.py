@@ -14,19 +14,19 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from onnx import helper, numpy_helper
 from torch import nn
 
-from graftcam.cli import main
-from graftcam.exporter import VerificationError, export
+from graftcam.exporter import TorchExport, VerificationError, export
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.verify.findings import CHECKS, Verdict
 from graftcam.exporter.verify.gate import Origin, judge
 from graftcam.exporter.verify.report import to_json
-from graftcam.runtime.output.render import write_image
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.cli import call
+from support.exports import to_onnx
+from support.images import images, write_images
 from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
 from support.paths import ROOT
 
@@ -56,10 +56,7 @@ class Subject:
         if not self.file:
             return Source(self.module(), "nets", (self.example(),))
         plain = folder / "plain.onnx"
-        torch.onnx.export(
-            self.module(), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
-            opset_version=18, dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
-        )  # fmt: skip
+        to_onnx(self.module(), plain, opset_version=18)
         return Source(plain, "plain")
 
 
@@ -72,10 +69,10 @@ SUBJECTS = {
     "positions": Subject(Dense, {"layers": "act"}),
     "several layers": Subject(Tiny, {"layers": ["relu1", "relu2"]}),
     "float16": Subject(Flat, {"layers": "body.0"}, half=True),
-    "fixed batch": Subject(Flat, {"layers": "body.0", "dynamic_batch": False}),
+    "fixed batch": Subject(Flat, {"layers": "body.0", "trace": TorchExport(dynamic_batch=False)}),
     "browser": Subject(Flat, {"layers": "body.0", "profile": "web"}),
     "further outputs": Subject(
-        Flat, {"layers": "body.0", "methods": ["layercam", "eigencam"], "guided": True}
+        Flat, {"layers": "body.0", "extras": ["layercam", "eigencam", "guided"]}
     ),
     "linear score": Subject(Flat, {"layers": "body.0", "score": "linear"}),
     "ONNX file": Subject(Flat, {}, file=True),
@@ -89,7 +86,7 @@ def by_check(verdict: Verdict, name: str) -> list[Any]:
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> None:
     source, path = subject.source(tmp_path), tmp_path / "m.onnx"
-    report = export(source.model, path, source.inputs, verify=False, **subject.options)
+    report = export(source.model, path, source.inputs, verify="off", **subject.options)
     module = None if subject.file else source.model
     model, file = ir.load(path), source.model if subject.file else None
     verdict = judge(path, Origin(model, file, module, source.inputs), full=True)
@@ -118,7 +115,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", ["gradient by place", "positions", "tokens"])
 def test_without_a_source_the_artifacts_own_forward_part_serves(tmp_path: Path, name: str) -> None:
     subject, path = SUBJECTS[name], tmp_path / "m.onnx"
-    export(subject.module(), path, (subject.example(),), verify=False, **subject.options)
+    export(subject.module(), path, (subject.example(),), verify="off", **subject.options)
     _, verdict = verify_artifact(path)
     assert verdict.failures == []
     assert verdict.reference == "finite-differences"
@@ -132,7 +129,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("good") / "flat.onnx"
     export(
         seeded(Flat()), path, (torch.zeros(1, 3, 8, 8),), layers="body.0", labels=LABELS,
-        preprocess=TRANSFORM, verify=False, name="nets",
+        preprocess=TRANSFORM, verify="off", name="nets",
     )  # fmt: skip
     return path
 
@@ -361,19 +358,9 @@ def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -
     assert stored.onnxruntime
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for number in range(2):
-        picture = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        write_image(folder / f"{number}.png", picture)
-    return folder
+    return write_images(tmp_path / "pictures", images(2, 8, 8))
 
 
 def test_the_command_passes_a_good_artifact_and_writes_the_report(

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torchvision.ops import DeformConv2d
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.exporter.verify.torch_reference import Reference
 from support.nets import seeded
 
@@ -55,7 +55,10 @@ class Deformable(nn.Module):
 
 def _explained(model: nn.Module, path: Path, opset: int) -> None:
     """Export with verification; then batches and classes that verification does not run."""
-    report = export(seeded(model), path, (torch.rand(1, 3, 9, 7),), layers="features", opset=opset)
+    report = export(
+        seeded(model), path, (torch.rand(1, 3, 9, 7),), layers="features",
+        trace=TorchExport(opset=opset),
+    )  # fmt: skip
     assert report.verification.verdict == "pass"
     assert report.verification.reference == "autograd-float64"
     opened = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

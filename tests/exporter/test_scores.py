@@ -5,24 +5,24 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from graftcam.exporter import ScoreError, VerificationError, export
+from graftcam.exporter import Score, ScoreError, TorchExport, VerificationError, export
 from graftcam.exporter.source.torch_layers import layer_of
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.finite import verify_file
 from graftcam.runtime.spec import Spec
+from support.exports import Made, to_onnx
+from support.images import noise
 from support.nets import Dense, Ending, Flat, Segmenter, Tiny, Tokens, seeded
 from support.nets_scores import Detector, Heads
 
@@ -30,36 +30,7 @@ from support.nets_scores import Detector, Heads
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
 SIZE = (8, 12)
 EXAMPLE = (torch.zeros(1, 3, *SIZE),)
-Score = Callable[[Any], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Made:
-    """An artifact under test, with its model and metadata."""
-
-    model: nn.Module
-    path: Path
-    spec: Spec
-
-    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        opened = onnxruntime.InferenceSession(
-            self.path, options, providers=["CPUExecutionProvider"]
-        )
-        names = [output.name for output in opened.get_outputs()]
-        return dict(zip(names, opened.run(names, feeds), strict=True))
-
-
-def plain(path: Path, model: nn.Module, example: torch.Tensor = EXAMPLE[0]) -> Path:
-    """The model as an ONNX file, whose layers keep their names: PyTorch traces it once."""
-    program = torch.onnx.export(
-        model, (torch.cat([example] * 2),), dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )  # fmt: skip
-    assert program is not None
-    program.save(path)
-    return path
+ScoreFunction = Callable[[Any], torch.Tensor]
 
 
 def made(source: Path, model: nn.Module, **options: Any) -> Made:
@@ -89,12 +60,8 @@ def leaves(result: Any) -> list[torch.Tensor]:
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def pictures(count: int = 2, seed: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((count, 3, *size)).astype(np.float32)
-
-
 def autograd(
-    model: nn.Module, layer: str, x: np.ndarray, score: Score, watch: str | None = None
+    model: nn.Module, layer: str, x: np.ndarray, score: ScoreFunction, watch: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores [N, K] and their gradients [N, K, *layer] in float64.
 
@@ -159,8 +126,8 @@ ENDINGS: dict[str, tuple[nn.Module, str | None, str]] = {
 def test_probabilities_and_their_logarithms_are_those_of_autograd(
     tmp_path: Path, ending: nn.Module, told: str | None, activation: str
 ) -> None:
-    model, x = seeded(Ending(ending)), pictures()
-    source = plain(tmp_path / "plain.onnx", model)
+    model, x = seeded(Ending(ending)), noise(2, *SIZE)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
 
     def probabilities(result: torch.Tensor) -> torch.Tensor:
         if isinstance(ending, nn.LogSoftmax):
@@ -170,7 +137,7 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
         return picked(result if kind == "probability" else result.log(), index)
 
     for kind in CHANCES:
-        artifact = made(source, model, layers="conv2", score=kind, activation=told)
+        artifact = made(source, model, layers="conv2", score=Score(kind, activation=told))
         assert (artifact.spec.score.kind, artifact.spec.score.activation) == (kind, activation)
         verified(artifact)
         for ids in ([], [2], [4, 0, 1]):
@@ -183,8 +150,8 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
 def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(
     tmp_path: Path,
 ) -> None:
-    model, x, index = seeded(Tiny(1)), pictures(), np.array([[1, 0]])
-    source = plain(tmp_path / "plain.onnx", model)
+    model, x, index = seeded(Tiny(1)), noise(2, *SIZE), np.array([[1, 0]])
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
 
     def both(result: torch.Tensor) -> torch.Tensor:
         table = torch.cat([result, -result], 1)
@@ -205,9 +172,9 @@ def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(
 def test_probabilities_of_positions_are_summed_over_the_region(
     tmp_path: Path, form: str, classes: int
 ) -> None:
-    model, x, index = seeded(Dense(form, classes)), pictures(), np.array([[1, 0], [0, 1]])
+    model, x, index = seeded(Dense(form, classes)), noise(2, *SIZE), np.array([[1, 0], [0, 1]])
     region = np.random.default_rng(0).random((2, 2, 4, 6), np.float32)
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
 
     def summed(result: torch.Tensor) -> torch.Tensor:
         table = torch.cat([-result, result], 1).sigmoid() if classes == 1 else result
@@ -232,13 +199,13 @@ def test_probabilities_of_positions_are_summed_over_the_region(
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_where_the_model_is_sure_a_gradient_is_left(tmp_path: Path, activation: str) -> None:
-    model, x, index = seeded(Tiny()), pictures(), np.array([range(6)] * 2)
+    model, x, index = seeded(Tiny()), noise(2, *SIZE), np.array([range(6)] * 2)
     with torch.no_grad():
         model.head.weight.mul_(8)  # pyright: ignore
         model.head.bias.copy_(torch.tensor([30.0, -30.0, 0.0, 3.0, -3.0, 60.0]))  # pyright: ignore
     # From logits of 17 on, 1 - p is lost in float32.
     assert float(model(torch.from_numpy(x)).detach().max()) > 25
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
 
     def score(result: torch.Tensor) -> torch.Tensor:
         softmax = activation == "softmax"
@@ -246,7 +213,7 @@ def test_where_the_model_is_sure_a_gradient_is_left(tmp_path: Path, activation: 
         return logs.exp() if kind == "probability" else logs
 
     for kind in CHANCES:
-        artifact = made(source, model, layers="conv2", score=kind, activation=activation)
+        artifact = made(source, model, layers="conv2", score=Score(kind, activation=activation))
         verified(artifact)
         found = artifact.run({"x": x, "class_index": index})
         _, truth = autograd(model, "conv2", x, score)
@@ -261,21 +228,25 @@ def test_ranks_follow_the_logits_where_probabilities_tie(tmp_path: Path) -> None
     model = seeded(Tiny())
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([30.0, 50.0, 40.0, 0.0, 0.0, 0.0]))  # pyright: ignore
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     artifact = made(
-        source, model, layers="conv2", score="probability", activation="sigmoid", verify=False
+        source,
+        model,
+        layers="conv2",
+        score=Score("probability", activation="sigmoid"),
+        verify="off",
     )
-    found = artifact.run({"x": pictures(), "class_index": np.array([[-1, -2, -3]])})
+    found = artifact.run({"x": noise(2, *SIZE), "class_index": np.array([[-1, -2, -3]])})
     assert found["classes"].tolist() == [[1, 2, 0]] * 2
     np.testing.assert_array_equal(found["scores"], 1)
 
 
 def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path) -> None:
     model = seeded(Tiny()).half()
-    source = plain(tmp_path / "plain.onnx", model, EXAMPLE[0].half())
-    x = pictures().astype(np.float16)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
+    x = noise(2, *SIZE).astype(np.float16)
     for kind in (*CHANCES, "linear", "channel"):
-        artifact = made(source, model, layers=["conv2", "relu1"], score=kind, verify=False)
+        artifact = made(source, model, layers=["conv2", "relu1"], score=kind, verify="off")
         asked = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
         if kind != "linear":
             asked = {"class_index": np.array([[0, 1]])}
@@ -292,7 +263,7 @@ def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path) -> None:
 def test_one_hot_weights_explain_as_their_class_does(
     tmp_path: Path, model: nn.Module, layer: str
 ) -> None:
-    source = plain(tmp_path / "plain.onnx", seeded(model), torch.zeros(1, 3, 8, 8))
+    source = to_onnx(seeded(model), tmp_path / "plain.onnx")
     by_class = made(source, model, layers=layer)
     by_class = Made(model, by_class.path.rename(tmp_path / "classes.onnx"), by_class.spec)
     linear = made(source, model, layers=layer, score="linear")
@@ -300,7 +271,7 @@ def test_one_hot_weights_explain_as_their_class_does(
     assert (spec.class_index, spec.classes, spec.score_weights) == (None, None, "score_weights")
     assert Spec.from_json(spec.to_json()) == spec
     for count, ids in itertools.product([1, 3], ([], [1], [2, 0, 4])):
-        x = pictures(count, size=(8, 8))
+        x = noise(count)
         weights = np.eye(spec.score.classes, dtype=np.float32)[np.array(ids, np.int64)]
         expected = by_class.run({"x": x, "class_index": np.array([ids], np.int64).reshape(1, -1)})
         for rows in (1, count):
@@ -315,9 +286,9 @@ def test_each_picture_can_have_weights_of_its_own_and_a_contrast_is_a_difference
     tmp_path: Path,
 ) -> None:
     model = seeded(Tiny())
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     artifact = made(source, model, layers="conv2", score="linear")
-    x = pictures()
+    x = noise(2, *SIZE)
     weights = np.zeros((2, 2, 6), np.float32)
     weights[0, :, 1], weights[0, :, 3] = 1, -1
     weights[1] = np.random.default_rng(0).standard_normal((2, 6))
@@ -340,9 +311,9 @@ LINEAR: dict[str, tuple[nn.Module, str, int, dict[str, Any]]] = {
 def test_a_linear_score_takes_outputs_of_any_shape(
     tmp_path: Path, model: nn.Module, layer: str, place: int, options: dict[str, Any]
 ) -> None:
-    source, x = plain(tmp_path / "plain.onnx", seeded(model)), pictures()
+    source, x = to_onnx(seeded(model), tmp_path / "plain.onnx", SIZE), noise(2, *SIZE)
     output = onnx.load(source).graph.output[place].name
-    artifact = made(source, model, layers=layer, score="linear", output=output, **options)
+    artifact = made(source, model, layers=layer, score=Score("linear", output, **options))
     verified(artifact)
     shape = leaves(model(torch.from_numpy(x)))[place].shape[1:]
     weights = np.random.default_rng(0).standard_normal((1, 2, *shape)).astype(np.float32)
@@ -359,13 +330,13 @@ def test_a_linear_score_takes_outputs_of_any_shape(
 
 def test_a_channel_is_the_mean_over_its_places_or_what_the_region_tells(tmp_path: Path) -> None:
     model = seeded(Tiny())
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     artifact = made(source, model, layers=["conv2", "relu1"], score="channel")
     verified(artifact)
     spec = artifact.spec
     assert (spec.score.kind, spec.score.classes) == ("channel", 12)
     assert spec.score.output == "activations.conv2"
-    x, index = pictures(), np.array([[3, 7]] * 2)
+    x, index = noise(2, *SIZE), np.array([[3, 7]] * 2)
     found = artifact.run({"x": x, "class_index": index})
     values = found["activations.conv2"]
     np.testing.assert_allclose(
@@ -397,10 +368,10 @@ def test_a_channel_is_the_mean_over_its_places_or_what_the_region_tells(tmp_path
 
 def test_a_channel_of_tokens_has_their_grid(tmp_path: Path) -> None:
     model = seeded(Tokens())
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     artifact = made(source, model, layers="norm", score="channel")
     verified(artifact)
-    x, index = pictures(), np.array([[5, -1]])
+    x, index = noise(2, *SIZE), np.array([[5, -1]])
     found = artifact.run({"x": x, "class_index": index})
     means = found["activations"].mean((2, 3))
     assert found["activations"].shape == (2, 8, 2, 3)
@@ -421,14 +392,14 @@ def test_a_detectors_classes_are_found_behind_its_boxes(
     tmp_path: Path, form: str, options: dict[str, Any]
 ) -> None:
     model = seeded(Detector(form))
-    source = plain(tmp_path / "plain.onnx", model)
-    artifact = made(source, model, layers="stem", activation="sigmoid", **options)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
+    artifact = made(source, model, layers="stem", score=Score(activation="sigmoid", **options))
     verified(artifact)
     score = artifact.spec.score
     assert (score.classes, score.class_offset) == (3, 4)
     assert score.class_axis == (None if form == "chances" else 2)
     assert score.activated == (form != "rows")
-    x, index = pictures(), np.array([[1, -1]] * 2)
+    x, index = noise(2, *SIZE), np.array([[1, -1]] * 2)
     region = np.zeros((1, 1, 24), np.float32)
     region[..., 7:9] = 1
     found = artifact.run({"x": x, "class_index": index, "region": region})
@@ -446,8 +417,8 @@ def test_a_detectors_classes_are_found_behind_its_boxes(
 def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> None:
     # [N, anchors * (5 + classes), h, w]: class 2 of anchor 1 is channel 1 * 8 + 5 + 2.
     model = seeded(Detector("packed"))
-    artifact = made(plain(tmp_path / "plain.onnx", model), model, layers="neck")
-    x, index = pictures(), np.array([[15]] * 2)
+    artifact = made(to_onnx(model, tmp_path / "plain.onnx", SIZE), model, layers="neck")
+    x, index = noise(2, *SIZE), np.array([[15]] * 2)
     region = np.zeros((1, 1, 4, 6), np.float32)
     region[..., 1:3, 2:4] = 1
     found = artifact.run({"x": x, "class_index": index, "region": region})
@@ -459,7 +430,7 @@ def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> 
 
 def test_wrong_gradients_fail_both_verifications(tmp_path: Path) -> None:
     model = seeded(Tiny())
-    source = plain(tmp_path / "plain.onnx", model)
+    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     for kind in ("probability", "linear", "channel"):
         artifact = made(source, model, layers=["conv2", "relu1"], score=kind)
         spoil(artifact.path)
@@ -490,28 +461,30 @@ def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path
     model, names = seeded(Heads()), ["late", "early", "embedding"]
     for output, layer, classes in (("late", "deep", 5), ("early", "act", 4)):
         report = export(
-            model, tmp_path / f"{output}.onnx", EXAMPLE, output=output, output_names=names
-        )
+            model, tmp_path / f"{output}.onnx", EXAMPLE, score=Score(output=output),
+            trace=TorchExport(output_names=names),
+        )  # fmt: skip
         assert (report.spec.score.output, report.spec.score.classes) == (output, classes)
         assert list(report.layers) == [layer]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plain(tmp_path_factory.mktemp("tiny") / "plain.onnx", seeded(Tiny()))
+    return to_onnx(seeded(Tiny()), tmp_path_factory.mktemp("tiny") / "plain.onnx", SIZE)
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no activation": (
-        {"score": "probability", "activation": "none"}, "give activation softmax or sigmoid"),
+        {"score": Score("probability", activation="none")}, "give activation softmax or sigmoid"),
     "channel without a layer": ({"score": "channel"}, "name the layer with `layers`"),
     "channel of an output": (
-        {"score": "channel", "layers": "conv2", "output": "linear"}, "name the layer"),
-    "too large an offset": ({"class_offset": 6}, "holds no class after the first 6 entries"),
-    "no such axis": ({"class_axis": 2}, "with its classes along axis 2"),
+        {"score": Score("channel", output="linear"), "layers": "conv2"}, "name the layer"),
+    "too large an offset": (
+        {"score": Score(class_offset=6)}, "holds no class after the first 6 entries"),
+    "no such axis": ({"score": Score(class_axis=2)}, "with its classes along axis 2"),
     "linear with an offset": (
-        {"score": "linear", "class_offset": 2}, "weighs the whole output"),
-    "the batch's axis": ({"class_axis": 0}, "with its classes along axis 0"),
+        {"score": Score("linear", class_offset=2)}, "weighs the whole output"),
+    "the batch's axis": ({"score": Score(class_axis=0)}, "with its classes along axis 0"),
 }  # fmt: skip
 
 

@@ -8,35 +8,39 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, pictures
-from graftcam.demo.run import export_digits, points_at
+from graftcam.demo.run import points_at
 from graftcam.exporter import VerificationError
 from graftcam.exporter.errors import CaptureError
 from graftcam.exporter.shrink import shrink
 from graftcam.runtime import Explainer
+from support.cli import call
+from support.exports import exported_digits
 
 PATHS = [picture.path for picture in pictures()]
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("digits") / "digits.onnx"
-    export_digits(path)
-    return path
+def digits() -> Path:
+    return exported_digits()
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+@pytest.fixture(scope="module")
+def small(digits, tmp_path_factory) -> dict[str, Path]:
+    """Copies of the digits' artifact by precision; tests leave them as they are."""
+    folder = tmp_path_factory.mktemp("small")
+    paths = {precision: folder / f"{precision}.onnx" for precision in ("int8", "float16")}
+    for precision, path in paths.items():
+        done = shrink(digits, path, precision, PATHS)
+        assert done.bytes == (digits.stat().st_size, path.stat().st_size)
+    return paths
 
 
 @pytest.mark.parametrize(("precision", "most"), [("int8", 0.35), ("float16", 0.6)])
-def test_a_smaller_artifact_looks_at_the_same_digits(digits, tmp_path, precision, most):
-    path = tmp_path / "small.onnx"
-    done = shrink(digits, path, precision, PATHS)
-    assert done.bytes[1] < most * done.bytes[0]
+def test_a_smaller_artifact_looks_at_the_same_digits(digits, small, precision, most):
+    path = small[precision]
+    assert path.stat().st_size < most * digits.stat().st_size
     spec = Explainer(path).spec
     assert spec.source["precision"] == precision
     assert (spec.verification.reference, spec.verification.verdict) == ("artifact", "pass")
@@ -47,10 +51,9 @@ def test_a_smaller_artifact_looks_at_the_same_digits(digits, tmp_path, precision
         assert all(map(points_at, found.heatmaps, shown.boxes))
 
 
-def test_only_the_forward_part_is_quantised(digits, tmp_path):
-    shrink(digits, tmp_path / "small.onnx", "int8", PATHS)
+def test_only_the_forward_part_is_quantised(digits, small):
     before = {n.name: n.op_type for n in onnx.load(digits).graph.node}
-    after = {n.name: n for n in onnx.load(tmp_path / "small.onnx").graph.node}
+    after = {n.name: n for n in onnx.load(small["int8"]).graph.node}
     own = [name for name in before if name.startswith("grad/")]
     assert own
     assert all(after[name].op_type == before[name] for name in own)
@@ -71,7 +74,7 @@ def test_what_no_longer_agrees_is_not_written(digits, tmp_path):
 
 def test_the_gate_holds_it_against_the_artifact_that_it_was_made_from(digits, tmp_path):
     path = tmp_path / "small.onnx"
-    result = call("shrink", digits, "--to", "int8", "--images", FOLDER, "-o", path)
+    result = call("shrink", digits, "--precision", "int8", "--images", FOLDER, "-o", path)
     assert result.exit_code == 0, result.output
     assert "of the predictions equal" in result.stdout
     result = call("verify", path, "--against", digits, "--images", FOLDER, "--json", "-")
@@ -83,10 +86,9 @@ def test_the_gate_holds_it_against_the_artifact_that_it_was_made_from(digits, tm
     assert "give the artifact that it was made from with --against" in alone.stderr
 
 
-def test_another_model_fails_the_gate(digits, tmp_path):
-    path, spoiled = tmp_path / "small.onnx", tmp_path / "spoiled.onnx"
-    shrink(digits, path, "int8", PATHS)
-    model = onnx.load(path)
+def test_another_model_fails_the_gate(digits, small, tmp_path):
+    spoiled = tmp_path / "spoiled.onnx"
+    model = onnx.load(small["int8"])
     weight = next(i for i in model.graph.initializer if i.name == "head.weight")
     turned = np.roll(onnx.numpy_helper.to_array(weight), 3, axis=0)
     weight.CopyFrom(onnx.numpy_helper.from_array(turned, weight.name))
@@ -96,8 +98,6 @@ def test_another_model_fails_the_gate(digits, tmp_path):
     assert "agreement" in result.stdout
 
 
-def test_a_copy_is_not_copied_again(digits, tmp_path):
-    path = tmp_path / "small.onnx"
-    shrink(digits, path, "float16", PATHS)
+def test_a_copy_is_not_copied_again(small, tmp_path):
     with pytest.raises(CaptureError, match="is float16 already"):
-        shrink(path, tmp_path / "smaller.onnx", "int8", PATHS)
+        shrink(small["float16"], tmp_path / "smaller.onnx", "int8", PATHS)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from graftcam.exporter import VerificationError, export
+from graftcam.exporter import TorchExport, VerificationError, export
 from graftcam.exporter.verify import checks, compare, merge, relative_errors, smallest_cosine
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.torch_reference import Reference
@@ -45,7 +45,7 @@ def test_one_flipped_kink_passes_and_an_error_on_every_image_does_not() -> None:
 
 def test_a_score_is_judged_by_the_output_that_it_is_an_entry_of(tmp_path: Path) -> None:
     model, example = seeded(Flat()), (torch.zeros(1, 3, 8, 8),)
-    spec = export(model, tmp_path / "m.onnx", example, verify=False).spec
+    spec = export(model, tmp_path / "m.onnx", example, verify="off").spec
     reference = Reference(model, spec.layers, torch.float64)
     truth = reference([torch.rand(2, 3, 8, 8)], np.zeros((2, 1), np.int64))
     lucky = replace(truth, outputs=[truth.outputs[0] * (1 + 1e-4)])  # PyTorch's scores are exact
@@ -96,7 +96,7 @@ def test_a_perturbed_weight_in_the_file_fails(tmp_path: Path, place: str) -> Non
 def test_a_gradient_baked_in_as_a_constant_fails(tmp_path: Path) -> None:
     model, path = seeded(Flat()), tmp_path / "m.onnx"
     example = (torch.zeros(1, 3, 8, 8),)
-    report = export(model, path, example, layers="body.0", dynamic_batch=False)
+    report = export(model, path, example, layers="body.0", trace=TorchExport(dynamic_batch=False))
     changed = onnx.load(path)
     (producer,) = (n for n in changed.graph.node if "gradients" in n.output)
     frozen = np.random.default_rng(0).standard_normal((1, 2, 6, 8, 8)).astype(np.float32)

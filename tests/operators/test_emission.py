@@ -24,7 +24,7 @@ def _net(*layers: nn.Module) -> nn.Module:
 
 
 def _artifact(model: nn.Module, path: Path) -> onnx.ModelProto:
-    export(model, path, (torch.zeros(1, 3, 8, 8),), layers="0", verify=False)
+    export(model, path, (torch.zeros(1, 3, 8, 8),), layers="0", verify="off")
     return onnx.load(path)
 
 

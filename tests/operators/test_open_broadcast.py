@@ -12,8 +12,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from graftcam.exporter.differentiate.adjoint import Adjoint, OneHot, dense
-from graftcam.exporter.differentiate.backward import differentiate, plan
+from graftcam.exporter.differentiate.backward import differentiate
+from graftcam.exporter.differentiate.cotangent import Cotangent
+from graftcam.exporter.differentiate.plan import plan
 from graftcam.exporter.graph.emitter import Emitter
 from support.operators.harness import Graft as Made
 from support.operators.harness import error, idle_nodes, run_ort, seeds, session
@@ -42,10 +43,14 @@ def _graft(
     emit = Emitter(graph)
     emit.classes_dim = emit.vector([(seed, 0)])
     own = set(graph)
-    start = OneHot(seed) if selected else Adjoint(seed, 1.0, spread)
+    start = (
+        Cotangent(emit, y, None, one_hot=seed)
+        if selected
+        else Cotangent(emit, y, seed, 1.0, spread)
+    )
     made = differentiate(emit, plan(graph, y, targets), start)
     for target in targets:
-        whole = dense(emit, made[target], target)
+        whole = made[target].dense()
         result = ir.Value(name=f"grad_{target.name}", type=whole.type)
         graph.append(ir.Node("", "Identity", [whole], outputs=[result]))
         graph.outputs.append(result)

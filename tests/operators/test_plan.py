@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
-from graftcam.exporter.differentiate.backward import Plan, plan
+from graftcam.exporter.differentiate.plan import Plan, plan
 from graftcam.exporter.errors import LayerError, UnsupportedError
 
 CONSTANTS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from graftcam.exporter.differentiate import registry
-from graftcam.exporter.differentiate.adjoint import Adjoint
+from graftcam.exporter.differentiate.cotangent import Cotangent, Cotangents
 from graftcam.exporter.graph.attributes import only_input
 from support.operators.cases import CASES
 from support.operators.checks import (
@@ -99,11 +99,8 @@ def test_a_rule_off_by_a_thousandth_is_noticed(
 ) -> None:
     entry = RULES[op_type]
 
-    def wrong(*arguments: Any) -> Sequence[Adjoint | None]:
-        results = [
-            r if r is None or isinstance(r, Adjoint) else Adjoint(r) for r in rule(*arguments)
-        ]
-        return [r and replace(r, factor=r.factor * 1.001) for r in results]
+    def wrong(*arguments: Any) -> Cotangents:
+        return [result and result * 1.001 for result in rule(*arguments)]
 
     rule: Callable[..., Any] = entry.rule  # type: ignore[assignment]
     case = next(case for case in _cases_of(op_type) if not case.kink)
@@ -119,7 +116,7 @@ def _named(name: str) -> Case:
     return next(case for case in CASES if case.name == name)
 
 
-def _pass_on(emit: Any, node: Any, grad: Adjoint, needed: Any) -> list[Adjoint]:
+def _pass_on(emit: Any, node: Any, grad: Cotangent, needed: Any) -> Cotangents:
     return [grad]
 
 
@@ -143,8 +140,7 @@ def test_a_rule_that_is_not_lazy_but_says_so_is_noticed(monkeypatch: pytest.Monk
 
 def test_a_wrong_selection_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def doubled(*arguments: Any) -> Any:
-        results = RULES["Gemm"].selection(*arguments)  # type: ignore[misc]
-        return [replace(r, factor=2 * r.factor) for r in results]
+        return [result * 2.0 for result in RULES["Gemm"].selection(*arguments)]  # type: ignore[misc]
 
     monkeypatch.setitem(registry._TABLE, "Gemm", replace(RULES["Gemm"], selection=doubled))
     with pytest.raises(AssertionError, match="is off by"):
@@ -152,7 +148,7 @@ def test_a_wrong_selection_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nodes_that_lead_nowhere_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wasteful(emit: Any, node: Any, grad: Adjoint, needed: Any) -> list[Adjoint]:
+    def wasteful(emit: Any, node: Any, grad: Cotangent, needed: Any) -> Cotangents:
         emit.op("Exp", only_input(node))
         return [grad]
 

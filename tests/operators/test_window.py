@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from graftcam.exporter.differentiate.rules.pool import cell_counts
 from graftcam.exporter.differentiate.support.strided import (
-    Taken,
+    SliceRange,
     slice_range,
     slice_ranges,
 )
@@ -197,20 +197,20 @@ def test_cell_counts(
 @pytest.mark.parametrize(
     ("bounds", "taken"),
     [
-        ((1, 4, 1), Taken(1, 1, 3, 5)),
-        ((0, 2**62, 1), Taken(0, 1, 5, 5)),
-        ((-2, 2**62, 1), Taken(3, 1, 2, 5)),
-        ((-9, -1, 1), Taken(0, 1, 4, 5)),
-        ((0, 9, 2), Taken(0, 2, 3, 5)),
-        ((1, 9, 3), Taken(1, 3, 2, 5)),
-        ((-1, -(2**62), -1), Taken(4, -1, 5, 5)),
-        ((9, -9, -2), Taken(4, -2, 3, 5)),
-        ((3, 0, -1), Taken(3, -1, 3, 5)),
-        ((3, 1, 1), Taken(3, 1, 0, 5)),
-        ((-9, -19, -1), Taken(0, -1, 1, 5)),  # a start below is clamped to the first place
+        ((1, 4, 1), SliceRange(1, 1, 3, 5)),
+        ((0, 2**62, 1), SliceRange(0, 1, 5, 5)),
+        ((-2, 2**62, 1), SliceRange(3, 1, 2, 5)),
+        ((-9, -1, 1), SliceRange(0, 1, 4, 5)),
+        ((0, 9, 2), SliceRange(0, 2, 3, 5)),
+        ((1, 9, 3), SliceRange(1, 3, 2, 5)),
+        ((-1, -(2**62), -1), SliceRange(4, -1, 5, 5)),
+        ((9, -9, -2), SliceRange(4, -2, 3, 5)),
+        ((3, 0, -1), SliceRange(3, -1, 3, 5)),
+        ((3, 1, 1), SliceRange(3, 1, 0, 5)),
+        ((-9, -19, -1), SliceRange(0, -1, 1, 5)),  # a start below is clamped to the first place
     ],
 )
-def test_slice_range(bounds: tuple[int, int, int], taken: Taken) -> None:
+def test_slice_range(bounds: tuple[int, int, int], taken: SliceRange) -> None:
     assert slice_range(*bounds, 5) == taken
 
 
@@ -230,7 +230,7 @@ def test_slice_ranges_of_a_node() -> None:
     constants = "int64[3] s = {1, 0, -1}, int64[3] e = {9, 9223372036854775807, 0}, "
     constants += "int64[3] a = {-1, 0, 1}, int64[3] t = {2, 1, -1}"
     node = _node("Slice(x, s, e, a, t)", "N, 4, 5", constants)
-    assert slice_ranges(node) == {2: Taken(1, 2, 2, 5), 1: Taken(3, -1, 3, 4)}
+    assert slice_ranges(node) == {2: SliceRange(1, 2, 2, 5), 1: SliceRange(3, -1, 3, 4)}
 
 
 def test_slices_that_are_not_known_before_run_time() -> None:

@@ -19,8 +19,9 @@ from graftcam.exporter import export
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.output.render import palette, project
-from support.artifacts import preprocess, write_artifact, write_segmenter
+from support.artifacts import preprocess, write_artifact
 from support.browser import LISTEN, SOFTWARE_GPU, chromium, need, playwright, served
+from support.exports import export_segmenter
 from support.nets import Tiny, seeded
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def test_a_picture_is_predicted_and_explained_as_by_the_runtime(
     got = told(page, 2)
     found = Explainer(site / "model.onnx", "cpu").explain(DIGITS)
     assert_same(got, found)
-    assert page.inner_text("#caption") == f"What speaks for “{found.labels[0]}”"
+    assert page.inner_text("#caption") == f"Evidence for “{found.labels[0]}”"
     first = page.locator("#ranking button").first
     assert first.locator(".label").inner_text() == found.labels[0]
     assert first.get_attribute("aria-pressed") == "true"
@@ -143,7 +144,7 @@ def test_any_class_can_be_picked_and_the_opacity_moved_by_keyboard(page: Page, s
 
 def test_another_model_and_a_dropped_picture_of_another_size(page: Page, tmp_path: Path) -> None:
     """Resized with antialiasing, cropped, and summed over all positions of a segmentation."""
-    artifact = write_segmenter(tmp_path / "patches.onnx", profile="web")
+    artifact = export_segmenter(tmp_path / "patches.onnx", profile="web")
     photo = tmp_path / "photo.png"
     noise = np.random.default_rng(5).integers(0, 256, (33, 50, 3), np.uint8)
     cv2.imwrite(str(photo), cv2.resize(noise, (310, 205), interpolation=cv2.INTER_CUBIC))
@@ -164,7 +165,7 @@ def test_another_model_and_a_dropped_picture_of_another_size(page: Page, tmp_pat
     assert_same(told(page, 3), explainer.explain(photo))
     page.select_option("#class", label="empty")
     assert_same(told(page, 4), explainer.explain(photo, "empty"))
-    assert page.inner_text("#caption").startswith("Nothing in this picture speaks for “empty”")
+    assert page.inner_text("#caption").startswith("No evidence for “empty” in this image")
     assert drawn(page, "heat")[..., 3].max() == 0
 
 
@@ -173,8 +174,8 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_picture_as_it_is(
 ) -> None:
     artifact, photo = tmp_path / "raw.onnx", tmp_path / "photo.png"
     export(
-        seeded(Tiny()), artifact, (torch.zeros(1, 3, 24, 24),), verify=False, profile="web",
-        preprocess=preprocess(input="", resize=[30], size=[24, 24]), embed_preprocess=True,
+        seeded(Tiny()), artifact, (torch.zeros(1, 3, 24, 24),), verify="off", profile="web",
+        preprocess=preprocess(input="", resize=[30], size=[24, 24]), extras=["embed_preprocess"],
     )  # fmt: skip
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
     page.set_input_files("#model", artifact)
@@ -226,8 +227,8 @@ def test_what_cannot_be_used_is_said_and_the_page_goes_on(page: Page, tmp_path: 
         ("#model", optional, "export with: --profile web"),
         ("#model", newer, "follows graftcam spec 99"),
         ("#model", plain, "has no graftcam metadata"),
-        ("#model", cut, "cut short"),
-        ("#picture", foreign, "foreign.png is no picture"),
+        ("#model", cut, "truncated"),
+        ("#picture", foreign, "foreign.png is not an image"),
     ):
         page.set_input_files(box, file)
         page.locator("#status", has_text=message).wait_for()

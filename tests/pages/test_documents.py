@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +14,7 @@ from graftcam.cli import main
 from graftcam.exporter.differentiate.rules import table
 from graftcam.exporter.report.operators import markdown
 from graftcam.exporter.verify.findings import CHECKS, Finding
-from graftcam.runtime.methods import METHODS
-from graftcam.runtime.methods.dispatch import RUNS
+from graftcam.runtime.methods.table import METHODS
 from support.paths import ROOT
 
 
@@ -41,38 +40,63 @@ def test_the_readme_counts_the_rules() -> None:
 
 def test_every_method_and_option_is_documented() -> None:
     text = (ROOT / "docs" / "methods.md").read_text()
-    for method, function in {**METHODS, **RUNS}.items():
-        assert f"\n| `{method}` |" in text
-        for option, parameter in inspect.signature(function).parameters.items():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                assert re.search(rf"`{option}[=`]", text), option
+    for method, record in METHODS.items():
+        rows = re.findall(rf"^\| `{re.escape(method)}` \|.*$", text, re.MULTILINE)
+        assert any(record.source in row for row in rows), method
+        for option in record.options:
+            assert re.search(rf"`{option}[=`]", text), option
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.md",
-        "docs/artifact.md",
-        "docs/methods.md",
-        "docs/deploy.md",
-        "docs/release.md",
-        "CONTRIBUTING.md",
-    ],
-)
-def test_links_lead_somewhere(name: str) -> None:
-    page = ROOT / name
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """Addresses of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!http)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+        if anchor:
+            assert anchor in anchors(page.parent / target if target else page), anchor
 
 
-def test_the_readmes_commands_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    for command in re.findall(r"graftcam (\w+) ", text):
-        if command in ("export", "explain", "layers", "demo", "inspect", "ops", "bench"):
-            assert command in main.commands
+# A command line of a document: what follows `graftcam` up to the end, lines joined at backslashes.
+LINE = re.compile(r"^ *graftcam ((?:[^\n\\]|\\\n)+)|`graftcam ([^`]+)`", re.MULTILINE)
+
+
+def command_lines() -> list[tuple[str, list[str]]]:
+    """Pages, and the words of each command line in them, up to a comment or another program."""
+    return [
+        (page.name, re.sub(r"\s[#|&;].*", "", block or inline).replace("\\\n", " ").split())
+        for page in PAGES
+        for block, inline in LINE.findall(page.read_text())
+    ]
+
+
+def test_the_commands_and_options_of_every_document_exist() -> None:
+    found = command_lines()
+    assert len(found) > 20
+    for page, (name, *words) in found:
+        assert name in main.commands, f"{page}: graftcam {name}"
+        known = {flag for option in main.commands[name].params for flag in option.opts}
+        known |= {flag for option in main.commands[name].params for flag in option.secondary_opts}
+        for word in words:
+            flag = re.match(r"--?[a-z][\w-]*", word)
+            if flag and flag.group() != "--help":
+                assert flag.group() in known, f"{page}: graftcam {name} {word}"
+
+
+def test_the_targets_of_make_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
-        assert f"\n{target}:" in makefile
+    texts = [page.read_text() for page in PAGES]
+    found = {name for text in texts for name in re.findall(r"(?:^|`)make ([\w-]+)", text, re.M)}
+    assert {"demo", "test", "lint"} <= found
+    for target in found:
+        assert f"\n{target}:" in makefile, target
 
 
 def test_the_release_page_lists_every_check_and_field() -> None:

@@ -28,7 +28,7 @@ def test_node_lists_inputs_and_outputs_and_explains(tmp_path: Path, wanted: int)
     model, pixels = tmp_path / "model.onnx", tmp_path / "pixels.f32"
     transform = Preprocess("", [8, 8], None, "exact", "bilinear", 1, [0.0] * 3, [1.0] * 3)
     export(
-        seeded(Tiny(3)), model, (torch.zeros(1, 3, 8, 8),), preprocess=transform, verify=False,
+        seeded(Tiny(3)), model, (torch.zeros(1, 3, 8, 8),), preprocess=transform, verify="off",
         labels=["cat", "dog", "owl"], profile="web",
     )  # fmt: skip
     x = np.random.default_rng(0).standard_normal((1, 3, 8, 8), np.float32)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -21,9 +20,10 @@ from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.exporter import VerificationError, WriteError, export
 from graftcam.exporter.differentiate import registry
-from graftcam.runtime.output.render import write_image
 from graftcam.runtime.spec import Preprocess
 from support.browser import chromium, playwright
+from support.exports import to_onnx
+from support.images import images, write_images
 from support.nets import Flat, Tiny, seeded
 from support.paths import ROOT
 
@@ -38,12 +38,7 @@ NASTY = '<script>alert(1)</script> & "co"'
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for number in range(2):
-        write_image(folder / f"{number}.png", generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-    return folder
+    return write_images(tmp_path / "pictures", images(2, 8, 8))
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, pictures: Path) -> None:
@@ -91,7 +86,7 @@ def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
 
 
 def test_an_unverified_export_says_so(tmp_path: Path) -> None:
-    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify=False, report=tmp_path / "report")
+    export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="off", report=tmp_path / "report")
     assert "NOT VERIFIED" in (tmp_path / "report" / "index.html").read_text()
     data = json.loads((tmp_path / "report" / "report.json").read_text())
     jsonschema.validate(data, SCHEMA)
@@ -99,11 +94,7 @@ def test_an_unverified_export_says_so(tmp_path: Path) -> None:
 
 
 def test_an_onnx_file_is_shown_beside_itself_unoptimised(tmp_path: Path, pictures: Path) -> None:
-    plain = tmp_path / "plain.onnx"
-    torch.onnx.export(
-        seeded(Flat()), (torch.zeros(2, 3, 8, 8),), plain, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
-    )  # fmt: skip
+    plain = to_onnx(seeded(Flat()), tmp_path / "plain.onnx")
     export(
         plain, tmp_path / "m.onnx", preprocess=TRANSFORM, images=pictures,
         report=tmp_path / "report",
@@ -148,7 +139,7 @@ def report(tmp_path: Path) -> Path:
         main,
         ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--labels", str(labels),
          "--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
-         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--full",
+         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--verify", "full",
          "--images", str(pictures), "--report", str(tmp_path / "report")],
     )  # fmt: skip
     assert result.exit_code == 0, result.output

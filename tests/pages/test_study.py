@@ -1,6 +1,7 @@
 """The study's pictures and counts."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from graftcam.demo import study
 from graftcam.demo.bundled import pictures
 from graftcam.demo.data import Box, draw, load_glyphs
-from graftcam.demo.run import export_digits
 from graftcam.runtime import Explainer
 from graftcam.runtime.inputs.images import as_rgb
+from support.exports import exported_digits
 from support.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -18,10 +19,8 @@ THREE, ONE = Box(10, 10, 20, 30, 3), Box(60, 50, 20, 30, 1)
 
 
 @pytest.fixture(scope="module")
-def explainer(tmp_path_factory) -> Explainer:
-    path = tmp_path_factory.mktemp("study") / "digits.onnx"
-    export_digits(path)
-    return Explainer(path)
+def explainer() -> Explainer:
+    return Explainer(exported_digits())
 
 
 def _alarm(source: Box | None, after: float | None = None, control: float | None = None):
@@ -60,12 +59,22 @@ def test_an_alarm_is_traced_to_its_digit(explainer):
     assert len(alarms) == 2
     for alarm in alarms:
         assert alarm.source is not None
-        assert alarm.before > 0.5 > (alarm.after or 0.0)
-    assert study.picture(explainer, alarms[:1]).shape[2] == 3
+        assert alarm.after is not None
+        assert alarm.before > 0.5 > alarm.after
+    one, both = (study.picture(explainer, alarms[:count]) for count in (1, 2))
+    assert both.shape[0] > 1.5 * one.shape[0]
+    assert all(image.std() > 10 for image in (one, both))
 
 
-def test_the_document_shows_what_was_found():
+def test_the_document_tells_what_was_found():
     page = (DOCS / "methods.md").read_text("utf-8")
+    section = page.partition("\n## A study")[2].partition("\n## ")[0]
     found = json.loads((DOCS / "study.json").read_text("utf-8"))
-    for name in ("canvases", "false alarms", "peaks on a digit"):
-        assert str(found[name]) in page
+    first = found["most frequent"][0]
+    expected = {
+        found["canvases"], found["false alarms"], found["peaks on a digit"], first["times"],
+        found["silenced by hiding that digit"] * found["peaks on a digit"],
+        round(100 * found["silenced by hiding another"], 1),
+    }  # fmt: skip
+    assert {float(number) for number in re.findall(r"\d+(?:\.\d+)?", section)} == expected
+    assert f"{first['digit']} taken for a {first['taken for']}" in " ".join(section.split())

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 
-from graftcam.exporter import export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SessionError
 from graftcam.runtime.session import cuda_graph
 from graftcam.runtime.session.cuda_graph import Bound
 from graftcam.runtime.session.providers import CPU, CUDA, cuda_options
 from support.artifacts import write_artifact
-from support.nets import Flat, seeded
+from support.images import noise
+from support.onnx_bytes import onnx_model
 
 NAMES = ["classes", "scores", "heatmap", "gradients"]
 
@@ -67,14 +66,20 @@ def test_inputs_with_a_default_may_be_left_out(tmp_path: Path) -> None:
 
 def test_a_half_model(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    half = (torch.zeros(1, 3, 8, 8, dtype=torch.float16),)
-    export(seeded(Flat()).half(), path, half, layers="body.0", verify=False)
+    path.write_bytes(
+        onnx_model("""<ir_version: 8, opset_import: ["" : 18]>
+    half (float16[N, 3, H, W] x) => (float16[N, 3, H, W] y, int64[N, 1, H, W] strongest)
+    {
+        y = Relu(x)
+        strongest = ArgMax <axis = 1> (x)
+    }""")
+    )
     session = _session(path)
     runs = Bound(onnxruntime, session, "cpu")
     for seed in range(3):
-        feeds = _feeds(seed, 2, 2, "x", 8)
-        feeds["x"] = feeds["x"].astype(np.float16)
-        _same(runs.run(NAMES, feeds), session.run(NAMES, feeds))
+        x = noise(2, seed=seed).astype(np.float16)
+        names = ["strongest", "y"]
+        _same(runs.run(names, {"x": x}), session.run(names, {"x": x}))
 
 
 def test_threads_share_the_buffers_in_turn(tmp_path: Path) -> None:
@@ -92,10 +97,10 @@ def test_threads_share_the_buffers_in_turn(tmp_path: Path) -> None:
 def test_only_so_many_shapes_are_kept(tmp_path: Path) -> None:
     session = _session(write_artifact(tmp_path / "m.onnx"))
     runs = Bound(onnxruntime, session, "cpu")
-    for seed in range(2 * (cuda_graph.KEPT + 2)):
-        feeds = _feeds(seed, 1 + seed % (cuda_graph.KEPT + 2), 1, "image")
+    for seed in range(2 * (cuda_graph.MOST_SHAPES + 2)):
+        feeds = _feeds(seed, 1 + seed % (cuda_graph.MOST_SHAPES + 2), 1, "image")
         _same(runs.run(NAMES, feeds), session.run(NAMES, feeds))
-    assert len(runs._kept) == cuda_graph.KEPT
+    assert len(runs._by_shapes) == cuda_graph.MOST_SHAPES
 
 
 class Binding:

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def test_the_top_classes_are_the_default(explainer: Explainer) -> None:
     order = explainer.explain(SCENE, []).output.argsort()[::-1].tolist()
     assert explainer.explain(SCENE).classes == order[:1]
@@ -72,7 +67,7 @@ def test_classes_that_are_not_there_are_refused(
 def test_an_ambiguous_label_is_refused(tmp_path: Path) -> None:
     record = spec(labels=["crane", "bird", "Crane", "7"])
     explainer = Explainer(write_artifact(tmp_path / "a.onnx", record))
-    with pytest.raises(ClassError, match=r"label 'crane' stands for classes \[0, 2\]"):
+    with pytest.raises(ClassError, match=r"label 'crane' names several classes, \[0, 2\]"):
         explainer.explain(SCENE, "crane")
     # A label that is a number comes before the class of that number.
     assert explainer.explain(SCENE, "7").classes == [3]

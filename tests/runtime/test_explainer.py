@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def test_each_class_lights_up_where_its_colour_is(explainer: Explainer) -> None:
     explanation = explainer.explain(SCENE, ["red", "green"])
     assert explanation.classes == [0, 1]

@@ -14,16 +14,11 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import RenderError
 from graftcam.runtime.inputs.scores import probabilities
 from graftcam.runtime.output.render import mark, palette
-from graftcam.runtime.spec import Score
+from graftcam.runtime.spec import ScoreRecord
 from support.artifacts import SCENE, SCORE, peak, spec, write_artifact
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
 def test_a_map_without_evidence_is_marked_and_not_drawn(explainer: Explainer) -> None:
@@ -133,7 +128,7 @@ def test_an_output_of_probabilities_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_probabilities_never_overflow(
     changes: dict[str, object], output: object, expected: list[float]
 ) -> None:
-    score = Score(**{**SCORE.__dict__, **changes})
+    score = ScoreRecord(**{**SCORE.__dict__, **changes})
     got = probabilities(score, np.array(output, np.float32))
     np.testing.assert_array_equal(got, np.array(expected, np.float32))
     assert probabilities(replace(SCORE, activation="none"), np.zeros(3)) is None

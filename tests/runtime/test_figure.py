@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def ink(canvas: np.ndarray) -> np.ndarray:
     return (canvas < 160).any(axis=2)
 
@@ -54,8 +49,16 @@ def test_text_is_as_wide_as_measured_and_is_cut_where_there_is_no_room() -> None
 
 
 def test_text_beyond_the_border_is_cut_off() -> None:
-    for left, baseline in ((-30, 5), (15, 5), (0, -50), (50, 90), (-500, 10)):
-        write(np.full((20, 20, 3), 255, np.uint8), "text", left, baseline, 12)
+    for left, baseline, visible in (
+        (-15, 15, True), (10, 15, True), (2, 22, True), (2, 3, True), (0, -50, False),
+        (50, 90, False), (-500, 10, False),
+    ):  # fmt: skip
+        small, large = (np.full((side, side, 3), 255, np.uint8) for side in (20, 120))
+        write(small, "text", left, baseline, 12)
+        if visible:  # as on a canvas that has room for it
+            write(large, "text", left + 50, baseline + 50, 12)
+        np.testing.assert_array_equal(small, large[50:70, 50:70])
+        assert (small < 128).any() == visible
 
 
 def test_a_panel_sets_pictures_side_by_side_under_their_titles() -> None:

@@ -5,49 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
-from graftcam.exporter import export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.explain.fuse_layers import fuse
-from graftcam.runtime.methods import METHODS, dispatch
+from graftcam.runtime.methods import dispatch
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
-from support.artifacts import LABELS, SCENE, WEIGHTS, preprocess, write_artifact, write_segmenter
+from support.artifacts import SCENE, write_artifact, write_segmenter, write_two_layers
+from support.methods import add_method
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TWO_LAYERS = """<ir_version: 8, opset_import: ["" : 18]>
-    patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
-    {
-        fine_sums = Conv <strides = [4, 4]> (image, kernel)
-        fine = Relu(fine_sums)
-        coarse_sums = AveragePool <kernel_shape = [4, 2], strides = [4, 2]> (fine)
-        coarse = Relu(coarse_sums)
-        pooled = GlobalAveragePool(coarse)
-        flat = Flatten(pooled)
-        logits = Gemm <transB = 1> (flat, weights)
-    }"""
-
 
 @pytest.fixture(scope="module")
 def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    """An artifact with a layer of 8 x 8 cells and one of 2 x 4."""
-    folder = tmp_path_factory.mktemp("model")
-    model = onnx.parser.parse_model(TWO_LAYERS)
-    kernel = np.zeros((3, 3, 4, 4), np.float32)
-    kernel[range(3), range(3)] = 1 / 16
-    for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS, np.float32))):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    plain = folder / "plain.onnx"
-    plain.write_bytes(model.SerializeToString())
-    path = folder / "two.onnx"
-    export(plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
-           verify=False)  # fmt: skip
-    return Explainer(path)
+    return Explainer(write_two_layers(tmp_path_factory.mktemp("model") / "two.onnx"))
 
 
 @pytest.fixture
@@ -132,12 +107,12 @@ def test_an_explanation_by_several_layers_is_their_fused_maps_from_one_run(
 def test_a_product_without_agreement_is_reported_as_zero(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def left_or_right(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    def left_or_right(ops: Any, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         made = np.zeros_like(gradients[:, :, 0])
-        made[..., 0 if activations.shape[-1] == 8 else -1] = 1
+        made[..., slice(0, None, 8) if made.shape[-1] == 64 else slice(3, None, 4)] = 1
         return made
 
-    monkeypatch.setitem(METHODS, "left-or-right", left_or_right)
+    add_method(monkeypatch, "left-or-right", left_or_right)
     layers = ["fine", "coarse"]
     found = explainer.explain(
         SCENE, layer=layers, method="left-or-right", fuse="product"
@@ -178,19 +153,21 @@ def test_augmented_runs_explain_the_plain_pictures_classes(
 ) -> None:
     found = explainer.explain(SCENE, top=2, augment=True)
     name = explainer.spec.class_index
-    assert [run[name].tolist() for run in runs] == [[[-1, -2]], *[[found.classes]] * 5]
+    assert [run[name].tolist() for run in runs] == [[[-1, -2]], [found.classes]]
+    # One image and two classes: five changed copies fit into a run.
+    assert [len(run["image"]) for run in runs] == [1, 5]
     assert found.to_dict()["augment"] == ["flip", "scale"]
 
 
 def test_a_mean_over_flips_is_symmetric_where_the_map_does_not_follow(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def left(_activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    def left(ops: Any, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         made = np.zeros_like(gradients[:, :, 0])
-        made[..., 0] = 1
+        made[..., ::8] = 1
         return made
 
-    monkeypatch.setitem(METHODS, "left", left)
+    add_method(monkeypatch, "left", left)
     found = explainer.explain(SCENE, method="left", augment="flip")
     np.testing.assert_array_equal(found.maps[0, :, 0], 0.5)
     np.testing.assert_array_equal(found.maps[0, :, -1], 0.5)
@@ -201,7 +178,7 @@ def test_a_region_is_flipped_with_the_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Cell by cell, so that the map shows where the region was.
-    monkeypatch.setitem(METHODS, "cells", lambda a, g: np.einsum("nchw,nkchw->nkhw", a, g))
+    add_method(monkeypatch, "cells", lambda ops, a, g: ops.sum(g * a, 2))
     explainer = Explainer(write_segmenter(tmp_path / "a.onnx"))
     mask = np.zeros(SCENE.shape[:2], np.bool_)
     mask[:, 80:] = True
@@ -220,10 +197,10 @@ def test_an_unknown_augmentation_is_refused(explainer: Explainer) -> None:
 def test_comparing_methods_takes_one_run_and_gives_what_each_gives_alone(
     explainer: Explainer, runs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def power(activations: np.ndarray, gradients: np.ndarray, *, exponent: float = 1) -> np.ndarray:
-        return METHODS["gradcam"](activations, gradients) ** exponent
+    def power(ops: Any, a: np.ndarray, g: np.ndarray, *, exponent: float = 1) -> np.ndarray:
+        return METHODS["gradcam"].function(ops, a, g) ** exponent
 
-    monkeypatch.setitem(METHODS, "power", power)
+    add_method(monkeypatch, "power", power)
     methods = ["power", "gradcam"]
     both = explainer.compare(SCENE, methods, classes=["red", "blue"], options={"exponent": 2})
     assert len(runs) == 1
@@ -250,7 +227,7 @@ def test_progress_counts_up_once_over_all_augmented_runs(
             question.progress(done, 2)
         return dispatch.ask(question, "gradcam", {})
 
-    monkeypatch.setitem(dispatch.RUNS, "twice", twice)
+    add_method(monkeypatch, "twice", twice, ("images",))
     told: list[tuple[int, int]] = []
     explainer.explain(
         SCENE, method="twice", augment="flip", progress=lambda *counts: told.append(counts)
@@ -262,21 +239,12 @@ def test_signed_methods_give_signed_explanations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer = Explainer(write_artifact(tmp_path / "a.onnx"))
-    monkeypatch.setitem(METHODS, "minus", lambda a, g: -METHODS["gradcam"](a, g))
+    add_method(monkeypatch, "minus", lambda *all: -METHODS["gradcam"].function(*all))
     assert explainer.explain(SCENE, "red", method="minus").status == ["zero"]
-    monkeypatch.setattr(dispatch, "SIGNED", frozenset({"minus"}))
+    add_method(monkeypatch, "minus", METHODS["minus"].function, signed=True)
     found = explainer.explain(SCENE, "red", method="minus")
     assert found.signed
     assert found.status == ["ok"]
     # No pixel's centre is the strongest cell's.
     assert -1 <= found.heatmaps.min() < -0.9
     assert found.heatmaps.max() == 0
-
-
-def test_sums_that_no_relu_cuts_off_are_signed() -> None:
-    assert dispatch.signed("integrated-gradients", {})
-    assert dispatch.signed("cam", {})
-    assert not dispatch.signed("cam", {"relu": True})
-    assert dispatch.signed("hirescam", {"relu": False})
-    assert not dispatch.signed("hirescam", {})
-    assert not dispatch.signed("fem", {})

@@ -17,7 +17,7 @@ from graftcam.runtime.tools.jobs.run import Batch, local, run
 from graftcam.runtime.tools.jobs.settings import Settings
 from graftcam.runtime.tools.jobs.table import Row, Table
 from graftcam.runtime.tools.jobs.work import Worker
-from support.artifacts import SCENE, write_artifact
+from support.artifacts import SCENE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 PICTURES = ["a/one.png", "a/one.jpg", "b.png", "c/d/e.PNG", "z-ä.png", "x.png", "y.png"]
 BROKEN = "b/broken.jpg"
 ORDER = sorted([*PICTURES, BROKEN])
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
 
 
 @pytest.fixture
@@ -148,7 +143,7 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
     other = Settings(**{**vars(settings), "request": {"top": 1}})
     with pytest.raises(
         JobError,
-        match=r'holds the results of another job \(request was {"top": 2}, is {"top": 1}\); '
+        match=r'contains the results of another job \(request was {"top": 2}, is {"top": 1}\); '
         "choose another output folder, or delete this one",
     ):
         run(other)
@@ -156,12 +151,12 @@ def test_results_of_another_job_are_refused(settings: Settings) -> None:
 
 
 def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
-    for change, error in (
-        ({"request": {"classes": ["purple"]}}, ClassError),
-        ({"drawing": {"colormap": "jett"}}, RenderError),
-        ({"images": str(tmp_path / "out")}, ImageError),
+    for change, error, message in (
+        ({"request": {"classes": ["purple"]}}, ClassError, "unknown label 'purple'"),
+        ({"drawing": {"colormap": "jett"}}, RenderError, "unknown colormap 'jett'"),
+        ({"images": str(tmp_path / "out")}, ImageError, "out: "),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error, match=message):
             run(Settings(**{**vars(settings), **change}))
         assert not (tmp_path / "out").exists()
 
@@ -249,12 +244,12 @@ def test_a_damaged_table_is_refused_by_its_line(tmp_path: Path) -> None:
         rows.add([row("a")])
     with (tmp_path / "out" / "results.jsonl").open("ab") as file:
         file.write(b"[1]\n")
-    with pytest.raises(JobError, match=r"results.jsonl, line 2: no row of a job; delete the line"):
+    with pytest.raises(JobError, match=r"results.jsonl, line 2: not a job's row; delete the line"):
         Table(tmp_path / "out", {})
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "results.jsonl").write_text("{}\n")
-    with pytest.raises(JobError, match="no table of a job; choose another output folder"):
+    with pytest.raises(JobError, match="not a job's table; choose another output folder"):
         Table(foreign, {})
 
 
@@ -262,7 +257,7 @@ def test_two_jobs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with (
         Table(tmp_path, {}),
-        pytest.raises(JobError, match=r"another job is writing to .*; wait for its end"),
+        pytest.raises(JobError, match=r"another job is writing to .*; wait until it ends"),
     ):
         Table(tmp_path, {})
     Table(tmp_path, {}).close()

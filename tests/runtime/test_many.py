@@ -13,25 +13,16 @@ from graftcam.runtime import Explainer, Explanation, Failure
 from graftcam.runtime.errors import ClassError, ImageError, InputError
 from graftcam.runtime.inorder import batched, in_order
 from graftcam.runtime.output.render import encode_image
-from support.artifacts import SCENE, write_artifact, write_segmenter
+from support.artifacts import SCENE, write_segmenter
+from support.images import images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
-def pictures(count: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(count)]
-
-
 def test_many_pictures_are_explained_as_each_alone(explainer: Explainer) -> None:
-    many = pictures(11)
+    many = [image[: 40 + i] for i, image in enumerate(images(11, 51, 60))]
     found = list(explainer.explain_many(many, top=2, batch=4))
     assert len(found) == 11
     for picture, one in zip(many, found, strict=True):

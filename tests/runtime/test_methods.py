@@ -12,10 +12,15 @@ import pytest
 
 import graftcam.runtime
 from graftcam.runtime import Explainer, GraftcamError
-from graftcam.runtime.methods import METHODS, SIGNED, gradcam
+from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.component import first_component
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
-from support.artifacts import SCENE, peak, write_artifact
+from support.artifacts import SCENE, peak
+from support.methods import add_method
+
+FORMULAS = [method for method, record in METHODS.items() if record.is_formula]
+gradcam = METHODS["gradcam"]
 
 # One picture, two channels, two places: (1, 3) and (2, -1).
 ACTIVATIONS = np.array([[[1.0, 3.0], [2.0, -1.0]]])
@@ -127,14 +132,14 @@ def test_cam_is_grad_cam_up_to_the_number_of_places_where_it_is_defined() -> Non
     np.testing.assert_allclose(
         np.maximum(maps, 0), 15 * gradcam(activations, gradients), rtol=1e-4, atol=1e-5
     )
-    assert "cam" in SIGNED
+    assert METHODS["cam"].signed
     with pytest.raises(GraftcamError, match="differs from place to place: use 'gradcam'"):
         METHODS["cam"](ACTIVATIONS, GRADIENTS)
 
 
 @pytest.mark.parametrize("space", [(7,), (3, 4), (2, 3, 2)], ids=["1-d", "2-d", "3-d"])
 @pytest.mark.parametrize(("images", "classes"), [(1, 0), (1, 2), (3, 2)])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FORMULAS)
 def test_any_number_of_pictures_classes_and_axes(
     method: str, images: int, classes: int, space: tuple[int, ...]
 ) -> None:
@@ -147,7 +152,7 @@ def test_any_number_of_pictures_classes_and_axes(
     maps = METHODS[method](activations, gradients)
     assert maps.shape == (images, classes, *space)
     assert maps.dtype == np.float32
-    if method not in SIGNED:
+    if not METHODS[method].signed:
         assert not (maps < 0).any()
     # A picture's map is its own, and the same in any arrangement of its places.
     places = math.prod(space)
@@ -161,7 +166,7 @@ def test_any_number_of_pictures_classes_and_axes(
     np.testing.assert_array_equal(gradients, before[1])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FORMULAS)
 def test_nothing_to_see_is_zero_and_what_is_not_finite_is_said_so(method: str) -> None:
     zeros = np.zeros((1, 3, 2, 2), np.float32), np.zeros((1, 2, 3, 2, 2), np.float32)
     maps = METHODS[method](*zeros)
@@ -214,11 +219,6 @@ def test_too_many_places_for_a_kernel_matrix_are_refused() -> None:
         METHODS["kpcacam"](activations, activations[:, None])
 
 
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
 def test_the_baked_map_is_the_methods_definition(explainer: Explainer) -> None:
     image = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
     outputs = explainer.run(image, [[0, 1, 3]])
@@ -227,7 +227,7 @@ def test_the_baked_map_is_the_methods_definition(explainer: Explainer) -> None:
     np.testing.assert_allclose(maps, outputs["heatmap"], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("method", sorted({*METHODS} - {"counterfactual", "eigencam", "kpcacam"}))
+@pytest.mark.parametrize("method", sorted({*FORMULAS} - {"counterfactual", "eigencam", "kpcacam"}))
 def test_every_method_that_knows_the_class_points_at_it(explainer: Explainer, method: str) -> None:
     """Of a picture with a red and a green square, `fem` sees both."""
     explanation = explainer.explain(SCENE, ["green", "red"], method=method)
@@ -254,7 +254,7 @@ def test_options_reach_the_method_and_others_are_refused(explainer: Explainer) -
 def test_other_methods_get_activations_and_gradients(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(METHODS, "redness", lambda a, g: a[:, :1] * np.ones_like(g[:, :, 0]))
+    add_method(monkeypatch, "redness", lambda ops, a, g: a[:, :, 0] * np.ones_like(g[:, :, 0]))
     explanation = explainer.explain(SCENE, ["green", "blue"], method="redness")
     assert explanation.method == "redness"
     assert peak(explanation.heatmaps[1]) == (32, 88)
@@ -265,18 +265,60 @@ def test_a_map_that_overflows_has_a_status_and_no_warning(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     huge = np.float32(3e38)
-    monkeypatch.setitem(METHODS, "huge", lambda a, g: gradcam(a * huge * huge, g))
+    add_method(monkeypatch, "huge", lambda ops, a, g: gradcam.function(ops, a * huge * huge, g))
     assert explainer.explain(SCENE, ["red"], method="huge").status == ["nonfinite"]
 
 
-def test_the_methods_need_numpy_alone() -> None:
+def test_the_formulas_need_numpy_alone() -> None:
+    """The exporter imports them, and installations without ONNX Runtime or OpenCV may."""
     assert graftcam.runtime.METHODS is METHODS
     code = """
 import sys
-sys.modules.update(dict.fromkeys(["onnxruntime", "torch", "onnx", "scipy", "sklearn"]))
+sys.modules.update(dict.fromkeys(["cv2", "onnxruntime", "torch", "onnx", "scipy", "sklearn"]))
 import numpy
-from graftcam.runtime import METHODS
-print(METHODS["layercam"](numpy.ones((1, 2, 3)), numpy.ones((1, 1, 2, 3))).tolist())
+from graftcam.runtime.methods import contrast, eigen, fem, local, weighted
+from graftcam.runtime.methods.method import Method
+layercam = Method(local.layercam, ("activations", "gradients"), "")
+print(layercam(numpy.ones((1, 2, 3)), numpy.ones((1, 1, 2, 3))).tolist())
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[[[2.0, 2.0, 2.0]]]"
+
+
+def test_the_table_says_of_each_method_what_it_is() -> None:
+    for method, record in METHODS.items():
+        assert record.signed == record.is_signed({}), method
+        assert record.source, method
+    assert METHODS["finercam"].options == {
+        "gamma": 0.6, "references": 3, "relu": True, "eigen_smooth": False,
+    }  # fmt: skip
+    assert METHODS["saliency"].options == {}
+    assert METHODS["smoothgrad"].options == {"samples": 25, "noise": 0.15, "seed": 0}
+
+
+def test_what_no_relu_cuts_off_is_signed() -> None:
+    assert METHODS["integrated-gradients"].is_signed({})
+    assert METHODS["cam"].is_signed({})
+    assert not METHODS["cam"].is_signed({"relu": True})
+    assert METHODS["hirescam"].is_signed({"relu": False})
+    assert not METHODS["hirescam"].is_signed({})
+    assert not METHODS["fem"].is_signed({})
+
+
+def test_a_method_that_runs_the_artifact_is_no_function_of_two_tensors() -> None:
+    with pytest.raises(InputError, match="needs activations, head of an artifact: use Expl"):
+        METHODS["ablationcam"](ACTIVATIONS, GRADIENTS)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("gradcm", "unknown method 'gradcm'; did you mean 'gradcam'"),
+        ("smooth-grad", "unknown method 'smooth-grad'; did you mean 'smoothgrad'"),
+        (3, "unknown method '3'; there is gradcam, "),
+        (None, "unknown method 'None'; there is gradcam, "),
+    ],
+)
+def test_unknown_methods_are_refused(explainer: Explainer, method: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        explainer.explain(SCENE, method=method)

@@ -94,17 +94,6 @@ def test_what_cannot_be_optimised_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["text.onnx"]
 
 
-def test_the_entry_is_metadata_to_every_reader_of_onnx(artifact: Path) -> None:
-    import onnx
-
-    target = Target("1.2.3", "CPUExecutionProvider", "Linux " + "x" * 200)
-    write_target(artifact, target)
-    assert read_target(artifact) == target
-    found = {entry.key: entry.value for entry in onnx.load(artifact).metadata_props}
-    assert set(found) == {"graftcam", "graftcam.target"}
-    assert '"onnxruntime": "1.2.3"' in found["graftcam.target"]
-
-
 def test_a_damaged_entry_is_refused(artifact: Path) -> None:
     write_target(artifact, Target("1", "2", "3"))
     data = artifact.read_bytes()

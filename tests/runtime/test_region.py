@@ -9,15 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from graftcam.cli import main
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError, InputError, SpecError
 from graftcam.runtime.inputs.preprocess import Placement
 from graftcam.runtime.inputs.region import as_weights, box_mask, read_mask
 from graftcam.runtime.spec import Spec
 from support.artifacts import SCENE, peak, spec, write_artifact, write_segmenter
+from support.cli import call
 
 # The red square of SCENE as a box, and as a cell of the 4 x 4 output.
 BOX, CELL = (80, 24, 96, 40), (1, 2)
@@ -130,10 +129,10 @@ REFUSALS: dict[str, tuple[Any, str]] = {
         r"has shape \[5, 4\]; pass \[80, 160\], .* or \[4, 4\], the output's",
     ),
     "rank": (np.ones((1, 4, 4)), r"has shape \[1, 4, 4\]"),
-    "text": (np.full((4, 4), "x"), "is no mask; pass an array of booleans or numbers"),
-    "type": ({"a": 1}, "is no mask"),
+    "text": (np.full((4, 4), "x"), "is not a mask; pass an array of booleans or numbers"),
+    "type": ({"a": 1}, "is not a mask"),
     "nan": (np.full((4, 4), np.nan), "weights are not finite"),
-    "outside": (box_mask((80, 160), (0, 0, 20, 20)), "lies in what the crop cuts away"),
+    "outside": (box_mask((80, 160), (0, 0, 20, 20)), "is outside the centre crop"),
 }
 
 
@@ -190,7 +189,7 @@ def test_run_refuses_regions_of_another_shape(explainer: Explainer, region: np.n
     "box", [(5, 5, 5, 9), (5, 9, 9, 9), (-1, 0, 9, 9), (0, 0, 161, 9), (0, 0, 9, 81)], ids=str
 )
 def test_boxes_that_do_not_lie_in_the_picture_are_refused(box: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"box .* does not lie in the image; .*x1 <= 160 .*80"):
+    with pytest.raises(InputError, match=r"box .* is not inside the image; .*x1 <= 160 .*80"):
         box_mask((80, 160), box)
 
 
@@ -217,10 +216,6 @@ def scene(tmp_path: Path) -> Path:
     return tmp_path / "scene.png"
 
 
-def command(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 def test_the_command_line_takes_a_mask_a_box_or_their_overlap(
     path: Path, scene: Path, tmp_path: Path
 ) -> None:
@@ -233,20 +228,20 @@ def test_the_command_line_takes_a_mask_a_box_or_their_overlap(
         (["--region", mask], "red"),
         (["--region", mask, "--box", "48,50,70,80"], "green"),
     ):
-        result = command("explain", path, scene, "-o", out, *options)
+        result = call("explain", path, scene, "-o", out, *options)
         assert result.exit_code == 0, result.output
         assert f"{label}  score" in result.stdout
         assert (out / f"scene-{label}.png").is_file()
-    text = command("inspect", path).stdout
+    text = call("inspect", path).stdout
     assert "region  region: float32 [N or 1, K or 1, *positions of logits]" in text
 
 
 @pytest.mark.parametrize(
     ("options", "message", "code"),
     [
-        (["--box", "0,0,200,10"], "box 0,0,200,10 does not lie in the image", 1),
+        (["--box", "0,0,200,10"], "box 0,0,200,10 is not inside the image", 1),
         (["--region", "no.png"], "cannot read no.png", 1),
-        (["--region", "SMALL", "--box", "0,0,9,9"], "can only cut a mask of the image's size", 1),
+        (["--region", "SMALL", "--box", "0,0,9,9"], "can only crop a mask of the image's size", 1),
         (["--region", "SMALL"], "the region has shape [3, 3]", 1),
         (["--box", "0,0,9"], "has 3 numbers, not 4", 2),
         (["--box", "a,b,c,d"], "no comma-separated list", 2),
@@ -258,7 +253,7 @@ def test_the_command_line_refuses_in_one_line(
     small = tmp_path / "small.png"
     cv2.imwrite(str(small), np.full((3, 3), 255, np.uint8))
     options = [str(small) if option == "SMALL" else option for option in options]
-    result = command("explain", path, scene, "-o", tmp_path / "out", *options)
+    result = call("explain", path, scene, "-o", tmp_path / "out", *options)
     assert result.exit_code == code
     assert message in result.stderr.replace("\n", " ")
     assert not (tmp_path / "out").exists()
@@ -266,7 +261,7 @@ def test_the_command_line_refuses_in_one_line(
 
 def test_a_region_for_a_model_without_positions_is_one_line(scene: Path, tmp_path: Path) -> None:
     plain = write_artifact(tmp_path / "plain.onnx")
-    result = command("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
+    result = call("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
     assert result.exit_code == 1
     assert "plain.onnx takes no region" in result.stderr
 

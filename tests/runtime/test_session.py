@@ -90,7 +90,7 @@ def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
     with pytest.raises(
         SessionError,
         match=rf"{CUDA} is installed but did not start; check its driver and libraries \(missing: "
-        r'libcudart.so; `pip install "graftcam\[gpu\]"` brings those of CUDA\), or ask for another',
+        r'libcudart.so; `pip install "graftcam\[gpu\]"` installs those of CUDA\), or choose',
     ):
         Explainer(artifact, "cuda")
     assert capsys.readouterr().out == ""

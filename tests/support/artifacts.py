@@ -11,20 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-from graftcam.exporter import export
-from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.runtime.spec import (
     METADATA_KEY,
     SPEC_VERSION,
     Layer,
     Preprocess,
-    Score,
+    ScoreRecord,
     Spec,
     Verification,
 )
+from support.onnx_bytes import onnx_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 LABELS = ["red", "green", "blue", "empty"]
 # "empty" has negative weights only: its Grad-CAM map is zero wherever the picture is not black.
 WEIGHTS = [[4.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 2.0], [-1.0, -1.0, -1.0]]
-SCORE = Score("logit", "logits", "logits", "softmax", activated=False, classes=4)
+SCORE = ScoreRecord("logit", "logits", "logits", "softmax", activated=False, classes=4)
 
 GRAPH = """
     sums = Conv <strides = [{patch}, {patch}]> (image, kernel)
@@ -43,8 +40,6 @@ GRAPH = """
     {output}
     dims = Shape(activations)
     batch = Slice(dims, i0, i1)
-    channels = Slice(dims, i1, i2)
-    space = Slice(dims, i2, i4)
     chosen_dims = Shape <start = 1> (class_index)
     batch_chosen = Concat <axis = 0> (batch, chosen_dims)
     index = Expand(class_index, batch_chosen)
@@ -58,16 +53,22 @@ GRAPH = """
     classes = Where(ranked, by_rank, index)
     scores = GatherElements <axis = 1> (scored, classes)
     rows = Gather <axis = 0> (scored_weights, classes)
-    cells = ReduceProd <keepdims = 0> (space)
-    cells_f = Cast <to = 1> (cells)
-    alpha = Div(rows, cells_f)
-    one_alpha = Unsqueeze(alpha, spatial_axes)
-    all_dims = Concat <axis = 0> (batch_chosen, channels, space)
-    gradients = Expand(one_alpha, all_dims)
-    one_activations = Unsqueeze(activations, i1)
-    weighted = Mul(one_alpha, one_activations)
-    summed = ReduceSum <keepdims = 0> (weighted, i2)
-    heatmap = Relu(summed)
+"""
+# The gradient of the mean over a layer's cells, and the layer's Grad-CAM map.
+LAYER = """
+    {name}_dims = Shape({name})
+    {name}_channels = Slice({name}_dims, i1, i2)
+    {name}_space = Slice({name}_dims, i2, i4)
+    {name}_cells = ReduceProd <keepdims = 0> ({name}_space)
+    {name}_count = Cast <to = 1> ({name}_cells)
+    {name}_alpha = Div(rows, {name}_count)
+    {name}_spread = Unsqueeze({name}_alpha, spatial_axes)
+    {name}_all = Concat <axis = 0> (batch_chosen, {name}_channels, {name}_space)
+    {gradients} = Expand({name}_spread, {name}_all)
+    {name}_one = Unsqueeze({name}, i1)
+    {name}_weighted = Mul({name}_spread, {name}_one)
+    {name}_sum = ReduceSum <keepdims = 0> ({name}_weighted, i2)
+    {heatmap} = Relu({name}_sum)
 """
 OUTPUTS = {
     "softmax": "scored = Identity(logits)\n    probs = Softmax <axis = 1> (logits)",
@@ -109,28 +110,32 @@ def write_artifact(
     channels: int = 3,
     batch: int | str = "N",
     metadata: str | None = None,
+    more: tuple[str, str] = ("", ""),
 ) -> Path:
     """Write the patch model as an artifact whose metadata is ``record`` (or the raw ``metadata``).
 
     ``record.score.output`` decides whether the model ends in logits or in softmax probabilities;
-    ``record.score.single_logit`` wants one row of weights.
+    ``record.score.single_logit`` wants one row of weights. ``more`` is text for further outputs
+    and their nodes.
     """
     record = record or spec()
     kind = "single" if record.score.single_logit else "plain"
     kind = "softmax" if record.score.output == "probs" else kind
+    outputs, nodes = more
     text = f"""<ir_version: 8, opset_import: ["" : 18]>
     patches (float[{batch}, {channels}, H, W] image, int64[M, K] class_index)
      => (float[{batch}, O] {record.score.output}, int64[{batch}, K] classes,
          float[{batch}, K] scores, float[{batch}, K, h, w] heatmap,
          float[{batch}, {channels}, h, w] activations,
-         float[{batch}, K, {channels}, h, w] gradients)
-    {{ {GRAPH.format(patch=patch, output=OUTPUTS[kind])} }}"""
-    model = onnx.parser.parse_model(text)
+         float[{batch}, K, {channels}, h, w] gradients {outputs})
+    {{
+        {GRAPH.format(patch=patch, output=OUTPUTS[kind])}
+        {LAYER.format(name="activations", gradients="gradients", heatmap="heatmap")}
+        {nodes}
+    }}"""
     matrix = np.asarray(weights, np.float32)
-    kernel = np.zeros((channels, channels, patch, patch), np.float32)
-    kernel[range(channels), range(channels)] = 1 / patch**2
-    constants: dict[str, np.ndarray] = {
-        "kernel": kernel,
+    constants = {
+        "kernel": averaging(patch, channels),
         "weights": matrix,
         "scored_weights": np.concatenate([-matrix, matrix]) if kind == "single" else matrix,
         "class_index": np.array([[-1]]),
@@ -138,37 +143,122 @@ def write_artifact(
         "spatial_axes": np.array([3, 4]),
         **{f"i{i}": np.array([i]) for i in (0, 1, 2, 4)},
     }
-    model.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
-    text = record.to_json() if metadata is None else metadata
-    if text:
-        helper.set_model_props(model, {METADATA_KEY: text})
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    stored = record.to_json() if metadata is None else metadata
+    entries = {METADATA_KEY: stored} if stored else None
+    path.write_bytes(onnx_model(text, constants, entries))
+    return path
+
+
+def averaging(patch: int, channels: int = 3) -> np.ndarray:
+    """Return the kernel of a convolution that averages each channel over a patch."""
+    kernel = np.zeros((channels, channels, patch, patch), np.float32)
+    kernel[range(channels), range(channels)] = 1 / patch**2
+    return kernel
+
+
+def write_two_layers(path: Path) -> Path:
+    """Write the patch model with two layers: ``fine`` has 8 x 8 cells, ``coarse`` 2 x 4."""
+    fine = replace(spec().layers[0], name="fine")
+    coarse = Layer("coarse", "coarse", "channels_first", [None, None], 0,
+                   "coarse_heatmap", "coarse", "coarse_gradients")  # fmt: skip
+    outputs = """, float[N, K, r, c] coarse_heatmap, float[N, 3, r, c] coarse,
+         float[N, K, 3, r, c] coarse_gradients"""
+    nodes = "coarse = AveragePool <kernel_shape = [4, 2], strides = [4, 2]> (activations)"
+    nodes += LAYER.format(name="coarse", gradients="coarse_gradients", heatmap="coarse_heatmap")
+    return write_artifact(path, spec(layers=[fine, coarse]), patch=4, more=(outputs, nodes))
+
+
+# Class maps instead of a class vector: the region weighs the positions of each class's map.
+SEGMENTER = """
+    averages = Conv <strides = [8, 8]> (image, kernel)
+    activations = Relu(averages)
+    logits = Conv(activations, weights)
+    dims = Shape(logits)
+    batch = Slice(dims, i0, i1)
+    space = Slice(dims, i2, i4)
+    chosen_dims = Shape <start = 1> (class_index)
+    batch_chosen = Concat <axis = 0> (batch, chosen_dims)
+    index = Expand(class_index, batch_chosen)
+    all_dims = Concat <axis = 0> (batch_chosen, space)
+    everywhere = Expand(region, all_dims)
+    by_class = Einsum <equation = "nkyx,ncyx->nkc"> (everywhere, logits)
+    class_count = Slice(dims, i1, i2)
+    best, order = TopK <axis = 2> (by_class, class_count)
+    ranked = Less(index, i0)
+    from_best = Sub(minus1, index)
+    zeros = Mul(index, i0)
+    rank = Where(ranked, from_best, zeros)
+    rank_column = Unsqueeze(rank, i2)
+    rank_class = GatherElements <axis = 2> (order, rank_column)
+    by_rank = Squeeze(rank_class, i2)
+    classes = Where(ranked, by_rank, index)
+    class_column = Unsqueeze(classes, i2)
+    score_column = GatherElements <axis = 2> (by_class, class_column)
+    scores = Squeeze(score_column, i2)
+    rows = Gather <axis = 0> (class_rows, classes)
+    gradients = Einsum <equation = "nkc,nkyx->nkcyx"> (rows, everywhere)
+    alpha = ReduceMean <keepdims = 0> (gradients, spatial_axes)
+    summed = Einsum <equation = "nkc,ncyx->nkyx"> (alpha, activations)
+    heatmap = Relu(summed)
+"""
+
+
+def write_segmenter(
+    path: Path,
+    *,
+    size: tuple[int | str, int | str] = (32, 32),
+    batch: int | str = "N",
+    profile: str | None = None,
+) -> Path:
+    """Write an artifact whose model weighs the colours of each patch: class maps [N, 4, h, w].
+
+    A cell's score for "red" is four times its patch's redness, and so on. Under the profile
+    ``web`` classes and regions have no defaults.
+    """
+    rows, columns = (e // 8 if isinstance(e, int) else e.lower() for e in size)
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    patches (float[{batch}, 3, {size[0]}, {size[1]}] image, int64[M, K] class_index,
+             float[R, L, p, q] region)
+     => (float[{batch}, 4, {rows}, {columns}] logits, int64[{batch}, K] classes,
+         float[{batch}, K] scores, float[{batch}, K, {rows}, {columns}] heatmap,
+         float[{batch}, 3, {rows}, {columns}] activations,
+         float[{batch}, K, 3, {rows}, {columns}] gradients)
+    {{ {SEGMENTER} }}"""
+    matrix = np.asarray(WEIGHTS, np.float32)
+    constants = {
+        "kernel": averaging(8),
+        "weights": matrix[:, :, None, None],
+        "class_rows": matrix,
+        "minus1": np.array(-1),
+        "spatial_axes": np.array([3, 4]),
+        **{f"i{i}": np.array([i]) for i in (0, 1, 2, 4)},
+    }
+    if profile is None:
+        constants["class_index"] = np.array([[-1]])
+        constants["region"] = np.ones((1, 1, 1, 1), np.float32)
+    grid = [extent if isinstance(extent, int) else None for extent in (rows, columns)]
+    layer = Layer("activations", "activations", "channels_first", grid, 0,
+                  "heatmap", "activations", "gradients")  # fmt: skip
+    record = spec(layers=[layer], region="region", profile=profile)
+    path.write_bytes(onnx_model(text, constants, {METADATA_KEY: record.to_json()}))
     return path
 
 
 def resize_model(mode: str) -> bytes:
-    """ONNX Runtime's antialiased Resize as a model: the bytes of ``runtime/resize_<mode>.onnx``.
+    """ONNX Runtime's antialiased Resize as a model: the bytes of ``inputs/resize_<mode>.onnx``.
 
     Input ``picture`` uint8 [1, channels, height, width] and ``sizes`` int64 [2]; half-pixel
     centres, and for ``cubic`` the coefficient -0.5 that Pillow uses.
     """
-    attributes = {"cubic_coeff_a": -0.5} if mode == "cubic" else {}
-    node = helper.make_node(
-        "Resize", ["picture", "", "", "sizes"], ["resized"],
-        mode=mode, antialias=1, exclude_outside=1, axes=[2, 3], **attributes,
-    )  # fmt: skip
-    graph = helper.make_graph(
-        [node],
-        f"resize_{mode}",
-        [
-            helper.make_tensor_value_info("picture", TensorProto.UINT8, [1, "channels", "h", "w"]),
-            helper.make_tensor_value_info("sizes", TensorProto.INT64, [2]),
-        ],
-        [helper.make_tensor_value_info("resized", TensorProto.UINT8, [1, "channels", "H", "W"])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return model.SerializeToString()
+    cubic = "cubic_coeff_a = -0.5, " if mode == "cubic" else ""
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    resize_{mode} (uint8[1, channels, h, w] picture, int64[2] sizes)
+     => (uint8[1, channels, H, W] resized)
+    {{
+        resized = Resize <antialias = 1, axes = [2, 3], {cubic}exclude_outside = 1,
+                          mode = "{mode}"> (picture, , , sizes)
+    }}"""
+    return onnx_model(text)
 
 
 def colour_scene() -> np.ndarray:
@@ -189,41 +279,3 @@ def peak(heatmap: np.ndarray) -> tuple[int, int]:
     """Return row and column of the middle of the pixels where a heatmap is largest."""
     rows, columns = np.nonzero(heatmap >= heatmap.max() - 1e-6)
     return round(rows.mean() + 0.5), round(columns.mean() + 0.5)
-
-
-def write_segmenter(
-    path: Path,
-    *,
-    size: tuple[int | str, int | str] = (32, 32),
-    batch: int | str = "N",
-    profile: ProfileName = "default",
-) -> Path:
-    """Write an artifact whose model weighs the colours of each patch: class maps [N, 4, h, w].
-
-    A cell's score for "red" is four times its patch's redness, and so on.
-    """
-    plain = path.with_suffix(".plain.onnx")
-    text = f"""<ir_version: 8, opset_import: ["" : 18]>
-    patches (float[{batch}, 3, {size[0]}, {size[1]}] image) => (float[{batch}, 4, h, w] logits)
-    {{
-        averages = Conv <strides = [8, 8]> (image, kernel)
-        activations = Relu(averages)
-        logits = Conv(activations, weights)
-    }}"""
-    model = onnx.parser.parse_model(text)
-    kernel = np.zeros((3, 3, 8, 8), np.float32)
-    kernel[range(3), range(3)] = 1 / 64
-    weights = np.asarray(WEIGHTS, np.float32)[:, :, None, None]
-    for name, array in (("kernel", kernel), ("weights", weights)):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    if isinstance(size[0], int) and isinstance(size[1], int):
-        shape = model.graph.output[0].type.tensor_type.shape
-        for axis, extent in enumerate(size):
-            shape.dim[2 + axis].dim_value = int(extent) // 8
-    plain.write_bytes(model.SerializeToString())
-    export(
-        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify=False,
-        profile=profile,
-    )  # fmt: skip
-    plain.unlink()
-    return path

@@ -34,11 +34,6 @@ class Skip(nn.Module):
         return self.head(torch.relu(y + self.conv2(self.act(self.conv1(y)))).mean((2, 3)))
 
 
-def pictures(count: int, height: int = 8, width: int = 8, seed: int = 0) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    return generator.standard_normal((count, 3, height, width)).astype(np.float32)
-
-
 def export_with_head(
     model: nn.Module,
     path: Path,
@@ -47,7 +42,7 @@ def export_with_head(
     **more: Any,
 ) -> Spec:
     example = (torch.zeros(2, 3, *size),)
-    options = {"verify": False, "head": True, **more}
+    options = {"verify": "off", "extras": ["head"], **more}
     return export(model, path, example, layers=layer, **options).spec
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
 import numpy as np
 
 
@@ -16,6 +20,20 @@ def photo(height: int, width: int) -> np.ndarray:
     picture = np.stack(channels, -1) + rng.normal(0, 15, (height, width, 3))
     picture[height // 3 : height // 2, width // 4 : width // 2] = (255, 0, 128)
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def images(count: int, height: int, width: int, seed: int = 0) -> list[np.ndarray]:
+    """Return images of random pixels: RGB uint8."""
+    generator = np.random.default_rng(seed)
+    return list(generator.integers(0, 256, (count, height, width, 3), np.uint8))
+
+
+def write_images(folder: Path, images: Sequence[np.ndarray]) -> Path:
+    """Write images as 0.png, 1.png and so on into a new folder, and return it."""
+    folder.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number}.png"), image[:, :, ::-1])
+    return folder
 
 
 def noise(count: int, height: int = 8, width: int = 8, seed: int = 1) -> np.ndarray:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.values import cells, reshape_like
 
 
 @vjp("AffineGrid", since=20, inputs=(0,))
-def affine_grid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def affine_grid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The sum over all places of the cotangent times the place, ``(x, y, 1)``.
 
     The places are read off the operator itself, which is linear: the map with ones in one column
@@ -27,18 +25,16 @@ def affine_grid(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
     space = emit.op(
         "Slice", size, emit.ints([1]), emit.ints([axes + 2]), role="space", shape=[axes + 1]
     )
-    wanted = emit.vector([axes + 1, space])
+    size_of_maps = emit.vector([axes + 1, space])
     aligned = int_attribute(node, "align_corners", 0)
     places = emit.op(
-        "AffineGrid", emit.constant(maps, theta.dtype), wanted, role="places",
+        "AffineGrid", emit.constant(maps, theta.dtype), size_of_maps, role="places",
         align_corners=aligned,
     )  # fmt: skip
     places = emit.op("Gather", places, emit.constant(0), role="places", axis=axes + 1)
     count = cells(emit, out, range(1, axes + 1))
     places = emit.op("Reshape", places, emit.vector([axes + 1, count]), role="places")
     # One Gemm over classes, images and rows of the map.
-    last = emit.op(
-        "Transpose", grad.value, role="by_row", perm=[0, 1, axes + 2, *range(2, axes + 2)]
-    )
+    last = emit.op("Transpose", g.value, role="by_row", perm=[0, 1, axes + 2, *range(2, axes + 2)])
     rows = emit.op("Reshape", last, emit.vector([-1, count]), role="rows")
-    return [reshape_like(emit, emit.op("Gemm", rows, places, transB=1), theta)]
+    return [g.with_value(reshape_like(emit, emit.op("Gemm", rows, places, transB=1), theta))]

@@ -1,15 +1,13 @@
-"""Putting pictures together from windows or places, and cutting them to size."""
+"""Putting images together from windows or places, and cutting them to size."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
 from ..support.values import cells, classes, needs_constant, reshape_like
@@ -17,12 +15,12 @@ from ..support.window import window_of
 
 
 @vjp("Col2Im", since=18, inputs=(0,), check=needs_constant(1, 2))
-def col2im(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def col2im(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The windows of the padded cotangent, side by side (im2col).
 
     Cell ``i`` of window ``o`` lies at ``o stride + i dilation`` along each axis.
     """
-    x, value = only_input(node), grad.value
+    x, value = only_input(node), g.value
     window = window_of(node, constant_ints(node.inputs[2]))
     image = constant_ints(node.inputs[1])
     assert image is not None
@@ -38,7 +36,7 @@ def col2im(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
         value = emit.op("Gather", value, places, role="windows", axis=3 + 2 * axis)
     order = [*range(3), *range(3, 3 + 2 * count, 2), *range(4, 3 + 2 * count, 2)]
     value = emit.op("Transpose", value, role="columns", perm=order)
-    return [reshape_like(emit, value, x)]
+    return [g.with_value(reshape_like(emit, value, x))]
 
 
 def _without_size(node: ir.Node) -> str | None:
@@ -51,16 +49,16 @@ def _without_size(node: ir.Node) -> str | None:
 
 
 @vjp("MaxUnpool", since=9, inputs=(0,), check=_without_size)
-def max_unpool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def max_unpool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Each value's cotangent is taken from the place that it was put to.
 
     The places count through N and C. Where several values were put to one, all get its cotangent,
     as in PyTorch.
     """
     x, places, out = only_input(node), only_input(node, 1), node.outputs[0]
-    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), cells(emit, out)]))
+    flat = emit.op("Reshape", g.value, emit.vector([classes(emit), cells(emit, out)]))
     places = emit.op("Reshape", places, emit.ints([-1]), role="places")
-    return [reshape_like(emit, emit.op("Gather", flat, places, axis=1), x)]
+    return [g.with_value(reshape_like(emit, emit.op("Gather", flat, places, axis=1), x))]
 
 
 def _resized(node: ir.Node) -> list[int]:
@@ -81,9 +79,7 @@ def _sized(node: ir.Node) -> str | None:
 
 
 @vjp("CenterCropPad", since=18, inputs=(0,), check=_sized)
-def center_crop_pad(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def center_crop_pad(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Padding where the node cut and cut where it padded; an odd rest lies at the upper end."""
     before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
     widths: dict[int, tuple[int, int]] = {}
@@ -92,4 +88,4 @@ def center_crop_pad(
         if isinstance(extent, int) and isinstance(count, int):
             low = abs(extent - count) // 2 * (1 if extent > count else -1)
             widths[1 + axis] = low, extent - count - low
-    return [padded(emit, grad.value, 1 + len(before), widths)]
+    return [g.through(padded, 1 + len(before), widths)]

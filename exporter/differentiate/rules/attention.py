@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Dim, Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.attention_heads import Heads, heads_of, permuted
+from ..support.tensor import Tensor
 from ..support.values import classes, parts_of, places, where
 from ..unbroadcast import broadcast_axes, sum_broadcast
 from .linear import lifted
@@ -74,48 +74,44 @@ def _weights(emit: Emitter, scores: ir.Value, bias: ir.Value | None, q: Heads) -
 
 
 @vjp("Attention", since=23, inputs=(0, 1, 2, 3), check=_covered)
-def attention(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def attention(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``p^T g`` for the values, ``scale t k`` for queries, ``scale t^T q`` for keys, t for a mask.
 
     ``y = p v`` with ``p = softmax(scale q k^T + mask)``, and ``t = p (g v^T - sum(g y))``. A
     ``softcap`` c makes it ``softmax(c tanh(scale q k^T / c) + mask)``, and t behind it
-    ``t (1 - tanh^2)``. The scores are computed again rather than kept.
+    ``t (1 - tanh^2)``. The scores are computed again rather than stored.
     """
     q, k, v, out = heads_of(node)
     queries, keys = (one.laid_out(emit, one.value) for one in (q, k))
-    over = [classes(emit)]
-    g = out.laid_out(emit, grad.value, over)
+    by_head = out.laid_out(emit, g.value, [classes(emit)])
     scale = float_attribute(node, "scale", 1.0 / math.sqrt(q.width))
     raw = emit.op("MatMul", queries, permuted(emit, keys, 0, (0, 1, 2, 4, 3)), role="products")
-    scores = emit.op("Mul", raw, emit.scalar(scale, raw), role="scores")
-    cap, bent = float_attribute(node, "softcap", 0.0), None
-    if cap:
-        bent = emit.op("Tanh", emit.op("Div", scores, emit.scalar(cap, raw)), role="bent")
-        scores = emit.op("Mul", bent, emit.scalar(cap, raw), role="capped")
-    weights = _weights(emit, scores, _bias(emit, node, q, k), q)
-    results: list[Result] = [None] * len(needed)
+    scores, bent = Tensor(emit, raw) * scale, None
+    if cap := float_attribute(node, "softcap", 0.0):
+        bent = (scores / cap).op("Tanh")
+        scores = bent * cap
+    weights = _weights(emit, scores.value, _bias(emit, node, q, k), q)
+    results: list[Cotangent | None] = [None] * len(needed)
     if needed[2]:
-        shares = emit.op("MatMul", _turned(emit, lifted(emit, weights, 5)), g, role="shares")
-        results[2] = v.back(emit, _summed(emit, shares))
+        shares = emit.op("MatMul", _turned(emit, lifted(emit, weights, 5)), by_head, role="shares")
+        results[2] = g.with_value(v.back(emit, _summed(emit, shares)))
     if not any((*needed[:2], *needed[3:])):
         return results
     values = lifted(emit, v.laid_out(emit, v.value), 5)
-    slope = emit.op("MatMul", g, _turned(emit, values), role="slope")
-    along = emit.op("Mul", g, out.laid_out(emit, out.value), role="along")
+    slope = Tensor(emit, emit.op("MatMul", by_head, _turned(emit, values), role="slope"))
+    along = Tensor(emit, by_head) * out.laid_out(emit, out.value)
     # Not axis -1: on an empty tensor (K = 0) ONNX Runtime 1.31 keeps that axis's extent.
-    along = emit.op("ReduceSum", along, emit.ints([5]), role="along", keepdims=1)
-    t = emit.op("Mul", emit.op("Sub", slope, along), weights, role="through")
+    t = (slope - along.sum([5])) * weights
     if len(needed) > 3 and needed[3]:
-        results[3] = _of_mask(emit, only_input(node, 3), t, q, k)
+        results[3] = g.with_value(_of_mask(emit, only_input(node, 3), t.value, q, k))
     if bent is not None and (needed[0] or needed[1]):
-        square = emit.op("Mul", bent, bent, role="square")
-        t = emit.op("Mul", t, emit.op("Sub", emit.scalar(1.0, square), square), role="through")
+        t = t * (1.0 - bent.squared())
     if needed[0]:
-        value = emit.op("MatMul", t, lifted(emit, keys, 5))
-        results[0] = Adjoint(q.back(emit, value), scale)
+        value = t.op("MatMul", lifted(emit, keys, 5)).value
+        results[0] = g.with_value(q.back(emit, value)) * scale
     if needed[1]:
-        value = emit.op("MatMul", _turned(emit, t), lifted(emit, queries, 5))
-        results[1] = Adjoint(k.back(emit, _summed(emit, value)), scale)
+        value = emit.op("MatMul", _turned(emit, t.value), lifted(emit, queries, 5))
+        results[1] = g.with_value(k.back(emit, _summed(emit, value))) * scale
     return results
 
 

@@ -10,14 +10,12 @@ than those (5 x 5: 1.6 times as long).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, ints_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, OneHot, Result, expanded
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import cut, padded
 from ..support.values import classes, fold, parts_of, unfold
@@ -66,20 +64,19 @@ def flipped(emit: Emitter, weights: ir.Value, groups: int) -> ir.Value:
 
 
 def _conv_selection(
-    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
-) -> Sequence[Result | OneHot] | None:
+    emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
+) -> Cotangents | None:
     """A 1 x 1 head's adjoint is a row of its weights times the selected class's map."""
     weights, window = only_input(node, 1), conv_window(node)
     pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
     padding = any(window.before) or any(window.after)
-    if seed.value is None or not pointwise or padding or int_attribute(node, "group", 1) != 1:
+    if g.tensor is None or not pointwise or padding or int_attribute(node, "group", 1) != 1:
         return None
-    rows = emit.op("Gather", weights, seed.index, role="selected", dtype=weights.dtype, axis=0)
-    return [emit.op("Mul", rows, seed.value)]
+    return [g.selected_rows(weights)]
 
 
 @vjp("Conv", since=1, inputs=(0,), lazy=True, check=_check_conv, selection=_conv_selection)
-def conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def conv(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent, stuffed with zeros to stride 1, convolved with the flipped kernel.
 
     A cotangent that is constant over space stays so through a 1 x 1 kernel, padded or not.
@@ -88,27 +85,23 @@ def conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
     window, groups = conv_window(node), int_attribute(node, "group", 1)
     space = set(range(2, len(dims_of(out))))
     pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
-    if pointwise and space <= grad.spread:
-        grad = expanded(emit, grad, out, {0, 1})
-        return [_pointwise(emit, grad, out, weights, groups)]
-    grad = expanded(emit, grad, out, range(len(dims_of(out))))
-    value = conv_adjoint(emit, fold(emit, grad.value, out), x, out, weights, window, groups)
-    return [unfold(emit, value, x)]
+    if pointwise and space <= g.spread:
+        return [g.expanded({0, 1}).through(_pointwise, out, weights, groups)]
+    g = g.expanded().through(fold, out)
+    return [g.through(conv_adjoint, x, out, weights, window, groups).through(unfold, x)]
 
 
 def _pointwise(
-    emit: Emitter, grad: Adjoint, out: ir.Value, weights: ir.Value, groups: int
-) -> Adjoint:
+    emit: Emitter, grad: ir.Value, out: ir.Value, weights: ir.Value, groups: int
+) -> ir.Value:
     """A 1 x 1 convolution of one place that stands for all."""
     dims = dims_of(weights)
     ones = [1] * (len(dims) - 2)
-    folded = emit.op(
-        "Reshape", grad.value, emit.vector([-1, *parts_of(out, [1]), *ones]), role="folded"
-    )
+    folded = emit.op("Reshape", grad, emit.vector([-1, *parts_of(out, [1]), *ones]), role="folded")
     value = emit.op("Conv", folded, flipped(emit, weights, groups), group=groups)
     assert isinstance(dims[1], int)
     shape = emit.vector([classes(emit), *parts_of(out, [0]), dims[1] * groups, *ones])
-    return Adjoint(emit.op("Reshape", value, shape, role="unfolded"), 1.0, grad.spread)
+    return emit.op("Reshape", value, shape, role="unfolded")
 
 
 def conv_adjoint(
@@ -182,13 +175,13 @@ def _check_transposed(node: ir.Node) -> str | None:
 
 
 @vjp("ConvTranspose", since=1, inputs=(0,), check=_check_transposed)
-def conv_transpose(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def conv_transpose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """A convolution with the same weights and window; ``output_padding`` cells fed nothing."""
     x, weights, out = only_input(node), only_input(node, 1), node.outputs[0]
     window = conv_window(node)
     value = emit.op(
-        "Conv", fold(emit, grad.value, out), weights,
+        "Conv", fold(emit, g.value, out), weights,
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
         pads=[*window.before, *window.after], group=int_attribute(node, "group", 1),
     )  # fmt: skip
-    return [unfold(emit, value, x)]
+    return [g.with_value(unfold(emit, value, x))]

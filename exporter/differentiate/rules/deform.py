@@ -10,9 +10,9 @@ import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.interpolation import LINEAR, Along, Extent, along, numbered
+from ..support.interpolation import LINEAR, AxisSamples, Extent, axis_samples, numbered
 from ..support.sampling import (
     Table,
     by_coordinates,
@@ -38,36 +38,37 @@ def _planar(node: ir.Node) -> str | None:
 
 
 @vjp("DeformConv", since=19, inputs=(0, 2, 4), check=_planar)
-def deform_conv(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def deform_conv(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent of the columns ``mask * x(place + offset)``, which the weights are applied to.
 
     It goes to the cells that a column read, by weight; to the offsets, by the weights' slopes (on
-    a cell that of the interval above it); to the mask, by what was read. Outside the picture all
+    a cell that of the interval above it); to the mask, by what was read. Outside the image all
     is zero, as in PyTorch.
     """
     deformed = _deformed(emit, node)
     table, space = deformed.table(emit), cells(emit, only_input(node), [2, 3])
-    columns = deformed.column_grads(emit, grad.value)
+    columns = deformed.column_grads(emit, g.value)
     mask = node.inputs[4] if len(node.inputs) > 4 else None
     masked = columns
     if mask is not None and (needed[0] or needed[2]):
         shape = emit.vector([deformed.batch, 1, deformed.reads])
         masked = emit.op("Mul", columns, emit.op("Reshape", mask, shape, role="mask"))
-    results: list[Result] = [None] * 5
+    results: list[Cotangent | None] = [None] * 5
     if needed[0]:
-        picture = put(emit, masked, table, deformed.channels, space)
-        results[0] = reshape_like(emit, picture, only_input(node))
+        image = put(emit, masked, table, deformed.channels, space)
+        results[0] = g.with_value(reshape_like(emit, image, only_input(node)))
     if not needed[2] and not any(needed[4:]):
         return results[: len(needed)]
     shape = emit.vector([deformed.batch, deformed.channels, space])
-    picture = emit.op("Reshape", only_input(node), shape, role="picture")
-    read = taken(emit, picture, table, deformed.channels)
+    image = emit.op("Reshape", only_input(node), shape, role="image")
+    read = taken(emit, image, table, deformed.channels)
     if needed[2]:
         slopes = by_coordinates(emit, masked, read, table)
-        results[2] = deformed.offset_grads(emit, slopes)
+        results[2] = g.with_value(deformed.offset_grads(emit, slopes))
     if mask is not None and needed[4]:
         values = interpolated(emit, read, table.weights(emit))
-        results[4] = reshape_like(emit, over_channels(emit, columns, values), mask)
+        by_mask = over_channels(emit, columns, values)
+        results[4] = g.with_value(reshape_like(emit, by_mask, mask))
     return results[: len(needed)]
 
 
@@ -77,7 +78,7 @@ class _Deformed:
 
     Attributes:
         node: The node.
-        batch: Pictures times offset groups.
+        batch: Images times offset groups.
         channels: Channels of an offset group.
         reads: Cells of the kernel times places of the output.
     """
@@ -91,7 +92,7 @@ class _Deformed:
         """What is read, cell of the kernel by cell, at all places of the output."""
         return Table([self._along(emit, axis) for axis in (0, 1)], self.batch, self.reads)
 
-    def _along(self, emit: Emitter, axis: int) -> Along:
+    def _along(self, emit: Emitter, axis: int) -> AxisSamples:
         node, window, offset = self.node, conv_window(self.node), only_input(self.node, 2)
         space = parts_of(node.outputs[0], [2, 3])
         shape = emit.vector([self.batch, *window.kernel, 2, *space])
@@ -106,7 +107,7 @@ class _Deformed:
         first = emit.op("Mul", first, emit.scalar(window.strides[axis], first), role="first")
         place = emit.op("Add", emit.op("Add", cell, first, role="regular"), shift, role="place")
         place = emit.op("Reshape", place, emit.ints([0, 1, -1]), role="place")
-        return along(emit, LINEAR, place, only_input(node), 2 + axis, zeros=True)
+        return axis_samples(emit, LINEAR, place, only_input(node), 2 + axis, zeros=True)
 
     def column_grads(self, emit: Emitter, grad: ir.Value) -> ir.Value:
         """The transposed weights applied to ``[K, *out]``: [K, batch, channels, reads]."""

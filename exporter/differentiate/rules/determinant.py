@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 
 _LARGEST = 32  # n^4 numbers are made for a matrix of n rows
@@ -25,7 +23,7 @@ def _small(node: ir.Node) -> str | None:
 
 
 @vjp("Det", since=11, check=_small)
-def determinant(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def determinant(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` times the cofactors, which singular matrices have too.
 
     A cofactor is the determinant with its row replaced by the unit vector of its column.
@@ -39,5 +37,5 @@ def determinant(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
     matrices = emit.op("Unsqueeze", x, emit.ints([rank - 2, rank - 1]), role="matrices")
     replaced = emit.op("Where", rows, columns, matrices, role="replaced", dtype=x.dtype)
     cofactors = emit.op("Det", replaced, role="cofactors")
-    last = emit.ints([rank - 1, rank])
-    return [emit.op("Mul", emit.op("Unsqueeze", grad.value, last), cofactors)]
+    lifted = emit.op("Unsqueeze", g.value, emit.ints([rank - 1, rank]))
+    return [g.with_value(lifted) * cofactors]

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.values import identity, parts_of
 
@@ -84,7 +84,7 @@ def _spelled(node: ir.Node) -> str | None:
 
 
 @vjp("Einsum", since=12, check=_spelled)
-def einsum(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def einsum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The Einstein sum of the cotangent and the other factors, over the indices a factor has not.
 
     Along an index that only this factor has, the cotangent is the same everywhere. An index that
@@ -93,12 +93,12 @@ def einsum(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
     """
     made = _sum_of(node)
     return [
-        _of_factor(emit, node, grad.value, made, index) if wanted else None
-        for index, wanted in enumerate(needed)
+        _of_factor(node, g, made, index) if asked else None for index, asked in enumerate(needed)
     ]
 
 
-def _of_factor(emit: Emitter, node: ir.Node, grad: ir.Value, made: _Sum, index: int) -> Adjoint:
+def _of_factor(node: ir.Node, g: Cotangent, made: _Sum, index: int) -> Cotangent:
+    emit = g.emit
     used = "".join([*made.whole, made.out])
     free = iter(c for c in string.ascii_letters if c not in used)
     k = next(free)
@@ -116,14 +116,14 @@ def _of_factor(emit: Emitter, node: ir.Node, grad: ir.Value, made: _Sum, index: 
             letter = again
         term += letter
     seen = set(made.out).union(*given) - set(made.dropped[index])
-    kept = "".join(letter for letter in term if letter in seen)
-    equation = ",".join([k + made.out, *given]) + f"->{k}{kept}"
-    value = emit.op("Einsum", grad, *factors, equation=equation)
+    remaining = "".join(letter for letter in term if letter in seen)
+    equation = ",".join([k + made.out, *given]) + f"->{k}{remaining}"
+    value = emit.op("Einsum", g.value, *factors, equation=equation)
     missing = [axis for axis, letter in enumerate(term) if letter not in seen]
     if missing:
         value = emit.op("Unsqueeze", value, emit.ints([1 + axis for axis in missing]))
     spread = frozenset(axis for axis in missing if term[axis] not in made.dropped[index])
-    return Adjoint(value, spread=spread)
+    return g.with_value(value, spread)
 
 
 def _squeezed(emit: Emitter, node: ir.Node, made: _Sum, index: int) -> ir.Value:

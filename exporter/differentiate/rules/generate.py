@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 
 
 @vjp("Range", since=11)
-def arithmetic_range(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def arithmetic_range(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``sum(g)`` for the start and ``sum(i g)`` for the step; none for the limit.
 
     The limit decides how many numbers there are, and nothing else.
@@ -23,19 +19,18 @@ def arithmetic_range(
     y, over = node.outputs[0], emit.ints([1])
     start = delta = None
     if needed[0]:
-        start = emit.op("ReduceSum", grad.value, over, role="start", keepdims=0)
+        start = g.through(_total, over)
     if needed[2]:
         assert y.dtype is not None
         count = emit.op("Squeeze", emit.extents(y), role="count", shape=[])
         steps = emit.op("Range", emit.constant(0), count, emit.constant(1), role="steps")
         steps = emit.op("Cast", steps, role="steps", dtype=y.dtype, to=int(y.dtype))
-        weighted = emit.op("Mul", grad.value, steps, role="weighted")
-        delta = emit.op("ReduceSum", weighted, over, role="step", keepdims=0)
+        delta = (g * steps).through(_total, over)
     return [start, None, delta]
 
 
 @vjp("OneHot", since=9)
-def one_hot(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def one_hot(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """For the values ``[off, on]`` the sums of the cotangent where each stands.
 
     None for the indices and the depth: the output is constant between whole numbers.
@@ -49,7 +44,11 @@ def one_hot(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
     for off, on in ((1.0, 0.0), (0.0, 1.0)):
         values = emit.constant([off, on], y.dtype)
         mask = emit.op("OneHot", places, depth, values, role="mask", dtype=y.dtype, axis=axis)
-        taken = emit.op("Mul", grad.value, mask, role="taken")
-        total = emit.op("ReduceSum", taken, over, role="total", keepdims=0)
+        total = (g * mask).through(_total, over).value
         sums.append(emit.op("Unsqueeze", total, emit.ints([1]), role="total"))
-    return [None, None, emit.op("Concat", *sums, axis=1)]
+    return [None, None, g.with_value(emit.op("Concat", *sums, axis=1))]
+
+
+def _total(emit: Emitter, value: ir.Value, axes: ir.Value) -> ir.Value:
+    """The sum along ``axes``, which go away."""
+    return emit.op("ReduceSum", value, axes, role="total", keepdims=0)

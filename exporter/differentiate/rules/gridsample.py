@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.interpolation import LINEAR, NEAREST, Along, Kernel, along, cubic, length, within
+from ..support.interpolation import (
+    LINEAR,
+    NEAREST,
+    AxisSamples,
+    Kernel,
+    axis_samples,
+    cubic,
+    length,
+    within,
+)
 from ..support.sampling import Table, by_coordinates, put, taken
 from ..support.values import cells, classes, narrowed, parts_of, reshape_like, where, wide
 
@@ -38,7 +46,7 @@ def _interpolates(node: ir.Node) -> str | None:
 
 
 @vjp("GridSample", since=16, check=_interpolates)
-def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """To the cells that a sample read, by weight; to the grid, by the weights' slopes.
 
     As in PyTorch: on a cell the slope is that of the interval above it; it is 0 where ``border``
@@ -50,15 +58,15 @@ def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
     (batch, channels), samples = parts_of(x, [0, 1]), cells(emit, out, space)
     table = Table([_reads(emit, node, axis) for axis in space], batch, samples)
     shape = emit.vector([classes(emit), batch, channels, samples])
-    flat = emit.op("Reshape", grad.value, shape, role="flat")
-    results: list[Result] = [None, None]
+    flat = emit.op("Reshape", g.value, shape, role="flat")
+    results: list[Cotangent | None] = [None, None]
     if needed[0]:
-        picture = put(emit, flat, table, channels, cells(emit, x, space))
-        results[0] = reshape_like(emit, picture, x)
+        image = put(emit, flat, table, channels, cells(emit, x, space))
+        results[0] = g.with_value(reshape_like(emit, image, x))
     if needed[1] and _kernel(node) is not NEAREST:
         shape = emit.vector([batch, channels, cells(emit, x, space)])
-        picture = emit.op("Reshape", x, shape, role="picture")
-        slopes = by_coordinates(emit, flat, taken(emit, picture, table, channels), table)
+        image = emit.op("Reshape", x, shape, role="image")
+        slopes = by_coordinates(emit, flat, taken(emit, image, table, channels), table)
         slopes = [
             emit.op("Mul", wide(emit, slope), _by_number(emit, node, axis), role="slope")
             for slope, axis in zip(slopes, space, strict=True)
@@ -67,11 +75,11 @@ def grid_sample(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> 
         joined = emit.op("Concat", *reversed(slopes), role="slopes", axis=2)
         joined = emit.op("Transpose", joined, role="slopes", perm=[0, 1, 3, 2])
         joined = narrowed(emit, joined, grid)
-        results[1] = reshape_like(emit, joined, grid)
+        results[1] = g.with_value(reshape_like(emit, joined, grid))
     return results
 
 
-def _reads(emit: Emitter, node: ir.Node, axis: int) -> Along:
+def _reads(emit: Emitter, node: ir.Node, axis: int) -> AxisSamples:
     """What the samples read along an axis: padding moves coordinates, but a cubic's taps."""
     x, kernel = only_input(node), _kernel(node)
     padding = string_attribute(node, "padding_mode", "zeros")
@@ -83,7 +91,7 @@ def _reads(emit: Emitter, node: ir.Node, axis: int) -> Along:
         coordinate = coordinate if moved is None else moved(coordinate)
         coordinate = emit.op("Clip", coordinate, emit.scalar(0.0, last), last, role="held")
         moved = None
-    return along(emit, kernel, coordinate, x, axis, zeros=padding == "zeros", moved=moved)
+    return axis_samples(emit, kernel, coordinate, x, axis, zeros=padding == "zeros", moved=moved)
 
 
 def _coordinate(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
@@ -133,7 +141,7 @@ def _ahead(emit: Emitter, value: ir.Value, low: ir.Value, span: ir.Value) -> ir.
 
 
 def _some(emit: Emitter, span: ir.Value) -> ir.Value:
-    """The span, or 1 where a picture of one cell has none under ``align_corners``."""
+    """The span, or 1 where an image of one cell has none under ``align_corners``."""
     return emit.op("Max", span, emit.scalar(1.0, span), role="span")
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
 from ..support.values import (
@@ -25,7 +24,7 @@ from ..support.values import (
 
 
 @vjp("Gather", since=1, inputs=(0,), check=indices_ranked)
-def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def gather(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Add each cotangent to the place it was taken from; one fixed place is a padding."""
     x, indices = only_input(node, 0), only_input(node, 1)
     dims, count = dims_of(x), len(dims_of(indices))
@@ -33,15 +32,15 @@ def gather(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
     extent, fixed = dims[axis], constant_of(indices)
     if fixed is not None and fixed.size == 1 and isinstance(extent, int):
         place = int(fixed.reshape(-1)[0]) % extent
-        value = _one_place(emit, grad.value, axis, count)
-        return [padded(emit, value, 1 + len(dims), {1 + axis: (place, extent - 1 - place)})]
-    return [_scatter(emit, grad.value, x, indices, axis)]
+        g = g.through(_one_place, axis, count)
+        return [g.through(padded, 1 + len(dims), {1 + axis: (place, extent - 1 - place)})]
+    return [g.through(_scatter, x, indices, axis)]
 
 
 @vjp("Compress", since=9, inputs=(0,))
-def compress(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def compress(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent at the places that the condition chose, zero elsewhere."""
-    x, value = only_input(node), grad.value
+    x, value = only_input(node), g.value
     rank = len(dims_of(x))
     axis, whole = int_attribute(node, "axis", 0) % rank, "axis" in node.attributes
     chosen = emit.op("NonZero", only_input(node, 1), role="chosen", dtype=ir.DataType.INT64)
@@ -53,7 +52,7 @@ def compress(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     shape = emit.vector([classes(emit), *parts])
     empty = emit.op("Expand", emit.scalar(0.0, value), shape, role="zeros")
     added = emit.op("ScatterElements", empty, places, value, axis=1 + axis if whole else 1)
-    return [added if whole else reshape_like(emit, added, x)]
+    return [g.with_value(added if whole else reshape_like(emit, added, x))]
 
 
 def _one_place(emit: Emitter, grad: ir.Value, axis: int, count: int) -> ir.Value:
@@ -117,7 +116,7 @@ def flat_places(emit: Emitter, x: ir.Value, indices: ir.Value, batched: int = 0)
 
 
 @vjp("GatherND", since=11, inputs=(0,), check=_covered)
-def gather_nd(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def gather_nd(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Add each cotangent to the place it was taken from; places taken twice get both.
 
     The indexed axes are taken as one, for ScatterElements: ONNX Runtime's ScatterND loses
@@ -131,31 +130,29 @@ def gather_nd(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Se
     places = flat_places(emit, x, indices, batched)
     count = emit.op("Shape", places, role="count", dtype=ir.DataType.INT64, start=batched)
     shape = emit.vector([classes(emit), *batch, count, *tail])
-    updates = emit.op("Reshape", grad.value, shape, role="updates")
+    updates = emit.op("Reshape", g.value, shape, role="updates")
     column = emit.op("Reshape", places, emit.vector([*batch, -1, *[1] * len(tail)]), role="places")
     column = emit.op("Expand", column, shape, role="places")
     cells = emit.op("ReduceProd", emit.extents(x, axes), emit.ints([0]), role="cells")
     shape = emit.vector([classes(emit), *batch, cells, *tail])
     added = scatter_add(emit, shape, column, updates, 1 + batched)
-    return [reshape_like(emit, added, x)]
+    return [g.with_value(reshape_like(emit, added, x))]
 
 
 @vjp("GatherElements", since=11, inputs=(0,), check=indices_ranked)
-def gather_elements(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def gather_elements(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Add each cotangent to the element it was taken from; elements taken twice get both."""
     x = only_input(node)
     axis = int_attribute(node, "axis", 0) % len(dims_of(x))
     places = lifted_places(emit, only_input(node, 1))
-    return [scatter_add(emit, shape_of(emit, x), places, grad.value, 1 + axis)]
+    return [g.with_value(scatter_add(emit, shape_of(emit, x), places, g.value, 1 + axis))]
 
 
 @vjp("TopK", since=11, inputs=(0,))
-def top_k(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def top_k(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Each value's cotangent at the place that the node took it from; the indices carry none."""
     x = only_input(node)
     axis = int_attribute(node, "axis", -1) % len(dims_of(x))
     places = lifted_places(emit, node.outputs[1])
-    empty = zeros_like(emit, x, grad.value)
-    return [emit.op("ScatterElements", empty, places, grad.value, axis=1 + axis)]
+    empty = zeros_like(emit, x, g.value)
+    return [g.with_value(emit.op("ScatterElements", empty, places, g.value, axis=1 + axis))]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ..adjoint import Adjoint, OneHot, Result, dense
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.values import classes, reshape_like, swapped
 from ..unbroadcast import broadcast_axes, open_axes, sum_broadcast, sum_open
@@ -22,25 +21,17 @@ def _only_first(needed: Needed) -> bool:
 
 
 def _gemm_selection(
-    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
-) -> Sequence[Result] | None:
+    emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
+) -> Cotangents | None:
     """A linear head's adjoint is a row of its weights: a gather in place of a product."""
     if not _only_first(needed) or int_attribute(node, "transA", 0):
         return None
-    rows = _rows(emit, only_input(node, 1), seed.index, bool(int_attribute(node, "transB", 0)))
-    return [Adjoint(rows, float_attribute(node, "alpha", 1.0))]
-
-
-def _rows(emit: Emitter, weights: ir.Value, index: ir.Value, by_row: bool) -> ir.Value:
-    """Weights of the selected classes, [K, N, features]."""
-    if by_row:
-        return emit.op("Gather", weights, index, role="selected", dtype=weights.dtype, axis=0)
-    picked = emit.op("Gather", weights, index, role="selected", dtype=weights.dtype, axis=1)
-    return emit.op("Transpose", picked, role="selected", perm=[1, 2, 0])
+    rows = g.selected_rows(only_input(node, 1), axis=1 - int_attribute(node, "transB", 0))
+    return [rows * float_attribute(node, "alpha", 1.0)]
 
 
 @vjp("Gemm", since=9, selection=_gemm_selection)
-def gemm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def gemm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """For ``y = alpha a b + beta c``: ``alpha g b^T``, ``alpha a^T g`` and ``beta g`` summed.
 
     A constant ``b`` is used as it lies in the file, by one Gemm over K and N together.
@@ -48,24 +39,25 @@ def gemm(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
     a, b = only_input(node, 0), only_input(node, 1)
     alpha, beta = (float_attribute(node, name, 1.0) for name in ("alpha", "beta"))
     trans_a, trans_b = (int_attribute(node, name, 0) for name in ("transA", "transB"))
-    results: list[Result] = [None] * len(node.inputs)
+    results: list[Cotangent | None] = [None] * len(node.inputs)
     if needed[0]:
         if not trans_a and constant_of(b) is not None:
-            results[0] = Adjoint(_gemm_rows(emit, grad.value, a, b, not trans_b), alpha)
+            by_a = g.through(_gemm_rows, a, b, not trans_b)
         else:
             right = lifted(emit, b, 2)
-            right = right if trans_b else swapped(emit, right)
-            product = emit.op("MatMul", grad.value, right)
-            results[0] = Adjoint(_swap_k(emit, product) if trans_a else product, alpha)
+            by_a = g.through(_product, right if trans_b else swapped(emit, right))
+        results[0] = (by_a.through(_swap_k) if trans_a else by_a) * alpha
     if needed[1]:
         left = lifted(emit, a, 2)
-        left = left if trans_a else swapped(emit, left)
-        product = emit.op("MatMul", left, grad.value)
-        results[1] = Adjoint(_swap_k(emit, product) if trans_b else product, alpha)
+        by_b = g.with_value(emit.op("MatMul", left if trans_a else swapped(emit, left), g.value))
+        results[1] = (by_b.through(_swap_k) if trans_b else by_b) * alpha
     if len(needed) > 2 and needed[2]:
-        c = only_input(node, 2)
-        results[2] = Adjoint(_sum_rows(emit, grad.value, c), beta)
+        results[2] = g.through(_sum_rows, only_input(node, 2)) * beta
     return results
+
+
+def _product(emit: Emitter, left: ir.Value, right: ir.Value) -> ir.Value:
+    return emit.op("MatMul", left, right)
 
 
 def _swap_k(emit: Emitter, value: ir.Value) -> ir.Value:
@@ -98,7 +90,7 @@ def _as_stored(emit: Emitter, weights: ir.Value) -> ir.Value:
 
     It keeps such a copy of every constant, one for the forward product and another for the adjoint.
     In a head like VGG16's, of few rows and 120 million weights, that doubles the memory, and the
-    product for one picture takes twice as long from the copy as from the weights as they lie
+    product for one image takes twice as long from the copy as from the weights as they lie
     there. (For eight it takes longer, by 2 % of the run.) A Reshape to a shape that is known at
     run time only hides that they are constant, and copies nothing.
     """
@@ -111,12 +103,12 @@ def _as_stored(emit: Emitter, weights: ir.Value) -> ir.Value:
 
 
 def _matmul_selection(
-    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
-) -> Sequence[Result] | None:
+    emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
+) -> Cotangents | None:
     weights = only_input(node, 1)
     if not _only_first(needed) or len(dims_of(weights)) != 2 or len(dims_of(node.outputs[0])) != 2:
         return None
-    return [_rows(emit, weights, seed.index, by_row=False)]
+    return [g.selected_rows(weights, axis=1)]
 
 
 def _matrices(node: ir.Node) -> str | None:
@@ -126,7 +118,7 @@ def _matrices(node: ir.Node) -> str | None:
 
 
 @vjp("MatMul", since=9, lazy=True, check=_matrices, broadcasts=False, selection=_matmul_selection)
-def matmul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def matmul(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g b^T`` and ``a^T g``, summed over broadcast stacks.
 
     A cotangent that is the same for all rows (after a mean over tokens) stays so through a
@@ -134,31 +126,22 @@ def matmul(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seque
     """
     a, b = only_input(node, 0), only_input(node, 1)
     rank = len(dims_of(node.outputs[0]))
-    results: list[Result] = [None, None]
-    plain = len(dims_of(b)) == 2 and constant_of(b) is not None
-    whole = grad
-    if needed[0] and plain:
-        if rank - 1 in grad.spread:
-            whole = _whole(emit, grad, node)
-        inner = dims_of(b)[1]
-        assert isinstance(inner, int)
-        if whole.spread:
-            results[0] = Adjoint(
-                emit.op("MatMul", whole.value, swapped(emit, b)), 1.0, whole.spread
-            )
+    by_a = by_b = None
+    if needed[0] and len(dims_of(b)) == 2 and constant_of(b) is not None:
+        g = g.expanded() if rank - 1 in g.spread else g
+        if g.spread:
+            by_a = g.through(_product, swapped(emit, b))
         else:
-            results[0] = _gemm_rows(emit, whole.value, a, b, True)
+            by_a = g.through(_gemm_rows, a, b, True)
     elif needed[0]:
-        whole = _whole(emit, grad, node)
-        results[0] = _stack_sum(
-            emit, emit.op("MatMul", whole.value, swapped(emit, lifted(emit, b, rank))), node, a
-        )
+        right = swapped(emit, lifted(emit, b, rank))
+        by_a = g.expanded().through(_product, right).through(_stack_sum, node, a)
     if needed[1]:
-        whole = _whole(emit, grad, node)
-        results[1] = _stack_sum(
-            emit, emit.op("MatMul", swapped(emit, lifted(emit, a, rank)), whole.value), node, b
-        )
-    return results
+        left = swapped(emit, lifted(emit, a, rank))
+        whole = g.expanded()
+        product = emit.op("MatMul", left, whole.value)
+        by_b = whole.with_value(product).through(_stack_sum, node, b)
+    return [by_a, by_b]
 
 
 def lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
@@ -174,10 +157,6 @@ def lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
         "Slice", ones, emit.ints([0]), some, emit.ints([0]), role="lifted",
         shape=[None, *[1] * (missing - 1), *dims_of(value)],
     )  # fmt: skip
-
-
-def _whole(emit: Emitter, grad: Adjoint, node: ir.Node) -> Adjoint:
-    return Adjoint(dense(emit, grad, node.outputs[0]))
 
 
 def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> ir.Value:

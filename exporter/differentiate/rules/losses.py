@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
+from ..support.tensor import input_of
 from ..support.values import where
 
 
@@ -40,36 +39,34 @@ def _picked(emit: Emitter, node: ir.Node) -> ir.Value:
     return where(emit, hit, weights, emit.scalar(0.0, x))
 
 
-def _shares(emit: Emitter, node: ir.Node, grad: ir.Value) -> ir.Value:
+def _shares(node: ir.Node, g: Cotangent) -> Cotangent:
     """The cotangent of minus the log probabilities, [K, N, C, ...]."""
+    emit = g.emit
     picked, rank = _picked(emit, node), len(dims_of(only_input(node)))
     reduction = string_attribute(node, "reduction", "mean")
     if reduction == "none":
-        grad = emit.op("Unsqueeze", grad, emit.ints([2]), role="by_class")
+        grad = emit.op("Unsqueeze", g.value, emit.ints([2]), role="by_class")
     else:
-        grad = emit.op("Reshape", grad, emit.ints([-1, *[1] * rank]), role="everywhere")
+        grad = emit.op("Reshape", g.value, emit.ints([-1, *[1] * rank]), role="everywhere")
     if reduction == "mean":
         picked = emit.op("Div", picked, emit.op("ReduceSum", picked, role="total", keepdims=1))
-    return emit.op("Mul", grad, picked, role="shares")
+    return g.with_value(grad) * picked
 
 
 @vjp("NegativeLogLikelihoodLoss", since=13, inputs=(0,), check=_countable)
 def negative_log_likelihood(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+    emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
+) -> Cotangents:
     """``-g w`` at each label's class, over the sum of the weights w for a mean.
 
     Ignored labels have weight 0; where all are ignored a mean is NaN, as in PyTorch.
     """
-    return [Adjoint(_shares(emit, node, grad.value), -1.0)]
+    return [-_shares(node, g)]
 
 
 @vjp("SoftmaxCrossEntropyLoss", since=13, inputs=(0,), check=_countable)
-def softmax_cross_entropy(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def softmax_cross_entropy(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g w (softmax - 1)`` at each label's class, ``g w softmax`` at the others."""
-    shares = _shares(emit, node, grad.value)
-    total = emit.op("ReduceSum", shares, emit.ints([2]), role="total", keepdims=1)
-    chances = emit.op("Softmax", only_input(node), role="chances", axis=1)
-    return [emit.op("Sub", emit.op("Mul", total, chances), shares)]
+    shares, by_class = _shares(node, g), 1 - len(dims_of(only_input(node)))
+    softmax = input_of(emit, node).op("Softmax", axis=1)
+    return [g.with_value(shares.sum([by_class]) * softmax) - shares]

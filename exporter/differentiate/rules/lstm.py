@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute
 from ...graph.emitter import Emitter, Values
-from ..adjoint import Result
+from ..cotangent import Cotangents
 from ..registry import Needed, vjp_many
-from ..support.direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
+from ..support.direction import INITIAL_H, B, ByInput, Direction, Grads, R, W
 from ..support.recurrence import activate, covered, slope, walk
 
 _INITIAL_C, _PEEPHOLES = 6, 7
@@ -24,7 +22,7 @@ def _check(node: ir.Node) -> str | None:
 
 
 @vjp_many("LSTM", since=7, check=_check)
-def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[Result]:
+def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Cotangents:
     """``dgates W`` for X, where ``dgates R`` and ``dc f`` run back through time.
 
     With ``c = f c_before + i g`` and ``h = o h(c)``, Y's cotangent joins ``dh`` at each step,
@@ -34,7 +32,7 @@ def lstm(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence
     return walk(emit, node, grads, needed, _DEFAULT, _one_direction)
 
 
-def _one_direction(way: Direction) -> Cotangents:
+def _one_direction(way: Direction) -> ByInput:
     emit, (f_name, g_name, h_name) = way.emit, way.names
     given = way.given(_PEEPHOLES)
     peepholes = None if given is None else way.parts(given, 1, 1, 1)
@@ -59,7 +57,7 @@ def _one_direction(way: Direction) -> Cotangents:
         cell, i, f, g = states[0], *given
         if peepholes is not None:
             i, f = gate(i, cell, 0), gate(f, cell, 2)
-        new = emit.op("Add", product(f, cell, "kept"), product(i, g, "fresh"), role="cell")
+        new = emit.op("Add", product(f, cell, "carried"), product(i, g, "fresh"), role="cell")
         return [new], [new]
 
     start = way.start(_INITIAL_C)
@@ -72,23 +70,23 @@ def _one_direction(way: Direction) -> Cotangents:
     by_o = product(out, slope(emit, f_name, o))
     by_f = product(c_before, slope(emit, f_name, f))
     by_g = product(i, slope(emit, g_name, g))
-    through, kept = product(o, slope(emit, h_name, out)), f
+    through, carried = product(o, slope(emit, h_name, out)), f
     if peepholes is not None:
         p_i, p_o, p_f = peepholes
         through = emit.op("Add", through, product(by_o, p_o), role="through")
-        kept = emit.op("Add", kept, product(by_i, p_i), role="kept")
-        kept = emit.op("Add", kept, product(by_f, p_f), role="kept")
+        carried = emit.op("Add", carried, product(by_i, p_i), role="carried")
+        carried = emit.op("Add", carried, product(by_f, p_f), role="carried")
     recurrent = way.weights(R)
 
     def back(states: Values, given: Values) -> tuple[Values, Values]:
-        (dh, dc), (through, kept, slopes) = states, given
+        (dh, dc), (through, carried, slopes) = states, given
         dc = emit.op("Add", dc, product(dh, through, "through"), role="dc")
         gates = product(way.joined(dc, dh, dc, dc), slopes, "gates")
         dh = emit.op("MatMul", gates, recurrent, role="dh")
-        return [dh, product(dc, kept, "kept")], [gates]
+        return [dh, product(dc, carried, "carried")], [gates]
 
     (dh, dc), (grad,) = way.back(
-        [way.end(1), way.end(2)], [through, kept, way.joined(by_i, by_o, by_f, by_g)], back
+        [way.end(1), way.end(2)], [through, carried, way.joined(by_i, by_o, by_f, by_g)], back
     )
 
     def biases() -> ir.Value:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
 from ..support.values import needs_constant
@@ -49,7 +47,7 @@ def _widths(node: ir.Node) -> dict[int, tuple[int, int]]:
 
 
 @vjp("Pad", since=11, inputs=(0,), quantised=True, check=_known)
-def pad(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def pad(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The padding undone; what it copied from the tensor goes back to where it was.
 
     Constants: a Pad with the negative widths. ``edge``: the border's sum goes to the outermost
@@ -58,18 +56,17 @@ def pad(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence
     """
     mode, rank = string_attribute(node, "mode", "constant"), len(dims_of(only_input(node)))
     if constant_ints(node.inputs[1]) is None:
-        return [_uncovered(emit, node, grad.value, rank)]
+        return [g.through(_uncovered, node, rank)]
     widths = _widths(node)
     if mode == "constant":
         crops = {1 + axis: (-low, -high) for axis, (low, high) in widths.items()}
-        return [padded(emit, grad.value, 1 + rank, crops)]
-    value = grad.value
+        return [g.through(padded, 1 + rank, crops)]
     for axis, (low, high) in widths.items():
-        value = _returned(emit, value, 1 + axis, low, high, mode)
-    return [value]
+        g = g.through(_returned, 1 + axis, low, high, mode)
+    return [g]
 
 
-def _uncovered(emit: Emitter, node: ir.Node, grad: ir.Value, rank: int) -> ir.Value:
+def _uncovered(emit: Emitter, grad: ir.Value, node: ir.Node, rank: int) -> ir.Value:
     """``grad`` without a padding whose widths are computed at run time."""
     widths, axes = only_input(node, 1), _axes(node)
     kind = ir.DataType.INT64

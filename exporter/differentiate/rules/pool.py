@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.first_match import max_pool_by_mask
 from ..support.strided import cut, padded, stuff
+from ..support.tensor import Tensor, input_of, output_of
 from ..support.values import (
     Part,
     cells,
@@ -24,13 +24,12 @@ from ..support.values import (
     scatter_add,
     times_extent,
     unfold,
-    where,
 )
 from ..support.window import Window, adjoint_padding, balanced, has_window, window_of
 
 
 @vjp("MaxPool", since=8, quantised=True, check=has_window)
-def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Add each window's cotangent to the place of its maximum, the first one among ties.
 
     The places come from a second MaxPool with its Indices output: asking the forward node for
@@ -40,18 +39,18 @@ def max_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     x, out = only_input(node), node.outputs[0]
     window = window_of(node)
     if not emit.profile.pool_indices:
-        return [reshape_like(emit, max_pool_by_mask(emit, grad.value, x, out, window), x)]
+        return [g.through(max_pool_by_mask, x, out, window).through(reshape_like, x)]
     indices = emit.ops(
         "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
         pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
     )[1]  # fmt: skip
     count = cells(emit, out)
-    flat = emit.op("Reshape", grad.value, emit.vector([classes(emit), count]), role="flat")
+    flat = emit.op("Reshape", g.value, emit.vector([classes(emit), count]), role="flat")
     places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
     places = emit.op("Expand", places, emit.vector([classes(emit), 1]), role="places")
     added = scatter_add(emit, emit.vector([classes(emit), cells(emit, x)]), places, flat)
-    return [reshape_like(emit, added, x)]
+    return [g.with_value(reshape_like(emit, added, x))]
 
 
 def _check_average(node: ir.Node) -> str | None:
@@ -75,7 +74,7 @@ def _varies(node: ir.Node, window: Window) -> bool:
 
 
 @vjp("AveragePool", since=7, check=_check_average)
-def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def average_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Spread each window's cotangent evenly over the cells that the window counted.
 
     Padding cells count only under ``count_include_pad``; cells that ``ceil_mode`` adds beyond the
@@ -84,22 +83,24 @@ def average_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) ->
     x, out = only_input(node), node.outputs[0]
     window = window_of(node)
     if window.tiles and window.unit_stride:
-        return [grad]
-    value, factor = _shares(emit, node, grad.value, window)
-    if window.tiles:
-        return [Adjoint(_tile(emit, value, x, out, window), factor)]
-    folded = fold(emit, value, out)
-    sums = slide(emit, folded, x, out, window)
-    return [Adjoint(unfold(emit, sums, x), factor * math.prod(window.kernel))]
+        return [g]
+    g = _shares(emit, node, g, window)
+    return [g.through(_tile, x, out, window) if window.tiles else _slid(g, x, out, window)]
 
 
-def _shares(emit: Emitter, node: ir.Node, grad: ir.Value, window: Window) -> tuple[ir.Value, float]:
+def _slid(g: Cotangent, x: ir.Value, out: ir.Value, window: Window) -> Cotangent:
+    """The sum over the windows that cover each cell; see `slide`."""
+    mean = g.through(fold, out).through(slide, x, out, window).through(unfold, x)
+    return mean * math.prod(window.kernel)
+
+
+def _shares(emit: Emitter, node: ir.Node, g: Cotangent, window: Window) -> Cotangent:
     """The cotangent over the number of cells that each window counted.
 
     The number is a factor where it is the same for all windows.
     """
     if not _varies(node, window):
-        return grad, 1.0 / math.prod(window.kernel)
+        return g / math.prod(window.kernel)
     include = bool(int_attribute(node, "count_include_pad", 0))
     counts: ir.Value | None = None
     x, out = only_input(node), node.outputs[0]
@@ -107,7 +108,7 @@ def _shares(emit: Emitter, node: ir.Node, grad: ir.Value, window: Window) -> tup
         counted = _counts(emit, x, out, window, axis, include)
         counts = counted if counts is None else emit.op("Mul", counts, counted, role="counts")
     assert counts is not None
-    return emit.op("Div", grad, counts, role="shares"), 1.0
+    return g / counts
 
 
 def _counts(
@@ -189,41 +190,34 @@ def slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Win
 
 
 @vjp("LpPool", since=11, check=has_window)
-def lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``sign(x) |x|^(p-1)`` times the sum of ``g / y^(p-1)`` over the windows that hold the cell.
 
     0 from windows whose norm is 0.
     """
     x, out = only_input(node), node.outputs[0]
     window, p = window_of(node), int_attribute(node, "p", 2)
-    share = _share(emit, grad.value, out, p)
-    sums = unfold(emit, slide(emit, fold(emit, share, out), x, out, window), x)
-    return [Adjoint(emit.op("Mul", sums, _slope(emit, x, p)), math.prod(window.kernel))]
+    return [
+        _slid(_share(g, output_of(emit, node), p), x, out, window) * _slope(input_of(emit, node), p)
+    ]
 
 
 @vjp("GlobalLpPool", since=2)
-def global_lp_pool(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def global_lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g sign(x) |x|^(p-1) / y^(p-1)``; 0 where the norm is 0."""
-    x, p = only_input(node), int_attribute(node, "p", 2)
-    share = _share(emit, grad.value, node.outputs[0], p)
-    return [emit.op("Mul", share, _slope(emit, x, p))]
+    p = int_attribute(node, "p", 2)
+    return [_share(g, output_of(emit, node), p) * _slope(input_of(emit, node), p)]
 
 
-def _share(emit: Emitter, grad: ir.Value, norm: ir.Value, p: int) -> ir.Value:
+def _share(g: Cotangent, norm: Tensor, p: int) -> Cotangent:
     """``g / y^(p-1)``; 0 where the norm is 0."""
     if p == 1:
-        return grad
-    none = emit.op("Equal", norm, emit.scalar(0.0, norm), role="none", dtype=ir.DataType.BOOL)
-    some = where(emit, none, emit.scalar(1.0, norm), norm)
-    power = emit.op("Pow", some, emit.scalar(p - 1.0, norm), role="power")
-    return where(emit, none, emit.scalar(0.0, norm), emit.op("Div", grad, power))
+        return g
+    return (g / norm.without_zeros() ** (p - 1.0)).unless(norm.equals(0.0))
 
 
-def _slope(emit: Emitter, x: ir.Value, p: int) -> ir.Value:
+def _slope(x: Tensor, p: int) -> Tensor:
     """``sign(x) |x|^(p-1)``."""
     if p == 1:
-        return emit.op("Sign", x)
-    if p == 2:
-        return x
-    size = emit.op("Pow", emit.op("Abs", x, role="size"), emit.scalar(p - 1.0, x))
-    return emit.op("Mul", emit.op("Sign", x), size, role="slope")
+        return x.op("Sign")
+    return x if p == 2 else x.op("Sign") * x.op("Abs") ** (p - 1.0)

@@ -7,16 +7,13 @@ integer: the derivative of the score with respect to it as if codes could lie in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import kept, times
 
 _CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
 
@@ -54,16 +51,13 @@ def _scale(emit: Emitter, node: ir.Node) -> float | ir.Value:
 
 
 @vjp("DequantizeLinear", since=10, inputs=(0,), lazy=True, quantised=True, check=_plain_input)
-def dequantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def dequantize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g scale``."""
-    scale = _scale(emit, node)
-    if not isinstance(scale, ir.Value):
-        return [Adjoint(grad.value, scale, grad.spread)]
-    return [times(emit, grad, scale, len(dims_of(node.outputs[0])))]
+    return [g * _scale(emit, node)]
 
 
 @vjp("QuantizeLinear", since=10, inputs=(0,), lazy=True, quantised=True, check=_plain_output)
-def quantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def quantize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / scale`` where the code lies between the ends of its type, else 0.
 
     A code at an end counts as cut off. Quantisers leave ReLU and Clip to these ends, whose
@@ -72,19 +66,11 @@ def quantize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Seq
     quantiser only if nothing else uses what lies between (2.4 times the time of a small CNN, and
     other logits).
     """
-    code, scale = node.outputs[0], _scale(emit, node)
+    code = node.outputs[0]
     assert code.dtype is not None
     ends = np.iinfo(code.dtype.numpy())
     number = emit.cast(code, ir.DataType.INT32, "number")  # CUDA compares no smaller integers
     above = emit.op("Greater", number, emit.scalar(ends.min, number), dtype=ir.DataType.BOOL)
     below = emit.op("Less", number, emit.scalar(ends.max, number), dtype=ir.DataType.BOOL)
     inside = emit.op("And", above, below, role="inside", shape=dims_of(code))
-    spread = kept(grad, inside, len(dims_of(code)))
-    value = emit.op(
-        "Where", inside, grad.value, emit.scalar(0.0, grad.value), role="masked",
-        dtype=grad.value.dtype,
-    )  # fmt: skip
-    if not isinstance(scale, ir.Value):
-        return [Adjoint(value, 1.0 / scale, spread)]
-    value = emit.op("Div", value, scale)
-    return [Adjoint(value, 1.0, kept(Adjoint(value, 1.0, spread), scale, len(dims_of(code))))]
+    return [g.where(inside) / _scale(emit, node)]

@@ -8,13 +8,13 @@ import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.values import Part, classes, parts_of, reshape_like
 
 
 @vjp("Tile", since=6, inputs=(0,))
-def tile(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def tile(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The sum over the copies of each element."""
     x, given = only_input(node), only_input(node, 1)
     repeats = constant_ints(given) or [
@@ -29,9 +29,9 @@ def tile(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequenc
             apart.append(count)
         apart.append(part)
     if not axes:
-        return [grad]
-    copies = emit.op("Reshape", grad.value, emit.vector(apart), role="copies")
-    return [emit.op("ReduceSum", copies, emit.ints(axes), keepdims=0)]
+        return [g]
+    copies = emit.op("Reshape", g.value, emit.vector(apart), role="copies")
+    return [g.with_value(emit.op("ReduceSum", copies, emit.ints(axes), keepdims=0))]
 
 
 def _rearranged(
@@ -47,7 +47,7 @@ def _rearranged(
 
 
 @vjp("DepthToSpace", since=11)
-def depth_to_space(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def depth_to_space(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The blocks of the cotangent laid back into the channels, in the order of ``mode``."""
     x, block = only_input(node), int_attribute(node, "blocksize", 1)
     batch, channels = parts_of(node.outputs[0], [0, 1])
@@ -55,46 +55,45 @@ def depth_to_space(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) 
     apart = [batch, channels, height, block, width, block]
     depth_first = string_attribute(node, "mode", "DCR") == "DCR"
     perm = [0, 3, 5, 1, 2, 4] if depth_first else [0, 1, 3, 5, 2, 4]
-    return [_rearranged(emit, grad.value, apart, perm, x)]
+    return [g.through(_rearranged, apart, perm, x)]
 
 
 @vjp("SpaceToDepth", since=1)
-def space_to_depth(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def space_to_depth(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The channels of the cotangent laid back into blocks."""
     x, block = only_input(node), int_attribute(node, "blocksize", 1)
     batch, channels = parts_of(x, [0, 1])
     height, width = parts_of(node.outputs[0], [2, 3])
     apart = [batch, block, block, channels, height, width]
-    return [_rearranged(emit, grad.value, apart, [0, 3, 4, 1, 5, 2], x)]
+    return [g.through(_rearranged, apart, [0, 3, 4, 1, 5, 2], x)]
 
 
 @vjp("CumSum", since=11, inputs=(0,))
-def cumulative_sum(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def cumulative_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cumulative sum of the cotangent the other way round."""
     given, rank = only_input(node, 1), len(dims_of(only_input(node)))
     axis = emit.op("Mod", given, emit.constant(rank, given.dtype), role="axis")
     axis = emit.op("Add", axis, emit.constant(1, given.dtype), role="axis")
     summed = emit.op(
         "CumSum",
-        grad.value,
+        g.value,
         axis,
         exclusive=int_attribute(node, "exclusive", 0),
         reverse=1 - int_attribute(node, "reverse", 0),
     )
-    return [summed]
+    return [g.with_value(summed)]
 
 
 @vjp("Trilu", since=14, inputs=(0,))
-def triangle(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def trilu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The same triangle of the cotangent."""
     diagonal = [value for value in node.inputs[1:] if value is not None]
-    return [emit.op("Trilu", grad.value, *diagonal, upper=int_attribute(node, "upper", 1))]
+    triangle = emit.op("Trilu", g.value, *diagonal, upper=int_attribute(node, "upper", 1))
+    return [g.with_value(triangle)]
 
 
 @vjp("GlobalMaxPool", since=1)
-def global_max_pool(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def global_max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent at the place of the maximum, the first one among ties, as in PyTorch."""
     x = only_input(node)
     flat = emit.op("Reshape", x, emit.ints([0, 0, -1]), role="flat")
@@ -104,5 +103,4 @@ def global_max_pool(
     hit = emit.op(
         "OneHot", place, count, emit.constant([0.0, 1.0], x.dtype), role="hit", dtype=x.dtype
     )
-    hit = emit.op("Reshape", hit, emit.extents(x), role="hit")
-    return [emit.op("Mul", grad.value, hit)]
+    return [g * emit.op("Reshape", hit, emit.extents(x), role="hit")]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, Values, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
-from ..support.direction import INITIAL_H, B, Cotangents, Direction, Grads, R, W
+from ..support.direction import INITIAL_H, B, ByInput, Direction, Grads, R, W
 from ..support.recurrence import activate, covered, slope, walk
 
 _GRU, _RNN = ("sigmoid", "tanh"), ("tanh",)
 
 
 @vjp_many("GRU", since=7, check=lambda node: covered(node, _GRU))
-def gru(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[Result]:
+def gru(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Cotangents:
     """``dgates W`` for X, where ``dh_before = dh z`` and what the gates took of it run back.
 
     With ``h = (1 - z) n + z h_before`` and ``n = g(X W^T + (r h_before) R^T)``, Y's cotangent joins
@@ -28,7 +26,7 @@ def gru(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[
     return walk(emit, node, grads, needed, _GRU, _gru)
 
 
-def _gru(way: Direction) -> Cotangents:
+def _gru(way: Direction) -> ByInput:
     emit, (f_name, g_name) = way.emit, way.names
     after = bool(int_attribute(way.node, "linear_before_reset", 0))
 
@@ -59,8 +57,8 @@ def _gru(way: Direction) -> Cotangents:
         inner = emit.op("MatMul", product(dn, r, "ds") if after else dn, r_n, role="inner")
         dz, dr = product(dh, by_z, "dz"), product(dn if after else inner, by_r, "dr")
         outer = emit.op("MatMul", way.joined(dz, dr), r_zr, role="outer")
-        kept = emit.op("Add", product(dh, z, "kept"), outer, role="dh")
-        dh = emit.op("Add", kept, inner if after else product(inner, r, "inner"), role="dh")
+        carried = emit.op("Add", product(dh, z, "carried"), outer, role="dh")
+        dh = emit.op("Add", carried, inner if after else product(inner, r, "inner"), role="dh")
         return [dh], [way.joined(dz, dr, dn)]
 
     (dh,), (grad,) = way.back([way.end(1)], [z, r, by_z, by_r, by_n], back)
@@ -86,7 +84,7 @@ def _gru(way: Direction) -> Cotangents:
 
 
 @vjp_many("RNN", since=7, check=lambda node: covered(node, _RNN))
-def rnn(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[Result]:
+def rnn(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Cotangents:
     """``dgates W`` for X, where ``dgates = dh f'`` and ``dh_before = dgates R`` run back.
 
     Y's cotangent joins ``dh`` at each step. Steps beyond the end of a sequence hand it on.
@@ -94,7 +92,7 @@ def rnn(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Sequence[
     return walk(emit, node, grads, needed, _RNN, _rnn)
 
 
-def _rnn(way: Direction) -> Cotangents:
+def _rnn(way: Direction) -> ByInput:
     emit, states, recurrent = way.emit, way.states(), way.weights(R)
 
     def back(states: Values, given: Values) -> tuple[Values, Values]:
@@ -116,18 +114,14 @@ def _rnn(way: Direction) -> Cotangents:
 
 
 @vjp("ReverseSequence", since=10, inputs=(0,))
-def reverse_sequence(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def reverse_sequence(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The same reversal, which undoes itself, with K behind the batch and time axes."""
     rank = len(dims_of(only_input(node)))
-    inner = emit.op(
-        "Transpose", grad.value, role="classes_third", perm=[1, 2, 0, *range(3, rank + 1)]
-    )
+    inner = emit.op("Transpose", g.value, role="classes_third", perm=[1, 2, 0, *range(3, rank + 1)])
     turned = emit.op(
         "ReverseSequence", inner, only_input(node, 1), role="reversed",
         batch_axis=int_attribute(node, "batch_axis", 1),
         time_axis=int_attribute(node, "time_axis", 0),
     )  # fmt: skip
     perm = [2, 0, 1, *range(3, rank + 1)]
-    return [emit.op("Transpose", turned, role="classes_first", perm=perm)]
+    return [g.with_value(emit.op("Transpose", turned, role="classes_first", perm=perm))]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, int_attribute, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import needs_constant, where
+from ..support.tensor import Tensor, input_of, output_of
+from ..support.values import needs_constant
 
 
 def reduced_axes(node: ir.Node) -> list[int]:
@@ -25,7 +27,7 @@ def reduced_axes(node: ir.Node) -> list[int]:
     return sorted(axis % rank for axis in given)
 
 
-def kept_dims(emit: Emitter, node: ir.Node, value: ir.Value, lead: int) -> ir.Value:
+def _with_axes(emit: Emitter, value: ir.Value, node: ir.Node, lead: int) -> ir.Value:
     """``value`` with the reduced axes back at extent 1; ``lead`` axes stand before the output's."""
     if int_attribute(node, "keepdims", 1):
         return value
@@ -33,132 +35,117 @@ def kept_dims(emit: Emitter, node: ir.Node, value: ir.Value, lead: int) -> ir.Va
     return emit.op("Unsqueeze", value, axes, role="kept")
 
 
-def _spread(emit: Emitter, node: ir.Node, grad: Adjoint) -> Adjoint:
-    """A sum's adjoint: the cotangent, spread along the reduced axes."""
+def _lifted(node: ir.Node, g: Cotangent) -> Cotangent:
+    """A cotangent of the output with the reduced axes back at extent 1."""
+    return g.through(_with_axes, node, 1)
+
+
+def _lifted_output(emit: Emitter, node: ir.Node) -> Tensor:
+    """The output with the reduced axes back at extent 1."""
+    return Tensor(emit, _with_axes(emit, node.outputs[0], node, 0))
+
+
+def _summands(node: ir.Node, g: Cotangent) -> Cotangent:
+    """The cotangent of each summand of a sum: ``g``, spread along the reduced axes."""
     axes = reduced_axes(node)
-    if int_attribute(node, "keepdims", 1):
-        spread = grad.spread
-    else:
-        remaining = [a for a in range(len(dims_of(only_input(node)))) if a not in axes]
-        spread = frozenset(remaining[axis] for axis in grad.spread)
-    return Adjoint(kept_dims(emit, node, grad.value, 1), 1.0, spread | frozenset(axes))
+    remaining = [a for a in range(len(dims_of(only_input(node)))) if a not in axes]
+    spread = g.spread if int_attribute(node, "keepdims", 1) else {remaining[a] for a in g.spread}
+    return replace(_lifted(node, g), spread=frozenset(axes).union(spread))
 
 
-def mean_over(emit: Emitter, x: ir.Value, axes: Sequence[int], total: Adjoint) -> Adjoint:
-    """Divide by the number of elements along ``axes`` of ``x``, as a factor where it is static."""
-    dims = dims_of(x)
-    extents = [dims[axis] for axis in axes]
-    static = [extent for extent in extents if isinstance(extent, int)]
-    factor = total.factor / math.prod(static)
-    value = total.value
+def _over_count(g: Cotangent, x: ir.Value, axes: Sequence[int]) -> Cotangent:
+    """``g`` over the number of elements along ``axes`` of ``x``; what is static is a factor."""
+    emit, dims = g.emit, dims_of(x)
+    static = math.prod(extent for axis in axes if isinstance(extent := dims[axis], int))
     dynamic = [axis for axis in axes if not isinstance(dims[axis], int)]
     if dynamic:
+        assert g.value.dtype is not None
         count = emit.op("ReduceProd", emit.extents(x, dynamic), role="count", keepdims=0)
-        assert value.dtype is not None
-        count = emit.op("Cast", count, role="count", dtype=value.dtype, to=int(value.dtype))
-        value = emit.op("Div", value, count, role="mean")
-    return Adjoint(value, factor, total.spread)
+        count = emit.cast(count, g.value.dtype, "count")
+        g = g.with_value(emit.op("Div", g.value, count, role="mean"))
+    return g / static
 
 
 @vjp("ReduceSum", since=13, inputs=(0,), lazy=True, check=needs_constant(1))
-def reduce_sum(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` for each summand."""
-    return [_spread(emit, node, grad)]
+    return [_summands(node, g)]
 
 
 @vjp("ReduceMean", since=13, inputs=(0,), lazy=True, check=needs_constant(1))
-def reduce_mean(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_mean(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / count`` for each element."""
-    return [mean_over(emit, only_input(node), reduced_axes(node), _spread(emit, node, grad))]
+    return [_over_count(_summands(node, g), only_input(node), reduced_axes(node))]
 
 
 @vjp("GlobalAveragePool", since=1, lazy=True)
-def global_average_pool(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def global_average_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / count`` for each place."""
     x = only_input(node)
-    axes = list(range(2, len(dims_of(x))))
-    total = Adjoint(grad.value, 1.0, grad.spread | frozenset(axes))
-    return [mean_over(emit, x, axes, total)]
+    space = range(2, len(dims_of(x)))
+    return [_over_count(replace(g, spread=g.spread.union(space)), x, space)]
 
 
 @vjp("ReduceMax", "ReduceMin", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_extreme(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Elements that reach the extreme share the cotangent evenly, as PyTorch's ``amax``."""
-    x, y = only_input(node), node.outputs[0]
-    if not reduced_axes(node):
-        return [grad]
-    assert x.dtype is not None
-    top = kept_dims(emit, node, y, 0)
-    reach = emit.op("Equal", x, top, dtype=ir.DataType.BOOL)
-    reach = emit.op("Cast", reach, role="reach", dtype=x.dtype, to=int(x.dtype))
-    ties = emit.op("ReduceSum", reach, emit.ints(reduced_axes(node)), role="ties", keepdims=1)
-    share = emit.op("Div", reach, ties, role="share")
-    return [emit.op("Mul", kept_dims(emit, node, grad.value, 1), share)]
+    x, axes = input_of(emit, node), reduced_axes(node)
+    if not axes:
+        return [g]
+    reach = _as_numbers(x.equals(_lifted_output(emit, node)), x)
+    return [_lifted(node, g) * (reach / reach.sum(axes))]
 
 
 @vjp("ReduceL2", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_l2(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_l2(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g x / y``; 0 where the norm is 0, as PyTorch."""
-    x = only_input(node)
-    norm = kept_dims(emit, node, node.outputs[0], 0)
-    none = emit.op("Equal", norm, emit.scalar(0.0, x), dtype=ir.DataType.BOOL)
-    safe = emit.op("Where", none, emit.scalar(1.0, x), norm, dtype=x.dtype)
-    share = emit.op("Div", x, safe, role="share")
-    return [emit.op("Mul", kept_dims(emit, node, grad.value, 1), share)]
+    x, norm = input_of(emit, node), _lifted_output(emit, node)
+    return [_lifted(node, g) * (x / norm.without_zeros())]
 
 
 @vjp("ReduceL1", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_l1(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_l1(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g sign(x)``; 0 at 0, as in PyTorch."""
-    sign = emit.op("Sign", only_input(node))
-    return [emit.op("Mul", kept_dims(emit, node, grad.value, 1), sign)]
+    return [_lifted(node, g) * input_of(emit, node).op("Sign")]
 
 
 @vjp("ReduceSumSquare", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_sum_square(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def reduce_sum_square(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``2 g x``."""
-    return [Adjoint(emit.op("Mul", kept_dims(emit, node, grad.value, 1), only_input(node)), 2.0)]
+    return [_lifted(node, g) * only_input(node) * 2.0]
 
 
 @vjp("ReduceLogSum", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_log_sum(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_log_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / e^y``, the same for all summands."""
-    total = emit.op("Exp", node.outputs[0], role="total")
-    share = emit.op("Div", grad.value, total, role="share")
-    return [Adjoint(kept_dims(emit, node, share, 1), spread=frozenset(reduced_axes(node)))]
+    return [_summands(node, g / output_of(emit, node).op("Exp"))]
 
 
 @vjp("ReduceLogSumExp", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_log_sum_exp(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def reduce_log_sum_exp(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g e^(x - y)``."""
-    top = kept_dims(emit, node, node.outputs[0], 0)
-    share = emit.op("Exp", emit.op("Sub", only_input(node), top, role="below"), role="share")
-    return [emit.op("Mul", kept_dims(emit, node, grad.value, 1), share)]
+    below = input_of(emit, node) - _lifted_output(emit, node)
+    return [_lifted(node, g) * below.op("Exp")]
 
 
 @vjp("ReduceProd", since=13, inputs=(0,), check=needs_constant(1))
-def reduce_prod(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def reduce_prod(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` times the product of the others, also where there are zeros.
 
     That product is the product of all numbers that are not 0, over ``x`` if ``x`` is one of them,
     and 0 if there is a zero among the others.
     """
-    x = only_input(node)
-    if not reduced_axes(node):
-        return [grad]
-    assert x.dtype is not None
-    axes = emit.ints(reduced_axes(node))
-    zero = emit.op("Equal", x, emit.scalar(0.0, x), role="zero", dtype=ir.DataType.BOOL)
-    safe = where(emit, zero, emit.scalar(1.0, x), x)
-    product = emit.op("ReduceProd", safe, axes, role="product", keepdims=1)
-    own = emit.op("Cast", zero, role="own", dtype=x.dtype, to=int(x.dtype))
-    count = emit.op("ReduceSum", own, axes, role="zeros", keepdims=1)
-    alone = emit.op("Equal", count, own, role="alone", dtype=ir.DataType.BOOL)
-    others = where(emit, alone, emit.op("Div", product, safe, role="others"))
-    return [emit.op("Mul", kept_dims(emit, node, grad.value, 1), others)]
+    x, axes = input_of(emit, node), reduced_axes(node)
+    if not axes:
+        return [g]
+    safe = x.without_zeros()
+    product = safe.op("ReduceProd", emit.ints(axes), keepdims=1)
+    own = _as_numbers(x.equals(0.0), x)
+    others = (product / safe).where(own.sum(axes).equals(own))
+    return [_lifted(node, g) * others]
+
+
+def _as_numbers(mask: ir.Value, like: Tensor) -> Tensor:
+    """1 where a mask holds, else 0."""
+    assert like.value.dtype is not None
+    return Tensor(like.emit, like.emit.cast(mask, like.value.dtype))

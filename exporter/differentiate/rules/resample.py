@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import only_input
 from ...graph.emitter import Emitter
-from ..adjoint import Adjoint, OneHot, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.resampling import Resampling, resampling_matrix
 from ..support.resizing import by_sizes, resamplings, resized_axes
@@ -24,26 +24,26 @@ def _covered(node: ir.Node) -> str | None:
 
 
 def _resize_selection(
-    emit: Emitter, node: ir.Node, seed: OneHot, needed: Needed
-) -> Sequence[Result | OneHot] | None:
+    emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
+) -> Cotangents | None:
     """Class maps that are resized: only the selected class's is resized back."""
-    if seed.value is None or 1 in resamplings(node):
+    if g.tensor is None or 1 in resamplings(node):
         return None
     parts = parts_of(node.outputs[0])
-    return [OneHot(seed.index, _transposed(emit, node, seed.value, [parts[0], 1, *parts[2:]]))]
+    return [g.through(_transposed, node, [parts[0], 1, *parts[2:]])]
 
 
 @vjp("Resize", since=11, inputs=(0,), check=_covered, selection=_resize_selection)
-def resize(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def resize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The transposed interpolation: a product with a matrix along each resized axis.
 
     The matrix is a constant where the extents are known, else the node's own resizing of the
     identity.
     """
-    return [_transposed(emit, node, grad.value, parts_of(node.outputs[0]))]
+    return [g.through(_transposed, node, parts_of(node.outputs[0]))]
 
 
-def _transposed(emit: Emitter, node: ir.Node, value: ir.Value, parts: Sequence[Part]) -> ir.Value:
+def _transposed(emit: Emitter, value: ir.Value, node: ir.Node, parts: Sequence[Part]) -> ir.Value:
     """A cotangent ``[K, *parts]`` resized back."""
     parts, inner = list(parts), parts_of(only_input(node))
     rank = len(parts)

@@ -1,15 +1,13 @@
-"""Regions of a picture resampled to one size (He et al., 2017)."""
+"""Regions of an image resampled to one size (He et al., 2017)."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import float_attribute, int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.interpolation import Extent, length, numbered, within
 from ..support.sampling import product
@@ -28,11 +26,11 @@ def _averages(node: ir.Node) -> str | None:
 
 
 @vjp("RoiAlign", since=16, inputs=(0,), check=_averages)
-def roi_align(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def roi_align(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The sum of ``A^T g B`` over an image's regions, each with a matrix along rows and columns.
 
     The regions carry no gradient, as in torchvision. Samples more than one cell outside the
-    picture read zero, nearer ones the outermost cell.
+    image read zero, nearer ones the outermost cell.
     """
     x, images = only_input(node), only_input(node, 2)
     batch, channels, height, width = parts_of(x)
@@ -42,7 +40,7 @@ def roi_align(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Se
     strips = product(emit, high, channels)
     # Along columns, region by region: [K, R, C high, broad] by [R, broad, W].
     shape = emit.vector([classes(emit), regions, strips, broad])
-    value = emit.op("Reshape", grad.value, shape, role="strips")
+    value = emit.op("Reshape", g.value, shape, role="strips")
     value = emit.op("MatMul", value, lifted(emit, columns, 3), role="by_column")
     # Along rows, over all regions of an image at once: [N H, R high] by [R high, K C W].
     shape = emit.vector([classes(emit), regions, channels, high, width])
@@ -60,7 +58,7 @@ def roi_align(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Se
     value = emit.op("Gemm", rows, value, role="by_row")
     shape = emit.vector([batch, height, classes(emit), channels, width])
     value = emit.op("Reshape", value, shape, role="apart", allowzero=1)
-    return [emit.op("Transpose", value, role="turned", perm=[2, 0, 3, 1, 4])]
+    return [g.with_value(emit.op("Transpose", value, role="turned", perm=[2, 0, 3, 1, 4]))]
 
 
 def _flattened(emit: Emitter, value: ir.Value, rows: Extent, columns: Extent) -> ir.Value:
@@ -75,7 +73,7 @@ def _counts(node: ir.Node) -> tuple[int, int]:
 
 
 def _weights(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
-    """Weights of the picture's cells along an axis in the regions' cells, [R, out, extent]."""
+    """Weights of the image's cells along an axis in the regions' cells, [R, out, extent]."""
     x, rois, count = only_input(node), only_input(node, 1), _counts(node)[axis]
     scale = float_attribute(node, "spatial_scale", 1.0)
     mode = string_attribute(node, "coordinate_transformation_mode", "half_pixel")

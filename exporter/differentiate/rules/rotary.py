@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.values import classes, parts_of, reshape_like
 
@@ -38,13 +36,11 @@ def _angles(emit: Emitter, node: ir.Node, index: int, merged: bool, pair: int) -
 
 
 @vjp("RotaryEmbedding", since=23, inputs=(0,), check=_head_known)
-def rotary_embedding(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def rotary_embedding(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The rotation the other way round: ``(c g0 + s g1, c g1 - s g0)`` for each pair."""
     x, width = only_input(node), _width(node)
     assert width is not None
-    merged, value = len(dims_of(x)) == 3, grad.value
+    merged, value = len(dims_of(x)) == 3, g.value
     if merged:
         count = int_attribute(node, "num_heads", 1)
         shape = emit.vector([classes(emit), *parts_of(x, [0, 1]), count, width])
@@ -66,4 +62,4 @@ def rotary_embedding(
     if turned < width:
         rest = emit.op("Slice", value, emit.ints([turned]), emit.ints([width]), last, role="rest")
         part = emit.op("Concat", part, rest, axis=4)
-    return [reshape_like(emit, part, x)]
+    return [g.with_value(reshape_like(emit, part, x))]

@@ -1,15 +1,15 @@
 """SiLU and GELU, as one operator or written out: ``x`` times a gate that is computed from ``x``.
 
-Written out they are a diamond of five small operators. Walked one by one it costs ten passes over
-tensors of K classes, and reading what lies inside keeps ONNX Runtime from fusing the forward part.
-So a diamond is recognised by its end, and its slope is computed from ``x`` alone, once for all
-classes.
+Written out they are five small operators between ``x`` and a product. Walked one by one they cost
+ten passes over tensors of K classes, and reading what lies inside keeps ONNX Runtime from fusing
+the forward part. So such an activation is recognised by its end, and its slope is computed from
+``x`` alone, once for all classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,17 +17,17 @@ import onnx_ir as ir
 
 from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import gate
+from ..support.tensor import Tensor, input_of
 
-Slope: TypeAlias = Callable[[Emitter, ir.Value], ir.Value]
+Slope: TypeAlias = Callable[[Tensor], Tensor]
 
 _TOLERANCE = 1e-6  # constants are float32
 
 
 @dataclass(frozen=True)
-class Diamond:
+class SelfGated:
     """A self-gated activation written out.
 
     Attributes:
@@ -43,16 +43,16 @@ class Diamond:
     slope: Slope
 
 
-def diamond(
-    node: ir.Node, active: Collection[ir.Node], kept: Collection[ir.Value]
-) -> Diamond | None:
+def self_gated(
+    node: ir.Node, active: Collection[ir.Node], targets: Collection[ir.Value]
+) -> SelfGated | None:
     """The self-gated activation that ``node`` ends, or None.
 
     Args:
         node: A Mul.
-        active: Nodes that cotangents go through. None of them may read what lies inside but the
-            diamond itself.
-        kept: Values whose cotangent is wanted.
+        active: Nodes that cotangents go through. None of them may read what lies inside but those
+            of the activation itself.
+        targets: Values whose own cotangent is asked for.
     """
     found = _Factors(node)
     if len(found.leaves) != 2:
@@ -65,8 +65,8 @@ def diamond(
         inner = frozenset([*found.inner, *chain])
         close = math.isclose(scale * found.scale, 1.0, rel_tol=_TOLERANCE)
         whole = len(dims_of(x)) == len(dims_of(node.outputs[0]))
-        if close and whole and _closed(node, inner, active, kept):
-            return Diamond(x, node.outputs[0], inner, slope)
+        if close and whole and _closed(node, inner, active, targets):
+            return SelfGated(x, node.outputs[0], inner, slope)
     return None
 
 
@@ -144,11 +144,11 @@ def _closed(
     node: ir.Node,
     inner: Collection[ir.Node],
     active: Collection[ir.Node],
-    kept: Collection[ir.Value],
+    targets: Collection[ir.Value],
 ) -> bool:
-    """Whether cotangents reach the inner values through the diamond only."""
+    """Whether cotangents reach the inner values through the activation only."""
     return not any(
-        value in kept
+        value in targets
         or any(reader in active and reader not in inner and reader is not node
                for reader in value.consumers())
         for part in inner
@@ -156,50 +156,39 @@ def _closed(
     )  # fmt: skip
 
 
-def silu_slope(emit: Emitter, x: ir.Value) -> ir.Value:
-    """``s (1 + x (1 - s))`` with ``s = sigmoid(x)``, computed anew.
+def silu_slope(x: Tensor) -> Tensor:
+    """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed anew.
 
     To read the forward's own sigmoid would keep ONNX Runtime from fusing it with the product, and
     to read ``y`` too would cost a copy from its blocked layout; both cost more than these passes.
     """
-    x = emit.op("Mul", x, gate(emit, 1.0, x), role="x")
-    s, one = emit.op("Sigmoid", x), emit.scalar(1.0, x)
-    bend = emit.op("Mul", x, emit.op("Sub", one, s, role="rest"), role="bend")
-    return emit.op("Mul", s, emit.op("Add", bend, one), role="slope")
+    x = x * x.number(1.0)
+    s = x.op("Sigmoid")
+    return s * (x * (1.0 - s) + 1.0)
 
 
-def gelu_slope(emit: Emitter, x: ir.Value) -> ir.Value:
-    """``Phi(x) + x phi(x)`` with the normal distribution: ``(1 + erf(u)) / 2 + u bell / sqrt(pi)``.
+def gelu_slope(x: Tensor) -> Tensor:
+    """``Phi(x) + x phi(x)`` with the normal distribution: ``(erf(u) + 1) / 2 + u bell / sqrt(pi)``.
 
     ``u = x / sqrt(2)``; the bell's height is put into its exponent, which saves a pass.
     """
-    u = emit.op("Mul", x, gate(emit, math.sqrt(0.5), x), role="u")
-    height = emit.scalar(-0.5 * math.log(math.pi), x)
-    bell = emit.op("Exp", emit.op("Sub", height, emit.op("Mul", u, u)), role="bell")
-    half = emit.scalar(0.5, x)
-    erf = emit.op("Erf", u)
-    phi = emit.op("Add", emit.op("Mul", erf, half), half, role="gate")
-    return emit.op("Add", phi, emit.op("Mul", u, bell), role="slope")
+    u = x * x.number(math.sqrt(0.5))
+    bell = (-0.5 * math.log(math.pi) - u.squared()).op("Exp")
+    return u.op("Erf") * 0.5 + 0.5 + u * bell
 
 
 @vjp("Gelu", since=20)
-def gelu(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def gelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
-    x = only_input(node)
+    x = input_of(emit, node)
     exact = string_attribute(node, "approximate", "none") == "none"
-    slope = gelu_slope(emit, x) if exact else _tanh_slope(emit, x)
-    return [emit.op("Mul", grad.value, slope)]
+    return [g * (gelu_slope(x) if exact else _tanh_slope(x))]
 
 
-def _tanh_slope(emit: Emitter, x: ir.Value) -> ir.Value:
-    square, half = emit.op("Mul", x, x, role="square"), emit.scalar(0.5, x)
+def _tanh_slope(x: Tensor) -> Tensor:
+    """``(t + 1) / 2 + x (1 - t^2) u' / 2`` with ``t = tanh(u)``, ``u = x (x^2 cubic + 1) root``."""
     root, cubic = math.sqrt(2 / math.pi), 0.044715
-    line = emit.op("Mul", square, emit.scalar(cubic, x))
-    line = emit.op("Add", line, emit.scalar(1.0, x))
-    inner = emit.op("Tanh", emit.op("Mul", emit.op("Mul", x, line), emit.scalar(root, x)))
-    flat = emit.op("Sub", emit.scalar(1.0, x), emit.op("Mul", inner, inner, role="square"))
-    rate = emit.op("Mul", square, emit.scalar(3 * cubic * root / 2, x))
-    rate = emit.op("Add", rate, emit.scalar(root / 2, x))
-    bend = emit.op("Mul", emit.op("Mul", x, flat), rate)
-    phi = emit.op("Add", emit.op("Mul", inner, half), half, role="gate")
-    return emit.op("Add", phi, bend, role="slope")
+    square = x.squared()
+    t = (x * (square * cubic + 1.0) * root).op("Tanh")
+    rate = square * (3 * cubic * root / 2) + root / 2
+    return t * 0.5 + 0.5 + x * (1.0 - t.squared()) * rate

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ..adjoint import Adjoint, Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import classes, parts_of
+from ..support.values import reshape_like
 
 
 def _axis(node: ir.Node) -> int | None:
@@ -53,7 +51,7 @@ def _known(node: ir.Node) -> str | None:
 
 
 @vjp("DFT", since=17, inputs=(0,), check=_known)
-def fourier(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequence[Result]:
+def fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The transform the other way round, not divided by the length n where the node's is.
 
     A one-sided spectrum is a whole one without its second half: its cotangent is padded with
@@ -65,7 +63,7 @@ def fourier(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
     length = _length(node, axis)
     assert length is not None
     inverse, half = int_attribute(node, "inverse", 0), int_attribute(node, "onesided", 0)
-    value, rank = grad.value, len(dims_of(x))
+    value, rank = g.value, len(dims_of(x))
     if inverse:
         value = _transformed(emit, value, 1 + axis, onesided=half)
     else:
@@ -82,8 +80,8 @@ def fourier(emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed) -> Sequ
     extent, numbers = dims_of(x)[axis], dims_of(x)[-1]
     assert isinstance(extent, int)
     widths = {1 + axis: (0, extent - reach), rank: (0, -1 if numbers == 1 else 0)}
-    value = padded(emit, value, 1 + rank, widths)
-    return [Adjoint(value, 1.0 / length if inverse else float(length))]
+    g = g.with_value(padded(emit, value, 1 + rank, widths))
+    return [g / length if inverse else g * length]
 
 
 def _transformed(
@@ -128,9 +126,7 @@ def frame_basis(length: int, bins: int, numbers: int) -> np.ndarray:
 
 
 @vjp("STFT", since=17, inputs=(0,), check=_framed)
-def short_time_fourier(
-    emit: Emitter, node: ir.Node, grad: Adjoint, needed: Needed
-) -> Sequence[Result]:
+def short_time_fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """A transposed convolution: the node is a convolution with windowed cosines and sines."""
     x, length = only_input(node), _frame(node)
     step = constant_ints(node.inputs[1])
@@ -144,11 +140,10 @@ def short_time_fourier(
     basis = emit.constant(frame_basis(length, bins, numbers), x.dtype)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         basis = emit.op("Mul", basis, only_input(node, 2), role="windowed")
-    spectra = emit.op("Reshape", grad.value, emit.ints([-1, frames, 2 * bins]), role="spectra")
+    spectra = emit.op("Reshape", g.value, emit.ints([-1, frames, 2 * bins]), role="spectra")
     spectra = emit.op("Transpose", spectra, role="spectra", perm=[0, 2, 1])
     signal = emit.op("ConvTranspose", spectra, basis, role="signal", strides=step)
     rest = total - (frames - 1) * step[0] - length
     signal = padded(emit, signal, 3, {2: (0, rest)})
     signal = emit.op("Transpose", signal, role="signal", perm=[0, 2, 1])
-    shape = emit.vector([classes(emit), *parts_of(x)])
-    return [emit.op("Reshape", signal, shape, role="unfolded")]
+    return [g.with_value(reshape_like(emit, signal, x, "unfolded"))]

@@ -57,7 +57,7 @@ declare_zero("BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor")
 # Results that use their input's shape or type only, or no input at all.
 declare_zero("Constant", "ConstantOfShape", "EyeLike", "SequenceEmpty")
 declare_zero("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
-# Results of integers, text or encoded pictures; MelWeightMatrix rounds its frequencies to bins.
+# Results of integers, text or encoded images; MelWeightMatrix rounds its frequencies to bins.
 declare_zero("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix", "ImageDecoder")
 declare_zero("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer")
 # Piecewise constant: the derivative is zero wherever it exists, as in PyTorch. So is a draw, for

@@ -12,15 +12,16 @@ import onnx_ir as ir
 
 from ...graph.attributes import only_input, string_attribute
 from ...graph.emitter import Emitter, Step, Values, dims_of
+from ..cotangent import Cotangent
 from .values import classes, parts_of, where
 
 # Inputs of all three operators; LSTM has more.
 X, W, R, B, LENGTHS, INITIAL_H = range(6)
 
-Grads: TypeAlias = Sequence[ir.Value | None]
+Grads: TypeAlias = Sequence[Cotangent | None]  # written out
 # How to make the cotangents of one direction, by input: X's is [T, K, N, I], the others' are
 # [K, ...] without an axis of directions.
-Cotangents: TypeAlias = dict[int, Callable[[], ir.Value]]
+ByInput: TypeAlias = dict[int, Callable[[], ir.Value]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Direction:
     def end(self, index: int) -> ir.Value:
         """Cotangent of a last state, output ``index``, [K, N, H]; zeros where it has none."""
         grad = self.grads[index] if index < len(self.grads) else None
-        return self._zeros(classes(self.emit)) if grad is None else self._own(grad, 1)
+        return self._zeros(classes(self.emit)) if grad is None else self._own(grad.value, 1)
 
     def _zeros(self, *lead: ir.Value) -> ir.Value:
         shape = self.emit.vector([*lead, *parts_of(self.x, [1]), self.hidden])
@@ -146,7 +147,7 @@ class Direction:
         grad = self.grads[0]
         if grad is None:
             return self._scan(states, slices, step, "back", not self.backwards)
-        own = self._own(grad, 2)
+        own = self._own(grad.value, 2)
         incoming = self.emit.op("Transpose", own, role="incoming", perm=[1, 0, 2, 3])
 
         def joining(states: Values, given: Values) -> tuple[Values, Values]:
@@ -202,7 +203,7 @@ class Direction:
         """Sum of [T, K, N, M] over steps and images, [K, M]."""
         return self.emit.op("ReduceSum", grad, self.emit.ints([0, 2]), role="total", keepdims=0)
 
-    def inputs(self, grad: ir.Value, gates: int) -> Cotangents:
+    def inputs(self, grad: ir.Value, gates: int) -> ByInput:
         """Cotangents of X and W, from that of ``X W^T``."""
         return {
             X: lambda: self.emit.op("MatMul", grad, self.weights(W), role="inputs"),

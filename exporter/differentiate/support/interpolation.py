@@ -3,7 +3,7 @@
 A sample at coordinate ``c`` reads the *taps* around ``c``. A tap's weight is a polynomial in the
 fraction ``c - floor(c)``, and its slope that polynomial's derivative.
 
-Shapes: B pictures, P samples of each, T taps of a sample.
+Shapes: B images, P samples of each, T taps of a sample.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ def cubic(a: float) -> Kernel:
 
 
 @dataclass(frozen=True)
-class Along:
+class AxisSamples:
     """What the samples read along one axis.
 
     Attributes:
         kernel: The interpolation.
-        extent: Cells of the picture along the axis.
+        extent: Cells of the image along the axis.
         coordinate: Float [B, 1, P].
         base: Float [B, 1, P], the tap that the others are counted from.
-        places: int64 [B, T, P], cells inside the picture.
+        places: int64 [B, T, P], cells inside the image.
         inside: bool [B, T, P], or None where all taps count; the others read zeros.
     """
 
@@ -99,7 +99,7 @@ class Along:
         return emit.op("Where", self.inside, value, zero, role=role, dtype=value.dtype)
 
 
-def along(
+def axis_samples(
     emit: Emitter,
     kernel: Kernel,
     coordinate: ir.Value,
@@ -108,10 +108,10 @@ def along(
     *,
     zeros: bool,
     moved: Callable[[ir.Value], ir.Value] | None = None,
-) -> Along:
+) -> AxisSamples:
     """Read ``x`` along ``axis`` around a coordinate [B, 1, P].
 
-    Taps outside the picture read zeros, or else the cell that is nearest after ``moved``.
+    Taps outside the image read zeros, or else the cell that is nearest after ``moved``.
     """
     base = emit.op(kernel.base, coordinate, role="base")
     steps = kernel.first + np.arange(len(kernel.weights[0]))
@@ -122,7 +122,7 @@ def along(
     inside = within(emit, taps, low, high, open=False) if zeros else None
     places = emit.op("Clip", taps, low, high, role="places")
     places = emit.cast(places, ir.DataType.INT64, "places")
-    return Along(kernel, parts_of(x, [axis])[0], coordinate, base, places, inside)
+    return AxisSamples(kernel, parts_of(x, [axis])[0], coordinate, base, places, inside)
 
 
 def length(emit: Emitter, x: ir.Value, axis: int, like: ir.Value, less: int = 0) -> ir.Value:

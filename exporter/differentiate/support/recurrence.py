@@ -18,9 +18,9 @@ import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input, string_attribute
 from ...graph.emitter import Emitter, dims_of
-from ..adjoint import Result
+from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed
-from .direction import Cotangents, Direction, Grads, R, X
+from .direction import ByInput, Direction, Grads, R, X
 from .values import where
 
 _ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
@@ -75,15 +75,15 @@ def walk(
     grads: Grads,
     needed: Needed,
     default: Sequence[str],
-    cotangents: Callable[[Direction], Cotangents],
-) -> list[Result]:
+    cotangents: Callable[[Direction], ByInput],
+) -> Cotangents:
     """Put the cotangents of all directions together: X's are added, the others stacked.
 
     Args:
         emit: Where nodes are added.
         node: The recurrent node.
         grads: Cotangents of its outputs.
-        needed: Which inputs want one.
+        needed: Which inputs need one.
         default: Activations of one direction.
         cotangents: Goes through one direction.
     """
@@ -92,15 +92,16 @@ def walk(
         cotangents(Direction(emit, node, index, backwards, names[index * count :][:count], grads))
         for index, backwards in enumerate(_directions(node))
     ]
-    results: list[Result] = [None] * len(node.inputs)
-    for index in (index for index, wanted in enumerate(needed) if wanted):
+    results: list[Cotangent | None] = [None] * len(node.inputs)
+    for index in (index for index, asked in enumerate(needed) if asked):
         parts = [one[index]() for one in found]
         if index == X:
             total = parts[0]
             for part in parts[1:]:
                 total = emit.op("Add", total, part, role="sum")
-            results[index] = emit.op("Transpose", total, role="inputs", perm=[1, 0, 2, 3])
+            value = emit.op("Transpose", total, role="inputs", perm=[1, 0, 2, 3])
         else:
             apart = [emit.op("Unsqueeze", part, emit.ints([1]), role="part") for part in parts]
-            results[index] = emit.op("Concat", *apart, role="stacked", axis=1)
+            value = emit.op("Concat", *apart, role="stacked", axis=1)
+        results[index] = Cotangent(emit, only_input(node, index), value)
     return results

@@ -1,10 +1,10 @@
 """Interpolation at computed places: which cells a sample reads, with what weights and slopes.
 
 A cell's weight is the product of the weights along each axis (`taps`). Written out as a table of
-cells and weights, the adjoint by the picture is a sum into those cells; the derivative by a
+cells and weights, the adjoint by the image is a sum into those cells; the derivative by a
 coordinate has the slopes in place of one axis' weights.
 
-Shapes: B pictures of C channels and S cells; P samples of each, which read Q cells.
+Shapes: B images of C channels and S cells; P samples of each, which read Q cells.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...graph.emitter import Emitter
-from .interpolation import Along, Extent
+from .interpolation import AxisSamples, Extent
 from .values import classes, narrowed, scatter_add, wide
 
 
 @dataclass(frozen=True)
 class Table:
-    """What the samples read in the whole picture.
+    """What the samples read in the whole image.
 
     Attributes:
-        axes: Along each axis.
+        axes: AxisSamples each axis.
         batch: B.
         samples: P.
     """
 
-    axes: Sequence[Along]
+    axes: Sequence[AxisSamples]
     batch: Extent
     samples: Extent
 
@@ -50,7 +50,7 @@ class Table:
         return self._joined(emit, product)
 
     def cells(self, emit: Emitter) -> ir.Value:
-        """Places in the picture's cells taken as one axis, int64 [B, Q, P]."""
+        """Places in the image's cells taken as one axis, int64 [B, Q, P]."""
         flat: ir.Value | None = None
         for axis, along in enumerate(self.axes):
             own = self._spread_out(emit, along.places, axis)
@@ -62,7 +62,7 @@ class Table:
         return self._joined(emit, flat)
 
     def _spread_out(self, emit: Emitter, value: ir.Value, axis: int) -> ir.Value:
-        """[B, T, P] with an axis of its own for the taps of each of the picture's axes."""
+        """[B, T, P] with an axis of its own for the taps of each of the image's axes."""
         others = [1 + place for place in range(len(self.axes)) if place != axis]
         return emit.op("Unsqueeze", value, emit.ints(others), role="apart") if others else value
 
@@ -95,12 +95,12 @@ def put(emit: Emitter, grad: ir.Value, table: Table, channels: Extent, cells: Ex
     return narrowed(emit, scatter_add(emit, whole, places, shares, axis=3), grad)
 
 
-def taken(emit: Emitter, picture: ir.Value, table: Table, channels: Extent) -> ir.Value:
-    """What the samples read of a picture [B, C, S]: [B, C, Q, P]."""
+def taken(emit: Emitter, image: ir.Value, table: Table, channels: Extent) -> ir.Value:
+    """What the samples read of an image [B, C, S]: [B, C, Q, P]."""
     reads = product(emit, table.taps, table.samples)
     places = emit.op("Reshape", table.cells(emit), emit.ints([0, 1, -1]), role="places")
     places = emit.op("Expand", places, emit.vector([table.batch, channels, reads]), role="places")
-    values = emit.op("GatherElements", picture, places, role="read", axis=2)
+    values = emit.op("GatherElements", image, places, role="read", axis=2)
     shape = emit.vector([table.batch, channels, table.taps, table.samples])
     return emit.op("Reshape", values, shape, role="read")
 

@@ -15,7 +15,7 @@ _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards include
 
 
 @dataclass(frozen=True)
-class Taken:
+class SliceRange:
     """Places that a slice takes from an axis."""
 
     first: int
@@ -24,17 +24,17 @@ class Taken:
     extent: int
 
 
-def slice_range(start: int, end: int, step: int, extent: int) -> Taken:
+def slice_range(start: int, end: int, step: int, extent: int) -> SliceRange:
     """Places that ONNX Slice takes: negative bounds count from the end, then all are clamped."""
     first, stop = (bound + extent if bound < 0 else bound for bound in (start, end))
     if step > 0:
         first, stop = min(max(first, 0), extent), min(max(stop, 0), extent)
     else:
         first, stop = min(max(first, 0), extent - 1), min(max(stop, -1), extent - 1)
-    return Taken(first, step, len(range(first, stop, step)), extent)
+    return SliceRange(first, step, len(range(first, stop, step)), extent)
 
 
-def slice_ranges(node: ir.Node) -> dict[int, Taken]:
+def slice_ranges(node: ir.Node) -> dict[int, SliceRange]:
     """What a Slice node takes, by axis; axes that it takes whole are left out.
 
     Raises:
@@ -47,7 +47,7 @@ def slice_ranges(node: ir.Node) -> dict[int, Taken]:
         raise ValueError("its bounds are computed at run time; they must be constants")
     axes = [axis % len(dims) for axis in axes] or list(range(len(starts)))
     steps = steps or [1] * len(starts)
-    ranges: dict[int, Taken] = {}
+    ranges: dict[int, SliceRange] = {}
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         extent = dims[axis]
         if step == 1 and start == 0 and end >= 2**31 - 1:
@@ -58,7 +58,9 @@ def slice_ranges(node: ir.Node) -> dict[int, Taken]:
     return ranges
 
 
-def put_back(emit: Emitter, grad: ir.Value, out: ir.Value, ranges: Mapping[int, Taken]) -> ir.Value:
+def put_back(
+    emit: Emitter, grad: ir.Value, out: ir.Value, ranges: Mapping[int, SliceRange]
+) -> ir.Value:
     """Undo a slice: values at the places they came from, zeros elsewhere.
 
     Args:

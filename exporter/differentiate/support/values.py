@@ -10,7 +10,6 @@ import numpy as np
 import onnx_ir as ir
 
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ..adjoint import Adjoint, emit_part, expanded
 
 # An extent: static, or that of a value along an axis, read at run time.
 Part: TypeAlias = int | tuple[ir.Value, int]
@@ -27,33 +26,6 @@ def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
         return None
 
     return check
-
-
-def times(emit: Emitter, grad: Adjoint, factor: ir.Value, rank: int) -> Adjoint:
-    """``grad * factor`` with ``factor`` broadcast against a forward value of ``rank`` axes."""
-    return Adjoint(emit.op("Mul", grad.value, factor), grad.factor, kept(grad, factor, rank))
-
-
-def settled(emit: Emitter, grad: Adjoint, factor: ir.Value, out: ir.Value) -> Adjoint:
-    """``grad`` expanded along axes of ``out`` where ``factor`` may have one place or many.
-
-    `kept` could not tell whether these stay spread.
-    """
-    dims, out_dims = dims_of(factor), dims_of(out)
-    lead = len(out_dims) - len(dims)
-    unsure = [
-        lead + axis
-        for axis, extent in enumerate(dims)
-        if not isinstance(extent, int) and (extent is None or extent != out_dims[lead + axis])
-    ]
-    return expanded(emit, grad, out, unsure)
-
-
-def kept(grad: Adjoint, factor: ir.Value, rank: int) -> frozenset[int]:
-    """Axes that stay spread when multiplied or divided by ``factor``: where it has one place."""
-    dims = dims_of(factor)
-    lead = rank - len(dims)
-    return frozenset(axis for axis in grad.spread if axis < lead or dims[axis - lead] == 1)
 
 
 def indices_ranked(node: ir.Node) -> str | None:
@@ -73,11 +45,11 @@ def where(
     )  # fmt: skip
 
 
-def gate(emit: Emitter, number: float, forward: ir.Value) -> ir.Value:
+def number_if_classes(emit: Emitter, number: float, forward: ir.Value) -> ir.Value:
     """``number`` as a tensor [min(K, 1), 1, ...] that broadcasts ``forward`` to [min(K, 1), *dims].
 
-    What depends on forward values alone would be computed for K = 0, too. With a gate for one of
-    its constants it is empty then, and so is all that follows; for other K nothing changes.
+    What depends on forward values alone would be computed for K = 0, too. With this for one of its
+    constants it is empty then, and so is all that follows; for other K nothing changes.
     """
     some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
     shape = emit.vector([some, *[1] * len(dims_of(forward))])
@@ -89,7 +61,10 @@ def gate(emit: Emitter, number: float, forward: ir.Value) -> ir.Value:
 
 def above(emit: Emitter, value: ir.Value, bound: float = 0.0) -> ir.Value:
     """``value > bound`` as a mask [min(K, 1), *dims]."""
-    return emit.op("Greater", value, gate(emit, bound, value), role="above", dtype=ir.DataType.BOOL)
+    return emit.op(
+        "Greater", value, number_if_classes(emit, bound, value), role="above",
+        dtype=ir.DataType.BOOL,
+    )  # fmt: skip
 
 
 def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "") -> ir.Value:
@@ -98,6 +73,19 @@ def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "
     No axis is left as -1: with K = 0 it could not be inferred.
     """
     return emit.op("Reshape", grad, shape_of(emit, forward), role=role)
+
+
+def emit_part(value: ir.Value, axis: int) -> Part:
+    """Extent of ``value`` along ``axis`` for `Emitter.vector`: static, or read at run time."""
+    extent = dims_of(value)[axis]
+    return extent if isinstance(extent, int) else (value, axis)
+
+
+def static_extent(value: ir.Value, axis: int) -> int:
+    """Extent of ``value`` along ``axis``, which a check has found to be static."""
+    extent = dims_of(value)[axis]
+    assert isinstance(extent, int)
+    return extent
 
 
 def classes(emit: Emitter) -> ir.Value:
@@ -121,9 +109,9 @@ def parts_of(forward: ir.Value, axes: Sequence[int] | None = None) -> list[Part]
 def cells(emit: Emitter, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value | int:
     """Number of elements along ``axes`` (all by default), as an extent of `Emitter.vector`."""
     dims = dims_of(value)
-    wanted = range(len(dims)) if axes is None else axes
-    static = [extent for axis in wanted if isinstance(extent := dims[axis], int)]
-    dynamic = [axis for axis in wanted if not isinstance(dims[axis], int)]
+    chosen = range(len(dims)) if axes is None else axes
+    static = [extent for axis in chosen if isinstance(extent := dims[axis], int)]
+    dynamic = [axis for axis in chosen if not isinstance(dims[axis], int)]
     if not dynamic:
         return math.prod(static)
     read = emit.op("ReduceProd", emit.extents(value, dynamic), emit.ints([0]), keepdims=1)
@@ -149,8 +137,8 @@ def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
 
 def wide(emit: Emitter, value: ir.Value) -> ir.Value:
     """``value`` for sums of squares: float32 where it has 16 bits, which 256 squared overflows."""
-    short = value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-    return emit.cast(value, ir.DataType.FLOAT, "wide") if short else value
+    half = value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    return emit.cast(value, ir.DataType.FLOAT, "wide") if half else value
 
 
 def narrowed(emit: Emitter, value: ir.Value, like: ir.Value) -> ir.Value:

@@ -1,5 +1,5 @@
-"""The report of an export that a person looks at: one self-contained HTML page.
+"""This folder writes an export's report for people: one self-contained HTML page.
 
-``overlays`` draws the given pictures as PyTorch and as ONNX Runtime explain them, ``content`` puts
-what the page says into words and numbers, ``write`` renders ``page.html`` and writes the folder.
+``overlays`` draws the given images as PyTorch and ONNX Runtime explain them, ``content`` makes the
+page's texts and numbers, ``write`` renders ``page.html`` and writes the folder.
 """

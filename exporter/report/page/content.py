@@ -1,4 +1,4 @@
-"""What the page says, in words and numbers that the template only lays out."""
+"""`content` makes the page's texts and numbers, which the template only arranges."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Line:
 
     Attributes:
         check: The check's name.
-        meaning: What passing it means.
+        meaning: What it checks.
         subject: The tensor or field.
         status: ``pass``, ``fail`` or ``skipped``.
         value: The error, as text.
         threshold: Its bound, as text.
-        bar: Length of the error's bar and place of the bound's mark, in percent; None without.
+        bar: Length of the error's bar and position of the bound's mark, in percent; None without.
         reason: Why it failed or was skipped.
         where: Levels and inputs.
     """
@@ -53,7 +53,7 @@ class Line:
 
 
 def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> dict[str, Any]:
-    """Everything that the template needs, by the names that it uses."""
+    """Return everything that the template needs, by its names there."""
     verdict, spec = report.verdict, report.spec
     lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
     return {
@@ -78,19 +78,19 @@ def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> 
 
 def _headline(verdict: Verdict | None) -> str:
     if verdict is None:
-        return "Not verified: nothing is known about this file"
+        return "Not verified: this file was not checked"
     if verdict.failures:
         count = len({(one.check, one.subject) for one in verdict.failures})
         return f"May not ship: {count} of its checks failed"
     skipped = sum(status == "skipped" for status in verdict.by_check().values())
-    rest = f"no check failed, {skipped} could not be made" if skipped else "every check passed"
+    rest = f"no check failed, {skipped} skipped" if skipped else "every check passed"
     return f"May ship: {rest}"
 
 
 def _tiles(
     report: Report, verdict: Verdict | None, lines: Sequence[Line], size: int
 ) -> list[tuple[str, str, str]]:
-    """Name, figure and remark of the numbers that matter most."""
+    """Return name, figure and remark of the most important numbers."""
     tiles: list[tuple[str, str, str]] = []
     if verdict is not None:
         counts = {s: sum(line.status == s for line in lines) for s in ("pass", "fail", "skipped")}
@@ -100,11 +100,11 @@ def _tiles(
         record = report.verification
         if record.errors:
             name = max(record.errors, key=record.errors.__getitem__)
-            remark = f"{name}; {record.thresholds[name]:.1e} allowed"
+            remark = f"{name}; threshold {record.thresholds[name]:.1e}"
             tiles.append(("largest relative error", f"{record.errors[name]:.1e}", remark))
-        given = f", {verdict.given} pictures" if verdict.given else ""
-        held = _REFERENCES[verdict.reference]
-        tiles.append(("held against", held.split(",")[0], f"{verdict.images} random inputs{given}"))
+        given = f", {verdict.given} images" if verdict.given else ""
+        reference = _REFERENCES[verdict.reference].split(",")[0]
+        tiles.append(("compared with", reference, f"{verdict.images} random inputs{given}"))
     added = report.nodes[1]
     tiles.append(("file", _bytes(size), f"{added} nodes added to {report.nodes[0]}"))
     return tiles
@@ -114,7 +114,7 @@ def _line(group: Sequence[Finding]) -> Line:
     worst = worst_of(group)
     levels = list(dict.fromkeys(one.level for one in group if one.level))
     inputs = list(dict.fromkeys(one.inputs for one in group if one.inputs))
-    words = {"random": "random numbers", "given": "pictures"}
+    words = {"random": "random numbers", "given": "images"}
     every = len(levels) == len(LEVELS)
     where = ["every level" if every else f"level {', '.join(levels)}"] if levels else []
     where += [" and ".join(words[kind] for kind in inputs)] if inputs else []
@@ -129,7 +129,7 @@ def _line(group: Sequence[Finding]) -> Line:
 
 
 def _along(number: float) -> float:
-    """Where a number stands on the logarithmic scale of the bars, in percent."""
+    """Return a number's position on the logarithmic scale of the bars, in percent."""
     low, high = _DECADES
     exponent = math.log10(number) if number > 0 and math.isfinite(number) else low
     exponent = high if number == math.inf else exponent
@@ -141,7 +141,7 @@ def _candidates(found: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
 
 
 def _card(report: Report, digest: str) -> list[tuple[str, str]]:
-    """Name and value of what there is to know about the model."""
+    """Return name and value of each entry of the model card."""
     spec = report.spec
     labels = "none" if not spec.labels else ", ".join(spec.labels[:12])
     if spec.labels and len(spec.labels) > 12:
@@ -150,11 +150,11 @@ def _card(report: Report, digest: str) -> list[tuple[str, str]]:
     return [
         ("Source", spec.source.get("name", "unnamed")),
         ("Classes", f"{spec.score.classes}: {labels}"),
-        ("Score", f"{spec.score.value} ({kind}), {spec.score.activation} makes probabilities"),
+        ("Score", f"{spec.score.value} ({kind}), probabilities by {spec.score.activation}"),
         ("Inputs added", ", ".join(spec.own_inputs)),
         ("Outputs added", ", ".join(spec.own_outputs)),
         ("Preprocessing", _preprocessing(spec.preprocess)),
-        ("Written for", spec.profile or "any ONNX Runtime"),
+        ("Profile", spec.profile or "default: any ONNX Runtime"),
         ("Specification", str(spec.version)),
         ("File, SHA-256", digest),
         ("Source graph, SHA-256", spec.source["graph_sha256"]),
@@ -164,7 +164,7 @@ def _card(report: Report, digest: str) -> list[tuple[str, str]]:
 
 def _preprocessing(transform: Preprocess | None) -> str:
     if transform is None:
-        return "none stored: callers feed tensors"
+        return "not stored: callers feed tensors"
     resize = "no resize" if transform.resize is None else (
         f"resize {'x'.join(map(str, transform.resize))} ({transform.resize_mode}, "
         f"{transform.interpolation})"
@@ -174,7 +174,7 @@ def _preprocessing(transform: Preprocess | None) -> str:
 
 
 def _steps(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
-    """Name, time and share of the longest, in percent, of each step."""
+    """Return name, time, and share of the longest step in percent, for each step."""
     longest = max(seconds.values(), default=1.0) or 1.0
     return [(s, f"{taken:.1f} s", round(100 * taken / longest, 1)) for s, taken in seconds.items()]
 

@@ -1,7 +1,7 @@
-"""The given pictures, explained by the reference and by the artifact, side by side.
+"""`gallery` explains the given images with the reference and with the artifact, side by side.
 
-The reference is PyTorch, in the model's own precision. An ONNX file has no PyTorch behind it: there
-the artifact is run a second time, without ONNX Runtime's optimisations.
+The reference is PyTorch, in the model's own precision. For an ONNX file there is no PyTorch model:
+there the artifact runs a second time, without ONNX Runtime's optimisations.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from ....runtime.inputs.image_files import Pixels
 from ....runtime.inputs.preprocess import Placement, place
@@ -24,30 +25,31 @@ from ....runtime.inputs.scores import probabilities
 from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
 from ....runtime.spec import Spec
 from ...errors import VerificationError
+from ...verify.embedded import Embedded
 from ...verify.gate import Origin
 from ...verify.inputs import Pictures
 from ...verify.running import Array, Tensors, fixed_batch, load_session, required_feeds, run_session
 
-MOST = 12  # pictures on a page
-_SIDE = 360  # pixels of a picture's longer side
+MOST = 12  # images on a page
+_SIDE = 360  # pixels of an image's longer side
 _COLORMAP = "turbo"
 Explain: TypeAlias = Callable[[Tensors, npt.NDArray[np.int64]], Array]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture's row on the page.
+    """One image's row on the page.
 
     Attributes:
         name: Its file.
-        label: The class that is explained, the predicted one.
-        probability: Its probability, where scores have any.
-        picture: The picture as a data URI.
+        label: The explained class, which is the predicted one.
+        probability: Its probability, if there are probabilities.
+        picture: The image as a data URI.
         reference: The reference's overlay, likewise.
         artifact: The artifact's overlay.
-        difference: Where the two maps differ, stretched to the full range, dark on white.
+        difference: The difference of the two maps, scaled to the full range, dark on white.
         largest: The largest difference, as a share of the map's maximum.
-        empty: Whether the map holds no evidence.
+        empty: Whether the map has no evidence.
     """
 
     name: str
@@ -63,13 +65,13 @@ class Shown:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All rows, and what a picture takes.
+    """All rows, and the time for one image.
 
     Attributes:
-        rows: One for each picture.
-        reference: What the reference is called.
-        seconds: Median time of a run by who ran it.
-        left_out: Pictures that did not find room.
+        rows: One for each image.
+        reference: Name of the reference.
+        seconds: Median time of a run, for the reference and the artifact.
+        left_out: Number of images that are not shown.
     """
 
     rows: list[Shown]
@@ -79,10 +81,10 @@ class Gallery:
 
 
 def gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> Gallery | None:
-    """Explain the predicted class of each picture twice, at the first target layer.
+    """Explain the predicted class of each image twice, at the first target layer.
 
-    None where there are no classes to predict, or ONNX Runtime cannot run the artifact, which the
-    verdict says.
+    Returns None if there are no classes to predict, or if ONNX Runtime cannot run the artifact,
+    which the verdict reports.
     """
     if spec.classes is None:
         return None
@@ -98,7 +100,8 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
     assert transform is not None
     draw = pictures.draw(session, spec)
     outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
-    name, explain = _reference(artifact, spec, origin, outputs)
+    inside = Embedded.of(ir.load(artifact.resolve()), spec)
+    name, explain = _reference(artifact, spec, origin, outputs, inside)
     times: dict[str, list[float]] = {"ONNX Runtime": [], name: []}
     rows: list[Shown] = []
     for number, picture in enumerate(pictures.pictures[:MOST]):
@@ -118,15 +121,15 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
         rows.append(
             _row(spec, pictures.names[number], picture, placed, maps, int(classes[0, 0]), output)
         )
-    # The first run of a session is slow; with one picture there is no other.
+    # The first run of a session is slow; with one image there is no other.
     seconds = {who: statistics.median(taken[1:] or taken) for who, taken in times.items()}
     return Gallery(rows, name, seconds, len(pictures.pictures) - len(rows))
 
 
 def _reference(
-    artifact: Path, spec: Spec, origin: Origin, outputs: Sequence[str]
+    artifact: Path, spec: Spec, origin: Origin, outputs: Sequence[str], inside: Embedded | None
 ) -> tuple[str, Explain]:
-    """What the maps are laid beside, and a function from inputs and classes to its maps."""
+    """Return the reference's name, and a function from inputs and classes to its maps."""
     layer = spec.layers[0]
     if origin.module is None:
         plain = load_session(artifact, level="disable")
@@ -145,7 +148,7 @@ def _reference(
     watched = Reference(origin.module, spec.layers, None, output=position, score=spec.score)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-        (array,) = feeds.values()
+        (array,) = (feeds if inside is None else inside.source_feeds(feeds)).values()
         return watched([torch.from_numpy(array)], classes).heatmaps[layer.name]
 
     return "PyTorch", autograd
@@ -186,19 +189,19 @@ def _row(
 
 
 def _ink(values: npt.NDArray[Any]) -> Pixels:
-    """Values [H, W] in [0, 1] as dark on white, RGB."""
+    """Draw values [H, W] in [0, 1] dark on white, RGB."""
     levels = 255 - np.rint(values * 215).astype(np.uint8)
     return np.repeat(levels[:, :, None], 3, axis=2)
 
 
 def _data_uri(picture: Pixels) -> str:
-    """A picture, shrunk to fit the page, inside the page itself."""
+    """Return an image as a data URI, shrunk to fit the page."""
     height, width = picture.shape[:2]
     scale = _SIDE / max(height, width)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    # Small pictures stay exact; large ones would make the page heavy.
+    # Small images stay exact; large ones as PNG would make the page large.
     suffix, kind = (".jpg", "jpeg") if scale < 1 else (".png", "png")
     _, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

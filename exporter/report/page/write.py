@@ -1,4 +1,4 @@
-"""The report's folder: ``index.html`` for people, ``report.json`` for machines."""
+"""`write_report` writes ``index.html`` for people and ``report.json`` for machines."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .overlays import Gallery
 
 @contextlib.contextmanager
 def staged_folder(folder: str | Path | None) -> Generator[Path | None]:
-    """Give a place to write to; what lies there moves to ``folder`` at the end. None for None.
+    """Yield a temporary folder whose files move to ``folder`` at the end; None for None.
 
-    It moves even if an error is on its way: a page that is there tells why the export failed.
+    They move even after an error: the page then shows why the export failed.
 
     Raises:
-        WriteError: The folder cannot be made or written, or Jinja2 is missing.
+        WriteError: The folder cannot be created or written, or Jinja2 is missing.
     """
     if folder is None:
         yield None
@@ -48,7 +48,7 @@ def staged_folder(folder: str | Path | None) -> Generator[Path | None]:
         _move(place, folder)
         if made:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # only if nothing came
+                folder.rmdir()  # only if it is empty
 
 
 def _move(place: Path, folder: Path) -> None:
@@ -66,9 +66,9 @@ def write_report(place: Path, artifact: Path, report: Report, shown: Gallery | N
 
     Args:
         place: An empty folder.
-        artifact: The file, wherever it lies while it is not in its place yet.
-        report: Of its export.
-        shown: The explained pictures, if any were given.
+        artifact: The file, at its temporary path.
+        report: The report of its export.
+        shown: The explained images, if any were given.
     """
     import jinja2
 
@@ -81,7 +81,7 @@ def write_report(place: Path, artifact: Path, report: Report, shown: Gallery | N
     )
     data = report_json(artifact, report)
     facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
-    # Both are made before one of them is written: the folder has both files or none.
+    # Both texts are made before the first file is written: the folder has both files or none.
     html = environment.get_template("page.html").render(facts)
     text = json.dumps(data, indent=2, allow_nan=False)
     (place / "index.html").write_text(html, encoding="utf-8")
@@ -89,7 +89,7 @@ def write_report(place: Path, artifact: Path, report: Report, shown: Gallery | N
 
 
 def report_json(artifact: Path, report: Report) -> dict[str, Any]:
-    """The report of the verification, and beside it what the export tells about itself."""
+    """Return the report of the verification, with the export's own report in ``export``."""
     data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
     if report.verdict is None:
         data["verdict"] = "skipped"

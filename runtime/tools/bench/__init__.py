@@ -1,1 +1,1 @@
-"""What an explanation costs: times, a profile of what was added, and peak memory."""
+"""`graftcam bench` measures times, the profile of the added nodes, and peak memory."""

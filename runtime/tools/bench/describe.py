@@ -1,4 +1,4 @@
-"""What explaining costs, as text for a person at a terminal of 80 columns."""
+"""`describe_cost` formats the costs as text for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .measure import Cost, Row
 from .profile import NodeTime, Owner, Profile
 
 _TOP = 5
-_BUSY = 0.5  # load before the start beyond which times are not to be trusted
+_BUSY = 0.5  # load before the start above which times are unreliable
 
 
 def describe_cost(cost: Cost) -> str:
-    """Times and memory of each way, then where the added time goes."""
+    """Format times and memory of each variant, then the profile of the added time."""
     shapes = ", ".join(f"{name} {shape}" for name, shape in cost.inputs.items())
     threads = f"threads {'by default' if cost.threads is None else cost.threads}"
     machine = cost.machine
@@ -27,7 +27,7 @@ def describe_cost(cost: Cost) -> str:
         *([f"plain: {cost.plain}"] if cost.plain else []),
         "K = 0: the artifact, used for prediction alone",
         f"medians (quartiles) of {cost.rounds} rounds in random order, ratios within a round; peak",
-        "memory beyond that of a process that has only imported ONNX Runtime",
+        "memory above that of a process that has only imported ONNX Runtime",
         "",
         *_profile(cost.rows[-1].name, cost.profile, cost.plain_profile),
     ]
@@ -51,7 +51,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _aligned(*rows: Sequence[str]) -> list[str]:
-    """The first column to the left, the others to the right."""
+    """Align the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -93,9 +93,9 @@ def _notes(cost: Cost) -> list[str]:
         notes.append(f"the load was {load} before the start: trust the ratios more than the times")
     if cost.provider != "CPUExecutionProvider":
         notes.append(
-            "the profile counts what the host waits for, and the memory is the host's; times "
+            "the profile has the times that the host waits, and the memory is the host's; times "
             "include the copies to the device and back"
         )
     if cost.rows[0].peak_bytes is None:
-        notes.append("this system does not tell a process its peak memory")
+        notes.append("this system does not report the peak memory of a process")
     return notes

@@ -1,4 +1,4 @@
-"""What a measurement feeds: random tensors in the shapes that the artifact takes, or a picture."""
+"""`make_feeds` makes the inputs of a measurement: random tensors, or an image."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def make_feeds(
     image: str | Path | None = None,
     seed: int = 0,
 ) -> Tensors:
-    """Fill every input that the model itself requires.
+    """Make a tensor for every input that the model itself requires.
 
     Args:
         artifact: The artifact.
-        batch: Images; None: what a fixed batch axis holds, else 1.
-        sizes: Extents of the axes behind the batch axis that the file leaves open, in their order;
-            None: those of the stored preprocessing.
-        image: A picture to feed, as often as the batch is large; None: random numbers.
-        seed: Of the random numbers.
+        batch: Number of images; None: the extent of a fixed batch axis, else 1.
+        sizes: Extents of the open axes after the batch axis, in their order; None: those of the
+            stored preprocessing.
+        image: An image to feed, repeated to fill the batch; None: random numbers.
+        seed: Seed of the random numbers.
 
     Raises:
-        InputError: Another batch than a fixed one, or sizes that are missing or too many.
-        ImageError: The picture cannot be read, or the artifact stores no preprocessing.
+        InputError: The batch differs from a fixed one, or sizes are missing or too many.
+        ImageError: The image cannot be read, or the artifact stores no preprocessing.
     """
     ports = [
         port for port in artifact.inputs.values()
@@ -51,7 +51,7 @@ def make_feeds(
     }
     if image is not None:
         if transform is None:
-            raise ImageError(f"{name} stores no preprocessing; leave the picture out")
+            raise ImageError(f"{name} stores no preprocessing; leave the image out")
         pixels = prepare(transform, as_rgb(image))
         dtype = feeds[transform.input].dtype
         feeds[transform.input] = np.stack([pixels] * images).astype(dtype)
@@ -64,14 +64,14 @@ def _batch(name: str, ports: Sequence[Port], asked: int | None) -> int:
         return asked or 1
     if asked not in (None, fixed):
         raise InputError(
-            f"{name} takes batches of {fixed} only, not {asked}; ask for {fixed}, or export it "
+            f"{name} takes only batches of {fixed}, not {asked}; give {fixed}, or export it "
             "with an open batch axis"
         )
     return fixed
 
 
 def _open(port: Port) -> list[int]:
-    """Axes behind the first that the file leaves open."""
+    """Return the open axes after the first."""
     return [axis for axis, extent in enumerate(port.shape) if axis and extent is None]
 
 
@@ -85,7 +85,7 @@ def _shape(
         shown = ["any" if extent is None else extent for extent in port.shape]
         raise InputError(
             f"input '{port.name}' has shape {shown}: give {len(axes)} sizes for its open axes "
-            f"behind the first, not {len(sizes or [])}"
+            f"after the first, not {len(sizes or [])}"
         )
     for axis, extent in zip(axes, sizes or [], strict=False):
         shape[axis] = extent
@@ -94,9 +94,9 @@ def _shape(
 
 def _numbers(port: Port, shape: Sequence[int], random: np.random.Generator) -> NDArray[Any]:
     if port.dtype is None:
-        raise InputError(f"input '{port.name}' has a type that no random numbers can be made of")
+        raise InputError(f"input '{port.name}' has a type without random numbers")
     dtype = np.dtype(port.dtype)
     if dtype.kind == "f":
         return random.standard_normal(shape, np.float32).astype(dtype)
-    # Pixels; other whole numbers count or point to something: 0 and 1 are there everywhere.
+    # uint8 are pixels. Other integers are counts or indices, for which 0 and 1 are always valid.
     return random.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)

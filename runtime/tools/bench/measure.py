@@ -1,4 +1,4 @@
-"""What explaining costs, for one artifact: the steps in order."""
+"""`measure` measures what explaining with one artifact costs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Row:
-    """What one way of running the model costs.
+    """The cost of one variant.
 
     Attributes:
         name: ``plain`` or ``K = <classes>``.
-        classes: How many classes are explained; None: the plain model.
+        classes: Number of explained classes; None: the plain model.
         ms: Milliseconds of a run: first quartile, median, third quartile.
         of_base: Quartiles of the rounds' ratios to the first row.
-        peak_bytes: Peak memory beyond that of a process that only imports: the smallest, the
-            median and the largest of three processes; None: the system does not tell.
+        peak_bytes: Peak memory above that of a process that only imports: the smallest, the
+            median and the largest of three processes; None: the system does not report it.
         peak_of_base: Ratio of the median to the first row's.
     """
 
@@ -47,20 +47,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Cost:
-    """What explaining costs.
+    """All measured costs.
 
     Attributes:
         artifact: The file.
         layers: Its target layers.
-        inputs: Shapes of what was fed.
+        inputs: Shapes of the inputs.
         provider: The execution provider.
         threads: Threads within one operator; None: ONNX Runtime's choice.
-        plain: Where the plain model came from; None: there was none.
-        rounds: How often each way was timed.
+        plain: Origin of the plain model; None: it was not measured.
+        rounds: How often each variant was timed.
         machine: Cores, system, load before the start, version of ONNX Runtime.
-        rows: The plain model, if it was there, K = 0, K = 1, and the classes asked for.
-        profile: Of the last row.
-        plain_profile: Of the plain model.
+        rows: The plain model, if measured, K = 0, K = 1, and the requested classes.
+        profile: Profile of the last row.
+        plain_profile: Profile of the plain model.
     """
 
     artifact: Path
@@ -76,7 +76,7 @@ class Cost:
     plain_profile: Profile | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """Return the costs as plain JSON types."""
         data = asdict(self)
         data["artifact"] = str(self.artifact)
         data["profile"] = self.profile.to_dict()
@@ -85,7 +85,7 @@ class Cost:
 
 
 def open_artifact(path: Path, provider: str | None, threads: int | None) -> Session:
-    """Open an artifact so that it can be timed in turn with others.
+    """Open an artifact so that it can be timed in turns with others.
 
     Raises:
         GraftcamError: As ``Explainer`` does.
@@ -109,16 +109,16 @@ def measure(
     Args:
         artifact: From `open_artifact`.
         feeds: The model's inputs by name, from `make_feeds`.
-        index: Classes to explain, as ``class_index`` takes them; of a linear score their number
-            counts.
+        index: Classes to explain, as ``class_index`` takes them; with a linear score only their
+            number matters.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
-        origin: Where that comes from, in words; None: its file's name.
-        rounds: How often each way is timed, in turn; None: for some ten seconds, 10 to 200 times.
-        threads: As given to `open_artifact`.
+        origin: Origin of the plain model, as text; None: its file's name.
+        rounds: How often each variant is timed; None: for about ten seconds, 10 to 200 times.
+        threads: The value that `open_artifact` got.
         progress: Called with the name of each step as it begins.
 
     Raises:
-        InputError: The plain model takes other inputs or gives other outputs.
+        InputError: The plain model has other inputs or outputs.
         SessionError: ONNX Runtime failed.
     """
     machine = _machine()
@@ -139,7 +139,7 @@ def measure(
         profile = chosen[-1].profile(Path(folder))
         plain_profile = base.profile(Path(folder)) if base else None
     progress("peak memory")
-    # What the allocator keeps differs from process to process by a seventh of it.
+    # The allocator's memory differs between processes by a seventh.
     turns = [[way.peak_memory() for way in chosen] for _ in range(_PROCESSES)]
     peaks = [sorted(p for p in peaks if p) or None for peaks in zip(*turns, strict=True)]
     rows = [

@@ -1,7 +1,7 @@
-"""Peak memory of running a model, measured in a process of its own.
+"""`peak_memory` measures the peak memory of running a model, in a new process.
 
-A process that has measured one model cannot measure another: its peak never goes down, and its
-allocators keep what they have.
+A process that has measured one model cannot measure another: its peak never decreases, and its
+allocators do not return memory.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _RUNS = 3
 def peak_memory(
     path: Path, feeds: Tensors, outputs: Sequence[str], provider: str, threads: int | None
 ) -> int | None:
-    """Bytes of the host's memory that opening ``path`` and running it take at their peak.
+    """Return the peak host memory, in bytes, of opening ``path`` and running it.
 
-    Counted beyond what a process needs that has only imported NumPy and ONNX Runtime.
+    The memory of a process that has only imported NumPy and ONNX Runtime is subtracted.
 
     Args:
         path: Any ONNX file.
         feeds: Its inputs by name.
-        outputs: What to fetch.
-        provider: Execution provider to run on.
+        outputs: Outputs to fetch.
+        provider: Execution provider.
         threads: Threads within one operator; None: ONNX Runtime's choice.
 
     Returns:
-        None where the system does not tell.
+        The bytes; None if the system does not report them.
 
     Raises:
-        SessionError: The process failed, for want of memory for example.
+        SessionError: The process failed, for example for lack of memory.
     """
     if peak_of_process() is None:
         return None
@@ -64,10 +64,10 @@ def peak_memory(
 
 
 def peak_of_process() -> int | None:
-    """Peak resident memory of this process so far in bytes; None where the system does not tell."""
+    """Return the peak resident memory of this process in bytes; None if it is not reported."""
     status = Path("/proc/self/status")
     if status.is_file():
-        # Not getrusage: on Linux its peak includes the parent's, at the time of the fork.
+        # Not getrusage: on Linux its peak includes the parent's memory at the time of the fork.
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])

@@ -1,4 +1,4 @@
-"""ONNX Runtime's own profile of a run: the time of each node, and whose node it is."""
+"""A `Profile` holds the time of each node of a run, measured by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 ADDED = "grad/"
 _SKIPPED = 1  # the first run allocates
 _RUNS = 7
-# Nodes that ONNX Runtime puts in between, for its blocked layout and between devices.
+# Nodes that ONNX Runtime inserts, for its blocked layout and between devices.
 _MOVES = frozenset({"ReorderInput", "ReorderOutput", "MemcpyFromHost", "MemcpyToHost"})
 _SUFFIX = "_kernel_time"
 
@@ -25,9 +25,9 @@ class NodeTime:
     """A node of the graph as ONNX Runtime optimised it.
 
     Attributes:
-        name: Its name; a fusion has that of one of its nodes.
+        name: Its name; a fused node has the name of one of its parts.
         operator: Its operator.
-        ms: Milliseconds in a run, without those of the nodes inside it.
+        ms: Milliseconds in a run, without the nodes inside it.
         provider: The execution provider that ran it.
     """
 
@@ -38,7 +38,7 @@ class NodeTime:
 
     @property
     def owner(self) -> Owner:
-        """Who wants it: the model, the explanation, or ONNX Runtime (copies between layouts)."""
+        """Origin: the model, the explanation, or ONNX Runtime (copies between layouts)."""
         if self.operator in _MOVES:
             return "moves"
         return "added" if self.name.startswith(ADDED) else "model"
@@ -46,20 +46,20 @@ class NodeTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a run goes.
+    """The times of a run.
 
     Attributes:
-        nodes: In the order in which they run.
+        nodes: All nodes, in the order in which they run.
     """
 
     nodes: list[NodeTime]
 
     def of(self, owner: Owner) -> list[NodeTime]:
-        """The nodes of ``owner``, the most expensive first."""
+        """Return the nodes of ``owner``, the most expensive first."""
         return sorted((n for n in self.nodes if n.owner == owner), key=lambda node: -node.ms)
 
     def operators(self, owner: Owner) -> list[tuple[str, int, float]]:
-        """Operator, number of nodes and milliseconds, the most expensive first."""
+        """Return operator, number of nodes and milliseconds, the most expensive first."""
         grouped: dict[str, list[float]] = defaultdict(list)
         for node in self.of(owner):
             grouped[node.operator].append(node.ms)
@@ -67,7 +67,7 @@ class Profile:
         return sorted(rows, key=lambda row: -row[2])
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types: sums by owner, added operators and nodes."""
+        """Return sums by owner, added operators and added nodes, as plain JSON types."""
         owners: tuple[Owner, ...] = ("model", "added", "moves")
         sums = {
             owner: {"nodes": len(self.of(owner)), "ms": sum(node.ms for node in self.of(owner))}
@@ -85,7 +85,7 @@ class Profile:
 
 
 def start_profile(options: Any, prefix: Path) -> None:
-    """Ask for a profile in ``SessionOptions``; its file's name begins with ``prefix``."""
+    """Enable the profile in ``SessionOptions``; its file's name begins with ``prefix``."""
     options.enable_profiling = True
     options.profile_file_prefix = str(prefix)
 
@@ -95,7 +95,7 @@ def profile(run: Callable[[], Any], end_profiling: Callable[[], str | Path]) -> 
 
     Args:
         run: Runs a session that was opened with `start_profile`.
-        end_profiling: The session's; returns the profile's file.
+        end_profiling: The session's method; it returns the profile's file.
     """
     for _ in range(_SKIPPED + _RUNS):
         run()
@@ -105,12 +105,12 @@ def profile(run: Callable[[], Any], end_profiling: Callable[[], str | Path]) -> 
 def read_profile(path: Path, skipped: int = _SKIPPED) -> Profile:
     """Read a profile that ONNX Runtime wrote.
 
-    A node's time is the mean of the middle half of the runs: it rests on several of the whole
-    microseconds that the profile counts in, and not on a run that was disturbed.
+    A node's time is the mean of the middle half of the runs. This averages over the profile's
+    resolution of one microsecond and leaves out disturbed runs.
 
     Args:
         path: The file, JSON.
-        skipped: How many of the first runs to leave out.
+        skipped: Number of first runs to leave out.
     """
     events = json.loads(path.read_text(encoding="utf-8"))
     runs = sorted(event["ts"] for event in events if event["name"] == "model_run")
@@ -123,7 +123,7 @@ def read_profile(path: Path, skipped: int = _SKIPPED) -> Profile:
         about = event["args"]
         name = event["name"].removesuffix(_SUFFIX)
         key = (name, about["op_name"], about.get("provider", ""))
-        # Several times in a run: a node inside a loop.
+        # A node inside a loop has several events in a run.
         totals[key][bisect_right(runs, event["ts"]) - 1] += own / 1000
     return Profile([
         NodeTime(name, operator, _midmean(times[skipped:]), provider)
@@ -132,7 +132,7 @@ def read_profile(path: Path, skipped: int = _SKIPPED) -> Profile:
 
 
 def _own_times(events: Iterable[dict[str, Any]]) -> list[tuple[dict[str, Any], float]]:
-    """Each event with its microseconds, less those of the events within it (branches, loops)."""
+    """Return each event with its microseconds, without the events inside it (branches, loops)."""
     found: list[tuple[dict[str, Any], float]] = []
     around: list[int] = []
     for event in sorted(events, key=lambda event: (event["ts"], -event["dur"])):

@@ -1,4 +1,4 @@
-"""Times of several ways of doing the same, which take turns."""
+"""`interleave` times several functions in turns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = Callable[[], Any]
 def calm(options: Any) -> None:
     """Set ``SessionOptions`` for measurements: idle threads do not spin.
 
-    The spinning threads of one session slow those of another that is timed in turn with it.
+    Spinning threads of one session would slow another session that is timed in turns with it.
     """
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
@@ -35,16 +35,16 @@ def warm_up(runs: Mapping[str, Run]) -> float:
 def interleave(
     runs: Mapping[str, Run], rounds: int, seed: int = 0, pause: float = 0.0
 ) -> dict[str, list[float]]:
-    """Milliseconds of each run in each round.
+    """Return the milliseconds of each run in each round.
 
-    All runs of a round follow each other, in an order drawn anew: what slows the machine for a
-    while slows all alike, and none always comes after the same other one.
+    The runs of a round follow each other in random order: a slow phase of the machine slows all of
+    them, and no run always follows the same other one.
 
     Args:
-        runs: What to time, warmed up.
-        rounds: How often.
-        seed: Of the orders.
-        pause: Seconds before each run, for threads that spin on after another's work.
+        runs: Functions to time, after `warm_up`.
+        rounds: Number of rounds.
+        seed: Seed of the orders.
+        pause: Seconds before each run, until threads of the previous run stop spinning.
     """
     order, shuffle = list(runs), random.Random(seed).shuffle
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -59,10 +59,10 @@ def interleave(
 
 
 def quartiles(values: Sequence[float]) -> list[float]:
-    """First quartile, median and third quartile."""
+    """Return first quartile, median and third quartile."""
     return [float(value) for value in np.percentile(values, [25, 50, 75])]
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Quartiles of the rounds' ratios: what slows a whole round cancels."""
+    """Return the quartiles of the rounds' ratios: a slow round cancels out."""
     return quartiles([value / other for value, other in zip(values, base, strict=True)])

@@ -1,4 +1,4 @@
-"""The ways of running a model that are compared: plain, and with K classes explained."""
+"""A `Way` is a variant to measure: the plain model, or the artifact with K classes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .timing import calm
 
 @dataclass(frozen=True)
 class Way:
-    """One way of running the model; called, it runs.
+    """One variant of running the model; a call runs it.
 
     Attributes:
         model: The opened file.
-        classes: How many classes are explained; None: the plain model.
-        feeds: What it is fed.
-        outputs: What is fetched: what a caller would, so no gradients.
+        classes: Number of explained classes; None: the plain model.
+        feeds: Its inputs.
+        outputs: The outputs that a caller would fetch; no gradients.
         threads: Threads within one operator; None: ONNX Runtime's choice.
     """
 
@@ -45,7 +45,7 @@ class Way:
         return self.model.run(self.feeds, self.outputs)
 
     def profile(self, folder: Path) -> Profile:
-        """ONNX Runtime's profile of it, by way of a file in ``folder``."""
+        """Return ONNX Runtime's profile; its file is written to ``folder``."""
 
         def configure(options: Any) -> None:
             calm(options)
@@ -55,7 +55,7 @@ class Way:
         return profile(replace(self, model=model), model.end_profiling)
 
     def peak_memory(self) -> int | None:
-        """Its peak memory in a process of its own; see `peak_memory`."""
+        """Return its peak memory in a new process; see `peak_memory`."""
         return peak_memory(
             self.model.path, self.feeds, self.outputs, self.model.provider, self.threads
         )
@@ -64,7 +64,7 @@ class Way:
 def explained(
     artifact: Session, feeds: Tensors, index: Sequence[int], threads: int | None
 ) -> list[Way]:
-    """K = 0, K = 1 and all classes of ``index`` (or as many rows of weights)."""
+    """Return the variants K = 0, K = 1 and all classes of ``index`` (or as many weights)."""
     spec = artifact.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}
     for layer in spec.layers:
@@ -85,15 +85,15 @@ def explained(
 
 
 def plain(path: Path, prediction: Way, added: Sequence[str]) -> Way:
-    """The model without explanation.
+    """Return the variant of the model without explanation.
 
     Args:
         path: Its file. Its inputs are the artifact's, by name or in their order.
-        prediction: The artifact at K = 0, whose tensors it is fed.
-        added: Inputs of the artifact that it is not fed.
+        prediction: The artifact with K = 0, whose inputs it gets.
+        added: Inputs of the artifact that it does not have.
 
     Raises:
-        InputError: It takes other inputs, or gives outputs of other shapes.
+        InputError: It has other inputs, or outputs of other shapes.
     """
     artifact = prediction.model
     model = Model(path, [artifact.provider], prediction.threads, calm)

@@ -1,8 +1,8 @@
-"""A job's work on Ray: batches go to actors, each with a session of its own, and rows come back.
+"""Ray distributes a job's batches to actors with a session each, which return rows.
 
-Artifact, images and results are reached under the same paths on every node (one machine, or a
-shared file system). Only paths and rows travel. A batch gives the same rows and files whoever
-computes it and however often, so Ray may give one to another actor when the first one dies.
+Artifact, images and results have the same paths on every node (one machine, or a shared file
+system). Only paths and rows are sent. A batch gives the same rows and files whichever actor
+computes it and however often, so Ray may repeat one on another actor when the first one dies.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .work import Worker
 
 
 def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
-    """An engine that deals the batches out to ``actors`` on a Ray cluster.
+    """Return an engine that distributes the batches to ``actors`` on a Ray cluster.
 
     Args:
-        address: Of the cluster, as ``ray.init`` takes it: ``auto``, ``host:port`` or
+        address: Address of the cluster, as ``ray.init`` takes it: ``auto``, ``host:port`` or
             ``ray://host:port``; None: a cluster of this machine's cores, for this job alone.
-        actors: How many; None: as many as the cluster's cores hold. Each occupies the cores of the
-            settings' ``threads``, one where they leave that open.
+        actors: How many; None: as many as the cluster has cores for. Each occupies the cores of
+            the settings' ``threads``, or one core.
 
     Raises:
-        JobError: Ray is missing, there is no cluster, or an actor reports trouble.
+        JobError: Ray is missing, there is no cluster, or an actor reports an error.
     """
 
     def engine(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
@@ -48,7 +48,7 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
 
 
 class Actor:
-    """One session in a process of its own. What a user can mend comes back as a text."""
+    """One session in its own process. It returns errors that a user can fix as text."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -61,10 +61,10 @@ class Actor:
             batch: ``paths``: one text, a JSON list.
 
         Returns:
-            ``rows``, one text, a JSON list; ``trouble``, one text, empty where there is none.
+            ``rows``, one text, a JSON list; ``trouble``, one text, empty without an error.
         """
         try:
-            # Not before: an actor that cannot be made is made again and again.
+            # Not in __init__: Ray would try again and again to make an actor that fails there.
             self._worker = self._worker or Worker(self._settings)
             rows = self._worker(json.loads(batch["paths"][0]))
         except GraftcamError as error:
@@ -75,14 +75,14 @@ class Actor:
 def _explained(
     ray: Any, settings: Settings, batches: Sequence[Batch], actors: int | None
 ) -> Generator[list[Row]]:
-    """Rows of each batch as it is done. A batch is one block, which Ray repeats as a whole."""
+    """Yield the rows of each finished batch. A batch is one block, which Ray repeats as a whole."""
     threads = settings.threads or 1
     room = int(ray.cluster_resources().get("CPU", 0)) // threads
     count = actors or room
     if not 0 < count <= room:
         raise JobError(
-            f"the cluster's cores hold {room} actors of {threads} threads, {max(count, 1)} are "
-            "asked for; give fewer --actors or --threads"
+            f"the cluster has cores for {room} actors of {threads} threads, not for "
+            f"{max(count, 1)}; give fewer --actors or --threads"
         )
     settings = replace(settings, threads=threads)
     items = [{"paths": json.dumps(batch)} for batch in batches]
@@ -101,11 +101,11 @@ def _explained(
 
 @contextlib.contextmanager
 def _connected(ray: Any, address: str | None) -> Generator[None]:
-    """A connection to Ray, closed again unless the caller had it already."""
+    """Connect to Ray, and disconnect at the end unless the caller was connected before."""
     if ray.is_initialized():
         yield
         return
-    # A cluster that exists for this job tells nobody about it, and says nothing on its own.
+    # Sends no usage statistics and prints no log.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -127,7 +127,7 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
 
 
 def _reach(address: str) -> None:
-    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    """Raise OSError if nothing listens at the address; Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -1,4 +1,4 @@
-"""The images of a folder, by their names' endings, in one order on every machine."""
+"""`find_pictures` lists the images of a folder by suffix, in the same order on every machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SUFFIXES = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds.
+    """The files of a folder.
 
     Attributes:
-        images: Paths relative to the folder, with ``/``, sorted.
-        others: How many files are no images by their names.
+        images: Paths of the images relative to the folder, with ``/``, sorted.
+        others: Number of files whose suffix is not that of an image.
     """
 
     images: list[str]
@@ -29,9 +29,9 @@ class Found:
 
 
 def find_pictures(folder: Path, leave_out: Path) -> Found:
-    """List the images in ``folder`` and below, but not those below ``leave_out``.
+    """List the images in ``folder`` and its subfolders, except those in ``leave_out``.
 
-    Names that begin with a dot are passed over, links to folders are not followed.
+    Names that begin with a dot are skipped; links to folders are not followed.
 
     Raises:
         ImageError: A folder cannot be read, or there are no images.
@@ -42,14 +42,14 @@ def find_pictures(folder: Path, leave_out: Path) -> Found:
     )
     if not images:
         raise ImageError(
-            f"{folder} holds no images ({len(files)} other files); names of images end in "
+            f"{folder} contains no images ({len(files)} other files); names of images end in "
             + ", ".join(SUFFIXES)
         )
     return Found(images, len(files) - len(images))
 
 
 def picture_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
-    """Paths of the images in ``folder`` and below; see `find_pictures`."""
+    """Return the paths of the images in ``folder`` and below; see `find_pictures`."""
     found = find_pictures(folder, leave_out or folder)
     return [folder / name for name in found.images]
 

@@ -1,4 +1,4 @@
-"""The table as Parquet, for those who have pyarrow."""
+"""`write_parquet` converts the table to Parquet, if pyarrow is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROWS = 1000  # in memory at a time
 
 
 def need_pyarrow() -> Any:
-    """Import pyarrow, or say how to get it.
+    """Import pyarrow.
 
     Raises:
         JobError: It is not installed.
@@ -24,13 +24,13 @@ def need_pyarrow() -> Any:
         return importlib.import_module("pyarrow")
     except ImportError as error:
         raise JobError(
-            "pyarrow is missing, which writes Parquet; install it with `pip install pyarrow`, or "
+            "pyarrow is missing and needed for Parquet; install it with `pip install pyarrow`, or "
             "read results.jsonl"
         ) from error
 
 
 def write_parquet(table: Path) -> Path:
-    """Write ``results.parquet`` beside ``results.jsonl``, whole or not at all.
+    """Write ``results.parquet`` beside ``results.jsonl``, complete or not at all.
 
     Raises:
         JobError: pyarrow is missing, or the file cannot be written.
@@ -50,7 +50,7 @@ def write_parquet(table: Path) -> Path:
 
 
 def _schema(arrow: Any) -> Any:
-    """The fields of `Row`, with their types even where no row has a value."""
+    """Return the fields of `Row` with their types, which also hold if no row has a value."""
     text, number, whole = arrow.string(), arrow.float64(), arrow.int64()
     of_class = arrow.struct(
         {

@@ -1,4 +1,4 @@
-"""A job from its folder to its table, wherever the work is done."""
+"""`run` does a job, from the folder of images to the table, on any engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .work import Worker
 
 Batch: TypeAlias = list[str]
 Engine: TypeAlias = Callable[[Worker, Sequence[Batch]], Generator[list[Row]]]
-"""Has each batch explained by a worker of these settings, and yields their rows in any order."""
+"""An engine explains each batch with the worker and yields the rows of batches in any order."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -26,15 +26,15 @@ _WORKERS = 3
 
 @dataclass(frozen=True)
 class Summary:
-    """What a job did.
+    """The result of a job.
 
     Attributes:
         table: The table's file.
-        explained: How many images have an explanation.
-        failed: How many have none.
-        before: How many of both were recorded by an earlier run.
-        others: How many files of the folder are no images by their names.
-        provider: The execution provider that it ran on.
+        explained: Number of images with an explanation.
+        failed: Number of images without one.
+        before: Number of both that an earlier run recorded.
+        others: Number of files of the folder whose suffix is not that of an image.
+        provider: The execution provider in use.
     """
 
     table: Path
@@ -60,17 +60,17 @@ def run(
 ) -> Summary:
     """Explain every image of the folder that has no row in the table yet.
 
-    Batches are cut from the list of all images, whatever is recorded already, so that an
-    interrupted job ends with the rows that it would have had without.
+    Batches are cut from the list of all images, whatever is recorded already, so that a job that
+    was interrupted ends with the same rows as one that was not.
 
     Args:
-        settings: What to do.
-        engine: Who does it.
-        retry: Explain those again that failed.
-        progress: Called with how many of how many images have a row.
+        settings: The job.
+        engine: Where it is done.
+        retry: Explain images again that failed.
+        progress: Called with the number of images that have a row and of all images.
 
     Raises:
-        GraftcamError: The folder holds no images or cannot be read, the artifact or the request
+        GraftcamError: The folder contains no images or cannot be read, the artifact or the request
             is wrong, or the results cannot be written.
     """
     folder, output = Path(settings.images), Path(settings.output)
@@ -94,7 +94,7 @@ def run(
 
 
 def _pending(images: Iterable[str], size: int, table: Table) -> list[Batch]:
-    """The batches with an image that has no row."""
+    """Return the batches with an image that has no row."""
     return [
         batch for batch in batched(images, size)
         if any(path not in table.recorded for path in batch)

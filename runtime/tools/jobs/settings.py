@@ -1,4 +1,4 @@
-"""What a job does to every image, as plain values that can be sent to another process."""
+"""`Settings` describes a job in plain values that can be sent to another process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Settings:
     Attributes:
         model: The artifact, an absolute path.
         images: The folder, an absolute path; images are named relative to it.
-        output: Where table and overlays go, an absolute path.
-        request: A `Request` of values that JSON holds.
+        output: The folder for table and overlays, an absolute path.
+        request: A `Request` of values that JSON can hold.
         drawing: Keyword arguments of ``Explanation.save``: alpha, colormap...
-        batch: Images that are explained together. Part of the settings, since the last digits
+        batch: Number of images that are explained together. It is a setting since the last digits
             of a score can depend on it.
-        provider: ONNX Runtime's execution provider; None: the best there is.
+        provider: ONNX Runtime's execution provider; None: the best one available.
         threads: Threads within one operator; None: ONNX Runtime's choice.
     """
 
@@ -40,9 +40,9 @@ class Settings:
         return f"{self.output}/overlays"
 
     def record(self, artifact: str) -> dict[str, Any]:
-        """What all rows of one table have in common, as JSON.
+        """Return what all rows of one table have in common, as JSON.
 
-        Provider and threads are no part of it: a job may be finished on another machine.
+        Provider and threads are left out: a job may be finished on another machine.
 
         Args:
             artifact: A digest of the model's metadata.

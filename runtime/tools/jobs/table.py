@@ -1,9 +1,9 @@
-"""The table of a job: ``results.jsonl``, an image a line, that an interruption cannot spoil.
+"""A job's table is ``results.jsonl``, one line for each image; an interruption cannot damage it.
 
 A line is JSON with sorted keys, in ASCII: the same rows are the same bytes. While a job runs, lines
-are appended, each batch's in one write that is on the disk before the next one begins. A line that
-a killed process left unfinished is cut off when the table is opened again. In the end the lines are
-in the order of the paths, each path once.
+are appended, those of a batch in one write that is on the disk before the next one begins. A
+partial line of a killed process is removed when the table is opened again. At the end the lines
+are in the order of the paths, each path once.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class Row(TypedDict):
     """One image.
 
     Attributes:
-        path: Relative to the folder, with ``/``.
+        path: Path relative to the folder, with ``/``.
         status: ``ok`` or ``failed``.
-        error: Why it failed, and what to do about it; None where it did not.
-        width: Of the image in pixels, turned upright; None where it failed.
-        height: Likewise.
-        layer: The target layer; None where it failed.
-        method: How the maps were made; None where it failed.
+        error: Why it failed, and the remedy; None if it did not.
+        width: Width of the upright image in pixels; None if it failed.
+        height: Its height, likewise.
+        layer: The target layer; None if it failed.
+        method: The method; None if it failed.
         classes: A record for each explained class: id, label, score, probability, status of its
-            map (ok, zero, nonfinite) and the map's maximum.
+            map (ok, zero, constant, nonfinite) and the map's maximum.
         files: The overlays, one for each class, relative to the table's folder.
     """
 
@@ -51,7 +51,7 @@ class Row(TypedDict):
 
 
 class Table:
-    """A job's table, opened by one process at a time.
+    """A job's table, which one process at a time may open.
 
     Attributes:
         path: Its file.
@@ -59,15 +59,15 @@ class Table:
     """
 
     def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
-        """Begin a table in ``folder``, or go on with the one that lies there.
+        """Begin a table in ``folder``, or continue the one that is there.
 
         Args:
-            folder: Made where it does not exist.
-            record: What all rows have in common, as JSON; kept in ``job.json``.
+            folder: Created if it does not exist.
+            record: What all rows have in common, as JSON; stored in ``job.json``.
 
         Raises:
-            JobError: The folder cannot be written, is in use by another job, or holds the results
-                of a job with another ``record``.
+            JobError: The folder cannot be written, is in use by another job, or contains the
+                results of a job with another ``record``.
         """
         self.path = folder / "results.jsonl"
         self.recorded: dict[str, str] = {}
@@ -86,7 +86,7 @@ class Table:
                 raise
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Append rows: all of them, or none where the disk is full.
+        """Append rows: all of them, or none if the disk is full.
 
         Raises:
             JobError: They cannot be written.
@@ -108,7 +108,7 @@ class Table:
             end += len(line)
 
     def drop(self, paths: Iterable[str]) -> None:
-        """Take the rows of these images out.
+        """Remove the rows of these images.
 
         Raises:
             JobError: The table cannot be written.
@@ -128,12 +128,12 @@ class Table:
             self._rewrite(sorted(self._places))
 
     def rows(self) -> Generator[Row]:
-        """All rows, one at a time."""
+        """Yield all rows, one at a time."""
         for path in list(self._places):
             yield json.loads(self._bytes(path))
 
     def close(self) -> None:
-        """Close the table; one without a row vanishes, with the folders made for it."""
+        """Close the table; one without rows is deleted, with the folders created for it."""
         self._file.close()
         if not self.recorded:
             with contextlib.suppress(OSError):
@@ -154,12 +154,12 @@ class Table:
         self.close()
 
     def _begin(self, record: Mapping[str, Any]) -> None:
-        """Refuse the results of another job; else leave this one's record, and no drafts."""
-        # As JSON has it, whose lists are no tuples.
+        """Refuse the results of another job; else write this job's record and delete drafts."""
+        # Through JSON, which turns tuples into lists.
         now = json.loads(json.dumps(record))
         if not self._job.exists():
             if self.path.exists():
-                raise JobError(f"{self.path} is no table of a job; choose another output folder")
+                raise JobError(f"{self.path} is not a job's table; choose another output folder")
             text = json.dumps(now, sort_keys=True, indent=2)
             replace_file(self._job, f"{text}\n".encode(), JobError)
             return
@@ -174,7 +174,7 @@ class Table:
                 if isinstance(before, dict) and before.get(key) != value
             ]
             raise JobError(
-                f"{self.path.parent} holds the results of another job "
+                f"{self.path.parent} contains the results of another job "
                 f"({'; '.join(different) or 'job.json is damaged'}); choose another output folder, "
                 "or delete this one"
             )
@@ -183,7 +183,7 @@ class Table:
                 draft.unlink()
 
     def _read(self) -> None:
-        """Note the rows that are there; cut off what a killed process left unfinished."""
+        """Index the rows; remove the partial line of a killed process."""
         self._file.seek(0)
         place = 0
         for number, line in enumerate(self._file, 1):
@@ -195,14 +195,14 @@ class Table:
                 self._note(row, place, len(line))
             except (ValueError, TypeError, KeyError):
                 raise JobError(
-                    f"{self.path}, line {number}: no row of a job; delete the line, or choose "
+                    f"{self.path}, line {number}: not a job's row; delete the line, or choose "
                     "another output folder"
                 ) from None
             place += len(line)
 
     def _note(self, row: Row, place: int, length: int) -> None:
         path = row["path"]
-        # At the end, where the line is: the order tells whether the table is sorted.
+        # At the end, as in the file: the order shows whether the table is sorted.
         self._places.pop(path, None)
         self._places[path] = (place, length)
         self.recorded[path] = row["status"]
@@ -213,14 +213,14 @@ class Table:
         return self._file.read(length)
 
     def _rewrite(self, paths: Sequence[str]) -> None:
-        """Replace the table by the rows of these images, as a whole."""
+        """Replace the table by the rows of these images, in one step."""
         with _trouble(self.path):
             with drafted(self.path, JobError) as draft:
                 with draft.open("wb") as file:
                     file.writelines(self._bytes(path) for path in paths)
                     file.flush()
                     os.fsync(file.fileno())
-                self._file.close()  # Windows replaces no open file
+                self._file.close()  # Windows cannot replace an open file
             self._file = self.path.open("a+b")
             self.recorded, self._places = {}, {}
             self._read()
@@ -232,7 +232,7 @@ def _line(row: Row) -> bytes:
 
 @contextlib.contextmanager
 def _trouble(path: Path) -> Generator[None]:
-    """Turn what the file system says into one line."""
+    """Convert an error of the file system to a JobError of one line."""
     try:
         yield
     except OSError as error:
@@ -240,7 +240,7 @@ def _trouble(path: Path) -> Generator[None]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Keep other processes out of ``folder`` until `_unlock`, where the system can."""
+    """Lock other processes out of ``folder`` until `_unlock`, if the system supports it."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -251,7 +251,8 @@ def _lock(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(handle)
         raise JobError(
-            f"another job is writing to {folder}; wait for its end, or choose another output folder"
+            f"another job is writing to {folder}; wait until it ends, or choose another output "
+            "folder"
         ) from None
     except OSError:  # a file system without locks
         os.close(handle)

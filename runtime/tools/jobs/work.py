@@ -1,4 +1,4 @@
-"""The work itself: paths of images in, overlays and rows of the table out."""
+"""A `Worker` explains the images of a batch and returns rows of the table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .table import Row
 class Worker:
     """Explains batches of a folder's images; safe to share between threads.
 
-    One batch gives the same rows and files whoever computes it and however often, on one kind of
+    A batch gives the same rows and files on every worker and every time, on one kind of
     processor and one version of ONNX Runtime.
 
     Attributes:
-        settings: What it does.
-        provider: The execution provider that it runs on.
-        artifact: A digest of the model's metadata, which holds those of its graph and weights.
+        settings: The job.
+        provider: The execution provider in use.
+        artifact: A digest of the model's metadata, which contains those of its graph and weights.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,16 +40,16 @@ class Worker:
         self.artifact = hashlib.sha256(self._explainer.spec.to_json().encode()).hexdigest()
 
     def __call__(self, paths: Sequence[str]) -> list[Row]:
-        """Explain one batch: write its overlays and return a row an image, in the same order.
+        """Explain one batch: write its overlays and return one row for each image, in order.
 
-        An image that cannot be explained becomes a row that says why.
+        An image that cannot be explained gets a row with the reason.
 
         Args:
             paths: Images, relative to the folder, with ``/``.
 
         Raises:
             SessionError: ONNX Runtime failed.
-            RenderError: An overlay cannot be drawn as asked, or not be written.
+            RenderError: An overlay cannot be drawn or written.
         """
         folder = Path(self.settings.images)
         # The whole file name: a folder may hold photo.jpg beside photo.png.
@@ -82,7 +82,7 @@ class Worker:
         )
 
     def _failed(self, path: str, failure: Failure) -> Row:
-        # Without the folder's own place, which is no property of the image.
+        # Without the folder's path, which is not a property of the image.
         error = str(failure.error).replace(f"{self.settings.images}/", "")
         return Row(
             path=path, status="failed", error=error, width=None, height=None, layer=None,

@@ -23,8 +23,9 @@ import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 
-from graftcam.exporter.differentiate.adjoint import Adjoint, OneHot, dense
-from graftcam.exporter.differentiate.backward import differentiate, plan
+from graftcam.exporter.differentiate.backward import differentiate
+from graftcam.exporter.differentiate.cotangent import Cotangent
+from graftcam.exporter.differentiate.plan import plan
 from graftcam.exporter.graph.emitter import Emitter, dims_of
 from graftcam.exporter.graph.profiles import PROFILES, ProfileName
 from support.operators.corrected import reference
@@ -217,10 +218,14 @@ def graft(
     emit.classes_dim = emit.vector([(seed, 0)])
     own = set(graph)
     made = plan(graph, y, targets)
-    start = OneHot(seed) if selected else Adjoint(seed, 1.0, spread)
-    adjoints = differentiate(emit, made, start)
+    start = (
+        Cotangent(emit, y, None, one_hot=seed)
+        if selected
+        else Cotangent(emit, y, seed, 1.0, spread)
+    )
+    cotangents = differentiate(emit, made, start)
     for target in targets:
-        whole = dense(emit, adjoints[target], target)
+        whole = cotangents[target].dense()
         assert whole.dtype == target.dtype, f"the adjoint of a {target.dtype} is {whole.dtype}"
         result = ir.Value(name=f"grad_{target.name}", type=whole.type)
         graph.append(ir.Node("", "Identity", [whole], outputs=[result]))

@@ -7,19 +7,19 @@ import shutil
 import signal
 import sys
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.runtime.errors import JobError
 from graftcam.runtime.tools.jobs.cluster import on_ray
 from graftcam.runtime.tools.jobs.run import local, run
 from graftcam.runtime.tools.jobs.settings import Settings
+from support import cli
 from support.artifacts import SCENE, write_artifact
 
 ray: Any = pytest.importorskip("ray")
@@ -185,8 +185,7 @@ def test_without_ray_it_says_what_to_type(
         run(settings(artifact, pictures, tmp_path / "out"), on_ray())
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["explain", *map(str, arguments)])
+call = partial(cli.call, "explain")
 
 
 def test_the_command_line(artifact: Path, pictures: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,16 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
 from onnx import numpy_helper
 
-from graftcam.cli import main
 from graftcam.exporter import export
 from graftcam.runtime import GraftcamError
 from graftcam.runtime.tools.bench import memory, ways
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
-from support.artifacts import LABELS, WEIGHTS, preprocess, write_segmenter
+from support.artifacts import LABELS, WEIGHTS, preprocess
+from support.cli import call
+from support.exports import export_segmenter
 from support.interpreter import FORBIDDEN, python
 
 MEGABYTE = 10**6
@@ -51,7 +52,7 @@ def write_pair(
 ) -> tuple[Path, Path]:
     """The plain file and its artifact."""
     plain, artifact = write_model(folder / "plain.onnx", batch, size), folder / "m.onnx"
-    export(plain, artifact, labels=LABELS, preprocess=transform, verify=False)
+    export(plain, artifact, labels=LABELS, preprocess=transform, verify="off")
     return plain, artifact
 
 
@@ -66,8 +67,7 @@ def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "peak_memory", lambda *_: 12 * MEGABYTE)
 
 
-def bench(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+bench = partial(call, "bench")
 
 
 def cost_of(*arguments: object) -> dict[str, Any]:
@@ -84,12 +84,12 @@ def test_a_table_for_a_person_at_80_columns(pair: tuple[Path, Path]) -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "m.onnx, layer features, image [1, 3, 32, 32]"
     assert [line[:5] for line in lines[4:8]] == ["plain", "K = 0", "K = 1", "K = 3"]
-    assert lines[9] == "plain: the model's own part of the artifact"
+    assert lines[9] == "plain: the model inside the artifact"
     start = next(i for i, line in enumerate(lines) if line.startswith("added node"))
     nodes = lines[start + 1 : start + 6]
     assert all(line.startswith("grad/") for line in nodes)
     assert [step.partition(" ... ")[0] for step in result.stderr.splitlines()] == [
-        "cutting the artifact back", "warming up plain, K = 0, K = 1, K = 3",
+        "extracting the plain model", "warming up plain, K = 0, K = 1, K = 3",
         "timing 2 rounds, about 0 s", "profile", "peak memory",
     ]  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_open_sizes_are_those_asked_for_or_those_of_the_preprocessing(tmp_path: 
 @pytest.mark.usefixtures("fake_memory")
 @pytest.mark.parametrize("profile", ["default", "web"])
 def test_segmentation_is_measured_over_all_positions(tmp_path: Path, profile: Any) -> None:
-    cost = cost_of(write_segmenter(tmp_path / "m.onnx", profile=profile))
+    cost = cost_of(export_segmenter(tmp_path / "m.onnx", profile=profile))
     assert cost["inputs"] == {"image": [1, 3, 32, 32]}
 
 
@@ -172,7 +172,7 @@ main(["bench", sys.argv[1], "--rounds", "2"])
     text = python(code, str(pair[1]))
     assert "plain" not in text.partition("\n\n")[2].partition("note:")[0]
     assert "K = 1" in text
-    assert "note: the plain model was left out; compare with --against PLAIN.onnx" in text
+    assert "note: the plain model was not measured; name it with --against PLAIN.onnx" in text
 
 
 def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Path, Path]) -> None:
@@ -189,7 +189,7 @@ def test_a_system_that_does_not_tell_memory_is_said_to(
 ) -> None:
     monkeypatch.setattr(memory, "peak_of_process", lambda: None)
     text = bench(pair[1], "--rounds", 2).stdout
-    assert "note: this system does not tell a process its peak memory" in text
+    assert "note: this system does not report the peak memory of a process" in text
     assert text.splitlines()[4].split()[-2:] == ["-", "-"]
 
 
@@ -204,7 +204,7 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "missing file": (["no.onnx"], "no.onnx: no such file"),
     "no artifact": (["plain.onnx"], "plain.onnx has no graftcam metadata; make one with"),
     "another batch than the fixed one": (
-        ["fixed.onnx", "--batch", "2"], "fixed.onnx takes batches of 4 only, not 2"),
+        ["fixed.onnx", "--batch", "2"], "fixed.onnx takes only batches of 4, not 2"),
     "more classes than there are": (["m.onnx", "-k", "5"], "the model has 4 classes"),
     "class out of range": (["m.onnx", "--class", "4"], "class 4 is out of range"),
     "unknown class": (["m.onnx", "--class", "gren"], "nearest: 'green'"),

@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.demo.bundled import WEIGHTS
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
@@ -23,6 +21,7 @@ from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.visualize.ascent import Ascent, variation_slope, visualize
 from graftcam.runtime.visualize.curve import draw_curve
+from support.cli import call
 
 SEVEN = np.array([[7]])
 FEW = Ascent(steps=40)
@@ -31,8 +30,8 @@ FEW = Ascent(steps=40)
 def export_digits(path: Path, **options: Any) -> Path:
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    settings = {"labels": LABELS, "preprocess": TRANSFORM, "input_gradients": True, **options}
-    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify=False, **settings)
+    settings = {"labels": LABELS, "preprocess": TRANSFORM, "extras": "input_gradients", **options}
+    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify="off", **settings)
     return path
 
 
@@ -45,10 +44,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("channels") / "channels.onnx"
     return export_digits(path, score="channel", layers=["layer2"], labels=None)
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_the_picture_scores_far_above_the_start_and_any_noise(digits: Path) -> None:
@@ -143,8 +138,8 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 def test_what_the_artifact_lacks_is_said_with_the_option_that_adds_it(
     digits: Path, tmp_path: Path
 ) -> None:
-    path = export_digits(tmp_path / "m.onnx", input_gradients=False, layers="layer3")
-    with pytest.raises(InputError, match=r"input_gradients=True \(--input-gradients\)"):
+    path = export_digits(tmp_path / "m.onnx", extras=[], layers="layer3")
+    with pytest.raises(InputError, match=r"'input_gradients'} \(--extra input_gradients\)"):
         visualize(Session(path), SEVEN)
     path = export_digits(path, preprocess=None, layers="layer3")
     with pytest.raises(ImageError, match="stores no preprocessing"):
@@ -155,7 +150,7 @@ def test_what_the_artifact_lacks_is_said_with_the_option_that_adds_it(
 
 def test_a_unit_outside_of_the_layer_is_refused(channels: Path) -> None:
     for unit in ([24, 0], [1], [-1, 0]):
-        with pytest.raises(InputError, match=r"does not lie in \[24, 24\] positions"):
+        with pytest.raises(InputError, match=r"is outside the \[24, 24\] positions"):
             visualize(Session(channels), SEVEN, unit=unit)
 
 
@@ -166,7 +161,7 @@ def test_the_command_writes_picture_curve_and_numbers(
     arguments = ("-o", out, "--steps", "5", "--curve", curve)
     result = call("visualize", digits, "--class", "seven", *arguments)
     assert result.exit_code == 0, result.output
-    assert "of grey noise" in result.stdout
+    assert "for grey noise" in result.stdout
     picture, drawn = cv2.imread(str(out)), cv2.imread(str(curve))
     assert picture is not None
     assert drawn is not None
@@ -205,7 +200,19 @@ def test_the_command_refuses_what_does_not_fit(
 
 
 def test_a_curve_is_drawn_over_its_range_and_breaks_where_it_is_no_number() -> None:
-    line = (draw_curve([0.0, 1.0, 4.0], "step", "score") != 255).any(2)
-    assert line[:340, 100:600].any()
-    for values in ([], [3.0], [1.0, float("nan"), 2.0], [2.0, 2.0]):
-        assert draw_curve(values, "step", "score").shape == (360, 640, 3)
+    def columns(values: list[float]) -> np.ndarray:
+        """The columns of the curve, which alone is coloured."""
+        drawn = draw_curve(values, "step", "score")
+        assert drawn.shape == (360, 640, 3)
+        return np.flatnonzero((np.ptp(drawn, axis=2) > 30).any(axis=0))
+
+    whole = columns([0.0, 1.0, 4.0, 3.0, 2.0])
+    first, last = whole[0], whole[-1]
+    assert last - first > 500
+    assert len(whole) == last - first + 1
+    broken = columns([0.0, 1.0, float("nan"), 3.0, 2.0])
+    quarter = (last - first) / 4
+    np.testing.assert_allclose(np.diff(broken).max(), 2 * quarter, atol=6)
+    assert (broken[0], broken[-1]) == (first, last)
+    np.testing.assert_array_equal(columns([2.0, 2.0]), whole)
+    assert columns([]).size == columns([3.0]).size == 0

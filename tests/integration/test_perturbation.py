@@ -16,19 +16,24 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import TorchExport, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
-from graftcam.runtime.methods.perturbation import ON_HEADS, PERTURBATIONS
+from graftcam.runtime.methods import table
+from graftcam.runtime.methods.dispatch import ask
+from graftcam.runtime.methods.request import Question
+from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
-from support.heads import Skip, answer, export_with_head, pictures, torch_head
+from support.heads import Skip, answer, export_with_head, torch_head
+from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Reused, Tiny, Tokens, seeded
 
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}  # float32, scores subtracted from each other
 CLASSES = [[2, 1]]
-METHODS = list(PERTURBATIONS)
+ON_HEADS = [method for method, record in table.METHODS.items() if "head" in record.needs]
+METHODS = ["scorecam", "rise", *ON_HEADS]
 FEW = {"rise": {"masks": 40, "grid": 3}}  # options that make a method quick
 
 
@@ -77,7 +82,7 @@ def test_scorecam_is_pytorch_grad_cams(
     monkeypatch.setattr(
         torch.nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear")
     )
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     found = answer(folder / f"{name}.onnx", x, CLASSES, "scorecam")
     for k, class_id in enumerate(CLASSES[0]):
         expected = _peer(ScoreCAM, name, x, class_id)
@@ -90,7 +95,7 @@ def test_ablationcam_is_pytorch_grad_cams_where_scores_are_positive(
     folder: Path, name: str
 ) -> None:
     # Behind a ReLU both set a channel to zero (elsewhere it takes -10**7, we the paper's zero).
-    x = pictures(6, *MODELS[name][2])
+    x = noise(6, *MODELS[name][2])
     everything = np.arange(5)[None].tolist()
     found = answer(folder / f"{name}.onnx", x, everything, "ablationcam")
     compared = 0
@@ -107,7 +112,7 @@ def test_ablationcam_is_pytorch_grad_cams_where_scores_are_positive(
 @pytest.mark.parametrize("name", ["smooth", "residual"])
 def test_shapleycam_is_pytorch_grad_cams(folder: Path, name: str) -> None:
     """Its Hessian-vector product is exact; ours is a difference, in float32."""
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     found = answer(folder / f"{name}.onnx", x, CLASSES, "shapleycam")
     plain = answer(folder / f"{name}.onnx", x, CLASSES, "gradcam")
     # Behind ReLUs alone nothing is curved.
@@ -121,7 +126,7 @@ def test_shapleycam_is_pytorch_grad_cams(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["tokens", "channels last", "smooth"])
 def test_shapleycam_is_its_definition(folder: Path, name: str) -> None:
     """By automatic differentiation, twice, in float64."""
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     session = Session(folder / f"{name}.onnx")
     layer, classes = session.spec.layers[0], range(session.spec.score.classes)
     found = answer(folder / f"{name}.onnx", x, [list(classes)], "shapleycam")
@@ -158,7 +163,7 @@ def _reference(name: str, folder: Path, x: np.ndarray) -> tuple[Any, np.ndarray]
 
 @pytest.mark.parametrize("name", MODELS)
 def test_ablationcam_is_its_definition(folder: Path, name: str) -> None:
-    x = pictures(3, *MODELS[name][2])
+    x = noise(3, *MODELS[name][2], seed=0)
     head, activations = _reference(name, folder, x)
     found = answer(folder / f"{name}.onnx", x, CLASSES, "ablationcam")
     for row, given in enumerate(activations):
@@ -177,7 +182,7 @@ def test_ablationcam_is_its_definition(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("gaussian", [False, True])
 @pytest.mark.parametrize("name", MODELS)
 def test_reciprocam_is_its_definition(folder: Path, name: str, gaussian: bool) -> None:
-    x = pictures(2, *MODELS[name][2])
+    x = noise(2, *MODELS[name][2])
     head, activations = _reference(name, folder, x)
     found = answer(folder / f"{name}.onnx", x, CLASSES, "reciprocam", gaussian=gaussian)
     window = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 16
@@ -198,7 +203,7 @@ def test_reciprocam_is_its_definition(folder: Path, name: str, gaussian: bool) -
 
 def test_rise_is_its_definition(folder: Path) -> None:
     size, count, grid, p = (9, 8), 50, 3, 0.4
-    x = pictures(2, *size)
+    x = noise(2, *size)
     path = folder / "cut.onnx"
     found = answer(path, x, CLASSES, "rise", masks=count, grid=grid, p=p, seed=5)
     generator = np.random.default_rng(5)
@@ -222,7 +227,7 @@ def test_score_and_confidence_are_those_of_the_artifact(folder: Path, tmp_path: 
     soft = tmp_path / "soft.onnx"
     spec = export_with_head(seeded(Ending(nn.Softmax(1))), soft, "relu1", (9, 8))
     assert spec.score.activated
-    x = pictures(2, 9, 8)
+    x = noise(2, 9, 8)
     for method in METHODS:
         first, second = (
             answer(path, x, CLASSES, method, **FEW.get(method, {})).maps
@@ -245,8 +250,8 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
     model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
     (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
     path = tmp_path / "m.onnx"
-    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, head=True)
-    x = pictures(2, 4, 4)
+    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, extras=["head"])
+    x = noise(2, 4, 4)
 
     def scores(layer: np.ndarray) -> np.ndarray:
         logits = torch.from_numpy(layer.mean(axis=(2, 3)) ** 2)
@@ -268,7 +273,7 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
     path, options = folder / "residual.onnx", FEW.get(method, {})
-    x = pictures(3)
+    x = noise(3)
     together = answer(path, x, CLASSES, method, **options).maps
     for row in range(3):
         alone = answer(path, x[row : row + 1], CLASSES, method, **options).maps
@@ -278,21 +283,72 @@ def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) 
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fixed") / "m.onnx"
-    export_with_head(seeded(Skip()), path, "act", dynamic_batch=False, verify=True)
+    export_with_head(
+        seeded(Skip()), path, "act", trace=TorchExport(dynamic_batch=False), verify="quick"
+    )
     return path
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fixed_batch_gives_the_same_maps(fixed: Path, folder: Path, method: str) -> None:
-    x, options = pictures(2), FEW.get(method, {})
+    x, options = noise(2), FEW.get(method, {})
     expected = answer(folder / "residual.onnx", x, CLASSES, method, **options).maps
     found = answer(fixed, x, CLASSES, method, **options).maps
     np.testing.assert_allclose(found, expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("method", ["ablationcam", "shapleycam"])
+def test_copies_in_a_fixed_batch_keep_what_the_head_reads_beside(
+    tmp_path: Path, folder: Path, method: str
+) -> None:
+    """The row of another image's skip connection must not go with a variant."""
+    example = (torch.zeros(4, 3, 8, 8),)
+    export(seeded(Skip()), tmp_path / "m.onnx", example, layers="act", head=True,
+           dynamic_batch=False, verify=False)  # fmt: skip
+    x = noise(2)
+    found = answer(tmp_path / "m.onnx", x[[0, 1, 1, 1]], CLASSES, method).maps
+    expected = answer(folder / "residual.onnx", x, CLASSES, method).maps
+    np.testing.assert_allclose(found, expected[[0, 1, 1, 1]], **TOLERANCE)
+
+
+def test_copies_in_a_fixed_batch_are_not_run(tmp_path: Path, folder: Path) -> None:
+    example = (torch.zeros(4, 3, 9, 8),)
+    export(seeded(Tiny()), tmp_path / "m.onnx", example, layers="relu1", head=True,
+           dynamic_batch=False, verify=False)  # fmt: skip
+    x, runs = noise(1, 9, 8), list[tuple[int, int]]()
+    found = answer(
+        tmp_path / "m.onnx", x.repeat(4, axis=0), CLASSES, "rise", masks=10, grid=3,
+        progress=lambda *two: runs.append(two),
+    )  # fmt: skip
+    assert runs == [(done, 4) for done in range(1, 5)]
+    expected = answer(folder / "cut.onnx", x, CLASSES, "rise", masks=10, grid=3)
+    np.testing.assert_allclose(found.maps, expected.maps.repeat(4, axis=0), **TOLERANCE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) -> None:
+    maps: list[np.ndarray] = []
+    x = noise(2, 9, 8)
+    for kind in ("output", "linear"):
+        path = tmp_path / f"{kind}.onnx"
+        spec = export_with_head(
+            seeded(Tiny()), path, "relu1", (9, 8), score=kind, activation="none"
+        )
+        fed = {"x": x, spec.selector: np.array(CLASSES)}
+        if kind == "linear":
+            fed[spec.selector] = np.eye(5, dtype=np.float32)[None, CLASSES[0]]
+        session = Session(path)
+        question = Question(
+            session, fed, "x", spec.layers[0], None, Heads(path, session.spec, Session)
+        )
+        maps.append(ask(question, method, FEW.get(method, {})).maps)
+    assert maps[0].max() > 0
+    np.testing.assert_allclose(maps[1], maps[0], **TOLERANCE)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_ranks_are_settled_on_the_picture_as_it_is(folder: Path, method: str) -> None:
-    path, options, x = folder / "residual.onnx", FEW.get(method, {}), pictures(2)
+    path, options, x = folder / "residual.onnx", FEW.get(method, {}), noise(2)
     ranked = answer(path, x, [[-1]], method, **options)
     for row in range(2):
         named = answer(path, x, [[int(ranked.classes[row, 0])]], method, **options)
@@ -301,7 +357,7 @@ def test_ranks_are_settled_on_the_picture_as_it_is(folder: Path, method: str) ->
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_class_is_no_map(folder: Path, method: str) -> None:
-    x = pictures(2)
+    x = noise(2)
     calls: list[int] = []
     found = answer(
         folder / "residual.onnx", x, [[]], method, progress=lambda done, _: calls.append(done)
@@ -310,18 +366,20 @@ def test_no_class_is_no_map(folder: Path, method: str) -> None:
     assert len(calls) <= 3
 
 
-def test_progress_counts_runs_to_the_end(folder: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_progress_counts_runs_to_the_end(folder: Path, method: str) -> None:
     seen: list[tuple[int, int]] = []
     answer(
-        folder / "cut.onnx", pictures(4, 9, 8), CLASSES, "rise", masks=10, grid=3,
+        folder / "cut.onnx", noise(4, 9, 8), CLASSES, method, **FEW.get(method, {}),
         progress=lambda *two: seen.append(two),
     )  # fmt: skip
-    assert seen[-1][0] == seen[-1][1] == len(seen)
+    assert len(seen) > 1
+    assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
 
 
 def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graftcam.runtime.methods.variants.ROWS", 4)
-    monkeypatch.setattr("graftcam.runtime.methods.variants.MOST_ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.ROWS", 4)
+    monkeypatch.setattr("graftcam.runtime.methods.rerun.MOST_ROWS", 4)
     seen: list[int] = []
     run = Session.run
 
@@ -330,7 +388,7 @@ def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch)
         return run(self, feeds, names)
 
     monkeypatch.setattr(Session, "run", watched)
-    x = pictures(2)
+    x = noise(2)
     small = answer(folder / "residual.onnx", x, CLASSES, "ablationcam").maps
     assert max(seen) == 4
     monkeypatch.undo()
@@ -339,7 +397,7 @@ def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_scorecam_with_fewer_channels_takes_those_that_vary_most(folder: Path) -> None:
-    path, x = folder / "cut.onnx", pictures(2, 9, 8)
+    path, x = folder / "cut.onnx", noise(2, 9, 8)
     whole = answer(path, x, CLASSES, "scorecam").maps
     np.testing.assert_allclose(
         answer(path, x, CLASSES, "scorecam", channels=8).maps, whole, **TOLERANCE
@@ -364,7 +422,7 @@ def test_dense_scores_are_those_of_the_region(segmenter: Path, method: str) -> N
     path, options = segmenter, FEW.get(method, {})
     spec = Session(path).spec
     assert spec.region is not None
-    x, region = pictures(2), np.zeros((2, 1, 4, 4), np.float32)
+    x, region = noise(2), np.zeros((2, 1, 4, 4), np.float32)
     region[0, 0, 1, 2] = region[1, 0, 3, 0] = 1
     found = answer(path, x, CLASSES, method, fed={spec.region: region}, **options)
     twice = answer(path, x, CLASSES, method, fed={spec.region: region[:1]}, **options)
@@ -380,7 +438,7 @@ def test_dense_scores_are_those_of_the_region(segmenter: Path, method: str) -> N
 def test_a_single_logit_counts_both_ways(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     export_with_head(seeded(Tiny(classes=1)), path, "relu1")
-    found = answer(path, pictures(2), [[0, 1]], "reciprocam")
+    found = answer(path, noise(2), [[0, 1]], "reciprocam")
     # What raises class 1 lowers class 0.
     low = found.maps[:, 1].max(axis=(1, 2), keepdims=True) - found.maps[:, 1]
     np.testing.assert_allclose(found.maps[:, 0], low, **TOLERANCE)
@@ -409,7 +467,8 @@ def write_patches(folder: Path, layout: Literal["nchw", "nhwc"] = "nchw") -> Pat
     plain, path = folder / f"{layout}.plain.onnx", folder / f"{layout}.onnx"
     plain.write_bytes(model.SerializeToString())
     export(
-        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout), head=True,
+        plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout),
+        extras=["head"],
     )  # fmt: skip
     return path
 
@@ -488,11 +547,11 @@ def test_wrong_options_are_refused(
     folder: Path, method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        answer(folder / "cut.onnx", pictures(1, 9, 8), CLASSES, method, **options)
+        answer(folder / "cut.onnx", noise(1, 9, 8), CLASSES, method, **options)
 
 
-@pytest.mark.parametrize("method", list(ON_HEADS))
+@pytest.mark.parametrize("method", ON_HEADS)
 def test_a_method_that_reruns_the_head_says_how_to_get_it(tmp_path: Path, method: str) -> None:
     explainer = Explainer(write_artifact(tmp_path / "patches.onnx"))
-    with pytest.raises(InputError, match=r"without the head of layer.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer.*--extra head"):
         explainer.explain(SCENE, "red", method=method)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
-from graftcam.exporter import export
+from graftcam.exporter import Score, TorchExport, export
 from graftcam.exporter.artifact.strip import write_plain
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError, SpecError
 from graftcam.runtime.inputs.scores import probabilities
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.spec import Preprocess
+from graftcam.runtime.spec import Preprocess, Spec
 from support import nets_scores
 from support.artifacts import spec as patch_spec
 from support.artifacts import write_artifact
+from support.cli import call
 from support.nets import Dense, Tiny, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 12),)
@@ -35,7 +33,7 @@ def linear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("linear") / "linear.onnx"
     export(
         seeded(Tiny()), path, EXAMPLE, layers="conv2", score="linear", labels=LABELS,
-        preprocess=TRANSFORM, verify=False,
+        preprocess=TRANSFORM, verify="off",
     )  # fmt: skip
     return path
 
@@ -45,13 +43,9 @@ def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("channels") / "channels.onnx"
     export(
         seeded(Tiny()), path, EXAMPLE, layers=["conv2", "conv1"], score="channel",
-        preprocess=TRANSFORM, verify=False,
+        preprocess=TRANSFORM, verify="off",
     )  # fmt: skip
     return path
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_weights_are_called_by_name_or_by_place(linear: Path) -> None:
@@ -131,7 +125,7 @@ def test_probabilities_of_a_detector_are_those_of_its_classes(tmp_path: Path) ->
     for form, axis in (("chances", 1), ("turned", 2)):
         spec = export(
             seeded(nets_scores.Detector(form)), tmp_path / "m.onnx", EXAMPLE, layers="stem",
-            class_axis=axis, class_offset=4, verify=False,
+            score=Score(class_axis=axis, class_offset=4), verify="off",
         ).spec  # fmt: skip
         output = np.random.default_rng(0).random((7, 24) if axis == 1 else (24, 7), np.float32)
         shares = probabilities(spec.score, output)
@@ -158,7 +152,8 @@ def test_inspect_and_bench_and_the_plain_model(
 def test_weights_of_open_extents_are_measured_by_a_run(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     export(
-        seeded(Dense()), path, EXAMPLE, layers="stem", score="linear", dynamic_size=True
+        seeded(Dense()), path, EXAMPLE, layers="stem", score="linear",
+        trace=TorchExport(dynamic_size=True),
     )  # fmt: skip
     result = call("bench", path, "--shape", "16,20", "--rounds", "1", "--json")
     assert result.exit_code == 0, result.output
@@ -199,11 +194,11 @@ def test_the_command_line_names_output_axis_and_offset(tmp_path: Path) -> None:
     assert program is not None
     program.save(plain)
     options = ["--class-axis", "2", "--class-offset", "4", "--activation", "sigmoid"]
-    result = call("export", plain, "-o", path, "--scored-output", "found", *options)
+    result = call("export", plain, "-o", path, "--output", "found", *options)
     assert result.exit_code == 0, result.output
     assert "3 classes along axis 2 after 4 other entries" in result.output
     assert "3 classes along axis 2 after 4 other entries" in call("inspect", path).output
-    result = call("export", plain, "-o", path, "--scored-output", "lost", *options)
+    result = call("export", plain, "-o", path, "--output", "lost", *options)
     assert result.exit_code == 1
     assert "no output is called 'lost'" in result.stderr
 
@@ -211,4 +206,5 @@ def test_the_command_line_names_output_axis_and_offset(tmp_path: Path) -> None:
 def test_a_linear_record_survives_its_json(linear: Path) -> None:
     spec = Explainer(linear).spec
     assert '"class_index":null' in spec.to_json()
-    assert replace(spec, score_weights=None) != spec
+    assert spec.score_weights == "score_weights"
+    assert Spec.from_json(spec.to_json()) == spec

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, pictures
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
-from graftcam.demo.run import TRANSFORM, export_digits
-from graftcam.exporter import export
+from graftcam.demo.run import TRANSFORM
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
+from support import cli
+from support.exports import exported_digits
 
 PATHS = [picture.path for picture in pictures()]
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("release") / "digits.onnx"
-    export_digits(path)
-    return path
+def release() -> Path:
+    return exported_digits()
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +36,12 @@ def untrained(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("untrained") / "untrained.onnx"
     export(
         build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
-        activation="sigmoid", verify=False,
+        score=Score(activation="sigmoid"), verify="off",
     )  # fmt: skip
     return path
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["diff", *(str(argument) for argument in arguments)])
+call = partial(cli.call, "diff")
 
 
 def square(row: int, column: int) -> np.ndarray:
@@ -94,7 +92,7 @@ def test_the_command_fails_a_release_that_looks_elsewhere(release, untrained, tm
     assert "digits" in result.stdout
     assert len(list(tmp_path.glob("0*.png"))) == 2
     written = json.loads((tmp_path / "diff.json").read_text())
-    assert written["pictures"] == len(PATHS)
+    assert written["images"] == len(PATHS)
 
 
 def test_the_command_passes_the_same_release_and_draws_nothing(release, tmp_path):
@@ -110,21 +108,21 @@ def test_a_picture_that_cannot_be_read_is_told_and_fails(release, tmp_path):
     result = call(release, release, tmp_path)
     assert result.exit_code == 1
     assert "bad.png" in result.stderr
-    assert "on 1 picture:" in result.stdout
+    assert "on 1 image:" in result.stdout
 
 
 def test_no_picture_at_all_is_one_line(release, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     result = call(release, release, tmp_path / "bad.png")
     assert result.exit_code == 1
-    assert "no picture could be compared" in result.stderr
+    assert "no image could be compared" in result.stderr
 
 
 def test_other_labels_are_refused(release, tmp_path):
     path = tmp_path / "letters.onnx"
     export(
         build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=list("abcdefghij"),
-        preprocess=TRANSFORM, activation="sigmoid", verify=False,
+        preprocess=TRANSFORM, score=Score(activation="sigmoid"), verify="off",
     )  # fmt: skip
     result = call(release, path, PATHS[0])
     assert result.exit_code == 1

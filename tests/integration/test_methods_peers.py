@@ -17,7 +17,7 @@ from captum.attr import LayerGradCam, LayerGradientXActivation
 from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 from torch import nn
 
-from graftcam.runtime.methods import METHODS
+from graftcam.runtime.methods.table import METHODS
 from support.nets import Flat, Tiny, seeded
 
 IMAGES, CLASSES, CHANNELS = 3, 2, 5

@@ -15,13 +15,13 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from graftcam.exporter import export
+from graftcam.exporter import Score, export
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.baselines import BASELINES, baseline_of
-from graftcam.runtime.methods.dispatch import RUNS
-from graftcam.runtime.methods.gradient import ATTRIBUTIONS, SIGNED
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Preprocess
+from support.images import images
 from support.nets import Residual, Tokens, seeded
 
 MEAN, STD = [0.4, 0.5, 0.3], [0.25, 0.2, 0.5]
@@ -34,11 +34,6 @@ def transform(height: int, width: int, layout: Any = "nchw", channels: int = 3) 
     return Preprocess(
         "x", size, None, "exact", "bilinear", 1 / 255, MEAN[:channels], STD[:channels], layout
     )
-
-
-def images(count: int, height: int, width: int, seed: int = 0) -> list[np.ndarray]:
-    generator = np.random.default_rng(seed)
-    return list(generator.integers(0, 256, (count, height, width, 3), np.uint8))
 
 
 def as_input(image: np.ndarray) -> np.ndarray:
@@ -69,8 +64,12 @@ def write_linear(
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     source = path.with_suffix(".plain.onnx")
     source.write_bytes(model.SerializeToString())
-    export(source, path, layers="a", preprocess=transform(4, 5, layout), activation="none",
-           input_gradients=input_gradients, verify=False, embed_preprocess=embedded)  # fmt: skip
+    export(
+        source, path, layers="a", preprocess=transform(4, 5, layout),
+        score=Score(activation="none"),
+        extras=["input_gradients"] * input_gradients + ["embed_preprocess"] * embedded,
+        verify="off",
+    )  # fmt: skip
     return weights
 
 
@@ -105,7 +104,7 @@ def test_on_a_linear_model_every_method_is_known_by_hand(
     for (method, options), maps in expected.items():
         found = explainer.explain(image, [0, 1], method=method, options=dict(options))
         np.testing.assert_allclose(found.maps, maps, rtol=1e-5, atol=1e-5, err_msg=method)
-        assert (found.maps < 0).any() == (method in SIGNED), method
+        assert (found.maps < 0).any() == METHODS[method].signed, method
     # The axiom that gives integrated gradients their name holds exactly, for any number of steps.
     change = (w * (x - black)).sum(axis=(1, 2, 3))
     scores = (w * x).sum(axis=(1, 2, 3)) + np.array([0.5, -1])
@@ -131,8 +130,10 @@ def subject(
 ) -> tuple[nn.Module, Explainer, tuple[int, int], bool]:
     model, size, layer, relus = nets()[request.param]
     path = tmp_path_factory.mktemp(request.param) / "m.onnx"
-    export(model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
-           input_gradients=True, guided=relus, verify=False)  # fmt: skip
+    export(
+        model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
+        extras=["guided" if relus else "input_gradients"], verify="off",
+    )  # fmt: skip
     return model.double(), Explainer(path), size, relus
 
 
@@ -191,8 +192,10 @@ TRUTHS: dict[str, tuple[Truth, dict[str, Any]]] = {
 
 
 def test_every_method_has_a_truth_and_can_be_asked_for() -> None:
-    assert set(TRUTHS) == set(ATTRIBUTIONS)
-    assert set(ATTRIBUTIONS) <= set(RUNS)
+    of_input = {"input_gradients", "guided_gradients", "deconvnet_gradients"}
+    assert set(TRUTHS) == {
+        method for method, record in METHODS.items() if of_input.intersection(record.needs)
+    }
 
 
 @pytest.mark.parametrize("method", TRUTHS)
@@ -201,7 +204,7 @@ def test_methods_equal_captum(
 ) -> None:
     model, explainer, size, relus = subject
     if method in ("guided-backprop", "deconvnet", "guided-gradcam") and not relus:
-        with pytest.raises(InputError, match="export it with guided=True"):
+        with pytest.raises(InputError, match="export it with --extra guided"):
             explainer.explain(images(1, *size)[0], method=method)
         return
     batch, classes = images(3, *size), [2, 0, 4]
@@ -244,9 +247,9 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
         progress=lambda *at: told.append(at),
         options=options,
     )
-    # 21 inputs of each picture, two classes: eight at a time.
-    assert rows == [(3, 2), *[(8, 2), (8, 2), (5, 2)] * 3]
-    assert told == [(done, 10) for done in range(1, 11)]
+    # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
+    assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
+    assert told == [(done, 12) for done in range(1, 13)]
     for image, one in zip(batch, together, strict=True):
         assert np.ptp(one.maps) > 0.01
         for other in (explainer, fixed):
@@ -270,7 +273,8 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
         options={"samples": 6},
         progress=lambda *at: told.append(at),
     )
-    assert told == [(done, 5) for done in range(1, 6)]
+    # Two images fill half of the batch: two variants of them go into a run.
+    assert told == [(done, 4) for done in range(1, 5)]
 
 
 def test_ranks_are_settled_on_the_clean_picture(
@@ -341,7 +345,7 @@ REFUSALS = {
     "baseline of another size": (
         "integrated-gradients", {"baseline": np.zeros((3, 4, 4))}, r"\[3, 4, 4\]; pass numbers"),
     "unknown option": ("saliency", {"samples": 3}, "takes no option 'samples'"),
-    "no ReLU": ("guided-gradcam", {}, r"has no guided_gradients.*guided=True \(--guided\)"),
+    "no ReLU": ("guided-gradcam", {}, "has no guided_gradients.*--extra guided"),
 }  # fmt: skip
 
 
@@ -357,7 +361,7 @@ def test_an_artifact_without_the_tensor_says_how_to_get_it(tmp_path: Path) -> No
     write_linear(tmp_path / "m.onnx", input_gradients=False)
     explainer = Explainer(tmp_path / "m.onnx")
     for method in ("saliency", "smoothgrad", "integrated-gradients", "input-x-gradient"):
-        with pytest.raises(InputError, match=r"input_gradients=True \(--input-gradients\)"):
+        with pytest.raises(InputError, match="--extra input_gradients"):
             explainer.explain(images(1, 4, 5)[0], method=method)
 
 

@@ -1,0 +1,143 @@
+"""Any model as one flat ONNX graph, with its target layers: named by the user or chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.settings import Score, TorchExport
+from ..errors import CaptureError, LayerError
+from ..locate.candidate import Candidate
+from ..locate.layer import find_layer
+from ..locate.onnx_candidates import graph_candidates
+from ..locate.score import Located, channel_score, find_score
+from ..source.settings import ExportSettings
+from ..source.torch_module import module_of
+from .onnx_file import Captured, capture_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+
+def capture(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    example_inputs: Sequence[Any] | None,
+    settings: ExportSettings,
+    progress: Callable[[str], None],
+) -> tuple[Captured, list[Candidate]]:
+    """Capture the model.
+
+    Returns:
+        The graph, and the layers that were considered, the best first, where the automatic choice
+        was made here; in an ONNX graph `choose_layer` makes it, once the score is known.
+
+    Raises:
+        CaptureError: It cannot be captured, or as an ONNX file it is given what only PyTorch needs.
+        LayerError: A layer is unknown, or none can be chosen.
+    """
+    wanted = list(settings.layers or [])
+    if isinstance(model, (str, Path)):
+        progress("capture")
+        _check_file(Path(model), example_inputs, settings.trace)
+        return capture_file(Path(model), wanted), []
+    module, inputs = module_of(model, example_inputs)
+    trace, candidates = settings.trace or TorchExport(), list[Candidate]()
+    if not wanted:
+        from ..locate.torch_candidates import scan
+
+        progress("locate")
+        candidates = scan(
+            module, inputs, output=settings.score.output, output_names=trace.output_names
+        )
+        wanted = [best_of(candidates).name]
+    from .torch_export import capture_module
+
+    progress("capture")
+    return capture_module(module, inputs, wanted, trace), candidates
+
+
+def _check_file(path: Path, examples: Sequence[Any] | None, trace: TorchExport | None) -> None:
+    """Refuse what an ONNX file cannot follow."""
+    if trace is not None:
+        raise CaptureError(
+            f"{path.name} keeps its opset, axes and names: leave trace out (--opset, "
+            "--dynamic-batch, --dynamic-size, --input-name, --output-name), or export the PyTorch "
+            "model"
+        )
+    if examples:
+        raise CaptureError(f"{path.name} says itself what it takes; leave example_inputs out")
+
+
+def locate_score(captured: Captured, score: Score) -> Located:
+    """Find the score in the graph.
+
+    Raises:
+        ScoreError: No output, or no layer, has it.
+    """
+    if score.kind != "channel":
+        return find_score(
+            captured.model.graph, output=score.output, kind=score.kind,
+            activation=score.activation, class_axis=score.class_axis,
+            class_offset=score.class_offset,
+        )  # fmt: skip
+    layer, value = next(iter(captured.targets.items()))
+    return channel_score(layer, value, captured.model.graph)
+
+
+def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
+    """Choose the target layer of an ONNX graph, and return the layers considered.
+
+    Raises:
+        LayerError: None can be chosen.
+    """
+    graph = captured.model.graph
+    candidates = graph_candidates(graph, located.value)
+    best = best_of(candidates).name
+    captured.targets[best] = find_layer(graph, best)
+    return candidates
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate:
+    """The automatic choice.
+
+    Raises:
+        LayerError: No layer is usable.
+    """
+    if not candidates or not candidates[0].usable:
+        seen = "; ".join(f"{c.name}: {c.reason}" for c in candidates[:3]) or "none found"
+        raise LayerError(f"no layer can be chosen automatically ({seen}); name one with `layers`")
+    return candidates[0]
+
+
+def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Why each target layer is one."""
+    if not candidates:
+        return dict.fromkeys(captured.targets, "named by the user")
+    usable = sum(one.usable for one in candidates)
+    reason = f"automatic: last of {usable} usable layers: {candidates[0].reason}"
+    return dict.fromkeys(captured.targets, reason)
+
+
+def candidates_of(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    example_inputs: Sequence[Any] | None = None,
+    *,
+    output: str | None = None,
+) -> list[Candidate]:
+    """List the layers of a model that can be explained, the automatic choice first.
+
+    Args:
+        model: As for `export`.
+        example_inputs: Inputs of the module's ``forward``.
+        output: Name of the scored output, as in `Score`.
+    """
+    if isinstance(model, (str, Path)):
+        _check_file(Path(model), example_inputs, None)
+        graph = capture_file(Path(model), []).model.graph
+        return graph_candidates(graph, find_score(graph, output=output).value)
+    from ..locate.torch_candidates import scan
+
+    module, inputs = module_of(model, example_inputs)
+    return scan(module, inputs, output=output)

@@ -1,0 +1,35 @@
+"""A clock for the steps of an export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Progress = Callable[[str], None]
+
+
+class Clock:
+    """Measures the time of each step, and calls ``progress`` with its name as it begins.
+
+    Attributes:
+        seconds: Time by step.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+        self._step, self._since = "", time.perf_counter()
+
+    def __call__(self, step: str) -> None:
+        """Begin ``step``."""
+        self.stop()
+        if self._progress is not None:
+            self._progress(step)
+        self._step = step
+
+    def stop(self) -> None:
+        """End the step that is running."""
+        now = time.perf_counter()
+        if self._step:
+            self.seconds[self._step] = self.seconds.get(self._step, 0.0) + now - self._since
+        self._step, self._since = "", now

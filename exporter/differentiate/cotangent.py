@@ -1,0 +1,227 @@
+"""Cotangents: gradients of the class scores with respect to one forward value.
+
+A cotangent of a value with shape ``dims`` stands for a tensor ``[K, *dims]``: the gradients of K
+class scores. It is a smaller tensor as long as possible. A scalar factor is not multiplied in; an
+axis along which the cotangent is constant (that of a mean) is not expanded; and the cotangent of
+the scores themselves, zero but at one class, is the number of that class. So a head of pooling and
+a linear layer collapses to one row of the weight matrix, which is plain CAM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Concatenate, ParamSpec, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph.emitter import Emitter, dims_of
+from .support.tensor import Operand, Tensor
+from .support.values import emit_part, where
+
+_P = ParamSpec("_P")
+
+
+@dataclass(frozen=True)
+class Cotangent:
+    """The cotangent ``factor * broadcast(value)``, or one that is zero but at selected classes.
+
+    Attributes:
+        emit: Where nodes are added.
+        forward: The value whose cotangent it is, of shape ``dims``.
+        tensor: [K, *dims], with extent 1 along the axes in ``spread``. Of a one-hot cotangent what
+            stands at the selected classes: [K, N, 1, *positions], or None for ones, where
+            ``forward`` is [N, classes].
+        factor: Scalar still to be multiplied in.
+        spread: Axes of ``forward`` (K not counted) that ``tensor`` is broadcast along.
+        one_hot: int64 [K, N], places along axis 1 of ``forward`` beside which all is zero; None
+            where the cotangent is not one-hot.
+    """
+
+    emit: Emitter
+    forward: ir.Value
+    tensor: ir.Value | None
+    factor: float = 1.0
+    spread: frozenset[int] = frozenset()
+    one_hot: ir.Value | None = None
+
+    @property
+    def value(self) -> ir.Value:
+        """The tensor; only a one-hot cotangent of ones has none."""
+        assert self.tensor is not None
+        return self.tensor
+
+    def with_value(
+        self, value: ir.Value | Tensor, spread: Iterable[int] | None = None
+    ) -> Cotangent:
+        """A cotangent that is made of this one: another tensor, the same factor.
+
+        Args:
+            value: The tensor.
+            spread: Axes that it is broadcast along; by default the same.
+        """
+        tensor = value.value if isinstance(value, Tensor) else value
+        axes = self.spread if spread is None else frozenset(spread)
+        return replace(self, tensor=tensor, spread=axes)
+
+    def through(
+        self, function: Callable[Concatenate[Emitter, ir.Value, _P], ir.Value],
+        *arguments: _P.args, **options: _P.kwargs,
+    ) -> Cotangent:  # fmt: skip
+        """A linear function of the tensor."""
+        return self.with_value(function(self.emit, self.value, *arguments, **options))
+
+    def scaled(self) -> Cotangent:
+        """The same with the factor multiplied in."""
+        if self.factor == 1.0:
+            return self
+        number = self.emit.scalar(self.factor, self.value)
+        value = self.emit.op("Mul", self.value, number, role="scaled")
+        return replace(self, tensor=value, factor=1.0)
+
+    def expanded(self, axes: Iterable[int] | None = None) -> Cotangent:
+        """The same, not spread along ``axes`` (all by default)."""
+        stretched = self.spread if axes is None else self.spread.intersection(axes)
+        if not stretched:
+            return self
+        rank = len(dims_of(self.forward))
+        shape = self.emit.vector(
+            [1, *(emit_part(self.forward, a) if a in stretched else 1 for a in range(rank))]
+        )
+        value = self.emit.op("Expand", self.value, shape, role="spread")
+        return self.with_value(value, self.spread - stretched)
+
+    def written_out(self) -> Cotangent:
+        """The same as a tensor [K, *dims]: neither one-hot nor spread, with no factor left."""
+        return self.with_zeros().expanded().scaled()
+
+    def dense(self) -> ir.Value:
+        """The whole cotangent as one tensor [K, *dims]."""
+        return self.written_out().value
+
+    def with_zeros(self) -> Cotangent:
+        """The same, but not one-hot: a tensor [K, N, classes, *positions] with no factor left."""
+        if self.one_hot is None:
+            return self
+        emit, dims = self.emit, dims_of(self.forward)
+        if not isinstance(dims[1], int):
+            raise ValueError(f"scores {self.forward.name!r} have no static class count")
+        axes = range(2, 1 + len(dims))
+        index = emit.op("Unsqueeze", self.one_hot, emit.ints(axes), role="selected")
+        places = np.arange(dims[1]).reshape(-1, *[1] * (len(dims) - 2))
+        hits = emit.op("Equal", index, emit.constant(places), role="hits", dtype=ir.DataType.BOOL)
+        if self.tensor is not None:
+            zero = emit.scalar(0.0, self.tensor)
+            value = emit.op(
+                "Where", hits, self.tensor, zero, role="seed", dtype=self.tensor.dtype
+            )  # fmt: skip
+        else:
+            assert self.forward.dtype is not None
+            value = emit.cast(hits, self.forward.dtype, "seed")
+        return replace(self, tensor=value, one_hot=None).scaled()
+
+    def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
+        """A one-hot cotangent times a matrix: the selected rows, times what stands there.
+
+        Args:
+            weights: The matrix, [classes, features, *ones].
+            axis: 1 if it is stored as [features, classes].
+        """
+        emit = self.emit
+        rows = emit.op(
+            "Gather", weights, self.one_hot, role="selected", dtype=weights.dtype, axis=axis
+        )
+        if axis:
+            rows = emit.op("Transpose", rows, role="selected", perm=[1, 2, 0])
+        value = rows if self.tensor is None else emit.op("Mul", rows, self.tensor)
+        return replace(self, tensor=value, one_hot=None)
+
+    def __add__(self, other: Cotangent | Operand) -> Cotangent:
+        # Not before they are unfolded: ONNX Runtime's blocked layout splits the channels of an
+        # Add of two convolutions by a Reshape that fails for K = 0 (seen in 1.31).
+        return self._with_summand("Add", other, "sum")
+
+    def __sub__(self, other: Cotangent | Operand) -> Cotangent:
+        return self._with_summand("Sub", other, "")
+
+    def _with_summand(self, op_type: str, other: Cotangent | Operand, role: str) -> Cotangent:
+        """A sum with a cotangent, lazy as far as both are, or with a tensor [K, *dims]."""
+        if not isinstance(other, Cotangent):
+            whole = self.written_out()
+            operand = Tensor(self.emit, whole.value).operand(other)
+            return whole.with_value(self.emit.op(op_type, whole.value, operand, role=role))
+        a, b = self.with_zeros(), other.with_zeros()
+        if a.factor != b.factor:
+            a, b = a.scaled(), b.scaled()
+        return a.with_value(
+            self.emit.op(op_type, a.value, b.value, role=role), a.spread & b.spread
+        )  # fmt: skip
+
+    def __neg__(self) -> Cotangent:
+        return self * -1.0
+
+    def __mul__(self, other: Operand) -> Cotangent:
+        if isinstance(other, (int, float)):
+            factor = self.factor * other
+            # A quantiser's scale and its inverse cancel: nothing is left to multiply in.
+            factor = 1.0 if math.isclose(factor, 1.0, rel_tol=1e-14) else factor
+            return replace(self, factor=factor)
+        return self._with_operand("Mul", other)
+
+    def __truediv__(self, other: Operand) -> Cotangent:
+        if isinstance(other, (int, float)):
+            return replace(self, factor=self.factor / other)
+        return self._with_operand("Div", other)
+
+    def _with_operand(self, op_type: str, other: Tensor | ir.Value) -> Cotangent:
+        """A product with a tensor that broadcasts to the forward value, or a quotient by it."""
+        operand = other.value if isinstance(other, Tensor) else other
+        left, spread = self._beside(operand)
+        return left.with_value(self.emit.op(op_type, left.value, operand), spread)
+
+    def where(self, condition: ir.Value, other: Cotangent | None = None) -> Cotangent:
+        """The cotangent where a condition of ``forward``'s shape holds, else zero or ``other``."""
+        if other is not None:
+            whole, rest = self.written_out(), other.dense()
+            return whole.with_value(where(self.emit, condition, whole.value, rest))
+        left, spread = self._beside(condition)
+        return left.with_value(where(self.emit, condition, left.value), spread)
+
+    def unless(self, condition: ir.Value) -> Cotangent:
+        """Zero where a condition of ``forward``'s shape holds, else the cotangent."""
+        left, spread = self._beside(condition)
+        zero = self.emit.scalar(0.0, left.value)
+        return left.with_value(where(self.emit, condition, zero, left.value), spread)
+
+    def _beside(self, operand: ir.Value) -> tuple[Cotangent, frozenset[int]]:
+        """The cotangent as it meets an operand, and the axes that stay spread then.
+
+        They are those along which the operand has one place. Where it may have one or many, the
+        cotangent is expanded first.
+        """
+        if not self.spread:
+            return self, self.spread
+        dims, out = dims_of(operand), dims_of(self.forward)
+        lead = len(out) - len(dims)
+        unsure = [
+            axis
+            for axis in self.spread
+            if axis >= lead and not isinstance(extent := dims[axis - lead], int)
+            and (extent is None or extent != out[axis])
+        ]  # fmt: skip
+        left = self.expanded(unsure)
+        return left, frozenset(a for a in left.spread if a < lead or dims[a - lead] == 1)
+
+    def sum(self, axes: Sequence[int]) -> Tensor:
+        """The sum along ``axes``, counted from the end, which stay with extent 1."""
+        return Tensor(self.emit, self.dense()).sum(axes)
+
+    def mean(self, axes: Sequence[int]) -> Tensor:
+        """The mean along ``axes``, counted from the end, which stay with extent 1."""
+        return Tensor(self.emit, self.dense()).mean(axes)
+
+
+# What a rule returns: the cotangent of each input; None where there is none.
+Cotangents: TypeAlias = Sequence[Cotangent | None]

@@ -1,0 +1,125 @@
+"""Which part of a graph is differentiated, and whether all of it can be.
+
+Only active values get a cotangent: those that descend from a target and lead to the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ..errors import LayerError, UnsupportedError
+from ..graph.queries import ancestors, inputs_of, module_path
+from ..locate.layer import find_layer
+from ..locate.onnx_candidates import is_explicable
+from .rules import Entry, is_code, lookup
+from .unsupported import unsupported_reason
+
+_FLOATS = {
+    ir.DataType.FLOAT,
+    ir.DataType.FLOAT16,
+    ir.DataType.BFLOAT16,
+    ir.DataType.DOUBLE,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be differentiated.
+
+    Attributes:
+        score: The class scores, [N, classes].
+        targets: The layers' values.
+        nodes: Active nodes, in the order of the graph.
+        active: Active values.
+    """
+
+    score: ir.Value
+    targets: tuple[ir.Value, ...]
+    nodes: tuple[ir.Node, ...]
+    active: frozenset[ir.Value]
+
+
+def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
+    """Find the active part of ``graph`` and make sure that all of it has rules.
+
+    Raises:
+        LayerError: A target does not lead to the score.
+        UnsupportedError: Active operators without a rule, all of them at once.
+    """
+    leading = ancestors(score)
+    for target in targets:
+        if target is not score and target not in leading:
+            raise LayerError(
+                f"layer value {target.name!r} is not connected to the score {score.name!r}; "
+                "choose one from `graftcam layers`"
+            )
+    made, obstacles = _examine(graph, score, targets, leading)
+    if obstacles:
+        later = _later_layer(graph, made, list(obstacles)[-1], leading)
+        raise UnsupportedError(list(obstacles.values()), later)
+    if score not in made.active:
+        raise LayerError(
+            f"the gradient of the score {score.name!r} is structurally zero at "
+            f"{', '.join(repr(t.name) for t in targets)}; choose another layer"
+        )
+    return made
+
+
+def _examine(
+    graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value], leading: set[ir.Value]
+) -> tuple[Plan, dict[ir.Node, str]]:
+    """The active part of ``graph``, and what of it cannot be differentiated, with the reason."""
+    active: set[ir.Value] = set(targets)
+    nodes: list[ir.Node] = []
+    obstacles: dict[ir.Node, str] = {}
+    for node in graph:
+        outputs = [value for value in node.outputs if value in leading]
+        if not outputs or not any(value in active for value in inputs_of(node)):
+            continue
+        entry = lookup(node)
+        if entry is not None:
+            outputs = [value for value in outputs if _carries(value, entry)]
+            codes = any(value in active and is_code(value) for value in inputs_of(node))
+            if entry.state == "zero" or not (outputs or codes):
+                continue
+        reason = unsupported_reason(graph, node, entry, outputs, active)
+        if reason:
+            obstacles[node] = reason
+        active.update(outputs)
+        nodes.append(node)
+    return Plan(score, tuple(targets), tuple(nodes), frozenset(active)), obstacles
+
+
+def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Value]) -> str | None:
+    """The first layer after the last obstacle that can be explained, by the name to give."""
+    scoped = any(module_path(node) for node in graph)
+    tried: set[str] = {""}
+    for node in made.nodes[made.nodes.index(last) + 1 :]:
+        name = module_path(node) if scoped else node.outputs[0].name or ""
+        if name in tried:
+            continue
+        tried.add(name)
+        value = find_layer(graph, name)
+        if is_explicable(graph, value, leading):
+            rest, obstacles = _examine(graph, made.score, [value], leading)
+            if made.score in rest.active and not obstacles:
+                return name
+    return None
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype is None or value.dtype in _FLOATS
+
+
+def _carries(value: ir.Value, entry: Entry) -> bool:
+    """Whether the output of an operator can carry a derivative.
+
+    Integers and booleans cannot, but for those that stand for numbers (of a pooling, the places
+    of the maxima do not).
+    """
+    if _is_float(value) or (entry.quantised and entry.state == "refused"):
+        return True
+    return is_code(value) and (entry.many or value.index() == 0)

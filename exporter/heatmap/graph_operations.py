@@ -1,0 +1,92 @@
+"""The formulas' operations as ONNX nodes."""
+
+# ruff: noqa: D102 - `runtime.methods.operations.Operations` says what each operation is.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ...runtime.methods.operations import Kernel
+from ..differentiate.support.values import classes, identity
+from ..graph.emitter import Emitter
+from .channel_rows import ChannelRows
+from .expression import Expression
+from .principal_component import first_component, first_kernel_component
+
+
+@dataclass(frozen=True)
+class GraphOperations:
+    """`Operations` on values of a graph.
+
+    Attributes:
+        emit: Where nodes are added.
+        rows: The layer.
+        constant: Whether the gradients are the same at all places.
+    """
+
+    emit: Emitter
+    rows: ChannelRows
+    constant: bool
+
+    def relu(self, x: Expression) -> Expression:
+        return x.op("Relu")
+
+    def root(self, x: Expression) -> Expression:
+        return x.op("Sqrt")
+
+    def above(self, x: Expression, bound: Expression) -> Expression:
+        return x.indicator("Greater", bound)
+
+    def quotient(self, x: Expression, divisor: Expression) -> Expression:
+        return x.over(divisor)
+
+    def sum(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
+        return x.sum(axis, keep=keep)
+
+    def mean(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
+        return x.mean(axis, keep=keep)
+
+    def norm(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
+        return x.norm(axis, keep=keep)
+
+    def product(self, x: Expression, y: Expression) -> Expression:
+        return x @ y
+
+    def inner(self, x: Expression, y: Expression) -> Expression:
+        return x @ y.op("Transpose", perm=[0, 2, 1])
+
+    def combine(self, weights: Expression, activations: Expression) -> Expression:
+        return weights @ activations.op("Squeeze", self.emit.ints([1]))
+
+    def at_places(self, weights: Expression) -> Expression:
+        return weights.op("Unsqueeze", self.emit.ints([3]))
+
+    def nearest(self, likeness: Expression, count: int) -> Expression:
+        emit = self.emit
+        itself = Expression(emit, identity(emit, classes(emit), ir.DataType.FLOAT))
+        likeness = likeness - itself * 3.0  # less than any other's
+        others = emit.op("Max", emit.op("Sub", classes(emit), emit.ints([1])), emit.ints([1]))
+        most = emit.op("Min", emit.op("Min", others, emit.ints([count])), classes(emit))
+        kinds = [ir.DataType.FLOAT, ir.DataType.INT64]
+        most_like = emit.ops("TopK", likeness.value, most, count=2, dtype=kinds, axis=2)[0]
+        last = (emit.ints([-1]), emit.ints([2**31 - 1]), emit.ints([2]))
+        return likeness.indicator("GreaterOrEqual", emit.op("Slice", most_like, *last))
+
+    def first_component(
+        self, terms: Expression, *, centre: bool = True, kernel: Kernel | None = None
+    ) -> Expression:
+        if not centre or kernel not in (None, Kernel()):
+            raise NotImplementedError("a graph holds methods with their default options")
+        component = first_component if kernel is None else first_kernel_component
+        return component(self.rows, terms)
+
+    def is_constant(self, gradients: Expression) -> bool:
+        return self.constant
+
+    def classes(self, gradients: Expression) -> None:
+        return None
+
+    def places(self, activations: Expression) -> int | None:
+        return self.rows.places

@@ -1,0 +1,52 @@
+"""What an export was asked for: everything but the model that decides the artifact's bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ...runtime.settings import Score, Settings
+from ...runtime.spec import Preprocess, Spec
+from ..graph.profiles import ProfileName
+
+
+@dataclass(frozen=True)
+class ExportSettings(Settings):
+    """The arguments of `export` that decide the artifact's bytes; see there.
+
+    The metadata holds labels, preprocessing, profile and name in fields of their own, and the rest
+    as its `settings`.
+    """
+
+    score: Score = field(default_factory=Score)
+    extras: Sequence[str] = ()
+    labels: Sequence[str] | None = None
+    preprocess: Preprocess | None = None
+    profile: ProfileName = "default"
+    name: str | None = None
+
+    def record(self) -> Settings:
+        """What the metadata holds nowhere else."""
+        embedded = self.preprocess is not None and "embed_preprocess" in self.extras
+        image_input = self.preprocess.input if embedded and self.preprocess else ""
+        return Settings(self.score, self.extras, self.layers, self.trace, image_input or None)
+
+    @staticmethod
+    def of_spec(spec: Spec) -> ExportSettings | None:
+        """What an artifact was made with; None for one that does not record it."""
+        if spec.settings is None:
+            return None
+        transform = spec.preprocess
+        if transform is not None and transform.embedded:
+            given = spec.settings.image_input or ""
+            transform = replace(transform, input=given, embedded=None)
+        return ExportSettings(
+            spec.settings.score,
+            spec.settings.extras,
+            spec.settings.layers,
+            spec.settings.trace,
+            labels=spec.labels,
+            preprocess=transform,
+            profile=spec.profile or "default",
+            name=spec.source.get("name"),
+        )

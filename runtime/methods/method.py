@@ -1,0 +1,93 @@
+"""What a method is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .numpy_operations import NUMPY, Array, in_rows
+
+Maps: TypeAlias = NDArray[np.float32]
+Need: TypeAlias = Literal[
+    "activations", "gradients", "heatmap", "input_gradients", "guided_gradients",
+    "deconvnet_gradients", "head", "images",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make maps.
+
+    A method that needs nothing but activations and gradients is a formula over `Operations`. It
+    may be called as a function of the two, and an artifact may hold its maps.
+
+    Attributes:
+        function: For a formula, ``(operations, *tensors, **options)`` with the tensors of ``needs``
+            in their order, see `operations`; else ``(question, **options) -> Answer``.
+        needs: What it takes of the artifact: names of tensors, ``head``, or ``images``: these as
+            the model takes them, to change them or to calculate with them.
+        source: The paper, or the package where there is none.
+        signed: Its maps have negative values, which speak against the class.
+    """
+
+    function: Callable[..., Any]
+    needs: tuple[Need, ...]
+    source: str
+    signed: bool = False
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The options and their defaults: the function's keyword-only parameters."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    @property
+    def is_formula(self) -> bool:
+        """Whether it needs nothing but activations and gradients."""
+        return {"activations", "gradients"}.issuperset(self.needs)
+
+    def is_signed(self, options: Mapping[str, Any]) -> bool:
+        """Whether it is signed with these options: a sum that no ReLU cuts off is, too."""
+        relu = {**self.options, **options}.get("relu")
+        return self.signed if relu is None else not relu
+
+    def __call__(self, activations: Array, gradients: Array, **options: Any) -> Maps:
+        """The raw maps of a formula, from any activations and gradients.
+
+        Args:
+            activations: float [N, C, *space], with any number of axes of space.
+            gradients: Of K scores, float [N, K, C, *space].
+            options: The method's options.
+
+        Returns:
+            float32 [N, K, *space].
+
+        Raises:
+            InputError: It is no formula, or an option is out of range.
+        """
+        if not self.is_formula:
+            raise InputError(
+                f"this method is not made of activations and gradients, it needs "
+                f"{', '.join(self.needs)} of an artifact: use Explainer.explain"
+            )
+        tensors = {"activations": activations, "gradients": gradients}
+        return self.maps(tensors, gradients.shape[1], options)
+
+    def maps(self, tensors: Mapping[str, Array], classes: int, options: Mapping[str, Any]) -> Maps:
+        """The maps of a formula from the tensors that it needs, for K = ``classes``."""
+        count, _, *space = tensors["activations"].shape
+        laid_out = {
+            "activations": lambda: in_rows(tensors["activations"], 2)[:, None],
+            "gradients": lambda: in_rows(tensors["gradients"], 3),
+        }
+        maps = self.function(NUMPY, *(laid_out[need]() for need in self.needs), **options)
+        if "gradients" not in self.needs:
+            maps = np.repeat(maps, classes, axis=1)
+        return maps.reshape(count, classes, *space)

@@ -1,0 +1,237 @@
+"""What `export` accepts, what it refuses at once, and what the artifact records of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from graftcam.exporter import (
+    CaptureError,
+    LayerError,
+    Preprocess,
+    Score,
+    ScoreError,
+    SettingsError,
+    TorchExport,
+    candidates_of,
+    export,
+)
+from graftcam.exporter.pipeline import spec_of
+from graftcam.exporter.release import input_shape, verify_artifact
+from graftcam.exporter.source.named import Source
+from graftcam.exporter.source.settings import ExportSettings
+from graftcam.exporter.verify.again import check_again
+from graftcam.runtime.spec import METADATA_KEY, Spec
+from support.nets import Ending, Flat, Tiny, seeded
+
+EXAMPLE = (torch.zeros(1, 3, 8, 8),)
+TRANSFORM = Preprocess(size=(8, 8))
+
+OLD_WORDS: dict[str, tuple[dict[str, Any], str]] = {
+    "output": ({"output": "b"}, "give score=Score(output='b')"),
+    "activation": ({"activation": "none"}, "give score=Score(activation='none')"),
+    "axis": ({"class_axis": 2}, "give score=Score(class_axis=2)"),
+    "offset": ({"class_offset": 4}, "give score=Score(class_offset=4)"),
+    "opset": ({"opset": 20}, "give trace=TorchExport(opset=20)"),
+    "batch": ({"dynamic_batch": False}, "give trace=TorchExport(dynamic_batch=False)"),
+    "size": ({"dynamic_size": True}, "give trace=TorchExport(dynamic_size=True)"),
+    "inputs": ({"input_names": ["x"]}, "give trace=TorchExport(input_names=['x'])"),
+    "outputs": ({"output_names": ["y"]}, "give trace=TorchExport(output_names=['y'])"),
+    "embedded": ({"embed_preprocess": True}, "give extras={'embed_preprocess'}"),
+    "input's gradient": ({"input_gradients": True}, "give extras={'input_gradients'}"),
+    "guided": ({"guided": True}, "give extras={'guided'}"),
+    "head": ({"head": True}, "give extras={'head'}"),
+    "no head": ({"head": False}, "leave it out"),
+    "method": ({"methods": "layercam"}, "give extras={'layercam'}"),
+    "methods": ({"methods": ["cam", "fem"]}, "give extras={'cam', 'fem'}"),
+    "verified": ({"verify": True}, "give verify='quick'"),
+    "not verified": ({"verify": False}, "give verify='off'"),
+    "a slip": ({"layer": "relu1"}, "no argument 'layer'; did you mean 'layers'?"),
+    "nothing like it": ({"zzz": 1}, "no argument 'zzz'; it has model, path,"),
+}
+
+
+@pytest.mark.parametrize(("keywords", "message"), OLD_WORDS.values(), ids=OLD_WORDS)
+def test_another_word_says_what_to_give(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        export(Tiny(), "unused.onnx", EXAMPLE, **keywords)
+    assert message in str(caught.value)
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "unknown score": ({"score": "logits"}, ScoreError, "unknown score 'logits'; did you mean 'log"),
+    "score's type": ({"score": 3}, ScoreError, "a kind or a Score"),
+    "activation": ({"score": Score(activation="relu")}, ScoreError, "unknown activation 'relu'"),  # pyright: ignore[reportArgumentType]
+    "axis": ({"score": Score(class_axis=1.5)}, ScoreError, "class_axis=1.5"),  # pyright: ignore[reportArgumentType]
+    "offset": ({"score": Score(class_offset=-1)}, ScoreError, "class_offset=-1"),
+    "output's type": ({"score": Score(output=["a"])}, ScoreError, "output=\\['a'\\]"),  # pyright: ignore[reportArgumentType]
+    "a layer's type": ({"layers": 3}, LayerError, "layers takes a list of names, not 3"),
+    "layers' type": ({"layers": ["relu1", 1]}, LayerError, "not \\['relu1', 1\\]"),
+    "twice": ({"layers": ["relu1", "relu1"]}, LayerError, "named twice"),
+    "labels' type": ({"labels": "cat"}, CaptureError, "labels takes a list of names, not 'cat'"),
+    "unknown extra": ({"extras": ["layer-cam"]}, SettingsError, "did you mean 'layercam'"),
+    "unknown flag": ({"extras": {"heads"}}, SettingsError, "did you mean 'head'"),
+    "extras' type": ({"extras": 7}, SettingsError, "extras takes names"),
+    "trace": ({"trace": 18}, SettingsError, "trace is a TorchExport"),
+    "old opset": ({"trace": TorchExport(opset=17)}, SettingsError, "18 or newer"),
+    "a name alone": ({"trace": TorchExport(input_names="x")}, SettingsError, "not 'x'"),
+    "verify": ({"verify": "fast"}, SettingsError, "unknown verify 'fast'"),
+    "name": ({"name": 3}, SettingsError, "name=3"),
+    "a set of labels": ({"labels": {"cat", "dog"}}, CaptureError, "labels takes a list"),
+    "batch's type": ({"trace": TorchExport(dynamic_batch="no")}, SettingsError, "True or False"),  # pyright: ignore[reportArgumentType]
+    "size": ({"preprocess": Preprocess(size=(8,))}, CaptureError, r"cannot have size=\[8\]"),
+    "colours": ({"preprocess": Preprocess(mean=[0.5])}, CaptureError, "cannot have std="),
+    "transform": ({"preprocess": "imagnet"}, CaptureError, "'imagnet'"),
+    "nothing to embed": ({"extras": "embed_preprocess"}, CaptureError, "a training transform"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("keywords", "error", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_values_are_refused_before_any_work(
+    keywords: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    began: list[str] = []
+    with pytest.raises(error, match=message) as caught:
+        export(Tiny(), "unused.onnx", EXAMPLE, progress=began.append, **keywords)
+    assert began == []
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="cannot export a list"):
+        export([1], tmp_path / "m.onnx", EXAMPLE)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_transform_for_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match=r"size \[224, 224\], input .x. takes \[8, 8\]"):
+        export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess="imagenet")
+
+
+def test_the_defaults_of_a_transform_are_torchvisions() -> None:
+    from torchvision.models import ResNet50_Weights
+
+    from graftcam.exporter.source.preprocessing import as_preprocess
+
+    assert as_preprocess("imagenet") == as_preprocess(ResNet50_Weights.IMAGENET1K_V1.transforms())
+    assert Preprocess(size=(299, 299)).resize == [342]  # as Inception v3's
+    assert Preprocess(resize=None).resize is None
+    assert Preprocess(size=(112, 224), resize_mode="exact").resize == [128, 256]
+
+
+def plain(path: Path, model: nn.Module | None = None) -> Path:
+    torch.onnx.export(
+        seeded(model or Tiny()), (torch.zeros(2, 3, 8, 8),), path, dynamo=True, verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
+    )  # fmt: skip
+    return path
+
+
+def test_an_onnx_file_takes_nothing_that_it_cannot_follow(tmp_path: Path) -> None:
+    source = plain(tmp_path / "plain.onnx")
+    with pytest.raises(CaptureError, match="keeps its opset, axes and names: leave trace out"):
+        export(source, tmp_path / "m.onnx", trace=TorchExport(dynamic_size=True))
+    with pytest.raises(CaptureError, match="leave example_inputs out"):
+        export(source, tmp_path / "m.onnx", EXAMPLE)
+    with pytest.raises(CaptureError, match="leave example_inputs out"):
+        candidates_of(source, EXAMPLE)
+
+
+def test_the_artifact_records_what_it_was_made_with(tmp_path: Path) -> None:
+    spec = export(
+        seeded(Flat()), tmp_path / "m.onnx", EXAMPLE, verify="off", name="flat", profile="web",
+        preprocess=TRANSFORM, extras=("guided", "layercam", "embed_preprocess"),
+        score=Score(activation="sigmoid"), trace=TorchExport(opset=19, input_names=("image",)),
+    ).spec  # fmt: skip
+    assert Spec.from_json(spec.to_json()) == spec
+    settings = ExportSettings.of_spec(spec)
+    assert settings is not None
+    assert settings.layers is None  # the automatic choice
+    assert settings == ExportSettings(
+        Score(activation="sigmoid"), ["embed_preprocess", "guided", "layercam"],
+        trace=TorchExport(19, input_names=["image"]), preprocess=TRANSFORM, profile="web",
+        name="flat",
+    )  # fmt: skip
+    recorded = json.loads(spec.to_json())["settings"]
+    assert set(recorded) == {"score", "extras", "trace"}  # labels and the like stand elsewhere
+    unknown = spec.to_json().replace('"extras":', '"more":1,"extras":')
+    with pytest.raises(Exception, match=r"graftcam.settings: unknown fields \['more'\]"):
+        Spec.from_json(unknown)
+
+
+def test_extras_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
+    written: list[bytes] = []
+    for extras in (["fem", "cam", "gradcam"], {"cam", "fem"}, ["cam", "fem", "cam"]):
+        export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, extras=extras, verify="off")
+        written.append((tmp_path / "m.onnx").read_bytes())
+    assert written[0] == written[1] == written[2]
+
+
+class Shifted(nn.Module):
+    """Takes the image second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tiny = Tiny()
+
+    def forward(self, shift: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return self.tiny(x) + shift.mean((2, 3))[:, :1]
+
+
+SETTINGS: dict[str, tuple[nn.Module, tuple[torch.Tensor, ...], dict[str, Any]]] = {
+    "a linear score": (Ending(nn.Softmax(1)), EXAMPLE, {"score": "linear"}),
+    "a second input, embedded": (
+        Shifted(), 2 * EXAMPLE,
+        {"preprocess": replace(TRANSFORM, input="x"), "extras": {"embed_preprocess", "head"}},
+    ),
+    "fixed and named": (
+        Flat(), EXAMPLE,
+        {"layers": "body.0", "trace": TorchExport(20, False, input_names=["image"])},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "example", "options"), SETTINGS.values(), ids=SETTINGS)
+def test_a_second_export_needs_no_option_again(
+    tmp_path: Path, model: nn.Module, example: tuple[torch.Tensor, ...], options: dict[str, Any]
+) -> None:
+    path = tmp_path / "m.onnx"
+    spec = export(seeded(model), path, example, verify="off", **options).spec
+    assert input_shape(path) == [3, 8, 8]
+    found = check_again(path, spec, seeded(model), example, spec_of)
+    assert [(one.check, one.status, one.reason) for one in found] == [
+        ("source", "pass", ""), ("determinism", "pass", ""),
+    ]  # fmt: skip
+
+
+def test_the_bytes_that_ship_are_those_that_are_made_again(tmp_path: Path) -> None:
+    report = export(
+        seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess=TRANSFORM, verify="full",
+        extras={"embed_preprocess"},
+    )  # fmt: skip
+    assert report.verdict is not None
+    assert report.verdict.by_check()["determinism"] == "pass"
+    assert report.spec.verification.checks is not None
+    assert report.spec.verification.checks["determinism"] == "pass"
+
+
+def test_an_artifact_without_settings_loads_and_is_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    spec = export(seeded(Tiny()), path, EXAMPLE, verify="off").spec
+    model = onnx.load(path)
+    (entry,) = (one for one in model.metadata_props if one.key == METADATA_KEY)
+    entry.value = replace(spec, settings=None).to_json()
+    onnx.save(model, path)
+    read, verdict = verify_artifact(path, Source(seeded(Tiny()), "nets", EXAMPLE))
+    assert read is not None
+    assert read.settings is None
+    assert verdict.failures == []
+    skipped = [one for one in verdict.findings if one.status == "skipped"]
+    reasons = {one.check: one.reason for one in skipped}
+    assert "does not record how it was exported" in reasons["determinism"]

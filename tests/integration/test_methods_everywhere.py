@@ -1,0 +1,144 @@
+"""Every method on a torchvision CNN and on a ViT, from Python and from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from graftcam.demo.bundled import pictures
+from graftcam.exporter import export
+from graftcam.runtime import METHODS, Explainer
+from graftcam.runtime.session.heads import Heads
+from graftcam.runtime.spec import Layer, Preprocess
+from support.cli import call
+
+PICTURE = pictures()[0].path
+SIZE = 64
+TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
+# Methods that run the model many times, kept short: what is tested is that they run.
+OPTIONS = {
+    "smoothgrad": {"samples": 3},
+    "smoothgrad-squared": {"samples": 3},
+    "vargrad": {"samples": 3},
+    "integrated-gradients": {"steps": 3},
+    "scorecam": {"channels": 4},
+    "rise": {"masks": 8},
+}
+# ReLUs alone have guided rules; plain CAM wants a mean over space behind the layer.
+NOT_FOR_VITS = {
+    "guided-backprop": "vit_tiny.onnx has no guided_gradients",
+    "deconvnet": "vit_tiny.onnx has no deconvnet_gradients",
+    "guided-gradcam": "vit_tiny.onnx has no guided_gradients",
+    "cam": "is defined for a layer that is averaged over space before the head",
+}
+# These ask which places stand out, whatever the class.
+CLASS_AGNOSTIC = {"eigencam", "kpcacam", "fem"}
+
+
+def _resnet() -> nn.Module:
+    return torchvision.models.resnet18(num_classes=10)
+
+
+def _vit() -> nn.Module:
+    return timm.create_model("vit_tiny_patch16_224", img_size=SIZE, num_classes=10)
+
+
+@pytest.fixture(scope="module", params=["resnet18", "vit_tiny"])
+def artifact(request, tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    cnn = request.param == "resnet18"
+    path = tmp_path_factory.mktemp(request.param) / f"{request.param}.onnx"
+    export(
+        (_resnet if cnn else _vit)().eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
+        layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM,
+        extras=["guided" if cnn else "input_gradients", "head"], verify="off",
+    )  # fmt: skip
+    return path
+
+
+def _usable(artifact: Path) -> list[str]:
+    vit = "vit" in artifact.name
+    return [one for one in METHODS if not (vit and one in NOT_FOR_VITS)]
+
+
+def test_every_method_explains_two_classes(artifact: Path) -> None:
+    explainer = Explainer(artifact)
+    for method in _usable(artifact):
+        found = explainer.explain(PICTURE, [3, 7], method=method, options=OPTIONS.get(method, {}))
+        assert found.classes == [3, 7], method
+        assert found.heatmaps.shape == (2, 96, 96)
+        assert np.isfinite(found.maps).all(), method
+        # FEM marks what exceeds mean and two deviations: no value does among so few cells.
+        assert ("ok" in found.status) == (method != "fem"), method
+        equal = np.array_equal(found.maps[0], found.maps[1])
+        assert equal == (method in CLASS_AGNOSTIC), method
+
+
+def test_the_table_says_what_each_method_takes(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(artifact)
+    session, layer = explainer._session, explainer.spec.layers[0]
+    tensors = {"activations": layer.activations, "gradients": layer.gradients}
+    tensors |= {"heatmap": layer.heatmap, **explainer.spec.of_input}
+    fetched: set[str] = set()
+    images: list[np.ndarray] = []
+    heads: list[str] = []
+    run, head_of = session.run, Heads.of
+
+    def watched(feeds: dict[str, np.ndarray], names: Iterable[str] | None = None) -> object:
+        assert names is not None
+        names = list(names)
+        fetched.update(names)
+        images.append(feeds[explainer.spec.preprocess.input])
+        return run(feeds, names)
+
+    def watched_head(self: Heads, of: Layer) -> object:
+        heads.append(of.name)
+        return head_of(self, of)
+
+    monkeypatch.setattr(session, "run", watched)
+    monkeypatch.setattr(Heads, "of", watched_head)
+    for method in _usable(artifact):
+        fetched.clear(), images.clear(), heads.clear()
+        # With an option Grad-CAM's map, which every artifact holds, is made anew.
+        options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
+        explainer.explain(PICTURE, [3, 7], method=method, options=options)
+        taken = {need for need, name in tensors.items() if name in fetched}
+        taken |= {"head"} if heads else set()
+        changed = any(not np.array_equal(image, images[0]) for image in images[1:])
+        taken |= {"images"} if changed or method == "input-x-gradient" else set()
+        assert taken == set(METHODS[method].needs), method
+
+
+@pytest.mark.parametrize("artifact", ["vit_tiny"], indirect=True)
+@pytest.mark.parametrize(("method", "message"), NOT_FOR_VITS.items())
+def test_what_a_vit_lacks_is_said(
+    artifact: Path, tmp_path: Path, method: str, message: str
+) -> None:
+    result = call("explain", artifact, PICTURE, "-o", tmp_path, "--method", method)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert message in line
+
+
+def test_the_command_draws_all_of_them_in_one_panel(artifact: Path, tmp_path: Path) -> None:
+    arguments: list[object] = ["explain", artifact, PICTURE, "-o", tmp_path, "--panel"]
+    arguments += ["--top", 2]
+    for method in _usable(artifact):
+        arguments += ["--method", method]
+    for option in ("samples=3", "steps=3", "channels=4", "masks=8"):
+        arguments += ["--option", option]
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    (path,) = tmp_path.glob("*.png")
+    height, width, _ = cv2.imread(str(path)).shape
+    assert height * width > 2 * len(_usable(artifact)) * 96 * 96

@@ -1,0 +1,21 @@
+"""What most tests of the runtime explain with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graftcam.runtime import Explainer
+from support.artifacts import write_artifact
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The patch model's artifact; tests leave the file as it is."""
+    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
+
+
+@pytest.fixture(scope="module")
+def explainer(artifact: Path) -> Explainer:
+    return Explainer(artifact)

@@ -1,0 +1,104 @@
+"""Small models that tests export, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from graftcam.demo.run import export_digits
+from graftcam.exporter import export
+from graftcam.exporter.graph.profiles import ProfileName
+from graftcam.runtime.spec import Spec
+from support.artifacts import LABELS, WEIGHTS, averaging, preprocess
+from support.onnx_bytes import onnx_model
+from support.sessions import run
+
+TWO_LAYERS = """<ir_version: 8, opset_import: ["" : 18]>
+    patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
+    {
+        fine_sums = Conv <strides = [4, 4]> (image, kernel)
+        fine = Relu(fine_sums)
+        coarse = AveragePool <kernel_shape = [4, 2], strides = [4, 2]> (fine)
+        pooled = GlobalAveragePool(coarse)
+        flat = Flatten(pooled)
+        logits = Gemm <transB = 1> (flat, weights)
+    }"""
+
+
+def export_two_layers(path: Path) -> Path:
+    """Export the model of `support.artifacts.write_two_layers`."""
+    plain = path.with_suffix(".plain.onnx")
+    constants = {"kernel": averaging(4), "weights": np.asarray(WEIGHTS, np.float32)}
+    plain.write_bytes(onnx_model(TWO_LAYERS, constants))
+    export(plain, path, layers=["fine", "coarse"], labels=LABELS, preprocess=preprocess(),
+           verify="off")  # fmt: skip
+    return path
+
+
+def export_segmenter(
+    path: Path,
+    *,
+    size: tuple[int | str, int | str] = (32, 32),
+    batch: int | str = "N",
+    profile: ProfileName = "default",
+) -> Path:
+    """Export the model of `support.artifacts.write_segmenter`."""
+    plain = path.with_suffix(".plain.onnx")
+    rows, columns = (e // 8 if isinstance(e, int) else e.lower() for e in size)
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    patches (float[{batch}, 3, {size[0]}, {size[1]}] image)
+     => (float[{batch}, 4, {rows}, {columns}] logits)
+    {{
+        averages = Conv <strides = [8, 8]> (image, kernel)
+        activations = Relu(averages)
+        logits = Conv(activations, weights)
+    }}"""
+    matrix = np.asarray(WEIGHTS, np.float32)
+    constants = {"kernel": averaging(8), "weights": matrix[:, :, None, None]}
+    plain.write_bytes(onnx_model(text, constants))
+    export(
+        plain, path, layers="activations", labels=LABELS, preprocess=preprocess(), verify="off",
+        profile=profile,
+    )  # fmt: skip
+    plain.unlink()
+    return path
+
+
+_FOLDER = TemporaryDirectory(prefix="graftcam-tests-")
+
+
+@cache
+def exported_digits() -> Path:
+    """Return the demo's artifact, exported once a process; tests leave the file as it is."""
+    path = Path(_FOLDER.name) / "digits.onnx"
+    export_digits(path)
+    return path
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact under test, with its model and metadata."""
+
+    model: nn.Module
+    path: Path
+    spec: Spec
+
+    def run(self, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
+        return run(self.path, feeds, level)
+
+
+def to_onnx(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **more: Any) -> Path:
+    """Write a model of images as an ONNX file with an open batch, as PyTorch alone does."""
+    options = {
+        "dynamic_shapes": ({0: torch.export.Dim("batch")},), "external_data": False, **more,
+    }  # fmt: skip
+    example = (torch.zeros(2, 3, *size, dtype=next(model.parameters()).dtype),)
+    torch.onnx.export(model, example, path, dynamo=True, verbose=False, **options)
+    return path
