@@ -11,16 +11,10 @@ import pytest
 from graftcam.runtime import METHODS, Explainer, Request
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.explain.request import check_keywords
-from graftcam.runtime.methods.dispatch import options_of
-from support.artifacts import SCENE, write_artifact
+from support.artifacts import SCENE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
 WAYS: dict[str, Callable[..., Any]] = {
@@ -52,7 +46,7 @@ def test_a_wrong_keyword_is_refused_with_the_right_one(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_option_is_taken_for_a_misspelt_keyword(method: str) -> None:
-    for option in options_of(method):
+    for option in METHODS[method].options:
         with pytest.raises(TypeError, match=rf'options={{"{option}": 3}}'):
             check_keywords({option: 3})
 
