@@ -67,7 +67,7 @@ def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int])
     mask = read_mask(region) if isinstance(region, (str, Path)) else np.asarray(region)
     if mask.shape != inside.shape:
         raise InputError(
-            f"the region has shape {list(mask.shape)}, the image {list(size)}; a box can only cut "
+            f"the region has shape {list(mask.shape)}, the image {list(size)}; a box can only crop "
             "a mask of the image's size"
         )
     return mask * inside

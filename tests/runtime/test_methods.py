@@ -241,12 +241,12 @@ def test_every_method_that_knows_the_class_points_at_it(explainer: Explainer, me
 def test_options_reach_the_method_and_others_are_refused(explainer: Explainer) -> None:
     red = explainer.explain(SCENE, ["empty"], method="gradcam")
     assert red.status == ["zero"]
-    signed = explainer.explain(SCENE, ["empty"], method="gradcam", relu=False)
+    signed = explainer.explain(SCENE, ["empty"], method="gradcam", options={"relu": False})
     assert signed.maps.min() < 0
     against = explainer.explain(SCENE, ["empty"], method="counterfactual")
     np.testing.assert_allclose(against.maps, -signed.maps, rtol=1e-6)
     with pytest.raises(GraftcamError, match="'gradcam' takes no option 'gamma'; it takes relu"):
-        explainer.explain(SCENE, method="gradcam", gamma=1)
+        explainer.explain(SCENE, method="gradcam", options={"gamma": 1})
     with pytest.raises(GraftcamError, match="explain two or more at once"):
         explainer.explain(SCENE, method="finercam")
 

@@ -11,15 +11,10 @@ import pytest
 from graftcam.runtime import METHODS, Explainer, Request
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.explain.request import check_keywords
-from support.artifacts import SCENE, write_artifact
+from support.artifacts import SCENE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
 
 
 WAYS: dict[str, Callable[..., Any]] = {
