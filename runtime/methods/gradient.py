@@ -173,10 +173,9 @@ def _noisy(
 
     def copies(part: slice) -> NDArray[Any]:
         found = np.empty((part.stop - part.start, *images.shape), np.float32)
-        for one in found:
+        for at in range(len(found)):
             drawn = generator.standard_normal(images.shape[1:], np.float32)
-            np.multiply(deviation, drawn, out=one)
-            one += images
+            found[at] = images + deviation * drawn
         return found
 
     totals = np.zeros((*got[question.session.spec.scores].shape, *images.shape[1:]))
