@@ -245,11 +245,11 @@ def test_a_missing_head_is_named_with_the_remedy(
 ) -> None:
     whole, alone = made("inside a residual block"), tmp_path / "a.onnx"
     alone.write_bytes(whole.read_bytes())
-    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--head"):
+    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--extra head"):
         _opened(alone)
     assert _opened(alone, head_of(whole)).activations == "activations"
     plain = write_artifact(tmp_path / "plain.onnx")
-    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--extra head"):
         _opened(plain)
 
 
@@ -263,7 +263,9 @@ def test_the_head_of_other_weights_or_another_layer_is_refused(
 ) -> None:
     other = tmp_path / "b.onnx"
     export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
-    with pytest.raises(InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--head"):
+    with pytest.raises(
+        InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--extra head"
+    ):
         _opened(made(case), head_of(other))
 
 
@@ -301,5 +303,5 @@ def test_explainer_opens_no_head_before_a_method_needs_it(tmp_path: Path) -> Non
     path = write_artifact(tmp_path / "patches.onnx")
     explainer = Explainer(path, head=tmp_path / "nowhere.onnx")
     assert explainer.explain(SCENE, "red").status == ["ok"]
-    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--extra head"):
         explainer.explain(SCENE, "red", method="ablationcam")

@@ -493,5 +493,5 @@ def test_wrong_options_are_refused(
 @pytest.mark.parametrize("method", list(ON_HEADS))
 def test_a_method_that_reruns_the_head_says_how_to_get_it(tmp_path: Path, method: str) -> None:
     explainer = Explainer(write_artifact(tmp_path / "patches.onnx"))
-    with pytest.raises(InputError, match=r"without the head of layer.*--head"):
+    with pytest.raises(InputError, match=r"without the head of layer.*--extra head"):
         explainer.explain(SCENE, "red", method=method)
