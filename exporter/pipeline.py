@@ -14,7 +14,7 @@ from .arguments import FLAGS, Level, check_level, refuse_unknown, settings_of
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
-from .artifact.save import save, staged
+from .artifact.save import save, staged, write_record
 from .capture.model import capture, choose_layer, locate_score, reasons_for
 from .capture.onnx_file import Captured, drop_metadata
 from .clock import Clock, Progress
@@ -24,6 +24,7 @@ from .heatmap.input_gradients import unverified, walks_for
 from .report.page.overlays import gallery
 from .report.page.write import staged_folder, write_report
 from .report.report import Report
+from .source.preprocessing import Transform, original_of
 from .source.settings import ExportSettings
 from .verify.again import check_again
 from .verify.gate import Origin, judge
@@ -108,8 +109,9 @@ def export(
     """
     settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name)
     return export_as(
-        settings, model, Path(path), example_inputs, verify=check_level(verify),
-        images=None if images is None else Path(images), report=report, progress=progress,
+        settings, model, Path(path), example_inputs, transform=original_of(preprocess),
+        verify=check_level(verify), images=None if images is None else Path(images),
+        report=report, progress=progress,
     )  # fmt: skip
 
 
@@ -119,12 +121,16 @@ def export_as(
     path: Path,
     example_inputs: Sequence[Any] | None,
     *,
+    transform: Transform | None = None,
     verify: Level = "off",
     images: Path | None = None,
     report: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Do what `export` does, with its settings as a record."""
+    """Do what `export` does, with its settings as a record.
+
+    ``transform`` is the training transform that the user gave, to verify the embedded one with.
+    """
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
     with staged_folder(report) as page, staged(path) as place:
         captured, candidates = capture(model, example_inputs, settings, clock)
@@ -149,34 +155,30 @@ def export_as(
             from .verify.token_order import check_order
 
             check_order(captured.module, captured.inputs, spec.layers)
+        if "embed_preprocess" in extras:
+            clock("embed the preprocessing")
+            spec = embed(captured.model, spec)
         clock("save")
         drop_metadata(graph)
         size = save(captured.model, spec, place)
-        origin, verdict, shown = _origin(captured, model), None, None
+        # From here on only the record in the metadata changes: what is verified is what ships.
+        origin, verdict, shown = _origin(captured, model, transform), None, None
         pictures = None if images is None else read_pictures(images, spec)
         if verify != "off":
             full = verify == "full"
             verdict = judge(place, origin, full=full, pictures=pictures, progress=clock)
+            if full:
+                clock("export again")
+                more = check_again(place, spec, model, example_inputs, spec_of)
+                verdict = replace(verdict, findings=[*verdict.findings, *more])
             spec = replace(spec, verification=verdict.record())
+            size = write_record(spec, place)
         if page is not None and pictures is not None:
             clock("draw")
             shown = gallery(place, spec, origin, pictures)
         if heads and not (verdict and verdict.failures):
             clock("head")
             write_heads(heads, spec, captured, place, verify=verify != "off")
-        if "embed_preprocess" in extras:
-            clock("embed the preprocessing")
-            spec = embed(captured.model, spec)
-        if spec.verification.verdict != "skipped" or "embed_preprocess" in extras:
-            clock("save")
-            size = save(captured.model, spec, place)
-        if verdict is not None and verify == "full":
-            clock("export again")
-            more = check_again(place, spec, model, example_inputs, spec_of)
-            verdict = replace(verdict, findings=[*verdict.findings, *more])
-            spec = replace(spec, verification=verdict.record())
-            clock("save")
-            size = save(captured.model, spec, place)
         clock.stop()
         result = Report(
             path,
@@ -205,8 +207,10 @@ def spec_of(
     return export_as(settings, model, path, example_inputs).spec
 
 
-def _origin(captured: Captured, model: Any) -> Origin:
+def _origin(captured: Captured, model: Any, transform: Transform | None) -> Origin:
     """What to compare the artifact with: the module, or the file."""
     if captured.module is not None:
-        return Origin(captured.model, module=captured.module, examples=captured.inputs)
-    return Origin(captured.model, file=Path(model))
+        return Origin(
+            captured.model, module=captured.module, examples=captured.inputs, transform=transform
+        )
+    return Origin(captured.model, file=Path(model), transform=transform)

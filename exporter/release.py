@@ -21,9 +21,10 @@ from .graph.ort_workarounds import protect
 from .pipeline import spec_of
 from .source.named import Source
 from .source.torch_module import module_of
-from .verify.again import check_again, check_labels, is_embedded
+from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
 from .verify.contract import check_metadata
+from .verify.embedded import Embedded
 from .verify.findings import Finding, Verdict
 from .verify.gate import Origin, Progress, judge
 from .verify.inputs import read_pictures
@@ -78,7 +79,7 @@ def input_shape(artifact: Path) -> list[int] | None:
         return None
     inputs = ir.load(artifact.resolve()).graph.inputs
     (shape, *_) = (value.shape for value in inputs if value.name not in spec.own_inputs)
-    if spec.preprocess and is_embedded(spec):
+    if spec.preprocess and spec.preprocess.embedded:
         channels, size = len(spec.preprocess.mean), spec.preprocess.size
         rows = spec.preprocess.layout == "nchw"
         return [channels, *size] if rows else [*size, channels]
@@ -126,16 +127,16 @@ def _record(artifact: Path) -> Spec | None:
 
 
 def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Path) -> Origin:
-    """What the artifact is held against: its source, or its own forward part.
-
-    One that takes pictures as they are gives no tensors that its source would take.
-    """
+    """What the artifact is held against: its source, or its own forward part."""
     own = ir.load(artifact.resolve())
     if spec is None:
         return Origin(own)
-    if source is None or is_embedded(spec):
+    inside = Embedded.of(own, spec)
+    if source is None:
         plain = folder / "plain.onnx"
         write_plain(artifact, plain)
+        if inside is not None:
+            ir.save(inside.model_behind(ir.load(plain), spec), plain)
         return Origin(own, file=plain)
     if isinstance(source.model, Path):
         captured = capture_file(source.model, [layer.name for layer in spec.layers])

@@ -1,4 +1,4 @@
-"""Work in threads: results in order, and never more than a few of them waiting."""
+"""`in_order` runs a function in threads and yields results in order, with bounded memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def in_order(
 ) -> Generator[Result]:
     """Apply ``function`` in ``workers`` threads and yield its results in the order of ``items``.
 
-    Items are taken in the caller's thread, and at most ``ahead`` of them before a result is asked
-    for: memory is bounded however many there are. What ``function`` raises is raised where its
-    result would have come. When the generator is closed, what has not begun never begins.
+    Items are taken in the caller's thread, at most ``ahead`` of them before the next result is
+    requested: memory is bounded for any number of items. An error of ``function`` is raised in
+    place of its result. When the generator is closed, tasks that have not started are cancelled.
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)
@@ -35,7 +35,7 @@ def in_order(
 
 
 def batched(items: Iterable[Item], size: int) -> Generator[list[Item]]:
-    """Lists of ``size`` items, the last one shorter."""
+    """Yield lists of ``size`` items; the last one may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch

@@ -1,7 +1,7 @@
-"""The artifact's contract: names, metadata and version. Standard library only.
+"""A `Spec` is the artifact's metadata: its contract of names and version. Standard library only.
 
-The exporter writes this record to ``metadata_props["graftcam"]`` of the ONNX file and the runtime
-parses it, strictly: an unknown field or a newer version is refused, never guessed at.
+The exporter writes it to ``metadata_props["graftcam"]`` of the ONNX file and the runtime parses it
+strictly: it refuses an unknown field or a newer version.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Head:
-    """The model from a target layer to the score, an artifact of its own in a file beside this one.
+    """The model from a target layer to the score, an artifact in its own file beside this one.
 
     Attributes:
-        file: Its name.
-        inputs: What each of its inputs takes: an output or an input of this artifact, by name.
-        outputs: Those outputs of this artifact that are there for heads alone; left out of the JSON
-            where there are none.
+        file: Name of the file.
+        inputs: For each of its inputs, by name, the output or input of this artifact that feeds it.
+        outputs: Outputs of this artifact that exist only for heads; not in the JSON if there are
+            none.
     """
 
     file: str
@@ -44,17 +44,17 @@ class Layer:
     """One target layer and the outputs that describe it.
 
     Attributes:
-        name: The layer as the user asked for it (module path, value or node name).
-        value: The ONNX value that holds the layer's output.
-        layout: How the model lays out that value; the artifact's outputs are channel-first always.
-        grid: Spatial shape of the map, where the file fixes it; None for a dynamic extent.
+        name: The layer as the user named it (module path, value or node name).
+        value: The ONNX value of the layer's output.
+        layout: Axis order of that value in the model; the artifact's outputs are channel-first.
+        grid: Spatial shape of the map; None for a dynamic extent.
         prefix_tokens: Tokens before the grid (class, distillation, register) for ``tokens``.
         heatmap: Name of the output, float [N, K, *space].
         activations: Name of the output, float [N, C, *space].
         gradients: Name of the output, float [N, K, C, *space].
-        methods: Names of the outputs, float [N, K, *space], of further methods that are in the
-            artifact, by their ids; left out of the JSON where there are none.
-        head: The head, where it was exported too; left out of the JSON where it was not.
+        methods: Names of the outputs, float [N, K, *space], of further methods in the artifact, by
+            their ids; not in the JSON if there are none.
+        head: The head, if it was exported; else not in the JSON.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Layer:
 
     @property
     def baked(self) -> dict[str, str]:
-        """Names of all outputs that are maps, by the ids of their methods."""
+        """Names of all outputs that are maps, by method id."""
         return {"gradcam": self.heatmap, **(self.methods or {})}
 
     @property
@@ -81,24 +81,24 @@ class Layer:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """What is differentiated.
+    """The score that is differentiated.
 
     Attributes:
         kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output;
-            ``probability``, ``log_probability``: what the activation makes of the logits;
+            ``probability``, ``log_probability``: the activation of the logits;
             ``linear``: the inner product with weights that the caller feeds; ``channel``: the
             weighted mean of a channel of the first target layer.
-        value: The ONNX value that holds the scores, [N, classes] or [N, classes, *positions],
-            before the activation; for ``linear`` a value of any rank from 2 on.
-        output: The output that it belongs to: the model's, or the layer's activations.
-        activation: What turns scores into probabilities.
-        activated: Whether ``output`` holds probabilities already.
+        value: The ONNX value with the scores, [N, classes] or [N, classes, *positions],
+            before the activation; for ``linear`` a value of rank 2 or more.
+        output: The scored output: the model's, or the layer's activations.
+        activation: The function that converts scores to probabilities.
+        activated: Whether ``output`` is probabilities already.
         classes: Number of classes (a single-logit model has 2) or channels; for ``linear`` the
-            extent of axis 1, 0 where the file leaves it open.
-        single_logit: The model gives one logit: class 1 is that logit, class 0 its negative.
-        class_axis: The axis of ``output`` that the classes lie along; left out where it is 1.
+            extent of axis 1, 0 if the file leaves it open.
+        single_logit: The model has one logit: class 1 is that logit, class 0 its negative.
+        class_axis: The axis of the classes in ``output``; not in the JSON if it is 1.
         class_offset: Entries of that axis before the first class, such as the coordinates of a
-            box; left out where there are none.
+            box; not in the JSON if there are none.
     """
 
     kind: ScoreKind
@@ -112,32 +112,32 @@ class ScoreRecord:
     class_offset: int | None = None
 
     def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
-        """The extents of `output` that are neither the batch nor the classes."""
+        """Return the extents of `output` except the batch and the classes."""
         axis = self.class_axis or 1
         return tuple(extent for place, extent in enumerate(shape) if place not in (0, axis))
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The training transform: from an RGB uint8 image to the model's input.
+    """The training transform from an RGB uint8 image to the model's input.
 
-    Resize, then centre crop (padding with black where the image is smaller), then
+    Resize, then centre crop (with black padding if the image is smaller), then
     ``(pixel * scale - mean) / std``. The defaults are those of torchvision's ImageNet classifiers.
 
     Attributes:
         input: Name of the graph input that takes the image; ``""`` for the model's first input.
         size: Height and width of the model's input.
         resize: Target of the resize; None for no resize, ``()`` for 256/224 of the size.
-        resize_mode: ``shorter``: the shorter side becomes ``resize[0]``, the aspect is kept and the
-            other side cut to an integer (torchvision); ``longer``: the same with the longer side,
-            the other rounded (timm); ``exact``: both sides become ``resize``.
+        resize_mode: ``shorter``: the shorter side becomes ``resize[0]`` with the same aspect ratio,
+            and the other side is rounded down (torchvision); ``longer``: the same with the longer
+            side, and the other side is rounded (timm); ``exact``: both sides become ``resize``.
         interpolation: Filter of the resize, antialiased as in Pillow and torchvision.
         scale: Factor on the uint8 values before normalisation.
         mean: Per channel, in units after ``scale``; one entry means a greyscale model.
         std: Per channel, likewise.
         layout: Axis order of the model's input.
-        embedded: The graph does all this itself, and ``input`` takes the image as it is: RGB
-            uint8 [N, height, width, 3] of any size. Left out of the JSON where it does not.
+        embedded: The graph contains the transform, and ``input`` takes unchanged images: RGB
+            uint8 [N, height, width, 3] of any size. Not in the JSON if it does not.
     """
 
     input: str = ""
@@ -165,18 +165,18 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class Verification:
-    """The exporter's verdict on the artifact, with what it rests on.
+    """The exporter's verdict on the artifact, with its errors and thresholds.
 
     Attributes:
         verdict: ``pass``, ``fail`` or ``skipped``.
         reference: ``autograd-float64``, ``finite-differences``, the same
-            ``-straight-through`` (quantisers round once and are followed as lines), ``artifact``
-            (a head, held against the artifact that it was cut from), or ``none``.
+            ``-straight-through`` (gradients pass quantisers as if nothing were rounded),
+            ``artifact`` (a head, compared with its artifact), or ``none``.
         images: Number of random inputs.
         seed: Their seed.
-        errors: Largest relative L2 error per checked tensor.
-        thresholds: The bound that each error was held to.
-        checks: What each check of `graftcam verify` came to, by name; older artifacts have none.
+        errors: Largest relative L2 error of each checked tensor.
+        thresholds: The bound of each error.
+        checks: The status of each check of `graftcam verify`, by name; older artifacts have none.
         onnxruntime: The version of ONNX Runtime that ran it; likewise.
     """
 
@@ -193,38 +193,38 @@ class Verification:
     onnxruntime: str | None = None
 
     def worst(self) -> str:
-        """The largest error, beside the bound that rounding set for it."""
+        """Describe the largest error and its threshold."""
         name = max(self.errors, key=self.errors.__getitem__)
         error, bound = self.errors[name], self.thresholds[name]
-        return f"largest relative error {error:.1e} ({name}, {bound:.1e} allowed)"
+        return f"largest relative error {error:.1e} ({name}, threshold {bound:.1e})"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything a consumer must know about an artifact beside its inputs and outputs.
+    """Everything that a consumer needs to know about an artifact beside its inputs and outputs.
 
     Attributes:
         version: Version of this contract.
-        class_index: Name of the input, int64 [N or 1, K]; None where `score_weights` replaces it.
+        class_index: Name of the input, int64 [N or 1, K]; None if `score_weights` replaces it.
         classes: Name of the output, int64 [N, K]; None likewise.
         scores: Name of the output, float [N, K].
-        score: What is differentiated.
-        layers: The target layers, in the order asked for.
+        score: The score that is differentiated.
+        layers: The target layers, in the order of the request.
         labels: Class names by id, or None.
-        preprocess: The training transform, or None where the caller feeds tensors.
-        source: Where the model came from: ``name``, ``graph_sha256``, ``weights_sha256``.
+        preprocess: The training transform, or None if the caller feeds tensors.
+        source: The source of the model: ``name``, ``graph_sha256``, ``weights_sha256``.
         tools: Versions of the packages that wrote the file.
         verification: The exporter's verdict.
-        region: Name of the input, float32 [N or 1, K or 1, *positions], where the scores have
-            positions; left out of the JSON where there is none.
-        profile: What it was written for, where that is not any runtime; else left out likewise.
+        region: Name of the input, float32 [N or 1, K or 1, *positions], if the scores have
+            positions; else not in the JSON.
+        profile: The profile, if it is not the default; else not in the JSON.
         input_gradients: Name of the output, float32 [N, K, *input]: the scores' gradient with
-            respect to the picture's input, in that one's layout; left out likewise.
-        guided_gradients: The same by the rule of guided backpropagation; left out likewise.
-        deconvnet_gradients: The same by the deconvnet's rule; left out likewise.
-        score_weights: Name of the input, float32 [N or 1, K, *output], that a ``linear`` score is
-            the inner product with; else left out likewise.
-        settings: What the export was asked for; heads and older artifacts have none.
+            respect to the image input, in that input's layout; optional, likewise.
+        guided_gradients: The same by the rule of guided backpropagation; optional, likewise.
+        deconvnet_gradients: The same by the deconvnet's rule; optional, likewise.
+        score_weights: Name of the input, float32 [N or 1, K, *output], with the weights of a
+            ``linear`` score; optional, likewise.
+        settings: The settings of the export; heads and older artifacts have none.
     """
 
     version: int
@@ -254,12 +254,12 @@ class Spec:
 
     @property
     def selector(self) -> str:
-        """Name of the input that tells the K scores to explain, along its axis 1."""
+        """Name of the input that selects the K scores to explain, along its axis 1."""
         return self.own_inputs[0]
 
     @property
     def of_input(self) -> dict[str, str]:
-        """Names of the outputs for the picture's input, by the fields that hold them."""
+        """Names of the outputs for the image input, by field."""
         found = {
             "input_gradients": self.input_gradients,
             "guided_gradients": self.guided_gradients,
@@ -290,20 +290,22 @@ class Spec:
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise SpecError(f"graftcam metadata is no valid JSON ({error}); export again") from None
+            raise SpecError(
+                f"graftcam metadata is not valid JSON ({error}); export again"
+            ) from None
         version = data.get("version") if isinstance(data, dict) else None
         if not isinstance(version, int):
             raise SpecError("graftcam metadata has no version; export again")
         if version > SPEC_VERSION:
             raise SpecError(
-                f"artifact follows graftcam spec {version}, this runtime knows up to "
+                f"artifact follows graftcam spec {version}, this runtime supports up to "
                 f"{SPEC_VERSION}; upgrade graftcam"
             )
         return _parse(Spec, data, "graftcam")
 
 
 def _written(value: Any) -> Any:
-    """A record as JSON has it: what may be missing is left out where it is None."""
+    """Convert a record to JSON types; optional fields that are None are left out."""
     if is_dataclass(value):
         entries = [(e, _written(getattr(value, e.name))) for e in fields(value)]
         return {e.name: made for e, made in entries if made is not None or e.default is not None}

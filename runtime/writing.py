@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""`drafted` and `replace_file` write files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .errors import GraftcamError
 
 @contextlib.contextmanager
 def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
-    """Give a draft to write to; on success it becomes ``path``, else it vanishes.
+    """Yield the path of a draft; on success it is renamed to ``path``, else it is deleted.
 
-    Folders are made. What is in the way of writing is raised as ``kind``, with the system's reason.
+    Missing folders are created. An error of the system is raised as ``kind``, with its reason.
     """
-    # Beside the target, so that os.replace stays within one file system.
+    # In the target's folder, so that os.replace stays within one file system.
     draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
 
 
 def replace_file(path: Path, content: bytes, kind: type[GraftcamError]) -> Path:
-    """Write ``content`` to ``path``, whole or not at all; see `drafted`."""
+    """Write ``content`` to ``path``, completely or not at all; see `drafted`."""
     with drafted(path, kind) as draft:
         draft.write_bytes(content)
     return path

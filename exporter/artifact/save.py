@@ -10,6 +10,7 @@ from collections.abc import Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from ...runtime.spec import METADATA_KEY, Spec
@@ -104,5 +105,25 @@ def save(model: ir.Model, spec: Spec, path: Path) -> int:
         ir.save(model, path)
     except OSError as error:
         raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
+    return _size(path)
+
+
+def write_record(spec: Spec, path: Path) -> int:
+    """Write another record into an artifact and return its size; graph and weights stay.
+
+    The graph's bytes are copied as they are, so that what was verified is what ships.
+    """
+    model = onnx.load(path, load_external_data=False)
+    (entry,) = (one for one in model.metadata_props if one.key == METADATA_KEY)
+    entry.value = spec.to_json()
+    try:
+        path.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
+    return _size(path)
+
+
+def _size(path: Path) -> int:
+    """Bytes of an artifact, weights beside it included."""
     parts = [path, path.with_name(f"{path.name}.data")]
     return sum(part.stat().st_size for part in parts if part.exists())

@@ -1,6 +1,7 @@
 """Reverse-mode differentiation of an ONNX graph.
 
 In: a graph, a scored value and target values. Out: nodes that compute the gradient of the score
-with respect to each target. `registry` holds the rules in `rules/`, which use the arithmetic in
-`support/`; `backward` walks the graph. Imports: every folder up to `capture`.
+with respect to each target. `plan` says which nodes are differentiated, `backward` walks back
+through them and calls their rules, which take and give a `cotangent`. `registry` holds the rules of
+`rules/`; the arithmetic that they share is in `support/`. Imports: every folder up to `capture`.
 """

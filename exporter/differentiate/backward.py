@@ -72,6 +72,10 @@ def differentiate(
 
 def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
     """The sum of what the consumers of a value gave; a single one-hot cotangent stays one."""
+    if len(cotangents) > 1:
+        cotangents = [one.with_zeros() for one in cotangents]
+    if len({one.factor for one in cotangents}) > 1:
+        cotangents = [one.scaled() for one in cotangents]
     return reduce(operator.add, cotangents) if cotangents else None
 
 

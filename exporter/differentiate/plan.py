@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..errors import LayerError, UnsupportedError
 from ..graph.queries import ancestors, inputs_of, module_path
 from ..locate.layer import find_layer
-from ..locate.onnx_candidates import unfit
+from ..locate.onnx_candidates import is_explicable
 from .rules import Entry, is_code, lookup
 from .unsupported import unsupported_reason
 
@@ -103,19 +103,11 @@ def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Val
             continue
         tried.add(name)
         value = find_layer(graph, name)
-        if _explicable(graph, value, leading):
+        if is_explicable(graph, value, leading):
             rest, obstacles = _examine(graph, made.score, [value], leading)
             if made.score in rest.active and not obstacles:
                 return name
     return None
-
-
-def _explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
-    """Whether a map of a value makes sense: it has places, and features of its own."""
-    producer = value.producer()
-    if producer is None or not _is_float(value):
-        return False
-    return unfit(graph, producer, value, leading) is None
 
 
 def _is_float(value: ir.Value) -> bool:

@@ -1,6 +1,7 @@
 """The gradient with respect to the image's input: which input that is, and its outputs as nodes.
 
-Beside the derivative there are two of its kin, walks with another rule for ReLU; see `vjp.guided`.
+Beside the derivative there are two of its kin, walks with another rule for ReLU: see
+`relu_overrides`.
 """
 
 from __future__ import annotations

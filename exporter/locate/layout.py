@@ -18,7 +18,7 @@ import onnx_ir as ir
 from ...runtime.spec import Layout
 from ..errors import LayerError
 from ..graph.emitter import Dim, constant_of, dims_of
-from ..graph.queries import ancestors
+from ..graph.queries import inputs_of
 
 _MAX_PREFIX = 16  # class, distillation and register tokens; no known model has more
 _FEW_PREFIX = 2  # where the grid itself is a guess
@@ -49,6 +49,67 @@ class Arrangement:
     prefix: int = 0
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the graph around a value shows of its layout.
+
+    Attributes:
+        on_batch: Whether the first axis is the batch of the model's inputs.
+        tokens: Whether it holds tokens, [N, tokens, C].
+        found: The layout; None where no grid fits the tokens.
+    """
+
+    on_batch: bool
+    tokens: bool
+    found: Arrangement | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a value is computed from.
+
+    Attributes:
+        inputs: Inputs of the graph with two axes or more, in their order.
+        grids: Extents of the convolutions on the way, its own included.
+    """
+
+    inputs: tuple[ir.Value, ...] = ()
+    grids: frozenset[tuple[Dim, ...]] = frozenset()
+
+
+def lineages(graph: ir.Graph) -> dict[ir.Value, Lineage]:
+    """The lineage of every value of a graph."""
+    ports = [value for value in graph.inputs if value.shape is not None and len(value.shape) > 1]
+    found = {value: Lineage((value,)) for value in ports}
+    for node in graph:
+        before = [found[value] for value in inputs_of(node) if value in found]
+        inputs = tuple(port for port in ports if any(port in one.inputs for one in before))
+        grids = frozenset[tuple[Dim, ...]]().union(*(one.grids for one in before))
+        for value in node.outputs:
+            own = node.op_type == "Conv" and value.shape is not None
+            more = {tuple(dims_of(value)[2:])} if own else set[tuple[Dim, ...]]()
+            found[value] = Lineage(inputs, grids | more)
+    return found
+
+
+def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
+    """Read the layout of a value, of three axes or more, off the graph around it."""
+    dims = dims_of(value)
+    first = Arrangement("channels_first", tuple(dims[2:]))
+    if value.is_graph_input():  # the activations that a head takes
+        return Reading(on_batch=True, tokens=False, found=first)
+    inputs = [dims_of(one) for one in lineage.inputs]
+    on_batch = not inputs or dims[0] in {shape[0] for shape in inputs}
+    if len(dims) == 3 and all(len(shape) != 3 for shape in inputs):
+        image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
+        grid = token_grid(dims[1], list(lineage.grids), image)
+        found = None if grid is None else Arrangement("tokens", *grid)
+        return Reading(on_batch, tokens=True, found=found)
+    if _channel_side(value) == "last":
+        first = Arrangement("channels_last", tuple(dims[1:-1]))
+    return Reading(on_batch, tokens=False, found=first)
+
+
 def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
     """Work out the layout of a target layer.
 
@@ -60,66 +121,42 @@ def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
         raise LayerError(
             f"layer {name!r} has {shape}; a map needs [batch, channels, *space] or tokens"
         )
-    dims = dims_of(value)
-    if value.is_graph_input():  # the activations that a head takes
-        return Arrangement("channels_first", tuple(dims[2:]))
-    leading = ancestors(value)
-    inputs = [v for v in graph.inputs if v in leading and v.shape is not None and len(v.shape) > 1]
-    batches = {dims_of(v)[0] for v in inputs}
-    if batches and dims[0] not in batches:
+    dims, layout = dims_of(value), read_layout(value, lineages(graph).get(value, Lineage()))
+    if not layout.on_batch:
         raise LayerError(
             f"layer {name!r} has shape {dims}: its first axis is not the batch (a window "
             "partition, perhaps); choose the layer that joins the windows again"
         )
-    if len(dims) == 3 and all(len(dims_of(v)) != 3 for v in inputs):
-        return _tokens(name, dims, leading, inputs)
-    if _channel_side(value) == "last":
-        return Arrangement("channels_last", tuple(dims[1:-1]))
-    return Arrangement("channels_first", tuple(dims[2:]))
-
-
-def _tokens(
-    name: str, dims: Sequence[Dim], leading: set[ir.Value], inputs: Sequence[ir.Value]
-) -> Arrangement:
-    grids = [
-        tuple(dims_of(value)[2:])
-        for value in leading
-        if (producer := value.producer()) is not None
-        and producer.op_type == "Conv"
-        and value.shape is not None
-    ]
-    pictures = [dims_of(v)[2:] for v in inputs if len(dims_of(v)) == 4]
-    found = token_grid(dims[1], grids, tuple(pictures[0]) if pictures else ())
-    if found is None:
+    if layout.found is None:
         raise LayerError(
-            f"layer {name!r} has shape {list(dims)}: its {dims[1]} tokens fit the grid of no "
-            "convolution before it, nor patches of the picture; choose a layer with [batch, "
+            f"layer {name!r} has shape {dims}: its {dims[1]} tokens fit the grid of no "
+            "convolution before it, nor patches of the image; choose a layer with [batch, "
             "channels, height, width]"
         )
-    grid, prefix = found
-    return Arrangement("tokens", grid, prefix)
+    return layout.found
 
 
 def token_grid(
-    tokens: Dim, grids: Sequence[tuple[Dim, ...]], picture: tuple[Dim, ...] = ()
+    tokens: Dim, grids: Sequence[tuple[Dim, ...]], image: tuple[Dim, ...] = ()
 ) -> tuple[tuple[int, ...], int] | None:
     """The grid that tokens stand on, and how many stand before it.
 
     Of the grids that earlier layers had, the largest one that leaves at most 16 tokens over; or a
     grid that thinning one of them out gives (LeViT takes every second token); or square patches
-    of the picture (TNT cuts them without a convolution).
+    of the image (TNT cuts them without a convolution).
 
     Args:
         tokens: Their number.
         grids: Spatial extents of convolutions.
-        picture: Spatial extents of the model's input.
+        image: Spatial extents of the model's input.
     """
     if not isinstance(tokens, int):
         return None
-    known = _static(grids)
+    known = {grid for grid in static_grids(grids) if len(grid) == 2}
     patches = {
         tuple(side // patch for side in sides)
-        for sides in _static([picture])
+        for sides in static_grids([image])
+        if len(sides) == 2
         for patch in range(2, min(sides) + 1)
         if not any(side % patch for side in sides)
     }
@@ -132,10 +169,10 @@ def token_grid(
     return None
 
 
-def _static(grids: Iterable[tuple[Dim, ...]]) -> set[tuple[int, ...]]:
-    """Those of the grids that have two static sides."""
-    sides = [tuple(side for side in grid if isinstance(side, int)) for grid in grids]
-    return {grid for grid in sides if len(grid) == 2}
+def static_grids(grids: Iterable[tuple[Dim, ...]]) -> set[tuple[int, ...]]:
+    """Those of the grids whose sides are all known."""
+    sides = [(grid, tuple(side for side in grid if isinstance(side, int))) for grid in grids]
+    return {known for grid, known in sides if known and len(known) == len(grid)}
 
 
 def halved(grids: Iterable[tuple[int, ...]]) -> set[tuple[int, ...]]:

@@ -1,27 +1,31 @@
-"""Which values of an ONNX graph could be explained, and which one is taken if none is named."""
+"""Looking for target layers in an ONNX graph: what it shows of each value, for `layer_rules`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from ..errors import LayerError
 from ..graph.attributes import constant_ints
-from ..graph.emitter import Dim, constant_of, dims_of
+from ..graph.emitter import constant_of, dims_of
 from ..graph.queries import ancestors
 from .candidate import Candidate
-from .layout import Arrangement, arrange
+from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
+from .layout import Lineage, lineages, read_layout
 
 # Operators that only move, thin out or pass on what an earlier node computed.
 _PASSIVE = frozenset(
     {
         *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool"),
         *("Identity", "Dropout", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze"),
-        *("Unsqueeze", "Pad", "Slice", "Expand", "Resize", "Upsample"),
+        *("Unsqueeze", "Pad", "Slice", "Expand", "Resize", "Upsample", "Gather", "GatherND"),
+        *("Split", "DepthToSpace", "SpaceToDepth"),
     }
 )
-# Operators whose result stands on a grid that a picture can have.
+_NO_FEATURES = (ir.DataType.BOOL, ir.DataType.INT64, ir.DataType.INT32)
+# Operators that put parts together: of one map, nothing new is computed.
+_JOINS = frozenset({"Add", "Sum", "Mean", "Concat", "Where", "Mul", "Div"})
+# Operators whose result stands on a grid that an image can have.
 _SPATIAL = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "Resize"})
 # Operators that work on every token by itself.
 _BY_TOKEN = frozenset(
@@ -31,31 +35,64 @@ _BY_TOKEN = frozenset(
 
 
 def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
-    """List values that could be explained, the automatic choice first.
-
-    That is the last value with spatial extent that leads to the score and was not merely pooled,
-    moved or reshaped. Of token layers only the trunk qualifies: sums of branches and what is
-    normalised.
-    """
-    leading, maps = ancestors(score), _class_maps(score)
+    """List values that could be explained, the automatic choice first; see `layer_rules.ranked`."""
+    leading, maps, before = ancestors(score), _class_maps(score), lineages(graph)
+    found = [
+        (value, _facts(node, value, before[value], leading))
+        for node in graph
+        if (value := _float_map(node)) is not None and value is not score
+    ]
+    found = [(value, replace(facts, class_map=value in maps)) for value, facts in found]
     grids = [
         tuple(dims_of(node.outputs[0])[2:]) for node in graph
         if node.op_type in _SPATIAL and node.outputs[0].shape is not None
     ]  # fmt: skip
-    found: list[Candidate] = []
-    for node in reversed(list(graph)):
-        value = node.outputs[0] if node.outputs else None
-        if value is None or value.name is None or value.shape is None or value is score:
-            continue
-        if value.dtype is None or not value.dtype.is_floating_point() or len(value.shape) < 3:
-            continue
-        fault = unfit(graph, node, value, leading, grids)
-        if value in maps:
-            fault = "a map for each class: the scores themselves"
-        reason = fault or "spatial extent, and it leads to the score"
-        dims = tuple(dims_of(value))
-        found.append(Candidate(value.name, node.op_type, dims, fault is None, reason))
-    return sorted(found, key=lambda candidate: not candidate.usable)
+    tokens = [one.shape for _, one in found if one.tokens and not one.branch]
+    around = Surroundings.of(grids, tokens)
+    return ranked([judge_layer(facts, around) for _, facts in found])
+
+
+def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
+    """Whether a map of a value makes sense: it has places, and features of its own.
+
+    Args:
+        graph: The model.
+        value: Of the graph.
+        leading: What the score depends on.
+    """
+    node = value.producer()
+    if node is None or _float_map(node) is not value:
+        return False
+    return judge_layer(_facts(node, value, lineages(graph)[value], leading), Surroundings()).usable
+
+
+def _float_map(node: ir.Node) -> ir.Value | None:
+    """The first output of a node, if it has a name, three axes or more, and holds floats."""
+    value = node.outputs[0] if node.outputs else None
+    if value is None or value.name is None or value.shape is None or len(value.shape) < 3:
+        return None
+    return value if value.dtype is not None and value.dtype.is_floating_point() else None
+
+
+def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Value]) -> LayerFacts:
+    """What the graph shows of a node's output."""
+    layout = read_layout(value, lineage)
+    found = layout.found
+    prefix = 0 if found is None else found.prefix
+    sums = node.op_type == "Add" and all(constant_of(v) is None for v in node.inputs)
+    return LayerFacts(
+        value.name or "",
+        node.op_type,
+        tuple(dims_of(value)),
+        on_batch=layout.on_batch,
+        tokens=layout.tokens,
+        grids=() if found is None else (found.grid,),
+        branch=not sums and node.op_type != "LayerNormalization",
+        connected=value in leading,
+        gradient=not prefix or not _only_prefix_read(value, prefix),
+        passive=_passive(node),
+        bypassed=_bypassed(node),
+    )
 
 
 def _class_maps(score: ir.Value) -> set[ir.Value]:
@@ -71,48 +108,50 @@ def _class_maps(score: ir.Value) -> set[ir.Value]:
     return maps
 
 
-def unfit(
-    graph: ir.Graph,
-    node: ir.Node,
-    value: ir.Value,
-    leading: set[ir.Value],
-    grids: Sequence[tuple[Dim, ...]] = (),
-) -> str | None:
-    """Why a node's output is not worth explaining, or None.
+def _passive(node: ir.Node) -> str:
+    """The operator, if it merely pools or moves what an earlier node computed; else nothing."""
+    if node.op_type == "DequantizeLinear":
+        before = _quantised_by(node)
+        return "" if before is not None and not _passive(before) else node.op_type
+    return node.op_type if node.op_type in _PASSIVE or _origin_of(node) is not None else ""
 
-    Args:
-        graph: The model.
-        node: The node.
-        value: Its output.
-        leading: What the score depends on.
-        grids: Extents that a map may have; any by default.
+
+def _origin_of(node: ir.Node) -> ir.Value | None:
+    """The one value whose pooled or moved parts a node joins; None where it does more than that.
+
+    Adaptive pools come as slices of one map that are added up; so does what is cut and put together
+    again.
     """
-    if value not in leading:
-        return "not connected to the score"
-    if node.op_type in _PASSIVE:
-        return f"{node.op_type} computes no features of its own"
-    if node.op_type == "DequantizeLinear" and (reason := _dequantised_unfit(node)):
-        return reason
-    try:
-        found = arrange(value.name or "", value, graph)
-    except LayerError as error:
-        return str(error).partition(": ")[2] or str(error)
-    if all(extent == 1 for extent in found.grid):
-        return "no spatial extent left"
-    if found.layout == "tokens":
-        return _token_unfit(node, value, found)
-    if len(found.grid) == 2 and grids and found.grid not in grids:
-        return "its extents are those of no convolution, pool or resize"
-    return None
+    if node.op_type not in _JOINS:
+        return None
+    found: ir.Value | None = None
+    for value in node.inputs:
+        constant = constant_of(value)
+        if value is None or value.dtype in _NO_FEATURES:
+            continue
+        if constant is not None and (constant.size == 1 or node.op_type == "Where"):
+            continue
+        origin = _before_moves(value)
+        if origin is value or found not in (None, origin):
+            return None
+        found = origin
+    return found
 
 
-def _dequantised_unfit(node: ir.Node) -> str | None:
-    code, source = node.inputs[0], _quantised_by(node)
-    if code is None or len(list(code.uses())) > 1:
-        return "other nodes read the same codes, past it"
-    if source is None or source.op_type in _PASSIVE:
-        return "it dequantises no features"
-    return None
+def _before_moves(value: ir.Value) -> ir.Value:
+    """What ``value`` is merely pooled or moved from; itself if it is computed."""
+    while (node := value.producer()) is not None and node.inputs:
+        before = node.inputs[0] if node.op_type in _PASSIVE else _origin_of(node)
+        if before is None:
+            break
+        value = before
+    return value
+
+
+def _bypassed(node: ir.Node) -> bool:
+    """Whether a node reads codes that others read as well."""
+    code = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+    return code is not None and len(list(code.uses())) > 1
 
 
 def _quantised_by(dequantiser: ir.Node) -> ir.Node | None:
@@ -123,15 +162,6 @@ def _quantised_by(dequantiser: ir.Node) -> ir.Node | None:
         return None
     value = quantiser.inputs[0]
     return None if value is None else value.producer()
-
-
-def _token_unfit(node: ir.Node, value: ir.Value, found: Arrangement) -> str | None:
-    sums = node.op_type == "Add" and all(constant_of(v) is None for v in node.inputs)
-    if not sums and node.op_type != "LayerNormalization":
-        return "inside a block of a transformer"
-    if found.prefix and _only_prefix_read(value, found.prefix):
-        return "the score's gradient is zero at every place"
-    return None
 
 
 def _only_prefix_read(value: ir.Value, prefix: int) -> bool:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from ...runtime.spec import Interpolation, Preprocess
 from ..errors import CaptureError
+
+Transform: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
+"""From an RGB image, uint8 [H, W, 3], to the model's input without the batch axis."""
 
 
 def as_preprocess(transform: Any) -> Preprocess | None:
@@ -41,7 +47,7 @@ def _checked(transform: Preprocess) -> Preprocess:
     """The record itself, if all its values can be."""
     sizes = [*transform.size, *(transform.resize or [])]
     fine = {
-        "size": len(transform.size) == 2 and all(isinstance(x, int) and x > 0 for x in sizes),
+        "size": len(transform.size) == 2 and all(side > 0 for side in sizes),
         "resize": transform.resize is None or len(transform.resize) <= 2,
         "resize_mode": transform.resize_mode in ("shorter", "longer", "exact"),
         "interpolation": transform.interpolation in get_args(Interpolation),
@@ -56,6 +62,27 @@ def _checked(transform: Preprocess) -> Preprocess:
                 "see graftcam.exporter.Preprocess"
             )
     return transform
+
+
+def original_of(transform: Any) -> Transform | None:
+    """A training transform as it was given, to compare the record with; None where it cannot run.
+
+    Args:
+        transform: As `as_preprocess` takes it.
+    """
+    try:
+        from PIL import Image
+
+        if isinstance(transform, Mapping):
+            from timm.data import create_transform
+
+            transform = create_transform(**cast("Mapping[str, Any]", transform))
+    except (ImportError, TypeError):
+        return None
+    if not callable(transform):
+        return None
+    run: Callable[[Any], Any] = transform
+    return lambda image: run(Image.fromarray(image)).numpy()
 
 
 def from_torchvision(transform: Any) -> Preprocess | None:

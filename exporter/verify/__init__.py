@@ -1,9 +1,12 @@
-"""Artifacts held against their reference, and everything else that a release must prove.
+"""This folder compares an artifact with its reference, and makes all other checks of a release.
 
-``compare`` says what counts as equal, ``running`` and ``inputs`` how artifacts are run and fed,
-``matrix`` and ``tensors`` hold every run against the truth, which ``autograd`` or ``finite`` work
-out. ``contract`` and ``dependence`` are the checks that need no reference, ``again`` those that
-need the source once more. ``gate`` runs them in order; ``findings`` is what comes out.
+In: an artifact's file and its source. Out: a `Verdict` of findings. Imports: every folder up to
+`artifact`; never the code that is verified.
+
+``compare`` defines when tensors are equal, ``running`` and ``inputs`` run and feed artifacts,
+``matrix`` and ``tensors`` compare every run with the reference, which ``autograd`` or ``finite``
+compute. ``contract`` and ``dependence`` are the checks without a reference, ``again`` those that
+export the source again. ``gate`` runs all checks in order; ``findings`` are their results.
 """
 
 from ..capture.trial_sizes import GROWTH

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...runtime.spec import Spec
 from ..capture.trial_sizes import GROWTH
+from .embedded import Embedded
 from .findings import Finding, Verdict
 from .inputs import Draw, random_like
 from .matrix import QUICK, Matrix, Truth, ask, runs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = (4, 12, 36)
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
+_ONE_SIZE = 2  # the same of artifacts that take images of any size, which differ between chunks
 
 
 def verify_module(
@@ -33,6 +35,7 @@ def verify_module(
     draw: Draw | None = None,
     attempts: Sequence[int] = ATTEMPTS,
     seed: int = 0,
+    inside: Embedded | None = None,
 ) -> Verdict:
     """Run artifact and PyTorch on the same inputs and compare all outputs.
 
@@ -50,6 +53,7 @@ def verify_module(
         attempts: Number of inputs in each attempt, and for each of two sizes where the artifact
             leaves the size open.
         seed: Of the random inputs.
+        inside: The training transform, where it is part of the artifact.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run the artifact.
@@ -61,7 +65,9 @@ def verify_module(
     kind: Literal["random", "given"] = "random" if draw is None else "given"
     session = load_session(artifact)
     batch = fixed_batch(session, spec)
-    make = draw or random_like(session, examples)
+    random = random_like(session, examples)
+    make = draw or (random if inside is None else inside.random(random))
+    chunk = _CHUNK if inside is None else 1 if draw else _ONE_SIZE
     sizes = (0, GROWTH) if draw is None and open_sizes(session, spec) else (0,)
     scored = spec.score.output
     position = list(outputs).index(scored) if scored in outputs else 0
@@ -81,11 +87,12 @@ def verify_module(
     images = 0
     for attempt, count in enumerate(attempts):
         truths: list[Truth] = []
-        for grown, start in itertools.product(sizes, range(0, count, batch or _CHUNK)):
+        for grown, start in itertools.product(sizes, range(0, count, batch or chunk)):
             drawn = seed + 1000 * attempt + start
-            feeds = make(min(_CHUNK, count - start), grown, drawn)
+            feeds = make(min(chunk, count - start), grown, drawn)
             asked = ask(session, spec, feeds, matrix, drawn)
-            arguments = _arguments(session, feeds, examples)
+            taken = feeds if inside is None else inside.source_feeds(feeds)
+            arguments = _arguments(taken, examples)
             selected, region = asked.doubled
             expected, own = (
                 by_name(reference(arguments, selected, region), spec, outputs)
@@ -97,8 +104,8 @@ def verify_module(
         if all(tally.passed for tally in tallies):
             break
     findings: list[Finding] = [one for tally in tallies for one in tally.findings()]
-    random, given = (images, 0) if kind == "random" else (0, images)
-    return Verdict(findings, "autograd-float64", random, given, seed)
+    counts = (images, 0) if kind == "random" else (0, images)
+    return Verdict(findings, "autograd-float64", *counts, seed)
 
 
 def _tally(
@@ -122,11 +129,12 @@ def _tally(
     return tallies
 
 
-def _arguments(session: Any, feeds: Tensors, examples: Sequence[Any]) -> list[Any]:
+def _arguments(feeds: Tensors, examples: Sequence[Any]) -> list[Any]:
     """What ``forward`` takes: the feeds as tensors, and what of the examples is no tensor."""
     import torch
 
+    arrays = iter(feeds.values())
     return [
-        torch.from_numpy(feeds[argument.name]) if isinstance(example, torch.Tensor) else example
-        for argument, example in zip(session.get_inputs(), examples, strict=False)
+        torch.from_numpy(next(arrays)) if isinstance(example, torch.Tensor) else example
+        for example in examples
     ]

@@ -15,6 +15,7 @@ from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .baked_methods import check_baked
 from .compare import FLOOR, relative_errors, short
+from .embedded import Embedded
 from .findings import Finding
 from .finite import BOUND, TABLED, bound_of, score_table, scores_of
 from .running import Array, Tensors, best_or_drawn, required_feeds, run_session
@@ -75,7 +76,9 @@ def _wrong_grids(spec: Spec, model: ir.Model) -> list[str]:
     return wrong
 
 
-def check_ranks(session: Any, spec: Spec, model: ir.Model, feeds: Tensors, folder: Path) -> Finding:
+def check_ranks(
+    session: Any, spec: Spec, model: ir.Model, feeds: Tensors, folder: Path, inside: Embedded | None
+) -> Finding:
     """Ranks must give the classes as the score table orders them, and scores that are theirs.
 
     The table is the graph's own, [N, classes, *positions], run without optimisations.
@@ -83,7 +86,8 @@ def check_ranks(session: Any, spec: Spec, model: ir.Model, feeds: Tensors, folde
     if spec.classes is None or spec.score.kind not in TABLED:
         reason = f"a {spec.score.kind} score is not read off a table as it is"
         return Finding("classes", spec.scores, "skipped", reason=reason)
-    table = score_table(model, spec, feeds, folder)
+    taken = feeds if inside is None else inside.source_feeds(feeds)
+    table = score_table(model, spec, taken, folder)
     totals = table.reshape(*table.shape[:2], -1).sum(2)
     depth = min(3, spec.score.classes)
     ranks = -1 - np.arange(depth, dtype=np.int64)[None, :]

@@ -19,7 +19,8 @@ Reference = Literal[
     "artifact", "none",
 ]  # fmt: skip
 CHECKS: dict[str, str] = {
-    "metadata": "the metadata is present, parses, and names inputs, outputs and values that exist",
+    "metadata": "the metadata is present, parses, names inputs, outputs and values that exist, and "
+    "its preprocessing is that of the graph and of the training",
     "source": "graph and weights of the source have the hashes in the metadata",
     "labels": "the class names are the source's",
     "outputs": "the model's own outputs equal the source's",

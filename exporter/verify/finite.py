@@ -25,6 +25,7 @@ from ..errors import VerificationError
 from ..graph.infer_shapes import OPEN_SIZES
 from ..graph.ort_session import session_of
 from .compare import relative_errors, short
+from .embedded import Embedded
 from .findings import Finding, Verdict
 from .float64_head import Head, head_in_float64, wide
 from .inputs import Draw, random_feeds
@@ -67,6 +68,7 @@ def verify_file(
     draw: Draw | None = None,
     images: int = 2,
     seed: int = 0,
+    inside: Embedded | None = None,
 ) -> Verdict:
     """Check outputs against the source file and gradients by finite differences.
 
@@ -85,6 +87,8 @@ def verify_file(
         draw: Makes the inputs; random ones by default.
         images: Number of inputs, if the batch is open.
         seed: Of the random inputs.
+        inside: The training transform, where it is part of the artifact; ``model`` and ``source``
+            take what it gives.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or inputs cannot be made up.
@@ -92,10 +96,13 @@ def verify_file(
     kind: Literal["random", "given"] = "random" if draw is None else "given"
     generator = np.random.default_rng(seed)
     session = load_session(artifact)
-    if draw is None:
+    if draw is None and inside is not None:
+        random = inside.random(random_file(session, spec))
+        inputs = [random(images, grown, seed) for grown in (0, GROWTH)]
+    elif draw is None:
         inputs = inputs_of_sizes(session, spec, images, generator)
     else:
-        step = fixed_batch(session, spec) or images
+        step = fixed_batch(session, spec) or (images if inside is None else 1)
         inputs = [draw(step, 0, start) for start in range(0, images, step)]
     added = set(spec.own_inputs)
     first = [
@@ -105,6 +112,9 @@ def verify_file(
     # Ids and counts are the model's own business; so is what has no axis of images.
     outputs = [n for n in outputs if (a := first[0].results[n]).dtype.kind == "f" and a.ndim]
     picture = session.get_inputs()[picture_index(session, spec)].name if spec.of_input else ""
+    if inside is not None:
+        picture = inside.name
+        first = [replace(asked, source=inside.source_feeds(asked.feeds)) for asked in first]
     del session  # the source is opened next; large weights should not lie in memory twice
     quantised, bound = is_quantised(model.graph), bound_of(model.graph)
     findings: list[Finding] = []
@@ -165,7 +175,7 @@ def _integer_outputs(
     """The outputs of a quantised model by ONNX Runtime's integer kernels, before and after."""
     session, errors = load_session(source), dict.fromkeys(outputs, 0.0)
     for asked in first:
-        plain = run_session(session, asked.feeds)
+        plain = run_session(session, asked.source_feeds)
         for name in outputs:
             off = relative_errors(asked.results[name], plain[name])
             errors[name] = max(errors[name], float(off.max(initial=0.0)))
@@ -191,7 +201,7 @@ def _truth(
 
     So are scores that are more than an entry of a table.
     """
-    feeds, results = asked.feeds, asked.results
+    feeds, results = asked.source_feeds, asked.results
     given = run_session(plain, feeds)
     expected = {name: given[name] for name in outputs}
     selected, region = asked.doubled
@@ -234,9 +244,10 @@ def _worst_difference(
 ) -> float:
     """The largest disagreement of a layer's gradients with differences of the scores."""
     head, extra = head_in_float64(model, layer.value, spec.score.value)
-    extras = {name: wide(asked.feeds[name]) for name in extra}
-    fed = asked.feeds.get(layer.value)
-    start = value_of(model, layer.value, asked.feeds, folder) if fed is None else fed
+    feeds = asked.source_feeds
+    extras = {name: wide(feeds[name]) for name in extra}
+    fed = feeds.get(layer.value)
+    start = value_of(model, layer.value, feeds, folder) if fed is None else fed
     start = start.astype(np.float64)
     gradients = asked.results[layer.gradients].astype(np.float64)
     head({**extras, layer.value: start})  # here, and only here, quantisers round

@@ -13,9 +13,11 @@ import onnx_ir as ir
 
 from ...runtime.spec import Spec
 from ..errors import VerificationError
+from ..source.preprocessing import Transform
 from .autograd import ATTEMPTS, verify_module
 from .contract import check_drop_in, check_metadata, check_methods, check_ranks
 from .dependence import check_dependence
+from .embedded import Embedded, check_original, trial_images
 from .findings import Finding, Verdict
 from .finite import QUICK_FILE, random_file, verify_file
 from .inputs import Draw, Pictures, random_like
@@ -39,12 +41,14 @@ class Origin:
         file: The ONNX file that it was made from, or the model's own part of it.
         module: The PyTorch module that it was made from, instead of the file.
         examples: Example inputs of the module.
+        transform: The training transform as the user gave it, if it can be run.
     """
 
     model: ir.Model
     file: Path | None = None
     module: torch.nn.Module | None = None
     examples: Sequence[Any] = ()
+    transform: Transform | None = None
 
 
 def judge(
@@ -67,38 +71,60 @@ def judge(
     """
     progress("verify")
     began = time.perf_counter()
-    spec, findings = check_metadata(artifact, ir.load(artifact.resolve()))
+    model = ir.load(artifact.resolve())
+    spec, findings = check_metadata(artifact, model)
     if spec is None:
         return Verdict(findings)
     try:
-        verdict = _hold(artifact, spec, origin, full=full, given=pictures)
+        inside = Embedded.of(model, spec)
+        findings += _check_transforms(model, artifact.parent, spec, inside, origin, pictures)
+        if inside is not None:
+            origin = replace(origin, model=inside.model_behind(origin.model, spec))
+        del model
+        verdict = _hold(artifact, spec, origin, inside, full=full, given=pictures)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
     return replace(verdict, findings=[*findings, *verdict.findings], seconds=seconds)
 
 
+def _check_transforms(
+    model: ir.Model, folder: Path, spec: Spec, inside: Embedded | None, origin: Origin,
+    pictures: Pictures | None,
+) -> list[Finding]:  # fmt: skip
+    """The transform in the graph, and the one that was given, against the record's."""
+    if spec.preprocess is None or (inside is None and origin.transform is None):
+        return []
+    images = [*trial_images(spec.preprocess), *(pictures.pictures if pictures else [])]
+    findings = [] if inside is None else [inside.check(model, folder, images)]
+    if origin.transform is not None:
+        findings.append(check_original(spec.preprocess, origin.transform, images))
+    return findings
+
+
 def _hold(
-    artifact: Path, spec: Spec, origin: Origin, *, full: bool, given: Pictures | None
-) -> Verdict:
+    artifact: Path, spec: Spec, origin: Origin, inside: Embedded | None, *,
+    full: bool, given: Pictures | None,
+) -> Verdict:  # fmt: skip
     """Everything behind the record."""
     session = load_session(artifact)
     outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
     draw = random_like(session, origin.examples) if origin.module else random_file(session, spec)
+    draw = draw if inside is None else inside.random(draw)
     sample = _several(draw, _SAMPLE, fixed_batch(session, spec))
     shown = None if given is None else given.draw(session, spec)
     small = some_rows(sample, slice(fixed_batch(session, spec) or 2))
     alone = [
-        check_ranks(session, spec, origin.model, small, artifact.parent),
+        check_ranks(session, spec, origin.model, small, artifact.parent, inside),
         *check_dependence(session, spec, sample),
         *check_methods(session, spec, small),
         check_drop_in(session, spec, small),
     ]
     del session  # the others open their own; large weights should not lie in memory twice
-    verdict = _against(artifact, spec, origin, outputs, full=full)
+    verdict = _against(artifact, spec, origin, outputs, inside, full=full)
     if given is not None and shown is not None:
         count = max(_GIVEN, len(given.rows))
-        more = _against(artifact, spec, origin, outputs, full=full, draw=shown, count=count)
+        more = _against(artifact, spec, origin, outputs, inside, full=full, draw=shown, count=count)
         verdict = replace(
             verdict, findings=[*verdict.findings, *more.findings], given=len(given.rows)
         )
@@ -110,6 +136,7 @@ def _against(
     spec: Spec,
     origin: Origin,
     outputs: Sequence[str],
+    inside: Embedded | None,
     *,
     full: bool,
     draw: Draw | None = None,
@@ -120,13 +147,13 @@ def _against(
         attempts = ATTEMPTS if count is None else (count, 2 * count, 6 * count)
         return verify_module(
             artifact, spec, origin.module, origin.examples, outputs,
-            matrix=FULL if full else QUICK, draw=draw, attempts=attempts,
+            matrix=FULL if full else QUICK, draw=draw, attempts=attempts, inside=inside,
         )  # fmt: skip
     assert origin.file is not None
     images = count or (_SAMPLE if full else 2)
     return verify_file(
         artifact, spec, origin.model, origin.file, outputs,
-        matrix=FULL if full else QUICK_FILE, draw=draw, images=images,
+        matrix=FULL if full else QUICK_FILE, draw=draw, images=images, inside=inside,
     )  # fmt: skip
 
 

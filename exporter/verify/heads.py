@@ -10,11 +10,12 @@ import numpy as np
 
 from ...runtime.spec import Layer, Spec, Verification
 from ..artifact.head import Head
-from ..artifact.save import save
+from ..artifact.save import save, write_record
 from ..capture.onnx_file import Captured
 from ..errors import VerificationError
 from . import load_session, relative_errors, run_session, short
-from .finite import bound_of, inputs_of_sizes
+from .embedded import Embedded
+from .finite import bound_of, random_file
 from .inputs import random_like
 from .running import Tensors, required_feeds
 
@@ -36,7 +37,7 @@ def write_heads(
         save(head.model, head.spec, path)
         if verify:
             verdict = _verify(head, path, spec, layer, captured, artifact)
-            save(head.model, replace(head.spec, verification=verdict), path)
+            write_record(replace(head.spec, verification=verdict), path)
 
 
 def _verify(
@@ -79,9 +80,8 @@ def _verify(
 
 def _feeds(spec: Spec, captured: Captured, artifact: Path) -> Tensors:
     """Random inputs of the artifact, and the classes to explain."""
-    session = load_session(artifact)
-    if captured.module is None:
-        generator = np.random.default_rng(_SEED)
-        return inputs_of_sizes(session, spec, _IMAGES, generator)[0]
-    feeds = random_like(session, captured.inputs)(_IMAGES, 0, _SEED)
-    return {**required_feeds(session, spec), **feeds}
+    session, of_file = load_session(artifact), captured.module is None
+    draw = random_file(session, spec) if of_file else random_like(session, captured.inputs)
+    inside = Embedded.of(captured.model, spec)
+    draw = draw if inside is None else inside.random(draw)
+    return {**required_feeds(session, spec), **draw(_IMAGES, 0, _SEED)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +29,7 @@ _FEEDS = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
+_RANGES: dict[Any, tuple[int, int]] = {np.uint8: (0, 255)}
 _JITTER = 1e-2  # of a picture's spread: moves what sits on a kink, changes nothing to see
 _MOST = 32  # pictures read of a folder, in the order of their names
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -114,12 +116,12 @@ class Pictures:
     Attributes:
         names: Their files' names.
         pictures: RGB uint8 [H, W, 3] each.
-        rows: As the model takes them, float32 [P, ...].
+        rows: As the artifact takes them: all alike, or of any size where it takes images.
     """
 
     names: list[str]
     pictures: list[Pixels] = field(repr=False)
-    rows: npt.NDArray[Any] = field(repr=False)
+    rows: list[npt.NDArray[Any]] = field(repr=False)
 
     def draw(self, session: Any, spec: Spec) -> Draw:
         """The pictures as inputs, and copies with a little noise where more are wanted.
@@ -138,15 +140,19 @@ class Pictures:
         kind, batch = _FEEDS[inputs[0].type], fixed_batch(session, spec)
 
         def draw(count: int, grown: int, seed: int) -> Tensors:
-            del grown  # pictures have the size that the preprocessing gives them
+            del grown  # the images are what they are
             generator = np.random.default_rng(seed)
             count = batch or count
-            places = (seed + np.arange(count)) % len(self.rows)
-            rows = self.rows[places]
-            copies = np.arange(seed, seed + count) >= len(self.rows)
+            numbers = seed + np.arange(count)
+            if kind is np.uint8:  # one tensor holds one size: an image, and copies of it
+                numbers = seed // count + len(self.rows) * np.arange(count)
+            rows = np.stack([self.rows[number % len(self.rows)] for number in numbers])
+            copies = numbers >= len(self.rows)
             noise = generator.standard_normal(rows.shape) * (_JITTER * rows.std())
+            if kind is np.uint8:
+                noise = np.rint(noise[..., :1])  # alike for all colours: a grey image stays one
             rows = rows + noise * copies.reshape(-1, *[1] * (rows.ndim - 1))
-            return {inputs[0].name: rows.astype(kind)}
+            return {inputs[0].name: rows.clip(*_RANGES.get(kind, (None, None))).astype(kind)}
 
         return draw
 
@@ -169,10 +175,10 @@ def read_pictures(folder: Path, spec: Spec) -> Pictures:
             "the artifact stores no preprocessing, so pictures cannot be fed; export it with "
             "--mean and --std, or leave --images out"
         )
-    if transform.embedded:
-        raise VerificationError(
-            "the artifact takes pictures as they are, of any size; leave --images out"
-        )
     pictures = [read_image(file) for file in files[:_MOST]]
     rows = [prepare(transform, one) for one in pictures]
-    return Pictures([file.name for file in files[:_MOST]], pictures, np.stack(rows))
+    if transform.embedded and len(transform.mean) == 1:
+        # Luma has ties, which are rounded either way; grey images have none.
+        greys = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in rows)
+        rows = [cv2.cvtColor(one, cv2.COLOR_GRAY2RGB) for one in greys]
+    return Pictures([file.name for file in files[:_MOST]], pictures, rows)

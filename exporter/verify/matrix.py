@@ -61,6 +61,7 @@ class Asked:
 
     Attributes:
         feeds: The model's own inputs by name.
+        source: What the source takes instead, if the artifact takes images as they are.
         results: All outputs; where there is a region, K doubled for it.
         selected: What tells the scores of the later runs: classes by id, [N, K], or weights of a
             linear score, [N, K, *output]; not doubled.
@@ -71,6 +72,12 @@ class Asked:
     results: Tensors
     selected: Array
     region: Array | None
+    source: Tensors | None = None
+
+    @property
+    def source_feeds(self) -> Tensors:
+        """The inputs of the model that the artifact was made from."""
+        return self.feeds if self.source is None else self.source
 
     @property
     def doubled(self) -> tuple[Array, Array | None]:

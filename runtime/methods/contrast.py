@@ -10,8 +10,8 @@ from .operations import Operations, T, weighted_sum
 
 def finercam(
     ops: Operations[T],
-    activations: T,
-    gradients: T,
+    a: T,
+    g: T,
     *,
     gamma: float = 0.6,
     references: int = 3,
@@ -34,8 +34,8 @@ def finercam(
 
     Args:
         ops: The operations.
-        activations: [N, 1, C, P].
-        gradients: [N, K, C, P], of the classes to tell apart.
+        a: The activations, [N, 1, C, P].
+        g: Their gradients, [N, K, C, P], of the classes to tell apart.
         gamma: How much of the others is subtracted; 0 is Grad-CAM.
         references: How many others.
         relu: As in `weighted`.
@@ -48,13 +48,13 @@ def finercam(
         raise InputError(f"gamma={gamma} is out of range; give 0 (plain Grad-CAM) or more")
     if references < 1:
         raise InputError(f"references={references} is out of range; give 1 or more")
-    check_classes("finercam", ops.classes(gradients))
-    weights = ops.mean(gradients, 3)
+    check_classes("finercam", ops.classes(g))
+    weights = ops.mean(g, 3)
     units = ops.quotient(weights, ops.norm(weights, 2, keep=True))
     near = ops.nearest(ops.inner(units, units), references)
     others = ops.quotient(ops.product(near, weights), ops.sum(near, 2, keep=True))
     contrast = weights - others * gamma
-    return weighted_sum(ops, contrast, activations, relu=relu, eigen_smooth=eigen_smooth)
+    return weighted_sum(ops, contrast, a, relu=relu, eigen_smooth=eigen_smooth)
 
 
 def check_classes(method: str, classes: int | None) -> None:

@@ -19,28 +19,26 @@ KERNELS = ("sigmoid", "rbf")
 MOST_PLACES = 4096  # a kernel matrix of 128 MiB an image
 
 
-def eigencam(ops: Operations[T], activations: T, *, centre: bool = True) -> T:
+def eigencam(ops: Operations[T], a: T, *, centre: bool = True) -> T:
     """Eigen-CAM (Muhammad and Yeasin 2020): what the channels have most in common.
 
     ReLU(v A), where v is the first principal direction of the channels. The paper decomposes A as
     it is (``centre=False``); by default each channel's mean is subtracted first, as
     pytorch-grad-cam does.
     """
-    return ops.relu(ops.first_component(activations, centre=centre))
+    return ops.relu(ops.first_component(a, centre=centre))
 
 
-def eigengradcam(ops: Operations[T], activations: T, gradients: T) -> T:
+def eigengradcam(ops: Operations[T], a: T, g: T) -> T:
     """Eigen-Grad-CAM (pytorch-grad-cam): Eigen-CAM of gradients times activations, class by class.
 
     ReLU(v (g A)), where v is the first principal direction of the channels of g A, each less its
     mean.
     """
-    return sum_of(ops, gradients * activations, relu=True, eigen_smooth=True)
+    return sum_of(ops, g * a, relu=True, eigen_smooth=True)
 
 
-def kpcacam(
-    ops: Operations[T], activations: T, *, kernel: str = "sigmoid", gamma: float | None = None
-) -> T:
+def kpcacam(ops: Operations[T], a: T, *, kernel: str = "sigmoid", gamma: float | None = None) -> T:
     """KPCA-CAM (Karmani et al. 2024): Eigen-CAM by kernel PCA.
 
     The ReLU of the first component of the P places under a kernel. Memory grows with P^2, time
@@ -48,7 +46,7 @@ def kpcacam(
 
     Args:
         ops: The operations.
-        activations: [N, 1, C, P].
+        a: The activations, [N, 1, C, P].
         kernel: ``sigmoid`` or ``rbf``, see `Kernel`.
         gamma: Its scale; None: 1 / C.
 
@@ -58,10 +56,10 @@ def kpcacam(
     known("kernel", kernel, KERNELS)
     if gamma is not None and not (math.isfinite(gamma) and gamma > 0):
         raise InputError(f"gamma={gamma} must be a positive number; leave it out for 1 / channels")
-    places = ops.places(activations)
+    places = ops.places(a)
     if places is not None and places > MOST_PLACES:
         raise InputError(
             f"method 'kpcacam' compares every place with every other: {places} are too many "
             f"(at most {MOST_PLACES}); choose a later layer, or 'eigencam'"
         )
-    return ops.relu(ops.first_component(activations, kernel=Kernel(kernel, gamma)))
+    return ops.relu(ops.first_component(a, kernel=Kernel(kernel, gamma)))

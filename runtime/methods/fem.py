@@ -8,7 +8,7 @@ from ..errors import InputError
 from .operations import Operations, T
 
 
-def fem(ops: Operations[T], activations: T, *, sigmas: float = 2.0) -> T:
+def fem(ops: Operations[T], a: T, *, sigmas: float = 2.0) -> T:
     """FEM (Fuad et al. 2020): where channels are rarely strong. It knows no class.
 
     ReLU(sum_c m_c [A_cp > m_c + sigmas s_c]), where m_c and s_c are mean and standard deviation of
@@ -17,7 +17,7 @@ def fem(ops: Operations[T], activations: T, *, sigmas: float = 2.0) -> T:
 
     Args:
         ops: The operations.
-        activations: [N, 1, C, P].
+        a: The activations, [N, 1, C, P].
         sigmas: How rare: standard deviations above the mean.
 
     Raises:
@@ -25,8 +25,8 @@ def fem(ops: Operations[T], activations: T, *, sigmas: float = 2.0) -> T:
     """
     if not math.isfinite(sigmas):
         raise InputError(f"sigmas={sigmas} is no number of standard deviations; 2 is usual")
-    means = ops.mean(activations, 3, keep=True)
-    centred = activations - means
+    means = ops.mean(a, 3, keep=True)
+    centred = a - means
     deviation = ops.root(ops.mean(centred * centred, 3, keep=True))
     strong = ops.above(centred, deviation * sigmas)
     return ops.relu(ops.sum(means * strong, 2))

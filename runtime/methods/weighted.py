@@ -1,8 +1,8 @@
 """Methods that weigh whole channels: Grad-CAM and what differs from it by the weights.
 
-These are formulas over `Operations`, which take activations [N, 1, C, P] and gradients of K scores
-[N, K, C, P] and return raw maps [N, K, P]: the weighted sum over the channels, its negative part
-set to 0 by the ReLU. What they share:
+These are formulas over `Operations`, which take activations a [N, 1, C, P] and gradients g of K
+scores, [N, K, C, P], and return raw maps [N, K, P]: the weighted sum over the channels, its
+negative part set to 0 by the ReLU. What they share:
 
     relu: False leaves the negative part in: what speaks against the class.
     eigen_smooth: The first principal component of the weighted channels instead of their sum, as
@@ -18,88 +18,57 @@ from ..errors import InputError
 from .operations import Operations, T, weighted_sum
 
 
-def gradcam(
-    ops: Operations[T],
-    activations: T,
-    gradients: T,
-    *,
-    relu: bool = True,
-    eigen_smooth: bool = False,
-) -> T:
+def gradcam(ops: Operations[T], a: T, g: T, *, relu: bool = True, eigen_smooth: bool = False) -> T:
     """Grad-CAM (Selvaraju et al. 2017): the definition of the artifact's ``heatmap``.
 
     ReLU(sum_c w_c A_c), where w_c = mean_p g_cp. The ReLU keeps what speaks for the class;
     captum's LayerGradCam has none unless asked for.
     """
-    weights = ops.mean(gradients, 3)
-    return weighted_sum(ops, weights, activations, relu=relu, eigen_smooth=eigen_smooth)
+    weights = ops.mean(g, 3)
+    return weighted_sum(ops, weights, a, relu=relu, eigen_smooth=eigen_smooth)
 
 
 def gradcam_plus_plus(
-    ops: Operations[T],
-    activations: T,
-    gradients: T,
-    *,
-    relu: bool = True,
-    eigen_smooth: bool = False,
+    ops: Operations[T], a: T, g: T, *, relu: bool = True, eigen_smooth: bool = False
 ) -> T:
     """Grad-CAM++ (Chattopadhay et al. 2018): several instances of a class count alike.
 
-    ReLU(sum_c w_c A_c), where w_c = sum_p a_cp ReLU(g_cp) and
-    a = g^2 / (2 g^2 + g^3 sum_p A_cp), equation 19, the score being the logarithm of what is
+    ReLU(sum_c w_c A_c), where w_c = sum_p u_cp ReLU(g_cp) and
+    u = g^2 / (2 g^2 + g^3 sum_p A_cp), equation 19, the score being the logarithm of what is
     differentiated there. It is computed as 1 / (2 + g sum_p A_cp), and 0 where that has no value,
     so that gradients of any size count; pytorch-grad-cam adds 1e-6 below, which drowns gradients
     under 1e-3. torch-cam 0.5 divides a copy, so that its weights are sum_p ReLU(g)^3. Meant for
     activations behind a ReLU: where a channel's sum is negative, its weight can explode.
     """
-    divisor = gradients * ops.sum(activations, 3, keep=True) + 2.0
-    weights = ops.sum(ops.quotient(ops.relu(gradients), divisor), 3)
-    return weighted_sum(ops, weights, activations, relu=relu, eigen_smooth=eigen_smooth)
+    divisor = g * ops.sum(a, 3, keep=True) + 2.0
+    weights = ops.sum(ops.quotient(ops.relu(g), divisor), 3)
+    return weighted_sum(ops, weights, a, relu=relu, eigen_smooth=eigen_smooth)
 
 
-def xgradcam(
-    ops: Operations[T],
-    activations: T,
-    gradients: T,
-    *,
-    relu: bool = True,
-    eigen_smooth: bool = False,
-) -> T:
+def xgradcam(ops: Operations[T], a: T, g: T, *, relu: bool = True, eigen_smooth: bool = False) -> T:
     """XGrad-CAM (Fu et al. 2020): weights that obey sensitivity and conservation best.
 
     ReLU(sum_c w_c A_c), where w_c = sum_p A_cp g_cp / sum_p A_cp, 0 where that sum is 0.
     pytorch-grad-cam and torch-cam add 1e-7 and 1e-8 to it. Meant for activations behind a ReLU:
     where positive and negative ones cancel, weights explode, in all three.
     """
-    products = ops.sum(gradients * activations, 3)
-    weights = ops.quotient(products, ops.sum(activations, 3))
-    return weighted_sum(ops, weights, activations, relu=relu, eigen_smooth=eigen_smooth)
+    products = ops.sum(g * a, 3)
+    weights = ops.quotient(products, ops.sum(a, 3))
+    return weighted_sum(ops, weights, a, relu=relu, eigen_smooth=eigen_smooth)
 
 
 def counterfactual(
-    ops: Operations[T],
-    activations: T,
-    gradients: T,
-    *,
-    relu: bool = True,
-    eigen_smooth: bool = False,
+    ops: Operations[T], a: T, g: T, *, relu: bool = True, eigen_smooth: bool = False
 ) -> T:
     """Counterfactual Grad-CAM (Selvaraju et al. 2017, section 3.3): what speaks against the class.
 
     ReLU(sum_c w_c A_c), where w_c = -mean_p g_cp: without these places the score would be higher.
     """
-    weights = -ops.mean(gradients, 3)
-    return weighted_sum(ops, weights, activations, relu=relu, eigen_smooth=eigen_smooth)
+    weights = -ops.mean(g, 3)
+    return weighted_sum(ops, weights, a, relu=relu, eigen_smooth=eigen_smooth)
 
 
-def cam(
-    ops: Operations[T],
-    activations: T,
-    gradients: T,
-    *,
-    relu: bool = False,
-    eigen_smooth: bool = False,
-) -> T:
+def cam(ops: Operations[T], a: T, g: T, *, relu: bool = False, eigen_smooth: bool = False) -> T:
     """CAM (Zhou et al. 2016), for layers that are averaged over space next.
 
     sum_c w_c A_c, where w_c is the weight that the average of channel c has in the score: with a
@@ -109,10 +78,10 @@ def cam(
     Raises:
         InputError: The gradient differs from place to place: the layer is not averaged next.
     """
-    if not ops.is_constant(gradients):
+    if not ops.is_constant(g):
         raise InputError(
             "method 'cam' is defined for a layer that is averaged over space before the head; this "
             "one's gradient differs from place to place: use 'gradcam', which generalises it"
         )
-    weights = ops.sum(gradients, 3)
-    return weighted_sum(ops, weights, activations, relu=relu, eigen_smooth=eigen_smooth)
+    weights = ops.sum(g, 3)
+    return weighted_sum(ops, weights, a, relu=relu, eigen_smooth=eigen_smooth)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs.image_files import Pixels
-from .data import ExplanationData
 from .draw import draw
+from .explanation_data import ExplanationData
 from .render import Heatmap, LookOptions, Status
 from .save import save
 

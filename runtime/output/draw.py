@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..inputs.image_files import Pixels
-from .data import ExplanationData
+from .explanation_data import ExplanationData
 from .render import (
     STYLES,
     Look,

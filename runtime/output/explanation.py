@@ -10,8 +10,8 @@ from typing import SupportsIndex, Unpack
 from ..errors import ClassError
 from ..inputs.image_files import Pixels
 from .class_map import ClassMap, class_map, class_maps
-from .data import ExplanationData
 from .draw import draw
+from .explanation_data import ExplanationData
 from .figures import figure
 from .notebook import html_of
 from .render import LookOptions, encode_image
@@ -49,7 +49,7 @@ class Explanation(ExplanationData):
     def __contains__(self, which: SupportsIndex | str) -> bool:
         try:
             self.position(which)
-        except ClassError:
+        except (ClassError, TypeError):
             return False
         return True
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Unpack
 from ..errors import RenderError
 from ..inputs.image_files import Pixels
 from .class_map import ClassMap, class_maps
-from .data import ExplanationData
+from .explanation_data import ExplanationData
 from .render import Bar, Look, LookOptions, palette, panel, resized
 from .render.styles import LEVELS
 

@@ -8,7 +8,7 @@ from html import escape
 
 from ..inputs.image_files import Pixels
 from .class_map import class_maps
-from .data import ExplanationData
+from .explanation_data import ExplanationData
 from .render import encode_image, resized
 from .text import STATES
 

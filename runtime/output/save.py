@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import RenderError
 from ..inputs.names import Names
 from ..writing import replace_file
-from .data import ExplanationData
 from .draw import draw
+from .explanation_data import ExplanationData
 from .render import LookOptions, write_image
 
 

@@ -29,23 +29,27 @@ def show(png: bytes) -> None:
         display.display(display.Image(data=png))
         return
     launcher = _launcher()
-    path = Path(tempfile.mkdtemp(prefix="graftcam-")) / "explanation.png"
-    path.write_bytes(png)
+    try:
+        path = Path(tempfile.mkdtemp(prefix="graftcam-")) / "explanation.png"
+        path.write_bytes(png)
+        opened = _open(launcher, path)
+    except OSError as error:
+        raise _cannot(str(error)) from error
+    if not opened:
+        raise _cannot(f"{launcher} finds no viewer for {path}")
+
+
+def _open(launcher: str | None, path: Path) -> bool:
+    """Start the viewer; whether that succeeded, as far as the launcher says."""
     if launcher is None:
         os.startfile(path)  # pyright: ignore[reportAttributeAccessIssue]  # Windows only
-        return
-    process = subprocess.Popen(
-        [launcher, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        return True
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([launcher, str(path)], stdout=quiet, stderr=quiet)
     try:
-        failed = process.wait(_SECONDS) != 0
+        return process.wait(_SECONDS) == 0
     except subprocess.TimeoutExpired:  # some launchers stay until the viewer is closed
-        failed = False
-    if failed:
-        raise RenderError(
-            f"{launcher} finds no viewer for {path}; install one, or write a file with "
-            'explanation.save("out.png")'
-        )
+        return True
 
 
 def _in_notebook() -> bool:
@@ -63,9 +67,12 @@ def _launcher() -> str | None:
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     launcher = shutil.which("xdg-open")
     if not screen or not launcher:
-        missing = "xdg-open is not installed" if screen else "there is no screen"
-        raise RenderError(
-            f"cannot show the explanation: {missing}; write a file with "
-            'explanation.save("out.png"), or use a notebook'
-        )
+        raise _cannot("xdg-open is not installed" if screen else "there is no screen")
     return launcher
+
+
+def _cannot(reason: str) -> RenderError:
+    return RenderError(
+        f'cannot show the explanation: {reason}; write a file with explanation.save("out.png"), '
+        "or use a notebook"
+    )

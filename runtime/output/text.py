@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..spec import Spec
 from .class_map import class_maps
-from .data import ExplanationData
+from .explanation_data import ExplanationData
 
 STATES = {
     "ok": "",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from graftcam.exporter import TorchExport, export
+from graftcam.exporter import TorchExport, export, pipeline
 from graftcam.exporter.artifact import embed_preprocess as module
-from graftcam.exporter.artifact.embed_preprocess import transform_model
 from graftcam.exporter.errors import CaptureError, VerificationError
+from graftcam.exporter.graph.emitter import Emitter
+from graftcam.exporter.release import verify_artifact
+from graftcam.exporter.source.named import Source
+from graftcam.exporter.verify import embedded, gate
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
@@ -31,15 +37,17 @@ if TYPE_CHECKING:
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 LEVEL = 1 / 255 / 0.224  # one grey level after normalisation
+EXAMPLE = (torch.zeros(1, 3, 32, 32),)
 # Shrunk and grown, square and not, wide and tall, odd.
 SIZES = [(480, 640), (333, 500), (201, 77), (64, 64), (20, 90), (37, 41), (41, 32)]
 
 
 def run(transform: Preprocess, *pictures: np.ndarray) -> np.ndarray:
     """The embedded steps alone, in ONNX Runtime, with all of its optimisations."""
-    import onnx_ir as ir
-
-    data = ir.to_proto(transform_model(transform)).SerializeToString()
+    pixels = module._input("pixels", "N")
+    graph = ir.Graph([pixels], [], nodes=[], opset_imports={"": 18}, name="pixels")
+    graph.outputs.append(module._steps(Emitter(graph), pixels, transform, ir.DataType.FLOAT))
+    data = ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     return session.run(None, {"pixels": np.stack(pictures)})[0]
 
@@ -198,16 +206,180 @@ def test_without_a_transform_there_is_nothing_to_embed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_steps_that_give_other_pixels_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def shifted(emit: Emitter, planes: Any, transform: Preprocess, dtype: Any) -> Any:
+    return NORMALISE(emit, planes, replace(transform, mean=[0.49, 0.456, 0.406]), dtype)
+
+
+def not_antialiased(emit: Emitter, planes: Any, transform: Any, before: Any, after: Any) -> Any:
+    resized = RESIZE(emit, planes, transform, before, after)
+    producer = resized.producer()
+    assert producer is not None
+    for name in ("antialias", "exclude_outside"):
+        producer.attributes[name] = ir.AttrInt64(name, 0)
+    return resized
+
+
+NORMALISE, RESIZE = module._normalise, module._resize
+WRONG = {"mean": ("_normalise", shifted), "antialias": ("_resize", not_antialiased)}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`Tiny` as another tool's ONNX file."""
+    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
+    torch.onnx.export(
+        seeded(Tiny()), (torch.zeros(2, 3, 32, 32),), path, dynamo=True, verbose=False,
+        opset_version=18, dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
+    )  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("of_file", [False, True], ids=["module", "file"])
+@pytest.mark.parametrize(("step", "wrong"), WRONG.values(), ids=WRONG)
+def test_a_wrong_transform_inside_the_file_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plain: Path,
+    step: str,
+    wrong: Any,
+    of_file: bool,
 ) -> None:
-    monkeypatch.setattr(module, "prepare", lambda *args: 1.1 * prepare(*args))
-    with pytest.raises(VerificationError, match="grey levels off the runtime's on a picture of"):
+    """Its pixels are compared, and so is all that the model makes of them."""
+    record = preprocess(input="", mean=MEAN, std=STD)
+
+    monkeypatch.setattr(module, step, wrong)
+    both = "grey levels off the runtime's on an image of .* activations: error"
+    with pytest.raises(VerificationError, match=both):
         export(
-            seeded(Tiny()), tmp_path / "a.onnx", (torch.zeros(1, 3, 32, 32),), layers="relu1",
-            preprocess=preprocess(input=""), extras=["embed_preprocess"], verify="off",
+            plain if of_file else seeded(Tiny()), tmp_path / "a.onnx", None if of_file else EXAMPLE,
+            layers="relu" if of_file else "relu1", preprocess=record, extras=["embed_preprocess"],
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_training_transform_itself_is_a_witness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    """Where it can be run, the stored record must give its pixels."""
+    presets = pytest.importorskip("torchvision.transforms._presets")
+    transform = presets.ImageClassification(crop_size=32, resize_size=36)
+
+    def exported() -> None:
+        export(
+            seeded(Tiny()), tmp_path / "a.onnx", EXAMPLE, layers="relu1", preprocess=transform,
+            embed_preprocess=inside,
+        )  # fmt: skip
+
+    exported()
+    right = pipeline.as_preprocess(transform)
+    wrong = replace(right, interpolation="nearest")
+    monkeypatch.setattr(pipeline, "as_preprocess", lambda _: wrong)
+    with pytest.raises(VerificationError, match=r"stored preprocessing is .* grey levels off"):
+        exported()
+
+
+def test_the_file_that_is_verified_is_the_one_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record, the verdict aside, its graph and its weights are the same to the byte."""
+    seen: list[bytes] = []
+
+    def judge(artifact: Path, *args: Any, **options: Any) -> Any:
+        seen.append(artifact.read_bytes())
+        return gate.judge(artifact, *args, **options)
+
+    monkeypatch.setattr(pipeline, "judge", judge)
+    path = tmp_path / "a.onnx"
+    export(
+        seeded(Tiny()), path, EXAMPLE, layers="relu1", preprocess=preprocess(input=""),
+        extras=["embed_preprocess", "head", "layercam", "input_gradients"], labels=list("abcdef"),
+    )  # fmt: skip
+    verified, shipped = onnx.ModelProto.FromString(seen[0]), onnx.load(path)
+    graph = verified.graph.SerializeToString()
+    assert graph in seen[0]
+    assert graph in path.read_bytes()
+    records = [json.loads(model.metadata_props[0].value) for model in (verified, shipped)]
+    verdicts = [record.pop("verification") for record in records]
+    assert [verdict["verdict"] for verdict in verdicts] == ["skipped", "pass"]
+    assert records[0] == records[1]
+    for model in (verified, shipped):
+        del model.metadata_props[:]
+    assert verified.SerializeToString() == shipped.SerializeToString()
+
+
+OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a fixed batch": ({"dynamic_batch": False}, {}),
+    "grey": ({}, {"mean": [0.5], "std": [0.25]}),
+    "the longer side": ({}, {"resize_mode": "longer"}),
+    "nearest, both sides": (
+        {}, {"interpolation": "nearest", "resize_mode": "exact", "resize": [36, 50]},
+    ),
+    "no resize": ({}, {"resize": None}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of images of three sizes."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, shape in enumerate([(60, 100), (33, 35), (101, 60)]):
+        Image.fromarray(photo(*shape)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("options", "changes"), OPTIONS.values(), ids=OPTIONS)
+def test_the_final_file_is_verified_on_images(
+    tmp_path: Path, photos: Path, options: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    record = preprocess(**{"input": "", "mean": MEAN, "std": STD, **changes})
+    colours = len(record.mean)
+    report = export(
+        seeded(nn.Sequential(nn.Conv2d(colours, 3, 1), Tiny())), tmp_path / "a.onnx",
+        (torch.zeros(1, colours, 32, 32),), layers="1.relu1", preprocess=record,
+        extras=["embed_preprocess"], images=photos, report=tmp_path / "page", **options,
+    )  # fmt: skip
+    assert report.verification.verdict == "pass"
+    assert report.verification.reference == "autograd-float64"
+    assert max(report.verification.errors.values()) < 1e-5
+    assert "PyTorch" in (tmp_path / "page" / "index.html").read_text("utf-8")
+
+
+def test_a_file_that_takes_images_is_verified_against_source_or_differences(
+    tmp_path: Path, photos: Path
+) -> None:
+    path, record = tmp_path / "a.onnx", preprocess(input="", mean=MEAN, std=STD)
+    export(
+        seeded(Tiny()), path, EXAMPLE, layers="relu1", preprocess=record,
+        extras=["embed_preprocess", "input_gradients"], verify="off",
+    )  # fmt: skip
+    source = Source(seeded(Tiny()), "model", EXAMPLE, record)
+    for origin, reference in ((source, "autograd-float64"), (None, "finite-differences")):
+        _, verdict = verify_artifact(path, origin, images=photos)
+        assert (verdict.failures, verdict.reference) == ([], reference)
+        assert verdict.given == 3
+
+
+def test_an_artifact_that_takes_images_is_verified_against_its_file(
+    tmp_path: Path, plain: Path
+) -> None:
+    path = tmp_path / "a.onnx"
+    record = preprocess(input="", mean=MEAN, std=STD)
+    report = export(plain, path, layers="relu", preprocess=record, extras=["embed_preprocess"])
+    assert report.verification.reference == "finite-differences"
+    _, verdict = verify_artifact(path, Source(plain, "plain"))
+    assert (verdict.failures, verdict.reference) == ([], "finite-differences")
+
+
+def test_a_record_that_tells_of_a_transform_that_is_not_there_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "LAST_NODE", "another")
+    with pytest.raises(VerificationError, match="no node is called 'another'"):
+        export(
+            seeded(Tiny()), tmp_path / "a.onnx", EXAMPLE, layers="relu1",
+            preprocess=preprocess(input=""), extras=["embed_preprocess"],
+        )  # fmt: skip
 
 
 def test_methods_that_change_the_models_input_say_what_they_need(

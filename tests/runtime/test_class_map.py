@@ -51,6 +51,8 @@ def test_classes_are_found_by_label_position_and_in_turn(found: Explanation) -> 
     assert -4 in found
     assert "blue" not in found
     assert 4 not in found
+    assert None not in found
+    assert found[-3]._position == 1
 
 
 def test_classes_that_were_not_explained_are_refused(found: Explanation) -> None:
@@ -145,6 +147,13 @@ def test_macos_and_windows_have_launchers_of_their_own(
     found.show()
     assert opened[0].suffix == ".png"
     assert opened[0].is_file()
+
+    def no_viewer(path: Path) -> None:
+        raise OSError(1155, "no application is associated with the file")
+
+    screen.setattr(show.os, "startfile", no_viewer, raising=False)
+    with pytest.raises(RenderError, match=r"no application is .*; write a file with"):
+        found.show()
 
 
 def test_where_nothing_can_show_it_the_error_names_save(

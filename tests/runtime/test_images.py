@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from graftcam.runtime.errors import ImageError
-from graftcam.runtime.inputs.images import as_rgb, is_batch, read_image
+from graftcam.runtime.inputs.image_files import read_image
+from graftcam.runtime.inputs.images import as_rgb, is_batch
 
 if TYPE_CHECKING:
     from pathlib import Path

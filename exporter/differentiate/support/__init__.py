@@ -1,5 +1,5 @@
 """Arithmetic that rules share: windows, strides, resampling, interpolation. No rules.
 
 In: a node and its values. Out: values, or plain numbers about the node. Imports: `registry`,
-`adjoint` and the folders that `differentiate` may import.
+`cotangent` and the folders that `differentiate` may import.
 """

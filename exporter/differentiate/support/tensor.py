@@ -31,7 +31,9 @@ class Tensor:
         **attributes: int,
     ) -> Tensor:
         """An ONNX operator with this tensor as its first input; see `Emitter.op`."""
-        made = self.emit.op(op_type, self.value, *others, shape=shape, **attributes)
+        made = self.emit.op(
+            op_type, self.value, *others, role="", dtype=None, shape=shape, **attributes
+        )
         return Tensor(self.emit, made)
 
     def __add__(self, other: Operand) -> Tensor:

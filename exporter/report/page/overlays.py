@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from ....runtime.inputs.image_files import Pixels
 from ....runtime.inputs.preprocess import Placement, place
@@ -24,6 +25,7 @@ from ....runtime.inputs.scores import probabilities
 from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
 from ....runtime.spec import Spec
 from ...errors import VerificationError
+from ...verify.embedded import Embedded
 from ...verify.gate import Origin
 from ...verify.inputs import Pictures
 from ...verify.running import Array, Tensors, fixed_batch, load_session, required_feeds, run_session
@@ -98,7 +100,8 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
     assert transform is not None
     draw = pictures.draw(session, spec)
     outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
-    name, explain = _reference(artifact, spec, origin, outputs)
+    inside = Embedded.of(ir.load(artifact.resolve()), spec)
+    name, explain = _reference(artifact, spec, origin, outputs, inside)
     times: dict[str, list[float]] = {"ONNX Runtime": [], name: []}
     rows: list[Shown] = []
     for number, picture in enumerate(pictures.pictures[:MOST]):
@@ -124,7 +127,7 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
 
 
 def _reference(
-    artifact: Path, spec: Spec, origin: Origin, outputs: Sequence[str]
+    artifact: Path, spec: Spec, origin: Origin, outputs: Sequence[str], inside: Embedded | None
 ) -> tuple[str, Explain]:
     """Return the reference's name, and a function from inputs and classes to its maps."""
     layer = spec.layers[0]
@@ -145,7 +148,7 @@ def _reference(
     watched = Reference(origin.module, spec.layers, None, output=position, score=spec.score)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-        (array,) = feeds.values()
+        (array,) = (feeds if inside is None else inside.source_feeds(feeds)).values()
         return watched([torch.from_numpy(array)], classes).heatmaps[layer.name]
 
     return "PyTorch", autograd

@@ -1,0 +1,138 @@
+"""Which layers can be explained, and which of them the automatic choice takes.
+
+A PyTorch module and an ONNX graph show different things. Each side writes what it sees of a layer
+into `LayerFacts`; the verdict, its words and the order of preference are the same for both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..graph.emitter import Dim
+from .candidate import Candidate
+from .layout import halved, static_grids
+
+_USABLE = "spatial extent, and the score's gradient reaches it"
+_UNCONNECTED = "not connected to the score"
+_NO_GRADIENT = "the score's gradient is zero at every place"
+_RANKS = (3, 4, 5)
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What is known about the output of a layer.
+
+    Attributes:
+        name: Module path, or value name.
+        kind: Class of the module, or operator of the node.
+        shape: Shape of the output.
+        on_batch: Whether the first axis is the batch.
+        tokens: Whether it holds tokens, [N, tokens, C].
+        grids: Extents that its places may have: none where no grid fits its tokens, two where
+            nothing tells whether the channels come first or last.
+        branch: Of tokens: whether it is part of a block's branch, not a sum of branches or a norm.
+        connected: Whether the score depends on it.
+        gradient: Whether the score's gradient is other than zero at some place.
+        class_map: Whether it is a map for each class.
+        passive: What merely pools, moves or passes on what an earlier layer computed, if it does:
+            a class or an operator.
+        bypassed: Whether other nodes read the same quantised codes past it.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[Dim, ...]
+    on_batch: bool = True
+    tokens: bool = False
+    grids: tuple[tuple[Dim, ...], ...] = ()
+    branch: bool = False
+    connected: bool = True
+    gradient: bool = True
+    class_map: bool = False
+    passive: str = ""
+    bypassed: bool = False
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the other layers of the model tell about one.
+
+    Attributes:
+        grids: Extents of the model's spatial layers and, where they are known, of their halves.
+            Empty: any extents will do.
+        trunks: By number of tokens, the width that most layers have: what is wider or narrower is
+            a projection inside a block.
+    """
+
+    grids: frozenset[tuple[Dim, ...]] = frozenset()
+    trunks: dict[Dim, Dim] | None = None
+
+    @classmethod
+    def of(
+        cls, spatial: Iterable[tuple[Dim, ...]], tokens: Iterable[tuple[Dim, ...]]
+    ) -> Surroundings:
+        """Collect them.
+
+        Args:
+            spatial: Extents of layers that work on a grid.
+            tokens: Shapes of layers that give tokens.
+        """
+        grids = set(spatial)
+        widths: dict[Dim, Counter[Dim]] = {}
+        for _, count, width in tokens:
+            widths.setdefault(count, Counter())[width] += 1
+        trunks = {count: found.most_common(1)[0][0] for count, found in widths.items()}
+        return cls(frozenset(grids | halved(static_grids(grids))), trunks)
+
+
+def judge_layer(facts: LayerFacts, around: Surroundings) -> Candidate:
+    """Decide whether the automatic choice may take a layer, and say why or why not."""
+    fault = _fault(facts, around)
+    return Candidate(facts.name, facts.kind, facts.shape, fault is None, fault or _USABLE)
+
+
+def _fault(facts: LayerFacts, around: Surroundings) -> str | None:
+    """What is wrong with the shape first, then with the way to the score, then with the content."""
+    if len(facts.shape) not in _RANKS:
+        return "no spatial axes"
+    if not facts.on_batch:
+        return "its first axis is not the batch (a window partition, perhaps)"
+    if not facts.grids:
+        return "no grid fits its tokens"
+    if facts.tokens:
+        width = (around.trunks or {}).get(facts.shape[1], facts.shape[2])
+        if facts.branch or facts.shape[2] != width:
+            return f"inside a block whose trunk has width {width}"
+    elif around.grids and around.grids.isdisjoint(facts.grids):
+        return "its extents are those of no convolution, pool or resize"
+    if any(all(extent == 1 for extent in grid) for grid in facts.grids):
+        return "no spatial extent left"
+    if not facts.connected:
+        return _UNCONNECTED
+    if not facts.gradient:
+        return _NO_GRADIENT
+    if facts.class_map:
+        return "a map for each class: the scores themselves"
+    if facts.passive:
+        return f"{facts.passive} computes no features of its own"
+    if facts.bypassed:
+        return "other nodes read the same codes, past it"
+    return None
+
+
+def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Sort layers, given in the order of the forward pass: the automatic choice first.
+
+    Later layers come first, since their features are the most abstract; layers that do not qualify
+    follow. The reason of the choice also names a later layer that the score does not depend on.
+    """
+    found = list(reversed(candidates))
+    best = next((i for i, candidate in enumerate(found) if candidate.usable), 0)
+    for later in reversed(found[:best]):
+        if later.reason in (_NO_GRADIENT, _UNCONNECTED):
+            note = f"{found[best].reason}; not so at {later.name} after it: {later.reason}"
+            found[best] = replace(found[best], reason=note)
+            break
+    return sorted(found, key=lambda candidate: not candidate.usable)
