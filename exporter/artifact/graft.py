@@ -164,8 +164,8 @@ def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
     value = inputs[preprocess.input]
     dims = [] if value.shape is None else dims_of(value)
     space = dims[2:] if preprocess.layout == "nchw" else dims[1:3]
-    wrong = [k for k, extent in enumerate(space) if extent not in (preprocess.size[k], None)]
-    if len(dims) == 4 and any(isinstance(space[k], int) for k in wrong):
+    pairs = zip(space, preprocess.size, strict=False)
+    if len(dims) == 4 and any(isinstance(have, int) and have != want for have, want in pairs):
         raise CaptureError(
             f"the preprocessing gives images of size {preprocess.size}, input {value.name!r} takes "
             f"{space}; give a Preprocess of that size"

@@ -166,18 +166,35 @@ def _quantised_by(dequantiser: ir.Node) -> ir.Node | None:
 
 def _only_prefix_read(value: ir.Value, prefix: int) -> bool:
     """Whether all that follows ``value`` ends in a selection of tokens before the grid."""
-    pending, seen = [value], {value}
+    pending, seen = [(value, prefix)], {value}
     while pending:
-        for use in pending.pop().uses():
+        current, before = pending.pop()
+        for use in current.uses():
             node = use.node
-            if node.op_type == "Shape" or _selects_prefix(node, prefix):
+            if node.op_type == "Shape" or _selects_prefix(node, before):
                 continue
-            if node.op_type not in _BY_TOKEN or not _keeps_tokens(node):
+            after = _prefix_after(node, current, before)
+            if after is None:
                 return False
-            fresh = [out for out in node.outputs if out not in seen]
-            seen.update(fresh)
-            pending.extend(fresh)
+            pending += [(out, after) for out in node.outputs if out not in seen]
+            seen.update(node.outputs)
     return True
+
+
+def _prefix_after(node: ir.Node, value: ir.Value, prefix: int) -> int | None:
+    """Tokens before the grid in the result of a node; None where it mixes tokens.
+
+    Class attention (CaiT, XCiT) cuts the class token off and puts it back before the others.
+    """
+    if node.op_type == "Slice" and len(node.inputs) > 3:
+        starts, axes = constant_ints(node.inputs[1]), constant_ints(node.inputs[3])
+        start = starts[0] if starts and axes == [1] else -1
+        return prefix - start if 0 <= start <= prefix else None
+    if node.op_type == "Concat" and node.attributes["axis"].as_int() in (1, -2):
+        before = [dims_of(one)[1] for one in node.inputs[: node.inputs.index(value)] if one]
+        known = [extent for extent in before if isinstance(extent, int)]
+        return prefix + sum(known) if len(known) == len(before) else None
+    return prefix if node.op_type in _BY_TOKEN and _keeps_tokens(node) else None
 
 
 def _selects_prefix(node: ir.Node, prefix: int) -> bool:

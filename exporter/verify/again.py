@@ -83,11 +83,6 @@ def check_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
     return Finding("labels", "", "fail", reason=reason)
 
 
-def is_embedded(spec: Spec) -> bool:
-    """Whether the graph takes pictures as they are, with its preprocessing inside."""
-    return bool(spec.preprocess and spec.preprocess.embedded)
-
-
 def _compare_hashes(spec: Spec, fresh: Spec) -> Finding:
     differing = [name for name in _HASHES if spec.source.get(name) != fresh.source[name]]
     if not differing:

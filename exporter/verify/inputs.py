@@ -29,7 +29,6 @@ _FEEDS = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
-_RANGES: dict[Any, tuple[int, int]] = {np.uint8: (0, 255)}
 _JITTER = 1e-2  # of a picture's spread: moves what sits on a kink, changes nothing to see
 _MOST = 32  # pictures read of a folder, in the order of their names
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -152,7 +151,7 @@ class Pictures:
             if kind is np.uint8:
                 noise = np.rint(noise[..., :1])  # alike for all colours: a grey image stays one
             rows = rows + noise * copies.reshape(-1, *[1] * (rows.ndim - 1))
-            return {inputs[0].name: rows.clip(*_RANGES.get(kind, (None, None))).astype(kind)}
+            return {inputs[0].name: (rows.clip(0, 255) if kind is np.uint8 else rows).astype(kind)}
 
         return draw
 

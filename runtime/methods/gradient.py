@@ -172,18 +172,24 @@ def _noisy(
     generator = np.random.default_rng(seed)
 
     def copies(part: slice) -> NDArray[Any]:
-        noise = generator.standard_normal(
-            (part.stop - part.start, 1, *images.shape[1:]), np.float32
-        )
-        return images + deviation * noise
+        found = np.empty((part.stop - part.start, *images.shape), np.float32)
+        for at in range(len(found)):
+            drawn = generator.standard_normal(images.shape[1:], np.float32)
+            found[at] = images + deviation * drawn
+        return found
 
-    total = np.zeros((*got[question.session.spec.scores].shape, *images.shape[1:]))
-    squares = np.zeros_like(total)
+    totals = np.zeros((*got[question.session.spec.scores].shape, *images.shape[1:]))
+    squares = np.zeros_like(totals)
     for gradients, _ in rerun.gradients(samples, copies, name):
-        total += gradients
-        squares += np.square(gradients, dtype=np.float64)
-    means = combine(total / samples, squares / samples)
-    return question.answer(got, _strongest(means, _channels(question)))
+        for total, square, one in zip(totals, squares, gradients, strict=True):
+            total += one
+            square += np.square(one, dtype=np.float64)
+    axis = _channels(question)
+    maps = [
+        _strongest(combine(total / samples, square / samples), axis)
+        for total, square in zip(totals, squares, strict=True)
+    ]
+    return question.answer(got, np.stack(maps))
 
 
 def _output_name(question: Question, field: str) -> str:

@@ -114,6 +114,22 @@ def test_a_transform_for_another_size_is_refused(tmp_path: Path) -> None:
         export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess="imagenet")
 
 
+def test_a_volume_has_no_size_to_compare(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+        volume (float[N, 3, 9, 9, 4] x) => (float[N, 3] scores)
+        {
+            layer = Relu(x)
+            axes = Constant <value_ints = [2, 3, 4]> ()
+            scores = ReduceMean <keepdims = 0> (layer, axes)
+        }""")
+    onnx.save(model, tmp_path / "plain.onnx")
+    report = export(
+        tmp_path / "plain.onnx", tmp_path / "m.onnx", layers="layer", preprocess=TRANSFORM,
+        verify="off",
+    )  # fmt: skip
+    assert report.spec.preprocess is not None
+
+
 def test_the_defaults_of_a_transform_are_torchvisions() -> None:
     from torchvision.models import ResNet50_Weights
 

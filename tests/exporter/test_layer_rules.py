@@ -114,3 +114,34 @@ def test_a_pool_made_of_slices_computes_no_features(tmp_path: Path) -> None:
     reasons = {one.name: one.reason for one in others}
     assert reasons["total"] == "Add computes no features of its own"
     assert reasons["pool"] == "Div computes no features of its own"
+
+
+def test_a_class_token_that_is_cut_off_and_put_back_is_followed(tmp_path: Path) -> None:
+    """As in XCiT's class attention: past ``norm`` no place but the class token is read."""
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    class_attention (float[N, 3, 8, 8] x) => (float[N, 2] y)
+      <int64[3] flat = {0, 0, -1}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] end = {99},
+       int64 first = {0}, float[8] gain = {1, 1, 1, 1, 1, 1, 1, 1}> {
+        patches = Conv <strides = [4, 4]> (x, kernel)
+        rows = Reshape(patches, flat)
+        places = Transpose <perm = [0, 2, 1]> (rows)
+        start = Slice(places, zero, one, one)
+        tokens = Concat <axis = 1> (start, places)
+        norm = LayerNormalization <axis = -1> (tokens, gain)
+        mixed = ReduceMean <keepdims = 1> (norm, one)
+        sum = Add(norm, mixed)
+        token = Slice(sum, zero, one, one)
+        others = Slice(sum, one, end, one)
+        together = Concat <axis = 1> (token, others)
+        chosen = Gather <axis = 1> (together, first)
+        y = Gemm(chosen, weights)
+    }"""
+    model = onnx.parser.parse_model(text)
+    for name, shape in (("kernel", (8, 3, 4, 4)), ("weights", (8, 2))):
+        array = torch.randn(shape).numpy()
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    onnx.save(model, tmp_path / "m.onnx")
+    best, *others = candidates_of(tmp_path / "m.onnx")
+    assert best.name == "norm"
+    reasons = {one.name: one.reason for one in others}
+    assert reasons["sum"] == "the score's gradient is zero at every place"

@@ -19,9 +19,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from graftcam.exporter import UnsupportedError, VerificationError, export
+from graftcam.exporter import UnsupportedError, VerificationError, candidates_of, export
 from graftcam.exporter.differentiate import registry
-from graftcam.exporter.pipeline import candidates_of
 from support.exports import to_onnx
 from support.images import noise
 from support.nets import Tiny, seeded

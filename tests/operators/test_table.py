@@ -133,9 +133,9 @@ def test_a_wrong_convention_at_a_kink_is_noticed(
 
 
 def test_a_rule_that_is_not_lazy_but_says_so_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._TABLE, "LogSoftmax", replace(RULES["LogSoftmax"], lazy=True))
+    monkeypatch.setitem(registry._TABLE, "CumSum", replace(RULES["CumSum"], lazy=True))
     with pytest.raises(AssertionError, match="is off by"):
-        check_lazy(_named("log softmax, axis 1"))
+        check_lazy(_named("cumulative sum, axis 2, exclusive 0, reverse 0"))
 
 
 def test_a_wrong_selection_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
