@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from graftcam.runtime.errors import ImageError
-from graftcam.runtime.inputs.images import as_rgb, read_image
+from graftcam.runtime.inputs.image_files import read_image
+from graftcam.runtime.inputs.images import as_rgb
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 

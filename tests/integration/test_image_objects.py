@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from graftcam.runtime.errors import ImageError
-from graftcam.runtime.inputs.images import as_rgb, is_batch, load_images, read_image
+from graftcam.runtime.inputs.image_files import read_image
+from graftcam.runtime.inputs.images import as_rgb, is_batch, load_images
 from graftcam.runtime.inputs.names import image_name
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
