@@ -11,7 +11,7 @@ from torch import nn
 
 from graftcam.exporter.verify import SLACK, Check, relative_errors
 
-from .truth import MIXED, Array, Artifact, open_session, pictures
+from .truth import MIXED, Array, Artifact, open_session, random_images
 
 # The same numbers by another way (another batch, another K): rounding alone, which a few models
 # amplify, PyTorch's own as well.
@@ -30,12 +30,12 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
     """
     faults: list[str] = []
     spec = artifact.report.spec
-    batch = pictures(artifact.shape, 3, _SEED).numpy()
-    for images in (1, 3) if artifact.batch is None else (3,):
+    batch = random_images(artifact.shape, 3, _SEED).numpy()
+    for count in (1, 3) if artifact.batch is None else (3,):
         for classes in (0, 1, len(MIXED)):
             index = np.array(MIXED[:classes], np.int64)[None]
-            results = artifact.run(batch[:images], index)
-            faults += _wrong_shapes(artifact, results, images, classes)
+            results = artifact.run(batch[:count], index)
+            faults += _wrong_shapes(artifact, results, count, classes)
     bounds = {
         c.name: max(REPEAT_BOUND, SLACK * float(max(c.own.max(), c.errors.max())))
         for c in found
@@ -102,7 +102,7 @@ def export_plain(module: nn.Module, shape: Sequence[int], path: Path) -> None:
 def check_plain(artifact: Artifact, path: Path) -> list[str]:
     """The model's own outputs are those of a plain export, whose file goes to ``path``."""
     export_plain(artifact.module, artifact.shape, path)
-    batch = pictures(artifact.shape, 3, _SEED).numpy()
+    batch = random_images(artifact.shape, 3, _SEED).numpy()
     session = open_session(path)
     expected = session.run(None, {session.get_inputs()[0].name: batch})
     results = artifact.run(batch)

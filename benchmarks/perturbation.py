@@ -35,7 +35,7 @@ from graftcam.runtime.tools.bench.timing import calm, interleave, quartiles, rat
 
 from .subjects import SHAPE, Subjects
 from .torch_peers import compare
-from .truth import Array, pictures
+from .truth import Array, random_images
 
 Run = Callable[[], Any]
 PEERS = {"ablationcam": AblationCAM, "scorecam": ScoreCAM}
@@ -76,7 +76,7 @@ class Case:
 def case(module: nn.Module, layer: str, folder: Path, threads: int) -> Case:
     """Export a layer with its head and open both."""
     path = folder / f"{layer}.onnx"
-    picture = pictures(SHAPE, 1, 0)
+    picture = random_images(SHAPE, 1, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         export(

@@ -10,7 +10,7 @@ import numpy as np
 
 from .subjects import SHAPE, Artifact
 from .timing import Run
-from .truth import Array, open_session, pictures
+from .truth import Array, open_session, random_images
 
 FIRST = 7  # the first class explained; any, the work is the same
 
@@ -18,7 +18,7 @@ FIRST = 7  # the first class explained; any, the work is the same
 def batch(images: int, side: int | None = None) -> Array:
     """The pictures that all ways get."""
     shape = SHAPE if side is None else (SHAPE[0], side, side)
-    return pictures(shape, images, 0).numpy()
+    return random_images(shape, images, 0).numpy()
 
 
 def plain_run(path: Path, pixels: Array, threads: int) -> Run:

@@ -21,7 +21,7 @@ from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
 from .condition import condition
 from .contract import export_plain
-from .truth import Array, open_session, pictures
+from .truth import Array, open_session, random_images
 
 SHAPE = (3, 224, 224)
 # All with a layer that the automatic choice finds; the heads differ.
@@ -128,7 +128,7 @@ class Subjects:
     def shown_class(self, artifact: Artifact) -> int:
         """A class whose map shows something, so that maps can be compared."""
         session = open_session(artifact.path, self._threads)
-        feeds = artifact.feeds(pictures(SHAPE, 1, 0).numpy(), range(_TRIED))
+        feeds = artifact.feeds(random_images(SHAPE, 1, 0).numpy(), range(_TRIED))
         (heatmap,) = session.run([artifact.spec.layers[0].heatmap], feeds)
         return int(heatmap.mean(axis=(0, 2, 3)).argmax())
 
@@ -148,7 +148,7 @@ def write_plain(module: nn.Module, path: Path, axes: Axes) -> None:
     """What `torch.onnx.export` alone makes of the module."""
     if axes == "batch":
         return export_plain(module, SHAPE, path)
-    example = (pictures(SHAPE, 1 if axes == "none" else 2, 0),)
+    example = (random_images(SHAPE, 1 if axes == "none" else 2, 0),)
     opened = open_axes(example, batch=axes != "none", size=axes == "size")
     torch.onnx.export(
         module, example, path, dynamo=True, verbose=False, opset_version=18,
@@ -164,7 +164,7 @@ def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes)
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        module, path, (pictures(SHAPE, 1, 0),), layers=layer, verify="off", preprocess=transform,
+        module, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off", preprocess=transform,
         trace=TorchExport(
             dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=["x"]
         ),

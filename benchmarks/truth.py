@@ -85,7 +85,7 @@ def make(
     The checks here are the verification's and more, so that it is left out.
     """
     report = export(
-        module, path, (pictures(shape, batch or 1, 0),), layers=layers, verify="off",
+        module, path, (random_images(shape, batch or 1, 0),), layers=layers, verify="off",
         trace=TorchExport(dynamic_batch=batch is None),
     )  # fmt: skip
     session, spec = open_session(path, threads), report.spec
@@ -96,7 +96,7 @@ def make(
     return Artifact(module, shape, report, session, outputs, batch)
 
 
-def pictures(shape: Sequence[int], count: int, seed: int) -> torch.Tensor:
+def random_images(shape: Sequence[int], count: int, seed: int) -> torch.Tensor:
     """Random inputs [count, *shape]."""
     return torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed))
 
@@ -109,7 +109,7 @@ def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[C
     ]
     parts: list[list[Check]] = []
     for start in range(0, images, CHUNK):
-        batch = pictures(artifact.shape, min(CHUNK, images - start), seed + start)
+        batch = random_images(artifact.shape, min(CHUNK, images - start), seed + start)
         results = artifact.run(batch.numpy(), _RANKS)
         truth, own = (reference([batch], results[spec.classes]) for reference in references)
         parts.append(checks(results, spec, artifact.outputs, truth, own))
@@ -187,7 +187,7 @@ def check_signal(artifact: Artifact) -> list[str]:
     Where the channels are the classes, as in SqueezeNet, a class reaches its own channel only.
     """
     spec = artifact.report.spec
-    results = artifact.run(pictures(artifact.shape, IMAGES[0], 0).numpy(), [MIXED])
+    results = artifact.run(random_images(artifact.shape, IMAGES[0], 0).numpy(), [MIXED])
     faults: list[str] = []
     for layer in spec.layers:
         gradients = np.abs(results[layer.gradients]).max(axis=(0, 1))

@@ -36,13 +36,13 @@ def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: 
     from ..exporter.shrink import shrink as run
     from ..runtime.tools.jobs.find import picture_paths
 
-    pictures = picture_paths(images)
+    paths = picture_paths(images)
     with Steps() as steps:
-        done = run(artifact, path, precision, pictures, at_least=at_least, progress=steps)
+        done = run(artifact, path, precision, paths, at_least=at_least, progress=steps)
     before, after = done.bytes
     figures = {one.subject: one.value for one in done.verdict.findings}
     click.echo(
         f"{path}: {after / 1e6:.1f} MB of {before / 1e6:.1f}, forward part in {precision}\n"
-        f"  on {len(pictures)} images: maps {figures['heatmap']:.3f} similar, "
+        f"  on {len(paths)} images: maps {figures['heatmap']:.3f} similar, "
         f"{figures['prediction']:.1%} of the predictions equal"
     )

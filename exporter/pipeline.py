@@ -163,19 +163,19 @@ def export_as(
         size = save(captured.model, spec, place)
         # From here on only the record in the metadata changes: what is verified is what ships.
         origin, verdict, shown = _origin(captured, model, transform), None, None
-        pictures = None if images is None else read_pictures(images, spec)
+        given = None if images is None else read_pictures(images, spec)
         if verify != "off":
             full = verify == "full"
-            verdict = judge(place, origin, full=full, pictures=pictures, progress=clock)
+            verdict = judge(place, origin, full=full, given=given, progress=clock)
             if full:
                 clock("export again")
                 more = check_again(place, spec, model, example_inputs, spec_of)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
             spec = replace(spec, verification=verdict.record())
             size = write_record(spec, place)
-        if page is not None and pictures is not None:
+        if page is not None and given is not None:
             clock("draw")
-            shown = gallery(place, spec, origin, pictures)
+            shown = gallery(place, spec, origin, given)
         if heads and not (verdict and verdict.failures):
             clock("head")
             write_heads(heads, spec, captured, place, verify=verify != "off")

@@ -56,7 +56,7 @@ def verify_artifact(
     spec = _record(artifact)
     if spec is not None and "precision" in spec.source:
         return spec, _of_shrunk(artifact, spec, source, images)
-    pictures = None if images is None or spec is None else read_pictures(images, spec)
+    given = None if images is None or spec is None else read_pictures(images, spec)
     more: list[Finding] = []
     seconds: dict[str, float] = {}
     if spec is not None:
@@ -67,7 +67,7 @@ def verify_artifact(
         seconds = {"export again": time.perf_counter() - since}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         origin = _origin(artifact, spec, source if _fits(more) else None, Path(folder))
-        verdict = judge(artifact, origin, full=True, pictures=pictures, progress=progress)
+        verdict = judge(artifact, origin, full=True, given=given, progress=progress)
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
 

@@ -56,7 +56,7 @@ def judge(
     origin: Origin,
     *,
     full: bool,
-    pictures: Pictures | None = None,
+    given: Pictures | None = None,
     progress: Progress = lambda step: None,
 ) -> Verdict:
     """Run the checks.
@@ -66,7 +66,7 @@ def judge(
         origin: What it is held against.
         full: At every optimisation level of ONNX Runtime, with several batch sizes and numbers of
             classes; else at the default level, one of each.
-        pictures: Pictures to check on beside random inputs.
+        given: Images to check on beside random inputs.
         progress: Called with the name of each step as it begins.
     """
     progress("verify")
@@ -77,11 +77,11 @@ def judge(
         return Verdict(findings)
     try:
         inside = Embedded.of(model, spec)
-        findings += _check_transforms(model, artifact.parent, spec, inside, origin, pictures)
+        findings += _check_transforms(model, artifact.parent, spec, inside, origin, given)
         if inside is not None:
             origin = replace(origin, model=inside.model_behind(origin.model, spec))
         del model
-        verdict = _hold(artifact, spec, origin, inside, full=full, given=pictures)
+        verdict = _hold(artifact, spec, origin, inside, full=full, given=given)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
@@ -90,12 +90,12 @@ def judge(
 
 def _check_transforms(
     model: ir.Model, folder: Path, spec: Spec, inside: Embedded | None, origin: Origin,
-    pictures: Pictures | None,
+    given: Pictures | None,
 ) -> list[Finding]:  # fmt: skip
     """The transform in the graph, and the one that was given, against the record's."""
     if spec.preprocess is None or (inside is None and origin.transform is None):
         return []
-    images = [*trial_images(spec.preprocess), *(pictures.pictures if pictures else [])]
+    images = [*trial_images(spec.preprocess), *(given.pictures if given else [])]
     findings = [] if inside is None else [inside.check(model, folder, images)]
     if origin.transform is not None:
         findings.append(check_original(spec.preprocess, origin.transform, images))

@@ -91,8 +91,8 @@ def test_the_bundled_pictures_are_the_generators(heldout):
     drawn = data.draw(heldout, train.PICTURE_COUNT, train.PICTURE_SEED)
     pictures = bundled.pictures()
     assert [picture.boxes for picture in pictures] == drawn.boxes
-    for picture, image in zip(pictures, drawn.images, strict=True):
-        stored = cv2.cvtColor(cv2.imread(str(picture.path)), cv2.COLOR_BGR2RGB)
+    for found, image in zip(pictures, drawn.images, strict=True):
+        stored = cv2.cvtColor(cv2.imread(str(found.path)), cv2.COLOR_BGR2RGB)
         # OpenCV's interpolation and line drawing may differ in single pixels between versions.
         assert np.abs(stored.astype(int) - image).mean() < 0.5
 

@@ -309,7 +309,7 @@ def test_the_file_that_is_verified_is_the_one_that_ships(
 
 
 OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a fixed batch": ({"dynamic_batch": False}, {}),
+    "a fixed batch": ({"trace": TorchExport(dynamic_batch=False)}, {}),
     "grey": ({}, {"mean": [0.5], "std": [0.25]}),
     "the longer side": ({}, {"resize_mode": "longer"}),
     "nearest, both sides": (

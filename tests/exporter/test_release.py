@@ -359,15 +359,15 @@ def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     return write_images(tmp_path / "pictures", images(2, 8, 8))
 
 
 def test_the_command_passes_a_good_artifact_and_writes_the_report(
-    good: Path, tmp_path: Path, pictures: Path
+    good: Path, tmp_path: Path, image_folder: Path
 ) -> None:
     report = tmp_path / "verdict.json"
-    result = call("verify", good, "--images", pictures, "--json", report)
+    result = call("verify", good, "--images", image_folder, "--json", report)
     assert result.exit_code == 0, result.output
     assert "flat.onnx passes: finite-differences, 4 random inputs and 2 pictures" in result.stdout
     data = json.loads(report.read_text())

@@ -37,15 +37,15 @@ NASTY = '<script>alert(1)</script> & "co"'
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     return write_images(tmp_path / "pictures", images(2, 8, 8))
 
 
-def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, pictures: Path) -> None:
+def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder: Path) -> None:
     labels = [NASTY, *"bcde"]
     export(
         seeded(Flat()), tmp_path / "m.onnx", EXAMPLE, labels=labels, preprocess=TRANSFORM,
-        name="nets", images=pictures, report=tmp_path / "report",
+        name="nets", images=image_folder, report=tmp_path / "report",
     )  # fmt: skip
     assert sorted(p.name for p in (tmp_path / "report").iterdir()) == ["index.html", "report.json"]
     html = (tmp_path / "report" / "index.html").read_text()
@@ -93,10 +93,10 @@ def test_an_unverified_export_says_so(tmp_path: Path) -> None:
     assert data["verdict"] == "skipped"
 
 
-def test_an_onnx_file_is_shown_beside_itself_unoptimised(tmp_path: Path, pictures: Path) -> None:
+def test_an_onnx_file_is_shown_beside_itself_unoptimised(tmp_path: Path, image_folder: Path) -> None:
     plain = to_onnx(seeded(Flat()), tmp_path / "plain.onnx")
     export(
-        plain, tmp_path / "m.onnx", preprocess=TRANSFORM, images=pictures,
+        plain, tmp_path / "m.onnx", preprocess=TRANSFORM, images=image_folder,
         report=tmp_path / "report",
     )  # fmt: skip
     assert "ONNX Runtime, unoptimised" in (tmp_path / "report" / "index.html").read_text()
@@ -129,18 +129,18 @@ SHOWN = {"x": 0, "y": 0, "width": 1180, "height": 1460}
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
-    """The demo model's report, of two pictures."""
-    labels, pictures = tmp_path / "labels.txt", tmp_path / "pictures"
+    """The demo model's report, of two images."""
+    labels, image_folder = tmp_path / "labels.txt", tmp_path / "pictures"
     labels.write_text("\n".join(LABELS))
-    pictures.mkdir()
+    image_folder.mkdir()
     for name in ("digits1.png", "digits3.png"):
-        shutil.copy(FOLDER / name, pictures)
+        shutil.copy(FOLDER / name, image_folder)
     result = CliRunner().invoke(
         main,
         ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--labels", str(labels),
          "--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
          "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--verify", "full",
-         "--images", str(pictures), "--report", str(tmp_path / "report")],
+         "--images", str(image_folder), "--report", str(tmp_path / "report")],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     return tmp_path / "report" / "index.html"
@@ -173,10 +173,10 @@ def _read(page: Page) -> None:
     assert "May ship: every check passed" in page.inner_text("header")
     assert page.locator("#failures").count() == 0
     assert set(page.locator("#checks .badge").all_inner_texts()) == {"pass"}
-    pictures = page.locator("img")
-    assert pictures.count() == 2 * 4
+    shown = page.locator("img")
+    assert shown.count() == 2 * 4
     broken = "images => images.filter(one => !one.complete || !one.naturalWidth).length"
-    assert pictures.evaluate_all(broken) == 0
+    assert shown.evaluate_all(broken) == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1180
 
 
