@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.emitter import Emitter, dims_of
-from .support.tensor import Operand, Tensor
+from ..graph.expression import Expression, Operand
 from .support.values import emit_part, where
 
 _P = ParamSpec("_P")
@@ -54,7 +54,7 @@ class Cotangent:
         return self.tensor
 
     def with_value(
-        self, value: ir.Value | Tensor, spread: Iterable[int] | None = None
+        self, value: ir.Value | Expression, spread: Iterable[int] | None = None
     ) -> Cotangent:
         """A cotangent that is made of this one: another tensor, the same factor.
 
@@ -62,7 +62,7 @@ class Cotangent:
             value: The tensor.
             spread: Axes that it is broadcast along; by default the same.
         """
-        tensor = value.value if isinstance(value, Tensor) else value
+        tensor = value.value if isinstance(value, Expression) else value
         axes = self.spread if spread is None else frozenset(spread)
         return replace(self, tensor=tensor, spread=axes)
 
@@ -150,7 +150,7 @@ class Cotangent:
         """A sum with a cotangent, lazy as far as both are, or with a tensor [K, *dims]."""
         if not isinstance(other, Cotangent):
             whole = self.written_out()
-            operand = Tensor(self.emit, whole.value).operand(other)
+            operand = Expression(self.emit, whole.value).operand(other)
             return whole.with_value(self.emit.op(op_type, whole.value, operand, role=role))
         a, b = self.with_zeros(), other.with_zeros()
         if a.factor != b.factor:
@@ -175,9 +175,9 @@ class Cotangent:
             return replace(self, factor=self.factor / other)
         return self._with_operand("Div", other)
 
-    def _with_operand(self, op_type: str, other: Tensor | ir.Value) -> Cotangent:
+    def _with_operand(self, op_type: str, other: Expression | ir.Value) -> Cotangent:
         """A product with a tensor that broadcasts to the forward value, or a quotient by it."""
-        operand = other.value if isinstance(other, Tensor) else other
+        operand = other.value if isinstance(other, Expression) else other
         left, spread = self._beside(operand)
         return left.with_value(self.emit.op(op_type, left.value, operand), spread)
 
@@ -214,13 +214,13 @@ class Cotangent:
         left = self.expanded(unsure)
         return left, frozenset(a for a in left.spread if a < lead or dims[a - lead] == 1)
 
-    def sum(self, axes: Sequence[int]) -> Tensor:
+    def sum(self, axes: Sequence[int]) -> Expression:
         """The sum along ``axes``, counted from the end, which stay with extent 1."""
-        return Tensor(self.emit, self.dense()).sum(axes)
+        return Expression(self.emit, self.dense()).sum(axes)
 
-    def mean(self, axes: Sequence[int]) -> Tensor:
+    def mean(self, axes: Sequence[int]) -> Expression:
         """The mean along ``axes``, counted from the end, which stay with extent 1."""
-        return Tensor(self.emit, self.dense()).mean(axes)
+        return Expression(self.emit, self.dense()).mean(axes)
 
 
 # What a rule returns: the cotangent of each input; None where there is none.

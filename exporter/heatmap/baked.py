@@ -16,8 +16,8 @@ from ...runtime.methods.table import METHODS
 from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Emitter, dims_of
+from ..graph.expression import Expression
 from .channel_rows import ChannelRows
-from .expression import Expression
 from .gradcam import Maps, Target
 from .graph_operations import GraphOperations
 

@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from ...runtime.methods.component import NOTHING
 from ..differentiate.support.values import Part, emit_part, identity, places
+from ..graph.expression import Expression
 from .channel_rows import ChannelRows
-from .expression import Expression
 
 # Exponent 2^12: eigenvalues 0.3 % apart are told apart to 1e-5, which is what float32 has left of
 # inner products; closer ones, to less.
@@ -26,7 +26,7 @@ def first_component(layer: ChannelRows, terms: Expression) -> Expression:
     """`runtime.methods.component.first_component`: [N, J, C, P] to [N, J, P], centred."""
     rows = _centred(terms)
     # Squares of gradients could leave float32's range.
-    size = rows.op("Abs").largest(2, 3)
+    size = _largest(rows.op("Abs"))
     rows = rows.over(size)
     columns = rows.op("Transpose", perm=[0, 1, 3, 2])
     if _by_place(layer):
@@ -42,14 +42,14 @@ def first_kernel_component(layer: ChannelRows, terms: Expression) -> Expression:
     columns = rows.op("Transpose", perm=[0, 1, 3, 2])
     count = emit.cast(emit.vector([emit_part(layer.whole, 1)]), ir.DataType.FLOAT)
     kernel = ((columns @ rows).op("Div", count) + 1.0).op("Tanh")
-    kernel = kernel - kernel.mean(2, keep=True)
-    kernel = kernel - kernel.mean(3, keep=True)
+    kernel = kernel - kernel.mean([2])
+    kernel = kernel - kernel.mean([3])
     # This kernel can have negative eigenvalues. Raised by the matrix's norm none is, and the
     # largest stays the largest.
     diagonal = identity(emit, _places_of(layer), ir.DataType.FLOAT)
-    raised = kernel + kernel.norm(2, 3, keep=True) * diagonal
+    raised = kernel + kernel.norm([2, 3]) * diagonal
     vector = leading(raised, _places_of(layer))
-    value = (vector @ kernel * vector).sum(3, keep=True)
+    value = (vector @ kernel * vector).sum([3])
     length = _beyond(value, NOTHING).op("Sqrt")
     return _turned(vector * length, rows)
 
@@ -65,14 +65,14 @@ def leading(matrix: Expression, extent: Part) -> Expression:
     for step in range(SQUARINGS):
         if step % _AT_ONCE == 0:
             # The largest entry stands on the diagonal: it is no more than the largest eigenvalue.
-            matrix = matrix.over(matrix.largest(2, 3))
+            matrix = matrix.over(_largest(matrix))
         matrix = matrix @ matrix
     # Of v v^T the longest row, which is not 0 by chance.
     lengths = matrix.op("ReduceSumSquare", emit.ints([3]), keepdims=0)
     longest = emit.op("ArgMax", lengths.value, dtype=ir.DataType.INT64, axis=2)
     chosen = emit.op("Equal", longest, places(emit, extent), dtype=ir.DataType.BOOL)
     chosen = emit.op("Unsqueeze", chosen, emit.ints([2]))
-    return _unit(Expression(emit, emit.cast(chosen, ir.DataType.FLOAT)) @ matrix)
+    return _unit(matrix.indicator(chosen) @ matrix)
 
 
 def _turned(component: Expression, rows: Expression) -> Expression:
@@ -81,25 +81,30 @@ def _turned(component: Expression, rows: Expression) -> Expression:
     Returns:
         [N, J, P].
     """
-    agreement = (component * rows.sum(2, keep=True)).sum(3, keep=True)
-    signed = agreement.choose("Less", 0.0, -component, component)
+    agreement = (component * rows.sum([2])).sum([3])
+    signed = (-component).where(agreement.below(0.0), component, role="")
     return signed.op("Squeeze", component.emit.ints([2]))
 
 
 def _centred(terms: Expression) -> Expression:
     """Terms [N, J, C, P] less their channel's mean; 0 where only the mean's rounding is left."""
-    means = terms.mean(3, keep=True)
+    means = terms.mean([3])
     return _beyond(terms - means, means.op("Abs") * _ROUNDING)
 
 
 def _beyond(value: Expression, bound: Expression | float) -> Expression:
     """``value`` where it is larger than ``bound`` in size, else 0."""
-    return value.op("Abs").choose("Greater", bound, value, 0.0)
+    return value.where(value.op("Abs").exceeds(bound), role="")
+
+
+def _largest(matrix: Expression) -> Expression:
+    """The largest entry of each matrix [..., m, m], as [..., 1, 1]."""
+    return matrix.op("ReduceMax", matrix.emit.ints([2, 3]), keepdims=1)
 
 
 def _unit(row: Expression) -> Expression:
     """Rows [..., 1, m] at length 1; a zero stays one."""
-    return row.over(row.norm(3, keep=True))
+    return row.over(row.norm([3]))
 
 
 def _by_place(layer: ChannelRows) -> bool:

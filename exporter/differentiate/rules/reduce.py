@@ -92,7 +92,7 @@ def reduce_extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
     x, axes = input_of(emit, node), reduced_axes(node)
     if not axes:
         return [g]
-    reach = _as_numbers(x.equals(_lifted_output(emit, node)), x)
+    reach = x.indicator(x.equals(_lifted_output(emit, node)))
     return [_lifted(node, g) * (reach / reach.sum(axes))]
 
 
@@ -140,12 +140,6 @@ def reduce_prod(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
         return [g]
     safe = x.without_zeros()
     product = safe.op("ReduceProd", emit.ints(axes), keepdims=1)
-    own = _as_numbers(x.equals(0.0), x)
+    own = x.indicator(x.equals(0.0))
     others = (product / safe).where(own.sum(axes).equals(own))
     return [_lifted(node, g) * others]
-
-
-def _as_numbers(mask: ir.Value, like: Tensor) -> Tensor:
-    """1 where a mask holds, else 0."""
-    assert like.value.dtype is not None
-    return Tensor(like.emit, like.emit.cast(mask, like.value.dtype))
