@@ -27,9 +27,9 @@ from .report.report import Report
 from .source.preprocessing import Transform, original_of
 from .source.settings import ExportSettings
 from .verify.again import check_again
-from .verify.gate import Origin, judge
 from .verify.heads import write_heads
 from .verify.inputs import read_images
+from .verify.run_checks import Origin, run_checks
 
 if TYPE_CHECKING:
     import torch
@@ -166,7 +166,7 @@ def export_as(
         given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"
-            verdict = judge(place, origin, full=full, given=given, progress=clock)
+            verdict = run_checks(place, origin, full=full, given=given, progress=clock)
             if full:
                 clock("export again")
                 more = check_again(place, spec, model, example_inputs, spec_of)
