@@ -1,4 +1,4 @@
-"""export(): capture, locate, differentiate, combine, write, verify. The steps in order."""
+"""`export` does its steps in order: capture, locate, differentiate, combine, write, verify."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def export(
               for callers in other languages; the runtime makes them of any artifact.
         profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
-            nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
-        trace: How PyTorch exports the model; an ONNX file keeps its opset, axes and names.
+            nothing may wait for the GPU, as CUDA's graph capture requires. Numbers are the same.
+        trace: How PyTorch exports the model; an ONNX file has its own opset, axes and names.
         verify: ``quick``: compare with PyTorch autograd (or finite differences) at ONNX Runtime's
             default settings before anything is written; ``full``: as `graftcam verify` does, at
             every optimisation level, with several batch sizes and numbers of classes, and by a

@@ -1,4 +1,4 @@
-"""The formulas' operations as ONNX nodes."""
+"""This module writes the formulas' operations as ONNX nodes."""
 
 # ruff: noqa: D102 - `runtime.methods.operations.Operations` says what each operation is.
 

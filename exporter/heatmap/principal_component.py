@@ -1,4 +1,4 @@
-"""The first principal component in plain operators: there is no eigenvalue operator in ONNX.
+"""This module computes the first principal component; ONNX has no operator for eigenvalues.
 
 A symmetric matrix squared again and again becomes v v^T, where v is the eigenvector of its largest
 eigenvalue: with s squarings the second eigenvalue's share falls to (l2 / l1)^(2^s). Products of
@@ -14,8 +14,8 @@ from ..differentiate.support.values import Part, emit_part, identity, places
 from ..graph.expression import Expression
 from .channel_rows import ChannelRows
 
-# Exponent 2^12: eigenvalues 0.3 % apart are told apart to 1e-5, which is what float32 has left of
-# inner products; closer ones, to less.
+# Exponent 2^12: eigenvalues 0.3 % apart are separated to 1e-5, the precision of inner products in
+# float32; closer ones are separated less.
 SQUARINGS = 12
 _AT_ONCE = 3  # squarings between normalisations: entries up to m become up to m^8
 _ROUNDING = 2e-6  # of a float32 mean of up to thousands of numbers
@@ -64,7 +64,7 @@ def leading(matrix: Expression, extent: Part) -> Expression:
     emit = matrix.emit
     for step in range(SQUARINGS):
         if step % _AT_ONCE == 0:
-            # The largest entry stands on the diagonal: it is no more than the largest eigenvalue.
+            # The largest entry is on the diagonal, and no more than the largest eigenvalue.
             matrix = matrix.over(_largest(matrix))
         matrix = matrix @ matrix
     # Of v v^T the longest row, which is not 0 by chance.
@@ -76,7 +76,7 @@ def leading(matrix: Expression, extent: Part) -> Expression:
 
 
 def _turned(component: Expression, rows: Expression) -> Expression:
-    """A component [N, J, 1, P] with the sign that its inner product with the rows' sum asks for.
+    """A component [N, J, 1, P] with the sign that makes its product with the rows' sum positive.
 
     Returns:
         [N, J, P].
@@ -87,7 +87,7 @@ def _turned(component: Expression, rows: Expression) -> Expression:
 
 
 def _centred(terms: Expression) -> Expression:
-    """Terms [N, J, C, P] less their channel's mean; 0 where only the mean's rounding is left."""
+    """Terms [N, J, C, P] less their channel's mean; 0 where only its rounding error remains."""
     means = terms.mean([3])
     return _beyond(terms - means, means.op("Abs") * _ROUNDING)
 
