@@ -111,9 +111,7 @@ def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _C
     """The graph from the channel-first activations of ``target`` to ``score``."""
     sources = read_beside(model.graph, target, score)
     graph = ir.convenience.extract(model.graph, [target, *sources], [score])
-    for name in sorted(
-        graph.initializers
-    ):  # they have no order, and equal exports must give equal files
+    for name in sorted(graph.initializers):  # unordered, but equal exports give equal files
         graph.initializers[name] = graph.initializers.pop(name)
     given, *others = list(graph.inputs)
     given.name = None  # the new input may have it

@@ -1,10 +1,10 @@
-"""Cotangents: gradients of the class scores with respect to one forward value.
+"""A `Cotangent` holds the gradients of the class scores with respect to one forward value.
 
-A cotangent of a value with shape ``dims`` stands for a tensor ``[K, *dims]``: the gradients of K
-class scores. It is a smaller tensor as long as possible. A scalar factor is not multiplied in; an
-axis along which the cotangent is constant (that of a mean) is not expanded; and the cotangent of
-the scores themselves, zero but at one class, is the number of that class. So a head of pooling and
-a linear layer collapses to one row of the weight matrix, which is plain CAM.
+A cotangent of a value with shape ``dims`` represents a tensor ``[K, *dims]``: the gradients of K
+class scores. It is stored as a smaller tensor as long as possible. A scalar factor is not
+multiplied in; an axis along which the cotangent is constant (that of a mean) is not expanded; and
+the cotangent of the scores themselves, zero but at one class, is the number of that class. So a
+head of pooling and a linear layer collapses to one row of the weight matrix, which is plain CAM.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Cotangent:
     Attributes:
         emit: Where nodes are added.
         forward: The value whose cotangent it is, of shape ``dims``.
-        tensor: [K, *dims], with extent 1 along the axes in ``spread``. Of a one-hot cotangent what
-            stands at the selected classes: [K, N, 1, *positions], or None for ones, where
+        tensor: [K, *dims], with extent 1 along the axes in ``spread``. For a one-hot cotangent the
+            numbers at the selected classes: [K, N, 1, *positions], or None for ones, where
             ``forward`` is [N, classes].
         factor: Scalar still to be multiplied in.
         spread: Axes of ``forward`` (K not counted) that ``tensor`` is broadcast along.
-        one_hot: int64 [K, N], places along axis 1 of ``forward`` beside which all is zero; None
-            where the cotangent is not one-hot.
+        one_hot: int64 [K, N], places along axis 1 of ``forward``, outside of which all is zero;
+            None where the cotangent is not one-hot.
     """
 
     emit: Emitter
@@ -56,7 +56,7 @@ class Cotangent:
     def with_value(
         self, value: ir.Value | Expression, spread: Iterable[int] | None = None
     ) -> Cotangent:
-        """A cotangent that is made of this one: another tensor, the same factor.
+        """A cotangent made from this one: another tensor, the same factor.
 
         Args:
             value: The tensor.
@@ -123,7 +123,7 @@ class Cotangent:
         return replace(self, tensor=value, one_hot=None).scaled()
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
-        """A one-hot cotangent times a matrix: the selected rows, times what stands there.
+        """A one-hot cotangent times a matrix: the selected rows, times the numbers there.
 
         Args:
             weights: The matrix, [classes, features, *ones].
@@ -196,7 +196,7 @@ class Cotangent:
         return left.with_value(where(self.emit, condition, zero, left.value), spread)
 
     def _beside(self, operand: ir.Value) -> tuple[Cotangent, frozenset[int]]:
-        """The cotangent as it meets an operand, and the axes that stay spread then.
+        """The cotangent prepared for an operand, and the axes that stay spread beside it.
 
         They are those along which the operand has one place. Where it may have one or many, the
         cotangent is expanded first.

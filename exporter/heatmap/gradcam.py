@@ -101,8 +101,8 @@ def gradcam(emit: Emitter, target: Target, cotangent: Cotangent) -> Maps:
     The mean runs over space, the weighted sum over channels. A cotangent that is constant over
     space (a pool + linear head) is its own mean, and the sum is one small matrix product.
 
-    All three come in float32. The factor is multiplied in after the conversion: the product
-    could overflow float16.
+    All three come in float32. The factor is multiplied in after the conversion: the product could
+    overflow float16.
     """
     laid = channel_first(emit, target, cotangent)
     value = emit.cast(laid.forward, SINGLE, "single")

@@ -142,8 +142,8 @@ def token_grid(
     """The grid of tokens, and the number of tokens before it.
 
     It is the largest grid of earlier layers that leaves at most 16 tokens over. Else it is one of
-    them thinned out (LeViT takes every second token), or a grid of square patches of the image
-    (TNT cuts them without a convolution).
+    them thinned out (LeViT takes every second token), or a grid of square patches of the image (TNT
+    cuts them without a convolution).
 
     Args:
         tokens: Their number.

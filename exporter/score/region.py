@@ -74,9 +74,8 @@ def select_in_region(
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         # [N, K, *positions] as [K, N, 1, *positions].
         turned = emit.op("Transpose", weights, role="seed", perm=[1, 0, *range(2, rank)])
-        value = emit.op(
-            "Unsqueeze", emit.cast(turned, output.dtype, "cast"), emit.ints([2]), role="seed"
-        )
+        turned = emit.cast(turned, output.dtype, "cast")
+        value = emit.op("Unsqueeze", turned, emit.ints([2]), role="seed")
         seed = Cotangent(emit, output, value, scale).scaled()
         if not single_logit:
             scores = _sum_of(emit, wide, precise, ids)

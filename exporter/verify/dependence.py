@@ -1,9 +1,9 @@
 """This module checks input dependence: different inputs must give different maps.
 
-An exporter that takes a snapshot of gradients, or a layer that the image does not reach, gives
-the same map for every image, and such a map looks as good as any. Gradients alone prove nothing:
-behind a mean and a linear layer they are the same for every image, rightly. So the maps
-must differ; the gradients have their own check, which compares them with a reference.
+An exporter that takes a snapshot of gradients, or a layer that the image does not reach, gives the
+same map for every image, and such a map looks as good as any. Gradients alone prove nothing: behind
+a mean and a linear layer they are the same for every image, rightly. So the maps must differ; the
+gradients have their own check, which compares them with a reference.
 """
 
 from __future__ import annotations

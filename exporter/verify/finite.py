@@ -1,10 +1,10 @@
 """This module checks gradients by finite differences, for models without a PyTorch module.
 
-The part of the graph from a target layer to the score is cut out, brought to float64 and run by
-the ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's
-central difference along a direction must equal that direction's inner product with the gradient
-that the artifact gives. Where the head quantises, the differences are those of the lines that its
-staircases follow, see `straight_through`.
+The part of the graph from a target layer to the score is cut out, brought to float64 and run by the
+ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's central
+difference along a direction must equal that direction's inner product with the gradient that the
+artifact gives. Where the head quantises, the differences are those of the lines that its staircases
+follow, see `straight_through`.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def verify_file(
 ) -> Verdict:
     """Compare outputs with the source file and gradients with finite differences.
 
-    The directions are the gradient itself, along which the score must change by its length, and
-    the gradient with random signs and random magnitudes, which show a wrong component. The
-    differences confirm the first run, and all other runs must give the same.
+    The directions are the gradient itself, along which the score must change by its length, and the
+    gradient with random signs and random magnitudes, which show a wrong component. The differences
+    confirm the first run, and all other runs must give the same.
 
     Args:
         artifact: The file.

@@ -1,4 +1,4 @@
-"""Functions of one element or of several, with broadcasting: arithmetic, powers, trigonometry."""
+"""These rules differentiate elementwise functions: arithmetic, powers, trigonometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reductions. A mean's adjoint is the same everywhere along its axes and stays unexpanded."""
+"""These rules differentiate reductions; a mean's adjoint, equal along its axes, stays spread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reduced_axes(node: ir.Node) -> list[int]:
 
 
 def _with_axes(emit: Emitter, value: ir.Value, node: ir.Node, lead: int) -> ir.Value:
-    """``value`` with the reduced axes back at extent 1; ``lead`` axes stand before the output's."""
+    """``value`` with the reduced axes back at extent 1; ``lead`` axes come before the output's."""
     if int_attribute(node, "keepdims", 1):
         return value
     axes = emit.ints([lead + axis for axis in reduced_axes(node)])
@@ -54,7 +54,7 @@ def _summands(node: ir.Node, g: Cotangent) -> Cotangent:
 
 
 def _over_count(g: Cotangent, x: ir.Value, axes: Sequence[int]) -> Cotangent:
-    """``g`` over the number of elements along ``axes`` of ``x``; what is static is a factor."""
+    """``g`` over the number of elements along ``axes`` of ``x``; static ones are a factor."""
     emit, dims = g.emit, dims_of(x)
     static = math.prod(extent for axis in axes if isinstance(extent := dims[axis], int))
     dynamic = [axis for axis in axes if not isinstance(dims[axis], int)]

@@ -1,4 +1,4 @@
-"""Forward values with operators, so that rules read like the mathematics: ``y * (1 - y)``."""
+"""A `Tensor` is a forward value with operators, so that rules read like ``y * (1 - y)``."""
 
 from __future__ import annotations
 
