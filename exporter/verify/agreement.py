@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ...runtime.explainer import Explainer
 from ...runtime.tools.diff import Pair
-from .compare import three_digits
-from .findings import Finding, Verdict
+from .findings import Finding, Verdict, measured
 
 AT_LEAST = 0.9
 """Mean cosine of the heatmaps, and share of equal predictions, that count as the same model."""
@@ -33,18 +32,17 @@ def check_agreement(
     found = Pair(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(images)
     count = len(found.changes)
     findings = [
-        _finding("heatmap", found.similarity, at_least, f"maps of {count} images are similar by"),
-        _finding("prediction", found.agreement, at_least, f"of {count} predictions are equal"),
-    ]
+        measured(
+            "agreement", subject, value, at_least,
+            f"{what} {value:.3f} only (at least {at_least:.3f})", inputs="given",
+        )
+        for subject, value, what in (
+            ("heatmap", found.similarity, f"maps of {count} images are similar by"),
+            ("prediction", found.agreement, f"of {count} predictions are equal"),
+        )
+    ]  # fmt: skip
     findings += [
         Finding("agreement", path, "fail", reason=reason) for path, reason in found.failed.items()
     ]
     seconds = {"compare": time.perf_counter() - since}
     return Verdict(findings, "artifact", given=count, seconds=seconds)
-
-
-def _finding(subject: str, value: float, bound: float, what: str) -> Finding:
-    passed = value >= bound
-    reason = "" if passed else f"{what} {value:.3f} only (at least {bound:.3f})"
-    status = "pass" if passed else "fail"
-    return Finding("agreement", subject, status, three_digits(value), bound, reason, inputs="given")

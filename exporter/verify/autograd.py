@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.spec import Spec
 from ..capture.trial_sizes import GROWTH
 from .embedded import Embedded
-from .findings import Finding, Verdict
+from .findings import Finding, InputKind, Verdict
 from .inputs import Draw, random_like
 from .matrix import QUICK, Matrix, Truth, first_run, runs
 from .running import Tensors, fixed_batch, image_index, load_session, open_sizes
@@ -62,7 +62,7 @@ def verify_module(
 
     from .torch_reference import Reference
 
-    kind: Literal["random", "given"] = "random" if draw is None else "given"
+    kind: InputKind = "random" if draw is None else "given"
     session = load_session(artifact)
     batch = fixed_batch(session, spec)
     random = random_like(session, examples)
@@ -115,7 +115,7 @@ def _tally(
     outputs: Sequence[str],
     truths: Sequence[Truth],
     matrix: Matrix,
-    kind: Literal["random", "given"],
+    kind: InputKind,
 ) -> list[Tally]:
     """Compare every run at every level; the first level has its session already."""
     tallies: list[Tally] = []

@@ -16,7 +16,7 @@ from ..errors import VerificationError
 from .baked_methods import check_baked
 from .compare import FLOOR, relative_errors, three_digits
 from .embedded import Embedded
-from .findings import Finding
+from .findings import Finding, measured
 from .finite import BOUND, TABLED, bound_of, score_table, scores_of
 from .running import Array, Tensors, best_or_drawn, required_feeds, run_session
 
@@ -100,15 +100,13 @@ def check_ranks(
     order = float(np.abs(scores_of(table, ids, None) - best).max() / size)
     table_error = float(np.abs(scores - scores_of(table, ids, None)).max() / size)
     error, bound = max(order, table_error), _bound(model)
-    if error <= bound:
-        return Finding("classes", spec.scores, "pass", three_digits(error), bound, level="all")
     reason = (
         f"ranks -1 to -{depth} give classes {classes[0].tolist()}, the scores order them "
         f"{np.argsort(-totals[0])[:depth].tolist()}"
         if order > bound
         else f"the scores are not those of the classes that come with them (error {error:.1e})"
     )
-    return Finding("classes", spec.scores, "fail", three_digits(error), bound, reason, "all")
+    return measured("classes", spec.scores, error, bound, reason, level="all")
 
 
 def _bound(model: ir.Model) -> float:

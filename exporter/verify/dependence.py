@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ...runtime.spec import Layer, Spec
-from .compare import relative_errors, three_digits
-from .findings import Finding
+from .compare import relative_errors
+from .findings import Finding, measured
 from .running import Tensors, fixed_batch, required_feeds, run_session, same_scores, some_rows
 
 # Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
@@ -62,17 +62,14 @@ def _check_layer(layer: Layer, results: Tensors) -> Finding:
     if not maps.any():
         reason = "every map of these inputs is empty; give images with --images"
         return Finding("dependence", layer.heatmap, "skipped", reason=reason)
-    value = _largest_difference(maps)
-    if value >= LEAST:
-        return Finding("dependence", layer.heatmap, "pass", three_digits(value), LEAST)
-    what = "maps"
-    if _largest_difference(results[layer.activations]) < LEAST:
+    value, what = _largest_difference(maps), "maps"
+    if value < LEAST and _largest_difference(results[layer.activations]) < LEAST:
         what = "activations"
     reason = (
         f"the {what} of layer {layer.name!r} do not depend on the input: {len(maps)} different "
         f"ones give the same {what}; choose another layer"
     )
-    return Finding("dependence", layer.heatmap, "fail", three_digits(value), LEAST, reason)
+    return measured("dependence", layer.heatmap, value, LEAST, reason)
 
 
 def _largest_difference(rows: np.ndarray[Any, Any]) -> float:

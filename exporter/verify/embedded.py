@@ -23,8 +23,7 @@ from ..artifact.embed_preprocess import LAST_NODE
 from ..errors import VerificationError
 from ..graph.ort_session import session_of
 from ..source.preprocessing import Transform
-from .compare import three_digits
-from .findings import Finding
+from .findings import Finding, measured
 from .inputs import Draw
 from .running import Array, Tensors
 
@@ -177,9 +176,7 @@ def _compared(
         alike = one.shape == other.shape
         error = float(np.abs((one - other) / level).mean()) if alike else np.inf
         worst, where = (worst, where) if error <= worst else (error, image)
-    if worst <= bound:
-        return Finding("metadata", "preprocess", "pass", three_digits(worst), bound)
     height, width = where.shape[:2]
     off = what.format(f"{worst:.2g} grey levels off")
     reason = f"{off} on an image of {width} x {height} pixels ({bound} allowed)"
-    return Finding("metadata", "preprocess", "fail", three_digits(worst), bound, reason)
+    return measured("metadata", "preprocess", worst, bound, reason)

@@ -14,6 +14,7 @@ from .compare import Check, three_digits
 from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
+InputKind = Literal["random", "given"]
 Reference = Literal[
     "autograd-float64", "finite-differences", "finite-differences-straight-through",
     "artifact", "none",
@@ -63,7 +64,7 @@ class Finding:
     threshold: float | None = None
     reason: str = ""
     level: Level | None = None
-    inputs: Literal["random", "given"] | None = None
+    inputs: InputKind | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON types; numbers that JSON lacks become None."""
@@ -74,8 +75,18 @@ class Finding:
         return data
 
 
+def measured(
+    check: str, subject: str, value: float, threshold: float, reason: str, *,
+    level: Level | None = None, inputs: InputKind | None = None,
+) -> Finding:  # fmt: skip
+    """The finding of one number: ``fail`` with ``reason`` on the wrong side of the threshold."""
+    passed = value >= threshold if check in AT_LEAST else value <= threshold
+    status, reason = ("pass", "") if passed else ("fail", reason)
+    return Finding(check, subject, status, three_digits(value), threshold, reason, level, inputs)
+
+
 def finding_of(
-    check: str, found: Check, level: Level, inputs: Literal["random", "given"], hint: str = ""
+    check: str, found: Check, level: Level, inputs: InputKind, hint: str = ""
 ) -> Finding:
     """The finding of one tensor compared with its reference; ``hint`` says more if it failed."""
     value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -24,9 +24,9 @@ from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
 from ..graph.infer_shapes import OPEN_SIZES
 from ..graph.ort_session import session_of
-from .compare import relative_errors, three_digits
+from .compare import relative_errors
 from .embedded import Embedded
-from .findings import Finding, Verdict
+from .findings import Finding, InputKind, Verdict, measured
 from .float64_head import Head, head_in_float64, wide
 from .inputs import Draw, random_feeds
 from .matrix import FirstRun, Matrix, Truth, first_run, runs
@@ -93,7 +93,7 @@ def verify_file(
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or inputs cannot be made up.
     """
-    kind: Literal["random", "given"] = "random" if draw is None else "given"
+    kind: InputKind = "random" if draw is None else "given"
     generator = np.random.default_rng(seed)
     session = load_session(artifact)
     if draw is None and inside is not None:
@@ -157,21 +157,15 @@ def _differentiated(spec: Spec, image: str) -> list[Layer]:
     return [*spec.layers, fed]
 
 
-def _finding(
-    check: str, subject: str, error: float, bound: float, inputs: Literal["random", "given"]
-) -> Finding:
-    reason = "" if error <= bound else f"error {error:.1e} (bound {bound:.0e})"
-    status = "fail" if reason else "pass"
-    return Finding(check, subject, status, three_digits(error), bound, reason, "all", inputs)
+def _finding(check: str, subject: str, error: float, bound: float, inputs: InputKind) -> Finding:
+    reason = f"error {error:.1e} (bound {bound:.0e})"
+    return measured(check, subject, error, bound, reason, level="all", inputs=inputs)
 
 
 def _integer_outputs(
-    source: Path,
-    outputs: Sequence[str],
-    firsts: Sequence[FirstRun],
-    bound: float,
-    inputs: Literal["random", "given"],
-) -> list[Finding]:
+    source: Path, outputs: Sequence[str], firsts: Sequence[FirstRun], bound: float,
+    inputs: InputKind,
+) -> list[Finding]:  # fmt: skip
     """Compare the outputs of artifact and source with integer kernels, for a quantised model."""
     session, errors = load_session(source), dict.fromkeys(outputs, 0.0)
     for first in firsts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
-from .findings import Finding, finding_of
+from .findings import Finding, InputKind, finding_of
 from .matrix import Run
 from .running import Array, Level, Tensors
 
@@ -116,7 +116,7 @@ class Tally:
     spec: Spec
     outputs: Sequence[str]
     level: Level
-    inputs: Literal["random", "given"]
+    inputs: InputKind
     parts: dict[str, list[Check]] = field(default_factory=dict[str, list[Check]])
     shapes: dict[str, str] = field(default_factory=dict[str, str])
     wrong_classes: str = ""
