@@ -65,12 +65,12 @@ def pads(emit: Emitter, transform: Preprocess, size: Pair) -> ir.Value | None:
     resize = transform.resize
     if resize is not None and transform.resize_mode != "longer":
         sides = (resize[0], resize[-1])
-        if all(side >= wanted for side, wanted in zip(sides, transform.size, strict=True)):
+        if all(side >= final for side, final in zip(sides, transform.size, strict=True)):
             return None
     before: list[ir.Value] = []
     after: list[ir.Value] = []
-    for length, wanted in zip(size, transform.size, strict=True):
-        missing = emit.op("Max", emit.op("Sub", emit.ints([wanted]), length), emit.ints([0]))
+    for length, final in zip(size, transform.size, strict=True):
+        missing = emit.op("Max", emit.op("Sub", emit.ints([final]), length), emit.ints([0]))
         before.append(emit.op("Div", missing, emit.ints([2])))
         after.append(emit.op("Sub", missing, before[-1]))
     # For all axes: ONNX Runtime's transpose optimiser overlooks Pad's own list of axes.
@@ -80,8 +80,8 @@ def pads(emit: Emitter, transform: Preprocess, size: Pair) -> ir.Value | None:
 def crop_bounds(emit: Emitter, transform: Preprocess, size: Pair) -> tuple[ir.Value, ir.Value]:
     """Starts and ends of the centre crop of the padded image; halves are rounded to even."""
     starts: list[ir.Value] = []
-    for length, wanted in zip(size, transform.size, strict=True):
-        over = emit.op("Max", emit.op("Sub", length, emit.ints([wanted])), emit.ints([0]))
+    for length, final in zip(size, transform.size, strict=True):
+        over = emit.op("Max", emit.op("Sub", length, emit.ints([final])), emit.ints([0]))
         real = _real(emit, over)
         half = emit.op("Mul", real, emit.scalar(0.5, real))
         starts.append(_whole(emit, emit.op("Round", half)))

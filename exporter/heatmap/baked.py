@@ -28,16 +28,16 @@ def check_methods(methods: str | Sequence[str]) -> list[str]:
     Raises:
         InputError: One is unknown, or cannot be computed in the graph.
     """
-    wanted = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
+    requested = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
     formulas = [method for method, record in METHODS.items() if record.is_formula]
-    for method in wanted:
+    for method in requested:
         if method in METHODS and method not in formulas:
             raise InputError(
                 f"method {method!r} needs {', '.join(METHODS[method].needs)} and cannot be part of "
                 f"the graph; explain with it at run time. The graph can hold {', '.join(formulas)}"
             )
         known("method", method, formulas)
-    return [method for method in wanted if method != "gradcam"]
+    return [method for method in requested if method != "gradcam"]
 
 
 def bake(emit: Emitter, method: str, target: Target, cotangent: Cotangent, maps: Maps) -> ir.Value:

@@ -53,7 +53,7 @@ def find_score(
         kind: All but ``output`` step back over a trailing Softmax, LogSoftmax or Sigmoid; so does
             ``linear``, unless ``activation`` is ``none``.
         activation: What turns the scores into probabilities, where the graph does not show it.
-        class_axis: The axis of the output that the classes lie along.
+        class_axis: The axis of the classes in the output.
         class_offset: Entries of that axis before the first class.
 
     Raises:
@@ -177,9 +177,9 @@ def _before_quantiser(value: ir.Value) -> ir.Value:
 def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir.Value:
     outputs = {value.name: value for value in graph.outputs}
     described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
-    wanted = _LINEAR if kind == "linear" else _SCORES
+    expected = _LINEAR if kind == "linear" else _SCORES
     if axis != 1:
-        wanted += f" with its classes along axis {axis}"
+        expected += f" with its classes along axis {axis}"
 
     def fits(value: ir.Value) -> bool:
         return _is_score(value, axis, open_axis=kind == "linear")
@@ -188,13 +188,13 @@ def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir
         if name not in outputs:
             raise ScoreError(f"no output is called {name!r}; the model has: {described}")
         if not fits(outputs[name]):
-            raise ScoreError(f"output {name!r} is no {wanted}: {described}")
+            raise ScoreError(f"output {name!r} is no {expected}: {described}")
         return outputs[name]
     # Those without positions come first: a feature map before the class scores does not hide them.
     found = sorted(filter(fits, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
     if found:
         return found[0]
-    raise ScoreError(f"no output is a {wanted}; the model has: {described}")
+    raise ScoreError(f"no output is a {expected}; the model has: {described}")
 
 
 def _is_score(value: ir.Value, axis: int, *, open_axis: bool) -> bool:

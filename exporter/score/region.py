@@ -68,9 +68,9 @@ def select_in_region(
         if single_logit:
             table = with_opposite(emit, table)
         batch = emit.vector([*parts_of(output, [0]), 1])
-        wanted = emit.op("Expand", class_index, batch, role="wanted")
-        wanted = emit.op("Unsqueeze", wanted, emit.ints([1]), role="wanted")
-        ids = emit.op("Squeeze", resolve(emit, table, wanted), emit.ints([1]), role="ids")
+        requested = emit.op("Expand", class_index, batch, role="wanted")
+        requested = emit.op("Unsqueeze", requested, emit.ints([1]), role="wanted")
+        ids = emit.op("Squeeze", resolve(emit, table, requested), emit.ints([1]), role="ids")
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         # [N, K, *positions] as [K, N, 1, *positions].
         turned = emit.op("Transpose", weights, role="seed", perm=[1, 0, *range(2, rank)])

@@ -85,8 +85,8 @@ def select(
     with emit.scope("classes"):
         table = with_opposite(emit, scores) if single_logit else scores
         batch = emit.vector([(scores, 0), 1])
-        wanted = emit.op("Expand", class_index, batch, role="wanted")
-        ids = resolve(emit, table if ranking is None else ranking, wanted)
+        requested = emit.op("Expand", class_index, batch, role="wanted")
+        ids = resolve(emit, table if ranking is None else ranking, requested)
         values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:

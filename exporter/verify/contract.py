@@ -33,7 +33,7 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
     try:
         spec = Session(artifact, "cpu").spec
     except GraftcamError as error:
-        # An export is verified in a temporary folder, whose name tells the user nothing.
+        # An export is verified in a temporary folder, whose name is of no use to the user.
         reason = str(error).replace(str(artifact), artifact.name)
         return None, [Finding("metadata", "", "fail", reason=reason)]
     values = {value.name: value for node in model.graph for value in node.outputs}

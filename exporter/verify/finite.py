@@ -91,7 +91,7 @@ def verify_file(
             take what it gives.
 
     Raises:
-        VerificationError: ONNX Runtime cannot load or run a file, or inputs cannot be made up.
+        VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
     """
     kind: InputKind = "random" if draw is None else "given"
     generator = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ _RIGHT = 0.5  # enough if only three places are probed
 
 
 def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer]) -> None:
-    """Refuse layers whose places lie elsewhere in the image.
+    """Refuse layers whose places are not those of the image.
 
     Most places should depend on their own neighbourhood, compared with what other places do, about
     as much as on any other one. Where attention spreads all dependence, nothing is concluded.

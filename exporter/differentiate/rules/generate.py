@@ -31,7 +31,7 @@ def arithmetic_range(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
 
 @vjp("OneHot", since=9)
 def one_hot(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """For the values ``[off, on]`` the sums of the cotangent where each stands.
+    """For the values ``[off, on]`` the sums of the cotangent at their places.
 
     None for the indices and the depth: the output is constant between whole numbers.
     """

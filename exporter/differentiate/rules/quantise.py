@@ -2,7 +2,7 @@
 
 A staircase has no useful derivative. The rules differentiate the line that it follows
 (straight-through, Bengio et al., 2013), so a code carries a float cotangent although it is an
-integer: the derivative of the score with respect to it as if codes could lie in between.
+integer: the derivative of the score with respect to it as if there were codes in between.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _closed(
 
 
 def silu_slope(x: Tensor) -> Tensor:
-    """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed anew.
+    """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed again.
 
     Reading the forward's own sigmoid would prevent ONNX Runtime from fusing it with the product,
     and reading ``y`` too would need a copy from its blocked layout; both cost more than these
