@@ -331,7 +331,9 @@ def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) 
     x = noise(2, 9, 8)
     for kind in ("output", "linear"):
         path = tmp_path / f"{kind}.onnx"
-        spec = export_with_head(seeded(Tiny()), path, "relu1", (9, 8), score=Score(kind, activation="none"), extras=[])
+        spec = export_with_head(
+            seeded(Tiny()), path, "relu1", (9, 8), score=Score(kind, activation="none"), extras=[]
+        )
         wanted = np.array(CLASSES)
         if kind == "linear":
             wanted = np.eye(6, dtype=np.float32)[wanted]

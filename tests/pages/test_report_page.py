@@ -93,7 +93,9 @@ def test_an_unverified_export_says_so(tmp_path: Path) -> None:
     assert data["verdict"] == "skipped"
 
 
-def test_an_onnx_file_is_shown_beside_itself_unoptimised(tmp_path: Path, image_folder: Path) -> None:
+def test_an_onnx_file_is_shown_beside_itself_unoptimised(
+    tmp_path: Path, image_folder: Path
+) -> None:
     plain = to_onnx(seeded(Flat()), tmp_path / "plain.onnx")
     export(
         plain, tmp_path / "m.onnx", preprocess=TRANSFORM, images=image_folder,
