@@ -32,8 +32,8 @@ def session_memory(
     Args:
         path: The file.
         threads: Threads within one operator.
-        images: Pictures a run.
-        classes: K; None for a file that takes pictures only.
+        images: Images a run.
+        classes: K; None for a file that takes images only.
     """
     import numpy as np
     import onnxruntime
@@ -70,15 +70,15 @@ def load_time(path: str, threads: int) -> dict[str, float]:
     return {"ms": 1000 * (time.perf_counter() - start)}
 
 
-def first_map_graftcam(path: str, picture: str, threads: int) -> dict[str, float]:
+def first_map_graftcam(path: str, image: str, threads: int) -> dict[str, float]:
     """The artifact, in graftcam's runtime."""
     from graftcam.runtime import Explainer
 
-    Explainer(path, threads=threads).explain(picture, classes=[7])
+    Explainer(path, threads=threads).explain(image, classes=[7])
     return _done()
 
 
-def first_map_peer(weights: str, picture: str, layer: str, threads: int) -> dict[str, float]:
+def first_map_peer(weights: str, image: str, layer: str, threads: int) -> dict[str, float]:
     """The same model, in pytorch-grad-cam."""
     import torch
     from PIL import Image
@@ -91,7 +91,7 @@ def first_map_peer(weights: str, picture: str, layer: str, threads: int) -> dict
     model.load_state_dict(torch.load(weights))
     model.eval()
     transform = models.ResNet50_Weights.IMAGENET1K_V1.transforms()
-    batch = transform(Image.open(picture).convert("RGB"))[None]
+    batch = transform(Image.open(image).convert("RGB"))[None]
     cam = GradCAM(model=model, target_layers=[model.get_submodule(layer)])
     cam(batch, [ClassifierOutputTarget(7)])
     return _done()

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from graftcam.demo.bundled import WEIGHTS, pictures
+from graftcam.demo.bundled import WEIGHTS, images
 from graftcam.demo.data import LABELS, SIZE, Canvases, draw, load_glyphs
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, overview, points_at
@@ -118,7 +118,7 @@ def _explained(explainer: Explainer, image: Any, classes: Sequence[int], method:
 
 def _drawn(explainer: Explainer, methods: Sequence[str]) -> Any:
     """Draw the first bundled image's first digit, by every method."""
-    shown = pictures()[0]
+    shown = images()[0]
     labels = [box.label for box in shown.boxes]
     found = [_explained(explainer, shown.path, labels, method) for method in methods]
     overlays = [found[0].image, *(one.draw() for one in found)]

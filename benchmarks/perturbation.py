@@ -60,7 +60,7 @@ class Case:
     target: int
 
     def ours(self, method: str) -> Array:
-        """The map of the picture, [1, h, w]."""
+        """The map of the image, [1, h, w]."""
         # A question knows what it has fetched; each run is to fetch anew.
         return ask(replace(self.question), method, {}).maps[:, 0]
 
@@ -69,18 +69,18 @@ class Case:
         model = copy.deepcopy(self.module)
         cam = PEERS[method](model=model, target_layers=[model.get_submodule(self.layer)])
         cam.batch_size = PEER_BATCH
-        picture = torch.from_numpy(self.question.feeds["x"])
-        return cam(picture, [ClassifierOutputTarget(self.target)])
+        image = torch.from_numpy(self.question.feeds["x"])
+        return cam(image, [ClassifierOutputTarget(self.target)])
 
 
 def case(module: nn.Module, layer: str, folder: Path, threads: int) -> Case:
     """Export a layer with its head and open both."""
     path = folder / f"{layer}.onnx"
-    picture = random_images(SHAPE, 1, 0)
+    image = random_images(SHAPE, 1, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         export(
-            module, path, (picture,), layers=layer, trace=TorchExport(input_names=["x"]),
+            module, path, (image,), layers=layer, trace=TorchExport(input_names=["x"]),
             extras=["head"], verify="off",
         )  # fmt: skip
 
@@ -88,7 +88,7 @@ def case(module: nn.Module, layer: str, folder: Path, threads: int) -> Case:
         return Session(file, "cpu", threads, calm)
 
     session = opened(path)
-    feeds = {"x": picture.numpy(), session.spec.class_index: np.array([[-1]])}
+    feeds = {"x": image.numpy(), session.spec.class_index: np.array([[-1]])}
     target = int(session.run(feeds, [session.spec.classes])[session.spec.classes][0, 0])
     heads = Heads(path, session.spec, opened)
     return Case(Question(session, feeds, "x", session.spec.layers[0], None, heads), module, layer,

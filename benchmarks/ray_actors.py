@@ -2,7 +2,7 @@
 
 It writes ``docs/ray.json``, which `make bench` adds to its page.
 
-    python -m benchmarks.ray_actors model.onnx photo.jpg --pictures 200 --actors 1 2
+    python -m benchmarks.ray_actors model.onnx photo.jpg --images 200 --actors 1 2
 
 Every actor has one thread, and so has the run in this process. The clock starts when the cluster is
 up and the actors have opened their sessions, so the result is the throughput of a long job.
@@ -38,23 +38,23 @@ class Clock:
 
     def __call__(self, worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
         """Hand the engine's results on."""
-        since, pictures = None, 0
+        since, images = None, 0
         for rows in self._engine(worker, batches):
             if since is None:
                 since = time.perf_counter()
             else:
-                pictures += len(rows)
+                images += len(rows)
             yield rows
         if since is not None:
-            self.pace = pictures / (time.perf_counter() - since)
+            self.pace = images / (time.perf_counter() - since)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--docs", type=Path, default=_ROOT / "docs")
     asked = parser.parse_args()
@@ -64,15 +64,15 @@ def main() -> None:
     engines |= {f"{count} actor{'s' * (count > 1)}": on_ray(actors=count) for count in asked.actors}
     paces: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as place:
-        folder = Path(place) / "pictures"
+        folder = Path(place) / "images"
         folder.mkdir()
-        for i in range(asked.pictures):
-            shutil.copy(asked.picture, folder / f"{i:05}{asked.picture.suffix}")
+        for i in range(asked.images):
+            shutil.copy(asked.image, folder / f"{i:05}{asked.image.suffix}")
         for name, engine in engines.items():
             clock = Clock(engine)
             output = Path(place) / name
             run(Settings(str(asked.model.resolve()), str(folder), str(output), threads=1), clock)
-            print(f"{name}: {clock.pace:.1f} pictures a second")
+            print(f"{name}: {clock.pace:.1f} images a second")
             paces[name] = round(clock.pace, 1)
     (asked.docs / "ray.json").write_text(json.dumps(paces, indent=1) + "\n")
 

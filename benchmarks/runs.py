@@ -16,7 +16,7 @@ FIRST = 7  # the first class explained; any, the work is the same
 
 
 def batch(images: int, side: int | None = None) -> Array:
-    """The pictures that all ways get."""
+    """The images that all ways get."""
     shape = SHAPE if side is None else (SHAPE[0], side, side)
     return random_images(shape, images, 0).numpy()
 
@@ -31,7 +31,7 @@ def plain_run(path: Path, pixels: Array, threads: int) -> Run:
 def explained_runs(
     artifact: Artifact, pixels: Array, classes: Sequence[int], threads: int
 ) -> dict[int, Run]:
-    """The artifact with each number of classes a picture; one session for all."""
+    """The artifact with each number of classes an image; one session for all."""
     session = open_session(artifact.path, threads)
 
     def run(count: int) -> Run:

@@ -12,7 +12,7 @@ from typing import get_args
 
 import torch
 
-from graftcam.demo.bundled import WEIGHTS, pictures
+from graftcam.demo.bundled import WEIGHTS, images
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, pointing_rate
@@ -25,7 +25,7 @@ def main() -> None:
     """Export, shrink, compare, print."""
     model = build()
     model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    paths = [picture.path for picture in pictures()]
+    paths = [image.path for image in images()]
     print("| layer | copy | maps similar | equal predictions | pointing game | float32's |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -54,9 +54,9 @@ def main() -> int:
 
 
 def soak(model: Path, folder: Path, count: int) -> dict[str, Any]:
-    """Explain ``count`` pictures and read the memory on the way."""
+    """Explain ``count`` images and read the memory on the way."""
     explainer, process = Explainer(model, "cpu"), psutil.Process()
-    files = _pictures(folder)
+    files = _images(folder)
     samples: list[float] = []
     failed, start = 0, time.perf_counter()
     for number, one in enumerate(explainer.explain_many(_endless(files, count), top=2), 1):
@@ -100,17 +100,17 @@ def _digits(folder: Path) -> Path:
     return path
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Noise of many sizes as JPEG and PNG files, and a file that is no picture."""
+def _images(folder: Path) -> list[Path]:
+    """Noise of many sizes as JPEG and PNG files, and a file that is no image."""
     random = np.random.default_rng(0)
     files: list[Path] = []
     for number in range(_KINDS):
         size = random.integers(60, 600, 2)
-        picture = random.integers(0, 256, (*size, 3), np.uint8)
+        image = random.integers(0, 256, (*size, 3), np.uint8)
         files.append(folder / f"{number}.{'jpg' if number % 2 else 'png'}")
-        cv2.imwrite(str(files[-1]), picture)
+        cv2.imwrite(str(files[-1]), image)
     broken = folder / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     return [*files, broken]
 
 

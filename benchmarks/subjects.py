@@ -36,7 +36,7 @@ INNER = (
     ("efficientnet_b0", "features.3"),
     ("vit_b_16", "encoder.layers.encoder_layer_6"),
 )
-# Which axes are open: the batch; none, for a batch of one; the batch and the picture's size.
+# Which axes are open: the batch; none, for a batch of one; the batch and the image's size.
 Axes = Literal["batch", "none", "size"]
 _LINEAR = {"Gemm", "MatMul"}
 _POOLS = {"ReduceMean", "GlobalAveragePool"}
@@ -64,7 +64,7 @@ class Artifact:
         return self.spec.layers[0].name
 
     def feeds(self, pixels: Array, classes: Sequence[int]) -> dict[str, Array]:
-        """Inputs that ask for ``classes`` of every picture."""
+        """Inputs that ask for ``classes`` of every image."""
         transform = self.spec.preprocess
         assert transform is not None
         index = np.array([classes], np.int64).reshape(1, len(classes))
@@ -164,7 +164,8 @@ def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes)
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        module, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off", preprocess=transform,
+        module, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off",
+        preprocess=transform,
         trace=TorchExport(
             dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=["x"]
         ),

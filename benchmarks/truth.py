@@ -123,7 +123,7 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
         The comparisons, and the faults as text.
     """
     found = compare_with_torch(artifact, TWIN_IMAGES)
-    # Pictures on which PyTorch's own float32 is lost, in a model that amplifies rounding, tell
+    # Images on which PyTorch's own float32 is lost, in a model that amplifies rounding, tell
     # nothing; on the others all must agree.
     valid = np.max([check.own for check in found], axis=0) <= LOST
     faults: list[str] = []
@@ -158,7 +158,7 @@ def twin_bound(check: Check) -> float:
 
 
 def is_lost(found: Sequence[Check]) -> bool:
-    """Whether PyTorch itself is lost on pictures that were not left out: nothing is proven."""
+    """Whether PyTorch itself is lost on images that were not left out: nothing is proven."""
     return not max(float(check.own.max()) for check in found) <= LOST
 
 

@@ -62,9 +62,9 @@ class Case:
             return models.get_model(self.model, weights=None, **options)
 
 
-# Small pictures, not square, for speed; some models cannot take them.
+# Small images, not square, for speed; some models cannot take them.
 _SMALL = (64, 96)
-_NO_AUX = {"aux_logits": False, "init_weights": False}  # training only, and want large pictures
+_NO_AUX = {"aux_logits": False, "init_weights": False}  # training only, and want large images
 _TORCHVISION: dict[str, dict[str, Any]] = {
     "googlenet": {"options": _NO_AUX},
     "inception_v3": {"size": (128, 160), "options": _NO_AUX},

@@ -2,7 +2,7 @@
 
     [defaults]                       # options of `graftcam export`, for all models
     verify = "full"
-    images = "pictures"
+    images = "images"
 
     [resnet50]                       # one table a model
     source = "torchvision:resnet50"

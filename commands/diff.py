@@ -49,7 +49,7 @@ def diff(
     from ..runtime.writing import replace_file
 
     pair = Pair(Explainer(first, provider), Explainer(second, provider))
-    paths = _pictures(images, folder)
+    paths = _images(images, folder)
     hidden = not sys.stderr.isatty() or len(paths) < 8
     with click.progressbar(length=len(paths), label="comparing", file=sys.stderr,
                            hidden=hidden) as bar:  # fmt: skip
@@ -59,7 +59,7 @@ def diff(
     if folder:
         for rank, change in enumerate(changed, 1):
             name = f"{rank:02}-{Path(change.path).stem}.png"
-            write_image(folder / name, pair.picture(change))
+            write_image(folder / name, pair.image(change))
         replace_file(folder / "diff.json", text.encode() + b"\n", RenderError)
     click.echo(text if as_json else _described(found, first, second, show))
     for path, reason in found.failed.items():
@@ -70,13 +70,13 @@ def diff(
     sys.exit(1 if low or found.failed else 0)
 
 
-def _pictures(images: tuple[Path, ...], output: Path | None) -> list[Path]:
-    from ..runtime.tools.jobs.find import picture_paths
+def _images(images: tuple[Path, ...], output: Path | None) -> list[Path]:
+    from ..runtime.tools.jobs.find import image_paths
 
     paths: list[Path] = []
     for image in images:
         if image.is_dir():
-            paths += picture_paths(image, output)
+            paths += image_paths(image, output)
         else:
             paths.append(image)
     return paths

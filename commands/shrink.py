@@ -34,9 +34,9 @@ def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: 
     """
     need_exporter()
     from ..exporter.shrink import shrink as run
-    from ..runtime.tools.jobs.find import picture_paths
+    from ..runtime.tools.jobs.find import image_paths
 
-    paths = picture_paths(images)
+    paths = image_paths(images)
     with Steps() as steps:
         done = run(artifact, path, precision, paths, at_least=at_least, progress=steps)
     before, after = done.bytes

@@ -13,7 +13,7 @@ from .common import Steps, example, need_exporter, source_options
     epilog=example(
         "graftcam verify resnet50.onnx",
         "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
-        "graftcam verify my.onnx --against plain.onnx --images pictures --json verdict.json",
+        "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     )
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
@@ -25,7 +25,7 @@ from .common import Steps, example, need_exporter, source_options
               help="Class names that it must have: one a line, or JSON. Default: those that the "
                    "source is known by.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of pictures to check on beside random inputs.")  # fmt: skip
+              help="Folder of images to check on beside random inputs.")  # fmt: skip
 @click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from .data import Box
 
-FOLDER = Path(__file__).parent / "pictures"
+FOLDER = Path(__file__).parent / "images"
 WEIGHTS = Path(__file__).parent / "digits.pt"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """A bundled test canvas, 96x96 RGB.
 
     Attributes:
@@ -25,10 +25,10 @@ class Picture:
     boxes: list[Box]
 
 
-def pictures() -> list[Picture]:
+def images() -> list[Image]:
     """List the bundled images in the order in which they were drawn."""
     entries = json.loads((FOLDER / "boxes.json").read_text("utf-8"))
     return [
-        Picture(FOLDER / entry["file"], [Box(**digit) for digit in entry["digits"]])
+        Image(FOLDER / entry["file"], [Box(**digit) for digit in entry["digits"]])
         for entry in entries
     ]

@@ -15,7 +15,7 @@ from ..runtime import Explainer, Explanation
 from ..runtime.errors import GraftcamError
 from ..runtime.output.render import STYLES, panel, write_image
 from ..runtime.spec import Preprocess
-from .bundled import WEIGHTS, pictures
+from .bundled import WEIGHTS, images
 from .data import LABELS, MEAN, SIZE, STD, Box
 
 if TYPE_CHECKING:
@@ -95,17 +95,17 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
     files: list[Path] = []
     panels: list[NDArray[np.uint8]] = []
     hits = total = 0
-    for picture in pictures():
-        found = explainer.explain(picture.path, [box.label for box in picture.boxes])
+    for image in images():
+        found = explainer.explain(image.path, [box.label for box in image.boxes])
         landed = [
-            points_at(heat, box) for heat, box in zip(found.heatmaps, picture.boxes, strict=True)
+            points_at(heat, box) for heat, box in zip(found.heatmaps, image.boxes, strict=True)
         ]
         hits, total = hits + sum(landed), total + len(landed)
         files += found.save(folder)
         panels.append(found.panel(height=240))
         rows += _rows(found, landed)
     files.append(write_image(folder / "overview.png", overview(panels)))
-    crowded = [one for one, found in zip(panels, pictures(), strict=True) if len(found.boxes) == 3]
+    crowded = [one for one, found in zip(panels, images(), strict=True) if len(found.boxes) == 3]
     files.append(write_image(folder / "three-digits.jpg", overview(crowded)))
     files.append(write_image(folder / "styles.jpg", styles(explainer)))
     pointing = f"pointing game: {hits} of {total} maxima on the right digit (bundled images)"
@@ -146,7 +146,7 @@ def _rows(found: Explanation, landed: Sequence[bool]) -> list[str]:
 
 def styles(explainer: Explainer) -> NDArray[np.uint8]:
     """Draw one class of one image in each style."""
-    shown = next(one for one in pictures() if len(one.boxes) == 3)
+    shown = next(one for one in images() if len(one.boxes) == 3)
     found = explainer.explain(shown.path, shown.boxes[0].label)
     drawn = [found.draw(height=240, style=style) for style in STYLES]
     notes = [f"where is the {LABELS[shown.boxes[0].label]}?", *STYLES.keys()]

@@ -97,7 +97,7 @@ def summary(alarms: Sequence[Alarm]) -> dict[str, Any]:
     }
 
 
-def picture(explainer: Explainer, alarms: Sequence[Alarm]) -> Canvas:
+def image(explainer: Explainer, alarms: Sequence[Alarm]) -> Canvas:
     """Draw a row for each alarm: the canvas, both classes' maps, the canvas without the digit."""
     return overview([_row(explainer, alarm) for alarm in alarms if alarm.source is not None])
 
@@ -117,7 +117,7 @@ def main() -> None:
     text = json.dumps({"canvases": options.canvases, **summary(alarms)}, indent=2)
     (options.to / "study.json").write_text(text + "\n", "utf-8")
     clearest = sorted(alarms, key=lambda alarm: -alarm.before)[:_SHOWN]
-    write_image(options.to / "study.jpg", picture(explainer, clearest))
+    write_image(options.to / "study.jpg", image(explainer, clearest))
     print(text)
 
 

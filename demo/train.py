@@ -1,7 +1,7 @@
 """``python -m graftcam.demo.train`` trains the demo's network and draws its images.
 
-It writes ``digits.pt`` and ``pictures/`` beside this file, then prints figures on test canvases.
-The eight images are the first eight canvases of ``PICTURE_SEED``, without selection.
+It writes ``digits.pt`` and ``images/`` beside this file, then prints figures on test canvases.
+The eight images are the first eight canvases of ``IMAGE_SEED``, without selection.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ TORCH_SEED = 0
 TRAIN_SEED = 1_000_000
 HELDOUT_SEED = 1
 HELDOUT_COUNT = 400
-PICTURE_SEED = 2
-PICTURE_COUNT = 8
+IMAGE_SEED = 2
+IMAGE_COUNT = 8
 
 
 def batches(glyphs: Glyphs) -> Iterator[Canvases]:
@@ -70,10 +70,10 @@ def train(glyphs: Glyphs) -> DigitNet:
     return model.to(memory_format=torch.contiguous_format)
 
 
-def write_pictures(glyphs: Glyphs) -> None:
+def write_images(glyphs: Glyphs) -> None:
     """Write the bundled images and their boxes."""
     FOLDER.mkdir(exist_ok=True)
-    canvases = draw(glyphs, PICTURE_COUNT, PICTURE_SEED)
+    canvases = draw(glyphs, IMAGE_COUNT, IMAGE_SEED)
     entries: list[dict[str, object]] = []
     for index, (image, boxes) in enumerate(zip(canvases.images, canvases.boxes, strict=True)):
         name = f"digits{index}.png"
@@ -88,7 +88,7 @@ def main() -> None:
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(True)
     heldout = load_glyphs("heldout")
-    write_pictures(heldout)
+    write_images(heldout)
     model = train(load_glyphs("train"))
     torch.save(model.state_dict(), WEIGHTS)
     print(measure(model, model.layer3, draw(heldout, HELDOUT_COUNT, HELDOUT_SEED)))

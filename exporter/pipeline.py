@@ -29,7 +29,7 @@ from .source.settings import ExportSettings
 from .verify.again import check_again
 from .verify.gate import Origin, judge
 from .verify.heads import write_heads
-from .verify.inputs import read_pictures
+from .verify.inputs import read_images
 
 if TYPE_CHECKING:
     import torch
@@ -163,7 +163,7 @@ def export_as(
         size = save(captured.model, spec, place)
         # From here on only the record in the metadata changes: what is verified is what ships.
         origin, verdict, shown = _origin(captured, model, transform), None, None
-        given = None if images is None else read_pictures(images, spec)
+        given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"
             verdict = judge(place, origin, full=full, given=given, progress=clock)

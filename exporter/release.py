@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..runtime.errors import GraftcamError
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
-from ..runtime.tools.jobs.find import picture_paths
+from ..runtime.tools.jobs.find import image_paths
 from .artifact.strip import write_plain
 from .capture.onnx_file import capture_file
 from .errors import VerificationError, first_line
@@ -27,7 +27,7 @@ from .verify.contract import check_metadata
 from .verify.embedded import Embedded
 from .verify.findings import Finding, Verdict
 from .verify.gate import Origin, Progress, judge
-from .verify.inputs import read_pictures
+from .verify.inputs import read_images
 
 
 def verify_artifact(
@@ -44,19 +44,19 @@ def verify_artifact(
         artifact: The file; it is read only.
         source: What it was made from; None: its own forward part.
         labels: Class names that it should have.
-        images: Folder of pictures to check on beside random inputs.
+        images: Folder of images to check on beside random inputs.
         progress: Called with the name of each step as it begins.
 
     Returns:
         The record, if it can be read, and what was found.
 
     Raises:
-        GraftcamError: The artifact or the pictures cannot be read, or do not fit each other.
+        GraftcamError: The artifact or the images cannot be read, or do not fit each other.
     """
     spec = _record(artifact)
     if spec is not None and "precision" in spec.source:
         return spec, _of_shrunk(artifact, spec, source, images)
-    given = None if images is None or spec is None else read_pictures(images, spec)
+    given = None if images is None or spec is None else read_images(images, spec)
     more: list[Finding] = []
     seconds: dict[str, float] = {}
     if spec is not None:
@@ -94,7 +94,7 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
     if not isinstance(original, Path) or images is None:
         raise VerificationError(
             f"{artifact.name} is a copy in {spec.source['precision']}; give the artifact that it "
-            "was made from with --against, and pictures with --images"
+            "was made from with --against, and images with --images"
         )
     _, findings = check_metadata(artifact, ir.load(artifact.resolve()))
     own = {name: spec.source.get(name) for name in ("graph_sha256", "weights_sha256")}
@@ -104,7 +104,7 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
         status = "pass" if same else "fail"
         findings.append(Finding("source", name.partition("_")[0], status, reason=reason))
-    verdict = check_agreement(artifact, original, picture_paths(images))
+    verdict = check_agreement(artifact, original, image_paths(images))
     return replace(verdict, findings=[*findings, *verdict.findings])
 
 

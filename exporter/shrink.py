@@ -52,7 +52,7 @@ def shrink(
     artifact: Path,
     path: Path,
     precision: Precision,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     *,
     at_least: float = AT_LEAST,
     progress: Callable[[str], None] = lambda step: None,
@@ -60,13 +60,13 @@ def shrink(
     """Write a copy of an artifact whose forward part has fewer bits.
 
     int8 is ONNX Runtime's static quantisation in QDQ form: weights per channel, activations by
-    their ranges on ``pictures``.
+    their ranges on ``images``.
 
     Args:
         artifact: A float32 artifact.
         path: The copy; it appears complete, or not at all.
         precision: Precision of the forward part.
-        pictures: Image files like those that the model will see: for ranges and comparison.
+        images: Image files like those that the model will see: for ranges and comparison.
         at_least: Smallest mean similarity of maps (cosine) and share of equal predictions.
         progress: Called with the name of each step as it begins.
 
@@ -84,13 +84,13 @@ def shrink(
     with staged(path) as place:
         progress("convert")
         if precision == "int8":
-            _quantise(artifact, place, spec, _Calibration(session, pictures))
+            _quantise(artifact, place, spec, _Calibration(session, images))
         else:
             _halve(artifact, place, spec)
         made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
         _describe(place, made)
         progress("compare")
-        verdict = check_agreement(place, artifact, pictures, at_least)
+        verdict = check_agreement(place, artifact, images, at_least)
         if verdict.failures:
             reasons = "; ".join(one.reason for one in verdict.failures)
             raise VerificationError(
@@ -104,8 +104,8 @@ def shrink(
 class _Calibration:
     """Preprocessed images, one for each run, for ONNX Runtime's calibration."""
 
-    def __init__(self, session: Session, pictures: Sequence[Path]) -> None:
-        self._rows = self._prepared(session, pictures)
+    def __init__(self, session: Session, images: Sequence[Path]) -> None:
+        self._rows = self._prepared(session, images)
 
     def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
         """Return the inputs of the next run; None at the end."""
@@ -113,12 +113,12 @@ class _Calibration:
 
     @staticmethod
     def _prepared(
-        session: Session, pictures: Sequence[Path]
+        session: Session, images: Sequence[Path]
     ) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
         transform = session.spec.preprocess
         assert transform is not None
         count = session.inputs[transform.input].shape[0] or 1
-        for path in pictures:
+        for path in images:
             row = prepare(transform, as_rgb(path))
             yield {**session.defaults, transform.input: np.stack([row] * count)}
 

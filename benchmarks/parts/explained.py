@@ -13,7 +13,7 @@ from ..timing import Run, extra, measure, ratios, spread, spreads
 from .part import Bench, Part
 
 _CLASSES = {0: "predict", 1: "explained", 5: "five"}
-_ROUNDS = {1: 25, 8: 9}  # eight pictures take eight times as long and scatter less
+_ROUNDS = {1: 25, 8: 9}  # eight images take eight times as long and scatter less
 
 
 def _measure_last(case: Case, bench: Bench) -> Row:

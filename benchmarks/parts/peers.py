@@ -14,7 +14,7 @@ _ROUNDS = {1: 9, 8: 4}
 
 
 def _measure(case: Case, bench: Bench) -> Row:
-    """Same pictures, layer and class; a package whose maps are not ours is not timed."""
+    """Same images, layer and class; a package whose maps are not ours is not timed."""
     subjects, rounds = bench.subjects, bench.rounds(_ROUNDS[case.images])
     artifact, module = subjects.artifact(case.model), subjects.module(case.model)
     pixels, target = batch(case.images), subjects.shown_class(artifact)

@@ -34,12 +34,12 @@ def _measure_imports(case: Case, bench: Bench) -> Row:
 
 
 def _measure_cold(case: Case, bench: Bench) -> Row:
-    """From a process's start to its first map, from a picture's file; and its peak memory."""
+    """From a process's start to its first map, from an image's file; and its peak memory."""
     subjects, rounds, threads = bench.subjects, bench.rounds(_STARTS), bench.threads
     artifact, plain = subjects.artifact(case.model), subjects.plain(case.model)
-    weights, picture = subjects.file(case.model, "weights.pt"), subjects.file(case.model, "it.png")
+    weights, image = subjects.file(case.model, "weights.pt"), subjects.file(case.model, "it.png")
     torch.save(subjects.module(case.model).state_dict(), weights)
-    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
     here = subjects.file(case.model, "here.onnx")
     optimize(artifact.path, here, "cpu")
     loads = {
@@ -49,7 +49,7 @@ def _measure_cold(case: Case, bench: Bench) -> Row:
     loading = gather(loads, rounds)["ms"]
     maps = {
         name: lambda path=path: spawn(
-            "first_map_graftcam", path=str(path), picture=str(picture), threads=threads
+            "first_map_graftcam", path=str(path), image=str(image), threads=threads
         )
         for name, path in (("graftcam", artifact.path), ("optimised", here))
     }
@@ -57,7 +57,7 @@ def _measure_cold(case: Case, bench: Bench) -> Row:
         {
             **maps,
             "pytorch-grad-cam": lambda: spawn(
-                "first_map_peer", weights=str(weights), picture=str(picture),
+                "first_map_peer", weights=str(weights), image=str(image),
                 layer=artifact.layer, threads=threads,
             ),
             "bare": lambda: spawn("first_prediction", path=str(plain), threads=threads),

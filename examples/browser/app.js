@@ -2,7 +2,7 @@
 
 import { Artifact } from "./artifact.js";
 import { normalise, paint, project } from "./heatmap.js";
-import { readPicture } from "./picture.js";
+import { readImage } from "./image.js";
 
 const LARGEST = 1024; // pixels of the longer drawn side; more would only be slower
 const RANKS = 5;
@@ -10,7 +10,7 @@ const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((e
 const backend = new URLSearchParams(location.search).get("backend");
 
 let artifact;
-let picture;
+let image;
 let queue = Promise.resolve();
 
 /** Run tasks one after another, since a session runs once at a time. A failure is shown. */
@@ -32,18 +32,18 @@ async function openModel(blob) {
   element.layer.replaceChildren(...artifact.layers.map((name, i) => new Option(name, i)));
   element["layer-field"].hidden = artifact.layers.length < 2;
   say("Ready.");
-  if (picture) await explain();
+  if (image) await explain();
 }
 
-async function openPicture(blob) {
-  picture = await readPicture(blob);
+async function openImage(blob) {
+  image = await readImage(blob);
   element.class.value = -1;
   if (artifact) await explain();
 }
 
 async function explain() {
   say("Explaining …");
-  const found = await artifact.explain(picture, +element.class.value, +element.layer.value);
+  const found = await artifact.explain(image, +element.class.value, +element.layer.value);
   show(found);
   const place = `on ${artifact.backend === "webgpu" ? "WebGPU" : "WASM"}`;
   say(`Explained in ${found.milliseconds.toFixed(found.milliseconds < 10 ? 1 : 0)} ms ${place}.`);
@@ -52,11 +52,11 @@ async function explain() {
 }
 
 function show(found) {
-  const shrunk = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
-  const [height, width] = [picture.height, picture.width].map((n) => Math.max(1, Math.round(n * shrunk)));
+  const shrunk = Math.min(1, LARGEST / Math.max(image.width, image.height));
+  const [height, width] = [image.height, image.width].map((n) => Math.max(1, Math.round(n * shrunk)));
   Object.assign(element.photo, { width, height });
-  element.photo.getContext("2d").drawImage(picture.bitmap, 0, 0, width, height);
-  const drawn = { ...found.placement, picture: [height, width] };
+  element.photo.getContext("2d").drawImage(image.bitmap, 0, 0, width, height);
+  const drawn = { ...found.placement, image: [height, width] };
   paint(element.heat, project(normalise(found.map), found.grid, drawn), height, width);
   element.frame.classList.add("filled");
   element.caption.textContent = found.map.some((value) => value > 0)
@@ -120,7 +120,7 @@ function setOpacity() {
   element.percent.value = `${element.opacity.value} %`;
 }
 
-const open = (file) => enqueue(() => (file.name.endsWith(".onnx") ? openModel(file) : openPicture(file)));
+const open = (file) => enqueue(() => (file.name.endsWith(".onnx") ? openModel(file) : openImage(file)));
 
 async function fetched(url) {
   const answer = await fetch(url);
@@ -130,24 +130,24 @@ async function fetched(url) {
 
 /** Show the example images as buttons. */
 async function offerExamples() {
-  const entries = JSON.parse(await (await fetched("pictures/index.json")).text());
+  const entries = JSON.parse(await (await fetched("images/index.json")).text());
   const buttons = entries.map(({ file, words }) => {
     const [button, image] = ["button", "img"].map((tag) => document.createElement(tag));
     button.type = "button";
-    Object.assign(image, { src: `pictures/${file}`, alt: words, width: 96, height: 96 });
+    Object.assign(image, { src: `images/${file}`, alt: words, width: 96, height: 96 });
     button.append(image);
-    button.addEventListener("click", () => enqueue(async () => openPicture(await fetched(image.src))));
+    button.addEventListener("click", () => enqueue(async () => openImage(await fetched(image.src))));
     return button;
   });
   element.examples.replaceChildren(...buttons);
-  await openPicture(await fetched(`pictures/${entries[0].file}`));
+  await openImage(await fetched(`images/${entries[0].file}`));
 }
 
-for (const input of [element.picture, element.model]) {
+for (const input of [element.image, element.model]) {
   input.addEventListener("change", () => input.files.length && open(input.files[0]));
 }
 for (const select of [element.class, element.layer]) {
-  select.addEventListener("change", () => picture && enqueue(explain));
+  select.addEventListener("change", () => image && enqueue(explain));
 }
 element.opacity.addEventListener("input", setOpacity);
 addEventListener("dragover", (event) => {

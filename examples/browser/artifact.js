@@ -1,6 +1,6 @@
 /** `Artifact` opens a graftcam artifact with onnxruntime-web and explains images. */
 
-import { place, prepare } from "./picture.js";
+import { place, prepare } from "./image.js";
 import { readRecord } from "./record.js";
 
 const BUILDS = { wasm: "./ort/ort.wasm.min.mjs", webgpu: "./ort/ort.webgpu.min.mjs" };
@@ -66,18 +66,18 @@ export class Artifact {
 
   /**
    * Explain one class of an image.
-   * @param {object} picture The image; see picture.js.
+   * @param {object} image The image; see image.js.
    * @param {number} wanted A class id; -1 is the predicted class, -2 the second, and so on.
    * @param {number} which Position of the target layer.
    * @returns {Promise<Explanation>}
    */
-  async explain(picture, wanted = -1, which = 0) {
+  async explain(image, wanted = -1, which = 0) {
     const { ort, record } = this;
     const { score, preprocess } = record;
     const layer = record.layers[which];
-    const placement = place(preprocess, picture.height, picture.width);
+    const placement = place(preprocess, image.height, image.width);
     const feeds = {
-      [preprocess.input]: await prepare(ort, preprocess, picture, placement),
+      [preprocess.input]: await prepare(ort, preprocess, image, placement),
       [record.class_index]: new ort.Tensor("int64", BigInt64Array.of(BigInt(wanted)), [1, 1]),
     };
     if (record.region) feeds[record.region] = this.#everywhere();

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import graftcam.runtime.inputs
-from graftcam.demo.bundled import pictures
+from graftcam.demo.bundled import images
 from graftcam.demo.data import LABELS
 from graftcam.demo.run import export_digits
 
@@ -33,17 +33,17 @@ def build(folder: Path) -> None:
     for resizer in Path(graftcam.runtime.inputs.__file__).parent.glob("resize_*.onnx"):
         shutil.copy(resizer, folder)
     export_digits(folder / "model.onnx", profile="web")
-    _add_pictures(folder / "pictures")
+    _add_images(folder / "images")
 
 
-def _add_pictures(folder: Path) -> None:
+def _add_images(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     entries: list[dict[str, str]] = []
-    for picture in pictures():
-        shutil.copy(picture.path, folder)
-        *most, last = [LABELS[box.label] for box in picture.boxes]
+    for image in images():
+        shutil.copy(image.path, folder)
+        *most, last = [LABELS[box.label] for box in image.boxes]
         words = f"Handwritten digits in clutter: {', '.join(most)} and {last}"
-        entries.append({"file": picture.path.name, "words": words})
+        entries.append({"file": image.path.name, "words": words})
     (folder / "index.json").write_text(json.dumps(entries, indent=1), "utf-8")
 
 

@@ -16,14 +16,14 @@ export function normalise(raw) {
  * outside the outermost centres, 0 where the model did not see the image.
  * @param {Float32Array} map [h, w], row by row.
  * @param {number[]} grid [h, w].
- * @param {object} placement See picture.js.
+ * @param {object} placement See image.js.
  * @returns {Float32Array} [height, width] of the image.
  */
-export function project(map, grid, { picture, resized, offset, size }) {
+export function project(map, grid, { image, resized, offset, size }) {
   const [rows, columns] = [0, 1].map((axis) =>
-    weights(grid[axis], picture[axis], resized[axis], offset[axis], size[axis]),
+    weights(grid[axis], image[axis], resized[axis], offset[axis], size[axis]),
   );
-  const [height, width] = picture;
+  const [height, width] = image;
   const spread = new Float32Array(height * width);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -38,9 +38,9 @@ export function project(map, grid, { picture, resized, offset, size }) {
 }
 
 /** Return for each pixel along one axis the neighbouring cells and their weights. */
-function weights(cells, picture, resized, offset, size) {
-  return Array.from({ length: picture }, (_, pixel) => {
-    const seen = ((pixel + 0.5) * resized) / picture - offset;
+function weights(cells, image, resized, offset, size) {
+  return Array.from({ length: image }, (_, pixel) => {
+    const seen = ((pixel + 0.5) * resized) / image - offset;
     if (seen < 0 || seen >= size) return [];
     const position = Math.min(Math.max((seen * cells) / size - 0.5, 0), cells - 1);
     const low = Math.floor(position);

@@ -47,7 +47,7 @@ int main(int count, char** arguments) {
   for (size_t i = 0; i < session.GetOutputCount(); ++i)
     describe("output", session.GetOutputNameAllocated(i, allocator).get(), session.GetOutputTypeInfo(i));
 
-  const auto picture = session.GetInputNameAllocated(0, allocator);
+  const auto image = session.GetInputNameAllocated(0, allocator);
   auto shape = session.GetInputTypeInfo(0).GetTensorTypeAndShapeInfo().GetShape();
   shape[0] = 1;
   std::vector<float> pixels = read(arguments[2]);
@@ -58,7 +58,7 @@ int main(int count, char** arguments) {
       Ort::Value::CreateTensor<float>(memory, pixels.data(), pixels.size(), shape.data(), shape.size()),
       Ort::Value::CreateTensor<int64_t>(memory, wanted.data(), wanted.size(), one.data(), one.size())};
 
-  const std::array<const char*, 2> names{picture.get(), "class_index"};
+  const std::array<const char*, 2> names{image.get(), "class_index"};
   const std::array<const char*, 3> asked{"classes", "scores", "heatmap"};
   const auto found = session.Run(Ort::RunOptions(), names.data(), feeds.data(), feeds.size(),
                                  asked.data(), asked.size());

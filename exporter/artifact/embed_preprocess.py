@@ -1,7 +1,7 @@
-"""The training transform as part of the graph, so that every language feeds pictures as they are.
+"""The training transform as part of the graph, so that every language feeds images as they are.
 
 The same steps as ``runtime/preprocess.py``, in ONNX's operators: resize with Pillow's antialiased
-filters, centre crop with black where the picture does not reach, normalise. Sizes are worked out
+filters, centre crop with black where the image does not reach, normalise. Sizes are worked out
 at run time, with the same integers. `verify` compares the nodes with the runtime's transform.
 """
 
@@ -92,7 +92,7 @@ def _input(name: str, batch: Any) -> ir.Value:
 
 
 def _steps(emit: Emitter, pixels: ir.Value, transform: Preprocess, dtype: ir.DataType) -> ir.Value:
-    """The nodes from the pictures to the model's input."""
+    """The nodes from the images to the model's input."""
     with emit.scope("pixels"):
         planes = emit.op("Transpose", pixels, role="planes", perm=[0, 3, 1, 2])
         if len(transform.mean) == 1:
@@ -131,7 +131,7 @@ def _resize(
 
 
 def _crop(emit: Emitter, planes: ir.Value, transform: Preprocess, size: Pair) -> ir.Value:
-    """The centre, with black around it where the picture is smaller."""
+    """The centre, with black around it where the image is smaller."""
     around = pads(emit, transform, size)
     if around is not None:
         black = emit.constant(np.uint8(0))

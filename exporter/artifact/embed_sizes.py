@@ -20,7 +20,7 @@ _INT64, _DOUBLE = ir.DataType.INT64, ir.DataType.DOUBLE
 
 
 def size_of(emit: Emitter, pixels: ir.Value) -> Pair:
-    """Height and width of pictures [N, height, width, 3]."""
+    """Height and width of images [N, height, width, 3]."""
     height, width = (
         emit.op("Shape", pixels, role=role, dtype=_INT64, shape=[1], start=axis, end=axis + 1)
         for axis, role in ((1, "height"), (2, "width"))
@@ -61,7 +61,7 @@ def places_under(emit: Emitter, length: ir.Value, size: ir.Value) -> ir.Value:
 
 
 def pads(emit: Emitter, transform: Preprocess, size: Pair) -> ir.Value | None:
-    """How much black is missing around the resized picture, as Pad takes it; None: never any."""
+    """How much black is missing around the resized image, as Pad takes it; None: never any."""
     resize = transform.resize
     if resize is not None and transform.resize_mode != "longer":
         sides = (resize[0], resize[-1])
@@ -78,7 +78,7 @@ def pads(emit: Emitter, transform: Preprocess, size: Pair) -> ir.Value | None:
 
 
 def crop_bounds(emit: Emitter, transform: Preprocess, size: Pair) -> tuple[ir.Value, ir.Value]:
-    """Starts and ends of the centre crop of the padded picture; halves are rounded to even."""
+    """Starts and ends of the centre crop of the padded image; halves are rounded to even."""
     starts: list[ir.Value] = []
     for length, wanted in zip(size, transform.size, strict=True):
         over = emit.op("Max", emit.op("Sub", length, emit.ints([wanted])), emit.ints([0]))

@@ -1,4 +1,4 @@
-"""A smaller artifact held against the one that it was made from, on pictures."""
+"""A smaller artifact held against the one that it was made from, on images."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ AT_LEAST = 0.9
 
 
 def check_agreement(
-    artifact: Path, original: Path, pictures: Sequence[Path], at_least: float = AT_LEAST
+    artifact: Path, original: Path, images: Sequence[Path], at_least: float = AT_LEAST
 ) -> Verdict:
     """Compare predictions and maps of the predicted class.
 
     Args:
         artifact: The smaller one.
         original: What it was made from.
-        pictures: Picture files.
+        images: Image files.
         at_least: What both figures must reach.
 
     Raises:
         GraftcamError: A file cannot be read, or the two do not know the same classes.
     """
     since = time.perf_counter()
-    found = Pair(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(pictures)
+    found = Pair(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(images)
     count = len(found.changes)
     findings = [
-        _finding("heatmap", found.similarity, at_least, f"maps of {count} pictures are similar by"),
+        _finding("heatmap", found.similarity, at_least, f"maps of {count} images are similar by"),
         _finding("prediction", found.agreement, at_least, f"of {count} predictions are equal"),
     ]
     findings += [

@@ -13,7 +13,7 @@ from .embedded import Embedded
 from .findings import Finding, Verdict
 from .inputs import Draw, random_like
 from .matrix import QUICK, Matrix, Truth, ask, runs
-from .running import Tensors, fixed_batch, load_session, open_sizes, picture_index
+from .running import Tensors, fixed_batch, image_index, load_session, open_sizes
 from .tensors import Tally, by_name
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def verify_module(
             output=position,
             score=spec.score,
             of_input=list(spec.of_input),
-            picture=picture_index(session, spec) if spec.of_input else 0,
+            image=image_index(session, spec) if spec.of_input else 0,
         )
         for dtype in (torch.float64, None)
     ]

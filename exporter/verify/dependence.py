@@ -1,8 +1,8 @@
 """Input dependence: different inputs must give different maps.
 
-An exporter that takes a snapshot of gradients, or a layer that the picture does not reach, gives
-the same map for every picture, and such a map looks as good as any. Gradients alone prove nothing:
-behind a mean and a linear layer they are the same for every picture, rightly. So it is the maps
+An exporter that takes a snapshot of gradients, or a layer that the image does not reach, gives
+the same map for every image, and such a map looks as good as any. Gradients alone prove nothing:
+behind a mean and a linear layer they are the same for every image, rightly. So it is the maps
 that must differ, and the gradients' own check that holds them against a reference.
 """
 
@@ -32,7 +32,7 @@ def check_dependence(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
     """
     images = max(len(value) for value in feeds.values() if value.ndim)
     if all((value == value[:1]).all() for value in feeds.values() if value.ndim):
-        reason = "no two inputs differ; give two different pictures with --images"
+        reason = "no two inputs differ; give two different images with --images"
         return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in spec.layers]
     results = _run(session, spec, feeds, images)
     return [_judge(layer, results) for layer in spec.layers]
@@ -60,7 +60,7 @@ def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
 def _judge(layer: Layer, results: Tensors) -> Finding:
     maps = results[layer.heatmap]
     if not maps.any():
-        reason = "every map of these inputs is empty; give pictures with --images"
+        reason = "every map of these inputs is empty; give images with --images"
         return Finding("dependence", layer.heatmap, "skipped", reason=reason)
     value = _largest_difference(maps)
     if value >= LEAST:

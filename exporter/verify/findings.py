@@ -93,7 +93,7 @@ class Verdict:
         findings: In the order of the checks.
         reference: What gradients were held against.
         images: Number of random inputs.
-        given: Number of pictures that were given.
+        given: Number of images that were given.
         seed: Of the random inputs.
         seconds: Time by step.
     """

@@ -34,9 +34,9 @@ from .running import (
     Array,
     Tensors,
     fixed_batch,
+    image_index,
     load_session,
     open_sizes,
-    picture_index,
     run_regions,
     run_session,
 )
@@ -111,9 +111,9 @@ def verify_file(
     ]
     # Ids and counts are the model's own business; so is what has no axis of images.
     outputs = [n for n in outputs if (a := first[0].results[n]).dtype.kind == "f" and a.ndim]
-    picture = session.get_inputs()[picture_index(session, spec)].name if spec.of_input else ""
+    image = session.get_inputs()[image_index(session, spec)].name if spec.of_input else ""
     if inside is not None:
-        picture = inside.name
+        image = inside.name
         first = [replace(asked, source=inside.source_feeds(asked.feeds)) for asked in first]
     del session  # the source is opened next; large weights should not lie in memory twice
     quantised, bound = is_quantised(model.graph), bound_of(model.graph)
@@ -127,7 +127,7 @@ def verify_file(
     folder = artifact.parent
     truths = [_truth(model, plain, folder, spec, outputs, asked, bound) for asked in first]
     del plain
-    for layer in _differentiated(spec, picture):
+    for layer in _differentiated(spec, image):
         worst = max(
             _worst_difference(model, truth.asked, folder, spec, layer, generator)
             for truth in truths
@@ -146,14 +146,14 @@ def verify_file(
     return Verdict(findings, method, random, given, seed)
 
 
-def _differentiated(spec: Spec, picture: str) -> list[Layer]:
-    """What has gradients that differences can bear out: the layers, and perhaps the picture.
+def _differentiated(spec: Spec, image: str) -> list[Layer]:
+    """What has gradients that differences can bear out: the layers, and perhaps the image.
 
-    The picture is like a layer, but for its value: that is fed.
+    The image is like a layer, but for its value: that is fed.
     """
     if spec.input_gradients is None:
         return spec.layers
-    fed = Layer(picture, picture, "channels_first", [], 0, "", picture, spec.input_gradients)
+    fed = Layer(image, image, "channels_first", [], 0, "", image, spec.input_gradients)
     return [*spec.layers, fed]
 
 
@@ -281,7 +281,7 @@ def inputs_of_sizes(
                 run_session(session, feeds)
             return tried
     raise VerificationError(
-        f"the artifact runs on no picture of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
+        f"the artifact runs on no image of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
         "size in the file, or export with verify='off' and check it on your own data"
     )
 

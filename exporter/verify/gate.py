@@ -20,7 +20,7 @@ from .dependence import check_dependence
 from .embedded import Embedded, check_original, trial_images
 from .findings import Finding, Verdict
 from .finite import QUICK_FILE, random_file, verify_file
-from .inputs import Draw, Pictures, random_like
+from .inputs import Draw, Images, random_like
 from .matrix import FULL, QUICK
 from .running import Tensors, fixed_batch, load_session, some_rows
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 _SAMPLE = 4  # inputs of the checks that need no reference
-_GIVEN = 6  # of pictures, with noisy copies where fewer are given: one alone may sit on a kink
+_GIVEN = 6  # of images, with noisy copies where fewer are given: one alone may sit on a kink
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def judge(
     origin: Origin,
     *,
     full: bool,
-    given: Pictures | None = None,
+    given: Images | None = None,
     progress: Progress = lambda step: None,
 ) -> Verdict:
     """Run the checks.
@@ -90,12 +90,12 @@ def judge(
 
 def _check_transforms(
     model: ir.Model, folder: Path, spec: Spec, inside: Embedded | None, origin: Origin,
-    given: Pictures | None,
+    given: Images | None,
 ) -> list[Finding]:  # fmt: skip
     """The transform in the graph, and the one that was given, against the record's."""
     if spec.preprocess is None or (inside is None and origin.transform is None):
         return []
-    images = [*trial_images(spec.preprocess), *(given.pictures if given else [])]
+    images = [*trial_images(spec.preprocess), *(given.images if given else [])]
     findings = [] if inside is None else [inside.check(model, folder, images)]
     if origin.transform is not None:
         findings.append(check_original(spec.preprocess, origin.transform, images))
@@ -104,7 +104,7 @@ def _check_transforms(
 
 def _hold(
     artifact: Path, spec: Spec, origin: Origin, inside: Embedded | None, *,
-    full: bool, given: Pictures | None,
+    full: bool, given: Images | None,
 ) -> Verdict:  # fmt: skip
     """Everything behind the record."""
     session = load_session(artifact)

@@ -1,4 +1,4 @@
-"""What artifacts are fed when they are verified: random numbers, or pictures that were given.
+"""What artifacts are fed when they are verified: random numbers, or images that were given.
 
 Every kind of input is a function of how many are wanted, by how many cells open sizes grow, and a
 seed; it gives the model's own inputs by name, the same ones for the same arguments.
@@ -29,8 +29,8 @@ _FEEDS = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
-_JITTER = 1e-2  # of a picture's spread: moves what sits on a kink, changes nothing to see
-_MOST = 32  # pictures read of a folder, in the order of their names
+_JITTER = 1e-2  # of an image's spread: moves what sits on a kink, changes nothing to see
+_MOST = 32  # images read of a folder, in the order of their names
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
@@ -100,7 +100,7 @@ def random_feeds(
                 "export with verify='off' and check the artifact on your own data"
             )
         drawn = generator.standard_normal(shape)
-        if kind is np.uint8:  # pictures, whose preprocessing is in the graph
+        if kind is np.uint8:  # images, whose preprocessing is in the graph
             drawn = np.clip(128 + 64 * drawn, 0, 255)
         feeds[argument.name] = drawn.astype(kind)
     if spec.score_weights is not None:
@@ -109,31 +109,31 @@ def random_feeds(
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures that were given, and what the model sees of them.
+class Images:
+    """Images that were given, and what the model sees of them.
 
     Attributes:
         names: Their files' names.
-        pictures: RGB uint8 [H, W, 3] each.
+        images: RGB uint8 [H, W, 3] each.
         rows: As the artifact takes them: all alike, or of any size where it takes images.
     """
 
     names: list[str]
-    pictures: list[Pixels] = field(repr=False)
+    images: list[Pixels] = field(repr=False)
     rows: list[npt.NDArray[Any]] = field(repr=False)
 
     def draw(self, session: Any, spec: Spec) -> Draw:
-        """The pictures as inputs, and copies with a little noise where more are wanted.
+        """The images as inputs, and copies with a little noise where more are wanted.
 
-        Whether a kink flips at one picture is chance: the copies tell chance from error.
+        Whether a kink flips at one image is chance: the copies tell chance from error.
 
         Raises:
-            VerificationError: The model takes more than a picture.
+            VerificationError: The model takes more than an image.
         """
         inputs = model_inputs(session, spec)
         if len(inputs) != 1:
             raise VerificationError(
-                f"the model takes {[one.name for one in inputs]}, pictures alone do not feed it; "
+                f"the model takes {[one.name for one in inputs]}, images alone do not feed it; "
                 "leave --images out"
             )
         kind, batch = _FEEDS[inputs[0].type], fixed_batch(session, spec)
@@ -156,12 +156,12 @@ class Pictures:
         return draw
 
 
-def read_pictures(folder: Path, spec: Spec) -> Pictures:
-    """Read the pictures of a folder, the first 32 by name, and bring them to the model's input.
+def read_images(folder: Path, spec: Spec) -> Images:
+    """Read the images of a folder, the first 32 by name, and bring them to the model's input.
 
     Raises:
-        VerificationError: There is no such folder, no picture in it, or no preprocessing stored.
-        ImageError: A file cannot be read as a picture.
+        VerificationError: There is no such folder, no image in it, or no preprocessing stored.
+        ImageError: A file cannot be read as an image.
     """
     if not folder.is_dir():
         raise VerificationError(f"no folder {folder}; give --images a folder of PNG or JPEG files")
@@ -171,13 +171,13 @@ def read_pictures(folder: Path, spec: Spec) -> Pictures:
     transform = spec.preprocess
     if transform is None:
         raise VerificationError(
-            "the artifact stores no preprocessing, so pictures cannot be fed; export it with "
+            "the artifact stores no preprocessing, so images cannot be fed; export it with "
             "--mean and --std, or leave --images out"
         )
-    pictures = [read_image(file) for file in files[:_MOST]]
-    rows = [prepare(transform, one) for one in pictures]
+    images = [read_image(file) for file in files[:_MOST]]
+    rows = [prepare(transform, one) for one in images]
     if transform.embedded and len(transform.mean) == 1:
         # Luma has ties, which are rounded either way; grey images have none.
         greys = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in rows)
         rows = [cv2.cvtColor(one, cv2.COLOR_GRAY2RGB) for one in greys]
-    return Pictures([file.name for file in files[:_MOST]], pictures, rows)
+    return Images([file.name for file in files[:_MOST]], images, rows)

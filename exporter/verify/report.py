@@ -71,7 +71,7 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
         lines.append(f"{artifact.name} may not ship, {len(failed)} failed: {'; '.join(failed)}")
     else:
         inputs = f"{verdict.images} random inputs"
-        inputs += f" and {verdict.given} pictures" if verdict.given else ""
+        inputs += f" and {verdict.given} images" if verdict.given else ""
         lines.append(f"{artifact.name} passes: {verdict.reference}, {inputs}")
     return "\n".join(lines)
 

@@ -125,8 +125,8 @@ def model_inputs(session: Any, spec: Spec) -> list[Any]:
     return [one for one in session.get_inputs() if one.name not in spec.own_inputs]
 
 
-def picture_index(session: Any, spec: Spec) -> int:
-    """Place of the picture's input among those of an artifact that gives its gradient."""
+def image_index(session: Any, spec: Spec) -> int:
+    """Place of the image's input among those of an artifact that gives its gradient."""
     inputs = list(session.get_inputs())
     if spec.preprocess is not None:
         return [one.name for one in inputs].index(spec.preprocess.input)

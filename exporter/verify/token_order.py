@@ -1,8 +1,8 @@
-"""Whether the places of a map are where the picture's places are.
+"""Whether the places of a map are where the image's places are.
 
-A layer whose output is [N, h * w, C] or [N, h, w, C] need not keep the order of the picture: Hiera
+A layer whose output is [N, h * w, C] or [N, h, w, C] need not keep the order of the image: Hiera
 works on tokens sorted by windows. A map laid out row by row would look fine and be wrong. So a few
-places are asked which part of the picture they depend on most.
+places are asked which part of the image they depend on most.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _RIGHT = 0.5  # what tells it of three places alone
 
 
 def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer]) -> None:
-    """Refuse layers whose places lie elsewhere in the picture.
+    """Refuse layers whose places lie elsewhere in the image.
 
     Most places should depend on their own neighbourhood, compared with what other places do, about
     as much as on any other one. Where attention has spread all dependence nothing is concluded.
 
     Args:
         module: The model; a copy is run.
-        inputs: Its example inputs; the first with four axes is the picture.
+        inputs: Its example inputs; the first with four axes is the image.
         layers: Target layers; those that are channel-first are left out, convolutions have no
-            order but the picture's.
+            order but the image's.
 
     Raises:
-        LayerError: Most places of a layer depend on another part of the picture.
+        LayerError: Most places of a layer depend on another part of the image.
     """
     for layer in layers:
         if layer.layout != "channels_first" and len(layer.grid) == 2:
             near = _nearness(module, inputs, layer)
             if near is not None and near < _WRONG:
                 raise LayerError(
-                    f"layer {layer.name!r} holds its places in another order than the picture: "
+                    f"layer {layer.name!r} holds its places in another order than the image: "
                     f"its {' x '.join(map(str, layer.grid))} tokens depend mostly on other parts "
                     "of it; choose a layer after they are put back in order, or before they are "
                     "sorted"
@@ -65,15 +65,15 @@ def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float |
         return None
     noise = torch.Generator().manual_seed(0)
     shape = inputs[place].shape
-    # Two where there is a BatchNorm: its backward pass on the CPU is wrong for one picture whose
+    # Two where there is a BatchNorm: its backward pass on the CPU is wrong for one image whose
     # cotangent lies channels-last (PyTorch 2.15).
     count = 1 + any(isinstance(part, _BATCH_NORMS) for part in module.modules())
-    picture = torch.randn((count, *shape[1:]), generator=noise).requires_grad_(True)
+    image = torch.randn((count, *shape[1:]), generator=noise).requires_grad_(True)
     arguments = [
         torch.cat([x[:1], x[-1:]])[:count] if isinstance(x, torch.Tensor) and x.dim() else x
         for x in inputs
     ]
-    arguments[place] = picture
+    arguments[place] = image
     found: list[torch.Tensor] = []
     watched = copy.deepcopy(module).float().eval().requires_grad_(False)
 
@@ -90,10 +90,10 @@ def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float |
     steps = torch.linspace(0, height * width - 1, min(_PROBES, height * width)).round().long()
 
     def energy(step: int) -> torch.Tensor:
-        """How much a place depends on each neighbourhood of the picture."""
+        """How much a place depends on each neighbourhood of the image."""
         row, column = divmod(step, width)
         probe = (values[0, :, row, column] * weights).sum()
-        (slope,) = torch.autograd.grad(probe, picture, retain_graph=True)
+        (slope,) = torch.autograd.grad(probe, image, retain_graph=True)
         spread = slope[:1].square().sum(3 if channels_last else 1)
         cells = functional.adaptive_avg_pool2d(spread[None], (height, width))
         return functional.avg_pool2d(cells, 3, 1, 1)[0, 0].flatten()

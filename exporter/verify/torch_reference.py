@@ -124,8 +124,8 @@ class Reference:
             error.
         output: Index of the scored output among the model's tensors.
         score: What is differentiated; the logits by default.
-        of_input: Fields of the metadata whose gradients with respect to the picture are wanted.
-        picture: Index of the picture among the inputs.
+        of_input: Fields of the metadata whose gradients with respect to the image are wanted.
+        image: Index of the image among the inputs.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Reference:
         output: int = 0,
         score: ScoreRecord = _LOGIT,
         of_input: Sequence[str] = (),
-        picture: int = 0,
+        image: int = 0,
     ) -> None:
         self.module = copy.deepcopy(module).eval()
         for part in (self.module, *named_layers(self.module).values()):
@@ -149,7 +149,7 @@ class Reference:
         self.output = output
         self.score = score
         self.of_input = list(of_input)
-        self.picture = picture
+        self.image = image
         self._taps: dict[str, torch.Tensor] = {}
         for layer in layers:
             path = layer.name
@@ -228,13 +228,13 @@ class Reference:
         asked: npt.NDArray[Any],
         region: npt.NDArray[np.float32] | None,
     ) -> Array:
-        """Gradients with respect to the picture, [N, K, *input], perhaps by another ReLU rule."""
-        picture = inputs[self.picture].detach().clone().requires_grad_(True)
+        """Gradients with respect to the image, [N, K, *input], perhaps by another ReLU rule."""
+        image = inputs[self.image].detach().clone().requires_grad_(True)
         # A model may work on its input in place, which a leaf does not allow.
-        changed = [picture.clone() if i == self.picture else x for i, x in enumerate(inputs)]
+        changed = [image.clone() if i == self.image else x for i, x in enumerate(inputs)]
         with contextlib.nullcontext() if rule is None else ReluRule(rule):
             _, scores = self._forward(changed, asked, region)
-        return _gradients(scores, [picture])[0].numpy()
+        return _gradients(scores, [image])[0].numpy()
 
     def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
         """What is scored, with the classes along axis 1; any shape for a linear score."""

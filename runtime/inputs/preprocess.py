@@ -91,7 +91,7 @@ def resize(planes: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
     if interpolation == "nearest":
         return nearest(planes, size)
     mode = {"bilinear": "linear", "bicubic": "cubic"}[interpolation]
-    feeds = {"picture": np.ascontiguousarray(planes[None]), "sizes": np.array(size, np.int64)}
+    feeds = {"image": np.ascontiguousarray(planes[None]), "sizes": np.array(size, np.int64)}
     return _resizer(mode).run(None, feeds)[0][0]
 
 

@@ -1,6 +1,6 @@
 """Test-time augmentation: changed copies of what the artifact is fed, and their maps changed back.
 
-Averaging the maps of such copies takes away some of the noise that a single picture's map has (the
+Averaging the maps of such copies takes away some of the noise that a single image's map has (the
 ``aug_smooth`` of other libraries).
 """
 

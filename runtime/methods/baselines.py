@@ -1,4 +1,4 @@
-"""What a picture is compared with: an input that shows nothing."""
+"""What an image is compared with: an input that shows nothing."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _BLUR = 12  # a Gaussian whose sigma is this part of the shorter side: shapes go
 
 
 def baseline_of(
-    baseline: Baseline, picture: NDArray[Any], transform: Preprocess | None
+    baseline: Baseline, image: NDArray[Any], transform: Preprocess | None
 ) -> NDArray[np.float64]:
-    """The baseline of a picture, in the model's units: float64 [*input].
+    """The baseline of an image, in the model's units: float64 [*input].
 
     Args:
-        baseline: ``black``: a black picture; ``blur``: the picture itself, blurred beyond
+        baseline: ``black``: a black image; ``blur``: the image itself, blurred beyond
             recognition; ``mean``: its mean colour all over; or numbers that broadcast to the
             model's input, such as 0.
-        picture: The picture as the model takes it, [*input].
+        image: The image as the model takes it, [*input].
         transform: The stored preprocessing.
 
     Raises:
         InputError: There is no such baseline, or the numbers do not fit.
     """
     if isinstance(baseline, str):
-        return BASELINES[known("baseline", baseline, BASELINES)](picture, transform)
+        return BASELINES[known("baseline", baseline, BASELINES)](image, transform)
     values = np.asarray(baseline)
-    fits = values.ndim <= picture.ndim and all(
+    fits = values.ndim <= image.ndim and all(
         extent in (1, whole)
-        for extent, whole in zip(values.shape[::-1], picture.shape[::-1], strict=False)
+        for extent, whole in zip(values.shape[::-1], image.shape[::-1], strict=False)
     )
     if values.dtype.kind not in "fiu" or not fits:
         raise InputError(
             f"baseline is {values.dtype} {list(values.shape)}; pass numbers that broadcast to the "
-            f"model's input {list(picture.shape)}, or one of {', '.join(BASELINES)}"
+            f"model's input {list(image.shape)}, or one of {', '.join(BASELINES)}"
         )
-    return np.broadcast_to(values.astype(np.float64), picture.shape)
+    return np.broadcast_to(values.astype(np.float64), image.shape)
 
 
 def channel_axis(transform: Preprocess | None) -> int:
@@ -52,29 +52,29 @@ def channel_axis(transform: Preprocess | None) -> int:
     return -1 if transform is not None and transform.layout == "nhwc" else -3
 
 
-def _black(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+def _black(image: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
     if transform is None:
         raise InputError(
             "baseline 'black' needs the stored preprocessing to know how black looks; pass numbers"
         )
     value = -np.asarray(transform.mean, np.float64) / np.asarray(transform.std, np.float64)
     colours = np.moveaxis(value[None, None], -1, channel_axis(transform))
-    return np.broadcast_to(colours, picture.shape)
+    return np.broadcast_to(colours, image.shape)
 
 
-def _blur(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+def _blur(image: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
     axis = channel_axis(transform)
-    last = np.ascontiguousarray(np.moveaxis(picture.astype(np.float64), axis, -1))
+    last = np.ascontiguousarray(np.moveaxis(image.astype(np.float64), axis, -1))
     sigma = min(last.shape[:2]) / _BLUR
     blurred = cv2.GaussianBlur(last, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     # OpenCV drops the axis of a single channel.
     return np.moveaxis(np.asarray(blurred, np.float64).reshape(last.shape), -1, axis)
 
 
-def _mean(picture: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
+def _mean(image: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
     space = tuple({-3, -2, -1} - {channel_axis(transform)})
-    means = picture.astype(np.float64).mean(axis=space, keepdims=True)
-    return np.broadcast_to(means, picture.shape)
+    means = image.astype(np.float64).mean(axis=space, keepdims=True)
+    return np.broadcast_to(means, image.shape)
 
 
 BASELINES: dict[str, Callable[[NDArray[Any], Preprocess | None], NDArray[np.float64]]] = {

@@ -1,4 +1,4 @@
-"""Methods that need the scores' gradient with respect to the picture's input.
+"""Methods that need the scores' gradient with respect to the image's input.
 
 Their maps have the resolution of the model's input: [N, K, H, W].
 """
@@ -33,8 +33,8 @@ def input_x_gradient(question: Question) -> Answer:
     """The sum over the channels of input times gradient (Shrikumar et al. 2016); signed."""
     name = _output_name(question, "input_gradients")
     got = question.session.run(question.feeds, [*question.answers, name])
-    pictures = question.feeds[question.input].astype(np.float32)
-    products = got[name] * pictures[:, None]
+    images = question.feeds[question.input].astype(np.float32)
+    products = got[name] * images[:, None]
     return question.answer(got, products.sum(axis=_channels(question)))
 
 
@@ -74,14 +74,14 @@ def guided_gradcam(question: Question) -> Answer:
 def smoothgrad(
     question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0
 ) -> Answer:
-    """The mean gradient over copies of the picture with noise (Smilkov et al. 2017).
+    """The mean gradient over copies of the image with noise (Smilkov et al. 2017).
 
     Of the mean the largest magnitude over the channels, as for saliency.
 
     Args:
         question: The question.
         samples: How many copies.
-        noise: Standard deviation of the Gaussian noise, as a share of the picture's range.
+        noise: Standard deviation of the Gaussian noise, as a share of the image's range.
         seed: Of the noise, which is the same for all images.
     """
     return _noisy(question, samples, noise, seed, lambda mean, _: mean)
@@ -102,17 +102,17 @@ def vargrad(question: Question, *, samples: int = 25, noise: float = 0.15, seed:
 def integrated_gradients(
     question: Question, *, steps: int = 32, baseline: Baseline = "black"
 ) -> Answer:
-    """The gradient integrated on the way from a baseline to the picture (Sundararajan et al. 2017).
+    """The gradient integrated on the way from a baseline to the image (Sundararajan et al. 2017).
 
     The mean gradient on the straight line between the two, by Gauss and Legendre's quadrature,
-    times what the picture differs by, summed over the channels; signed. A map's sum is the change
+    times what the image differs by, summed over the channels; signed. A map's sum is the change
     of the score between the two ("completeness") as far as ``steps`` are enough. Measured are
     ``score_change`` and ``completeness_error``, how far off the sum is.
 
     Args:
         question: The question.
         steps: How many gradients on the way.
-        baseline: What the picture is compared with; see `baselines.baseline_of`.
+        baseline: What the image is compared with; see `baselines.baseline_of`.
     """
     _check_whole("steps", steps, 1)
     name, transform = _output_name(question, "input_gradients"), question.session.spec.preprocess

@@ -1,4 +1,4 @@
-"""Pictures seen through masks, and a layer seen at one place alone."""
+"""Images seen through masks, and a layer seen at one place alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_ONCE = 64  # masks in memory
 
 
 class GridMasks:
-    """RISE's masks: random grids, resized to a little more than the picture and shifted."""
+    """RISE's masks: random grids, resized to a little more than the image and shifted."""
 
     def __init__(self, size: tuple[int, int], count: int, grid: int, p: float, seed: int) -> None:
         """Draw ``count`` grids and shifts; they become masks of ``size`` when asked for."""
@@ -69,12 +69,12 @@ def size_of(question: Question) -> tuple[int, int]:
     """Height and width of the model's input.
 
     Raises:
-        InputError: It is no picture.
+        InputError: It is no image.
     """
     shape = question.feeds[question.input].shape
     if len(shape) != 4:
         raise InputError(
-            f"input '{question.input}' has shape {list(shape)}; the method masks pictures, "
+            f"input '{question.input}' has shape {list(shape)}; the method masks images, "
             "[N, channels, height, width]"
         )
     last = channel_axis(question.session.spec.preprocess) == -1
@@ -87,7 +87,7 @@ def as_masks(planes: Floats, question: Question) -> Floats:
     Each reaches from 0 at its minimum to 1 at its maximum; a constant one becomes 0.
 
     Raises:
-        InputError: The layer or the input is no picture.
+        InputError: The layer or the input is no image.
     """
     height, width = size_of(question)
     if planes.ndim != 4:
@@ -100,5 +100,5 @@ def as_masks(planes: Floats, question: Question) -> Floats:
 
 
 def masked(question: Question, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
-    """Pictures [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
+    """Images [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
     return clean * np.expand_dims(masks, channel_axis(question.session.spec.preprocess))

@@ -1,7 +1,7 @@
-"""Methods that change the picture, or a layer's activations, and see what becomes of the score.
+"""Methods that change the image, or a layer's activations, and see what becomes of the score.
 
 Those that change the activations rerun the layer's head only, the model from there to the score
-(``export --extra head``). Each picture's classes are settled once, on the picture as it is.
+(``export --extra head``). Each image's classes are settled once, on the image as it is.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _ROUNDING = 1e-6
 
 
 def scorecam(question: Question, *, channels: int | None = None) -> Answer:
-    """Score-CAM (Wang et al. 2020): a channel weighs as much as the picture it lets through scores.
+    """Score-CAM (Wang et al. 2020): a channel weighs as much as the image it lets through scores.
 
-    Each channel, resized to the model's input and scaled to 0 to 1, masks the pictures; the softmax
-    over channels of the masked pictures' scores (the paper's Algorithm 1) are the weights, and the
+    Each channel, resized to the model's input and scaled to 0 to 1, masks the images; the softmax
+    over channels of the masked images' scores (the paper's Algorithm 1) are the weights, and the
     map is the ReLU of the weighted sum. Masked pixels become the input's 0: the mean colour of
-    normalised pictures. As many runs of the model as there are channels.
+    normalised images. As many runs of the model as there are channels.
 
     Args:
-        question: The pictures.
+        question: The images.
         channels: How many channels to try, those of largest variance over space; None: all. What
             is not tried weighs nothing.
 
     Raises:
-        InputError: ``channels`` is less than 1, or the model takes no pictures.
+        InputError: ``channels`` is less than 1, or the model takes no images.
     """
     layer = question.layer.activations
     got, rerun = of_images(question, layer)
@@ -62,14 +62,14 @@ def rise(
     without its constant part, so that what makes no difference is 0, and with less noise.
 
     Args:
-        question: The pictures. All of them get the same masks.
+        question: The images. All of them get the same masks.
         masks: How many; as many runs of the model.
         grid: Cells along each side.
         p: Share of cells that stay visible.
         seed: Of the masks.
 
     Raises:
-        InputError: An option is out of range, or the model takes no pictures.
+        InputError: An option is out of range, or the model takes no images.
     """
     if not 0 < p < 1:
         raise InputError(f"p={p} is out of range; give a share between 0 and 1")
@@ -117,7 +117,7 @@ def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
     ViT-ReciproCAM (2023). As many passes through the head as the layer has places.
 
     Args:
-        question: The pictures.
+        question: The images.
         gaussian: Keep the neighbours too, by the window (1/4, 1/2, 1/4) along each axis.
     """
     got, rerun = of_head(question)
@@ -141,7 +141,7 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     Grad-CAM, but for the kinks that are crossed on both sides. Three passes through the head.
 
     Args:
-        question: The pictures.
+        question: The images.
         step: Relative length of the step. The default leaves H a some 1e-4 of g as rounding in
             float32, and crosses few kinks; float16 models want a larger one, as 0.1.
 
@@ -171,7 +171,7 @@ def _weighted(weights: NDArray[Any], activations: NDArray[Any]) -> Floats:
 def _beyond_rounding(differences: NDArray[Any], scores: NDArray[Any]) -> NDArray[Any]:
     """Differences of scores [count, N, K]; zeros where all of them are no more than rounding.
 
-    Else a picture that the model does not look at would get a map of noise, stretched.
+    Else an image that the model does not look at would get a map of noise, stretched.
     """
     noise = _ROUNDING * np.abs(scores).max(axis=0, initial=0)
     return np.where(np.abs(differences).max(axis=0, initial=0) > noise, differences, 0)
@@ -188,7 +188,7 @@ def _smooth_part(behind: Floats, ahead: Floats) -> Floats:
 
 
 def _most_varied(activations: NDArray[Any], count: int) -> NDArray[Any]:
-    """The ``count`` channels of each picture with the largest variance over space."""
+    """The ``count`` channels of each image with the largest variance over space."""
     spread = activations.reshape(*activations.shape[:2], -1).var(axis=2)
     order = np.argsort(-spread, axis=1, kind="stable")[:, :count]
     places = order.reshape(*order.shape, *[1] * (activations.ndim - 2))

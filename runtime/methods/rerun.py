@@ -208,7 +208,8 @@ class Rerun:
 
     def _repeat(self, value: NDArray[Any], rows: int) -> NDArray[Any]:
         """What the images have, once for each variant, in ``rows`` rows."""
-        return np.resize(value[: self._images], (rows, *value.shape[1:]))
+        own = value[: self._images]
+        return own if len(own) == rows else np.resize(own, (rows, *own.shape[1:]))
 
     def _with_copies(self, value: NDArray[Any], axis: int = 0) -> NDArray[Any]:
         """What the images that were run have, for all of the batch."""

@@ -139,7 +139,7 @@ class Pair:
                 f"predicts for {path.name}: {error}"
             ) from error
 
-    def picture(self, change: Change) -> Pixels:
+    def image(self, change: Change) -> Pixels:
         """Draw an image and its two overlays side by side."""
         first, second = self.explain(Path(change.path))
         titles = [

@@ -24,7 +24,7 @@ def draw_curve(values: Sequence[float], across: str, upwards: str) -> Pixels:
         upwards: Name of the vertical axis.
     """
     height, width = _SIZE
-    picture = np.full((height, width, 3), 255, np.uint8)
+    image = np.full((height, width, 3), 255, np.uint8)
     numbers = np.asarray(values, np.float64)
     finite = numbers[np.isfinite(numbers)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
@@ -38,18 +38,18 @@ def draw_curve(values: Sequence[float], across: str, upwards: str) -> Pixels:
         return round(height - _BOTTOM - (value - low) / (high - low) * (height - _TOP - _BOTTOM))
 
     for value in np.linspace(low, high, _TICKS):
-        cv2.line(picture, (_LEFT, row(value)), (width - _RIGHT, row(value)), _GREY, 1)
-        _write(picture, f"{value:.3g}", (4, row(value) + 5))
+        cv2.line(image, (_LEFT, row(value)), (width - _RIGHT, row(value)), _GREY, 1)
+        _write(image, f"{value:.3g}", (4, row(value) + 5))
     for place in np.linspace(0, max(len(numbers) - 1, 1), _TICKS):
-        _write(picture, f"{place:.0f}", (column(place) - 10, height - _BOTTOM + 18))
-    _write(picture, across, (width // 2, height - 6))
-    _write(picture, upwards, (4, _TOP // 2))
+        _write(image, f"{place:.0f}", (column(place) - 10, height - _BOTTOM + 18))
+    _write(image, across, (width // 2, height - 6))
+    _write(image, upwards, (4, _TOP // 2))
     for place in range(1, len(numbers)):
         if np.isfinite(numbers[place - 1 : place + 1]).all():
             start, end = ((column(p), row(numbers[p])) for p in (place - 1, place))
-            cv2.line(picture, start, end, _LINE, 2, cv2.LINE_AA)
-    return picture
+            cv2.line(image, start, end, _LINE, 2, cv2.LINE_AA)
+    return image
 
 
-def _write(picture: Pixels, text: str, place: tuple[int, int]) -> None:
-    cv2.putText(picture, text, place, _FONT, _SCALE, _BLACK, 1, cv2.LINE_AA)
+def _write(image: Pixels, text: str, place: tuple[int, int]) -> None:
+    cv2.putText(image, text, place, _FONT, _SCALE, _BLACK, 1, cv2.LINE_AA)

@@ -221,7 +221,7 @@ def test_inspect_tells_what_the_artifact_holds(artifact: Path) -> None:
     assert json.loads(call("inspect", artifact, "--json").stdout)["version"] == 1
 
 
-def test_demo_explains_the_bundled_pictures(tmp_path: Path) -> None:
+def test_demo_explains_the_bundled_images(tmp_path: Path) -> None:
     result = call("demo", "-o", tmp_path)
     assert result.exit_code == 0, result.output
     assert "19 of 19 maxima on the right digit" in result.stdout

@@ -28,15 +28,15 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     shifted = [np.roll(SCENE, 9 * number, axis=1) for number in range(5)]
-    return write_images(tmp_path / "pictures", shifted)
+    return write_images(tmp_path / "images", shifted)
 
 
 def test_a_folder_is_explained_into_a_table_and_goes_on_where_it_stopped(
-    artifact: Path, pictures: Path, tmp_path: Path
+    artifact: Path, images: Path, tmp_path: Path
 ) -> None:
-    command = ["explain", artifact, pictures, "-o", tmp_path / "out", "--batch", "2", "--class",
+    command = ["explain", artifact, images, "-o", tmp_path / "out", "--batch", "2", "--class",
                "green", "--threads", "1"]  # fmt: skip
     result = call(*command)
     assert result.exit_code == 0, result.output
@@ -52,25 +52,25 @@ def test_a_folder_is_explained_into_a_table_and_goes_on_where_it_stopped(
     assert summary["before"] == summary["explained"] == 5
 
 
-def test_a_failing_picture_gives_exit_code_1_and_the_rest_is_there(
-    artifact: Path, pictures: Path, tmp_path: Path
+def test_a_failing_image_gives_exit_code_1_and_the_rest_is_there(
+    artifact: Path, images: Path, tmp_path: Path
 ) -> None:
-    (pictures / "2.png").write_bytes(b"no picture")
-    (pictures / "notes.txt").write_text("")
-    command = ["explain", artifact, pictures, "-o", tmp_path / "out"]
+    (images / "2.png").write_bytes(b"no image")
+    (images / "notes.txt").write_text("")
+    command = ["explain", artifact, images, "-o", tmp_path / "out"]
     result = call(*command)
     assert result.exit_code == 1
     assert "explained 4, failed 1 (the table says why; --retry tries again)" in result.stdout
     assert "passed over 1 files that are no images by their names" in result.stdout
     assert call(*command).exit_code == 1
-    cv2.imwrite(str(pictures / "2.png"), SCENE)
+    cv2.imwrite(str(images / "2.png"), SCENE)
     assert call(*command, "--retry").exit_code == 0
 
 
 def test_another_question_does_not_mix_with_the_results_that_are_there(
-    artifact: Path, pictures: Path, tmp_path: Path
+    artifact: Path, images: Path, tmp_path: Path
 ) -> None:
-    command = ["explain", artifact, pictures, "-o", tmp_path / "out"]
+    command = ["explain", artifact, images, "-o", tmp_path / "out"]
     assert call(*command).exit_code == 0
     result = call(*command, "--top", "2")
     assert result.exit_code == 1
@@ -79,13 +79,13 @@ def test_another_question_does_not_mix_with_the_results_that_are_there(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_folder_goes_alone(artifact: Path, pictures: Path, tmp_path: Path) -> None:
-    result = call("explain", artifact, pictures, "second.png", "-o", tmp_path / "out")
+def test_a_folder_goes_alone(artifact: Path, images: Path, tmp_path: Path) -> None:
+    result = call("explain", artifact, images, "second.png", "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "a folder is explained alone" in result.stderr
 
 
-def test_a_picture_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
+def test_a_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
     result = call("explain", artifact, "a.png", "-o", tmp_path / "out", "--retry")
     assert result.exit_code == 2
     assert "Error: --retry are for a folder of images" in result.stderr
@@ -99,9 +99,9 @@ def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:
 
 
 def test_parquet_is_written_beside_the_table(
-    artifact: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artifact: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ["explain", artifact, pictures, "-o", tmp_path / "out", "--parquet"]
+    command = ["explain", artifact, images, "-o", tmp_path / "out", "--parquet"]
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pyarrow", None)
         assert "pyarrow is missing" in call(*command).stderr
@@ -130,9 +130,9 @@ main(sys.argv[1:])
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
 def test_an_interruption_loses_nothing(
-    artifact: Path, pictures: Path, tmp_path: Path, kind: signal.Signals
+    artifact: Path, images: Path, tmp_path: Path, kind: signal.Signals
 ) -> None:
-    command = ["explain", str(artifact), str(pictures), "-o", str(tmp_path / "out"), "--batch",
+    command = ["explain", str(artifact), str(images), "-o", str(tmp_path / "out"), "--batch",
                "1", "--threads", "1"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", STALLING, *command],
@@ -190,7 +190,7 @@ def test_cuda_that_is_not_there_is_one_clear_line(artifact: Path, tmp_path: Path
     assert 'pip install "graftcam[gpu]"' in result.stderr
 
 
-def test_a_broken_picture_is_one_line_on_a_terminal(artifact: Path, tmp_path: Path) -> None:
+def test_a_broken_image_is_one_line_on_a_terminal(artifact: Path, tmp_path: Path) -> None:
     """OpenCV and libpng print by themselves: only a process of its own shows what a user sees."""
     done, data = cv2.imencode(".png", SCENE)
     assert done

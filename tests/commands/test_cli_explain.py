@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an artifact and a picture."""
+    """A folder with an artifact and an image."""
     made = tmp_path_factory.mktemp("patches")
     write_artifact(made / "model.onnx")
     cv2.imwrite(str(made / "scene.png"), SCENE[:, :, ::-1])
@@ -161,7 +161,7 @@ def test_a_folder_takes_a_region_a_box_and_weights(tmp_path: Path) -> None:
     assert "takes no score_weights" in result.stderr
 
 
-def test_layers_are_fused_and_pictures_augmented(folder: Path, tmp_path: Path) -> None:
+def test_layers_are_fused_and_images_augmented(folder: Path, tmp_path: Path) -> None:
     result = explain(
         folder,
         tmp_path,
@@ -189,10 +189,10 @@ def test_an_empty_map_is_told_and_drawn_as_such(folder: Path, tmp_path: Path) ->
 
 
 def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    cv2.imwrite(str(pictures / "scene.png"), SCENE[:, :, ::-1])
-    given = ["explain", folder / "model.onnx", pictures, "-o", tmp_path / "out", "--class", "red"]
+    images = tmp_path / "images"
+    images.mkdir()
+    cv2.imwrite(str(images / "scene.png"), SCENE[:, :, ::-1])
+    given = ["explain", folder / "model.onnx", images, "-o", tmp_path / "out", "--class", "red"]
     look = ["--style", "heatmap", "--colormap", "viridis", "--augment", "flip"]
     result = CliRunner().invoke(main, [*map(str, given), *look])
     assert result.exit_code == 0, result.output

@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_bytes(heldout, canvases):
     assert again.boxes == canvases.boxes
 
 
-def test_another_seed_gives_other_pictures(heldout, canvases):
+def test_another_seed_gives_other_images(heldout, canvases):
     assert data.draw(heldout, 1, seed=8).images.tobytes() != canvases.images[:1].tobytes()
 
 
@@ -87,11 +87,11 @@ def test_training_and_heldout_scans_are_disjoint_and_complete(heldout):
     assert set(training.labels) == set(heldout.labels) == set(range(10))
 
 
-def test_the_bundled_pictures_are_the_generators(heldout):
-    drawn = data.draw(heldout, train.PICTURE_COUNT, train.PICTURE_SEED)
-    pictures = bundled.pictures()
-    assert [picture.boxes for picture in pictures] == drawn.boxes
-    for found, image in zip(pictures, drawn.images, strict=True):
+def test_the_bundled_images_are_the_generators(heldout):
+    drawn = data.draw(heldout, train.IMAGE_COUNT, train.IMAGE_SEED)
+    images = bundled.images()
+    assert [image.boxes for image in images] == drawn.boxes
+    for found, image in zip(images, drawn.images, strict=True):
         stored = cv2.cvtColor(cv2.imread(str(found.path)), cv2.COLOR_BGR2RGB)
         # OpenCV's interpolation and line drawing may differ in single pixels between versions.
         assert np.abs(stored.astype(int) - image).mean() < 0.5
@@ -112,7 +112,7 @@ def test_the_weights_are_small_and_fit_the_model():
 
 def test_what_the_demo_command_needs_runs_without_torch_and_scikit_learn():
     code = (
-        "import sys; from graftcam.demo import bundled, data; bundled.pictures(); "
+        "import sys; from graftcam.demo import bundled, data; bundled.images(); "
         "print(sorted({'torch', 'sklearn', 'onnx'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -38,7 +38,7 @@ def check_sizes(path: Path, model: nn.Module, sizes: tuple[tuple[int, int], ...]
 @pytest.mark.parametrize(
     ("kind", "layer"), [(Tiny, "relu2"), (Tiny, "conv1"), (ChannelsLast, "mix")]
 )
-def test_one_artifact_explains_pictures_of_all_sizes(
+def test_one_artifact_explains_images_of_all_sizes(
     tmp_path: Path, kind: type[nn.Module], layer: str
 ) -> None:
     model, path = seeded(kind()), tmp_path / "m.onnx"

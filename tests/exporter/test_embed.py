@@ -42,21 +42,21 @@ EXAMPLE = (torch.zeros(1, 3, 32, 32),)
 SIZES = [(480, 640), (333, 500), (201, 77), (64, 64), (20, 90), (37, 41), (41, 32)]
 
 
-def run(transform: Preprocess, *pictures: np.ndarray) -> np.ndarray:
+def run(transform: Preprocess, *images: np.ndarray) -> np.ndarray:
     """The embedded steps alone, in ONNX Runtime, with all of its optimisations."""
     pixels = module._input("pixels", "N")
     graph = ir.Graph([pixels], [], nodes=[], opset_imports={"": 18}, name="pixels")
     graph.outputs.append(module._steps(Emitter(graph), pixels, transform, ir.DataType.FLOAT))
     data = ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return session.run(None, {"pixels": np.stack(pictures)})[0]
+    return session.run(None, {"pixels": np.stack(images)})[0]
 
 
 def check_pixels(mine: np.ndarray, wanted: np.ndarray) -> None:
     """Hold the mean to half a grey level, and all but a few pixels to one.
 
     Rows and columns are filtered one after the other, and what lies between is rounded and cut to
-    a byte. Pillow chooses the order by the picture's shape, ONNX Runtime does not.
+    a byte. Pillow chooses the order by the image's shape, ONNX Runtime does not.
     """
     error = np.abs(mine - wanted) / LEVEL
     assert error.mean() < 0.5
@@ -76,10 +76,10 @@ def test_pixels_are_torchvisions(shape: tuple[int, int], interpolation: str) -> 
             transforms.Normalize(MEAN, STD),
         ]
     )
-    pictures = [photo(*shape), photo(*shape)[::-1]]
+    images = [photo(*shape), photo(*shape)[::-1]]
     record = preprocess(size=[64, 64], resize=[72], mean=MEAN, std=STD, interpolation=interpolation)
-    mine = run(record, *pictures)
-    wanted = np.stack([theirs(Image.fromarray(picture)).numpy() for picture in pictures])
+    mine = run(record, *images)
+    wanted = np.stack([theirs(Image.fromarray(image)).numpy() for image in images])
     assert mine.dtype == np.float32
     assert mine.shape == wanted.shape
     check_pixels(mine, wanted)
@@ -95,10 +95,10 @@ def test_pixels_are_timms(shape: tuple[int, int], crop_mode: str) -> None:
         "input_size": (3, 64, 64), "interpolation": "bicubic", "crop_pct": 0.9, "mean": MEAN,
         "std": STD, "crop_mode": crop_mode,
     }  # fmt: skip
-    picture, record = photo(*shape), from_timm(config)
+    image, record = photo(*shape), from_timm(config)
     assert record is not None
-    wanted = data.create_transform(**config)(Image.fromarray(picture)).numpy()[None]
-    mine = run(record, picture)
+    wanted = data.create_transform(**config)(Image.fromarray(image)).numpy()[None]
+    mine = run(record, image)
     check_pixels(mine, wanted)
 
 
@@ -120,9 +120,9 @@ def test_pixels_are_the_runtimes(changes: dict[str, Any]) -> None:
     record = preprocess(**{"mean": MEAN, "std": STD, **changes})
     level = record.scale / min(record.std)
     for shape in [(60, 100), (101, 60), (33, 35), (31, 29), (7, 10), (40, 40), (1, 3)]:
-        picture = photo(*shape)
-        wanted = prepare(record, picture, place(record, *shape))
-        (mine,) = run(record, picture)
+        image = photo(*shape)
+        wanted = prepare(record, image, place(record, *shape))
+        (mine,) = run(record, image)
         assert mine.shape == wanted.shape, shape
         error = np.abs(mine - wanted)
         # One level, as above; a luma that is one level off goes through the resize.
@@ -147,8 +147,8 @@ def test_an_artifact_that_takes_pixels_explains_as_one_that_takes_tensors(
     pair: tuple[Explainer, Explainer],
 ) -> None:
     plain, raw = pair
-    pictures = [photo(60, 100), photo(60, 100)[::-1], photo(33, 35), SCENE]
-    before, after = plain.explain(pictures, top=2), raw.explain(pictures, top=2)
+    images = [photo(60, 100), photo(60, 100)[::-1], photo(33, 35), SCENE]
+    before, after = plain.explain(images, top=2), raw.explain(images, top=2)
     for one, other in zip(before, after, strict=True):
         assert one.classes == other.classes
         # A pixel in a hundred is one level off.
@@ -172,12 +172,12 @@ def test_its_input_is_raw_pixels_and_its_metadata_says_so(
     onnx.checker.check_model(onnx.load(raw.path), full_check=True)
 
 
-def test_any_language_feeds_pictures_as_they_are(pair: tuple[Explainer, Explainer]) -> None:
+def test_any_language_feeds_images_as_they_are(pair: tuple[Explainer, Explainer]) -> None:
     _, raw = pair
-    picture = photo(45, 70)
+    image = photo(45, 70)
     session = onnxruntime.InferenceSession(raw.path, providers=["CPUExecutionProvider"])
-    (heatmap,) = session.run(["heatmap"], {"pixels": picture[None]})
-    np.testing.assert_allclose(heatmap[0], raw.explain(picture).maps, rtol=1e-6)
+    (heatmap,) = session.run(["heatmap"], {"pixels": image[None]})
+    np.testing.assert_allclose(heatmap[0], raw.explain(image).maps, rtol=1e-6)
 
 
 def test_float16_models_and_fixed_batches_take_pixels_too(tmp_path: Path) -> None:

@@ -95,11 +95,11 @@ def test_the_last_token_layer_that_only_the_class_token_leaves_is_refused(tmp_pa
 
 
 def test_a_layer_that_sorts_its_tokens_is_refused(tmp_path: Path) -> None:
-    model, pictures = seeded(Sorted()), (torch.zeros(1, 3, 24, 16),)
+    model, images = seeded(Sorted()), (torch.zeros(1, 3, 24, 16),)
     with pytest.raises(LayerError, match="'norm' holds its places in another order"):
-        export(model, tmp_path / "m.onnx", pictures, layers="norm")
+        export(model, tmp_path / "m.onnx", images, layers="norm")
     assert list(tmp_path.iterdir()) == []
-    assert list(export(model, tmp_path / "m.onnx", pictures).layers) == ["after"]
+    assert list(export(model, tmp_path / "m.onnx", images).layers) == ["after"]
 
 
 def test_pools_are_passed_over_by_the_automatic_choice(tmp_path: Path) -> None:

@@ -30,12 +30,12 @@ from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, T
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
 
-# Model, layer, picture size, what its head reads beside the activations.
+# Model, layer, image size, what its head reads beside the activations.
 CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
     "a cut of the graph": (Tiny, "relu1", (8, 8), 0),
     "pool and linear head": (Tiny, "relu2", (8, 6), 0),
     "inside a residual block": (Skip, "act", (8, 8), 1),
-    "another path from the picture": (Twins, "left", (6, 6), 1),
+    "another path from the image": (Twins, "left", (6, 6), 1),
     "tokens behind a class token": (Tokens, "norm", (12, 8), 2),
     "tokens before the class token joins": (Tokens, "patch", (12, 8), 0),
     "channels last": (ChannelsLast, "norm", (6, 5), 0),

@@ -242,7 +242,7 @@ def test_positions_regions_and_half_precision_are_verified_too(tmp_path: Path) -
     assert found["guided_gradients"].dtype == np.float32
 
 
-def test_the_picture_of_a_file_keeps_its_layout_and_is_held_against_differences(
+def test_the_image_of_a_file_keeps_its_layout_and_is_held_against_differences(
     tmp_path: Path,
 ) -> None:
     source = write(
@@ -296,7 +296,7 @@ REFUSALS = {
     "pixels as integers": (
         "c = Cast<to = 1>(x) t = Relu(c) f = Flatten(t) y = MatMul(f, w)",
         "uint8[N, 3, 2, 2] x", CaptureError, "0 inputs of floats"),
-    "two pictures": (
+    "two images": (
         "s = Add(x, z) t = Relu(s) f = Flatten(t) y = MatMul(f, w)",
         "float[N, 3, 2, 2] x, float[N, 3, 2, 2] z", CaptureError, r"2 inputs of floats \(\['x'"),
     "rounded": (
@@ -315,7 +315,7 @@ def test_refusals_name_the_remedy_and_write_nothing(
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
-def test_a_picture_of_integers_says_so_by_name(tmp_path: Path) -> None:
+def test_a_image_of_integers_says_so_by_name(tmp_path: Path) -> None:
     body = "c = Cast<to = 1>(x) t = Relu(c) f = Flatten(t) y = MatMul(f, w)"
     source = write(tmp_path / "plain.onnx", body, "uint8[N, 3, 2, 2] x")
     transform = Preprocess("x", [2, 2], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3)

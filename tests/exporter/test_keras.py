@@ -37,8 +37,8 @@ def keras() -> Iterator[Any]:
 def model(keras: Any) -> Any:
     """A small relative of Xception: separable convolutions, a residual sum, "same" pools."""
     layers = keras.layers
-    picture = keras.Input((24, 20, 3))
-    stem = layers.Conv2D(8, 3, padding="same", name="stem", activation="relu")(picture)
+    image = keras.Input((24, 20, 3))
+    stem = layers.Conv2D(8, 3, padding="same", name="stem", activation="relu")(image)
     x = layers.SeparableConv2D(8, 3, padding="same", use_bias=False, name="block1_conv")(stem)
     x = layers.BatchNormalization(name="block1_bn")(x)
     x = layers.Activation("relu", name="block1_act")(x)
@@ -47,7 +47,7 @@ def model(keras: Any) -> Any:
     x = layers.Activation("relu", name="block2_act")(x)
     x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.GlobalAveragePooling2D(name="gap")(x)
-    return keras.Model(picture, layers.Dense(5, activation="softmax", name="predictions")(x))
+    return keras.Model(image, layers.Dense(5, activation="softmax", name="predictions")(x))
 
 
 def test_layers_go_by_their_keras_names_the_automatic_choice_first(model: Any) -> None:
@@ -59,7 +59,7 @@ def test_layers_go_by_their_keras_names_the_automatic_choice_first(model: Any) -
         export(model, "unused.onnx", EXAMPLE, layers="block2_relu", verify="off")
 
 
-def test_an_artifact_agrees_with_autograd_and_explains_pictures(model: Any, tmp_path: Path) -> None:
+def test_an_artifact_agrees_with_autograd_and_explains_images(model: Any, tmp_path: Path) -> None:
     path = tmp_path / "keras.onnx"
     layers = ["block2_act", "block1_conv"]
     report = export(model, path, EXAMPLE, layers=layers, preprocess=TRANSFORM)
@@ -68,11 +68,11 @@ def test_an_artifact_agrees_with_autograd_and_explains_pictures(model: Any, tmp_
     assert report.spec.score.activated
     assert report.verification.reference == "autograd-float64"
     assert max(report.verification.errors.values()) < 1e-5
-    picture = np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)
-    found = Explainer(path, "cpu").explain(picture, [0, 4], layer="block1_conv")
+    image = np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)
+    found = Explainer(path, "cpu").explain(image, [0, 4], layer="block1_conv")
     assert found.maps.shape == (2, 24, 20)
-    resized = Explainer(path, "cpu").explain(picture[::2, ::2], top=1)
-    expected = model(torch.from_numpy(picture[::2, ::2] / 127.5 - 1)[None].float())
+    resized = Explainer(path, "cpu").explain(image[::2, ::2], top=1)
+    expected = model(torch.from_numpy(image[::2, ::2] / 127.5 - 1)[None].float())
     np.testing.assert_allclose(resized.output, expected[0].detach().numpy(), rtol=1e-4)
 
 

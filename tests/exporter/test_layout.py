@@ -34,6 +34,6 @@ def test_no_more_tokens_stand_before_a_grid_than_on_it() -> None:
     assert token_grid(25, [(3, 3)]) is None
 
 
-def test_patches_of_the_picture_are_a_grid_of_their_own() -> None:
+def test_patches_of_the_image_are_a_grid_of_their_own() -> None:
     assert token_grid(30, [], (160, 192)) == ((5, 6), 0)
     assert token_grid(31, [], (160, None)) is None

@@ -137,10 +137,10 @@ def test_tf2onnx_through_the_command_line(tmp_path: Path) -> None:
     ])  # fmt: skip
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["verification"]["verdict"] == "pass"
-    picture = RNG.integers(0, 256, (30, 20, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "picture.png"), picture)
+    image = RNG.integers(0, 256, (30, 20, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "image.png"), image)
     result = run.invoke(main, [
-        "explain", str(path), str(tmp_path / "picture.png"), "-o", str(tmp_path / "out"),
+        "explain", str(path), str(tmp_path / "image.png"), "-o", str(tmp_path / "out"),
         "--layer", CHOSEN, "--class", "2",
     ])  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -31,7 +31,7 @@ TOLERANCE = {False: {"rtol": 1e-4, "atol": 1e-6}, True: {"rtol": 2e-2, "atol": 1
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, its layers, the size of its pictures, and whether it is float16."""
+    """A model, its layers, the size of its images, and whether it is float16."""
 
     kind: type[nn.Module]
     layers: tuple[str, ...]
@@ -133,10 +133,10 @@ def test_javascript_can_feed_every_input(exported: tuple[Subject, dict[str, Path
 def test_the_runtime_feeds_what_browsers_must(tmp_path: Path, size: Any) -> None:
     default = Explainer(export_segmenter(tmp_path / "default.onnx", size=size), "cpu")
     web = Explainer(export_segmenter(tmp_path / "web.onnx", size=size, profile="web"), "cpu")
-    picture, mask = colour_scene(), np.zeros(colour_scene().shape[:2], bool)
+    image, mask = colour_scene(), np.zeros(colour_scene().shape[:2], bool)
     mask[:, : mask.shape[1] // 2] = True
     for region in (None, mask):
-        (one, other) = (e.explain(picture, ["red", "blue"], region=region) for e in (default, web))
+        (one, other) = (e.explain(image, ["red", "blue"], region=region) for e in (default, web))
         np.testing.assert_array_equal(one.maps, other.maps)
         np.testing.assert_array_equal(one.scores, other.scores)
     x = np.random.default_rng(0).random((2, 3, 32, 32)).astype(np.float32)

@@ -37,8 +37,8 @@ class _Reader(CalibrationDataReader):
         self.left: Iterator[np.ndarray] = iter(noise(16, SIZE, SIZE, 0))
 
     def get_next(self) -> dict[str, np.ndarray]:
-        picture = next(self.left, None)
-        return {} if picture is None else {"x": picture[None]}
+        image = next(self.left, None)
+        return {} if image is None else {"x": image[None]}
 
 
 @pytest.fixture(scope="module")

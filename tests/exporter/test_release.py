@@ -125,7 +125,7 @@ def test_without_a_source_the_artifacts_own_forward_part_serves(tmp_path: Path, 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`Flat`, whose gradients depend on the picture, with labels and preprocessing."""
+    """`Flat`, whose gradients depend on the image, with labels and preprocessing."""
     path = tmp_path_factory.mktemp("good") / "flat.onnx"
     export(
         seeded(Flat()), path, (torch.zeros(1, 3, 8, 8),), layers="body.0", labels=LABELS,
@@ -324,7 +324,7 @@ def test_another_model_than_the_source_is_said_and_the_rest_still_checked(good: 
 
 
 class Prior(nn.Module):
-    """A layer that the picture does not reach, beside one that it does."""
+    """A layer that the image does not reach, beside one that it does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -338,7 +338,7 @@ class Prior(nn.Module):
         return self.head((y + self.stem(x)).mean((2, 3)))
 
 
-def test_maps_that_do_not_depend_on_the_picture_are_not_exported(tmp_path: Path) -> None:
+def test_maps_that_do_not_depend_on_the_image_are_not_exported(tmp_path: Path) -> None:
     example = (torch.zeros(1, 3, 8, 8),)
     with pytest.raises(VerificationError, match=r"layer 'layer' do not depend on the input") as e:
         export(seeded(Prior()), tmp_path / "m.onnx", example, layers="layer")
@@ -360,7 +360,7 @@ def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -
 
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "pictures", images(2, 8, 8))
+    return write_images(tmp_path / "images", images(2, 8, 8))
 
 
 def test_the_command_passes_a_good_artifact_and_writes_the_report(
@@ -369,7 +369,7 @@ def test_the_command_passes_a_good_artifact_and_writes_the_report(
     report = tmp_path / "verdict.json"
     result = call("verify", good, "--images", image_folder, "--json", report)
     assert result.exit_code == 0, result.output
-    assert "flat.onnx passes: finite-differences, 4 random inputs and 2 pictures" in result.stdout
+    assert "flat.onnx passes: finite-differences, 4 random inputs and 2 images" in result.stdout
     data = json.loads(report.read_text())
     jsonschema.validate(data, SCHEMA)
     assert data["verdict"] == "pass"
@@ -392,8 +392,8 @@ REFUSALS = {
     "no such artifact": (["verify", "no.onnx"], "no.onnx"),
     "no such source": (["verify", "GOOD", "--against", "no.onnx"], "no file no.onnx"),
     "no such folder": (["verify", "GOOD", "--images", "no"], "no folder no"),
-    "no pictures": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
-    "unreadable picture": (["verify", "GOOD", "--images", "BROKEN"], "is no image that OpenCV"),
+    "no images": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
+    "unreadable image": (["verify", "GOOD", "--images", "BROKEN"], "is no image that OpenCV"),
     "report nowhere": (["verify", "GOOD", "--json", "broken/a.png/verdict.json"], "cannot write"),
 }
 
@@ -405,7 +405,7 @@ def test_bad_input_is_one_line_with_exit_code_1(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "a.png").write_text("no picture")
+    (tmp_path / "broken" / "a.png").write_text("no image")
     places = {"GOOD": str(good), "EMPTY": "empty", "BROKEN": "broken"}
     result = call(*[places.get(argument, argument) for argument in arguments])
     assert result.exit_code == 1

@@ -282,7 +282,7 @@ def test_one_hot_weights_explain_as_their_class_does(
                 np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)
 
 
-def test_each_picture_can_have_weights_of_its_own_and_a_contrast_is_a_difference(
+def test_each_image_can_have_weights_of_its_own_and_a_contrast_is_a_difference(
     tmp_path: Path,
 ) -> None:
     model = seeded(Tiny())

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from graftcam.demo.bundled import FOLDER, pictures
+from graftcam.demo.bundled import FOLDER, images
 from graftcam.demo.run import points_at
 from graftcam.exporter import VerificationError
 from graftcam.exporter.errors import CaptureError
@@ -18,7 +18,7 @@ from graftcam.runtime import Explainer
 from support.cli import call
 from support.exports import exported_digits
 
-PATHS = [picture.path for picture in pictures()]
+PATHS = [image.path for image in images()]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_smaller_artifact_looks_at_the_same_digits(digits, small, precision, m
     assert (spec.verification.reference, spec.verification.verdict) == ("artifact", "pass")
     assert spec.verification.errors["heatmap"] < 0.01
     explainer = Explainer(path)
-    for shown in pictures():
+    for shown in images():
         found = explainer.explain(shown.path, [box.label for box in shown.boxes])
         assert all(map(points_at, found.heatmaps, shown.boxes))
 
@@ -67,7 +67,7 @@ def test_only_the_forward_part_is_quantised(digits, small):
 
 def test_what_no_longer_agrees_is_not_written(digits, tmp_path):
     path = tmp_path / "small.onnx"
-    with pytest.raises(VerificationError, match="maps of 8 pictures are similar by"):
+    with pytest.raises(VerificationError, match="maps of 8 images are similar by"):
         shrink(digits, path, "int8", PATHS, at_least=0.99999)
     assert not list(tmp_path.iterdir())
 

@@ -277,7 +277,7 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
     assert told == [(done, 4) for done in range(1, 5)]
 
 
-def test_ranks_are_settled_on_the_clean_picture(
+def test_ranks_are_settled_on_the_clean_image(
     linear: tuple[Explainer, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer, weights = linear
@@ -330,7 +330,7 @@ def test_baselines_in_both_layouts(layout: Any) -> None:
     assert (found["blur"].std((1, 2)) < x.std((1, 2)) / 4).all()
 
 
-def test_a_grey_picture_is_blurred_too() -> None:
+def test_a_grey_image_is_blurred_too() -> None:
     x = np.random.default_rng(0).standard_normal((1, 9, 7))
     assert baseline_of("blur", x, transform(9, 7, channels=1)).shape == (1, 9, 7)
 

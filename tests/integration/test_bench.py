@@ -28,7 +28,7 @@ MEGABYTE = 10**6
 
 
 def write_model(path: Path, batch: int | str = "N", size: int | str = 32, outputs: int = 4) -> Path:
-    """Write a plain classifier of pictures: a convolution, the mean over the places, a Gemm."""
+    """Write a plain classifier of images: a convolution, the mean over the places, a Gemm."""
     width = size if isinstance(size, int) else "W"
     text = f"""<ir_version: 8, opset_import: ["" : 18]>
     g (float[{batch}, 3, {size}, {width}] image)
@@ -152,14 +152,14 @@ def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fake_memory")
-def test_a_picture_is_fed_as_often_as_the_batch_is_large(
+def test_a_image_is_fed_as_often_as_the_batch_is_large(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    picture = tmp_path / "red.png"
-    cv2.imwrite(str(picture), np.full((40, 40, 3), (0, 0, 255), np.uint8))
-    pixels = make_feeds(open_artifact(pair[1], "cpu", None), 2, image=picture)["image"]
+    image = tmp_path / "red.png"
+    cv2.imwrite(str(image), np.full((40, 40, 3), (0, 0, 255), np.uint8))
+    pixels = make_feeds(open_artifact(pair[1], "cpu", None), 2, image=image)["image"]
     np.testing.assert_array_equal(pixels.mean((2, 3)), [[1, 0, 0], [1, 0, 0]])
-    assert cost_of(pair[1], "--image", picture)["inputs"] == {"image": [1, 3, 32, 32]}
+    assert cost_of(pair[1], "--image", image)["inputs"] == {"image": [1, 3, 32, 32]}
 
 
 def test_the_runtime_alone_measures_all_but_the_plain_model(pair: tuple[Path, Path]) -> None:
@@ -211,9 +211,9 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "size that is fixed": (["m.onnx", "--shape", "8,8"], "m.onnx leaves no size open"),
     "size that is missing": (["open.onnx"], "give 2 sizes for its open axes"),
     "one size of two": (["open.onnx", "--shape", "8"], "give 2 sizes for its open axes"),
-    "picture without preprocessing": (
+    "image without preprocessing": (
         ["fixed.onnx", "--image", "a.png"], "fixed.onnx stores no preprocessing"),
-    "missing picture": (["m.onnx", "--image", "a.png"], "cannot read a.png"),
+    "missing image": (["m.onnx", "--image", "a.png"], "cannot read a.png"),
     "unknown provider": (["m.onnx", "--provider", "tpu"], "provider 'tpu' is not available"),
     "missing plain file": (["m.onnx", "--against", "no.onnx"], "no.onnx: no such file"),
     "plain file of another size": (["m.onnx", "--against", "small.onnx"], OTHER_INPUT),

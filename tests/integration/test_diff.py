@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from graftcam.demo.bundled import FOLDER, pictures
+from graftcam.demo.bundled import FOLDER, images
 from graftcam.demo.data import LABELS, SIZE
 from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM
@@ -21,7 +21,7 @@ from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
 from support import cli
 from support.exports import exported_digits
 
-PATHS = [picture.path for picture in pictures()]
+PATHS = [image.path for image in images()]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_release_agrees_with_itself(release):
     assert not found.failed
 
 
-def test_the_least_similar_picture_comes_first(release, untrained):
+def test_the_least_similar_image_comes_first(release, untrained):
     found = Pair(Explainer(release), Explainer(untrained)).compare(PATHS)
     values = [change.similarity for change in found.changes]
     assert values == sorted(values)
@@ -102,17 +102,17 @@ def test_the_command_passes_the_same_release_and_draws_nothing(release, tmp_path
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_a_picture_that_cannot_be_read_is_told_and_fails(release, tmp_path):
+def test_a_image_that_cannot_be_read_is_told_and_fails(release, tmp_path):
     shutil.copy(PATHS[0], tmp_path / "good.png")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     result = call(release, release, tmp_path)
     assert result.exit_code == 1
     assert "bad.png" in result.stderr
     assert "on 1 image:" in result.stdout
 
 
-def test_no_picture_at_all_is_one_line(release, tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+def test_no_image_at_all_is_one_line(release, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
     result = call(release, release, tmp_path / "bad.png")
     assert result.exit_code == 1
     assert "no image could be compared" in result.stderr

@@ -39,28 +39,28 @@ def test_files_of_any_colour_type_become_rgb(tmp_path: Path, mode: str, suffix: 
 
 def transparent() -> Image.Image:
     """Return noise in a hidden colour whose alpha falls from left to right."""
-    picture = Image.fromarray(RGB)
+    image = Image.fromarray(RGB)
     fading = np.linspace(255, 0, RGB.shape[1]).astype(np.uint8)
-    picture.putalpha(Image.fromarray(np.tile(fading, (RGB.shape[0], 1))))
-    return picture
+    image.putalpha(Image.fromarray(np.tile(fading, (RGB.shape[0], 1))))
+    return image
 
 
-def on_white(picture: Image.Image) -> np.ndarray:
-    white = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB"))
+def on_white(image: Image.Image) -> np.ndarray:
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
 def test_what_is_transparent_is_seen_on_white(tmp_path: Path, suffix: str) -> None:
-    path, picture = tmp_path / f"a{suffix}", transparent()
-    picture.save(path, lossless=True)
+    path, image = tmp_path / f"a{suffix}", transparent()
+    image.save(path, lossless=True)
     # Two roundings of one product.
-    assert np.abs(read_image(path).astype(int) - on_white(picture)).max() <= 1
+    assert np.abs(read_image(path).astype(int) - on_white(image)).max() <= 1
     assert read_image(path)[:, -1].min() == 255
-    np.testing.assert_array_equal(as_rgb(np.asarray(picture)), read_image(path))
+    np.testing.assert_array_equal(as_rgb(np.asarray(image)), read_image(path))
 
 
-def test_transparent_palettes_grey_and_turned_pictures_are_seen_on_white(tmp_path: Path) -> None:
+def test_transparent_palettes_grey_and_turned_images_are_seen_on_white(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     palette = Image.fromarray(RGB).convert("P")
     palette.save(path, transparency=int(np.asarray(palette)[0, 0]))
@@ -115,7 +115,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert turned[18:].max() < 5
 
 
-def test_what_follows_a_picture_in_its_file_does_no_harm(tmp_path: Path) -> None:
+def test_what_follows_a_image_in_its_file_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "motion.jpg"
     small, large = (Image.fromarray(RGB).resize((side, side)) for side in (8, 64))
     thumbnail = io.BytesIO()

@@ -25,7 +25,7 @@ from support.nets import Dense, Tiny, seeded
 EXAMPLE = (torch.zeros(1, 3, 8, 12),)
 LABELS = ["ant", "bee", "cat", "dog", "eel", "fox"]
 TRANSFORM = Preprocess("", [8, 12], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
-PICTURE = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_are_called_by_name_or_by_place(linear: Path) -> None:
     explainer = Explainer(linear)
     weights = {"bee rather than cat": np.eye(6)[1] - np.eye(6)[2], "dog": np.eye(6)[3]}
-    found = explainer.explain(PICTURE, score_weights=weights)
+    found = explainer.explain(IMAGE, score_weights=weights)
     assert found.labels == list(weights)
     assert found.classes == [0, 1]
     assert found.probabilities is None
@@ -60,12 +60,12 @@ def test_weights_are_called_by_name_or_by_place(linear: Path) -> None:
     )
     assert found.heatmaps.shape == (2, 8, 12)
     rows = np.stack(list(weights.values()))
-    assert explainer.explain(PICTURE, score_weights=rows).labels == ["0", "1"]
-    one, two = explainer.explain([PICTURE, PICTURE[::-1]], score_weights=rows[0])
+    assert explainer.explain(IMAGE, score_weights=rows).labels == ["0", "1"]
+    one, two = explainer.explain([IMAGE, IMAGE[::-1]], score_weights=rows[0])
     assert one.labels == two.labels == ["0"]
     np.testing.assert_allclose(one.scores, found.scores[:1], rtol=1e-5)
     assert not np.allclose(one.scores, two.scores)
-    assert explainer.explain(PICTURE, score_weights=rows[:0]).heatmaps.shape == (0, 8, 12)
+    assert explainer.explain(IMAGE, score_weights=rows[:0]).heatmaps.shape == (0, 8, 12)
 
 
 def test_tensors_are_run_with_weights_for_all_or_for_each(linear: Path) -> None:
@@ -82,36 +82,36 @@ def test_weights_that_do_not_fit_are_refused_by_what_to_pass(linear: Path, chann
     explainer = Explainer(linear)
     x = np.zeros((2, 3, 8, 12), np.float32)
     with pytest.raises(InputError, match=r"pass score_weights, numbers \[K, 6\]"):
-        explainer.explain(PICTURE)
+        explainer.explain(IMAGE)
     with pytest.raises(InputError, match=r"explains no classes but the inner product of 'linear'"):
-        explainer.explain(PICTURE, "bee", score_weights=np.eye(6))
+        explainer.explain(IMAGE, "bee", score_weights=np.eye(6))
     with pytest.raises(InputError, match=r"float64 \[1, 2, 5\]; pass numbers \[N or 1, K, 6\]"):
-        explainer.explain(PICTURE, score_weights=np.ones((2, 5)))
+        explainer.explain(IMAGE, score_weights=np.ones((2, 5)))
     with pytest.raises(InputError, match="all of one shape"):
-        explainer.explain(PICTURE, score_weights={"a": np.ones(6), "b": np.ones(5)})
+        explainer.explain(IMAGE, score_weights={"a": np.ones(6), "b": np.ones(5)})
     with pytest.raises(InputError, match="not finite"):
-        explainer.explain(PICTURE, score_weights=np.full(6, np.nan))
+        explainer.explain(IMAGE, score_weights=np.full(6, np.nan))
     with pytest.raises(InputError, match=r"float64 \[3, 1, 6\]"):
         explainer.run(x, score_weights=np.ones((3, 1, 6)))
     with pytest.raises(InputError, match="explains no classes"):
         explainer.run(x, class_index=[[0]])
     with pytest.raises(InputError, match="export it with score='linear'"):
-        Explainer(channels).explain(PICTURE, score_weights=np.ones(6))
+        Explainer(channels).explain(IMAGE, score_weights=np.ones(6))
 
 
-def test_a_channel_is_explained_by_number_in_part_of_the_picture(channels: Path) -> None:
+def test_a_channel_is_explained_by_number_in_part_of_the_image(channels: Path) -> None:
     explainer = Explainer(channels)
-    found = explainer.explain(PICTURE, [4, -1], layer="conv1")
+    found = explainer.explain(IMAGE, [4, -1], layer="conv1")
     assert found.labels[0] == "4"
     assert found.probabilities is None
     values = found.output
     np.testing.assert_allclose(found.scores[0], values[4].mean(), rtol=1e-5)
     left = np.zeros((8, 12), np.bool_)
     left[:, :6] = True
-    half = explainer.explain(PICTURE, 4, region=left)
+    half = explainer.explain(IMAGE, 4, region=left)
     np.testing.assert_allclose(half.scores[0], values[4, :, :3].mean(), rtol=1e-5)
     with pytest.raises(ClassError, match="0 to 11"):
-        explainer.explain(PICTURE, 12)
+        explainer.explain(IMAGE, 12)
 
 
 def test_metadata_that_mixes_weights_and_classes_is_refused(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_weights_of_open_extents_are_measured_by_a_run(tmp_path: Path) -> None:
 
 
 def test_the_command_line_exports_and_explains_them(tmp_path: Path) -> None:
-    path, weights, picture = (tmp_path / name for name in ("m.onnx", "w.npy", "p.png"))
+    path, weights, image = (tmp_path / name for name in ("m.onnx", "w.npy", "p.png"))
     result = call(
         "export", "graftcam.demo.model:build", "--shape", "3,96,96", "--mean", "0,0,0", "--std",
         "1,1,1", "--layer", "layer3", "--score", "linear", "-o", path,
@@ -168,19 +168,19 @@ def test_the_command_line_exports_and_explains_them(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     import cv2
 
-    cv2.imwrite(str(picture), np.full((96, 96, 3), 128, np.uint8))
+    cv2.imwrite(str(image), np.full((96, 96, 3), 128, np.uint8))
     np.save(weights, np.eye(10)[:2])
     out = tmp_path / "out"
-    result = call("explain", path, picture, "-o", out, "--score-weights", weights, "--json")
+    result = call("explain", path, image, "-o", out, "--score-weights", weights, "--json")
     assert result.exit_code == 0, result.output
     assert [entry["label"] for entry in json.loads(result.stdout)[0]["classes"]] == ["0", "1"]
     assert sorted(file.name for file in out.iterdir()) == ["p-0.png", "p-1.png"]
     for arguments, message in (
         ((), "pass score_weights"),
-        (("--score-weights", picture), "cannot read weights"),
+        (("--score-weights", image), "cannot read weights"),
         (("--score-weights", tmp_path / "no.npy"), "cannot read weights"),
     ):
-        result = call("explain", path, picture, "-o", out, *arguments)
+        result = call("explain", path, image, "-o", out, *arguments)
         assert result.exit_code == 1
         assert message in result.stderr
 

@@ -13,14 +13,14 @@ import torch
 import torchvision
 from torch import nn
 
-from graftcam.demo.bundled import pictures
+from graftcam.demo.bundled import images
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.spec import Layer, Preprocess
 from support.cli import call
 
-PICTURE = pictures()[0].path
+IMAGE = images()[0].path
 SIZE = 64
 TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
 # Methods that run the model many times, kept short: what is tested is that they run.
@@ -72,7 +72,7 @@ def _usable(artifact: Path) -> list[str]:
 def test_every_method_explains_two_classes(artifact: Path) -> None:
     explainer = Explainer(artifact)
     for method in _usable(artifact):
-        found = explainer.explain(PICTURE, [3, 7], method=method, options=OPTIONS.get(method, {}))
+        found = explainer.explain(IMAGE, [3, 7], method=method, options=OPTIONS.get(method, {}))
         assert found.classes == [3, 7], method
         assert found.heatmaps.shape == (2, 96, 96)
         assert np.isfinite(found.maps).all(), method
@@ -111,7 +111,7 @@ def test_the_table_says_what_each_method_takes(
         fetched.clear(), images.clear(), heads.clear()
         # With an option Grad-CAM's map, which every artifact holds, is made anew.
         options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
-        explainer.explain(PICTURE, [3, 7], method=method, options=options)
+        explainer.explain(IMAGE, [3, 7], method=method, options=options)
         taken = {need for need, name in tensors.items() if name in fetched}
         taken |= {"head"} if heads else set()
         changed = any(not np.array_equal(image, images[0]) for image in images[1:])
@@ -124,14 +124,14 @@ def test_the_table_says_what_each_method_takes(
 def test_what_a_vit_lacks_is_said(
     artifact: Path, tmp_path: Path, method: str, message: str
 ) -> None:
-    result = call("explain", artifact, PICTURE, "-o", tmp_path, "--method", method)
+    result = call("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert message in line
 
 
 def test_the_command_draws_all_of_them_in_one_panel(artifact: Path, tmp_path: Path) -> None:
-    arguments: list[object] = ["explain", artifact, PICTURE, "-o", tmp_path, "--panel"]
+    arguments: list[object] = ["explain", artifact, IMAGE, "-o", tmp_path, "--panel"]
     arguments += ["--top", 2]
     for method in _usable(artifact):
         arguments += ["--method", method]

@@ -145,7 +145,7 @@ def test_shapleycam_is_its_definition(folder: Path, name: str) -> None:
 
 
 def _reference(name: str, folder: Path, x: np.ndarray) -> tuple[Any, np.ndarray]:
-    """The model's head in PyTorch, for one picture at a time, and its activations."""
+    """The model's head in PyTorch, for one image at a time, and its activations."""
     model, _, _ = MODELS[name]
     session = Session(folder / f"{name}.onnx")
     layer = session.spec.layers[0]
@@ -153,9 +153,9 @@ def _reference(name: str, folder: Path, x: np.ndarray) -> tuple[Any, np.ndarray]
     torch_model = seeded(model())
 
     def head(row: int, changed: np.ndarray) -> np.ndarray:
-        picture = torch.from_numpy(x[row : row + 1])
+        image = torch.from_numpy(x[row : row + 1])
         with torch.no_grad():
-            return torch_head(torch_model, layer, picture)(torch.from_numpy(changed)).numpy()
+            return torch_head(torch_model, layer, image)(torch.from_numpy(changed)).numpy()
 
     return head, activations
 
@@ -214,8 +214,8 @@ def test_rise_is_its_definition(folder: Path) -> None:
     )
     model = seeded(Tiny())
     with torch.no_grad():
-        for row, picture in enumerate(torch.from_numpy(x)):
-            confidences = model(picture * masks).softmax(1)[:, CLASSES[0]]
+        for row, image in enumerate(torch.from_numpy(x)):
+            confidences = model(image * masks).softmax(1)[:, CLASSES[0]]
             above = confidences - confidences.mean(0)  # the constant part left out
             expected = torch.einsum("vk,vhw->khw", above, masks[:, 0]) / (count * p)
             np.testing.assert_allclose(found.maps[row], expected, **TOLERANCE)
@@ -237,7 +237,7 @@ def test_score_and_confidence_are_those_of_the_artifact(folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["logit", "probability", "log_probability"])
-def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> None:
+def test_variants_are_scored_as_the_image_is(tmp_path: Path, kind: Any) -> None:
     """Class c's logit is the square of the mean of channel c, through a sigmoid."""
     text = """<ir_version: 8, opset_import: ["" : 18]>
     means (float[N, 3, 4, 4] x) => (float[N, 3] y) {
@@ -270,7 +270,7 @@ def test_variants_are_scored_as_the_picture_is(tmp_path: Path, kind: Any) -> Non
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_pictures_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
+def test_a_images_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
     path, options = folder / "residual.onnx", FEW.get(method, {})
     x = noise(3)
     together = answer(path, x, CLASSES, method, **options).maps
@@ -345,7 +345,7 @@ def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ranks_are_settled_on_the_picture_as_it_is(folder: Path, method: str) -> None:
+def test_ranks_are_settled_on_the_image_as_it_is(folder: Path, method: str) -> None:
     path, options, x = folder / "residual.onnx", FEW.get(method, {}), noise(2)
     ranked = answer(path, x, [[-1]], method, **options)
     for row in range(2):
@@ -513,14 +513,14 @@ def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> N
 
 
 @pytest.mark.parametrize("method", ["ablationcam", "reciprocam", "rise"])
-def test_a_picture_that_says_nothing_has_an_empty_map(patches: Explainer, method: str) -> None:
+def test_a_image_that_says_nothing_has_an_empty_map(patches: Explainer, method: str) -> None:
     black = np.zeros((80, 160, 3), np.uint8)
     assert patches.explain(black, ["red"], method=method, options=FEW.get(method, {})).status == [
         "zero"
     ]
 
 
-def test_masks_lie_on_pictures_with_colours_last(patches: Explainer, tmp_path: Path) -> None:
+def test_masks_lie_on_images_with_colours_last(patches: Explainer, tmp_path: Path) -> None:
     turned = Explainer(write_patches(tmp_path, "nhwc"))
     for method in ("scorecam", "rise"):
         expected, found = (

@@ -33,9 +33,9 @@ PILLOW = {
 def test_resize_gives_pillows_pixels(
     before: tuple[int, int], after: tuple[int, int], interpolation: str
 ) -> None:
-    picture = photo(*before)
-    mine = resize(picture.transpose(2, 0, 1), after, interpolation).transpose(1, 2, 0)
-    pillow = np.asarray(Image.fromarray(picture).resize(after[::-1], PILLOW[interpolation]))
+    image = photo(*before)
+    mine = resize(image.transpose(2, 0, 1), after, interpolation).transpose(1, 2, 0)
+    pillow = np.asarray(Image.fromarray(image).resize(after[::-1], PILLOW[interpolation]))
     difference = np.abs(mine.astype(int) - pillow)
     # One grey level where the fixed-point sums of the two round a tie apart.
     assert difference.max() <= 1
@@ -43,16 +43,16 @@ def test_resize_gives_pillows_pixels(
 
 
 def test_nearest_takes_the_pixel_under_each_centre() -> None:
-    picture = photo(50, 70)
-    mine = resize(picture.transpose(2, 0, 1), (33, 91), "nearest").transpose(1, 2, 0)
-    pillow = np.asarray(Image.fromarray(picture).resize((91, 33), PILLOW["nearest"]))
+    image = photo(50, 70)
+    mine = resize(image.transpose(2, 0, 1), (33, 91), "nearest").transpose(1, 2, 0)
+    pillow = np.asarray(Image.fromarray(image).resize((91, 33), PILLOW["nearest"]))
     np.testing.assert_array_equal(mine, pillow)
 
 
 def test_plain_opencv_would_be_far_off() -> None:
-    picture = photo(480, 640)
-    pillow = np.asarray(Image.fromarray(picture).resize((341, 256), PILLOW["bilinear"]))
-    opencv = cv2.resize(picture, (341, 256), interpolation=cv2.INTER_LINEAR)
+    image = photo(480, 640)
+    pillow = np.asarray(Image.fromarray(image).resize((341, 256), PILLOW["bilinear"]))
+    opencv = cv2.resize(image, (341, 256), interpolation=cv2.INTER_LINEAR)
     assert np.abs(opencv.astype(int) - pillow).mean() > 2
 
 
@@ -60,7 +60,7 @@ def test_plain_opencv_would_be_far_off() -> None:
 @pytest.mark.parametrize("size", [32, 45])
 def test_shorter_is_torchvisions_resize_and_centre_crop(shape: tuple[int, int], size: int) -> None:
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    picture = photo(*shape)
+    image = photo(*shape)
     theirs = transforms.Compose(
         [
             transforms.Resize(40),
@@ -68,9 +68,9 @@ def test_shorter_is_torchvisions_resize_and_centre_crop(shape: tuple[int, int], 
             transforms.ToTensor(),
             transforms.Normalize(mean, std),
         ]
-    )(Image.fromarray(picture)).numpy()
+    )(Image.fromarray(image)).numpy()
     record = preprocess(size=[size, size], mean=mean, std=std)
-    mine = prepare(record, picture, place(record, *shape))
+    mine = prepare(record, image, place(record, *shape))
     assert mine.shape == theirs.shape
     assert mine.dtype == np.float32
     # One grey level (see above) is 1/255/0.224 after normalisation.

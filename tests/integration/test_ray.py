@@ -23,7 +23,7 @@ from support import cli
 from support.artifacts import SCENE, write_artifact
 
 ray: Any = pytest.importorskip("ray")
-PICTURES = 24
+IMAGES = 24
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,20 +43,20 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of several sizes in two folders, and a file that is none."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of several sizes in two folders, and a file that is none."""
+    folder = tmp_path_factory.mktemp("images")
     (folder / "more").mkdir()
-    for i in range(PICTURES):
+    for i in range(IMAGES):
         place = folder if i % 3 else folder / "more"
         cv2.imwrite(str(place / f"{i:02}.png"), np.roll(SCENE[: 60 + i], 7 * i, axis=1))
-    (folder / "broken.png").write_text("no picture")
+    (folder / "broken.png").write_text("no image")
     return folder
 
 
-def settings(artifact: Path, pictures: Path, output: Path, **changes: Any) -> Settings:
+def settings(artifact: Path, images: Path, output: Path, **changes: Any) -> Settings:
     plain = {"request": {"top": 2}, "batch": 4, "threads": 1, "provider": "cpu"}
-    return Settings(str(artifact), str(pictures), str(output), **{**plain, **changes})
+    return Settings(str(artifact), str(images), str(output), **{**plain, **changes})
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -69,21 +69,21 @@ def results(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def here(
-    artifact: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+    artifact: Path, images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     """What this process alone makes of the folder."""
     folder = tmp_path_factory.mktemp("here")
-    summary = run(settings(artifact, pictures, folder), local)
-    assert (summary.explained, summary.failed) == (PICTURES, 1)
+    summary = run(settings(artifact, images, folder), local)
+    assert (summary.explained, summary.failed) == (IMAGES, 1)
     return results(folder)
 
 
 @pytest.mark.parametrize("actors", [1, 2])
 def test_the_same_bytes_as_here(
-    artifact: Path, pictures: Path, tmp_path: Path, here: dict[str, bytes], actors: int
+    artifact: Path, images: Path, tmp_path: Path, here: dict[str, bytes], actors: int
 ) -> None:
-    summary = run(settings(artifact, pictures, tmp_path / "out"), on_ray(actors=actors))
-    assert (summary.explained, summary.failed) == (PICTURES, 1)
+    summary = run(settings(artifact, images, tmp_path / "out"), on_ray(actors=actors))
+    assert (summary.explained, summary.failed) == (IMAGES, 1)
     assert results(tmp_path / "out") == here
 
 
@@ -110,18 +110,18 @@ def _ancestors(pid: int, parents: dict[int, int]) -> Generator[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_a_killed_actor_loses_nothing(
-    artifact: Path, pictures: Path, tmp_path: Path, here: dict[str, bytes]
+    artifact: Path, images: Path, tmp_path: Path, here: dict[str, bytes]
 ) -> None:
     killed: list[int] = []
 
     def kill_once(done: int, _: int) -> None:
-        if not killed and done < PICTURES:
+        if not killed and done < IMAGES:
             killed.extend(working()[:1])
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    job = settings(artifact, pictures, tmp_path / "out", batch=1)
-    plain = settings(artifact, pictures, tmp_path / "plain", batch=1)
+    job = settings(artifact, images, tmp_path / "out", batch=1)
+    plain = settings(artifact, images, tmp_path / "plain", batch=1)
     run(plain, local)
     run(job, on_ray(actors=2), progress=kill_once)
     assert len(killed) == 1
@@ -129,13 +129,13 @@ def test_a_killed_actor_loses_nothing(
 
 
 def test_a_job_begun_here_ends_there(
-    artifact: Path, pictures: Path, tmp_path: Path, here: dict[str, bytes]
+    artifact: Path, images: Path, tmp_path: Path, here: dict[str, bytes]
 ) -> None:
     def half(worker: Any, batches: Any) -> Any:
         yield from local(worker, batches[:3])
         raise KeyboardInterrupt
 
-    job = settings(artifact, pictures, tmp_path / "out")
+    job = settings(artifact, images, tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         run(job, half)
     summary = run(job, on_ray(actors=2))
@@ -143,7 +143,7 @@ def test_a_job_begun_here_ends_there(
     assert results(tmp_path / "out") == here
 
 
-def test_trouble_of_an_actor_is_one_line(artifact: Path, pictures: Path, tmp_path: Path) -> None:
+def test_trouble_of_an_actor_is_one_line(artifact: Path, images: Path, tmp_path: Path) -> None:
     moved = shutil.copy(artifact, tmp_path / "moved.onnx")
 
     def engine(worker: Any, batches: Any) -> Any:
@@ -151,47 +151,47 @@ def test_trouble_of_an_actor_is_one_line(artifact: Path, pictures: Path, tmp_pat
         yield from on_ray(actors=1)(worker, batches)
 
     with pytest.raises(JobError, match=r"moved.onnx: no such file") as caught:
-        run(settings(Path(moved), pictures, tmp_path / "out"), engine)
+        run(settings(Path(moved), images, tmp_path / "out"), engine)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_more_actors_than_the_cluster_holds_are_refused(
-    artifact: Path, pictures: Path, tmp_path: Path
+    artifact: Path, images: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     for engine, threads in ((on_ray(actors=3), 1), (on_ray(), 3)):
         with pytest.raises(JobError, match="give fewer --actors or --threads"):
-            run(settings(artifact, pictures, out, threads=threads), engine)
+            run(settings(artifact, images, out, threads=threads), engine)
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_no_cluster_at_the_address_is_said_at_once(
-    artifact: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+    artifact: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("None. x")))
     with pytest.raises(JobError, match=f"^no Ray cluster at {address}: .*; start one with") as said:
-        run(settings(artifact, pictures, tmp_path / "out"), on_ray(address))
+        run(settings(artifact, images, tmp_path / "out"), on_ray(address))
     reason = "None;" if address == "auto" else "refused"
     assert reason in str(said.value)
 
 
 def test_without_ray_it_says_what_to_type(
-    artifact: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artifact: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(JobError, match=r'install it with `pip install "graftcam\[ray\]"`'):
-        run(settings(artifact, pictures, tmp_path / "out"), on_ray())
+        run(settings(artifact, images, tmp_path / "out"), on_ray())
 
 
 call = partial(cli.call, "explain")
 
 
-def test_the_command_line(artifact: Path, pictures: Path, tmp_path: Path) -> None:
+def test_the_command_line(artifact: Path, images: Path, tmp_path: Path) -> None:
     for engine in ("local", "ray"):
-        result = call(artifact, pictures, "-o", tmp_path / engine, "--engine", engine,
+        result = call(artifact, images, "-o", tmp_path / engine, "--engine", engine,
                       "--provider", "cpu")  # fmt: skip
         assert result.exit_code == 1, result.output  # broken.png
     assert results(tmp_path / "ray") == results(tmp_path / "local")
-    assert call(artifact, pictures, "-o", tmp_path / "a", "--actors", 2).exit_code == 2
+    assert call(artifact, images, "-o", tmp_path / "a", "--actors", 2).exit_code == 2

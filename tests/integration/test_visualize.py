@@ -46,7 +46,7 @@ def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_digits(path, score="channel", layers=["layer2"], labels=None)
 
 
-def test_the_picture_scores_far_above_the_start_and_any_noise(digits: Path) -> None:
+def test_the_image_scores_far_above_the_start_and_any_noise(digits: Path) -> None:
     seen: list[tuple[int, int]] = []
     found = visualize(Session(digits), SEVEN, FEW, progress=lambda *done: seen.append(done))
     assert seen == [(step, 40) for step in range(1, 41)]
@@ -58,7 +58,7 @@ def test_the_picture_scores_far_above_the_start_and_any_noise(digits: Path) -> N
     assert found.score > max(*others, found.start) + 5
     assert len(found.curve) == 40
     assert np.mean(found.curve[-5:]) > np.mean(found.curve[:5]) + 5
-    # The picture as it is written scores what is told, and the class is what it shows most.
+    # The image as it is written scores what is told, and the class is what it shows most.
     again = explainer.explain(found.image, [7, -1])
     assert again.labels[1] == "seven"
     np.testing.assert_allclose(again.scores[0], found.score, rtol=1e-4)
@@ -154,7 +154,7 @@ def test_a_unit_outside_of_the_layer_is_refused(channels: Path) -> None:
             visualize(Session(channels), SEVEN, unit=unit)
 
 
-def test_the_command_writes_picture_curve_and_numbers(
+def test_the_command_writes_image_curve_and_numbers(
     digits: Path, channels: Path, tmp_path: Path
 ) -> None:
     out, curve = tmp_path / "seven.png", tmp_path / "curve.png"
@@ -162,10 +162,10 @@ def test_the_command_writes_picture_curve_and_numbers(
     result = call("visualize", digits, "--class", "seven", *arguments)
     assert result.exit_code == 0, result.output
     assert "for grey noise" in result.stdout
-    picture, drawn = cv2.imread(str(out)), cv2.imread(str(curve))
-    assert picture is not None
+    image, drawn = cv2.imread(str(out)), cv2.imread(str(curve))
+    assert image is not None
     assert drawn is not None
-    assert picture.shape == (SIZE, SIZE, 3)
+    assert image.shape == (SIZE, SIZE, 3)
     numbers = json.loads((tmp_path / "curve.json").read_text("utf-8"))
     assert len(numbers["curve"]) == numbers["ascent"]["steps"] == 5
     unit = ("--channel", "3", "--unit", "2,3", "--jitter", "0", "--blur", "0")

@@ -60,7 +60,7 @@ def browser(driver: Playwright) -> Generator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Generator[Page]:
-    """The page on WASM, with the first bundled picture explained; nothing may go wrong on it."""
+    """The page on WASM, with the first bundled image explained; nothing may go wrong on it."""
     page = browser.new_page(viewport={"width": 1100, "height": 900})
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -101,10 +101,10 @@ def drawn(page: Page, canvas: str) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
 
 
-def test_a_picture_is_predicted_and_explained_as_by_the_runtime(
+def test_a_image_is_predicted_and_explained_as_by_the_runtime(
     page: Page, site: Path, tmp_path: Path
 ) -> None:
-    page.set_input_files("#picture", DIGITS)
+    page.set_input_files("#image", DIGITS)
     got = told(page, 2)
     found = Explainer(site / "model.onnx", "cpu").explain(DIGITS)
     assert_same(got, found)
@@ -142,7 +142,7 @@ def test_any_class_can_be_picked_and_the_opacity_moved_by_keyboard(page: Page, s
     assert page.evaluate("getComputedStyle(heat).opacity") == "0"
 
 
-def test_another_model_and_a_dropped_picture_of_another_size(page: Page, tmp_path: Path) -> None:
+def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path: Path) -> None:
     """Resized with antialiasing, cropped, and summed over all positions of a segmentation."""
     artifact = export_segmenter(tmp_path / "patches.onnx", profile="web")
     photo = tmp_path / "photo.png"
@@ -169,7 +169,7 @@ def test_another_model_and_a_dropped_picture_of_another_size(page: Page, tmp_pat
     assert drawn(page, "heat")[..., 3].max() == 0
 
 
-def test_a_model_that_holds_its_preprocessing_is_fed_the_picture_as_it_is(
+def test_a_model_that_holds_its_preprocessing_is_fed_the_image_as_it_is(
     page: Page, tmp_path: Path
 ) -> None:
     artifact, photo = tmp_path / "raw.onnx", tmp_path / "photo.png"
@@ -180,7 +180,7 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_picture_as_it_is(
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
     page.set_input_files("#model", artifact)
     told(page, 2)
-    page.set_input_files("#picture", photo)
+    page.set_input_files("#image", photo)
     explainer = Explainer(artifact, "cpu")
     assert explainer.spec.preprocess is not None
     assert explainer.spec.preprocess.embedded
@@ -188,7 +188,7 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_picture_as_it_is(
 
 
 def test_geometry_is_the_runtimes(page: Page) -> None:
-    """Every way to resize, shapes that round either way, and a map laid back over the picture."""
+    """Every way to resize, shapes that round either way, and a map laid back over the image."""
     random = np.random.default_rng(1)
     cases: list[tuple[Any, int, int]] = []
     for mode, target in (("shorter", [40]), ("longer", [40]), ("exact", [37, 52]), ("exact", None)):
@@ -197,7 +197,7 @@ def test_geometry_is_the_runtimes(page: Page) -> None:
     grid = random.random((5, 4), np.float32)
     got = page.evaluate(
         """async ([cases, grid]) => {
-            const { place } = await import("./picture.js");
+            const { place } = await import("./image.js");
             const { project } = await import("./heatmap.js");
             return cases.map(([transform, height, width]) => {
                 const placement = place(transform, height, width);
@@ -222,18 +222,18 @@ def test_what_cannot_be_used_is_said_and_the_page_goes_on(page: Page, tmp_path: 
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(optional.read_bytes()[:-100])
     foreign = tmp_path / "foreign.png"
-    foreign.write_text("no picture")
+    foreign.write_text("no image")
     for box, file, message in (
         ("#model", optional, "export with: --profile web"),
         ("#model", newer, "follows graftcam spec 99"),
         ("#model", plain, "has no graftcam metadata"),
         ("#model", cut, "truncated"),
-        ("#picture", foreign, "foreign.png is not an image"),
+        ("#image", foreign, "foreign.png is not an image"),
     ):
         page.set_input_files(box, file)
         page.locator("#status", has_text=message).wait_for()
         assert status.is_visible()
-    page.set_input_files("#picture", DIGITS)
+    page.set_input_files("#image", DIGITS)
     assert told(page, 2)["label"] in ("zero", "eight", "seven")
     assert not status.is_visible()
 

@@ -38,7 +38,7 @@ NASTY = '<script>alert(1)</script> & "co"'
 
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "pictures", images(2, 8, 8))
+    return write_images(tmp_path / "images", images(2, 8, 8))
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_written_stops_the_export_before_any_work(tmp_pa
 def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -> None:
     bad = tmp_path / "broken"
     bad.mkdir()
-    (bad / "a.png").write_text("no picture")
+    (bad / "a.png").write_text("no image")
     result = CliRunner().invoke(
         main,
         ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--shape", "3,96,96",
@@ -132,7 +132,7 @@ SHOWN = {"x": 0, "y": 0, "width": 1180, "height": 1460}
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     """The demo model's report, of two images."""
-    labels, image_folder = tmp_path / "labels.txt", tmp_path / "pictures"
+    labels, image_folder = tmp_path / "labels.txt", tmp_path / "images"
     labels.write_text("\n".join(LABELS))
     image_folder.mkdir()
     for name in ("digits1.png", "digits3.png"):
@@ -149,7 +149,7 @@ def report(tmp_path: Path) -> Path:
 
 
 def test_a_browser_reads_the_page(report: Path, tmp_path: Path) -> None:
-    """And takes the documents' picture of it, into the folder that GRAFTCAM_SCREENSHOTS names."""
+    """And takes the documents' image of it, into the folder that GRAFTCAM_SCREENSHOTS names."""
     folder = Path(os.environ.get("GRAFTCAM_SCREENSHOTS", tmp_path))
     with playwright() as driver, chromium(driver) as browser:
         page = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light")

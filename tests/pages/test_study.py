@@ -1,4 +1,4 @@
-"""The study's pictures and counts."""
+"""The study's images and counts."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from graftcam.demo import study
-from graftcam.demo.bundled import pictures
+from graftcam.demo.bundled import images
 from graftcam.demo.data import Box, draw, load_glyphs
 from graftcam.runtime import Explainer
 from graftcam.runtime.inputs.images import as_rgb
@@ -28,7 +28,7 @@ def _alarm(source: Box | None, after: float | None = None, control: float | None
 
 
 def test_a_hidden_digit_is_gone_and_all_else_stays():
-    shown = pictures()[0]
+    shown = images()[0]
     image = as_rgb(shown.path)
     box = shown.boxes[0]
     hidden = study.hide(image, box)
@@ -61,7 +61,7 @@ def test_an_alarm_is_traced_to_its_digit(explainer):
         assert alarm.source is not None
         assert alarm.after is not None
         assert alarm.before > 0.5 > alarm.after
-    one, both = (study.picture(explainer, alarms[:count]) for count in (1, 2))
+    one, both = (study.image(explainer, alarms[:count]) for count in (1, 2))
     assert both.shape[0] > 1.5 * one.shape[0]
     assert all(image.std() > 10 for image in (one, both))
 

@@ -1,4 +1,4 @@
-"""Pictures in, explanations out; the model is that of ``artifacts.py``, redness and so on."""
+"""Images in, explanations out; the model is that of ``artifacts.py``, redness and so on."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_maps_scores_and_probabilities_are_the_models(explainer: Explainer) -> N
     np.testing.assert_allclose(explanation.probabilities, powers / powers.sum(), rtol=1e-6)
 
 
-def test_a_batch_is_one_run_and_equals_its_pictures_one_by_one(
+def test_a_batch_is_one_run_and_equals_its_images_one_by_one(
     explainer: Explainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "scene.png"
     cv2.imwrite(str(path), SCENE[:, :, ::-1])
     upright = SCENE.transpose(1, 0, 2)
-    pictures = [path, upright, SCENE[:, :, 0], np.dstack([SCENE, SCENE[:, :, :1]])]
-    alone = [explainer.explain(picture, top=2) for picture in pictures]
+    images = [path, upright, SCENE[:, :, 0], np.dstack([SCENE, SCENE[:, :, :1]])]
+    alone = [explainer.explain(image, top=2) for image in images]
     runs: list[int] = []
     run = explainer._session.run
 
@@ -61,7 +61,7 @@ def test_a_batch_is_one_run_and_equals_its_pictures_one_by_one(
         return run(feeds, names)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(explainer._session, "run", counted)
-    together = explainer.explain(pictures, top=2)
+    together = explainer.explain(images, top=2)
     assert runs == [4]
     assert [entry.name for entry in together] == ["scene", "image", "image-2", "image-3"]
     for one, other in zip(alone, together, strict=True):
@@ -85,16 +85,16 @@ def test_a_fixed_batch_axis_is_filled_up(tmp_path: Path) -> None:
 
 def test_threads_can_share_an_explainer(explainer: Explainer) -> None:
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(24)]
-    alone = [explainer.explain(picture, top=2) for picture in pictures]
+    images = [rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(24)]
+    alone = [explainer.explain(image, top=2) for image in images]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda picture: explainer.explain(picture, top=2), pictures))
+        together = list(pool.map(lambda image: explainer.explain(image, top=2), images))
     for one, other in zip(alone, together, strict=True):
         assert one.classes == other.classes
         np.testing.assert_array_equal(one.heatmaps, other.heatmaps)
 
 
-def test_a_greyscale_model_explains_colour_pictures(tmp_path: Path) -> None:
+def test_a_greyscale_model_explains_colour_images(tmp_path: Path) -> None:
     record = spec(
         preprocess=preprocess(mean=[0.0], std=[1.0]),
         labels=None,

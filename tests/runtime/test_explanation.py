@@ -134,7 +134,7 @@ def test_probabilities_never_overflow(
     assert probabilities(replace(SCORE, activation="none"), np.zeros(3)) is None
 
 
-def test_saving_to_a_folder_names_files_after_picture_and_class(
+def test_saving_to_a_folder_names_files_after_image_and_class(
     explainer: Explainer, tmp_path: Path
 ) -> None:
     explanation = explainer.explain(SCENE, ["red", "green"])

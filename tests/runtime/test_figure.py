@@ -61,7 +61,7 @@ def test_text_beyond_the_border_is_cut_off() -> None:
         assert (small < 128).any() == visible
 
 
-def test_a_panel_sets_pictures_side_by_side_under_their_titles() -> None:
+def test_a_panel_sets_images_side_by_side_under_their_titles() -> None:
     red = np.full((100, 200, 3), (255, 0, 0), np.uint8)
     blue = np.full((50, 50, 3), (0, 0, 255), np.uint8)
     title = "a title much too long for its narrow column"
@@ -101,14 +101,14 @@ def test_a_colour_bar_shows_each_tick_beside_its_colour() -> None:
     assert not ink(sheet[:, -6:]).any(), "labels end before the border"
 
 
-def test_one_explanation_is_a_row_of_its_picture_and_classes(explainer: Explainer) -> None:
+def test_one_explanation_is_a_row_of_its_image_and_classes(explainer: Explainer) -> None:
     found = explainer.explain(SCENE, ["red", "green", "empty"])
     sheet = found.panel(height=80)
     np.testing.assert_array_equal(sheet[60:140, 16:176], SCENE)
     np.testing.assert_array_equal(sheet[60:140, 190:350], found.draw("red"))
     np.testing.assert_array_equal(sheet[60:140, 538:698], found.draw("empty"))
     square = explainer.explain(SCENE[:, 40:120], ["red", "green"]).panel()
-    assert square.shape[0] == 16 * 2 + 44 + 320, "small pictures are enlarged"
+    assert square.shape[0] == 16 * 2 + 44 + 320, "small images are enlarged"
 
 
 def test_several_methods_stand_in_a_row_and_with_several_classes_in_rows(
@@ -138,7 +138,7 @@ def test_rows_of_unequal_length_keep_to_their_columns(explainer: Explainer) -> N
         np.testing.assert_array_equal(sheet[second, column : column + 160], drawn)
 
 
-def test_a_figure_wants_explanations_of_one_picture(explainer: Explainer) -> None:
+def test_a_figure_wants_explanations_of_one_image(explainer: Explainer) -> None:
     for found in ([], [explainer.explain(SCENE), explainer.explain(SCENE[:40])]):
         with pytest.raises(RenderError, match="one or more explanations of one image"):
             figure(found)

@@ -1,4 +1,4 @@
-"""Several layers, several methods and changed copies of a picture, and how often the graph runs."""
+"""Several layers, several methods and changed copies of an image, and how often the graph runs."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_augmentation_changes_nothing_where_the_model_keeps_step(
     )
 
 
-def test_augmented_runs_explain_the_plain_pictures_classes(
+def test_augmented_runs_explain_the_plain_images_classes(
     explainer: Explainer, runs: list[dict[str, Any]]
 ) -> None:
     found = explainer.explain(SCENE, top=2, augment=True)
@@ -174,7 +174,7 @@ def test_a_mean_over_flips_is_symmetric_where_the_map_does_not_follow(
     assert found.maps.sum() == 8
 
 
-def test_a_region_is_flipped_with_the_picture(
+def test_a_region_is_flipped_with_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Cell by cell, so that the map shows where the region was.

@@ -48,7 +48,7 @@ def test_unreadable_files_are_one_clear_error(tmp_path: Path) -> None:
         read_image(tmp_path / "nothing.png")
     with pytest.raises(ImageError, match=r"cannot read .*: Is a directory"):
         read_image(tmp_path)
-    for name, data in (("empty.png", b""), ("text.jpg", b"no picture")):
+    for name, data in (("empty.png", b""), ("text.jpg", b"no image")):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImageError, match=rf"{name} is no image that OpenCV can decode"):
             read_image(tmp_path / name)
@@ -56,7 +56,7 @@ def test_unreadable_files_are_one_clear_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.98])
-def test_a_file_that_is_cut_off_is_no_picture(tmp_path: Path, suffix: str, share: float) -> None:
+def test_a_file_that_is_cut_off_is_no_image(tmp_path: Path, suffix: str, share: float) -> None:
     path = tmp_path / f"cut{suffix}"
     noise = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
     cv2.imwrite(str(path), noise)

@@ -1,4 +1,4 @@
-"""A folder of pictures: the same table whatever happens on the way to it."""
+"""A folder of images: the same table whatever happens on the way to it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-PICTURES = ["a/one.png", "a/one.jpg", "b.png", "c/d/e.PNG", "z-ä.png", "x.png", "y.png"]
+IMAGES = ["a/one.png", "a/one.jpg", "b.png", "c/d/e.PNG", "z-ä.png", "x.png", "y.png"]
 BROKEN = "b/broken.jpg"
-ORDER = sorted([*PICTURES, BROKEN])
+ORDER = sorted([*IMAGES, BROKEN])
 
 
 @pytest.fixture
 def settings(artifact: Path, tmp_path: Path) -> Settings:
-    """Pictures of several sizes in several folders, one of them broken."""
-    folder = tmp_path / "pictures"
-    for number, name in enumerate(PICTURES):
+    """Images of several sizes in several folders, one of them broken."""
+    folder = tmp_path / "images"
+    for number, name in enumerate(IMAGES):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        picture = np.roll(SCENE, 9 * number, axis=1)[: 80 - number]
-        done, data = cv2.imencode((folder / name).suffix, picture[:, :, ::-1])
+        image = np.roll(SCENE, 9 * number, axis=1)[: 80 - number]
+        done, data = cv2.imencode((folder / name).suffix, image[:, :, ::-1])
         assert done
         (folder / name).write_bytes(data.tobytes())
     (folder / BROKEN).parent.mkdir()
-    (folder / BROKEN).write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("not a picture by its name")
+    (folder / BROKEN).write_bytes(b"no image")
+    (folder / "notes.txt").write_text("not an image by its name")
     (folder / ".hidden.png").write_bytes(b"")
     return Settings(
         str(artifact), str(folder), str(tmp_path / "out"), {"top": 2}, {"alpha": 0.4}, batch=3
@@ -64,7 +64,7 @@ def rows_of(settings: Settings) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def test_every_picture_has_a_row_and_an_overlay_for_each_class(settings: Settings) -> None:
+def test_every_image_has_a_row_and_an_overlay_for_each_class(settings: Settings) -> None:
     steps: list[tuple[int, int]] = []
     summary = run(settings, progress=lambda done, total: steps.append((done, total)))
     assert (summary.explained, summary.failed, summary.before, summary.others) == (7, 1, 0, 1)
@@ -122,7 +122,7 @@ def test_any_order_of_batches_ends_in_the_same_table(settings: Settings, tmp_pat
     assert output(settings) == output(whole)
 
 
-def test_failed_pictures_are_tried_again_only_when_asked(settings: Settings) -> None:
+def test_failed_images_are_tried_again_only_when_asked(settings: Settings) -> None:
     from pathlib import Path
 
     run(settings)
@@ -164,7 +164,7 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
 def test_its_own_output_is_no_input(settings: Settings) -> None:
     inside = Settings(**{**vars(settings), "output": f"{settings.images}/out"})
     run(inside)
-    assert run(inside).explained == len(PICTURES)
+    assert run(inside).explained == len(IMAGES)
     assert [row["path"] for row in rows_of(inside)] == ORDER
 
 
@@ -224,7 +224,7 @@ def test_a_full_disk_takes_the_unfinished_rows_back(
         assert list(rows.recorded) == ["a", "b"]
 
 
-def test_an_overlay_that_cannot_be_written_stops_the_job_and_is_no_failed_picture(
+def test_an_overlay_that_cannot_be_written_stops_the_job_and_is_no_failed_image(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from graftcam.runtime import writing

@@ -1,4 +1,4 @@
-"""Many pictures: in order, in bounded memory, and one that fails is a result of its own."""
+"""Many images: in order, in bounded memory, and one that fails is a result of its own."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_many_pictures_are_explained_as_each_alone(explainer: Explainer) -> None:
+def test_many_images_are_explained_as_each_alone(explainer: Explainer) -> None:
     many = [image[: 40 + i] for i, image in enumerate(images(11, 51, 60))]
     found = list(explainer.explain_many(many, top=2, batch=4))
     assert len(found) == 11
-    for picture, one in zip(many, found, strict=True):
+    for image, one in zip(many, found, strict=True):
         assert isinstance(one, Explanation)
-        np.testing.assert_array_equal(one.image, picture)
-        alone = explainer.explain(picture, top=2)
+        np.testing.assert_array_equal(one.image, image)
+        alone = explainer.explain(image, top=2)
         assert one.classes == alone.classes
         # The batch's size decides how a product is cut up, and with it the last digit.
         np.testing.assert_allclose(one.maps, alone.maps, rtol=1e-5)
     assert [one.name for one in found[:3]] == ["image", "image-2", "image-3"]  # pyright: ignore
 
 
-def test_a_picture_that_fails_yields_its_reason_in_its_place(
+def test_a_image_that_fails_yields_its_reason_in_its_place(
     explainer: Explainer, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     sliver = np.zeros((500000, 1, 3), np.uint8)  # can be read, but not resized
     found = list(explainer.explain_many([SCENE, broken, SCENE, sliver, SCENE], batch=5))
     assert [type(one) for one in found] == [
@@ -51,7 +51,7 @@ def test_a_picture_that_fails_yields_its_reason_in_its_place(
     assert "crop it to a less extreme shape" in str(found[3].error)  # pyright: ignore
 
 
-def test_a_region_that_misses_one_picture_spoils_only_that_one(tmp_path: Path) -> None:
+def test_a_region_that_misses_one_image_spoils_only_that_one(tmp_path: Path) -> None:
     explainer = Explainer(write_segmenter(tmp_path / "fields.onnx"))
     mask = np.ones(SCENE.shape[:2], np.bool_)
     found = list(explainer.explain_many([SCENE, SCENE[:, ::2], SCENE], classes="red", region=mask))
@@ -80,9 +80,9 @@ def test_one_region_goes_for_all(tmp_path: Path) -> None:
         explainer.explain_many([SCENE], region=[np.ones((4, 4))])
 
 
-def test_what_is_asked_wrongly_is_refused_before_the_first_picture(explainer: Explainer) -> None:
+def test_what_is_asked_wrongly_is_refused_before_the_first_image(explainer: Explainer) -> None:
     def never() -> Iterator[np.ndarray]:
-        raise AssertionError("a picture was taken")
+        raise AssertionError("an image was taken")
         yield SCENE
 
     with pytest.raises(ClassError, match="unknown label 'purple'"):
@@ -91,7 +91,7 @@ def test_what_is_asked_wrongly_is_refused_before_the_first_picture(explainer: Ex
         explainer.explain_many(never(), method="magic")
 
 
-def test_memory_is_bounded_however_many_pictures_there_are(explainer: Explainer) -> None:
+def test_memory_is_bounded_however_many_images_there_are(explainer: Explainer) -> None:
     taken = 0
 
     def endless() -> Iterator[np.ndarray]:

@@ -22,7 +22,7 @@ from support.methods import add_method
 FORMULAS = [method for method, record in METHODS.items() if record.is_formula]
 gradcam = METHODS["gradcam"]
 
-# One picture, two channels, two places: (1, 3) and (2, -1).
+# One image, two channels, two places: (1, 3) and (2, -1).
 ACTIVATIONS = np.array([[[1.0, 3.0], [2.0, -1.0]]])
 GRADIENTS = np.array([[[[-1.0, 1.0], [2.0, -1.0]]]])  # of one class
 CONSTANT = np.array([[[[0.5, 0.5], [-1.0, -1.0]]]])  # of a class behind an average
@@ -140,7 +140,7 @@ def test_cam_is_grad_cam_up_to_the_number_of_places_where_it_is_defined() -> Non
 @pytest.mark.parametrize("space", [(7,), (3, 4), (2, 3, 2)], ids=["1-d", "2-d", "3-d"])
 @pytest.mark.parametrize(("images", "classes"), [(1, 0), (1, 2), (3, 2)])
 @pytest.mark.parametrize("method", FORMULAS)
-def test_any_number_of_pictures_classes_and_axes(
+def test_any_number_of_images_classes_and_axes(
     method: str, images: int, classes: int, space: tuple[int, ...]
 ) -> None:
     generator = np.random.default_rng(0)
@@ -154,7 +154,7 @@ def test_any_number_of_pictures_classes_and_axes(
     assert maps.dtype == np.float32
     if not METHODS[method].signed:
         assert not (maps < 0).any()
-    # A picture's map is its own, and the same in any arrangement of its places.
+    # An image's map is its own, and the same in any arrangement of its places.
     places = math.prod(space)
     for row in range(images):
         alone = METHODS[method](
@@ -229,7 +229,7 @@ def test_the_baked_map_is_the_methods_definition(explainer: Explainer) -> None:
 
 @pytest.mark.parametrize("method", sorted({*FORMULAS} - {"counterfactual", "eigencam", "kpcacam"}))
 def test_every_method_that_knows_the_class_points_at_it(explainer: Explainer, method: str) -> None:
-    """Of a picture with a red and a green square, `fem` sees both."""
+    """Of an image with a red and a green square, `fem` sees both."""
     explanation = explainer.explain(SCENE, ["green", "red"], method=method)
     assert explanation.method == method
     assert explanation.status == ["ok", "ok"]

@@ -19,8 +19,8 @@ def test_using_the_runtime_pulls_in_neither_torch_nor_onnx(tmp_path: Path) -> No
 import sys
 import numpy
 from graftcam.runtime import Explainer
-picture = numpy.arange(60 * 100 * 3, dtype=numpy.uint8).reshape(60, 100, 3)
-explanation = Explainer(sys.argv[1]).explain(picture, top=2)
+image = numpy.arange(60 * 100 * 3, dtype=numpy.uint8).reshape(60, 100, 3)
+explanation = Explainer(sys.argv[1]).explain(image, top=2)
 explanation.save(sys.argv[2])
 print(len(explanation.classes), sorted(set(sys.modules) & set({FORBIDDEN})))
 """
@@ -57,15 +57,15 @@ def test_the_command_line_starts_with_click_alone_and_explains_without_the_expor
     code = "import sys, graftcam.cli; print({'numpy', 'cv2', 'onnxruntime'} & set(sys.modules))"
     assert python(code) == "set()"
     path = write_artifact(tmp_path / "patches.onnx")
-    picture = tmp_path / "grey.png"
-    cv2.imwrite(str(picture), np.full((60, 100, 3), 90, np.uint8))
+    image = tmp_path / "grey.png"
+    cv2.imwrite(str(image), np.full((60, 100, 3), 90, np.uint8))
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({FORBIDDEN}))
 from graftcam.cli import main
 main(["explain", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
 """
-    assert "red  score" in python(code, str(path), str(picture), str(tmp_path / "out"))
+    assert "red  score" in python(code, str(path), str(image), str(tmp_path / "out"))
 
 
 def test_every_package_is_installed() -> None:

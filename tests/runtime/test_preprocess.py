@@ -54,21 +54,21 @@ def test_padding_is_black_before_normalisation() -> None:
 
 def test_channels_can_come_last() -> None:
     record = preprocess(resize=None)
-    picture = photo(32, 32)
-    values = prepare(preprocess(resize=None, layout="nhwc"), picture, place(record, 32, 32))
-    np.testing.assert_allclose(values, picture / 255, rtol=1e-6)
+    image = photo(32, 32)
+    values = prepare(preprocess(resize=None, layout="nhwc"), image, place(record, 32, 32))
+    np.testing.assert_allclose(values, image / 255, rtol=1e-6)
 
 
 def test_a_greyscale_model_gets_luma() -> None:
     record = preprocess(resize=None, scale=1.0, mean=[0.0], std=[1.0])
-    picture = photo(32, 32)
-    values = prepare(record, picture, place(record, 32, 32))
-    luma = picture @ np.array([0.299, 0.587, 0.114])
+    image = photo(32, 32)
+    values = prepare(record, image, place(record, 32, 32))
+    luma = image @ np.array([0.299, 0.587, 0.114])
     assert values.shape == (1, 32, 32)
     assert np.abs(values[0] - luma).max() <= 1
 
 
-def test_a_picture_too_narrow_to_resize_is_refused() -> None:
+def test_a_image_too_narrow_to_resize_is_refused() -> None:
     with pytest.raises(
         ImageError, match="1 x 500000 pixels would be resized to 40 x 20000000; crop"
     ):

@@ -1,4 +1,4 @@
-"""Explaining a class in a part of the picture, where the model's output has positions."""
+"""Explaining a class in a part of the image, where the model's output has positions."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_without_a_region_the_score_is_the_sum_over_the_output(explainer: Explai
     assert peak(explanation.heatmaps[0]) == (32, 88)
 
 
-@pytest.mark.parametrize("kind", ["picture", "output", "numbers", "file"])
-def test_a_region_is_a_mask_of_the_picture_or_of_the_output(
+@pytest.mark.parametrize("kind", ["image", "output", "numbers", "file"])
+def test_a_region_is_a_mask_of_the_image_or_of_the_output(
     explainer: Explainer, tmp_path: Path, kind: str
 ) -> None:
     mask = box_mask((80, 160), BOX)
     cv2.imwrite(str(tmp_path / "mask.png"), mask * np.uint8(255))
     region = {
-        "picture": mask,
+        "image": mask,
         "output": cell(*CELL),
         "numbers": mask * np.uint8(7),
         "file": tmp_path / "mask.png",
@@ -82,10 +82,10 @@ def test_floats_are_weights(explainer: Explainer) -> None:
     np.testing.assert_allclose(half, once / 2, rtol=1e-6)
 
 
-def test_a_mask_of_the_pictures_size_is_taken_as_such_even_if_the_output_has_it_too() -> None:
+def test_a_mask_of_the_images_size_is_taken_as_such_even_if_the_output_has_it_too() -> None:
     mask = np.zeros((4, 4), np.bool_)
     mask[0, 0] = True
-    # The model sees the lower right quarter of the picture, twice as large.
+    # The model sees the lower right quarter of the image, twice as large.
     zoomed = Placement((4, 4), (8, 8), (4, 4), (4, 4))
     with pytest.raises(InputError, match="nothing of the region is left"):
         as_weights(mask, zoomed, (4, 4))
@@ -93,7 +93,7 @@ def test_a_mask_of_the_pictures_size_is_taken_as_such_even_if_the_output_has_it_
     assert as_weights(mask, zoomed, (4, 4)).tolist()[:3] == [[1, 1, 0, 0]] * 2 + [[0] * 4]
 
 
-def test_padding_around_a_small_picture_is_outside_the_region() -> None:
+def test_padding_around_a_small_image_is_outside_the_region() -> None:
     padded = Placement((2, 4), (2, 4), (-1, 0), (4, 4))
     assert as_weights(np.ones((2, 4)), padded, (4, 4)).sum(axis=1).tolist() == [0, 4, 4, 0]
 
@@ -144,7 +144,7 @@ def test_regions_that_cannot_be_used_are_refused(
         explainer.explain(SCENE, region=region)
 
 
-def test_a_mask_that_is_no_picture_is_refused(explainer: Explainer, tmp_path: Path) -> None:
+def test_a_mask_that_is_no_image_is_refused(explainer: Explainer, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"cannot read .*no\.png"):
         explainer.explain(SCENE, region=tmp_path / "no.png")
 
@@ -188,7 +188,7 @@ def test_run_refuses_regions_of_another_shape(explainer: Explainer, region: np.n
 @pytest.mark.parametrize(
     "box", [(5, 5, 5, 9), (5, 9, 9, 9), (-1, 0, 9, 9), (0, 0, 161, 9), (0, 0, 9, 81)], ids=str
 )
-def test_boxes_that_do_not_lie_in_the_picture_are_refused(box: tuple[int, ...]) -> None:
+def test_boxes_that_do_not_lie_in_the_image_are_refused(box: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"box .* is not inside the image; .*x1 <= 160 .*80"):
         box_mask((80, 160), box)
 
@@ -267,7 +267,7 @@ def test_a_region_for_a_model_without_positions_is_one_line(scene: Path, tmp_pat
 
 
 def test_a_mask_drawn_on_nothing_marks_what_is_drawn(tmp_path: Path) -> None:
-    """Drawing programs save strokes on a transparent ground, which pictures show on white."""
+    """Drawing programs save strokes on a transparent ground, which images show on white."""
     drawn = np.zeros((6, 8, 4), np.uint8)
     drawn[2:4, 3:5] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), drawn)

@@ -54,7 +54,7 @@ def plateau(heatmap: np.ndarray) -> tuple[float, float]:
             (2, 1),
             (2 * (20 + 4), 4 * (12 + 4)),
         ),
-        # No resize, a picture smaller than the crop: padded by 6 rows and 8 columns.
+        # No resize, an image smaller than the crop: padded by 6 rows and 8 columns.
         ({"resize": None}, (20, 16), (1, 2), (12 - 6, 20 - 8)),
     ],
 )
@@ -152,25 +152,25 @@ def test_maps_go_on_where_nothing_was_seen_only_for_lines() -> None:
 
 
 def test_files_appear_whole_with_the_umasks_permissions(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    path = write_image(tmp_path / "new" / "bild-ä.png", picture)
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    path = write_image(tmp_path / "new" / "bild-ä.png", image)
     stored = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(stored[:, :, ::-1], picture)
+    np.testing.assert_array_equal(stored[:, :, ::-1], image)
     (tmp_path / "plain").touch()
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert [entry.name for entry in path.parent.iterdir()] == ["bild-ä.png"]
 
 
 def test_unwritable_targets_are_one_clear_error(tmp_path: Path) -> None:
-    picture = np.zeros((2, 2, 3), np.uint8)
+    image = np.zeros((2, 2, 3), np.uint8)
     with pytest.raises(RenderError, match=r"'.what' is no image format; use .png or .jpg"):
-        write_image(tmp_path / "out.what", picture)
+        write_image(tmp_path / "out.what", image)
     (tmp_path / "file").touch()
     with pytest.raises(
         RenderError, match=r"cannot write .*file/out.png: (Not a directory|File ex)"
     ):
-        write_image(tmp_path / "file" / "out.png", picture)
+        write_image(tmp_path / "file" / "out.png", image)
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(RenderError, match=r"cannot write .*folder.png"):
-        write_image(tmp_path / "folder.png", picture)
+        write_image(tmp_path / "folder.png", image)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.png"]

@@ -20,7 +20,7 @@ from graftcam.runtime.output.render import (
 
 
 def scene(values: np.ndarray, signed: bool = False, alpha: float = 0.5, **changes: object) -> Scene:
-    """A noisy picture under a heatmap that was seen everywhere; changed as given."""
+    """A noisy image under a heatmap that was seen everywhere; changed as given."""
     shape = values.shape
     parts = {
         "image": np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8),
@@ -105,7 +105,7 @@ def test_an_unknown_colormap_is_refused_with_the_choices() -> None:
         palette("rainbw")
 
 
-def test_an_overlay_keeps_the_picture_where_the_heatmap_is_zero() -> None:
+def test_an_overlay_keeps_the_image_where_the_heatmap_is_zero() -> None:
     values = np.zeros((6, 8))
     shown = scene(values, alpha=1.0)
     np.testing.assert_array_equal(overlay(shown), shown.image)
@@ -125,7 +125,7 @@ def test_the_colours_share_is_alpha_times_the_root_of_the_magnitude(signed: bool
 
 
 @pytest.mark.parametrize("style", ["overlay", "contour"])
-def test_what_was_not_seen_stays_the_picture(style: str) -> None:
+def test_what_was_not_seen_stays_the_image(style: str) -> None:
     ramp = np.tile(np.linspace(0, 1, 40), (30, 1))
     unseen = np.zeros((30, 40), np.bool_)
     unseen[:, 20:] = True
@@ -177,7 +177,7 @@ def test_contours_leave_plateaus_and_single_pixels_alone() -> None:
         np.testing.assert_array_equal(contour(shown), shown.image)
 
 
-def test_a_mask_shows_the_picture_where_the_evidence_is_and_darkness_where_none_is() -> None:
+def test_a_mask_shows_the_image_where_the_evidence_is_and_darkness_where_none_is() -> None:
     values = np.zeros((40, 60))
     values[:, 30:] = 1
     bright = np.full((40, 60, 3), 200, np.uint8)
@@ -188,14 +188,12 @@ def test_a_mask_shows_the_picture_where_the_evidence_is_and_darkness_where_none_
 
 @pytest.mark.parametrize("status", ["zero", "constant", "nonfinite"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (96, 96), (300, 40), (480, 640)])
-def test_a_mark_is_grey_bears_text_and_fits_any_picture(
-    status: str, shape: tuple[int, int]
-) -> None:
-    picture = np.full((*shape, 3), (255, 0, 0), np.uint8)
-    marked = mark(picture, status)  # pyright: ignore[reportArgumentType]
-    assert marked.shape == picture.shape
+def test_a_mark_is_grey_bears_text_and_fits_any_image(status: str, shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), (255, 0, 0), np.uint8)
+    marked = mark(image, status)  # pyright: ignore[reportArgumentType]
+    assert marked.shape == image.shape
     assert (marked == marked[:, :, :1]).all()
     if min(shape) >= 96:
         assert (marked > 220).any(), "white letters"
         assert (marked < 60).any(), "on a dark band"
-        assert not (marked[: shape[0] // 4] < 60).any(), "which leaves the picture visible"
+        assert not (marked[: shape[0] // 4] < 60).any(), "which leaves the image visible"

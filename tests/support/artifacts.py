@@ -1,7 +1,7 @@
 """Small artifacts built by hand, whose every value can be told by thinking.
 
-The model averages each colour over patches of the picture (a strided convolution), pools the
-averages over the picture and weighs the three means: class 0 is "how red", and so on. The score's
+The model averages each colour over patches of the image (a strided convolution), pools the
+averages over the image and weighs the three means: class 0 is "how red", and so on. The score's
 gradient with respect to the averages is therefore ``weights[class] / cells`` everywhere.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LABELS = ["red", "green", "blue", "empty"]
-# "empty" has negative weights only: its Grad-CAM map is zero wherever the picture is not black.
+# "empty" has negative weights only: its Grad-CAM map is zero wherever the image is not black.
 WEIGHTS = [[4.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 2.0], [-1.0, -1.0, -1.0]]
 SCORE = ScoreRecord("logit", "logits", "logits", "softmax", activated=False, classes=4)
 
@@ -247,29 +247,29 @@ def write_segmenter(
 def resize_model(mode: str) -> bytes:
     """ONNX Runtime's antialiased Resize as a model: the bytes of ``inputs/resize_<mode>.onnx``.
 
-    Input ``picture`` uint8 [1, channels, height, width] and ``sizes`` int64 [2]; half-pixel
+    Input ``image`` uint8 [1, channels, height, width] and ``sizes`` int64 [2]; half-pixel
     centres, and for ``cubic`` the coefficient -0.5 that Pillow uses.
     """
     cubic = "cubic_coeff_a = -0.5, " if mode == "cubic" else ""
     text = f"""<ir_version: 8, opset_import: ["" : 18]>
-    resize_{mode} (uint8[1, channels, h, w] picture, int64[2] sizes)
+    resize_{mode} (uint8[1, channels, h, w] image, int64[2] sizes)
      => (uint8[1, channels, H, W] resized)
     {{
         resized = Resize <antialias = 1, axes = [2, 3], {cubic}exclude_outside = 1,
-                          mode = "{mode}"> (picture, , , sizes)
+                          mode = "{mode}"> (image, , , sizes)
     }}"""
     return onnx_model(text)
 
 
 def colour_scene() -> np.ndarray:
-    """Return a grey picture, 80 x 160, with a red and a green square on cells of the map.
+    """Return a grey image, 80 x 160, with a red and a green square on cells of the map.
 
     It is halved, and cut to the rows 8 to 72 and the columns 48 to 112; a cell is 16 pixels wide.
     """
-    picture = np.full((80, 160, 3), 20, np.uint8)
-    picture[24:40, 80:96, 0] = 255
-    picture[56:72, 48:64, 1] = 220
-    return picture
+    image = np.full((80, 160, 3), 20, np.uint8)
+    image[24:40, 80:96, 0] = 255
+    image[56:72, 48:64, 1] = 220
+    return image
 
 
 SCENE = colour_scene()

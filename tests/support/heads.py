@@ -50,7 +50,7 @@ def answer(
     path: Path, x: np.ndarray, classes: list[list[int]], method: str, *, fed: Any = None,
     progress: Any = None, **options: Any,
 ) -> Answer:  # fmt: skip
-    """The answer of a method to tensors; `Explainer` asks about pictures only."""
+    """The answer of a method to tensors; `Explainer` asks about images only."""
     session = Session(path)
     feeds = {"x": x, session.spec.class_index: np.array(classes, np.int64), **(fed or {})}
     heads = Heads(path, session.spec, Session)
@@ -71,7 +71,7 @@ def in_model(activations: torch.Tensor, original: torch.Tensor, layer: Layer) ->
 def torch_head(
     model: nn.Module, layer: Layer, x: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The model with a layer's output replaced by other activations, for the pictures ``x``."""
+    """The model with a layer's output replaced by other activations, for the images ``x``."""
 
     def head(activations: torch.Tensor) -> torch.Tensor:
         def replaced(_: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:

@@ -17,9 +17,9 @@ def photo(height: int, width: int) -> np.ndarray:
         100 + 60 * np.sin(x / 37 + c) * np.cos(y / 53) + 40 * np.sin((x + 2 * y) / 7)
         for c in range(3)
     ]
-    picture = np.stack(channels, -1) + rng.normal(0, 15, (height, width, 3))
-    picture[height // 3 : height // 2, width // 4 : width // 2] = (255, 0, 128)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    image = np.stack(channels, -1) + rng.normal(0, 15, (height, width, 3))
+    image[height // 3 : height // 2, width // 4 : width // 2] = (255, 0, 128)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def images(count: int, height: int, width: int, seed: int = 0) -> list[np.ndarray]:

@@ -197,7 +197,7 @@ class ChannelsLast(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Class maps of two depths added and resized to the picture's size; another head; a dict."""
+    """Class maps of two depths added and resized to the image's size; another head; a dict."""
 
     def __init__(self, classes: int = 5) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from ....runtime.spec import Spec
 from ...errors import VerificationError
 from ...verify.embedded import Embedded
 from ...verify.gate import Origin
-from ...verify.inputs import Pictures
+from ...verify.inputs import Images
 from ...verify.running import Array, Tensors, fixed_batch, load_session, required_feeds, run_session
 
 MOST = 12  # images on a page
@@ -44,7 +44,7 @@ class Shown:
         name: Its file.
         label: The explained class, which is the predicted one.
         probability: Its probability, if there are probabilities.
-        picture: The image as a data URI.
+        image: The image as a data URI.
         reference: The reference's overlay, likewise.
         artifact: The artifact's overlay.
         difference: The difference of the two maps, scaled to the full range, dark on white.
@@ -55,7 +55,7 @@ class Shown:
     name: str
     label: str
     probability: float | None
-    picture: str
+    image: str
     reference: str
     artifact: str
     difference: str
@@ -80,7 +80,7 @@ class Gallery:
     left_out: int = 0
 
 
-def gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> Gallery | None:
+def gallery(artifact: Path, spec: Spec, origin: Origin, images: Images) -> Gallery | None:
     """Explain the predicted class of each image twice, at the first target layer.
 
     Returns None if there are no classes to predict, or if ONNX Runtime cannot run the artifact,
@@ -89,22 +89,22 @@ def gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> G
     if spec.classes is None:
         return None
     try:
-        return _gallery(artifact, spec, origin, pictures)
+        return _gallery(artifact, spec, origin, images)
     except VerificationError:
         return None
 
 
-def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> Gallery:
+def _gallery(artifact: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
     session = load_session(artifact)
     layer, transform = spec.layers[0], spec.preprocess
     assert transform is not None
-    draw = pictures.draw(session, spec)
+    draw = images.draw(session, spec)
     outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
     inside = Embedded.of(ir.load(artifact.resolve()), spec)
     name, explain = _reference(artifact, spec, origin, outputs, inside)
     times: dict[str, list[float]] = {"ONNX Runtime": [], name: []}
     rows: list[Shown] = []
-    for number, picture in enumerate(pictures.pictures[:MOST]):
+    for number, image in enumerate(images.images[:MOST]):
         feeds = draw(fixed_batch(session, spec) or 1, 0, number)
         ranked = {spec.selector: np.array([[-1]], np.int64)}
         results = _timed(
@@ -116,14 +116,14 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, pictures: Pictures) -> 
         classes = results[spec.classes or ""]
         other = _timed(times[name], lambda feeds=feeds, classes=classes: explain(feeds, classes))
         output = results[spec.score.output][0]
-        placed = place(transform, *picture.shape[:2])
+        placed = place(transform, *image.shape[:2])
         maps = [project(normalise(one[0, 0]), placed) for one in (other, results[layer.heatmap])]
         rows.append(
-            _row(spec, pictures.names[number], picture, placed, maps, int(classes[0, 0]), output)
+            _row(spec, images.names[number], image, placed, maps, int(classes[0, 0]), output)
         )
     # The first run of a session is slow; with one image there is no other.
     seconds = {who: statistics.median(taken[1:] or taken) for who, taken in times.items()}
-    return Gallery(rows, name, seconds, len(pictures.pictures) - len(rows))
+    return Gallery(rows, name, seconds, len(images.images) - len(rows))
 
 
 def _reference(
@@ -164,7 +164,7 @@ def _timed(times: list[float], run: Callable[[], Any]) -> Any:
 def _row(
     spec: Spec,
     name: str,
-    picture: Pixels,
+    image: Pixels,
     placed: Placement,
     maps: Sequence[npt.NDArray[np.float32]],
     chosen: int,
@@ -177,8 +177,8 @@ def _row(
     largest = float(difference.max())
     stretched = difference / largest if largest > 0 else difference
     inside, colours = seen(placed), palette(_COLORMAP)
-    scenes = (Scene(picture, one, inside, colours) for one in maps)
-    views = [picture, *(overlay(scene) for scene in scenes)]
+    scenes = (Scene(image, one, inside, colours) for one in maps)
+    views = [image, *(overlay(scene) for scene in scenes)]
     views.append(_ink(stretched))
     before, reference, artifact, differing = (_data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
@@ -194,14 +194,14 @@ def _ink(values: npt.NDArray[Any]) -> Pixels:
     return np.repeat(levels[:, :, None], 3, axis=2)
 
 
-def _data_uri(picture: Pixels) -> str:
+def _data_uri(image: Pixels) -> str:
     """Return an image as a data URI, shrunk to fit the page."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     scale = _SIDE / max(height, width)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     # Small images stay exact; large ones as PNG would make the page large.
     suffix, kind = (".jpg", "jpeg") if scale < 1 else (".png", "png")
-    _, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""`find_pictures` lists the images of a folder by suffix, in the same order on every machine."""
+"""`find_images` lists the images of a folder by suffix, in the same order on every machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Found:
     others: int
 
 
-def find_pictures(folder: Path, leave_out: Path) -> Found:
+def find_images(folder: Path, leave_out: Path) -> Found:
     """List the images in ``folder`` and its subfolders, except those in ``leave_out``.
 
     Names that begin with a dot are skipped; links to folders are not followed.
@@ -48,9 +48,9 @@ def find_pictures(folder: Path, leave_out: Path) -> Found:
     return Found(images, len(files) - len(images))
 
 
-def picture_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
-    """Return the paths of the images in ``folder`` and below; see `find_pictures`."""
-    found = find_pictures(folder, leave_out or folder)
+def image_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
+    """Return the paths of the images in ``folder`` and below; see `find_images`."""
+    found = find_images(folder, leave_out or folder)
     return [folder / name for name in found.images]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ...inorder import batched, in_order
-from .find import find_pictures
+from .find import find_images
 from .settings import Settings
 from .table import Row, Table
 from .work import Worker
@@ -74,7 +74,7 @@ def run(
             is wrong, or the results cannot be written.
     """
     folder, output = Path(settings.images), Path(settings.output)
-    found = find_pictures(folder, output)
+    found = find_images(folder, output)
     worker = Worker(settings)
     with Table(output, settings.record(worker.artifact)) as table:
         if retry:

@@ -1,4 +1,4 @@
-"""Windows and places put together to pictures, pictures cut to size, elements left out."""
+"""Windows and places put together to images, images cut to size, elements left out."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ CASES = [
     _deform("depthwise", ("N", 3, 3, 4), (3, 1, 2, 2), (2, 3), group=3),
     _deform("far outside", X, (1, 2, 2, 2), (4, 3), span=(-12.0, 12.0), mask=True),
     Case("deformed, on cells and beyond the border", "y = DeformConv(x, w, o)",
-         {"x": values("picture", (1, 1, 3, 3), -2.0, 2.0),
+         {"x": values("image", (1, 1, 3, 3), -2.0, 2.0),
           "o": np.array([-3.0, -2, -1, 0, 1, 2, 3, 4] * 4).reshape(1, 8, 2, 2)},
          _plain, {"w": weights(2, 1, 2, 2)}, opset=19, kink=True,
          reference="none", remark=ROUNDED),

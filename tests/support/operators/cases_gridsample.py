@@ -12,7 +12,7 @@ from support.operators.harness import Case, values
 
 MODES = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
 PADDINGS = ("zeros", "border", "reflection")
-# The grid runs from a whole picture below to one above, so that reflection turns twice.
+# The grid runs from a whole image below to one above, so that reflection turns twice.
 SPAN = (-3.2, 3.2)
 # It also holds a cubic's coordinate at the border, not its taps.
 ROUNDED = "the reference evaluator computes coordinates in float32"
@@ -43,7 +43,7 @@ def _kinks(mode: str, padding: str, corners: int) -> Case:
     """Places on cells, on the borders, and a turn of the reflection outside."""
     steps = np.array([-3.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 3.0])
     grid = np.stack(np.meshgrid(steps, steps), axis=-1)[None]
-    x = values("picture", (1, 1, 5, 5), -2.0, 2.0)
+    x = values("image", (1, 1, 5, 5), -2.0, 2.0)
     return _sample(mode, padding, corners, {"x": x, "g": grid}, ", on cells and borders",
                    kink=True, float32=1e-4)  # fmt: skip
 
@@ -53,18 +53,18 @@ def _old(mode: str, padding: str) -> Case:
     return Case(
         f"grid sample, {mode}, {padding}, opset 17",
         f'y = GridSample<mode="{mode}", padding_mode="{padding}">(x, g)',
-        {**PICTURE, "g": ("N", 3, 2, 2)},
+        {**IMAGE, "g": ("N", 3, 2, 2)},
         lambda x, g: F.grid_sample(x, g, mode, padding, False), opset=17, span=SPAN,
         float32=1e-4, reference="none", remark="the reference evaluator does not know the mode",
     )  # fmt: skip
 
 
-PICTURE = {"x": ("N", 2, 4, 5)}
+IMAGE = {"x": ("N", 2, 4, 5)}
 VOLUME = {"x": ("N", 2, 3, 2, 4), "g": ("N", 2, 1, 3, 3)}
 SCATTERED = values("grid", (3, 3, 2, 2), *SPAN)
 CASES = [
     *(
-        _sample(mode, padding, corners, {**PICTURE, "g": ("N", 3, 4, 2)}, span=SPAN,
+        _sample(mode, padding, corners, {**IMAGE, "g": ("N", 3, 4, 2)}, span=SPAN,
                 float32=1e-4, open=((0,), (0, 2)))
         for mode in ("linear", "cubic")
         for padding in PADDINGS
@@ -96,14 +96,14 @@ CASES = [
     ),
     *(
         _sample("linear", padding, corners, {"x": ("N", 2, 1, 4), "g": ("N", 2, 2, 2)},
-                ", pictures of one row", span=SPAN, float32=1e-4)
+                ", images of one row", span=SPAN, float32=1e-4)
         for padding in PADDINGS
         for corners in (0, 1)
     ),
     *(_old(mode, padding) for mode in ("bilinear", "bicubic") for padding in PADDINGS),
-    Case("grid sample, a fixed picture", "y = GridSample(x, g)", {"g": (1, 3, 2, 2)},
+    Case("grid sample, a fixed image", "y = GridSample(x, g)", {"g": (1, 3, 2, 2)},
          lambda g, x: F.grid_sample(x, g, align_corners=False),
-         {"x": values("picture", (1, 2, 4, 5), -1.0, 1.0)}, opset=20, reference="runtime",
+         {"x": values("image", (1, 2, 4, 5), -1.0, 1.0)}, opset=20, reference="runtime",
          remark=ROUNDED),
     *(
         Case(f"affine grid, {size}, align corners {corners}",

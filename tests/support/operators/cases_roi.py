@@ -1,4 +1,4 @@
-"""Regions of interest: outside the picture, smaller than a cell, several of one image, none."""
+"""Regions of interest: outside the image, smaller than a cell, several of one image, none."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CASES = [
              opset=21, reference="runtime", remark=SLOW)
         for ratio in (0, 2)
     ),
-    _align("the whole pictures", scale=1.0, size=(5, 4), ratio=1,
+    _align("the whole images", scale=1.0, size=(5, 4), ratio=1,
            regions=np.array([[0.0, 0, 4, 5]] * 3), images=(0, 1, 2)),
     Case("regions of an open batch, by default",
          "y = RoiAlign<sampling_ratio=1>(x, regions, images)", {"x": ("N", 2, 5, 4)},

@@ -8,15 +8,15 @@
 
 /**
  * A decoded image.
- * @typedef {{pixels: Uint8ClampedArray, height: number, width: number, bitmap: ImageBitmap}} Picture
+ * @typedef {{pixels: Uint8ClampedArray, height: number, width: number, bitmap: ImageBitmap}} Image
  * `pixels` is RGBA, row by row, rotated as the EXIF orientation says, on white if transparent.
  */
 
 /**
  * @param {Blob} blob Any image file that the browser can decode.
- * @returns {Promise<Picture>}
+ * @returns {Promise<Image>}
  */
-export async function readPicture(blob) {
+export async function readImage(blob) {
   let bitmap;
   try {
     // No colour management, as in training.
@@ -35,13 +35,13 @@ export async function readPicture(blob) {
 /**
  * Return the geometry between an image and the model's input: all pairs are [height, width].
  * @param {object} transform The record's `preprocess`.
- * @returns {{picture: number[], resized: number[], offset: number[], size: number[]}}
+ * @returns {{image: number[], resized: number[], offset: number[], size: number[]}}
  */
 export function place(transform, height, width) {
   const resized = resizedTo(transform, height, width);
   const size = transform.size;
   const offset = size.map((extent, axis) => cropStart(resized[axis], extent));
-  return { picture: [height, width], resized, offset, size };
+  return { image: [height, width], resized, offset, size };
 }
 
 function resizedTo({ resize, resize_mode: mode }, height, width) {
@@ -70,12 +70,12 @@ function halfToEven(value) {
  * Return the model's input for one image.
  * @param {object} ort onnxruntime-web.
  * @param {object} transform The record's `preprocess`.
- * @param {Picture} picture
+ * @param {Image} image
  * @param {object} placement The geometry of this image.
  */
-export async function prepare(ort, transform, picture, placement) {
-  if (transform.embedded) return untouched(ort, picture);
-  const planes = await resize(ort, toPlanes(picture, transform.mean.length), picture, transform, placement);
+export async function prepare(ort, transform, image, placement) {
+  if (transform.embedded) return untouched(ort, image);
+  const planes = await resize(ort, toPlanes(image, transform.mean.length), image, transform, placement);
   const [channels, [height, width]] = [transform.mean.length, placement.size];
   const values = new Float32Array(channels * height * width); // padding is black, 0
   const [tall, wide] = placement.resized;
@@ -128,7 +128,7 @@ async function resize(ort, planes, { height, width }, transform, { resized }) {
   if (transform.interpolation === "nearest") return nearest(planes, [height, width], resized, channels);
   const session = await resizer(ort, transform.interpolation === "bicubic" ? "cubic" : "linear");
   const made = await session.run({
-    picture: new ort.Tensor("uint8", planes, [1, channels, height, width]),
+    image: new ort.Tensor("uint8", planes, [1, channels, height, width]),
     sizes: new ort.Tensor("int64", BigInt64Array.from(resized, BigInt), [2]),
   });
   return made.resized.data;
