@@ -149,8 +149,8 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
         (["--dynamic-size"], "keeps its opset, axes and names"),
         (["--input-name", "image"], "keeps its opset, axes and names"),
         (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
-        (["--shape", "3,8,8"], "tells the shapes of its inputs; leave --shape out"),
-        (["--weights", "w.pt"], "brings its own weights"),
+        (["--shape", "3,8,8"], "states the shapes of its inputs; leave --shape out"),
+        (["--weights", "w.pt"], "contains its own weights"),
         (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes [8, 8]"),
     ],
 )
