@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from graftcam.exporter import TorchExport, export, pipeline
+from graftcam.exporter import TorchExport, arguments, export, pipeline
 from graftcam.exporter.artifact import embed_preprocess as module
 from graftcam.exporter.errors import CaptureError, VerificationError
 from graftcam.exporter.graph.emitter import Emitter
@@ -268,13 +268,13 @@ def test_the_training_transform_itself_is_a_witness(
     def exported() -> None:
         export(
             seeded(Tiny()), tmp_path / "a.onnx", EXAMPLE, layers="relu1", preprocess=transform,
-            embed_preprocess=inside,
+            extras=["embed_preprocess"] if inside else [],
         )  # fmt: skip
 
     exported()
-    right = pipeline.as_preprocess(transform)
+    right = arguments.as_preprocess(transform)
     wrong = replace(right, interpolation="nearest")
-    monkeypatch.setattr(pipeline, "as_preprocess", lambda _: wrong)
+    monkeypatch.setattr(arguments, "as_preprocess", lambda _: wrong)
     with pytest.raises(VerificationError, match=r"stored preprocessing is .* grey levels off"):
         exported()
 

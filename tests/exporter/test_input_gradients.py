@@ -282,8 +282,8 @@ def test_finite_differences_find_a_wrong_input_gradient(
     assert "input_gradients" in report.verification.errors
     wrong = input_gradients._publish
     monkeypatch.setattr(
-        input_gradients, "_publish", lambda emit, value, adjoint, scale, name: wrong(
-            emit, value, adjoint, 1.01 * scale, name)
+        input_gradients, "_publish",
+        lambda emit, gradient, name: wrong(emit, gradient * 1.01, name),
     )  # fmt: skip
     with pytest.raises(VerificationError, match="input_gradients: error"):
         export(source, tmp_path / "wrong.onnx", layers="a", extras=["input_gradients"])
