@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
-from ..methods.request import Progress
+from ..methods.method_io import Progress
 from .fuse_layers import Fuse
 
 

@@ -111,7 +111,7 @@ def takes_weights(session: Session, weights: object, classes: object) -> bool:
     return session.spec.score_weights is not None
 
 
-def measured(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[Any]]:
+def weights_of_ones(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[Any]]:
     """Return weights of ones for ``count`` scores, for a measurement.
 
     Args:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from ..session.session import Tensors
-from .request import Question
+from .method_io import MethodInput
 
 Augment: TypeAlias = Literal["flip", "scale"]
 
@@ -36,20 +36,20 @@ class Change:
     flipped: bool
     factor: float
 
-    def apply(self, question: Question, width: int) -> Tensors:
+    def apply(self, batch: MethodInput, width: int) -> Tensors:
         """The changed images, and the region where there is one, by input.
 
         Args:
-            question: About the plain images.
+            batch: About the plain images.
             width: The input's axis of columns.
 
         Raises:
             InputError: The region has no columns that could be flipped, or the values are
                 normalised by the graph itself.
         """
-        spec, feeds = question.session.spec, question.feeds
-        images = feeds[question.input]
-        changed = {question.input: images}
+        spec, feeds = batch.session.spec, batch.feeds
+        images = feeds[batch.input]
+        changed = {batch.input: images}
         if spec.region in feeds:
             region = feeds[spec.region]
             changed[spec.region] = np.broadcast_to(region, (len(images), *region.shape[1:]))
@@ -59,14 +59,14 @@ class Change:
                     "augment='scale' multiplies normalised values, which an artifact with embedded "
                     "preprocessing makes itself; use augment='flip'"
                 )
-            changed[question.input] = (images * self.factor).astype(images.dtype, copy=False)
+            changed[batch.input] = (images * self.factor).astype(images.dtype, copy=False)
         if self.flipped:
             if spec.region in changed and changed[spec.region].ndim != 4:
                 raise InputError(
                     "a region whose positions are no rows and columns cannot be flipped; use "
                     "augment='scale' with it"
                 )
-            axes = {question.input: width}  # a region's columns come last
+            axes = {batch.input: width}  # a region's columns come last
             changed = {name: np.flip(value, axes.get(name, -1)) for name, value in changed.items()}
         return {name: np.ascontiguousarray(value) for name, value in changed.items()}
 
@@ -84,7 +84,7 @@ def choose_augment(augment: bool | str | Sequence[str]) -> tuple[Augment, ...]:
     if isinstance(augment, bool):
         return get_args(Augment) if augment else ()
     names = [augment] if isinstance(augment, str) else augment
-    wanted = [known("augmentation", name, get_args(Augment)) for name in names]
+    wanted = [check_name("augmentation", name, get_args(Augment)) for name in names]
     return tuple(name for name in get_args(Augment) if name in wanted)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from ..spec import Preprocess
 
 Baseline: TypeAlias = str | float | NDArray[Any]
@@ -33,7 +33,7 @@ def baseline_of(
         InputError: There is no such baseline, or the numbers do not fit.
     """
     if isinstance(baseline, str):
-        return BASELINES[known("baseline", baseline, BASELINES)](image, transform)
+        return BASELINES[check_name("baseline", baseline, BASELINES)](image, transform)
     values = np.asarray(baseline)
     fits = values.ndim <= image.ndim and all(
         extent in (1, whole)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from ..errors import InputError
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from .operations import Kernel, Operations, T, sum_of
 
 KERNELS = ("sigmoid", "rbf")
@@ -53,7 +53,7 @@ def kpcacam(ops: Operations[T], a: T, *, kernel: str = "sigmoid", gamma: float |
     Raises:
         InputError: The kernel is unknown, ``gamma`` is not positive, or there are too many places.
     """
-    known("kernel", kernel, KERNELS)
+    check_name("kernel", kernel, KERNELS)
     if gamma is not None and not (math.isfinite(gamma) and gamma > 0):
         raise InputError(f"gamma={gamma} must be a positive number; leave it out for 1 / channels")
     places = ops.places(a)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .baselines import channel_axis
-from .request import Question
+from .method_io import MethodInput
 
 Floats = NDArray[np.float32]
 
@@ -65,23 +65,23 @@ def one_place(space: Sequence[int], part: slice, *, neighbours: bool) -> Floats:
     return masks
 
 
-def size_of(question: Question) -> tuple[int, int]:
+def size_of(batch: MethodInput) -> tuple[int, int]:
     """Height and width of the model's input.
 
     Raises:
         InputError: It is no image.
     """
-    shape = question.feeds[question.input].shape
+    shape = batch.feeds[batch.input].shape
     if len(shape) != 4:
         raise InputError(
-            f"input '{question.input}' has shape {list(shape)}; the method masks images, "
+            f"input '{batch.input}' has shape {list(shape)}; the method masks images, "
             "[N, channels, height, width]"
         )
-    last = channel_axis(question.session.spec.preprocess) == -1
+    last = channel_axis(batch.session.spec.preprocess) == -1
     return shape[1:3] if last else shape[2:]
 
 
-def as_masks(planes: Floats, question: Question) -> Floats:
+def as_masks(planes: Floats, batch: MethodInput) -> Floats:
     """Channels [V, N, h, w] as masks [V, N, H, W]: resized to the input, then scaled.
 
     Each reaches from 0 at its minimum to 1 at its maximum; a constant one becomes 0.
@@ -89,9 +89,9 @@ def as_masks(planes: Floats, question: Question) -> Floats:
     Raises:
         InputError: The layer or the input is no image.
     """
-    height, width = size_of(question)
+    height, width = size_of(batch)
     if planes.ndim != 4:
-        raise InputError(f"layer '{question.layer.name}' has no two-dimensional maps to mask with")
+        raise InputError(f"layer '{batch.layer.name}' has no two-dimensional maps to mask with")
     flat = planes.reshape(-1, *planes.shape[2:])
     resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in flat]
     masks = np.stack(resized).reshape(*planes.shape[:2], height, width)
@@ -99,6 +99,6 @@ def as_masks(planes: Floats, question: Question) -> Floats:
     return np.where(high > low, (masks - low) / np.where(high > low, high - low, 1), 0)
 
 
-def masked(question: Question, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
+def masked(batch: MethodInput, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
     """Images [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
-    return clean * np.expand_dims(masks, channel_axis(question.session.spec.preprocess))
+    return clean * np.expand_dims(masks, channel_axis(batch.session.spec.preprocess))

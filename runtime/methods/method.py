@@ -30,7 +30,7 @@ class Method:
 
     Attributes:
         function: For a formula, ``(operations, *tensors, **options)`` with the tensors of ``needs``
-            in their order, see `operations`; else ``(question, **options) -> Answer``.
+            in their order, see `operations`; else ``(batch, **options) -> MethodOutput``.
         needs: What it takes of the artifact: names of tensors, ``head``, or ``images``: these as
             the model takes them, to change them or to calculate with them.
         source: The paper, or the package where there is none.

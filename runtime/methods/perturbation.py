@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .masks import GridMasks, as_masks, masked, one_place, size_of
-from .request import Answer, Question
+from .method_io import MethodInput, MethodOutput
 from .rerun import Floats, of_head, of_images
 
 # Relative to the scores: differences below are float32's rounding, not the model's answer.
 _ROUNDING = 1e-6
 
 
-def scorecam(question: Question, *, channels: int | None = None) -> Answer:
+def scorecam(batch: MethodInput, *, channels: int | None = None) -> MethodOutput:
     """Score-CAM (Wang et al. 2020): a channel weighs as much as the image it lets through scores.
 
     Each channel, resized to the model's input and scaled to 0 to 1, masks the images; the softmax
@@ -29,31 +29,31 @@ def scorecam(question: Question, *, channels: int | None = None) -> Answer:
     normalised images. As many runs of the model as there are channels.
 
     Args:
-        question: The images.
+        batch: The images.
         channels: How many channels to try, those of largest variance over space; None: all. What
             is not tried weighs nothing.
 
     Raises:
         InputError: ``channels`` is less than 1, or the model takes no images.
     """
-    layer = question.layer.activations
-    got, rerun = of_images(question, layer)
+    layer = batch.layer.activations
+    got, rerun = of_images(batch, layer)
     activations = got[layer]
     if channels is not None:
         activations = _most_varied(activations, _at_least(1, channels, "channels"))
     planes = np.moveaxis(activations, 1, 0)
 
     def seen(part: slice) -> NDArray[Any]:
-        return masked(question, rerun.original, as_masks(planes[part], question))
+        return masked(batch, rerun.original, as_masks(planes[part], batch))
 
     scores = rerun.scores(len(planes), seen)
     powers = np.exp(scores - scores.max(axis=0))
-    return question.answer(got, _weighted(powers / powers.sum(axis=0), activations))
+    return batch.output(got, _weighted(powers / powers.sum(axis=0), activations))
 
 
 def rise(
-    question: Question, *, masks: int = 1000, grid: int = 7, p: float = 0.5, seed: int = 0
-) -> Answer:
+    batch: MethodInput, *, masks: int = 1000, grid: int = 7, p: float = 0.5, seed: int = 0
+) -> MethodOutput:
     """RISE (Petsiuk et al. 2018): the mean of random masks, weighted by the model's confidence.
 
     A mask is a grid of ones (with probability ``p``) and zeros, resized bilinearly to a little
@@ -62,7 +62,7 @@ def rise(
     without its constant part, so that what makes no difference is 0, and with less noise.
 
     Args:
-        question: The images. All of them get the same masks.
+        batch: The images. All of them get the same masks.
         masks: How many; as many runs of the model.
         grid: Cells along each side.
         p: Share of cells that stay visible.
@@ -74,25 +74,25 @@ def rise(
     if not 0 < p < 1:
         raise InputError(f"p={p} is out of range; give a share between 0 and 1")
     count, cells = _at_least(2, masks, "masks"), _at_least(1, grid, "grid")
-    drawn = GridMasks(size_of(question), count, cells, p, seed)
-    got, rerun = of_images(question)
+    drawn = GridMasks(size_of(batch), count, cells, p, seed)
+    got, rerun = of_images(batch)
 
     def seen(part: slice) -> NDArray[Any]:
-        return masked(question, rerun.original, drawn.of(part)[:, None])
+        return masked(batch, rerun.original, drawn.of(part)[:, None])
 
     confidences = rerun.confidences(count, seen)
     above = _beyond_rounding(confidences - confidences.mean(axis=0), confidences)
-    return question.answer(got, drawn.summed(above) / (count * p))
+    return batch.output(got, drawn.summed(above) / (count * p))
 
 
-def ablationcam(question: Question) -> Answer:
+def ablationcam(batch: MethodInput) -> MethodOutput:
     """Ablation-CAM (Desai and Ramaswamy 2020): a channel weighs what the score loses without it.
 
     The weight is the drop of the score where the channel is zero, relative to the score's size
     (the paper divides by the score itself, which turns the map of a negative score around); the map
     is the ReLU of the weighted sum. As many passes through the head as there are channels.
     """
-    got, rerun = of_head(question)
+    got, rerun = of_head(batch)
 
     activations, count = rerun.original, rerun.original.shape[1]
 
@@ -103,13 +103,13 @@ def ablationcam(question: Question) -> Answer:
             variant[:, channel] = 0
         return left
 
-    whole = got[question.session.spec.scores]
+    whole = got[batch.session.spec.scores]
     left = rerun.scores(count, without)
     drops = _beyond_rounding(whole - left, left) / np.where(whole == 0, 1, np.abs(whole))
-    return question.answer(got, _weighted(drops, activations))
+    return batch.output(got, _weighted(drops, activations))
 
 
-def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
+def reciprocam(batch: MethodInput, *, gaussian: bool = False) -> MethodOutput:
     """Recipro-CAM (Byun and Lee 2022): the score where the layer is zero but for one place.
 
     Each place keeps its activations, all others become zero, and the head gives the place's score;
@@ -117,10 +117,10 @@ def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
     ViT-ReciproCAM (2023). As many passes through the head as the layer has places.
 
     Args:
-        question: The images.
+        batch: The images.
         gaussian: Keep the neighbours too, by the window (1/4, 1/2, 1/4) along each axis.
     """
-    got, rerun = of_head(question)
+    got, rerun = of_head(batch)
     space = rerun.original.shape[2:]
 
     def alone(part: slice) -> NDArray[Any]:
@@ -129,10 +129,10 @@ def reciprocam(question: Question, *, gaussian: bool = False) -> Answer:
 
     scores = rerun.scores(int(np.prod(space)), alone)
     above = _beyond_rounding(scores - scores.min(axis=0), scores)
-    return question.answer(got, np.moveaxis(above, 0, -1).reshape(*above.shape[1:], *space))
+    return batch.output(got, np.moveaxis(above, 0, -1).reshape(*above.shape[1:], *space))
 
 
-def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
+def shapleycam(batch: MethodInput, *, step: float = 2.0**-10) -> MethodOutput:
     """Shapley-CAM (Cai 2025): Grad-CAM with weights from a second-order expansion.
 
     The weight of a channel is the spatial mean of g - H a / 2, with the activations a, their
@@ -141,7 +141,7 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     Grad-CAM, but for the kinks that are crossed on both sides. Three passes through the head.
 
     Args:
-        question: The images.
+        batch: The images.
         step: Relative length of the step. The default leaves H a some 1e-4 of g as rounding in
             float32, and crosses few kinks; float16 models want a larger one, as 0.1.
 
@@ -150,7 +150,7 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     """
     if not step > 0:
         raise InputError(f"step={step} is out of range; give a small positive number")
-    got, rerun = of_head(question)
+    got, rerun = of_head(batch)
     factors, name = (1 - step, 1, 1 + step), rerun.session.spec.layers[0].gradients
 
     def scaled(part: slice) -> NDArray[Any]:
@@ -159,7 +159,7 @@ def shapleycam(question: Question, *, step: float = 2.0**-10) -> Answer:
     behind, here, ahead = (gradients for gradients, _ in rerun.gradients(3, scaled, name))
     product = _smooth_part(here - behind, ahead - here) / step
     weights = (here - product / 2).mean(axis=tuple(range(3, here.ndim)))
-    return question.answer(got, _weighted(np.moveaxis(weights, 2, 0), rerun.original))
+    return batch.output(got, _weighted(np.moveaxis(weights, 2, 0), rerun.original))
 
 
 def _weighted(weights: NDArray[Any], activations: NDArray[Any]) -> Floats:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..inputs.scores import probabilities, scores_of, table_of
 from ..session.session import Session, Tensors
 from ..spec import ScoreRecord
-from .request import Progress, Question
+from .method_io import MethodInput, Progress
 
 Floats = NDArray[np.float32]
 Variants = Callable[[slice], NDArray[Any]]
@@ -219,30 +219,30 @@ class Rerun:
         return np.concatenate([value, last], axis)
 
 
-def of_images(question: Question, *more: str) -> tuple[Tensors, Rerun]:
+def of_images(batch: MethodInput, *more: str) -> tuple[Tensors, Rerun]:
     """The plain images' answers and outputs ``more``, and the artifact to run variants of them."""
-    got = question.fetch([*question.answers, *more])
-    return got, _rerun(question, question.session, question.input, question.feeds, got)
+    got = batch.fetch([*batch.common_outputs, *more])
+    return got, _rerun(batch, batch.session, batch.input, batch.feeds, got)
 
 
-def of_head(question: Question) -> tuple[Tensors, Rerun]:
+def of_head(batch: MethodInput) -> tuple[Tensors, Rerun]:
     """The plain images' answers, and the layer's head to run variants of its activations."""
-    layer, head, session = question.layer, question.head(), question.session
+    layer, head, session = batch.layer, batch.head(), batch.session
     sources = [name for name in head.beside.values() if name in session.outputs]
-    got = question.fetch(dict.fromkeys([*question.answers, layer.activations, *sources]))
-    known = {**question.feeds, **got}
+    got = batch.fetch(dict.fromkeys([*batch.common_outputs, layer.activations, *sources]))
+    known = {**batch.feeds, **got}
     feeds = {name: known[source] for name, source in head.beside.items() if source in known}
     feeds[head.activations] = got[layer.activations]
-    if session.spec.region in question.feeds and head.session.spec.region is not None:
-        feeds[head.session.spec.region] = question.feeds[session.spec.region]
-    return got, _rerun(question, head.session, head.activations, feeds, got)
+    if session.spec.region in batch.feeds and head.session.spec.region is not None:
+        feeds[head.session.spec.region] = batch.feeds[session.spec.region]
+    return got, _rerun(batch, head.session, head.activations, feeds, got)
 
 
-def _rerun(question: Question, session: Session, name: str, feeds: Tensors, got: Tensors) -> Rerun:
-    spec = question.session.spec
-    selection = question.feeds[spec.selector] if spec.classes is None else got[spec.classes]
+def _rerun(batch: MethodInput, session: Session, name: str, feeds: Tensors, got: Tensors) -> Rerun:
+    spec = batch.session.spec
+    selection = batch.feeds[spec.selector] if spec.classes is None else got[spec.classes]
     feeds = {**feeds, session.spec.selector: selection}
-    return Rerun(session, name, feeds, question.progress)
+    return Rerun(session, name, feeds, batch.progress)
 
 
 def _confidences(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from . import gradient, perturbation
 from .contrast import finercam
 from .eigen import eigencam, eigengradcam, kpcacam
@@ -62,4 +62,4 @@ def find_method(method: str) -> Method:
     Raises:
         InputError: There is none.
     """
-    return METHODS[known("method", method, METHODS)]
+    return METHODS[check_name("method", method, METHODS)]

@@ -24,7 +24,7 @@ from support.artifacts import SCENE, write_artifact
 from support.artifacts import preprocess as plain_preprocess
 from support.artifacts import spec as plain_spec
 from support.exports import to_onnx
-from support.heads import Skip, answer, export_with_head, torch_head
+from support.heads import Skip, export_with_head, method_output, torch_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
 
@@ -167,7 +167,7 @@ def test_a_head_of_a_model_of_open_size(tmp_path: Path) -> None:
         seeded(Segmenter()), path, "mix", trace=TorchExport(dynamic_size=True), verify="quick"
     )
     assert spec.layers[0].head is not None
-    maps = answer(path, noise(2, 12, 10), [[1]], "ablationcam").maps
+    maps = method_output(path, noise(2, 12, 10), [[1]], "ablationcam").maps
     assert maps.shape == (2, 1, 6, 5)
     assert maps.max() > 0
 

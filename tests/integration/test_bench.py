@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from graftcam.exporter import export
 from graftcam.runtime import GraftcamError
-from graftcam.runtime.tools.bench import memory, ways
+from graftcam.runtime.tools.bench import memory, variants
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
@@ -64,7 +64,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the processes where memory is not the subject."""
-    monkeypatch.setattr(ways, "peak_memory", lambda *_: 12 * MEGABYTE)
+    monkeypatch.setattr(variants, "peak_memory", lambda *_: 12 * MEGABYTE)
 
 
 bench = partial(call, "bench")
@@ -178,7 +178,7 @@ main(["bench", sys.argv[1], "--rounds", "2"])
 def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Path, Path]) -> None:
     ballast = np.ones(300 * MEGABYTE, np.uint8)
     artifact = open_artifact(pair[1], "cpu", None)
-    peak = ways.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
+    peak = variants.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
     assert peak is not None
     # Linux's getrusage would count the ballast before and after, and see no difference.
     assert MEGABYTE < peak < ballast.nbytes / 3

@@ -221,11 +221,11 @@ def test_comparing_methods_takes_one_run_and_gives_what_each_gives_alone(
 def test_progress_counts_up_once_over_all_augmented_runs(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def twice(question: dispatch.Question) -> dispatch.Answer:
-        assert question.progress is not None
+    def twice(batch: dispatch.MethodInput) -> dispatch.MethodOutput:
+        assert batch.progress is not None
         for done in (1, 2):
-            question.progress(done, 2)
-        return dispatch.ask(question, "gradcam", {})
+            batch.progress(done, 2)
+        return dispatch.run_method(batch, "gradcam", {})
 
     add_method(monkeypatch, "twice", twice, ("images",))
     told: list[tuple[int, int]] = []

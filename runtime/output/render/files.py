@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import RenderError
 from ...inputs.image_files import Pixels
-from ...writing import drafted
+from ...writing import atomic_write
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 _OPTIONS = {".jpg": _JPEG, ".jpeg": _JPEG}
@@ -26,7 +26,7 @@ def write_image(path: str | Path, image: Pixels) -> Path:
         data = encode_image(image, path.suffix)
     except RenderError as error:
         raise RenderError(f"{path}: {error}") from None
-    with drafted(path, RenderError) as draft:
+    with atomic_write(path, RenderError) as draft:
         draft.write_bytes(data)
     return path
 
