@@ -1,4 +1,4 @@
-"""Methods that need the scores' gradient with respect to the image's input.
+"""These methods need the gradient of the scores with respect to the input image.
 
 Their maps have the resolution of the model's input: [N, K, H, W].
 """
@@ -41,21 +41,24 @@ def input_x_gradient(batch: MethodInput) -> MethodOutput:
 def guided_backprop(batch: MethodInput) -> MethodOutput:
     """The largest magnitude over the channels of the gradient by guided backpropagation.
 
-    A ReLU lets through what is positive, where it let something through in the forward pass
-    (Springenberg et al. 2015).
+    A ReLU passes a gradient back where both the gradient and its input are positive (Springenberg
+    et al. 2015).
     """
     return _strongest_of(batch, "guided_gradients")
 
 
 def deconvnet(batch: MethodInput) -> MethodOutput:
-    """The same where a ReLU lets through all that is positive (Zeiler and Fergus 2014)."""
+    """The same by the deconvnet's rule: a ReLU passes every positive gradient back.
+
+    Zeiler and Fergus 2014.
+    """
     return _strongest_of(batch, "deconvnet_gradients")
 
 
 def guided_gradcam(batch: MethodInput) -> MethodOutput:
     """Guided backpropagation times the layer's heatmap, resized bilinearly (Selvaraju et al. 2017).
 
-    Of the product the largest magnitude over the channels.
+    The map is the largest magnitude of the product over the channels.
     """
     name, heatmap = _output_name(batch, "guided_gradients"), batch.layer.heatmap
     got = batch.session.run(batch.feeds, [*batch.common_outputs, name, heatmap])
@@ -76,13 +79,13 @@ def smoothgrad(
 ) -> MethodOutput:
     """The mean gradient over copies of the image with noise (Smilkov et al. 2017).
 
-    Of the mean the largest magnitude over the channels, as for saliency.
+    The map is the largest magnitude of the mean over the channels, as for saliency.
 
     Args:
-        batch: The batch.
-        samples: How many copies.
+        batch: The images.
+        samples: Number of copies.
         noise: Standard deviation of the Gaussian noise, as a share of the image's range.
-        seed: Of the noise, which is the same for all images.
+        seed: Seed of the noise, which is the same for all images.
     """
     return _noisy(batch, samples, noise, seed, lambda mean, _: mean)
 
@@ -104,22 +107,22 @@ def vargrad(
 def integrated_gradients(
     batch: MethodInput, *, steps: int = 32, baseline: Baseline = "black"
 ) -> MethodOutput:
-    """The gradient integrated on the way from a baseline to the image (Sundararajan et al. 2017).
+    """The gradient integrated along the line from a baseline to the image.
 
-    The mean gradient on the straight line between the two, by Gauss and Legendre's quadrature,
-    times what the image differs by, summed over the channels; signed. A map's sum is the change
-    of the score between the two ("completeness") as far as ``steps`` are enough. Measured are
-    ``score_change`` and ``completeness_error``, how far off the sum is.
+    Sundararajan et al. 2017: the mean gradient on the line, by Gauss-Legendre quadrature, times the
+    difference between image and baseline, summed over the channels; signed. With enough ``steps``
+    the sum of a map is the change of the score between baseline and image ("completeness"). The
+    measures are this ``score_change``, and the ``completeness_error``: its distance to the sum.
 
     Args:
-        batch: The batch.
-        steps: How many gradients on the way.
-        baseline: What the image is compared with; see `baselines.baseline_of`.
+        batch: The images.
+        steps: Number of gradients along the line.
+        baseline: The start of the line; see `baselines.baseline_of`.
     """
     _check_whole("steps", steps, 1)
     name, transform = _output_name(batch, "input_gradients"), batch.session.spec.preprocess
     points, weights = np.polynomial.legendre.leggauss(steps)
-    # The baseline itself comes first: its score is wanted, its gradient does not count.
+    # The baseline itself comes first, with weight 0: only its score is used.
     places, weights = [0.0, *((points + 1) / 2)], [0.0, *(weights / 2)]
     got, rerun = of_images(batch)
     images = rerun.original
@@ -195,10 +198,10 @@ def _noisy(
 
 
 def _output_name(batch: MethodInput, field: str) -> str:
-    """Name of the output for the images' input that a field of the metadata holds.
+    """Return the name of the output that a field of the metadata names, such as input_gradients.
 
     Raises:
-        InputError: The artifact has none.
+        InputError: The artifact has no such output.
     """
     session = batch.session
     if field not in session.spec.of_input:

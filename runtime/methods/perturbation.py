@@ -1,7 +1,7 @@
-"""Methods that change the image, or a layer's activations, and see what becomes of the score.
+"""These methods change the image, or a layer's activations, and measure the change of the score.
 
-Those that change the activations rerun the layer's head only, the model from there to the score
-(``export --extra head``). Each image's classes are settled once, on the image as it is.
+Methods that change activations rerun only the layer's head, the model from the layer to the score
+(``export --extra head``). The classes are those of the unchanged image.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from .masks import GridMasks, as_masks, masked, one_place, size_of
 from .method_io import MethodInput, MethodOutput
 from .rerun import Floats, of_head, of_images
 
-# Relative to the scores: differences below are float32's rounding, not the model's answer.
+# Differences below this, relative to the scores, are float32's rounding.
 _ROUNDING = 1e-6
 
 
 def scorecam(batch: MethodInput, *, channels: int | None = None) -> MethodOutput:
-    """Score-CAM (Wang et al. 2020): a channel weighs as much as the image it lets through scores.
+    """Score-CAM (Wang et al. 2020): a channel's weight is the score of the image under its mask.
 
-    Each channel, resized to the model's input and scaled to 0 to 1, masks the images; the softmax
-    over channels of the masked images' scores (the paper's Algorithm 1) are the weights, and the
-    map is the ReLU of the weighted sum. Masked pixels become the input's 0: the mean colour of
-    normalised images. As many runs of the model as there are channels.
+    Each channel, resized to the model's input and scaled to [0, 1], masks the images. The weights
+    are the softmax over the channels of the masked images' scores (the paper's Algorithm 1), and
+    the map is the ReLU of the weighted sum. Masked pixels become 0, the mean colour of normalised
+    images. The model runs once for each channel.
 
     Args:
         batch: The images.
-        channels: How many channels to try, those of largest variance over space; None: all. What
-            is not tried weighs nothing.
+        channels: Number of channels to try, those with the largest variance over space; the others
+            have weight 0. None: all.
 
     Raises:
         InputError: ``channels`` is less than 1, or the model takes no images.
@@ -57,16 +57,17 @@ def rise(
     """RISE (Petsiuk et al. 2018): the mean of random masks, weighted by the model's confidence.
 
     A mask is a grid of ones (with probability ``p``) and zeros, resized bilinearly to a little
-    more than the model's input and shifted at random. The confidence is the class's probability
-    (its score where scores are no classification), less its mean over the masks: the paper's map
-    without its constant part, so that what makes no difference is 0, and with less noise.
+    more than the model's input and shifted at random. The confidence is the class's probability,
+    or its score if scores are not those of a classification, minus its mean over the masks. This
+    is the paper's map without its constant part: pixels without influence are 0, and there is less
+    noise.
 
     Args:
-        batch: The images. All of them get the same masks.
-        masks: How many; as many runs of the model.
+        batch: The images; all have the same masks.
+        masks: Number of masks, and of runs of the model.
         grid: Cells along each side.
         p: Share of cells that stay visible.
-        seed: Of the masks.
+        seed: Seed of the masks.
 
     Raises:
         InputError: An option is out of range, or the model takes no images.
@@ -86,11 +87,11 @@ def rise(
 
 
 def ablationcam(batch: MethodInput) -> MethodOutput:
-    """Ablation-CAM (Desai and Ramaswamy 2020): a channel weighs what the score loses without it.
+    """Ablation-CAM (Desai and Ramaswamy 2020): a channel's weight is the drop of the score.
 
-    The weight is the drop of the score where the channel is zero, relative to the score's size
-    (the paper divides by the score itself, which turns the map of a negative score around); the map
-    is the ReLU of the weighted sum. As many passes through the head as there are channels.
+    The weight is the drop of the score if the channel is set to zero, relative to the magnitude of
+    the score (the paper divides by the score itself, which inverts the map of a negative score).
+    The map is the ReLU of the weighted sum. The head runs once for each channel.
     """
     got, rerun = of_head(batch)
 
@@ -110,15 +111,15 @@ def ablationcam(batch: MethodInput) -> MethodOutput:
 
 
 def reciprocam(batch: MethodInput, *, gaussian: bool = False) -> MethodOutput:
-    """Recipro-CAM (Byun and Lee 2022): the score where the layer is zero but for one place.
+    """Recipro-CAM (Byun and Lee 2022): the score of each place of the layer alone.
 
-    Each place keeps its activations, all others become zero, and the head gives the place's score;
-    the map is these scores, less the smallest. Tokens before a grid stay as they are, as in
-    ViT-ReciproCAM (2023). As many passes through the head as the layer has places.
+    The value of a place is the score if all other places are set to zero, minus the smallest of
+    these scores. Tokens before a grid do not change, as in ViT-ReciproCAM (2023). The head runs
+    once for each place.
 
     Args:
         batch: The images.
-        gaussian: Keep the neighbours too, by the window (1/4, 1/2, 1/4) along each axis.
+        gaussian: Include the neighbours, with the window (1/4, 1/2, 1/4) along each axis.
     """
     got, rerun = of_head(batch)
     space = rerun.original.shape[2:]
@@ -136,14 +137,14 @@ def shapleycam(batch: MethodInput, *, step: float = 2.0**-10) -> MethodOutput:
     """Shapley-CAM (Cai 2025): Grad-CAM with weights from a second-order expansion.
 
     The weight of a channel is the spatial mean of g - H a / 2, with the activations a, their
-    gradient g and Hessian H. H a is the difference of the head's gradients at a (1 + step), a and
-    a (1 - step). A piecewise linear head (pool and linear layer, ReLUs) has H = 0: there this is
-    Grad-CAM, but for the kinks that are crossed on both sides. Three passes through the head.
+    gradient g and Hessian H. H a comes from the head's gradients at a (1 + step), a and
+    a (1 - step). A piecewise linear head (pool and linear layer, ReLUs) has H = 0; there the map is
+    Grad-CAM's, except where kinks are crossed on both sides. The head runs three times.
 
     Args:
         batch: The images.
-        step: Relative length of the step. The default leaves H a some 1e-4 of g as rounding in
-            float32, and crosses few kinks; float16 models want a larger one, as 0.1.
+        step: Relative length of the step. With the default, float32 rounding changes H a by about
+            1e-4 of g, and few kinks are crossed; float16 models need a larger step, such as 0.1.
 
     Raises:
         InputError: ``step`` is not positive.
@@ -163,24 +164,24 @@ def shapleycam(batch: MethodInput, *, step: float = 2.0**-10) -> MethodOutput:
 
 
 def _weighted(weights: NDArray[Any], activations: NDArray[Any]) -> Floats:
-    """ReLU of the activations [N, C, *space], summed with weights [C, N, K] over the channels."""
+    """Sum activations [N, C, *space] over the channels with weights [C, N, K], then ReLU."""
     maps = np.einsum("cnk,nc...->nk...", weights, activations)
     return np.maximum(maps, 0).astype(np.float32)
 
 
 def _beyond_rounding(differences: NDArray[Any], scores: NDArray[Any]) -> NDArray[Any]:
-    """Differences of scores [count, N, K]; zeros where all of them are no more than rounding.
+    """Set differences of scores [count, N, K] to zero if all of them are rounding.
 
-    Else an image that the model does not look at would get a map of noise, stretched.
+    Otherwise an image without influence on the score would get a map of amplified noise.
     """
     noise = _ROUNDING * np.abs(scores).max(axis=0, initial=0)
     return np.where(np.abs(differences).max(axis=0, initial=0) > noise, differences, 0)
 
 
 def _smooth_part(behind: Floats, ahead: Floats) -> Floats:
-    """The mean of differences to either side; the smaller one where they disagree.
+    """Return the mean of the differences on both sides, or the smaller one if they disagree.
 
-    Where a kink lies on one side, that difference holds its jump. The Hessian does not.
+    If a kink lies on one side, its jump is in that difference; the Hessian does not contain it.
     """
     smaller = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
     agree = np.abs(ahead - behind) < (np.abs(ahead) + np.abs(behind)) / 4
@@ -188,7 +189,7 @@ def _smooth_part(behind: Floats, ahead: Floats) -> Floats:
 
 
 def _most_varied(activations: NDArray[Any], count: int) -> NDArray[Any]:
-    """The ``count`` channels of each image with the largest variance over space."""
+    """Return the ``count`` channels of each image with the largest variance over space."""
     spread = activations.reshape(*activations.shape[:2], -1).var(axis=2)
     order = np.argsort(-spread, axis=1, kind="stable")[:, :count]
     places = order.reshape(*order.shape, *[1] * (activations.ndim - 2))

@@ -1,4 +1,4 @@
-"""The table of methods: everything that asks what a method is reads it."""
+"""`METHODS` lists every method by its id, with its needs, its source and whether it is signed."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ METHODS: dict[str, Method] = {
 
 
 def find_method(method: str) -> Method:
-    """The method of this id.
+    """Return the method with this id.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such method.
     """
     return METHODS[check_name("method", method, METHODS)]

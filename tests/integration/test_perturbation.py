@@ -303,7 +303,7 @@ def test_copies_in_a_fixed_batch_keep_what_the_head_reads_beside(
     """The row of another image's skip connection must not go with a variant."""
     example = (torch.zeros(4, 3, 8, 8),)
     export(seeded(Skip()), tmp_path / "m.onnx", example, layers="act", extras=["head"],
-           dynamic_batch=False, verify=False)  # fmt: skip
+           trace=TorchExport(dynamic_batch=False), verify="off")  # fmt: skip
     x = noise(2)
     found = method_output(tmp_path / "m.onnx", x[[0, 1, 1, 1]], CLASSES, method).maps
     expected = method_output(folder / "residual.onnx", x, CLASSES, method).maps
