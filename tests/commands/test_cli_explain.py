@@ -181,7 +181,7 @@ def test_layers_are_fused_and_images_augmented(folder: Path, tmp_path: Path) -> 
     assert row["layer"] == "features.0"
 
 
-def test_an_empty_map_is_told_and_drawn_as_such(folder: Path, tmp_path: Path) -> None:
+def test_an_empty_map_is_reported_and_drawn_as_such(folder: Path, tmp_path: Path) -> None:
     result = explain(folder, tmp_path, "--class", "empty", "--panel")
     assert "(empty map: no evidence for this class)" in result.stdout
     found = Explainer(folder / "model.onnx").explain(folder / "scene.png", "empty")

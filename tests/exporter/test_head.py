@@ -45,7 +45,7 @@ CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The artifact of a case, exported when first asked for; its head lies beside it."""
+    """The artifact of a case, exported at first use, with its head beside it."""
     folder = tmp_path_factory.mktemp("cases")
 
     def artifact(case: str) -> Path:

@@ -1,4 +1,4 @@
-"""Perturbation methods against pytorch-grad-cam, plain references and results told by thinking."""
+"""Perturbation methods against pytorch-grad-cam, plain references and results computed by hand."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_variants_are_scored_as_the_image_is(tmp_path: Path, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_images_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
+def test_an_images_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
     path, options = folder / "residual.onnx", FEW.get(method, {})
     x = noise(3)
     together = method_output(path, x, CLASSES, method, **options).maps
@@ -334,10 +334,10 @@ def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) 
         spec = export_with_head(
             seeded(Tiny()), path, "relu1", (9, 8), score=Score(kind, activation="none"), extras=[]
         )
-        wanted = np.array(CLASSES)
+        selection = np.array(CLASSES)
         if kind == "linear":
-            wanted = np.eye(6, dtype=np.float32)[wanted]
-        fed = {"x": x, spec.selector: wanted}
+            selection = np.eye(6, dtype=np.float32)[selection]
+        fed = {"x": x, spec.selector: selection}
         batch = MethodInput(Session(path), fed, "x", spec.layers[0])
         maps.append(run_method(batch, method, FEW.get(method, {})).maps)
     assert maps[0].max() > 0
@@ -345,7 +345,7 @@ def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ranks_are_settled_on_the_image_as_it_is(folder: Path, method: str) -> None:
+def test_ranks_are_those_of_the_unchanged_image(folder: Path, method: str) -> None:
     path, options, x = folder / "residual.onnx", FEW.get(method, {}), noise(2)
     ranked = method_output(path, x, [[-1]], method, **options)
     for row in range(2):
@@ -513,7 +513,7 @@ def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> N
 
 
 @pytest.mark.parametrize("method", ["ablationcam", "reciprocam", "rise"])
-def test_a_image_that_says_nothing_has_an_empty_map(patches: Explainer, method: str) -> None:
+def test_an_image_without_evidence_has_an_empty_map(patches: Explainer, method: str) -> None:
     black = np.zeros((80, 160, 3), np.uint8)
     assert patches.explain(black, ["red"], method=method, options=FEW.get(method, {})).status == [
         "zero"
