@@ -61,7 +61,7 @@ def test_a_failing_image_gives_exit_code_1_and_the_rest_is_there(
     result = call(*command)
     assert result.exit_code == 1
     assert "explained 4, failed 1 (the table says why; --retry tries again)" in result.stdout
-    assert "passed over 1 files that are no images by their names" in result.stdout
+    assert "skipped 1 files whose names are not those of images" in result.stdout
     assert call(*command).exit_code == 1
     cv2.imwrite(str(images / "2.png"), SCENE)
     assert call(*command, "--retry").exit_code == 0
@@ -82,7 +82,7 @@ def test_another_question_does_not_mix_with_the_results_that_are_there(
 def test_a_folder_goes_alone(artifact: Path, images: Path, tmp_path: Path) -> None:
     result = call("explain", artifact, images, "second.png", "-o", tmp_path / "out")
     assert result.exit_code == 2
-    assert "a folder is explained alone" in result.stderr
+    assert "a folder must be the only one of the IMAGES" in result.stderr
 
 
 def test_an_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:

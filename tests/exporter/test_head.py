@@ -263,7 +263,7 @@ def test_the_head_of_other_weights_or_another_layer_is_refused(
     other = tmp_path / "b.onnx"
     export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
     with pytest.raises(
-        InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--extra head"
+        InputError, match=r"b\.head\.onnx is not the head of layer '\w+' of.*--extra head"
     ):
         _opened(made(case), head_of(other))
 

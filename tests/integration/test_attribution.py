@@ -191,7 +191,7 @@ TRUTHS: dict[str, tuple[Truth, dict[str, Any]]] = {
 }
 
 
-def test_every_method_has_a_reference_and_is_in_the_table() -> None:
+def test_every_method_of_the_input_has_a_reference() -> None:
     of_input = {"input_gradients", "guided_gradients", "deconvnet_gradients"}
     assert set(TRUTHS) == {
         method for method, record in METHODS.items() if of_input.intersection(record.needs)

@@ -137,7 +137,7 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     for record, message in (
         (spec(class_index="index"), r"the graph lacks \['index'\]; export again"),
         (spec(layers=[layer]), r"the graph lacks \['elsewhere'\]"),
-        (spec(preprocess=preprocess(input="image")), r"the graph lacks \['image'\]"),
+        (spec(preprocess=preprocess(input="pixels")), r"the graph lacks \['pixels'\]"),
         (spec(layers=[]), "the graph lacks target layers"),
         (spec(labels=LABELS[:3]), "3 labels for 4 classes"),
     ):

@@ -1,4 +1,4 @@
-"""Images as files."""
+"""These functions encode images and write them to files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ _OPTIONS = {".jpg": _JPEG, ".jpeg": _JPEG}
 
 
 def write_image(path: str | Path, image: Pixels) -> Path:
-    """Write an RGB uint8 image whole or not at all; the suffix is the format, folders are made.
+    """Write an RGB uint8 image completely or not at all, in the format of the suffix.
+
+    Missing folders are created.
 
     Raises:
-        RenderError: The suffix is no image format, or the file cannot be written.
+        RenderError: The suffix is not an image format, or the file cannot be written.
     """
     path = Path(path)
     try:
@@ -32,10 +34,10 @@ def write_image(path: str | Path, image: Pixels) -> Path:
 
 
 def encode_image(image: Pixels, suffix: str = ".png") -> bytes:
-    """An RGB uint8 image as the bytes of a file of this suffix.
+    """Return the bytes of an image file with this suffix, from an RGB uint8 image.
 
     Raises:
-        RenderError: The suffix is no image format.
+        RenderError: The suffix is not an image format.
     """
     try:
         done, data = cv2.imencode(

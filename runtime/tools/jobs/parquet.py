@@ -50,7 +50,7 @@ def write_parquet(table: Path) -> Path:
 
 
 def _schema(arrow: Any) -> Any:
-    """Return the fields of `Row` with their types, which also hold if no row has a value."""
+    """Return the fields of `Row` with their types, also for columns without values."""
     text, number, whole = arrow.string(), arrow.float64(), arrow.int64()
     of_class = arrow.struct(
         {
