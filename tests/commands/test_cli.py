@@ -213,7 +213,7 @@ def test_explain_prints_json_for_machines(artifact: Path, tmp_path: Path) -> Non
     assert all(Path(file).is_file() for file in rows[0]["files"])
 
 
-def test_inspect_tells_what_the_artifact_holds(artifact: Path) -> None:
+def test_inspect_prints_what_the_artifact_contains(artifact: Path) -> None:
     text = call("inspect", artifact).stdout
     assert "layer   layer3: channels_first, grid [12, 12]" in text
     assert "labels  zero, one, two, three, ..." in text

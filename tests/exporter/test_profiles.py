@@ -170,7 +170,7 @@ def test_a_file_of_open_size_is_verified_for_browsers(tmp_path: Path) -> None:
     assert export(plain, path, layers="mapped", profile="web").verification.verdict == "pass"
 
 
-def test_what_webgpu_does_not_run_of_the_model_itself_is_said(tmp_path: Path) -> None:
+def test_operators_of_the_model_that_webgpu_lacks_are_noted(tmp_path: Path) -> None:
     subject, path = SUBJECTS["pools"], tmp_path / "m.onnx"
     (note,) = subject.export(path, "web", verify="off").notes
     assert note.startswith("WebGPU has no pool with ceil_mode, and the model has MaxPool 'node_")

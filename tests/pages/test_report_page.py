@@ -1,4 +1,4 @@
-"""The report page: what it says, that it holds all that it shows, and how a browser reads it."""
+"""The report page: its content, that it needs no other files, and how a browser shows it."""
 
 from __future__ import annotations
 
