@@ -16,13 +16,13 @@ from .truth import MIXED, Array, Artifact, open_session, random_images
 # The same numbers by another way (another batch, another K): rounding alone, which a few models
 # amplify, PyTorch's own as well.
 REPEAT_BOUND = 1e-5
-# Two float32 runs, each up to 1e-5 off: a trace with taps in it may be fused otherwise.
+# Two float32 runs, each up to 1e-5 off: a trace with recorded layers may be fused differently.
 PLAIN_BOUND = 2e-5
 _SEED = 7
 
 
 def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
-    """Shapes and meanings for any N and K.
+    """Check shapes and meanings for several N and K.
 
     Args:
         artifact: What to check.
@@ -39,7 +39,7 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
     bounds = {
         c.name: max(REPEAT_BOUND, SLACK * float(max(c.own.max(), c.errors.max())))
         for c in found
-        # No error at all is that of maps that vanish: what rounding leaves of them is not the same.
+        # Maps without any error vanish: the rounding errors that remain of them differ.
         if c.errors.any() or c.own.any()
     }
 
@@ -54,11 +54,11 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
     shared = artifact.run(batch, [MIXED])
     same("default class_index", artifact.run(batch), artifact.run(batch, [[-1]]))
     same("[N, K] of equal rows", artifact.run(batch, [MIXED] * 3), shared)
-    one_by_one = [artifact.run(batch, [[wanted]]) for wanted in MIXED]
-    kept = set(artifact.outputs) | {layer.activations for layer in spec.layers}
+    one_by_one = [artifact.run(batch, [[one]]) for one in MIXED]
+    classless = set(artifact.outputs) | {layer.activations for layer in spec.layers}
     joined = {
         name: one_by_one[0][name]
-        if name in kept
+        if name in classless
         else np.concatenate([results[name] for results in one_by_one], axis=1)
         for name in shared
     }
@@ -75,7 +75,7 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
 def _wrong_shapes(
     artifact: Artifact, results: dict[str, Array], images: int, classes: int
 ) -> list[str]:
-    """Outputs whose shape is not what the contract says."""
+    """Outputs whose shape is not that of the contract."""
     spec = artifact.report.spec
     shapes = {spec.classes: (images, classes), spec.scores: (images, classes)}
     for layer in spec.layers:
@@ -91,7 +91,7 @@ def _wrong_shapes(
 
 
 def export_plain(module: nn.Module, shape: Sequence[int], path: Path) -> None:
-    """What `torch.onnx.export` alone makes of the module, with an open batch axis."""
+    """Export the module by `torch.onnx.export` alone, with an open batch axis."""
     example = (torch.zeros(2, *shape),)
     torch.onnx.export(
         module, example, path, dynamo=True, verbose=False, opset_version=18,
@@ -100,7 +100,7 @@ def export_plain(module: nn.Module, shape: Sequence[int], path: Path) -> None:
 
 
 def check_plain(artifact: Artifact, path: Path) -> list[str]:
-    """The model's own outputs are those of a plain export, whose file goes to ``path``."""
+    """Check that the model's outputs are those of a plain export, whose file goes to ``path``."""
     export_plain(artifact.module, artifact.shape, path)
     batch = random_images(artifact.shape, 3, _SEED).numpy()
     session = open_session(path)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-# What a twin's differentiated part may not hold.
+# Operators that a twin's differentiated part may not have.
 KINKED = frozenset(
     ["Abs", "Clip", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "MaxPool"]
 ) | frozenset(["Min", "PRelu", "ReduceMax", "ReduceMin", "Relu", "Sign", "ThresholdedRelu"])
@@ -92,9 +92,9 @@ def _max(x: torch.Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 def _normalize(
     x: torch.Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
 ) -> torch.Tensor:
-    """The norm kept above zero by a sum: of a clamp one cannot see that it never acts.
+    """The norm plus a small number, which avoids 0 without the kink of a clamp.
 
-    Not by a sum with ``eps`` itself: PyTorch's exporter takes one with 1e-12 for one with 0.
+    The number is not ``eps`` itself: PyTorch's exporter treats a sum with 1e-12 as one with 0.
     """
     return x / (x.norm(p, dim, keepdim=True) + max(eps, 1e-6))
 
@@ -102,7 +102,7 @@ def _normalize(
 def _pad(
     x: torch.Tensor, pad: Any, mode: str = "constant", value: float | None = None
 ) -> torch.Tensor:
-    """What is padded for a max pool must not reach an average."""
+    """Padding for a max pool repeats the border instead: its -inf must not reach an average."""
     if value == -torch.inf:
         mode, value = "replicate", None
     return functional.pad(x, pad, mode, value)

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 # Without kinks float32 errors stay some 1e-6; a few models amplify them, PyTorch's own as well.
 TWIN_BOUND = 1e-5
 LOST = 1e-3  # where PyTorch's own error is larger than this, a twin is ill-conditioned
-IMAGES = (6, 18)  # on more if a check fails: whether a kink flips is chance, errors stay
+IMAGES = (6, 18)  # more if a check fails: whether a kink flips is chance, errors stay
 TWIN_IMAGES = 3  # no kinks, no chance
 CHUNK = 3  # images at a time, to bound the memory of the float64 pass
 _RANKS = np.array([[-1, 3]], np.int64)
@@ -82,7 +82,7 @@ def make(
 ) -> Artifact:
     """Export ``module`` to ``path``, with an open batch or a fixed one, and open the artifact.
 
-    The checks here are the verification's and more, so that it is left out.
+    The checks here include those of the verification, which is left out.
     """
     report = export(
         module, path, (random_images(shape, batch or 1, 0),), layers=layers, verify="off",
@@ -117,13 +117,13 @@ def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[C
 
 
 def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
-    """Hold a smooth twin against PyTorch; the check that finds wrong rules.
+    """Compare a smooth twin with PyTorch; the check that finds wrong rules.
 
     Returns:
         The comparisons, and the faults as text.
     """
     found = compare_with_torch(artifact, TWIN_IMAGES)
-    # Images on which PyTorch's own float32 is lost, in a model that amplifies rounding, tell
+    # Images on which PyTorch's own float32 is wrong, in a model that amplifies rounding, prove
     # nothing; on the others all must agree.
     valid = np.max([check.own for check in found], axis=0) <= LOST
     faults: list[str] = []
@@ -134,7 +134,7 @@ def check_twin(artifact: Artifact) -> tuple[list[Check], list[str]]:
         faults += [describe(c, twin_bound(c)) for c in found if not c.errors.max() <= twin_bound(c)]
     kinked = KINKED & set(artifact.report.operators)
     if kinked - {"Clip"} or (kinked and _clips(artifact)):
-        faults.append(f"no smooth twin: its differentiated part holds {sorted(kinked)}")
+        faults.append(f"no smooth twin: its differentiated part has {sorted(kinked)}")
     return found, faults + check_signal(artifact)
 
 
@@ -158,12 +158,12 @@ def twin_bound(check: Check) -> float:
 
 
 def is_lost(found: Sequence[Check]) -> bool:
-    """Whether PyTorch itself is lost on images that were not left out: nothing is proven."""
+    """Whether PyTorch itself is wrong on images that were not left out: nothing is proven."""
     return not max(float(check.own.max()) for check in found) <= LOST
 
 
 def check_model(artifact: Artifact) -> tuple[list[Check], list[str]]:
-    """Hold the model itself against PyTorch, kinks and all."""
+    """Compare the model itself, with its kinks, with PyTorch."""
     found: list[Check] = []
     for attempt, images in enumerate(IMAGES):
         found = compare_with_torch(artifact, images, seed=1000 * attempt)
@@ -182,7 +182,7 @@ def describe(check: Check, bound: float) -> str:
 
 
 def check_signal(artifact: Artifact) -> list[str]:
-    """Make sure that the weights let something show: no channel without gradient, no empty maps.
+    """Check that the random weights give gradients to all channels, and maps that are not empty.
 
     Where the channels are the classes, as in SqueezeNet, a class reaches its own channel only.
     """

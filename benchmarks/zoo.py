@@ -26,7 +26,7 @@ from .zoo_report import write_report
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TIMEOUT = 3600  # seconds for one model; the largest takes some minutes on two cores
-_SETTLED = ("pass", "refused", "no export")  # verdicts that need no second try
+_FINAL = ("pass", "refused", "no export")  # verdicts that need no second try
 
 
 def main() -> int:
@@ -36,10 +36,10 @@ def main() -> int:
         return _work(options.worker, options.threads)
     results, docs = Path(options.folder) / "results.jsonl", Path(options.docs)
     results.parent.mkdir(parents=True, exist_ok=True)
-    wanted = set(options.models.split(",")) if options.models else set()
-    chosen = [c for c in CASES if not wanted or wanted & {c.model, c.family}]
+    names = set(options.models.split(",")) if options.models else set()
+    chosen = [c for c in CASES if not names or names & {c.model, c.family}]
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
-    done = {} if options.fresh else _settled(_read(results, docs), any_code=options.keep)
+    done = {} if options.fresh else _finished(_read(results, docs), any_code=options.keep)
     missing = [case for case in chosen if case.key not in done]
     _say(f"{len(chosen) - len(missing)} models are done, {len(missing)} to go")
     try:
@@ -49,10 +49,10 @@ def main() -> int:
     latest = {record["key"]: record for record in _read(results, docs)}
     records = [latest[case.key] for case in CASES if case.key in latest]
     write_report(records, docs, Counter(case.family for case in CASES))
-    asked = {case.key for case in chosen}
-    passed = [key for key in asked if latest.get(key, {}).get("verdict") == "pass"]
-    failed = [key for key in asked if latest.get(key, {}).get("verdict", "fail") == "fail"]
-    _say(f"{len(passed)} of {len(asked)} models pass, {len(failed)} fail; see {docs}/models.md")
+    keys = {case.key for case in chosen}
+    passed = [key for key in keys if latest.get(key, {}).get("verdict") == "pass"]
+    failed = [key for key in keys if latest.get(key, {}).get("verdict", "fail") == "fail"]
+    _say(f"{len(passed)} of {len(keys)} models pass, {len(failed)} fail; see {docs}/models.md")
     return 1 if failed else 0
 
 
@@ -90,14 +90,14 @@ def _read(results: Path, docs: Path) -> list[Record]:
     return records
 
 
-def _settled(records: Iterable[Record], *, any_code: bool) -> dict[str, Record]:
-    """Records that still hold: settled, with the same versions and the same code (or any)."""
+def _finished(records: Iterable[Record], *, any_code: bool) -> dict[str, Record]:
+    """Records with a final verdict, the same versions and the same code (or any)."""
     now, code = versions(), code_digest()
     latest = {record["key"]: record for record in records}
     return {
         key: record
         for key, record in latest.items()
-        if record["verdict"] in _SETTLED
+        if record["verdict"] in _FINAL
         and record["versions"] == now
         and (any_code or record["code"] == code)
     }
@@ -113,11 +113,11 @@ class _Memory:
 
     def take(self, gigabytes: float) -> float:
         """Wait for that much memory, or for all of it."""
-        wanted = min(gigabytes, self.total)
+        amount = min(gigabytes, self.total)
         with self.changed:
-            self.changed.wait_for(lambda: self.free >= wanted)
-            self.free -= wanted
-        return wanted
+            self.changed.wait_for(lambda: self.free >= amount)
+            self.free -= amount
+        return amount
 
     def give(self, gigabytes: float) -> None:
         """Hand memory back."""
@@ -128,7 +128,7 @@ class _Memory:
 
 def _run(cases: list[Case], results: Path, jobs: int, threads: int) -> None:
     start, memory = time.perf_counter(), _Memory()
-    # What needs the machine for itself comes last: one that waits for that takes a job's place.
+    # Models that need the whole machine come last: while they wait they occupy a job.
     cases = sorted(cases, key=lambda case: case.gigabytes > memory.total / jobs)
     with ThreadPoolExecutor(jobs) as pool:
         pending = [pool.submit(_spawn, case, threads, memory) for case in cases]
@@ -155,7 +155,7 @@ def _line(record: Record) -> str:
 
 
 def _spawn(case: Case, threads: int, memory: _Memory) -> Record:
-    """Run one case in a process of its own: memory is given back, a crash stays there."""
+    """Run one case in a process of its own: its memory is freed, and a crash stays there."""
     command = [sys.executable, "-m", "benchmarks.zoo", "--worker", case.key]
     taken = memory.take(case.gigabytes)
     try:
@@ -183,7 +183,7 @@ def _last(text: str) -> str:
 
 
 def _work(name: str, threads: int) -> int:
-    """The process for one case: its record as a line of JSON."""
+    """Run one case in this process and print its record as a line of JSON."""
     import torch
 
     torch.set_num_threads(max(1, threads))

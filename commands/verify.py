@@ -1,4 +1,4 @@
-"""`graftcam verify`: may this artifact ship?"""
+"""`graftcam verify` checks whether an artifact may ship."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .common import Steps, example, need_exporter, source_options
                    "part, with finite differences.")  # fmt: skip
 @source_options
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
-              help="Class names that it must have: one a line, or JSON. Default: those that the "
-                   "source is known by.")  # fmt: skip
+              help="Class names that it must have: one a line, or JSON. Default: those of the "
+                   "source.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
 @click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE",
@@ -34,9 +34,9 @@ def verify(
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
-    Outputs, activations, gradients and heatmaps are held against the source (PyTorch autograd in
+    Outputs, activations, gradients and heatmaps are compared with the source (PyTorch autograd in
     float64, or finite differences) at every optimisation level of ONNX Runtime. The artifact
-    itself is not touched.
+    itself is not changed.
     """
     if against is None and (weights or shape):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")

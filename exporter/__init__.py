@@ -1,4 +1,4 @@
-"""PyTorch or ONNX in, one explaining ONNX graph out."""
+"""The exporter turns a PyTorch or ONNX model into one ONNX graph that also explains."""
 
 from ..runtime.settings import Score, TorchExport
 from ..runtime.spec import Preprocess

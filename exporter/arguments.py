@@ -1,6 +1,6 @@
-"""The arguments of `export`, checked and as one record.
+"""This module checks the arguments of `export` and returns them as one record.
 
-A wrong value is refused here, before any work is done.
+It refuses a wrong value before any work is done.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _score(score: object) -> Score:
 
 
 def _extras(extras: object) -> list[str]:
-    """The extras in alphabetical order: a set has none, and the bytes must not depend on it."""
+    """The extras in alphabetical order: a set has no order, and the bytes must not vary."""
     given = [extras] if isinstance(extras, str) else _items(extras)
     if given is None or not all(isinstance(one, str) for one in given):
         raise SettingsError(f"extras takes names such as 'head', not {extras!r}")
@@ -170,7 +170,7 @@ def _text(argument: str, value: object, error: type[Exception]) -> str | None:
 
 
 def _names(argument: str, value: object, error: type[Exception]) -> list[str] | None:
-    """A sequence of texts as a list; one text alone, or texts in no order, are none."""
+    """A sequence of texts as a list; a single text and an unordered collection are refused."""
     if value is None:
         return None
     names = None if isinstance(value, str | Mapping | Set) else _items(value)

@@ -1,4 +1,4 @@
-"""A clock for the steps of an export."""
+"""`Clock` measures the steps of an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""export(): capture, locate, differentiate, combine, write, verify. The steps in order."""
+"""`export` does its steps in order: capture, locate, differentiate, combine, write, verify."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .report.report import Report
 from .source.preprocessing import Transform, original_of
 from .source.settings import ExportSettings
 from .verify.again import check_again
-from .verify.gate import Origin, judge
 from .verify.heads import write_heads
 from .verify.inputs import read_images
+from .verify.run_checks import Origin, run_checks
 
 if TYPE_CHECKING:
     import torch
@@ -87,8 +87,8 @@ def export(
               for callers in other languages; the runtime makes them of any artifact.
         profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
-            nothing may wait for the GPU, as CUDA's graph capture asks for. Numbers are the same.
-        trace: How PyTorch exports the model; an ONNX file keeps its opset, axes and names.
+            nothing may wait for the GPU, as CUDA's graph capture requires. Numbers are the same.
+        trace: How PyTorch exports the model; an ONNX file has its own opset, axes and names.
         verify: ``quick``: compare with PyTorch autograd (or finite differences) at ONNX Runtime's
             default settings before anything is written; ``full``: as `graftcam verify` does, at
             every optimisation level, with several batch sizes and numbers of classes, and by a
@@ -166,7 +166,7 @@ def export_as(
         given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"
-            verdict = judge(place, origin, full=full, given=given, progress=clock)
+            verdict = run_checks(place, origin, full=full, given=given, progress=clock)
             if full:
                 clock("export again")
                 more = check_again(place, spec, model, example_inputs, spec_of)

@@ -1,4 +1,4 @@
-"""`graftcam verify`: a file that lies there, with or without its source."""
+"""This module verifies an existing artifact, with or without its source (`graftcam verify`)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .verify.agreement import check_agreement
 from .verify.contract import check_metadata
 from .verify.embedded import Embedded
 from .verify.findings import Finding, Verdict
-from .verify.gate import Origin, Progress, judge
 from .verify.inputs import read_images
+from .verify.run_checks import Origin, Progress, run_checks
 
 
 def verify_artifact(
@@ -38,7 +38,7 @@ def verify_artifact(
     *,
     progress: Progress = lambda step: None,
 ) -> tuple[Spec | None, Verdict]:
-    """Run every check that there is; see `CHECKS`.
+    """Run every check; see `CHECKS`.
 
     Args:
         artifact: The file; it is read only.
@@ -67,7 +67,7 @@ def verify_artifact(
         seconds = {"export again": time.perf_counter() - since}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         origin = _origin(artifact, spec, source if _fits(more) else None, Path(folder))
-        verdict = judge(artifact, origin, full=True, given=given, progress=progress)
+        verdict = run_checks(artifact, origin, full=True, given=given, progress=progress)
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
 
@@ -115,7 +115,7 @@ def _fits(findings: Sequence[Finding]) -> bool:
 
 
 def _record(artifact: Path) -> Spec | None:
-    """The metadata; None where the metadata's own check is to say what is wrong with it."""
+    """The metadata; None where it cannot be read, which the check of the metadata reports."""
     try:
         text = ir.load(artifact.resolve()).metadata_props.get(METADATA_KEY)
     except Exception as error:
@@ -127,7 +127,7 @@ def _record(artifact: Path) -> Spec | None:
 
 
 def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Path) -> Origin:
-    """What the artifact is held against: its source, or its own forward part."""
+    """What the artifact is compared with: its source, or its own forward part."""
     own = ir.load(artifact.resolve())
     if spec is None:
         return Origin(own)

@@ -135,7 +135,7 @@ def _check(artifact: Path, spec: Spec) -> None:
         )
 
 
-def _kept(model: onnx.ModelProto, spec: Spec) -> list[str]:
+def _float32_nodes(model: onnx.ModelProto, spec: Spec) -> list[str]:
     """Return the nodes that stay float32: the added nodes, and those that compute the scores."""
     outputs = {spec.score.value, spec.score.output}
     return [
@@ -148,13 +148,13 @@ def _kept(model: onnx.ModelProto, spec: Spec) -> list[str]:
 def _quantise(artifact: Path, path: Path, spec: Spec, calibration: Any) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    kept = _kept(onnx.load(artifact, load_external_data=False), spec)
+    excluded = _float32_nodes(onnx.load(artifact, load_external_data=False), spec)
     try:
         with _quiet():
             quantize_static(
                 artifact, path, calibration, quant_format=QuantFormat.QDQ, per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                nodes_to_exclude=kept,
+                nodes_to_exclude=excluded,
             )  # fmt: skip
     except (ValueError, RuntimeError, KeyError) as error:
         raise CaptureError(f"ONNX Runtime cannot quantise it: {first_line(error)}") from error
@@ -167,7 +167,7 @@ def _halve(artifact: Path, path: Path, spec: Spec) -> None:
     with _quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that float16 rounds to zero
         half = convert_float_to_float16(
-            model, keep_io_types=True, node_block_list=_kept(model, spec)
+            model, keep_io_types=True, node_block_list=_float32_nodes(model, spec)
         )
     # The tool adds a Cast of the same name for each node that reads a value as an output.
     first = {node.output[0]: node for node in reversed(half.graph.node)}

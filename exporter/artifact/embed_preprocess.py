@@ -1,8 +1,9 @@
-"""The training transform as part of the graph, so that every language feeds images as they are.
+"""`embed` puts the training transform into the graph, so that every language feeds plain images.
 
-The same steps as ``runtime/preprocess.py``, in ONNX's operators: resize with Pillow's antialiased
-filters, centre crop with black where the image does not reach, normalise. Sizes are worked out
-at run time, with the same integers. `verify` compares the nodes with the runtime's transform.
+The steps are those of ``runtime/inputs/preprocess.py``, in ONNX's operators: resize with Pillow's
+antialiased filters, centre crop with black where the image does not reach, normalise. Sizes are
+computed at run time, with the same integers. `verify` compares the nodes with the runtime's
+transform.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def check_embeddable(transform: Preprocess | None) -> TypeGuard[Preprocess]:
 
 
 def embed(model: ir.Model, spec: Spec) -> Spec:
-    """Put the transform before the model's input, and return the metadata that tells of it.
+    """Put the transform before the model's input, and return the metadata that describes it.
 
     The input takes uint8 RGB [N, height, width, 3] from then on.
 
@@ -49,17 +50,17 @@ def embed(model: ir.Model, spec: Spec) -> Spec:
     emit = Emitter(graph)
     batch = None if before.shape is None else before.shape[0]
     pixels = _input(emit.unique("pixels"), batch)
-    kept = list(graph)
+    own = list(graph)
     row = _steps(emit, pixels, transform, before.dtype or _FLOAT)
-    made = [node for node in graph if node not in set(kept)]
+    made = [node for node in graph if node not in set(own)]
     row.name, after = before.name, row
     before.name = None
     before.replace_all_uses_with(after, replace_graph_outputs=True)
     graph.inputs[list(graph.inputs).index(before)] = pixels
-    # Nodes must stand before those that read what they make.
+    # Nodes must come before those that read their results.
     for node in made:
         graph.remove(node)
-    graph.insert_before(kept[0], made)
+    graph.insert_before(own[0], made)
     after.shape = before.shape
     layers = [_with_input(layer, after.name) for layer in spec.layers]
     if layers != spec.layers:

@@ -1,6 +1,6 @@
-"""Sizes of the embedded preprocessing, worked out at run time: integers as ``int64 [1]`` values.
+"""This module computes the sizes of the embedded preprocessing at run time.
 
-The formulas are those of ``runtime/preprocess.py``.
+Integers are ``int64 [1]`` values. The formulas are those of ``runtime/inputs/preprocess.py``.
 """
 
 from __future__ import annotations

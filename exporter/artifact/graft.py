@@ -1,4 +1,4 @@
-"""Adding to a captured graph: class selection, gradients, heatmaps, and the record of them."""
+"""`graft` adds class selection, gradients and heatmaps to a captured graph, and records them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Heads: the model from a target layer to the score, cut out as an artifact of its own.
+"""This module cuts out heads: a head is the model from a target layer to the score, as an artifact.
 
-Methods that change a layer's activations and ask what becomes of the score run this part alone.
-Whatever the model's layout, a head takes the activations as the artifact gives them, channel-first.
-What else it reads, the artifact gives too: values that do not descend from the layer (the other
-path around a residual block, the model's own inputs) and the tokens before a grid.
+Methods that change a layer's activations and read the new score run this part alone. For every
+layout of the model, a head takes the activations as the artifact gives them, channel-first. The
+artifact also gives the other values that a head reads: those that do not descend from the layer
+(the other path around a residual block, the model's own inputs) and the tokens before a grid.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Cut:
 
 
 def _files(layers: Sequence[Layer], path: Path) -> list[str]:
-    """Names of the heads' files; a layer's name may hold what a file's cannot."""
+    """Names of the heads' files; a layer's name may contain characters that a file's cannot."""
     if len(layers) == 1:
         return [f"{path.stem}.head.onnx"]
     tags = ["".join(c if c.isalnum() or c in "._-" else "_" for c in one.name) for one in layers]
@@ -111,7 +111,7 @@ def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _C
     """The graph from the channel-first activations of ``target`` to ``score``."""
     sources = read_beside(model.graph, target, score)
     graph = ir.convenience.extract(model.graph, [target, *sources], [score])
-    for name in sorted(graph.initializers):  # they come in no order, and files are to be the same
+    for name in sorted(graph.initializers):  # unordered, but equal exports give equal files
         graph.initializers[name] = graph.initializers.pop(name)
     given, *others = list(graph.inputs)
     given.name = None  # the new input may have it
@@ -123,7 +123,7 @@ def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _C
     if layer.prefix_tokens:
         tokens = [dims[0], layer.prefix_tokens, dims[2]]
         prefix = _new_input(graph, 1, emit.unique("prefix"), dtype, tokens)
-    # Made anew: extents such as the batch are to be read off the activations.
+    # A new one: it reads extents such as the batch off the activations.
     emit = Emitter(graph)
     with emit.scope("head"):
         laid = _as_in_model(emit, activations, prefix, layer, dims, dtype)
@@ -143,7 +143,7 @@ def read_beside(graph: ir.Graph, target: ir.Value, score: ir.Value) -> list[ir.V
     """What leads to ``score`` past ``target``: values that neither depend on it nor are constant.
 
     What follows from constants and shapes alone is no such value (the head computes it itself, for
-    its own batch), but the values that it asks for their shapes are.
+    its own batch), but the values whose shapes it reads are.
     """
     dependent, fixed = {target}, set[ir.Value]()
     for node in graph:
@@ -192,7 +192,7 @@ def _as_in_model(
     emit: Emitter, activations: ir.Value, prefix: ir.Value | None, layer: Layer,
     dims: Sequence[Dim], dtype: ir.DataType | None,
 ) -> ir.Value:  # fmt: skip
-    """Channel-first activations as the model lays them out: the inverse of `cam.channel_first`."""
+    """Channel-first activations as the model lays them out: the inverse of `gradcam.laid_out`."""
     rank = len(dims)
     value = activations if dtype is None else emit.cast(activations, dtype, "activations")
     if layer.layout == "channels_last":
@@ -212,9 +212,9 @@ def _as_in_model(
 
 
 def _read_extents(emit: Emitter, value: ir.Value) -> None:
-    """Read off the activations what is asked of the shape of ``value``, as far as they show it.
+    """Read the extents of ``value`` off the activations, as far as they have the same ones.
 
-    So a head wants no image only to learn how many there are.
+    Otherwise a head would need the image only for the number of images.
     """
     if value.shape is None:
         return

@@ -1,4 +1,4 @@
-"""Saving the artifact: metadata, and files that appear whole or not at all."""
+"""This module saves artifacts: the metadata, and files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def tool_versions() -> dict[str, str]:
 
 @contextlib.contextmanager
 def staged(path: Path) -> Generator[Path]:
-    """Give a place to write to; on success what lies there moves to ``path``, else it vanishes.
+    """Give a place to write to; on success its files move to ``path``, else they are deleted.
 
     Raises:
         WriteError: The folder does not exist or cannot be written.
@@ -71,7 +71,7 @@ def staged(path: Path) -> Generator[Path]:
 
 
 def _move(parts: Sequence[Path], path: Path) -> None:
-    """Move ``parts`` beside ``path``; where one cannot be, no new file stays there."""
+    """Move ``parts`` beside ``path``; if one cannot be moved, no new file stays there."""
     fresh: list[Path] = []
     try:
         for part in parts:

@@ -1,4 +1,4 @@
-"""The model inside an artifact: what is left where nothing is explained."""
+"""`write_plain` takes the model out of an artifact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..graph.external_data import keep_beside, take_in
 def write_plain(artifact: Path, path: Path) -> None:
     """Write ``artifact``, cut back to the model's own inputs and outputs, to ``path``.
 
-    What the explanation alone needs goes, metadata included; the model's own nodes, names and
+    What only the explanation needs is removed, metadata included; the model's own nodes, names and
     weights stay as they are. Weights beyond 1.9 GB go to ``<name>.data`` beside ``path``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation of an ONNX graph.
+"""This folder differentiates an ONNX graph in reverse mode.
 
 In: a graph, a scored value and target values. Out: nodes that compute the gradient of the score
 with respect to each target. `plan` says which nodes are differentiated, `backward` walks back

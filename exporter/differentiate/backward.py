@@ -1,7 +1,7 @@
-"""Reverse-mode differentiation of an ONNX graph, from class scores back to the target layers.
+"""`differentiate` walks an ONNX graph back from the class scores to the target layers.
 
-The walk calls the rule of each node that `plan` found. Summing over broadcast axes, adding up and
-the laziness of cotangents that a rule does not understand are dealt with here, once for all rules.
+The walk calls the rule of each node that `plan` found. Once for all rules, it sums over broadcast
+axes, adds up the consumers' cotangents, and writes out lazy cotangents that a rule does not take.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def differentiate(
     """Walk back from the score and return the cotangent of each target.
 
     Args:
-        emit: Where nodes are added. What several walks have in common is made once.
+        emit: Where nodes are added. Nodes that several walks share are made once.
         plan: From `plan`.
         seed: Cotangent of the score, with K on its leading axis.
-        overrides: Entries that stand in for the table's, by operator.
+        overrides: Entries that replace the table's, by operator.
     """
     pending: dict[ir.Value, list[Cotangent]] = {plan.score: [seed]}
-    # No fused rule leads past a node whose rule is another.
+    # No fused rule may skip a node whose rule is replaced.
     changed = [value for node in plan.nodes if node.op_type in overrides for value in node.outputs]
     fused = fused_rules(plan.nodes, [*plan.targets, *changed])
     for node in reversed(plan.nodes):
@@ -71,7 +71,7 @@ def differentiate(
 
 
 def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
-    """The sum of what the consumers of a value gave; a single one-hot cotangent stays one."""
+    """The sum of the consumers' cotangents of a value; a single one-hot cotangent stays one."""
     if len(cotangents) > 1:
         cotangents = [one.with_zeros() for one in cotangents]
     if len({one.factor for one in cotangents}) > 1:
@@ -82,7 +82,7 @@ def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
 def _by_fused_rule(
     emit: Emitter, rule: FusedRule, grad: Cotangent
 ) -> list[tuple[ir.Value, Cotangent]]:
-    """What a fused rule gives; like the others, it is linear, and the factor goes around it."""
+    """Call a fused rule; like the others it is linear, so the factor is applied to its results."""
     grad = grad.with_zeros()
     found = rule(emit, replace(grad, factor=1.0))
     return [(value, replace(one, forward=value) * grad.factor) for value, one in found]
@@ -91,7 +91,7 @@ def _by_fused_rule(
 def _by_rule(
     emit: Emitter, node: ir.Node, entry: Entry, grads: Sequence[Cotangent | None], plan: Plan
 ) -> list[tuple[ir.Value, Cotangent]]:
-    """Call the node's rule with cotangents in the form that it understands."""
+    """Call the node's rule with cotangents in the form that it takes."""
     assert entry.rule is not None
     needed = [value is not None and value in plan.active for value in node.inputs]
     factor, results = 1.0, None
@@ -107,7 +107,7 @@ def _by_rule(
             results = [one and _in_numbers(one, grad.factor) for one in results]
         else:
             grad = grad.with_zeros()
-            # Linear in the cotangent, or for positive factors at least: the factor goes around it.
+            # Linear in the cotangent, at least for positive factors: the factor comes after it.
             grad = grad if entry.linear or grad.factor > 0 else grad.scaled()
             factor, unit = grad.factor, replace(grad, factor=1.0)
             unit = unit if entry.lazy else unit.expanded()
@@ -121,9 +121,9 @@ def _by_rule(
 
 
 def _in_numbers(result: Cotangent, scale: float) -> Cotangent:
-    """What a selection rule made of ones, times what stands there instead.
+    """The result of a selection rule for ones, times the number that the seed has instead.
 
-    The product is not left to the lazy factor: the scale exists to be in the numbers.
+    The product is computed, not left to the lazy factor: the scale must be in the numbers.
     """
     if result.one_hot is not None:
         return result * scale
@@ -131,7 +131,7 @@ def _in_numbers(result: Cotangent, scale: float) -> Cotangent:
 
 
 def _of_input(node: ir.Node, entry: Entry, source: ir.Value, result: Cotangent) -> Cotangent:
-    """What a rule gave for an input, in the input's shape."""
+    """The cotangent that a rule gave for an input, in the input's shape."""
     if entry.broadcasts and result.one_hot is None:
         return unbroadcast(replace(result, forward=node.outputs[0]), node, source)
     return replace(result, forward=source)

@@ -1,10 +1,10 @@
-"""Cotangents: gradients of the class scores with respect to one forward value.
+"""A `Cotangent` holds the gradients of the class scores with respect to one forward value.
 
-A cotangent of a value with shape ``dims`` stands for a tensor ``[K, *dims]``: the gradients of K
-class scores. It is a smaller tensor as long as possible. A scalar factor is not multiplied in; an
-axis along which the cotangent is constant (that of a mean) is not expanded; and the cotangent of
-the scores themselves, zero but at one class, is the number of that class. So a head of pooling and
-a linear layer collapses to one row of the weight matrix, which is plain CAM.
+A cotangent of a value with shape ``dims`` represents a tensor ``[K, *dims]``: the gradients of K
+class scores. It is stored as a smaller tensor as long as possible. A scalar factor is not
+multiplied in; an axis along which the cotangent is constant (that of a mean) is not expanded; and
+the cotangent of the scores themselves, zero but at one class, is the number of that class. So a
+head of pooling and a linear layer collapses to one row of the weight matrix, which is plain CAM.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.emitter import Emitter, dims_of
-from .support.tensor import Operand, Tensor
+from ..graph.expression import Expression, Operand
 from .support.values import emit_part, where
 
 _P = ParamSpec("_P")
@@ -31,13 +31,13 @@ class Cotangent:
     Attributes:
         emit: Where nodes are added.
         forward: The value whose cotangent it is, of shape ``dims``.
-        tensor: [K, *dims], with extent 1 along the axes in ``spread``. Of a one-hot cotangent what
-            stands at the selected classes: [K, N, 1, *positions], or None for ones, where
+        tensor: [K, *dims], with extent 1 along the axes in ``spread``. For a one-hot cotangent the
+            numbers at the selected classes: [K, N, 1, *positions], or None for ones, where
             ``forward`` is [N, classes].
         factor: Scalar still to be multiplied in.
         spread: Axes of ``forward`` (K not counted) that ``tensor`` is broadcast along.
-        one_hot: int64 [K, N], places along axis 1 of ``forward`` beside which all is zero; None
-            where the cotangent is not one-hot.
+        one_hot: int64 [K, N], places along axis 1 of ``forward``, outside of which all is zero;
+            None where the cotangent is not one-hot.
     """
 
     emit: Emitter
@@ -54,15 +54,15 @@ class Cotangent:
         return self.tensor
 
     def with_value(
-        self, value: ir.Value | Tensor, spread: Iterable[int] | None = None
+        self, value: ir.Value | Expression, spread: Iterable[int] | None = None
     ) -> Cotangent:
-        """A cotangent that is made of this one: another tensor, the same factor.
+        """A cotangent made from this one: another tensor, the same factor.
 
         Args:
             value: The tensor.
             spread: Axes that it is broadcast along; by default the same.
         """
-        tensor = value.value if isinstance(value, Tensor) else value
+        tensor = value.value if isinstance(value, Expression) else value
         axes = self.spread if spread is None else frozenset(spread)
         return replace(self, tensor=tensor, spread=axes)
 
@@ -123,7 +123,7 @@ class Cotangent:
         return replace(self, tensor=value, one_hot=None).scaled()
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
-        """A one-hot cotangent times a matrix: the selected rows, times what stands there.
+        """A one-hot cotangent times a matrix: the selected rows, times the numbers there.
 
         Args:
             weights: The matrix, [classes, features, *ones].
@@ -150,7 +150,7 @@ class Cotangent:
         """A sum with a cotangent, lazy as far as both are, or with a tensor [K, *dims]."""
         if not isinstance(other, Cotangent):
             whole = self.written_out()
-            operand = Tensor(self.emit, whole.value).operand(other)
+            operand = Expression(self.emit, whole.value).operand(other)
             return whole.with_value(self.emit.op(op_type, whole.value, operand, role=role))
         a, b = self.with_zeros(), other.with_zeros()
         if a.factor != b.factor:
@@ -175,9 +175,9 @@ class Cotangent:
             return replace(self, factor=self.factor / other)
         return self._with_operand("Div", other)
 
-    def _with_operand(self, op_type: str, other: Tensor | ir.Value) -> Cotangent:
+    def _with_operand(self, op_type: str, other: Expression | ir.Value) -> Cotangent:
         """A product with a tensor that broadcasts to the forward value, or a quotient by it."""
-        operand = other.value if isinstance(other, Tensor) else other
+        operand = other.value if isinstance(other, Expression) else other
         left, spread = self._beside(operand)
         return left.with_value(self.emit.op(op_type, left.value, operand), spread)
 
@@ -196,7 +196,7 @@ class Cotangent:
         return left.with_value(where(self.emit, condition, zero, left.value), spread)
 
     def _beside(self, operand: ir.Value) -> tuple[Cotangent, frozenset[int]]:
-        """The cotangent as it meets an operand, and the axes that stay spread then.
+        """The cotangent prepared for an operand, and the axes that stay spread beside it.
 
         They are those along which the operand has one place. Where it may have one or many, the
         cotangent is expanded first.
@@ -214,13 +214,13 @@ class Cotangent:
         left = self.expanded(unsure)
         return left, frozenset(a for a in left.spread if a < lead or dims[a - lead] == 1)
 
-    def sum(self, axes: Sequence[int]) -> Tensor:
+    def sum(self, axes: Sequence[int]) -> Expression:
         """The sum along ``axes``, counted from the end, which stay with extent 1."""
-        return Tensor(self.emit, self.dense()).sum(axes)
+        return Expression(self.emit, self.dense()).sum(axes)
 
-    def mean(self, axes: Sequence[int]) -> Tensor:
+    def mean(self, axes: Sequence[int]) -> Expression:
         """The mean along ``axes``, counted from the end, which stay with extent 1."""
-        return Tensor(self.emit, self.dense()).mean(axes)
+        return Expression(self.emit, self.dense()).mean(axes)
 
 
 # What a rule returns: the cotangent of each input; None where there is none.

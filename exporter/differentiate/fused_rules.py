@@ -1,7 +1,7 @@
-"""Rules for several nodes at once, where one rule a node would cost more.
+"""Fused rules differentiate several nodes at once, where one rule a node would cost more.
 
-A fused rule takes the cotangent of one node's output to values further back. What it gives is what
-the rules of the nodes that it skips would give together.
+A fused rule takes the cotangent of one node's output to values further back. Its result is that of
+the skipped nodes' rules together.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def fused_rules(
             found[node] = _through(made)
         elif node.op_type == "Concat":
             longest = _longest_beginning(node, joined)
-            # A target needs its own cotangent, not that of all that holds the same.
+            # A target needs its own cotangent, not that of the longer Concat.
             if longest is not None and longest.outputs[0] not in targets:
                 found[node] = _by_beginning(node, longest)
             joined[_key(node, len(node.inputs))] = node
@@ -67,7 +67,7 @@ def _longest_beginning(
 
 
 def _by_beginning(node: ir.Node, beginning: ir.Node) -> FusedRule:
-    """The cotangent of what another Concat joined already goes to that one's output.
+    """The cotangent of inputs that another Concat joins already goes to that one's output.
 
     Each layer of a DenseNet joins the outputs of all before it. One by one, the cotangents of n
     layers would be cut into n^2 / 2 pieces and added up; so they are cut in two, n times.

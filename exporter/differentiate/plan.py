@@ -1,4 +1,4 @@
-"""Which part of a graph is differentiated, and whether all of it can be.
+"""`plan` finds the part of a graph to differentiate, and checks that all of it has rules.
 
 Only active values get a cotangent: those that descend from a target and lead to the score.
 """
@@ -27,7 +27,7 @@ _FLOATS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be differentiated.
+    """The part of a graph that is differentiated.
 
     Attributes:
         score: The class scores, [N, classes].
@@ -71,7 +71,7 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
 def _examine(
     graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value], leading: set[ir.Value]
 ) -> tuple[Plan, dict[ir.Node, str]]:
-    """The active part of ``graph``, and what of it cannot be differentiated, with the reason."""
+    """The active part of ``graph``, and the nodes of it that have no rule, with the reason."""
     active: set[ir.Value] = set(targets)
     nodes: list[ir.Node] = []
     obstacles: dict[ir.Node, str] = {}
@@ -117,8 +117,8 @@ def _is_float(value: ir.Value) -> bool:
 def _carries(value: ir.Value, entry: Entry) -> bool:
     """Whether the output of an operator can carry a derivative.
 
-    Integers and booleans cannot, but for those that stand for numbers (of a pooling, the places
-    of the maxima do not).
+    Integers and booleans cannot, except codes that represent numbers (the indices of a MaxPool do
+    not).
     """
     if _is_float(value) or (entry.quantised and entry.state == "refused"):
         return True

@@ -1,4 +1,4 @@
-"""The table of gradient rules.
+"""This module stores the table of gradient rules.
 
 An operator is in one of three states: it has a **rule** (a vector-Jacobian product), it is a
 declared **zero** (its output carries no derivative), or it is declared **refused**, with the reason
@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[ir.Node], str | None]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known about one operator.
+    """The table's entry for one operator.
 
     Attributes:
         op_type: Operator of the default ONNX domain.
@@ -36,16 +36,16 @@ class Entry:
         many: The rule takes the written-out cotangents of all outputs, not the first one's.
         inputs: The inputs that can carry a derivative; None for all.
         lazy: The rule understands cotangents that are spread along axes.
-        broadcasts: Inputs are broadcast; cotangents come back in the shape of the output and the
-            walker sums them down.
-        check: Returns what a node has that the rule does not cover, or None.
+        broadcasts: Inputs are broadcast; the rule returns cotangents in the shape of the output,
+            and the walk sums them down.
+        check: Returns the reason why the rule does not cover a node, or None.
         selection: Rule for a one-hot cotangent of class scores, which may stay one; it may return
             None to decline, and the cotangent is written out.
         refusal: Why the operator has no rule and what to do; None if it is not refused.
-        linear: The rule is linear in the cotangent, as those of derivatives are. The others may ask
-            for its sign, and are linear for positive factors only.
-        quantised: Integers that it gives, or takes and moves, stand for numbers. They carry a float
-            cotangent where the operator has a rule, and are refused where it is refused.
+        linear: The rule is linear in the cotangent, as those of derivatives are. The others may use
+            its sign, and are linear for positive factors only.
+        quantised: Integers that it returns, or takes and moves, represent numbers. They carry a
+            float cotangent where the operator has a rule, and are refused where it is refused.
     """
 
     op_type: str
@@ -140,7 +140,7 @@ def lookup(node: ir.Node) -> Entry | None:
 
 
 def is_code(value: ir.Value) -> bool:
-    """Whether a value holds integers of a quantiser, as it gave them or moved."""
+    """Whether a value consists of integers of a quantiser, moved or not."""
     producer = value.producer()
     entry = None if producer is None else lookup(producer)
     whole = value.dtype is not None and value.dtype.is_integer()

@@ -1,7 +1,7 @@
-"""ReLU's rule exchanged: guided backpropagation and the deconvnet.
+"""This module replaces ReLU's rule, for guided backpropagation and the deconvnet.
 
-What comes out is no derivative. Both rules ask for the cotangent's sign, and neither depends on
-how large it is: they are linear for positive factors only.
+The result is no derivative. Both rules use the cotangent's sign and not its size: they are linear
+for positive factors only.
 """
 
 from __future__ import annotations

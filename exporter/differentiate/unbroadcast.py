@@ -1,8 +1,8 @@
-"""Summing a cotangent over the axes that an operand was broadcast along.
+"""`unbroadcast` sums a cotangent over the axes that an operand was broadcast along.
 
 An operand is broadcast where it has extent 1, or no axis, and the output has more. Where its extent
-is known at run time only, so is whether it is; PyTorch's exporter gives equal extents equal names,
-and equal names are not broadcast.
+is known at run time only, the sum is decided at run time. PyTorch's exporter gives equal extents
+equal names, and axes of equal names are not broadcast.
 """
 
 from __future__ import annotations

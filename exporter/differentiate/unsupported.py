@@ -1,4 +1,4 @@
-"""Why an operator on the way from a layer to the score cannot be differentiated, and what helps."""
+"""This module says why an operator cannot be differentiated, and what helps."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def unsupported_reason(
 
 
 def _plain(domain: str) -> str:
-    """What helps against an operator of another domain."""
+    """The remedy for an operator of another domain."""
     if domain.startswith("com.microsoft"):
         return (
             "give the model as it was before ONNX Runtime's optimisation (it fuses operators into "
@@ -73,7 +73,7 @@ def _plain(domain: str) -> str:
 
 
 def _rank(value: ir.Value) -> str:
-    """What helps against a rank that shape inference could not find: the value to start at."""
+    """The remedy for a rank that shape inference could not find: the value to start at."""
     producer = value.producer()
     while producer is not None:
         before = next((v for v in inputs_of(producer) if v.shape is None), None)

@@ -1,4 +1,4 @@
-"""Heatmaps beside Grad-CAM in the graph, for callers that have no numpy.
+"""This module adds heatmaps beside Grad-CAM to the graph, for callers without numpy.
 
 The formulas are those of `runtime.methods`, with default options, written as ONNX nodes.
 """
@@ -16,8 +16,8 @@ from ...runtime.methods.table import METHODS
 from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Emitter, dims_of
+from ..graph.expression import Expression
 from .channel_rows import ChannelRows
-from .expression import Expression
 from .gradcam import Maps, Target
 from .graph_operations import GraphOperations
 
@@ -47,8 +47,8 @@ def bake(emit: Emitter, method: str, target: Target, cotangent: Cotangent, maps:
         emit: Where nodes are added.
         method: Its id.
         target: The layer.
-        cotangent: Its gradient as it was found, which knows where it is constant.
-        maps: Its tensors as they are published.
+        cotangent: Its gradient, which knows where it is constant.
+        maps: Its published tensors.
 
     Returns:
         float32 [N, K, *space].

@@ -1,4 +1,4 @@
-"""A layer's tensors with its places in one row."""
+"""`ChannelRows` are a layer's tensors with its places in one row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..graph.emitter import Dim, Emitter, dims_of
 
 @dataclass(frozen=True)
 class ChannelRows:
-    """What a formula is written from, all float32.
+    """The operands of a formula, all float32.
 
     Attributes:
         whole: The activations as published, [N, C, *space].
@@ -53,7 +53,7 @@ class ChannelRows:
     def once(self, emit: Emitter) -> ir.Value:
         """The activations as [N, min(K, 1), C, P], for formulas that know no class.
 
-        With K = 0 nothing is to be computed; an empty axis sees to that.
+        With K = 0 nothing is computed, since an axis is empty.
         """
         some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
         shape = emit.vector([1, some, 1, 1])

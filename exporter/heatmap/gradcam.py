@@ -1,4 +1,4 @@
-"""The artifact's outputs for one target layer: activations, gradients and heatmap, as nodes."""
+"""This module makes the outputs of one target layer: activations, gradients and heatmap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Target:
     """A target layer in the graph.
 
     Attributes:
-        name: The layer as the user asked for it.
+        name: The layer's name, as the user gave it.
         value: Its output.
         arrangement: How the model lays it out.
     """
@@ -76,7 +76,7 @@ def _channels_second(rank: int) -> list[int]:
 
 
 def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Value:
-    """Tokens [..., N, prefix + h * w, C] as [..., N, C, h, w]; ``lead`` axes stand before N."""
+    """Tokens [..., N, prefix + h * w, C] as [..., N, C, h, w]; ``lead`` axes come before N."""
     prefix, grid = target.arrangement.prefix, target.arrangement.grid
     batch, tokens, channels = dims_of(target.value)
     places = tokens - prefix if isinstance(tokens, int) else None
@@ -101,8 +101,8 @@ def gradcam(emit: Emitter, target: Target, cotangent: Cotangent) -> Maps:
     The mean runs over space, the weighted sum over channels. A cotangent that is constant over
     space (a pool + linear head) is its own mean, and the sum is one small matrix product.
 
-    All three come in float32. The factor is multiplied in after the conversion: float16 could not
-    hold the product.
+    All three come in float32. The factor is multiplied in after the conversion: the product could
+    overflow float16.
     """
     laid = channel_first(emit, target, cotangent)
     value = emit.cast(laid.forward, SINGLE, "single")
@@ -148,7 +148,7 @@ def _spread_out(emit: Emitter, weights: ir.Value, value: ir.Value, factor: float
 
 
 def publish(emit: Emitter, value: ir.Value, name: str, shape: Sequence[Dim]) -> str:
-    """Make ``value`` a graph output called ``name``, or a like name if that is taken.
+    """Make ``value`` a graph output called ``name``, or a similar name if that is taken.
 
     Returns:
         The output's name.

@@ -1,4 +1,4 @@
-"""The formulas' operations as ONNX nodes."""
+"""This module writes the formulas' operations as ONNX nodes."""
 
 # ruff: noqa: D102 - `runtime.methods.operations.Operations` says what each operation is.
 
@@ -11,8 +11,8 @@ import onnx_ir as ir
 from ...runtime.methods.operations import Kernel
 from ..differentiate.support.values import classes, identity
 from ..graph.emitter import Emitter
+from ..graph.expression import Expression
 from .channel_rows import ChannelRows
-from .expression import Expression
 from .principal_component import first_component, first_kernel_component
 
 
@@ -37,19 +37,19 @@ class GraphOperations:
         return x.op("Sqrt")
 
     def above(self, x: Expression, bound: Expression) -> Expression:
-        return x.indicator("Greater", bound)
+        return x.indicator(x.exceeds(bound))
 
     def quotient(self, x: Expression, divisor: Expression) -> Expression:
         return x.over(divisor)
 
     def sum(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
-        return x.sum(axis, keep=keep)
+        return x.sum([axis], keep=keep)
 
     def mean(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
-        return x.mean(axis, keep=keep)
+        return x.mean([axis], keep=keep)
 
     def norm(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
-        return x.norm(axis, keep=keep)
+        return x.norm([axis], keep=keep)
 
     def product(self, x: Expression, y: Expression) -> Expression:
         return x @ y
@@ -65,14 +65,15 @@ class GraphOperations:
 
     def nearest(self, likeness: Expression, count: int) -> Expression:
         emit = self.emit
-        itself = Expression(emit, identity(emit, classes(emit), ir.DataType.FLOAT))
+        itself = likeness.of(identity(emit, classes(emit), ir.DataType.FLOAT))
         likeness = likeness - itself * 3.0  # less than any other's
         others = emit.op("Max", emit.op("Sub", classes(emit), emit.ints([1])), emit.ints([1]))
         most = emit.op("Min", emit.op("Min", others, emit.ints([count])), classes(emit))
         kinds = [ir.DataType.FLOAT, ir.DataType.INT64]
         most_like = emit.ops("TopK", likeness.value, most, count=2, dtype=kinds, axis=2)[0]
         last = (emit.ints([-1]), emit.ints([2**31 - 1]), emit.ints([2]))
-        return likeness.indicator("GreaterOrEqual", emit.op("Slice", most_like, *last))
+        bound = emit.op("Slice", most_like, *last)
+        return likeness.indicator(likeness.compared("GreaterOrEqual", bound))
 
     def first_component(
         self, terms: Expression, *, centre: bool = True, kernel: Kernel | None = None

@@ -1,6 +1,6 @@
-"""The gradient with respect to the image's input: which input that is, and its outputs as nodes.
+"""This module adds the gradients with respect to the image's input as outputs.
 
-Beside the derivative there are two of its kin, walks with another rule for ReLU: see
+Beside the derivative there are two relatives, which walk back with another rule for ReLU: see
 `relu_overrides`.
 """
 
@@ -24,7 +24,7 @@ from ..graph.precision import SINGLE
 from .gradcam import publish
 
 DERIVATIVE = "input_gradients"
-# What stands in for the operators' own rules on the way to each output, by the output's name, which
+# The rules that replace the operators' own on the way to each output, by the output's name, which
 # is that of the metadata's field too.
 WALKS: Mapping[str, Mapping[str, Entry]] = MappingProxyType(
     {DERIVATIVE: {}, "guided_gradients": GUIDED, "deconvnet_gradients": DECONVNET}
@@ -32,17 +32,17 @@ WALKS: Mapping[str, Mapping[str, Entry]] = MappingProxyType(
 
 
 def walks_for(*, input_gradients: bool, guided: bool) -> list[str]:
-    """Which of `WALKS` are wanted; the guided ones bring the derivative along."""
+    """The requested ones of `WALKS`; the guided ones include the derivative."""
     if guided:
         return list(WALKS)
     return [DERIVATIVE] if input_gradients else []
 
 
 def image_input(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
-    """The input that the preprocessing feeds, or else the only one that holds floats.
+    """The input that the preprocessing feeds, or else the only one of a float type.
 
     Raises:
-        CaptureError: There is no such input, or it holds no floats.
+        CaptureError: There is no such input, or its type is no float.
     """
     floats = [
         value
@@ -71,9 +71,9 @@ class ImageWalks:
 
     Attributes:
         value: The input.
-        walks: Which of `WALKS` are wanted.
+        walks: The requested ones of `WALKS`.
         plan: For the layers and the input, in one walk.
-        guided: For a walk to the input with another rule for ReLU; None where none is wanted.
+        guided: For a walk to the input with another rule for ReLU; None where none is requested.
     """
 
     value: ir.Value
@@ -111,7 +111,7 @@ def plan_image_walks(
     """Plan ``walks`` beside that to the layers.
 
     Raises:
-        CaptureError: No input takes images of floats, or guided rules are wanted without a ReLU.
+        CaptureError: No input takes images of floats, or guided rules are requested without a ReLU.
         InputUnsupportedError: Operators without a rule between the input and the score.
         LayerError: The score does not depend on the input, or has no gradient there.
     """

@@ -1,4 +1,4 @@
-"""The first principal component in plain operators: there is no eigenvalue operator in ONNX.
+"""This module computes the first principal component; ONNX has no operator for eigenvalues.
 
 A symmetric matrix squared again and again becomes v v^T, where v is the eigenvector of its largest
 eigenvalue: with s squarings the second eigenvalue's share falls to (l2 / l1)^(2^s). Products of
@@ -11,11 +11,11 @@ import onnx_ir as ir
 
 from ...runtime.methods.component import NOTHING
 from ..differentiate.support.values import Part, emit_part, identity, places
+from ..graph.expression import Expression
 from .channel_rows import ChannelRows
-from .expression import Expression
 
-# Exponent 2^12: eigenvalues 0.3 % apart are told apart to 1e-5, which is what float32 has left of
-# inner products; closer ones, to less.
+# Exponent 2^12: eigenvalues 0.3 % apart are separated to 1e-5, the precision of inner products in
+# float32; closer ones are separated less.
 SQUARINGS = 12
 _AT_ONCE = 3  # squarings between normalisations: entries up to m become up to m^8
 _ROUNDING = 2e-6  # of a float32 mean of up to thousands of numbers
@@ -26,7 +26,7 @@ def first_component(layer: ChannelRows, terms: Expression) -> Expression:
     """`runtime.methods.component.first_component`: [N, J, C, P] to [N, J, P], centred."""
     rows = _centred(terms)
     # Squares of gradients could leave float32's range.
-    size = rows.op("Abs").largest(2, 3)
+    size = _largest(rows.op("Abs"))
     rows = rows.over(size)
     columns = rows.op("Transpose", perm=[0, 1, 3, 2])
     if _by_place(layer):
@@ -42,14 +42,14 @@ def first_kernel_component(layer: ChannelRows, terms: Expression) -> Expression:
     columns = rows.op("Transpose", perm=[0, 1, 3, 2])
     count = emit.cast(emit.vector([emit_part(layer.whole, 1)]), ir.DataType.FLOAT)
     kernel = ((columns @ rows).op("Div", count) + 1.0).op("Tanh")
-    kernel = kernel - kernel.mean(2, keep=True)
-    kernel = kernel - kernel.mean(3, keep=True)
+    kernel = kernel - kernel.mean([2])
+    kernel = kernel - kernel.mean([3])
     # This kernel can have negative eigenvalues. Raised by the matrix's norm none is, and the
     # largest stays the largest.
     diagonal = identity(emit, _places_of(layer), ir.DataType.FLOAT)
-    raised = kernel + kernel.norm(2, 3, keep=True) * diagonal
+    raised = kernel + kernel.norm([2, 3]) * diagonal
     vector = leading(raised, _places_of(layer))
-    value = (vector @ kernel * vector).sum(3, keep=True)
+    value = (vector @ kernel * vector).sum([3])
     length = _beyond(value, NOTHING).op("Sqrt")
     return _turned(vector * length, rows)
 
@@ -64,42 +64,47 @@ def leading(matrix: Expression, extent: Part) -> Expression:
     emit = matrix.emit
     for step in range(SQUARINGS):
         if step % _AT_ONCE == 0:
-            # The largest entry stands on the diagonal: it is no more than the largest eigenvalue.
-            matrix = matrix.over(matrix.largest(2, 3))
+            # The largest entry is on the diagonal, and no more than the largest eigenvalue.
+            matrix = matrix.over(_largest(matrix))
         matrix = matrix @ matrix
     # Of v v^T the longest row, which is not 0 by chance.
     lengths = matrix.op("ReduceSumSquare", emit.ints([3]), keepdims=0)
     longest = emit.op("ArgMax", lengths.value, dtype=ir.DataType.INT64, axis=2)
     chosen = emit.op("Equal", longest, places(emit, extent), dtype=ir.DataType.BOOL)
     chosen = emit.op("Unsqueeze", chosen, emit.ints([2]))
-    return _unit(Expression(emit, emit.cast(chosen, ir.DataType.FLOAT)) @ matrix)
+    return _unit(matrix.indicator(chosen) @ matrix)
 
 
 def _turned(component: Expression, rows: Expression) -> Expression:
-    """A component [N, J, 1, P] with the sign that its inner product with the rows' sum asks for.
+    """A component [N, J, 1, P] with the sign that makes its product with the rows' sum positive.
 
     Returns:
         [N, J, P].
     """
-    agreement = (component * rows.sum(2, keep=True)).sum(3, keep=True)
-    signed = agreement.choose("Less", 0.0, -component, component)
+    agreement = (component * rows.sum([2])).sum([3])
+    signed = (-component).where(agreement.below(0.0), component, role="")
     return signed.op("Squeeze", component.emit.ints([2]))
 
 
 def _centred(terms: Expression) -> Expression:
-    """Terms [N, J, C, P] less their channel's mean; 0 where only the mean's rounding is left."""
-    means = terms.mean(3, keep=True)
+    """Terms [N, J, C, P] less their channel's mean; 0 where only its rounding error remains."""
+    means = terms.mean([3])
     return _beyond(terms - means, means.op("Abs") * _ROUNDING)
 
 
 def _beyond(value: Expression, bound: Expression | float) -> Expression:
     """``value`` where it is larger than ``bound`` in size, else 0."""
-    return value.op("Abs").choose("Greater", bound, value, 0.0)
+    return value.where(value.op("Abs").exceeds(bound), role="")
+
+
+def _largest(matrix: Expression) -> Expression:
+    """The largest entry of each matrix [..., m, m], as [..., 1, 1]."""
+    return matrix.op("ReduceMax", matrix.emit.ints([2, 3]), keepdims=1)
 
 
 def _unit(row: Expression) -> Expression:
     """Rows [..., 1, m] at length 1; a zero stays one."""
-    return row.over(row.norm(3, keep=True))
+    return row.over(row.norm([3]))
 
 
 def _by_place(layer: ChannelRows) -> bool:

@@ -1,4 +1,4 @@
-"""A layer that could be explained, and why or why not."""
+"""A `Candidate` is a layer that could be explained, with the reason why or why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which value of an ONNX graph a layer's name means."""
+"""`find_layer` finds the value of an ONNX graph that a layer's name means."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from ..graph.queries import module_path
 def find_layer(graph: ir.Graph, name: str) -> ir.Value:
     """Find a layer by value name, node name, recorded module path or scope of node names.
 
-    A scope such as ``/layer4/layer4.1`` stands for what leaves it: its last value that is used
-    elsewhere.
+    A scope such as ``/layer4/layer4.1`` means its last value that is used outside.
 
     Raises:
         LayerError: Nothing has that name; the nearest names are suggested.

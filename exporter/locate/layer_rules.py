@@ -1,7 +1,7 @@
-"""Which layers can be explained, and which of them the automatic choice takes.
+"""This module decides which layers can be explained, and which the automatic choice takes.
 
 A PyTorch module and an ONNX graph show different things. Each side writes what it sees of a layer
-into `LayerFacts`; the verdict, its words and the order of preference are the same for both.
+into `LayerFacts`; the decision, its words and the order of preference are the same for both.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class LayerFacts:
         kind: Class of the module, or operator of the node.
         shape: Shape of the output.
         on_batch: Whether the first axis is the batch.
-        tokens: Whether it holds tokens, [N, tokens, C].
+        tokens: Whether it consists of tokens, [N, tokens, C].
         grids: Extents that its places may have: none where no grid fits its tokens, two where
-            nothing tells whether the channels come first or last.
+            the channels may come first or last.
         branch: Of tokens: whether it is part of a block's branch, not a sum of branches or a norm.
         connected: Whether the score depends on it.
         gradient: Whether the score's gradient is other than zero at some place.
@@ -57,7 +57,7 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the other layers of the model tell about one.
+    """What the other layers of the model show about one.
 
     Attributes:
         grids: Extents of the model's spatial layers and, where they are known, of their halves.
@@ -94,7 +94,7 @@ def judge_layer(facts: LayerFacts, around: Surroundings) -> Candidate:
 
 
 def _fault(facts: LayerFacts, around: Surroundings) -> str | None:
-    """What is wrong with the shape first, then with the way to the score, then with the content."""
+    """The first fault of the shape, of the way to the score, or of the content; None if fine."""
     if len(facts.shape) not in _RANKS:
         return "no spatial axes"
     if not facts.on_batch:

@@ -1,4 +1,4 @@
-"""How a layer's output lies: which axis holds the channels, and on which grid tokens stand.
+"""This module finds the layout of a layer's output: the axis of channels, the grid of tokens.
 
 Artifacts are channel-first whatever the model uses. The channel axis is read off the operators
 around the layer: a convolution works on axis 1, a layer normalisation or a matrix product on the
@@ -22,7 +22,7 @@ from ..graph.queries import inputs_of
 
 _MAX_PREFIX = 16  # class, distillation and register tokens; no known model has more
 _FEW_PREFIX = 2  # where the grid itself is a guess
-_REACH = 64  # nodes looked at around a layer
+_REACH = 64  # nodes that are read around a layer
 _FIRST = frozenset(
     {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "MaxPool"}
     | {"GroupNormalization", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
@@ -36,7 +36,7 @@ Side = Literal["first", "last"]
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How a layer's output lies.
+    """The layout of a layer's output.
 
     Attributes:
         layout: Place of the channels; ``tokens`` is [N, prefix + h * w, C].
@@ -55,7 +55,7 @@ class Reading:
 
     Attributes:
         on_batch: Whether the first axis is the batch of the model's inputs.
-        tokens: Whether it holds tokens, [N, tokens, C].
+        tokens: Whether it consists of tokens, [N, tokens, C].
         found: The layout; None where no grid fits the tokens.
     """
 
@@ -111,7 +111,7 @@ def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
 
 
 def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
-    """Work out the layout of a target layer.
+    """Find the layout of a target layer.
 
     Raises:
         LayerError: The value has no usable layout; the message says what it has.
@@ -139,11 +139,11 @@ def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
 def token_grid(
     tokens: Dim, grids: Sequence[tuple[Dim, ...]], image: tuple[Dim, ...] = ()
 ) -> tuple[tuple[int, ...], int] | None:
-    """The grid that tokens stand on, and how many stand before it.
+    """The grid of tokens, and the number of tokens before it.
 
-    Of the grids that earlier layers had, the largest one that leaves at most 16 tokens over; or a
-    grid that thinning one of them out gives (LeViT takes every second token); or square patches
-    of the image (TNT cuts them without a convolution).
+    It is the largest grid of earlier layers that leaves at most 16 tokens over. Else it is one of
+    them thinned out (LeViT takes every second token), or a grid of square patches of the image (TNT
+    cuts them without a convolution).
 
     Args:
         tokens: Their number.
@@ -188,7 +188,7 @@ def halved(grids: Iterable[tuple[int, ...]]) -> set[tuple[int, ...]]:
 
 
 def _channel_side(value: ir.Value) -> Side | None:
-    """Which axis the nearest operators with an opinion take for the channels; None if none has."""
+    """The side of the channels that the nearest operators show; None if none shows one."""
     rank = len(dims_of(value))
     queue, seen = deque([value]), {value}
     for _ in range(_REACH):
@@ -196,7 +196,7 @@ def _channel_side(value: ir.Value) -> Side | None:
             break
         current = queue.popleft()
         for node, forwards in _neighbours(current):
-            side = _opinion(node, current, forwards, rank)
+            side = _side_shown(node, current, forwards, rank)
             if side is not None:
                 return side
             if node.op_type in _THROUGH:
@@ -219,7 +219,7 @@ def _neighbours(value: ir.Value) -> Iterator[tuple[ir.Node, bool]]:
         yield producer, False
 
 
-def _opinion(node: ir.Node, value: ir.Value, forwards: bool, rank: int) -> Side | None:
+def _side_shown(node: ir.Node, value: ir.Value, forwards: bool, rank: int) -> Side | None:
     if node.op_type in _FIRST:
         return "first"
     if node.op_type == "LayerNormalization":

@@ -1,4 +1,4 @@
-"""Looking for target layers in an ONNX graph: what it shows of each value, for `layer_rules`."""
+"""This module lists the layers of an ONNX graph: what it shows of each value, for `layer_rules`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PASSIVE = frozenset(
 _NO_FEATURES = (ir.DataType.BOOL, ir.DataType.INT64, ir.DataType.INT32)
 # Operators that put parts together: of one map, nothing new is computed.
 _JOINS = frozenset({"Add", "Sum", "Mean", "Concat", "Where", "Mul", "Div"})
-# Operators whose result stands on a grid that an image can have.
+# Operators whose result has the grid of an image.
 _SPATIAL = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "Resize"})
 # Operators that work on every token by itself.
 _BY_TOKEN = frozenset(
@@ -67,7 +67,7 @@ def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> b
 
 
 def _float_map(node: ir.Node) -> ir.Value | None:
-    """The first output of a node, if it has a name, three axes or more, and holds floats."""
+    """The first output of a node, if it has a name, three axes or more, and a float type."""
     value = node.outputs[0] if node.outputs else None
     if value is None or value.name is None or value.shape is None or len(value.shape) < 3:
         return None

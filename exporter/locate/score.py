@@ -1,4 +1,4 @@
-"""Which value is the score, and which values are the target layers, in an ONNX graph."""
+"""This module finds the value that is the score in an ONNX graph."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
 
 
 def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:
-    """Where ``value`` is other entries and the class scores concatenated: the class scores.
+    """The class scores, where ``value`` concatenates other entries and them; else None.
 
-    So a detector's class logits are found behind the boxes that stand before them.
+    A detector, for example, concatenates boxes and class logits.
     """
     producer = value.producer()
     if producer is None or producer.op_type != "Concat" or producer.inputs[-1] is None:
@@ -154,7 +154,7 @@ def _over_classes(node: ir.Node, axis: int) -> bool:
 
 
 def _without_identity(value: ir.Value) -> ir.Value:
-    """What reaches ``value`` unchanged; converters like to name outputs by an Identity."""
+    """The value that reaches ``value`` unchanged: converters often name outputs by an Identity."""
     producer = value.producer()
     while producer is not None and producer.op_type == "Identity" and producer.inputs[0]:
         value = producer.inputs[0]
@@ -190,7 +190,7 @@ def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir
         if not fits(outputs[name]):
             raise ScoreError(f"output {name!r} is no {wanted}: {described}")
         return outputs[name]
-    # Stable: a feature map that is handed out before the class scores does not hide them.
+    # Those without positions come first: a feature map before the class scores does not hide them.
     found = sorted(filter(fits, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
     if found:
         return found[0]

@@ -1,7 +1,7 @@
-"""Looking for target layers in a PyTorch module: run it once and see what each layer gives.
+"""This module lists the layers of a PyTorch module: it runs it once and records their outputs.
 
-Every module's output is watched with a forward hook during one forward and backward pass.
-`layer_rules` decides on what is seen.
+A forward hook records every module's output during one forward and backward pass. `layer_rules`
+decides on the records.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def scan(
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
-    Of modules that return the same tensor the outermost one gives its name.
+    Modules that return the same tensor count once, under the outermost one's name.
     """
     calls, score = _watch(module, args, kwargs or {}, output, output_names)
     groups: dict[int, list[_Call]] = {}
@@ -139,14 +139,14 @@ def _facts(
 
     Args:
         group: The calls.
-        grids: Spatial extents of convolutions, on which tokens may stand as well.
+        grids: Spatial extents of convolutions, which may be the grid of tokens as well.
         image: Shape of the input.
         maps: Number of classes, where the scores have positions.
     """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
     shape, slope = tuple(source.output.shape), source.output.grad
-    # Nothing tells whether four axes end or begin with the channels.
+    # Of four axes the channels may be the second or the last.
     places, prefix = (shape[2:], shape[1:-1]), 0
     if len(shape) == 3:
         found = token_grid(shape[1], grids, image[2:])

@@ -1,4 +1,4 @@
-"""The scored values with their classes along axis 1, and what is asked about them, as nodes."""
+"""This module lays out the class scores, and adds the inputs of a request, as nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .seed import Selection, add_class_index, select
 
 @dataclass(frozen=True)
 class RequestInputs:
-    """The inputs by which a caller tells what to explain; None where the artifact has no such."""
+    """The inputs that say what to explain; None where the artifact does not have one."""
 
     class_index: ir.Value | None = None
     region: ir.Value | None = None
@@ -50,7 +50,7 @@ def class_table(emit: Emitter, located: Located) -> ir.Value:
 def add_request(
     emit: Emitter, table: ir.Value, score: ScoreRecord, scale: float
 ) -> tuple[RequestInputs, Selection]:
-    """Add the inputs that tell what to explain, and select it.
+    """Add the inputs that say what to explain, and select it.
 
     Args:
         emit: Where nodes are added.
@@ -78,7 +78,7 @@ def add_request(
         )
     else:
         region = None
-        # Sure probabilities tie in float32; the logits that they are made of do not.
+        # Probabilities near 1 tie in float32; the logits that they are made of do not.
         ranking = None if probabilities is None else probabilities.logits
         chosen = select(
             emit, scored, index, single_logit=single, scale=scale, ranking=ranking

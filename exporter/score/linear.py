@@ -1,4 +1,4 @@
-"""Scores that are inner products of an output with weights that the caller feeds.
+"""This module scores by inner products of an output with weights that the caller feeds.
 
 Embeddings (the direction to another embedding), contrasts between classes (1 for one class, -1 for
 another) and regression are all of this form. The weights themselves are the score's cotangent.

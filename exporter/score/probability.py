@@ -1,10 +1,10 @@
-"""Probabilities and their logarithms as scores, with cotangents in closed form.
+"""This module scores by probabilities and their logarithms, with cotangents in closed form.
 
 With ``p = softmax(z)`` the gradient of ``log p[c]`` is ``1 - p[c]`` at c and ``-p[j]`` elsewhere,
 and that of ``p[c]`` is ``p[c]`` times as much. A sigmoid's has its entry at c alone. ``1 - p[c]``
 is not subtracted but added up from the other classes: where the model is sure, PyTorch's own
-float32 autograd gives zeros, and this still the gradient. All of it is float32 whatever the model's
-type.
+float32 autograd gives zeros, and this still gives the gradient. All of it is float32 for every type
+of the model.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class Probabilities:
 def _sigmoid(emit: Emitter, against: ir.Value) -> ir.Value:
     """``1 / (1 + exp(against))``, the sigmoid of ``-against``.
 
-    ONNX Runtime's own Sigmoid is a rational approximation that ends at 18, and keeps no digits of
-    small probabilities; exp does. Where it overflows, the reciprocal is the 0 that it should be.
+    ONNX Runtime's own Sigmoid is a rational approximation that ends at 18, and loses the digits of
+    small probabilities; exp does not. Where it overflows, the reciprocal is 0, as it should be.
     """
     one = emit.scalar(1.0, against)
     powers = emit.op("Add", emit.op("Exp", against, role="odds"), one, role="odds")

@@ -1,4 +1,4 @@
-"""Scores of outputs with positions (segmentation, dense detection): sums over a region, as nodes.
+"""This module scores outputs with positions, as in segmentation, by sums over a region.
 
 The score of class c is the sum of its output over the region, so its cotangent is the region itself
 at class c and zero elsewhere. Of a layer's channels it is the mean: the region is divided by what
@@ -16,16 +16,15 @@ import onnx_ir as ir
 from ..differentiate.cotangent import Cotangent
 from ..differentiate.support.values import classes, parts_of
 from ..graph.emitter import Emitter, dims_of
+from ..graph.precision import SINGLE
 from .seed import INT64, Selection, add_input, resolve, signs, with_opposite
-
-FLOAT = ir.DataType.FLOAT
 
 
 def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
     """The input float32 [N or 1, K or 1, *positions] with ones everywhere as its default.
 
-    The default has one place that stands for all, so that it takes no room in the file; hence the
-    input's extents are open.
+    The default has one place that is broadcast to all, so that it takes no room in the file; hence
+    the input's extents are open.
     """
     rank = len(dims_of(output))
     dims = ["region_batch", "region_K", *(f"position_{axis}" for axis in range(rank - 2))]
@@ -61,8 +60,10 @@ def select_in_region(
         if mean:
             weights = _normalised(emit, weights, range(2, rank))
         # Sums over many positions overflow float16.
-        wide = output if output.dtype == ir.DataType.DOUBLE else _as(emit, output, FLOAT)
-        precise = _as(emit, weights, wide.dtype)
+        wide = output if output.dtype == ir.DataType.DOUBLE else emit.cast(output, SINGLE, "cast")
+        assert output.dtype is not None
+        assert wide.dtype is not None
+        precise = emit.cast(weights, wide.dtype, "cast")
         table = _sums_by_class(emit, wide, precise)
         if single_logit:
             table = with_opposite(emit, table)
@@ -73,7 +74,8 @@ def select_in_region(
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         # [N, K, *positions] as [K, N, 1, *positions].
         turned = emit.op("Transpose", weights, role="seed", perm=[1, 0, *range(2, rank)])
-        value = emit.op("Unsqueeze", _as(emit, turned, output.dtype), emit.ints([2]), role="seed")
+        turned = emit.cast(turned, output.dtype, "cast")
+        value = emit.op("Unsqueeze", turned, emit.ints([2]), role="seed")
         seed = Cotangent(emit, output, value, scale).scaled()
         if not single_logit:
             scores = _sum_of(emit, wide, precise, ids)
@@ -91,13 +93,6 @@ def _normalised(emit: Emitter, weights: ir.Value, axes: range) -> ir.Value:
     # Too little to change any other sum than 0.
     tiny = emit.scalar(float(np.finfo(np.float32).tiny), total)
     return emit.op("Div", weights, emit.op("Add", total, tiny, role="total"), role="weights")
-
-
-def _as(emit: Emitter, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
-    if value.dtype == dtype or dtype is None:
-        return value
-    shape = None if value.shape is None else dims_of(value)
-    return emit.op("Cast", value, role="cast", dtype=dtype, shape=shape, to=int(dtype))
 
 
 def _sums_by_class(emit: Emitter, output: ir.Value, weights: ir.Value) -> ir.Value:

@@ -1,4 +1,4 @@
-"""Which classes are explained, as ONNX nodes: from ``class_index`` to ids, scores and a seed."""
+"""This module selects the explained classes: from ``class_index`` to ids, scores and a seed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Selection:
 
 
 def add_input(emit: Emitter, name: str, default: np.ndarray, dims: Sequence[str]) -> ir.Value:
-    """An input with a default, unless the profile wants inputs fed.
+    """Add an input, with a default unless the profile has no optional inputs.
 
     An input that is also an initializer is optional: ONNX Runtime lists it among the overridable
     initializers, and a caller that knows nothing of it gets its default.
@@ -53,7 +53,7 @@ def add_class_index(emit: Emitter, name: str) -> ir.Value:
 
 
 def cotangent_scale(active: Iterable[ir.Value]) -> float:
-    """How much larger than the gradients the cotangents of ``active`` are kept.
+    """The factor by which the cotangents of ``active`` are larger than the gradients.
 
     Every rule is linear in the cotangent, so one number serves all of them, wherever the model
     casts between types. It is a factor of the seed and not a lazy one, which would leave the
@@ -79,7 +79,7 @@ def select(
         scores: [N, classes]; [N, 1] for a single logit.
         class_index: int64 [N or 1, K]: ids from 0, ranks from -1 (the best) downwards.
         single_logit: Explain class 1 as the logit and class 0 as its negative.
-        scale: What the seed holds instead of 1; see `cotangent_scale`.
+        scale: The number in the seed instead of 1; see `cotangent_scale`.
         ranking: [N, classes] to rank by instead of the scores.
     """
     with emit.scope("classes"):
@@ -110,15 +110,15 @@ def signs(emit: Emitter, ids: ir.Value, like: ir.Value) -> ir.Value:
     return emit.op("Cast", sign, role="sign", dtype=like.dtype, to=int(like.dtype))
 
 
-def resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
-    """Replace negative ranks along axis 1 by the ids that hold them, in the shape of ``wanted``.
+def resolve(emit: Emitter, table: ir.Value, selected: ir.Value) -> ir.Value:
+    """Replace negative ranks along axis 1 by the ids at these ranks, in the shape of ``selected``.
 
     Args:
         emit: Where nodes are added.
         table: Scores, the classes along axis 1.
-        wanted: int64 ids and ranks; other axes as those of ``table``.
+        selected: int64 ids and ranks; other axes as those of ``table``.
     """
-    rank = emit.op("Sub", emit.ints([-1]), wanted, role="rank", dtype=INT64)
+    rank = emit.op("Sub", emit.ints([-1]), selected, role="rank", dtype=INT64)
     if emit.profile.sizes_from_data:
         depth = _deepest(emit, rank)
     else:
@@ -127,13 +127,13 @@ def resolve(emit: Emitter, table: ir.Value, wanted: ir.Value) -> ir.Value:
         "TopK", table, depth, count=2, role="top", dtype=[table.dtype, INT64], axis=1
     )[1]
     place = emit.op("Max", rank, emit.ints([0]), role="place")
-    held = emit.op("GatherElements", ranked, place, role="held", dtype=INT64, axis=1)
-    is_rank = emit.op("Less", wanted, emit.ints([0]), role="is_rank", dtype=ir.DataType.BOOL)
-    return emit.op("Where", is_rank, held, wanted, role="ids", dtype=INT64)
+    by_rank = emit.op("GatherElements", ranked, place, role="held", dtype=INT64, axis=1)
+    is_rank = emit.op("Less", selected, emit.ints([0]), role="is_rank", dtype=ir.DataType.BOOL)
+    return emit.op("Where", is_rank, by_rank, selected, role="ids", dtype=INT64)
 
 
 def _deepest(emit: Emitter, rank: ir.Value) -> ir.Value:
-    """How many of the best classes must be known: a CPU sorts no more than are asked for."""
+    """The number of best classes that must be found: a CPU sorts no more than these."""
     # The 0 keeps the maximum defined when K is 0.
     flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)
     depth = emit.op("ReduceMax", flat, emit.ints([0]), role="depth", keepdims=1)

@@ -6,7 +6,7 @@ In: an artifact's file and its source. Out: a `Verdict` of findings. Imports: ev
 ``compare`` defines when tensors are equal, ``running`` and ``inputs`` run and feed artifacts,
 ``matrix`` and ``tensors`` compare every run with the reference, which ``autograd`` or ``finite``
 compute. ``contract`` and ``dependence`` are the checks without a reference, ``again`` those that
-export the source again. ``gate`` runs all checks in order; ``findings`` are their results.
+export the source again. ``run_checks`` runs all checks in order; ``findings`` are their results.
 """
 
 from ..capture.trial_sizes import GROWTH
@@ -18,8 +18,8 @@ from .compare import (
     compare,
     merge,
     relative_errors,
-    short,
     smallest_cosine,
+    three_digits,
 )
 from .running import LEVELS, load_session, run_session
 from .tensors import checks
@@ -37,6 +37,6 @@ __all__ = [
     "merge",
     "relative_errors",
     "run_session",
-    "short",
+    "three_digits",
     "smallest_cosine",
 ]

@@ -1,7 +1,7 @@
-"""The source once more: is it still the one that the artifact was made from, and to the byte?
+"""This module exports the source again, and checks that it still gives the same bytes.
 
-The metadata records what the export was asked for. So the source is exported again, unverified, and
-the two files are compared.
+The metadata records the settings of the export. So the source is exported with them again,
+unverified, and the two files are compared.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def check_again(
 
 
 def check_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
-    """Hold the artifact's class names against those that the source is known by."""
+    """Compare the artifact's class names with the source's."""
     if labels is None or spec.labels is None:
         whose = "source" if labels is None else "artifact"
         return Finding("labels", "", "skipped", reason=f"the {whose} has no class names")
@@ -103,7 +103,7 @@ def _other_tools(spec: Spec) -> Finding:
 
 
 def _tools(spec: Spec) -> str:
-    """Which packages the artifact was written with in other versions than these."""
+    """The packages that the artifact was written with in other versions than the installed ones."""
     here = tool_versions()
     differing = [
         f"{name} {spec.tools.get(name, 'missing')} (here {here.get(name, 'missing')})"

@@ -1,4 +1,4 @@
-"""A smaller artifact held against the one that it was made from, on images."""
+"""This module compares a smaller artifact with the one that it was made from, on images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...runtime.explainer import Explainer
 from ...runtime.tools.diff import Pair
-from .compare import short
+from .compare import three_digits
 from .findings import Finding, Verdict
 
 AT_LEAST = 0.9
@@ -47,4 +47,4 @@ def _finding(subject: str, value: float, bound: float, what: str) -> Finding:
     passed = value >= bound
     reason = "" if passed else f"{what} {value:.3f} only (at least {bound:.3f})"
     status = "pass" if passed else "fail"
-    return Finding("agreement", subject, status, short(value), bound, reason, inputs="given")
+    return Finding("agreement", subject, status, three_digits(value), bound, reason, inputs="given")

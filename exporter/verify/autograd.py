@@ -1,4 +1,4 @@
-"""The artifact against PyTorch autograd in float64."""
+"""This module compares an artifact with PyTorch autograd in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..capture.trial_sizes import GROWTH
 from .embedded import Embedded
 from .findings import Finding, Verdict
 from .inputs import Draw, random_like
-from .matrix import QUICK, Matrix, Truth, ask, runs
+from .matrix import QUICK, Matrix, Truth, first_run, runs
 from .running import Tensors, fixed_batch, image_index, load_session, open_sizes
 from .tensors import Tally, by_name
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = (4, 12, 36)
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
-_ONE_SIZE = 2  # the same of artifacts that take images of any size, which differ between chunks
+_ONE_SIZE = 2  # the same for artifacts that take images of any size, which differs between chunks
 
 
 def verify_module(
@@ -39,8 +39,8 @@ def verify_module(
 ) -> Verdict:
     """Run artifact and PyTorch on the same inputs and compare all outputs.
 
-    Whether a kink flips on an image is chance, for the artifact as for PyTorch itself. So
-    a comparison that fails on a few images is repeated on more: chance evens out, errors stay.
+    Whether a kink flips on an image is chance, for the artifact as for PyTorch itself. So a
+    comparison that fails on a few images is repeated on more: chance averages out, errors stay.
 
     Args:
         artifact: The file.
@@ -90,16 +90,16 @@ def verify_module(
         for grown, start in itertools.product(sizes, range(0, count, batch or chunk)):
             drawn = seed + 1000 * attempt + start
             feeds = make(min(chunk, count - start), grown, drawn)
-            asked = ask(session, spec, feeds, matrix, drawn)
+            first = first_run(session, spec, feeds, matrix, drawn)
             taken = feeds if inside is None else inside.source_feeds(feeds)
             arguments = _arguments(taken, examples)
-            selected, region = asked.doubled
+            selected, region = first.doubled
             expected, own = (
                 by_name(reference(arguments, selected, region), spec, outputs)
                 for reference in references
             )
-            truths.append(Truth(asked, expected, own))
-        images = sum(len(truth.asked.selected) for truth in truths)
+            truths.append(Truth(first, expected, own))
+        images = sum(len(truth.first.selected) for truth in truths)
         tallies = _tally(artifact, session, spec, outputs, truths, matrix, kind)
         if all(tally.passed for tally in tallies):
             break
@@ -117,7 +117,7 @@ def _tally(
     matrix: Matrix,
     kind: Literal["random", "given"],
 ) -> list[Tally]:
-    """Judge every run at every level; the first level has its session already."""
+    """Compare every run at every level; the first level has its session already."""
     tallies: list[Tally] = []
     for level in matrix.levels:
         opened = session if level == matrix.levels[0] else load_session(artifact, level=level)
@@ -130,7 +130,7 @@ def _tally(
 
 
 def _arguments(feeds: Tensors, examples: Sequence[Any]) -> list[Any]:
-    """What ``forward`` takes: the feeds as tensors, and what of the examples is no tensor."""
+    """The arguments of ``forward``: the feeds as tensors, and the examples that are no tensors."""
     import torch
 
     arrays = iter(feeds.values())

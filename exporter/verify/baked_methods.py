@@ -1,4 +1,4 @@
-"""Baked maps against the runtime's methods, on the artifact's own activations and gradients."""
+"""This module compares baked maps with the runtime's methods, on the artifact's own tensors."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SLACK = 100.0
 
 
 def check_baked(results: Mapping[str, Array], spec: Spec) -> None:
-    """Hold every baked map against its definition.
+    """Compare every baked map with its definition.
 
-    Where terms cancel, or two components are equally large, a map hangs on the last digits of what
-    it is made of. So an error is small if it is no more than what perturbing these digits makes;
-    and half of the maps must be close, for chance may hit one of them.
+    Where terms cancel, or two components are equally large, a map depends on the last digits of its
+    inputs. So an error is small if perturbing these digits changes the map as much. Half of the
+    maps must be close, since chance may hit one of them.
 
     Args:
         results: All outputs by name. Classes behind those of the baked maps are left out.
         spec: The artifact's metadata.
 
     Raises:
-        VerificationError: A baked map is something else.
+        VerificationError: A baked map differs from its definition.
     """
     generator = np.random.default_rng(0)
     for layer in spec.layers:

@@ -1,4 +1,4 @@
-"""What counts as equal: relative errors, held against those that PyTorch itself makes.
+"""This module defines when tensors are equal: it compares their errors with PyTorch's own.
 
 float32 is no exact arithmetic: near a kink one ReLU or arg-max that flips changes a gradient by
 1e-3 and more, in PyTorch as well; float16 even more so. So an error counts as small if it is no
@@ -18,12 +18,12 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 FLOOR = 1e-6  # below this, relative errors are rounding noise
 SLACK = 4.0  # how many times PyTorch's own error is still accepted
-CEILING = 0.5  # but no error beyond this: where PyTorch itself is lost, nothing is proven
+CEILING = 0.5  # but no error beyond this: where PyTorch itself is wrong, nothing is proven
 
 
 @dataclass(frozen=True)
 class Check:
-    """One tensor held against its reference.
+    """The comparison of one tensor with its reference.
 
     Attributes:
         name: What was compared.
@@ -46,7 +46,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Median or maximum within its bound, and the direction kept."""
+        """Whether the median or the maximum is within its bound, and the direction agrees."""
         median = min(CEILING, SLACK * max(FLOOR, float(np.median(self.own))))
         close = bool(np.median(self.errors) <= median or self.errors.max() <= self.bound)
         return close and self.cosine >= min(0.9999, 1 - SLACK * (1 - self.own_cosine))
@@ -57,7 +57,7 @@ def relative_errors(
 ) -> npt.NDArray[np.float64]:
     """Relative L2 error for each entry along axis 0; 0 where both vanish, inf where one is NaN.
 
-    What is no larger than ``floor`` counts as vanished.
+    What is no larger than ``floor`` counts as 0.
     """
     a = actual.reshape(len(actual), -1).astype(np.float64)
     e = expected.reshape(len(expected), -1).astype(np.float64)
@@ -84,7 +84,7 @@ def smallest_cosine(
 def compare(
     name: str, actual: Array, truth: Array, own: Array, floor: npt.NDArray[np.float64] | float = 0.0
 ) -> Check:
-    """Hold ``actual`` against ``truth`` (float64); ``own`` is PyTorch's own result."""
+    """Compare ``actual`` with ``truth`` (float64); ``own`` is PyTorch's own result."""
     return Check(
         name,
         relative_errors(actual, truth, floor),
@@ -105,6 +105,6 @@ def merge(group: Sequence[Check]) -> Check:
     )
 
 
-def short(number: float) -> float:
-    """Three digits: an error is no exact figure, and metadata should not churn."""
+def three_digits(number: float) -> float:
+    """Round to three digits: an error is no exact figure, and metadata should not vary with it."""
     return float(f"{number:.2e}")

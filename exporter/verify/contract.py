@@ -1,4 +1,4 @@
-"""What the artifact promises by itself: its record, its classes, and its inputs' defaults."""
+"""This module checks what an artifact promises by itself: record, classes, inputs' defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...runtime.session.session import Session
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .baked_methods import check_baked
-from .compare import FLOOR, relative_errors, short
+from .compare import FLOOR, relative_errors, three_digits
 from .embedded import Embedded
 from .findings import Finding
 from .finite import BOUND, TABLED, bound_of, score_table, scores_of
@@ -24,7 +24,7 @@ _ROUNDED = 1e-4  # relative to the largest score: the table is computed without 
 
 
 def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[Finding]]:
-    """Read the record, and see whether what it names exists; None where there is no record.
+    """Read the record, and check that what it names exists; None where there is no record.
 
     The runtime's own reading is the first part of the check: strict about fields, types, version,
     inputs, outputs and the number of labels. Then every layer's value and the scores must be
@@ -33,7 +33,7 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
     try:
         spec = Session(artifact, "cpu").spec
     except GraftcamError as error:
-        # An export is verified in a folder of its own, which is nobody's business.
+        # An export is verified in a temporary folder, whose name tells the user nothing.
         reason = str(error).replace(str(artifact), artifact.name)
         return None, [Finding("metadata", "", "fail", reason=reason)]
     values = {value.name: value for node in model.graph for value in node.outputs}
@@ -61,7 +61,7 @@ def _wrong_classes(spec: Spec, values: Mapping[str | None, ir.Value]) -> str:
     classes = 2 if spec.score.single_logit else extent
     if not isinstance(classes, int) or classes == spec.score.classes:
         return ""
-    return f"the record tells of {spec.score.classes} classes, the scores have {classes}"
+    return f"the record has {spec.score.classes} classes, the scores have {classes}"
 
 
 def _wrong_grids(spec: Spec, model: ir.Model) -> list[str]:
@@ -79,7 +79,7 @@ def _wrong_grids(spec: Spec, model: ir.Model) -> list[str]:
 def check_ranks(
     session: Any, spec: Spec, model: ir.Model, feeds: Tensors, folder: Path, inside: Embedded | None
 ) -> Finding:
-    """Ranks must give the classes as the score table orders them, and scores that are theirs.
+    """Check that ranks give the classes in the order of the score table, with their scores.
 
     The table is the graph's own, [N, classes, *positions], run without optimisations.
     """
@@ -96,19 +96,19 @@ def check_ranks(
     best = -np.sort(-totals, axis=1)[:, :depth]
     size = np.abs(totals).max() or 1.0
     # By the scores, not the ids: classes that tie may come in any order.
-    held = np.where((classes >= 0) & (classes < totals.shape[1]), classes, 0)
-    order = float(np.abs(scores_of(table, held, None) - best).max() / size)
-    table_error = float(np.abs(scores - scores_of(table, held, None)).max() / size)
+    ids = np.where((classes >= 0) & (classes < totals.shape[1]), classes, 0)
+    order = float(np.abs(scores_of(table, ids, None) - best).max() / size)
+    table_error = float(np.abs(scores - scores_of(table, ids, None)).max() / size)
     error, bound = max(order, table_error), _bound(model)
     if error <= bound:
-        return Finding("classes", spec.scores, "pass", short(error), bound, level="all")
+        return Finding("classes", spec.scores, "pass", three_digits(error), bound, level="all")
     reason = (
         f"ranks -1 to -{depth} give classes {classes[0].tolist()}, the scores order them "
         f"{np.argsort(-totals[0])[:depth].tolist()}"
         if order > bound
         else f"the scores are not those of the classes that come with them (error {error:.1e})"
     )
-    return Finding("classes", spec.scores, "fail", short(error), bound, reason, "all")
+    return Finding("classes", spec.scores, "fail", three_digits(error), bound, reason, "all")
 
 
 def _bound(model: ir.Model) -> float:
@@ -118,7 +118,7 @@ def _bound(model: ir.Model) -> float:
 
 
 def check_methods(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
-    """Baked maps must be what the runtime's methods make of activations and gradients."""
+    """Check that baked maps are what the runtime's methods make of activations and gradients."""
     names = [name for layer in spec.layers for name in (layer.methods or {}).values()]
     if not names:
         return []
@@ -133,7 +133,7 @@ def check_methods(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
 
 
 def check_drop_in(session: Any, spec: Spec, feeds: Tensors) -> Finding:
-    """The original inputs alone must give the original outputs, and the best class's map."""
+    """Check that the original inputs alone give the original outputs, and the best class's map."""
     if spec.score_weights is not None:
         reason = f"a linear score has no default: {spec.score_weights} must be fed"
         return Finding("drop-in", "", "skipped", reason=reason)
@@ -147,18 +147,18 @@ def check_drop_in(session: Any, spec: Spec, feeds: Tensors) -> Finding:
     alone = run_session(session, feeds)
     none: Array = np.zeros((1, 0), np.int64)
     plain = run_session(session, {**feeds, spec.selector: none})
-    asked = run_session(session, {**feeds, spec.selector: np.array([[-1]], np.int64)})
-    wanted = {
-        **asked,
+    best = run_session(session, {**feeds, spec.selector: np.array([[-1]], np.int64)})
+    expected = {
+        **best,
         **{name: value for name, value in plain.items() if name not in spec.own_outputs},
     }
     errors = {
         name: float(relative_errors(alone[name], value).max(initial=0.0))
-        for name, value in wanted.items()
+        for name, value in expected.items()
         if value.ndim and value.size
     }
     worst = max(errors, key=errors.__getitem__)
     if errors[worst] <= FLOOR:
-        return Finding("drop-in", "", "pass", short(errors[worst]), FLOOR)
+        return Finding("drop-in", "", "pass", three_digits(errors[worst]), FLOOR)
     reason = f"{worst} differs by {errors[worst]:.1e} from what it is with class_index fed"
-    return Finding("drop-in", worst, "fail", short(errors[worst]), FLOOR, reason)
+    return Finding("drop-in", worst, "fail", three_digits(errors[worst]), FLOOR, reason)

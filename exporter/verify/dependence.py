@@ -1,9 +1,9 @@
-"""Input dependence: different inputs must give different maps.
+"""This module checks input dependence: different inputs must give different maps.
 
-An exporter that takes a snapshot of gradients, or a layer that the image does not reach, gives
-the same map for every image, and such a map looks as good as any. Gradients alone prove nothing:
-behind a mean and a linear layer they are the same for every image, rightly. So it is the maps
-that must differ, and the gradients' own check that holds them against a reference.
+An exporter that takes a snapshot of gradients, or a layer that the image does not reach, gives the
+same map for every image, and such a map looks as good as any. Gradients alone prove nothing: behind
+a mean and a linear layer they are the same for every image, rightly. So the maps must differ; the
+gradients have their own check, which compares them with a reference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.spec import Layer, Spec
-from .compare import relative_errors, short
+from .compare import relative_errors, three_digits
 from .findings import Finding
 from .running import Tensors, fixed_batch, required_feeds, run_session, same_scores, some_rows
 
@@ -35,7 +35,7 @@ def check_dependence(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
         reason = "no two inputs differ; give two different images with --images"
         return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in spec.layers]
     results = _run(session, spec, feeds, images)
-    return [_judge(layer, results) for layer in spec.layers]
+    return [_check_layer(layer, results) for layer in spec.layers]
 
 
 def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
@@ -57,14 +57,14 @@ def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
-def _judge(layer: Layer, results: Tensors) -> Finding:
+def _check_layer(layer: Layer, results: Tensors) -> Finding:
     maps = results[layer.heatmap]
     if not maps.any():
         reason = "every map of these inputs is empty; give images with --images"
         return Finding("dependence", layer.heatmap, "skipped", reason=reason)
     value = _largest_difference(maps)
     if value >= LEAST:
-        return Finding("dependence", layer.heatmap, "pass", short(value), LEAST)
+        return Finding("dependence", layer.heatmap, "pass", three_digits(value), LEAST)
     what = "maps"
     if _largest_difference(results[layer.activations]) < LEAST:
         what = "activations"
@@ -72,7 +72,7 @@ def _judge(layer: Layer, results: Tensors) -> Finding:
         f"the {what} of layer {layer.name!r} do not depend on the input: {len(maps)} different "
         f"ones give the same {what}; choose another layer"
     )
-    return Finding("dependence", layer.heatmap, "fail", short(value), LEAST, reason)
+    return Finding("dependence", layer.heatmap, "fail", three_digits(value), LEAST, reason)
 
 
 def _largest_difference(rows: np.ndarray[Any, Any]) -> float:

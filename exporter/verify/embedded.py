@@ -1,4 +1,4 @@
-"""Artifacts that take images as they are, with the training transform inside.
+"""This module checks artifacts that take images as they are, with the training transform inside.
 
 Such an artifact is fed uint8 images; its reference is fed what the training transform makes of
 them. The transform itself is compared as well, in grey levels: the nodes in the file with the
@@ -23,7 +23,7 @@ from ..artifact.embed_preprocess import LAST_NODE
 from ..errors import VerificationError
 from ..graph.ort_session import session_of
 from ..source.preprocessing import Transform
-from .compare import short
+from .compare import three_digits
 from .findings import Finding
 from .inputs import Draw
 from .running import Array, Tensors
@@ -56,7 +56,7 @@ class Embedded:
         """The transform inside ``model``, an artifact; None where there is none.
 
         Raises:
-            VerificationError: The record tells of one, the graph has none.
+            VerificationError: The record has one, the graph has none.
         """
         transform = spec.preprocess
         if transform is None or not transform.embedded:
@@ -64,7 +64,7 @@ class Embedded:
         value = next((n.outputs[0] for n in model.graph if n.name == LAST_NODE), None)
         if value is None or value.name is None or value.dtype is None:
             raise VerificationError(
-                f"the record tells of embedded preprocessing, but no node is called {LAST_NODE!r}; "
+                f"the record has embedded preprocessing, but no node is called {LAST_NODE!r}; "
                 "export again"
             )
         outside = replace(transform, input=value.name, embedded=None)
@@ -103,16 +103,16 @@ class Embedded:
     def model_behind(self, model: ir.Model, spec: Spec) -> ir.Model:
         """The model that takes the transform's result, cut out of an artifact.
 
-        Another model, which takes no pixels, is given back as it is.
+        A model that takes no pixels is returned unchanged.
         """
         graph = model.graph
         if all(value.name != self.pixels for value in graph.inputs):
             return model
         own = {*spec.own_inputs, *spec.own_outputs, self.pixels, self.name}
         inputs = [self.name, *(v.name or "" for v in graph.inputs if v.name not in own)]
-        wanted = [layer.value for layer in spec.layers] + [spec.score.value]
-        wanted += [value.name or "" for value in graph.outputs if value.name not in own]
-        cut = ir.convenience.extract(graph, inputs, list(dict.fromkeys(wanted)))
+        outputs = [layer.value for layer in spec.layers] + [spec.score.value]
+        outputs += [value.name or "" for value in graph.outputs if value.name not in own]
+        cut = ir.convenience.extract(graph, inputs, list(dict.fromkeys(outputs)))
         return ir.Model(cut, ir_version=model.ir_version)
 
     def check(self, model: ir.Model, folder: Path, images: Sequence[Pixels]) -> Finding:
@@ -139,7 +139,7 @@ def check_original(transform: Preprocess, original: Transform, images: Sequence[
 
 
 def trial_images(transform: Preprocess) -> Iterator[Pixels]:
-    """Noise, and something smooth, of several sizes: shrunk and grown, wide and tall, tiny."""
+    """Noise and smooth waves, larger and smaller than the input, wide, tall and tiny."""
     generator = np.random.default_rng(0)
     for height, width in (*_sizes(transform), _TINY):
         yield generator.integers(0, 256, (height, width, 3), np.uint8)
@@ -178,8 +178,8 @@ def _compared(
         error = float(np.abs((one - other) / level).mean()) if alike else np.inf
         worst, where = (worst, where) if error <= worst else (error, image)
     if worst <= bound:
-        return Finding("metadata", "preprocess", "pass", short(worst), bound)
+        return Finding("metadata", "preprocess", "pass", three_digits(worst), bound)
     height, width = where.shape[:2]
     off = what.format(f"{worst:.2g} grey levels off")
     reason = f"{off} on an image of {width} x {height} pixels ({bound} allowed)"
-    return Finding("metadata", "preprocess", "fail", short(worst), bound, reason)
+    return Finding("metadata", "preprocess", "fail", three_digits(worst), bound, reason)

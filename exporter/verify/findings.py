@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ...runtime.spec import Verification
 from ..errors import VerificationError
-from .compare import Check, short
+from .compare import Check, three_digits
 from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
@@ -74,11 +74,11 @@ class Finding:
         return data
 
 
-def held(
+def finding_of(
     check: str, found: Check, level: Level, inputs: Literal["random", "given"], hint: str = ""
 ) -> Finding:
-    """The finding of one tensor held against its reference; ``hint`` says more if it failed."""
-    value, bound = short(float(found.errors.max(initial=0.0))), short(found.bound)
+    """The finding of one tensor compared with its reference; ``hint`` says more if it failed."""
+    value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)
     if found.passed:
         return Finding(check, found.name, "pass", value, bound, "", level, inputs)
     reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}{hint}"
@@ -91,7 +91,7 @@ class Verdict:
 
     Attributes:
         findings: In the order of the checks.
-        reference: What gradients were held against.
+        reference: What gradients were compared with.
         images: Number of random inputs.
         given: Number of images that were given.
         seed: Of the random inputs.
@@ -107,12 +107,12 @@ class Verdict:
 
     @property
     def failures(self) -> list[Finding]:
-        """What failed."""
+        """The findings that failed."""
         return [finding for finding in self.findings if finding.status == "fail"]
 
     @property
     def status(self) -> Literal["pass", "fail"]:
-        """Whether anything failed."""
+        """``fail`` if anything failed."""
         return "fail" if self.failures else "pass"
 
     def by_check(self) -> dict[str, Status]:
@@ -125,9 +125,9 @@ class Verdict:
         return worst
 
     def record(self) -> Verification:
-        """The verdict as the artifact's metadata holds it, the largest error of each tensor.
+        """The verdict as the artifact's metadata stores it: the largest error of each tensor.
 
-        What two artifacts lack of agreement is their error.
+        The error of two artifacts is 1 minus their agreement.
         """
         errors: dict[str, float] = {}
         bounds: dict[str, float] = {}
@@ -136,7 +136,7 @@ class Verdict:
             if finding.check not in _TENSORS or value is None or bound is None:
                 continue
             if finding.check in AT_LEAST:
-                value, bound = short(1 - value), short(1 - bound)
+                value, bound = three_digits(1 - value), three_digits(1 - bound)
             if value >= errors.get(finding.subject, 0.0):
                 errors[finding.subject], bounds[finding.subject] = value, bound
         return Verification(
@@ -169,7 +169,7 @@ _AGAINST = {
 
 
 def one_line(findings: Iterable[Finding]) -> list[str]:
-    """Each subject with the reason of its first finding: levels of one fault are one fault."""
+    """Each subject with the reason of its first finding: a fault at several levels counts once."""
     reasons: dict[tuple[str, str], str] = {}
     for one in findings:
         reasons.setdefault((one.check, one.subject), one.reason)

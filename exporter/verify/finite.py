@@ -1,10 +1,10 @@
-"""Finite differences, for models that have no PyTorch module behind them.
+"""This module checks gradients by finite differences, for models without a PyTorch module.
 
-The part of the graph from a target layer to the score is cut out, brought to float64 and run by
-the ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's
-central difference along a direction must equal that direction's inner product with the gradient
-that the artifact gives. Where the head quantises, the differences are those of the lines that its
-staircases follow, see `surrogate`.
+The part of the graph from a target layer to the score is cut out, brought to float64 and run by the
+ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's central
+difference along a direction must equal that direction's inner product with the gradient that the
+artifact gives. Where the head quantises, the differences are those of the lines that its staircases
+follow, see `straight_through`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
 from ..graph.infer_shapes import OPEN_SIZES
 from ..graph.ort_session import session_of
-from .compare import relative_errors, short
+from .compare import relative_errors, three_digits
 from .embedded import Embedded
 from .findings import Finding, Verdict
 from .float64_head import Head, head_in_float64, wide
 from .inputs import Draw, random_feeds
-from .matrix import Asked, Matrix, Truth, ask, runs
+from .matrix import FirstRun, Matrix, Truth, first_run, runs
 from .running import (
     Array,
     Tensors,
@@ -54,7 +54,7 @@ _STEP = 1e-6
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
 # much smaller than the bound, since the jumps of several kinks may cancel in this difference.
 _KINK = 1e-5
-_DIFFERENCED = 2  # images; the others of a chunk are held against what the first run gave
+_DIFFERENCED = 2  # images; the others of a chunk are compared with the first run only
 
 
 def verify_file(
@@ -70,11 +70,11 @@ def verify_file(
     seed: int = 0,
     inside: Embedded | None = None,
 ) -> Verdict:
-    """Check outputs against the source file and gradients by finite differences.
+    """Compare outputs with the source file and gradients with finite differences.
 
-    The directions are the gradient itself, along which the score must change by its length, and
-    the gradient with random signs and random magnitudes, which show a wrong component. What the
-    differences bear out in the first run, all other runs must give as well.
+    The directions are the gradient itself, along which the score must change by its length, and the
+    gradient with random signs and random magnitudes, which show a wrong component. The differences
+    confirm the first run, and all other runs must give the same.
 
     Args:
         artifact: The file.
@@ -105,34 +105,34 @@ def verify_file(
         step = fixed_batch(session, spec) or (images if inside is None else 1)
         inputs = [draw(step, 0, start) for start in range(0, images, step)]
     added = set(spec.own_inputs)
-    first = [
-        ask(session, spec, {n: a for n, a in feeds.items() if n not in added}, matrix, seed)
+    firsts = [
+        first_run(session, spec, {n: a for n, a in feeds.items() if n not in added}, matrix, seed)
         for feeds in inputs
     ]
-    # Ids and counts are the model's own business; so is what has no axis of images.
-    outputs = [n for n in outputs if (a := first[0].results[n]).dtype.kind == "f" and a.ndim]
+    # Only float outputs with an axis of images are compared: no ids, no counts.
+    outputs = [n for n in outputs if (a := firsts[0].results[n]).dtype.kind == "f" and a.ndim]
     image = session.get_inputs()[image_index(session, spec)].name if spec.of_input else ""
     if inside is not None:
         image = inside.name
-        first = [replace(asked, source=inside.source_feeds(asked.feeds)) for asked in first]
-    del session  # the source is opened next; large weights should not lie in memory twice
+        firsts = [replace(first, source=inside.source_feeds(first.feeds)) for first in firsts]
+    del session  # the source is opened next; large weights should not be in memory twice
     quantised, bound = is_quantised(model.graph), bound_of(model.graph)
     findings: list[Finding] = []
     if quantised:
-        findings = _integer_outputs(source, outputs, first, bound, kind)
+        findings = _integer_outputs(source, outputs, firsts, bound, kind)
         # In float arithmetic, as the reference: integer kernels round, and saturate, otherwise.
         opened = load_session(artifact, integer_kernels=False)
-        first = [_again(opened, spec, asked) for asked in first]
+        firsts = [_again(opened, spec, first) for first in firsts]
     plain = load_session(source, integer_kernels=not quantised)
     folder = artifact.parent
-    truths = [_truth(model, plain, folder, spec, outputs, asked, bound) for asked in first]
+    truths = [_truth(model, plain, folder, spec, outputs, first, bound) for first in firsts]
     del plain
     for layer in _differentiated(spec, image):
         worst = max(
-            _worst_difference(model, truth.asked, folder, spec, layer, generator)
+            _worst_difference(model, truth.first, folder, spec, layer, generator)
             for truth in truths
         )
-        findings.append(_judged("gradients", layer.gradients, worst, bound, kind))
+        findings.append(_finding("gradients", layer.gradients, worst, bound, kind))
     for level in matrix.levels:
         opened = load_session(artifact, level=level, integer_kernels=not quantised)
         tally = Tally(spec, outputs, level, kind)
@@ -141,15 +141,15 @@ def verify_file(
                 tally.add(run)
         findings += tally.findings()
     method = "finite-differences-straight-through" if quantised else "finite-differences"
-    count = sum(len(asked.selected) for asked in first)
+    count = sum(len(first.selected) for first in firsts)
     random, given = (count, 0) if kind == "random" else (0, count)
     return Verdict(findings, method, random, given, seed)
 
 
 def _differentiated(spec: Spec, image: str) -> list[Layer]:
-    """What has gradients that differences can bear out: the layers, and perhaps the image.
+    """The values whose gradients differences can confirm: the layers, and perhaps the image.
 
-    The image is like a layer, but for its value: that is fed.
+    The image is like a layer, but its value is fed.
     """
     if spec.input_gradients is None:
         return spec.layers
@@ -157,35 +157,35 @@ def _differentiated(spec: Spec, image: str) -> list[Layer]:
     return [*spec.layers, fed]
 
 
-def _judged(
+def _finding(
     check: str, subject: str, error: float, bound: float, inputs: Literal["random", "given"]
 ) -> Finding:
     reason = "" if error <= bound else f"error {error:.1e} (bound {bound:.0e})"
     status = "fail" if reason else "pass"
-    return Finding(check, subject, status, short(error), bound, reason, "all", inputs)
+    return Finding(check, subject, status, three_digits(error), bound, reason, "all", inputs)
 
 
 def _integer_outputs(
     source: Path,
     outputs: Sequence[str],
-    first: Sequence[Asked],
+    firsts: Sequence[FirstRun],
     bound: float,
     inputs: Literal["random", "given"],
 ) -> list[Finding]:
-    """The outputs of a quantised model by ONNX Runtime's integer kernels, before and after."""
+    """Compare the outputs of artifact and source with integer kernels, for a quantised model."""
     session, errors = load_session(source), dict.fromkeys(outputs, 0.0)
-    for asked in first:
-        plain = run_session(session, asked.source_feeds)
+    for first in firsts:
+        plain = run_session(session, first.source_feeds)
         for name in outputs:
-            off = relative_errors(asked.results[name], plain[name])
+            off = relative_errors(first.results[name], plain[name])
             errors[name] = max(errors[name], float(off.max(initial=0.0)))
-    return [_judged("outputs", name, error, bound, inputs) for name, error in errors.items()]
+    return [_finding("outputs", name, error, bound, inputs) for name, error in errors.items()]
 
 
-def _again(session: Any, spec: Spec, asked: Asked) -> Asked:
+def _again(session: Any, spec: Spec, first: FirstRun) -> FirstRun:
     """The first run once more, in another session and with classes by id."""
-    feeds = {**asked.feeds, spec.selector: asked.selected}
-    return replace(asked, results=run_regions(session, feeds, spec, asked.region))
+    feeds = {**first.feeds, spec.selector: first.selected}
+    return replace(first, results=run_regions(session, feeds, spec, first.region))
 
 
 def _truth(
@@ -194,17 +194,17 @@ def _truth(
     folder: Path,
     spec: Spec,
     outputs: Sequence[str],
-    asked: Asked,
+    first: FirstRun,
     bound: float,
 ) -> Truth:
-    """What the source gives; gradients, which it has not, are those of the first run.
+    """What the source gives; gradients, which it does not have, are those of the first run.
 
-    So are scores that are more than an entry of a table.
+    So are scores that are no entries of a table.
     """
-    feeds, results = asked.source_feeds, asked.results
+    feeds, results = first.source_feeds, first.results
     given = run_session(plain, feeds)
     expected = {name: given[name] for name in outputs}
-    selected, region = asked.doubled
+    selected, region = first.doubled
     expected[spec.scores] = results[spec.scores]
     if spec.score.kind in TABLED:
         table = score_table(model, spec, feeds, folder)
@@ -216,11 +216,11 @@ def _truth(
         expected[layer.gradients] = results[layer.gradients]
         expected[layer.heatmap] = METHODS["gradcam"](laid, results[layer.gradients])
     expected |= {name: results[name] for name in spec.of_input.values()}
-    return Truth(asked, expected, bound)
+    return Truth(first, expected, bound)
 
 
 def score_table(model: ir.Model, spec: Spec, feeds: Mapping[str, Array], folder: Path) -> Array:
-    """The scores of all classes before anything is added up, [N, classes, *positions]."""
+    """The scores of all classes before they are summed, [N, classes, *positions]."""
     table = value_of(model, spec.score.value, feeds, folder).astype(np.float64)
     return np.concatenate([-table, table], axis=1) if spec.score.single_logit else table
 
@@ -236,7 +236,7 @@ def scores_of(table: Array, classes: Array, region: Array | None) -> Array:
 
 def _worst_difference(
     model: ir.Model,
-    asked: Asked,
+    first: FirstRun,
     folder: Path,
     spec: Spec,
     layer: Layer,
@@ -244,14 +244,14 @@ def _worst_difference(
 ) -> float:
     """The largest disagreement of a layer's gradients with differences of the scores."""
     head, extra = head_in_float64(model, layer.value, spec.score.value)
-    feeds = asked.source_feeds
+    feeds = first.source_feeds
     extras = {name: wide(feeds[name]) for name in extra}
     fed = feeds.get(layer.value)
     start = value_of(model, layer.value, feeds, folder) if fed is None else fed
     start = start.astype(np.float64)
-    gradients = asked.results[layer.gradients].astype(np.float64)
+    gradients = first.results[layer.gradients].astype(np.float64)
     head({**extras, layer.value: start})  # here, and only here, quantisers round
-    selected, region = asked.doubled
+    selected, region = first.doubled
     images, count = selected.shape[:2]
     worst = 0.0
     for row, k in np.ndindex(min(images, _DIFFERENCED), count):
@@ -298,7 +298,7 @@ def random_file(session: Any, spec: Spec) -> Draw:
 
 
 def value_of(model: ir.Model, name: str, feeds: Mapping[str, Array], folder: Path) -> Array:
-    """What the model's own part of the graph gives for a value, by ONNX Runtime."""
+    """Run the model's own part of the graph up to a value, by ONNX Runtime."""
     inputs = [value for value in model.graph.inputs if value.name in feeds]
     graph = ir.convenience.extract(model.graph, inputs, [name])
     session = session_of(ir.Model(graph, ir_version=model.ir_version), folder)
@@ -326,7 +326,7 @@ def as_laid_out(tensor: Array, layer: Layer) -> Array:
 
 
 def is_quantised(graph: ir.Graph) -> bool:
-    """Whether something is rounded to codes on the way."""
+    """Whether the graph rounds something to codes."""
     return any(node.op_type == "QuantizeLinear" for node in graph)
 
 

@@ -1,4 +1,4 @@
-"""Part of a graph in float64, by the ONNX reference evaluator."""
+"""This module evaluates part of a graph in float64, by the ONNX reference evaluator."""
 
 from __future__ import annotations
 

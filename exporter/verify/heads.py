@@ -1,4 +1,4 @@
-"""Heads against the artifact that they were cut from, and their way to the disk."""
+"""This module writes heads, and compares them with the artifact that they were cut from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..artifact.head import Head
 from ..artifact.save import save, write_record
 from ..capture.onnx_file import Captured
 from ..errors import VerificationError
-from . import load_session, relative_errors, run_session, short
+from . import load_session, relative_errors, run_session, three_digits
 from .embedded import Embedded
 from .finite import bound_of, random_file
 from .inputs import random_like
@@ -26,7 +26,7 @@ _SEED = 0
 def write_heads(
     heads: Sequence[Head], spec: Spec, captured: Captured, artifact: Path, *, verify: bool
 ) -> None:
-    """Write heads beside ``artifact``, and hold them against it unless told not to.
+    """Write heads beside ``artifact``, and compare them with it if ``verify``.
 
     Raises:
         VerificationError: A head gives other scores or gradients than the artifact.
@@ -50,21 +50,21 @@ def _verify(
 ) -> Verification:
     """Feed a head what the artifact gives for random inputs; scores and gradients must agree.
 
-    Both compute the same operators, but ONNX Runtime may fuse them otherwise; where that flips a
-    kink on one image, the median over the images does not see it. Scores have no jumps.
+    Both compute the same operators, but ONNX Runtime may fuse them differently. Where that flips a
+    kink on one image, the median over the images is not affected. Scores have no jumps.
     """
     feeds = _feeds(spec, captured, artifact)
     whole = {**feeds, **run_session(load_session(artifact), feeds)}
     session, own = load_session(path), head.spec
     taken = {name: whole[source] for name, source in head.record.inputs.items() if source in whole}
     assert spec.classes is not None  # a score without classes has no head
-    asked = {own.selector: whole[spec.classes]}
-    found = run_session(session, {**required_feeds(session, own), **taken, **asked})
+    selected = {own.selector: whole[spec.classes]}
+    found = run_session(session, {**required_feeds(session, own), **taken, **selected})
     scores = relative_errors(found[own.scores], whole[spec.scores])
     gradients = relative_errors(found[own.layers[0].gradients], whole[layer.gradients])
     errors = {
-        own.scores: short(float(scores.max(initial=0.0))),
-        own.layers[0].gradients: short(float(np.median(gradients))),
+        own.scores: three_digits(float(scores.max(initial=0.0))),
+        own.layers[0].gradients: three_digits(float(np.median(gradients))),
     }
     bound = bound_of(captured.model.graph)
     wrong = {name: error for name, error in errors.items() if not error <= bound}

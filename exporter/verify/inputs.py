@@ -1,7 +1,7 @@
-"""What artifacts are fed when they are verified: random numbers, or images that were given.
+"""This module makes the inputs of a verification: random numbers, or images that were given.
 
-Every kind of input is a function of how many are wanted, by how many cells open sizes grow, and a
-seed; it gives the model's own inputs by name, the same ones for the same arguments.
+Every kind of input is a function of the number of images, the number of cells by which open sizes
+grow, and a seed. It gives the model's own inputs by name, the same for the same arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FEEDS = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
-_JITTER = 1e-2  # of an image's spread: moves what sits on a kink, changes nothing to see
+_JITTER = 1e-2  # of an image's spread: moves values off a kink, and is not visible
 _MOST = 32  # images read of a folder, in the order of their names
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -37,8 +37,8 @@ _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 def random_like(session: Any, examples: Sequence[Any]) -> Draw:
     """Random tensors like the example inputs of a module; a fixed batch keeps its size.
 
-    Open axes beside the batch are longer by multiples of what they grow, each by another one.
-    Integers stay the example's: token ids or indices have ranges that only it knows.
+    Open axes beside the batch grow by multiples, a different one each. Integers are the
+    example's: only the example shows the range of token ids or indices.
     """
 
     def draw(count: int, grown: int, seed: int) -> Tensors:
@@ -80,7 +80,7 @@ def random_feeds(
         side: Extent of the first open axis after the batch; each further one is longer by 32.
 
     Raises:
-        VerificationError: An input cannot be made up.
+        VerificationError: An input has an unknown type or shape.
     """
     feeds = required_feeds(session, spec)
     own = {spec.score_weights, *feeds}
@@ -123,9 +123,9 @@ class Images:
     rows: list[npt.NDArray[Any]] = field(repr=False)
 
     def draw(self, session: Any, spec: Spec) -> Draw:
-        """The images as inputs, and copies with a little noise where more are wanted.
+        """The images as inputs, and copies with a little noise where more are needed.
 
-        Whether a kink flips at one image is chance: the copies tell chance from error.
+        Whether a kink flips at one image is chance; the copies separate chance from error.
 
         Raises:
             VerificationError: The model takes more than an image.
@@ -139,7 +139,7 @@ class Images:
         kind, batch = _FEEDS[inputs[0].type], fixed_batch(session, spec)
 
         def draw(count: int, grown: int, seed: int) -> Tensors:
-            del grown  # the images are what they are
+            del grown  # images have their size
             generator = np.random.default_rng(seed)
             count = batch or count
             numbers = seed + np.arange(count)

@@ -1,7 +1,7 @@
-"""One set of inputs in many runs: every optimisation level, several batch sizes, several K.
+"""This module makes many runs of one set of inputs: other levels, batch sizes and numbers K.
 
-Truth is worked out once for a chunk of inputs. Each run then asks for some of its rows and some of
-its classes, and everything that the artifact gives is held against that part of the truth.
+The truth is computed once for a chunk of inputs. Each run then takes some of its rows and some of
+its classes, and everything that the artifact gives is compared with that part of the truth.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ FULL = Matrix(LEVELS, (3, 1), (0, 1, 3))
 
 
 @dataclass(frozen=True)
-class Asked:
+class FirstRun:
     """Inputs, and what the first run gave for them: the best-ranked classes, or random scores.
 
     Attributes:
         feeds: The model's own inputs by name.
         source: What the source takes instead, if the artifact takes images as they are.
         results: All outputs; where there is a region, K doubled for it.
-        selected: What tells the scores of the later runs: classes by id, [N, K], or weights of a
-            linear score, [N, K, *output]; not doubled.
+        selected: The scores of the later runs: classes by id, [N, K], or weights of a linear
+            score, [N, K, *output]; not doubled.
         region: Random weights of the scored output's positions, [N, K, *positions], or None.
     """
 
@@ -93,15 +93,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the artifact should give for the inputs of an `Asked`.
+    """What the artifact should give for the inputs of a `FirstRun`.
 
     Attributes:
-        asked: The inputs.
-        expected: Outputs by name, as `Asked.results` has them.
+        first: The first run, with its inputs.
+        expected: Outputs by name, as `FirstRun.results` has them.
         own: The reference's own values in the model's precision; a number is a fixed bound.
     """
 
-    asked: Asked
+    first: FirstRun
     expected: Tensors
     own: Tensors | float
 
@@ -111,7 +111,7 @@ class Run:
     """One run of part of a chunk, and the truth about that part.
 
     Attributes:
-        selected: What was asked for, [n, k, ...].
+        selected: The requested classes or weights, [n, k, ...].
         results: All outputs.
         expected: What they should be.
         own: As for `Truth`.
@@ -123,7 +123,7 @@ class Run:
     own: Tensors | float
 
 
-def ask(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> Asked:
+def first_run(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> FirstRun:
     """Make the first run of a chunk.
 
     Raises:
@@ -131,41 +131,41 @@ def ask(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> 
     """
     count = max(matrix.counts_of(spec))
     chosen = best_or_drawn(session, feeds, spec, seed, count)
-    first = run_session(session, {**required_feeds(session, spec), **feeds, **chosen})
+    ranked = run_session(session, {**required_feeds(session, spec), **feeds, **chosen})
     if spec.classes is None:
-        return Asked(feeds, first, chosen[spec.selector], None)
-    # A wrong artifact may name classes that there are not; no reference could be asked for them.
-    classes = np.clip(first[spec.classes], 0, spec.score.classes - 1)
-    region = draw_region(first, spec, seed)
+        return FirstRun(feeds, ranked, chosen[spec.selector], None)
+    # A wrong artifact may name classes that do not exist; no reference could compute them.
+    classes = np.clip(ranked[spec.classes], 0, spec.score.classes - 1)
+    region = draw_region(ranked, spec, seed)
     if region is None:
-        return Asked(feeds, first, classes, None)
+        return FirstRun(feeds, ranked, classes, None)
     # By id: another region would rank other classes.
     results = run_regions(session, {**feeds, spec.selector: classes}, spec, region)
-    return Asked(feeds, results, classes, region)
+    return FirstRun(feeds, results, classes, region)
 
 
 def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run]:
-    """Run every part of a chunk that the matrix asks for, with classes by id.
+    """Run every part of a chunk that the matrix names, with classes by id.
 
     Raises:
         VerificationError: ONNX Runtime cannot run one of them.
     """
-    asked = truth.asked
-    images, depth = asked.selected.shape[:2]
+    first = truth.first
+    images, depth = first.selected.shape[:2]
     for rows in _rows(images, fixed_batch(session, spec), matrix.splits):
         for count in matrix.counts_of(spec):
-            region = None if asked.region is None else asked.region[rows, :count]
-            chosen = asked.selected[rows, :count]
-            feeds = {**some_rows(asked.feeds, rows), spec.selector: chosen}
+            region = None if first.region is None else first.region[rows, :count]
+            chosen = first.selected[rows, :count]
+            feeds = {**some_rows(first.feeds, rows), spec.selector: chosen}
             results = run_regions(session, feeds, spec, region)
             columns = list(range(count))
-            wanted = chosen
+            selected = chosen
             if region is not None:
                 columns += [depth + k for k in range(count)]
-                wanted = np.concatenate([chosen, chosen], axis=1)
+                selected = np.concatenate([chosen, chosen], axis=1)
             part = partial(_part, class_wise(spec), rows, columns)
             own = part(truth.own) if isinstance(truth.own, dict) else truth.own
-            yield Run(wanted, results, part(truth.expected), own)
+            yield Run(selected, results, part(truth.expected), own)
 
 
 def _part(class_wise: set[str], rows: slice, columns: list[int], tensors: Tensors) -> Tensors:

@@ -1,4 +1,4 @@
-"""The verdict for machines (JSON) and for a terminal."""
+"""This module writes a verdict for machines (JSON) and for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts in ONNX Runtime, at any of its optimisation levels, with the inputs that they need."""
+"""This module runs artifacts in ONNX Runtime, at any level, on the inputs that they need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEVELS: tuple[Level, ...] = ("all", "extended", "basic", "disable")
 
 
 def load_session(artifact: Path, *, level: Level = "all", integer_kernels: bool = True) -> Any:
-    """An ONNX Runtime session on the CPU; it can be kept from computing in quantised integers."""
+    """Open a session on the CPU; without ``integer_kernels`` quantised models compute in floats."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -59,9 +59,9 @@ def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:
 
 
 def class_wise(spec: Spec) -> set[str]:
-    """Names of the outputs whose second axis holds the explained classes, baked methods aside.
+    """Names of the outputs whose second axis is that of the explained classes.
 
-    Those may set one class against another: a map hangs on what else was asked for.
+    Baked methods are left out: some contrast classes, so a map depends on the other classes too.
     """
     maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
     classes = set[str]() if spec.classes is None else {spec.classes}
@@ -101,7 +101,7 @@ def best_or_drawn(
     port = next(one for one in session.get_inputs() if one.name == spec.score_weights)
     extents = [extent if isinstance(extent, int) else 1 for extent in port.shape[2:]]
     none = {**feeds, spec.score_weights: np.zeros((1, 0, *extents), np.float32)}
-    # Only a run tells extents that the file leaves open.
+    # Extents that the file leaves open are known from a run only.
     shape = run_session(session, none)[spec.score.output].shape
     drawn = np.random.default_rng(seed).standard_normal((shape[0], count, *shape[1:]), np.float32)
     return {spec.score_weights: drawn}
@@ -116,7 +116,7 @@ def same_scores(session: Any, feeds: Mapping[str, Array], spec: Spec, count: int
 
 
 def required_feeds(session: Any, spec: Spec) -> Tensors:
-    """What the added inputs would hold by default, for those that have none."""
+    """The defaults of the added inputs, for those that have none in the file."""
     return defaults_of(spec, {one.name: len(one.shape) for one in session.get_inputs()})
 
 

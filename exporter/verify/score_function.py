@@ -1,4 +1,4 @@
-"""A score as a function of one image's class values, in float64, to take differences of."""
+"""This module gives a score as a function of one image's class values, for float64 differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def reading(score: ScoreRecord, class_id: int, region: Array | None) -> Callable
     """How the score of a class is read off a table [classes, *positions] of logits.
 
     A probability is read as ``p - 1``: its differences are the same, and where the model is sure
-    they keep their digits.
+    they lose no digits.
 
     Args:
         score: What is differentiated.

@@ -1,9 +1,9 @@
-"""Quantisers that finite differences can follow, for the ONNX reference evaluator.
+"""This module gives the ONNX reference evaluator quantisers that finite differences can follow.
 
-The differences of a staircase are zero or infinite. So a quantiser rounds once, at the point in
-question, and then adds to that code the line that the staircase follows: the values at the point
-are those of the quantised model, and their differences those of the straight-through surrogate
-that graftcam differentiates. A code at an end of its type stays.
+The differences of a staircase are zero or infinite. So a quantiser rounds once, at the current
+point, and then adds to that code the line that the staircase follows. The values at the point are
+those of the quantised model, and their differences those of the straight-through surrogate that
+graftcam differentiates. A code at an end of its type stays.
 """
 
 from __future__ import annotations

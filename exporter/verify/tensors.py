@@ -1,4 +1,4 @@
-"""Everything that a run gives, held against what it should give."""
+"""This module compares everything that a run gives with what it should give."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy.typing as npt
 from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
-from .findings import Finding, held
+from .findings import Finding, finding_of
 from .matrix import Run
 from .running import Array, Level, Tensors
 
 if TYPE_CHECKING:
     from .torch_reference import Expected
 
-CANCELLED = 1e-4  # of its terms: a sum smaller than this is what rounding has left
+CANCELLED = 1e-4  # relative to its terms: a smaller sum consists of rounding errors
 
 
 def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
-    """What a reference computes, by the artifact's names.
+    """Name what a reference computes as the artifact does.
 
     Args:
         expected: Of the reference.
@@ -47,7 +47,7 @@ def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
 
 
 def kinds(spec: Spec, outputs: Sequence[str]) -> dict[str, str]:
-    """Which check each output belongs to, by the output's name and in the order of the checks."""
+    """The check of each output, by the output's name and in the order of the checks."""
     found = {**dict.fromkeys(outputs, "outputs"), spec.scores: "scores"}
     for layer in spec.layers:
         found |= {layer.activations: "activations", layer.gradients: "gradients"}
@@ -73,14 +73,13 @@ def tensor_checks(
     for name in kinds(spec, outputs):
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
         if actual.shape != expected.shape or not actual.size:
-            continue  # the shapes' own check says so, or there is nothing to compare
+            continue  # the check of the shapes reports it, or there is nothing to compare
         if isinstance(own, dict):
             found[name] = compare(name, actual, expected, own[name], floor)
         else:
             found[name] = _within(name, actual, expected, own, floor)
     if spec.scores in found and spec.score.output in outputs and spec.score.output in found:
-        # A few numbers out of an output can be exact by luck: on them PyTorch is no better than
-        # there.
+        # A few numbers of an output can be exact by luck: PyTorch's error on the whole counts too.
         scores, whole = found[spec.scores], found[spec.score.output]
         found[spec.scores] = replace(scores, own=np.maximum(scores.own, whole.own))
     return list(found.values())
@@ -97,10 +96,10 @@ def _within(
 
 
 def _negligible(truth: Tensors, gradients: str, activations: str) -> npt.NDArray[np.float64]:
-    """By image, how large a heatmap is that only rounding has left of its terms.
+    """By image, the size below which a heatmap is only the rounding error of its terms.
 
-    Behind a norm over the channels whose input is averaged, say, channel weights vanish, and the
-    map with them: what is left of it is no direction to agree on.
+    For example, behind a norm over averaged channels the channel weights vanish, and the map with
+    them. What remains has no direction that could agree.
     """
     slopes, values = truth[gradients], truth[activations]
     images, classes, channels = slopes.shape[:3]
@@ -112,7 +111,7 @@ def _negligible(truth: Tensors, gradients: str, activations: str) -> npt.NDArray
 
 @dataclass
 class Tally:
-    """What the runs of one optimisation level come to."""
+    """The results of the runs at one optimisation level."""
 
     spec: Spec
     outputs: Sequence[str]
@@ -124,7 +123,7 @@ class Tally:
     slopes: dict[str, list[Array]] = field(default_factory=dict[str, list[Array]])
 
     def add(self, run: Run) -> None:
-        """Judge one run."""
+        """Compare one run."""
         spec, results = self.spec, run.results
         for name, shape in _shapes(run, spec).items():
             if results[name].shape != shape:
@@ -132,7 +131,7 @@ class Tally:
                 self.shapes.setdefault(name, reason)
         if spec.classes and not np.array_equal(results[spec.classes], run.selected):
             self.wrong_classes = (
-                f"asked for classes {run.selected[0].tolist()}, it explains "
+                f"for classes {run.selected[0].tolist()} it explains "
                 f"{results[spec.classes][0].tolist()}"
             )
         for check in tensor_checks(results, spec, self.outputs, run.expected, run.own):
@@ -144,7 +143,7 @@ class Tally:
 
     @property
     def passed(self) -> bool:
-        """Whether all tensors agree; more inputs tell nothing new about the rest."""
+        """Whether all tensors agree; more inputs change nothing about the other findings."""
         return all(merge(group).passed for group in self.parts.values())
 
     def findings(self) -> list[Finding]:
@@ -152,7 +151,7 @@ class Tally:
         level, inputs = self.level, self.inputs
         kind = kinds(self.spec, self.outputs)
         found = [
-            held(kind[name], merge(self.parts[name]), level, inputs, self._hint(name))
+            finding_of(kind[name], merge(self.parts[name]), level, inputs, self._hint(name))
             for name in kind
             if name in self.parts
         ]
@@ -171,7 +170,7 @@ class Tally:
         ]  # fmt: skip
 
     def _hint(self, name: str) -> str:
-        """What the gradients look like, in case that they are wrong."""
+        """A remark on wrong gradients that are the same for every input."""
         rows = self.slopes.get(name, [])
         if len(rows) > 1 and all(np.array_equal(row, rows[0]) for row in rows[1:]):
             return "; they are the same for every input, as if baked in as a constant"
@@ -179,7 +178,7 @@ class Tally:
 
 
 def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
-    """Shapes by the contract, from those of the model's own part."""
+    """The shapes that the contract gives, from those of the model's own part."""
     images, classes = run.selected.shape[:2]
     shapes: dict[str, tuple[int, ...]] = {spec.scores: (images, classes)}
     if spec.classes is not None:

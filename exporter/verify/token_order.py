@@ -1,8 +1,8 @@
-"""Whether the places of a map are where the image's places are.
+"""This module checks that the places of a map have the order of the image's places.
 
 A layer whose output is [N, h * w, C] or [N, h, w, C] need not keep the order of the image: Hiera
-works on tokens sorted by windows. A map laid out row by row would look fine and be wrong. So a few
-places are asked which part of the image they depend on most.
+works on tokens sorted by windows. A map laid out row by row would look fine and be wrong. So the
+check finds, for a few places, the part of the image that they depend on most.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ..errors import LayerError
 from ..source.torch_layers import layer_of
 from .torch_reference import channel_first
 
-_PROBES = 9  # places asked; each is a backward pass
-_FIRST = (1, 4, 7)  # of them, asked first: where they are clearly in order, the others are spared
+_PROBES = 9  # places that are probed; each is a backward pass
+_FIRST = (1, 4, 7)  # probed first: where they are clearly in order, the others are skipped
 _LARGEST_COLOURS = 4
 _TINY = 1e-30
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _WRONG = 0.25  # places in order reach 0.7 and more, sorted ones less than 0.1
-_RIGHT = 0.5  # what tells it of three places alone
+_RIGHT = 0.5  # enough if only three places are probed
 
 
 def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer]) -> None:
     """Refuse layers whose places lie elsewhere in the image.
 
     Most places should depend on their own neighbourhood, compared with what other places do, about
-    as much as on any other one. Where attention has spread all dependence nothing is concluded.
+    as much as on any other one. Where attention spreads all dependence, nothing is concluded.
 
     Args:
         module: The model; a copy is run.
@@ -98,11 +98,11 @@ def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float |
         cells = functional.adaptive_avg_pool2d(spread[None], (height, width))
         return functional.avg_pool2d(cells, 3, 1, 1)[0, 0].flatten()
 
-    asked: dict[int, torch.Tensor] = {}
+    probed: dict[int, torch.Tensor] = {}
     near = 0.0
     for order in ([i for i in _FIRST if i < len(steps)], range(len(steps))):
-        asked |= {i: energy(int(steps[i])) for i in order if i not in asked}
-        near = _share_of_all(torch.stack([*asked.values()]), steps[[*asked]])
+        probed |= {i: energy(int(steps[i])) for i in order if i not in probed}
+        near = _share_of_all(torch.stack([*probed.values()]), steps[[*probed]])
         if near >= _RIGHT:
             break
     return near
@@ -111,7 +111,7 @@ def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float |
 def _share_of_all(table: torch.Tensor, places: torch.Tensor) -> float:
     """`_own_share` of the dependence, or of what is particular to each place if that is more."""
     table = table / table.sum(1, keepdim=True).clamp_min(_TINY)
-    # What all places depend on alike (XCiT's attention is over channels) tells nothing.
+    # What all places depend on alike (XCiT's attention is over channels) shows no order.
     apart = table / table.mean(0).clamp_min(_TINY)
     return max(_own_share(table, places), _own_share(apart, places))
 

@@ -1,4 +1,4 @@
-"""Grad-CAM by PyTorch autograd: the reference that artifacts are held against."""
+"""This module computes Grad-CAM by PyTorch autograd, the reference of an artifact."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Expected:
 
 
 class _Logits(TorchFunctionMode):
-    """Remembers what went into each softmax, sigmoid and concatenation."""
+    """Records the inputs of each softmax, sigmoid and concatenation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _Logits(TorchFunctionMode):
         return result
 
     def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
-        """What went into the activation that made ``output``; itself if none did.
+        """The input of the activation that made ``output``; itself if none did.
 
         A softmax over another axis than the classes' makes no probabilities.
         """
@@ -84,7 +84,7 @@ class _Logits(TorchFunctionMode):
         return next(found, output)
 
     def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
-        """The last part of a concatenation, if it begins at ``offset``; see `locate.class_part`."""
+        """The last part of a concatenation, if it begins at ``offset``; see `class_part`."""
         for result, parts, along in reversed(self.joined):
             if result is output and along == axis:
                 before = sum(part.shape[axis] for part in parts[:-1])
@@ -93,7 +93,7 @@ class _Logits(TorchFunctionMode):
 
 
 class _Widened(TorchFunctionMode):
-    """Lets no cast in the model's own code narrow a float: all of them lead to ``dtype``.
+    """Turns every cast to a float type in the model's own code into a cast to ``dtype``.
 
     A model that casts to float32 by itself (a normalisation, all Keras layers) would round the
     float64 reference.
@@ -115,7 +115,7 @@ class _Widened(TorchFunctionMode):
 
 
 class Reference:
-    """The model in one precision, with its target layers watched.
+    """Runs a model in one precision and differentiates it with respect to its target layers.
 
     Args:
         module: The model; a copy is taken.
@@ -124,7 +124,7 @@ class Reference:
             error.
         output: Index of the scored output among the model's tensors.
         score: What is differentiated; the logits by default.
-        of_input: Fields of the metadata whose gradients with respect to the image are wanted.
+        of_input: Fields of the metadata whose gradients with respect to the image are computed.
         image: Index of the image among the inputs.
     """
 
@@ -157,7 +157,7 @@ class Reference:
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], torch.Tensor]:
         def tap(layer: nn.Module, args: Any, result: torch.Tensor) -> torch.Tensor:
-            # A fresh leaf cuts the graph below the first target, where no gradient is wanted.
+            # A fresh leaf cuts the graph below the first target, where no gradient is needed.
             leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
             self._taps[path] = leaf
             return leaf.clone()
@@ -167,25 +167,26 @@ class Reference:
     def __call__(
         self,
         inputs: Sequence[Any],
-        asked: npt.NDArray[Any],
+        selected: Array,
         region: npt.NDArray[np.float32] | None = None,
     ) -> Expected:
-        """Run on ``inputs`` and differentiate the scores asked for.
+        """Run on ``inputs`` and differentiate the selected scores.
 
         Args:
             inputs: Of the module.
-            asked: The classes, int64 [N, K]; of a linear score the weights, [N or 1, K, *output].
+            selected: The classes, int64 [N, K]; for a linear score the weights,
+                [N or 1, K, *output].
             region: Scores with positions are summed over it, [N or 1, K or 1, *positions]; None:
                 over all.
         """
         if self.dtype is not None:
             floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
             inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
-        leaves, scores = self._forward(inputs, asked, region)
+        leaves, scores = self._forward(inputs, selected, region)
         taps = [self._taps[layer.name] for layer in self.layers]
         stacked = _gradients(scores, taps)
         of_input = {
-            kind: self._of_input(_RULES[kind], inputs, asked, region) for kind in self.of_input
+            kind: self._of_input(_RULES[kind], inputs, selected, region) for kind in self.of_input
         }
         names = [layer.name for layer in self.layers]
         values = [
@@ -209,23 +210,23 @@ class Reference:
     def _forward(
         self,
         inputs: Sequence[Any],
-        asked: npt.NDArray[Any],
+        selected: Array,
         region: npt.NDArray[np.float32] | None,
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """The model's tensors, and the scores asked for, [N, K]."""
+        """The model's tensors, and the selected scores, [N, K]."""
         self._taps = {}
         widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
         with torch.enable_grad(), widened, _Logits() as logits:
             result = self.module(*inputs)
         leaves = tensors_of(result)
         table = _single(self._table(leaves, logits))
-        return leaves, self._scores(table, asked, region)
+        return leaves, self._scores(table, selected, region)
 
     def _of_input(
         self,
         rule: Rule | None,
         inputs: Sequence[Any],
-        asked: npt.NDArray[Any],
+        selected: Array,
         region: npt.NDArray[np.float32] | None,
     ) -> Array:
         """Gradients with respect to the image, [N, K, *input], perhaps by another ReLU rule."""
@@ -233,7 +234,7 @@ class Reference:
         # A model may work on its input in place, which a leaf does not allow.
         changed = [image.clone() if i == self.image else x for i, x in enumerate(inputs)]
         with contextlib.nullcontext() if rule is None else ReluRule(rule):
-            _, scores = self._forward(changed, asked, region)
+            _, scores = self._forward(changed, selected, region)
         return _gradients(scores, [image])[0].numpy()
 
     def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
@@ -254,11 +255,14 @@ class Reference:
         return torch.cat([-table, table], dim=1) if table.shape[1] == 1 else table
 
     def _scores(
-        self, table: torch.Tensor, asked: npt.NDArray[Any], region: npt.NDArray[np.float32] | None
+        self,
+        table: torch.Tensor,
+        selected: Array,
+        region: npt.NDArray[np.float32] | None,
     ) -> torch.Tensor:
         """The scores, [N, K]."""
         if self.score.kind == "linear":
-            return _weighted(table, asked)
+            return _weighted(table, selected)
         if self.score.kind in ("probability", "log_probability"):
             table = _probabilities(table, self.score)
         weights = None if region is None else torch.tensor(region, dtype=table.dtype)
@@ -266,13 +270,13 @@ class Reference:
             weights = table.new_ones(1, 1, *table.shape[2:]) if weights is None else weights
             axes = tuple(range(2, weights.dim()))
             weights = weights / weights.abs().sum(axes, keepdim=True)
-        return _summed(table, asked, weights)
+        return _summed(table, selected, weights)
 
 
 def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
     count = scores.shape[1]
-    # A power of two changes no digit, and keeps float16 from underflowing as the artifact does.
+    # A power of two changes no digit; as in the artifact it prevents float16 from underflowing.
     seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if count else None
     gradients: list[list[torch.Tensor]] = []
     for k in range(count):
@@ -314,7 +318,7 @@ def _single(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor:
-    """Bring what a layer gives to ``[..., C, *space]``; ``lead`` axes stand before."""
+    """Bring a layer's output to ``[..., C, *space]``; ``lead`` axes come before C."""
     if layer.layout == "channels_last":
         return tensor.movedim(-1, lead)
     if layer.layout == "tokens":

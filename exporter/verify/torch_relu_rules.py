@@ -1,4 +1,4 @@
-"""ReLU with another backward rule, in PyTorch: the reference for guided outputs."""
+"""This module gives ReLU other backward rules in PyTorch, as the reference of guided outputs."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from graftcam.exporter.errors import CaptureError, VerificationError
 from graftcam.exporter.graph.emitter import Emitter
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
-from graftcam.exporter.verify import embedded, gate
+from graftcam.exporter.verify import embedded, run_checks
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
@@ -285,11 +285,11 @@ def test_the_file_that_is_verified_is_the_one_that_ships(
     """Its record, the verdict aside, its graph and its weights are the same to the byte."""
     seen: list[bytes] = []
 
-    def judge(artifact: Path, *args: Any, **options: Any) -> Any:
+    def checked(artifact: Path, *args: Any, **options: Any) -> Any:
         seen.append(artifact.read_bytes())
-        return gate.judge(artifact, *args, **options)
+        return run_checks.run_checks(artifact, *args, **options)
 
-    monkeypatch.setattr(pipeline, "judge", judge)
+    monkeypatch.setattr(pipeline, "run_checks", checked)
     path = tmp_path / "a.onnx"
     export(
         seeded(Tiny()), path, EXAMPLE, layers="relu1", preprocess=preprocess(input=""),

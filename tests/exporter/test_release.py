@@ -21,8 +21,8 @@ from graftcam.exporter import TorchExport, VerificationError, export
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.verify.findings import CHECKS, Verdict
-from graftcam.exporter.verify.gate import Origin, judge
 from graftcam.exporter.verify.report import to_json
+from graftcam.exporter.verify.run_checks import Origin, run_checks
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 from support.cli import call
 from support.exports import to_onnx
@@ -89,7 +89,7 @@ def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> No
     report = export(source.model, path, source.inputs, verify="off", **subject.options)
     module = None if subject.file else source.model
     model, file = ir.load(path), source.model if subject.file else None
-    verdict = judge(path, Origin(model, file, module, source.inputs), full=True)
+    verdict = run_checks(path, Origin(model, file, module, source.inputs), full=True)
     assert verdict.failures == []
     statuses = verdict.by_check()
     skipped = {name for name, status in statuses.items() if status == "skipped"}
@@ -247,7 +247,7 @@ WRONG = {
     "a gradient baked in as a constant": (
         bake_gradient, "gradients", "the same for every input, as if baked in as a constant"),
     "scores of other classes": (swap_classes, "classes", "not those of the classes that come with"),
-    "other classes than requested": (rename_classes, "classes", "asked for classes"),
+    "other classes than requested": (rename_classes, "classes", "for classes"),
     "a changed output": (change_output, "outputs", "error "),
     "a map that is the same for every input": (
         freeze_map, "dependence", "the maps of layer 'body.0' do not depend on the input"),
@@ -281,7 +281,7 @@ def test_a_wrong_artifact_fails_with_its_reason(
 ) -> None:
     path = changed(good, tmp_path / "flat.onnx", change)
     origin = Origin(ir.load(path), module=seeded(Flat()), examples=(torch.zeros(1, 3, 8, 8),))
-    verdict = judge(path, origin, full=True)
+    verdict = run_checks(path, origin, full=True)
     assert_fails(verdict, path, check, reason)
 
 

@@ -1,8 +1,8 @@
-"""Vector-Jacobian products of ONNX operators, one file a family.
+"""These files define the vector-Jacobian products of ONNX operators, one file a family.
 
 A rule gets the cotangent of the node's output, ``[K, *output]``, and returns one cotangent (or
-None) an input. It never sums over broadcast axes, never adds up and never names a node: the walk in
-`backward` and the emitter do.
+None) an input. A rule never sums over broadcast axes, never adds up and never names a node: the
+walk in `backward` and the emitter do this.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""Activation functions and softmax.
+"""These rules differentiate activation functions and softmax.
 
-Masks read an activation's output where they can: a further consumer of its input would keep ONNX
+Masks read an activation's output where they can: a further consumer of its input would prevent ONNX
 Runtime from fusing the activation into the convolution before it.
 """
 

@@ -1,4 +1,4 @@
-"""Grids of affine maps, for spatial transformers (Jaderberg et al., 2015)."""
+"""This rule differentiates grids of affine maps, as in spatial transformers (Jaderberg 2015)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting images together from windows or places, and cutting them to size."""
+"""These rules differentiate operators that assemble images from windows, or cut them to size."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def _without_size(node: ir.Node) -> str | None:
 
 @vjp("MaxUnpool", since=9, inputs=(0,), check=_without_size)
 def max_unpool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """Each value's cotangent is taken from the place that it was put to.
+    """Each value gets the cotangent of the place that it was written to.
 
-    The places count through N and C. Where several values were put to one, all get its cotangent,
-    as in PyTorch.
+    The places count through N and C. Where several values were written to one, all get its
+    cotangent, as in PyTorch.
     """
     x, places, out = only_input(node), only_input(node, 1), node.outputs[0]
     flat = emit.op("Reshape", g.value, emit.vector([classes(emit), cells(emit, out)]))
@@ -80,7 +80,7 @@ def _sized(node: ir.Node) -> str | None:
 
 @vjp("CenterCropPad", since=18, inputs=(0,), check=_sized)
 def center_crop_pad(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """Padding where the node cut and cut where it padded; an odd rest lies at the upper end."""
+    """Padding where the node cut and cut where it padded; an odd rest is at the upper end."""
     before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
     widths: dict[int, tuple[int, int]] = {}
     for axis in _resized(node):

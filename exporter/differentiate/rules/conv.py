@@ -1,11 +1,11 @@
-"""Convolutions.
+"""These rules differentiate convolutions.
 
-The adjoint of a convolution is one with the kernel flipped and input and output channels
-exchanged. At stride 1 that is emitted as a plain Conv, which ONNX Runtime runs faster than
-ConvTranspose; the flip is a chain of nodes on the shared weights, which it folds at load, so the
-file does not grow. At larger strides a ConvTranspose saves the multiplications by stuffed zeros (a
-third of the time for 3 x 3), except for depthwise kernels, where its loop over groups costs more
-than those (5 x 5: 1.6 times as long).
+The adjoint of a convolution is one with the kernel flipped and input and output channels exchanged.
+At stride 1 it is a plain Conv, which ONNX Runtime runs faster than ConvTranspose; the flip is a
+chain of nodes on the shared weights, which it folds at load, so the file does not grow. At larger
+strides a ConvTranspose saves the multiplications by stuffed zeros (a third of the time for 3 x 3),
+except for depthwise kernels, where its loop over groups costs more than those (5 x 5: 1.6 times as
+long).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def conv(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 def _pointwise(
     emit: Emitter, grad: ir.Value, out: ir.Value, weights: ir.Value, groups: int
 ) -> ir.Value:
-    """A 1 x 1 convolution of one place that stands for all."""
+    """A 1 x 1 convolution of one place, equal to all others."""
     dims = dims_of(weights)
     ones = [1] * (len(dims) - 2)
     folded = emit.op("Reshape", grad, emit.vector([-1, *parts_of(out, [1]), *ones]), role="folded")

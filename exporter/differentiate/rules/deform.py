@@ -1,4 +1,4 @@
-"""Convolution whose kernel reads at shifted places (Dai et al., 2017; Zhu et al., 2019)."""
+"""This rule differentiates deformable convolution (Dai et al., 2017; Zhu et al., 2019)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The determinant."""
+"""This rule differentiates the determinant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Einstein sums: the cotangent of a factor is the sum over the others' and the output's indices."""
+"""This rule differentiates Einstein sums: a factor's cotangent is again such a sum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def terms_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Indices of the factors, which have these ranks, and of the output.
 
     Without an arrow the output has, in alphabetical order, the indices that occur once, behind
-    those of an ellipsis. ONNX wants an ellipsis to be as long in all factors that have one.
+    those of an ellipsis. In ONNX an ellipsis has the same length in all factors that have one.
     """
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")

@@ -1,4 +1,4 @@
-"""Functions of one element or of several, with broadcasting: arithmetic, powers, trigonometry."""
+"""These rules differentiate elementwise functions: arithmetic, powers, trigonometry."""
 
 from __future__ import annotations
 
@@ -87,17 +87,14 @@ def power(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotange
     """``g p x^(p-1)`` and ``g y ln x``, where ``0 ln 0`` counts as 0, as in PyTorch."""
     x, exponent, y = input_of(emit, node), input_of(emit, node, 1), output_of(emit, node)
     assert x.value.dtype is not None
-    zero = Tensor(emit, emit.scalar(0.0, x.value))
+    zero = x.of(0.0)
     by_base = by_exponent = None
     if needed[0]:
-        p = Tensor(emit, emit.cast(exponent.value, x.value.dtype))
+        p = x.of(emit.cast(exponent.value, x.value.dtype))
         # 0 * 0^(-1) would be NaN where the exponent is 0.
         by_base = g * zero.where(p.equals(0.0), p * x ** (p - 1.0))
     if needed[1]:
-        rising = emit.op(
-            "GreaterOrEqual", exponent.value, emit.scalar(0.0, exponent.value),
-            dtype=ir.DataType.BOOL,
-        )  # fmt: skip
+        rising = exponent.compared("GreaterOrEqual", 0.0)
         flat = both(emit, x.equals(0.0), rising)
         by_exponent = g * zero.where(flat, y * x.op("Log"))
     return [by_base, by_exponent]
@@ -166,11 +163,9 @@ def choose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 @vjp("Max", "Min", since=8, broadcasts=True)
 def extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Inputs that reach the extreme share the cotangent evenly (half each for two, as PyTorch)."""
-    y = node.outputs[0]
-    assert y.dtype is not None
+    y = output_of(emit, node)
     reach = [
-        Tensor(emit, emit.cast(input_of(emit, node, index).equals(y), y.dtype))
-        for index in range(len(node.inputs))
+        y.indicator(input_of(emit, node, index).equals(y)) for index in range(len(node.inputs))
     ]
     count = reach[0]
     for one in reach[1:]:
@@ -202,7 +197,7 @@ def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 def _bound(bound: ir.Value, y: Tensor) -> Tensor:
     """A bound of a clip; nothing is computed with a constant one for K = 0."""
     known = constant_of(bound)
-    return Tensor(y.emit, bound) if known is None else y.number(float(known.reshape(())))
+    return y.of(bound) if known is None else y.number(float(known.reshape(())))
 
 
 def _root(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Operators that lay a few numbers out as a tensor: Range and OneHot."""
+"""These rules differentiate operators that make a tensor of a few numbers: Range and OneHot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling at the places of a grid: spatial transformers (Jaderberg et al., 2015)."""
+"""This rule differentiates sampling by a grid, as in spatial transformers (Jaderberg 2015)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     """To the cells that a sample read, by weight; to the grid, by the weights' slopes.
 
     As in PyTorch: on a cell the slope is that of the interval above it; it is 0 where ``border``
-    holds a coordinate (on the border too) and the other way round where ``reflection`` turns it.
+    clamps a coordinate (on the border too) and the other way round where ``reflection`` turns it.
     With ``nearest`` the grid gets none.
     """
     x, grid, out = only_input(node, 0), only_input(node, 1), node.outputs[0]

@@ -1,4 +1,4 @@
-"""Operators that pick elements by index, or from places given by a table of indices."""
+"""These rules differentiate operators that pick elements by index."""
 
 from __future__ import annotations
 

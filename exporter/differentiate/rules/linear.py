@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""These rules differentiate matrix products."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _gemm_selection(
 def gemm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """For ``y = alpha a b + beta c``: ``alpha g b^T``, ``alpha a^T g`` and ``beta g`` summed.
 
-    A constant ``b`` is used as it lies in the file, by one Gemm over K and N together.
+    A constant ``b`` is used in its stored layout, by one Gemm over K and N together.
     """
     a, b = only_input(node, 0), only_input(node, 1)
     alpha, beta = (float_attribute(node, name, 1.0) for name in ("alpha", "beta"))
@@ -86,13 +86,13 @@ def _gemm_rows(
 
 
 def _as_stored(emit: Emitter, weights: ir.Value) -> ir.Value:
-    """Weights that ONNX Runtime does not copy into the order of its product, if they are large.
+    """Weights that ONNX Runtime does not copy into the layout of its product, if they are large.
 
-    It keeps such a copy of every constant, one for the forward product and another for the adjoint.
-    In a head like VGG16's, of few rows and 120 million weights, that doubles the memory, and the
-    product for one image takes twice as long from the copy as from the weights as they lie
-    there. (For eight it takes longer, by 2 % of the run.) A Reshape to a shape that is known at
-    run time only hides that they are constant, and copies nothing.
+    It stores such a copy of every constant, one for the forward product and another for the
+    adjoint. In a head like VGG16's, of few rows and 120 million weights, that doubles the memory,
+    and the product for one image takes twice as long from the copy as from the stored weights. (For
+    eight it takes longer, by 2 % of the run.) A Reshape to a shape that is known at run time only
+    hides that they are constant, and copies nothing.
     """
     dims = [extent for extent in dims_of(weights) if isinstance(extent, int)]
     if len(dims) < 2 or math.prod(dims) < _LARGE:

@@ -1,4 +1,4 @@
-"""Losses of class scores."""
+"""These rules differentiate losses of class scores."""
 
 from __future__ import annotations
 

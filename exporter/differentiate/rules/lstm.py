@@ -1,4 +1,4 @@
-"""LSTM: the chain rule of one step; `recurrence` has the way through time."""
+"""This rule differentiates one step of an LSTM; `recurrence` walks through time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Normalisations: by statistics, by a norm, a root mean square, or neighbouring channels.
+"""These rules differentiate normalisations.
 
-Statistics are computed again from the input: asking the forward node for its optional outputs
-would cost ONNX Runtime's fused kernel. Of LayerNormalization they are those of a second node with
-scale 1, whose output is ``xhat``: one pass in place of seven.
+Statistics are computed again from the input: reading the forward node's optional outputs would
+prevent ONNX Runtime's fused kernel. For LayerNormalization a second node with scale 1 computes
+them, and its output is ``xhat``: one pass in place of seven.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _odd(node: ir.Node) -> str | None:
 
 @vjp("LRN", since=1, check=_odd)
 def local_response_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """``g / d^beta - 2 alpha beta / size * x sum(g y / d)`` over the windows that hold the channel.
+    """``g / d^beta - 2 alpha beta / size * x sum(g y / d)`` over the windows with the channel.
 
     ``d = bias + alpha / size * sum(x^2)`` over ``size`` channels around the channel itself.
     """
@@ -179,7 +179,7 @@ def layer_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Co
     axes = range(_from_end(node, int_attribute(node, "axis", -1)), 0)
     g = g * only_input(node, 1)
     dims = [extent for extent in dims_of(x)[axes.start :] if isinstance(extent, int)]
-    # The node's statistics are float32, which is less than a float64 model asks for.
+    # The node's statistics are float32, which is less than a float64 model needs.
     if len(dims) < len(axes) or x.dtype == ir.DataType.DOUBLE:
         return [_by_moments(g, x, axes, epsilon)]
     statistics = _layer_statistics(Tensor(emit, wide(emit, x)), dims, axes.start, epsilon)

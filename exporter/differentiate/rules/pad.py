@@ -1,4 +1,4 @@
-"""Padding by constants or by the tensor's own numbers."""
+"""This rule differentiates padding, by constants or by the tensor's own numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling with windows: averages, maxima and norms."""
+"""These rules differentiate pooling with windows: averages, maxima and norms."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ from ..support.window import Window, adjoint_padding, balanced, has_window, wind
 def max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Add each window's cotangent to the place of its maximum, the first one among ties.
 
-    The places come from a second MaxPool with its Indices output: asking the forward node for
-    them would cost ONNX Runtime's blocked layout. They count through N and C. Where a provider has
-    no Indices they are found by comparing, which costs a few nodes for each place in the window.
+    The places come from a second MaxPool with its Indices output: reading them from the forward
+    node would prevent ONNX Runtime's blocked layout. They count through N and C. Where a provider
+    has no Indices they are found by comparing, which costs a few nodes for each place in the
+    window.
     """
     x, out = only_input(node), node.outputs[0]
     window = window_of(node)
@@ -191,7 +192,7 @@ def slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Win
 
 @vjp("LpPool", since=11, check=has_window)
 def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """``sign(x) |x|^(p-1)`` times the sum of ``g / y^(p-1)`` over the windows that hold the cell.
+    """``sign(x) |x|^(p-1)`` times the sum of ``g / y^(p-1)`` over the windows with the cell.
 
     0 from windows whose norm is 0.
     """

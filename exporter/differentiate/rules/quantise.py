@@ -1,6 +1,6 @@
-"""Quantisation: integer codes that stand for numbers, ``y = scale (code - zero_point)``.
+"""These rules differentiate quantisation: integer codes, ``y = scale (code - zero_point)``.
 
-A staircase has no useful derivative. What is differentiated is the line that it follows
+A staircase has no useful derivative. The rules differentiate the line that it follows
 (straight-through, Bengio et al., 2013), so a code carries a float cotangent although it is an
 integer: the derivative of the score with respect to it as if codes could lie in between.
 """
@@ -61,10 +61,10 @@ def quantize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cota
     """``g / scale`` where the code lies between the ends of its type, else 0.
 
     A code at an end counts as cut off. Quantisers leave ReLU and Clip to these ends, whose
-    gradients exclude their bounds too. The input would tell a number cut off from one rounded to
-    the end, but reading it costs ONNX Runtime's integer kernels: it fuses convolution and
-    quantiser only if nothing else uses what lies between (2.4 times the time of a small CNN, and
-    other logits).
+    gradients exclude their bounds too. The input would distinguish a number cut off from one
+    rounded to the end, but reading it prevents ONNX Runtime's integer kernels: it fuses convolution
+    and quantiser only if nothing else uses the value between (2.4 times the time of a small CNN,
+    and other logits).
     """
     code = node.outputs[0]
     assert code.dtype is not None

@@ -1,4 +1,4 @@
-"""Operators that repeat, interleave, accumulate or select elements by their place."""
+"""These rules differentiate operators that repeat, interleave, accumulate or select by place."""
 
 from __future__ import annotations
 

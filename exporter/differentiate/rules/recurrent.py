@@ -1,4 +1,4 @@
-"""GRU, RNN and ReverseSequence; `recurrence` has the way through time."""
+"""These rules differentiate GRU, RNN and ReverseSequence; `recurrence` walks through time."""
 
 from __future__ import annotations
 

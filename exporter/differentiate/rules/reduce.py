@@ -1,4 +1,4 @@
-"""Reductions. A mean's adjoint is the same everywhere along its axes and stays unexpanded."""
+"""These rules differentiate reductions; a mean's adjoint, equal along its axes, stays spread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reduced_axes(node: ir.Node) -> list[int]:
 
 
 def _with_axes(emit: Emitter, value: ir.Value, node: ir.Node, lead: int) -> ir.Value:
-    """``value`` with the reduced axes back at extent 1; ``lead`` axes stand before the output's."""
+    """``value`` with the reduced axes back at extent 1; ``lead`` axes come before the output's."""
     if int_attribute(node, "keepdims", 1):
         return value
     axes = emit.ints([lead + axis for axis in reduced_axes(node)])
@@ -54,7 +54,7 @@ def _summands(node: ir.Node, g: Cotangent) -> Cotangent:
 
 
 def _over_count(g: Cotangent, x: ir.Value, axes: Sequence[int]) -> Cotangent:
-    """``g`` over the number of elements along ``axes`` of ``x``; what is static is a factor."""
+    """``g`` over the number of elements along ``axes`` of ``x``; static ones are a factor."""
     emit, dims = g.emit, dims_of(x)
     static = math.prod(extent for axis in axes if isinstance(extent := dims[axis], int))
     dynamic = [axis for axis in axes if not isinstance(dims[axis], int)]
@@ -92,7 +92,7 @@ def reduce_extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
     x, axes = input_of(emit, node), reduced_axes(node)
     if not axes:
         return [g]
-    reach = _as_numbers(x.equals(_lifted_output(emit, node)), x)
+    reach = x.indicator(x.equals(_lifted_output(emit, node)))
     return [_lifted(node, g) * (reach / reach.sum(axes))]
 
 
@@ -140,12 +140,6 @@ def reduce_prod(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
         return [g]
     safe = x.without_zeros()
     product = safe.op("ReduceProd", emit.ints(axes), keepdims=1)
-    own = _as_numbers(x.equals(0.0), x)
+    own = x.indicator(x.equals(0.0))
     others = (product / safe).where(own.sum(axes).equals(own))
     return [_lifted(node, g) * others]
-
-
-def _as_numbers(mask: ir.Value, like: Tensor) -> Tensor:
-    """1 where a mask holds, else 0."""
-    assert like.value.dtype is not None
-    return Tensor(like.emit, like.emit.cast(mask, like.value.dtype))

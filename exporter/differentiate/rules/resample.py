@@ -1,4 +1,4 @@
-"""Resize: along each axis a linear map, given by a matrix."""
+"""This rule differentiates Resize, a linear map along each axis, by matrices."""
 
 from __future__ import annotations
 

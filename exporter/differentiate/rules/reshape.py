@@ -1,4 +1,4 @@
-"""Operators that move elements without changing them: views, permutations, joining and cutting."""
+"""These rules differentiate operators that only move elements: views, joining, cutting."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def transpose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
 
 @vjp("Expand", since=8, inputs=(0,), lazy=True, broadcasts=True)
 def expand(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """The cotangent itself; the walker sums it over what was expanded."""
+    """The cotangent itself; the walk sums it over what was expanded."""
     return [g]
 
 

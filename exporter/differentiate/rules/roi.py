@@ -1,4 +1,4 @@
-"""Regions of an image resampled to one size (He et al., 2017)."""
+"""This rule differentiates RoiAlign: regions of an image, resampled (He et al., 2017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rotary position embeddings."""
+"""This rule differentiates rotary position embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators that write elements to places given by a table of indices, or combine them there."""
+"""These rules differentiate operators that write or combine elements at indexed places."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def scatter_nd(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Co
 
 @dataclass(frozen=True)
 class Table:
-    """A scattering as ScatterElements does it.
+    """A scattering in the form of ScatterElements.
 
     Attributes:
         data: What is written to.

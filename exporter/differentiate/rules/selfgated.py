@@ -1,9 +1,9 @@
-"""SiLU and GELU, as one operator or written out: ``x`` times a gate that is computed from ``x``.
+"""These rules differentiate SiLU and GELU, ``x`` times a gate of ``x``, also where written out.
 
 Written out they are five small operators between ``x`` and a product. Walked one by one they cost
-ten passes over tensors of K classes, and reading what lies inside keeps ONNX Runtime from fusing
-the forward part. So such an activation is recognised by its end, and its slope is computed from
-``x`` alone, once for all classes.
+ten passes over tensors of K classes, and reading the values inside prevents ONNX Runtime from
+fusing the forward part. So such an activation is recognised by its end, and its slope is computed
+from ``x`` alone, once for all classes.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def self_gated(
 
     Args:
         node: A Mul.
-        active: Nodes that cotangents go through. None of them may read what lies inside but those
-            of the activation itself.
-        targets: Values whose own cotangent is asked for.
+        active: Nodes that cotangents go through. Only the activation's own nodes may read the
+            values inside.
+        targets: Values whose own cotangent is needed.
     """
     found = _Factors(node)
     if len(found.leaves) != 2:
@@ -159,8 +159,9 @@ def _closed(
 def silu_slope(x: Tensor) -> Tensor:
     """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed anew.
 
-    To read the forward's own sigmoid would keep ONNX Runtime from fusing it with the product, and
-    to read ``y`` too would cost a copy from its blocked layout; both cost more than these passes.
+    Reading the forward's own sigmoid would prevent ONNX Runtime from fusing it with the product,
+    and reading ``y`` too would need a copy from its blocked layout; both cost more than these
+    passes.
     """
     x = x * x.number(1.0)
     s = x.op("Sigmoid")

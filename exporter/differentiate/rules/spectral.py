@@ -1,4 +1,4 @@
-"""Fourier transforms. Complex numbers are pairs on the last axis; a real one stands alone."""
+"""These rules differentiate Fourier transforms; complex numbers are pairs on the last axis."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     """The transform the other way round, not divided by the length n where the node's is.
 
     A one-sided spectrum is a whole one without its second half: its cotangent is padded with
-    zeros. Backwards it stands for both halves: all but the first and (for an even n) the last
+    zeros. Backwards it represents both halves: all but the first and (for an even n) the last
     count twice.
     """
     x, axis = only_input(node), _axis(node)

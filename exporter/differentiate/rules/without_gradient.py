@@ -1,4 +1,4 @@
-"""Operators without a rule: those that carry no derivative, and those that are refused.
+"""This module declares the operators without a rule: those with no derivative, and the refused.
 
 A refused operator could carry a derivative; its declaration gives the reason and a remedy.
 """

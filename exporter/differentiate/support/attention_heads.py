@@ -1,4 +1,4 @@
-"""Queries, keys and values of attention, by head."""
+"""This module lays out queries, keys and values of attention by head."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Heads:
 
     @property
     def merged(self) -> bool:
-        """Whether the heads lie side by side on the last axis."""
+        """Whether the heads are side by side on the last axis."""
         return len(dims_of(self.value)) == 3
 
     @property

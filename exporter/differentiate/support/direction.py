@@ -1,4 +1,4 @@
-"""One direction of a recurrent node: its operands, and its way through time."""
+"""A `Direction` of a recurrent node has its operands, and the scans through time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ByInput: TypeAlias = dict[int, Callable[[], ir.Value]]
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of a recurrent node: its operands, and its way through time.
+    """One direction of a recurrent node: its operands, and the scans through time.
 
     Attributes:
         emit: Where nodes are added.
@@ -105,7 +105,7 @@ class Direction:
     def states(self) -> ir.Value:
         """The hidden states that the layer went through, [T, N, H]."""
         y = self.node.outputs[0]
-        if not y.name:  # the node hands out its last state only
+        if not y.name:  # the node returns its last state only
             attributes = {name: given.value for name, given in self.node.attributes.items()}
             y = self.emit.op(self.node.op_type, *self.node.inputs, role="states", **attributes)
         return self._own(y, 1)

@@ -1,4 +1,4 @@
-"""The adjoint of a MaxPool in operators that every provider has: a mask, and no Indices."""
+"""`max_pool_by_mask` is the adjoint of a MaxPool in operators that every provider has."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def max_pool_by_mask(
     """Each window's cotangent at its first maximum, [K * N * C, 1, *in].
 
     The cells of all windows are read as one strided slice for each place in the window, and the
-    running maximum over them tells the first place; the pool's own output is not compared with, for
-    ONNX Runtime may have computed it in another precision. Cotangents are masked by place and laid
-    down by a ConvTranspose (or, at stride 1, a Conv) that moves each place's to its cell.
+    running maximum over them gives the first place. The pool's own output is not used, since ONNX
+    Runtime may compute it in another precision. Cotangents are masked by place, and a ConvTranspose
+    (or, at stride 1, a Conv) moves each place's to its cell.
 
     Args:
         emit: Where nodes are added.
@@ -53,7 +53,7 @@ def max_pool_by_mask(
 
 
 def _first_place(emit: Emitter, cells: Sequence[ir.Value]) -> ir.Value:
-    """Number of the first of ``cells`` that holds the largest value."""
+    """Number of the first of ``cells`` with the largest value."""
     best, place = cells[0], emit.scalar(0, cells[0])
     for number, cell in enumerate(cells[1:], start=1):
         above = emit.op("Greater", cell, best, role="above", dtype=ir.DataType.BOOL)
@@ -65,11 +65,11 @@ def _first_place(emit: Emitter, cells: Sequence[ir.Value]) -> ir.Value:
 
 
 def _read(emit: Emitter, x: ir.Value, out: ir.Value, window: Window) -> list[ir.Value]:
-    """What the windows hold at each of their places, row by row: [N, C, *out] each.
+    """The windows' cells at each of their places, row by row: [N, C, *out] each.
 
     Padding is the lowest number, which no cell is below.
     """
-    # Codes of a quantiser order like the numbers they stand for.
+    # Codes of a quantiser have the order of their numbers.
     value = x if x.dtype in _COMPARED else emit.cast(x, ir.DataType.FLOAT, "codes")
     assert value.dtype is not None
     lowest = emit.scalar(float(np.finfo(value.dtype.numpy()).min), value)

@@ -1,4 +1,4 @@
-"""Interpolation along one axis: which cells a sample reads, with what weights and slopes.
+"""This module interpolates along one axis: cells that a sample reads, their weights and slopes.
 
 A sample at coordinate ``c`` reads the *taps* around ``c``. A tap's weight is a polynomial in the
 fraction ``c - floor(c)``, and its slope that polynomial's derivative.

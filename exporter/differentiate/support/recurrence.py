@@ -1,13 +1,13 @@
-"""What LSTM, GRU and RNN share: the way through time.
+"""This module walks through time, for LSTM, GRU and RNN.
 
-The hidden states that a layer went through are its output Y, so the gates of all steps are
+The hidden states of a layer are its output Y, so the gates of all steps are
 recomputed at once, by one product with W and one with R, and with them every coefficient of the
 chain rule. What remains of the adjoint is a recursion, linear in the cotangent, that runs against
 time; the cotangents of X and of the weights are products over all steps again, outside the loop.
 
 The recursion is a `Scan`: unrolled, a step would add some eight nodes (over 10,000 for timm's
 smallest Sequencer), and the number of steps would have to be known. K is an axis of the state that
-all operators in the body broadcast over, so that K = 0 and open batches are nothing special there.
+all operators in the body broadcast over, so K = 0 and open batches need no special case.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _activations(node: ir.Node, default: Sequence[str]) -> list[str]:
 
 
 def covered(node: ir.Node, default: Sequence[str]) -> str | None:
-    """What a node has that the rules do not cover; ``default``: activations of one direction."""
+    """Why the rules do not cover a node, or None; ``default``: activations of one direction."""
     if int_attribute(node, "layout", 0):
         return "layout=1 has no gradient rule (and ONNX Runtime no kernel); export with layout=0"
     if "clip" in node.attributes:

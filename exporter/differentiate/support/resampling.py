@@ -1,4 +1,4 @@
-"""Interpolation along one axis, as a matrix."""
+"""`resampling_matrix` is the interpolation along one axis, as a matrix."""
 
 from __future__ import annotations
 

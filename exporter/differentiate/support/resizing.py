@@ -1,4 +1,4 @@
-"""What a Resize node does along each axis."""
+"""`resamplings` reads what a Resize node does along each axis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODES = ("nearest", "linear", "cubic")
 
 
 def resamplings(node: ir.Node) -> dict[int, Resampling]:
-    """What a Resize node does, by axis; axes that it leaves alone are left out.
+    """What a Resize node does, by axis; unchanged axes are left out.
 
     Raises:
         ValueError: Something about it has no rule.
@@ -110,7 +110,7 @@ def _keeps_its_sizes(node: ir.Node, axes: list[int]) -> None:
     if len(ratios) != 1 or None in ratios:
         raise ValueError(
             f"keep_aspect_ratio_policy={policy!r} has no gradient rule where it changes the sizes; "
-            "give those that it comes to and 'stretch'"
+            "give the resulting sizes and 'stretch'"
         )
 
 

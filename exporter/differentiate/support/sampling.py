@@ -1,4 +1,4 @@
-"""Interpolation at computed places: which cells a sample reads, with what weights and slopes.
+"""This module interpolates at computed places: cells that samples read, weights and slopes.
 
 A cell's weight is the product of the weights along each axis (`taps`). Written out as a table of
 cells and weights, the adjoint by the image is a sum into those cells; the derivative by a

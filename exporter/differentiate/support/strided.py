@@ -1,4 +1,4 @@
-"""Strided access: the arithmetic of slices, and spreading values out with gaps of zeros."""
+"""This module does the arithmetic of slices, and puts gaps of zeros between values."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def padded(
 ) -> ir.Value:
     """Zeros before and after along axes of ``value``, which has ``rank``; negative widths crop.
 
-    ``fill`` is what stands there instead of zeros.
+    ``fill`` replaces the zeros.
 
     The widths of all axes are spelled out: ONNX Runtime's transpose optimiser (seen in 1.31)
     overlooks Pad's ``axes`` input and breaks the graph.
@@ -147,7 +147,7 @@ def padded(
 def cut(emit: Emitter, value: ir.Value, like: ir.Value, lead: int = 0) -> ir.Value:
     """``value`` cut to the spatial extents of ``like``, which are read at run time.
 
-    ``lead`` axes stand before the batch axis of ``value``.
+    ``lead`` axes come before the batch axis of ``value``.
     """
     axes = list(range(2, len(dims_of(like))))
     starts, own = emit.ints([0] * len(axes)), emit.ints([lead + axis for axis in axes])

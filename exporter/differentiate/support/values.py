@@ -1,4 +1,4 @@
-"""What several families of rules need: attributes, constants and small expressions."""
+"""This module has what several families of rules need: checks, extents, small expressions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Padding arithmetic of convolutions and pools: pure functions of static numbers."""
+"""This module does the padding arithmetic of convolutions and pools, on static numbers."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ from ....runtime.output.render import Scene, normalise, overlay, palette, projec
 from ....runtime.spec import Spec
 from ...errors import VerificationError
 from ...verify.embedded import Embedded
-from ...verify.gate import Origin
 from ...verify.inputs import Images
+from ...verify.run_checks import Origin
 from ...verify.running import Array, Tensors, fixed_batch, load_session, required_feeds, run_session
 
 MOST = 12  # images on a page

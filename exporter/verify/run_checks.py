@@ -1,4 +1,4 @@
-"""The gate: every check of an artifact, in order, whatever its source is."""
+"""`run_checks` runs every check of an artifact, in order, for every kind of source."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 _SAMPLE = 4  # inputs of the checks that need no reference
-_GIVEN = 6  # of images, with noisy copies where fewer are given: one alone may sit on a kink
+_GIVEN = 6  # images, or noisy copies where fewer are given: a single image may lie on a kink
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What an artifact is held against.
+    """What an artifact is compared with.
 
     Attributes:
         model: The graph that layers' values are taken from: the source's or the artifact's own.
@@ -51,7 +51,7 @@ class Origin:
     transform: Transform | None = None
 
 
-def judge(
+def run_checks(
     artifact: Path,
     origin: Origin,
     *,
@@ -63,7 +63,7 @@ def judge(
 
     Args:
         artifact: The file.
-        origin: What it is held against.
+        origin: What it is compared with.
         full: At every optimisation level of ONNX Runtime, with several batch sizes and numbers of
             classes; else at the default level, one of each.
         given: Images to check on beside random inputs.
@@ -81,7 +81,7 @@ def judge(
         if inside is not None:
             origin = replace(origin, model=inside.model_behind(origin.model, spec))
         del model
-        verdict = _hold(artifact, spec, origin, inside, full=full, given=given)
+        verdict = _check_runs(artifact, spec, origin, inside, full=full, given=given)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
@@ -92,7 +92,7 @@ def _check_transforms(
     model: ir.Model, folder: Path, spec: Spec, inside: Embedded | None, origin: Origin,
     given: Images | None,
 ) -> list[Finding]:  # fmt: skip
-    """The transform in the graph, and the one that was given, against the record's."""
+    """Compare the transform in the graph, and the one that was given, with the record's."""
     if spec.preprocess is None or (inside is None and origin.transform is None):
         return []
     images = [*trial_images(spec.preprocess), *(given.images if given else [])]
@@ -102,11 +102,11 @@ def _check_transforms(
     return findings
 
 
-def _hold(
+def _check_runs(
     artifact: Path, spec: Spec, origin: Origin, inside: Embedded | None, *,
     full: bool, given: Images | None,
 ) -> Verdict:  # fmt: skip
-    """Everything behind the record."""
+    """Run the checks that need the record."""
     session = load_session(artifact)
     outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
     draw = random_like(session, origin.examples) if origin.module else random_file(session, spec)
@@ -120,18 +120,18 @@ def _hold(
         *check_methods(session, spec, small),
         check_drop_in(session, spec, small),
     ]
-    del session  # the others open their own; large weights should not lie in memory twice
-    verdict = _against(artifact, spec, origin, outputs, inside, full=full)
+    del session  # the others open their own; large weights should not be in memory twice
+    verdict = _compare(artifact, spec, origin, outputs, inside, full=full)
     if given is not None and shown is not None:
         count = max(_GIVEN, len(given.rows))
-        more = _against(artifact, spec, origin, outputs, inside, full=full, draw=shown, count=count)
+        more = _compare(artifact, spec, origin, outputs, inside, full=full, draw=shown, count=count)
         verdict = replace(
             verdict, findings=[*verdict.findings, *more.findings], given=len(given.rows)
         )
     return replace(verdict, findings=[*verdict.findings, *alone])
 
 
-def _against(
+def _compare(
     artifact: Path,
     spec: Spec,
     origin: Origin,
@@ -142,7 +142,7 @@ def _against(
     draw: Draw | None = None,
     count: int | None = None,
 ) -> Verdict:
-    """All tensors against the module, or against the file and finite differences."""
+    """Compare all tensors with the module, or with the file and finite differences."""
     if origin.module is not None:
         attempts = ATTEMPTS if count is None else (count, 2 * count, 6 * count)
         return verify_module(
@@ -158,6 +158,6 @@ def _against(
 
 
 def _several(draw: Draw, count: int, batch: int | None) -> Tensors:
-    """``count`` inputs, from several draws where the batch is fixed."""
+    """Draw ``count`` inputs, several times where the batch is fixed."""
     parts = [draw(batch or count, 0, seed) for seed in range(0, count, batch or count)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,129 @@
+"""An `Expression` is a value of a graph with operators, so that code reads like the mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self, TypeAlias
+
+import onnx_ir as ir
+
+from .emitter import AttributeValue, Dim, Emitter
+
+Operand: TypeAlias = "Expression | ir.Value | float"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A value of the graph; each operator makes a node (or finds the equal one), shapes broadcast.
+
+    A number counts as a scalar of the same type. Negative axes count from the end.
+    """
+
+    emit: Emitter
+    value: ir.Value
+
+    def op(
+        self,
+        op_type: str,
+        *others: Operand,
+        shape: Sequence[Dim] | None = None,
+        **attributes: AttributeValue,
+    ) -> Self:
+        """An ONNX operator with this value as its first input; see `Emitter.op`."""
+        inputs = map(self.operand, others)
+        made = self.emit.op(
+            op_type, self.value, *inputs, role="", dtype=None, shape=shape, **attributes
+        )
+        return replace(self, value=made)
+
+    def __add__(self, other: Operand) -> Self:
+        return self.op("Add", other)
+
+    def __radd__(self, other: Operand) -> Self:
+        return self.of(other) + self
+
+    def __sub__(self, other: Operand) -> Self:
+        return self.op("Sub", other)
+
+    def __rsub__(self, other: Operand) -> Self:
+        return self.of(other) - self
+
+    def __mul__(self, other: Operand) -> Self:
+        return self.op("Mul", other)
+
+    def __truediv__(self, other: Operand) -> Self:
+        return self.op("Div", other)
+
+    def __pow__(self, other: Operand) -> Self:
+        return self.op("Pow", other)
+
+    def __matmul__(self, other: Operand) -> Self:
+        return self.op("MatMul", other)
+
+    def __neg__(self) -> Self:
+        return self.op("Neg")
+
+    def squared(self) -> Self:
+        """``x * x``."""
+        return self * self
+
+    def sum(self, axes: Sequence[int], *, keep: bool = True) -> Self:
+        """The sum along ``axes``, which stay with extent 1 if ``keep``."""
+        return self.op("ReduceSum", self.emit.ints(axes), keepdims=int(keep))
+
+    def mean(self, axes: Sequence[int], *, keep: bool = True) -> Self:
+        """The mean along ``axes``, which stay with extent 1 if ``keep``."""
+        return self.op("ReduceMean", self.emit.ints(axes), keepdims=int(keep))
+
+    def norm(self, axes: Sequence[int], *, keep: bool = True) -> Self:
+        """The Euclidean norm along ``axes``, which stay with extent 1 if ``keep``."""
+        return self.op("ReduceL2", self.emit.ints(axes), keepdims=int(keep))
+
+    def over(self, divisor: Self) -> Self:
+        """The quotient, and 0 where the divisor is 0."""
+        zero = divisor.equals(0.0)
+        quotient = self.op("Div", self.of(1.0).where(zero, divisor, role=""))
+        return self.of(0.0).where(zero, quotient, role="")
+
+    def without_zeros(self) -> Self:
+        """The same with 1 in place of 0, to divide by."""
+        return self.of(1.0).where(self.equals(0.0), self)
+
+    def where(self, mask: ir.Value, other: Operand = 0.0, *, role: str = "masked") -> Self:
+        """This value where a mask is true, else another or a number."""
+        made = self.emit.op(
+            "Where", mask, self.value, self.operand(other), role=role, dtype=self.value.dtype
+        )
+        return replace(self, value=made)
+
+    def indicator(self, mask: ir.Value) -> Self:
+        """1 where a mask is true, else 0, in the type of this value."""
+        assert self.value.dtype is not None
+        return replace(self, value=self.emit.cast(mask, self.value.dtype))
+
+    def equals(self, other: Operand) -> ir.Value:
+        """Where two values are equal, as a mask."""
+        return self.compared("Equal", other)
+
+    def exceeds(self, other: Operand) -> ir.Value:
+        """Where this value is the larger one, as a mask."""
+        return self.compared("Greater", other)
+
+    def below(self, other: Operand) -> ir.Value:
+        """Where this value is the smaller one, as a mask."""
+        return self.compared("Less", other)
+
+    def compared(self, op_type: str, other: Operand) -> ir.Value:
+        """The mask that an operator of comparison makes."""
+        return self.emit.op(op_type, self.value, self.operand(other), dtype=ir.DataType.BOOL)
+
+    def of(self, operand: Operand) -> Self:
+        """Another value or a number, with operators."""
+        return replace(self, value=self.operand(operand))
+
+    def operand(self, other: Operand) -> ir.Value:
+        """The input that stands for ``other`` in an operator."""
+        if isinstance(other, Expression):
+            return other.value
+        return other if isinstance(other, ir.Value) else self.emit.scalar(other, self.value)
