@@ -27,8 +27,8 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from graftcam.exporter import TorchExport, export
-from graftcam.runtime.methods.dispatch import ask
-from graftcam.runtime.methods.request import Question
+from graftcam.runtime.methods.dispatch import run_method
+from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.tools.bench.timing import calm, interleave, quartiles, ratio
@@ -48,28 +48,28 @@ class Case:
     """One layer of a model, set up in both worlds.
 
     Attributes:
-        question: What graftcam is asked.
+        batch: The input of graftcam's methods.
         module: The model in PyTorch.
         layer: Module path of the layer.
         target: The explained class.
     """
 
-    question: Question
+    batch: MethodInput
     module: nn.Module
     layer: str
     target: int
 
     def ours(self, method: str) -> Array:
         """The map of the image, [1, h, w]."""
-        # A question knows what it has fetched; each run is to fetch anew.
-        return ask(replace(self.question), method, {}).maps[:, 0]
+        # A batch caches fetched outputs; the copy has an empty cache.
+        return run_method(replace(self.batch), method, {}).maps[:, 0]
 
     def theirs(self, method: str) -> Array:
         """What pytorch-grad-cam gives, [1, H, W]; it gets a copy, in which it exchanges layers."""
         model = copy.deepcopy(self.module)
         cam = PEERS[method](model=model, target_layers=[model.get_submodule(self.layer)])
         cam.batch_size = PEER_BATCH
-        image = torch.from_numpy(self.question.feeds["x"])
+        image = torch.from_numpy(self.batch.feeds["x"])
         return cam(image, [ClassifierOutputTarget(self.target)])
 
 
@@ -91,8 +91,8 @@ def case(module: nn.Module, layer: str, folder: Path, threads: int) -> Case:
     feeds = {"x": image.numpy(), session.spec.class_index: np.array([[-1]])}
     target = int(session.run(feeds, [session.spec.classes])[session.spec.classes][0, 0])
     heads = Heads(path, session.spec, opened)
-    return Case(Question(session, feeds, "x", session.spec.layers[0], None, heads), module, layer,
-                target)  # fmt: skip
+    batch = MethodInput(session, feeds, "x", session.spec.layers[0], None, heads)
+    return Case(batch, module, layer, target)
 
 
 def measure(one: Case, methods: list[str], rounds: int) -> dict[str, list[float]]:
@@ -145,7 +145,7 @@ def main() -> None:
         module = Subjects(Path(folder), options.threads).module(options.model)
         for layer in options.layers:
             one = case(module, layer, Path(folder), options.threads)
-            shape = one.question.session.outputs[one.question.layer.activations][1:]
+            shape = one.batch.session.outputs[one.batch.layer.activations][1:]
             times = measure(one, options.methods, options.rounds)
             print("\n".join(table(layer, shape, times)), flush=True)  # type: ignore[arg-type]
             if "ablationcam" in options.methods:

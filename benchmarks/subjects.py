@@ -164,7 +164,8 @@ def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes)
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        module, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off", preprocess=transform,
+        module, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off",
+        preprocess=transform,
         trace=TorchExport(
             dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=["x"]
         ),

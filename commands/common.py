@@ -1,4 +1,4 @@
-"""What the commands share: types of options, examples in the help, steps on stderr."""
+"""The commands share these parts: types of options, examples in the help, steps on stderr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..runtime.errors import GraftcamError
 
 
 def example(*lines: str) -> str:
-    r"""An epilog of commands to copy; ``\\b`` keeps click from joining them."""
+    r"""Return an epilog of commands to copy; ``\\b`` prevents click from joining the lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -60,7 +60,7 @@ class Setting(click.ParamType):
 
 
 def meter(label: str) -> Callable[[int, int], None] | None:
-    """Something to tell how many of how many steps are done, if someone is watching stderr."""
+    """Return a function that prints progress to stderr; None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         return None
 
@@ -76,7 +76,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what a SOURCE may need beside its name."""
+    """Add the options of a SOURCE: its shape and its weights."""
     for option in (
         click.option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
         click.option(
@@ -89,7 +89,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def need_exporter() -> None:
-    """Say how to get the exporter's packages where they are missing."""
+    """Raise GraftcamError if packages of the exporter are missing, with the command to install."""
     missing = [
         n for n in ("torch", "onnx", "onnx_ir", "onnxscript") if not importlib.util.find_spec(n)
     ]
@@ -100,7 +100,7 @@ def need_exporter() -> None:
 
 
 class Steps:
-    """Prints each step to stderr as it begins, and how long it took."""
+    """Prints each step to stderr when it begins, and its duration when it ends."""
 
     def __enter__(self) -> Steps:
         self._since: float | None = None

@@ -1,18 +1,18 @@
-"""`graftcam export --config FILE`: the artifacts of a release, each made when it has to be.
+"""`graftcam export --config FILE` exports the artifacts of a release that are not up to date.
 
     [defaults]                       # options of `graftcam export`, for all models
     verify = "full"
     images = "images"
 
-    [resnet50]                       # one table a model
+    [resnet50]                       # one table for each model
     source = "torchvision:resnet50"
     weights = "resnet50.pt"
     to = "dist/resnet50.onnx"
     layer = ["layer3", "layer4"]
 
-Keys are the command's long options. Paths are relative to the file. Beside it, ``<stem>.lock.json``
-holds for each artifact a digest of what it was made from and one of what was made: where both still
-hold, the model is not exported again.
+Keys are the command's long options. Paths are relative to the file. ``<stem>.lock.json`` beside it
+has a digest of each artifact and one of its sources. If both are unchanged, the model is not
+exported again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ import click
 from ..runtime.errors import GraftcamError
 from ..runtime.writing import replace_file
 
-# What is no file of the release's own although it may be called like one.
-_NOT_READ = {"to", "report"}
+# Paths that an export writes: they are no sources.
+_WRITTEN = {"to", "report"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Entry:
     Attributes:
         name: Its table in the file.
         path: The artifact.
-        arguments: What `graftcam export` takes for it.
+        arguments: Its arguments of `graftcam export`.
         reads: Files and folders that the arguments name.
     """
 
@@ -52,9 +52,10 @@ class Entry:
     reads: list[Path]
 
     def digest(self) -> str:
-        """A digest of the arguments, of all files that they name, and of the tools' versions.
+        """Return a digest of the arguments, the files that they name, and the tools' versions.
 
-        Of a factory (``package.module:factory``) the module's own file counts, not what it imports.
+        For a factory (``package.module:factory``) only the module's own file counts, not its
+        imports.
         """
         from ..exporter.artifact.save import tool_versions
 
@@ -67,39 +68,37 @@ class Entry:
 
 
 class Lock:
-    """What the release was made from the last time, in ``<stem>.lock.json`` beside its file."""
+    """Digests of the last exports and of their sources, in ``<stem>.lock.json``."""
 
     def __init__(self, config: Path) -> None:
         self._path = config.with_name(f"{config.stem}.lock.json")
         try:
-            self._known = json.loads(self._path.read_text("utf-8"))
-        except (OSError, ValueError):  # missing or cut off: everything is made anew
-            self._known = {}
+            self._digests = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):  # missing or truncated: everything is exported again
+            self._digests = {}
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether the artifact is there, as it was made, from what it would be made of now."""
-        known = self._known.get(entry.name)
+    def is_current(self, entry: Entry) -> bool:
+        """Whether the artifact exists, and neither it nor its sources have changed."""
         return (
-            known is not None
+            entry.name in self._digests
             and entry.path.is_file()
-            and known == {"from": entry.digest(), "artifact": _digest(entry.path)}
+            and self._digests[entry.name] == _digests(entry)
         )
 
     def record(self, entry: Entry) -> None:
-        """Note that the artifact was made just now."""
-        made = {"from": entry.digest(), "artifact": _digest(entry.path)}
-        self._known = {**self._known, entry.name: made}
-        text = json.dumps(self._known, indent=1, sort_keys=True) + "\n"
+        """Store the digests of an artifact that has just been exported."""
+        self._digests = {**self._digests, entry.name: _digests(entry)}
+        text = json.dumps(self._digests, indent=1, sort_keys=True) + "\n"
         replace_file(self._path, text.encode(), GraftcamError)
 
 
 def read_config(path: Path, command: click.Command, only: str | None = None) -> list[Entry]:
-    """The models of a release.
+    """Read the models of a release.
 
     Args:
         path: The TOML file.
         command: `graftcam export`, whose options the keys are.
-        only: The one model wanted; None: all.
+        only: Name of the only model to read; None: all.
 
     Raises:
         GraftcamError: The file cannot be read or has no such model, or a key or value is wrong.
@@ -122,28 +121,28 @@ def read_config(path: Path, command: click.Command, only: str | None = None) -> 
 
 
 def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Command) -> Entry:
-    known = {
+    options = {
         long.removeprefix("--"): option
         for option in command.params
         if isinstance(option, click.Option)
         for long in option.opts
         if long.startswith("--") and long not in ("--config", "--fresh", "--json")
     }
-    unknown = sorted(set(table) - set(known) - {"source"})
+    unknown = sorted(set(table) - set(options) - {"source"})
     missing = sorted({"source", "to"} - set(table))
     if unknown or missing:
         raise GraftcamError(
             f"{path}: [{name}] has unknown keys {unknown} and lacks {missing}; keys are source, "
-            f"{', '.join(sorted(known))}"
+            f"{', '.join(sorted(options))}"
         )
     arguments: list[str] = []
     reads: list[Path] = []
     for key, value in table.items():
-        option = known.get(key)
-        taken = _texts(path, name, key, value, option)
+        option = options.get(key)
+        texts = _texts(path, name, key, value, option)
         path_like = option is None or key == "weights" or isinstance(option.type, click.Path)
-        placed = [_placed(path.parent, key, text) for text in taken] if path_like else taken
-        if path_like and key not in _NOT_READ:
+        placed = [_placed(path.parent, key, text) for text in texts] if path_like else texts
+        if path_like and key not in _WRITTEN:
             reads += [file for text in placed if (file := Path(text)).exists()]
         if option is None:
             arguments = [*placed, *arguments]
@@ -155,12 +154,12 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
 
 
 def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | None) -> list[str]:
-    """A key's value as the command line has it, an entry for each time that it is given."""
+    """Convert a key's value to arguments of the command line, one for each repetition."""
     flag = option is not None and option.is_flag
     many = option is not None and (option.multiple or hasattr(option.type, "kind"))
     if flag != isinstance(value, bool) or (isinstance(value, list) and not many):
-        wanted = "true or false" if flag else "one value"
-        raise GraftcamError(f"{path}: [{name}] {key} = {value!r}; give {wanted}")
+        remedy = "true or false" if flag else "one value"
+        raise GraftcamError(f"{path}: [{name}] {key} = {value!r}; give {remedy}")
     if not isinstance(value, list):
         return [str(value)]
     parts = [str(part) for part in value]
@@ -168,20 +167,20 @@ def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | N
 
 
 def _placed(folder: Path, key: str, text: str) -> str:
-    """A path relative to the file's folder; anything else as it is."""
+    """Resolve a path relative to the file's folder; return other texts unchanged."""
     path = folder / text
-    return str(path) if key in _NOT_READ or path.exists() else text
+    return str(path) if key in _WRITTEN or path.exists() else text
 
 
 def _factory(source: str) -> list[Path]:
-    """The file of ``package.module`` in ``package.module:factory``."""
+    """Return the file of ``package.module`` in ``package.module:factory``."""
     module = source.partition(":")[0]
     if ":" not in source or module in ("torchvision", "timm"):
         return []
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
-        return []  # the export will say so
+        return []  # the export will report the error
     return [Path(found.origin)] if found and found.origin and Path(found.origin).exists() else []
 
 
@@ -192,19 +191,23 @@ def _make_folder(folder: Path) -> None:
         raise GraftcamError(f"cannot make {folder}: {error.strerror or error}") from error
 
 
+def _digests(entry: Entry) -> dict[str, str]:
+    return {"from": entry.digest(), "artifact": _digest(entry.path)}
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, fresh: bool) -> int:
-    """Export what has to be; return how many failed.
+    """Export the models that are not up to date, and return the number of failures.
 
-    A model that fails stops none of the others.
+    A model that fails does not stop the others.
     """
     failed = 0
     for entry in entries:
-        if not fresh and lock.holds(entry):
+        if not fresh and lock.is_current(entry):
             click.echo(f"{entry.name}: {entry.path} is up to date")
             continue
         click.echo(f"{entry.name}:", err=True)

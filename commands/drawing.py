@@ -1,4 +1,4 @@
-"""Options of how explanations are drawn and which files they become."""
+"""`drawing_options` adds the options that control how explanations are drawn and saved."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _OPTIONS = (
                  help="OpenCV colour map, or diverging. Default: jet; diverging for methods whose "
                       "maps have a sign."),
     click.option("--scale", type=click.Choice(["own", "shared"]), default="own", show_default=True,
-                 help="Full colour is each class's own maximum, or the largest of all explained "
-                      "classes."),
+                 help="The value with full colour: each class's own maximum, or the largest of all "
+                      "explained classes."),
     click.option("--format", "kind", type=click.Choice(["png", "jpg", "npy", "json"]),
                  default="png", show_default=True,
-                 help="Images, a file for each class; or the raw maps of all classes in one "
-                      "file, as NumPy array or with the summary as JSON."),
+                 help="png, jpg: one image for each class; npy: the raw maps of all classes in one "
+                      "file; json: the raw maps with a summary."),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What the caller chose."""
+    """The values of the drawing options."""
 
     panel: bool
     style: Style
@@ -50,18 +50,18 @@ class Drawing:
 
     @property
     def look(self) -> LookOptions:
-        """How to draw."""
+        """The keyword arguments of ``Explanation.draw``."""
         return {
             "style": self.style, "alpha": self.alpha, "colormap": self.colormap,
             "scale": self.scale,
         }  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Keyword arguments of ``Explanation.save``."""
+        """Return the keyword arguments of ``Explanation.save``."""
         return {**self.look, "suffix": f".{self.kind}"}
 
     def write(self, found: Sequence[Explanation], folder: Path) -> list[list[Path]]:
-        """Write an image's explanations by one or more methods; the files of each of them."""
+        """Write an image's explanations by one or more methods; return the files of each."""
         from ..runtime import figure
         from ..runtime.output.render import write_image
 
@@ -78,7 +78,7 @@ class Drawing:
 
 
 def drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add them all; the command gets them as ``drawing``, a `Drawing`."""
+    """Add the options; the command gets them as ``drawing``, a `Drawing`."""
 
     @functools.wraps(command)
     def bundled(
@@ -86,7 +86,9 @@ def drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **others: Any,
     ) -> Any:  # fmt: skip
         if panel and kind not in ("png", "jpg"):
-            raise click.UsageError(f"--panel is an image, --format {kind} is none; use png or jpg")
+            raise click.UsageError(
+                f"--panel writes an image, --format {kind} does not; use png or jpg"
+            )
         return command(
             drawing=Drawing(panel, style, alpha, colormap, scale, kind), **others
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`graftcam explain`: overlays from an artifact and images."""
+"""`graftcam explain` draws overlays from an artifact and images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..runtime import Request
     from ..runtime.explain.fuse_layers import Fuse
 
-_MANY = 8  # images, from which on the progress is that of the images
+_MANY = 8  # with this many images, the progress counts images instead of runs
 
 
 @click.command(
@@ -42,12 +42,12 @@ _MANY = 8  # images, from which on the progress is that of the images
 @click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
               help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True,
-              help="How many of the best-ranked classes.")  # fmt: skip
+              help="Number of best-ranked classes to explain.")  # fmt: skip
 @click.option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-              metavar="ID", help="How the maps are made; repeatable.")  # fmt: skip
+              metavar="ID", help="Method that makes the maps; repeatable.")  # fmt: skip
 @click.option("--option", "settings", multiple=True, type=Setting(),
-              help="An option of the methods, such as samples=50; repeatable. It goes to all of "
-                   "them that take it.")  # fmt: skip
+              help="An option of the methods, such as samples=50; repeatable. Every method that "
+                   "takes it gets it.")  # fmt: skip
 @click.option(
     "--layer",
     "layers",
@@ -58,8 +58,8 @@ _MANY = 8  # images, from which on the progress is that of the images
 @click.option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
               show_default=True, help="How the maps of several layers become one.")  # fmt: skip
 @click.option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
-              help="Average the maps over changed copies of the image: flipped, with scaled "
-                   "values, or, if given twice, both.")  # fmt: skip
+              help="Average the maps over changed copies of the image: flipped, or with scaled "
+                   "values; repeatable.")  # fmt: skip
 @click.option("--region", type=click.Path(path_type=Path), metavar="MASK",
               help="Segmentation: explain the class in the part of the image (or of the output) "
                    "that is not black in this PNG.")  # fmt: skip
@@ -84,10 +84,10 @@ def explain(
 ) -> None:  # fmt: skip
     """Write images that show where MODEL saw its classes in the IMAGES.
 
-    One folder in place of images: all images in it and below are explained. Overlays go to
-    DIR/overlays, a line for each image to DIR/results.jsonl. The same command goes on where an
-    earlier run stopped. An image that fails is recorded and stops nothing; the exit code is 1
-    then.
+    If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written
+    to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
+    same command continues. An image that fails is recorded and stops nothing; the exit code is then
+    1.
     """
     source = next((path for path in images if path.is_dir()), None)
     # A folder's images may be explained by processes that run elsewhere.
@@ -105,9 +105,9 @@ def explain(
     }
     if source is not None:
         if len(images) > 1:
-            raise click.UsageError("a folder is explained alone, without other images")
+            raise click.UsageError("a folder must be the only one of the IMAGES")
         if len(methods) != 1 or drawing.panel:
-            raise click.UsageError("a folder is explained by one --method, without --panel")
+            raise click.UsageError("a folder takes one --method and no --panel")
         request["method"] = methods[0]
         explain_folder(
             model, source, folder, request, drawing.to_dict(), provider=provider,
@@ -139,7 +139,7 @@ def explain(
 
 
 def _progress(paths: Sequence[Path]) -> contextlib.AbstractContextManager[Iterable[Path]]:
-    """The paths, with a progress bar on stderr if there are many and someone is watching."""
+    """Return the paths; if there are many and stderr is a terminal, with a progress bar."""
     if len(paths) < _MANY or not sys.stderr.isatty():
         return contextlib.nullcontext(paths)
     return click.progressbar(paths, label="explaining", file=sys.stderr)

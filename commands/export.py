@@ -1,4 +1,4 @@
-"""`graftcam export`: write an artifact."""
+"""`graftcam export` writes an artifact."""
 
 from __future__ import annotations
 
@@ -46,9 +46,11 @@ if TYPE_CHECKING:
 @click.option("-o", "--to", "path", type=click.Path(path_type=Path), metavar="FILE",
               help="The artifact to write.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
-              help="Export the models of this TOML file, or the one of them that SOURCE names; "
-                   "what is up to date is left alone (docs/release.md).")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="With --config: export what is up to date, too.")
+              help="Export the models of this TOML file, or only the model that SOURCE names; "
+                   "artifacts that are up to date are skipped (docs/release.md).")  # fmt: skip
+@click.option(
+    "--fresh", is_flag=True, help="With --config: also export artifacts that are up to date."
+)
 @source_options
 @score_options
 @extra_options
@@ -69,7 +71,7 @@ def export(
     need_exporter()
     if config is not None:
         if path is not None:
-            raise click.UsageError("--config names the files itself; leave --to out")
+            raise click.UsageError("the file of --config names the artifacts; leave --to out")
         entries = read_config(config, export, source)
         sys.exit(1 if export_all(entries, Lock(config), export, fresh=fresh) else 0)
     if source is None or path is None:
@@ -81,7 +83,7 @@ def export(
 
     transform = _Transform(**{name: options.pop(name) for name in _Transform.NAMES})
     shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
-    # The size of a transform's images, where the file itself tells the shapes.
+    # For a file, which has its own shapes, --shape is the size of the transform's images.
     inner = None if is_file(source) and transform.given else shape
     loaded = load_source(source, options.pop("weights"), inner)
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
@@ -102,11 +104,11 @@ def _names(record: Any) -> list[str]:
 
 
 def _trace(options: dict[str, Any]) -> TorchExport | None:
-    """Take the options of PyTorch's export out; None where none is given."""
+    """Remove the options of PyTorch's export from ``options``; None if none is given."""
     from ..exporter import TorchExport
 
-    taken = {name: options.pop(name) for name in _names(TorchExport)}
-    given = {name: value for name, value in taken.items() if value not in (None, ())}
+    values = {name: options.pop(name) for name in _names(TorchExport)}
+    given = {name: value for name, value in values.items() if value not in (None, ())}
     return TorchExport(**given) if given else None
 
 
@@ -120,7 +122,7 @@ class _Transform:
         self.given = any(value is not None for value in options.values())
 
     def of(self, source: Source, shape: list[int] | None) -> Preprocess | None:
-        """The source's own transform, or the one that the options describe."""
+        """Return the source's own transform, or the one that the options describe."""
         from ..runtime.spec import Preprocess
 
         word, mean, std, resize = (self._options[name] for name in self.NAMES)

@@ -1,6 +1,6 @@
-"""The options of `graftcam export`, in groups.
+"""These are the options of `graftcam export`, in groups.
 
-Where an option is an argument of `graftcam.exporter.export`, it is called as that is.
+An option has the name of the argument of `graftcam.exporter.export`, if there is one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _group(*options: Decorator) -> Decorator:
-    """Several options as one; the help lists them in this order."""
+    """Combine several options into one decorator; the help lists them in this order."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for one in reversed(options):
@@ -34,32 +34,32 @@ score_options = _group(
            help="Target layer; repeatable. Default: chosen automatically."),
     option("--score", type=click.Choice(get_args(ScoreKind)), default="logit",
            show_default=True,
-           help="What to explain: the logit; the output as it is; the probability or its "
-                "logarithm; linear: the inner product with weights to be fed; channel: the mean "
+           help="What to explain: the logit; the output itself; the probability or its logarithm; "
+                "linear: the inner product with weights that the caller feeds; channel: the mean "
                 "of a channel of the first --layer."),
     option("--output", metavar="NAME",
-           help="Output to explain, if the model has several. Default: the first that holds "
-                "class scores."),
+           help="Output to explain, if the model has several. Default: the first with class "
+                "scores."),
     option("--activation", type=click.Choice(get_args(Activation)),
-           help="What turns logits into probabilities, if not in the graph."),
+           help="Function that converts logits to probabilities, if the graph does not show it."),
     option("--class-axis", type=int, default=1, show_default=True, metavar="AXIS",
-           help="Axis of the output that the classes lie along."),
+           help="Axis of the output that indexes the classes."),
     option("--class-offset", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-           help="Entries of that axis before the first class, such as a box's 4."),
+           help="Number of entries of that axis before the first class, such as the 4 of a box."),
 )  # fmt: skip
 extra_options = _group(
     option("--extra", "extras", multiple=True, metavar="NAME",
            help="Add to the artifact; repeatable. head: FILE.head.onnx, the model from the layer "
                 "to the score, for methods that rerun it (ablationcam, reciprocam, shapleycam); "
-                "input_gradients: for saliency, SmoothGrad and integrated gradients; guided: "
-                "guided backpropagation and the deconvnet, and input_gradients with them; "
+                "input_gradients: for saliency, SmoothGrad and integrated gradients; guided: for "
+                "guided backpropagation and the deconvnet, with input_gradients; "
                 "embed_preprocess: the training transform, so that the graph takes uint8 RGB "
                 "images [N, height, width, 3] of any size; or a further heatmap, such as "
                 "layercam (docs/methods.md)."),
     option("--profile", type=click.Choice(["default", "web", "cuda"]), default="default",
-           show_default=True, help="Where it is to run: anywhere, in browsers (WebGPU; every "
-                                   "input must be fed), or with CUDA graphs."),
-    option("--name", metavar="NAME", help="What the metadata calls the model. Default: SOURCE."),
+           show_default=True, help="Where the artifact will run: anywhere, in browsers (WebGPU; "
+                                   "every input must be fed), or with CUDA graphs."),
+    option("--name", metavar="NAME", help="Name of the model in the metadata. Default: SOURCE."),
 )  # fmt: skip
 trace_options = _group(
     option("--opset", type=click.IntRange(18), help="PyTorch: ONNX opset. Default: 18."),
@@ -76,12 +76,14 @@ trace_options = _group(
 )  # fmt: skip
 transform_options = _group(
     option("--labels", type=click.Path(path_type=Path), metavar="FILE",
-           help="Class names: one a line, or JSON."),
+           help="Class names: one on each line, or JSON."),
     option("--preprocess", type=click.Choice(["imagenet"]),
-           help="Training transform, if SOURCE does not bring one: that of torchvision's ImageNet "
+           help="Training transform, if SOURCE has none: that of torchvision's ImageNet "
                 "classifiers."),
-    option("--mean", type=Numbers(float), help="Normalisation, pixels scaled to [0, 1]."),
-    option("--std", type=Numbers(float), help="Normalisation, pixels scaled to [0, 1]."),
+    option("--mean", type=Numbers(float),
+           help="Mean of each channel, for pixels scaled to [0, 1]."),
+    option("--std", type=Numbers(float),
+           help="Standard deviation of each channel, likewise."),
     option("--resize", type=int, metavar="PIXELS",
            help="Shorter side before the centre crop. Default: the input's size, with "
                 "--preprocess 256/224 of it."),
@@ -89,13 +91,12 @@ transform_options = _group(
 gate_options = _group(
     option("--verify", type=click.Choice(["quick", "full", "off"]), default="quick",
            show_default=True,
-           help="quick: compare with PyTorch autograd or finite differences; full: as `graftcam "
-                "verify` does, at every optimisation level of ONNX Runtime, with several batch "
-                "sizes and numbers of classes, the same bytes again; off: do not compare."),
+           help="quick: compare with PyTorch autograd or finite differences; full: check "
+                "everything that `graftcam verify` checks; off: do not compare."),
     option("--images", type=click.Path(path_type=Path), metavar="DIR",
-           help="Folder of images to verify on beside random inputs, and to show in the "
-                "report."),
+           help="Folder of images: verify on them as well as on random inputs, and show them in "
+                "the report."),
     option("--report", type=click.Path(path_type=Path), metavar="DIR",
-           help="Folder for a page to look at (index.html) and report.json; written even if "
-                "the verification fails, to show why."),
+           help="Folder for a report page (index.html) and report.json; written even if the "
+                "verification fails, to show why."),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`graftcam explain` on a folder: thousands of images, a table, and going on where it stopped."""
+"""`graftcam explain` on a folder explains any number of images, and can be interrupted."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from ..runtime.tools.jobs.run import Engine, Progress, Summary
     from ..runtime.tools.jobs.settings import Settings
 
-INTERRUPTED = 130  # as shells say it
+INTERRUPTED = 130  # the exit code of shells
 
 
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what a folder of images can be explained with, beside what an image can."""
+    """Add the options that only a folder of images has."""
     for option in (
         click.option("--actors", type=click.IntRange(1), metavar="N",
-                     help="On Ray: processes with a session each, of --threads cores (default: 1). "
-                          "Default: as many as the cores hold."),
+                     help="Ray: number of processes, each with a session on --threads cores "
+                          "(default: 1). Default: as many as there are cores for."),
         click.option("--ray-address", metavar="ADDR",
-                     help="On Ray: a cluster, as auto or ray://host:10001. Default: this machine."),
+                     help="Ray: the cluster, such as auto or ray://host:10001. Default: this "
+                          "machine."),
         click.option("--engine", type=click.Choice(["local", "ray"]),
-                     help="Of a folder: who explains, this process or Ray. Default: local."),
+                     help="Folder: explain in this process, or on Ray. Default: local."),
         click.option("--parquet", is_flag=True,
-                     help="Of a folder: write the table as Parquet, too (needs pyarrow)."),
+                     help="Folder: also write the table as Parquet (needs pyarrow)."),
         click.option("--retry", is_flag=True,
-                     help="Of a folder: explain those again that failed in an earlier run."),
+                     help="Folder: explain images again that failed in an earlier run."),
         click.option("--batch", type=click.IntRange(1), metavar="N",
-                     help="Of a folder: images explained together. Default: 8."),
+                     help="Folder: number of images explained together. Default: 8."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -58,7 +59,7 @@ def explain_folder(
     ray_address: str | None,
     actors: int | None,
 ) -> None:
-    """Explain a folder; exit code 1 where an image failed, 130 where the user interrupted it."""
+    """Explain a folder; exit with 1 if an image failed, with 130 if the user interrupted it."""
     from ..runtime.tools.jobs.parquet import need_pyarrow
     from ..runtime.tools.jobs.settings import Settings
 
@@ -76,7 +77,7 @@ def explain_folder(
     except KeyboardInterrupt:
         click.echo("Interrupted; run the same command again to go on", err=True)
         sys.exit(INTERRUPTED)
-    click.echo(json.dumps(asdict(summary), indent=2, default=str) if as_json else _told(summary))
+    click.echo(json.dumps(asdict(summary), indent=2, default=str) if as_json else _text(summary))
     click.echo(f"ran on {summary.provider}", err=True)
     sys.exit(1 if summary.failed else 0)
 
@@ -103,20 +104,20 @@ def _run(
     return summary
 
 
-def _told(summary: Summary) -> str:
+def _text(summary: Summary) -> str:
     parts = [f"explained {summary.explained}"]
     if summary.failed:
         parts.append(f"failed {summary.failed} (the table says why; --retry tries again)")
     if summary.before:
         parts.append(f"{summary.before} of these in an earlier run")
     if summary.others:
-        parts.append(f"passed over {summary.others} files that are no images by their names")
+        parts.append(f"skipped {summary.others} files whose names are not those of images")
     return f"{', '.join(parts)} -> {summary.table}"
 
 
 @contextlib.contextmanager
 def _bar() -> Generator[Progress]:
-    """A progress bar on stderr, if someone is watching."""
+    """Show a progress bar on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

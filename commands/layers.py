@@ -1,4 +1,4 @@
-"""`graftcam layers`: what can be explained."""
+"""`graftcam layers` lists the layers that can be explained."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .common import example, json_option, need_exporter, source_options
 @click.argument("source")
 @source_options
 @click.option("--output", metavar="NAME",
-              help="Output to explain, if the model has several. Default: the first that holds "
-                   "class scores.")  # fmt: skip
+              help="Output to explain, if the model has several. Default: the first with class "
+                   "scores.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(

@@ -62,20 +62,16 @@ def grad_cam(
     Returns:
         Heatmaps, float [N, h, w], non-negative and not normalised; logits, float [N, C].
     """
-    kept: list[torch.Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        kept.append(output)
-
-    handle = layer.register_forward_hook(keep)
+    activations: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(lambda *call: activations.append(call[2]))
     try:
         logits = model(x)
     finally:
         handle.remove()
     score = logits.gather(1, classes[:, None]).sum()
-    (gradient,) = torch.autograd.grad(score, kept[0])
+    (gradient,) = torch.autograd.grad(score, activations)
     weights = gradient.mean((2, 3), keepdim=True)
-    return (weights * kept[0]).sum(1).relu().detach(), logits.detach()
+    return (weights * activations[0]).sum(1).relu().detach(), logits.detach()
 
 
 def points_at(heatmap: torch.Tensor, box: Box) -> bool:

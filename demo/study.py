@@ -147,8 +147,8 @@ def _inside(place: tuple[int, int], box: Box) -> bool:
 
 def _silenced(probabilities: Sequence[float | None]) -> float | None:
     """Return the share of alarms whose probability is now below one half."""
-    known = [value < 0.5 for value in probabilities if value is not None]
-    return round(sum(known) / len(known), 3) if known else None
+    silenced = [value < 0.5 for value in probabilities if value is not None]
+    return round(sum(silenced) / len(silenced), 3) if silenced else None
 
 
 def _row(explainer: Explainer, alarm: Alarm) -> Canvas:

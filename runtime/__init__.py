@@ -1,4 +1,4 @@
-"""Artifact and images in, explanations out: numpy, OpenCV and ONNX Runtime, never PyTorch.
+"""The runtime explains images with an artifact: numpy, OpenCV and ONNX Runtime, never PyTorch.
 
     from graftcam.runtime import Explainer
 

@@ -24,7 +24,7 @@ class ClassError(GraftcamError):
 
 
 class PositionError(ClassError, IndexError):
-    """An explanation has fewer classes than the position asked for."""
+    """An explanation has no class at the requested position."""
 
 
 class InputError(GraftcamError):

@@ -1,4 +1,4 @@
-"""Explainer: an artifact, and what can be asked of it."""
+"""`Explainer` opens an artifact and explains images with it."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class Explainer:
         Args:
             path: A file that ``graftcam export`` wrote.
             providers: ONNX Runtime's execution providers, best first, as ``"cuda"``,
-                ``"CUDAExecutionProvider"`` or ``("cuda", {"device_id": 1})``; None: CUDA where it
-                is there, else the CPU. Of CUDA's options, ``enable_cuda_graph`` replays a captured
-                graph from a shape's third run on, and ``use_tf32`` set to False keeps float32's
-                full precision.
+                ``"CUDAExecutionProvider"`` or ``("cuda", {"device_id": 1})``; None: CUDA if it is
+                available, else the CPU. Two of CUDA's options: ``enable_cuda_graph`` replays a
+                captured graph from the third run of a shape on, and ``use_tf32=False`` computes
+                in full float32 precision.
             threads: Threads within one operator; None: ONNX Runtime's choice.
-            options: What else to set in ONNX Runtime's session, by the names of
-                ``runtime.options``: ``{"arena": False, "spinning": False}``.
-            head: The target layer's head (``export --extra head``), which some methods rerun;
-                None: the file beside the artifact, opened when a method first needs it.
+            options: Further options of ONNX Runtime's session, by the names in
+                `runtime.session.options`: ``{"arena": False, "spinning": False}``.
+            head: The file with the target layer's head (``export --extra head``), which some
+                methods rerun; None: the file beside the artifact, opened at first use.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
@@ -96,8 +96,8 @@ class Explainer:
                 array, RGB [H, W, 3], RGBA or greyscale [H, W]; or a uint8 tensor of PyTorch
                 [3, H, W]. Or a batch: a list of these, or a uint8 array [N, H, W, 3] (type
                 checkers: ``list(array)``).
-            selection: The request's ``classes``, for short.
-            request: What is asked; see `Request`.
+            selection: The request's ``classes``, as a positional argument.
+            request: What to explain, and how; see `Request`.
 
         Returns:
             An Explanation for one image, a list for a batch.
@@ -106,10 +106,10 @@ class Explainer:
             TypeError: A keyword is unknown.
             ImageError: An image cannot be read or used, or the artifact stores no preprocessing.
             ClassError: A class or ``top`` is out of range, or a label unknown.
-            InputError: The layer, the method or an option of it is unknown, the artifact lacks
-                what the method needs, the model takes more than an image, or the region is
-                empty, of another shape, or for a model whose output has no positions; weights are
-                missing, of another shape, or not what the artifact takes.
+            InputError: The layer, the method or one of its options is unknown; the artifact lacks
+                an output that the method needs; the model takes more than an image; the region is
+                empty, has another shape, or the model's output has no positions; the weights are
+                missing, have another shape, or the artifact takes classes instead.
             SessionError: ONNX Runtime failed.
         """
         if selection is not None:
@@ -130,34 +130,34 @@ class Explainer:
         readers: int = 2,
         **request: Unpack[Request],
     ) -> Generator[Explanation | Failure]:
-        """Explain any number of images, one after the other, in bounded memory.
+        """Explain any number of images, in order and in bounded memory.
 
-        Images are read in threads, explained in another, and drawn where the caller draws them,
-        all at the same time. An image that cannot be explained yields a ``Failure`` in its place.
-        What ``images`` yields is taken in the caller's thread, a few batches ahead.
+        Some threads read images, another one explains them, and the caller's thread draws, all at
+        the same time. An image that cannot be explained yields a ``Failure`` in its place. The
+        caller's thread takes the items of ``images``, a few batches ahead.
 
         Args:
-            images: What `explain` takes one by one; they may come from a generator.
-            batch: How many images are explained together.
-            readers: Threads that read images.
-            request: What is asked about every image; see `Request`. One ``region`` goes for all.
+            images: Images as for `explain`, for example from a generator.
+            batch: Number of images that are explained together.
+            readers: Number of threads that read images.
+            request: What to explain, and how; see `Request`. All images share one ``region``.
 
         Returns:
-            An iterator: an Explanation or a Failure an image, in order. Names that repeat get a
-            number: ``photo``, ``photo-2``.
+            An iterator over an Explanation or a Failure for each image, in order. Repeated names
+            get a number: ``photo``, ``photo-2``.
 
         Raises:
             TypeError: As `explain`, before the first image.
             ClassError: Likewise.
             InputError: Likewise.
-            SessionError: ONNX Runtime failed; raised where the next explanation would have come.
+            SessionError: ONNX Runtime failed; raised in place of the next explanation.
         """
         return stream(self._explain_loaded(request), images, batch, readers)
 
     def explain_loaded(
         self, entries: Sequence[LoadedImage | Failure], **request: Unpack[Request]
     ) -> list[Explanation | Failure]:
-        """Explain images that ``explain.stream.load`` has read, as `explain_many` a batch."""
+        """Explain images that ``explain.stream.load`` has read, as one batch of `explain_many`."""
         return explain_each(self._explain_loaded(request), entries)
 
     def compare(
@@ -165,19 +165,19 @@ class Explainer:
     ) -> list[Explanation]:
         """Explain one image by several methods; `graftcam.runtime.figure` draws them together.
 
-        One run of the artifact serves all methods that are made of activations and gradients.
+        One run of the artifact serves all formulas of activations and gradients.
 
         Args:
             image: One image, as for `explain`.
-            methods: Their ids.
-            request: What is asked; see `Request`. The methods take the place of ``method``.
+            methods: The ids of the methods.
+            request: What to explain, and how; see `Request`. Its ``method`` is replaced.
 
         Returns:
             An Explanation for each method, in their order.
 
         Raises:
-            GraftcamError: As `explain`; InputError, too, where no method takes an option, or there
-                are no methods.
+            GraftcamError: As `explain`; also an InputError if no method takes one of the options,
+                or if there are no methods.
             TypeError: As `explain`.
         """
         if is_batch(image) or isinstance(methods, str) or not methods:
@@ -192,15 +192,15 @@ class Explainer:
         region: NDArray[Any] | None = None,
         score_weights: NDArray[Any] | None = None,
     ) -> Tensors:
-        """Run the artifact on tensors of the caller's own making: all its outputs, by name.
+        """Run the artifact on the caller's tensors and return all its outputs by name.
 
         Args:
             arrays: The inputs by name, or the model's only input.
-            class_index: Classes to explain, integers [N or 1, K], -1 downwards by rank; K = 0
-                only predicts. None: the predicted class.
+            class_index: Classes to explain, integers [N or 1, K]: ids, or ranks from -1 downwards;
+                K = 0 only predicts. None: the predicted class.
             region: Weights of the scored output's positions, [N or 1, K or 1, *positions]; None:
                 ones.
-            score_weights: Of a linear score, and instead of `class_index`: weights of the scored
+            score_weights: For a linear score, instead of `class_index`: weights of the scored
                 output, [N or 1, K, *output].
 
         Raises:
@@ -232,7 +232,7 @@ class Explainer:
         return self._session.run(feeds)
 
     def _explain_loaded(self, request: Request) -> Explain:
-        """What explains batches of images, all by one request."""
+        """Return a function that explains batches of images by one request."""
         plan = make_plan(self._session, request)
         if isinstance(plan.region, (list, tuple)):
             raise InputError("many images share one region; pass a single mask")

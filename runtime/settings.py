@@ -1,4 +1,4 @@
-"""What an export was asked for, as far as the rest of the metadata does not say it already."""
+"""`Settings` records the arguments of an export that no other part of the metadata contains."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ Activation = Literal["softmax", "sigmoid", "none"]
 
 @dataclass(frozen=True)
 class Score:
-    """What to explain.
+    """The score to explain.
 
     Attributes:
         kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: after it;
-            ``probability`` and ``log_probability``: what ``activation`` makes of the logits;
-            ``linear``: the inner product of the output, of any shape, with weights fed as
-            `score_weights` (embeddings, contrasts, regression); ``channel``: the mean of a channel
-            of the first target layer.
+            ``probability`` and ``log_probability``: the ``activation`` of the logits, and its
+            logarithm; ``linear``: the inner product of the output, of any shape, with weights fed
+            as `score_weights` (embeddings, contrasts, regression); ``channel``: the mean of a
+            channel of the first target layer.
         output: Name of the scored output; by default the first of shape [batch, classes], else
             the first of shape [batch, classes, *positions].
-        activation: What turns logits into probabilities, if not visible in the graph: softmax
-            by default, sigmoid for multi-label models and single logits. With ``none`` a
-            ``linear`` score takes the output as it is.
-        class_axis: The axis of the scored output that the classes lie along; the others but the
-            first are its positions.
-        class_offset: Entries of that axis before the first class, such as a box's coordinates.
+        activation: The function that converts logits to probabilities, if the graph does not show
+            it: softmax by default, sigmoid for multi-label models and single logits. With ``none``
+            a ``linear`` score uses the output without any activation.
+        class_axis: The axis of the scored output that indexes the classes. The other axes, except
+            the batch, are its positions.
+        class_offset: Number of entries of that axis before the first class, such as the
+            coordinates of a box.
     """
 
     kind: ScoreKind = "logit"
@@ -59,15 +60,15 @@ class TorchExport:
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments of `export` that the metadata holds nowhere else.
+    """The arguments of `export` that no other part of the metadata contains.
 
     Attributes:
-        score: What to explain.
+        score: The score to explain.
         extras: What to add beside Grad-CAM.
-        layers: The target layers by name; None where the choice is automatic.
+        layers: The target layers by name; None if the choice is automatic.
         trace: How PyTorch exports the model; None for an ONNX file.
-        image_input: The model's own input that takes the image, where the preprocessing is
-            embedded and the artifact's input is another one; None for the first.
+        image_input: The model's own input that takes the image, if the preprocessing is embedded
+            and the artifact has another input instead; None: the first input.
     """
 
     score: Score

@@ -1,7 +1,8 @@
-"""A `Spec` is the artifact's metadata: its contract of names and version. Standard library only.
+"""A `Spec` is the artifact's metadata: names of inputs and outputs, their meaning, the version.
 
-The exporter writes it to ``metadata_props["graftcam"]`` of the ONNX file and the runtime parses it
-strictly: it refuses an unknown field or a newer version.
+The exporter writes it to ``metadata_props["graftcam"]`` of the ONNX file. The runtime parses it
+strictly: it refuses an unknown field or a newer version. This module needs the standard library
+only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`drafted` and `replace_file` write files that appear complete or not at all."""
+"""`atomic_write` and `replace_file` write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .errors import GraftcamError
 
 
 @contextlib.contextmanager
-def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
-    """Yield the path of a draft; on success it is renamed to ``path``, else it is deleted.
+def atomic_write(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
+    """Yield the path of a draft; on success rename it to ``path``, else delete it.
 
-    Missing folders are created. An error of the system is raised as ``kind``, with its reason.
+    Missing folders are created. An OSError is raised as ``kind``, with its reason.
     """
     # In the target's folder, so that os.replace stays within one file system.
     draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
@@ -31,7 +31,7 @@ def drafted(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
 
 
 def replace_file(path: Path, content: bytes, kind: type[GraftcamError]) -> Path:
-    """Write ``content`` to ``path``, completely or not at all; see `drafted`."""
-    with drafted(path, kind) as draft:
+    """Write ``content`` to ``path``, completely or not at all; see `atomic_write`."""
+    with atomic_write(path, kind) as draft:
         draft.write_bytes(content)
     return path

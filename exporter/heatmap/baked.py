@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ...runtime.errors import InputError
-from ...runtime.inputs.selection import known
+from ...runtime.inputs.selection import check_name
 from ...runtime.methods.operations import Operations
 from ...runtime.methods.table import METHODS
 from ..differentiate.cotangent import Cotangent
@@ -36,7 +36,7 @@ def check_methods(methods: str | Sequence[str]) -> list[str]:
                 f"method {method!r} needs {', '.join(METHODS[method].needs)} and cannot be part of "
                 f"the graph; explain with it at run time. The graph can hold {', '.join(formulas)}"
             )
-        known("method", method, formulas)
+        check_name("method", method, formulas)
     return [method for method in requested if method != "gradcam"]
 
 

@@ -1,5 +1,4 @@
-"""The steps of an explanation in order.
+"""These modules do the steps of an explanation in order, with as few session runs as possible.
 
-In: a request and images. Out: explanations, with as few runs as possible. Imports: every folder
-up to `output`.
+In: a request and images. Out: explanations. Imports: every folder up to `output`.
 """

@@ -1,4 +1,4 @@
-"""Maps of several layers as one."""
+"""`fuse` combines the maps of several layers into one."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ FUSES: dict[Fuse, Callable[[Maps], Maps]] = {
 
 
 def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
-    """Fuse the maps of several layers; a single layer's stay as they are.
+    """Fuse the maps of several layers; the maps of a single layer are returned unchanged.
 
-    Each map is divided by its own maximum, since layers differ in scale, and brought to the finest
-    grid; the fused values are therefore relative, 0 to 1. A layer's map of zeros counts as zeros,
-    and one that is not finite makes the fused one NaN. Of signed maps the evidence for and against
-    a class is fused apart, and the second subtracted from the first; both are divided by the
-    largest magnitude.
+    Each map is divided by its own maximum, since layers differ in scale, and resized to the finest
+    grid. The fused values are therefore relative, 0 to 1. A map of zeros counts as zeros; a map
+    that is not finite makes the fused one NaN. Signed maps are divided by their largest magnitude,
+    and fused separately for positive and negative values: the result is the difference.
 
     Args:
         maps: Raw maps, float32 [N, K, h, w], one for each layer; h and w may differ.
-        how: ``mean``: where layers see evidence on average; ``max``: where any does; ``product``:
-            where all do.
+        how: ``mean``: where layers see evidence on average; ``max``: where any layer does;
+            ``product``: where all layers do.
         signed: Whether negative values are evidence; else they count as 0.
 
     Returns:
@@ -52,5 +51,5 @@ def _relative(maps: Maps, signed: bool) -> Maps:
     """Each map divided by its own largest value, signed ones by their largest magnitude."""
     values = maps if signed else np.maximum(maps, 0)
     largest = np.abs(values).max(axis=(2, 3), keepdims=True)
-    with np.errstate(invalid="ignore"):  # infinite by infinite: the NaN is reported by status
+    with np.errstate(invalid="ignore"):  # inf / inf gives NaN, which the map's status reports
         return np.divide(values, largest, out=np.zeros_like(values), where=largest != 0)

@@ -1,4 +1,4 @@
-"""The steps from images to explanations, in order."""
+"""`explain_images` does the steps from images to explanations, in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..inputs.batch import Batch, make_batch, stored_transform
 from ..inputs.images import LoadedImage
 from ..inputs.region import cut, per_image
 from ..inputs.scores import probabilities
-from ..methods.request import Answer, Question
+from ..methods.method_io import MethodInput, MethodOutput
 from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
@@ -42,12 +42,12 @@ def explain_images(
     for part in _parts(images, most, one_size=bool(transform.embedded)):
         pixels = [one.pixels for one in images[part]]
         batch = make_batch(session, transform, pixels, plan.selection, regions[part])
-        question = Question(session, batch.feeds, transform.input, layer, plan.progress, heads)
-        answers = plan.answer(question, batch.width)
+        given = MethodInput(session, batch.feeds, transform.input, layer, plan.progress, heads)
+        outputs = plan.run(given, batch.width)
         found += [
             [
-                _explanation(session.spec, batch, row, one.name, plan, method, answer)
-                for method, answer in zip(plan.methods, answers, strict=True)
+                _explanation(session.spec, batch, row, one.name, plan, method, output)
+                for method, output in zip(plan.methods, outputs, strict=True)
             ]
             for row, one in enumerate(images[part])
         ]
@@ -55,39 +55,39 @@ def explain_images(
 
 
 def _parts(images: Sequence[LoadedImage], most: int, one_size: bool) -> Generator[slice]:
-    """Which images run together: ``most`` of them, and only of one size where that is needed."""
+    """Yield the images that run together: at most ``most``, and of one size if ``one_size``."""
     start = 0
     while start < len(images):
         shapes = [one.pixels.shape for one in images[start : start + most]]
         alike = [shape == shapes[0] for shape in shapes]
-        # Where images go in as they are, one tensor holds one size.
+        # A graph with embedded preprocessing takes raw images in one tensor, hence of one size.
         count = alike.index(False) if one_size and not all(alike) else len(shapes)
         yield slice(start, start + count)
         start += count
 
 
 def _explanation(
-    spec: Spec, batch: Batch, row: int, name: str, plan: Plan, method: str, answer: Answer
+    spec: Spec, batch: Batch, row: int, name: str, plan: Plan, method: str, output: MethodOutput
 ) -> Explanation:
-    """What an answer says about one image of a batch."""
-    classes = [int(c) for c in answer.classes[row]]
+    """Make the explanation of one image of a batch from a method's output."""
+    classes = [int(c) for c in output.classes[row]]
     labels = plan.rows or spec.labels
     has_sign = METHODS[method].is_signed(plan.methods[method])
     return Explanation(
         image=batch.images[row],
         name=name,
-        output=answer.output[row],
-        probabilities=probabilities(spec.score, answer.output[row]),
+        output=output.model_output[row],
+        probabilities=probabilities(spec.score, output.model_output[row]),
         classes=classes,
         labels=[str(c) if labels is None else labels[c] for c in classes],
-        scores=answer.scores[row],
-        maps=answer.maps[row],
-        status=[map_status(raw, has_sign) for raw in answer.maps[row]],
+        scores=output.scores[row],
+        maps=output.maps[row],
+        status=[map_status(raw, has_sign) for raw in output.maps[row]],
         layer=plan.layer_names,
         method=method,
         placement=batch.places[row],
         region=None if batch.weights is None else batch.weights[row],
-        measures={name: values[row] for name, values in answer.measures.items()},
+        measures={name: values[row] for name, values in output.measures.items()},
         signed=has_sign,
         augment=plan.augment,
     )

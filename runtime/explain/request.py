@@ -1,4 +1,4 @@
-"""What a caller asks about images, by whichever way: one record."""
+"""A `Request` is what a caller can ask for: the keywords of all methods of `Explainer`."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from typing import Any, TypedDict
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
-from ..methods.request import Progress
+from ..methods.method_io import Progress
 from .fuse_layers import Fuse
 
 
 class Request(TypedDict, total=False):
-    """What to explain, and how: the keywords of `Explainer`'s methods. Each may be left out.
+    """What to explain, and how: the keywords of `Explainer`'s methods. All are optional.
 
     Attributes:
         classes: A class id, a label, or a list of them; an empty list only predicts. None: the
             ``top`` best-ranked classes of each image.
-        top: How many of the best-ranked classes, where ``classes`` is None. Default: 1.
-        method: How the maps are made: an id of docs/methods.md. Default: ``gradcam``, which is in
-            the artifact.
+        top: Number of best-ranked classes, if ``classes`` is None. Default: 1.
+        method: The id of a method in docs/methods.md. Default: ``gradcam``, whose maps the
+            artifact computes itself.
         options: The method's own options by name, such as ``{"samples": 50}``; see
-            docs/methods.md. Of several methods each takes those that it knows.
-        layer: A target layer of the artifact, or a list of them whose maps are fused; None: its
-            first.
-        fuse: How the maps of several layers become one, each divided by its maximum before:
-            ``mean`` (the default), ``max`` or ``product``.
+            docs/methods.md. If there are several methods, each gets the options that it takes.
+        layer: A target layer of the artifact, or a list of layers whose maps are fused; None: the
+            first layer.
+        fuse: How the maps of several layers, each divided by its maximum, become one: ``mean``
+            (the default), ``max`` or ``product``.
         augment: Average the maps over changed copies of the image: ``flip`` (left to right),
             ``scale`` (normalised values times 0.9, 1 and 1.1), a list of these, or True for both,
             which takes six runs. Scores and classes are those of the plain image.
-        region: Of a model whose output has positions (segmentation): those that the score is the
-            sum over; None: all. A mask [H, W] of the image's size, which then goes through the
-            same resize and crop, or of the output's size; True or any number but 0 counts once,
-            floats are weights. Or a mask's file, in which all but black counts. For a batch, a
-            list gives each image its own.
-        box: A region by its corners, ``(x0, y0, x1, y1)`` in pixels of the image, the right and
-            lower ends open. With ``region``, the part of the region inside the box.
-        score_weights: Of an artifact with a linear score, and instead of classes: the weights of
-            its output, numbers [K, *output] or [*output], such arrays [*output] by name, or a file
-            that ``numpy.save`` wrote.
-        progress: Called with how many of how many runs are done, by methods that run the artifact
-            many times; counts anew for each method and each batch.
+        region: For a model whose output has positions (segmentation): the positions that the
+            score is summed over; None: all. Either a mask [H, W] of the image's size, to which the
+            model's resize and crop are applied, or a mask of the output's size, or a file with a
+            mask, in which every pixel that is not black counts. True and integers other than 0
+            have weight 1; floats are weights. For a batch, a list has one region for each image.
+        box: A region by its corners, ``(x0, y0, x1, y1)`` in pixels of the image; x1 and y1 are
+            exclusive. With ``region``: the part of the region inside the box.
+        score_weights: For an artifact with a linear score, instead of classes: the weights of its
+            output, numbers [K, *output] or [*output], arrays [*output] by name, or a file that
+            ``numpy.save`` wrote.
+        progress: Methods that run the artifact many times call it with the number of finished runs
+            and of all runs; the count begins again for each method and each batch.
     """
 
     classes: Classes

@@ -1,4 +1,4 @@
-"""Explaining many images: one that fails is a result of its own and stops nothing."""
+"""`stream` explains any number of images; one that fails gives a `Failure` and stops nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Failure:
     """An image that could not be explained.
 
     Attributes:
-        image: What the caller gave.
-        error: Why, and what to do about it.
+        image: The image as the caller passed it.
+        error: The reason, with the remedy.
     """
 
     image: Image
@@ -32,7 +32,7 @@ Explain: TypeAlias = Callable[[Sequence[LoadedImage]], list[Explanation]]
 
 
 def load(image: Image, name: str) -> LoadedImage | Failure:
-    """Read an image, from whatever it is."""
+    """Read an image; return a Failure if it cannot be read."""
     try:
         return LoadedImage(image, name, as_rgb(image))
     except ImageError as error:
@@ -42,17 +42,17 @@ def load(image: Image, name: str) -> LoadedImage | Failure:
 def explain_each(
     explain: Explain, entries: Sequence[LoadedImage | Failure]
 ) -> list[Explanation | Failure]:
-    """An explanation, or the reason why there is none, for each entry.
+    """Return an explanation or a Failure for each entry.
 
     Raises:
-        GraftcamError: What is no single image's fault, such as a broken session.
+        GraftcamError: An error that no single image causes, such as a broken session.
     """
     found = iter(_explain_all(explain, [one for one in entries if isinstance(one, LoadedImage)]))
     return [next(found) if isinstance(one, LoadedImage) else one for one in entries]
 
 
 def _explain_all(explain: Explain, images: Sequence[LoadedImage]) -> list[Explanation | Failure]:
-    """All at once; where an image spoils that, one by one, so that it fails alone."""
+    """Explain all images together; if that fails, one by one, so that only bad images fail."""
     if not images:
         return []
     try:
@@ -80,7 +80,7 @@ def stream(
 
 
 def _named(images: Iterable[Image]) -> Generator[tuple[Image, str]]:
-    """Each image with a name that no other has."""
+    """Yield each image with a unique name."""
     names = Names()
     for image in images:
         yield image, names.distinct(image_name(image))

@@ -1,5 +1,5 @@
-"""What an artifact is fed: images, classes, regions, score weights.
+"""These modules convert the caller's images, classes, regions and weights to arrays.
 
-In: what the caller gave. Out: arrays for the artifact's inputs. Imports: `session` and what comes
-before it.
+In: the caller's images and choices. Out: arrays for the artifact's inputs. Imports: `session`, and
+the modules that it may import.
 """

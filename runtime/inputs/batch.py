@@ -49,7 +49,7 @@ def make_batch(
         session: The artifact.
         transform: Its preprocessing.
         images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
-        selection: What the artifact's selector takes: class ids or ranks, [1, K], or weights.
+        selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
         regions: One for each image; None: all positions.
 
     Raises:

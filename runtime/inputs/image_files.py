@@ -1,4 +1,4 @@
-"""Encoded images, from files or memory, as RGB uint8 arrays."""
+"""These functions decode image files, from a path or from memory, to RGB uint8 arrays."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def read_image(path: str | Path, ground: int = WHITE) -> Pixels:
 
     Args:
         path: The file.
-        ground: The grey level that transparent parts are laid over.
+        ground: The grey level of the background of transparent parts.
 
     Raises:
-        ImageError: The file is missing, unreadable, cut off, or no image that OpenCV knows.
+        ImageError: The file is missing, unreadable or truncated, or OpenCV cannot decode it.
     """
     try:
         # Not cv2.imread: it cannot open non-ASCII paths on Windows.
@@ -37,18 +37,18 @@ def read_image(path: str | Path, ground: int = WHITE) -> Pixels:
 
 
 def decode_image(data: NDArray[np.uint8], name: str, ground: int = WHITE) -> Pixels:
-    """Decode an image file's bytes as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
+    """Decode an image file's bytes to RGB uint8 [H, W, 3], upright by its EXIF orientation.
 
-    What is transparent is laid over white, as viewers and browsers show it; greyscale is repeated,
-    16-bit values are scaled down to 8 bits, CMYK is converted.
+    Transparent parts are laid over white, as in viewers and browsers. Greyscale is repeated for the
+    three channels, 16-bit values are scaled down to 8 bits, CMYK is converted.
 
     Args:
         data: The bytes, uint8 [bytes].
-        name: What error messages call them.
-        ground: The grey level to lay the image over instead of white.
+        name: The name of the image in error messages.
+        ground: The grey level of the background, instead of white.
 
     Raises:
-        ImageError: The bytes are cut off, or no image that OpenCV knows.
+        ImageError: The bytes are truncated, or OpenCV cannot decode them.
     """
     if is_cut_off(data):
         raise ImageError(f"{name} is cut off: the end of the file is missing; copy it again")
@@ -62,7 +62,7 @@ def decode_image(data: NDArray[np.uint8], name: str, ground: int = WHITE) -> Pix
     whole = _decode(data, cv2.IMREAD_UNCHANGED)
     if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
         return rgb
-    # Of TIFF with 8 bits a channel libtiff multiplies the colours by alpha.
+    # libtiff multiplies the colours of an 8-bit TIFF by alpha.
     multiplied = is_tiff(data) and whole.dtype == np.uint8
     if whole.dtype == np.uint16:
         whole = (whole >> 8).astype(np.uint8)
@@ -76,7 +76,7 @@ def lay_over(rgba: NDArray[Any], ground: int = WHITE, *, multiplied: bool = Fals
     Args:
         rgba: The image.
         ground: The grey level.
-        multiplied: Its colours have been multiplied by alpha already.
+        multiplied: Its colours are multiplied by alpha already.
     """
     colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
     weighted = colours * np.uint16(255) if multiplied else colours * alpha
@@ -91,7 +91,7 @@ def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
 
 
 def _turned_like(rgb: Pixels, rgba: NDArray[Any]) -> NDArray[Any]:
-    """The image with alpha, turned as the EXIF orientation turned the one without."""
+    """Rotate and flip the image with alpha until its colours equal the upright ``rgb``."""
     for upright in (rgba, rgba[:, ::-1]):
         for quarters in range(4):
             turned = np.rot90(upright, quarters)

@@ -1,7 +1,7 @@
-"""Images as the caller has them, as RGB uint8 arrays.
+"""`as_rgb` converts any kind of image that a caller has to an RGB uint8 array.
 
-Images of Pillow and tensors of PyTorch are known by the modules that their types come from, so
-that neither package is imported here.
+Pillow images and PyTorch tensors are recognised by the module of their type, so that neither
+package is imported.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _REMEDY = "pass a path, a file's bytes, a Pillow image or an RGB uint8 array [H,
 
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
-    """An image, read.
+    """A decoded image.
 
     Attributes:
-        source: What the caller gave.
-        name: What its explanation is called.
+        source: The image as the caller passed it.
+        name: The name of its explanation.
         pixels: RGB uint8 [H, W, 3].
     """
 
@@ -56,7 +56,7 @@ class LoadedImage:
 
 
 def load_images(images: Iterable[Image]) -> list[LoadedImage]:
-    """Read images, each under a name that no other has.
+    """Read images and give each a unique name.
 
     Raises:
         ImageError: One of them cannot be read.
@@ -72,10 +72,10 @@ def is_batch(image: object) -> bool:
 
 
 def as_rgb(image: object) -> Pixels:
-    """Return one image as RGB uint8 [H, W, 3], a copy of its own.
+    """Return one image as RGB uint8 [H, W, 3], as a copy.
 
-    Transparent parts are laid over white, greyscale is repeated, and the EXIF orientation is
-    applied, whatever the image comes from.
+    For every kind of image, transparent parts are laid over white, greyscale is repeated, and the
+    EXIF orientation is applied.
 
     Args:
         image: A path; the bytes of an image file, or a binary file to read them from; an image of
@@ -83,7 +83,7 @@ def as_rgb(image: object) -> Pixels:
             [H, W, 1]; or a uint8 tensor of PyTorch with channels first, [1, 3 or 4, H, W].
 
     Raises:
-        ImageError: The file is missing or no image; the array has another type or shape.
+        ImageError: The file is missing or not an image; the array has another type or shape.
     """
     if isinstance(image, (str, Path)):
         return read_image(image)
@@ -105,7 +105,7 @@ def _comes_from(image: object, package: str) -> bool:
 
 
 def _of_file(file: Any) -> Pixels:
-    """Read and decode an open file, from where it stands."""
+    """Read and decode an open file, from its current position."""
     name = getattr(file, "name", None)
     name = name if isinstance(name, str) else "the file object"
     try:
@@ -127,8 +127,8 @@ def _of_pillow(image: Any) -> Pixels:
             array = (np.asarray(image) >> 8).astype(np.uint8)
         elif mode in ("I", "F"):
             raise ImageError(
-                f"a Pillow image of mode {mode!r} does not say which value is white; bring its "
-                'values to 0 to 255, then pass image.convert("L")'
+                f"a Pillow image of mode {mode!r} has no fixed range of values; scale them to 0 to "
+                '255, then pass image.convert("L")'
             )
         else:
             transparent = mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info
@@ -140,7 +140,7 @@ def _of_pillow(image: Any) -> Pixels:
 
 
 def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """An array [H, W, ...] turned upright, from one of the eight EXIF orientations."""
+    """Turn an array [H, W, ...] upright, from one of the eight EXIF orientations."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
@@ -149,7 +149,7 @@ def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _of_array(array: NDArray[Any], *, tensor: bool = False) -> Pixels:
-    """A uint8 array with channels last, or what a tensor with channels first holds, as RGB."""
+    """Convert a uint8 array with channels last, or a tensor's with channels first, to RGB."""
     if array.dtype != np.uint8:
         remedy = _cast(array, ".to(torch.uint8)" if tensor else '.astype("uint8")')
         raise ImageError(f"image has type {array.dtype}; {remedy}")
@@ -167,12 +167,12 @@ def _of_array(array: NDArray[Any], *, tensor: bool = False) -> Pixels:
     if array.shape[2] == 4:
         return lay_over(array)
     channels = array if array.shape[2] == 3 else np.repeat(array, 3, axis=2)
-    # A copy: video loops reuse their frame while the explanation still shows it.
+    # A copy: video loops overwrite their frame while the explanation still uses it.
     return np.array(channels, order="C")
 
 
 def _cast(array: NDArray[Any], to_uint8: str) -> str:
-    """What to do about values that are not uint8."""
+    """Return the remedy for values that are not uint8."""
     kind = array.dtype.kind
     if kind not in "biuf" or not array.size:
         return _REMEDY

@@ -1,4 +1,4 @@
-"""Distinct names for images, and for the files that are written of them."""
+"""`Names` makes unique names for images and for the files that are written for them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def image_name(image: object) -> str:
-    """The name of an image's file without its suffix; ``image`` where there is no file.
+    """Return the name of an image's file without its suffix; ``image`` if there is no file.
 
-    Files that are open, and images that Pillow opened, know the file that they come from.
+    Open files, and images that Pillow opened, have an attribute with the name of their file.
     """
     file = image if isinstance(image, (str, Path)) else None
     for attribute in ("filename", "name"):
@@ -17,16 +17,16 @@ def image_name(image: object) -> str:
 
 
 class Names:
-    """Gives names that differ, also where letters differ in case only, as some file systems need.
+    """Makes names unique, also if case is ignored, as some file systems do.
 
-    Memory grows with the number of different names asked for, not with the repetitions.
+    Memory grows with the number of different names, not with their repetitions.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}  # by name in lower case: the last number that it got
 
     def distinct(self, name: str) -> str:
-        """Return ``name`` where it is free, else ``name-2``, ``name-3`` and so on."""
+        """Return ``name`` if it is free, else ``name-2``, ``name-3`` and so on."""
         key = name.casefold()
         number = self._last.get(key, 0) + 1
         while self._taken(_numbered(key, number)):

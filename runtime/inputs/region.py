@@ -1,4 +1,4 @@
-"""A region holds the weights of the positions that a score is summed over."""
+"""A region weights the positions that a score is summed over."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int]) -> Region | None:
-    """The region that a mask and a box describe together: where both are, their overlap.
+    """Return the region inside a box; the box itself if there is no region.
 
     Args:
         region: A mask [H, W] or its file.
-        box: ``(x0, y0, x1, y1)`` in pixels; None leaves the region as it is.
+        box: ``(x0, y0, x1, y1)`` in pixels; None: return the region unchanged.
         size: Height and width of the image.
 
     Raises:
-        ImageError: The mask's file is missing or no image.
-        InputError: The box does not lie in the image, or the mask has another size than it.
+        ImageError: The mask's file is missing or not an image.
+        InputError: The box extends beyond the image, or the mask has another size than the image.
     """
     if box is None:
         return region
@@ -127,9 +127,9 @@ def check_region(
     """
     fits = region.dtype.kind in "biuf" and region.ndim == 2 + len(positions)
     if fits:
-        wanted = zip(region.shape[2:], positions, strict=True)
+        pairs = zip(region.shape[2:], positions, strict=True)
         fits = len(region) in rows and region.shape[1] in (1, classes)
-        fits = fits and all(extent is None or extent == have for have, extent in wanted)
+        fits = fits and all(extent in (None, length) for length, extent in pairs)
     if not fits:
         shape = ", ".join("any" if extent is None else str(extent) for extent in positions)
         raise InputError(

@@ -81,7 +81,7 @@ def check_weights(session: Session, weights: NDArray[Any], rows: Collection[int]
     fits = weights.dtype.kind in "biuf" and weights.ndim == 2 + len(extents)
     if fits:
         pairs = zip(weights.shape[2:], extents, strict=True)
-        fits = len(weights) in rows and all(want in (None, have) for have, want in pairs)
+        fits = len(weights) in rows and all(extent in (None, length) for length, extent in pairs)
     if not fits:
         raise InputError(
             f"score_weights are {weights.dtype} {list(weights.shape)}; pass numbers "
@@ -105,14 +105,14 @@ def takes_weights(session: Session, weights: object, classes: object) -> bool:
         )
     if session.spec.score_weights is not None and classes is not None:
         raise InputError(
-            f"{name} explains no classes but the inner product of '{score.output}' with "
-            "score_weights; pass these alone"
+            f"{name} explains the inner product of '{score.output}' with score_weights, not "
+            "classes; pass score_weights alone"
         )
     return session.spec.score_weights is not None
 
 
-def measured(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[Any]]:
-    """Return weights of ones for ``count`` scores, for a measurement.
+def weights_of_ones(session: Session, feeds: Tensors, count: int) -> dict[str, NDArray[Any]]:
+    """Return weights of ones for ``count`` scores, as feeds for a measurement of time.
 
     Args:
         session: An artifact with a linear score.

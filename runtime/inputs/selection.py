@@ -78,7 +78,7 @@ def choose_layer(spec: Spec, name: str | None) -> Layer:
         InputError: The artifact has no such layer.
     """
     layers = {layer.name: layer for layer in spec.layers}
-    return spec.layers[0] if name is None else layers[known("layer", name, layers)]
+    return spec.layers[0] if name is None else layers[check_name("layer", name, layers)]
 
 
 def choose_layers(spec: Spec, names: str | Sequence[str] | None) -> list[Layer]:
@@ -94,7 +94,7 @@ def choose_layers(spec: Spec, names: str | Sequence[str] | None) -> list[Layer]:
     return [choose_layer(spec, name) for name in dict.fromkeys(names)]
 
 
-def known(kind: str, name: str, choices: Iterable[str]) -> str:
+def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
     """Return ``name`` if it is in ``choices``, else raise InputError with the nearest ones."""
     names = list(choices)
     if name in names:

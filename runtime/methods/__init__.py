@@ -1,9 +1,9 @@
-"""From tensors of an artifact to raw maps.
+"""A method makes raw maps from the tensors of an artifact.
 
-In: a question to an artifact, or activations and gradients. Out: maps [N, K, *space]. `table` says
-what each method is, and `dispatch` answers a question by one of them. Formulas of activations and
-gradients need numpy alone; the exporter writes the same ones into its graphs. Imports: every folder
-up to `inputs`.
+In: a batch of images with its session, or activations and gradients. Out: maps [N, K, *space].
+Imports: every folder up to `inputs`. `table` lists all methods and `dispatch` runs one of them.
+Formulas of activations and gradients need numpy alone; the exporter writes the same formulas into
+its graphs.
 
     from graftcam.runtime import METHODS
 

@@ -1,7 +1,7 @@
-"""Test-time augmentation: changed copies of what the artifact is fed, and their maps changed back.
+"""A `Change` flips or scales the images of a batch, and undoes the flip in their maps.
 
-Averaging the maps of such copies takes away some of the noise that a single image's map has (the
-``aug_smooth`` of other libraries).
+Test-time augmentation averages the maps of such copies: they have less noise than the map of a
+single image (``aug_smooth`` in other libraries).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from ..session.session import Tensors
-from .request import Question
+from .method_io import MethodInput
 
 Augment: TypeAlias = Literal["flip", "scale"]
 
@@ -30,26 +30,26 @@ class Change:
 
     Attributes:
         flipped: Left and right are exchanged.
-        factor: What the values after normalisation are multiplied by.
+        factor: Factor on the normalised values.
     """
 
     flipped: bool
     factor: float
 
-    def apply(self, question: Question, width: int) -> Tensors:
-        """The changed images, and the region where there is one, by input.
+    def apply(self, batch: MethodInput, width: int) -> Tensors:
+        """Return the changed images, and the changed region if there is one, by input.
 
         Args:
-            question: About the plain images.
+            batch: The plain images.
             width: The input's axis of columns.
 
         Raises:
             InputError: The region has no columns that could be flipped, or the values are
                 normalised by the graph itself.
         """
-        spec, feeds = question.session.spec, question.feeds
-        images = feeds[question.input]
-        changed = {question.input: images}
+        spec, feeds = batch.session.spec, batch.feeds
+        images = feeds[batch.input]
+        changed = {batch.input: images}
         if spec.region in feeds:
             region = feeds[spec.region]
             changed[spec.region] = np.broadcast_to(region, (len(images), *region.shape[1:]))
@@ -59,37 +59,37 @@ class Change:
                     "augment='scale' multiplies normalised values, which an artifact with embedded "
                     "preprocessing makes itself; use augment='flip'"
                 )
-            changed[question.input] = (images * self.factor).astype(images.dtype, copy=False)
+            changed[batch.input] = (images * self.factor).astype(images.dtype, copy=False)
         if self.flipped:
             if spec.region in changed and changed[spec.region].ndim != 4:
                 raise InputError(
-                    "a region whose positions are no rows and columns cannot be flipped; use "
+                    "a region without rows and columns cannot be flipped; use "
                     "augment='scale' with it"
                 )
-            axes = {question.input: width}  # a region's columns come last
+            axes = {batch.input: width}  # a region's columns come last
             changed = {name: np.flip(value, axes.get(name, -1)) for name, value in changed.items()}
         return {name: np.ascontiguousarray(value) for name, value in changed.items()}
 
     def restore(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Maps [N, K, h, w] of the changed images as those of the plain ones."""
+        """Undo the flip in maps [N, K, h, w] of the changed images."""
         return np.flip(maps, -1) if self.flipped else maps
 
 
 def choose_augment(augment: bool | str | Sequence[str]) -> tuple[Augment, ...]:
-    """The augmentations asked for: all of them for True, none for False.
+    """Return the requested augmentations: all of them for True, none for False.
 
     Raises:
-        InputError: An unknown one.
+        InputError: An augmentation is unknown.
     """
     if isinstance(augment, bool):
         return get_args(Augment) if augment else ()
     names = [augment] if isinstance(augment, str) else augment
-    wanted = [known("augmentation", name, get_args(Augment)) for name in names]
-    return tuple(name for name in get_args(Augment) if name in wanted)
+    chosen = {check_name("augmentation", name, get_args(Augment)) for name in names}
+    return tuple(name for name in get_args(Augment) if name in chosen)
 
 
 def changes_of(augment: Sequence[Augment]) -> list[Change]:
-    """All changes but the one that changes nothing: each flip with each factor."""
+    """Return every combination of flip and factor, except the one that changes nothing."""
     flips = (False, True) if "flip" in augment else (False,)
     factors = _FACTORS if "scale" in augment else (1.0,)
     every = [Change(flipped, factor) for flipped, factor in product(flips, factors)]

@@ -1,4 +1,4 @@
-"""What an image is compared with: an input that shows nothing."""
+"""A baseline is an input that shows nothing; integrated gradients compare an image with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from ..spec import Preprocess
 
 Baseline: TypeAlias = str | float | NDArray[Any]
@@ -20,20 +20,20 @@ _BLUR = 12  # a Gaussian whose sigma is this part of the shorter side: shapes go
 def baseline_of(
     baseline: Baseline, image: NDArray[Any], transform: Preprocess | None
 ) -> NDArray[np.float64]:
-    """The baseline of an image, in the model's units: float64 [*input].
+    """Return the baseline of an image, in the model's units: float64 [*input].
 
     Args:
         baseline: ``black``: a black image; ``blur``: the image itself, blurred beyond
-            recognition; ``mean``: its mean colour all over; or numbers that broadcast to the
-            model's input, such as 0.
+            recognition; ``mean``: the image's mean colour everywhere; or numbers that broadcast to
+            the model's input, such as 0.
         image: The image as the model takes it, [*input].
         transform: The stored preprocessing.
 
     Raises:
-        InputError: There is no such baseline, or the numbers do not fit.
+        InputError: The baseline is unknown, or the numbers do not broadcast.
     """
     if isinstance(baseline, str):
-        return BASELINES[known("baseline", baseline, BASELINES)](image, transform)
+        return BASELINES[check_name("baseline", baseline, BASELINES)](image, transform)
     values = np.asarray(baseline)
     fits = values.ndim <= image.ndim and all(
         extent in (1, whole)
@@ -48,14 +48,15 @@ def baseline_of(
 
 
 def channel_axis(transform: Preprocess | None) -> int:
-    """The axis of the channels in the model's input, counted from the end."""
+    """Return the axis of the channels in the model's input, counted from the end."""
     return -1 if transform is not None and transform.layout == "nhwc" else -3
 
 
 def _black(image: NDArray[Any], transform: Preprocess | None) -> NDArray[np.float64]:
     if transform is None:
         raise InputError(
-            "baseline 'black' needs the stored preprocessing to know how black looks; pass numbers"
+            "baseline 'black' needs the stored preprocessing, which maps black to the model's "
+            "units; pass numbers"
         )
     value = -np.asarray(transform.mean, np.float64) / np.asarray(transform.std, np.float64)
     colours = np.moveaxis(value[None, None], -1, channel_axis(transform))

@@ -1,6 +1,6 @@
-"""The first principal component of a layer's channels, as a map, in float64.
+"""These functions compute the first principal component of a layer's channels as a map, in float64.
 
-See `Operations.first_component` for what it is.
+`Operations.first_component` defines it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ NOTHING = 1e-6
 
 
 def first_component(terms: NDArray[Any], *, centre: bool = True) -> Wide:
-    """The first component of terms [..., C, P], [..., P]; NaN where a term is not finite.
+    """Return the first component of terms [..., C, P] as [..., P]; NaN if a term is not finite.
 
-    It is found from the smaller of two matrices of inner products, [C, C] or [P, P], in float64:
-    its eigenvalues are squares.
+    It comes from the smaller of two matrices of inner products, [C, C] or [P, P]. Their eigenvalues
+    are squares, hence float64.
     """
     rows, finite = _finite(terms)
     if centre:
@@ -37,9 +37,9 @@ def first_component(terms: NDArray[Any], *, centre: bool = True) -> Wide:
 
 
 def first_kernel_component(terms: NDArray[Any], kernel: Kernel) -> Wide:
-    """The same of the images of the centred places [C, P] under a kernel, [P].
+    """Return the first component of the centred places [C, P] by kernel PCA, [P].
 
-    Its matrix is always [P, P]: memory grows with P^2, time with P^3.
+    The matrix is always [P, P]: memory grows with P^2, time with P^3.
     """
     rows, finite = _finite(terms)
     rows = rows - rows.mean(axis=-1, keepdims=True)
@@ -57,25 +57,25 @@ def first_kernel_component(terms: NDArray[Any], kernel: Kernel) -> Wide:
 
 
 def _finite(terms: NDArray[Any]) -> tuple[Wide, NDArray[np.bool_]]:
-    """The terms in float64, zeros where one of [C, P] is not finite, and where all are."""
+    """Return the terms in float64, with zeros for [C, P] that are not finite, and which are."""
     rows = terms.astype(np.float64)
     finite = np.all(np.isfinite(rows), axis=(-2, -1), keepdims=True)
     return np.where(finite, rows, 0), finite[..., 0]
 
 
 def _leading(matrix: Wide) -> tuple[Wide, Wide]:
-    """The largest eigenvalue of symmetric matrices [..., m, m], and its eigenvector [..., 1, m]."""
+    """Return the largest eigenvalue of symmetric [..., m, m], and its eigenvector [..., 1, m]."""
     values, vectors = np.linalg.eigh(matrix)
     return values[..., -1], np.swapaxes(vectors[..., -1:], -1, -2)
 
 
 def _unit(vectors: Wide) -> Wide:
-    """Vectors [..., m] at length 1; a zero stays one."""
+    """Scale vectors [..., m] to length 1; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)
 
 
 def _turned(component: Wide, rows: Wide) -> Wide:
-    """The component [..., P] with the sign that its inner product with the rows' sum asks for."""
+    """Choose the sign of a component [..., P] so that it agrees with the sum of the rows."""
     agreement = (component * rows.sum(axis=-2)).sum(axis=-1, keepdims=True)
     return np.where(agreement < 0, -component, component)

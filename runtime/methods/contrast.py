@@ -1,4 +1,4 @@
-"""Finer-CAM: what tells a class from those most like it."""
+"""Finer-CAM shows what distinguishes a class from the classes most like it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def finercam(
     relu: bool = True,
     eigen_smooth: bool = False,
 ) -> T:
-    """Finer-CAM (Zhang et al. 2025) on Grad-CAM: what tells each class from its nearest others.
+    """Finer-CAM (Zhang et al. 2025) on Grad-CAM: the difference of a class to the nearest others.
 
-    ReLU(sum_c (w_c - gamma u_c) A_c), where w is Grad-CAM's weights of the class and u the mean of
-    those of its nearest ``references`` classes among the K explained ones: the gradient of
-    y - gamma mean(y'), averaged over space. The ReLU comes last.
+    ReLU(sum_c (w_c - gamma u_c) A_c), where w is the class's Grad-CAM weights and u the mean of the
+    weights of the nearest ``references`` classes among the K explained ones. w - gamma u is the
+    gradient of y - gamma mean(y'), averaged over space. The ReLU comes last.
 
-    Nearest by the cosine of the weights, which for a linear head is the paper's: that of the
-    classifier's rows; classes equally near count all. torch-cam and pytorch-grad-cam look among
-    all classes and take those with the nearest scores; pytorch-grad-cam also weighs them by their
-    probabilities.
+    The distance is the cosine of the weights. For a linear head it is the paper's, the cosine of
+    the classifier's rows. All classes at the same distance count. torch-cam and pytorch-grad-cam
+    search all classes and take those with the nearest scores; pytorch-grad-cam also weights them
+    by their probabilities.
 
-    Where K is open, as in a graph, a single class counts as its own other: its map is then
+    If K is not known, as in a graph, a single class counts as its own neighbour: its map is then
     (1 - gamma) times Grad-CAM's.
 
     Args:
         ops: The operations.
         a: The activations, [N, 1, C, P].
-        g: Their gradients, [N, K, C, P], of the classes to tell apart.
-        gamma: How much of the others is subtracted; 0 is Grad-CAM.
-        references: How many others.
+        g: Their gradients, [N, K, C, P], of the classes to distinguish.
+        gamma: Factor on the weights of the other classes; 0 is Grad-CAM.
+        references: Number of other classes.
         relu: As in `weighted`.
         eigen_smooth: As in `weighted`.
 
@@ -58,9 +58,9 @@ def finercam(
 
 
 def check_classes(method: str, classes: int | None) -> None:
-    """Raise InputError where ``method`` contrasts classes and has but one."""
+    """Raise InputError if ``method`` compares classes and gets only one."""
     if method == "finercam" and classes == 1:
         raise InputError(
-            "method 'finercam' tells classes apart: explain two or more at once, such as the best "
+            "method 'finercam' compares classes: explain two or more at once, such as the best "
             "four (top=4)"
         )

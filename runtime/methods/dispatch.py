@@ -1,4 +1,4 @@
-"""One question to an artifact, by any method."""
+"""`run_method` runs any method on a batch; `check_method` and `share_options` check its options."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from ..errors import InputError
 from ..spec import Layer
 from .contrast import check_classes
-from .request import Answer, Question
+from .method_io import MethodInput, MethodOutput
 from .table import METHODS, find_method
 
 
 def check_method(method: str, options: Mapping[str, Any]) -> str:
-    """Return ``method`` if there is one of this name that takes ``options``.
+    """Return ``method`` if there is such a method and it takes ``options``.
 
     Raises:
         InputError: An unknown method or option.
@@ -31,10 +31,10 @@ def check_method(method: str, options: Mapping[str, Any]) -> str:
 
 
 def share_options(methods: Sequence[str], options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each method's part of ``options``: those that it takes.
+    """Return for each method the part of ``options`` that it takes.
 
     Raises:
-        InputError: An unknown method, or an option that none of them takes.
+        InputError: A method is unknown, or none of the methods takes an option.
     """
     taken = {method: find_method(method).options for method in methods}
     stray = sorted(set(options) - {name for names in taken.values() for name in names})
@@ -49,20 +49,20 @@ def share_options(methods: Sequence[str], options: Mapping[str, Any]) -> dict[st
     }
 
 
-def ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
-    """Answer ``question`` by ``method``, which `check_method` has let pass.
+def run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> MethodOutput:
+    """Run ``method`` on ``batch``, after `check_method` has checked it.
 
     Raises:
         InputError: The artifact lacks what the method needs, or an option has a wrong value.
         SessionError: ONNX Runtime failed.
     """
-    # What overflows is reported by the maps' status.
+    # The status of the maps reports an overflow.
     with np.errstate(over="ignore", invalid="ignore"):
-        return _ask(question, method, options)
+        return _run_method(batch, method, options)
 
 
-def _ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
-    record, spec = METHODS[method], question.session.spec
+def _run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> MethodOutput:
+    record, spec = METHODS[method], batch.session.spec
     if not record.is_formula:
         transform = spec.preprocess
         if transform is not None and transform.embedded and "images" in record.needs:
@@ -71,19 +71,19 @@ def _ask(question: Question, method: str, options: Mapping[str, Any]) -> Answer:
                 "artifact with embedded preprocessing makes itself; export it without "
                 "embed_preprocess"
             )
-        return record.function(question, **options)
-    layer, classes = question.layer, question.feeds[spec.selector].shape[1]
+        return record.function(batch, **options)
+    layer, classes = batch.layer, batch.feeds[spec.selector].shape[1]
     check_classes(method, classes)
-    got = question.fetch([*question.answers, *needed(layer, method, options)])
+    got = batch.fetch([*batch.common_outputs, *formula_outputs(layer, method, options)])
     finished = _baked(layer, method, options)
     if finished is not None:
-        return question.answer(got, got[finished])
+        return batch.output(got, got[finished])
     tensors = {need: got[_output(layer, need)] for need in record.needs}
-    return question.answer(got, record.maps(tensors, classes, options))
+    return batch.output(got, record.maps(tensors, classes, options))
 
 
-def needed(layer: Layer, method: str, options: Mapping[str, Any]) -> list[str]:
-    """Names of the outputs that `ask` makes a formula's maps of; none for other methods."""
+def formula_outputs(layer: Layer, method: str, options: Mapping[str, Any]) -> list[str]:
+    """Return the names of the outputs that a formula reads; none for other methods."""
     record, finished = METHODS[method], _baked(layer, method, options)
     if finished is not None:
         return [finished]
@@ -91,10 +91,10 @@ def needed(layer: Layer, method: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def _baked(layer: Layer, method: str, options: Mapping[str, Any]) -> str | None:
-    """Name of the output that holds a formula's finished maps, if the artifact has them."""
+    """Return the name of the output with a formula's finished maps, if the artifact has them."""
     return None if options else layer.baked.get(method)
 
 
 def _output(layer: Layer, need: str) -> str:
-    """Name of the output that holds what a formula needs."""
+    """Return the name of the output with the activations or the gradients."""
     return {"activations": layer.activations, "gradients": layer.gradients}[need]

@@ -1,10 +1,10 @@
-"""Principal components of the channels. Arguments and results are those of `weighted`.
+"""These methods are principal components of the channels; arguments and results as in `weighted`.
 
-A method that takes no gradients knows no class: its map [N, 1, P] is that of all K.
+A method without gradients does not depend on the class: its map [N, 1, P] serves all K classes.
 
-The sign of a component is chosen, see `Operations.first_component`: pytorch-grad-cam leaves it to
-the decomposition, so that its ReLU may keep the background. It also replaces NaN by 0; here the map
-of an image with NaN or infinity is NaN.
+`Operations.first_component` chooses the sign of a component. pytorch-grad-cam leaves it to the
+decomposition, so that its ReLU may show the background. It also replaces NaN by 0; here the map of
+an image with NaN or infinity is NaN.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from ..errors import InputError
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from .operations import Kernel, Operations, T, sum_of
 
 KERNELS = ("sigmoid", "rbf")
@@ -20,11 +20,11 @@ MOST_PLACES = 4096  # a kernel matrix of 128 MiB an image
 
 
 def eigencam(ops: Operations[T], a: T, *, centre: bool = True) -> T:
-    """Eigen-CAM (Muhammad and Yeasin 2020): what the channels have most in common.
+    """Eigen-CAM (Muhammad and Yeasin 2020): the first principal component of the activations.
 
-    ReLU(v A), where v is the first principal direction of the channels. The paper decomposes A as
-    it is (``centre=False``); by default each channel's mean is subtracted first, as
-    pytorch-grad-cam does.
+    ReLU(v A), where v is the first principal direction of the channels. The paper decomposes A
+    itself (``centre=False``); by default each channel's mean is subtracted first, as in
+    pytorch-grad-cam.
     """
     return ops.relu(ops.first_component(a, centre=centre))
 
@@ -32,8 +32,8 @@ def eigencam(ops: Operations[T], a: T, *, centre: bool = True) -> T:
 def eigengradcam(ops: Operations[T], a: T, g: T) -> T:
     """Eigen-Grad-CAM (pytorch-grad-cam): Eigen-CAM of gradients times activations, class by class.
 
-    ReLU(v (g A)), where v is the first principal direction of the channels of g A, each less its
-    mean.
+    ReLU(v (g A)), where v is the first principal direction of the channels of g A, after the mean
+    of each channel is subtracted.
     """
     return sum_of(ops, g * a, relu=True, eigen_smooth=True)
 
@@ -53,7 +53,7 @@ def kpcacam(ops: Operations[T], a: T, *, kernel: str = "sigmoid", gamma: float |
     Raises:
         InputError: The kernel is unknown, ``gamma`` is not positive, or there are too many places.
     """
-    known("kernel", kernel, KERNELS)
+    check_name("kernel", kernel, KERNELS)
     if gamma is not None and not (math.isfinite(gamma) and gamma > 0):
         raise InputError(f"gamma={gamma} must be a positive number; leave it out for 1 / channels")
     places = ops.places(a)

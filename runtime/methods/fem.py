@@ -1,4 +1,4 @@
-"""The Feature Explanation Method, a formula as those of `weighted`."""
+"""FEM, the Feature Explanation Method, is a formula like those of `weighted`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .operations import Operations, T
 
 
 def fem(ops: Operations[T], a: T, *, sigmas: float = 2.0) -> T:
-    """FEM (Fuad et al. 2020): where channels are rarely strong. It knows no class.
+    """FEM (Fuad et al. 2020): places where channels are unusually strong, for all classes alike.
 
     ReLU(sum_c m_c [A_cp > m_c + sigmas s_c]), where m_c and s_c are mean and standard deviation of
-    channel c over space: a channel counts, by its mean, where it is rarely strong, by the paper's
-    k-sigma rule. pytorch-grad-cam exchanges the two: it weighs A_cp by the share of such places.
+    channel c over space. A channel adds its mean at the places that exceed the paper's k-sigma
+    threshold. pytorch-grad-cam exchanges the two: it weights A_cp by the share of such places.
 
     Args:
         ops: The operations.
         a: The activations, [N, 1, C, P].
-        sigmas: How rare: standard deviations above the mean.
+        sigmas: The threshold: standard deviations above the mean.
 
     Raises:
         InputError: ``sigmas`` is no number.

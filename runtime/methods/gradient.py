@@ -1,4 +1,4 @@
-"""Methods that need the scores' gradient with respect to the image's input.
+"""These methods need the gradient of the scores with respect to the input image.
 
 Their maps have the resolution of the model's input: [N, K, H, W].
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .baselines import Baseline, baseline_of, channel_axis
-from .request import Answer, Question
+from .method_io import MethodInput, MethodOutput
 from .rerun import of_images
 
 _OPTIONS = {
@@ -24,106 +24,111 @@ _OPTIONS = {
 }
 
 
-def saliency(question: Question) -> Answer:
+def saliency(batch: MethodInput) -> MethodOutput:
     """The largest magnitude of the gradient over the channels (Simonyan et al. 2014)."""
-    return _strongest_of(question, "input_gradients")
+    return _strongest_of(batch, "input_gradients")
 
 
-def input_x_gradient(question: Question) -> Answer:
+def input_x_gradient(batch: MethodInput) -> MethodOutput:
     """The sum over the channels of input times gradient (Shrikumar et al. 2016); signed."""
-    name = _output_name(question, "input_gradients")
-    got = question.session.run(question.feeds, [*question.answers, name])
-    images = question.feeds[question.input].astype(np.float32)
+    name = _output_name(batch, "input_gradients")
+    got = batch.session.run(batch.feeds, [*batch.common_outputs, name])
+    images = batch.feeds[batch.input].astype(np.float32)
     products = got[name] * images[:, None]
-    return question.answer(got, products.sum(axis=_channels(question)))
+    return batch.output(got, products.sum(axis=_channels(batch)))
 
 
-def guided_backprop(question: Question) -> Answer:
+def guided_backprop(batch: MethodInput) -> MethodOutput:
     """The largest magnitude over the channels of the gradient by guided backpropagation.
 
-    A ReLU lets through what is positive, where it let something through in the forward pass
-    (Springenberg et al. 2015).
+    A ReLU passes a gradient back where both the gradient and its input are positive (Springenberg
+    et al. 2015).
     """
-    return _strongest_of(question, "guided_gradients")
+    return _strongest_of(batch, "guided_gradients")
 
 
-def deconvnet(question: Question) -> Answer:
-    """The same where a ReLU lets through all that is positive (Zeiler and Fergus 2014)."""
-    return _strongest_of(question, "deconvnet_gradients")
+def deconvnet(batch: MethodInput) -> MethodOutput:
+    """The same by the deconvnet's rule: a ReLU passes every positive gradient back.
+
+    Zeiler and Fergus 2014.
+    """
+    return _strongest_of(batch, "deconvnet_gradients")
 
 
-def guided_gradcam(question: Question) -> Answer:
+def guided_gradcam(batch: MethodInput) -> MethodOutput:
     """Guided backpropagation times the layer's heatmap, resized bilinearly (Selvaraju et al. 2017).
 
-    Of the product the largest magnitude over the channels.
+    The map is the largest magnitude of the product over the channels.
     """
-    name, heatmap = _output_name(question, "guided_gradients"), question.layer.heatmap
-    got = question.session.run(question.feeds, [*question.answers, name, heatmap])
+    name, heatmap = _output_name(batch, "guided_gradients"), batch.layer.heatmap
+    got = batch.session.run(batch.feeds, [*batch.common_outputs, name, heatmap])
     if got[heatmap].ndim != 4:
         raise InputError(
-            f"layer '{question.layer.name}' has no two-dimensional maps; choose another layer"
+            f"layer '{batch.layer.name}' has no two-dimensional maps; choose another layer"
         )
-    fine = _strongest(got[name], _channels(question))
+    fine = _strongest(got[name], _channels(batch))
     coarse = np.empty_like(fine)
     height, width = fine.shape[2:]
     for place in np.ndindex(fine.shape[:2]):
         coarse[place] = cv2.resize(got[heatmap][place], (width, height))
-    return question.answer(got, fine * coarse)
+    return batch.output(got, fine * coarse)
 
 
 def smoothgrad(
-    question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0
-) -> Answer:
+    batch: MethodInput, *, samples: int = 25, noise: float = 0.15, seed: int = 0
+) -> MethodOutput:
     """The mean gradient over copies of the image with noise (Smilkov et al. 2017).
 
-    Of the mean the largest magnitude over the channels, as for saliency.
+    The map is the largest magnitude of the mean over the channels, as for saliency.
 
     Args:
-        question: The question.
-        samples: How many copies.
+        batch: The images.
+        samples: Number of copies.
         noise: Standard deviation of the Gaussian noise, as a share of the image's range.
-        seed: Of the noise, which is the same for all images.
+        seed: Seed of the noise, which is the same for all images.
     """
-    return _noisy(question, samples, noise, seed, lambda mean, _: mean)
+    return _noisy(batch, samples, noise, seed, lambda mean, _: mean)
 
 
 def smoothgrad_squared(
-    question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0
-) -> Answer:
+    batch: MethodInput, *, samples: int = 25, noise: float = 0.15, seed: int = 0
+) -> MethodOutput:
     """The mean of the squared gradients instead (Hooker et al. 2019); see `smoothgrad`."""
-    return _noisy(question, samples, noise, seed, lambda _, square: square)
+    return _noisy(batch, samples, noise, seed, lambda _, square: square)
 
 
-def vargrad(question: Question, *, samples: int = 25, noise: float = 0.15, seed: int = 0) -> Answer:
+def vargrad(
+    batch: MethodInput, *, samples: int = 25, noise: float = 0.15, seed: int = 0
+) -> MethodOutput:
     """The gradients' variance instead (Adebayo et al. 2018); see `smoothgrad`."""
-    return _noisy(question, samples, noise, seed, lambda mean, square: square - mean**2)
+    return _noisy(batch, samples, noise, seed, lambda mean, square: square - mean**2)
 
 
 def integrated_gradients(
-    question: Question, *, steps: int = 32, baseline: Baseline = "black"
-) -> Answer:
-    """The gradient integrated on the way from a baseline to the image (Sundararajan et al. 2017).
+    batch: MethodInput, *, steps: int = 32, baseline: Baseline = "black"
+) -> MethodOutput:
+    """The gradient integrated along the line from a baseline to the image.
 
-    The mean gradient on the straight line between the two, by Gauss and Legendre's quadrature,
-    times what the image differs by, summed over the channels; signed. A map's sum is the change
-    of the score between the two ("completeness") as far as ``steps`` are enough. Measured are
-    ``score_change`` and ``completeness_error``, how far off the sum is.
+    Sundararajan et al. 2017: the mean gradient on the line, by Gauss-Legendre quadrature, times the
+    difference between image and baseline, summed over the channels; signed. With enough ``steps``
+    the sum of a map is the change of the score between baseline and image ("completeness"). The
+    measures are this ``score_change``, and the ``completeness_error``: its distance to the sum.
 
     Args:
-        question: The question.
-        steps: How many gradients on the way.
-        baseline: What the image is compared with; see `baselines.baseline_of`.
+        batch: The images.
+        steps: Number of gradients along the line.
+        baseline: The start of the line; see `baselines.baseline_of`.
     """
     _check_whole("steps", steps, 1)
-    name, transform = _output_name(question, "input_gradients"), question.session.spec.preprocess
+    name, transform = _output_name(batch, "input_gradients"), batch.session.spec.preprocess
     points, weights = np.polynomial.legendre.leggauss(steps)
-    # The baseline itself comes first: its score is wanted, its gradient does not count.
+    # The baseline itself comes first, with weight 0: only its score is used.
     places, weights = [0.0, *((points + 1) / 2)], [0.0, *(weights / 2)]
-    got, rerun = of_images(question)
+    got, rerun = of_images(batch)
     images = rerun.original
     start = np.stack([baseline_of(baseline, image, transform) for image in images])
     difference = images - start
-    scores = got[question.session.spec.scores].astype(np.float64)
+    scores = got[batch.session.spec.scores].astype(np.float64)
     mean, changes = np.zeros((*scores.shape, *images.shape[1:])), scores
 
     def path(part: slice) -> NDArray[Any]:
@@ -137,15 +142,15 @@ def integrated_gradients(
             total += weights[number] * one
         changes = changes if number else scores - ahead
     mean *= difference[:, None]
-    maps = mean.sum(axis=_channels(question))
+    maps = mean.sum(axis=_channels(batch))
     errors = np.abs(maps.sum(axis=tuple(range(2, maps.ndim))) - changes)
-    return question.answer(got, maps, {"score_change": changes, "completeness_error": errors})
+    return batch.output(got, maps, {"score_change": changes, "completeness_error": errors})
 
 
-def _strongest_of(question: Question, field: str) -> Answer:
-    name = _output_name(question, field)
-    got = question.session.run(question.feeds, [*question.answers, name])
-    return question.answer(got, _strongest(got[name], _channels(question)))
+def _strongest_of(batch: MethodInput, field: str) -> MethodOutput:
+    name = _output_name(batch, field)
+    got = batch.session.run(batch.feeds, [*batch.common_outputs, name])
+    return batch.output(got, _strongest(got[name], _channels(batch)))
 
 
 def _strongest(gradients: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -153,19 +158,19 @@ def _strongest(gradients: NDArray[Any], axis: int) -> NDArray[Any]:
 
 
 def _noisy(
-    question: Question,
+    batch: MethodInput,
     samples: int,
     noise: float,
     seed: int,
     combine: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
-) -> Answer:
+) -> MethodOutput:
     """Combine the mean gradient over noisy copies, and its mean square, and reduce the channels."""
     _check_whole("samples", samples, 1)
     _check_whole("seed", seed, 0)
     if not noise >= 0:
         raise InputError(f"noise={noise} is out of range; give 0 (none) or more")
-    name = _output_name(question, "input_gradients")
-    got, rerun = of_images(question)
+    name = _output_name(batch, "input_gradients")
+    got, rerun = of_images(batch)
     images = rerun.original.astype(np.float32)
     deviation = np.ptp(images, axis=tuple(range(1, images.ndim)), keepdims=True)
     deviation *= np.float32(noise)
@@ -178,27 +183,27 @@ def _noisy(
             found[at] = images + deviation * drawn
         return found
 
-    totals = np.zeros((*got[question.session.spec.scores].shape, *images.shape[1:]))
+    totals = np.zeros((*got[batch.session.spec.scores].shape, *images.shape[1:]))
     squares = np.zeros_like(totals)
     for gradients, _ in rerun.gradients(samples, copies, name):
         for total, square, one in zip(totals, squares, gradients, strict=True):
             total += one
             square += np.square(one, dtype=np.float64)
-    axis = _channels(question)
+    axis = _channels(batch)
     maps = [
         _strongest(combine(total / samples, square / samples), axis)
         for total, square in zip(totals, squares, strict=True)
     ]
-    return question.answer(got, np.stack(maps))
+    return batch.output(got, np.stack(maps))
 
 
-def _output_name(question: Question, field: str) -> str:
-    """Name of the output for the images' input that a field of the metadata holds.
+def _output_name(batch: MethodInput, field: str) -> str:
+    """Return the name of the output that a field of the metadata names, such as input_gradients.
 
     Raises:
-        InputError: The artifact has none.
+        InputError: The artifact has no such output.
     """
-    session = question.session
+    session = batch.session
     if field not in session.spec.of_input:
         raise InputError(
             f"{session.path.name} has no {field}, which this method needs; export it with "
@@ -207,8 +212,8 @@ def _output_name(question: Question, field: str) -> str:
     return session.spec.of_input[field]
 
 
-def _channels(question: Question) -> int:
-    return channel_axis(question.session.spec.preprocess)
+def _channels(batch: MethodInput) -> int:
+    return channel_axis(batch.session.spec.preprocess)
 
 
 def _check_whole(name: str, number: object, least: int) -> None:

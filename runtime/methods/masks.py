@@ -1,4 +1,4 @@
-"""Images seen through masks, and a layer seen at one place alone."""
+"""These functions make masks for images (RISE, Score-CAM) and for single places of a layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .baselines import channel_axis
-from .request import Question
+from .method_io import MethodInput
 
 Floats = NDArray[np.float32]
 
@@ -22,7 +22,7 @@ class GridMasks:
     """RISE's masks: random grids, resized to a little more than the image and shifted."""
 
     def __init__(self, size: tuple[int, int], count: int, grid: int, p: float, seed: int) -> None:
-        """Draw ``count`` grids and shifts; they become masks of ``size`` when asked for."""
+        """Draw ``count`` grids and shifts; `of` makes masks of ``size`` from them."""
         generator = np.random.default_rng(seed)
         self._size = size
         self._cell = [-(-extent // grid) for extent in size]
@@ -30,7 +30,7 @@ class GridMasks:
         self._shifts = generator.integers(0, self._cell, (count, 2))
 
     def of(self, part: slice) -> Floats:
-        """Masks [V, H, W] in 0 to 1."""
+        """Return the masks with numbers ``part``, [V, H, W] in [0, 1]."""
         height, width = self._size
         found: list[NDArray[Any]] = []
         for grid, (down, right) in zip(self._grids[part], self._shifts[part], strict=True):
@@ -40,7 +40,7 @@ class GridMasks:
         return np.stack(found)
 
     def summed(self, weights: NDArray[Any]) -> NDArray[Any]:
-        """The sum of all masks with weights [count, N, K]: [N, K, H, W]."""
+        """Return the sum of all masks with weights [count, N, K]: [N, K, H, W]."""
         total = np.zeros((*weights.shape[1:], *self._size))
         for start in range(0, len(weights), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
@@ -49,49 +49,52 @@ class GridMasks:
 
 
 def one_place(space: Sequence[int], part: slice, *, neighbours: bool) -> Floats:
-    """Masks [V, *space] that keep the places of numbers ``part``, counted row by row.
+    """Return masks [V, *space] that are 1 at one place and 0 elsewhere.
 
-    With ``neighbours`` a place keeps 1/2 along each axis, and the places beside it 1/4.
+    Args:
+        space: Extents of the layer.
+        part: Numbers of the V places, counted row by row.
+        neighbours: Along each axis the place has 1/2 and the places beside it 1/4.
     """
     numbers = np.arange(part.start, part.stop)
     masks = np.ones(len(numbers), np.float32)
     for extent, at in zip(space, np.unravel_index(numbers, tuple(space)), strict=True):
-        kept = np.eye(extent, dtype=np.float32)
+        window = np.eye(extent, dtype=np.float32)
         if neighbours:
-            kept = kept / 2 + np.eye(extent, k=1, dtype=np.float32) / 4
-            kept += np.triu(kept, 1).T
-        rows = kept[at].reshape(len(numbers), *[1] * (masks.ndim - 1), extent)
+            window = window / 2 + np.eye(extent, k=1, dtype=np.float32) / 4
+            window += np.triu(window, 1).T
+        rows = window[at].reshape(len(numbers), *[1] * (masks.ndim - 1), extent)
         masks = masks[..., None] * rows
     return masks
 
 
-def size_of(question: Question) -> tuple[int, int]:
-    """Height and width of the model's input.
+def size_of(batch: MethodInput) -> tuple[int, int]:
+    """Return height and width of the model's input.
 
     Raises:
-        InputError: It is no image.
+        InputError: The input is not an image.
     """
-    shape = question.feeds[question.input].shape
+    shape = batch.feeds[batch.input].shape
     if len(shape) != 4:
         raise InputError(
-            f"input '{question.input}' has shape {list(shape)}; the method masks images, "
+            f"input '{batch.input}' has shape {list(shape)}; the method masks images, "
             "[N, channels, height, width]"
         )
-    last = channel_axis(question.session.spec.preprocess) == -1
+    last = channel_axis(batch.session.spec.preprocess) == -1
     return shape[1:3] if last else shape[2:]
 
 
-def as_masks(planes: Floats, question: Question) -> Floats:
-    """Channels [V, N, h, w] as masks [V, N, H, W]: resized to the input, then scaled.
+def as_masks(planes: Floats, batch: MethodInput) -> Floats:
+    """Convert channels [V, N, h, w] to masks [V, N, H, W]: resize to the input, then scale.
 
-    Each reaches from 0 at its minimum to 1 at its maximum; a constant one becomes 0.
+    The minimum of a mask becomes 0 and its maximum 1; a constant mask becomes 0.
 
     Raises:
-        InputError: The layer or the input is no image.
+        InputError: The layer or the input is not an image.
     """
-    height, width = size_of(question)
+    height, width = size_of(batch)
     if planes.ndim != 4:
-        raise InputError(f"layer '{question.layer.name}' has no two-dimensional maps to mask with")
+        raise InputError(f"layer '{batch.layer.name}' has no two-dimensional maps to mask with")
     flat = planes.reshape(-1, *planes.shape[2:])
     resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in flat]
     masks = np.stack(resized).reshape(*planes.shape[:2], height, width)
@@ -99,6 +102,6 @@ def as_masks(planes: Floats, question: Question) -> Floats:
     return np.where(high > low, (masks - low) / np.where(high > low, high - low, 1), 0)
 
 
-def masked(question: Question, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
-    """Images [N, ...] under masks [V, N or 1, H, W]: [V, N, ...]."""
-    return clean * np.expand_dims(masks, channel_axis(question.session.spec.preprocess))
+def masked(batch: MethodInput, clean: NDArray[Any], masks: Floats) -> NDArray[Any]:
+    """Multiply images [N, ...] by masks [V, N or 1, H, W]: [V, N, ...]."""
+    return clean * np.expand_dims(masks, channel_axis(batch.session.spec.preprocess))

@@ -1,4 +1,4 @@
-"""What a method is."""
+"""A `Method` is a function that makes maps, with the tensors that it needs and its options."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Need: TypeAlias = Literal[
 class Method:
     """A way to make maps.
 
-    A method that needs nothing but activations and gradients is a formula over `Operations`. It
-    may be called as a function of the two, and an artifact may hold its maps.
+    A method that needs only activations and gradients is a formula over `Operations`: it can be
+    called with the two, and an artifact can contain its maps.
 
     Attributes:
         function: For a formula, ``(operations, *tensors, **options)`` with the tensors of ``needs``
-            in their order, see `operations`; else ``(question, **options) -> Answer``.
-        needs: What it takes of the artifact: names of tensors, ``head``, or ``images``: these as
-            the model takes them, to change them or to calculate with them.
-        source: The paper, or the package where there is none.
-        signed: Its maps have negative values, which speak against the class.
+            in their order, see `operations`; else ``(batch, **options) -> MethodOutput``.
+        needs: What it needs of the artifact: names of tensors, ``head``, or ``images``, the model's
+            own input.
+        source: The paper; the package if there is no paper.
+        signed: Its maps have negative values, which are evidence against the class.
     """
 
     function: Callable[..., Any]
@@ -50,38 +50,38 @@ class Method:
 
     @property
     def is_formula(self) -> bool:
-        """Whether it needs nothing but activations and gradients."""
+        """Whether it needs only activations and gradients."""
         return {"activations", "gradients"}.issuperset(self.needs)
 
     def is_signed(self, options: Mapping[str, Any]) -> bool:
-        """Whether it is signed with these options: a sum that no ReLU cuts off is, too."""
+        """Whether its maps are signed with these options: they also are without a ReLU."""
         relu = {**self.options, **options}.get("relu")
         return self.signed if relu is None else not relu
 
     def __call__(self, activations: Array, gradients: Array, **options: Any) -> Maps:
-        """The raw maps of a formula, from any activations and gradients.
+        """Compute the raw maps of a formula from activations and gradients.
 
         Args:
-            activations: float [N, C, *space], with any number of axes of space.
-            gradients: Of K scores, float [N, K, C, *space].
+            activations: float [N, C, *space], with any number of spatial axes.
+            gradients: Gradients of K scores, float [N, K, C, *space].
             options: The method's options.
 
         Returns:
             float32 [N, K, *space].
 
         Raises:
-            InputError: It is no formula, or an option is out of range.
+            InputError: The method is not a formula, or an option is out of range.
         """
         if not self.is_formula:
             raise InputError(
-                f"this method is not made of activations and gradients, it needs "
+                f"this method is not a formula of activations and gradients; it needs "
                 f"{', '.join(self.needs)} of an artifact: use Explainer.explain"
             )
         tensors = {"activations": activations, "gradients": gradients}
         return self.maps(tensors, gradients.shape[1], options)
 
     def maps(self, tensors: Mapping[str, Array], classes: int, options: Mapping[str, Any]) -> Maps:
-        """The maps of a formula from the tensors that it needs, for K = ``classes``."""
+        """Compute the maps of a formula from the tensors that it needs, for K = ``classes``."""
         count, _, *space = tensors["activations"].shape
         laid_out = {
             "activations": lambda: in_rows(tensors["activations"], 2)[:, None],

@@ -1,6 +1,6 @@
-"""Formulas on numpy arrays."""
+"""`NumpyOperations` evaluates formulas on numpy arrays."""
 
-# ruff: noqa: D102 - `Operations` says what each operation is.
+# ruff: noqa: D102 - `Operations` documents each operation.
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .operations import Kernel, Operations
 
 Array: TypeAlias = NDArray[Any]
 
-_CONSTANT = 1e-4  # of the largest gradient: rounding spreads those of an average less
+_CONSTANT = 1e-4  # relative to the largest gradient: rounding of an average stays below
 
 
 def in_rows(tensor: Array, space: int) -> Array:
-    """The tensor in float32, in which the artifact computes too, its axes from ``space`` on one."""
+    """Convert to float32, as in the artifact, and join the axes from ``space`` on into one."""
     places = math.prod(tensor.shape[space:])
     return tensor.astype(np.float32, copy=False).reshape(*tensor.shape[:space], places)
 

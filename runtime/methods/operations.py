@@ -1,10 +1,10 @@
-"""The operations that the formulas of CAM methods are written in.
+"""The formulas of CAM methods are written in `Operations`.
 
 A formula is a function ``(operations, *tensors, **options)`` that returns maps. `numpy_operations`
-evaluates it; `exporter.heatmap.graph_operations` writes it as ONNX nodes. A formula sees a layer
-with its P places in one row: activations [N, 1, C, P], and gradients of K scores [N, K, C, P]. Its
-maps are [N, K, P], or [N, 1, P] where it takes no gradients and so knows no class. All of these
-are float32.
+evaluates it; `exporter.heatmap.graph_operations` writes it as ONNX nodes. A formula gets a layer
+with its P places on one axis: activations [N, 1, C, P], and gradients of K scores [N, K, C, P]. Its
+maps are [N, K, P], or [N, 1, P] if it takes no gradients, so that its maps do not depend on the
+class. All of these are float32.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, Self, TypeVar
 
 
 class Tensor(Protocol):
-    """What a formula calculates with; shapes broadcast."""
+    """The operators of a formula's tensors; shapes broadcast."""
 
     def __add__(self, other: Self | float, /) -> Self: ...
     def __sub__(self, other: Self | float, /) -> Self: ...
@@ -27,7 +27,7 @@ T = TypeVar("T", bound=Tensor)
 
 @dataclass(frozen=True)
 class Kernel:
-    """What takes the place of inner products in kernel PCA.
+    """The kernel that replaces inner products in kernel PCA.
 
     Attributes:
         name: ``sigmoid``: tanh(gamma <x, y> + 1); ``rbf``: exp(-gamma |x - y|^2).
@@ -86,12 +86,12 @@ class Operations(Protocol[T]):
         ...
 
     def nearest(self, likeness: T, count: int, /) -> T:
-        """Which ``count`` other classes are most like each class.
+        """Mark the ``count`` other classes that are most like each class.
 
         Args:
             likeness: [N, K, K] in [-1, 1].
-            count: How many others; all of them where there are no more. Those that are as like as
-                the last one count too. With K = 1 the class counts as its own other.
+            count: Number of other classes; all if there are fewer. Classes that equal the last one
+                in likeness are marked too. With K = 1 the class counts as its own neighbour.
 
         Returns:
             [N, K, K], 1 where the class of the column is near to that of the row, else 0.
@@ -101,17 +101,16 @@ class Operations(Protocol[T]):
     def first_component(
         self, terms: T, /, *, centre: bool = True, kernel: Kernel | None = None
     ) -> T:
-        """What the first principal component of the channels is at each place.
+        """Compute the first principal component of the channels at each place.
 
         The P places are points with C coordinates; the component is their projection on the
-        direction in which they spread most. An eigenvector has no sign of its own. This one is
-        turned such that the component does not correlate negatively with the sum over the
-        channels, the map that it stands for.
+        direction in which they spread most. The sign of an eigenvector is arbitrary. Here it is
+        chosen so that the component does not correlate negatively with the sum over the channels,
+        the map that it replaces.
 
         Args:
             terms: [N, J, C, P].
-            centre: Subtract each channel's mean first, so that the spread is about the mean point
-                and not about 0.
+            centre: Subtract each channel's mean first: spread around the mean, not around 0.
             kernel: For kernel PCA, which always centres.
 
         Returns:
@@ -124,24 +123,24 @@ class Operations(Protocol[T]):
         ...
 
     def classes(self, gradients: T, /) -> int | None:
-        """K; None where it is open."""
+        """K; None if it is dynamic."""
         ...
 
     def places(self, activations: T, /) -> int | None:
-        """P; None where it is open."""
+        """P; None if it is dynamic."""
         ...
 
 
 def weighted_sum(
     ops: Operations[T], weights: T, activations: T, *, relu: bool, eigen_smooth: bool
 ) -> T:
-    """The activations' sum over the channels, each times its weight [N, K, C].
+    """Sum the activations over the channels, each channel times its weight.
 
     Args:
         ops: The operations.
         weights: [N, K, C].
         activations: [N, 1, C, P].
-        relu: Set what is negative to 0.
+        relu: Set negative values to 0.
         eigen_smooth: As in `sum_of`.
 
     Returns:
@@ -155,14 +154,14 @@ def weighted_sum(
 
 
 def sum_of(ops: Operations[T], terms: T, *, relu: bool, eigen_smooth: bool) -> T:
-    """The sum of ``terms`` [N, K, C, P] over the channels, [N, K, P].
+    """Sum ``terms`` [N, K, C, P] over the channels: [N, K, P].
 
     Args:
         ops: The operations.
         terms: [N, K, C, P].
-        relu: Set what is negative to 0.
-        eigen_smooth: Their first principal component instead of the sum: what most channels agree
-            on, which leaves out much of what only a few show.
+        relu: Set negative values to 0.
+        eigen_smooth: Take the first principal component instead of the sum. It shows what most
+            channels agree on and has less noise.
     """
     summed = ops.first_component(terms) if eigen_smooth else ops.sum(terms, 2)
     return ops.relu(summed) if relu else summed

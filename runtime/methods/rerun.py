@@ -1,9 +1,9 @@
-"""One batch of images run in many variants: the loop behind SmoothGrad, RISE, Ablation-CAM and kin.
+"""`Rerun` runs one batch of images in many variants, for SmoothGrad, RISE, Ablation-CAM and others.
 
-A variant is the batch with other values of an input, [N, ...]: images with noise or under a mask, a
-layer without one channel. Variants are made, run and forgotten in batches of bounded size, and the
-caller reduces what comes out. The classes are those of the plain images: a variant that ranks the
-classes otherwise is run for the same ones.
+A variant is the batch with other values of one input, [N, ...]: images with noise or under a mask,
+a layer without one channel. Variants are made and run in groups of bounded size, and the caller
+reduces the outputs. All variants are run for the classes of the plain images, whatever ranks the
+classes have in a variant.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from numpy.typing import NDArray
 from ..inputs.scores import probabilities, scores_of, table_of
 from ..session.session import Session, Tensors
 from ..spec import ScoreRecord
-from .request import Progress, Question
+from .method_io import MethodInput, Progress
 
 Floats = NDArray[np.float32]
 Variants = Callable[[slice], NDArray[Any]]
-"""From a slice of their numbers to the variants, [V, N, ...]; asked for in order, each once."""
+"""Makes the variants with the numbers in a slice, [V, N, ...]; called in order, once for each."""
 
-ROWS = 16  # of a run, where the batch is open; images of 224 pixels take 10 MB
+ROWS = 16  # rows of a run if the batch is dynamic; images of 224 pixels take 10 MB
 MOST_ROWS = 128
-_BYTES = 1 << 25  # of a run's varying input, where its rows are small
+_BYTES = 1 << 25  # size of the varying input in one run, if its rows are small
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """A graph that gives the scores, and the batch of which it runs variants.
+    """A graph that outputs the scores, and the batch of which it runs variants.
 
-    Copies of the last image, which fill up a fixed batch, are not run: their rows go to further
+    Copies of the last image, which fill up a fixed batch, are not run: their rows serve further
     variants.
 
     Attributes:
-        session: The artifact, or the head of one.
+        session: The artifact, or the head of a layer.
         input: The input that varies.
-        feeds: What each input takes for the plain batch, a row for each image, or one for all; the
-            selector takes the explained classes, int64 [N, K] (no ranks), or weights.
-        progress: Called with how many of how many runs are done; the plain run is the first.
+        feeds: The inputs of the plain batch by name, with a row for each image or one for all. The
+            selector has the explained classes, int64 [N, K] (no ranks), or weights.
+        progress: Called with the number of finished runs and of all runs; the plain run is the
+            first.
     """
 
     session: Session
@@ -52,22 +53,22 @@ class Rerun:
 
     @property
     def original(self) -> NDArray[Any]:
-        """What the varying input takes for the plain batch, [N, ...]."""
+        """The value of the varying input for the plain batch, [N, ...]."""
         return self.feeds[self.input]
 
     def scores(self, count: int, variants: Variants) -> Floats:
-        """Scores of the classes for each of ``count`` variants, float32 [count, N, K].
+        """Return the scores of the classes for each of ``count`` variants, float32 [count, N, K].
 
-        They are the scores that the artifact explains. Where those are an output, the graph runs
-        with K = 0, as plain prediction; else (logits behind a softmax, probabilities of logits)
-        with the classes.
+        They are the scores that the artifact explains. If these are a model output, the graph runs
+        with K = 0, as a plain prediction. Otherwise (logits before a softmax, probabilities of
+        logits) it runs with the classes.
         """
         score = self.session.spec.score
         predicts = score.kind in ("logit", "output") and score.value == score.output
         return self._read_scores(count, variants, table_of if predicts else None)
 
     def confidences(self, count: int, variants: Variants) -> Floats:
-        """As `scores`, but of probabilities, where the scores are those of a classification."""
+        """Return probabilities instead of `scores`, if the scores are those of a classification."""
         if self.session.spec.score.kind == "linear":
             return self.scores(count, variants)
         return self._read_scores(count, variants, _confidences)
@@ -75,7 +76,7 @@ class Rerun:
     def gradients(
         self, count: int, variants: Variants, name: str
     ) -> Iterator[tuple[Floats, Floats]]:
-        """For each variant the output ``name``, gradients [N, K, ...], and the scores [N, K]."""
+        """Yield for each variant the output ``name``, gradients [N, K, ...], and scores [N, K]."""
         if not self._classes:
             self._report(1, 1)
             none = np.zeros((len(self.original), 0, *self.original.shape[1:]), np.float32)
@@ -88,14 +89,14 @@ class Rerun:
     def outputs(
         self, count: int, variants: Callable[[slice], Tensors], names: Sequence[str]
     ) -> Iterator[Tensors]:
-        """For each variant the outputs ``names``, [N, ...]; gradients may be among them.
+        """Yield for each variant the outputs ``names``, [N, ...], which may include gradients.
 
         Args:
-            count: How many variants there are.
-            variants: What is fed instead, by input: [V, N, ...], of the same inputs each time.
-            names: Which outputs.
+            count: Number of variants.
+            variants: Makes the changed inputs by name, [V, N, ...]; the same inputs each time.
+            names: Names of the outputs.
         """
-        # Each class of a row has a cotangent of its own.
+        # Each class of a row has its own cotangent.
         for got in self._runs(count, variants, names, self.feeds, ROWS // max(1, self._classes)):
             for start in range(0, len(got[names[0]]), self._images):
                 part = slice(start, start + self._images)
@@ -107,9 +108,9 @@ class Rerun:
         variants: Variants,
         table: Callable[[ScoreRecord, NDArray[Any]], NDArray[Any]] | None,
     ) -> Floats:
-        """Scores read in the ``table`` of all classes that is made of the model's own output.
+        """Return the scores from the ``table`` of all classes, computed from the model's output.
 
-        Without ``table`` they are the artifact's own.
+        Without ``table`` they are the artifact's ``scores``.
         """
         if not self._classes:
             self._report(1, 1)
@@ -141,10 +142,10 @@ class Rerun:
         feeds: Tensors,
         rows: int,
     ) -> Iterator[Tensors]:
-        """The outputs ``names`` of one run after the other, each of some variants, row by row.
+        """Yield the outputs ``names`` of one run after the other, row by row.
 
-        ``feeds`` are what does not vary. A run takes as many whole variants as ``rows`` or a fixed
-        batch hold, and at least one.
+        ``feeds`` are the plain inputs. A run contains as many whole variants as fit into ``rows``
+        or a fixed batch, and at least one.
         """
         fixed = self.session.inputs[self.input].shape[0]
         step = max(1, min((fixed or rows) // self._images, count))
@@ -153,13 +154,13 @@ class Rerun:
         for run, start in enumerate(range(0, count, step), start=2):
             part = slice(start, min(start + step, count))
             used = (part.stop - start) * self._images
-            # No name holds the variants, so that the next ones take their memory.
+            # No variable refers to the variants, so that the next ones reuse their memory.
             got = self.session.run(self._fed(variants(part), feeds, fixed or used), names)
             self._report(run, runs)
             yield {name: value[:used] for name, value in got.items()}
 
     def _fed(self, variants: Tensors, feeds: Tensors, rows: int) -> Tensors:
-        """What one run takes: variants [V, N, ...] of some inputs, and the others repeated."""
+        """Return the inputs of one run: variants [V, N, ...] of some, and the others repeated."""
         fed = dict(feeds)
         for name, value in feeds.items():
             if name in variants:
@@ -185,10 +186,10 @@ class Rerun:
 
     @cached_property
     def _images(self) -> int:
-        """How many of the batch's images are run: all, but for copies of the last in a fixed one.
+        """Number of images that are run: all, except copies of the last one in a fixed batch.
 
-        With inputs beside the model's own, all are run in their places: where extents are fixed,
-        nothing tells a row for each image from a table.
+        If the model has further inputs, all images are run: with fixed extents, an input with one
+        row for each image looks the same as a table that all images share.
         """
         count, spec = len(self.original), self.session.spec
         if self.session.inputs[self.input].shape[0] is None:
@@ -201,17 +202,18 @@ class Rerun:
         return count
 
     def _has_rows(self, name: str, value: NDArray[Any]) -> bool:
-        """Whether an input wants a row for each row of a run; a table, say, is the same for all."""
+        """Whether an input has a row for each row of a run, and is not shared like a table."""
         if self.session.inputs[name].shape[:1] != (None,):
             return False
         return len(value) > 1 or name not in self.session.spec.own_inputs
 
     def _repeat(self, value: NDArray[Any], rows: int) -> NDArray[Any]:
-        """What the images have, once for each variant, in ``rows`` rows."""
-        return np.resize(value[: self._images], (rows, *value.shape[1:]))
+        """Repeat the rows of the images, once for each variant, to ``rows`` rows."""
+        own = value[: self._images]
+        return own if len(own) == rows else np.resize(own, (rows, *own.shape[1:]))
 
     def _with_copies(self, value: NDArray[Any], axis: int = 0) -> NDArray[Any]:
-        """What the images that were run have, for all of the batch."""
+        """Extend the rows of the images that were run to the whole batch."""
         lacking = len(self.original) - self._images
         if not lacking:
             return value
@@ -219,33 +221,33 @@ class Rerun:
         return np.concatenate([value, last], axis)
 
 
-def of_images(question: Question, *more: str) -> tuple[Tensors, Rerun]:
-    """The plain images' answers and outputs ``more``, and the artifact to run variants of them."""
-    got = question.fetch([*question.answers, *more])
-    return got, _rerun(question, question.session, question.input, question.feeds, got)
+def of_images(batch: MethodInput, *more: str) -> tuple[Tensors, Rerun]:
+    """Run the plain images; return their outputs, with ``more``, and a `Rerun` of the artifact."""
+    got = batch.fetch([*batch.common_outputs, *more])
+    return got, _rerun(batch, batch.session, batch.input, batch.feeds, got)
 
 
-def of_head(question: Question) -> tuple[Tensors, Rerun]:
-    """The plain images' answers, and the layer's head to run variants of its activations."""
-    layer, head, session = question.layer, question.head(), question.session
+def of_head(batch: MethodInput) -> tuple[Tensors, Rerun]:
+    """Run the plain images; return their outputs, and a `Rerun` of the layer's head."""
+    layer, head, session = batch.layer, batch.head(), batch.session
     sources = [name for name in head.beside.values() if name in session.outputs]
-    got = question.fetch(dict.fromkeys([*question.answers, layer.activations, *sources]))
-    known = {**question.feeds, **got}
-    feeds = {name: known[source] for name, source in head.beside.items() if source in known}
+    got = batch.fetch(dict.fromkeys([*batch.common_outputs, layer.activations, *sources]))
+    values = {**batch.feeds, **got}
+    feeds = {name: values[source] for name, source in head.beside.items() if source in values}
     feeds[head.activations] = got[layer.activations]
-    if session.spec.region in question.feeds and head.session.spec.region is not None:
-        feeds[head.session.spec.region] = question.feeds[session.spec.region]
-    return got, _rerun(question, head.session, head.activations, feeds, got)
+    if session.spec.region in batch.feeds and head.session.spec.region is not None:
+        feeds[head.session.spec.region] = batch.feeds[session.spec.region]
+    return got, _rerun(batch, head.session, head.activations, feeds, got)
 
 
-def _rerun(question: Question, session: Session, name: str, feeds: Tensors, got: Tensors) -> Rerun:
-    spec = question.session.spec
-    selection = question.feeds[spec.selector] if spec.classes is None else got[spec.classes]
+def _rerun(batch: MethodInput, session: Session, name: str, feeds: Tensors, got: Tensors) -> Rerun:
+    spec = batch.session.spec
+    selection = batch.feeds[spec.selector] if spec.classes is None else got[spec.classes]
     feeds = {**feeds, session.spec.selector: selection}
-    return Rerun(session, name, feeds, question.progress)
+    return Rerun(session, name, feeds, batch.progress)
 
 
 def _confidences(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
-    """Probabilities of all classes, [N, classes, *positions]; scores where there are none."""
+    """Return the probabilities of all classes, [N, classes, *positions]; else the scores."""
     rows = [row for one in output if (row := probabilities(score, one)) is not None]
     return np.stack(rows) if rows else table_of(score, output)

@@ -1,8 +1,8 @@
-"""The table of methods: everything that asks what a method is reads it."""
+"""`METHODS` lists every method by its id, with its needs, its source and whether it is signed."""
 
 from __future__ import annotations
 
-from ..inputs.selection import known
+from ..inputs.selection import check_name
 from . import gradient, perturbation
 from .contrast import finercam
 from .eigen import eigencam, eigengradcam, kpcacam
@@ -57,9 +57,9 @@ METHODS: dict[str, Method] = {
 
 
 def find_method(method: str) -> Method:
-    """The method of this id.
+    """Return the method with this id.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such method.
     """
-    return METHODS[known("method", method, METHODS)]
+    return METHODS[check_name("method", method, METHODS)]

@@ -1,4 +1,4 @@
-"""One explained class of an image."""
+"""A `ClassMap` is one explained class of an image."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .save import save
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """One class of an explanation: its score, and where the evidence for it lies.
+    """One class of an explanation: its score, and the map of the evidence for it.
 
     Attributes:
-        id: The class id; of a linear score the row of its weights.
-        label: Its name; the id as text where the artifact stores none.
+        id: The class id; for a linear score the row of its weights.
+        label: Its name; the id as text if the artifact stores no labels.
         score: Its score.
-        probability: Its probability; None where the scores are no classification.
-        status: ``ok``, or why there is nothing to draw: ``zero``, ``constant`` or ``nonfinite``.
+        probability: Its probability; None if the scores are not those of a classification.
+        status: ``ok``, or why the map cannot be drawn: ``zero``, ``constant`` or ``nonfinite``.
         map: The raw map, float32 [h, w], comparable between classes and images.
     """
 
@@ -41,7 +41,7 @@ class ClassMap:
 
     @cached_property
     def heatmap(self) -> Heatmap:
-        """The map over the image, float32 [H, W] in [0, 1] (signed: [-1, 1]) of its maximum."""
+        """The map over the image, float32 [H, W], relative to its maximum: [0, 1] or [-1, 1]."""
         return self._data.heatmap(self._position)
 
     def draw(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
@@ -61,7 +61,7 @@ class ClassMap:
 
 
 def class_map(data: ExplanationData, position: int) -> ClassMap:
-    """The class at ``position``, from 0."""
+    """Return the class at ``position``, from 0."""
     return ClassMap(
         id=data.classes[position],
         label=data.labels[position],
@@ -75,5 +75,5 @@ def class_map(data: ExplanationData, position: int) -> ClassMap:
 
 
 def class_maps(data: ExplanationData) -> list[ClassMap]:
-    """All explained classes, in their order."""
+    """Return all explained classes, in their order."""
     return [class_map(data, position) for position in range(len(data.classes))]

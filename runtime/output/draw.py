@@ -1,4 +1,4 @@
-"""One class's map, drawn."""
+"""`draw` draws the map of one class."""
 
 from __future__ import annotations
 

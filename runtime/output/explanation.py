@@ -1,4 +1,4 @@
-"""Explanation: what can be done with what was found about an image."""
+"""An `Explanation` is the result for one image; it can be indexed, drawn, shown and saved."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from .show import show
 
 @dataclass(frozen=True, eq=False)
 class Explanation(ExplanationData):
-    """One image, the model's answer to it, and a map for each explained class.
+    """One image, the model's output for it, and a map for each explained class.
 
-    ``explanation["cat"]`` and ``explanation[0]`` give one class as a `ClassMap`, iteration gives
-    all of them, ``len()`` counts them, and ``in`` tells whether there is one. The attributes are
-    those of `ExplanationData`.
+    ``explanation["cat"]`` and ``explanation[0]`` return one class as a `ClassMap`, iteration
+    returns all of them, ``len()`` counts them, and ``in`` tests for a label or a position. The
+    attributes are those of `ExplanationData`.
     """
 
     def __getitem__(self, which: SupportsIndex | str) -> ClassMap:
-        """One class, by its label or its position.
+        """Return one class, by its label or its position.
 
         Args:
-            which: A label, in any case; of a class that was explained twice the first. Or a
-                position, from -1 downwards counted from the end.
+            which: A label, in any case; if a class was explained twice, the first one. Or a
+                position; negative positions count from the end.
 
         Raises:
             ClassError: No explained class has this label, or (as an IndexError) this position.
@@ -61,7 +61,7 @@ class Explanation(ExplanationData):
     ) -> Pixels:
         """Draw one class's map over the image: RGB uint8, of the image's size.
 
-        A map that is not ``ok`` is not drawn: the image comes pale and hatched, and says why.
+        A map that is not ``ok`` is not drawn: the image is pale and hatched, with the reason.
 
         Args:
             which: The class, as for ``explanation[which]``.
@@ -76,7 +76,7 @@ class Explanation(ExplanationData):
         return draw(self, self.position(which), height, look)
 
     def panel(self, height: int = 320, **look: Unpack[LookOptions]) -> Pixels:
-        """Set the image and each class's drawing side by side; see `graftcam.runtime.figure`."""
+        """Draw the image and each class's map side by side; see `graftcam.runtime.figure`."""
         return figure([self], height, **look)
 
     def show(self, height: int = 320, **look: Unpack[LookOptions]) -> None:
@@ -95,17 +95,17 @@ class Explanation(ExplanationData):
         name: str | None = None,
         **look: Unpack[LookOptions],
     ) -> list[Path]:
-        """Write the explanation and return the files' paths; each appears whole or not at all.
+        """Write the explanation and return the files' paths; each is complete or does not exist.
 
-        Images (``.png``, ``.jpg``) are one for each class, ``.npy`` holds the raw maps, float32
-        [K, h, w], and ``.json`` what `to_dict` gives, raw maps included.
+        Images (``.png``, ``.jpg``) are one for each class, ``.npy`` contains the raw maps, float32
+        [K, h, w], and ``.json`` the result of `to_dict` with raw maps.
 
         Args:
-            target: A file (``out.png``; several classes become ``out-<class>.png``), or a folder,
-                which gets ``<image>-<class>.png`` or ``<image>.npy``.
+            target: A file (``out.png``; several classes become ``out-<class>.png``), or a folder
+                for ``<image>-<class>.png`` or ``<image>.npy``.
             which: The class, as for `draw`; None: all of them.
-            suffix: Of the files in a folder.
-            name: What the files in a folder are called in place of the image's name.
+            suffix: Suffix of the files in a folder.
+            name: Name of the files in a folder; None: the image's name.
             look: As for `draw`.
 
         Raises:
@@ -116,9 +116,9 @@ class Explanation(ExplanationData):
         return save(self, Path(target), positions, suffix, name or self.name, look)
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows where it cannot show HTML."""
+        """Return the PNG that a notebook shows if it cannot show HTML."""
         return encode_image(self.panel())
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Return the HTML that a notebook shows."""
         return html_of(self)

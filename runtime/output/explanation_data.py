@@ -1,4 +1,4 @@
-"""What an explanation holds."""
+"""`ExplanationData` has the attributes of an explanation."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from .render import Heatmap, Status, normalise, peak, project
 
 @dataclass(frozen=True, eq=False)
 class ExplanationData:
-    """One image, the model's answer to it, and a map for each explained class.
+    """One image, the model's output for it, and a map for each explained class.
 
     Attributes:
         image: The image, RGB uint8 [H, W, 3].
         name: The image file's name without suffix, or ``image``.
-        output: The model's own output for it: logits or probabilities.
-        probabilities: Per class, [classes]; None where scores are no classification.
+        output: The model's own output: logits or probabilities.
+        probabilities: Per class, [classes]; None if the scores are not those of a classification.
         classes: Ids of the K explained classes.
-        labels: Their names; the ids as text where the artifact stores none.
+        labels: Their names; the ids as text if the artifact stores no labels.
         scores: Their scores, float32 [K].
         maps: Their raw maps, [K, h, w]: comparable between classes and images, unless layers are
             fused.
         status: Per class ``ok``, ``zero`` (no evidence found), ``constant`` (the same evidence
-            everywhere) or ``nonfinite`` (the model's arithmetic overflowed); only the first is
-            drawn, the heatmaps of the others are zero.
-        layer: The target layer, or how several were fused: ``mean of layer2, layer3``.
-        method: How the maps were made.
-        placement: Where the model's input lies in the image.
-        region: Weights of the output's positions that the scores were summed with, float32
-            [*positions]; None: all of them, or an output without positions.
-        measures: What the method measured about its maps, by name: floats [K].
+            everywhere) or ``nonfinite`` (the model's arithmetic overflowed). Only maps that are
+            ``ok`` are drawn; the heatmaps of the others are zero.
+        layer: The target layer, or the fusion of several: ``mean of layer2, layer3``.
+        method: Id of the method that made the maps.
+        placement: The geometry between the image and the model's input.
+        region: The weights of the output's positions in the scores, float32 [*positions]; None:
+            all positions count, or there are none.
+        measures: Numbers that the method measured about its maps, by name: floats [K].
         signed: Whether negative values in the maps are evidence against the class.
         augment: Changes of the image that the maps are averaged over; empty: none.
     """
@@ -67,31 +67,31 @@ class ExplanationData:
     def heatmaps(self) -> Heatmap:
         """The maps over the image, float32 [K, H, W], each relative to its own maximum.
 
-        Values are in [0, 1], those of signed maps in [-1, 1], relative to the largest magnitude.
-        They undo resize and crop; where the model did not see the image they are 0.
+        Values are in [0, 1]; those of signed maps are in [-1, 1], relative to the largest
+        magnitude. Resize and crop are undone; outside the crop the values are 0.
         """
         shape = (len(self.classes), *self.placement.image)
         drawn = [self.heatmap(position) for position in range(len(self.classes))]
         return np.stack(drawn) if drawn else np.zeros(shape, np.float32)
 
     def heatmap(self, position: int) -> Heatmap:
-        """One class's map over the image, float32 [H, W]; see `heatmaps`."""
+        """Return one class's map over the image, float32 [H, W]; see `heatmaps`."""
         return project(normalise(self.maps[position], self.signed), self.placement)
 
     @property
     def peak(self) -> float:
-        """The largest value of all maps, of signed ones the largest magnitude; 0 if none is ok."""
+        """The largest value (signed: magnitude) of all maps; 0 if no map is ok."""
         return max((peak(raw, self.signed) for raw in self.maps), default=0.0)
 
     def position(self, which: SupportsIndex | str) -> int:
-        """Where a class lies in ``classes``.
+        """Return the index of a class in ``classes``.
 
         Args:
-            which: A label, in any case; of a class that was explained twice the first. Or a
-                position, from -1 downwards counted from the end.
+            which: A label, in any case; if a class was explained twice, the first one. Or a
+                position; negative positions count from the end.
 
         Raises:
-            ClassError: No explained class has this label, or lies at this position.
+            ClassError: No explained class has this label or position.
         """
         if not isinstance(which, str):
             place, count = operator.index(which), len(self.classes)
@@ -101,10 +101,10 @@ class ExplanationData:
         if which in self.labels:
             return self.labels.index(which)
         folded = [label.casefold() for label in self.labels]
-        wanted = which.strip().casefold()
-        if wanted in folded:
-            return folded.index(wanted)
-        near = get_close_matches(wanted, folded, n=3, cutoff=0.5)
+        label = which.strip().casefold()
+        if label in folded:
+            return folded.index(label)
+        near = get_close_matches(label, folded, n=3, cutoff=0.5)
         nearest = ", ".join(f"'{self.labels[folded.index(label)]}'" for label in near)
         raise ClassError(
             f"class '{which}' was not explained; "
@@ -112,17 +112,17 @@ class ExplanationData:
         )
 
     def probability(self, position: int) -> float | None:
-        """Probability of an explained class; None where the scores are no classification."""
+        """Return a class's probability; None if the scores are not those of a classification."""
         if self.probabilities is None or self.probabilities.ndim != 1:
             return None
         return _finite(self.probabilities[self.classes[position]])
 
     def to_dict(self, maps: bool = False, positions: Sequence[int] | None = None) -> dict[str, Any]:
-        """Summarise for JSON; numbers that JSON lacks (NaN, infinity) become None.
+        """Return a summary for JSON; NaN and infinity, which JSON lacks, become None.
 
         Args:
             maps: Include each class's raw map, as rows of numbers.
-            positions: Those of the classes to include; None: all.
+            positions: Positions of the classes to include; None: all.
         """
         shown = range(len(self.classes)) if positions is None else positions
         return {

@@ -1,4 +1,4 @@
-"""Explanations of one image side by side."""
+"""`figure` draws explanations of one image side by side."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class _Tile(NamedTuple):
 def figure(
     found: Sequence[ExplanationData], height: int = 320, **look: Unpack[LookOptions]
 ) -> Pixels:
-    """Draw explanations of one image, such as those by several methods, as one: RGB uint8.
+    """Draw explanations of one image, for example by several methods, together: RGB uint8.
 
-    The image comes first, then each class by each method; of several classes by several methods
-    each method has a row. Colour bars tell the scale: of each map, or of all maps of an explanation
-    where the scale is shared.
+    The image comes first, then each class by each method. With several classes and several
+    methods, each method has a row. Colour bars show the scale of each map, or of all maps of an
+    explanation if the scale is shared.
 
     Args:
-        found: The explanations, as from `Explainer.compare`; all of one image.
-        height: Of each drawing, in pixels; small images are enlarged to it.
+        found: Explanations of one image, for example from `Explainer.compare`.
+        height: Height of each drawing in pixels; small images are enlarged.
         look: As for `Explanation.draw`.
 
     Raises:
@@ -41,14 +41,14 @@ def figure(
             is unknown.
     """
     if not found or any(one.placement.image != found[0].placement.image for one in found):
-        raise RenderError("a figure wants one or more explanations of one image")
+        raise RenderError("a figure needs one or more explanations of one image")
     first, names = found[0], _names(found)
     several = len(found) > 1
     note = first.layer if several else f"{first.method}, {first.layer}"
     whole = _Tile(resized(first.image, height), first.name, note)
     rows = [
         [
-            _Tile(shown.draw(height, **look), shown.label, _answer(shown))
+            _Tile(shown.draw(height, **look), shown.label, _confidence(shown))
             for shown in class_maps(one)
         ]
         for one in found
@@ -73,28 +73,28 @@ def figure(
 
 
 def _names(found: Sequence[ExplanationData]) -> list[str]:
-    """What tells the explanations apart: their methods, their layers, or both."""
+    """Return names that distinguish the explanations: their methods, their layers, or both."""
     columns = [[one.method for one in found], [one.layer for one in found]]
-    telling = [column for column in columns if len(set(column)) > 1] or columns[:1]
-    return [", ".join(parts) for parts in zip(*telling, strict=True)]
+    different = [column for column in columns if len(set(column)) > 1] or columns[:1]
+    return [", ".join(parts) for parts in zip(*different, strict=True)]
 
 
-def _answer(found: ClassMap) -> str:
-    """How sure the model is of a class."""
+def _confidence(found: ClassMap) -> str:
+    """Return a class's probability, or its score, as text."""
     if found.probability is None:
         return f"score {found.score:.3g}"
     return f"p = {found.probability:.3f}"
 
 
 def _columns(image: Pixels | None, count: int) -> int:
-    """Images in a row, so that rows are about equally long."""
+    """Return the number of images in a row, so that rows are about equally long."""
     width = 1 if image is None else image.shape[1]
     most = min(_MOST, max(2, _WIDEST // width))
     return -(-count // -(-count // most))
 
 
 def _bars(found: Sequence[ExplanationData], look: Look) -> list[Bar]:
-    """A colour bar for each kind of map that is drawn in colour."""
+    """Make a colour bar for each kind of map that is drawn in colour."""
     if look.style == "mask":
         return []
     drawn = [one for one in found if "ok" in one.status]

@@ -1,4 +1,4 @@
-"""Explanations as HTML, for notebooks."""
+"""`html_of` shows an explanation as HTML, for notebooks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .explanation_data import ExplanationData
 from .render import encode_image, resized
 from .text import STATES
 
-_HEIGHT = 224  # of an image on the page, in its pixels
-_SHARPER = 2  # screens have more of them
+_HEIGHT = 224  # height of an image on the page, in CSS pixels
+_SHARPER = 2  # physical pixels for each CSS pixel, as on many screens
 
 
 def html_of(data: ExplanationData) -> str:
-    """The image and each class's drawing, with label, score and probability as text."""
+    """Return the image and each class's drawing, with label, score and probability as text."""
     height = _HEIGHT * _SHARPER
     heading = f"{data.method}, {data.layer}"
     figures = [_figure(resized(data.image, height), data.name, heading)]

@@ -1,4 +1,4 @@
-"""Explanations as files: images, raw maps, summaries."""
+"""`save` writes an explanation to files: images, raw maps or a summary."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def save(
     stem = name if to_folder else whole.stem
     names, paths = Names(), list[Path]()
     for position in positions:
-        # A class may be asked for twice, and labels may differ in punctuation only.
+        # A class may occur twice, and labels may differ in punctuation only.
         label = names.distinct(_slug(data.labels[position]))
         lone = len(positions) == 1 and not to_folder
         path = whole if lone else whole.with_stem(f"{stem}-{label}")
@@ -44,7 +44,7 @@ def save(
 
 
 def _slug(label: str) -> str:
-    """A label as part of a file name."""
+    """Convert a label to a part of a file name."""
     words = "".join(c if c.isalnum() else " " for c in label).split()
     return "-".join(words)[:40] or "class"
 

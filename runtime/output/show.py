@@ -1,4 +1,4 @@
-"""Images shown to a person: below a notebook's cell, or in the platform's viewer."""
+"""`show` displays an image below a notebook's cell, or in the platform's image viewer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import RenderError
 
-_SECONDS = 2  # within which a launcher that finds no viewer has ended
+_SECONDS = 2  # a launcher that finds no viewer ends within this time
 
 
 def show(png: bytes) -> None:
@@ -40,7 +40,7 @@ def show(png: bytes) -> None:
 
 
 def _open(launcher: str | None, path: Path) -> bool:
-    """Start the viewer; whether that succeeded, as far as the launcher says."""
+    """Start the viewer; return False if the launcher reports a failure."""
     if launcher is None:
         os.startfile(path)  # pyright: ignore[reportAttributeAccessIssue]  # Windows only
         return True
@@ -59,7 +59,7 @@ def _in_notebook() -> bool:
 
 
 def _launcher() -> str | None:
-    """The program that opens a file in its viewer; None where Windows itself does."""
+    """Return the program that opens a file in its viewer; None on Windows, which needs none."""
     if sys.platform == "win32":
         return None
     if sys.platform == "darwin":

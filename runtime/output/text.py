@@ -1,4 +1,4 @@
-"""Artifacts and explanations as text for a person at a terminal."""
+"""These functions describe artifacts and explanations as text for a terminal."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .explanation_data import ExplanationData
 STATES = {
     "ok": "",
     "zero": "  (empty map: no evidence for this class)",
-    "constant": "  (the same map everywhere: it tells no place)",
+    "constant": "  (constant map: the same evidence everywhere)",
     "nonfinite": "  (the map is not finite: the model overflowed)",
 }
 
 
 def describe_spec(spec: Spec) -> str:
-    """What an artifact holds, a line a topic."""
+    """Describe an artifact, one line for each topic."""
     transform, verdict = spec.preprocess, spec.verification
     lines = [
         f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
@@ -29,7 +29,7 @@ def describe_spec(spec: Spec) -> str:
     if spec.region:
         lines.append(
             f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "
-            "what the score is summed over (default: all)"
+            "weights of the positions that the score is summed over (default: all)"
         )
     if spec.profile:
         lines.append(f"profile {spec.profile}")
@@ -70,7 +70,7 @@ def _describe_selector(spec: Spec) -> str:
 
 
 def counted(spec: Spec) -> str:
-    """How many classes or channels can be asked for, and where they lie in the output."""
+    """Describe the number of classes or channels, and their place in the output."""
     score = spec.score
     if score.kind == "linear":
         return f"any weights of {score.output}"
@@ -84,8 +84,8 @@ def counted(spec: Spec) -> str:
 
 
 def describe_explanation(path: Path, data: ExplanationData, saved: Sequence[Path]) -> str:
-    """An image's classes with score, probability, status and files."""
-    own = len(saved) == len(data.classes)  # a file for each class, or files for all together
+    """Describe an image's classes with score, probability, status and files."""
+    own = len(saved) == len(data.classes)  # one file for each class, or one for all
     lines = [f"{path}" if data.method == "gradcam" else f"{path}  {data.method}"]
     for position, found in enumerate(class_maps(data)):
         share = "" if found.probability is None else f"  p = {found.probability:.3f}"

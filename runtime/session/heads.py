@@ -34,18 +34,22 @@ class Heads:
     """The heads of one artifact; safe to share between threads."""
 
     def __init__(
-        self, path: Path, spec: Spec, opened: Callable[[Path], Session], given: Path | None = None
+        self,
+        path: Path,
+        spec: Spec,
+        open_head: Callable[[Path], Session],
+        head: Path | None = None,
     ) -> None:
         """Store the arguments; nothing is opened yet.
 
         Args:
             path: The artifact.
             spec: Its metadata.
-            opened: Opens a head's file.
-            given: A head's file; None: the file beside the artifact that the metadata names.
+            open_head: Opens a head's file.
+            head: A head's file; None: the file beside the artifact that the metadata names.
         """
-        self._path, self._spec, self._opened, self._given = path, spec, opened, given
-        self._known: dict[str, Head] = {}
+        self._path, self._spec, self._open_head, self._given = path, spec, open_head, head
+        self._by_layer: dict[str, Head] = {}
         self._lock = threading.Lock()
 
     def of(self, layer: Layer) -> Head:
@@ -57,9 +61,9 @@ class Heads:
             SessionError: ONNX Runtime cannot load it.
         """
         with self._lock:
-            if layer.name not in self._known:
-                self._known[layer.name] = self._open(layer)
-            return self._known[layer.name]
+            if layer.name not in self._by_layer:
+                self._by_layer[layer.name] = self._open(layer)
+            return self._by_layer[layer.name]
 
     def _open(self, layer: Layer) -> Head:
         again = "export it with extras={'head'} (`graftcam export --extra head`)"
@@ -75,14 +79,14 @@ class Heads:
                 f"put {layer.head.file} beside {self._path.name}, name it with "
                 f"Explainer(path, head=...), or {again}"
             )
-        session = self._opened(path)
+        session = self._open_head(path)
         if not _fits(session, self._spec, layer):
             raise InputError(
-                f"{path.name} is no head of layer '{layer.name}' of {self._path.name}; use the "
-                f"files of one export together, or {again}"
+                f"{path.name} is not the head of layer '{layer.name}' of {self._path.name}; use "
+                f"the files of one export together, or {again}"
             )
         activations = session.spec.layers[0].value
-        beside = {name: taken for name, taken in layer.head.inputs.items() if name != activations}
+        beside = {name: source for name, source in layer.head.inputs.items() if name != activations}
         return Head(session, activations, beside)
 
 

@@ -65,8 +65,8 @@ def open_session(
     session, captured = _captured(make, (name, options), others)
     provider: str = session.get_providers()[0]
     if provider != name:
-        asked = providers is not None and provider not in dict(others)
-        _report_fallback(ort, name, provider, asked=asked)
+        required = providers is not None and provider not in dict(others)
+        _report_fallback(ort, name, provider, required=required)
     if not captured or provider != CUDA:
         return Opened(session, provider, session.run)
     bound = Bound(ort, session, "cuda", int(options.get("device_id", 0)))
@@ -78,11 +78,11 @@ def _captured(
 ) -> tuple[Any, bool]:
     """Return the InferenceSession and whether it captures graphs; if capture fails, without."""
     name, options = first
-    wanted = name == CUDA and captures(options)
+    capture = name == CUDA and captures(options)
     try:
-        return make([first, *others]), wanted
+        return make([first, *others]), capture
     except SessionError as error:
-        if not wanted or "graph capture" not in str(error):
+        if not capture or "graph capture" not in str(error):
             raise
         logger.warning("%s; running without: export it with profile='cuda'", error)
     plain = {key: value for key, value in options.items() if key != "enable_cuda_graph"}
@@ -128,12 +128,12 @@ def _load_cuda(ort: Any) -> str:
     return ", ".join(dict.fromkeys(re.findall(r"lib[\w-]+\.so[.\d]*|\w+\.dll", text)))
 
 
-def _report_fallback(ort: Any, wanted: str, got: str, *, asked: bool) -> None:
-    """Report that ``wanted`` did not start: an error if the caller named no other provider."""
-    trouble = f"{wanted} is installed but did not start; check its driver and libraries"
-    missing = _load_cuda(ort) if wanted == CUDA else ""
+def _report_fallback(ort: Any, failed: str, used: str, *, required: bool) -> None:
+    """Report that a provider did not start: an error if the caller named no other provider."""
+    trouble = f"{failed} is installed but did not start; check its driver and libraries"
+    missing = _load_cuda(ort) if failed == CUDA else ""
     if missing:
         trouble += f" (missing: {missing}; {install('gpu')} installs those of CUDA)"
-    if asked:
+    if required:
         raise SessionError(f"{trouble}, or choose another provider")
-    logger.warning("%s; running on %s", trouble, got)
+    logger.warning("%s; running on %s", trouble, used)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SessionError
-from ..writing import drafted
+from ..writing import atomic_write
 from .optimized_for import Target, read_target, write_target
 from .providers import load_onnxruntime
 from .session import Session
@@ -48,7 +48,7 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
         raise SessionError(f"{path} is optimised already; optimise the original artifact")
-    with drafted(target, SessionError) as draft:
+    with atomic_write(target, SessionError) as draft:
 
         def save(options: Any) -> None:
             options.optimized_model_filepath = str(draft)

@@ -72,13 +72,14 @@ def cuda_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return CUDA's options with defaults that suit explanations.
 
     Every batch size and number of classes gives each convolution another shape. ONNX Runtime's
-    default tries all algorithms for each shape before the first result; HEURISTIC asks cuDNN.
+    default tries all algorithms for each shape before the first result; with HEURISTIC cuDNN
+    chooses one without trying.
     """
     return {"cudnn_conv_algo_search": "HEURISTIC", **options}
 
 
 def captures(options: Mapping[str, Any]) -> bool:
-    """Whether the options tell CUDA to capture a graph and replay it."""
+    """Whether the options make CUDA capture a graph and replay it."""
     return str(options.get("enable_cuda_graph", False)).lower() in ("1", "true")
 
 

@@ -44,7 +44,7 @@ class Port:
     def check(self, value: NDArray[Any]) -> None:
         """Raise InputError unless ``value`` has this input's dtype, rank and fixed extents."""
         fits = len(value.shape) == len(self.shape) and all(
-            want is None or have == want for have, want in zip(value.shape, self.shape, strict=True)
+            extent in (None, length) for length, extent in zip(value.shape, self.shape, strict=True)
         )
         if self.dtype is not None and value.dtype != self.dtype:
             raise InputError(
@@ -86,24 +86,14 @@ class Model:
         self._session, self._run = opened.session, opened.run
         self.provider = opened.provider
         logger.info("%s runs on %s", self.path.name, self.provider)
+        required, outputs = self._session.get_inputs(), self._session.get_outputs()
+        inputs = [*required, *self._session.get_overridable_initializers()]
         self.inputs = {
-            node.name: Port(node.name, _DTYPES.get(node.type), _extents(node), required)
-            for nodes, required in (
-                (self._session.get_inputs(), True),
-                (self._session.get_overridable_initializers(), False),
-            )
-            for node in nodes
+            node.name: Port(node.name, _DTYPES.get(node.type), _extents(node), at < len(required))
+            for at, node in enumerate(inputs)
         }
-        self.outputs = {node.name: _extents(node) for node in self._session.get_outputs()}
-        self.types: dict[str, str] = {
-            node.name: node.type
-            for nodes in (
-                self._session.get_inputs(),
-                self._session.get_overridable_initializers(),
-                self._session.get_outputs(),
-            )
-            for node in nodes
-        }
+        self.outputs = {node.name: _extents(node) for node in outputs}
+        self.types: dict[str, str] = {node.name: node.type for node in [*inputs, *outputs]}
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once and return the outputs in ``names`` (None: all).
@@ -120,12 +110,12 @@ class Model:
             )
         for name, value in feeds.items():
             self.inputs[name].check(value)
-        wanted = list(self.outputs if names is None else names)
+        names = list(self.outputs if names is None else names)
         try:
-            values = self._run(wanted, dict(feeds))
+            values = self._run(names, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
             raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
-        return dict(zip(wanted, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
     def end_profiling(self) -> Path:
         """Close the profile that ``configure`` started and return its file."""
@@ -192,21 +182,19 @@ def _check_names(
     path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
 ) -> None:
     """Raise SpecError if the metadata names an input or output that the graph lacks."""
-    wanted_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
-    wanted_outputs = [spec.scores, spec.score.output, *spec.of_input.values()]
-    wanted_outputs += [spec.classes] if spec.classes else []
+    named_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
+    named_outputs = [*spec.own_outputs, spec.score.output]
     for layer in spec.layers:
-        wanted_outputs += layer.outputs
-        taken = [] if layer.head is None else layer.head.inputs.values()
-        wanted_outputs += [name for name in taken if name not in inputs]
-    names = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
-    if len({spec.score_weights is not None, *names}) > 1:
+        sources = [] if layer.head is None else layer.head.inputs.values()
+        named_outputs += [name for name in sources if name not in inputs]
+    linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
+    if len({spec.score_weights is not None, *linear}) > 1:
         raise SpecError(
             f"{path}: a linear score goes with score_weights, any other score with class_index and "
             "classes; export again"
         )
-    lacking = [n for n in wanted_inputs if n not in inputs]
-    lacking += [n for n in wanted_outputs if n not in outputs]
+    lacking = [name for name in named_inputs if name not in inputs]
+    lacking += [name for name in named_outputs if name not in outputs]
     if lacking or not spec.layers:
         raise SpecError(f"{path}: the graph lacks {lacking or 'target layers'}; export again")
     if spec.labels is not None and len(spec.labels) != spec.score.classes:

@@ -1,4 +1,4 @@
-"""What is built on `Explainer`: folder jobs, benchmarks, comparisons, Triton.
+"""The tools are built on `Explainer`: folder jobs, benchmarks, comparisons, Triton.
 
 In: artifacts and folders of images. Out: tables, files, measurements. Imports: everything in
 `runtime`.

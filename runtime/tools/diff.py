@@ -128,14 +128,14 @@ class Pair:
             InputError: The second artifact lacks the class.
         """
         found = self.first.explain(path)
-        wanted = found.labels[0] if self._by_label else found.classes[0]
+        best = found.labels[0] if self._by_label else found.classes[0]
         try:
-            return found, self.second.explain(path, [wanted, -1])
+            return found, self.second.explain(path, [best, -1])
         except GraftcamError as error:
             if isinstance(error, ImageError):
                 raise
             raise InputError(
-                f"{self.second.path.name} cannot explain {wanted!r}, which {self.first.path.name} "
+                f"{self.second.path.name} cannot explain {best!r}, which {self.first.path.name} "
                 f"predicts for {path.name}: {error}"
             ) from error
 
@@ -190,14 +190,14 @@ def predicted(explainer: Explainer, found: Explanation) -> str:
 def _change(pair: Pair, path: Path, first: Explanation, second: Explanation) -> Change:
     status = (first.status[0], second.status[0])
     one, other = first.heatmaps[0], second.heatmaps[0]
-    known = "nonfinite" not in status
+    finite = "nonfinite" not in status
     return Change(
         str(path),
         first.labels[0],
         (predicted(pair.first, first), predicted(pair.second, second)),
         status,
-        similarity(one, other) if known else 0.0,
-        overlap(one, other) if known else 0.0,
+        similarity(one, other) if finite else 0.0,
+        overlap(one, other) if finite else 0.0,
         shift(one, other),
     )
 

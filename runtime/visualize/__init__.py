@@ -1,5 +1,5 @@
-"""Activation maximisation: an image that a class score is high for.
+"""Activation maximisation computes an image that has a high score for a class.
 
-In: a session and a class. Out: the image and the score's curve. Imports: every folder up to
-`explain`.
+In: a session and a class. Out: the image and the score's curve. Imports: `inputs`, and the modules
+that it may import.
 """

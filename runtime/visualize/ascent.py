@@ -107,7 +107,7 @@ def visualize(
 
     Args:
         session: An artifact with `input_gradients`.
-        selection: What its selector takes, for one image and one score: a class or a channel
+        selection: The value of its selector, for one image and one score: a class or a channel
             [1, 1], or weights [1, 1, *output].
         ascent: Settings; None: the defaults.
         region: For scores with positions: their weights, [*positions]; None: all equal.
@@ -215,5 +215,5 @@ def _blurred(pixels: Plane, deviation: float) -> Plane:
 
 
 def _rounded(pixels: Plane) -> Plane:
-    """Round pixels to values that a file of 8 bits can hold."""
+    """Round pixels to values that an 8-bit file can store."""
     return np.rint(pixels * 255).astype(np.float32) / np.float32(255)

@@ -21,7 +21,7 @@ class Objective:
 
     Args:
         session: An artifact with `input_gradients`.
-        selection: What its selector takes, for one image and one score.
+        selection: The value of its selector, for one image and one score.
 
     Raises:
         ImageError: The artifact stores no preprocessing, so the range of a pixel is unknown.
@@ -34,7 +34,7 @@ class Objective:
         self._gradients = _gradients(session)
         self._transform = _transform(session, session.spec)
         self._dtype = session.inputs[self._transform.input].dtype or np.float32
-        self._asked: Tensors = {session.spec.selector: selection}
+        self._own_feeds: Tensors = {session.spec.selector: selection}
         spread = np.array(self._transform.std, np.float32)[:, None, None]
         self._factor = np.float32(255 * self._transform.scale) / spread
         self._offset = np.array(self._transform.mean, np.float32)[:, None, None] / spread
@@ -70,7 +70,7 @@ class Objective:
         extents = self._positions()
         assert self._spec.region is not None
         check_region(region[None, None], {1}, 1, extents)
-        self._asked[self._spec.region] = region[None, None].astype(np.float32)
+        self._own_feeds[self._spec.region] = region[None, None].astype(np.float32)
 
     def score(self, pixels: Plane) -> float:
         """Return the score of an image."""
@@ -100,7 +100,7 @@ class Objective:
         values = pixels * self._factor - self._offset
         if self._transform.layout == "nhwc":
             values = np.moveaxis(values, 0, -1)
-        feeds = {self._transform.input: values[None].astype(self._dtype), **self._asked}
+        feeds = {self._transform.input: values[None].astype(self._dtype), **self._own_feeds}
         return self._session.run(feeds, names)
 
 
@@ -130,6 +130,6 @@ def _transform(session: Session, spec: Spec) -> Preprocess:
     required = {port.name for port in session.inputs.values() if port.required}
     others = sorted(required - {transform.input, *spec.own_inputs})
     if others or session.inputs[transform.input].shape[0] not in (None, 1):
-        wanted = f"{others} beside the image" if others else "more than one image in a run"
-        raise InputError(f"{name} takes {wanted}; export a model that takes one image")
+        surplus = f"{others} beside the image" if others else "more than one image in a run"
+        raise InputError(f"{name} takes {surplus}; export a model that takes one image")
     return transform

@@ -1,4 +1,4 @@
-"""The bench's results: rows are kept, never mixed, and compared beyond their spread."""
+"""The bench's results: rows are stored, never mixed, and compared beyond their spread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _written(folder: Path, *spread: float) -> Book:
     return book
 
 
-def test_a_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path):
+def test_a_row_is_stored_as_soon_as_it_is_measured(tmp_path: Path):
     _written(tmp_path, 1, 1, 1)
     book = _book(tmp_path)
     book.open(fresh=False, whole=False)
@@ -38,7 +38,7 @@ def test_a_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("measured", "asked", "done"),
+    ("measured", "requested", "done"),
     [
         ({"code": "other"}, {}, False),
         ({"quick": True}, {}, False),
@@ -47,10 +47,10 @@ def test_a_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path):
     ],
 )
 def test_rows_of_other_code_or_few_rounds_are_measured_again(
-    tmp_path: Path, measured: dict[str, Any], asked: dict[str, Any], done: bool
+    tmp_path: Path, measured: dict[str, Any], requested: dict[str, Any], done: bool
 ):
     _book(tmp_path, **measured).add(KEY, _row(1, 1, 1), others=0.0)
-    book = _book(tmp_path, **asked)
+    book = _book(tmp_path, **requested)
     book.open(fresh=False, whole=False)
     assert book.current(KEY) is done
 

@@ -149,8 +149,8 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
         (["--dynamic-size"], "keeps its opset, axes and names"),
         (["--input-name", "image"], "keeps its opset, axes and names"),
         (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
-        (["--shape", "3,8,8"], "tells the shapes of its inputs; leave --shape out"),
-        (["--weights", "w.pt"], "brings its own weights"),
+        (["--shape", "3,8,8"], "states the shapes of its inputs; leave --shape out"),
+        (["--weights", "w.pt"], "contains its own weights"),
         (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes [8, 8]"),
     ],
 )
@@ -213,7 +213,7 @@ def test_explain_prints_json_for_machines(artifact: Path, tmp_path: Path) -> Non
     assert all(Path(file).is_file() for file in rows[0]["files"])
 
 
-def test_inspect_tells_what_the_artifact_holds(artifact: Path) -> None:
+def test_inspect_prints_what_the_artifact_contains(artifact: Path) -> None:
     text = call("inspect", artifact).stdout
     assert "layer   layer3: channels_first, grid [12, 12]" in text
     assert "labels  zero, one, two, three, ..." in text

@@ -61,7 +61,7 @@ def test_a_failing_image_gives_exit_code_1_and_the_rest_is_there(
     result = call(*command)
     assert result.exit_code == 1
     assert "explained 4, failed 1 (the table says why; --retry tries again)" in result.stdout
-    assert "passed over 1 files that are no images by their names" in result.stdout
+    assert "skipped 1 files whose names are not those of images" in result.stdout
     assert call(*command).exit_code == 1
     cv2.imwrite(str(images / "2.png"), SCENE)
     assert call(*command, "--retry").exit_code == 0
@@ -82,10 +82,10 @@ def test_another_question_does_not_mix_with_the_results_that_are_there(
 def test_a_folder_goes_alone(artifact: Path, images: Path, tmp_path: Path) -> None:
     result = call("explain", artifact, images, "second.png", "-o", tmp_path / "out")
     assert result.exit_code == 2
-    assert "a folder is explained alone" in result.stderr
+    assert "a folder must be the only one of the IMAGES" in result.stderr
 
 
-def test_a_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
+def test_an_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
     result = call("explain", artifact, "a.png", "-o", tmp_path / "out", "--retry")
     assert result.exit_code == 2
     assert "Error: --retry are for a folder of images" in result.stderr
@@ -141,10 +141,10 @@ def test_an_interruption_loses_nothing(
     assert process.stdout
     assert process.stdout.readline() == "stalls\n"
     process.send_signal(kind)
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     if kind == signal.SIGINT:
         assert process.returncode == 130
-        assert told.splitlines() == ["Interrupted; run the same command again to go on"]
+        assert stderr.splitlines() == ["Interrupted; run the same command again to go on"]
     result = call(*command)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("explained 5")
@@ -165,9 +165,11 @@ def test_optimize_saves_the_form_for_this_machine(artifact: Path, tmp_path: Path
     again = call("optimize", path, "-o", tmp_path / "again.onnx")
     assert again.exit_code == 1
     assert "optimised already" in again.stderr
-    told = json.loads(call("optimize", artifact, "-o", path, "--provider", "cpu", "--json").stdout)
-    assert told["target"]["provider"] == "CPUExecutionProvider"
-    assert told["size"] == path.stat().st_size
+    summary = json.loads(
+        call("optimize", artifact, "-o", path, "--provider", "cpu", "--json").stdout
+    )
+    assert summary["target"]["provider"] == "CPUExecutionProvider"
+    assert summary["size"] == path.stat().st_size
 
 
 def test_export_can_put_the_transform_into_the_graph(tmp_path: Path) -> None:
@@ -196,11 +198,11 @@ def test_a_broken_image_is_one_line_on_a_terminal(artifact: Path, tmp_path: Path
     assert done
     for name, content in (("cut.png", data.tobytes()[:-30]), ("cut.bmp", b"BM" + bytes(60))):
         (tmp_path / name).write_bytes(content)
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "graftcam.cli", "explain", str(artifact), str(tmp_path / name),
              "-o", str(tmp_path / "out")],
             check=False, capture_output=True, text=True,
         )  # fmt: skip
-        assert told.returncode == 1
-        assert len(told.stderr.splitlines()) == 1, told.stderr
-        assert told.stderr.startswith("Error: ")
+        assert result.returncode == 1
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert result.stderr.startswith("Error: ")

@@ -181,7 +181,7 @@ def test_layers_are_fused_and_images_augmented(folder: Path, tmp_path: Path) -> 
     assert row["layer"] == "features.0"
 
 
-def test_an_empty_map_is_told_and_drawn_as_such(folder: Path, tmp_path: Path) -> None:
+def test_an_empty_map_is_reported_and_drawn_as_such(folder: Path, tmp_path: Path) -> None:
     result = explain(folder, tmp_path, "--class", "empty", "--panel")
     assert "(empty map: no evidence for this class)" in result.stdout
     found = Explainer(folder / "model.onnx").explain(folder / "scene.png", "empty")
@@ -203,7 +203,7 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
     for more in (["--panel"], ["--method", "gradcam", "--method", "gradcam"]):
         result = CliRunner().invoke(main, [*map(str, given), *more])
         assert result.exit_code == 2
-        assert "a folder is explained by one --method, without --panel" in result.stderr
+        assert "a folder takes one --method and no --panel" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
         (["--option", "layer=x"], 1, "none of the methods gradcam takes 'layer'"),
         (["--option", "samples"], 2, "'samples' is not of the form name=value"),
         (["--layer", "features.0", "--layer", "x"], 1, "unknown layer 'x'"),
-        (["--panel", "--format", "npy"], 2, "--panel is an image, --format npy is none"),
+        (["--panel", "--format", "npy"], 2, "--panel writes an image, --format npy does not"),
         (["--style", "lines"], 2, "'lines' is not one of"),
         (["--colormap", "jett"], 1, "unknown colormap 'jett'"),
     ],

@@ -36,7 +36,7 @@ TEXT = """<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>
     }"""
 
 
-def test_the_bytes_say_what_onnxs_own_parser_reads_in_the_text() -> None:
+def test_the_bytes_equal_those_of_onnxs_own_parser() -> None:
     constants = {"k1": np.float32([1.5, -2]), "ids": np.array(-300), "f": np.ones((2, 1), "f2")}
     model = onnx.load_from_string(onnx_model(TEXT, constants, {"key": "größe", "other": "x" * 200}))
     assert {one.key: one.value for one in model.metadata_props} == {
@@ -96,10 +96,10 @@ def test_they_compute_what_an_export_of_their_model_does(tmp_path: Path, kind: s
         Explainer(write(tmp_path / f"{write.__name__}.onnx")) for write in PAIRS[kind]
     )
     x = np.abs(noise(2, 32, 32))
-    asked: list[dict[str, Any]] = [{}, {"class_index": [[3, -1, 0, -2]]}]
+    requests: list[dict[str, Any]] = [{}, {"class_index": [[3, -1, 0, -2]]}]
     if kind == "segmenter":
-        asked.append({"class_index": [[1, -1, -4]], "region": REGION})
-    for options in asked:
+        requests.append({"class_index": [[1, -1, -4]], "region": REGION})
+    for options in requests:
         found, expected = by_hand.run(x, **options), exported.run(x, **options)
         for name in ("logits", "classes", "scores"):
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)

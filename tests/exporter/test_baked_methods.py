@@ -44,7 +44,7 @@ def opened(path: Path) -> Callable[..., dict[str, Any]]:
     return lambda **feeds: dict(zip(names, session.run(names, feeds), strict=True))
 
 
-def held(results: dict[str, Any], spec: Spec, method: str) -> float:
+def compare_baked(results: dict[str, Any], spec: Spec, method: str) -> float:
     """Compare a method's baked maps of all layers with the runtime's; the largest value seen."""
     largest = 0.0
     for layer in spec.layers:
@@ -90,17 +90,17 @@ def test_baked_maps_are_the_runtimes(
     results = artifact(x=x, class_index=np.array(CLASSES)[:, :4])
     for method in methods:
         # Of four places none is two deviations above their mean.
-        assert held(results, spec, method) > 0 or method == "fem"
+        assert compare_baked(results, spec, method) > 0 or method == "fem"
     for index in (np.zeros((1, 0), np.int64), np.array([[1]])):
         results = artifact(x=x, class_index=index)
         for method in {*methods} - {"finercam"}:
-            held(results, spec, method)
+            compare_baked(results, spec, method)
         for layer in spec.layers:
             for name in layer.baked.values():
                 assert results[name].shape == (3, index.size, *results[name].shape[2:])
 
 
-def test_a_single_class_has_nothing_to_be_told_from(tmp_path: Path) -> None:
+def test_a_single_class_has_no_other_to_compare_with(tmp_path: Path) -> None:
     spec = made(tmp_path / "a.onnx", Tiny(), torch.randn(1, 3, 8, 8), ["relu2"], "finercam")
     x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
     results = opened(tmp_path / "a.onnx")(x=x)
@@ -121,7 +121,7 @@ def test_open_sizes_and_the_web_profile(tmp_path: Path) -> None:
             x = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(np.float32)
             results = artifact(x=x, class_index=np.array(CLASSES))
             for method in BAKED:
-                assert held(results, report.spec, method) > 0
+                assert compare_baked(results, report.spec, method) > 0
 
 
 def test_an_onnx_file_is_verified_with_its_baked_maps(tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_the_check_sees_each_operation_broken(
 
 def test_every_operation_with_a_result_is_broken_above() -> None:
     operations = {name for name in vars(Operations) if not name.startswith("_")}
-    asked = {"is_constant", "classes", "places"}
-    assert operations - asked - {"at_places"} == set(BROKEN)
+    queries = {"is_constant", "classes", "places"}
+    assert operations - queries - {"at_places"} == set(BROKEN)
 
 
 @pytest.mark.parametrize("method", BAKED)
@@ -256,7 +256,7 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
         ([3], r"extras takes names such as 'head', not \[3\]"),
     ],
 )
-def test_methods_that_no_graph_can_hold_are_refused(
+def test_methods_that_no_graph_can_compute_are_refused(
     methods: Any, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(GraftcamError, match=message):
@@ -312,7 +312,7 @@ def test_a_method_by_itself_is_the_runtimes(method: str, channels: int) -> None:
         found = alone(method, activations, gradients, fixed=fixed)
         assert found.shape == truth.shape
         scale = np.abs(truth).max(initial=0)
-        tolerance = 1e-3 if method in EIGEN else 1e-4  # as in `held`
+        tolerance = 1e-3 if method in EIGEN else 1e-4  # as in `compare_baked`
         np.testing.assert_allclose(found, truth, rtol=0, atol=tolerance * scale)
 
 
@@ -333,7 +333,7 @@ def test_components_of_zeros_of_tiny_and_of_huge_numbers(method: str, channels: 
         truth = METHODS[method](a, g)
         found = alone(method, a, g)
         assert np.isfinite(found).all()
-        # As in `held`.
+        # As in `compare_baked`.
         np.testing.assert_allclose(found, truth, rtol=0, atol=1e-3 * truth.max())
 
 
@@ -348,7 +348,7 @@ def test_components_of_constant_channels_are_nothing_and_not_rounding(method: st
 
 
 @pytest.mark.parametrize("gap", [0.5, 0.1, 0.01, 0.003])
-def test_components_are_told_apart_down_to_a_gap_of_a_few_thousandths(gap: float) -> None:
+def test_components_are_distinguished_down_to_a_gap_of_a_few_thousandths(gap: float) -> None:
     """Two orthogonal channels of nearly equal strength, so that the gap is that of eigenvalues."""
     one, other = np.array([1, -1, 1, -1, 0, 0.0]), np.array([1, 1, -1, -1, 2, -2.0])
     strong = one / np.linalg.norm(one)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from graftcam.exporter import TorchExport, export, pipeline
+from graftcam.exporter import TorchExport, arguments, export, pipeline
 from graftcam.exporter.artifact import embed_preprocess as module
 from graftcam.exporter.errors import CaptureError, VerificationError
 from graftcam.exporter.graph.emitter import Emitter
@@ -268,13 +268,13 @@ def test_the_training_transform_itself_is_a_witness(
     def exported() -> None:
         export(
             seeded(Tiny()), tmp_path / "a.onnx", EXAMPLE, layers="relu1", preprocess=transform,
-            embed_preprocess=inside,
+            extras=["embed_preprocess"] if inside else [],
         )  # fmt: skip
 
     exported()
-    right = pipeline.as_preprocess(transform)
+    right = arguments.as_preprocess(transform)
     wrong = replace(right, interpolation="nearest")
-    monkeypatch.setattr(pipeline, "as_preprocess", lambda _: wrong)
+    monkeypatch.setattr(arguments, "as_preprocess", lambda _: wrong)
     with pytest.raises(VerificationError, match=r"stored preprocessing is .* grey levels off"):
         exported()
 
@@ -371,7 +371,7 @@ def test_an_artifact_that_takes_images_is_verified_against_its_file(
     assert (verdict.failures, verdict.reference) == ([], "finite-differences")
 
 
-def test_a_record_that_tells_of_a_transform_that_is_not_there_fails(
+def test_a_record_of_a_transform_that_the_graph_lacks_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "LAST_NODE", "another")
@@ -385,7 +385,7 @@ def test_a_record_that_tells_of_a_transform_that_is_not_there_fails(
 def test_methods_that_change_the_models_input_say_what_they_need(
     pair: tuple[Explainer, Explainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_method(monkeypatch, "changes", lambda question: pytest.fail("ran"), ("images",))
+    add_method(monkeypatch, "changes", lambda batch: pytest.fail("ran"), ("images",))
     with pytest.raises(InputError, match=r"the images as the model takes them, .*; export it with"):
         pair[1].explain(SCENE, method="changes")
 

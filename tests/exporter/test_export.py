@@ -65,19 +65,19 @@ def test_every_tensor_equals_autograd_for_all_batches_and_class_counts(
 ) -> None:
     model, path, spec = tiny
     x = noise(count)
-    asked = np.array(index, np.int64).reshape(1, -1)
+    class_index = np.array(index, np.int64).reshape(1, -1)
     if rows == "own":
-        asked = np.repeat(asked, count, axis=0)
-    found = run(path, {"x": x, "class_index": asked})
+        class_index = np.repeat(class_index, count, axis=0)
+    found = run(path, {"x": x, "class_index": class_index})
     logits = model(torch.from_numpy(x)).detach().numpy()
     ranked = (-logits).argsort(axis=1)
-    whole = np.broadcast_to(asked, (count, asked.shape[1]))
+    whole = np.broadcast_to(class_index, (count, class_index.shape[1]))
     ids = np.where(whole < 0, np.take_along_axis(ranked, np.maximum(-whole - 1, 0), axis=1), whole)
     assert found["classes"].tolist() == ids.tolist()
     truth = Reference(model, spec.layers)([torch.from_numpy(x)], ids)
     layer = spec.layers[0]
-    assert found["gradients"].shape == (count, asked.shape[1], 12, 4, 4)
-    assert found["heatmap"].shape == (count, asked.shape[1], 4, 4)
+    assert found["gradients"].shape == (count, class_index.shape[1], 12, 4, 4)
+    assert found["heatmap"].shape == (count, class_index.shape[1], 4, 4)
     np.testing.assert_allclose(found["scores"], truth.scores, **TOLERANCE)
     np.testing.assert_allclose(found["activations"], truth.activations[layer.name], **TOLERANCE)
     np.testing.assert_allclose(found["gradients"], truth.gradients[layer.name], **TOLERANCE)
@@ -168,7 +168,7 @@ def test_a_single_logit_explains_class_1_as_itself_and_class_0_as_its_negative(
     np.testing.assert_array_equal(found["gradients"][:, 0], -found["gradients"][:, 1])
 
 
-def test_taken_names_get_a_suffix_that_the_metadata_tells(tmp_path: Path) -> None:
+def test_taken_names_get_a_suffix_that_the_metadata_records(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
         seeded(Tiny()), path, (torch.zeros(1, 3, 8, 8),),
@@ -227,7 +227,7 @@ def test_a_pool_and_linear_head_costs_one_gather_and_no_copy(tmp_path: Path) -> 
     assert added.count("MatMul") == 1
 
 
-def test_a_fixed_batch_can_be_asked_for(tmp_path: Path) -> None:
+def test_a_fixed_batch_can_be_requested(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     report = export(
         seeded(Tiny()), path, (torch.zeros(2, 3, 8, 8),), layers="relu1",

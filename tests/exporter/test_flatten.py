@@ -1,4 +1,4 @@
-"""Branches that are decided before run time are taken; all others stay as they are."""
+"""Branches that are decided before run time are taken; all others do not change."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_initializer_that_a_caller_may_override_decides_nothing() -> None:
     assert _types(flatten(model)) == ["Tanh", "If"]
 
 
-def test_branches_that_use_the_same_names_are_kept_apart() -> None:
+def test_branches_that_use_the_same_names_stay_separate() -> None:
     branch = """If(yes) <then_branch = first () => (float[] p) <float[1] w = {{ {number} }}>
         {{ t = Mul({x}, w) p = Exp(t) }},
         else_branch = second () => (float[] q) {{ q = Neg(x) }}>"""

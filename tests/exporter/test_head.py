@@ -24,7 +24,7 @@ from support.artifacts import SCENE, write_artifact
 from support.artifacts import preprocess as plain_preprocess
 from support.artifacts import spec as plain_spec
 from support.exports import to_onnx
-from support.heads import Skip, answer, export_with_head, torch_head
+from support.heads import Skip, export_with_head, method_output, torch_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
 
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The artifact of a case, exported when first asked for; its head lies beside it."""
+    """The artifact of a case, exported at first use, with its head beside it."""
     folder = tmp_path_factory.mktemp("cases")
 
     def artifact(case: str) -> Path:
@@ -167,7 +167,7 @@ def test_a_head_of_a_model_of_open_size(tmp_path: Path) -> None:
         seeded(Segmenter()), path, "mix", trace=TorchExport(dynamic_size=True), verify="quick"
     )
     assert spec.layers[0].head is not None
-    maps = answer(path, noise(2, 12, 10), [[1]], "ablationcam").maps
+    maps = method_output(path, noise(2, 12, 10), [[1]], "ablationcam").maps
     assert maps.shape == (2, 1, 6, 5)
     assert maps.max() > 0
 
@@ -263,7 +263,7 @@ def test_the_head_of_other_weights_or_another_layer_is_refused(
     other = tmp_path / "b.onnx"
     export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
     with pytest.raises(
-        InputError, match=r"b\.head\.onnx is no head of layer '\w+' of.*--extra head"
+        InputError, match=r"b\.head\.onnx is not the head of layer '\w+' of.*--extra head"
     ):
         _opened(made(case), head_of(other))
 

@@ -242,7 +242,7 @@ def test_positions_regions_and_half_precision_are_verified_too(tmp_path: Path) -
     assert found["guided_gradients"].dtype == np.float32
 
 
-def test_the_image_of_a_file_keeps_its_layout_and_is_held_against_differences(
+def test_the_image_of_a_file_keeps_its_layout_and_is_compared_with_differences(
     tmp_path: Path,
 ) -> None:
     source = write(
@@ -282,8 +282,8 @@ def test_finite_differences_find_a_wrong_input_gradient(
     assert "input_gradients" in report.verification.errors
     wrong = input_gradients._publish
     monkeypatch.setattr(
-        input_gradients, "_publish", lambda emit, value, adjoint, scale, name: wrong(
-            emit, value, adjoint, 1.01 * scale, name)
+        input_gradients, "_publish",
+        lambda emit, gradient, name: wrong(emit, gradient * 1.01, name),
     )  # fmt: skip
     with pytest.raises(VerificationError, match="input_gradients: error"):
         export(source, tmp_path / "wrong.onnx", layers="a", extras=["input_gradients"])
@@ -315,7 +315,7 @@ def test_refusals_name_the_remedy_and_write_nothing(
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
-def test_a_image_of_integers_says_so_by_name(tmp_path: Path) -> None:
+def test_an_image_of_integers_is_refused_by_name(tmp_path: Path) -> None:
     body = "c = Cast<to = 1>(x) t = Relu(c) f = Flatten(t) y = MatMul(f, w)"
     source = write(tmp_path / "plain.onnx", body, "uint8[N, 3, 2, 2] x")
     transform = Preprocess("x", [2, 2], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3)
@@ -342,7 +342,7 @@ def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: tuple[nn.Modul
     assert len(onnx.load(tmp_path / "plain.onnx").graph.output) == 1
 
 
-def test_the_command_line_asks_for_it_and_tells(tmp_path: Path, source: tuple[Path, str]) -> None:
+def test_the_command_line_adds_it_and_reports_it(tmp_path: Path, source: tuple[Path, str]) -> None:
     path = str(tmp_path / "m.onnx")
     arguments = ["export", str(source[0]), "--layer", source[1], "--verify", "off", "-o", path]
     for option, fields in (

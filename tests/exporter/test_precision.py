@@ -1,4 +1,4 @@
-"""float16 models: gradients that do not underflow, in float32, and what they are held against."""
+"""float16 models: gradients in float32 that do not underflow, and their reference."""
 
 from __future__ import annotations
 

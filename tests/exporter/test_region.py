@@ -80,11 +80,11 @@ def test_every_tensor_equals_autograd_for_all_batches_class_counts_and_regions(
     segmenter: Made, count: int, index: list[list[int]], rows: str, region: str
 ) -> None:
     x = noise(count, *SIZE)
-    asked = np.array(index, np.int64).reshape(1, -1)
+    class_index = np.array(index, np.int64).reshape(1, -1)
     if rows == "own":
-        asked = np.repeat(asked, count, axis=0)
-    k = asked.shape[1]
-    feeds = {"x": x, "class_index": asked}
+        class_index = np.repeat(class_index, count, axis=0)
+    k = class_index.shape[1]
+    feeds = {"x": x, "class_index": class_index}
     weights = np.ones((1, 1, *SIZE), np.float32)
     if region != "default":
         shape = [{"1": 1, "N": count, "K": k}[letter] for letter in region.split(",")]
@@ -94,9 +94,9 @@ def test_every_tensor_equals_autograd_for_all_batches_class_counts_and_regions(
     whole = np.broadcast_to(weights, (count, k, *SIZE))
     sums = np.einsum("ncyx,nkyx->nkc", maps, whole)
     ranked = (-sums).argsort(axis=2)
-    asked = np.broadcast_to(asked, (count, k))
-    depth = np.maximum(-asked - 1, 0)[:, :, None]
-    ids = np.where(asked < 0, np.take_along_axis(ranked, depth, axis=2)[:, :, 0], asked)
+    class_index = np.broadcast_to(class_index, (count, k))
+    depth = np.maximum(-class_index - 1, 0)[:, :, None]
+    ids = np.where(class_index < 0, np.take_along_axis(ranked, depth, axis=2)[:, :, 0], class_index)
     assert found["classes"].tolist() == ids.tolist()
     truth = Reference(segmenter.model, segmenter.spec.layers)([torch.from_numpy(x)], ids, whole)
     np.testing.assert_allclose(found["scores"], truth.scores, **TOLERANCE)

@@ -288,7 +288,7 @@ def test_a_wrong_artifact_fails_with_its_reason(
 @pytest.mark.parametrize(
     ("change", "check", "reason"), WRONG_BY_SOURCE.values(), ids=WRONG_BY_SOURCE
 )
-def test_what_the_source_alone_can_tell_fails_too(
+def test_faults_that_only_the_source_reveals_fail_too(
     good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
 ) -> None:
     path = changed(good, tmp_path / "flat.onnx", change)
@@ -313,7 +313,7 @@ def test_a_heatmap_alone_that_is_wrong_fails(good: Path, tmp_path: Path) -> None
     assert {one.check for one in verdict.failures} == {"heatmap"}
 
 
-def test_another_model_than_the_source_is_said_and_the_rest_still_checked(good: Path) -> None:
+def test_another_model_than_the_source_is_reported_and_the_rest_still_checked(good: Path) -> None:
     source = Source(seeded(Tiny(5)), "nets", (torch.zeros(1, 3, 8, 8),))
     _, verdict = verify_artifact(good, source)
     assert [one.check for one in verdict.failures] == ["source"]

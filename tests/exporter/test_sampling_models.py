@@ -64,10 +64,10 @@ def _explained(model: nn.Module, path: Path, opset: int) -> None:
     opened = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     x = torch.rand(5, 3, 9, 7, generator=torch.Generator().manual_seed(2)).numpy()
     for classes in ([[3, 0]], np.zeros((1, 0))):
-        asked = np.asarray(classes, np.int64)
-        (found,) = opened.run(["gradients"], {"x": x, "class_index": asked})
-        assert found.shape == (5, asked.shape[1], *found.shape[2:])
-        ids = np.repeat(asked, 5, axis=0)
+        class_index = np.asarray(classes, np.int64)
+        (found,) = opened.run(["gradients"], {"x": x, "class_index": class_index})
+        assert found.shape == (5, class_index.shape[1], *found.shape[2:])
+        ids = np.repeat(class_index, 5, axis=0)
         truth = Reference(model, report.spec.layers)([torch.from_numpy(x)], ids)
         np.testing.assert_allclose(found, truth.gradients["features"], rtol=1e-3, atol=1e-5)
 

@@ -117,14 +117,14 @@ ENDINGS: dict[str, tuple[nn.Module, str | None, str]] = {
     "softmax by default": (nn.Identity(), None, "softmax"),
     "softmax in the graph": (nn.Softmax(1), None, "softmax"),
     "log-softmax in the graph": (nn.LogSoftmax(1), None, "softmax"),
-    "sigmoid as told": (nn.Identity(), "sigmoid", "sigmoid"),
+    "sigmoid as given": (nn.Identity(), "sigmoid", "sigmoid"),
     "sigmoid in the graph": (nn.Sigmoid(), None, "sigmoid"),
 }
 
 
-@pytest.mark.parametrize(("ending", "told", "activation"), ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.parametrize(("ending", "given", "activation"), ENDINGS.values(), ids=ENDINGS)
 def test_probabilities_and_their_logarithms_are_those_of_autograd(
-    tmp_path: Path, ending: nn.Module, told: str | None, activation: str
+    tmp_path: Path, ending: nn.Module, given: str | None, activation: str
 ) -> None:
     model, x = seeded(Ending(ending)), noise(2, *SIZE)
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
@@ -137,7 +137,7 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
         return picked(result if kind == "probability" else result.log(), index)
 
     for kind in CHANCES:
-        artifact = made(source, model, layers="conv2", score=Score(kind, activation=told))
+        artifact = made(source, model, layers="conv2", score=Score(kind, activation=given))
         assert (artifact.spec.score.kind, artifact.spec.score.activation) == (kind, activation)
         verified(artifact)
         for ids in ([], [2], [4, 0, 1]):
@@ -247,10 +247,10 @@ def test_a_model_in_float16_keeps_its_gradients(tmp_path: Path) -> None:
     x = noise(2, *SIZE).astype(np.float16)
     for kind in (*CHANCES, "linear", "channel"):
         artifact = made(source, model, layers=["conv2", "relu1"], score=kind, verify="off")
-        asked = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
+        selection = {"score_weights": np.eye(6, dtype=np.float32)[None, :2]}
         if kind != "linear":
-            asked = {"class_index": np.array([[0, 1]])}
-        slopes = artifact.run({"x": x, **asked})["gradients.relu1"]
+            selection = {"class_index": np.array([[0, 1]])}
+        slopes = artifact.run({"x": x, **selection})["gradients.relu1"]
         assert slopes.dtype == np.float32
         assert np.isfinite(slopes).all()
         assert (np.abs(slopes).max((2, 3, 4)) > 0).all()
@@ -328,7 +328,7 @@ def test_a_linear_score_takes_outputs_of_any_shape(
     assert none["gradients"].shape[:2] == (2, 0)
 
 
-def test_a_channel_is_the_mean_over_its_places_or_what_the_region_tells(tmp_path: Path) -> None:
+def test_a_channel_is_the_mean_over_its_places_or_over_the_region(tmp_path: Path) -> None:
     model = seeded(Tiny())
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
     artifact = made(source, model, layers=["conv2", "relu1"], score="channel")

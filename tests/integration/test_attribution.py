@@ -105,7 +105,7 @@ def test_on_a_linear_model_every_method_is_known_by_hand(
         found = explainer.explain(image, [0, 1], method=method, options=dict(options))
         np.testing.assert_allclose(found.maps, maps, rtol=1e-5, atol=1e-5, err_msg=method)
         assert (found.maps < 0).any() == METHODS[method].signed, method
-    # The axiom that gives integrated gradients their name holds exactly, for any number of steps.
+    # The axiom that gives integrated gradients their name is exact, for any number of steps.
     change = (w * (x - black)).sum(axis=(1, 2, 3))
     scores = (w * x).sum(axis=(1, 2, 3)) + np.array([0.5, -1])
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
@@ -191,7 +191,7 @@ TRUTHS: dict[str, tuple[Truth, dict[str, Any]]] = {
 }
 
 
-def test_every_method_has_a_truth_and_can_be_asked_for() -> None:
+def test_every_method_of_the_input_has_a_reference() -> None:
     of_input = {"input_gradients", "guided_gradients", "deconvnet_gradients"}
     assert set(TRUTHS) == {
         method for method, record in METHODS.items() if of_input.intersection(record.needs)
@@ -213,7 +213,7 @@ def test_methods_equal_captum(
     for k, target in enumerate(classes):
         x = torch.from_numpy(np.stack([as_input(image) for image in batch])).requires_grad_(True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # captum tells that it sets hooks
+            warnings.simplefilter("ignore")  # captum warns that it sets hooks
             maps = truth(model, x, target).detach().numpy()
         largest = np.abs(maps).max()
         assert k or largest > 1e-4  # one class has no evidence in Grad-CAM's view
@@ -237,19 +237,19 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
         return run(feeds, names)
 
     monkeypatch.setattr(explainer._session, "run", counted)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     batch = images(3, 4, 5, seed=2)
     options = {"samples": 21} if method == "smoothgrad" else {"steps": 20}
     together = explainer.explain(
         batch,
         top=2,
         method=method,
-        progress=lambda *at: told.append(at),
+        progress=lambda *at: calls.append(at),
         options=options,
     )
     # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
     assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
-    assert told == [(done, 12) for done in range(1, 13)]
+    assert calls == [(done, 12) for done in range(1, 13)]
     for image, one in zip(batch, together, strict=True):
         assert np.ptp(one.maps) > 0.01
         for other in (explainer, fixed):
@@ -266,45 +266,45 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
 ) -> None:
     write_linear(tmp_path / "m.onnx", batch=4)
     explainer = Explainer(tmp_path / "m.onnx")
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     explainer.explain(
         images(2, 4, 5),
         method="smoothgrad",
         options={"samples": 6},
-        progress=lambda *at: told.append(at),
+        progress=lambda *at: calls.append(at),
     )
     # Two images fill half of the batch: two variants of them go into a run.
-    assert told == [(done, 4) for done in range(1, 5)]
+    assert calls == [(done, 4) for done in range(1, 5)]
 
 
-def test_ranks_are_settled_on_the_clean_image(
+def test_ranks_are_those_of_the_clean_image(
     linear: tuple[Explainer, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer, weights = linear
     (image,) = images(1, 4, 5)
-    asked: list[list[list[int]]] = []
+    class_indices: list[list[list[int]]] = []
     run = explainer._session.run
 
     def noted(feeds: dict[str, np.ndarray], names: Any) -> Any:
-        asked.append(feeds["class_index"].tolist())
+        class_indices.append(feeds["class_index"].tolist())
         return run(feeds, names)
 
     monkeypatch.setattr(explainer._session, "run", noted)
     found = explainer.explain(
         image, top=2, method="smoothgrad", options={"samples": 9, "noise": 5.0}
     )
-    assert asked == [[[-1, -2]], [found.classes], [found.classes]]
+    assert class_indices == [[[-1, -2]], [found.classes], [found.classes]]
     np.testing.assert_allclose(found.maps, np.abs(weights).max(axis=1)[found.classes], rtol=1e-5)
 
 
 def test_no_class_is_one_run_and_no_map(linear: tuple[Explainer, np.ndarray]) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     for method in ("saliency", "smoothgrad", "integrated-gradients"):
         found = linear[0].explain(
-            images(1, 4, 5)[0], [], method=method, progress=lambda *at: told.append(at)
+            images(1, 4, 5)[0], [], method=method, progress=lambda *at: calls.append(at)
         )
         assert found.maps.shape == (0, 4, 5)
-    assert told == [(1, 1), (1, 1)]
+    assert calls == [(1, 1), (1, 1)]
 
 
 def test_overflow_is_a_status_and_no_warning(

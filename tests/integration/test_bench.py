@@ -1,4 +1,4 @@
-"""``graftcam bench``: what is measured, on which tensors, against what, and what is refused."""
+"""``graftcam bench``: the measurements, their inputs, the plain model, and refusals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from graftcam.exporter import export
 from graftcam.runtime import GraftcamError
-from graftcam.runtime.tools.bench import memory, ways
+from graftcam.runtime.tools.bench import memory, variants
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
@@ -64,7 +64,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the processes where memory is not the subject."""
-    monkeypatch.setattr(ways, "peak_memory", lambda *_: 12 * MEGABYTE)
+    monkeypatch.setattr(variants, "peak_memory", lambda *_: 12 * MEGABYTE)
 
 
 bench = partial(call, "bench")
@@ -132,7 +132,7 @@ def test_a_plain_file_may_call_its_input_otherwise(pair: tuple[Path, Path], tmp_
 
 
 @pytest.mark.usefixtures("fake_memory")
-def test_open_sizes_are_those_asked_for_or_those_of_the_preprocessing(tmp_path: Path) -> None:
+def test_open_sizes_are_the_requested_ones_or_those_of_the_preprocessing(tmp_path: Path) -> None:
     _, artifact = write_pair(tmp_path, preprocess(), size="H")
     assert cost_of(artifact)["inputs"] == {"image": [1, 3, 32, 32]}
     assert cost_of(artifact, "--shape", "16,48")["inputs"] == {"image": [1, 3, 16, 48]}
@@ -152,7 +152,7 @@ def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fake_memory")
-def test_a_image_is_fed_as_often_as_the_batch_is_large(
+def test_an_image_is_fed_as_often_as_the_batch_is_large(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     image = tmp_path / "red.png"
@@ -178,13 +178,13 @@ main(["bench", sys.argv[1], "--rounds", "2"])
 def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Path, Path]) -> None:
     ballast = np.ones(300 * MEGABYTE, np.uint8)
     artifact = open_artifact(pair[1], "cpu", None)
-    peak = ways.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
+    peak = variants.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
     assert peak is not None
     # Linux's getrusage would count the ballast before and after, and see no difference.
     assert MEGABYTE < peak < ballast.nbytes / 3
 
 
-def test_a_system_that_does_not_tell_memory_is_said_to(
+def test_a_system_that_does_not_report_memory_is_noted(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "peak_of_process", lambda: None)

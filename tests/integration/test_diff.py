@@ -102,7 +102,7 @@ def test_the_command_passes_the_same_release_and_draws_nothing(release, tmp_path
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_a_image_that_cannot_be_read_is_told_and_fails(release, tmp_path):
+def test_an_image_that_cannot_be_read_is_reported_and_fails(release, tmp_path):
     shutil.copy(PATHS[0], tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no image")
     result = call(release, release, tmp_path)

@@ -115,7 +115,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert turned[18:].max() < 5
 
 
-def test_what_follows_a_image_in_its_file_does_no_harm(tmp_path: Path) -> None:
+def test_what_follows_an_image_in_its_file_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "motion.jpg"
     small, large = (Image.fromarray(RGB).resize((side, side)) for side in (8, 64))
     thumbnail = io.BytesIO()

@@ -23,7 +23,7 @@ from support.cli import call
 IMAGE = images()[0].path
 SIZE = 64
 TRANSFORM = Preprocess("", [SIZE, SIZE], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
-# Methods that run the model many times, kept short: what is tested is that they run.
+# Methods that run the model many times, with few runs: the test is that they run.
 OPTIONS = {
     "smoothgrad": {"samples": 3},
     "smoothgrad-squared": {"samples": 3},
@@ -32,7 +32,7 @@ OPTIONS = {
     "scorecam": {"channels": 4},
     "rise": {"masks": 8},
 }
-# ReLUs alone have guided rules; plain CAM wants a mean over space behind the layer.
+# ReLUs alone have guided rules; plain CAM needs a mean over space after the layer.
 NOT_FOR_VITS = {
     "guided-backprop": "vit_tiny.onnx has no guided_gradients",
     "deconvnet": "vit_tiny.onnx has no deconvnet_gradients",
@@ -109,7 +109,7 @@ def test_the_table_says_what_each_method_takes(
     monkeypatch.setattr(Heads, "of", watched_head)
     for method in _usable(artifact):
         fetched.clear(), images.clear(), heads.clear()
-        # With an option Grad-CAM's map, which every artifact holds, is made anew.
+        # With an option Grad-CAM's map, which every artifact contains, is computed again.
         options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
         explainer.explain(IMAGE, [3, 7], method=method, options=options)
         taken = {need for need, name in tensors.items() if name in fetched}
@@ -121,7 +121,7 @@ def test_the_table_says_what_each_method_takes(
 
 @pytest.mark.parametrize("artifact", ["vit_tiny"], indirect=True)
 @pytest.mark.parametrize(("method", "message"), NOT_FOR_VITS.items())
-def test_what_a_vit_lacks_is_said(
+def test_the_error_names_what_a_vit_lacks(
     artifact: Path, tmp_path: Path, method: str, message: str
 ) -> None:
     result = call("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)

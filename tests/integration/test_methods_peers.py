@@ -1,7 +1,7 @@
 """Each method against other people's code, on the same tensors.
 
 What pytorch-grad-cam, torch-cam and captum do otherwise on purpose is named where it matters; all
-of them are asked for raw maps, without their normalisation.
+of them return raw maps, without their normalisation.
 """
 
 from __future__ import annotations
@@ -82,12 +82,14 @@ def test_pytorch_grad_cams_counterfactual_is_that_of_the_negative_score() -> Non
 
 
 def up_to_the_sign(method: str, ours: Any, peer: type[Any], *, smooth: bool = False) -> None:
-    """Compare where the other ReLU kept our side of a component, or its opposite."""
+    """Compare with the sign of the component that is nearer: the peer's, or its opposite."""
     activations, gradients = tensors((4, 6))
-    kept = theirs(peer, activations, gradients, smooth=smooth)
+    original = theirs(peer, activations, gradients, smooth=smooth)
     turned = theirs(_turned(peer), activations, gradients, smooth=smooth)
     maps = ours(activations, gradients)
-    for map_, one, other in zip(*(a.reshape(-1, 24) for a in (maps, kept, turned)), strict=True):
+    for map_, one, other in zip(
+        *(a.reshape(-1, 24) for a in (maps, original, turned)), strict=True
+    ):
         nearer = min((one, other), key=lambda side: np.abs(side - map_).max())
         # An eigenvector of float32 inner products: their rounding over the gap, here above 0.1.
         np.testing.assert_allclose(map_, nearer, rtol=1e-3, atol=1e-4)
@@ -131,11 +133,11 @@ def test_pytorch_grad_cams_fem_where_strong_places_are_equally_strong() -> None:
 
 def of_model(model: nn.Module, layer: nn.Module, x: torch.Tensor) -> tuple[Any, Any, torch.Tensor]:
     """Activations, gradients of all classes, and scores."""
-    kept: list[torch.Tensor] = []
-    handle = layer.register_forward_hook(lambda *a: kept.append(a[2]))
+    outputs: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(lambda *a: outputs.append(a[2]))
     scores = model(x)
     handle.remove()
-    (value,) = kept
+    (value,) = outputs
     rows = [
         torch.autograd.grad(scores[:, k].sum(), value, retain_graph=True)[0]
         for k in range(scores.shape[1])
@@ -201,8 +203,8 @@ def test_torch_cams_finer_cam_with_the_same_references() -> None:
     torch.manual_seed(0)
     model, layer, x = unpooled()
     activations, gradients, _ = of_model(model, layer, x)
-    asked = [4, 0, 2]
-    maps = METHODS["finercam"](activations, gradients[:, asked], references=2)
+    chosen = [4, 0, 2]
+    maps = METHODS["finercam"](activations, gradients[:, chosen], references=2)
     with torchcam.FinerCAM(model, layer, (3, 8, 8), gamma=0.6) as extractor:
         (expected,) = extractor(4, model(x), comparison_idx=[0, 2], normalized=False)
     assert maps[:, 0].max() > 0
@@ -217,11 +219,11 @@ def test_pytorch_grad_cams_finer_target_with_one_reference() -> None:
     activations, gradients, _ = of_model(model, layer, x)
     maps = METHODS["finercam"](activations, gradients[:, [1, 3]], gamma=0.8)
     target = FinerWeightedTarget(1, [3], 0.8)
-    kept: list[torch.Tensor] = []
-    handle = layer.register_forward_hook(lambda *a: kept.append(a[2]))
+    outputs: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(lambda *a: outputs.append(a[2]))
     loss = target(model(x)).sum()
     handle.remove()
-    (gradient,) = torch.autograd.grad(loss, kept)
+    (gradient,) = torch.autograd.grad(loss, outputs)
     expected = theirs(pgc.GradCAM, activations, gradient.numpy()[:, None])
     # It divides by the probability plus 1e-9.
     np.testing.assert_allclose(maps[:, :1], expected, rtol=1e-3, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Perturbation methods against pytorch-grad-cam, plain references and results told by thinking."""
+"""Perturbation methods against pytorch-grad-cam, plain references and results computed by hand."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
 from graftcam.runtime.methods import table
-from graftcam.runtime.methods.dispatch import ask
-from graftcam.runtime.methods.request import Question
+from graftcam.runtime.methods.dispatch import run_method
+from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
 from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
-from support.heads import Skip, answer, export_with_head, torch_head
+from support.heads import Skip, export_with_head, method_output, torch_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Reused, Tiny, Tokens, seeded
 
@@ -82,7 +82,7 @@ def test_scorecam_is_pytorch_grad_cams(
         torch.nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear")
     )
     x = noise(2, *MODELS[name][2])
-    found = answer(folder / f"{name}.onnx", x, CLASSES, "scorecam")
+    found = method_output(folder / f"{name}.onnx", x, CLASSES, "scorecam")
     for k, class_id in enumerate(CLASSES[0]):
         expected = _peer(ScoreCAM, name, x, class_id)
         assert expected.max() > 0.9
@@ -96,7 +96,7 @@ def test_ablationcam_is_pytorch_grad_cams_where_scores_are_positive(
     # Behind a ReLU both set a channel to zero (elsewhere it takes -10**7, we the paper's zero).
     x = noise(6, *MODELS[name][2])
     everything = np.arange(5)[None].tolist()
-    found = answer(folder / f"{name}.onnx", x, everything, "ablationcam")
+    found = method_output(folder / f"{name}.onnx", x, everything, "ablationcam")
     compared = 0
     for class_id in range(5):
         expected = _peer(AblationCAM, name, x, class_id, batch_size=4)
@@ -112,8 +112,8 @@ def test_ablationcam_is_pytorch_grad_cams_where_scores_are_positive(
 def test_shapleycam_is_pytorch_grad_cams(folder: Path, name: str) -> None:
     """Its Hessian-vector product is exact; ours is a difference, in float32."""
     x = noise(2, *MODELS[name][2])
-    found = answer(folder / f"{name}.onnx", x, CLASSES, "shapleycam")
-    plain = answer(folder / f"{name}.onnx", x, CLASSES, "gradcam")
+    found = method_output(folder / f"{name}.onnx", x, CLASSES, "shapleycam")
+    plain = method_output(folder / f"{name}.onnx", x, CLASSES, "gradcam")
     # Behind ReLUs alone nothing is curved.
     curvature = np.abs(found.maps - plain.maps).max() / plain.maps.max()
     assert (curvature > 0.05) == (name == "smooth")
@@ -128,8 +128,8 @@ def test_shapleycam_is_its_definition(folder: Path, name: str) -> None:
     x = noise(2, *MODELS[name][2])
     session = Session(folder / f"{name}.onnx")
     layer, classes = session.spec.layers[0], range(session.spec.score.classes)
-    found = answer(folder / f"{name}.onnx", x, [list(classes)], "shapleycam")
-    plain = answer(folder / f"{name}.onnx", x, [list(classes)], "gradcam")
+    found = method_output(folder / f"{name}.onnx", x, [list(classes)], "shapleycam")
+    plain = method_output(folder / f"{name}.onnx", x, [list(classes)], "gradcam")
     given = torch.from_numpy(session.run({"x": x})[layer.activations]).double().requires_grad_()
     model = seeded(MODELS[name][0]()).double()
     scores = torch_head(model, layer, torch.from_numpy(x).double())(given)
@@ -164,7 +164,7 @@ def _reference(name: str, folder: Path, x: np.ndarray) -> tuple[Any, np.ndarray]
 def test_ablationcam_is_its_definition(folder: Path, name: str) -> None:
     x = noise(3, *MODELS[name][2], seed=0)
     head, activations = _reference(name, folder, x)
-    found = answer(folder / f"{name}.onnx", x, CLASSES, "ablationcam")
+    found = method_output(folder / f"{name}.onnx", x, CLASSES, "ablationcam")
     for row, given in enumerate(activations):
         whole = head(row, given[None])[0]
         for k, class_id in enumerate(CLASSES[0]):
@@ -183,7 +183,7 @@ def test_ablationcam_is_its_definition(folder: Path, name: str) -> None:
 def test_reciprocam_is_its_definition(folder: Path, name: str, gaussian: bool) -> None:
     x = noise(2, *MODELS[name][2])
     head, activations = _reference(name, folder, x)
-    found = answer(folder / f"{name}.onnx", x, CLASSES, "reciprocam", gaussian=gaussian)
+    found = method_output(folder / f"{name}.onnx", x, CLASSES, "reciprocam", gaussian=gaussian)
     window = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 16
     for row, given in enumerate(activations):
         height, width = given.shape[1:]
@@ -204,7 +204,7 @@ def test_rise_is_its_definition(folder: Path) -> None:
     size, count, grid, p = (9, 8), 50, 3, 0.4
     x = noise(2, *size)
     path = folder / "cut.onnx"
-    found = answer(path, x, CLASSES, "rise", masks=count, grid=grid, p=p, seed=5)
+    found = method_output(path, x, CLASSES, "rise", masks=count, grid=grid, p=p, seed=5)
     generator = np.random.default_rng(5)
     cells = torch.from_numpy((generator.random((count, 1, grid, grid)) < p).astype(np.float32))
     shifts = generator.integers(0, [3, 3], (count, 2))
@@ -229,7 +229,7 @@ def test_score_and_confidence_are_those_of_the_artifact(folder: Path, tmp_path: 
     x = noise(2, 9, 8)
     for method in METHODS:
         first, second = (
-            answer(path, x, CLASSES, method, **FEW.get(method, {})).maps
+            method_output(path, x, CLASSES, method, **FEW.get(method, {})).maps
             for path in (folder / "cut.onnx", soft)
         )
         assert first.max() > 0
@@ -264,18 +264,18 @@ def test_variants_are_scored_as_the_image_is(tmp_path: Path, kind: Any) -> None:
         without[:, channel] = 0
         drop = (whole - scores(without)) / np.abs(whole)
         total += drop[:, :, None, None] * layer[:, None, channel]
-    found = answer(path, x, CLASSES, "ablationcam").maps
+    found = method_output(path, x, CLASSES, "ablationcam").maps
     assert found.max() > 0
     np.testing.assert_allclose(found, np.maximum(total, 0), **TOLERANCE)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_images_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
+def test_an_images_map_does_not_depend_on_its_batch(folder: Path, method: str) -> None:
     path, options = folder / "residual.onnx", FEW.get(method, {})
     x = noise(3)
-    together = answer(path, x, CLASSES, method, **options).maps
+    together = method_output(path, x, CLASSES, method, **options).maps
     for row in range(3):
-        alone = answer(path, x[row : row + 1], CLASSES, method, **options).maps
+        alone = method_output(path, x[row : row + 1], CLASSES, method, **options).maps
         np.testing.assert_allclose(together[row], alone[0], **TOLERANCE)
 
 
@@ -291,8 +291,8 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fixed_batch_gives_the_same_maps(fixed: Path, folder: Path, method: str) -> None:
     x, options = noise(2), FEW.get(method, {})
-    expected = answer(folder / "residual.onnx", x, CLASSES, method, **options).maps
-    found = answer(fixed, x, CLASSES, method, **options).maps
+    expected = method_output(folder / "residual.onnx", x, CLASSES, method, **options).maps
+    found = method_output(fixed, x, CLASSES, method, **options).maps
     np.testing.assert_allclose(found, expected, **TOLERANCE)
 
 
@@ -302,11 +302,11 @@ def test_copies_in_a_fixed_batch_keep_what_the_head_reads_beside(
 ) -> None:
     """The row of another image's skip connection must not go with a variant."""
     example = (torch.zeros(4, 3, 8, 8),)
-    export(seeded(Skip()), tmp_path / "m.onnx", example, layers="act", head=True,
-           dynamic_batch=False, verify=False)  # fmt: skip
+    export(seeded(Skip()), tmp_path / "m.onnx", example, layers="act", extras=["head"],
+           trace=TorchExport(dynamic_batch=False), verify="off")  # fmt: skip
     x = noise(2)
-    found = answer(tmp_path / "m.onnx", x[[0, 1, 1, 1]], CLASSES, method).maps
-    expected = answer(folder / "residual.onnx", x, CLASSES, method).maps
+    found = method_output(tmp_path / "m.onnx", x[[0, 1, 1, 1]], CLASSES, method).maps
+    expected = method_output(folder / "residual.onnx", x, CLASSES, method).maps
     np.testing.assert_allclose(found, expected[[0, 1, 1, 1]], **TOLERANCE)
 
 
@@ -315,13 +315,13 @@ def test_copies_in_a_fixed_batch_are_not_run(tmp_path: Path, folder: Path) -> No
     export(seeded(Tiny()), tmp_path / "m.onnx", example, layers="relu1", extras=["head"],
            trace=TorchExport(dynamic_batch=False), verify="off")  # fmt: skip
     x, filled, runs = noise(2, 9, 8), [0, 1, 1, 1], list[tuple[int, int]]()
-    found = answer(
+    found = method_output(
         tmp_path / "m.onnx", x[filled], CLASSES, "rise", masks=11, grid=3,
         progress=lambda *two: runs.append(two),
     )  # fmt: skip
     # Two variants of both images go into a run, and one into the last.
     assert runs == [(done, 7) for done in range(1, 8)]
-    expected = answer(folder / "cut.onnx", x, CLASSES, "rise", masks=11, grid=3)
+    expected = method_output(folder / "cut.onnx", x, CLASSES, "rise", masks=11, grid=3)
     np.testing.assert_allclose(found.maps, expected.maps[filled], **TOLERANCE)
 
 
@@ -334,22 +334,22 @@ def test_a_linear_score_of_one_class_is_that_class(tmp_path: Path, method: str) 
         spec = export_with_head(
             seeded(Tiny()), path, "relu1", (9, 8), score=Score(kind, activation="none"), extras=[]
         )
-        wanted = np.array(CLASSES)
+        selection = np.array(CLASSES)
         if kind == "linear":
-            wanted = np.eye(6, dtype=np.float32)[wanted]
-        fed = {"x": x, spec.selector: wanted}
-        question = Question(Session(path), fed, "x", spec.layers[0])
-        maps.append(ask(question, method, FEW.get(method, {})).maps)
+            selection = np.eye(6, dtype=np.float32)[selection]
+        fed = {"x": x, spec.selector: selection}
+        batch = MethodInput(Session(path), fed, "x", spec.layers[0])
+        maps.append(run_method(batch, method, FEW.get(method, {})).maps)
     assert maps[0].max() > 0
     np.testing.assert_allclose(maps[1], maps[0], **TOLERANCE)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ranks_are_settled_on_the_image_as_it_is(folder: Path, method: str) -> None:
+def test_ranks_are_those_of_the_unchanged_image(folder: Path, method: str) -> None:
     path, options, x = folder / "residual.onnx", FEW.get(method, {}), noise(2)
-    ranked = answer(path, x, [[-1]], method, **options)
+    ranked = method_output(path, x, [[-1]], method, **options)
     for row in range(2):
-        named = answer(path, x, [[int(ranked.classes[row, 0])]], method, **options)
+        named = method_output(path, x, [[int(ranked.classes[row, 0])]], method, **options)
         np.testing.assert_allclose(ranked.maps[row], named.maps[row], **TOLERANCE)
 
 
@@ -357,7 +357,7 @@ def test_ranks_are_settled_on_the_image_as_it_is(folder: Path, method: str) -> N
 def test_no_class_is_no_map(folder: Path, method: str) -> None:
     x = noise(2)
     calls: list[int] = []
-    found = answer(
+    found = method_output(
         folder / "residual.onnx", x, [[]], method, progress=lambda done, _: calls.append(done)
     )
     assert found.maps.shape[:2] == (2, 0)
@@ -367,7 +367,7 @@ def test_no_class_is_no_map(folder: Path, method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_progress_counts_runs_to_the_end(folder: Path, method: str) -> None:
     seen: list[tuple[int, int]] = []
-    answer(
+    method_output(
         folder / "cut.onnx", noise(4, 9, 8), CLASSES, method, **FEW.get(method, {}),
         progress=lambda *two: seen.append(two),
     )  # fmt: skip
@@ -387,21 +387,21 @@ def test_runs_are_of_bounded_size(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Session, "run", watched)
     x = noise(2)
-    small = answer(folder / "residual.onnx", x, CLASSES, "ablationcam").maps
+    small = method_output(folder / "residual.onnx", x, CLASSES, "ablationcam").maps
     assert max(seen) == 4
     monkeypatch.undo()
-    whole = answer(folder / "residual.onnx", x, CLASSES, "ablationcam").maps
+    whole = method_output(folder / "residual.onnx", x, CLASSES, "ablationcam").maps
     np.testing.assert_allclose(small, whole, **TOLERANCE)
 
 
 def test_scorecam_with_fewer_channels_takes_those_that_vary_most(folder: Path) -> None:
     path, x = folder / "cut.onnx", noise(2, 9, 8)
-    whole = answer(path, x, CLASSES, "scorecam").maps
+    whole = method_output(path, x, CLASSES, "scorecam").maps
     np.testing.assert_allclose(
-        answer(path, x, CLASSES, "scorecam", channels=8).maps, whole, **TOLERANCE
+        method_output(path, x, CLASSES, "scorecam", channels=8).maps, whole, **TOLERANCE
     )
     activations = Session(path).run({"x": x})["activations"]
-    one = answer(path, x, CLASSES, "scorecam", channels=1).maps
+    one = method_output(path, x, CLASSES, "scorecam", channels=1).maps
     for row, given in enumerate(activations):
         most = given[given.reshape(len(given), -1).var(axis=1).argmax()]
         np.testing.assert_allclose(one[row, 0], np.maximum(most, 0), **TOLERANCE)
@@ -422,8 +422,8 @@ def test_dense_scores_are_those_of_the_region(segmenter: Path, method: str) -> N
     assert spec.region is not None
     x, region = noise(2), np.zeros((2, 1, 4, 4), np.float32)
     region[0, 0, 1, 2] = region[1, 0, 3, 0] = 1
-    found = answer(path, x, CLASSES, method, fed={spec.region: region}, **options)
-    twice = answer(path, x, CLASSES, method, fed={spec.region: region[:1]}, **options)
+    found = method_output(path, x, CLASSES, method, fed={spec.region: region}, **options)
+    twice = method_output(path, x, CLASSES, method, fed={spec.region: region[:1]}, **options)
     np.testing.assert_allclose(found.maps[0], twice.maps[0], **TOLERANCE)
     assert np.abs(found.maps[1] - twice.maps[1]).max() > 1e-3
     if method == "reciprocam":  # a cell sees its neighbours only
@@ -436,7 +436,7 @@ def test_dense_scores_are_those_of_the_region(segmenter: Path, method: str) -> N
 def test_a_single_logit_counts_both_ways(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     export_with_head(seeded(Tiny(classes=1)), path, "relu1")
-    found = answer(path, noise(2), [[0, 1]], "reciprocam")
+    found = method_output(path, noise(2), [[0, 1]], "reciprocam")
     # What raises class 1 lowers class 0.
     low = found.maps[:, 1].max(axis=(1, 2), keepdims=True) - found.maps[:, 1]
     np.testing.assert_allclose(found.maps[:, 0], low, **TOLERANCE)
@@ -513,7 +513,7 @@ def test_every_method_finds_the_red_square(patches: Explainer, method: str) -> N
 
 
 @pytest.mark.parametrize("method", ["ablationcam", "reciprocam", "rise"])
-def test_a_image_that_says_nothing_has_an_empty_map(patches: Explainer, method: str) -> None:
+def test_an_image_without_evidence_has_an_empty_map(patches: Explainer, method: str) -> None:
     black = np.zeros((80, 160, 3), np.uint8)
     assert patches.explain(black, ["red"], method=method, options=FEW.get(method, {})).status == [
         "zero"
@@ -545,7 +545,7 @@ def test_wrong_options_are_refused(
     folder: Path, method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        answer(folder / "cut.onnx", noise(1, 9, 8), CLASSES, method, **options)
+        method_output(folder / "cut.onnx", noise(1, 9, 8), CLASSES, method, **options)
 
 
 @pytest.mark.parametrize("method", ON_HEADS)

@@ -166,7 +166,7 @@ def test_more_actors_than_the_cluster_holds_are_refused(
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_no_cluster_at_the_address_is_said_at_once(
+def test_a_missing_cluster_is_reported_at_once(
     artifact: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
@@ -177,7 +177,7 @@ def test_no_cluster_at_the_address_is_said_at_once(
     assert reason in str(said.value)
 
 
-def test_without_ray_it_says_what_to_type(
+def test_without_ray_the_error_names_the_command_to_install_it(
     artifact: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray.data", None)

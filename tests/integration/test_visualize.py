@@ -58,7 +58,7 @@ def test_the_image_scores_far_above_the_start_and_any_noise(digits: Path) -> Non
     assert found.score > max(*others, found.start) + 5
     assert len(found.curve) == 40
     assert np.mean(found.curve[-5:]) > np.mean(found.curve[:5]) + 5
-    # The image as it is written scores what is told, and the class is what it shows most.
+    # The saved image has the reported score, and its best class is the chosen one.
     again = explainer.explain(found.image, [7, -1])
     assert again.labels[1] == "seven"
     np.testing.assert_allclose(again.scores[0], found.score, rtol=1e-4)
@@ -135,9 +135,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
         Ascent(**options)
 
 
-def test_what_the_artifact_lacks_is_said_with_the_option_that_adds_it(
-    digits: Path, tmp_path: Path
-) -> None:
+def test_the_error_names_the_option_that_adds_what_is_missing(digits: Path, tmp_path: Path) -> None:
     path = export_digits(tmp_path / "m.onnx", extras=[], layers="layer3")
     with pytest.raises(InputError, match=r"'input_gradients'} \(--extra input_gradients\)"):
         visualize(Session(path), SEVEN)

@@ -36,7 +36,7 @@ def _added(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 def test_a_self_gated_activation_is_read_where_it_begins_only(
     tmp_path: Path, activation: nn.Module
 ) -> None:
-    """To read what lies inside would keep ONNX Runtime from fusing it."""
+    """Reading an inner value would prevent ONNX Runtime from fusing it."""
     model = _artifact(_net(activation, nn.Conv2d(4, 4, 1)), tmp_path / "m.onnx")
     inside = {
         value

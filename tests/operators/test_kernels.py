@@ -28,8 +28,8 @@ def _grafts(family: str, opset: int) -> Iterator[Graft]:
 @pytest.mark.parametrize("opset", [OLDEST, NEWEST])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_that_a_family_of_rules_emits_has_kernels(family: str, opset: int) -> None:
-    wanted = {need for made in _grafts(family, opset) for need in needs(made.proto, made.emitted)}
-    assert without_kernel(wanted) == {}
+    required = {need for made in _grafts(family, opset) for need in needs(made.proto, made.emitted)}
+    assert without_kernel(required) == {}
 
 
 @pytest.mark.parametrize("family", ["conv", "pool", "sums"])

@@ -1,4 +1,4 @@
-"""Graphs that nobody thought of: rules that meet each other, against finite differences.
+"""Random graphs: combinations of rules, against finite differences.
 
 A graph is two to six steps from ``x`` to class scores ``y`` [N, classes]; each takes the latest
 value, so that all of them lie between the two.
@@ -27,7 +27,7 @@ TOLERANCE = 1e-3
 # Where two steps give slopes that differ by more than this, there is a kink between them.
 SMOOTH = 1e-5
 DIRECTIONS = 3
-# Numbers per image that a value may hold: finite differences evaluate it often.
+# Numbers per image that a value may have: finite differences evaluate it often.
 LARGEST = 160
 
 

@@ -1,4 +1,4 @@
-"""Every gradient rule, operator by operator, against four other ways to get at the gradient."""
+"""Every gradient rule, operator by operator, against four other ways to compute the gradient."""
 
 from __future__ import annotations
 

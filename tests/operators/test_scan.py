@@ -30,10 +30,10 @@ def test_a_scan_carries_states_and_stacks_results(backwards: bool) -> None:
     assert emit.op("Add", x, x) is twice, "what was made before is still shared"
     graph.outputs.clear()
     graph.outputs.extend([*last, *results])
-    total, kept, totals, twices = run_ort(
+    total, constant, totals, twices = run_ort(
         session(ir.to_proto(model)), {"x": np.array([[1, 2], [3, 4], [5, 6]])}
     ).values()
     np.testing.assert_array_equal(total, [9, 12])
-    np.testing.assert_array_equal(kept, [0, 0])
+    np.testing.assert_array_equal(constant, [0, 0])
     np.testing.assert_array_equal(totals, BACKWARDS[backwards])
     np.testing.assert_array_equal(twices, [[[2, 4], [6, 8], [10, 12]]] * 3)

@@ -64,21 +64,21 @@ def page(browser: Browser, address: str) -> Generator[Page]:
     page = browser.new_page(viewport={"width": 1100, "height": 900})
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and troubles.append(said.text))
-    page.on("request", lambda asked: asked.url.startswith((address, "blob:", "data:"))
-            or troubles.append(asked.url))  # fmt: skip
+    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    page.on("request", lambda request: request.url.startswith((address, "blob:", "data:"))
+            or troubles.append(request.url))  # fmt: skip
     page.add_init_script(LISTEN)
     page.goto(f"{address}?backend=wasm")
-    told(page, 1)
+    nth_explanation(page, 1)
     yield page
     page.close()
     assert troubles == []
 
 
-def told(page: Page, count: int) -> dict[str, Any]:
-    """What the page says to its ``count``-th explanation."""
-    page.wait_for_function("count => told.length >= count", arg=count, timeout=180_000)
-    return page.evaluate("count => told[count - 1]", count)
+def nth_explanation(page: Page, count: int) -> dict[str, Any]:
+    """Wait for the page's ``count``-th explanation and return it."""
+    page.wait_for_function("count => explanations.length >= count", arg=count, timeout=180_000)
+    return page.evaluate("count => explanations[count - 1]", count)
 
 
 def assert_same(got: dict[str, Any], found: Explanation) -> None:
@@ -101,11 +101,11 @@ def drawn(page: Page, canvas: str) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
 
 
-def test_a_image_is_predicted_and_explained_as_by_the_runtime(
+def test_an_image_is_predicted_and_explained_as_by_the_runtime(
     page: Page, site: Path, tmp_path: Path
 ) -> None:
     page.set_input_files("#image", DIGITS)
-    got = told(page, 2)
+    got = nth_explanation(page, 2)
     found = Explainer(site / "model.onnx", "cpu").explain(DIGITS)
     assert_same(got, found)
     assert page.inner_text("#caption") == f"Evidence for “{found.labels[0]}”"
@@ -129,11 +129,11 @@ def test_a_image_is_predicted_and_explained_as_by_the_runtime(
 def test_any_class_can_be_picked_and_the_opacity_moved_by_keyboard(page: Page, site: Path) -> None:
     explainer = Explainer(site / "model.onnx", "cpu")
     page.locator("#examples button").nth(1).press("Enter")
-    told(page, 2)
+    nth_explanation(page, 2)
     page.select_option("#class", label="eight")
-    assert_same(told(page, 3), explainer.explain(DIGITS, "eight"))
+    assert_same(nth_explanation(page, 3), explainer.explain(DIGITS, "eight"))
     page.locator("#ranking button", has_text="seven").press("Enter")
-    assert_same(told(page, 4), explainer.explain(DIGITS, "seven"))
+    assert_same(nth_explanation(page, 4), explainer.explain(DIGITS, "seven"))
     assert page.locator("#class option:checked").inner_text() == "seven"
     page.locator("#opacity").press("End")
     assert page.inner_text("#percent") == "100 %"
@@ -149,7 +149,7 @@ def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path:
     noise = np.random.default_rng(5).integers(0, 256, (33, 50, 3), np.uint8)
     cv2.imwrite(str(photo), cv2.resize(noise, (310, 205), interpolation=cv2.INTER_CUBIC))
     page.set_input_files("#model", artifact)
-    told(page, 2)
+    nth_explanation(page, 2)
     content = base64.b64encode(photo.read_bytes()).decode()
     page.evaluate(
         """content => {
@@ -162,9 +162,9 @@ def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path:
         content,
     )  # fmt: skip
     explainer = Explainer(artifact, "cpu")
-    assert_same(told(page, 3), explainer.explain(photo))
+    assert_same(nth_explanation(page, 3), explainer.explain(photo))
     page.select_option("#class", label="empty")
-    assert_same(told(page, 4), explainer.explain(photo, "empty"))
+    assert_same(nth_explanation(page, 4), explainer.explain(photo, "empty"))
     assert page.inner_text("#caption").startswith("No evidence for “empty” in this image")
     assert drawn(page, "heat")[..., 3].max() == 0
 
@@ -179,12 +179,12 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_image_as_it_is(
     )  # fmt: skip
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
     page.set_input_files("#model", artifact)
-    told(page, 2)
+    nth_explanation(page, 2)
     page.set_input_files("#image", photo)
     explainer = Explainer(artifact, "cpu")
     assert explainer.spec.preprocess is not None
     assert explainer.spec.preprocess.embedded
-    assert_same(told(page, 3), explainer.explain(photo))
+    assert_same(nth_explanation(page, 3), explainer.explain(photo))
 
 
 def test_geometry_is_the_runtimes(page: Page) -> None:
@@ -214,7 +214,7 @@ def test_geometry_is_the_runtimes(page: Page) -> None:
         )
 
 
-def test_what_cannot_be_used_is_said_and_the_page_goes_on(page: Page, tmp_path: Path) -> None:
+def test_unusable_files_are_reported_and_the_page_goes_on(page: Page, tmp_path: Path) -> None:
     status = page.locator("#status.trouble")
     optional = write_artifact(tmp_path / "optional.onnx")
     newer = write_artifact(tmp_path / "newer.onnx", metadata='{"version": 99}')
@@ -234,7 +234,7 @@ def test_what_cannot_be_used_is_said_and_the_page_goes_on(page: Page, tmp_path: 
         page.locator("#status", has_text=message).wait_for()
         assert status.is_visible()
     page.set_input_files("#image", DIGITS)
-    assert told(page, 2)["label"] in ("zero", "eight", "seven")
+    assert nth_explanation(page, 2)["label"] in ("zero", "eight", "seven")
     assert not status.is_visible()
 
 
@@ -251,7 +251,7 @@ def test_webgpu_gives_the_same_map(driver: Playwright, site: Path, address: str)
         page = browser.new_page()
         page.add_init_script(LISTEN)
         page.goto(f"{address}?backend=webgpu")
-        got = told(page, 1)
+        got = nth_explanation(page, 1)
         assert "on WebGPU" in page.inner_text("#status")
     found = Explainer(site / "model.onnx", "cpu").explain(FOLDER / "digits0.png")
     assert_same(got, found)

@@ -46,6 +46,6 @@ def test_node_lists_inputs_and_outputs_and_explains(tmp_path: Path, wanted: int)
     assert any(line.startswith("output heatmap float32 [") for line in lines)
     number = int(found["classes"][0, 0])
     assert f"class {number} {explainer.spec.labels[number]}" in lines
-    told = {line.split()[0]: float(line.split()[-1]) for line in lines[-2:]}
-    assert told["score"] == pytest.approx(found["scores"][0, 0], rel=1e-5)
-    assert told["heatmap"] == pytest.approx(found["heatmap"].max(), rel=1e-5)
+    printed = {line.split()[0]: float(line.split()[-1]) for line in lines[-2:]}
+    assert printed["score"] == pytest.approx(found["scores"][0, 0], rel=1e-5)
+    assert printed["heatmap"] == pytest.approx(found["heatmap"].max(), rel=1e-5)

@@ -66,7 +66,7 @@ def test_an_alarm_is_traced_to_its_digit(explainer):
     assert all(image.std() > 10 for image in (one, both))
 
 
-def test_the_document_tells_what_was_found():
+def test_the_document_reports_the_findings():
     page = (DOCS / "methods.md").read_text("utf-8")
     section = page.partition("\n## A study")[2].partition("\n## ")[0]
     found = json.loads((DOCS / "study.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What most tests of the runtime explain with."""
+"""Fixtures that most tests of the runtime share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.artifacts import write_artifact
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The patch model's artifact; tests leave the file as it is."""
+    """The patch model's artifact; tests must not change the file."""
     return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
 
 

@@ -1,4 +1,4 @@
-"""Runs on kept buffers, as CUDA graphs need them, give what plain runs give; all on the CPU."""
+"""Runs on fixed buffers, as CUDA graphs need them, equal plain runs; all on the CPU."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _same(found: list[Any], right: list[Any]) -> None:
 
 def test_other_shapes_and_repeated_runs(tmp_path: Path) -> None:
     session = _session(write_artifact(tmp_path / "m.onnx"))
-    runs, kept = Bound(onnxruntime, session, "cpu"), []
+    runs, pairs = Bound(onnxruntime, session, "cpu"), []
     for seed, (count, classes) in enumerate([(1, 1), (2, 1), (1, 1), (1, 0), (2, 3), (1, 0)] * 3):
         feeds = _feeds(seed, count, classes, "image")
-        kept.append((runs.run(NAMES, feeds), session.run(NAMES, feeds)))
+        pairs.append((runs.run(NAMES, feeds), session.run(NAMES, feeds)))
         names = NAMES[: 1 + seed % 3]
-        kept.append((runs.run(names, feeds), session.run(names, feeds)))
+        pairs.append((runs.run(names, feeds), session.run(names, feeds)))
     # Looked at last: no run may change what an earlier one gave.
-    for found, right in kept:
+    for found, right in pairs:
         _same(found, right)
 
 
@@ -94,7 +94,7 @@ def test_threads_share_the_buffers_in_turn(tmp_path: Path) -> None:
         list(pool.map(check, range(40)))
 
 
-def test_only_so_many_shapes_are_kept(tmp_path: Path) -> None:
+def test_the_number_of_stored_shapes_is_bounded(tmp_path: Path) -> None:
     session = _session(write_artifact(tmp_path / "m.onnx"))
     runs = Bound(onnxruntime, session, "cpu")
     for seed in range(2 * (cuda_graph.MOST_SHAPES + 2)):

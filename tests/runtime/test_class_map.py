@@ -28,7 +28,7 @@ def found(explainer: Explainer) -> Explanation:
     return explainer.explain(SCENE, ["red", "green", "empty", "red"])
 
 
-def test_a_class_map_holds_what_the_explanation_says_of_its_class(found: Explanation) -> None:
+def test_a_class_map_has_the_values_of_its_class(found: Explanation) -> None:
     green = found["green"]
     assert isinstance(green, ClassMap)
     assert (green.id, green.label, green.status) == (1, "green", "ok")
@@ -69,7 +69,7 @@ def test_classes_that_were_not_explained_are_refused(found: Explanation) -> None
         found[0.5]  # pyright: ignore[reportArgumentType]
 
 
-def test_labels_that_differ_in_case_only_are_told_apart(tmp_path: Path) -> None:
+def test_labels_that_differ_in_case_only_are_distinguished(tmp_path: Path) -> None:
     record = spec(labels=["Polish", "polish", "blue", "empty"])
     explainer = Explainer(write_artifact(tmp_path / "a.onnx", record))
     found = explainer.explain(SCENE, [0, 1])
@@ -170,7 +170,7 @@ def test_where_nothing_can_show_it_the_error_names_save(
     screen.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(RenderError, match=r"there is no screen; write a file with explanation.sa"):
         found.show()
-    assert list(tmp_path.iterdir()) == before, "no file is left for nobody"
+    assert list(tmp_path.iterdir()) == before, "no file is left behind"
 
 
 def test_a_notebook_shows_the_panel_below_the_cell(

@@ -1,4 +1,4 @@
-"""What an explanation shows, saves and tells, also where there is nothing to show."""
+"""Explanations are drawn, saved and summarised, also if there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -162,8 +162,8 @@ def test_raw_maps_and_summaries_are_files_too(explainer: Explainer, tmp_path: Pa
     (path,) = explanation.save(tmp_path, suffix=".json", name="other")
     assert path.name == "other.json"
     summary = json.loads(path.read_text())
-    kept = [entry.pop("map") for entry in summary["classes"]]
-    np.testing.assert_array_equal(np.array(kept, np.float32), explanation.maps)
+    written = [entry.pop("map") for entry in summary["classes"]]
+    np.testing.assert_array_equal(np.array(written, np.float32), explanation.maps)
     assert summary == explanation.to_dict()
     explanation.save(tmp_path / "one.json", which=1)
     assert [e["label"] for e in json.loads((tmp_path / "one.json").read_text())["classes"]] == [

@@ -133,7 +133,7 @@ def test_layers_and_ways_to_fuse_that_are_none_are_refused(explainer: Explainer)
 
 
 @pytest.mark.parametrize("augment", ["flip", "scale", ["scale", "flip"], True])
-def test_augmentation_changes_nothing_where_the_model_keeps_step(
+def test_augmentation_changes_nothing_for_an_equivariant_model(
     explainer: Explainer, augment: Any
 ) -> None:
     """The model commutes with the flip, and its maps grow with the factors, whose mean is 1."""
@@ -221,18 +221,18 @@ def test_comparing_methods_takes_one_run_and_gives_what_each_gives_alone(
 def test_progress_counts_up_once_over_all_augmented_runs(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def twice(question: dispatch.Question) -> dispatch.Answer:
-        assert question.progress is not None
+    def twice(batch: dispatch.MethodInput) -> dispatch.MethodOutput:
+        assert batch.progress is not None
         for done in (1, 2):
-            question.progress(done, 2)
-        return dispatch.ask(question, "gradcam", {})
+            batch.progress(done, 2)
+        return dispatch.run_method(batch, "gradcam", {})
 
     add_method(monkeypatch, "twice", twice, ("images",))
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     explainer.explain(
-        SCENE, method="twice", augment="flip", progress=lambda *counts: told.append(counts)
+        SCENE, method="twice", augment="flip", progress=lambda *counts: calls.append(counts)
     )
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_signed_methods_give_signed_explanations(

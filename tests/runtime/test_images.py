@@ -1,4 +1,4 @@
-"""What counts as an image, and what is said when something does not."""
+"""Which objects are images, and the error for those that are not."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ def test_a_file_that_is_cut_off_is_no_image(tmp_path: Path, suffix: str, share: 
     cv2.imwrite(str(path), noise)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    told = "is cut off: the end of the file is missing" if suffix in (".jpg", ".png") else "decode"
-    with pytest.raises(ImageError, match=told):
+    message = (
+        "is cut off: the end of the file is missing" if suffix in (".jpg", ".png") else "decode"
+    )
+    with pytest.raises(ImageError, match=message):
         read_image(path)
 
 

@@ -122,7 +122,7 @@ def test_any_order_of_batches_ends_in_the_same_table(settings: Settings, tmp_pat
     assert output(settings) == output(whole)
 
 
-def test_failed_images_are_tried_again_only_when_asked(settings: Settings) -> None:
+def test_failed_images_are_tried_again_only_with_retry(settings: Settings) -> None:
     from pathlib import Path
 
     run(settings)

@@ -35,7 +35,7 @@ def test_many_images_are_explained_as_each_alone(explainer: Explainer) -> None:
     assert [one.name for one in found[:3]] == ["image", "image-2", "image-3"]  # pyright: ignore
 
 
-def test_a_image_that_fails_yields_its_reason_in_its_place(
+def test_an_image_that_fails_yields_its_reason_in_its_place(
     explainer: Explainer, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
@@ -80,7 +80,7 @@ def test_one_region_goes_for_all(tmp_path: Path) -> None:
         explainer.explain_many([SCENE], region=[np.ones((4, 4))])
 
 
-def test_what_is_asked_wrongly_is_refused_before_the_first_image(explainer: Explainer) -> None:
+def test_a_wrong_request_is_refused_before_the_first_image(explainer: Explainer) -> None:
     def never() -> Iterator[np.ndarray]:
         raise AssertionError("an image was taken")
         yield SCENE
@@ -102,10 +102,10 @@ def test_memory_is_bounded_however_many_images_there_are(explainer: Explainer) -
 
     batch = 4
     stream = explainer.explain_many(endless(), batch=batch)
-    for asked in range(1, 30):
+    for requested in range(1, 30):
         next(stream)
         # One batch is yielded, one or two are explained, one is read.
-        assert taken <= asked + 5 * batch
+        assert taken <= requested + 5 * batch
     stream.close()
 
 

@@ -167,7 +167,7 @@ def test_any_number_of_images_classes_and_axes(
 
 
 @pytest.mark.parametrize("method", FORMULAS)
-def test_nothing_to_see_is_zero_and_what_is_not_finite_is_said_so(method: str) -> None:
+def test_no_evidence_is_zero_and_maps_that_are_not_finite_stay_so(method: str) -> None:
     zeros = np.zeros((1, 3, 2, 2), np.float32), np.zeros((1, 2, 3, 2, 2), np.float32)
     maps = METHODS[method](*zeros)
     assert [map_status(raw) for raw in maps[0]] == ["zero", "zero"]
@@ -285,7 +285,7 @@ print(layercam(numpy.ones((1, 2, 3)), numpy.ones((1, 1, 2, 3))).tolist())
     assert done.stdout.strip() == "[[[2.0, 2.0, 2.0]]]"
 
 
-def test_the_table_says_of_each_method_what_it_is() -> None:
+def test_the_table_describes_each_method() -> None:
     for method, record in METHODS.items():
         assert record.signed == record.is_signed({}), method
         assert record.source, method

@@ -10,9 +10,9 @@ import numpy as np
 from graftcam.runtime.inputs.names import Names, image_name
 
 
-def distinct(*wanted: str) -> list[str]:
+def distinct(*given: str) -> list[str]:
     names = Names()
-    return [names.distinct(name) for name in wanted]
+    return [names.distinct(name) for name in given]
 
 
 def test_two_files_of_one_name_and_one_that_has_the_others_number() -> None:

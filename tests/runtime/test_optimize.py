@@ -102,23 +102,23 @@ def test_a_damaged_entry_is_refused(artifact: Path) -> None:
         read_target(artifact)
 
 
-def test_a_processor_is_told_by_its_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = module.machine()
-    assert told
+def test_the_machine_record_contains_the_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = module.machine()
+    assert here
     monkeypatch.setattr(module, "_instruction_sets", lambda: "avx sve")
-    assert module.machine() != told
+    assert module.machine() != here
     assert module.machine().endswith("avx sve")
 
 
 def test_session_options_reach_onnxruntime(
     artifact: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = {
+    options = {
         "arena": False, "mem_pattern": False, "spinning": False, "inter_op_threads": 2,
         "optimization": "basic", "session.set_denormal_as_zero": True,
     }  # fmt: skip
     with caplog.at_level(logging.INFO, "graftcam"):
-        explainer = Explainer(artifact, "cpu", threads=1, options=asked)
+        explainer = Explainer(artifact, "cpu", threads=1, options=options)
     set_to = explainer._session._session.get_session_options()
     assert set_to.intra_op_num_threads == 1
     assert not set_to.enable_cpu_mem_arena

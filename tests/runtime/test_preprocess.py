@@ -68,7 +68,7 @@ def test_a_greyscale_model_gets_luma() -> None:
     assert np.abs(values[0] - luma).max() <= 1
 
 
-def test_a_image_too_narrow_to_resize_is_refused() -> None:
+def test_an_image_too_narrow_to_resize_is_refused() -> None:
     with pytest.raises(
         ImageError, match="1 x 500000 pixels would be resized to 40 x 20000000; crop"
     ):

@@ -117,7 +117,7 @@ def test_the_smallest_positive_map_is_still_drawn() -> None:
     np.testing.assert_array_equal(normalise(raw), np.array([[0, 1]], np.float32))
 
 
-def test_a_constant_map_tells_no_place_and_stays_blank() -> None:
+def test_a_constant_map_stays_blank() -> None:
     assert map_status(np.full((2, 3), 0.5)) == "constant"
     assert map_status(np.full((2, 3), -0.5), signed=True) == "constant"
     # Eight cells that differ by rounding in float32, and eight that differ by more.

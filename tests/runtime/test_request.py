@@ -1,4 +1,4 @@
-"""The request: the same keywords everywhere, and what is said when one is wrong."""
+"""The request: the same keywords everywhere, and the error when one is wrong."""
 
 from __future__ import annotations
 

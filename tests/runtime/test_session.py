@@ -27,7 +27,7 @@ def artifact(tmp_path: Path) -> Path:
     return write_artifact(tmp_path / "patches.onnx")
 
 
-def test_it_says_what_it_runs_on(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_provider_is_logged(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "graftcam"):
         explainer = Explainer(artifact, "cpu")
     assert explainer.provider == CPU
@@ -49,7 +49,7 @@ def test_opening_prints_nothing(artifact: Path, capfd: pytest.CaptureFixture[str
         ([("cuda", {"device_id": 1})], [CUDA, CPU], [(CUDA, {"device_id": 1})]),
     ],
 )
-def test_cuda_comes_first_unless_asked_otherwise(
+def test_cuda_comes_first_by_default(
     requested: object, available: list[str], chosen: list[tuple[str, dict[str, object]]]
 ) -> None:
     assert choose_providers(requested, available) == chosen  # pyright: ignore[reportArgumentType]
@@ -77,7 +77,7 @@ class BrokenCuda(types.ModuleType):
         return onnxruntime.InferenceSession(path, options, providers=[CPU])
 
 
-def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
+def test_cuda_that_does_not_start_is_an_error_only_if_requested(
     artifact: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -97,7 +97,7 @@ def test_cuda_that_does_not_start_is_an_error_only_where_it_was_asked_for(
 
 
 @pytest.mark.parametrize("module", [None, types.ModuleType("onnxruntime")], ids=["no", "remains"])
-def test_without_onnxruntime_it_says_which_command_to_type(
+def test_without_onnxruntime_the_error_names_the_command_to_install_it(
     artifact: Path, monkeypatch: pytest.MonkeyPatch, module: types.ModuleType | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
@@ -137,7 +137,7 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     for record, message in (
         (spec(class_index="index"), r"the graph lacks \['index'\]; export again"),
         (spec(layers=[layer]), r"the graph lacks \['elsewhere'\]"),
-        (spec(preprocess=preprocess(input="image")), r"the graph lacks \['image'\]"),
+        (spec(preprocess=preprocess(input="pixels")), r"the graph lacks \['pixels'\]"),
         (spec(layers=[]), "the graph lacks target layers"),
         (spec(labels=LABELS[:3]), "3 labels for 4 classes"),
     ):

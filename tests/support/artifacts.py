@@ -1,4 +1,4 @@
-"""Small artifacts built by hand, whose every value can be told by thinking.
+"""Small artifacts built by hand, whose values can be computed by hand.
 
 The model averages each colour over patches of the image (a strided convolution), pools the
 averages over the image and weighs the three means: class 0 is "how red", and so on. The score's
@@ -115,7 +115,7 @@ def write_artifact(
     """Write the patch model as an artifact whose metadata is ``record`` (or the raw ``metadata``).
 
     ``record.score.output`` decides whether the model ends in logits or in softmax probabilities;
-    ``record.score.single_logit`` wants one row of weights. ``more`` is text for further outputs
+    ``record.score.single_logit`` needs one row of weights. ``more`` is text for further outputs
     and their nodes.
     """
     record = record or spec()

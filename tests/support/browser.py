@@ -28,10 +28,10 @@ SOFTWARE_GPU = [
     "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
     "--use-vulkan=swiftshader",
 ]  # fmt: skip
-# What the page tells pages that embed it, in a form that travels.
+# The page's events, with arrays that can be serialised.
 LISTEN = """
-window.told = [];
-document.addEventListener("explained", ({ detail }) => told.push({
+window.explanations = [];
+document.addEventListener("explained", ({ detail }) => explanations.push({
   ...detail, map: [...detail.map], probabilities: detail.probabilities && [...detail.probabilities],
 }));
 """

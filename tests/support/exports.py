@@ -76,7 +76,7 @@ _FOLDER = TemporaryDirectory(prefix="graftcam-tests-")
 
 @cache
 def exported_digits() -> Path:
-    """Return the demo's artifact, exported once a process; tests leave the file as it is."""
+    """Return the demo's artifact, exported once a process; tests must not change the file."""
     path = Path(_FOLDER.name) / "digits.onnx"
     export_digits(path)
     return path

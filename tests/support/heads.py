@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from graftcam.exporter import export
-from graftcam.runtime.methods.dispatch import ask, check_method
-from graftcam.runtime.methods.request import Answer, Question
+from graftcam.runtime.methods.dispatch import check_method, run_method
+from graftcam.runtime.methods.method_io import MethodInput, MethodOutput
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import Layer, Spec
@@ -46,16 +46,16 @@ def export_with_head(
     return export(model, path, example, layers=layer, **options).spec
 
 
-def answer(
+def method_output(
     path: Path, x: np.ndarray, classes: list[list[int]], method: str, *, fed: Any = None,
     progress: Any = None, **options: Any,
-) -> Answer:  # fmt: skip
-    """The answer of a method to tensors; `Explainer` asks about images only."""
+) -> MethodOutput:  # fmt: skip
+    """Run a method on tensors; `Explainer` takes images only."""
     session = Session(path)
     feeds = {"x": x, session.spec.class_index: np.array(classes, np.int64), **(fed or {})}
     heads = Heads(path, session.spec, Session)
-    question = Question(session, feeds, "x", session.spec.layers[0], progress, heads)
-    return ask(question, check_method(method, options), options)
+    batch = MethodInput(session, feeds, "x", session.spec.layers[0], progress, heads)
+    return run_method(batch, check_method(method, options), options)
 
 
 def in_model(activations: torch.Tensor, original: torch.Tensor, layer: Layer) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Where ONNX Runtime would run the nodes of an artifact, as far as a file can tell.
+"""Where ONNX Runtime would run the nodes of an artifact, as far as the file shows.
 
 Three things take a node off a GPU: no kernel for its form or types, attributes that the provider
 refuses, and a size that depends on data, which is waited for and carried to the CPU.

@@ -1,4 +1,4 @@
-"""Maps as images: laid over the image where the model saw it, coloured, framed and written."""
+"""These modules draw maps: they project a map onto its image, colour it, frame it and write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an explanation is drawn: the choices that every way of showing it shares."""
+"""A `Look` says how explanations are drawn: style, opacity, colours and scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Scale: TypeAlias = Literal["own", "shared"]
 
 
 class LookOptions(TypedDict, total=False):
-    """What a caller may leave out; `Look` says what it means."""
+    """The fields of `Look` as optional keywords."""
 
     style: Style
     alpha: float
@@ -28,14 +28,14 @@ class Look:
         style: ``overlay``: colour over the image; ``heatmap``: colour alone; ``contour``: lines
             of equal evidence on the image; ``mask``: the image, dark and blurred where there is
             no evidence.
-        alpha: ``overlay`` only: share of the colour where the evidence is strongest.
+        alpha: For ``overlay``: share of the colour where the evidence is strongest.
         colormap: A colour map of OpenCV (jet, turbo, viridis, inferno...) or ``diverging``; None:
             jet, for signed maps ``diverging``.
-        scale: Whether full colour is each class's ``own`` maximum, or the largest of all explained
-            classes (``shared``), so that colours can be compared between classes.
+        scale: The value with full colour: each class's ``own`` maximum, or the largest of all
+            explained classes (``shared``), so that colours can be compared between classes.
 
     Raises:
-        RenderError: A value is none of these.
+        RenderError: A value is unknown or out of range.
     """
 
     style: Style = "overlay"

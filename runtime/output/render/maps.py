@@ -1,4 +1,4 @@
-"""Raw maps as heatmaps: whether they can be drawn, their scale, and their place in the image."""
+"""These functions convert raw maps to heatmaps: status, scale and projection onto the image."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ...inputs.preprocess import Placement
 Heatmap: TypeAlias = NDArray[np.float32]
 Status: TypeAlias = Literal["ok", "zero", "constant", "nonfinite"]
 
-# Relative differences between cells that are rounding, not evidence: a sum over a thousand channels
-# in float32 is good to about this much.
+# Relative differences between cells up to this are rounding, not evidence: the precision of a sum
+# over a thousand channels in float32.
 _ROUNDING = 1e-6
 
 
 def map_status(raw: NDArray[Any], signed: bool = False) -> Status:
-    """Whether a raw map tells where the evidence is (``ok``), or why it does not.
+    """Return ``ok`` if a raw map can be drawn, else the reason.
 
     Args:
         raw: The map, [h, w].
         signed: Whether negative values are evidence, too; else they count as 0.
 
     Returns:
-        ``nonfinite``: it holds NaN or infinity; ``zero``: there is no evidence in it; ``constant``:
-        the evidence is the same everywhere, but for rounding.
+        ``ok``; ``nonfinite``: the map contains NaN or infinity; ``zero``: it contains no evidence;
+        ``constant``: the evidence is the same everywhere, except for rounding.
     """
     if not np.isfinite(raw).all():
         return "nonfinite"
@@ -38,10 +38,7 @@ def map_status(raw: NDArray[Any], signed: bool = False) -> Status:
 
 
 def peak(raw: NDArray[Any], signed: bool = False) -> float:
-    """The value that a map's scale ends at: its maximum, of a signed one the largest magnitude.
-
-    A map that cannot be drawn has none: 0.
-    """
+    """Return a map's maximum, or its largest magnitude if signed; 0 if it cannot be drawn."""
     if map_status(raw, signed) != "ok":
         return 0.0
     return float(np.abs(_evidence(raw, signed)).max())
@@ -51,9 +48,9 @@ def normalise(raw: NDArray[Any], signed: bool = False, scale: float | None = Non
     """Divide a raw map [h, w] by ``scale``: values in [0, 1], of a signed map in [-1, 1].
 
     Args:
-        raw: The map; one that cannot be drawn (see `map_status`) becomes zero, not stretched.
+        raw: The map; if it cannot be drawn (see `map_status`), the result is zero.
         signed: Whether negative values are evidence, too; else they become 0.
-        scale: What becomes 1; None: the map's own `peak`.
+        scale: The value that becomes 1; None: the map's own `peak`.
     """
     own = peak(raw, signed)
     if not own:
@@ -63,18 +60,18 @@ def normalise(raw: NDArray[Any], signed: bool = False, scale: float | None = Non
 
 
 def project(heatmap: Heatmap, placement: Placement) -> Heatmap:
-    """Lay a map [h, w] of the model's input over the image: [H, W], the inverse of the crop.
+    """Project a map [h, w] of the model's input onto the image [H, W]: the inverse of the crop.
 
     Each cell covers an equal share of the model's input. Values between cell centres are bilinear,
-    beyond the outermost centres constant, and exactly 0 where the model did not see the image.
+    beyond the outermost centres constant, and exactly 0 outside the crop.
     """
     return np.where(seen(placement), continued(heatmap, placement), np.float32(0))
 
 
 def continued(heatmap: Heatmap, placement: Placement) -> Heatmap:
-    """As `project`, but the outermost values continue where the model did not see the image.
+    """Project as `project`, but continue the outermost values outside the crop.
 
-    Takes maps with axes in front, too: [..., h, w].
+    Maps may have leading axes: [..., h, w].
     """
     rows, columns = (
         _interpolation(cells, positions * cells / size - 0.5)
@@ -87,7 +84,7 @@ def continued(heatmap: Heatmap, placement: Placement) -> Heatmap:
 
 
 def seen(placement: Placement) -> NDArray[np.bool_]:
-    """Which of the image's pixels [H, W] lie in the model's input."""
+    """Return which of the image's pixels [H, W] are in the model's input."""
     rows, columns = (
         (positions >= 0) & (positions < size)
         for positions, size in zip(_positions(placement), placement.size, strict=True)
@@ -101,13 +98,13 @@ def _evidence(raw: NDArray[Any], signed: bool) -> NDArray[np.float64]:
 
 
 def _positions(placement: Placement) -> list[NDArray[np.float64]]:
-    """Centres of the image's rows and of its columns, in pixels of the model's input."""
+    """Return the centres of the image's rows and columns, in pixels of the model's input."""
     axes = zip(placement.image, placement.resized, placement.offset, strict=True)
     return [(np.arange(image) + 0.5) * resized / image - offset for image, resized, offset in axes]
 
 
 def _interpolation(cells: int, positions: NDArray[np.float64]) -> Heatmap:
-    """The matrix [len(positions), cells] that interpolates at positions, in cells, on one axis."""
+    """Return the matrix [len(positions), cells] that interpolates at positions on one axis."""
     positions = np.clip(positions, 0, cells - 1)
     low = positions.astype(np.intp)
     high = np.minimum(low + 1, cells - 1)

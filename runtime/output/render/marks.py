@@ -1,4 +1,4 @@
-"""Maps that cannot be drawn, marked so that nobody takes them for one that can."""
+"""`mark` draws the image of a map that cannot be drawn, clearly different from any heatmap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SMALLEST, _LARGEST = 6.0, 26.0  # height of a capital, in pixels
 
 
 def mark(image: Pixels, status: Status) -> Pixels:
-    """The image in pale grey, hatched, under a band that says what is wrong with its map."""
+    """Draw the image in pale grey, hatched, under a band with the reason."""
     height, width = image.shape[:2]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     pale = 130 + 0.45 * grey
@@ -33,7 +33,7 @@ def mark(image: Pixels, status: Status) -> Pixels:
 
 
 def _band(image: Pixels, lines: list[str], size: float) -> None:
-    """A dark band across the middle with centred lines of text."""
+    """Draw a dark band across the middle with centred lines of text."""
     height, width = image.shape[:2]
     leading = round(1.8 * size)
     tall = leading * len(lines) + round(size)

@@ -1,4 +1,4 @@
-"""Values as colours: OpenCV's colour maps, and one with a middle for signed values."""
+"""A `Palette` converts values to colours: OpenCV's colour maps, and a diverging one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ COLORMAPS: dict[str, int] = {
     if name.startswith("COLORMAP_")
 }
 
-# Blue to orange-red through near white: red-green blindness leaves these two hues apart, and both
-# ends have the same lightness, so that neither sign looks stronger. From the middle outwards.
+# Blue to orange-red through near white, from the middle outwards. These hues differ with red-green
+# blindness too, and both ends have the same lightness, so that neither sign looks stronger.
 _MIDDLE = 128
 _AGAINST = ((246, 246, 246), (146, 190, 225), (42, 120, 190), (8, 52, 110))
 _FOR = ((246, 246, 246), (250, 178, 130), (214, 84, 30), (122, 30, 8))
@@ -32,8 +32,9 @@ class Palette:
     """The colours of a scale.
 
     Attributes:
-        colours: RGB uint8 [256, 3]: of 0 to 1, or, signed, of -1 to 1 with 0 at entry 128.
-        signed: Whether values reach from -1.
+        colours: RGB uint8 [256, 3] for values from 0 to 1; if signed, from -1 to 1 with 0 at entry
+            128.
+        signed: Whether the values begin at -1.
     """
 
     colours: Pixels
@@ -46,7 +47,7 @@ class Palette:
 
 
 def palette(colormap: str | None = None, signed: bool = False) -> Palette:
-    """The palette called ``colormap``; None: jet, for signed values ``diverging``.
+    """Return the palette with the name ``colormap``; None: jet, for signed values ``diverging``.
 
     Raises:
         RenderError: There is no such colormap.

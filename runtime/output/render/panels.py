@@ -1,4 +1,4 @@
-"""Images side by side, each under its title, with colour bars."""
+"""`panel` sets images side by side, each under its title, with colour bars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .text import BLACK, GREY, ascii_of, shorten, text_width, write
 
 _MARGIN, _GAP = 16, 14
 _TITLE, _NOTE = 11.0, 8.5  # height of a capital, in pixels
-_NARROWEST = 120  # a column's width: narrow images, too, want room for a title
+_NARROWEST = 120  # smallest width of a column: narrow images need room for a title, too
 _BAR = 14
 
 
@@ -25,7 +25,7 @@ class Bar:
 
     Attributes:
         palette: Its colours.
-        ticks: Values of the heatmap, and what is written beside them.
+        ticks: Values of the heatmap with their labels.
     """
 
     palette: Palette
@@ -43,15 +43,15 @@ def panel(
     """Set images side by side at one height, each under its title (drawn in ASCII).
 
     Args:
-        images: RGB uint8 [H, W, 3] each, row by row; None leaves a place empty.
-        titles: One for each.
-        height: Of an image, in pixels.
-        notes: A second, smaller line for each; empty: no such line.
-        columns: Images in a row; None: all.
+        images: RGB uint8 [H, W, 3] each, row by row; None: an empty place.
+        titles: One for each image.
+        height: Height of an image in pixels.
+        notes: A second, smaller line for each image; empty: no such line.
+        columns: Number of images in a row; None: all.
         bars: Colour bars, at the right end of the first row.
 
     Raises:
-        RenderError: There are no images, or not one title (and one note, if any) for each.
+        RenderError: There are no images, or the number of titles or notes differs.
     """
     if not images or len(images) != len(titles) or len(notes) not in (0, len(images)):
         raise RenderError(
@@ -87,7 +87,7 @@ def panel(
 
 
 def resized(image: Pixels, height: int) -> Pixels:
-    """An image at another height, its aspect kept."""
+    """Resize an image to another height, with the same aspect ratio."""
     if image.shape[0] == height:
         return image
     width = max(1, round(image.shape[1] * height / image.shape[0]))
@@ -96,7 +96,7 @@ def resized(image: Pixels, height: int) -> Pixels:
 
 
 def _captions(sheet: Pixels, left: int, top: int, room: int, title: str, note: str) -> None:
-    """An image's title and note, shrunk a little or cut to the column's width."""
+    """Write an image's title and note, shrunk a little or cut to the column's width."""
     for text, size, baseline, colour in (
         (title, _TITLE, top + 15, BLACK),
         (note, _NOTE, top + 34, GREY),
@@ -107,7 +107,7 @@ def _captions(sheet: Pixels, left: int, top: int, room: int, title: str, note: s
 
 
 def _bar(bar: Bar, height: int) -> Pixels:
-    """A colour bar of this height, its labels to the right, with half a letter's room around."""
+    """Draw a colour bar of this height, with labels to the right and a small margin."""
     above = round(_NOTE)
     labels = [(value, ascii_of(text)) for value, text in bar.ticks]
     room = max(text_width(text, _NOTE) for _, text in labels)

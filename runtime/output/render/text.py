@@ -1,4 +1,4 @@
-"""Text on images, with OpenCV's stroke font: ASCII, finer than OpenCV draws it."""
+"""`write` draws ASCII text on images with OpenCV's stroke font, at a finer resolution."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ WHITE: Colour = (255, 255, 255)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL = 21  # height of a capital letter at scale 1, in pixels
-_FINER = 4  # drawn so many times as large and averaged: OpenCV sets small strokes unevenly
+_FINER = 4  # text is drawn this many times larger and averaged: OpenCV draws small strokes unevenly
 
 
 def ascii_of(text: str) -> str:
-    """Text as the font can draw it: accents dropped, what is left beyond ASCII as ``?``."""
+    """Convert text to ASCII: drop accents, replace other letters by ``?``."""
     letters = unicodedata.normalize("NFKD", " ".join(text.split()))
-    kept = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return kept.encode("ascii", "replace").decode()
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return plain.encode("ascii", "replace").decode()
 
 
 def text_width(text: str, size: float) -> int:
-    """Width in pixels of ASCII text whose capitals are ``size`` pixels high."""
+    """Return the width in pixels of ASCII text whose capitals are ``size`` pixels high."""
     return round(_measure(text, size)[0] / _FINER)
 
 
 def shorten(text: str, room: int, size: float) -> str:
-    """ASCII text cut to ``room`` pixels, with three dots for what is missing."""
+    """Cut ASCII text to ``room`` pixels, with three dots in place of the rest."""
     if text_width(text, size) <= room:
         return text
-    kept = text
-    while kept and text_width(kept + "...", size) > room:
-        kept = kept[:-1].rstrip()
-    return kept + "..." if kept else ""
+    start = text
+    while start and text_width(start + "...", size) > room:
+        start = start[:-1].rstrip()
+    return start + "..." if start else ""
 
 
 def wrap(text: str, room: int, size: float) -> list[str]:
-    """ASCII text broken between words into lines of at most ``room`` pixels where that can be."""
+    """Break ASCII text between words into lines of at most ``room`` pixels, if words fit."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -57,7 +57,7 @@ def wrap(text: str, room: int, size: float) -> list[str]:
 def write(
     canvas: Pixels, text: str, left: int, baseline: int, size: float, colour: Colour = BLACK
 ) -> None:
-    """Draw ASCII text on ``canvas`` in place; what reaches beyond its border is cut off."""
+    """Draw ASCII text on ``canvas`` in place; parts beyond its border are cut off."""
     width, height, below = _measure(text, size)
     pad = _FINER * 2
     ink = np.zeros((_up(height + 2 * pad) + _up(below + pad), _up(width + 2 * pad)), np.uint8)
@@ -76,7 +76,7 @@ def write(
 
 
 def _measure(text: str, size: float) -> tuple[int, int, int]:
-    """Width and height above the baseline, and depth below it, as drawn finer."""
+    """Return width and height above the baseline, and depth below it, in fine pixels."""
     (width, height), below = cv2.getTextSize(text, _FONT, _scale(size), _stroke(size))
     return width, height, below
 
@@ -90,5 +90,5 @@ def _stroke(size: float) -> int:
 
 
 def _up(length: int) -> int:
-    """The next multiple of the finer grid."""
+    """Round up to a multiple of the finer grid."""
     return -(-length // _FINER) * _FINER

@@ -58,13 +58,13 @@ def make_feeds(
     return feeds
 
 
-def _batch(name: str, ports: Sequence[Port], asked: int | None) -> int:
+def _batch(name: str, ports: Sequence[Port], requested: int | None) -> int:
     fixed = ports[0].shape[0] if ports and ports[0].shape else None
     if any(port.shape and port.shape[0] is None for port in ports) or fixed is None:
-        return asked or 1
-    if asked not in (None, fixed):
+        return requested or 1
+    if requested not in (None, fixed):
         raise InputError(
-            f"{name} takes only batches of {fixed}, not {asked}; give {fixed}, or export it "
+            f"{name} takes only batches of {fixed}, not {requested}; give {fixed}, or export it "
             "with an open batch axis"
         )
     return fixed

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...session.providers import load_onnxruntime
 from ...session.session import Session, Tensors
-from . import ways
+from . import variants
 from .profile import Profile
 from .timing import calm, interleave, quartiles, ratio, warm_up
 
@@ -122,13 +122,13 @@ def measure(
         SessionError: ONNX Runtime failed.
     """
     machine = _machine()
-    chosen = ways.explained(artifact, feeds, index, threads)
+    chosen = variants.explained(artifact, feeds, index, threads)
     base = None
     if plain is not None:
-        base = ways.plain(plain, chosen[0], artifact.spec.own_inputs)
+        base = variants.plain(plain, chosen[0], artifact.spec.own_inputs)
         origin = origin or plain.name
         chosen.insert(0, base)
-    runs = {way.name: way for way in chosen}
+    runs = {variant.name: variant for variant in chosen}
     progress(f"warming up {', '.join(runs)}")
     seconds = warm_up(runs)
     rounds = rounds or round(min(max(_SECONDS / seconds, _ROUNDS[0]), _ROUNDS[1]))
@@ -140,12 +140,12 @@ def measure(
         plain_profile = base.profile(Path(folder)) if base else None
     progress("peak memory")
     # The allocator's memory differs between processes by a seventh.
-    turns = [[way.peak_memory() for way in chosen] for _ in range(_PROCESSES)]
+    turns = [[variant.peak_memory() for variant in chosen] for _ in range(_PROCESSES)]
     peaks = [sorted(p for p in peaks if p) or None for peaks in zip(*turns, strict=True)]
     rows = [
-        Row(way.name, way.classes, quartiles(times[way.name]),
-            ratio(times[way.name], times[chosen[0].name]), peak, _median_ratio(peak, peaks[0]))
-        for way, peak in zip(chosen, peaks, strict=True)
+        Row(variant.name, variant.classes, quartiles(times[variant.name]),
+            ratio(times[variant.name], times[chosen[0].name]), peak, _median_ratio(peak, peaks[0]))
+        for variant, peak in zip(chosen, peaks, strict=True)
     ]  # fmt: skip
     return Cost(
         artifact.path, [layer.name for layer in artifact.spec.layers],

@@ -58,8 +58,8 @@ def peak_memory(
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise SessionError(f"{path.name}: measuring its memory failed: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise SessionError(f"{path.name}: measuring its memory failed: {lines[-1]}")
     return int(done.stdout)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import JobError
 from ...inorder import batched
-from ...writing import drafted
+from ...writing import atomic_write
 
 _ROWS = 1000  # in memory at a time
 
@@ -39,7 +39,7 @@ def write_parquet(table: Path) -> Path:
     parquet = importlib.import_module("pyarrow.parquet")
     schema, path = _schema(arrow), table.with_suffix(".parquet")
     with (
-        drafted(path, JobError) as draft,
+        atomic_write(path, JobError) as draft,
         parquet.ParquetWriter(draft, schema) as writer,
         table.open("rb") as lines,
     ):
@@ -50,7 +50,7 @@ def write_parquet(table: Path) -> Path:
 
 
 def _schema(arrow: Any) -> Any:
-    """Return the fields of `Row` with their types, which also hold if no row has a value."""
+    """Return the fields of `Row` with their types, also for columns without values."""
     text, number, whole = arrow.string(), arrow.float64(), arrow.int64()
     of_class = arrow.struct(
         {

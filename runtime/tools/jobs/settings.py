@@ -17,7 +17,7 @@ class Settings:
         model: The artifact, an absolute path.
         images: The folder, an absolute path; images are named relative to it.
         output: The folder for table and overlays, an absolute path.
-        request: A `Request` of values that JSON can hold.
+        request: A `Request` of values that JSON can represent.
         drawing: Keyword arguments of ``Explanation.save``: alpha, colormap...
         batch: Number of images that are explained together. It is a setting since the last digits
             of a score can depend on it.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict
 
 from ...errors import JobError
-from ...writing import drafted, replace_file
+from ...writing import atomic_write, replace_file
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _AGAIN = "run the same command again to go on"
@@ -215,7 +215,7 @@ class Table:
     def _rewrite(self, paths: Sequence[str]) -> None:
         """Replace the table by the rows of these images, in one step."""
         with _trouble(self.path):
-            with drafted(self.path, JobError) as draft:
+            with atomic_write(self.path, JobError) as draft:
                 with draft.open("wb") as file:
                     file.writelines(self._bytes(path) for path in paths)
                     file.flush()

@@ -14,7 +14,7 @@ MODES = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
 PADDINGS = ("zeros", "border", "reflection")
 # The grid runs from a whole image below to one above, so that reflection turns twice.
 SPAN = (-3.2, 3.2)
-# It also holds a cubic's coordinate at the border, not its taps.
+# It also clips a cubic's coordinate at the border, not its taps.
 ROUNDED = "the reference evaluator computes coordinates in float32"
 
 
@@ -33,7 +33,7 @@ def _sample(
 
 
 def _fixed(name: str, grid: Any, mode: str, padding: str, corners: int, **more: Any) -> Case:
-    """The same grid for every run; its gradient is not asked for."""
+    """The same grid for every run; its gradient is not computed."""
     table = np.asarray(grid, np.float64)
     inputs = {"x": (len(table), 2, 4, 5)}
     return _sample(mode, padding, corners, inputs, name, constants={"g": table}, **more)

@@ -1,4 +1,4 @@
-"""Quantisers, held against PyTorch's fake quantisation.
+"""Quantisers, compared with PyTorch's fake quantisation.
 
 Scales are Constant nodes: they stay float32 in the float64 graphs too.
 """

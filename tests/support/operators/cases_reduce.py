@@ -1,4 +1,4 @@
-"""Reductions over any axes, kept or not."""
+"""Reductions over any axes, with and without keepdims."""
 
 from __future__ import annotations
 

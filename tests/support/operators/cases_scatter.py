@@ -9,7 +9,7 @@ import torch
 
 from support.operators.harness import Case
 
-GATHERS = "the reference evaluator's GatherElements wants all of the other axes"
+GATHERS = "the reference evaluator's GatherElements needs all of the other axes"
 
 
 def _nd(name: str, indices: Any, shape: tuple[int | str, ...] = (2, 3, 4), **more: Any) -> Case:

@@ -1,4 +1,4 @@
-"""What is asked of every case."""
+"""The checks that every case must pass."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CLASSES = (0, 1, 3)
 
 @cache
 def truth(case: Case, batch: int) -> tuple[Array, Arrays]:
-    """Three cotangents and what PyTorch (or finite differences) makes of them."""
+    """Three cotangents and their gradients by PyTorch (or finite differences)."""
     seed = seeds(max(CLASSES), output_shape(case, batch))
     if case.twin is not None:
         return seed, torch_vjp(case, batch, seed)[1]

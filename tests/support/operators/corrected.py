@@ -48,8 +48,8 @@ class ConvTranspose(OpRun):
                 for d, at, span, s in zip(dilations, place, spans, strides, strict=True)
             )
             whole[(..., *where)] += part.reshape(x.shape[0], group * outer, *space)
-        kept = [slice(p, e - q) for p, q, e in zip(pads[:rank], pads[rank:], extents, strict=True)]
-        whole = whole[(..., *kept)]
+        inner = [slice(p, e - q) for p, q, e in zip(pads[:rank], pads[rank:], extents, strict=True)]
+        whole = whole[(..., *inner)]
         return (whole if b is None else whole + b.reshape(-1, *[1] * rank),)
 
 

@@ -137,7 +137,7 @@ def combine(build: Builder, x: str, shape: Shape) -> None:
 
 @step()
 def reduce(build: Builder, x: str, shape: Shape) -> None:
-    """A reduction over some axes, kept or dropped."""
+    """A reduction over some axes, with or without keepdims."""
     axes = [a for a in range(1, len(shape) + 1) if build.one_of(True, False)] or [len(shape)]
     keep = int(len(axes) == len(shape) or build.one_of(True, False))
     kinds = ("Mean", "Sum", "Max", "Min", "L1", "L2", "LogSumExp", "SumSquare")

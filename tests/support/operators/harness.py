@@ -136,7 +136,7 @@ class Case:
         return tuple(batch if extent == "N" else int(extent) for extent in given)
 
     def feeds(self, batch: int) -> Arrays:
-        """Values of the inputs, float64 numbers that float32 can hold."""
+        """Values of the inputs, float64 numbers that float32 represents exactly."""
         found: Arrays = {}
         for name, given in self.inputs.items():
             if isinstance(given, tuple):
@@ -235,13 +235,13 @@ def graft(
 
 def idle_nodes(made: Graft) -> list[str]:
     """Emitted nodes that lead to no output; ONNX Runtime would run them for nothing."""
-    wanted = {value.name for value in made.proto.graph.output}
+    needed = {value.name for value in made.proto.graph.output}
     idle: list[str] = []
     for node in reversed(made.proto.graph.node):
-        if not wanted.isdisjoint(node.output):
-            wanted.update(node.input)
+        if not needed.isdisjoint(node.output):
+            needed.update(node.input)
             for inner in (n for a in node.attribute if a.HasField("g") for n in a.g.node):
-                wanted.update(inner.input)
+                needed.update(inner.input)
         elif node.name in made.emitted:
             idle.append(f"{node.op_type} {node.name}")
     return idle
@@ -259,7 +259,7 @@ def session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
 
 
 def run_ort(made: onnxruntime.InferenceSession, feeds: Arrays) -> Arrays:
-    """Outputs by name; floats are fed as the model wants them."""
+    """Outputs by name; floats are fed in the model's types."""
     kinds = {
         "tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64,
         "tensor(int64)": np.int64,
@@ -284,7 +284,7 @@ def output_shape(case: Case, batch: int) -> tuple[int, ...]:
 
 
 def seeds(classes: int, shape: Sequence[int]) -> Array:
-    """Random cotangents [K, *shape] that float32 can hold."""
+    """Random cotangents [K, *shape] that float32 represents exactly."""
     rng = np.random.default_rng(classes)
     return rng.standard_normal((classes, *shape)).astype(np.float32).astype(np.float64)
 
@@ -328,8 +328,8 @@ def _called(case: Case, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     twin = case.twin
     assert twin is not None
     try:
-        wanted = inspect.signature(twin).parameters.values()
-        names = [one.name for one in wanted if one.default is one.empty]
+        needed = inspect.signature(twin).parameters.values()
+        names = [one.name for one in needed if one.default is one.empty]
     except ValueError:  # builtin
         names = []
     if not names or not set(names) <= tensors.keys():

@@ -136,7 +136,7 @@ KNOWN = {
     ("CUDAExecutionProvider", "Cast-23(int32, uint16)"): UNLISTED,
     ("CUDAExecutionProvider", "MaxPool-12(int64, int8)"): UNLISTED,
     ("CUDAExecutionProvider", "MaxPool-22(int64, int8)"): (
-        "the layer itself has none either; artifacts are opset 18 unless asked for otherwise"
+        "the layer itself has none either; artifacts are opset 18 by default"
     ),
     ("CUDAExecutionProvider", "ReduceProd-18(int64)"): SHAPES,
     ("CUDAExecutionProvider", "AffineGrid-20(float, int64)"): NEITHER,
@@ -148,16 +148,16 @@ KNOWN = {
     ("CUDAExecutionProvider", "Sinh-9(float)"): "the gradient of Cosh, which has none either",
     ("CUDAExecutionProvider", "Sinh-22(float)"): "the gradient of Cosh, which has none either",
     ("CUDAExecutionProvider", "MaxPool-22(float, int64)"): (
-        "the layer itself has none either; artifacts are opset 18 unless asked for otherwise"
+        "the layer itself has none either; artifacts are opset 18 by default"
     ),
 }
 
 
-def without_kernel(wanted: Collection[Need]) -> dict[str, list[str]]:
+def without_kernel(required: Collection[Need]) -> dict[str, list[str]]:
     """What each provider lacks a kernel for, but for what is `KNOWN`."""
     found: dict[str, list[str]] = {}
     for provider in table():
-        lacking = {str(need) for need in wanted if not has_kernel(provider, need)}
+        lacking = {str(need) for need in required if not has_kernel(provider, need)}
         unknown = sorted(name for name in lacking if (provider, name) not in KNOWN)
         if unknown:
             found[provider] = unknown

@@ -1,4 +1,4 @@
-"""What is asked about the images of one session run, and what comes back."""
+"""A method takes a `MethodInput`, one batch of images at one layer, and gives a `MethodOutput`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Question:
-    """Images, as the artifact takes them, and the classes to explain.
+class MethodInput:
+    """One batch of images and the classes to explain, with the session that runs them.
 
     Attributes:
         session: The artifact.
-        feeds: All that it is fed, by name: the images, [N, ...], the classes, [1, K] (or the
-            weights, [1, K, *output]; see `Spec.selector`), and the region where there is one.
+        feeds: All its inputs by name: the images, [N, ...], the classes, [1, K] (or the weights,
+            [1, K, *output]; see `Spec.selector`), and the region if there is one.
         input: Name of the input that takes the images.
         layer: The target layer.
-        progress: Called with how many of how many session runs are done, by methods that take many.
+        progress: Methods with many session runs call it with the number of finished runs and of
+            all runs.
         heads: Heads of the artifact's layers, for methods that rerun them.
     """
 
@@ -42,70 +43,70 @@ class Question:
     )
 
     def fetch(self, names: Iterable[str]) -> Tensors:
-        """Outputs by name, of a run on ``feeds``; what has been fetched is not run for again."""
-        wanted = list(names)
-        missing = [name for name in wanted if name not in self._fetched]
+        """Return outputs by name, from a run on ``feeds`` or from the cache of earlier ones."""
+        names = list(names)
+        missing = [name for name in names if name not in self._fetched]
         if missing:
             self._fetched.update(self.session.run(self.feeds, missing))
-        return {name: self._fetched[name] for name in wanted}
+        return {name: self._fetched[name] for name in names}
 
-    def at(self, layer: Layer) -> Question:
-        """The same question about another layer; it knows what has been fetched already."""
-        return replace(self, layer=layer).knowing(self._fetched)
+    def at_layer(self, layer: Layer) -> MethodInput:
+        """Return the same batch at another layer, with a copy of the cache."""
+        return replace(self, layer=layer).with_fetched(self._fetched)
 
-    def knowing(self, fetched: Tensors) -> Question:
-        """This question, which has ``fetched`` these outputs of a run on its ``feeds``."""
+    def with_fetched(self, fetched: Tensors) -> MethodInput:
+        """Add outputs of a run on ``feeds`` to the cache and return this batch."""
         self._fetched.update(fetched)
         return self
 
     def head(self) -> Head:
-        """The head of the target layer.
+        """Return the head of the target layer.
 
         Raises:
-            InputError: It is not there, or another model's; see `Heads.of`.
+            InputError: It is missing, or belongs to another model; see `Heads.of`.
             SessionError: ONNX Runtime cannot load it.
         """
         if self.heads is None:
-            raise InputError("the method reruns a layer's head; ask through Explainer")
+            raise InputError("the method reruns a layer's head; use Explainer.explain")
         return self.heads.of(self.layer)
 
     @property
-    def answers(self) -> list[str]:
-        """Names of the outputs that every answer holds."""
+    def common_outputs(self) -> list[str]:
+        """Names of the artifact's outputs that every method fetches."""
         spec = self.session.spec
         names = dict.fromkeys([spec.score.output, spec.classes, spec.scores])
         return [name for name in names if name is not None]
 
-    def answer(
+    def output(
         self, got: Tensors, maps: NDArray[Any], measures: Mapping[str, NDArray[Any]] | None = None
-    ) -> Answer:
-        """An answer from a run that fetched ``answers``, and the maps made of it."""
+    ) -> MethodOutput:
+        """Make the method's output from `common_outputs`, fetched in ``got``, and its maps."""
         spec = self.session.spec
         scores = got[spec.scores].astype(np.float32, copy=False)
         if spec.classes is None:
             classes = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
         else:
             classes = got[spec.classes]
-        return Answer(
+        return MethodOutput(
             maps.astype(np.float32, copy=False), got[spec.score.output], classes, scores,
             dict(measures or {}),
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the artifact answers.
+class MethodOutput:
+    """The maps of one batch, with the classes and scores that they belong to.
 
     Attributes:
         maps: Raw maps, float32 [N, K, *space]; ``space`` covers the model's input.
-        output: The model's own scored output, [N, ...].
+        model_output: The model's own scored output, [N, ...].
         classes: The explained classes, int64 [N, K]; for a linear score the rows of its weights.
         scores: Their scores, float32 [N, K].
-        measures: What the method measured about its maps, by name: floats [N, K].
+        measures: Numbers that the method measured about its maps, by name: floats [N, K].
     """
 
     maps: NDArray[np.float32]
-    output: NDArray[Any]
+    model_output: NDArray[Any]
     classes: NDArray[np.int64]
     scores: NDArray[np.float32]
     measures: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])

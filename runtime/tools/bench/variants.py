@@ -1,4 +1,4 @@
-"""A `Way` is a variant to measure: the plain model, or the artifact with K classes."""
+"""A `Variant` is one of the things to measure: the plain model, or the artifact with K classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...inputs.score_weights import measured
+from ...inputs.score_weights import weights_of_ones
 from ...session.session import Model, Session, Tensors
 from .memory import peak_memory
 from .profile import Profile, profile, start_profile
@@ -18,7 +18,7 @@ from .timing import calm
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """One variant of running the model; a call runs it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Way:
 
 def explained(
     artifact: Session, feeds: Tensors, index: Sequence[int], threads: int | None
-) -> list[Way]:
+) -> list[Variant]:
     """Return the variants K = 0, K = 1 and all classes of ``index`` (or as many weights)."""
     spec = artifact.spec
     added = {spec.classes, spec.scores, *spec.of_input.values()}
@@ -73,18 +73,18 @@ def explained(
     maps = [spec.scores, *(layer.heatmap for layer in spec.layers)]
     maps += [spec.classes] if spec.classes else []
 
-    def way(classes: int) -> Way:
+    def variant(classes: int) -> Variant:
         if spec.score_weights is None:
-            asked = {spec.selector: np.array([index[:classes]], np.int64)}
+            selection = {spec.selector: np.array([index[:classes]], np.int64)}
         else:
-            asked = measured(artifact, feeds, classes)
-        fed = {**artifact.defaults, **feeds, **asked}
-        return Way(artifact, classes, fed, [*own, *maps] if classes else own, threads)
+            selection = weights_of_ones(artifact, feeds, classes)
+        all_feeds = {**artifact.defaults, **feeds, **selection}
+        return Variant(artifact, classes, all_feeds, [*own, *maps] if classes else own, threads)
 
-    return [way(classes) for classes in sorted({0, 1, len(index)})]
+    return [variant(classes) for classes in sorted({0, 1, len(index)})]
 
 
-def plain(path: Path, prediction: Way, added: Sequence[str]) -> Way:
+def plain(path: Path, prediction: Variant, added: Sequence[str]) -> Variant:
     """Return the variant of the model without explanation.
 
     Args:
@@ -104,17 +104,17 @@ def plain(path: Path, prediction: Way, added: Sequence[str]) -> Way:
         raise InputError(f"{path.name} takes {names}, not {list(feeds)}; {remedy}")
     sources = names if set(names) == set(feeds) else list(feeds)
     given = {name: feeds[source] for name, source in zip(names, sources, strict=True)}
-    way = Way(model, None, given, list(model.outputs), prediction.threads)
+    variant = Variant(model, None, given, list(model.outputs), prediction.threads)
     for name, value in given.items():
         try:
             model.inputs[name].check(value)
         except InputError as error:
             raise InputError(f"{path.name}: {error}; {remedy}") from None
-    shapes, expected = _shapes(way), _shapes(prediction)
+    shapes, expected = _shapes(variant), _shapes(prediction)
     if shapes != expected:
         raise InputError(f"{path.name} gives {shapes}, {artifact.path.name} {expected}; {remedy}")
-    return way
+    return variant
 
 
-def _shapes(way: Way) -> list[list[int]]:
-    return [list(value.shape) for value in way().values()]
+def _shapes(variant: Variant) -> list[list[int]]:
+    return [list(value.shape) for value in variant().values()]
