@@ -150,17 +150,17 @@ def test_a_segmentation_model_is_verified_inside_a_region_too(tmp_path: Path) ->
 BROKEN: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "relu": (lambda ops, x: x, ["layercam", "gradcam++"]),
     "root": (lambda ops, x: x, ["fem"]),
-    "above": (lambda ops, x, bound: x.indicator("Less", bound), ["fem"]),
+    "above": (lambda ops, x, bound: x.indicator(x.below(bound)), ["fem"]),
     "quotient": (lambda ops, x, divisor: x, ["xgradcam"]),
-    "sum": (lambda ops, x, axis, keep=False: x.mean(axis, keep=keep), ["hirescam"]),
-    "mean": (lambda ops, x, axis, keep=False: x.sum(axis, keep=keep), ["counterfactual"]),
-    "norm": (lambda ops, x, axis, keep=False: x.sum(axis, keep=keep), ["finercam"]),
+    "sum": (lambda ops, x, axis, keep=False: x.mean([axis], keep=keep), ["hirescam"]),
+    "mean": (lambda ops, x, axis, keep=False: x.sum([axis], keep=keep), ["counterfactual"]),
+    "norm": (lambda ops, x, axis, keep=False: x.sum([axis], keep=keep), ["finercam"]),
     "product": (lambda ops, x, y: y, ["finercam"]),
     "inner": (lambda ops, x, y: -(x @ y.op("Transpose", perm=[0, 2, 1])), ["finercam"]),
     "combine": (lambda ops, w, a: -(w @ a.op("Squeeze", w.emit.ints([1]))), ["xgradcam"]),
     "nearest": (lambda ops, likeness, count: likeness, ["finercam"]),
     "first_component": (
-        lambda ops, terms, centre=True, kernel=None: terms.mean(2), ["eigencam", "kpcacam"]),
+        lambda ops, terms, centre=True, kernel=None: terms.mean([2], keep=False), ["eigencam", "kpcacam"]),
 }  # fmt: skip
 
 
