@@ -160,7 +160,8 @@ BROKEN: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "combine": (lambda ops, w, a: -(w @ a.op("Squeeze", w.emit.ints([1]))), ["xgradcam"]),
     "nearest": (lambda ops, likeness, count: likeness, ["finercam"]),
     "first_component": (
-        lambda ops, terms, centre=True, kernel=None: terms.mean([2], keep=False), ["eigencam", "kpcacam"]),
+        lambda ops, terms, centre=True, kernel=None: terms.mean([2], keep=False),
+        ["eigencam", "kpcacam"]),
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def test_records_pass_and_other_transforms_are_refused() -> None:
     record = Preprocess("x", [8, 8], None, "exact", "bilinear", 1.0, [0.0], [1.0])
     assert as_preprocess(record) is record
     assert as_preprocess(None) is None
-    with pytest.raises(CaptureError, match="cannot store this Identity as preprocessing"):
+    with pytest.raises(CaptureError, match=r"cannot store Identity\(\) as preprocessing"):
         as_preprocess(torch.nn.Identity())
 
 
