@@ -271,7 +271,7 @@ def test_the_head_of_other_weights_or_another_layer_is_refused(
 def test_the_head_of_another_score_is_refused(made: Callable[[str], Path], tmp_path: Path) -> None:
     other = tmp_path / "output.onnx"
     export_with_head(seeded(Ending(nn.Softmax(1))), other, "relu1", score="probability")
-    with pytest.raises(InputError, match="is no head"):
+    with pytest.raises(InputError, match="is not the head"):
         _opened(made("logits behind a softmax"), head_of(other))
 
 
