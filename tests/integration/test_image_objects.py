@@ -66,7 +66,8 @@ def test_pillow_images_are_what_their_files_are(tmp_path: Path) -> None:
 
 def test_pillow_images_that_cannot_be_converted_say_why(path: Path) -> None:
     for mode in ("I", "F"):
-        with pytest.raises(ImageError, match=rf"mode '{mode}' has no fixed range .*convert\(\"L\"\)"):
+        message = rf"mode '{mode}' has no fixed range .*convert\(\"L\"\)"
+        with pytest.raises(ImageError, match=message):
             as_rgb(Image.fromarray(RGB).convert(mode))
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(path)
