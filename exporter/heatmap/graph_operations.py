@@ -79,7 +79,7 @@ class GraphOperations:
         self, terms: Expression, *, centre: bool = True, kernel: Kernel | None = None
     ) -> Expression:
         if not centre or kernel not in (None, Kernel()):
-            raise NotImplementedError("a graph holds methods with their default options")
+            raise ValueError("a graph holds methods with their default options only")
         component = first_component if kernel is None else first_kernel_component
         return component(self.rows, terms)
 
