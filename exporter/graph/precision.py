@@ -10,5 +10,4 @@ import onnx_ir as ir
 # to 6e-11, and a range of up to 64.
 FLOAT16_SCALE = 2.0**10
 
-
 SINGLE = ir.DataType.FLOAT  # the type of all added tensors, whatever the model's type

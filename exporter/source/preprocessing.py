@@ -70,6 +70,8 @@ def original_of(transform: Any) -> Transform | None:
     Args:
         transform: As `as_preprocess` takes it.
     """
+    if not (callable(transform) or isinstance(transform, Mapping)):
+        return None  # nothing that runs: Pillow need not be loaded
     try:
         from PIL import Image
 
@@ -78,8 +80,6 @@ def original_of(transform: Any) -> Transform | None:
 
             transform = create_transform(**cast("Mapping[str, Any]", transform))
     except (ImportError, TypeError):
-        return None
-    if not callable(transform):
         return None
     run: Callable[[Any], Any] = transform
     return lambda image: run(Image.fromarray(image)).numpy()
