@@ -16,7 +16,7 @@ from torch import nn
 from torchvision import models
 
 from graftcam.exporter import TorchExport, export
-from graftcam.exporter.capture.onnx_file.dynamic_axes import open_axes
+from graftcam.exporter.capture.dynamic_axes import open_axes
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
 from .condition import condition
