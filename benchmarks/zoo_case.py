@@ -79,7 +79,7 @@ def _check(case: Case, folder: Path, threads: int) -> Record:
         twins = [smooth.smooth_twin(model, positive=positive) for positive in (False, True)]
     condition.condition(model, case.shape)
     layers = list(case.layers) or zoo_layers.choose(
-        candidates_of(model, (truth.images(case.shape, 1, 0),))
+        candidates_of(model, (truth.random_images(case.shape, 1, 0),))
     )
     if not layers:
         raise LayerError("no layer can be chosen automatically")
