@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib.util import resolve_name
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -66,55 +68,46 @@ def modules(half: str) -> list[str]:
 
 
 @cache
+def _statements(half: str) -> list[tuple[str, ast.Import | ast.ImportFrom]]:
+    """Every import statement in a half, lazy and type-checking ones included, by module."""
+    return [
+        (module, node)
+        for module in modules(half)
+        for node in ast.walk(ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
 def imports(half: str) -> list[Import]:
-    """Every import of the project's own modules in a half, lazy and type-checking ones included."""
-    found: set[Import] = set()
-    for module in modules(half):
-        tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom):
-                found.update(
-                    Import(module, target) for target in _targets(module, node) if target != module
-                )
-    return sorted(found)
+    """Every import of the project's own modules in a half."""
+    found = {
+        Import(module, target)
+        for module, node in _statements(half)
+        if isinstance(node, ast.ImportFrom)
+        for target in _targets(module, node)
+    }
+    return sorted(one for one in found if one.importer != one.imported)
 
 
 def foreign(half: str) -> dict[str, set[str]]:
     """The packages of other projects that each module imports anywhere, by their first names."""
-    found: dict[str, set[str]] = {}
-    for module in modules(half):
-        tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
-        names = [
-            name
-            for node in ast.walk(tree)
-            for name in (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom) and not node.level
-                else []
-            )
-        ]
-        found[module] = {name.split(".")[0] for name in names}
+    found: dict[str, set[str]] = {module: set() for module in modules(half)}
+    for module, node in _statements(half):
+        if isinstance(node, ast.Import):
+            found[module] |= {alias.name.split(".")[0] for alias in node.names}
+        elif node.module and not node.level:
+            found[module].add(node.module.split(".")[0])
     return found
 
 
 def _targets(module: str, node: ast.ImportFrom) -> Iterator[str]:
     """The project's modules that a ``from ... import ...`` names."""
-    if node.level:
-        folder = module.split("/")[: -node.level]
-        parts = [*folder, *(node.module or "").split(".")] if node.module else folder
-    elif (node.module or "").split(".")[0] == "graftcam":
-        parts = (node.module or "").split(".")[1:]
-    else:
-        return
-    base = "/".join(parts)
-    for alias in node.names:
-        inner = f"{base}/{alias.name}" if base else alias.name
-        for candidate in (inner, f"{inner}/__init__", base, f"{base}/__init__"):
-            if (ROOT / f"{candidate}.py").is_file():
-                yield candidate
-                break
+    package = ".".join(["graftcam", *module.split("/")[:-1]])
+    first, *folders = resolve_name("." * node.level + (node.module or ""), package).split(".")
+    for alias in node.names if first == "graftcam" else ():
+        paths = ["/".join([*folders, alias.name]), "/".join(folders)]
+        candidates = [file for path in paths for file in (path, f"{path}/__init__".lstrip("/"))]
+        yield from [file for file in candidates if (ROOT / f"{file}.py").is_file()][:1]
 
 
 def upward(half: str) -> list[Import]:
@@ -127,30 +120,16 @@ def upward(half: str) -> list[Import]:
     ]
 
 
-def circles(half: str) -> list[list[str]]:
-    """Groups of modules that import each other in a circle."""
+def circle(half: str) -> list[str]:
+    """Modules that import each other in a circle; empty if none do."""
     graph: dict[str, set[str]] = {module: set() for module in modules(half)}
     for one in imports(half):
-        if one.imported in graph:
-            graph[one.importer].add(one.imported)
-    reach = {module: _reachable(graph, module) for module in graph}
-    groups = {
-        tuple(sorted({module} | {other for other in reach[module] if module in reach[other]}))
-        for module in graph
-        if module in reach[module]
-    }
-    return [list(group) for group in sorted(groups)]
-
-
-def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    seen: set[str] = set()
-    stack = list(graph[start])
-    while stack:
-        module = stack.pop()
-        if module not in seen:
-            seen.add(module)
-            stack.extend(graph[module])
-    return seen
+        graph[one.importer].add(one.imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
 
 
 def purpose(room: str) -> str:
