@@ -81,7 +81,7 @@ def _blob(image: NDArray[np.uint8], colour: NDArray[np.float32], rng: np.random.
     size = image.shape[0]
     centre, axes = rng.integers(0, size, 2), rng.integers(size // 16, size // 4, 2)
     cv2.ellipse(
-        image, _point(centre), _point(axes), rng.uniform(0, 180), 0, 360, _eight_bit(colour), -1
+        image, centre.tolist(), axes.tolist(), rng.uniform(0, 180), 0, 360, _eight_bit(colour), -1
     )
 
 
@@ -99,12 +99,12 @@ def _stroke(image: NDArray[np.uint8], palette: Palette, rng: np.random.Generator
     start = rng.integers(-8 * fine, (size + 8) * fine, 2)
     if rng.random() < 0.5:
         end = start + (rng.normal(0.0, 0.35, 2) * size * fine).astype(np.int64)
-        cv2.line(image, _point(start), _point(end), *style)
+        cv2.line(image, start.tolist(), end.tolist(), *style)
     else:
         axes = rng.integers(4 * fine, size // 3 * fine, 2)
         turn, first = rng.uniform(0.0, 180.0), rng.uniform(0.0, 360.0)
         last = first + rng.uniform(60.0, 280.0)
-        cv2.ellipse(image, _point(start), _point(axes), turn, first, last, *style)
+        cv2.ellipse(image, start.tolist(), axes.tolist(), turn, first, last, *style)
 
 
 def _eight_bit(colour: NDArray[np.floating]) -> list[float]:
@@ -115,8 +115,3 @@ def _eight_bit(colour: NDArray[np.floating]) -> list[float]:
 def _rgb(hue: float, saturation: float, value: float) -> NDArray[np.float32]:
     """Convert a colour; the hue wraps around."""
     return np.array(colorsys.hsv_to_rgb(hue % 1.0, saturation, value), np.float32)
-
-
-def _point(pair: NDArray[np.int64]) -> tuple[int, int]:
-    """Convert a point to plain integers, which OpenCV requires."""
-    return int(pair[0]), int(pair[1])

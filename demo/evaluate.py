@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .data import LABELS, MEAN, SIZE, STD, Box, Canvases
+from .data import LABELS, MEAN, SIZE, STD, Canvases
+from .run import points_at
 
 _BATCH = 64
 
@@ -74,22 +75,10 @@ def grad_cam(
     return (weights * activations[0]).sum(1).relu().detach(), logits.detach()
 
 
-def points_at(heatmap: torch.Tensor, box: Box) -> bool:
-    """Play the pointing game (Zhang et al., 2016), without any tolerance around the box.
-
-    Args:
-        heatmap: float [h, w], at the layer's resolution.
-        box: The digit's box, in pixels of the image.
-    """
-    grown = nn.functional.interpolate(
-        heatmap[None, None], (SIZE, SIZE), mode="bilinear", align_corners=False
-    )
-    y, x = divmod(int(grown.argmax()), SIZE)
-    return Box(x, y, 1, 1, box.label).overlaps(box)
-
-
 def measure(model: nn.Module, layer: nn.Module, canvases: Canvases) -> Figures:
     """Measure a model on canvases; ``layer`` is the target layer of the pointing game."""
+    from sklearn.metrics import average_precision_score
+
     model.eval()
     hits = np.zeros(len(LABELS))
     shown = [(i, box) for i, boxes in enumerate(canvases.boxes) for box in boxes]
@@ -100,23 +89,19 @@ def measure(model: nn.Module, layer: nn.Module, canvases: Canvases) -> Figures:
         classes = torch.tensor([box.label for _, box in part])
         heatmaps, scores = grad_cam(model, layer, to_input(canvases.images[indices]), classes)
         logits[indices] = scores.numpy()
-        for heatmap, (_, box) in zip(heatmaps, part, strict=True):
+        grown = nn.functional.interpolate(
+            heatmaps[:, None], (SIZE, SIZE), mode="bilinear", align_corners=False
+        )
+        for heatmap, (_, box) in zip(grown[:, 0].numpy(), part, strict=True):
             hits[box.label] += points_at(heatmap, box)
     targets = canvases.targets > 0.5
     right = (logits > 0.0) == targets
     return Figures(
         accuracy=right.mean(0),
         precision=np.array(
-            [_average_precision(s, t) for s, t in zip(logits.T, targets.T, strict=True)]
+            [average_precision_score(t, s) for t, s in zip(targets.T, logits.T, strict=True)]
         ),
         exact=float(right.all(1).mean()),
         pointing=hits / targets.sum(0),
         hit_rate=float(hits.sum() / len(shown)),
     )
-
-
-def _average_precision(scores: NDArray[np.float32], targets: NDArray[np.bool_]) -> float:
-    """Average the precision at every true positive, going down the ranking."""
-    ranked = targets[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(ranked) / np.arange(1, ranked.size + 1)
-    return float(precision[ranked].mean())

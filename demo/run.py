@@ -57,8 +57,15 @@ def export_digits(
     path: Path,
     progress: Callable[[str], None] | None = None,
     profile: ProfileName = "default",
+    **more: Any,
 ) -> Report:
     """Export the bundled model with its weights, labels and transform.
+
+    Args:
+        path: Where to write the artifact.
+        progress: As of `export`.
+        profile: As of `export`.
+        **more: Further arguments of `export`.
 
     Raises:
         GraftcamError: The export failed.
@@ -74,6 +81,7 @@ def export_digits(
         model, path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
         score=Score(activation="sigmoid"), trace=TorchExport(output_names=["logits"]),
         name="graftcam.demo.model:build", profile=profile, progress=progress,
+        **more,
     )  # fmt: skip
 
 
@@ -94,21 +102,24 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
     rows: list[str] = []
     files: list[Path] = []
     panels: list[NDArray[np.uint8]] = []
-    hits = total = 0
+    landed: list[bool] = []
     for image in images():
         found = explainer.explain(image.path, [box.label for box in image.boxes])
-        landed = [
-            points_at(heat, box) for heat, box in zip(found.heatmaps, image.boxes, strict=True)
-        ]
-        hits, total = hits + sum(landed), total + len(landed)
         files += found.save(folder)
         panels.append(found.panel(height=240))
-        rows += _rows(found, landed)
+        for entry, hit in zip(found.to_dict()["classes"], hits(found, image.boxes), strict=True):
+            landed.append(hit)
+            rows.append(
+                f"{found.name}  {entry['label']:<6} p = {entry['probability']:.3f}  maximum "
+                f"{'on' if hit else 'beside'} the digit"
+            )
     files.append(write_image(folder / "overview.png", overview(panels)))
     crowded = [one for one, found in zip(panels, images(), strict=True) if len(found.boxes) == 3]
     files.append(write_image(folder / "three-digits.jpg", overview(crowded)))
     files.append(write_image(folder / "styles.jpg", styles(explainer)))
-    pointing = f"pointing game: {hits} of {total} maxima on the right digit (bundled images)"
+    pointing = (
+        f"pointing game: {sum(landed)} of {len(landed)} maxima on the right digit (bundled images)"
+    )
     if importlib.util.find_spec("sklearn") is not None:
         progress(f"pointing game on {_CANVASES} test canvases")
         pointing += f"; {pointing_rate(explainer):.1%} on {_CANVASES} test canvases"
@@ -121,27 +132,20 @@ def points_at(heatmap: NDArray[np.float32], box: Box) -> bool:
     return bool(heatmap.max() > 0) and Box(x, y, 1, 1, box.label).overlaps(box)
 
 
+def hits(found: Explanation, boxes: Sequence[Box]) -> list[bool]:
+    """Play it with the map of each requested digit."""
+    return [points_at(heat, box) for heat, box in zip(found.heatmaps, boxes, strict=True)]
+
+
 def pointing_rate(explainer: Explainer) -> float:
     """Return the share of digits on test canvases whose map has its maximum in their box."""
     from .data import draw, load_glyphs
 
     canvases = draw(load_glyphs("heldout"), _CANVASES, _SEED)
-    hits = total = 0
+    landed: list[bool] = []
     for image, boxes in zip(canvases.images, canvases.boxes, strict=True):
-        found = explainer.explain(image, [box.label for box in boxes])
-        hits += sum(points_at(heat, box) for heat, box in zip(found.heatmaps, boxes, strict=True))
-        total += len(boxes)
-    return hits / total
-
-
-def _rows(found: Explanation, landed: Sequence[bool]) -> list[str]:
-    rows: list[str] = []
-    for entry, hit in zip(found.to_dict()["classes"], landed, strict=True):
-        place = "on the digit" if hit else "beside the digit"
-        rows.append(
-            f"{found.name}  {entry['label']:<6} p = {entry['probability']:.3f}  maximum {place}"
-        )
-    return rows
+        landed += hits(explainer.explain(image, [box.label for box in boxes]), boxes)
+    return sum(landed) / len(landed)
 
 
 def styles(explainer: Explainer) -> NDArray[np.uint8]:
@@ -149,7 +153,7 @@ def styles(explainer: Explainer) -> NDArray[np.uint8]:
     shown = next(one for one in images() if len(one.boxes) == 3)
     found = explainer.explain(shown.path, shown.boxes[0].label)
     drawn = [found.draw(height=240, style=style) for style in STYLES]
-    notes = [f"where is the {LABELS[shown.boxes[0].label]}?", *STYLES.keys()]
+    notes = [f"where is the {LABELS[shown.boxes[0].label]}?", *STYLES]
     return panel([found.image, *drawn], notes, height=240)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..runtime import Explainer
 from ..runtime.output.render import panel, write_image
 from .data import LABELS, Box, draw, load_glyphs
-from .run import export_digits, overview
+from .run import export_digits, overview, points_at
 
 _SEED = 5  # differs from the seeds of the other sets of canvases
 _SHOWN = 4
@@ -122,27 +122,17 @@ def main() -> None:
 
 
 def _examined(explainer: Explainer, image: Canvas, present: Sequence[Box], label: int) -> Alarm:
-    before, peak = _explained(explainer, image, label)
-    source = next((box for box in present if _inside(peak, box)), None)
-    if source is None:
-        return Alarm(image, label, before, None)
-    other = next((box for box in present if box != source), None)
-    after, _ = _explained(explainer, hide(image, source), label)
-    control = None if other is None else _explained(explainer, hide(image, other), label)[0]
-    return Alarm(image, label, before, source, after, control)
-
-
-def _explained(explainer: Explainer, image: Canvas, label: int) -> tuple[float, tuple[int, int]]:
-    """Return a class's probability, and the (row, column) where its map peaks."""
     found = explainer.explain(image, label)[0]
-    row, column = divmod(int(found.heatmap.argmax()), image.shape[1])
+    source = next((box for box in present if points_at(found.heatmap, box)), None)
+    other = next((box for box in present if box != source), None)
     assert found.probability is not None
-    return found.probability, (row, column)
-
-
-def _inside(place: tuple[int, int], box: Box) -> bool:
-    row, column = place
-    return box.x <= column < box.x + box.w and box.y <= row < box.y + box.h
+    if source is None:
+        return Alarm(image, label, found.probability, None)
+    after, control = (
+        None if box is None else explainer.explain(hide(image, box), label)[0].probability
+        for box in (source, other)
+    )
+    return Alarm(image, label, found.probability, source, after, control)
 
 
 def _silenced(probabilities: Sequence[float | None]) -> float | None:
@@ -154,15 +144,14 @@ def _silenced(probabilities: Sequence[float | None]) -> float | None:
 def _row(explainer: Explainer, alarm: Alarm) -> Canvas:
     assert alarm.source is not None
     assert alarm.after is not None
-    found = explainer.explain(alarm.image, [alarm.label, alarm.source.label])
-    wrong, right = found
+    wrong, right = explainer.explain(alarm.image, [alarm.label, alarm.source.label])
     titles = [
         "image",
         f"'{wrong.label}'? {alarm.before:.2f}",
         f"'{right.label}' {right.probability:.2f}",
         f"hidden: '{wrong.label}' {alarm.after:.2f}",
     ]
-    shown = [found.image, wrong.draw(), right.draw(), hide(alarm.image, alarm.source)]
+    shown = [alarm.image, wrong.draw(), right.draw(), hide(alarm.image, alarm.source)]
     return panel(shown, titles, height=200)
 
 
