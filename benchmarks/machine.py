@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psutil
@@ -35,20 +36,22 @@ def describe(threads: int) -> dict[str, Any]:
 
 def code_digest() -> str:
     """Hash of the code whose speed is measured."""
-    digest = hashlib.sha256()
-    for package in (graftcam.exporter, graftcam.runtime):
-        for path in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    folders = [Path(package.__path__[0]) for package in (graftcam.exporter, graftcam.runtime)]
+    return digest(path for folder in folders for path in sorted(folder.rglob("*.py")))
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Hash of files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor() or "unknown CPU"
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor()
+        text = ""
+    named = re.search(r"^model name\s*: (.+)", text, re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or "unknown CPU"
 
 
 class Watch:
@@ -57,20 +60,14 @@ class Watch:
     The load average does not show it, since it counts the benchmark itself.
     """
 
-    def __enter__(self) -> Watch:
-        self.others = 0.0
+    def __init__(self) -> None:
         self._since, self._busy, self._own = time.perf_counter(), _busy(), _own()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        spent = time.perf_counter() - self._since
+    def others(self) -> float:
+        """The share since the start."""
         taken = (_busy() - self._busy) - (_own() - self._own)
-        self.others = round(max(0.0, taken) / spent / (os.cpu_count() or 1), 3)
+        cores = (time.perf_counter() - self._since) * (os.cpu_count() or 1)
+        return round(max(0.0, taken) / cores, 3)
 
 
 def _busy() -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import resource
 import tempfile
 import time
@@ -19,6 +18,7 @@ from graftcam.exporter.errors import CaptureError, LayerError, UnsupportedError
 from graftcam.exporter.verify import Check
 
 from . import condition, contract, smooth, truth, zoo_layers
+from .machine import digest
 from .zoo_models import Case
 
 Record = dict[str, Any]
@@ -36,10 +36,7 @@ def code_digest() -> str:
     paths.append(Path(graftcam.runtime.__file__).with_name("spec.py"))
     modules = (condition, contract, smooth, truth, zoo_layers)
     paths += [Path(str(module.__file__)) for module in modules]
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest(paths)
 
 
 def run_case(case: Case, threads: int = 1) -> Record:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from .script import table, write_json
 
 _HEAD = """# Models compared with PyTorch
 
@@ -63,14 +64,14 @@ def write_report(
         rows = [record for record in records if record["family"] == family]
         if rows:
             lines += ["", f"## {title}", "", _summary(rows, planned[family]), ""]
-            lines += [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
-            lines += map(_row, rows)
+            lines += table(_COLUMNS, map(_cells, rows))
             for record in rows:
                 if record["faults"]:
                     lines += ["", f"**{record['model']}** ({_WORDS[record['verdict']]}):", ""]
-                    lines += [f"- {_short(fault)}" for fault in record["faults"]]
+                    faults = [" ".join(fault.split()) for fault in record["faults"]]
+                    lines += [f"- {f if len(f) <= 300 else f[:300] + ' ...'}" for f in faults]
     (folder / "models.md").write_text("\n".join(lines) + "\n")
-    (folder / "models.json").write_text(json.dumps(records, indent=1) + "\n")
+    write_json(folder / "models.json", records)
 
 
 def _summary(rows: Sequence[dict[str, Any]], planned: int) -> str:
@@ -82,28 +83,21 @@ def _summary(rows: Sequence[dict[str, Any]], planned: int) -> str:
     return ", ".join(parts) + "."
 
 
-def _row(record: dict[str, Any]) -> str:
+def _cells(record: dict[str, Any]) -> list[str]:
     layers = ", ".join(f"`{layer}`" for layer in record.get("layers", []))
     size = "x".join(str(side) for side in record["size"])
     details = [f"{name}={value}" for name, value in record["options"].items()]
     if record.get("static_batch"):
         details.append("fixed batch")
     name = f"{record['model']} ({', '.join(details)})" if details else record["model"]
-    cells = [name, size, layers]
-    if "itself" in record:
-        twin = _pair(record["twin"]) if "twin" in record else "itself"
-        cells += [twin, _pair(record["itself"]), f"{record['cosine']:.6f}"]
-        cells.append("{} + {}".format(*record["nodes"]))
-        cells.append(f"{record['export_seconds']:.0f} s")
-    else:
-        cells += [""] * 5
-    return f"| {' | '.join([*cells, record['verdict']])} |"
+    if "itself" not in record:
+        return [name, size, layers, *[""] * 5, record["verdict"]]
+    return [
+        name, size, layers, _pair(record["twin"]) if "twin" in record else "itself",
+        _pair(record["itself"]), f"{record['cosine']:.6f}", "{} + {}".format(*record["nodes"]),
+        f"{record['export_seconds']:.0f} s", record["verdict"],
+    ]  # fmt: skip
 
 
 def _pair(worst: dict[str, Any]) -> str:
     return f"{worst['error']:.1e} ({worst['own']:.1e})"
-
-
-def _short(fault: str) -> str:
-    line = " ".join(fault.split())
-    return line if len(line) <= 300 else line[:300] + " ..."
