@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .book import Book, Row
 from .changes import changes
-from .deployed import deployed
 from .plots import PLOTS
-from .sections import SECTIONS, name_of, table
+from .script import shown, table
+from .sections import SECTIONS, name_of, table_of
 from .targets import TARGETS, WHY, Target
 
 _QUIET = 0.10  # share of all cores that others use; above it times are unreliable
@@ -34,6 +35,15 @@ No GPU was available: the page says nothing about CUDA, neither speed nor correc
 Machine: {cpu}, {cores} cores, {system}; {tools}.
 {quiet}
 """
+_SOAK = (
+    "- `python -m benchmarks.soak`: {explained} explanations with the demo's model in "
+    "{seconds:.0f} s, with overlays, and {failed} broken images: {early_mb} MB of resident memory "
+    "early, {late_mb} MB late, {peak_mb} MB at most."
+)
+_RAY = (
+    "- `python -m benchmarks.ray_actors`: images per second of a folder's job, with the demo's "
+    "model and one thread for each session: {paces}."
+)
 
 
 def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> None:
@@ -49,13 +59,13 @@ def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> Non
         section = SECTIONS[name]
         text = section.text.format(threads=book.machine["threads"])
         lines += ["", f"## {section.title}", "", text]
-        if section.image:
-            image = folder / "images" / f"benchmarks-{section.image}.svg"
+        if name in PLOTS:
+            image = folder / "images" / f"benchmarks-{name}.svg"
             PLOTS[name](rows, image)
             lines += ["", f"![{section.title}](images/{image.name})"]
-        lines += table(section.columns, rows) if section.columns else []
-        lines += section.notes(rows)
-    lines += deployed(folder)
+        lines += table_of(section.columns, rows) if section.columns else []
+        lines += section.notes(rows) if section.notes else []
+    lines += _deployed(folder)
     lines += ["", "## Since the earlier run", "", *changes(book, before)]
     (folder / "benchmarks.md").write_text("\n".join(lines) + "\n")
 
@@ -84,33 +94,28 @@ def _quietness(rows: Sequence[Row], code: str) -> str:
 
 def _targets(parts: dict[str, list[Row]]) -> list[str]:
     """Return each target with its worst row, then the rows that miss it, with the reason."""
-    lines = ["", "| figure | target | rows that reach it | worst row |", "|---|---|---|---|"]
+    cells: list[list[str]] = []
     reasons: list[str] = []
     for target in TARGETS:
+        bound = f"{'at most' if target.at_most else 'at least'} {target.bound}"
         rows = [row for row in parts.get(target.part, []) if target.covers(row)]
         if not rows:
-            lines.append(f"| {target.text} | {_bound(target)} | not measured | |")
+            cells.append([target.text, bound, "not measured", ""])
             continue
         late = [row for row in rows if not target.reached(row)]
         count = f"{len(rows) - len(late)} of {len(rows)}"
-        worst = target.worst(rows)
-        lines.append(
-            f"| {target.text} | {_bound(target)} | {f'**{count}**' if late else count} "
-            f"| {worst['ratios'][target.ratio][1]:.3f} ({name_of(worst)}) |"
-        )
+        worst = (max if target.at_most else min)(rows, key=target.value)
+        text = f"{target.value(worst):.3f} ({name_of(worst)})"
+        cells.append([target.text, bound, f"**{count}**" if late else count, text])
         if late:
             reasons += [f"**{target.text}.** {WHY.get((target.part, target.ratio), '')}", ""]
             reasons += [*(line for row in late for line in _reason(target, row)), ""]
+    lines = ["", *table(["figure", "target", "rows that reach it", "worst row"], cells)]
     return [*lines, "", "### Missed", "", *reasons] if reasons else lines
 
 
-def _bound(target: Target) -> str:
-    return f"{'at most' if target.at_most else 'at least'} {target.bound}"
-
-
 def _reason(target: Target, row: Row) -> list[str]:
-    low, median, high = row["ratios"][target.ratio]
-    lines = [f"- {name_of(row)}: {median:.3f} ({low:.3f} to {high:.3f})"]
+    lines = [f"- {name_of(row)}: {shown(row['ratios'][target.ratio])}"]
     profile = row.get("profiles", {}).get(target.ratio)
     if profile is None:
         return lines
@@ -126,3 +131,15 @@ def _reason(target: Target, row: Row) -> list[str]:
         f"{f', the longest {top}' if top else ''}."
     )
     return [*lines, text]
+
+
+def _deployed(folder: Path) -> list[str]:
+    """Return the section on deployment, from the results of two other scripts."""
+    soak, ray = (
+        json.loads(path.read_text()) if path.exists() else {}
+        for path in (folder / "soak.json", folder / "ray.json")
+    )
+    paces = ", ".join(f"{name} {pace:.0f}" for name, pace in ray.items())
+    lines = [_SOAK.format(**soak)] if soak else []
+    lines += [_RAY.format(paces=paces)] if ray else []
+    return ["", "## Deployed", "", *lines] if lines else []

@@ -16,30 +16,6 @@ class MixError(Exception):
     """Results of two machines, versions or thread counts would be mixed in one table."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One row that a part measures.
-
-    Attributes:
-        part: Name of the part.
-        model: Name of the model in torchvision; empty for none.
-        layer: Module path of the explained layer; None for the automatic choice.
-        images: Images in one run.
-        axis: The quantity that a row of the scaling part varies.
-    """
-
-    part: str
-    model: str = ""
-    layer: str | None = None
-    images: int = 1
-    axis: str = ""
-
-    @property
-    def key(self) -> str:
-        """Stable name of the row."""
-        return f"{self.part}/{self.model}/{self.layer or 'auto'}/{self.axis or self.images}"
-
-
 @dataclass
 class Book:
     """Rows by key, in one JSON file that is written after each.
@@ -50,7 +26,7 @@ class Book:
         code: Digest of the code that is measured now.
         load: Load average before the bench began.
         quick: Measure only a few rounds.
-        rows: Rows by `Case.key`, each with the digest of the code that was measured.
+        rows: Rows by key, each with the digest of the code that was measured.
     """
 
     path: Path

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from .book import Book, Row, differences
+from .book import Book, differences
+from .script import shown, table
 from .sections import name_of
 
 _LEAST = 0.005  # of the ratio; quartiles of figures without spread differ by less
@@ -28,30 +28,23 @@ def changes(book: Book, before: dict[str, Any] | None) -> list[str]:
     intro = "Medians whose quartiles do not overlap with those of the earlier run"
     intro += f" (versions: {'; '.join(differing)})" if differing else ""
     earlier = {row["key"]: row for row in before["rows"]}
-    lines = [
-        line for key, row in book.rows.items() if key in earlier for line in _row(earlier[key], row)
+    both = [(earlier[key], row) for key, row in book.rows.items() if key in earlier]
+    cells = [
+        [
+            f"{now['key'].split('/')[0]}: {name_of(now)}",
+            name,
+            shown(old["ratios"][name]),
+            shown(new),
+        ]
+        for old, now in both
+        for name, new in now["ratios"].items()
+        if name in old["ratios"] and _apart(old["ratios"][name], new)
     ]
-    compared = sum(key in earlier for key in book.rows)
-    if not lines:
-        return [f"{intro}: none in {compared} rows."]
-    return [f"{intro}:", "", "| | ratio | before | now |", "|---|---|---|---|", *lines]
-
-
-def _row(before: Row, now: Row) -> list[str]:
-    ratios: Mapping[str, list[float]] = before["ratios"]
-    return [
-        f"| {now['key'].split('/')[0]}: {name_of(now)} | {name} | {_shown(ratios[name])} "
-        f"| {_shown(found)} |"
-        for name, found in now["ratios"].items()
-        if name in ratios and _apart(ratios[name], found)
-    ]
+    if not cells:
+        return [f"{intro}: none in {len(both)} rows."]
+    return [f"{intro}:", "", *table(["", "ratio", "before", "now"], cells)]
 
 
 def _apart(before: list[float], now: list[float]) -> bool:
     gap = max(now[0] - before[2], before[0] - now[2])
     return gap > 0 and abs(now[1] - before[1]) > _LEAST * abs(before[1])
-
-
-def _shown(spread: list[float]) -> str:
-    low, median, high = spread
-    return f"{median:.3f} ({low:.3f} to {high:.3f})"

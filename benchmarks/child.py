@@ -36,12 +36,13 @@ def session_memory(
         classes: K; None for a file that takes images only.
     """
     import numpy as np
-    import onnxruntime
+
+    from .session import open_session
 
     if path is not None:
-        session = _session(onnxruntime, path, threads)
-        shape = (images, *(axis for axis in session.get_inputs()[0].shape[1:]))
-        feeds = {session.get_inputs()[0].name: np.ones(shape, np.float32)}
+        session = open_session(path, threads)
+        image = session.get_inputs()[0]
+        feeds: dict[str, Any] = {image.name: np.ones((images, *image.shape[1:]), np.float32)}
         names = [output.name for output in session.get_outputs()]
         if classes is not None:
             feeds["class_index"] = np.arange(classes)[None]
@@ -100,19 +101,12 @@ def first_map_peer(weights: str, image: str, layer: str, threads: int) -> dict[s
 def first_prediction(path: str, threads: int) -> dict[str, float]:
     """The plain file in ONNX Runtime alone, on pixels that need no preparing."""
     import numpy as np
-    import onnxruntime
 
-    session = _session(onnxruntime, path, threads)
+    from .session import open_session
+
+    session = open_session(path, threads)
     session.run(None, {session.get_inputs()[0].name: np.ones((1, 3, 224, 224), np.float32)})
     return _done()
-
-
-def _session(onnxruntime: Any, path: str, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _done() -> dict[str, float]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from graftcam.exporter.capture.dynamic_axes import open_axes
 from graftcam.exporter.verify import SLACK, Check, relative_errors
 
-from .truth import MIXED, Array, Artifact, open_session, random_images
+from .session import open_session
+from .truth import MIXED, Array, Artifact, random_images
 
+# Which axes are open: the batch; none, for a batch of one; the batch and the image's size.
+Axes = Literal["batch", "none", "size"]
 # The same numbers by another way (another batch, another K): rounding alone, which a few models
 # amplify, PyTorch's own as well.
 REPEAT_BOUND = 1e-5
@@ -90,12 +95,12 @@ def _wrong_shapes(
     ]
 
 
-def export_plain(module: nn.Module, shape: Sequence[int], path: Path) -> None:
-    """Export the module by `torch.onnx.export` alone, with an open batch axis."""
-    example = (torch.zeros(2, *shape),)
+def export_plain(module: nn.Module, shape: Sequence[int], path: Path, axes: Axes = "batch") -> None:
+    """Export the module by `torch.onnx.export` alone."""
+    example = (random_images(shape, 1 if axes == "none" else 2, 0),)
     torch.onnx.export(
-        module, example, path, dynamo=True, verbose=False, opset_version=18,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
+        module, example, path, dynamo=True, verbose=False, opset_version=18, external_data=False,
+        dynamic_shapes=open_axes(example, batch=axes != "none", size=axes == "size"),
     )  # fmt: skip
 
 

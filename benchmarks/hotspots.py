@@ -6,11 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
+from graftcam.runtime.tools.bench.profile import Profile, read_profile
 
-from graftcam.runtime.tools.bench.profile import Profile, read_profile, start_profile
-from graftcam.runtime.tools.bench.timing import calm
-
+from .session import open_session
 from .truth import Array
 
 _RUNS = 8  # the first allocates and does not count
@@ -33,50 +31,35 @@ def hotspots(
         asked: Inputs of the artifact.
         threads: Threads within one operator.
     """
-    sessions = [_profiled(path, threads) for path in (plain, artifact)]
+    base, explained = (open_session(path, threads, profile=True) for path in (plain, artifact))
     for _ in range(_RUNS):
         # In turn: what slows the machine for a while slows both.
-        sessions[0].run(None, {sessions[0].get_inputs()[0].name: pixels})
-        sessions[1].run(None, asked)
-    base, explained = (_read(session) for session in sessions)
-    before, after = _by_operator(base), _by_operator(explained)
-    total, slower = sum(before.values()), Counter({n: after[n] - before[n] for n in after})
-    added = explained.of("added")
+        base.run(None, {base.get_inputs()[0].name: pixels})
+        explained.run(None, asked)
+    before, _ = _own(base)
+    after, profile = _own(explained)
+    total, added = sum(before.values()), profile.of("added")
+    slower = Counter({name: after[name] - before[name] for name in after})
     return {
         "plain_ms": round(total, 3),
         "own_ms": round(sum(after.values()), 3),
         "added_ms": round(sum(node.ms for node in added), 3),
         "added_nodes": len(added),
         "operators": {
-            f"{count} {name}": round(ms, 3)
-            for name, count, ms in explained.operators("added")[:_TOP]
+            f"{count} {name}": round(ms, 3) for name, count, ms in profile.operators("added")[:_TOP]
         },
         "top": {f"{node.name} ({node.operator})": round(node.ms, 3) for node in added[:_TOP]},
         "slower": {n: round(ms, 3) for n, ms in slower.most_common() if ms > _NOTABLE * total},
     }
 
 
-def _by_operator(profile: Profile) -> Counter[str]:
-    """Milliseconds of all nodes that are not ours."""
-    found: Counter[str] = Counter()
-    for owner in ("model", "moves"):
-        for name, _, ms in profile.operators(owner):
-            found[name] += ms
-    return found
-
-
-def _profiled(path: Path, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    calm(options)
-    start_profile(options, path.with_suffix(""))
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def _read(session: Any) -> Profile:
+def _own(session: Any) -> tuple[Counter[str], Profile]:
+    """Milliseconds by operator of all nodes that are not ours, and the whole profile."""
     path = Path(session.end_profiling())
-    try:
-        return read_profile(path)
-    finally:
-        path.unlink()
+    profile = read_profile(path)
+    path.unlink()
+    found: Counter[str] = Counter()
+    for node in profile.nodes:
+        if node.owner != "added":
+            found[node.operator] += node.ms  # type: ignore[assignment]
+    return found, profile

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .subjects import SHAPE, Artifact
+from .session import open_session
+from .subjects import INPUT, Artifact
 from .timing import Run
-from .truth import Array, open_session, random_images
+from .truth import Array, random_images
 
 FIRST = 7  # the first class explained; any, the work is the same
 
 
-def batch(images: int, side: int | None = None) -> Array:
+def batch(images: int, side: int = 224) -> Array:
     """The images that all ways get."""
-    shape = SHAPE if side is None else (SHAPE[0], side, side)
-    return random_images(shape, images, 0).numpy()
+    return random_images((3, side, side), images, 0).numpy()
 
 
 def plain_run(path: Path, pixels: Array, threads: int) -> Run:
@@ -29,26 +29,25 @@ def plain_run(path: Path, pixels: Array, threads: int) -> Run:
 
 
 def explained_runs(
-    artifact: Artifact, pixels: Array, classes: Sequence[int], threads: int
-) -> dict[int, Run]:
-    """The artifact with each number of classes an image; one session for all."""
+    artifact: Artifact, pixels: Array, classes: Mapping[str, int], threads: int
+) -> dict[str, Run]:
+    """The artifact with each number of classes an image, by name; one session for all."""
     session = open_session(artifact.path, threads)
 
     def run(count: int) -> Run:
         feeds = artifact.feeds(pixels, range(FIRST, FIRST + count))
         return lambda: session.run(artifact.fetched, feeds)
 
-    return {count: run(count) for count in classes}
+    return {name: run(count) for name, count in classes.items()}
 
 
-def part_run(part: Path, artifact: Artifact, pixels: Array, threads: int) -> Run:
+def part_run(part: Path, pixels: Array, threads: int) -> Run:
     """The forward of the part above the layer, on random activations."""
     session = open_session(part, threads)
     feeds = random_feeds(session.get_inputs(), len(pixels))
-    assert artifact.spec.preprocess is not None
-    if artifact.spec.preprocess.input in feeds:
+    if INPUT in feeds:
         # Asked for its shape only.
-        feeds[artifact.spec.preprocess.input] = pixels
+        feeds[INPUT] = pixels
     return lambda: session.run(None, feeds)
 
 

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .book import Row
+from .script import shown, table
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column.
-
-    Attributes:
-        title: Its heading.
-        kind: ``values`` or ``ratios`` of the row.
-        name: Name in them.
-        digits: Digits after the decimal point.
-    """
-
-    title: str
-    kind: str
-    name: str
-    digits: int = 2
-
-    def cell(self, row: Row) -> str:
-        """Return median and quartiles; empty if the row has none."""
-        found = row.get(self.kind, {}).get(self.name)
-        if found is None:
-            return ""
-        low, median, high = (f"{value:.{self.digits}f}" for value in found)
-        return median if low == high else f"{median} ({low} to {high})"
+# Title, ``values`` or ``ratios`` of the row, name in them, digits after the decimal point.
+Column = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -41,15 +20,13 @@ class Section:
         title: Heading.
         text: What was measured, and how.
         columns: Columns of the table.
-        image: Name of the plot, if there is one.
         notes: Makes further lines below the table from the rows.
     """
 
     title: str
     text: str
     columns: Sequence[Column]
-    image: str = ""
-    notes: Callable[[Sequence[Row]], list[str]] = lambda rows: []
+    notes: Callable[[Sequence[Row]], list[str]] | None = None
 
 
 def name_of(row: Row) -> str:
@@ -61,14 +38,25 @@ def name_of(row: Row) -> str:
     return ", ".join(parts)
 
 
-def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+def _cell(spread: Sequence[float] | None, digits: int) -> str:
+    """Return median and quartiles, or the median alone if they do not differ."""
+    if spread is None:
+        return ""
+    low, median, high = (f"{value:.{digits}f}" for value in spread)
+    return median if low == high else shown(spread, digits)
+
+
+def table_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     """Return a table in Markdown; columns without values are left out."""
-    filled = [column for column in columns if any(column.cell(row) for row in rows)]
-    lines = ["", f"| | {' | '.join(c.title for c in filled)} |", "|---" * (1 + len(filled)) + "|"]
-    for row in rows:
-        mark = " †" if row["stale"] else ""
-        lines.append(f"| {name_of(row)}{mark} | {' | '.join(c.cell(row) for c in filled)} |")
-    return lines
+    titles = [title for title, *_ in columns]
+    cells = [
+        [_cell(row.get(kind, {}).get(name), digits) for row in rows]
+        for _, kind, name, digits in columns
+    ]
+    filled = [(title, column) for title, column in zip(titles, cells, strict=True) if any(column)]
+    names = [name_of(row) + (" †" if row["stale"] else "") for row in rows]
+    lines = zip(names, *(column for _, column in filled), strict=True)
+    return ["", *table(["", *(title for title, _ in filled)], lines)]
 
 
 def _heads(rows: Sequence[Row]) -> list[str]:
@@ -110,8 +98,19 @@ def _points(rows: Sequence[Row]) -> list[str]:
         points = list(of_axis[0]["ratios"])
         lines += ["", f"Explained / plain by {axis}:"]
         plain = [dict(row, axis="", images=0) for row in of_axis]
-        lines += table([Column(point, "ratios", point) for point in points], plain)
+        lines += table_of([(point, "ratios", point, 2) for point in points], plain)
     return lines
+
+
+def _ratios(titles: Mapping[str, str], digits: int = 2) -> list[Column]:
+    """Columns of ratios, by name."""
+    return [(title, "ratios", name, digits) for name, title in titles.items()]
+
+
+def _values(unit: str, digits: int, *names: str, **titles: str) -> list[Column]:
+    """Columns of values: those with their own name as title, then those with another one."""
+    both = {name: name for name in names} | titles
+    return [(f"{title}, {unit}", "values", name, digits) for name, title in both.items()]
 
 
 SECTIONS = {
@@ -119,13 +118,13 @@ SECTIONS = {
         "At the automatic layer",
         "Ratios to the plain forward; times in milliseconds.",
         [
-            Column("explained / plain", "ratios", "explained"),
-            Column("K = 5 / plain", "ratios", "five"),
-            Column("K = 0 / plain", "ratios", "predict"),
-            Column("plain, ms", "values", "plain", 1),
-            Column("explained, ms", "values", "explained", 1),
+            *_ratios({
+                "explained": "explained / plain", "five": "K = 5 / plain",
+                "predict": "K = 0 / plain",
+            }),
+            *_values("ms", 1, "plain", "explained"),
         ],
-        "last", _heads,
+        _heads,
     ),
     "inner": Section(
         "Inner layers",
@@ -133,12 +132,10 @@ SECTIONS = {
         "forward of the part above the layer (from the layer to the score), measured as a separate "
         "model. An extra of 1 costs as much as running that part once more.",
         [
-            Column("extra, K = 1", "ratios", "explained"),
-            Column("extra, K = 5", "ratios", "five"),
-            Column("K = 0 / plain", "ratios", "predict"),
-            Column("plain, ms", "values", "plain", 1),
-            Column("explained, ms", "values", "explained", 1),
-            Column("part above, ms", "values", "part", 1),
+            *_ratios({
+                "explained": "extra, K = 1", "five": "extra, K = 5", "predict": "K = 0 / plain",
+            }),
+            *_values("ms", 1, "plain", "explained", part="part above"),
         ],
     ),
     "adjoint": Section(
@@ -148,46 +145,35 @@ SECTIONS = {
         "is the explained run minus the plain forward, including the map. Both are divided by the "
         "part's forward.",
         [
-            Column("ours / theirs", "ratios", "ours_of_theirs"),
-            Column("extra, ours", "ratios", "ours"),
-            Column("extra, onnx-ad", "ratios", "theirs"),
-            Column("part above, ms", "values", "part", 1),
-            Column("onnx-ad's graph, ms", "values", "onnx-ad", 1),
+            *_ratios({
+                "ours_of_theirs": "ours / theirs", "ours": "extra, ours",
+                "theirs": "extra, onnx-ad",
+            }),
+            *_values("ms", 1, **{"part": "part above", "onnx-ad": "onnx-ad's graph"}),
         ],
-        notes=_refused,
+        _refused,
     ),
     "memory": Section(
         "Peak memory",
         "Peak resident memory, in 10^6 bytes, of a process that loads the file and runs it three "
         "times. The **increment** is the difference to a process that only imports ONNX Runtime.",
         [
-            Column("explained / plain", "ratios", "artifact"),
-            Column("increment / increment", "ratios", "increment"),
-            Column("plain, MB", "values", "plain", 0),
-            Column("explained, MB", "values", "artifact", 0),
-            Column("imports, MB", "values", "imports", 0),
+            *_ratios({"artifact": "explained / plain", "increment": "increment / increment"}),
+            *_values("MB", 0, "plain", artifact="explained", imports="imports"),
         ],
     ),
     "size": Section(
         "File size",
         "The artifact of the automatic layer compared with the file of `torch.onnx.export` (which "
         "also stores the source location of each node).",
-        [
-            Column("artifact / plain", "ratios", "artifact", 4),
-            Column("plain, MB", "values", "plain", 2),
-            Column("artifact, MB", "values", "artifact", 2),
-        ],
-        notes=_nodes,
+        [*_ratios({"artifact": "artifact / plain"}, 4), *_values("MB", 2, "plain", "artifact")],
+        _nodes,
     ),
     "export": Section(
         "Export",
         "`graftcam.export(verify=\"off\")` and `torch.onnx.export`, in turns in one process; ours "
         "includes the choice of the layer.",
-        [
-            Column("graftcam / torch", "ratios", "graftcam"),
-            Column("torch, ms", "values", "torch", 0),
-            Column("graftcam, ms", "values", "graftcam", 0),
-        ],
+        [*_ratios({"graftcam": "graftcam / torch"}), *_values("ms", 0, "torch", "graftcam")],
     ),
     "imports": Section(
         "Import",
@@ -195,11 +181,8 @@ SECTIONS = {
         "onnxruntime, cv2, numpy`. **Package**: `import graftcam.runtime`, which loads its names "
         "on first use. **In use**: `from graftcam.runtime import Explainer` and the libraries.",
         [
-            Column("package / libraries", "ratios", "package"),
-            Column("in use / libraries", "ratios", "all"),
-            Column("libraries, ms", "values", "libraries", 0),
-            Column("package, ms", "values", "package", 0),
-            Column("in use, ms", "values", "all", 0),
+            *_ratios({"package": "package / libraries", "all": "in use / libraries"}),
+            *_values("ms", 0, "libraries", "package", all="in use"),
         ],
     ),
     "peers": Section(
@@ -209,13 +192,10 @@ SECTIONS = {
         "with ours (correlation of at least 0.99). The numbers are its time divided by that of the "
         "explained run: above 1 graftcam is faster, below 1 the peer is.",
         [
-            Column("torch", "ratios", "torch"),
-            Column("pytorch-grad-cam", "ratios", "pytorch-grad-cam"),
-            Column("captum", "ratios", "captum"),
-            Column("torch-cam", "ratios", "torch-cam"),
-            Column("explained, ms", "values", "explained", 1),
+            *_ratios({name: name for name in ("torch", "pytorch-grad-cam", "captum", "torch-cam")}),
+            *_values("ms", 1, "explained"),
         ],
-        "peers", _left_out,
+        _left_out,
     ),
     "cold": Section(
         "Cold start",
@@ -225,20 +205,13 @@ SECTIONS = {
         "is the file that `graftcam optimize` makes of the artifact; **load** is only the opening "
         "of a file.",
         [
-            Column("time / pytorch-grad-cam", "ratios", "time"),
-            Column("memory / pytorch-grad-cam", "ratios", "memory"),
-            Column("graftcam, ms", "values", "graftcam", 0),
-            Column("pytorch-grad-cam, ms", "values", "pytorch-grad-cam", 0),
-            Column("graftcam / bare", "ratios", "bare"),
-            Column("optimised / graftcam", "ratios", "optimised"),
-            Column("optimised, ms", "values", "optimised", 0),
-            Column("bare, ms", "values", "bare", 0),
-            Column("load artifact, ms", "values", "load artifact", 0),
-            Column("load optimised, ms", "values", "load optimised", 0),
-            Column("load plain, ms", "values", "load plain", 0),
-            Column("graftcam, MB", "values", "graftcam MB", 0),
-            Column("pytorch-grad-cam, MB", "values", "pytorch-grad-cam MB", 0),
-            Column("bare, MB", "values", "bare MB", 0),
+            *_ratios({"time": "time / pytorch-grad-cam", "memory": "memory / pytorch-grad-cam"}),
+            *_values("ms", 0, "graftcam", "pytorch-grad-cam"),
+            *_ratios({"bare": "graftcam / bare", "optimised": "optimised / graftcam"}),
+            *_values(
+                "ms", 0, "optimised", "bare", "load artifact", "load optimised", "load plain"
+            ),
+            *_values("MB", 0, **{f"{n} MB": n for n in ("graftcam", "pytorch-grad-cam", "bare")}),
         ],
     ),
     "scaling": Section(
@@ -247,6 +220,6 @@ SECTIONS = {
         "files with open height and width) and threads varies; the others are 1, 1, 224 and "
         "{threads}. The plot shows the time of a run divided by the plain forward at the first "
         "point; for K, the ratio to the plain forward.",
-        [], "scaling", _points,
+        [], _points,
     ),
 }  # fmt: skip

@@ -23,7 +23,7 @@ def spawn(task: str, **arguments: Any) -> dict[str, float]:
     Raises:
         RuntimeError: The process failed.
     """
-    command = [sys.executable, "-m", "benchmarks.child", task, json.dumps(arguments)]
+    command = [sys.executable, "-m", "benchmarks.child", task, json.dumps(arguments, default=str)]
     start, reached, last = time.perf_counter(), 0.0, ""
     with tempfile.TemporaryFile("w+") as said:
         with subprocess.Popen(

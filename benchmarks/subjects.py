@@ -6,8 +6,8 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -16,12 +16,12 @@ from torch import nn
 from torchvision import models
 
 from graftcam.exporter import TorchExport, export
-from graftcam.exporter.capture.dynamic_axes import open_axes
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
 from .condition import condition
-from .contract import export_plain
-from .truth import Array, open_session, random_images
+from .contract import Axes, export_plain
+from .session import open_session
+from .truth import Array, random_images
 
 SHAPE = (3, 224, 224)
 # All with a layer that the automatic choice finds; the heads differ.
@@ -36,8 +36,7 @@ INNER = (
     ("efficientnet_b0", "features.3"),
     ("vit_b_16", "encoder.layers.encoder_layer_6"),
 )
-# Which axes are open: the batch; none, for a batch of one; the batch and the image's size.
-Axes = Literal["batch", "none", "size"]
+INPUT = "x"  # of all artifacts
 _LINEAR = {"Gemm", "MatMul"}
 _POOLS = {"ReduceMean", "GlobalAveragePool"}
 _SHAPES = {"Flatten", "Reshape", "Squeeze", "Transpose", "Add", "Shape", "Gather", "Concat", "Cast"}
@@ -65,35 +64,31 @@ class Artifact:
 
     def feeds(self, pixels: Array, classes: Sequence[int]) -> dict[str, Array]:
         """Inputs that ask for ``classes`` of every image."""
-        transform = self.spec.preprocess
-        assert transform is not None
-        index = np.array([classes], np.int64).reshape(1, len(classes))
-        return {transform.input: pixels, self.spec.class_index: index}
+        return {INPUT: pixels, self.spec.class_index: np.array([classes], np.int64)}
+
+
+@lru_cache(maxsize=1)
+def module(model: str) -> nn.Module:
+    """The PyTorch model, with random weights under which every branch carries signal."""
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return condition(models.get_model(model, weights=None), SHAPE)
 
 
 class Subjects:
-    """The models and their files, each made once and dropped with its model."""
+    """The models' files, each made once."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Store files in ``folder``; existing files are used."""
-        self._folder, self._threads = folder, threads
-        self._modules: dict[str, nn.Module] = {}
+        self._folder, self.threads = folder, threads
         folder.mkdir(parents=True, exist_ok=True)
-
-    def module(self, model: str) -> nn.Module:
-        """The PyTorch model, with random weights under which every branch carries signal."""
-        if model not in self._modules:
-            torch.manual_seed(0)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._modules[model] = condition(models.get_model(model, weights=None), SHAPE)
-        return self._modules[model]
 
     def plain(self, model: str, axes: Axes = "batch") -> Path:
         """The file that `torch.onnx.export` writes."""
         path = self.file(model, f"plain.{axes}.onnx")
         if not path.exists():
-            write_plain(self.module(model), path.with_suffix(".tmp"), axes)
+            export_plain(module(model), SHAPE, path.with_suffix(".tmp"), axes)
             path.with_suffix(".tmp").rename(path)
         return path
 
@@ -101,7 +96,7 @@ class Subjects:
         """The file that graftcam writes, unverified: the tests and the zoo hold it true."""
         path = self.file(model, f"{layer or 'auto'}.{axes}.onnx")
         if not path.exists():
-            write_artifact(self.module(model), path, layer, axes)
+            write_artifact(module(model), path, layer, axes)
         session = open_session(path)
         spec = Spec.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
         names = [output.name for output in session.get_outputs()]
@@ -127,7 +122,7 @@ class Subjects:
 
     def shown_class(self, artifact: Artifact) -> int:
         """A class whose map shows something, so that maps can be compared."""
-        session = open_session(artifact.path, self._threads)
+        session = open_session(artifact.path, self.threads)
         feeds = artifact.feeds(random_images(SHAPE, 1, 0).numpy(), range(_TRIED))
         (heatmap,) = session.run([artifact.spec.layers[0].heatmap], feeds)
         return int(heatmap.mean(axis=(0, 2, 3)).argmax())
@@ -137,37 +132,24 @@ class Subjects:
         (self._folder / model).mkdir(exist_ok=True)
         return self._folder / model / name
 
-    def drop(self, model: str, *, keep_files: bool) -> None:
-        """Forget a model."""
-        self._modules.pop(model, None)
-        if not keep_files:
-            shutil.rmtree(self._folder / model, ignore_errors=True)
+    def drop(self, model: str) -> None:
+        """Delete a model's files."""
+        shutil.rmtree(self._folder / model, ignore_errors=True)
 
 
-def write_plain(module: nn.Module, path: Path, axes: Axes) -> None:
-    """What `torch.onnx.export` alone makes of the module."""
-    if axes == "batch":
-        return export_plain(module, SHAPE, path)
-    example = (random_images(SHAPE, 1 if axes == "none" else 2, 0),)
-    opened = open_axes(example, batch=axes != "none", size=axes == "size")
-    torch.onnx.export(
-        module, example, path, dynamo=True, verbose=False, opset_version=18,
-        dynamic_shapes=opened, external_data=False,
-    )  # fmt: skip
-    return None
-
-
-def write_artifact(module: nn.Module, path: Path, layer: str | None, axes: Axes) -> None:
-    """What graftcam makes of the module."""
+def write_artifact(
+    model: nn.Module, path: Path, layer: str | None = None, axes: Axes = "batch"
+) -> None:
+    """What graftcam makes of the model."""
     transform = Preprocess(
-        "x", list(SHAPE[1:]), [256, 256], "shorter", "bilinear", 1 / 255,
+        INPUT, list(SHAPE[1:]), [256, 256], "shorter", "bilinear", 1 / 255,
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        module, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off",
+        model, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off",
         preprocess=transform,
         trace=TorchExport(
-            dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=["x"]
+            dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=[INPUT]
         ),
     )  # fmt: skip
 

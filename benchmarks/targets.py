@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .book import Row
-
-
-def _linear(row: Row) -> bool:
-    return row["linear_head"]
-
-
-def _deeper(row: Row) -> bool:
-    return not row["linear_head"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +17,7 @@ class Target:
         text: Description of the ratio.
         bound: The value.
         at_most: Whether the bound is an upper one; else a lower one.
-        applies: Selects the rows that it is for.
+        linear: Whether it is for rows with a pool + linear head or for the others; None: for all.
     """
 
     part: str
@@ -34,30 +25,28 @@ class Target:
     text: str
     bound: float
     at_most: bool = True
-    applies: Callable[[Row], bool] = lambda row: True
+    linear: bool | None = None
 
     def covers(self, row: Row) -> bool:
         """Whether the row has the ratio and the bound is for it."""
-        return self.ratio in row["ratios"] and self.applies(row)
+        return self.ratio in row["ratios"] and self.linear in (None, row.get("linear_head"))
+
+    def value(self, row: Row) -> float:
+        """The ratio's median."""
+        return row["ratios"][self.ratio][1]
 
     def reached(self, row: Row) -> bool:
         """Whether the median keeps the bound."""
-        value = row["ratios"][self.ratio][1]
-        return value <= self.bound if self.at_most else value >= self.bound
-
-    def worst(self, rows: list[Row]) -> Row:
-        """Return the row with the worst ratio."""
-        pick = max if self.at_most else min
-        return pick(rows, key=lambda row: row["ratios"][self.ratio][1])
+        return self.value(row) <= self.bound if self.at_most else self.value(row) >= self.bound
 
 
 _AUTO = "automatic layer, explained / plain forward"
 _PEER = "/ explained run"
 TARGETS = (
-    Target("last", "explained", f"{_AUTO}, K = 1, pool + linear head", 1.02, applies=_linear),
-    Target("last", "explained", f"{_AUTO}, K = 1, other heads", 1.10, applies=_deeper),
-    Target("last", "five", f"{_AUTO}, K = 5, pool + linear head", 1.05, applies=_linear),
-    Target("last", "five", f"{_AUTO}, K = 5, other heads", 1.25, applies=_deeper),
+    Target("last", "explained", f"{_AUTO}, K = 1, pool + linear head", 1.02, linear=True),
+    Target("last", "explained", f"{_AUTO}, K = 1, other heads", 1.10, linear=False),
+    Target("last", "five", f"{_AUTO}, K = 5, pool + linear head", 1.05, linear=True),
+    Target("last", "five", f"{_AUTO}, K = 5, other heads", 1.25, linear=False),
     Target("last", "predict", "automatic layer, K = 0 / plain forward", 1.01),
     Target("inner", "predict", "inner layers, K = 0 / plain forward", 1.01),
     Target("inner", "explained", "inner layers, extra time / forward of the part above", 1.15),

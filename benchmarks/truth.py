@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import nn
@@ -20,6 +19,7 @@ from graftcam.exporter.report.report import Report
 from graftcam.exporter.verify import SLACK, Check, checks, merge
 from graftcam.exporter.verify.torch_reference import Reference
 
+from .session import open_session
 from .smooth import KINKED
 
 Array = npt.NDArray[Any]
@@ -60,15 +60,6 @@ class Artifact:
             feeds[self.report.spec.class_index] = np.asarray(class_index, np.int64)
         names = [output.name for output in self.session.get_outputs()]
         return dict(zip(names, self.session.run(names, feeds), strict=True))
-
-
-def open_session(path: Path, threads: int = 1) -> Any:
-    """An ONNX Runtime session on the CPU whose idle threads do not spin."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def make(

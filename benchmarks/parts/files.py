@@ -3,90 +3,69 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from functools import partial
 
 import onnx
 
-from ..book import Case, Row
+from ..book import Row
+from ..contract import export_plain
 from ..spawn import spawn
-from ..subjects import MODELS, write_artifact, write_plain
-from ..timing import Times, gather, measure, ratios, spreads
-from .part import Bench, Part
+from ..subjects import MODELS, SHAPE, Subjects, module, write_artifact
+from ..timing import extra, gather, measure, ratio, ratios, spread, spreads
+from .part import Case
 
 # Exports take long: models of each kind, small and large.
 _EXPORTED = ("resnet50", "mobilenet_v3_large", "densenet121", "vit_b_16")
-_EXPORTS, _STARTS = 3, 3
 
 
-def _measure_size(case: Case, bench: Bench) -> Row:
-    artifact = bench.subjects.artifact(case.model)
-    sizes: Times = {
-        "plain": [bench.subjects.plain(case.model).stat().st_size / 1e6],
-        "artifact": [artifact.path.stat().st_size / 1e6],
-    }
-    return {
-        "model": case.model, "layer": artifact.layer, "rounds": 1, "values": spreads(sizes),
-        "ratios": {"artifact": [round(sizes["artifact"][0] / sizes["plain"][0], 4)] * 3},
-        "nodes": _nodes(artifact.path),
-    }  # fmt: skip
-
-
-def _nodes(path: Path) -> dict[str, int]:
-    """How many nodes are the model's own, and how many were added."""
-    names = [node.name for node in onnx.load(path, load_external_data=False).graph.node]
-    return dict(Counter("added" if name.startswith("grad/") else "own" for name in names))
-
-
-def _measure_memory(case: Case, bench: Bench) -> Row:
-    """Peak of a process that loads a file and runs it, and of one that only imports."""
-    artifact, rounds = bench.subjects.artifact(case.model), bench.rounds(_STARTS)
-    common = {"threads": bench.threads, "images": case.images}
-    plain = str(bench.subjects.plain(case.model))
-    found = gather(
-        {
-            "imports": lambda: spawn("session_memory", path=None, classes=None, **common),
-            "plain": lambda: spawn("session_memory", path=plain, classes=None, **common),
-            "artifact": lambda: spawn(
-                "session_memory", path=str(artifact.path), classes=1, **common
-            ),
-        },
-        rounds,
-    )["mb"]
-    above = {
-        name: [mb - base for mb, base in zip(found[name], found["imports"], strict=True)]
-        for name in ("plain", "artifact")
-    }
-    return {
-        "model": case.model, "layer": artifact.layer, "images": case.images, "rounds": rounds,
-        "values": spreads(found),
-        "ratios": {
-            "artifact": ratios(found, "plain")["artifact"],
-            "increment": ratios(above, "plain")["artifact"],
-        },
-    }  # fmt: skip
-
-
-def _measure_export(case: Case, bench: Bench) -> Row:
-    """`export` without verification and `torch.onnx.export`, in turns in one process."""
-    module, rounds = bench.subjects.module(case.model), bench.rounds(_EXPORTS)
-    file = bench.subjects.file(case.model, "export.onnx")
-    times = measure(
-        {
-            "torch": lambda: write_plain(module, file, "batch"),
-            "graftcam": lambda: write_artifact(module, file, None, "batch"),
-        },
-        1 if bench.quick else rounds,
-        warm_ups=0 if bench.quick else 1,
+def _measure_size(case: Case, subjects: Subjects) -> Row:
+    """The files' sizes, and how many nodes are the model's own and how many were added."""
+    artifact = subjects.artifact(case.model)
+    plain, ours = (
+        path.stat().st_size / 1e6 for path in (subjects.plain(case.model), artifact.path)
     )
+    names = [node.name for node in onnx.load(artifact.path, load_external_data=False).graph.node]
     return {
-        "model": case.model, "rounds": rounds, "values": spreads(times, 0),
-        "ratios": ratios(times, "torch"),
+        "layer": artifact.layer, "values": spreads({"plain": [plain], "artifact": [ours]}),
+        "ratios": {"artifact": spread([ours / plain], 4)},
+        "nodes": dict(Counter("added" if n.startswith("grad/") else "own" for n in names)),
     }  # fmt: skip
 
 
-SIZE = Part(tuple(Case("size", model) for model in MODELS), _measure_size)
-MEMORY = Part(
-    tuple(Case("memory", model, images=images) for model in MODELS for images in (1, 8)),
-    _measure_memory,
-)
-EXPORT = Part(tuple(Case("export", model) for model in _EXPORTED), _measure_export)
+def _measure_memory(case: Case, subjects: Subjects) -> Row:
+    """Peak of a process that loads a file and runs it, and of one that only imports."""
+    artifact, plain = subjects.artifact(case.model), subjects.plain(case.model)
+    run = partial(spawn, "session_memory", threads=subjects.threads, images=case.images)
+    runs = {
+        "imports": partial(run, path=None, classes=None),
+        "plain": partial(run, path=plain, classes=None),
+        "artifact": partial(run, path=artifact.path, classes=1),
+    }
+    found = gather(runs, case.rounds)["mb"]
+    above = [extra(found, name, "imports") for name in ("artifact", "plain")]
+    return {
+        "layer": artifact.layer, "values": spreads(found),
+        "ratios": {
+            "artifact": ratio(found, "artifact", "plain"), "increment": spread(above[0] / above[1])
+        },
+    }  # fmt: skip
+
+
+def _measure_export(case: Case, subjects: Subjects) -> Row:
+    """`export` without verification and `torch.onnx.export`, in turns in one process."""
+    model, file = module(case.model), subjects.file(case.model, "export.onnx")
+    runs = {
+        "torch": partial(export_plain, model, SHAPE, file),
+        "graftcam": partial(write_artifact, model, file),
+    }
+    times = measure(runs, case.rounds, warm_ups=min(1, case.rounds - 1))
+    return {"values": spreads(times, 0), "ratios": ratios(times, "torch")}
+
+
+SIZE = [Case("size", _measure_size, 1, model) for model in MODELS]
+MEMORY = [
+    Case("memory", _measure_memory, 3, model, images=images)
+    for model in MODELS
+    for images in (1, 8)
+]
+EXPORT = [Case("export", _measure_export, 3, model) for model in _EXPORTED]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from ..book import Case, Row
+from ..book import Row
 from ..runs import batch, explained_runs, plain_run
-from ..subjects import Axes
-from ..timing import Run, measure, ratios, spreads
-from .part import Bench, Part
+from ..subjects import Axes, Subjects
+from ..timing import Run, measure, ratio, spreads
+from .part import Case
 
 # One average pool and a linear layer, a deeper head, and an inner layer.
 _SUBJECTS = (("resnet50", None), ("mobilenet_v3_large", None), ("resnet50", "layer3"))
-POINTS = {
+_POINTS = {
     "N": (1, 2, 4, 8, 16, 32),
     "K": (0, 1, 2, 5, 10, 20),
     "side": (128, 224, 320, 416, 512),
@@ -21,40 +21,28 @@ POINTS = {
 _ROUNDS = {"N": 7, "K": 15, "side": 9, "threads": 15}
 
 
-def _measure(case: Case, bench: Bench) -> Row:
+def _measure(case: Case, subjects: Subjects) -> Row:
     """All points of one axis take turns."""
     axes: Axes = "size" if case.axis == "side" else "batch"
-    artifact = bench.subjects.artifact(case.model, case.layer, axes)
-    plain = bench.subjects.plain(case.model, axes)
-    rounds = bench.rounds(_ROUNDS[case.axis])
-
-    def pair(point: int) -> tuple[Run, Run]:
-        images = point if case.axis == "N" else 1
-        side = point if case.axis == "side" else None
-        threads = point if case.axis == "threads" else bench.threads
-        pixels, asked = batch(images, side), point if case.axis == "K" else 1
-        explained = explained_runs(artifact, pixels, [asked], threads)[asked]
-        return plain_run(plain, pixels, threads), explained
-
+    artifact = subjects.artifact(case.model, case.layer, axes)
+    plain = subjects.plain(case.model, axes)
     runs: dict[str, Run] = {}
-    for point in POINTS[case.axis]:
-        runs[f"plain {point}"], runs[f"explained {point}"] = pair(point)
-    times = measure(runs, rounds)
+    for point in _POINTS[case.axis]:
+        at = {"N": 1, "K": 1, "side": 224, "threads": subjects.threads} | {case.axis: point}
+        pixels = batch(at["N"], at["side"])
+        runs[f"plain {point}"] = plain_run(plain, pixels, at["threads"])
+        classes = {f"explained {point}": at["K"]}
+        runs |= explained_runs(artifact, pixels, classes, at["threads"])
+    times = measure(runs, case.rounds)
     found = {
-        str(point): ratios(
-            {name: times[f"{name} {point}"] for name in ("plain", "explained")}, "plain"
-        )["explained"]
-        for point in POINTS[case.axis]
+        str(point): ratio(times, f"explained {point}", f"plain {point}")
+        for point in _POINTS[case.axis]
     }
-    return {
-        "model": case.model, "layer": artifact.layer, "axis": case.axis, "rounds": rounds,
-        "values": spreads(times), "ratios": found,
-    }  # fmt: skip
+    return {"layer": artifact.layer, "values": spreads(times), "ratios": found}
 
 
-SCALING = Part(
-    tuple(
-        Case("scaling", model, layer, axis=axis) for model, layer in _SUBJECTS for axis in POINTS
-    ),
-    _measure,
-)
+SCALING = [
+    Case("scaling", _measure, rounds, model, layer, axis=axis)
+    for model, layer in _SUBJECTS
+    for axis, rounds in _ROUNDS.items()
+]

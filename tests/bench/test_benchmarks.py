@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.book import Book, Case, MixError, read
+from benchmarks.book import Book, MixError, read
 from benchmarks.changes import changes
 from benchmarks.targets import missed
 
 MACHINE = {"cpu": "A", "threads": 2, "versions": {"onnxruntime": "1.31"}}
-KEY = Case("size", "resnet50").key
+KEY = "size/resnet50/auto/1"
 
 
 def _book(folder: Path, **differing: Any) -> Book:
