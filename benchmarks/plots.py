@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,45 +27,36 @@ _INK = "#222222"
 
 def plot_last(rows: Sequence[Row], path: Path) -> None:
     """Plot ratios to the plain forward, one panel for each N, quartiles as bars."""
-    names = {"predict": "K = 0", "explained": "K = 1", "five": "K = 5"}
-    groups = _by(rows, "images")
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, panels = _panels(len(groups), 9, 1.2 + 0.42 * len(models), sharey=True)
-    for axes, (images, found) in zip(panels, groups.items(), strict=True):
-        for number, (name, label) in enumerate(names.items()):
-            places = [models.index(row["model"]) + 0.22 * (number - 1) for row in found]
-            _dots(axes, [row["ratios"][name] for row in found], places, _COLOURS[number], label)
-        axes.axvline(1, color=_INK, linewidth=0.8)
-        axes.set(title=f"N = {images}", xlabel="time / plain ONNX Runtime forward")
-        axes.set_yticks(range(len(models)), models)
-    panels[0].set_ylim(len(models) - 0.4, -0.6)
-    _legend(figure, panels[0], 3)
-    _save(figure, path)
+    labels = {"predict": "K = 0", "explained": "K = 1", "five": "K = 5"}
+    for axes, found, places in _by_model(rows, path, 0.42, 3):
+        for number, (name, label) in enumerate(labels.items()):
+            spreads = [row["ratios"][name] for row in found]
+            axes.errorbar(
+                [s[1] for s in spreads], [place + 0.22 * (number - 1) for place in places],
+                xerr=_whiskers(spreads), fmt="o", markersize=4, color=_COLOURS[number],
+                label=label, linewidth=1.2,
+            )  # fmt: skip
+        axes.set(xlabel="time / plain ONNX Runtime forward")
 
 
 def plot_peers(rows: Sequence[Row], path: Path) -> None:
     """Plot each peer's time divided by the explained run's, one panel for each N."""
-    names = ("torch", "captum", "torch-cam", "pytorch-grad-cam")
-    groups = _by(rows, "images")
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, panels = _panels(len(groups), 9, 1.2 + 0.55 * len(models), sharey=True)
-    for axes, (images, found) in zip(panels, groups.items(), strict=True):
-        for number, name in enumerate(names):
-            timed = [row for row in found if name in row["ratios"]]
-            places = [models.index(row["model"]) + 0.2 * (number - 1.5) for row in timed]
-            label = "torch, forward only" if name == "torch" else name
-            _bars(axes, [row["ratios"][name] for row in timed], places, _COLOURS[number], label)
-        axes.axvline(1, color=_INK, linewidth=0.8)
-        axes.set(title=f"N = {images}", xlabel="time / explained run of graftcam")
-        axes.set_xscale("log")
+    labels = {"torch": "torch, forward only"}
+    for axes, found, places in _by_model(rows, path, 0.55, 4):
+        for number, name in enumerate(("torch", "captum", "torch-cam", "pytorch-grad-cam")):
+            timed = {p: row["ratios"][name] for p, row in zip(places, found, strict=True)
+                     if name in row["ratios"]}  # fmt: skip
+            axes.barh(
+                [place + 0.2 * (number - 1.5) for place in timed],
+                [spread[1] - 1 for spread in timed.values()], left=1, height=0.18,
+                color=_COLOURS[number], label=labels.get(name, name),
+                xerr=_whiskers(timed.values()), error_kw={"linewidth": 0.8, "ecolor": _INK},
+            )  # fmt: skip
+        axes.set(xlabel="time / explained run of graftcam", xscale="log")
         axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 4, 8, 16]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.set_yticks(range(len(models)), models)
         axes.grid(visible=False, axis="y")
-    panels[0].set_ylim(len(models) - 0.4, -0.6)
-    _legend(figure, panels[0], 4)
-    _save(figure, path)
 
 
 def plot_scaling(rows: Sequence[Row], path: Path) -> None:
@@ -96,8 +87,7 @@ def plot_scaling(rows: Sequence[Row], path: Path) -> None:
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("time / plain at the first point")
     panels[0].plot([], [], ":", color=_INK, label="plain forward")
-    _legend(figure, panels[0], 4)
-    _save(figure, path)
+    _save(figure, panels[0], 4, path)
 
 
 PLOTS = {"last": plot_last, "peers": plot_peers, "scaling": plot_scaling}
@@ -108,6 +98,22 @@ def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Fi
         1, count, figsize=(width, height), squeeze=False, layout="constrained", **options
     )
     return figure, panels[0]
+
+
+def _by_model(
+    rows: Sequence[Row], path: Path, height: float, columns: int
+) -> Iterator[tuple[Any, list[Row], list[int]]]:
+    """Yield a panel for each N to draw in, with its rows and their models' places; then save."""
+    groups = _by(rows, "images")
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    figure, panels = _panels(len(groups), 9, 1.2 + height * len(models), sharey=True)
+    for axes, (images, found) in zip(panels, groups.items(), strict=True):
+        yield axes, found, [models.index(row["model"]) for row in found]
+        axes.axvline(1, color=_INK, linewidth=0.8)
+        axes.set(title=f"N = {images}")
+        axes.set_yticks(range(len(models)), models)
+    panels[0].set_ylim(len(models) - 0.4, -0.6)
+    _save(figure, panels[0], columns, path)
 
 
 def _by(rows: Sequence[Row], name: str) -> dict[Any, list[Row]]:
@@ -126,29 +132,13 @@ def _ticks(points: Sequence[int]) -> list[int]:
     return kept
 
 
-def _dots(axes: Any, spreads: list[Any], places: list[float], colour: str, label: str) -> None:
-    axes.errorbar(
-        [s[1] for s in spreads], places, xerr=_whiskers(spreads), fmt="o", markersize=4,
-        color=colour, label=label, linewidth=1.2,
-    )  # fmt: skip
+def _whiskers(spreads: Iterable[Any]) -> list[list[float]]:
+    low, high = zip(*((s[1] - s[0], s[2] - s[1]) for s in spreads), strict=True)
+    return [list(low), list(high)]
 
 
-def _bars(axes: Any, spreads: list[Any], places: list[float], colour: str, label: str) -> None:
-    medians = [s[1] for s in spreads]
-    axes.barh(
-        places, [median - 1 for median in medians], left=1, height=0.18, color=colour,
-        label=label, xerr=_whiskers(spreads), error_kw={"linewidth": 0.8, "ecolor": _INK},
-    )  # fmt: skip
-
-
-def _whiskers(spreads: list[Any]) -> list[list[float]]:
-    return [[s[1] - s[0] for s in spreads], [s[2] - s[1] for s in spreads]]
-
-
-def _legend(figure: Figure, axes: Any, columns: int) -> None:
+def _save(figure: Figure, axes: Any, columns: int, path: Path) -> None:
+    """Add the legend of ``axes`` and write the file."""
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=columns)
-
-
-def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
     plt.close(figure)

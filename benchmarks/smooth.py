@@ -18,45 +18,25 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 # Operators that a twin's differentiated part may not have.
-KINKED = frozenset(
-    ["Abs", "Clip", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "MaxPool"]
-) | frozenset(["Min", "PRelu", "ReduceMax", "ReduceMin", "Relu", "Sign", "ThresholdedRelu"])
+KINKED = {
+    "Abs", "Clip", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "MaxPool",
+    "Min", "PRelu", "ReduceMax", "ReduceMin", "Relu", "Sign", "ThresholdedRelu",
+}  # fmt: skip
 
 
-def _relu(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
-    return functional.silu(x)
-
-
-def _positive_relu(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
-    """Nowhere negative, as ReLU: for attention that divides by a sum of such values."""
-    return functional.softplus(x)
-
-
-def _relu6(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+def _relu6(x: torch.Tensor) -> torch.Tensor:
     """Bent where ReLU6 is, straight between: a sigmoid amplifies rounding in a deep MobileNet."""
     return 6.0 * torch.tanh(functional.silu(x) / 6.0)
 
 
-def _hardtanh(
-    x: torch.Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> torch.Tensor:
+def _hardtanh(x: torch.Tensor, min_val: float = -1.0, max_val: float = 1.0) -> torch.Tensor:
     if (min_val, max_val) == (0.0, 6.0):
         return _relu6(x)
     middle, half = (max_val + min_val) / 2, (max_val - min_val) / 2
     return middle + half * torch.tanh((x - middle) / half)
 
 
-def _hardswish(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
-    return functional.silu(x)
-
-
-def _hardsigmoid(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
-    return torch.sigmoid(x)
-
-
-def _leaky_relu(
-    x: torch.Tensor, negative_slope: float = 0.01, inplace: bool = False
-) -> torch.Tensor:
+def _leaky_relu(x: torch.Tensor, negative_slope: float = 0.01) -> torch.Tensor:
     return negative_slope * x + (1 - negative_slope) * functional.silu(x)
 
 
@@ -108,17 +88,16 @@ def _pad(
     return functional.pad(x, pad, mode, value)
 
 
-_EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
-    functional.relu: _relu,
-    functional.relu_: _relu,
-    torch.relu: _relu,
-    torch.relu_: _relu,
-    torch.Tensor.relu: _relu,
-    torch.Tensor.relu_: _relu,
+_RELUS = (
+    functional.relu, functional.relu_, torch.relu, torch.relu_, torch.Tensor.relu,
+    torch.Tensor.relu_,
+)  # fmt: skip
+_EXCHANGED: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys(_RELUS, functional.silu),
     functional.relu6: _relu6,
     functional.hardtanh: _hardtanh,
-    functional.hardswish: _hardswish,
-    functional.hardsigmoid: _hardsigmoid,
+    functional.hardswish: functional.silu,
+    functional.hardsigmoid: torch.sigmoid,
     functional.leaky_relu: _leaky_relu,
     functional.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,
@@ -129,6 +108,8 @@ _EXCHANGED: dict[Any, Callable[..., torch.Tensor]] = {
     torch.max: _max,
     torch.Tensor.max: _max,
 }
+# Nowhere negative, as ReLU: for attention that divides by a sum of such values.
+_POSITIVE = dict.fromkeys(_RELUS, functional.softplus)
 
 
 class _Smooth(TorchFunctionMode):
@@ -137,15 +118,15 @@ class _Smooth(TorchFunctionMode):
     def __init__(self, *, positive: bool = False) -> None:
         super().__init__()
         self.exchanged = 0
-        self._positive = positive
+        self._smooth = _EXCHANGED | (_POSITIVE if positive else {})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # A pad alone is no kink: where it matters, a max pool follows.
         self.exchanged += func in _EXCHANGED and func is not functional.pad
-        smooth = _EXCHANGED.get(func, func)
-        if self._positive and smooth is _relu:
-            smooth = _positive_relu
-        return smooth(*args, **(kwargs or {}))
+        named = dict(kwargs or {})
+        if func in _EXCHANGED:
+            named.pop("inplace", None)
+        return self._smooth.get(func, func)(*args, **named)
 
 
 def is_kinked(model: nn.Module, shape: tuple[int, ...]) -> bool:
