@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,14 +92,9 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the differences between two settings, as text."""
-    flat = [_flat(setting) for setting in (before, now)]
-    names: Sequence[str] = sorted(flat[0].keys() | flat[1].keys())
+    old, new = ({**setting, **setting["versions"], "versions": ""} for setting in (before, now))
     return [
-        f"{name} {flat[0].get(name, 'absent')} -> {flat[1].get(name, 'absent')}"
-        for name in names
-        if flat[0].get(name) != flat[1].get(name)
+        f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
     ]
-
-
-def _flat(setting: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in setting.items() if k != "versions"} | setting["versions"]

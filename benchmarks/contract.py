@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -51,22 +51,16 @@ def check_contract(artifact: Artifact, found: Sequence[Check]) -> list[str]:
     def same(what: str, actual: dict[str, Array], expected: dict[str, Array]) -> None:
         if not np.array_equal(actual[spec.classes], expected[spec.classes]):
             faults.append(f"{what}: other classes")
-        for name, bound in bounds.items():
-            error = float(relative_errors(actual[name], expected[name]).max())
-            if not error <= bound:
-                faults.append(f"{what}: {name} differs by {error:.1e} (bound {bound:.1e})")
+        faults.extend(f"{what}: {fault}" for fault in _differing(actual, expected, bounds))
 
     shared = artifact.run(batch, [MIXED])
     same("default class_index", artifact.run(batch), artifact.run(batch, [[-1]]))
     same("[N, K] of equal rows", artifact.run(batch, [MIXED] * 3), shared)
     one_by_one = [artifact.run(batch, [[one]]) for one in MIXED]
     classless = set(artifact.outputs) | {layer.activations for layer in spec.layers}
-    joined = {
-        name: one_by_one[0][name]
-        if name in classless
-        else np.concatenate([results[name] for results in one_by_one], axis=1)
-        for name in shared
-    }
+    joined = {name: one_by_one[0][name] for name in classless}
+    for name in shared.keys() - classless:
+        joined[name] = np.concatenate([results[name] for results in one_by_one], axis=1)
     same("several classes against one by one", shared, joined)
     if artifact.batch is not None:
         return faults
@@ -110,12 +104,20 @@ def check_plain(artifact: Artifact, path: Path) -> list[str]:
     batch = random_images(artifact.shape, 3, _SEED).numpy()
     session = open_session(path)
     expected = session.run(None, {session.get_inputs()[0].name: batch})
-    results = artifact.run(batch)
     if len(expected) != len(artifact.outputs):
         return [f"{len(artifact.outputs)} outputs, {len(expected)} in a plain export"]
-    faults: list[str] = []
-    for name, right in zip(artifact.outputs, expected, strict=True):
-        error = float(relative_errors(results[name], right).max())
-        if not error <= PLAIN_BOUND:
-            faults.append(f"{name} differs by {error:.1e} from a plain export")
-    return faults
+    plain = dict(zip(artifact.outputs, expected, strict=True))
+    found = _differing(artifact.run(batch), plain, dict.fromkeys(plain, PLAIN_BOUND))
+    return [f"a plain export: {fault}" for fault in found]
+
+
+def _differing(
+    actual: Mapping[str, Array], expected: Mapping[str, Array], bounds: Mapping[str, float]
+) -> list[str]:
+    """Outputs that differ by more than their bound."""
+    errors = {n: float(relative_errors(actual[n], expected[n]).max()) for n in bounds}
+    return [
+        f"{name} differs by {error:.1e} (bound {bounds[name]:.1e})"
+        for name, error in errors.items()
+        if not error <= bounds[name]
+    ]

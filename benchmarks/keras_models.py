@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from graftcam.exporter import Report, export
+from graftcam.exporter import export
 
 # The layers that articles on Grad-CAM with Keras use, and one inside.
 CASES = (
@@ -23,21 +23,17 @@ CASES = (
 )
 
 
-def check(name: str, size: int, layer: str, folder: Path) -> Report:
-    """Export one layer of a model of ``keras.applications``."""
+def main() -> None:
+    """Print a line a case; a wrong artifact raises."""
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
 
-    keras.utils.set_random_seed(0)
-    model = getattr(keras.applications, name)(weights=None)
-    return export(model, folder / "m.onnx", (torch.zeros(1, size, size, 3),), layers=layer)
-
-
-def main() -> None:
-    """Print a line a case; a wrong artifact raises."""
     for name, size, layer in CASES:
+        keras.utils.set_random_seed(0)
+        model = getattr(keras.applications, name)(weights=None)
+        example = (torch.zeros(1, size, size, 3),)
         with tempfile.TemporaryDirectory() as folder:
-            report = check(name, size, layer, Path(folder))
+            report = export(model, Path(folder) / "m.onnx", example, layers=layer)
         seconds = ", ".join(f"{step} {time:.0f} s" for step, time in report.seconds.items())
         found = report.spec.layers[0]
         print(

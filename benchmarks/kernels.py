@@ -56,15 +56,10 @@ def _joined(rows: list[list[Any]]) -> list[list[Any]]:
     """Kernels that differ in the types of one name only, as one row."""
     joined: list[list[Any]] = []
     for first, last, types in sorted(rows, key=repr):
-        same = joined[-1] if joined else None
-        if (
-            same
-            and same[:2] == [first, last]
-            and len(types) == 1
-            and same[2].keys() == types.keys()
-        ):
+        before = joined[-1] if joined else [None, None, {}]
+        if before[:2] == [first, last] and len(types) == 1 and before[2].keys() == types.keys():
             [name] = types
-            same[2][name] = sorted({*same[2][name], *types[name]})
+            before[2][name] = sorted({*before[2][name], *types[name]})
         else:
             joined.append([first, last, types])
     return joined
@@ -72,12 +67,8 @@ def _joined(rows: list[list[Any]]) -> list[list[Any]]:
 
 def build() -> str:
     """Name and version of the installed package."""
-    for package in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return f"{package} {metadata.version(package)}"
-        except metadata.PackageNotFoundError:
-            continue
-    raise SystemExit("no ONNX Runtime package is installed")
+    package = max(metadata.packages_distributions()["onnxruntime"])
+    return f"{package} {metadata.version(package)}"
 
 
 def main() -> None:

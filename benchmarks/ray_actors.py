@@ -10,8 +10,6 @@ up and the actors have opened their sessions, so the result is the throughput of
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 import tempfile
 import time
@@ -26,55 +24,46 @@ from graftcam.runtime.tools.jobs.settings import Settings
 from graftcam.runtime.tools.jobs.table import Row
 from graftcam.runtime.tools.jobs.work import Worker
 
-_ROOT = Path(__file__).resolve().parent.parent
-
-
-class Clock:
-    """Times an engine from its first result to its last."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.pace = 0.0
-
-    def __call__(self, worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
-        """Hand the engine's results on."""
-        since, images = None, 0
-        for rows in self._engine(worker, batches):
-            if since is None:
-                since = time.perf_counter()
-            else:
-                images += len(rows)
-            yield rows
-        if since is not None:
-            self.pace = images / (time.perf_counter() - since)
+from .script import DOCS, options, write_json
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--docs", type=Path, default=_ROOT / "docs")
-    asked = parser.parse_args()
+    asked = options(
+        __doc__, "model", "image",
+        images=(200, "images in the folder"), actors=([1, 2], "numbers of actors to try"),
+        docs=(DOCS, "folder for the result"),
+    )  # fmt: skip
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     engines: dict[str, Engine] = {"this process": local}
     engines |= {f"{count} actor{'s' * (count > 1)}": on_ray(actors=count) for count in asked.actors}
-    paces: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as place:
         folder = Path(place) / "images"
         folder.mkdir()
         for i in range(asked.images):
             shutil.copy(asked.image, folder / f"{i:05}{asked.image.suffix}")
+        paces: dict[str, float] = {}
         for name, engine in engines.items():
-            clock = Clock(engine)
-            output = Path(place) / name
-            run(Settings(str(asked.model.resolve()), str(folder), str(output), threads=1), clock)
-            print(f"{name}: {clock.pace:.1f} images a second")
-            paces[name] = round(clock.pace, 1)
-    (asked.docs / "ray.json").write_text(json.dumps(paces, indent=1) + "\n")
+            output = str(Path(place) / name)
+            settings = Settings(str(asked.model.resolve()), str(folder), output, threads=1)
+            paces[name] = round(_pace(engine, settings), 1)
+            print(f"{name}: {paces[name]} images a second")
+    write_json(asked.docs / "ray.json", paces)
+
+
+def _pace(engine: Engine, settings: Settings) -> float:
+    """Images per second from an engine's first result to its last."""
+    results: list[tuple[float, int]] = []
+
+    def watched(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
+        for rows in engine(worker, batches):
+            results.append((time.perf_counter(), len(rows)))
+            yield rows
+        results.append((time.perf_counter(), 0))
+
+    run(settings, watched)
+    return sum(count for _, count in results[1:]) / (results[-1][0] - results[0][0])
 
 
 if __name__ == "__main__":

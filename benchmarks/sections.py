@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .book import Row
@@ -48,15 +48,12 @@ def _cell(spread: Sequence[float] | None, digits: int) -> str:
 
 def table_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     """Return a table in Markdown; columns without values are left out."""
-    titles = [title for title, *_ in columns]
-    cells = [
-        [_cell(row.get(kind, {}).get(name), digits) for row in rows]
-        for _, kind, name, digits in columns
-    ]
-    filled = [(title, column) for title, column in zip(titles, cells, strict=True) if any(column)]
-    names = [name_of(row) + (" †" if row["stale"] else "") for row in rows]
-    lines = zip(names, *(column for _, column in filled), strict=True)
-    return ["", *table(["", *(title for title, _ in filled)], lines)]
+    cells = {"": [name_of(row) + (" †" if row["stale"] else "") for row in rows]}
+    for title, kind, name, digits in columns:
+        column = [_cell(row.get(kind, {}).get(name), digits) for row in rows]
+        if any(column):
+            cells[title] = column
+    return ["", *table(list(cells), zip(*cells.values(), strict=True))]
 
 
 def _heads(rows: Sequence[Row]) -> list[str]:
@@ -65,12 +62,10 @@ def _heads(rows: Sequence[Row]) -> list[str]:
 
 
 def _left_out(rows: Sequence[Row]) -> list[str]:
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, dict[str, None]] = {}
     for row in rows:
         for peer, reason in row["left_out"].items():
-            models = reasons.setdefault(f"{peer}: {reason}", [])
-            if row["model"] not in models:
-                models.append(row["model"])
+            reasons.setdefault(f"{peer}: {reason}", {})[row["model"]] = None
     if not reasons:
         return []
     lines = ["", "Not timed, since the result is not a Grad-CAM map of that layer:", ""]
@@ -102,15 +97,16 @@ def _points(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _ratios(titles: Mapping[str, str], digits: int = 2) -> list[Column]:
-    """Columns of ratios, by name."""
-    return [(title, "ratios", name, digits) for name, title in titles.items()]
+def _ratios(*names: str, digits: int = 2, **titles: str) -> list[Column]:
+    """Columns of ratios: those with their own name as title, then those with another one."""
+    both = {name: name for name in names} | titles
+    return [(title, "ratios", name, digits) for name, title in both.items()]
 
 
 def _values(unit: str, digits: int, *names: str, **titles: str) -> list[Column]:
-    """Columns of values: those with their own name as title, then those with another one."""
-    both = {name: name for name in names} | titles
-    return [(f"{title}, {unit}", "values", name, digits) for name, title in both.items()]
+    """As `_ratios`, of values."""
+    found = _ratios(*names, digits=digits, **titles)
+    return [(f"{title}, {unit}", "values", name, digits) for title, _, name, _ in found]
 
 
 SECTIONS = {
@@ -118,10 +114,7 @@ SECTIONS = {
         "At the automatic layer",
         "Ratios to the plain forward; times in milliseconds.",
         [
-            *_ratios({
-                "explained": "explained / plain", "five": "K = 5 / plain",
-                "predict": "K = 0 / plain",
-            }),
+            *_ratios(explained="explained / plain", five="K = 5 / plain", predict="K = 0 / plain"),
             *_values("ms", 1, "plain", "explained"),
         ],
         _heads,
@@ -132,9 +125,7 @@ SECTIONS = {
         "forward of the part above the layer (from the layer to the score), measured as a separate "
         "model. An extra of 1 costs as much as running that part once more.",
         [
-            *_ratios({
-                "explained": "extra, K = 1", "five": "extra, K = 5", "predict": "K = 0 / plain",
-            }),
+            *_ratios(explained="extra, K = 1", five="extra, K = 5", predict="K = 0 / plain"),
             *_values("ms", 1, "plain", "explained", part="part above"),
         ],
     ),
@@ -145,10 +136,7 @@ SECTIONS = {
         "is the explained run minus the plain forward, including the map. Both are divided by the "
         "part's forward.",
         [
-            *_ratios({
-                "ours_of_theirs": "ours / theirs", "ours": "extra, ours",
-                "theirs": "extra, onnx-ad",
-            }),
+            *_ratios(ours_of_theirs="ours / theirs", ours="extra, ours", theirs="extra, onnx-ad"),
             *_values("ms", 1, **{"part": "part above", "onnx-ad": "onnx-ad's graph"}),
         ],
         _refused,
@@ -158,7 +146,7 @@ SECTIONS = {
         "Peak resident memory, in 10^6 bytes, of a process that loads the file and runs it three "
         "times. The **increment** is the difference to a process that only imports ONNX Runtime.",
         [
-            *_ratios({"artifact": "explained / plain", "increment": "increment / increment"}),
+            *_ratios(artifact="explained / plain", increment="increment / increment"),
             *_values("MB", 0, "plain", artifact="explained", imports="imports"),
         ],
     ),
@@ -166,14 +154,14 @@ SECTIONS = {
         "File size",
         "The artifact of the automatic layer compared with the file of `torch.onnx.export` (which "
         "also stores the source location of each node).",
-        [*_ratios({"artifact": "artifact / plain"}, 4), *_values("MB", 2, "plain", "artifact")],
+        [*_ratios(digits=4, artifact="artifact / plain"), *_values("MB", 2, "plain", "artifact")],
         _nodes,
     ),
     "export": Section(
         "Export",
         "`graftcam.export(verify=\"off\")` and `torch.onnx.export`, in turns in one process; ours "
         "includes the choice of the layer.",
-        [*_ratios({"graftcam": "graftcam / torch"}), *_values("ms", 0, "torch", "graftcam")],
+        [*_ratios(graftcam="graftcam / torch"), *_values("ms", 0, "torch", "graftcam")],
     ),
     "imports": Section(
         "Import",
@@ -181,7 +169,7 @@ SECTIONS = {
         "onnxruntime, cv2, numpy`. **Package**: `import graftcam.runtime`, which loads its names "
         "on first use. **In use**: `from graftcam.runtime import Explainer` and the libraries.",
         [
-            *_ratios({"package": "package / libraries", "all": "in use / libraries"}),
+            *_ratios(package="package / libraries", all="in use / libraries"),
             *_values("ms", 0, "libraries", "package", all="in use"),
         ],
     ),
@@ -192,7 +180,7 @@ SECTIONS = {
         "with ours (correlation of at least 0.99). The numbers are its time divided by that of the "
         "explained run: above 1 graftcam is faster, below 1 the peer is.",
         [
-            *_ratios({name: name for name in ("torch", "pytorch-grad-cam", "captum", "torch-cam")}),
+            *_ratios("torch", "pytorch-grad-cam", "captum", "torch-cam"),
             *_values("ms", 1, "explained"),
         ],
         _left_out,
@@ -205,9 +193,9 @@ SECTIONS = {
         "is the file that `graftcam optimize` makes of the artifact; **load** is only the opening "
         "of a file.",
         [
-            *_ratios({"time": "time / pytorch-grad-cam", "memory": "memory / pytorch-grad-cam"}),
+            *_ratios(time="time / pytorch-grad-cam", memory="memory / pytorch-grad-cam"),
             *_values("ms", 0, "graftcam", "pytorch-grad-cam"),
-            *_ratios({"bare": "graftcam / bare", "optimised": "optimised / graftcam"}),
+            *_ratios(bare="graftcam / bare", optimised="optimised / graftcam"),
             *_values(
                 "ms", 0, "optimised", "bare", "load artifact", "load optimised", "load plain"
             ),

@@ -11,14 +11,12 @@ is 1 if memory grew.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +26,28 @@ import psutil
 
 from graftcam.runtime import Explainer, Failure
 
-_ROOT = Path(__file__).resolve().parent.parent
+from .script import DOCS, options, say, write_json
+
 _EVERY = 100
 _SHARE, _SLACK = 0.02, 8.0  # of growth that is none, and megabytes
 _KINDS = 40
-_EXPORT = """
-import sys, pathlib
-from graftcam.demo.run import export_digits
-export_digits(pathlib.Path(sys.argv[1]))
-"""
 
 
 def main() -> int:
     """Run, print and keep the result."""
-    options = _options()
+    asked = options(
+        __doc__,
+        count=(10_000, "explanations"),
+        model=("", "an artifact; the bundled model by default"),
+        docs=(DOCS / "soak.json", "where the result goes"),
+    )
+    if asked.count < 10 * _EVERY:
+        say(f"--count {asked.count} is too few to tell; give {10 * _EVERY} or more")
+        return 2
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
-        found = soak(options.model or _digits(Path(folder)), Path(folder), options.count)
-    Path(options.docs).write_text(json.dumps(found, indent=1) + "\n")
+        model = asked.model or _digits(Path(folder))
+        found = soak(Path(model), Path(folder), asked.count)
+    write_json(asked.docs, found)
     print(
         f"{found['explained']} explanations, {found['failed']} failures in {found['seconds']} s: "
         f"{found['early_mb']} MB early, {found['late_mb']} MB late, peak {found['peak_mb']} MB: "
@@ -59,7 +62,8 @@ def soak(model: Path, folder: Path, count: int) -> dict[str, Any]:
     files = _images(folder)
     samples: list[float] = []
     failed, start = 0, time.perf_counter()
-    for number, one in enumerate(explainer.explain_many(_endless(files, count), top=2), 1):
+    endless = islice(cycle(files), count)
+    for number, one in enumerate(explainer.explain_many(endless, top=2), 1):
         if isinstance(one, Failure):
             failed += 1
         else:
@@ -82,21 +86,11 @@ def soak(model: Path, folder: Path, count: int) -> dict[str, Any]:
     }
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000, help="explanations")
-    parser.add_argument("--model", type=Path, help="an artifact; the bundled model by default")
-    parser.add_argument("--docs", default=str(_ROOT / "docs" / "soak.json"), help="where it goes")
-    options = parser.parse_args()
-    if options.count < 10 * _EVERY:
-        parser.error(f"--count {options.count} is too few to tell; give {10 * _EVERY} or more")
-    return options
-
-
 def _digits(folder: Path) -> Path:
     """Export the bundled model, in another process: PyTorch's memory would drown what is sought."""
     path = folder / "digits.onnx"
-    subprocess.run([sys.executable, "-c", _EXPORT, str(path)], check=True)
+    code = "import pathlib, sys, graftcam.demo.run as d; d.export_digits(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, path], check=True)
     return path
 
 
@@ -112,11 +106,6 @@ def _images(folder: Path) -> list[Path]:
     broken = folder / "broken.jpg"
     broken.write_bytes(b"no image")
     return [*files, broken]
-
-
-def _endless(files: list[Path], count: int) -> Iterator[Path]:
-    for number in range(count):
-        yield files[number % len(files)]
 
 
 if __name__ == "__main__":

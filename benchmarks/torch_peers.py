@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
@@ -55,13 +56,7 @@ def peers(
 
 def forward(module: nn.Module, pixels: Array) -> Maps:
     """PyTorch's own prediction."""
-    inputs = torch.from_numpy(pixels)
-
-    def run() -> torch.Tensor:
-        with torch.inference_mode():
-            return module(inputs)
-
-    return run
+    return partial(torch.inference_mode()(module), torch.from_numpy(pixels))
 
 
 def compare(maps: Any, ours: Array) -> str:
@@ -73,13 +68,10 @@ def compare(maps: Any, ours: Array) -> str:
     """
     theirs = np.asarray(maps.detach() if isinstance(maps, torch.Tensor) else maps)
     theirs = theirs.reshape(len(ours), *theirs.shape[-2:]).astype(np.float32)
-    size = theirs.shape[:0:-1]
-    if theirs.shape[1:] != ours.shape[1:]:
-        if min(size) < min(ours.shape[1:]):
-            return f"its map has shape {theirs.shape[1:]}, not {ours.shape[1:]}"
-        ours = np.stack([cv2.resize(heatmap, size) for heatmap in ours])
+    if theirs.shape != ours.shape and min(theirs.shape[1:]) < min(ours.shape[1:]):
+        return f"its map has shape {theirs.shape[1:]}, not {ours.shape[1:]}"
     alike = min(
-        float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+        float(np.corrcoef(one.ravel(), cv2.resize(other, one.shape[::-1]).ravel())[0, 1])
         for one, other in zip(theirs, ours, strict=True)
     )
     return "" if alike >= _SAME else f"its map is another one (correlation {alike:.2f})"

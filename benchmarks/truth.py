@@ -94,10 +94,8 @@ def random_images(shape: Sequence[int], count: int, seed: int) -> torch.Tensor:
 
 def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[Check]:
     """Compare all outputs for two classes of each image with PyTorch in float64."""
-    spec = artifact.report.spec
-    references = [
-        Reference(artifact.module, spec.layers, dtype) for dtype in (torch.float64, torch.float32)
-    ]
+    spec, dtypes = artifact.report.spec, (torch.float64, torch.float32)
+    references = [Reference(artifact.module, spec.layers, dtype) for dtype in dtypes]
     parts: list[list[Check]] = []
     for start in range(0, images, CHUNK):
         batch = random_images(artifact.shape, min(CHUNK, images - start), seed + start)

@@ -12,13 +12,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from argparse import SUPPRESS
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from .script import DOCS, ROOT, options, say
@@ -94,47 +93,26 @@ def _finished(latest: Mapping[str, Record], *, any_code: bool) -> set[str]:
     }
 
 
-class _Memory:
-    """Lets as many models run at a time as the machine's memory holds; a larger one runs alone."""
-
-    def __init__(self) -> None:
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        self.free = self.total = 0.9 * pages / 2**30
-        self.changed = threading.Condition()
-
-    @contextmanager
-    def taken(self, gigabytes: float) -> Iterator[None]:
-        """Wait for that much memory, or for all of it, and hand it back at the end."""
-        amount = min(gigabytes, self.total)
-        with self.changed:
-            self.changed.wait_for(lambda: self.free >= amount)
-            self.free -= amount
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.free += amount
-                self.changed.notify_all()
-
-
 def _run(cases: list[Case], results: Path, jobs: int, threads: int) -> None:
-    start, memory = time.perf_counter(), _Memory()
-    # Models that need the whole machine come last: while they wait they occupy a job.
-    cases = sorted(cases, key=lambda case: case.gigabytes > memory.total / jobs)
-    with ThreadPoolExecutor(jobs) as pool:
-        pending = [pool.submit(_spawn, case, threads, memory) for case in cases]
-        try:
-            for count, future in enumerate(as_completed(pending), 1):
-                record = future.result()
-                with results.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-                spent = time.perf_counter() - start
-                left = spent / count * (len(cases) - count)
-                clock = f"{spent / 60:.0f} min, about {left / 60:.0f} min to go"
-                say(f"[{count}/{len(cases)}, {clock}] {_line(record)}")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    start, count = time.perf_counter(), 0
+    share = 0.9 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 / jobs
+    # Models that need more than a job's share of the memory run alone, after the others.
+    for alone in (False, True):
+        with ThreadPoolExecutor(1 if alone else jobs) as pool:
+            some = [case for case in cases if (case.gigabytes > share) is alone]
+            pending = [pool.submit(_spawn, case, threads) for case in some]
+            try:
+                for future in as_completed(pending):
+                    record, count = future.result(), count + 1
+                    with results.open("a") as file:
+                        file.write(json.dumps(record) + "\n")
+                    spent = time.perf_counter() - start
+                    left = spent / count * (len(cases) - count)
+                    clock = f"{spent / 60:.0f} min, about {left / 60:.0f} min to go"
+                    say(f"[{count}/{len(cases)}, {clock}] {_line(record)}")
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 def _line(record: Record) -> str:
@@ -145,15 +123,14 @@ def _line(record: Record) -> str:
     return "\n    ".join([text, *record["faults"]])
 
 
-def _spawn(case: Case, threads: int, memory: _Memory) -> Record:
+def _spawn(case: Case, threads: int) -> Record:
     """Run one case in a process of its own: its memory is freed, and a crash stays there."""
     command = [sys.executable, "-m", "benchmarks.zoo", "--worker", case.key]
     try:
-        with memory.taken(case.gigabytes):
-            done = subprocess.run(
-                [*command, "--threads", str(threads)],
-                capture_output=True, text=True, timeout=_TIMEOUT, check=False, cwd=ROOT,
-            )  # fmt: skip
+        done = subprocess.run(
+            [*command, "--threads", str(threads)],
+            capture_output=True, text=True, timeout=_TIMEOUT, check=False, cwd=ROOT,
+        )  # fmt: skip
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
         output, reason = done.stdout, f"exit code {done.returncode}: {said[-1]}"
     except subprocess.TimeoutExpired:

@@ -17,7 +17,7 @@ from graftcam.exporter import candidates_of
 from graftcam.exporter.errors import CaptureError, LayerError, UnsupportedError
 from graftcam.exporter.verify import Check
 
-from . import condition, contract, smooth, truth, zoo_layers
+from . import condition, contract, session, smooth, truth, zoo_layers
 from .machine import digest
 from .zoo_models import Case
 
@@ -34,7 +34,7 @@ def code_digest() -> str:
     """Hash of the code under test and of the checks, so that results do not outlive either."""
     paths = sorted(Path(graftcam.exporter.__file__).parent.rglob("*.py"))
     paths.append(Path(graftcam.runtime.__file__).with_name("spec.py"))
-    modules = (condition, contract, smooth, truth, zoo_layers)
+    modules = (condition, contract, session, smooth, truth, zoo_layers)
     paths += [Path(str(module.__file__)) for module in modules]
     return digest(paths)
 
@@ -47,10 +47,9 @@ def run_case(case: Case, threads: int = 1) -> Record:
         with tempfile.TemporaryDirectory() as folder:
             record |= _check(case, Path(folder), threads)
             record["verdict"] = "fail" if record["faults"] else "pass"
-    except CaptureError as error:
-        record |= {"verdict": "no export", "faults": [str(error)]}
-    except (LayerError, UnsupportedError) as error:
-        record |= {"verdict": "refused", "faults": [str(error)]}
+    except (CaptureError, LayerError, UnsupportedError) as error:
+        verdict = "no export" if isinstance(error, CaptureError) else "refused"
+        record |= {"verdict": verdict, "faults": [str(error)]}
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class Summary:
     report: Report
     rows: list[str]
     pointing: str
-    files: list[Path] = field(default_factory=list[Path])
+    files: list[Path]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON types."""
