@@ -204,11 +204,7 @@ def test_every_rule_runs_in_float16(op_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        "y = LayerNormalization<axis=1>(x, s)",
-        "y = InstanceNormalization(x, c, c)",
-    ],
+    "body", ["y = LayerNormalization<axis=1>(x, s)", "y = InstanceNormalization(x, c, c)"]
 )
 def test_statistics_of_large_float16_numbers_do_not_overflow(body: str) -> None:
     case = Case("large", body, {"x": ("N", 2, 3, 4)}, None,

@@ -147,9 +147,7 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
             holds(found, *autograd(model, "conv2", x, probabilities))
 
 
-def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(
-    tmp_path: Path,
-) -> None:
+def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:
     model, x, index = seeded(Tiny(1)), noise(2, *SIZE), np.array([[1, 0]])
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
 
@@ -422,10 +420,7 @@ def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> 
     region = np.zeros((1, 1, 4, 6), np.float32)
     region[..., 1:3, 2:4] = 1
     found = artifact.run({"x": x, "class_index": index, "region": region})
-    holds(
-        found,
-        *autograd(model, "neck", x, lambda y: y[:, 15:16, 1:3, 2:4].sum((2, 3))),
-    )
+    holds(found, *autograd(model, "neck", x, lambda y: y[:, 15:16, 1:3, 2:4].sum((2, 3))))
 
 
 def test_wrong_gradients_fail_both_verifications(tmp_path: Path) -> None:

@@ -241,11 +241,7 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
     batch = images(3, 4, 5, seed=2)
     options = {"samples": 21} if method == "smoothgrad" else {"steps": 20}
     together = explainer.explain(
-        batch,
-        top=2,
-        method=method,
-        progress=lambda *at: calls.append(at),
-        options=options,
+        batch, top=2, method=method, progress=lambda *at: calls.append(at), options=options
     )
     # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
     assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
@@ -307,9 +303,7 @@ def test_no_class_is_one_run_and_no_map(linear: tuple[Explainer, np.ndarray]) ->
     assert calls == [(1, 1), (1, 1)]
 
 
-def test_overflow_is_a_status_and_no_warning(
-    linear: tuple[Explainer, np.ndarray],
-) -> None:
+def test_overflow_is_a_status_and_no_warning(linear: tuple[Explainer, np.ndarray]) -> None:
     (image,) = images(1, 4, 5)
     found = linear[0].explain(image, method="integrated-gradients", options={"baseline": 1e39})
     assert found.status == ["nonfinite"]

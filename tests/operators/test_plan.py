@@ -220,9 +220,7 @@ def test_no_later_layer_is_named_where_none_can_be_explained() -> None:
 def test_a_rank_that_shape_inference_lost_is_traced_to_where_it_was_lost() -> None:
     graph = _graph("t = Relu(x) side = custom.Odd(one) a = Add(t, side) b = Exp(a) y = Neg(b)")
     lost = "shape inference stops at 'side' (Odd 'n1'): write its shape into the model"
-    assert _refusal(graph, "t") == [
-        f"Add 'n2': the rank of 'a' is unknown; {lost}",
-    ]
+    assert _refusal(graph, "t") == [f"Add 'n2': the rank of 'a' is unknown; {lost}"]
 
 
 def test_the_codes_between_quantiser_and_dequantiser_are_active() -> None:

@@ -10,11 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftcam.exporter.differentiate.rules.pool import cell_counts
-from graftcam.exporter.differentiate.support.strided import (
-    SliceRange,
-    slice_range,
-    slice_ranges,
-)
+from graftcam.exporter.differentiate.support.strided import SliceRange, slice_range, slice_ranges
 from graftcam.exporter.differentiate.support.window import (
     Window,
     adjoint_padding,

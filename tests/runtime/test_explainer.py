@@ -96,9 +96,7 @@ def test_threads_can_share_an_explainer(explainer: Explainer) -> None:
 
 def test_a_greyscale_model_explains_colour_images(tmp_path: Path) -> None:
     record = spec(
-        preprocess=preprocess(mean=[0.0], std=[1.0]),
-        labels=None,
-        score=replace(SCORE, classes=2),
+        preprocess=preprocess(mean=[0.0], std=[1.0]), labels=None, score=replace(SCORE, classes=2)
     )
     path = write_artifact(tmp_path / "a.onnx", record, weights=[[1.0], [-1.0]], channels=1)
     # Green's luma is the largest: its square, not the red one, is brightest.

@@ -158,8 +158,7 @@ def test_any_number_of_images_classes_and_axes(
     places = math.prod(space)
     for row in range(images):
         alone = METHODS[method](
-            activations[row].reshape(1, 5, places),
-            gradients[row].reshape(1, classes, 5, places),
+            activations[row].reshape(1, 5, places), gradients[row].reshape(1, classes, 5, places)
         )[0]
         np.testing.assert_allclose(maps[row].reshape(classes, places), alone, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(activations, before[0])
