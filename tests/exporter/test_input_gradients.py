@@ -13,17 +13,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from click.testing import CliRunner
 from onnx import numpy_helper
 from pytorch_grad_cam import GuidedBackpropReLUModel
 from torch import nn
 
-from graftcam.cli import main
 from graftcam.exporter import CaptureError, LayerError, UnsupportedError, VerificationError, export
 from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.differentiate import relu_overrides
 from graftcam.exporter.differentiate.rules import Entry
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
+from support.cli import call, succeed
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Residual, Tiny, Tokens, seeded
 from support.sessions import run
@@ -343,15 +342,14 @@ def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: tuple[nn.Modul
 
 
 def test_the_command_line_adds_it_and_reports_it(tmp_path: Path, source: tuple[Path, str]) -> None:
-    path = str(tmp_path / "m.onnx")
-    arguments = ["export", str(source[0]), "--layer", source[1], "--verify", "off", "-o", path]
+    path = tmp_path / "m.onnx"
+    arguments = ["export", source[0], "--layer", source[1], "--verify", "off", "-o", path]
     for option, fields in (
         ("input_gradients", ["input_gradients"]),
         ("guided", ["input_gradients", "guided_gradients", "deconvnet_gradients"]),
     ):
-        result = CliRunner().invoke(main, [*arguments, "--extra", option, "--json"])
-        assert result.exit_code == 0, result.output
+        result = succeed(*arguments, "--extra", option, "--json")
         spec = json.loads(result.stdout)["spec"]
         assert [name for name in spec if name.endswith("gradients") and spec[name]] == fields
-    shown = CliRunner().invoke(main, ["inspect", path]).stdout
+    shown = call("inspect", path).stdout
     assert "of the input: input_gradients, guided_gradients, deconvnet_gradients" in shown

@@ -24,7 +24,7 @@ from graftcam.exporter.verify.findings import CHECKS, Verdict
 from graftcam.exporter.verify.report import to_json
 from graftcam.exporter.verify.run_checks import Origin, run_checks
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
-from support.cli import call
+from support.cli import call, fail, refuse, succeed
 from support.exports import to_onnx
 from support.images import images, write_images
 from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
@@ -367,8 +367,7 @@ def test_the_command_passes_a_good_artifact_and_writes_the_report(
     good: Path, tmp_path: Path, image_folder: Path
 ) -> None:
     report = tmp_path / "verdict.json"
-    result = call("verify", good, "--images", image_folder, "--json", report)
-    assert result.exit_code == 0, result.output
+    result = succeed("verify", good, "--images", image_folder, "--json", report)
     assert "flat.onnx passes: finite-differences, 4 random inputs and 2 images" in result.stdout
     data = json.loads(report.read_text())
     jsonschema.validate(data, SCHEMA)
@@ -407,16 +406,11 @@ def test_bad_input_is_one_line_with_exit_code_1(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_text("no image")
     places = {"GOOD": str(good), "EMPTY": "empty", "BROKEN": "broken"}
-    result = call(*[places.get(argument, argument) for argument in arguments])
-    assert result.exit_code == 1
-    lines = [line for line in result.stderr.splitlines() if " ... " not in line]
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    assert message in lines[0]
+    assert message in refuse(*[places.get(argument, argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(
     "arguments", [["verify"], ["verify", "m.onnx", "--shape", "3,8,8"], ["verify", "a", "b"]]
 )
 def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    assert call(*arguments).exit_code == 2
+    fail(*arguments, code=2)

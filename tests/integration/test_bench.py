@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from graftcam.runtime.tools.bench import memory, variants
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
-from support.cli import call
+from support.cli import call, fail, refuse, succeed
 from support.exports import export_segmenter
 from support.interpreter import FORBIDDEN, python
 
@@ -67,19 +66,13 @@ def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variants, "peak_memory", lambda *_: 12 * MEGABYTE)
 
 
-bench = partial(call, "bench")
-
-
 def cost_of(*arguments: object) -> dict[str, Any]:
-    result = bench(*arguments, "--rounds", 2, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    return json.loads(succeed("bench", *arguments, "--rounds", 2, "--json").stdout)
 
 
 @pytest.mark.usefixtures("fake_memory")
 def test_a_table_for_a_person_at_80_columns(pair: tuple[Path, Path]) -> None:
-    result = bench(pair[1], "-k", 3, "--rounds", 2)
-    assert result.exit_code == 0, result.output
+    result = succeed("bench", pair[1], "-k", 3, "--rounds", 2)
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "m.onnx, layer features, image [1, 3, 32, 32]"
@@ -188,7 +181,7 @@ def test_a_system_that_does_not_report_memory_is_noted(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "peak_of_process", lambda: None)
-    text = bench(pair[1], "--rounds", 2).stdout
+    text = call("bench", pair[1], "--rounds", 2).stdout
     assert "note: this system does not report the peak memory of a process" in text
     assert text.splitlines()[4].split()[-2:] == ["-", "-"]
 
@@ -251,12 +244,7 @@ def test_refusals_are_one_line_with_exit_code_1(
 ) -> None:
     monkeypatch.chdir(workshop)
     before = sorted(workshop.iterdir())
-    result = bench(*arguments, "--rounds", 1)
-    assert result.exit_code == 1, result.output
-    lines = [line for line in result.stderr.splitlines() if " ... " not in line]
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    assert message in lines[0]
+    assert message in refuse("bench", *arguments, "--rounds", 1)
     assert sorted(workshop.iterdir()) == before
 
 
@@ -272,4 +260,4 @@ def test_refusals_are_one_line_with_exit_code_1(
     ],
 )
 def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    assert bench(*arguments).exit_code == 2
+    fail("bench", *arguments, code=2)

@@ -19,7 +19,7 @@ from graftcam.runtime.spec import Preprocess, Spec
 from support import nets_scores
 from support.artifacts import spec as patch_spec
 from support.artifacts import write_artifact
-from support.cli import call
+from support.cli import call, fail, succeed
 from support.nets import Dense, Tiny, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 12),)
@@ -140,13 +140,12 @@ def test_inspect_and_bench_and_the_plain_model(
     assert "score_weights: float32 [N or 1, K, *linear], the score is the inner product" in text
     assert "(linear), any weights of linear, none" in text
     assert "12 channels of conv2" in call("inspect", channels).stdout
-    result = call("bench", linear, "-k", "3", "--rounds", "2", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("bench", linear, "-k", "3", "--rounds", "2", "--json")
     rows = json.loads(result.stdout)["rows"]
     assert [row["name"] for row in rows] == ["plain", "K = 0", "K = 1", "K = 3"]
-    assert call("bench", linear, "--class", "1").exit_code == 1
+    fail("bench", linear, "--class", "1")
     write_plain(channels, tmp_path / "plain.onnx")
-    assert call("inspect", tmp_path / "plain.onnx").exit_code == 1
+    fail("inspect", tmp_path / "plain.onnx")
 
 
 def test_weights_of_open_extents_are_measured_by_a_run(tmp_path: Path) -> None:
@@ -155,24 +154,21 @@ def test_weights_of_open_extents_are_measured_by_a_run(tmp_path: Path) -> None:
         seeded(Dense()), path, EXAMPLE, layers="stem", score="linear",
         trace=TorchExport(dynamic_size=True),
     )  # fmt: skip
-    result = call("bench", path, "--shape", "16,20", "--rounds", "1", "--json")
-    assert result.exit_code == 0, result.output
+    succeed("bench", path, "--shape", "16,20", "--rounds", "1", "--json")
 
 
 def test_the_command_line_exports_and_explains_them(tmp_path: Path) -> None:
     path, weights, image = (tmp_path / name for name in ("m.onnx", "w.npy", "p.png"))
-    result = call(
+    succeed(
         "export", "graftcam.demo.model:build", "--shape", "3,96,96", "--mean", "0,0,0", "--std",
         "1,1,1", "--layer", "layer3", "--score", "linear", "-o", path,
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     import cv2
 
     cv2.imwrite(str(image), np.full((96, 96, 3), 128, np.uint8))
     np.save(weights, np.eye(10)[:2])
     out = tmp_path / "out"
-    result = call("explain", path, image, "-o", out, "--score-weights", weights, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("explain", path, image, "-o", out, "--score-weights", weights, "--json")
     assert [entry["label"] for entry in json.loads(result.stdout)[0]["classes"]] == ["0", "1"]
     assert sorted(file.name for file in out.iterdir()) == ["p-0.png", "p-1.png"]
     for arguments, message in (
@@ -180,9 +176,7 @@ def test_the_command_line_exports_and_explains_them(tmp_path: Path) -> None:
         (("--score-weights", image), "cannot read weights"),
         (("--score-weights", tmp_path / "no.npy"), "cannot read weights"),
     ):
-        result = call("explain", path, image, "-o", out, *arguments)
-        assert result.exit_code == 1
-        assert message in result.stderr
+        assert message in fail("explain", path, image, "-o", out, *arguments)
 
 
 def test_the_command_line_names_output_axis_and_offset(tmp_path: Path) -> None:
@@ -194,13 +188,11 @@ def test_the_command_line_names_output_axis_and_offset(tmp_path: Path) -> None:
     assert program is not None
     program.save(plain)
     options = ["--class-axis", "2", "--class-offset", "4", "--activation", "sigmoid"]
-    result = call("export", plain, "-o", path, "--output", "found", *options)
-    assert result.exit_code == 0, result.output
+    result = succeed("export", plain, "-o", path, "--output", "found", *options)
     assert "3 classes along axis 2 after 4 other entries" in result.output
     assert "3 classes along axis 2 after 4 other entries" in call("inspect", path).output
-    result = call("export", plain, "-o", path, "--output", "lost", *options)
-    assert result.exit_code == 1
-    assert "no output is called 'lost'" in result.stderr
+    said = fail("export", plain, "-o", path, "--output", "lost", *options)
+    assert "no output is called 'lost'" in said
 
 
 def test_a_linear_record_survives_its_json(linear: Path) -> None:

@@ -18,7 +18,7 @@ from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.spec import Layer, Preprocess
-from support.cli import call
+from support.cli import refuse, succeed
 
 IMAGE = images()[0].path
 SIZE = 64
@@ -124,21 +124,14 @@ def test_the_table_says_what_each_method_takes(
 def test_the_error_names_what_a_vit_lacks(
     artifact: Path, tmp_path: Path, method: str, message: str
 ) -> None:
-    result = call("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)
-    assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
-    assert message in line
+    assert message in refuse("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)
 
 
 def test_the_command_draws_all_of_them_in_one_panel(artifact: Path, tmp_path: Path) -> None:
-    arguments: list[object] = ["explain", artifact, IMAGE, "-o", tmp_path, "--panel"]
-    arguments += ["--top", 2]
-    for method in _usable(artifact):
-        arguments += ["--method", method]
+    more = [word for method in _usable(artifact) for word in ("--method", method)]
     for option in ("samples=3", "steps=3", "channels=4", "masks=8"):
-        arguments += ["--option", option]
-    result = call(*arguments)
-    assert result.exit_code == 0, result.output
+        more += ["--option", option]
+    succeed("explain", artifact, IMAGE, "-o", tmp_path, "--panel", "--top", 2, *more)
     (path,) = tmp_path.glob("*.png")
     height, width, _ = cv2.imread(str(path)).shape
     assert height * width > 2 * len(_usable(artifact)) * 96 * 96

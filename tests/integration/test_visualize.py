@@ -21,7 +21,7 @@ from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.visualize.ascent import Ascent, variation_slope, visualize
 from graftcam.runtime.visualize.curve import draw_curve
-from support.cli import call
+from support.cli import fail, succeed
 
 SEVEN = np.array([[7]])
 FEW = Ascent(steps=40)
@@ -157,8 +157,7 @@ def test_the_command_writes_image_curve_and_numbers(
 ) -> None:
     out, curve = tmp_path / "seven.png", tmp_path / "curve.png"
     arguments = ("-o", out, "--steps", "5", "--curve", curve)
-    result = call("visualize", digits, "--class", "seven", *arguments)
-    assert result.exit_code == 0, result.output
+    result = succeed("visualize", digits, "--class", "seven", *arguments)
     assert "for grey noise" in result.stdout
     image, drawn = cv2.imread(str(out)), cv2.imread(str(curve))
     assert image is not None
@@ -167,14 +166,12 @@ def test_the_command_writes_image_curve_and_numbers(
     numbers = json.loads((tmp_path / "curve.json").read_text("utf-8"))
     assert len(numbers["curve"]) == numbers["ascent"]["steps"] == 5
     unit = ("--channel", "3", "--unit", "2,3", "--jitter", "0", "--blur", "0")
-    result = call("visualize", channels, *unit, *arguments, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("visualize", channels, *unit, *arguments, "--json")
     assert json.loads(result.stdout)["score"] > 0
     weights = tmp_path / "w.npy"
     np.save(weights, np.eye(10)[7])
     linear = export_digits(tmp_path / "linear.onnx", score="linear", layers="layer3")
-    result = call("visualize", linear, "--score-weights", weights, *arguments, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("visualize", linear, "--score-weights", weights, *arguments, "--json")
     expected = Explainer(linear).explain(cv2.cvtColor(cv2.imread(str(out)), cv2.COLOR_BGR2RGB),
                                          score_weights=np.eye(10)[7]).scores[0]  # fmt: skip
     np.testing.assert_allclose(json.loads(result.stdout)["score"], expected, rtol=1e-4)
@@ -192,8 +189,7 @@ def test_the_command_refuses_what_does_not_fit(
         (channels, ("--channel", "40"), 1, "0 to 39"),
         (digits, ("--class", "ate"), 1, "ate"),
     ):
-        result = call("visualize", model, *arguments, "-o", out)
-        assert (result.exit_code, message in result.stderr) == (code, True), result.output
+        assert message in fail("visualize", model, *arguments, "-o", out, code=code)
     assert not out.exists()
 
 

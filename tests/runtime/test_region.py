@@ -16,7 +16,7 @@ from graftcam.runtime.inputs.preprocess import Placement
 from graftcam.runtime.inputs.region import as_weights, box_mask, read_mask
 from graftcam.runtime.spec import Spec
 from support.artifacts import SCENE, peak, spec, write_artifact, write_segmenter
-from support.cli import call
+from support.cli import call, fail, succeed
 
 # The red square of SCENE as a box, and as a cell of the 4 x 4 output.
 BOX, CELL = (80, 24, 96, 40), (1, 2)
@@ -228,8 +228,7 @@ def test_the_command_line_takes_a_mask_a_box_or_their_overlap(
         (["--region", mask], "red"),
         (["--region", mask, "--box", "48,50,70,80"], "green"),
     ):
-        result = call("explain", path, scene, "-o", out, *options)
-        assert result.exit_code == 0, result.output
+        result = succeed("explain", path, scene, "-o", out, *options)
         assert f"{label}  score" in result.stdout
         assert (out / f"scene-{label}.png").is_file()
     text = call("inspect", path).stdout
@@ -253,17 +252,15 @@ def test_the_command_line_refuses_in_one_line(
     small = tmp_path / "small.png"
     cv2.imwrite(str(small), np.full((3, 3), 255, np.uint8))
     options = [str(small) if option == "SMALL" else option for option in options]
-    result = call("explain", path, scene, "-o", tmp_path / "out", *options)
-    assert result.exit_code == code
-    assert message in result.stderr.replace("\n", " ")
+    said = fail("explain", path, scene, "-o", tmp_path / "out", *options, code=code)
+    assert message in said.replace("\n", " ")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_region_for_a_model_without_positions_is_one_line(scene: Path, tmp_path: Path) -> None:
     plain = write_artifact(tmp_path / "plain.onnx")
-    result = call("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
-    assert result.exit_code == 1
-    assert "plain.onnx takes no region" in result.stderr
+    said = fail("explain", plain, scene, "-o", tmp_path / "out", "--box", "0,0,9,9")
+    assert "plain.onnx takes no region" in said
 
 
 def test_a_mask_drawn_on_nothing_marks_what_is_drawn(tmp_path: Path) -> None:
