@@ -19,6 +19,7 @@ from support.nets import Branches, ChannelsLast, seeded
 from support.nets_wide import Inception, Mobile, Pyramid, Transformer, Windows
 from support.operators.corrected import reference
 from support.operators.kernels import needs, without_kernel
+from support.sessions import open_session
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -88,7 +89,7 @@ def test_all_optimiser_levels_and_the_onnx_reference_give_the_same_numbers(
     path, size, autograd = artifact
     evaluator = reference(onnx.load(path))
     names, layers = list(evaluator.output_names), autograd.layers
-    sessions = [_session(path, level) for level in LEVELS]
+    sessions = [open_session(path, level) for level in LEVELS]
     for count in (1, 3):
         x = np.random.default_rng(count).standard_normal((count, 3, *size)).astype(np.float32)
         for index in ([], [-1], [1, 0, -2]):
@@ -103,11 +104,3 @@ def test_all_optimiser_levels_and_the_onnx_reference_give_the_same_numbers(
                     what = f"{name} at {level}, N = {count}, K = {len(index)}"
                     assert found.shape == expected[name].shape, what
                     np.testing.assert_allclose(found, expected[name], **TOLERANCE, err_msg=what)
-
-
-def _session(path: Path, level: onnxruntime.GraphOptimizationLevel) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = level
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

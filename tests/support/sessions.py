@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime on the CPU, on one thread: test processes share the cores."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def open_session(model: Path | bytes, level: Any = None) -> onnxruntime.Inferenc
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1
     if level is not None:
         options.graph_optimization_level = level
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
