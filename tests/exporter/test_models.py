@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,6 @@ MODELS = [
     Model("convnext", models.convnext_tiny, (3, 32, 64), ("features.3", "features.5.1.block.3")),
 ]
 each = pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Test processes share the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def twin_of(model: Model, folder: Path) -> Artifact:
