@@ -19,10 +19,8 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError, SpecError
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.spec import Head, Spec
 from support.artifacts import SCENE, write_artifact
 from support.artifacts import preprocess as plain_preprocess
-from support.artifacts import spec as plain_spec
 from support.exports import to_onnx
 from support.heads import Skip, export_with_head, method_output, torch_head
 from support.images import noise
@@ -289,13 +287,6 @@ def test_metadata_that_names_an_output_that_is_not_there_is_refused(
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(SpecError, match=r"lacks \['gone'\]"):
         Session(tmp_path / "m.onnx")
-
-
-def test_a_head_survives_json() -> None:
-    plain = plain_spec()
-    record = replace(plain.layers[0], head=Head("m.head.onnx", {"activations": "activations"}))
-    whole = replace(plain, layers=[record])
-    assert Spec.from_json(whole.to_json()) == whole
 
 
 def test_explainer_opens_no_head_before_a_method_needs_it(tmp_path: Path) -> None:

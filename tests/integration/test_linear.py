@@ -15,7 +15,7 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError, SpecError
 from graftcam.runtime.inputs.scores import probabilities
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.spec import Preprocess, Spec
+from graftcam.runtime.spec import Preprocess
 from support import nets_scores
 from support.artifacts import spec as patch_spec
 from support.artifacts import write_artifact
@@ -193,10 +193,3 @@ def test_the_command_line_names_output_axis_and_offset(tmp_path: Path) -> None:
     assert "3 classes along axis 2 after 4 other entries" in call("inspect", path).output
     said = fail("export", plain, "-o", path, "--output", "lost", *options)
     assert "no output is called 'lost'" in said
-
-
-def test_a_linear_record_survives_its_json(linear: Path) -> None:
-    spec = Explainer(linear).spec
-    assert '"class_index":null' in spec.to_json()
-    assert spec.score_weights == "score_weights"
-    assert Spec.from_json(spec.to_json()) == spec

@@ -19,11 +19,6 @@ from support.artifacts import SCENE, spec, write_artifact
 
 
 @pytest.fixture(scope="module")
-def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
-    return Explainer(write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx"))
-
-
-@pytest.fixture(scope="module")
 def found(explainer: Explainer) -> Explanation:
     return explainer.explain(SCENE, ["red", "green", "empty", "red"])
 

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Path:
-    return write_artifact(tmp_path / "patches.onnx")
-
-
 def test_the_provider_is_logged(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "graftcam"):
         explainer = Explainer(artifact, "cpu")
