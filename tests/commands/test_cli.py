@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-import onnx
 import pytest
 import torch
 
@@ -18,6 +17,7 @@ from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
 from support.cli import call, fail, refuse, succeed
 from support.exports import exported_digits
+from support.onnx_bytes import onnx_model
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
@@ -109,16 +109,15 @@ def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
 
 def write_plain(path: Path) -> Path:
     """Write a model of two outputs, the second of which is no choice by itself."""
-    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+    text = """<ir_version: 8, opset_import: ["" : 18]>
         two (float[N, 3, 8, 8] x) => (float[N, 3] first, float[N, 3] second)
         {
             layer = Relu(x)
             other = Sigmoid(x)
             first = ReduceMean <keepdims = 0> (layer, axes)
             second = ReduceMean <keepdims = 0> (other, axes)
-        }""")
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
-    path.write_bytes(model.SerializeToString())
+        }"""
+    path.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
     return path
 
 

@@ -25,6 +25,7 @@ from support.exports import to_onnx
 from support.heads import Skip, export_with_head, method_output, torch_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
+from support.onnx_bytes import onnx_model
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
 
@@ -189,7 +190,7 @@ def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
     plain = tmp_path / "plain.onnx"
     text = """<ir_version: 8, opset_import: ["" : 18]>
     maps (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Sigmoid(x) }"""
-    plain.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    plain.write_bytes(onnx_model(text))
     with pytest.raises(LayerError, match=r"'y' is the score itself.*earlier layer"):
         export(plain, tmp_path / "m.onnx", layers="y", score="output", extras=["head"])
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
@@ -205,9 +206,7 @@ def test_artifact_and_head_appear_together_or_not_at_all(
         two = ReduceMean <keepdims = 0> (layer, axes)
         y = Mul(two, two)
     }"""
-    model = onnx.parser.parse_model(text)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
-    plain.write_bytes(model.SerializeToString())
+    plain.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
     (out / "m.onnx").mkdir(parents=True)
     with pytest.raises(WriteError, match=r"cannot write .*m\.onnx"):
         export(plain, out / "m.onnx", layers="layer", extras=["head"])

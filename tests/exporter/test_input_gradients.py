@@ -13,7 +13,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import numpy_helper
 from torch import nn
 
 from graftcam.exporter import CaptureError, LayerError, UnsupportedError, VerificationError, export
@@ -24,6 +23,7 @@ from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 from support.cli import call, succeed
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Residual, Tiny, Tokens, seeded
+from support.onnx_bytes import onnx_model
 from support.sessions import run
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.
@@ -117,16 +117,16 @@ def test_guided_outputs_equal_captum_which_hooks_the_modules(
     assert not np.allclose(found["guided_gradients"], found["input_gradients"], atol=1e-3)
 
 
+ROW = np.arange(-6, 6, dtype=np.float32) + 0.5
+WEIGHTS = ROW.reshape(3, 2, 2)
+
+
 def write(path: Path, body: str, inputs: str = "float[N, 3, 2, 2] x") -> Path:
     """A model by its nodes, with a row of weights of both signs for 12 places."""
     text = f"""<ir_version: 9, opset_import: ["" : 18]>
     m ({inputs}) => (float[N, 2] y) {{ {body} }}"""
-    model = onnx.parser.parse_model(text)
-    row = np.arange(-6, 6, dtype=np.float32) + 0.5
-    arrays = {"w": np.stack([row, -row], axis=1), "twice": np.float32(2), "shift": np.float32(0.1)}
-    tensors = (numpy_helper.from_array(a, n) for n, a in arrays.items())
-    model.graph.initializer.extend(tensors)
-    path.write_bytes(model.SerializeToString())
+    tensors = {"w": np.stack([ROW, -ROW], axis=1), "twice": np.float32(2)}
+    path.write_bytes(onnx_model(text, tensors))
     return path
 
 
@@ -152,9 +152,8 @@ def test_the_sign_of_a_cotangent_is_that_of_its_value_and_factor(
     report = export(source, path, layers="a", extras=["guided"])
     x = np.abs(noise(2, 2, 2)) + 0.1
     found = run(path, {"x": x, "class_index": np.array([[1]])})
-    weights = -(np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     for name in ("guided_gradients", "deconvnet_gradients"):
-        np.testing.assert_array_equal(found[name], np.stack([expected(weights)[None]] * 2))
+        np.testing.assert_array_equal(found[name], np.stack([expected(-WEIGHTS)[None]] * 2))
     assert report.verification.verdict == "pass"
     (note,) = report.notes
     assert "guided_gradients and deconvnet_gradients are not verified" in note
@@ -165,11 +164,10 @@ def test_the_deconvnet_does_not_ask_what_the_forward_pass_let_through(tmp_path: 
     export(source, tmp_path / "m.onnx", layers="a", extras=["guided"], verify="off")
     x = noise(1, 2, 2)
     found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
-    weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
-    positive = np.maximum(weights, 0)
+    positive = np.maximum(WEIGHTS, 0)
     np.testing.assert_array_equal(found["deconvnet_gradients"][0, 0], positive)
     np.testing.assert_array_equal(found["guided_gradients"][0, 0], positive * (x[0] > 0))
-    np.testing.assert_array_equal(found["input_gradients"][0, 0], weights * (x[0] > 0))
+    np.testing.assert_array_equal(found["input_gradients"][0, 0], WEIGHTS * (x[0] > 0))
 
 
 def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
@@ -182,11 +180,10 @@ def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
     export(source, tmp_path / "m.onnx", layers="a", extras=["guided"], verify="off")
     x = np.abs(noise(1, 2, 2)) + 0.1
     found = run(tmp_path / "m.onnx", {"x": x, "class_index": np.array([[0]])})
-    weights = (np.arange(-6, 6, dtype=np.float32) + 0.5).reshape(3, 2, 2)
     sigmoid = 1 / (1 + np.exp(-x[0]))
     slope = sigmoid + x[0] * sigmoid * (1 - sigmoid)
-    np.testing.assert_allclose(found["input_gradients"][0, 0], weights * slope, rtol=1e-5)
-    expected = np.maximum(weights, 0) * (sigmoid + x[0])
+    np.testing.assert_allclose(found["input_gradients"][0, 0], WEIGHTS * slope, rtol=1e-5)
+    expected = np.maximum(WEIGHTS, 0) * (sigmoid + x[0])
     np.testing.assert_allclose(found["guided_gradients"][0, 0], expected, rtol=1e-5)
 
 

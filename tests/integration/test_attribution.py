@@ -9,10 +9,8 @@ from typing import Any
 
 import captum.attr
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import numpy_helper
 from torch import nn
 
 from graftcam.exporter import Score, export
@@ -21,8 +19,9 @@ from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.baselines import BASELINES, baseline_of
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Preprocess
-from support.images import images
+from support.images import images, noise
 from support.nets import Residual, Tokens, seeded
+from support.onnx_bytes import onnx_model
 
 MEAN, STD = [0.4, 0.5, 0.3], [0.25, 0.2, 0.5]
 # float32 against float64: rounding only, no kink is near.
@@ -54,16 +53,10 @@ def write_linear(
     text = f"""<ir_version: 9, opset_import: ["" : 18]>
     m (float[{shape}] x) => (float[{batch}, 2] y)
     {{ t = {turned}(x) a = Conv(t, k) c = {through}(a) f = Flatten(c) y = Gemm(f, w, b) }}"""
-    model = onnx.parser.parse_model(text)
-    weights = np.random.default_rng(7).standard_normal((2, 3, 4, 5)).astype(np.float32)
-    for name, array in (
-        ("k", np.eye(3, dtype=np.float32)[:, :, None, None]),
-        ("w", weights.reshape(2, 60).T.copy()),
-        ("b", np.float32([0.5, -1])),
-    ):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    weights, kernel = noise(2, 4, 5, seed=7), np.eye(3, dtype=np.float32)[:, :, None, None]
+    tensors = {"k": kernel, "w": weights.reshape(2, 60).T, "b": np.float32([0.5, -1])}
     source = path.with_suffix(".plain.onnx")
-    source.write_bytes(model.SerializeToString())
+    source.write_bytes(onnx_model(text, tensors))
     export(
         source, path, layers="a", preprocess=transform(4, 5, layout),
         score=Score(activation="none"),

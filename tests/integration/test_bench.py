@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 
 from graftcam.exporter import export
 from graftcam.runtime import GraftcamError
@@ -21,7 +19,9 @@ from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
 from support.cli import call, fail, refuse, succeed
 from support.exports import export_segmenter
+from support.images import noise
 from support.interpreter import FORBIDDEN, python
+from support.onnx_bytes import onnx_model
 
 MEGABYTE = 10**6
 
@@ -38,11 +38,8 @@ def write_model(path: Path, batch: int | str = "N", size: int | str = 32, output
         flat = Flatten(pooled)
         logits = Gemm <transB = 1> (flat, weights)
     }}"""
-    model = onnx.parser.parse_model(text)
-    kernel = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
-    for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS[:outputs], "f"))):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    path.write_bytes(model.SerializeToString())
+    tensors = {"kernel": noise(3), "weights": np.asarray(WEIGHTS[:outputs], "f")}
+    path.write_bytes(onnx_model(text, tensors))
     return path
 
 
@@ -220,21 +217,14 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of `REFUSALS`."""
     folder = tmp_path_factory.mktemp("workshop")
-    renamed: list[tuple[str, Callable[[], Any]]] = [
-        ("fixed.onnx", lambda: write_pair(folder, batch=4)),
-        ("open.onnx", lambda: write_pair(folder, size="H")),
-    ]
-    for name, write in renamed:
-        write()
-        (folder / "m.onnx").rename(folder / name)
+    write_pair(folder, batch=4)[1].rename(folder / "fixed.onnx")
+    write_pair(folder, size="H")[1].rename(folder / "open.onnx")
     write_pair(folder, preprocess())
     write_model(folder / "small.onnx", size=16)
     write_model(folder / "few.onnx", outputs=3)
-    two = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["" : 18]> '
-        "g (float[N] a, float[N] b) => (float[N] c) { c = Add(a, b) }"
-    )
-    onnx.save(two, folder / "sum.onnx")
+    two = """<ir_version: 8, opset_import: ["" : 18]>
+    g (float[N] a, float[N] b) => (float[N] c) { c = Add(a, b) }"""
+    (folder / "sum.onnx").write_bytes(onnx_model(two))
     return folder
 
 

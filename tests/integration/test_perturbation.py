@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import numpy_helper
 from pytorch_grad_cam import AblationCAM, ScoreCAM, ShapleyCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -24,10 +22,19 @@ from graftcam.runtime.methods import table
 from graftcam.runtime.methods.dispatch import run_method
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
-from support.artifacts import LABELS, SCENE, WEIGHTS, peak, preprocess, write_artifact
+from support.artifacts import (
+    LABELS,
+    SCENE,
+    WEIGHTS,
+    averaging,
+    peak,
+    preprocess,
+    write_artifact,
+)
 from support.heads import Skip, export_with_head, method_output, torch_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Reused, Tiny, Tokens, seeded
+from support.onnx_bytes import onnx_model
 
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}  # float32, scores subtracted from each other
 CLASSES = [[2, 1]]
@@ -245,11 +252,9 @@ def test_variants_are_scored_as_the_image_is(tmp_path: Path, kind: Any) -> None:
         mean = ReduceMean <keepdims = 0> (layer, axes)
         y = Mul(mean, mean)
     }"""
-    model = onnx.parser.parse_model(text)
-    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
-    (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
-    path = tmp_path / "m.onnx"
-    export(tmp_path / "plain.onnx", path, layers="layer", score=kind, extras=["head"])
+    plain, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
+    plain.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
+    export(plain, path, layers="layer", score=kind, extras=["head"])
     x = noise(2, 4, 4)
 
     def scores(layer: np.ndarray) -> np.ndarray:
@@ -457,13 +462,9 @@ def write_patches(folder: Path, layout: Literal["nchw", "nhwc"] = "nchw") -> Pat
         flat = Flatten(pooled)
         logits = Gemm <transB = 1> (flat, weights)
     }}"""
-    model = onnx.parser.parse_model(text)
-    kernel = np.zeros((3, 3, 8, 8), np.float32)
-    kernel[range(3), range(3)] = 1 / 64
-    for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS, np.float32))):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
     plain, path = folder / f"{layout}.plain.onnx", folder / f"{layout}.onnx"
-    plain.write_bytes(model.SerializeToString())
+    tensors = {"kernel": averaging(8), "weights": np.asarray(WEIGHTS, np.float32)}
+    plain.write_bytes(onnx_model(text, tensors))
     export(
         plain, path, layers="cells", labels=LABELS, preprocess=preprocess(layout=layout),
         extras=["head"],
