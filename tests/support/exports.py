@@ -15,8 +15,10 @@ from torch import nn
 from graftcam.demo.run import export_digits
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
+from graftcam.exporter.verify.torch_reference import Expected, Reference
 from graftcam.runtime.spec import Spec
 from support.artifacts import LABELS, WEIGHTS, averaging, preprocess
+from support.nets import seeded
 from support.onnx_bytes import onnx_model
 from support.sessions import run
 
@@ -92,6 +94,29 @@ class Made:
 
     def run(self, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
         return run(self.path, feeds, level)
+
+    def check(
+        self, found: dict[str, np.ndarray], x: np.ndarray, region: Any = None, **tolerance: float
+    ) -> Expected:
+        """Compare scores and all layers' tensors with autograd in float64, which is returned."""
+        reference = Reference(self.model, self.spec.layers)
+        truth = reference([torch.from_numpy(x)], found["classes"], region)
+        np.testing.assert_allclose(found["scores"], truth.scores, **tolerance)
+        for layer in self.spec.layers:
+            for name, expected in (
+                (layer.activations, truth.activations[layer.name]),
+                (layer.gradients, truth.gradients[layer.name]),
+                (layer.heatmap, truth.heatmaps[layer.name]),
+            ):
+                assert found[name].shape == expected.shape, name
+                np.testing.assert_allclose(found[name], expected, **tolerance, err_msg=name)
+        return truth
+
+
+def make(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **options: Any) -> Made:
+    """Export a model of images with random parameters, unverified by default."""
+    report = export(seeded(model), path, (torch.zeros(1, 3, *size),), **{"verify": "off"} | options)
+    return Made(model, path, report.spec)
 
 
 def to_onnx(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **more: Any) -> Path:
