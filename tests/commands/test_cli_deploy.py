@@ -14,17 +14,12 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
-from support.artifacts import SCENE, write_artifact
+from support.artifacts import SCENE
 from support.cli import call, fail, refuse, succeed
 from support.images import write_images
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
 
 
 @pytest.fixture

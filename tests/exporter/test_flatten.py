@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx.parser
 import onnx_ir as ir
-import onnxruntime
 import pytest
 from onnx import numpy_helper
 
 from graftcam.exporter.graph.inline import flatten
+from support.sessions import run
 
 CONSTANTS = {
     "yes": np.array(True),
@@ -42,11 +42,7 @@ def _types(model: ir.Model) -> list[str]:
 
 
 def _run(model: ir.Model, x: np.ndarray) -> np.ndarray:
-    proto = ir.to_proto(model)
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": x})[0]
+    return next(iter(run(ir.to_proto(model).SerializeToString(), {"x": x}).values()))
 
 
 BOTH = """If({condition}) <then_branch = first () => (float[] p) {{ p = Relu(a) }},

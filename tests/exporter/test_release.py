@@ -27,7 +27,6 @@ from graftcam.exporter.verify.run_checks import Origin, run_checks
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 from support.cli import call, fail, refuse, succeed
 from support.exports import make, to_onnx
-from support.images import images, write_images
 from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
 from support.nets_scores import Prior
 from support.paths import ROOT
@@ -340,11 +339,6 @@ def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -
     assert stored.checks["determinism"] == "pass"
     assert set(stored.checks.values()) == {"pass"}
     assert stored.onnxruntime
-
-
-@pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "images", images(2, 8, 8))
 
 
 def test_the_command_passes_a_good_artifact_and_writes_the_report(

@@ -11,28 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from graftcam.demo.bundled import WEIGHTS
-from graftcam.demo.data import LABELS, SIZE
-from graftcam.demo.model import build
-from graftcam.demo.run import TRANSFORM
-from graftcam.exporter import export
+from graftcam.demo.data import SIZE
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.visualize.ascent import Ascent, variation_slope, visualize
 from graftcam.runtime.visualize.curve import draw_curve
 from support.cli import fail, succeed
+from support.exports import export_demo
 
 SEVEN = np.array([[7]])
 FEW = Ascent(steps=40)
 
 
 def export_digits(path: Path, **options: Any) -> Path:
-    model = build()
-    model.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    settings = {"labels": LABELS, "preprocess": TRANSFORM, "extras": "input_gradients", **options}
-    export(model, path, (torch.zeros(1, 3, SIZE, SIZE),), verify="off", **settings)
-    return path
+    return export_demo(path, **{"extras": "input_gradients", **options})
 
 
 @pytest.fixture(scope="module")

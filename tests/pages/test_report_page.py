@@ -6,9 +6,8 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -17,14 +16,13 @@ import torch
 from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.exporter import VerificationError, WriteError, export
-from graftcam.exporter.differentiate import registry
 from graftcam.runtime.spec import Preprocess
 from support.browser import chromium, playwright
 from support.cli import fail, succeed
 from support.exports import to_onnx
-from support.images import images, write_images
 from support.nets import Flat, Tiny, seeded
 from support.paths import ROOT
+from support.rules import louder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -37,11 +35,6 @@ DIGITS = [
     "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
 ]  # fmt: skip
 NASTY = '<script>alert(1)</script> & "co"'
-
-
-@pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "images", images(2, 8, 8))
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder: Path) -> None:
@@ -68,14 +61,7 @@ def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder:
 def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = registry.table()["Conv"]
-
-    def wrong(*arguments: Any) -> Any:
-        (result, *_) = entry.rule(*arguments)  # pyright: ignore
-        return [result * 1.01]
-
-    table = registry._TABLE  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setitem(table, "Conv", replace(entry, rule=wrong))
+    louder(monkeypatch, "Conv")
     with pytest.raises(VerificationError, match="gradients: error"):
         export(
             seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, layers="relu1", report=tmp_path / "report"

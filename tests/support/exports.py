@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from graftcam.demo.run import export_digits
+from graftcam.demo import data
+from graftcam.demo.bundled import WEIGHTS as DIGITS
+from graftcam.demo.model import build
+from graftcam.demo.run import TRANSFORM, export_digits
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.exporter.verify.torch_reference import Expected, Reference
@@ -84,6 +87,17 @@ def exported_digits() -> Path:
     return path
 
 
+def export_demo(path: Path, *, trained: bool = True, **options: Any) -> Path:
+    """Export the demo's model unverified, with its labels and transform by default."""
+    torch.manual_seed(0)
+    model = build()
+    if trained:
+        model.load_state_dict(torch.load(DIGITS, weights_only=True))
+    settings = {"labels": data.LABELS, "preprocess": TRANSFORM, "verify": "off", **options}
+    export(model, path, (torch.zeros(1, 3, data.SIZE, data.SIZE),), **settings)
+    return path
+
+
 @dataclass(frozen=True)
 class Made:
     """An artifact under test, with its model and metadata."""
@@ -115,7 +129,8 @@ class Made:
 
 def make(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **options: Any) -> Made:
     """Export a model of images with random parameters, unverified by default."""
-    report = export(seeded(model), path, (torch.zeros(1, 3, *size),), **{"verify": "off"} | options)
+    example = torch.zeros(1, 3, *size, dtype=next(model.parameters()).dtype)
+    report = export(seeded(model), path, (example,), **{"verify": "off"} | options)
     return Made(model, path, report.spec)
 
 
