@@ -19,8 +19,10 @@ from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.baselines import BASELINES, baseline_of
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Preprocess
+from support.exports import make
 from support.images import images, noise
-from support.nets import Residual, Tokens, seeded
+from support.methods import watch_runs
+from support.nets import Residual, Tokens
 from support.onnx_bytes import onnx_model
 
 MEAN, STD = [0.4, 0.5, 0.3], [0.25, 0.2, 0.5]
@@ -110,24 +112,21 @@ def test_on_a_linear_model_every_method_is_known_by_hand(
     assert first["completeness_error"] < 1e-5
 
 
-def nets() -> dict[str, tuple[nn.Module, tuple[int, int], str, bool]]:
-    return {
-        "residual": (seeded(Residual(), 3), (12, 8), "join", True),
-        "tokens": (seeded(Tokens(), 1), (8, 12), "norm", False),
-    }
+NETS: dict[str, tuple[nn.Module, tuple[int, int], str, bool]] = {
+    "residual": (Residual(), (12, 8), "join", True),
+    "tokens": (Tokens(), (8, 12), "norm", False),
+}
 
 
-@pytest.fixture(scope="module", params=["residual", "tokens"])
+@pytest.fixture(scope="module", params=NETS.values(), ids=NETS)
 def subject(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[nn.Module, Explainer, tuple[int, int], bool]:
-    model, size, layer, relus = nets()[request.param]
-    path = tmp_path_factory.mktemp(request.param) / "m.onnx"
-    export(
-        model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
-        extras=["guided" if relus else "input_gradients"], verify="off",
-    )  # fmt: skip
-    return model.double(), Explainer(path), size, relus
+    model, size, layer, relus = request.param
+    extras = "guided" if relus else "input_gradients"
+    options = {"layers": layer, "preprocess": transform(*size), "extras": extras}
+    made = make(model, tmp_path_factory.mktemp("subject") / "m.onnx", size, **options)
+    return model.double(), Explainer(made.path), size, relus
 
 
 Truth = Callable[[nn.Module, torch.Tensor, int], torch.Tensor]
@@ -222,14 +221,7 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
     write_linear(tmp_path / "m.onnx", through="Tanh")
     write_linear(tmp_path / "fixed.onnx", through="Tanh", batch=4)
     explainer, fixed = Explainer(tmp_path / "m.onnx"), Explainer(tmp_path / "fixed.onnx")
-    rows: list[tuple[int, int]] = []
-    run = explainer._session.run
-
-    def counted(feeds: dict[str, np.ndarray], names: Any) -> Any:
-        rows.append((len(feeds["x"]), feeds["class_index"].shape[1]))
-        return run(feeds, names)
-
-    monkeypatch.setattr(explainer._session, "run", counted)
+    runs = watch_runs(monkeypatch, explainer)
     calls: list[tuple[int, int]] = []
     batch = images(3, 4, 5, seed=2)
     options = {"samples": 21} if method == "smoothgrad" else {"steps": 20}
@@ -237,6 +229,7 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
         batch, top=2, method=method, progress=lambda *at: calls.append(at), options=options
     )
     # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
+    rows = [(len(feeds["x"]), feeds["class_index"].shape[1]) for feeds in runs]
     assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
     assert calls == [(done, 12) for done in range(1, 13)]
     for image, one in zip(batch, together, strict=True):
@@ -271,17 +264,9 @@ def test_ranks_are_those_of_the_clean_image(
 ) -> None:
     explainer, weights = linear
     (image,) = images(1, 4, 5)
-    class_indices: list[list[list[int]]] = []
-    run = explainer._session.run
-
-    def noted(feeds: dict[str, np.ndarray], names: Any) -> Any:
-        class_indices.append(feeds["class_index"].tolist())
-        return run(feeds, names)
-
-    monkeypatch.setattr(explainer._session, "run", noted)
-    found = explainer.explain(
-        image, top=2, method="smoothgrad", options={"samples": 9, "noise": 5.0}
-    )
+    runs, options = watch_runs(monkeypatch, explainer), {"samples": 9, "noise": 5.0}
+    found = explainer.explain(image, top=2, method="smoothgrad", options=options)
+    class_indices = [feeds["class_index"].tolist() for feeds in runs]
     assert class_indices == [[[-1, -2]], [found.classes], [found.classes]]
     np.testing.assert_allclose(found.maps, np.abs(weights).max(axis=1)[found.classes], rtol=1e-5)
 

@@ -14,6 +14,7 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session.session import Port
 from support.artifacts import SCENE, SCORE, peak, preprocess, spec, write_artifact
+from support.methods import watch_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,16 +54,9 @@ def test_a_batch_is_one_run_and_equals_its_images_one_by_one(
     upright = SCENE.transpose(1, 0, 2)
     images = [path, upright, SCENE[:, :, 0], np.dstack([SCENE, SCENE[:, :, :1]])]
     alone = [explainer.explain(image, top=2) for image in images]
-    runs: list[int] = []
-    run = explainer._session.run
-
-    def counted(feeds: dict[str, np.ndarray], names: object) -> object:
-        runs.append(len(feeds["image"]))
-        return run(feeds, names)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(explainer._session, "run", counted)
+    runs = watch_runs(monkeypatch, explainer)
     together = explainer.explain(images, top=2)
-    assert runs == [4]
+    assert [len(feeds["image"]) for feeds in runs] == [4]
     assert [entry.name for entry in together] == ["scene", "image", "image-2", "image-3"]
     for one, other in zip(alone, together, strict=True):
         assert one.classes == other.classes
@@ -71,7 +65,7 @@ def test_a_batch_is_one_run_and_equals_its_images_one_by_one(
             np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-6)
     runs.clear()
     assert len(explainer.explain(np.stack([SCENE] * 19))) == 19
-    assert runs == [16, 3]
+    assert [len(feeds["image"]) for feeds in runs] == [16, 3]
     assert explainer.explain([]) == []
 
 

@@ -14,7 +14,7 @@ from graftcam.runtime.methods import dispatch
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
 from support.artifacts import SCENE, write_artifact, write_segmenter, write_two_layers
-from support.methods import add_method
+from support.methods import add_method, watch_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,15 +28,7 @@ def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
 @pytest.fixture
 def runs(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the artifact is fed, run by run."""
-    seen: list[dict[str, Any]] = []
-    run = explainer._session.run
-
-    def counted(feeds: dict[str, Any], names: object = None) -> object:
-        seen.append(dict(feeds))
-        return run(feeds, names)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(explainer._session, "run", counted)
-    return seen
+    return watch_runs(monkeypatch, explainer)
 
 
 def maps(*rows: list[float]) -> np.ndarray:
@@ -113,10 +105,8 @@ def test_a_product_without_agreement_is_reported_as_zero(
         return made
 
     add_method(monkeypatch, "left-or-right", left_or_right)
-    layers = ["fine", "coarse"]
-    found = explainer.explain(
-        SCENE, layer=layers, method="left-or-right", fuse="product"
-    )  # fmt: skip
+    options = {"method": "left-or-right", "fuse": "product"}
+    found = explainer.explain(SCENE, layer=["fine", "coarse"], **options)
     assert found.status == ["zero"]
     assert not found.heatmaps.any()
 
