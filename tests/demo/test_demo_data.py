@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +6,7 @@ import torch
 from graftcam.demo import bundled, data, train
 from graftcam.demo.figure import Figure
 from graftcam.demo.model import build
+from support.interpreter import python
 
 COUNT = 40
 
@@ -115,5 +113,4 @@ def test_what_the_demo_command_needs_runs_without_torch_and_scikit_learn():
         "import sys; from graftcam.demo import bundled, data; bundled.images(); "
         "print(sorted({'torch', 'sklearn', 'onnx'} & set(sys.modules)))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    assert python(code) == "[]"

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
 import torch
-from onnx import numpy_helper
 
+from support.onnx_text import parsed
 from support.operators.harness import (
     Graft,
     error,
@@ -27,12 +26,8 @@ def _graft(
     **constants: Any,
 ) -> Graft:  # fmt: skip
     text = f'<ir_version: 9, opset_import: ["" : 18]> g ({signature}) => (float y) {{ {body} }}'
-    proto = onnx.parser.parse_model(text)
+    proto = parsed(text, constants)
     proto.graph.output[0].type.tensor_type.ClearField("shape")
-    for name, array in constants.items():
-        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-    for number, node in enumerate(proto.graph.node):
-        node.name = f"node_{number}"
     inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     return with_adjoints(inferred, spread, selected=selected)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnx.parser
 import onnx_ir as ir
 import pytest
-from onnx import numpy_helper
 
 from graftcam.exporter.differentiate.plan import Plan, plan
 from graftcam.exporter.errors import LayerError, UnsupportedError
+from support.onnx_text import parsed
 
 CONSTANTS = {
     "w": np.ones((4, 3), np.float32),
@@ -34,12 +33,8 @@ CONSTANTS = {
 def _graph(body: str, *, shape: str = "N, 4", opset: int = 18) -> ir.Graph:
     text = f"""<ir_version: 9, opset_import: ["" : {opset}, "custom" : 1, "com.microsoft" : 1]>
     g (float[{shape}] x) => (float y) {{ {body} }}"""
-    proto = onnx.parser.parse_model(text)
+    proto = parsed(text, CONSTANTS)
     proto.graph.output[0].type.tensor_type.ClearField("shape")
-    for name, array in CONSTANTS.items():
-        proto.graph.initializer.append(numpy_helper.from_array(array, name))
-    for number, node in enumerate(proto.graph.node):
-        node.name = f"n{number}"
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True)).graph
 
 

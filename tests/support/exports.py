@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
+from onnxruntime import InferenceSession
 from torch import nn
 
 from graftcam.demo import data
@@ -23,7 +24,7 @@ from graftcam.runtime.spec import Spec
 from support.artifacts import LABELS, WEIGHTS, averaging, preprocess
 from support.nets import seeded
 from support.onnx_bytes import onnx_model
-from support.sessions import run
+from support.sessions import open_session, results
 
 TWO_LAYERS = """<ir_version: 8, opset_import: ["" : 18]>
     patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
@@ -106,8 +107,12 @@ class Made:
     path: Path
     spec: Spec
 
-    def run(self, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
-        return run(self.path, feeds, level)
+    @cached_property
+    def session(self) -> InferenceSession:
+        return open_session(self.path)
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return results(self.session, feeds)
 
     def check(
         self, found: dict[str, np.ndarray], x: np.ndarray, region: Any = None, **tolerance: float

@@ -24,8 +24,12 @@ def open_session(model: Path | bytes, level: Any = None) -> onnxruntime.Inferenc
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run(model: Path | bytes, feeds: dict[str, Any], level: Any = None) -> dict[str, np.ndarray]:
-    """Return every output of a model by name."""
-    session = open_session(model, level)
+def results(session: onnxruntime.InferenceSession, feeds: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return every output of an opened model by name."""
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def run(model: Path | bytes, feeds: dict[str, Any], level: Any = None) -> dict[str, np.ndarray]:
+    """Return every output of a model by name."""
+    return results(open_session(model, level), feeds)
