@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,6 +16,7 @@ from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
 from support.cli import call, fail, refuse, succeed
 from support.exports import exported_digits
+from support.images import read_rgb
 from support.onnx_bytes import onnx_model
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
@@ -71,7 +71,6 @@ def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
     assert Explainer(tmp_path / "a.onnx").spec.layers[0].name == "layer3"
     plain = tmp_path / "plain.onnx"
     made = torch.onnx.export(program, dynamo=True, verbose=False)
-    assert made is not None
     made.save(plain)
     result = succeed("export", plain, "-o", tmp_path / "b.onnx", "--profile", "web")
     assert "verified against finite-differences" in result.output
@@ -131,7 +130,6 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
     )  # fmt: skip
     spec = Explainer(path).spec
     assert (spec.score.output, spec.source["name"]) == ("second", "mine")
-    assert spec.preprocess is not None
     assert (spec.preprocess.size, spec.preprocess.resize) == ([8, 8], [9])
     assert spec.preprocess.mean == [0.485, 0.456, 0.406]
 
@@ -189,10 +187,9 @@ def test_explain_writes_an_overlay_a_class_and_says_where(artifact: Path, tmp_pa
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["digits1-eight.png", "digits1-zero.png"]
     assert "zero  score" in result.stdout
-    overlay = cv2.imread(str(tmp_path / "out" / "digits1-zero.png"))
-    assert overlay is not None
+    overlay = read_rgb(tmp_path / "out" / "digits1-zero.png")
     assert overlay.shape == (96, 96, 3)
-    assert np.abs(overlay.astype(int) - cv2.imread(str(DIGITS)).astype(int)).max() > 30
+    assert np.abs(overlay.astype(int) - read_rgb(DIGITS)).max() > 30
 
 
 def test_explain_prints_json_for_machines(artifact: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from graftcam.runtime import Explainer, Request, figure
 from graftcam.runtime.methods.table import METHODS
 from support.artifacts import SCENE, write_artifact, write_segmenter
 from support.cli import fail, succeed
-from support.images import write_images
+from support.images import read_rgb, write_images
 from support.methods import add_method
 
 if TYPE_CHECKING:
@@ -35,12 +35,6 @@ def explain(folder: Path, out: Path, *arguments: object) -> Result:
     return succeed("explain", folder / "model.onnx", folder / "scene.png", "-o", out, *arguments)
 
 
-def read(path: Path) -> np.ndarray:
-    stored = cv2.imread(str(path))
-    assert stored is not None
-    return stored[:, :, ::-1]
-
-
 def names(out: Path) -> list[str]:
     return sorted(path.name for path in out.iterdir())
 
@@ -53,7 +47,7 @@ def test_a_style_a_colormap_and_a_scale(folder: Path, tmp_path: Path) -> None:
     found = Explainer(folder / "model.onnx").explain(SCENE, ["red", "green"])
     for label in ("red", "green"):
         drawn = found.draw(label, style="heatmap", colormap="viridis", scale="shared")
-        np.testing.assert_array_equal(read(tmp_path / f"scene-{label}.png"), drawn)
+        np.testing.assert_array_equal(read_rgb(tmp_path / f"scene-{label}.png"), drawn)
 
 
 def test_a_panel_of_several_methods(
@@ -66,7 +60,7 @@ def test_a_panel_of_several_methods(
     explainer = Explainer(folder / "model.onnx")
     found = explainer.compare(folder / "scene.png", ["gradcam", "minus"], top=2)
     np.testing.assert_array_equal(
-        read(tmp_path / "scene-panel.png"), figure(found, style="contour")
+        read_rgb(tmp_path / "scene-panel.png"), figure(found, style="contour")
     )
     rows = json.loads(result.stdout)
     assert [row["method"] for row in rows] == ["gradcam", "minus"]
@@ -85,7 +79,7 @@ def test_formats(folder: Path, tmp_path: Path, kind: str) -> None:
     found = Explainer(folder / "model.onnx").explain(SCENE, top=2)
     if kind == "jpg":
         assert names(tmp_path) == ["scene-green.jpg", "scene-red.jpg"]
-        error = read(tmp_path / "scene-red.jpg").astype(float) - found.draw("red")
+        error = read_rgb(tmp_path / "scene-red.jpg").astype(float) - found.draw("red")
         assert np.abs(error).mean() < 4, "JPEG loses little"
         return
     assert names(tmp_path) == [f"scene.{kind}"]
@@ -164,7 +158,7 @@ def test_an_empty_map_is_reported_and_drawn_as_such(folder: Path, tmp_path: Path
     result = explain(folder, tmp_path, "--class", "empty", "--panel")
     assert "(empty map: no evidence for this class)" in result.stdout
     found = Explainer(folder / "model.onnx").explain(folder / "scene.png", "empty")
-    np.testing.assert_array_equal(read(tmp_path / "scene-panel.png"), found.panel())
+    np.testing.assert_array_equal(read_rgb(tmp_path / "scene-panel.png"), found.panel())
 
 
 def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Path) -> None:
@@ -174,7 +168,7 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
     succeed(*given, *look)
     found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment="flip")
     drawn = found.draw(style="heatmap", colormap="viridis")
-    stored = read(tmp_path / "out" / "overlays" / "0.png-red.png")
+    stored = read_rgb(tmp_path / "out" / "overlays" / "0.png-red.png")
     np.testing.assert_array_equal(stored, drawn)
     for more in (["--panel"], ["--method", "gradcam", "--method", "gradcam"]):
         assert "a folder takes one --method and no --panel" in fail(*given, *more, code=2)

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -6,6 +5,7 @@ import torch
 from graftcam.demo import bundled, data, train
 from graftcam.demo.figure import Figure
 from graftcam.demo.model import build
+from support.images import read_rgb
 from support.interpreter import python
 
 COUNT = 40
@@ -90,9 +90,8 @@ def test_the_bundled_images_are_the_generators(heldout):
     images = bundled.images()
     assert [image.boxes for image in images] == drawn.boxes
     for found, image in zip(images, drawn.images, strict=True):
-        stored = cv2.cvtColor(cv2.imread(str(found.path)), cv2.COLOR_BGR2RGB)
         # OpenCV's interpolation and line drawing may differ in single pixels between versions.
-        assert np.abs(stored.astype(int) - image).mean() < 0.5
+        assert np.abs(read_rgb(found.path).astype(int) - image).mean() < 0.5
 
 
 def test_the_weights_are_small_and_fit_the_model():

@@ -160,7 +160,6 @@ def test_the_artifact_records_what_it_was_made_with(tmp_path: Path) -> None:
     ).spec  # fmt: skip
     assert Spec.from_json(spec.to_json()) == spec
     settings = ExportSettings.of_spec(spec)
-    assert settings is not None
     assert settings.layers is None  # the automatic choice
     assert settings == ExportSettings(
         Score(activation="sigmoid"), ["embed_preprocess", "guided", "layercam"],
@@ -224,9 +223,7 @@ def test_the_bytes_that_ship_are_those_that_are_made_again(tmp_path: Path) -> No
         seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess=TRANSFORM, verify="full",
         extras={"embed_preprocess"},
     )  # fmt: skip
-    assert report.verdict is not None
     assert report.verdict.by_check()["determinism"] == "pass"
-    assert report.spec.verification.checks is not None
     assert report.spec.verification.checks["determinism"] == "pass"
 
 
@@ -238,7 +235,6 @@ def test_an_artifact_without_settings_loads_and_is_not_made_again(tmp_path: Path
     entry.value = replace(spec, settings=None).to_json()
     onnx.save(model, path)
     read, verdict = verify_artifact(path, Source(seeded(Tiny()), "nets", EXAMPLE))
-    assert read is not None
     assert read.settings is None
     assert verdict.failures == []
     skipped = [one for one in verdict.findings if one.status == "skipped"]

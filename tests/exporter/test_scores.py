@@ -359,10 +359,8 @@ def test_wrong_gradients_fail_both_verifications(tiny: tuple[Path, nn.Module]) -
 def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path) -> None:
     model, names = seeded(Heads()), ["late", "early", "embedding"]
     for output, layer, classes in (("late", "deep", 5), ("early", "act", 4)):
-        report = export(
-            model, tmp_path / f"{output}.onnx", EXAMPLE, score=Score(output=output),
-            trace=TorchExport(output_names=names),
-        )  # fmt: skip
+        path, trace = tmp_path / f"{output}.onnx", TorchExport(output_names=names)
+        report = export(model, path, EXAMPLE, score=Score(output=output), trace=trace)
         assert (report.spec.score.output, report.spec.score.classes) == (output, classes)
         assert list(report.layers) == [layer]
 

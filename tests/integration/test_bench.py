@@ -169,7 +169,6 @@ def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Pa
     ballast = np.ones(300 * MEGABYTE, np.uint8)
     artifact = open_artifact(pair[1], "cpu", None)
     peak = variants.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
-    assert peak is not None
     # Linux's getrusage would count the ballast before and after, and see no difference.
     assert MEGABYTE < peak < ballast.nbytes / 3
 

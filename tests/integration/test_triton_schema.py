@@ -27,12 +27,9 @@ def schema() -> Any:
     """Triton's own model_config.proto, without the client that it comes with."""
     found = find_spec("tritonclient")
     need(found, "tritonclient (pip install --no-deps tritonclient)")
-    assert found is not None
     (folder,) = found.submodule_search_locations or []
     path = Path(folder, "grpc", "model_config_pb2.py")
     loaded = spec_from_file_location(path.stem, path)
-    assert loaded is not None
-    assert loaded.loader is not None
     module = module_from_spec(loaded)
     loaded.loader.exec_module(module)
     return module

@@ -37,6 +37,11 @@ def write_images(folder: Path, images: Sequence[np.ndarray]) -> Path:
     return folder
 
 
+def read_rgb(path: Path | str) -> np.ndarray:
+    """Return the pixels of an image file: RGB uint8."""
+    return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+
+
 def noise(count: int, height: int = 8, width: int = 8, seed: int = 1) -> np.ndarray:
     """Return normally distributed model inputs, float32 [count, 3, height, width]."""
     generator = np.random.default_rng(seed)
