@@ -137,8 +137,11 @@ def test_pixels_are_the_runtimes(changes: dict[str, Any]) -> None:
         assert error.mean() < 0.1 * level, shape
 
 
+Pair = tuple[Explainer, Explainer]
+
+
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Explainer, Explainer]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The same model without and with its transform inside, both verified."""
     folder = tmp_path_factory.mktemp("model")
     embedded_in(folder / "plain.onnx", RECORD, extras=[])
@@ -146,9 +149,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Explainer, Explainer
     return Explainer(folder / "plain.onnx"), Explainer(folder / "raw.onnx")
 
 
-def test_an_artifact_that_takes_pixels_explains_as_one_that_takes_tensors(
-    pair: tuple[Explainer, Explainer],
-) -> None:
+def test_an_artifact_that_takes_pixels_explains_as_one_that_takes_tensors(pair: Pair) -> None:
     plain, raw = pair
     images = [photo(60, 100), photo(60, 100)[::-1], photo(33, 35), SCENE]
     before, after = plain.explain(images, top=2), raw.explain(images, top=2)
@@ -160,9 +161,7 @@ def test_an_artifact_that_takes_pixels_explains_as_one_that_takes_tensors(
         assert one.placement == other.placement
 
 
-def test_its_input_is_raw_pixels_and_its_metadata_says_so(
-    pair: tuple[Explainer, Explainer],
-) -> None:
+def test_its_input_is_raw_pixels_and_its_metadata_says_so(pair: Pair) -> None:
     plain, raw = pair
     expected = replace(plain.spec.preprocess, input="pixels", embedded=True)
     assert raw.spec.preprocess == expected
@@ -174,7 +173,7 @@ def test_its_input_is_raw_pixels_and_its_metadata_says_so(
     onnx.checker.check_model(onnx.load(raw.path), full_check=True)
 
 
-def test_any_language_feeds_images_as_they_are(pair: tuple[Explainer, Explainer]) -> None:
+def test_any_language_feeds_images_as_they_are(pair: Pair) -> None:
     _, raw = pair
     image = photo(45, 70)
     session = onnxruntime.InferenceSession(raw.path, providers=["CPUExecutionProvider"])
@@ -349,14 +348,14 @@ def test_a_record_of_a_transform_that_the_graph_lacks_fails(
 
 
 def test_methods_that_change_the_models_input_say_what_they_need(
-    pair: tuple[Explainer, Explainer], monkeypatch: pytest.MonkeyPatch
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_method(monkeypatch, "changes", lambda batch: pytest.fail("ran"), ("images",))
     with pytest.raises(InputError, match=r"the images as the model takes them, .*; export it with"):
         pair[1].explain(SCENE, method="changes")
 
 
-def test_flips_are_averaged_and_scaled_values_refused(pair: tuple[Explainer, Explainer]) -> None:
+def test_flips_are_averaged_and_scaled_values_refused(pair: Pair) -> None:
     one, other = (explainer.explain(SCENE, top=2, augment="flip") for explainer in pair)
     assert np.corrcoef(one.maps.ravel(), other.maps.ravel())[0, 1] > 0.999
     with pytest.raises(InputError, match=r"makes itself; use augment='flip'"):

@@ -39,8 +39,11 @@ def autograd(model: nn.Module, x: np.ndarray, classes: list[int]) -> np.ndarray:
     return torch.stack([slope for (slope,) in slopes], dim=1).numpy()
 
 
+Artifact, File = tuple[nn.Module, Path], tuple[Path, str]
+
+
 @pytest.fixture(scope="module")
-def residual(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+def residual(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     model = seeded(Residual(), seed=3)
     path = tmp_path_factory.mktemp("residual") / "m.onnx"
     report = export(
@@ -51,9 +54,7 @@ def residual(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]
 
 
 @pytest.fixture(scope="module")
-def source(
-    tmp_path_factory: pytest.TempPathFactory, residual: tuple[nn.Module, Path]
-) -> tuple[Path, str]:
+def source(tmp_path_factory: pytest.TempPathFactory, residual: Artifact) -> File:
     """The same model as an ONNX file, and its inner layer by the name that it has there."""
     path = tmp_path_factory.mktemp("source") / "plain.onnx"
     write_plain(residual[1], path)
@@ -84,7 +85,7 @@ def test_the_inputs_gradient_equals_autograd(
         assert none["input_gradients"].shape == (3, k, 3, *size)
 
 
-def test_the_layers_stay_as_they_are(tmp_path: Path, source: tuple[Path, str]) -> None:
+def test_the_layers_stay_as_they_are(tmp_path: Path, source: File) -> None:
     feeds = {"x": noise(3, 12, 8), "class_index": np.array([[2, 0]])}
     path, layer = source
     export(path, tmp_path / "without.onnx", layers=layer, verify="off")
@@ -94,9 +95,7 @@ def test_the_layers_stay_as_they_are(tmp_path: Path, source: tuple[Path, str]) -
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_guided_outputs_equal_captum_which_hooks_the_modules(
-    residual: tuple[nn.Module, Path],
-) -> None:
+def test_guided_outputs_equal_captum_which_hooks_the_modules(residual: Artifact) -> None:
     model, path = residual
     x, classes = noise(4, 12, 8), [2, 0]
     found = run(path, {"x": x, "class_index": np.array([classes])})
@@ -185,7 +184,7 @@ def test_no_shortcut_leads_past_a_node_whose_rule_is_another(
     np.testing.assert_allclose(found["guided_gradients"][0, 0], expected, rtol=1e-5)
 
 
-def test_the_walks_share_what_they_have_in_common(tmp_path: Path, source: tuple[Path, str]) -> None:
+def test_the_walks_share_what_they_have_in_common(tmp_path: Path, source: File) -> None:
     counts: list[int] = []
     for options in ({}, {"extras": ["input_gradients"]}, {"extras": ["guided"]}):
         report = export(source[0], tmp_path / "m.onnx", layers=source[1], verify="off", **options)
@@ -199,9 +198,7 @@ def test_the_walks_share_what_they_have_in_common(tmp_path: Path, source: tuple[
     assert counts[2] == counts[1] + 2 * 4
 
 
-def test_convolutions_still_run_fused_with_their_relus(
-    tmp_path: Path, source: tuple[Path, str]
-) -> None:
+def test_convolutions_still_run_fused_with_their_relus(tmp_path: Path, source: File) -> None:
     export(source[0], tmp_path / "m.onnx", layers=source[1], verify="off", extras=["guided"])
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
@@ -317,12 +314,12 @@ def test_operators_that_the_layers_do_not_need_are_refused_for_the_input_alone(
         export(source, tmp_path / "n.onnx", layers="t", extras=["input_gradients"])
 
 
-def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: tuple[nn.Module, Path]) -> None:
+def test_the_plain_model_has_none_of_it(tmp_path: Path, residual: Artifact) -> None:
     write_plain(residual[1], tmp_path / "plain.onnx")
     assert len(onnx.load(tmp_path / "plain.onnx").graph.output) == 1
 
 
-def test_the_command_line_adds_it_and_reports_it(tmp_path: Path, source: tuple[Path, str]) -> None:
+def test_the_command_line_adds_it_and_reports_it(tmp_path: Path, source: File) -> None:
     path = tmp_path / "m.onnx"
     arguments = ["export", source[0], "--layer", source[1], "--verify", "off", "-o", path]
     for option, fields in (

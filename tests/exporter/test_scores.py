@@ -35,9 +35,11 @@ from support.scores import (
     verified,
 )
 
+File = tuple[Path, nn.Module]
+
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> File:
     """`Tiny` as a file, and itself."""
     model = seeded(Tiny())
     return to_onnx(model, tmp_path_factory.mktemp("tiny") / "plain.onnx", SIZE), model
@@ -206,9 +208,7 @@ def test_one_hot_weights_explain_as_their_class_does(
                 np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)
 
 
-def test_each_image_can_have_weights_of_its_own_and_a_contrast_is_a_difference(
-    tiny: tuple[Path, nn.Module],
-) -> None:
+def test_each_image_can_have_weights_of_its_own_and_a_contrast_is_a_difference(tiny: File) -> None:
     artifact = made(*tiny, layers="conv2", score="linear")
     x = noise(2, *SIZE)
     weights = np.zeros((2, 2, 6), np.float32)
@@ -250,9 +250,7 @@ def test_a_linear_score_takes_outputs_of_any_shape(
     assert none["gradients"].shape[:2] == (2, 0)
 
 
-def test_a_channel_is_the_mean_over_its_places_or_over_the_region(
-    tiny: tuple[Path, nn.Module],
-) -> None:
+def test_a_channel_is_the_mean_over_its_places_or_over_the_region(tiny: File) -> None:
     artifact = made(*tiny, layers=["conv2", "relu1"], score="channel")
     verified(artifact)
     spec = artifact.spec
@@ -344,7 +342,7 @@ def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> 
     holds(found, *autograd(model, "neck", x, lambda y: y[:, 15:16, 1:3, 2:4].sum((2, 3))))
 
 
-def test_wrong_gradients_fail_both_verifications(tiny: tuple[Path, nn.Module]) -> None:
+def test_wrong_gradients_fail_both_verifications(tiny: File) -> None:
     for kind in ("probability", "linear", "channel"):
         artifact = made(*tiny, layers=["conv2", "relu1"], score=kind)
         spoil(artifact.path)
@@ -382,7 +380,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("options", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_what_does_not_fit_is_refused_and_nothing_written(
-    tiny: tuple[Path, nn.Module], tmp_path: Path, options: dict[str, Any], message: str
+    tiny: File, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ScoreError, match=message):
         export(tiny[0], tmp_path / "m.onnx", **options)

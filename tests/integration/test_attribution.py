@@ -68,18 +68,18 @@ def write_linear(
     return weights
 
 
+Linear = tuple[Explainer, np.ndarray]
+Subject = tuple[nn.Module, Explainer, tuple[int, int], bool]
+
+
 @pytest.fixture(scope="module", params=["nchw", "nhwc"])
-def linear(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Explainer, np.ndarray]:
+def linear(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Linear:
     path = tmp_path_factory.mktemp("linear") / "m.onnx"
     weights = write_linear(path, request.param)
     return Explainer(path), weights
 
 
-def test_on_a_linear_model_every_method_is_known_by_hand(
-    linear: tuple[Explainer, np.ndarray],
-) -> None:
+def test_on_a_linear_model_every_method_is_known_by_hand(linear: Linear) -> None:
     explainer, w = linear
     (image,) = images(1, 4, 5)
     x = as_input(image)
@@ -119,9 +119,7 @@ NETS: dict[str, tuple[nn.Module, tuple[int, int], str, bool]] = {
 
 
 @pytest.fixture(scope="module", params=NETS.values(), ids=NETS)
-def subject(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[nn.Module, Explainer, tuple[int, int], bool]:
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     model, size, layer, relus = request.param
     extras = "guided" if relus else "input_gradients"
     options = {"layers": layer, "preprocess": transform(*size), "extras": extras}
@@ -191,9 +189,7 @@ def test_every_method_of_the_input_has_a_reference() -> None:
 
 
 @pytest.mark.parametrize("method", TRUTHS)
-def test_methods_equal_captum(
-    subject: tuple[nn.Module, Explainer, tuple[int, int], bool], method: str
-) -> None:
+def test_methods_equal_captum(subject: Subject, method: str) -> None:
     model, explainer, size, relus = subject
     if method in ("guided-backprop", "deconvnet", "guided-gradcam") and not relus:
         with pytest.raises(InputError, match="export it with --extra guided"):
@@ -260,7 +256,7 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
 
 
 def test_ranks_are_those_of_the_clean_image(
-    linear: tuple[Explainer, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    linear: Linear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer, weights = linear
     (image,) = images(1, 4, 5)
@@ -271,7 +267,7 @@ def test_ranks_are_those_of_the_clean_image(
     np.testing.assert_allclose(found.maps, np.abs(weights).max(axis=1)[found.classes], rtol=1e-5)
 
 
-def test_no_class_is_one_run_and_no_map(linear: tuple[Explainer, np.ndarray]) -> None:
+def test_no_class_is_one_run_and_no_map(linear: Linear) -> None:
     calls: list[tuple[int, int]] = []
     for method in ("saliency", "smoothgrad", "integrated-gradients"):
         found = linear[0].explain(
@@ -281,7 +277,7 @@ def test_no_class_is_one_run_and_no_map(linear: tuple[Explainer, np.ndarray]) ->
     assert calls == [(1, 1), (1, 1)]
 
 
-def test_overflow_is_a_status_and_no_warning(linear: tuple[Explainer, np.ndarray]) -> None:
+def test_overflow_is_a_status_and_no_warning(linear: Linear) -> None:
     (image,) = images(1, 4, 5)
     found = linear[0].explain(image, method="integrated-gradients", options={"baseline": 1e39})
     assert found.status == ["nonfinite"]
@@ -323,7 +319,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("method", "options", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_refusals_carry_the_remedy(
-    linear: tuple[Explainer, np.ndarray], method: str, options: dict[str, Any], message: str
+    linear: Linear, method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         linear[0].explain(images(1, 4, 5)[0], method=method, options=options)
