@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +17,6 @@ from graftcam.runtime import Explainer
 from support.artifacts import SCENE
 from support.cli import call, fail, refuse, succeed
 from support.images import write_images
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +17,6 @@ from support.artifacts import SCENE, write_artifact, write_segmenter
 from support.cli import fail, succeed
 from support.images import read_rgb, write_images
 from support.methods import add_method
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,9 +10,6 @@ import pytest
 
 from graftcam.exporter import UnsupportedError, export
 from support.onnx_text import parsed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RNG = np.random.default_rng(0)
 CONSTANTS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,16 +26,12 @@ from graftcam.exporter.verify import embedded, run_checks
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare
+from graftcam.runtime.spec import Preprocess
 from support.artifacts import SCENE, preprocess
 from support.exports import make, to_onnx
 from support.images import photo
 from support.methods import add_method
 from support.nets import Tiny, seeded
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graftcam.runtime.spec import Preprocess
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 RECORD = preprocess(input="", mean=MEAN, std=STD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +11,6 @@ import pytest
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError
 from support.artifacts import SCENE, spec, write_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_the_top_classes_are_the_default(explainer: Explainer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,9 +15,6 @@ from graftcam.runtime.errors import ImageError, InputError
 from graftcam.runtime.session.session import Port
 from support.artifacts import SCENE, SCORE, peak, preprocess, spec, write_artifact
 from support.methods import watch_runs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_each_class_lights_up_where_its_colour_is(explainer: Explainer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +16,6 @@ from graftcam.runtime.output.render import mark, palette
 from graftcam.runtime.spec import ScoreRecord
 from support.artifacts import SCENE, SCORE, peak, spec, write_artifact
 from support.images import read_rgb
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_map_without_evidence_is_marked_and_not_drawn(explainer: Explainer) -> None:

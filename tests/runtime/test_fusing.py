@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,6 @@ from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
 from support.artifacts import SCENE, write_artifact, write_segmenter, write_two_layers
 from support.methods import add_method, watch_runs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

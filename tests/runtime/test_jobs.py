@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,10 +21,6 @@ from graftcam.runtime.tools.jobs.settings import Settings
 from graftcam.runtime.tools.jobs.table import Row, Table
 from graftcam.runtime.tools.jobs.work import Worker
 from support.artifacts import SCENE
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
 
 IMAGES = ["a/one.png", "a/one.jpg", "b.png", "c/d/e.PNG", "z-ä.png", "x.png", "y.png"]
 BROKEN = "b/broken.jpg"
@@ -50,8 +48,6 @@ def settings(artifact: Path, tmp_path: Path) -> Settings:
 
 def output(settings: Settings) -> dict[str, bytes]:
     """Every file of a job's output folder."""
-    from pathlib import Path
-
     folder = Path(settings.output)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -124,8 +120,6 @@ def test_any_order_of_batches_ends_in_the_same_table(settings: Settings, tmp_pat
 
 
 def test_failed_images_are_tried_again_only_with_retry(settings: Settings) -> None:
-    from pathlib import Path
-
     run(settings)
     before = output(settings)
     done, data = cv2.imencode(".png", SCENE)

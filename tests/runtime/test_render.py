@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +20,6 @@ from graftcam.runtime.output.render import (
 )
 from support.artifacts import preprocess
 from support.images import read_rgb
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def one_hot(row: int, column: int, cells: int = 4) -> np.ndarray:

@@ -7,7 +7,7 @@ import logging
 import sys
 import types
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -17,9 +17,6 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError, SessionError, SpecError
 from graftcam.runtime.session.providers import CPU, CUDA, choose_providers
 from support.artifacts import LABELS, preprocess, spec, write_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_the_provider_is_logged(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
