@@ -25,7 +25,7 @@ from graftcam.exporter.verify.findings import CHECKS, Verdict
 from graftcam.exporter.verify.report import to_json
 from graftcam.exporter.verify.run_checks import Origin, run_checks
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
-from support.cli import call, fail, refuse, succeed
+from support.cli import call, refuse, succeed
 from support.exports import make, to_onnx
 from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
 from support.nets_scores import Prior
@@ -384,10 +384,3 @@ def test_bad_input_is_one_line_with_exit_code_1(
     (tmp_path / "broken" / "a.png").write_text("no image")
     places = {"GOOD": str(good), "EMPTY": "empty", "BROKEN": "broken"}
     assert message in refuse(*[places.get(argument, argument) for argument in arguments])
-
-
-@pytest.mark.parametrize(
-    "arguments", [["verify"], ["verify", "m.onnx", "--shape", "3,8,8"], ["verify", "a", "b"]]
-)
-def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    fail(*arguments, code=2)

@@ -17,7 +17,7 @@ from graftcam.runtime.tools.bench import memory, variants
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
-from support.cli import call, fail, refuse, succeed
+from support.cli import call, refuse, succeed
 from support.exports import export_segmenter
 from support.images import noise
 from support.interpreter import FORBIDDEN, python
@@ -235,18 +235,3 @@ def test_refusals_are_one_line_with_exit_code_1(
     before = sorted(workshop.iterdir())
     assert message in refuse("bench", *arguments, "--rounds", 1)
     assert sorted(workshop.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["m.onnx", "--class", "1", "-k", "2"],
-        ["m.onnx", "--image", "a.png", "--shape", "8,8"],
-        ["m.onnx", "--batch", "0"],
-        ["m.onnx", "--rounds", "0"],
-        ["m.onnx", "--shape", "a,b"],
-    ],
-)
-def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    fail("bench", *arguments, code=2)

@@ -138,11 +138,6 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path: Path) -> None:
             Explainer(path)
 
 
-def test_threads_reach_onnxruntime(artifact: Path) -> None:
-    session = Explainer(artifact, threads=1)._session._session
-    assert session.get_session_options().intra_op_num_threads == 1
-
-
 def test_run_takes_tensors_and_returns_every_output(artifact: Path) -> None:
     image = np.random.default_rng(0).random((2, 3, 32, 32)).astype(np.float32)
     explainer = Explainer(artifact)
