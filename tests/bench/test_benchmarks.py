@@ -91,7 +91,6 @@ def test_changes_are_those_beyond_the_spread(tmp_path: Path, now: tuple[float, .
 def test_changes_between_machines_are_not_shown_and_between_versions_are(tmp_path: Path):
     _written(tmp_path, 1, 1, 1)
     before = read(tmp_path / "benchmarks.json")
-    assert before is not None
     book = _written(tmp_path, 2, 2, 2)
     other = changes(book, before | {"machine": MACHINE | {"cpu": "B"}})
     assert other == ["Not compared with the earlier run, since the setting differs: cpu B -> A."]

@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
-import onnx
 import pytest
 import torch
 
@@ -16,8 +14,10 @@ from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
-from support.cli import call
+from support.cli import call, fail, refuse, succeed
 from support.exports import exported_digits
+from support.images import read_rgb
+from support.onnx_bytes import onnx_model
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
@@ -37,19 +37,18 @@ def test_every_command_has_help_and_an_example_and_every_option_has_help(name: s
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
-    assert call(name, "--help").exit_code == 0
+    succeed(name, "--help")
 
 
 def test_export_from_a_factory_with_weights_labels_and_transform(tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(LABELS))
     path = tmp_path / "digits.onnx"
-    result = call(
+    result = succeed(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, "--labels", labels,
         *TRANSFORM, "--activation", "sigmoid", "--layer", "layer3", "--layer", "layer2",
         "-o", path, "--json",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert list(report["layers"]) == ["layer3", "layer2"]
     assert report["verification"]["verdict"] == "pass"
@@ -65,27 +64,25 @@ def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
         build().eval(), (torch.zeros(2, 3, 96, 96),), dynamic_shapes=({0: batch},)
     )
     torch.export.save(program, tmp_path / "model.pt2")
-    result = call("export", tmp_path / "model.pt2", "-o", tmp_path / "a.onnx", "--layer", "layer3")
-    assert result.exit_code == 0, result.output
+    result = succeed(
+        "export", tmp_path / "model.pt2", "-o", tmp_path / "a.onnx", "--layer", "layer3"
+    )
     assert "verified against autograd-float64" in result.output
     assert Explainer(tmp_path / "a.onnx").spec.layers[0].name == "layer3"
     plain = tmp_path / "plain.onnx"
     made = torch.onnx.export(program, dynamo=True, verbose=False)
-    assert made is not None
     made.save(plain)
-    result = call("export", plain, "-o", tmp_path / "b.onnx", "--profile", "web")
-    assert result.exit_code == 0, result.output
+    result = succeed("export", plain, "-o", tmp_path / "b.onnx", "--profile", "web")
     assert "verified against finite-differences" in result.output
     assert "\nprofile web\n" in call("inspect", tmp_path / "b.onnx").output
 
 
 def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
-    result = call(
+    result = succeed(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM, "-o", path,
         "--extra", "layercam", "--extra", "eigencam",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     assert "verified against autograd-float64" in result.output
     baked = {"layercam": "heatmap.layercam", "eigencam": "heatmap.eigencam"}
     assert Explainer(path).spec.layers[0].methods == baked
@@ -96,11 +93,10 @@ def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
 
 def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
-    result = call(
+    result = succeed(
         "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM,
         "--layer", "layer3", "--extra", "head", "-o", path,
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     assert "head of layer3: digits.head.onnx" in result.stdout
     assert sorted(one.name for one in tmp_path.iterdir()) == ["digits.head.onnx", "digits.onnx"]
     assert "head in digits.head.onnx" in call("inspect", path).stdout
@@ -112,16 +108,15 @@ def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
 
 def write_plain(path: Path) -> Path:
     """Write a model of two outputs, the second of which is no choice by itself."""
-    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+    text = """<ir_version: 8, opset_import: ["" : 18]>
         two (float[N, 3, 8, 8] x) => (float[N, 3] first, float[N, 3] second)
         {
             layer = Relu(x)
             other = Sigmoid(x)
             first = ReduceMean <keepdims = 0> (layer, axes)
             second = ReduceMean <keepdims = 0> (other, axes)
-        }""")
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
-    path.write_bytes(model.SerializeToString())
+        }"""
+    path.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
     return path
 
 
@@ -129,14 +124,12 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
     plain, path = write_plain(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
     assert call("layers", plain).stdout.startswith("* layer ")
     assert call("layers", plain, "--output", "second").stdout.startswith("* other ")
-    result = call(
+    succeed(
         "export", plain, "--to", path, "--output", "second", "--preprocess", "imagenet",
         "--shape", "3,8,8", "--name", "mine",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     spec = Explainer(path).spec
     assert (spec.score.output, spec.source["name"]) == ("second", "mine")
-    assert spec.preprocess is not None
     assert (spec.preprocess.size, spec.preprocess.resize) == ([8, 8], [9])
     assert spec.preprocess.mean == [0.485, 0.456, 0.406]
 
@@ -158,32 +151,27 @@ def test_what_an_onnx_file_cannot_follow_is_refused(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     plain = write_plain(tmp_path / "plain.onnx")
-    result = call("export", plain, "--to", tmp_path / "m.onnx", *arguments)
-    assert result.exit_code == 1
-    assert message in result.stderr
+    assert message in fail("export", plain, "--to", tmp_path / "m.onnx", *arguments)
     assert not (tmp_path / "m.onnx").exists()
     if "--shape" in arguments:
-        assert call("layers", plain, "--shape", "3,8,8").exit_code == 1
+        fail("layers", plain, "--shape", "3,8,8")
 
 
 def test_verify_needs_no_option_of_the_export_again(tmp_path: Path) -> None:
     path, source = tmp_path / "m.onnx", ["graftcam.demo.model:build", "--weights", WEIGHTS]
-    made = call(
+    made = succeed(
         "export", *source, "--shape", "3,96,96", "--to", path, "--verify", "off", "--opset", "19",
         "--no-dynamic-batch", "--input-name", "image", "--extra", "layercam", "--activation",
         "sigmoid",
     )  # fmt: skip
-    assert made.exit_code == 0, made.output
     assert "not verified" in made.stdout
-    result = call("verify", path, "--against", *source, "--json", "-")
-    assert result.exit_code == 0, result.output
+    result = succeed("verify", path, "--against", *source, "--json", "-")
     checks = {one["check"]: one["status"] for one in json.loads(result.stdout)["checks"]}
     assert (checks["source"], checks["determinism"]) == ("pass", "pass")
 
 
 def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
-    result = call("layers", "graftcam.demo.model:build", "--shape", "3,96,96")
-    assert result.exit_code == 0
+    result = succeed("layers", "graftcam.demo.model:build", "--shape", "3,96,96")
     assert result.stdout.startswith("* layer3 ")
     assert "automatic choice: the last usable layer" in result.stdout
     entries = json.loads(
@@ -194,16 +182,14 @@ def test_layers_lists_the_automatic_choice_first_with_its_reason() -> None:
 
 
 def test_explain_writes_an_overlay_a_class_and_says_where(artifact: Path, tmp_path: Path) -> None:
-    result = call("explain", artifact, DIGITS, "-o", tmp_path / "out", "--class", "zero",
-                  "--class", "8")  # fmt: skip
-    assert result.exit_code == 0, result.output
+    result = succeed("explain", artifact, DIGITS, "-o", tmp_path / "out", "--class", "zero",
+                     "--class", "8")  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["digits1-eight.png", "digits1-zero.png"]
     assert "zero  score" in result.stdout
-    overlay = cv2.imread(str(tmp_path / "out" / "digits1-zero.png"))
-    assert overlay is not None
+    overlay = read_rgb(tmp_path / "out" / "digits1-zero.png")
     assert overlay.shape == (96, 96, 3)
-    assert np.abs(overlay.astype(int) - cv2.imread(str(DIGITS)).astype(int)).max() > 30
+    assert np.abs(overlay.astype(int) - read_rgb(DIGITS)).max() > 30
 
 
 def test_explain_prints_json_for_machines(artifact: Path, tmp_path: Path) -> None:
@@ -222,8 +208,7 @@ def test_inspect_prints_what_the_artifact_contains(artifact: Path) -> None:
 
 
 def test_demo_explains_the_bundled_images(tmp_path: Path) -> None:
-    result = call("demo", "-o", tmp_path)
-    assert result.exit_code == 0, result.output
+    result = succeed("demo", "-o", tmp_path)
     assert "19 of 19 maxima on the right digit" in result.stdout
     assert (tmp_path / "overview.png").is_file()
 
@@ -253,19 +238,11 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
-    artifact: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[object],
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[object],
     message: str,
-) -> None:
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    result = call(*[artifact if a == "ARTIFACT" else a for a in arguments])
-    assert result.exit_code == 1
-    lines = [line for line in result.stderr.splitlines() if not line.endswith(" ... failed")]
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    assert message in lines[0]
+    assert message in refuse(*[artifact if a == "ARTIFACT" else a for a in arguments])
     assert list(tmp_path.rglob("*.*")) == []
 
 
@@ -280,21 +257,22 @@ def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
         ["export", "torchvision:alexnet", "-o", "x", "--resize", "9"],
         ["export", "torchvision:alexnet", "-o", "x", "--verify", "some"],
         ["explain", "m.onnx", "a.png", "-o", "o", "--alpha", "2"],
+        ["verify"],
+        ["verify", "m.onnx", "--shape", "3,8,8"],
+        ["verify", "a", "b"],
+        ["bench"],
+        ["bench", "m.onnx", "--class", "1", "-k", "2"],
+        ["bench", "m.onnx", "--image", "a.png", "--shape", "8,8"],
+        ["bench", "m.onnx", "--batch", "0"],
+        ["bench", "m.onnx", "--rounds", "0"],
+        ["bench", "m.onnx", "--shape", "a,b"],
         ["nothing"],
     ],
 )
 def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    assert call(*arguments).exit_code == 2
+    fail(*arguments, code=2)
 
 
 def test_a_file_without_our_metadata_says_what_to_do(tmp_path: Path) -> None:
-    from onnx import TensorProto, helper, save
-
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9),
-         tmp_path / "plain.onnx")  # fmt: skip
-    result = call("inspect", tmp_path / "plain.onnx")
-    assert result.exit_code == 1
-    assert "graftcam export" in result.stderr
+    plain = write_plain(tmp_path / "plain.onnx")
+    assert "graftcam export" in fail("inspect", plain)

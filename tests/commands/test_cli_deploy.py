@@ -7,24 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
-from support.artifacts import SCENE, write_artifact
-from support.cli import call
+from support.artifacts import SCENE
+from support.cli import call, fail, refuse, succeed
 from support.images import write_images
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
 
 
 @pytest.fixture
@@ -38,8 +30,7 @@ def test_a_folder_is_explained_into_a_table_and_goes_on_where_it_stopped(
 ) -> None:
     command = ["explain", artifact, images, "-o", tmp_path / "out", "--batch", "2", "--class",
                "green", "--threads", "1"]  # fmt: skip
-    result = call(*command)
-    assert result.exit_code == 0, result.output
+    result = succeed(*command)
     table = tmp_path / "out" / "results.jsonl"
     assert result.stdout == f"explained 5 -> {table}\n"
     assert result.stderr == "ran on CPUExecutionProvider\n"
@@ -62,39 +53,32 @@ def test_a_failing_image_gives_exit_code_1_and_the_rest_is_there(
     assert result.exit_code == 1
     assert "explained 4, failed 1 (the table says why; --retry tries again)" in result.stdout
     assert "skipped 1 files whose names are not those of images" in result.stdout
-    assert call(*command).exit_code == 1
+    fail(*command)
     cv2.imwrite(str(images / "2.png"), SCENE)
-    assert call(*command, "--retry").exit_code == 0
+    succeed(*command, "--retry")
 
 
 def test_another_question_does_not_mix_with_the_results_that_are_there(
     artifact: Path, images: Path, tmp_path: Path
 ) -> None:
     command = ["explain", artifact, images, "-o", tmp_path / "out"]
-    assert call(*command).exit_code == 0
-    result = call(*command, "--top", "2")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: ")
-    assert "contains the results of another job" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    succeed(*command)
+    assert "contains the results of another job" in refuse(*command, "--top", "2")
 
 
 def test_a_folder_goes_alone(artifact: Path, images: Path, tmp_path: Path) -> None:
-    result = call("explain", artifact, images, "second.png", "-o", tmp_path / "out")
-    assert result.exit_code == 2
-    assert "a folder must be the only one of the IMAGES" in result.stderr
+    said = fail("explain", artifact, images, "second.png", "-o", tmp_path / "out", code=2)
+    assert "a folder must be the only one of the IMAGES" in said
 
 
 def test_an_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
-    result = call("explain", artifact, "a.png", "-o", tmp_path / "out", "--retry")
-    assert result.exit_code == 2
-    assert "Error: --retry are for a folder of images" in result.stderr
+    said = fail("explain", artifact, "a.png", "-o", tmp_path / "out", "--retry", code=2)
+    assert "Error: --retry are for a folder of images" in said
 
 
 def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:
-    result = call("explain", artifact, tmp_path, "-o", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "contains no images (0 other files)" in result.stderr
+    said = fail("explain", artifact, tmp_path, "-o", tmp_path / "out")
+    assert "contains no images (0 other files)" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,7 +91,7 @@ def test_parquet_is_written_beside_the_table(
         assert "pyarrow is missing" in call(*command).stderr
         assert not (tmp_path / "out").exists()
     pytest.importorskip("pyarrow")
-    assert call(*command).exit_code == 0
+    succeed(*command)
     assert (tmp_path / "out" / "results.parquet").is_file()
 
 
@@ -145,11 +129,8 @@ def test_an_interruption_loses_nothing(
     if kind == signal.SIGINT:
         assert process.returncode == 130
         assert stderr.splitlines() == ["Interrupted; run the same command again to go on"]
-    result = call(*command)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("explained 5")
-    whole = call(*command[:3], "-o", tmp_path / "whole", *command[5:])
-    assert whole.exit_code == 0
+    assert succeed(*command).stdout.startswith("explained 5")
+    succeed(*command[:3], "-o", tmp_path / "whole", *command[5:])
     table, expected = ((tmp_path / name / "results.jsonl") for name in ("out", "whole"))
     assert table.read_bytes() == expected.read_bytes()
     assert not list((tmp_path / "out").rglob("*.tmp"))
@@ -157,17 +138,13 @@ def test_an_interruption_loses_nothing(
 
 def test_optimize_saves_the_form_for_this_machine(artifact: Path, tmp_path: Path) -> None:
     path = tmp_path / "here.onnx"
-    result = call("optimize", artifact, "-o", path, "--provider", "cpu")
-    assert result.exit_code == 0, result.output
+    result = succeed("optimize", artifact, "-o", path, "--provider", "cpu")
     assert "for ONNX Runtime " in result.stdout
     assert "CPUExecutionProvider" in result.stdout
     assert Explainer(path).spec == Explainer(artifact).spec
-    again = call("optimize", path, "-o", tmp_path / "again.onnx")
-    assert again.exit_code == 1
-    assert "optimised already" in again.stderr
-    summary = json.loads(
-        call("optimize", artifact, "-o", path, "--provider", "cpu", "--json").stdout
-    )
+    assert "optimised already" in fail("optimize", path, "-o", tmp_path / "again.onnx")
+    result = succeed("optimize", artifact, "-o", path, "--provider", "cpu", "--json")
+    summary = json.loads(result.stdout)
     assert summary["target"]["provider"] == "CPUExecutionProvider"
     assert summary["size"] == path.stat().st_size
 
@@ -176,20 +153,16 @@ def test_export_can_put_the_transform_into_the_graph(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     command = ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", path,
                "--extra", "embed_preprocess", "--verify", "off"]  # fmt: skip
-    result = call(*command)
-    assert result.exit_code == 1
-    assert "embed_preprocess needs a training transform" in result.stderr
-    result = call(*command, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
-    assert result.exit_code == 0, result.output
+    assert "embed_preprocess needs a training transform" in fail(*command)
+    succeed(*command, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
     assert "feed uint8 RGB [N, height, width, 3]" in call("inspect", path).stdout
 
 
 def test_cuda_that_is_not_there_is_one_clear_line(artifact: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), SCENE)
-    result = call("explain", artifact, tmp_path / "a.png", "-o", tmp_path, "--provider", "cuda")
-    assert result.exit_code == 1
-    assert "provider 'cuda' is not available; this ONNX Runtime offers" in result.stderr
-    assert 'pip install "graftcam[gpu]"' in result.stderr
+    said = fail("explain", artifact, tmp_path / "a.png", "-o", tmp_path, "--provider", "cuda")
+    assert "provider 'cuda' is not available; this ONNX Runtime offers" in said
+    assert 'pip install "graftcam[gpu]"' in said
 
 
 def test_a_broken_image_is_one_line_on_a_terminal(artifact: Path, tmp_path: Path) -> None:

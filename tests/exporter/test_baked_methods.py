@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -26,10 +25,12 @@ from graftcam.runtime import Explainer, GraftcamError
 from graftcam.runtime.methods.operations import Operations
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Spec
-from support.artifacts import SCENE, preprocess
-from support.exports import to_onnx
+from support.artifacts import SCENE, preprocess, spec
+from support.exports import make, to_onnx
+from support.images import noise
 from support.nets import ChannelsLast, Segmenter, Tiny, Tokens, seeded
 from support.nets import Flat as Unpooled
+from support.sessions import open_session, run
 
 BAKED = [method for method, record in METHODS.items() if record.is_formula and method != "gradcam"]
 EIGEN = ["eigencam", "eigengradcam", "kpcacam"]
@@ -37,11 +38,12 @@ NOT_POOLED = [method for method in BAKED if method != "cam"]
 CLASSES = [[2, 0, -1, 3, 1]]
 
 
-def opened(path: Path) -> Callable[..., dict[str, Any]]:
-    """The artifact as a function from its inputs to all its outputs by name."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda **feeds: dict(zip(names, session.run(names, feeds), strict=True))
+def tensors(images: int, classes: int, channels: int, *space: int) -> tuple[Any, Any]:
+    """Activations [N, C, *space] and gradients [N, K, C, *space]: random numbers of both signs."""
+    generator = np.random.default_rng(0)
+    shapes = (images, channels, *space), (images, classes, channels, *space)
+    activations, gradients = (generator.normal(size=shape).astype(np.float32) for shape in shapes)
+    return activations, gradients
 
 
 def compare_baked(results: dict[str, Any], spec: Spec, method: str) -> float:
@@ -61,12 +63,6 @@ def compare_baked(results: dict[str, Any], spec: Spec, method: str) -> float:
     return largest
 
 
-def made(path: Path, model: nn.Module, x: torch.Tensor, layers: Any, methods: Any) -> Spec:
-    return export(
-        seeded(model), path, (x,), layers=layers, extras=methods, verify="off"
-    ).spec  # fmt: skip
-
-
 LAYERS: dict[str, tuple[type[nn.Module], list[str], list[str]]] = {
     "pooled": (Tiny, ["relu2"], BAKED),
     "unpooled": (Unpooled, ["body"], NOT_POOLED),
@@ -80,19 +76,19 @@ LAYERS: dict[str, tuple[type[nn.Module], list[str], list[str]]] = {
 def test_baked_maps_are_the_runtimes(
     kind: type[nn.Module], layers: list[str], methods: list[str], tmp_path: Path
 ) -> None:
-    spec = made(tmp_path / "a.onnx", kind(), torch.randn(2, 3, 8, 8), layers, methods)
+    artifact = make(kind(), tmp_path / "a.onnx", layers=layers, extras=methods)
+    spec = artifact.spec
     many = len(layers) > 1
     for layer in spec.layers:
         suffix = f".{layer.name}" if many else ""
         assert layer.methods == {m: f"heatmap.{m}{suffix}" for m in methods}
-    x = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
-    artifact = opened(tmp_path / "a.onnx")
-    results = artifact(x=x, class_index=np.array(CLASSES)[:, :4])
+    x = noise(3)
+    results = artifact.run({"x": x, "class_index": np.array(CLASSES)[:, :4]})
     for method in methods:
         # Of four places none is two deviations above their mean.
         assert compare_baked(results, spec, method) > 0 or method == "fem"
     for index in (np.zeros((1, 0), np.int64), np.array([[1]])):
-        results = artifact(x=x, class_index=index)
+        results = artifact.run({"x": x, "class_index": index})
         for method in {*methods} - {"finercam"}:
             compare_baked(results, spec, method)
         for layer in spec.layers:
@@ -101,49 +97,41 @@ def test_baked_maps_are_the_runtimes(
 
 
 def test_a_single_class_has_no_other_to_compare_with(tmp_path: Path) -> None:
-    spec = made(tmp_path / "a.onnx", Tiny(), torch.randn(1, 3, 8, 8), ["relu2"], "finercam")
-    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
-    results = opened(tmp_path / "a.onnx")(x=x)
-    assert spec.layers[0].methods == {"finercam": "heatmap.finercam"}
+    artifact = make(Tiny(), tmp_path / "a.onnx", layers="relu2", extras="finercam")
+    results = artifact.run({"x": noise(2)})
+    assert artifact.spec.layers[0].methods == {"finercam": "heatmap.finercam"}
     np.testing.assert_allclose(results["heatmap.finercam"], 0.4 * results["heatmap"], rtol=1e-4)
 
 
 def test_open_sizes_and_the_web_profile(tmp_path: Path) -> None:
     """An open number of places decides neither the sides of a matrix nor any other shape."""
     for profile in ("default", "web"):
-        path = tmp_path / f"{profile}.onnx"
-        report = export(
-            seeded(Tiny()), path, (torch.randn(1, 3, 16, 16),), layers="relu2", extras=BAKED,
-            trace=TorchExport(dynamic_size=True), profile=profile, verify="off",
+        artifact = make(
+            Tiny(), tmp_path / f"{profile}.onnx", (16, 16), layers="relu2", extras=BAKED,
+            trace=TorchExport(dynamic_size=True), profile=profile,
         )  # fmt: skip
-        artifact = opened(path)
         for size in ((16, 16), (9, 22)):
-            x = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(np.float32)
-            results = artifact(x=x, class_index=np.array(CLASSES))
+            results = artifact.run({"x": noise(2, *size), "class_index": np.array(CLASSES)})
             for method in BAKED:
-                assert compare_baked(results, report.spec, method) > 0
+                assert compare_baked(results, artifact.spec, method) > 0
 
 
 def test_an_onnx_file_is_verified_with_its_baked_maps(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.onnx", tmp_path / "a.onnx"
     to_onnx(seeded(Unpooled()), plain)
     report = export(plain, path, extras=NOT_POOLED)
-    assert report.verification.verdict == "pass"
     explainer = Explainer(path)
     results = explainer.run(np.ones((1, 3, 8, 8), np.float32), CLASSES)
     assert set(report.spec.layers[0].outputs) <= set(results)
     write_plain(path, tmp_path / "again.onnx")
-    names = onnxruntime.InferenceSession(tmp_path / "again.onnx").get_outputs()
+    names = open_session(tmp_path / "again.onnx").get_outputs()
     assert [output.name for output in names] == [report.spec.score.output]
 
 
 def test_a_segmentation_model_is_verified_inside_a_region_too(tmp_path: Path) -> None:
     """The verification runs with two regions and joins their classes; baked maps are of one."""
-    report = export(
-        seeded(Segmenter()), tmp_path / "a.onnx", (torch.randn(1, 3, 12, 12),), layers="mix",
-        extras=["layercam", "finercam"],
-    )  # fmt: skip
-    assert report.verification.verdict == "pass"
+    options = {"layers": "mix", "extras": ["layercam", "finercam"], "verify": "quick"}
+    make(Segmenter(), tmp_path / "a.onnx", (12, 12), **options)
 
 
 # The smallest change of an operation, and methods that it shows in.
@@ -180,17 +168,19 @@ def test_the_verification_sees_a_broken_operation_and_writes_nothing(
 def test_the_check_sees_each_operation_broken(
     operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator = np.random.default_rng(0)
-    activations = generator.normal(scale=3, size=(3, 6, 4, 5)).astype(np.float32)
-    gradients = generator.normal(size=(3, 6, 6, 4, 5)).astype(np.float32)
-    results = {"activations": activations, "gradients": gradients}
+    activations, gradients = tensors(3, 6, 6, 4, 5)
+    results = {"activations": 3 * activations, "gradients": gradients}
     broken, methods = BROKEN[operation]
+
+    def check(method: str) -> None:
+        check_baked({**results, "m": alone(method, *results.values())}, _spec(method))
+
     for method in methods:
-        check_baked({**results, "m": alone(method, activations, gradients)}, _spec(method))
+        check(method)
     monkeypatch.setattr(GraphOperations, operation, broken)
     for method in methods:
         with pytest.raises(VerificationError, match="is not what the runtime makes"):
-            check_baked({**results, "m": alone(method, activations, gradients)}, _spec(method))
+            check(method)
 
 
 def test_every_operation_with_a_result_is_broken_above() -> None:
@@ -204,9 +194,8 @@ def test_the_check_sees_each_method_exchanged_for_its_neighbour(
     method: str, tmp_path: Path
 ) -> None:
     """Mistakes of a few percent are seen, rounding is not."""
-    generator = np.random.default_rng(0)
-    activations = np.abs(generator.normal(size=(3, 6, 4, 4))).astype(np.float32)
-    gradients = generator.normal(size=(3, 4, 6, 4, 4)).astype(np.float32)
+    activations, gradients = tensors(3, 4, 6, 4, 4)
+    activations = np.abs(activations)
     if method == "cam":
         gradients[...] = gradients[..., :1, :1]
     truth = METHODS[method](activations, gradients)
@@ -220,8 +209,6 @@ def test_the_check_sees_each_method_exchanged_for_its_neighbour(
 
 
 def _spec(method: str) -> Spec:
-    from support.artifacts import spec
-
     record = spec()
     return replace(record, layers=[replace(record.layers[0], methods={method: "m"})])
 
@@ -229,11 +216,8 @@ def _spec(method: str) -> Spec:
 def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.onnx"
-    export(
-        seeded(Tiny()), path, (torch.randn(1, 3, 32, 32),), layers="relu2", verify="off",
-        extras=["layercam", "finercam"], preprocess=preprocess(input="x"),
-    )  # fmt: skip
+    path, extras = tmp_path / "a.onnx", ["layercam", "finercam"]
+    make(Tiny(), path, (32, 32), layers="relu2", extras=extras, preprocess=preprocess(input="x"))
     explainer = Explainer(path)
     made = explainer.explain(SCENE, top=3, method="hirescam").maps
     smooth = explainer.explain(SCENE, top=3, method="layercam", options={"eigen_smooth": True}).maps
@@ -266,12 +250,12 @@ def test_methods_that_no_graph_can_compute_are_refused(
 
 def test_cam_is_refused_where_it_is_not_defined(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match=r"layer 'body': .* differs from place to place"):
-        made(tmp_path / "a.onnx", Unpooled(), torch.randn(1, 3, 8, 8), ["body"], ["cam"])
+        make(Unpooled(), tmp_path / "a.onnx", layers="body", extras="cam")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_grad_cam_is_there_anyway_and_the_metadata_stays_as_it_was(tmp_path: Path) -> None:
-    spec = made(tmp_path / "a.onnx", Tiny(), torch.randn(1, 3, 8, 8), None, ["gradcam"])
+    spec = make(Tiny(), tmp_path / "a.onnx", extras=["gradcam"]).spec
     assert spec.layers[0].methods is None
     assert spec.layers[0].baked == {"gradcam": "heatmap"}
     assert "methods" not in json.loads(spec.to_json())["layers"][0]
@@ -292,21 +276,18 @@ def alone(method: str, activations: Any, gradients: Any, *, fixed: bool = True) 
     made.shape = ir.Shape([images, "K", *dims])
     graph.outputs.append(made)
     proto = ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString()
-    session = onnxruntime.InferenceSession(proto, providers=["CPUExecutionProvider"])
-    return session.run(None, {"a": activations, "g": gradients})[0]
+    return next(iter(run(proto, {"a": activations, "g": gradients}).values()))
 
 
 @pytest.mark.parametrize("method", BAKED)
 @pytest.mark.parametrize("channels", [6, 40, 600])
 def test_a_method_by_itself_is_the_runtimes(method: str, channels: int) -> None:
     """Fewer channels than places, more of them, and so many that they decide of themselves."""
-    generator = np.random.default_rng(0)
     for classes, fixed, space in ((0, True, (5, 4)), (5, True, (5, 4)), (2, False, (2, 3, 3))):
-        activations = generator.normal(size=(2, channels, *space)).astype(np.float32)
+        activations, gradients = tensors(2, classes, channels, *space)
         # Divisors of negative sums pass through 0, and rounding with them.
         behind_relu = slice(None) if method in ("gradcam++", "xgradcam") else slice(1)
         activations[behind_relu] = np.maximum(activations[behind_relu], 0)
-        gradients = generator.normal(size=(2, classes, channels, *space)).astype(np.float32)
         if method == "cam":
             gradients[...] = gradients.mean(axis=tuple(range(3, gradients.ndim)), keepdims=True)
         truth = METHODS[method](activations, gradients)
@@ -320,17 +301,15 @@ def test_a_method_by_itself_is_the_runtimes(method: str, channels: int) -> None:
 @pytest.mark.parametrize("method", EIGEN)
 @pytest.mark.parametrize("channels", [4, 40], ids=["few channels", "many channels"])
 def test_components_of_zeros_of_tiny_and_of_huge_numbers(method: str, channels: int) -> None:
-    generator = np.random.default_rng(0)
-    activations = np.abs(generator.normal(size=(1, channels, 3, 4))).astype(np.float32)
-    gradients = generator.normal(size=(1, 2, channels, 3, 4)).astype(np.float32)
+    activations, gradients = tensors(1, 2, channels, 3, 4)
     for scale in (0.0, 1e-25, 5e-4, 1e25):
         if method == "kpcacam" and scale == 1e25:
             continue  # its kernel has a scale of its own, and is 1 or -1 then
-        a, g = activations, gradients
+        a, g = np.abs(activations), gradients
         if method == "eigengradcam":
-            g = gradients * np.float32(scale)
+            g = g * np.float32(scale)
         else:
-            a = activations * np.float32(scale)
+            a = a * np.float32(scale)
         truth = METHODS[method](a, g)
         found = alone(method, a, g)
         assert np.isfinite(found).all()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
-from onnx import numpy_helper
 
 from graftcam.exporter import UnsupportedError, export
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from support.onnx_text import parsed
 
 RNG = np.random.default_rng(0)
 CONSTANTS = {
@@ -31,15 +27,11 @@ POOL = "p = GlobalAveragePool({}) f = Flatten(p) y = MatMul(f, w)"
 
 
 def _saved(path: Path, body: str, opset: int = 18, known: str = "") -> Path:
-    proto = onnx.parser.parse_model(f"""
-    <ir_version: 8, opset_import: ["" : {opset}]>
-    g (float[N, 3, 8, 8] x) => (float[N, 6] y) <{known}> {{ {body} }}""")
+    text = f"""<ir_version: 8, opset_import: ["" : {opset}]>
+    g (float[N, 3, 8, 8] x) => (float[N, 6] y) <{known}> {{ {body} }}"""
+    proto = parsed(text, {})
     used = {name for node in proto.graph.node for name in node.input} | {"zero", "one"}
-    for name, array in CONSTANTS.items():
-        if name in used:
-            proto.graph.initializer.append(numpy_helper.from_array(array, name))
-    for number, node in enumerate(proto.graph.node):
-        node.name = f"n{number}"
+    proto = parsed(text, {name: array for name, array in CONSTANTS.items() if name in used})
     onnx.save(proto, path / "plain.onnx")
     return path / "plain.onnx"
 

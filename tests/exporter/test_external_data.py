@@ -46,7 +46,6 @@ def test_an_artifact_holds_the_weights_that_lay_beside_its_source(
     report = export(source, tmp_path / "out" / "m.onnx")
     shutil.rmtree(source.parent)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["m.onnx"]
-    assert report.verification.verdict == "pass"
     x = np.zeros((1, 3, 8, 8), np.float32)
     assert Explainer(report.path, "cpu").run(x)["heatmap"].shape == (1, 1, 4, 4)
 
@@ -78,7 +77,6 @@ def test_large_weights_go_beside_the_artifact(
         beside(plain, tmp_path / "source") if source is None else source, path,
         EXAMPLE if kind == "module" else None,
     )  # fmt: skip
-    assert report.verification.verdict == "pass"
     assert sorted(part.name for part in path.parent.iterdir()) == ["m.onnx", "m.onnx.data"]
     assert report.bytes == sum(part.stat().st_size for part in path.parent.iterdir())
     shutil.rmtree(tmp_path / "source", ignore_errors=True)
@@ -140,8 +138,7 @@ def test_a_model_of_more_than_two_gigabytes(tmp_path: Path) -> None:
     source, path = tmp_path / "large.onnx", tmp_path / "m.onnx"
     ir.save(model, source, external_data="large.data")
     try:
-        report = export(source, path)
-        assert report.verification.verdict == "pass"
+        export(source, path)
         assert path.stat().st_size < 2**20
         assert (tmp_path / "m.onnx.data").stat().st_size > 2**31
         x = np.ones((1, 3, 8, 8), np.float32)

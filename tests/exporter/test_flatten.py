@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx.parser
 import onnx_ir as ir
-import onnxruntime
 import pytest
-from onnx import numpy_helper
 
 from graftcam.exporter.graph.inline import flatten
+from support.onnx_text import parsed
+from support.sessions import run
 
 CONSTANTS = {
     "yes": np.array(True),
@@ -27,14 +26,10 @@ CONSTANTS = {
 def _model(
     body: str, *, shape: str = "N, 4, 1, 5", functions: str = "", opset: int = 18
 ) -> ir.Model:
-    proto = onnx.parser.parse_model(f"""
+    text = f"""
     <ir_version: 9, opset_import: ["" : {opset}, "local" : 1]>
-    g (float[N, 4, 1, 5] x) => (float[] y) {{ {body} }} {functions}""")
-    for name, array in CONSTANTS.items():
-        proto.graph.initializer.append(numpy_helper.from_array(array, name))
-    for number, node in enumerate(proto.graph.node):
-        node.name = f"n{number}"
-    return ir.from_proto(proto)
+    g (float[N, 4, 1, 5] x) => (float[] y) {{ {body} }} {functions}"""
+    return ir.from_proto(parsed(text, CONSTANTS))
 
 
 def _types(model: ir.Model) -> list[str]:
@@ -42,11 +37,7 @@ def _types(model: ir.Model) -> list[str]:
 
 
 def _run(model: ir.Model, x: np.ndarray) -> np.ndarray:
-    proto = ir.to_proto(model)
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": x})[0]
+    return next(iter(run(ir.to_proto(model).SerializeToString(), {"x": x}).values()))
 
 
 BOTH = """If({condition}) <then_branch = first () => (float[] p) {{ p = Relu(a) }},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,13 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError, SpecError
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.spec import Head, Spec
 from support.artifacts import SCENE, write_artifact
 from support.artifacts import preprocess as plain_preprocess
-from support.artifacts import spec as plain_spec
 from support.exports import to_onnx
-from support.heads import Skip, export_with_head, method_output, torch_head
+from support.heads import Skip, export_with_head, method_output, torch_head, with_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
+from support.onnx_bytes import onnx_model
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
 
@@ -43,30 +41,17 @@ CASES: dict[str, tuple[Any, str, tuple[int, int], int]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The artifact of a case, exported at first use, with its head beside it."""
-    folder = tmp_path_factory.mktemp("cases")
-
-    def artifact(case: str) -> Path:
-        path = folder / f"{case.replace(' ', '-')}.onnx"
-        if not path.exists():
-            kind, layer, size, _ = CASES[case]
-            export_with_head(seeded(kind()), path, layer, size)
-        return path
-
-    return artifact
+def made(case: str) -> Path:
+    """The artifact of a case, with its head beside it."""
+    return with_head(*CASES[case][:3])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_head_is_the_models_own_for_any_activations(
-    made: Callable[[str], Path], case: str
-) -> None:
+def test_a_head_is_the_models_own_for_any_activations(case: str) -> None:
     kind, _, size, beside = CASES[case]
     model, path = seeded(kind()), made(case)
     session = Session(path)
     layer = session.spec.layers[0]
-    assert layer.head is not None
     assert layer.head.file == f"{path.stem}.head.onnx"
     assert len(layer.head.inputs) == 1 + beside
     x = noise(2, *size)
@@ -96,23 +81,21 @@ def head_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.head.onnx")
 
 
-def test_a_head_holds_its_own_weights_only(made: Callable[[str], Path]) -> None:
+def test_a_head_holds_its_own_weights_only() -> None:
     head = onnx.load(head_of(made("a cut of the graph")))
     shapes = [list(one.dims) for one in head.graph.initializer]
     assert [12, 8, 3, 3] in shapes
     assert [8, 3, 3, 3] not in shapes
 
 
-def test_heads_are_valid_graphs_in_plain_operators(made: Callable[[str], Path]) -> None:
+def test_heads_are_valid_graphs_in_plain_operators() -> None:
     head = onnx.load(head_of(made("tokens behind a class token")))
     onnx.checker.check_model(head, full_check=True)
     assert {node.domain for node in head.graph.node} == {""}
     assert head.graph.input[0].name == "activations"
 
 
-def test_an_artifact_without_a_head_is_as_before(
-    made: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_an_artifact_without_a_head_is_as_before(tmp_path: Path) -> None:
     example = (torch.zeros(2, 3, 8, 8),)
     export(seeded(Skip()), tmp_path / "plain.onnx", example, layers="act", verify="off")
     plain, whole = Session(tmp_path / "plain.onnx"), Session(made("inside a residual block"))
@@ -191,7 +174,7 @@ def test_the_score_itself_has_no_head(tmp_path: Path) -> None:
     plain = tmp_path / "plain.onnx"
     text = """<ir_version: 8, opset_import: ["" : 18]>
     maps (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Sigmoid(x) }"""
-    plain.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    plain.write_bytes(onnx_model(text))
     with pytest.raises(LayerError, match=r"'y' is the score itself.*earlier layer"):
         export(plain, tmp_path / "m.onnx", layers="y", score="output", extras=["head"])
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
@@ -207,9 +190,7 @@ def test_artifact_and_head_appear_together_or_not_at_all(
         two = ReduceMean <keepdims = 0> (layer, axes)
         y = Mul(two, two)
     }"""
-    model = onnx.parser.parse_model(text)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
-    plain.write_bytes(model.SerializeToString())
+    plain.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
     (out / "m.onnx").mkdir(parents=True)
     with pytest.raises(WriteError, match=r"cannot write .*m\.onnx"):
         export(plain, out / "m.onnx", layers="layer", extras=["head"])
@@ -226,7 +207,7 @@ def test_artifact_and_head_appear_together_or_not_at_all(
     assert sorted(one.name for one in out.iterdir()) == ["m.head.onnx", "m.onnx"]
 
 
-def test_the_same_model_gives_the_same_head(made: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_same_model_gives_the_same_head(tmp_path: Path) -> None:
     first = made("tokens behind a class token")
     export_with_head(seeded(Tokens()), tmp_path / first.name, "norm", (12, 8))
     again = head_of(tmp_path / first.name).read_bytes()
@@ -239,12 +220,10 @@ def _opened(path: Path, head: Path | None = None) -> Any:
     return Heads(path, session.spec, Session, head).of(session.spec.layers[0])
 
 
-def test_a_missing_head_is_named_with_the_remedy(
-    made: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_a_missing_head_is_named_with_the_remedy(tmp_path: Path) -> None:
     whole, alone = made("inside a residual block"), tmp_path / "a.onnx"
     alone.write_bytes(whole.read_bytes())
-    with pytest.raises(InputError, match=r"block\.head\.onnx: no such file.*--extra head"):
+    with pytest.raises(InputError, match=r"m\.head\.onnx: no such file.*--extra head"):
         _opened(alone)
     assert _opened(alone, head_of(whole)).activations == "activations"
     plain = write_artifact(tmp_path / "plain.onnx")
@@ -258,7 +237,7 @@ def test_a_missing_head_is_named_with_the_remedy(
     ids=["other weights", "another layer of the same shape"],
 )
 def test_the_head_of_other_weights_or_another_layer_is_refused(
-    made: Callable[[str], Path], tmp_path: Path, case: str, layer: str, seed: int
+    tmp_path: Path, case: str, layer: str, seed: int
 ) -> None:
     other = tmp_path / "b.onnx"
     export_with_head(seeded(CASES[case][0](), seed=seed), other, layer)
@@ -268,20 +247,17 @@ def test_the_head_of_other_weights_or_another_layer_is_refused(
         _opened(made(case), head_of(other))
 
 
-def test_the_head_of_another_score_is_refused(made: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_head_of_another_score_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "output.onnx"
     export_with_head(seeded(Ending(nn.Softmax(1))), other, "relu1", score="probability")
     with pytest.raises(InputError, match="is not the head"):
         _opened(made("logits behind a softmax"), head_of(other))
 
 
-def test_metadata_that_names_an_output_that_is_not_there_is_refused(
-    made: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_metadata_that_names_an_output_that_is_not_there_is_refused(tmp_path: Path) -> None:
     whole = made("a cut of the graph")
     spec = Session(whole).spec
     head = spec.layers[0].head
-    assert head is not None
     wrong = replace(spec.layers[0], head=replace(head, inputs={"activations": "gone"}))
     model = onnx.load(whole)
     for entry in model.metadata_props:
@@ -289,13 +265,6 @@ def test_metadata_that_names_an_output_that_is_not_there_is_refused(
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(SpecError, match=r"lacks \['gone'\]"):
         Session(tmp_path / "m.onnx")
-
-
-def test_a_head_survives_json() -> None:
-    plain = plain_spec()
-    record = replace(plain.layers[0], head=Head("m.head.onnx", {"activations": "activations"}))
-    whole = replace(plain, layers=[record])
-    assert Spec.from_json(whole.to_json()) == whole
 
 
 def test_explainer_opens_no_head_before_a_method_needs_it(tmp_path: Path) -> None:

@@ -87,5 +87,4 @@ def test_a_model_inside_a_model_and_a_sequential_one(keras: Any, tmp_path: Path)
     report = export(model, tmp_path / "m.onnx", EXAMPLE)
     assert list(report.layers) == ["norm"]
     report = export(model, tmp_path / "m.onnx", EXAMPLE, layers="deep")
-    assert report.verification.verdict == "pass"
     assert (report.spec.layers[0].layout, report.spec.layers[0].grid) == ("channels_last", [22, 18])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -13,9 +14,6 @@ from torch import nn
 from graftcam.exporter import candidates_of
 from graftcam.exporter.locate.layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from support.nets import seeded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAP = LayerFacts("conv", "Conv2d", (1, 8, 14, 14), grids=((14, 14),))
 TOKENS = LayerFacts("block", "Block", (1, 50, 16), tokens=True, grids=((7, 7),))

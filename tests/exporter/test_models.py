@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 import pytest
@@ -20,75 +19,44 @@ from benchmarks.truth import Artifact, check_model, check_twin, make
 from graftcam.exporter.differentiate.rules import conv
 from graftcam.exporter.graph.emitter import Emitter
 
-
-@dataclass(frozen=True)
-class Model:
-    """A model under test.
-
-    Attributes:
-        name: For the test's id.
-        build: Makes it with random weights.
-        shape: Of one input, without the batch axis; not square.
-        layers: Target layers; None for the automatic one.
-        options: Arguments of ``build``.
-    """
-
-    name: str
-    build: Callable[..., nn.Module]
-    shape: tuple[int, int, int] = (3, 64, 96)
-    layers: tuple[str, ...] | None = None
-    options: tuple[tuple[str, Any], ...] = ()
-
-    def __call__(self) -> nn.Module:
-        torch.manual_seed(0)
-        return self.build(**dict(self.options))
-
-
-DENSE = (("growth_rate", 8), ("block_config", (2, 3)), ("num_init_features", 16))
-MODELS = [
+Layers = tuple[str, ...]
+SMALL = {"growth_rate": 8, "block_config": (2, 3), "num_init_features": 16}
+# What builds it, the shape of an image, which is not square, and its layers or the automatic one.
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], Layers | None]] = {
     # Residual sums, strided convolutions, several layers in one artifact.
-    Model("resnet18", models.resnet18, layers=("layer1", "layer2", "layer3")),
+    "resnet18": (models.resnet18, (3, 64, 96), ("layer1", "layer2", "layer3")),
     # Squeeze-and-excite, hard activations, depthwise convolutions at stride 2.
-    Model("mobilenet_v3_large", models.mobilenet_v3_large, layers=("features.3",)),
+    "mobilenet_v3_large": (models.mobilenet_v3_large, (3, 64, 96), ("features.3",)),
     # Concatenation, BatchNorm before the convolution, functional ReLU.
-    Model("densenet", models.DenseNet, layers=("features.transition1",), options=DENSE),
-    Model("densenet automatic", models.DenseNet, options=DENSE),
+    "densenet": (partial(models.DenseNet, **SMALL), (3, 64, 96), ("features.transition1",)),
+    "densenet automatic": (partial(models.DenseNet, **SMALL), (3, 64, 96), None),
     # Channel split and shuffle.
-    Model("shufflenet", models.shufflenet_v2_x0_5, layers=("stage2",)),
+    "shufflenet": (models.shufflenet_v2_x0_5, (3, 64, 96), ("stage2",)),
     # Max pools with ceil_mode, a convolution as classifier.
-    Model("squeezenet", models.squeezenet1_1, layers=("features.5",)),
+    "squeezenet": (models.squeezenet1_1, (3, 64, 96), ("features.5",)),
     # LayerNorm over the last axis, GELU, layer scale; one layer is channel-last.
-    Model("convnext", models.convnext_tiny, (3, 32, 64), ("features.3", "features.5.1.block.3")),
-]
-each = pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
+    "convnext": (models.convnext_tiny, (3, 32, 64), ("features.3", "features.5.1.block.3")),
+}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Test processes share the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def made(name: str, path: Path, change: Callable[[nn.Module], nn.Module]) -> Artifact:
+    """A model with random weights of good condition, changed."""
+    torch.manual_seed(0)
+    build, shape, layers = MODELS[name]
+    return make(condition(change(build()), shape), shape, path, layers)
 
 
-def twin_of(model: Model, folder: Path) -> Artifact:
-    twin = condition(smooth_twin(model()), model.shape)
-    return make(twin, model.shape, folder / "twin.onnx", model.layers)
-
-
-@each
-def test_a_smooth_twin_agrees_with_float64(model: Model, tmp_path: Path) -> None:
-    artifact = twin_of(model, tmp_path)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_smooth_twin_agrees_with_float64(name: str, tmp_path: Path) -> None:
+    artifact = made(name, tmp_path / "twin.onnx", smooth_twin)
     found, faults = check_twin(artifact)
     assert faults == []
     assert check_contract(artifact, found) == []
 
 
-@each
-def test_the_model_agrees_as_well_as_pytorchs_own_float32(model: Model, tmp_path: Path) -> None:
-    module = condition(model(), model.shape)
-    artifact = make(module, model.shape, tmp_path / "model.onnx", model.layers)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_model_agrees_as_well_as_pytorchs_own_float32(name: str, tmp_path: Path) -> None:
+    artifact = made(name, tmp_path / "model.onnx", lambda model: model)
     found, faults = check_model(artifact)
     assert faults == []
     assert check_contract(artifact, found) == []
@@ -101,6 +69,5 @@ def test_a_wrong_rule_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return emit.op("Transpose", weights, perm=[1, 0, 2, 3])
 
     monkeypatch.setattr(conv, "flipped", not_flipped)
-    dense = next(model for model in MODELS if model.name == "densenet")
-    _, faults = check_twin(twin_of(dense, tmp_path))
+    _, faults = check_twin(made("densenet", tmp_path / "twin.onnx", smooth_twin))
     assert [fault.partition(":")[0] for fault in faults] == ["gradients", "heatmap"]

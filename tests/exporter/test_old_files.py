@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import onnx.parser
 import onnx_ir as ir
-import onnxruntime
 import pytest
 from torch import nn
 
@@ -16,6 +15,7 @@ from graftcam.exporter import CaptureError, candidates_of, export
 from graftcam.exporter.capture.onnx_file import capture_file
 from graftcam.exporter.graph.upgrade_opset import converted
 from support.nets import Flat, Tiny, Tokens, seeded
+from support.sessions import run
 from support.torchscript import scripted, vision_transformer
 
 
@@ -101,13 +101,8 @@ def parsed(opset: int, body: str, constants: str) -> onnx.ModelProto:
     return proto
 
 
-def run(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": x})[0]
+def results(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    return next(iter(run(proto.SerializeToString(), {"x": x}).values()))
 
 
 @pytest.mark.parametrize(("opset", "node", "constants"), CONVERTED.values(), ids=CONVERTED)
@@ -117,7 +112,7 @@ def test_conversion_to_opset_18_keeps_what_an_operator_meant(
     proto = parsed(opset, f"y = {node}", constants)
     x = np.random.default_rng(0).standard_normal((2, 4, 6, 8)).astype(np.float32)
     made = ir.to_proto(converted(ir.from_proto(proto), opset, "file"))
-    np.testing.assert_allclose(run(made, x), run(proto, x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(results(made, x), results(proto, x), rtol=1e-5, atol=1e-6)
 
 
 def test_a_converted_graph_is_differentiated_as_what_it_meant(tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import onnx
 import onnx.parser
-from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
-from graftcam.cli import main
 from graftcam.exporter import candidates_of, export
 from graftcam.runtime import Explainer
+from support.cli import succeed
 
 RNG = np.random.default_rng(0)
 PREFIX = "StatefulPartitionedCall/model"
@@ -130,20 +129,17 @@ def test_tf2onnx_channels_last_by_value_node_and_scope_names(tmp_path: Path) -> 
 
 def test_tf2onnx_through_the_command_line(tmp_path: Path) -> None:
     plain, path = tensorflow(tmp_path / "tf.onnx"), tmp_path / "m.onnx"
-    run = CliRunner()
-    result = run.invoke(main, [
-        "export", str(plain), "-o", str(path), "--layer", CHOSEN, "--layer", f"{PREFIX}/block1",
+    result = succeed(
+        "export", plain, "-o", path, "--layer", CHOSEN, "--layer", f"{PREFIX}/block1",
         "--shape", "24,16,3", "--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5", "--json",
-    ])  # fmt: skip
-    assert result.exit_code == 0, result.output
+    )  # fmt: skip
     assert json.loads(result.stdout)["verification"]["verdict"] == "pass"
     image = RNG.integers(0, 256, (30, 20, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "image.png"), image)
-    result = run.invoke(main, [
-        "explain", str(path), str(tmp_path / "image.png"), "-o", str(tmp_path / "out"),
-        "--layer", CHOSEN, "--class", "2",
-    ])  # fmt: skip
-    assert result.exit_code == 0, result.output
+    succeed(
+        "explain", path, tmp_path / "image.png", "-o", tmp_path / "out", "--layer", CHOSEN,
+        "--class", "2",
+    )  # fmt: skip
     assert len(list((tmp_path / "out").glob("*.png"))) == 1
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from onnx import shape_inference
 from torch import nn
 
-from graftcam.exporter import export
-from graftcam.exporter.verify.torch_reference import Reference
-from support.nets import Branches, ChannelsLast, seeded
+from support.exports import Made, make
+from support.images import noise
+from support.nets import Branches, ChannelsLast
 from support.nets_wide import Inception, Mobile, Pyramid, Transformer, Windows
 from support.operators.corrected import reference
 from support.operators.kernels import needs, without_kernel
+from support.sessions import open_session
 
 LEVELS = [
     onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -41,13 +40,9 @@ MODELS: dict[str, tuple[type[nn.Module], list[str], tuple[int, int]]] = {
 
 
 @pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
-def artifact(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, tuple[int, int], Reference]:
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     kind, layers, size = request.param
-    model, path = seeded(kind()), tmp_path_factory.mktemp("portable") / "m.onnx"
-    spec = export(model, path, (torch.zeros(2, 3, *size),), layers=layers, verify="off").spec
-    return path, size, Reference(model, spec.layers)
+    return make(kind(), tmp_path_factory.mktemp("portable") / "m.onnx", size, layers=layers)
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
@@ -58,56 +53,39 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _nodes(inner)
 
 
-def test_only_standard_operators_of_the_declared_opset(
-    artifact: tuple[Path, tuple[int, int], Reference],
-) -> None:
-    model = onnx.load(artifact[0])
+def test_only_standard_operators_of_the_declared_opset(artifact: Made) -> None:
+    model = onnx.load(artifact.path)
     assert [(one.domain, one.version) for one in model.opset_import] == [("", 18)]
     assert {node.domain for node in _nodes(model.graph)} == {""}
     assert not model.functions
 
 
-def test_every_added_node_has_kernels(artifact: tuple[Path, tuple[int, int], Reference]) -> None:
-    model = onnx.load(artifact[0])
+def test_every_added_node_has_kernels(artifact: Made) -> None:
+    model = onnx.load(artifact.path)
     added = {node.name for node in model.graph.node if node.name.startswith("grad/")}
     assert len(added) > 20
     assert without_kernel(needs(model, added)) == {}
 
 
-def test_the_checker_and_strict_shape_inference_agree(
-    artifact: tuple[Path, tuple[int, int], Reference],
-) -> None:
-    model = onnx.load(artifact[0])
+def test_the_checker_and_strict_shape_inference_agree(artifact: Made) -> None:
+    model = onnx.load(artifact.path)
     onnx.checker.check_model(model, full_check=True)
     shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
 
-def test_all_optimiser_levels_and_the_onnx_reference_give_the_same_numbers(
-    artifact: tuple[Path, tuple[int, int], Reference],
-) -> None:
-    path, size, autograd = artifact
-    evaluator = reference(onnx.load(path))
-    names, layers = list(evaluator.output_names), autograd.layers
-    sessions = [_session(path, level) for level in LEVELS]
+def test_all_optimiser_levels_and_the_onnx_reference_give_the_same_numbers(artifact: Made) -> None:
+    evaluator = reference(onnx.load(artifact.path))
+    names = list(evaluator.output_names)
+    sessions = [open_session(artifact.path, level) for level in LEVELS]
+    size = sessions[0].get_inputs()[0].shape[2:]
     for count in (1, 3):
-        x = np.random.default_rng(count).standard_normal((count, 3, *size)).astype(np.float32)
+        x = noise(count, *size)
         for index in ([], [-1], [1, 0, -2]):
             feeds = {"x": x, "class_index": np.array([index], np.int64)}
             expected = dict(zip(names, evaluator.run(None, feeds), strict=True))
-            truth = autograd([torch.from_numpy(x)], expected["classes"])
-            for layer in layers:
-                right = truth.gradients[layer.name]
-                np.testing.assert_allclose(expected[layer.gradients], right, **TOLERANCE)
+            artifact.check(expected, x, **TOLERANCE)
             for level, opened in zip(LEVELS, sessions, strict=True):
                 for name, found in zip(names, opened.run(names, feeds), strict=True):
                     what = f"{name} at {level}, N = {count}, K = {len(index)}"
                     assert found.shape == expected[name].shape, what
                     np.testing.assert_allclose(found, expected[name], **TOLERANCE, err_msg=what)
-
-
-def _session(path: Path, level: onnxruntime.GraphOptimizationLevel) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = level
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

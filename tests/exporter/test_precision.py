@@ -21,6 +21,7 @@ from graftcam.exporter.score import seed as seeding
 from graftcam.exporter.verify import compare, load_session, relative_errors, run_session
 from graftcam.exporter.verify.torch_reference import Reference
 from support.exports import to_onnx
+from support.images import noise
 from support.nets import Flat, Tiny, Tokens, seeded
 from support.operators.cases import CASES
 from support.operators.checks import gradients, truth
@@ -34,8 +35,7 @@ RULES = [op_type for op_type, entry in registry.table().items() if entry.rule is
 
 
 def _run(path: Path, classes: list[list[int]], dtype: type = np.float16) -> dict[str, Any]:
-    x = np.random.default_rng(1).standard_normal((2, 3, 8, 8)).astype(dtype)
-    made = load_session(path)
+    x, made = noise(2).astype(dtype), load_session(path)
     feed = made.get_inputs()[0].name
     return run_session(made, {feed: x, "class_index": np.array(classes, np.int64)}) | {"x": x}
 
@@ -97,11 +97,9 @@ def _faint(tmp_path: Path) -> tuple[float, np.ndarray]:
     model = seeded(Faint()).half()
     report = export(model, tmp_path / "m.onnx", HALF, layers="stem", verify="off")
     evaluator = ReferenceEvaluator(onnx.load(tmp_path / "m.onnx"))
-    x = np.random.default_rng(1).standard_normal((2, 3, 8, 8)).astype(np.float16)
-    given = {"x": x, "class_index": np.array([[0]])}
-    values: Any = evaluator.run(None, given)
-    found: dict[str, Any] = dict(zip(map(str, evaluator.output_names), values, strict=True))
-    right = _truth(model, report, found | {"x": x}).gradients["stem"]
+    given = {"x": noise(2).astype(np.float16), "class_index": np.array([[0]])}
+    found = dict(zip(evaluator.output_names, evaluator.run(None, given), strict=True))
+    right = _truth(model, report, found | given).gradients["stem"]
     assert 1e-8 < np.median(np.abs(right)) < 1e-6
     return float(relative_errors(found["gradients"], right).max()), found["gradients"]
 
@@ -146,7 +144,6 @@ def test_precisions_may_change_on_the_way(tmp_path: Path, body: torch.dtype) -> 
     head = torch.float32 if body is torch.float16 else torch.float16
     example = (torch.zeros(1, 3, 8, 8),)
     report = export(Mixed(body, head).eval(), tmp_path / "m.onnx", example, layers="body.conv1")
-    assert report.verification.verdict == "pass"
     assert 0 < report.verification.errors["gradients"] < 10 * EPSILON
     assert _run(tmp_path / "m.onnx", [[0]], np.float32)["gradients"].dtype == np.float32
 
@@ -204,11 +201,7 @@ def test_every_rule_runs_in_float16(op_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        "y = LayerNormalization<axis=1>(x, s)",
-        "y = InstanceNormalization(x, c, c)",
-    ],
+    "body", ["y = LayerNormalization<axis=1>(x, s)", "y = InstanceNormalization(x, c, c)"]
 )
 def test_statistics_of_large_float16_numbers_do_not_overflow(body: str) -> None:
     case = Case("large", body, {"x": ("N", 2, 3, 4)}, None,

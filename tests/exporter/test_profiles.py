@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SpecError
 from graftcam.runtime.spec import Spec
 from support.artifacts import colour_scene, spec
-from support.exports import export_segmenter, to_onnx
+from support.exports import export_segmenter, make, to_onnx
+from support.images import noise
 from support.nets import Flat, Segmenter, Tokens, seeded
 from support.nets_wide import Inception, Mobile, Pyramid, Transformer, Windows
 from support.placement import added, off_cuda, off_webgpu, sizes_from_data
@@ -29,64 +29,41 @@ PROFILES = ("default", "web", "cuda")
 TOLERANCE = {False: {"rtol": 1e-4, "atol": 1e-6}, True: {"rtol": 2e-2, "atol": 1e-3}}
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A model, its layers, the size of its images, and whether it is float16."""
-
-    kind: type[nn.Module]
-    layers: tuple[str, ...]
-    size: tuple[int, int]
-    half: bool = False
-
-    def inputs(self) -> tuple[torch.Tensor]:
-        kind = torch.float16 if self.half else torch.float32
-        return (torch.zeros(2, 3, *self.size, dtype=kind),)
-
-    def module(self) -> nn.Module:
-        model = seeded(self.kind())
-        return model.half() if self.half else model
-
-    def export(self, path: Path, profile: Any, **options: Any) -> Any:
-        return export(
-            self.module(), path, self.inputs(), layers=self.layers, profile=profile, **options
-        )
-
-
-SUBJECTS = {
+SUBJECTS: dict[str, tuple[nn.Module, list[str], tuple[int, int]]] = {
     # PyTorch folds ``stem`` and ``norm`` into one convolution, and calls its output ``getitem``.
-    "convolutions": Subject(Mobile, ("getitem", "wide"), (21, 18)),
-    "pools": Subject(Inception, ("stem",), (12, 8)),
-    "pools, float16": Subject(Inception, ("stem",), (12, 8), half=True),
-    "transformer": Subject(Transformer, ("norm1",), (8, 12)),
-    "shifted windows": Subject(Windows, ("patch", "norm"), (8, 8)),
-    "pyramid": Subject(Pyramid, ("fine", "coarse"), (10, 6)),
-    "segmentation": Subject(Segmenter, ("stem",), (12, 10)),
-    "one layer, float16": Subject(Flat, ("body.0",), (8, 8), half=True),
-    "tokens, float16": Subject(Tokens, ("norm",), (8, 8), half=True),
+    "convolutions": (Mobile(), ["getitem", "wide"], (21, 18)),
+    "pools": (Inception(), ["stem"], (12, 8)),
+    "pools, float16": (Inception().half(), ["stem"], (12, 8)),
+    "transformer": (Transformer(), ["norm1"], (8, 12)),
+    "shifted windows": (Windows(), ["patch", "norm"], (8, 8)),
+    "pyramid": (Pyramid(), ["fine", "coarse"], (10, 6)),
+    "segmentation": (Segmenter(), ["stem"], (12, 10)),
+    "one layer, float16": (Flat().half(), ["body.0"], (8, 8)),
+    "tokens, float16": (Tokens().half(), ["norm"], (8, 8)),
 }
 
 
 @pytest.fixture(scope="module", params=SUBJECTS.values(), ids=SUBJECTS)
 def exported(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Subject, dict[str, Path]]:
-    folder, subject = tmp_path_factory.mktemp("profiles"), request.param
+) -> dict[str, Path]:
+    """One model's artifacts by profile."""
+    folder, (model, layers, size) = tmp_path_factory.mktemp("profiles"), request.param
     # PyTorch traces the model once; the profiles change what is added to it.
-    plain = to_onnx(subject.module(), folder / "plain.onnx", subject.size)
+    plain = to_onnx(seeded(model), folder / "plain.onnx", size)
     paths = {profile: folder / f"{profile}.onnx" for profile in PROFILES}
     for profile, path in paths.items():
-        export(plain, path, layers=subject.layers, profile=profile, verify="off")
-    return subject, paths
+        export(plain, path, layers=layers, profile=profile, verify="off")
+    return paths
 
 
-def test_the_numbers_are_the_same(exported: tuple[Subject, dict[str, Path]]) -> None:
-    subject, paths = exported
-    sessions = {profile: load_session(path) for profile, path in paths.items()}
-    inputs = {profile: [i.name for i in made.get_inputs()] for profile, made in sessions.items()}
-    dense = "region" in inputs["web"]
-    kind = np.float16 if subject.half else np.float32
+def test_the_numbers_are_the_same(exported: dict[str, Path]) -> None:
+    sessions = {profile: load_session(path) for profile, path in exported.items()}
+    dense = "region" in [one.name for one in sessions["web"].get_inputs()]
+    port = sessions["default"].get_inputs()[0]
+    half = port.type == "tensor(float16)"
     for count in (1, 3):
-        x = np.random.default_rng(count).standard_normal((count, 3, *subject.size)).astype(kind)
+        x = noise(count, *port.shape[2:]).astype(np.float16 if half else np.float32)
         for index in ([], [-1], [1, 0, -2]):
             feeds = {"x": x, "class_index": np.array([index], np.int64)}
             feeds |= {"region": np.ones((1, 1, 1, 1), np.float32)} if dense else {}
@@ -98,33 +75,29 @@ def test_the_numbers_are_the_same(exported: tuple[Subject, dict[str, Path]]) -> 
                     what = f"{profile}: {name}, N = {count}, K = {len(index)}"
                     assert found[name].shape == expected.shape, what
                     np.testing.assert_allclose(
-                        found[name], expected, **TOLERANCE[subject.half], err_msg=what
+                        found[name], expected, **TOLERANCE[half], err_msg=what
                     )
 
 
-def test_cuda_runs_all_of_it_and_is_waited_for_nowhere(
-    exported: tuple[Subject, dict[str, Path]],
-) -> None:
-    model = onnx.load(exported[1]["cuda"])
+def test_cuda_runs_all_of_it_and_is_waited_for_nowhere(exported: dict[str, Path]) -> None:
+    model = onnx.load(exported["cuda"])
     assert off_cuda(model) == {}
     assert sizes_from_data(model) == []
     # The default has the kernels too; it asks the scores' device how deep to sort.
-    model = onnx.load(exported[1]["default"])
+    model = onnx.load(exported["default"])
     assert off_cuda(model) == {}
     assert sizes_from_data(model) == [
         name for name in (node.name for node in model.graph.node) if name.endswith("/top")
     ]
 
 
-def test_webgpu_runs_all_that_is_added_but_the_ranking(
-    exported: tuple[Subject, dict[str, Path]],
-) -> None:
-    left = added(off_webgpu(onnx.load(exported[1]["web"])))
+def test_webgpu_runs_all_that_is_added_but_the_ranking(exported: dict[str, Path]) -> None:
+    left = added(off_webgpu(onnx.load(exported["web"])))
     assert {name.rsplit("/", 1)[1] for name in left} == {"top"}, left
 
 
-def test_javascript_can_feed_every_input(exported: tuple[Subject, dict[str, Path]]) -> None:
-    session = load_session(exported[1]["web"])
+def test_javascript_can_feed_every_input(exported: dict[str, Path]) -> None:
+    session = load_session(exported["web"])
     assert session.get_overridable_initializers() == []
     assert "class_index" in [one.name for one in session.get_inputs()]
 
@@ -148,12 +121,11 @@ def test_the_runtime_feeds_what_browsers_must(tmp_path: Path, size: Any) -> None
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_is_verified_and_says_what_it_is(tmp_path: Path, profile: Any) -> None:
-    path = tmp_path / "m.onnx"
-    report = Subject(Segmenter, ("stem",), (12, 10)).export(path, profile)
-    assert report.verification.verdict == "pass"
-    found = Explainer(path, "cpu")
-    assert found.spec.profile == (None if profile == "default" else profile)
-    assert ("profile" in found.spec.to_json()) == (profile != "default")
+    options = {"layers": "stem", "profile": profile, "verify": "quick"}
+    spec = make(Segmenter(), tmp_path / "m.onnx", (12, 10), **options).spec
+    assert spec.verification.verdict == "pass"
+    assert spec.profile == (None if profile == "default" else profile)
+    assert ("profile" in spec.to_json()) == (profile != "default")
 
 
 def test_a_file_of_open_size_is_verified_for_browsers(tmp_path: Path) -> None:
@@ -171,11 +143,15 @@ def test_a_file_of_open_size_is_verified_for_browsers(tmp_path: Path) -> None:
 
 
 def test_operators_of_the_model_that_webgpu_lacks_are_noted(tmp_path: Path) -> None:
-    subject, path = SUBJECTS["pools"], tmp_path / "m.onnx"
-    (note,) = subject.export(path, "web", verify="off").notes
+    def noted(profile: Any) -> list[str]:
+        options = {"layers": "stem", "profile": profile, "verify": "off"}
+        return export(seeded(Inception()), tmp_path / "m.onnx", example, **options).notes
+
+    example = (torch.zeros(2, 3, 12, 8),)
+    (note,) = noted("web")
     assert note.startswith("WebGPU has no pool with ceil_mode, and the model has MaxPool 'node_")
     assert note.endswith("and 3 more; run it with WASM")
-    assert subject.export(path, "cuda", verify="off").notes == []
+    assert noted("cuda") == []
 
 
 def test_a_record_holds_no_other_profile() -> None:
@@ -187,7 +163,7 @@ def test_a_record_holds_no_other_profile() -> None:
 
 def test_an_unknown_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="unknown profile 'wasm'; choose one of default, web"):
-        SUBJECTS["pools"].export(tmp_path / "m.onnx", "wasm")
+        make(Flat(), tmp_path / "m.onnx", profile="wasm")
 
 
 def test_the_checks_notice_what_they_are_for() -> None:

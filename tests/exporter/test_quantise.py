@@ -12,12 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from graftcam.exporter import UnsupportedError, VerificationError, candidates_of, export
 from graftcam.exporter.differentiate import registry

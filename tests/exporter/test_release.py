@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from graftcam.exporter.verify.findings import CHECKS, Verdict
 from graftcam.exporter.verify.report import to_json
 from graftcam.exporter.verify.run_checks import Origin, run_checks
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
-from support.cli import call
-from support.exports import to_onnx
-from support.images import images, write_images
+from support.cli import call, refuse, succeed
+from support.exports import make, to_onnx
 from support.nets import Dense, Ending, Flat, Tiny, Tokens, seeded
+from support.nets_scores import Prior
 from support.paths import ROOT
 
 SCHEMA = json.loads((ROOT / "docs/verification.schema.json").read_text())
 TRANSFORM = Preprocess("", [8, 8], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
 LABELS = [f"kind {k}" for k in range(5)]
+EXAMPLE = (torch.zeros(1, 3, 8, 8),)
 LEVELS = {"all", "extended", "basic", "disable"}
 
 
@@ -49,15 +51,10 @@ class Subject:
         model = seeded(self.kind())
         return model.half() if self.half else model
 
-    def example(self) -> torch.Tensor:
-        return torch.zeros(1, 3, 8, 8, dtype=torch.float16 if self.half else torch.float32)
-
     def source(self, folder: Path) -> Source:
-        if not self.file:
-            return Source(self.module(), "nets", (self.example(),))
-        plain = folder / "plain.onnx"
-        to_onnx(self.module(), plain, opset_version=18)
-        return Source(plain, "plain")
+        if self.file:
+            return Source(to_onnx(self.module(), folder / "plain.onnx", opset_version=18), "plain")
+        return Source(self.module(), "nets", (EXAMPLE[0].half() if self.half else EXAMPLE[0],))
 
 
 SUBJECTS = {
@@ -79,15 +76,24 @@ SUBJECTS = {
 }
 
 
-def by_check(verdict: Verdict, name: str) -> list[Any]:
-    return [one for one in verdict.findings if one.check == name]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Source, Any]]:
+    """Source and report of a subject, exported at first use."""
+
+    @cache
+    def exported(name: str) -> tuple[Source, Any]:
+        subject, folder = SUBJECTS[name], tmp_path_factory.mktemp("subject")
+        source = subject.source(folder)
+        options = {"verify": "off", "name": "nets", **subject.options}
+        return source, export(source.model, folder / "m.onnx", source.inputs, **options)
+
+    return exported
 
 
-@pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
-def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> None:
-    source, path = subject.source(tmp_path), tmp_path / "m.onnx"
-    report = export(source.model, path, source.inputs, verify="off", **subject.options)
-    module = None if subject.file else source.model
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_good_artifacts_pass_every_check(made: Callable[..., Any], name: str) -> None:
+    subject, (source, report) = SUBJECTS[name], made(name)
+    path, module = report.path, None if subject.file else source.model
     model, file = ir.load(path), source.model if subject.file else None
     verdict = run_checks(path, Origin(model, file, module, source.inputs), full=True)
     assert verdict.failures == []
@@ -96,27 +102,25 @@ def test_good_artifacts_pass_every_check(tmp_path: Path, subject: Subject) -> No
     unasked = {"drop-in", "classes"} if report.spec.classes is None else set[str]()
     assert skipped == ({"drop-in"} if report.spec.profile == "web" else unasked)
     assert set(statuses) == set(CHECKS) - {"runs", "source", "labels", "determinism", "agreement"}
-    assert {one.level for one in by_check(verdict, "gradients")} == LEVELS
-    assert {one.level for one in by_check(verdict, "outputs")} == LEVELS
+    for check in ("gradients", "outputs"):
+        assert {one.level for one in verdict.findings if one.check == check} == LEVELS
 
 
 @pytest.mark.parametrize("name", ["further outputs", "browser", "ONNX file"])
-def test_the_same_source_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
-    subject = SUBJECTS[name]
-    source, path = subject.source(tmp_path), tmp_path / "m.onnx"
-    export(source.model, path, source.inputs, name="nets", **subject.options)
-    spec, verdict = verify_artifact(path, source)
+def test_the_same_source_gives_the_same_bytes(made: Callable[..., Any], name: str) -> None:
+    source, report = made(name)
+    spec, verdict = verify_artifact(report.path, source)
     assert verdict.failures == []
     assert verdict.by_check()["source"] == "pass"
     assert verdict.by_check()["determinism"] == "pass"
-    jsonschema.validate(json.loads(to_json(path, spec, "nets", verdict)), SCHEMA)
+    jsonschema.validate(json.loads(to_json(report.path, spec, "nets", verdict)), SCHEMA)
 
 
 @pytest.mark.parametrize("name", ["gradient by place", "positions", "tokens"])
-def test_without_a_source_the_artifacts_own_forward_part_serves(tmp_path: Path, name: str) -> None:
-    subject, path = SUBJECTS[name], tmp_path / "m.onnx"
-    export(subject.module(), path, (subject.example(),), verify="off", **subject.options)
-    _, verdict = verify_artifact(path)
+def test_without_a_source_the_artifacts_own_forward_part_serves(
+    made: Callable[..., Any], name: str
+) -> None:
+    _, verdict = verify_artifact(made(name)[1].path)
     assert verdict.failures == []
     assert verdict.reference == "finite-differences"
     assert verdict.by_check()["determinism"] == "skipped"
@@ -127,10 +131,7 @@ def test_without_a_source_the_artifacts_own_forward_part_serves(tmp_path: Path, 
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`Flat`, whose gradients depend on the image, with labels and preprocessing."""
     path = tmp_path_factory.mktemp("good") / "flat.onnx"
-    export(
-        seeded(Flat()), path, (torch.zeros(1, 3, 8, 8),), layers="body.0", labels=LABELS,
-        preprocess=TRANSFORM, verify="off", name="nets",
-    )  # fmt: skip
+    make(Flat(), path, layers="body.0", labels=LABELS, preprocess=TRANSFORM, name="nets")
     return path
 
 
@@ -166,15 +167,19 @@ def perturb_gradient(model: onnx.ModelProto) -> None:
     instead(model, "gradients", "Mul", factor)
 
 
+def freeze(model: onnx.ModelProto, output: str, *shape: int) -> None:
+    """The same numbers for every input, in the output's shape."""
+    node = producer(model, output)
+    node.output[list(node.output).index(output)] = "before"
+    frozen = np.random.default_rng(0).random(shape, np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(frozen, "frozen"))
+    model.graph.node.append(helper.make_node("Shape", ["before"], ["shape_before"]))
+    model.graph.node.append(helper.make_node("Expand", ["frozen", "shape_before"], [output]))
+
+
 def bake_gradient(model: onnx.ModelProto) -> None:
     """What an exporter does that runs PyTorch's backward pass once and keeps the numbers."""
-    node = producer(model, "gradients")
-    node.output[list(node.output).index("gradients")] = "gradients_before"
-    frozen = np.random.default_rng(0).standard_normal((1, 1, 6, 8, 8)).astype(np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(frozen, "frozen"))
-    model.graph.node.append(helper.make_node("Shape", ["gradients_before"], ["gradients_shape"]))
-    expand = helper.make_node("Expand", ["frozen", "gradients_shape"], ["gradients"])
-    model.graph.node.append(expand)
+    freeze(model, "gradients", 1, 1, 6, 8, 8)
 
 
 def swap_classes(model: onnx.ModelProto) -> None:
@@ -197,12 +202,7 @@ def change_output(model: onnx.ModelProto) -> None:
 
 
 def freeze_map(model: onnx.ModelProto) -> None:
-    node = producer(model, "heatmap")
-    node.output[list(node.output).index("heatmap")] = "heatmap_before"
-    frozen = np.random.default_rng(0).random((1, 1, 8, 8), np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(frozen, "frozen"))
-    model.graph.node.append(helper.make_node("Shape", ["heatmap_before"], ["heatmap_shape"]))
-    model.graph.node.append(helper.make_node("Expand", ["frozen", "heatmap_shape"], ["heatmap"]))
+    freeze(model, "heatmap", 1, 1, 8, 8)
 
 
 def stale_weights(model: onnx.ModelProto) -> None:
@@ -210,14 +210,16 @@ def stale_weights(model: onnx.ModelProto) -> None:
     record(model, lambda spec: replace(spec, source={**spec.source, "weights_sha256": "0" * 64}))
 
 
+def change_layer(model: onnx.ModelProto, **changes: Any) -> None:
+    record(model, lambda spec: replace(spec, layers=[replace(spec.layers[0], **changes)]))
+
+
 def stale_layer(model: onnx.ModelProto) -> None:
-    record(
-        model, lambda spec: replace(spec, layers=[replace(spec.layers[0], value="conv2d_of_then")])
-    )
+    change_layer(model, value="conv2d_of_then")
 
 
 def stale_grid(model: onnx.ModelProto) -> None:
-    record(model, lambda spec: replace(spec, layers=[replace(spec.layers[0], grid=[4, 4])]))
+    change_layer(model, grid=[4, 4])
 
 
 def stale_version(model: onnx.ModelProto) -> None:
@@ -280,7 +282,7 @@ def test_a_wrong_artifact_fails_with_its_reason(
     good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
 ) -> None:
     path = changed(good, tmp_path / "flat.onnx", change)
-    origin = Origin(ir.load(path), module=seeded(Flat()), examples=(torch.zeros(1, 3, 8, 8),))
+    origin = Origin(ir.load(path), module=seeded(Flat()), examples=EXAMPLE)
     verdict = run_checks(path, origin, full=True)
     assert_fails(verdict, path, check, reason)
 
@@ -292,7 +294,7 @@ def test_faults_that_only_the_source_reveals_fail_too(
     good: Path, tmp_path: Path, change: Callable[[onnx.ModelProto], None], check: str, reason: str
 ) -> None:
     path = changed(good, tmp_path / "flat.onnx", change)
-    source = Source(seeded(Flat()), "nets", (torch.zeros(1, 3, 8, 8),))
+    source = Source(seeded(Flat()), "nets", EXAMPLE)
     _, verdict = verify_artifact(path, source, LABELS)
     assert {one.check for one in verdict.failures} <= {check, "determinism"}
     assert_fails(verdict, path, check, reason)
@@ -314,61 +316,35 @@ def test_a_heatmap_alone_that_is_wrong_fails(good: Path, tmp_path: Path) -> None
 
 
 def test_another_model_than_the_source_is_reported_and_the_rest_still_checked(good: Path) -> None:
-    source = Source(seeded(Tiny(5)), "nets", (torch.zeros(1, 3, 8, 8),))
-    _, verdict = verify_artifact(good, source)
-    assert [one.check for one in verdict.failures] == ["source"]
-    assert (
-        "cannot be exported as the artifact was: no layer is called" in verdict.failures[0].reason
-    )
+    _, verdict = verify_artifact(good, Source(seeded(Tiny(5)), "nets", EXAMPLE))
+    (failure,) = verdict.failures
+    assert failure.check == "source"
+    assert "cannot be exported as the artifact was: no layer is called" in failure.reason
     assert verdict.by_check()["gradients"] == "pass"
 
 
-class Prior(nn.Module):
-    """A layer that the image does not reach, beside one that it does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.prior = nn.Parameter(torch.zeros(1, 4, 8, 8))
-        self.layer = nn.Conv2d(4, 4, 3, padding=1)
-        self.stem = nn.Conv2d(3, 4, 3, padding=1)
-        self.head = nn.Linear(4, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.layer(self.prior.expand(x.shape[0], -1, -1, -1))
-        return self.head((y + self.stem(x)).mean((2, 3)))
-
-
 def test_maps_that_do_not_depend_on_the_image_are_not_exported(tmp_path: Path) -> None:
-    example = (torch.zeros(1, 3, 8, 8),)
     with pytest.raises(VerificationError, match=r"layer 'layer' do not depend on the input") as e:
-        export(seeded(Prior()), tmp_path / "m.onnx", example, layers="layer")
+        export(seeded(Prior()), tmp_path / "m.onnx", EXAMPLE, layers="layer")
     assert "\n" not in str(e.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -> None:
-    example = (torch.zeros(1, 3, 8, 8),)
-    report = export(seeded(Tiny()), tmp_path / "m.onnx", example, verify="full")
+    report = export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="full")
     (entry,) = onnx.load(tmp_path / "m.onnx").metadata_props
     stored = Spec.from_json(entry.value).verification
     assert stored == report.verification
-    assert stored.checks is not None
     assert stored.checks["determinism"] == "pass"
     assert set(stored.checks.values()) == {"pass"}
     assert stored.onnxruntime
-
-
-@pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "images", images(2, 8, 8))
 
 
 def test_the_command_passes_a_good_artifact_and_writes_the_report(
     good: Path, tmp_path: Path, image_folder: Path
 ) -> None:
     report = tmp_path / "verdict.json"
-    result = call("verify", good, "--images", image_folder, "--json", report)
-    assert result.exit_code == 0, result.output
+    result = succeed("verify", good, "--images", image_folder, "--json", report)
     assert "flat.onnx passes: finite-differences, 4 random inputs and 2 images" in result.stdout
     data = json.loads(report.read_text())
     jsonschema.validate(data, SCHEMA)
@@ -407,16 +383,4 @@ def test_bad_input_is_one_line_with_exit_code_1(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_text("no image")
     places = {"GOOD": str(good), "EMPTY": "empty", "BROKEN": "broken"}
-    result = call(*[places.get(argument, argument) for argument in arguments])
-    assert result.exit_code == 1
-    lines = [line for line in result.stderr.splitlines() if " ... " not in line]
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    assert message in lines[0]
-
-
-@pytest.mark.parametrize(
-    "arguments", [["verify"], ["verify", "m.onnx", "--shape", "3,8,8"], ["verify", "a", "b"]]
-)
-def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    assert call(*arguments).exit_code == 2
+    assert message in refuse(*[places.get(argument, argument) for argument in arguments])

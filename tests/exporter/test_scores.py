@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,99 +15,34 @@ from torch import nn
 from torch.nn import functional
 
 from graftcam.exporter import Score, ScoreError, TorchExport, VerificationError, export
-from graftcam.exporter.source.torch_layers import layer_of
-from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.finite import verify_file
 from graftcam.runtime.spec import Spec
 from support.exports import Made, to_onnx
 from support.images import noise
 from support.nets import Dense, Ending, Flat, Segmenter, Tiny, Tokens, seeded
 from support.nets_scores import Detector, Heads
+from support.scores import (
+    EXAMPLE,
+    SIZE,
+    TOLERANCE,
+    autograd,
+    holds,
+    leaves,
+    made,
+    outputs_of,
+    picked,
+    spoil,
+    verified,
+)
 
-# float32 against float64 on networks of a few layers: rounding only, no kink is near.
-TOLERANCE = {"rtol": 2e-4, "atol": 2e-6}
-SIZE = (8, 12)
-EXAMPLE = (torch.zeros(1, 3, *SIZE),)
-ScoreFunction = Callable[[Any], torch.Tensor]
-
-
-def made(source: Path, model: nn.Module, **options: Any) -> Made:
-    """An artifact of the file ``source``, verified by finite differences."""
-    path = source.with_name("artifact.onnx")
-    return Made(model, path, export(source, path, **options).spec)
-
-
-def verified(artifact: Made) -> None:
-    """The artifact agrees with PyTorch autograd as the exporter calculates it."""
-    own = outputs_of(artifact)[: len(outputs_of_model(artifact.model))]
-    found = verify_module(artifact.path, artifact.spec, artifact.model, EXAMPLE, own)
-    found.raise_on_failure()
+File = tuple[Path, nn.Module]
 
 
-def outputs_of(artifact: Made) -> list[str]:
-    return [output.name for output in onnx.load(artifact.path).graph.output]
-
-
-def outputs_of_model(model: nn.Module) -> list[torch.Tensor]:
-    return leaves(model(EXAMPLE[0].to(next(model.parameters()).dtype)))
-
-
-def leaves(result: Any) -> list[torch.Tensor]:
-    if isinstance(result, dict):
-        return list(result.values())
-    return list(result) if isinstance(result, tuple) else [result]
-
-
-def autograd(
-    model: nn.Module, layer: str, x: np.ndarray, score: ScoreFunction, watch: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [N, K] and their gradients [N, K, *layer] in float64.
-
-    ``score`` takes what the model returned, or what its layer ``watch`` gave.
-    """
-    module = copy.deepcopy(model).double()
-    seen: dict[str, torch.Tensor] = {}
-
-    def tap(_: nn.Module, __: Any, result: torch.Tensor) -> torch.Tensor:
-        seen["leaf"] = result.detach().clone().requires_grad_(True)
-        return seen["leaf"].clone()
-
-    layer_of(module, layer).register_forward_hook(tap)
-    if watch is not None:
-        layer_of(module, watch).register_forward_hook(
-            lambda *call: seen.update(watched=call[2].clone())
-        )
-    result = module(torch.from_numpy(x).double())
-    scores = score(result if watch is None else seen["watched"])
-    leaf = seen["leaf"]
-    slopes = [
-        torch.autograd.grad(scores[:, k].sum(), leaf, retain_graph=True)[0]
-        for k in range(scores.shape[1])
-    ]
-    stacked = torch.stack(slopes, 1) if slopes else leaf.new_zeros(len(x), 0, *leaf.shape[1:])
-    return scores.detach().numpy(), stacked.numpy()
-
-
-def heatmap(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Grad-CAM of channel-first tensors."""
-    weights = gradients.mean(tuple(range(3, gradients.ndim)))
-    return np.maximum(np.einsum("nkc,nc...->nk...", weights, activations), 0)
-
-
-def holds(found: dict[str, np.ndarray], scores: np.ndarray, slopes: np.ndarray) -> None:
-    """Scores, gradients and heatmap are those of autograd."""
-    np.testing.assert_allclose(found["scores"], scores, **TOLERANCE)
-    assert found["gradients"].shape == slopes.shape
-    # Relative to the largest: a gradient of probabilities can be small as a whole.
-    unit = np.abs(slopes).max(initial=0) or 1.0
-    np.testing.assert_allclose(found["gradients"] / unit, slopes / unit, **TOLERANCE)
-    maps = heatmap(found["activations"].astype(np.float64), slopes)
-    unit = np.abs(maps).max(initial=0) or 1.0
-    np.testing.assert_allclose(found["heatmap"] / unit, maps / unit, **TOLERANCE)
-
-
-def picked(table: torch.Tensor, index: np.ndarray) -> torch.Tensor:
-    return table.gather(1, torch.from_numpy(index))
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> File:
+    """`Tiny` as a file, and itself."""
+    model = seeded(Tiny())
+    return to_onnx(model, tmp_path_factory.mktemp("tiny") / "plain.onnx", SIZE), model
 
 
 CHANCES = ("probability", "log_probability")
@@ -147,9 +80,7 @@ def test_probabilities_and_their_logarithms_are_those_of_autograd(
             holds(found, *autograd(model, "conv2", x, probabilities))
 
 
-def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(
-    tmp_path: Path,
-) -> None:
+def test_a_single_logits_two_classes_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:
     model, x, index = seeded(Tiny(1)), noise(2, *SIZE), np.array([[1, 0]])
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
 
@@ -229,13 +160,8 @@ def test_ranks_follow_the_logits_where_probabilities_tie(tmp_path: Path) -> None
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([30.0, 50.0, 40.0, 0.0, 0.0, 0.0]))  # pyright: ignore
     source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
-    artifact = made(
-        source,
-        model,
-        layers="conv2",
-        score=Score("probability", activation="sigmoid"),
-        verify="off",
-    )
+    score = Score("probability", activation="sigmoid")
+    artifact = made(source, model, layers="conv2", score=score, verify="off")
     found = artifact.run({"x": noise(2, *SIZE), "class_index": np.array([[-1, -2, -3]])})
     assert found["classes"].tolist() == [[1, 2, 0]] * 2
     np.testing.assert_array_equal(found["scores"], 1)
@@ -282,12 +208,8 @@ def test_one_hot_weights_explain_as_their_class_does(
                 np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)
 
 
-def test_each_image_can_have_weights_of_its_own_and_a_contrast_is_a_difference(
-    tmp_path: Path,
-) -> None:
-    model = seeded(Tiny())
-    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
-    artifact = made(source, model, layers="conv2", score="linear")
+def test_each_image_can_have_weights_of_its_own_and_a_contrast_is_a_difference(tiny: File) -> None:
+    artifact = made(*tiny, layers="conv2", score="linear")
     x = noise(2, *SIZE)
     weights = np.zeros((2, 2, 6), np.float32)
     weights[0, :, 1], weights[0, :, 3] = 1, -1
@@ -297,7 +219,7 @@ def test_each_image_can_have_weights_of_its_own_and_a_contrast_is_a_difference(
     def score(result: torch.Tensor) -> torch.Tensor:
         return torch.einsum("nc,nkc->nk", result, torch.from_numpy(weights).double())
 
-    holds(found, *autograd(model, "conv2", x, score))
+    holds(found, *autograd(tiny[1], "conv2", x, score))
 
 
 LINEAR: dict[str, tuple[nn.Module, str, int, dict[str, Any]]] = {
@@ -328,10 +250,8 @@ def test_a_linear_score_takes_outputs_of_any_shape(
     assert none["gradients"].shape[:2] == (2, 0)
 
 
-def test_a_channel_is_the_mean_over_its_places_or_over_the_region(tmp_path: Path) -> None:
-    model = seeded(Tiny())
-    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
-    artifact = made(source, model, layers=["conv2", "relu1"], score="channel")
+def test_a_channel_is_the_mean_over_its_places_or_over_the_region(tiny: File) -> None:
+    artifact = made(*tiny, layers=["conv2", "relu1"], score="channel")
     verified(artifact)
     spec = artifact.spec
     assert (spec.score.kind, spec.score.classes) == ("channel", 12)
@@ -339,12 +259,9 @@ def test_a_channel_is_the_mean_over_its_places_or_over_the_region(tmp_path: Path
     x, index = noise(2, *SIZE), np.array([[3, 7]] * 2)
     found = artifact.run({"x": x, "class_index": index})
     values = found["activations.conv2"]
-    np.testing.assert_allclose(
-        found["scores"], np.take_along_axis(values.mean((2, 3)), index, 1), rtol=1e-5
-    )
-    assert (
-        artifact.run({"x": x})["classes"][:, 0].tolist() == values.mean((2, 3)).argmax(1).tolist()
-    )
+    means = values.mean((2, 3))
+    np.testing.assert_allclose(found["scores"], np.take_along_axis(means, index, 1), rtol=1e-5)
+    assert artifact.run({"x": x})["classes"][:, 0].tolist() == means.argmax(1).tolist()
     unit = np.zeros((1, 1, 4, 6), np.float32)
     unit[..., 1, 2] = 1
     part = np.zeros((1, 1, 4, 6), np.float32)
@@ -356,7 +273,7 @@ def test_a_channel_is_the_mean_over_its_places_or_over_the_region(tmp_path: Path
             return (layer[:, [3, 7]] * torch.from_numpy(weights).double()).sum((2, 3))
 
         found = artifact.run({"x": x, "class_index": index, "region": region})
-        scores, slopes = autograd(model, "relu1", x, score, watch="conv2")
+        scores, slopes = autograd(tiny[1], "relu1", x, score, watch="conv2")
         np.testing.assert_allclose(found["scores"], scores, **TOLERANCE)
         np.testing.assert_allclose(found["gradients.relu1"], slopes, **TOLERANCE)
         own = np.zeros((2, 2, 12, 4, 6))
@@ -422,55 +339,28 @@ def test_packed_anchors_are_explained_by_the_channels_number(tmp_path: Path) -> 
     region = np.zeros((1, 1, 4, 6), np.float32)
     region[..., 1:3, 2:4] = 1
     found = artifact.run({"x": x, "class_index": index, "region": region})
-    holds(
-        found,
-        *autograd(model, "neck", x, lambda y: y[:, 15:16, 1:3, 2:4].sum((2, 3))),
-    )
+    holds(found, *autograd(model, "neck", x, lambda y: y[:, 15:16, 1:3, 2:4].sum((2, 3))))
 
 
-def test_wrong_gradients_fail_both_verifications(tmp_path: Path) -> None:
-    model = seeded(Tiny())
-    source = to_onnx(model, tmp_path / "plain.onnx", SIZE)
+def test_wrong_gradients_fail_both_verifications(tiny: File) -> None:
     for kind in ("probability", "linear", "channel"):
-        artifact = made(source, model, layers=["conv2", "relu1"], score=kind)
+        artifact = made(*tiny, layers=["conv2", "relu1"], score=kind)
         spoil(artifact.path)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error 1\.0e-02"):
             verified(artifact)
         own, graph = outputs_of(artifact)[:1], ir.load(artifact.path)
-        found = verify_file(artifact.path, artifact.spec, graph, source, own)
+        found = verify_file(artifact.path, artifact.spec, graph, tiny[0], own)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error"):
             found.raise_on_failure()
-
-
-def spoil(path: Path) -> None:
-    """Make one layer's gradients a hundredth too large."""
-    changed = onnx.load(path)
-    output = next(o for o in changed.graph.output if o.name == "gradients.relu1")
-    maker = next(n for n in changed.graph.node if output.name in n.output)
-    maker.output[list(maker.output).index(output.name)] = "exact"
-    factor = onnx.numpy_helper.from_array(np.float32(1.01), "factor")
-    changed.graph.initializer.append(factor)
-    changed.graph.node.append(onnx.helper.make_node("Mul", ["exact", "factor"], [output.name]))
-    for node in changed.graph.node:
-        if node.output[0] != output.name:
-            node.input[:] = ["exact" if name == output.name else name for name in node.input]
-    onnx.save(changed, path)
 
 
 def test_any_of_several_heads_can_be_scored_and_decides_the_layer(tmp_path: Path) -> None:
     model, names = seeded(Heads()), ["late", "early", "embedding"]
     for output, layer, classes in (("late", "deep", 5), ("early", "act", 4)):
-        report = export(
-            model, tmp_path / f"{output}.onnx", EXAMPLE, score=Score(output=output),
-            trace=TorchExport(output_names=names),
-        )  # fmt: skip
+        path, trace = tmp_path / f"{output}.onnx", TorchExport(output_names=names)
+        report = export(model, path, EXAMPLE, score=Score(output=output), trace=trace)
         assert (report.spec.score.output, report.spec.score.classes) == (output, classes)
         assert list(report.layers) == [layer]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return to_onnx(seeded(Tiny()), tmp_path_factory.mktemp("tiny") / "plain.onnx", SIZE)
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
@@ -490,8 +380,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("options", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_what_does_not_fit_is_refused_and_nothing_written(
-    tiny: Path, tmp_path: Path, options: dict[str, Any], message: str
+    tiny: File, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ScoreError, match=message):
-        export(tiny, tmp_path / "m.onnx", **options)
+        export(tiny[0], tmp_path / "m.onnx", **options)
     assert list(tmp_path.iterdir()) == []

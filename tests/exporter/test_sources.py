@@ -27,7 +27,6 @@ def test_a_torchvision_weights_transform_becomes_a_record() -> None:
 def test_a_timm_data_configuration_becomes_a_record() -> None:
     model = timm.create_model("vit_tiny_patch16_224", pretrained=False)
     record = as_preprocess(timm.data.resolve_model_data_config(model))
-    assert record is not None
     assert (record.resize, record.resize_mode, record.interpolation) == (
         [248],
         "shorter",
@@ -46,7 +45,6 @@ def test_records_pass_and_other_transforms_are_refused() -> None:
 
 def test_torchvision_brings_labels_transform_and_a_note_on_random_weights() -> None:
     source = load_source("torchvision:mobilenet_v3_small")
-    assert source.labels is not None
     assert source.labels[281] == "tabby"
     assert source.inputs[0].shape == (1, 3, 224, 224)
     assert source.notes == ["no --weights given: the model explains random weights"]
@@ -54,7 +52,6 @@ def test_torchvision_brings_labels_transform_and_a_note_on_random_weights() -> N
 
 def test_another_shape_scales_the_transform_along() -> None:
     record = load_source("torchvision:alexnet", shape=(3, 112, 112)).preprocess
-    assert record is not None
     assert (record.size, record.resize) == ([112, 112], [128])
 
 

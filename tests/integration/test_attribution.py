@@ -9,10 +9,8 @@ from typing import Any
 
 import captum.attr
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import numpy_helper
 from torch import nn
 
 from graftcam.exporter import Score, export
@@ -21,8 +19,11 @@ from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.baselines import BASELINES, baseline_of
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Preprocess
-from support.images import images
-from support.nets import Residual, Tokens, seeded
+from support.exports import make
+from support.images import images, noise
+from support.methods import watch_runs
+from support.nets import Residual, Tokens
+from support.onnx_bytes import onnx_model
 
 MEAN, STD = [0.4, 0.5, 0.3], [0.25, 0.2, 0.5]
 # float32 against float64: rounding only, no kink is near.
@@ -54,16 +55,10 @@ def write_linear(
     text = f"""<ir_version: 9, opset_import: ["" : 18]>
     m (float[{shape}] x) => (float[{batch}, 2] y)
     {{ t = {turned}(x) a = Conv(t, k) c = {through}(a) f = Flatten(c) y = Gemm(f, w, b) }}"""
-    model = onnx.parser.parse_model(text)
-    weights = np.random.default_rng(7).standard_normal((2, 3, 4, 5)).astype(np.float32)
-    for name, array in (
-        ("k", np.eye(3, dtype=np.float32)[:, :, None, None]),
-        ("w", weights.reshape(2, 60).T.copy()),
-        ("b", np.float32([0.5, -1])),
-    ):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    weights, kernel = noise(2, 4, 5, seed=7), np.eye(3, dtype=np.float32)[:, :, None, None]
+    tensors = {"k": kernel, "w": weights.reshape(2, 60).T, "b": np.float32([0.5, -1])}
     source = path.with_suffix(".plain.onnx")
-    source.write_bytes(model.SerializeToString())
+    source.write_bytes(onnx_model(text, tensors))
     export(
         source, path, layers="a", preprocess=transform(4, 5, layout),
         score=Score(activation="none"),
@@ -73,18 +68,18 @@ def write_linear(
     return weights
 
 
+Linear = tuple[Explainer, np.ndarray]
+Subject = tuple[nn.Module, Explainer, tuple[int, int], bool]
+
+
 @pytest.fixture(scope="module", params=["nchw", "nhwc"])
-def linear(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Explainer, np.ndarray]:
+def linear(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Linear:
     path = tmp_path_factory.mktemp("linear") / "m.onnx"
     weights = write_linear(path, request.param)
     return Explainer(path), weights
 
 
-def test_on_a_linear_model_every_method_is_known_by_hand(
-    linear: tuple[Explainer, np.ndarray],
-) -> None:
+def test_on_a_linear_model_every_method_is_known_by_hand(linear: Linear) -> None:
     explainer, w = linear
     (image,) = images(1, 4, 5)
     x = as_input(image)
@@ -117,24 +112,19 @@ def test_on_a_linear_model_every_method_is_known_by_hand(
     assert first["completeness_error"] < 1e-5
 
 
-def nets() -> dict[str, tuple[nn.Module, tuple[int, int], str, bool]]:
-    return {
-        "residual": (seeded(Residual(), 3), (12, 8), "join", True),
-        "tokens": (seeded(Tokens(), 1), (8, 12), "norm", False),
-    }
+NETS: dict[str, tuple[nn.Module, tuple[int, int], str, bool]] = {
+    "residual": (Residual(), (12, 8), "join", True),
+    "tokens": (Tokens(), (8, 12), "norm", False),
+}
 
 
-@pytest.fixture(scope="module", params=["residual", "tokens"])
-def subject(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[nn.Module, Explainer, tuple[int, int], bool]:
-    model, size, layer, relus = nets()[request.param]
-    path = tmp_path_factory.mktemp(request.param) / "m.onnx"
-    export(
-        model, path, (torch.zeros(1, 3, *size),), layers=layer, preprocess=transform(*size),
-        extras=["guided" if relus else "input_gradients"], verify="off",
-    )  # fmt: skip
-    return model.double(), Explainer(path), size, relus
+@pytest.fixture(scope="module", params=NETS.values(), ids=NETS)
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    model, size, layer, relus = request.param
+    extras = "guided" if relus else "input_gradients"
+    options = {"layers": layer, "preprocess": transform(*size), "extras": extras}
+    made = make(model, tmp_path_factory.mktemp("subject") / "m.onnx", size, **options)
+    return model.double(), Explainer(made.path), size, relus
 
 
 Truth = Callable[[nn.Module, torch.Tensor, int], torch.Tensor]
@@ -199,9 +189,7 @@ def test_every_method_of_the_input_has_a_reference() -> None:
 
 
 @pytest.mark.parametrize("method", TRUTHS)
-def test_methods_equal_captum(
-    subject: tuple[nn.Module, Explainer, tuple[int, int], bool], method: str
-) -> None:
+def test_methods_equal_captum(subject: Subject, method: str) -> None:
     model, explainer, size, relus = subject
     if method in ("guided-backprop", "deconvnet", "guided-gradcam") and not relus:
         with pytest.raises(InputError, match="export it with --extra guided"):
@@ -229,25 +217,15 @@ def test_runs_are_small_counted_and_independent_of_the_batch(
     write_linear(tmp_path / "m.onnx", through="Tanh")
     write_linear(tmp_path / "fixed.onnx", through="Tanh", batch=4)
     explainer, fixed = Explainer(tmp_path / "m.onnx"), Explainer(tmp_path / "fixed.onnx")
-    rows: list[tuple[int, int]] = []
-    run = explainer._session.run
-
-    def counted(feeds: dict[str, np.ndarray], names: Any) -> Any:
-        rows.append((len(feeds["x"]), feeds["class_index"].shape[1]))
-        return run(feeds, names)
-
-    monkeypatch.setattr(explainer._session, "run", counted)
+    runs = watch_runs(monkeypatch, explainer)
     calls: list[tuple[int, int]] = []
     batch = images(3, 4, 5, seed=2)
     options = {"samples": 21} if method == "smoothgrad" else {"steps": 20}
     together = explainer.explain(
-        batch,
-        top=2,
-        method=method,
-        progress=lambda *at: calls.append(at),
-        options=options,
+        batch, top=2, method=method, progress=lambda *at: calls.append(at), options=options
     )
     # 21 variants of three images, two classes: of at most eight rows two variants go into a run.
+    rows = [(len(feeds["x"]), feeds["class_index"].shape[1]) for feeds in runs]
     assert rows == [(3, 2), *[(6, 2)] * 10, (3, 2)]
     assert calls == [(done, 12) for done in range(1, 13)]
     for image, one in zip(batch, together, strict=True):
@@ -278,26 +256,18 @@ def test_copies_that_fill_a_fixed_batch_are_not_run_again(
 
 
 def test_ranks_are_those_of_the_clean_image(
-    linear: tuple[Explainer, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    linear: Linear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer, weights = linear
     (image,) = images(1, 4, 5)
-    class_indices: list[list[list[int]]] = []
-    run = explainer._session.run
-
-    def noted(feeds: dict[str, np.ndarray], names: Any) -> Any:
-        class_indices.append(feeds["class_index"].tolist())
-        return run(feeds, names)
-
-    monkeypatch.setattr(explainer._session, "run", noted)
-    found = explainer.explain(
-        image, top=2, method="smoothgrad", options={"samples": 9, "noise": 5.0}
-    )
+    runs, options = watch_runs(monkeypatch, explainer), {"samples": 9, "noise": 5.0}
+    found = explainer.explain(image, top=2, method="smoothgrad", options=options)
+    class_indices = [feeds["class_index"].tolist() for feeds in runs]
     assert class_indices == [[[-1, -2]], [found.classes], [found.classes]]
     np.testing.assert_allclose(found.maps, np.abs(weights).max(axis=1)[found.classes], rtol=1e-5)
 
 
-def test_no_class_is_one_run_and_no_map(linear: tuple[Explainer, np.ndarray]) -> None:
+def test_no_class_is_one_run_and_no_map(linear: Linear) -> None:
     calls: list[tuple[int, int]] = []
     for method in ("saliency", "smoothgrad", "integrated-gradients"):
         found = linear[0].explain(
@@ -307,9 +277,7 @@ def test_no_class_is_one_run_and_no_map(linear: tuple[Explainer, np.ndarray]) ->
     assert calls == [(1, 1), (1, 1)]
 
 
-def test_overflow_is_a_status_and_no_warning(
-    linear: tuple[Explainer, np.ndarray],
-) -> None:
+def test_overflow_is_a_status_and_no_warning(linear: Linear) -> None:
     (image,) = images(1, 4, 5)
     found = linear[0].explain(image, method="integrated-gradients", options={"baseline": 1e39})
     assert found.status == ["nonfinite"]
@@ -351,7 +319,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("method", "options", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_refusals_carry_the_remedy(
-    linear: tuple[Explainer, np.ndarray], method: str, options: dict[str, Any], message: str
+    linear: Linear, method: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         linear[0].explain(images(1, 4, 5)[0], method=method, options=options)

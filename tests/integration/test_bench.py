@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 
 from graftcam.exporter import export
 from graftcam.runtime import GraftcamError
@@ -20,9 +17,11 @@ from graftcam.runtime.tools.bench import memory, variants
 from graftcam.runtime.tools.bench.inputs import make_feeds
 from graftcam.runtime.tools.bench.measure import open_artifact
 from support.artifacts import LABELS, WEIGHTS, preprocess
-from support.cli import call
+from support.cli import call, refuse, succeed
 from support.exports import export_segmenter
+from support.images import noise
 from support.interpreter import FORBIDDEN, python
+from support.onnx_bytes import onnx_model
 
 MEGABYTE = 10**6
 
@@ -39,11 +38,8 @@ def write_model(path: Path, batch: int | str = "N", size: int | str = 32, output
         flat = Flatten(pooled)
         logits = Gemm <transB = 1> (flat, weights)
     }}"""
-    model = onnx.parser.parse_model(text)
-    kernel = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
-    for name, array in (("kernel", kernel), ("weights", np.asarray(WEIGHTS[:outputs], "f"))):
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    path.write_bytes(model.SerializeToString())
+    tensors = {"kernel": noise(3), "weights": np.asarray(WEIGHTS[:outputs], "f")}
+    path.write_bytes(onnx_model(text, tensors))
     return path
 
 
@@ -67,19 +63,13 @@ def fake_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variants, "peak_memory", lambda *_: 12 * MEGABYTE)
 
 
-bench = partial(call, "bench")
-
-
 def cost_of(*arguments: object) -> dict[str, Any]:
-    result = bench(*arguments, "--rounds", 2, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    return json.loads(succeed("bench", *arguments, "--rounds", 2, "--json").stdout)
 
 
 @pytest.mark.usefixtures("fake_memory")
 def test_a_table_for_a_person_at_80_columns(pair: tuple[Path, Path]) -> None:
-    result = bench(pair[1], "-k", 3, "--rounds", 2)
-    assert result.exit_code == 0, result.output
+    result = succeed("bench", pair[1], "-k", 3, "--rounds", 2)
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "m.onnx, layer features, image [1, 3, 32, 32]"
@@ -179,7 +169,6 @@ def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Pa
     ballast = np.ones(300 * MEGABYTE, np.uint8)
     artifact = open_artifact(pair[1], "cpu", None)
     peak = variants.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
-    assert peak is not None
     # Linux's getrusage would count the ballast before and after, and see no difference.
     assert MEGABYTE < peak < ballast.nbytes / 3
 
@@ -188,7 +177,7 @@ def test_a_system_that_does_not_report_memory_is_noted(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "peak_of_process", lambda: None)
-    text = bench(pair[1], "--rounds", 2).stdout
+    text = call("bench", pair[1], "--rounds", 2).stdout
     assert "note: this system does not report the peak memory of a process" in text
     assert text.splitlines()[4].split()[-2:] == ["-", "-"]
 
@@ -227,21 +216,14 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of `REFUSALS`."""
     folder = tmp_path_factory.mktemp("workshop")
-    renamed: list[tuple[str, Callable[[], Any]]] = [
-        ("fixed.onnx", lambda: write_pair(folder, batch=4)),
-        ("open.onnx", lambda: write_pair(folder, size="H")),
-    ]
-    for name, write in renamed:
-        write()
-        (folder / "m.onnx").rename(folder / name)
+    write_pair(folder, batch=4)[1].rename(folder / "fixed.onnx")
+    write_pair(folder, size="H")[1].rename(folder / "open.onnx")
     write_pair(folder, preprocess())
     write_model(folder / "small.onnx", size=16)
     write_model(folder / "few.onnx", outputs=3)
-    two = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["" : 18]> '
-        "g (float[N] a, float[N] b) => (float[N] c) { c = Add(a, b) }"
-    )
-    onnx.save(two, folder / "sum.onnx")
+    two = """<ir_version: 8, opset_import: ["" : 18]>
+    g (float[N] a, float[N] b) => (float[N] c) { c = Add(a, b) }"""
+    (folder / "sum.onnx").write_bytes(onnx_model(two))
     return folder
 
 
@@ -251,25 +233,5 @@ def test_refusals_are_one_line_with_exit_code_1(
 ) -> None:
     monkeypatch.chdir(workshop)
     before = sorted(workshop.iterdir())
-    result = bench(*arguments, "--rounds", 1)
-    assert result.exit_code == 1, result.output
-    lines = [line for line in result.stderr.splitlines() if " ... " not in line]
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    assert message in lines[0]
+    assert message in refuse("bench", *arguments, "--rounds", 1)
     assert sorted(workshop.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["m.onnx", "--class", "1", "-k", "2"],
-        ["m.onnx", "--image", "a.png", "--shape", "8,8"],
-        ["m.onnx", "--batch", "0"],
-        ["m.onnx", "--rounds", "0"],
-        ["m.onnx", "--shape", "a,b"],
-    ],
-)
-def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    assert bench(*arguments).exit_code == 2

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from graftcam.demo.bundled import FOLDER, images
-from graftcam.demo.data import LABELS, SIZE
-from graftcam.demo.model import build
-from graftcam.demo.run import TRANSFORM
-from graftcam.exporter import Score, export
+from graftcam.exporter import Score
 from graftcam.runtime import Explainer
 from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
 from support import cli
-from support.exports import exported_digits
+from support.exports import export_demo, exported_digits
 
 PATHS = [image.path for image in images()]
 
@@ -32,13 +28,8 @@ def release() -> Path:
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory) -> Path:
     """The same architecture, labels and transform with other weights."""
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("untrained") / "untrained.onnx"
-    export(
-        build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
-        score=Score(activation="sigmoid"), verify="off",
-    )  # fmt: skip
-    return path
+    return export_demo(path, trained=False, score=Score(activation="sigmoid"))
 
 
 call = partial(cli.call, "diff")
@@ -113,17 +104,10 @@ def test_an_image_that_cannot_be_read_is_reported_and_fails(release, tmp_path):
 
 def test_no_image_at_all_is_one_line(release, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
-    result = call(release, release, tmp_path / "bad.png")
-    assert result.exit_code == 1
-    assert "no image could be compared" in result.stderr
+    said = cli.fail("diff", release, release, tmp_path / "bad.png")
+    assert "no image could be compared" in said
 
 
 def test_other_labels_are_refused(release, tmp_path):
-    path = tmp_path / "letters.onnx"
-    export(
-        build(), path, (torch.zeros(1, 3, SIZE, SIZE),), labels=list("abcdefghij"),
-        preprocess=TRANSFORM, score=Score(activation="sigmoid"), verify="off",
-    )  # fmt: skip
-    result = call(release, path, PATHS[0])
-    assert result.exit_code == 1
-    assert "letters.onnx cannot explain" in result.stderr
+    path = export_demo(tmp_path / "letters.onnx", labels=list("abcdefghij"))
+    assert "letters.onnx cannot explain" in cli.fail("diff", release, path, PATHS[0])

@@ -102,19 +102,6 @@ def test_every_exif_orientation_is_applied(tmp_path: Path, orientation: int, suf
     assert np.abs(read_image(path).astype(int) - upright).max() <= 2
 
 
-def test_exif_orientation_is_applied(tmp_path: Path) -> None:
-    path = tmp_path / "turned.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate 90 degrees clockwise to display"
-    halves = np.zeros((16, 32, 3), np.uint8)
-    halves[:, :16] = 255
-    Image.fromarray(halves).save(path, exif=exif, quality=100)
-    turned = read_image(path)
-    assert turned.shape == (32, 16, 3)
-    assert turned[:14].min() > 250
-    assert turned[18:].max() < 5
-
-
 def test_what_follows_an_image_in_its_file_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "motion.jpg"
     small, large = (Image.fromarray(RGB).resize((side, side)) for side in (8, 64))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from graftcam.runtime.errors import ImageError
 from graftcam.runtime.inputs.image_files import read_image
 from graftcam.runtime.inputs.images import as_rgb, is_batch, load_images
 from graftcam.runtime.inputs.names import image_name
+from support.images import mended
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
@@ -94,11 +94,6 @@ def test_tensors_have_channels_first() -> None:
     np.testing.assert_array_equal(second.pixels, RGB[:, ::-1])
 
 
-def _evaluated(remedy: str, names: dict[str, Any]) -> Any:
-    """What the remedy in an error message gives when it is run."""
-    return eval(remedy.partition("; pass ")[2], names)
-
-
 def test_tensors_that_are_no_images_are_refused_with_the_line_that_converts_them() -> None:
     tensor = torch.from_numpy(RGB.transpose(2, 0, 1).copy())
     for image, message in (
@@ -112,8 +107,8 @@ def test_tensors_that_are_no_images_are_refused_with_the_line_that_converts_them
     ):
         with pytest.raises(ImageError, match=message) as caught:
             as_rgb(image)
-        mended = _evaluated(str(caught.value), {"image": image, "torch": torch})
-        np.testing.assert_array_equal(as_rgb(mended), RGB)
+        names = {"image": image, "torch": torch}
+        np.testing.assert_array_equal(as_rgb(mended(caught.value, names)), RGB)
     with pytest.raises(ImageError, match=r"from -1 to .* before normalisation.*Explainer.run"):
         as_rgb(tensor / 127.5 - 1)
     with pytest.raises(ImageError, match=r"shape \[1, 3, 6, 9\]; it holds a batch: .*image\[0\]"):

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-import torch
 
-from graftcam.exporter import Score, TorchExport, export
+from graftcam.exporter import Score, TorchExport
 from graftcam.exporter.artifact.strip import write_plain
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError, SpecError
 from graftcam.runtime.inputs.scores import probabilities
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.spec import Preprocess, Spec
-from support import nets_scores
+from graftcam.runtime.spec import Preprocess
 from support.artifacts import spec as patch_spec
 from support.artifacts import write_artifact
-from support.cli import call
+from support.cli import call, fail, succeed
+from support.exports import make, to_onnx
 from support.nets import Dense, Tiny, seeded
+from support.nets_scores import Detector
 
-EXAMPLE = (torch.zeros(1, 3, 8, 12),)
 LABELS = ["ant", "bee", "cat", "dog", "eel", "fox"]
 TRANSFORM = Preprocess("", [8, 12], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
@@ -31,21 +31,15 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
 @pytest.fixture(scope="module")
 def linear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("linear") / "linear.onnx"
-    export(
-        seeded(Tiny()), path, EXAMPLE, layers="conv2", score="linear", labels=LABELS,
-        preprocess=TRANSFORM, verify="off",
-    )  # fmt: skip
-    return path
+    options = {"layers": "conv2", "labels": LABELS, "preprocess": TRANSFORM}
+    return make(Tiny(), path, (8, 12), score="linear", **options).path
 
 
 @pytest.fixture(scope="module")
 def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("channels") / "channels.onnx"
-    export(
-        seeded(Tiny()), path, EXAMPLE, layers=["conv2", "conv1"], score="channel",
-        preprocess=TRANSFORM, verify="off",
-    )  # fmt: skip
-    return path
+    options = {"layers": ["conv2", "conv1"], "preprocess": TRANSFORM}
+    return make(Tiny(), path, (8, 12), score="channel", **options).path
 
 
 def test_weights_are_called_by_name_or_by_place(linear: Path) -> None:
@@ -123,13 +117,10 @@ def test_metadata_that_mixes_weights_and_classes_is_refused(tmp_path: Path) -> N
 
 def test_probabilities_of_a_detector_are_those_of_its_classes(tmp_path: Path) -> None:
     for form, axis in (("chances", 1), ("turned", 2)):
-        spec = export(
-            seeded(nets_scores.Detector(form)), tmp_path / "m.onnx", EXAMPLE, layers="stem",
-            score=Score(class_axis=axis, class_offset=4), verify="off",
-        ).spec  # fmt: skip
+        score = Score(class_axis=axis, class_offset=4)
+        made = make(Detector(form), tmp_path / "m.onnx", (8, 12), layers="stem", score=score)
         output = np.random.default_rng(0).random((7, 24) if axis == 1 else (24, 7), np.float32)
-        shares = probabilities(spec.score, output)
-        assert shares is not None
+        shares = probabilities(made.spec.score, output)
         np.testing.assert_array_equal(shares, (output if axis == 1 else output.T)[4:])
 
 
@@ -140,39 +131,31 @@ def test_inspect_and_bench_and_the_plain_model(
     assert "score_weights: float32 [N or 1, K, *linear], the score is the inner product" in text
     assert "(linear), any weights of linear, none" in text
     assert "12 channels of conv2" in call("inspect", channels).stdout
-    result = call("bench", linear, "-k", "3", "--rounds", "2", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("bench", linear, "-k", "3", "--rounds", "2", "--json")
     rows = json.loads(result.stdout)["rows"]
     assert [row["name"] for row in rows] == ["plain", "K = 0", "K = 1", "K = 3"]
-    assert call("bench", linear, "--class", "1").exit_code == 1
+    fail("bench", linear, "--class", "1")
     write_plain(channels, tmp_path / "plain.onnx")
-    assert call("inspect", tmp_path / "plain.onnx").exit_code == 1
+    fail("inspect", tmp_path / "plain.onnx")
 
 
 def test_weights_of_open_extents_are_measured_by_a_run(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    export(
-        seeded(Dense()), path, EXAMPLE, layers="stem", score="linear",
-        trace=TorchExport(dynamic_size=True),
-    )  # fmt: skip
-    result = call("bench", path, "--shape", "16,20", "--rounds", "1", "--json")
-    assert result.exit_code == 0, result.output
+    trace = TorchExport(dynamic_size=True)
+    make(Dense(), path, (8, 12), layers="stem", score="linear", trace=trace, verify="quick")
+    succeed("bench", path, "--shape", "16,20", "--rounds", "1", "--json")
 
 
 def test_the_command_line_exports_and_explains_them(tmp_path: Path) -> None:
     path, weights, image = (tmp_path / name for name in ("m.onnx", "w.npy", "p.png"))
-    result = call(
+    succeed(
         "export", "graftcam.demo.model:build", "--shape", "3,96,96", "--mean", "0,0,0", "--std",
         "1,1,1", "--layer", "layer3", "--score", "linear", "-o", path,
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    import cv2
-
     cv2.imwrite(str(image), np.full((96, 96, 3), 128, np.uint8))
     np.save(weights, np.eye(10)[:2])
     out = tmp_path / "out"
-    result = call("explain", path, image, "-o", out, "--score-weights", weights, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("explain", path, image, "-o", out, "--score-weights", weights, "--json")
     assert [entry["label"] for entry in json.loads(result.stdout)[0]["classes"]] == ["0", "1"]
     assert sorted(file.name for file in out.iterdir()) == ["p-0.png", "p-1.png"]
     for arguments, message in (
@@ -180,31 +163,15 @@ def test_the_command_line_exports_and_explains_them(tmp_path: Path) -> None:
         (("--score-weights", image), "cannot read weights"),
         (("--score-weights", tmp_path / "no.npy"), "cannot read weights"),
     ):
-        result = call("explain", path, image, "-o", out, *arguments)
-        assert result.exit_code == 1
-        assert message in result.stderr
+        assert message in fail("explain", path, image, "-o", out, *arguments)
 
 
 def test_the_command_line_names_output_axis_and_offset(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
-    program = torch.onnx.export(
-        seeded(nets_scores.Detector("rows")), EXAMPLE, dynamo=True, verbose=False,
-        output_names=["found"],
-    )  # fmt: skip
-    assert program is not None
-    program.save(plain)
+    to_onnx(seeded(Detector("rows")), plain, (8, 12), output_names=["found"])
     options = ["--class-axis", "2", "--class-offset", "4", "--activation", "sigmoid"]
-    result = call("export", plain, "-o", path, "--output", "found", *options)
-    assert result.exit_code == 0, result.output
+    result = succeed("export", plain, "-o", path, "--output", "found", *options)
     assert "3 classes along axis 2 after 4 other entries" in result.output
     assert "3 classes along axis 2 after 4 other entries" in call("inspect", path).output
-    result = call("export", plain, "-o", path, "--output", "lost", *options)
-    assert result.exit_code == 1
-    assert "no output is called 'lost'" in result.stderr
-
-
-def test_a_linear_record_survives_its_json(linear: Path) -> None:
-    spec = Explainer(linear).spec
-    assert '"class_index":null' in spec.to_json()
-    assert spec.score_weights == "score_weights"
-    assert Spec.from_json(spec.to_json()) == spec
+    said = fail("export", plain, "-o", path, "--output", "lost", *options)
+    assert "no output is called 'lost'" in said

@@ -11,14 +11,13 @@ import pytest
 import timm
 import torch
 import torchvision
-from torch import nn
 
 from graftcam.demo.bundled import images
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.spec import Layer, Preprocess
-from support.cli import call
+from support.cli import refuse, succeed
 
 IMAGE = images()[0].path
 SIZE = 64
@@ -43,21 +42,17 @@ NOT_FOR_VITS = {
 CLASS_AGNOSTIC = {"eigencam", "kpcacam", "fem"}
 
 
-def _resnet() -> nn.Module:
-    return torchvision.models.resnet18(num_classes=10)
-
-
-def _vit() -> nn.Module:
-    return timm.create_model("vit_tiny_patch16_224", img_size=SIZE, num_classes=10)
-
-
 @pytest.fixture(scope="module", params=["resnet18", "vit_tiny"])
 def artifact(request, tmp_path_factory) -> Path:
     torch.manual_seed(0)
     cnn = request.param == "resnet18"
+    if cnn:
+        model = torchvision.models.resnet18(num_classes=10)
+    else:
+        model = timm.create_model("vit_tiny_patch16_224", img_size=SIZE, num_classes=10)
     path = tmp_path_factory.mktemp(request.param) / f"{request.param}.onnx"
     export(
-        (_resnet if cnn else _vit)().eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
+        model.eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
         layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM,
         extras=["guided" if cnn else "input_gradients", "head"], verify="off",
     )  # fmt: skip
@@ -69,20 +64,7 @@ def _usable(artifact: Path) -> list[str]:
     return [one for one in METHODS if not (vit and one in NOT_FOR_VITS)]
 
 
-def test_every_method_explains_two_classes(artifact: Path) -> None:
-    explainer = Explainer(artifact)
-    for method in _usable(artifact):
-        found = explainer.explain(IMAGE, [3, 7], method=method, options=OPTIONS.get(method, {}))
-        assert found.classes == [3, 7], method
-        assert found.heatmaps.shape == (2, 96, 96)
-        assert np.isfinite(found.maps).all(), method
-        # FEM marks what exceeds mean and two deviations: no value does among so few cells.
-        assert ("ok" in found.status) == (method != "fem"), method
-        equal = np.array_equal(found.maps[0], found.maps[1])
-        assert equal == (method in CLASS_AGNOSTIC), method
-
-
-def test_the_table_says_what_each_method_takes(
+def test_every_method_explains_two_classes_and_takes_what_the_table_says(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer = Explainer(artifact)
@@ -94,8 +76,7 @@ def test_the_table_says_what_each_method_takes(
     heads: list[str] = []
     run, head_of = session.run, Heads.of
 
-    def watched(feeds: dict[str, np.ndarray], names: Iterable[str] | None = None) -> object:
-        assert names is not None
+    def watched(feeds: dict[str, np.ndarray], names: Iterable[str]) -> object:
         names = list(names)
         fetched.update(names)
         images.append(feeds[explainer.spec.preprocess.input])
@@ -111,7 +92,14 @@ def test_the_table_says_what_each_method_takes(
         fetched.clear(), images.clear(), heads.clear()
         # With an option Grad-CAM's map, which every artifact contains, is computed again.
         options = {"relu": True} if method == "gradcam" else OPTIONS.get(method, {})
-        explainer.explain(IMAGE, [3, 7], method=method, options=options)
+        found = explainer.explain(IMAGE, [3, 7], method=method, options=options)
+        assert found.classes == [3, 7], method
+        assert found.heatmaps.shape == (2, 96, 96)
+        assert np.isfinite(found.maps).all(), method
+        # FEM marks what exceeds mean and two deviations: no value does among so few cells.
+        assert ("ok" in found.status) == (method != "fem"), method
+        equal = np.array_equal(found.maps[0], found.maps[1])
+        assert equal == (method in CLASS_AGNOSTIC), method
         taken = {need for need, name in tensors.items() if name in fetched}
         taken |= {"head"} if heads else set()
         changed = any(not np.array_equal(image, images[0]) for image in images[1:])
@@ -124,21 +112,14 @@ def test_the_table_says_what_each_method_takes(
 def test_the_error_names_what_a_vit_lacks(
     artifact: Path, tmp_path: Path, method: str, message: str
 ) -> None:
-    result = call("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)
-    assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
-    assert message in line
+    assert message in refuse("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)
 
 
 def test_the_command_draws_all_of_them_in_one_panel(artifact: Path, tmp_path: Path) -> None:
-    arguments: list[object] = ["explain", artifact, IMAGE, "-o", tmp_path, "--panel"]
-    arguments += ["--top", 2]
-    for method in _usable(artifact):
-        arguments += ["--method", method]
+    more = [word for method in _usable(artifact) for word in ("--method", method)]
     for option in ("samples=3", "steps=3", "channels=4", "masks=8"):
-        arguments += ["--option", option]
-    result = call(*arguments)
-    assert result.exit_code == 0, result.output
+        more += ["--option", option]
+    succeed("explain", artifact, IMAGE, "-o", tmp_path, "--panel", "--top", 2, *more)
     (path,) = tmp_path.glob("*.png")
     height, width, _ = cv2.imread(str(path)).shape
     assert height * width > 2 * len(_usable(artifact)) * 96 * 96

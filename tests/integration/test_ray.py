@@ -20,7 +20,7 @@ from graftcam.runtime.tools.jobs.cluster import on_ray
 from graftcam.runtime.tools.jobs.run import local, run
 from graftcam.runtime.tools.jobs.settings import Settings
 from support import cli
-from support.artifacts import SCENE, write_artifact
+from support.artifacts import SCENE
 
 ray: Any = pytest.importorskip("ray")
 IMAGES = 24
@@ -35,11 +35,6 @@ def cluster() -> Generator[None]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_artifact(tmp_path_factory.mktemp("model") / "patches.onnx")
 
 
 @pytest.fixture(scope="module")

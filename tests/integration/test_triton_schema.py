@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache, partial
+from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import Spec
 from graftcam.runtime.tools.triton import write_repository
-from support import cli
 from support.artifacts import LABELS, spec, write_artifact, write_segmenter
 from support.browser import need
+from support.cli import succeed
 
 
 @cache
@@ -27,12 +27,9 @@ def schema() -> Any:
     """Triton's own model_config.proto, without the client that it comes with."""
     found = find_spec("tritonclient")
     need(found, "tritonclient (pip install --no-deps tritonclient)")
-    assert found is not None
     (folder,) = found.submodule_search_locations or []
     path = Path(folder, "grpc", "model_config_pb2.py")
     loaded = spec_from_file_location(path.stem, path)
-    assert loaded is not None
-    assert loaded.loader is not None
     module = module_from_spec(loaded)
     loaded.loader.exec_module(module)
     return module
@@ -44,17 +41,13 @@ def read(folder: Path) -> Any:
     return text_format.Parse(text, schema().ModelConfig())
 
 
-call = partial(cli.call, "package")
-
-
 def named(tensors: list) -> dict:
     return {tensor.name: tensor for tensor in tensors}
 
 
 def test_the_folder_holds_the_artifact_its_labels_and_a_configuration(tmp_path: Path) -> None:
     artifact = write_artifact(tmp_path / "patches.onnx")
-    result = call(artifact, "--triton", "-o", tmp_path / "models")
-    assert result.exit_code == 0, result.output
+    result = succeed("package", artifact, "--triton", "-o", tmp_path / "models")
     folder = tmp_path / "models" / "patches"
     assert result.stdout.split() == [
         str(folder / name) for name in ("1/model.onnx", "config.pbtxt", "labels.txt")

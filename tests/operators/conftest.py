@@ -1,4 +1,4 @@
-"""How many examples Hypothesis makes, and on how many threads operators run.
+"""How many examples Hypothesis makes.
 
 Few examples and always the same; many with another profile:
 pytest tests/operators/test_random_graphs.py --hypothesis-profile=long
@@ -6,10 +6,6 @@ pytest tests/operators/test_random_graphs.py --hypothesis-profile=long
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-import torch
 from hypothesis import HealthCheck, settings
 
 # Time and rejected examples depend on the machine and on the dice: neither is a failure.
@@ -22,12 +18,3 @@ settings.register_profile(
     "long", max_examples=1000, deadline=None, suppress_health_check=SLOW, print_blob=True
 )
 settings.load_profile("short")
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _one_thread() -> Iterator[None]:
-    """Small tensors: one thread is faster than two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -11,21 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import export
-from support.nets import seeded
+from support.exports import make
+from support.sessions import open_session
 
 
 def _net(*layers: nn.Module) -> nn.Module:
-    return seeded(
-        nn.Sequential(
-            nn.Conv2d(3, 4, 3), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
-        )
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
     )
 
 
 def _artifact(model: nn.Module, path: Path) -> onnx.ModelProto:
-    export(model, path, (torch.zeros(1, 3, 8, 8),), layers="0", verify="off")
-    return onnx.load(path)
+    return onnx.load(make(model, path, layers="0").path)
 
 
 def _added(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -60,13 +57,10 @@ def test_nothing_large_is_computed_for_no_class(tmp_path: Path, activation: nn.M
     model.graph.output.extend(
         onnx.ValueInfoProto(name=value) for value in made if value not in known
     )
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    feeds = {"input": np.ones((2, 3, 8, 8), np.float32), "class_index": np.zeros((1, 0), np.int64)}
-    feeds[session.get_inputs()[0].name] = feeds.pop("input")
+    level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = open_session(model.SerializeToString(), level)
+    feeds = {"class_index": np.zeros((1, 0), np.int64)}
+    feeds[session.get_inputs()[0].name] = np.ones((2, 3, 8, 8), np.float32)
     found = dict(zip(made, session.run(made, feeds), strict=True))
     # The activations, as they are and laid out, and weights, which are folded at load.
     free = {"activations", "places", "exchanged", "flipped"}
@@ -116,11 +110,7 @@ class _Dense(nn.Module):
 
 
 def test_the_cotangents_of_a_dense_block_are_cut_in_two(tmp_path: Path) -> None:
-    report = export(
-        seeded(_Dense()), tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers="first"
-    )
-    assert report.verification.verdict == "pass"
-    model = onnx.load(tmp_path / "m.onnx")
+    model = onnx.load(make(_Dense(), tmp_path / "m.onnx", layers="first", verify="quick").path)
     cuts = [node for node in _added(model) if node.name.rpartition("/")[2] == "part"]
     # A new part and what is before it for three joins, two parts for the first join of all.
     assert len(cuts) <= 2 * 3
@@ -128,10 +118,7 @@ def test_the_cotangents_of_a_dense_block_are_cut_in_two(tmp_path: Path) -> None:
 
 def test_a_layer_that_joins_has_its_own_gradient_only(tmp_path: Path) -> None:
     """Later layers join the same values anew; those do not come through this layer."""
-    example = (torch.zeros(1, 3, 8, 8),)
-    layers = ["first", "joined"]
-    report = export(seeded(_Dense()), tmp_path / "m.onnx", example, layers=layers)
-    assert report.verification.verdict == "pass"
+    make(_Dense(), tmp_path / "m.onnx", layers=["first", "joined"], verify="quick")
 
 
 def test_large_weights_are_read_as_they_are_stored(
@@ -140,9 +127,7 @@ def test_large_weights_are_read_as_they_are_stored(
     """ONNX Runtime would copy constant ones into another order, a second time."""
     monkeypatch.setattr("graftcam.exporter.differentiate.rules.linear._LARGE", 1)
     layers = (nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5), nn.ReLU(), nn.Linear(5, 3))
-    model = seeded(nn.Sequential(*layers))
-    report = export(model, tmp_path / "m.onnx", (torch.zeros(1, 3, 8, 8),), layers="0")
-    assert report.verification.verdict == "pass"
-    products = [node for node in _added(onnx.load(tmp_path / "m.onnx")) if node.op_type == "Gemm"]
+    path = make(nn.Sequential(*layers), tmp_path / "m.onnx", layers="0", verify="quick").path
+    products = [node for node in _added(onnx.load(path)) if node.op_type == "Gemm"]
     assert products
     assert all(node.input[1].endswith("as_stored") for node in products)

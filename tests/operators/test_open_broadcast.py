@@ -6,55 +6,30 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.parser
-import onnx_ir as ir
 import pytest
 import torch
-from onnx import numpy_helper
 
-from graftcam.exporter.differentiate.backward import differentiate
-from graftcam.exporter.differentiate.cotangent import Cotangent
-from graftcam.exporter.differentiate.plan import plan
-from graftcam.exporter.graph.emitter import Emitter
-from support.operators.harness import Graft as Made
-from support.operators.harness import error, idle_nodes, run_ort, seeds, session
+from support.onnx_text import parsed
+from support.operators.harness import (
+    Graft,
+    error,
+    idle_nodes,
+    run_ort,
+    seeds,
+    session,
+    with_adjoints,
+)
 
 
 def _graft(
     signature: str, body: str, spread: frozenset[int] = frozenset(), *, selected: bool = False,
     **constants: Any,
-) -> Made:  # fmt: skip
+) -> Graft:  # fmt: skip
     text = f'<ir_version: 9, opset_import: ["" : 18]> g ({signature}) => (float y) {{ {body} }}'
-    proto = onnx.parser.parse_model(text)
+    proto = parsed(text, constants)
     proto.graph.output[0].type.tensor_type.ClearField("shape")
-    for name, array in constants.items():
-        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-    for number, node in enumerate(proto.graph.node):
-        node.name = f"node_{number}"
-    built = ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
-    graph = built.graph
-    targets, y = list(graph.inputs), graph.outputs[0]
-    assert y.shape is not None
-    dims = [1 if axis in spread else f"Y{axis}" for axis in range(len(y.shape))]
-    kind = ir.TensorType(ir.DataType.INT64) if selected else y.type
-    shape = ["K", "N"] if selected else ["K", *dims]
-    seed = ir.Value(name="seed", type=kind, shape=ir.Shape(shape))
-    graph.inputs.append(seed)
-    emit = Emitter(graph)
-    emit.classes_dim = emit.vector([(seed, 0)])
-    own = set(graph)
-    start = (
-        Cotangent(emit, y, None, one_hot=seed)
-        if selected
-        else Cotangent(emit, y, seed, 1.0, spread)
-    )
-    made = differentiate(emit, plan(graph, y, targets), start)
-    for target in targets:
-        whole = made[target].dense()
-        result = ir.Value(name=f"grad_{target.name}", type=whole.type)
-        graph.append(ir.Node("", "Identity", [whole], outputs=[result]))
-        graph.outputs.append(result)
-    return Made(ir.to_proto(built), {node.name or "" for node in graph if node not in own})
+    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    return with_adjoints(inferred, spread, selected=selected)
 
 
 PAIRS = [((2, 3), (2, 3)), ((1, 3), (2, 3)), ((2, 1), (2, 3)), ((2, 3), (1, 1)), ((1, 1), (1, 3))]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnx.parser
 import onnx_ir as ir
 import pytest
-from onnx import numpy_helper
 
 from graftcam.exporter.differentiate.plan import Plan, plan
 from graftcam.exporter.errors import LayerError, UnsupportedError
+from support.onnx_text import parsed
 
 CONSTANTS = {
     "w": np.ones((4, 3), np.float32),
@@ -34,12 +33,8 @@ CONSTANTS = {
 def _graph(body: str, *, shape: str = "N, 4", opset: int = 18) -> ir.Graph:
     text = f"""<ir_version: 9, opset_import: ["" : {opset}, "custom" : 1, "com.microsoft" : 1]>
     g (float[{shape}] x) => (float y) {{ {body} }}"""
-    proto = onnx.parser.parse_model(text)
+    proto = parsed(text, CONSTANTS)
     proto.graph.output[0].type.tensor_type.ClearField("shape")
-    for name, array in CONSTANTS.items():
-        proto.graph.initializer.append(numpy_helper.from_array(array, name))
-    for number, node in enumerate(proto.graph.node):
-        node.name = f"n{number}"
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True)).graph
 
 
@@ -62,20 +57,42 @@ def _types(made: Plan) -> list[str]:
     return [node.op_type for node in made.nodes]
 
 
-def test_only_what_lies_between_layer_and_score_is_active() -> None:
-    graph = _graph("a = Relu(x) t = Tanh(a) side = Exp(t) b = Sigmoid(t) y = MatMul(b, w)")
-    made = _plan(graph, "t")
-    assert _types(made) == ["Sigmoid", "MatMul"]
-    assert {value.name for value in made.active} == {"t", "b", "y"}
+LOOP = """n = Loop(trips, yes, {start}) <body = step (int64 i, bool go, {kind} s) =>
+    (bool on, {kind} t) {{ on = Identity(go) t = Add(s, s) }}>"""
+# Nodes, the layers, the nodes that are differentiated and the values that carry a derivative.
+ACTIVE: dict[str, tuple[str, str, str, str]] = {
+    "only what lies between layer and score": (
+        "a = Relu(x) t = Tanh(a) side = Exp(t) b = Sigmoid(t) y = MatMul(b, w)", "t",
+        "Sigmoid MatMul", "t b y"),
+    "several layers are one plan": ("a = Relu(x) b = Tanh(a) y = Exp(b)", "b a", "Tanh Exp",
+                                    "a b y"),
+    "the score itself may be a layer": ("y = Relu(x)", "y", "", "y"),
+    "a declared zero ends its branch only": (
+        "a = Relu(x) s = Sign(a) d = Exp(s) y = Mul(d, a)", "a", "Mul", "a y"),
+    "operators without a rule, off the path": (
+        "before = Unique(x) t = Relu(before) side = Unique(t) y = Exp(t)", "t", "Exp", "t y"),
+    "a loop over integers": (
+        "i = ArgMax(x) j = Cast<to=7>(x) " + LOOP.format(start="j", kind="int64[N, 4]")
+        + "r = Reshape(n, wide) f = Cast<to=1>(r) y = Mul(x, f)", "x", "Mul", "x y"),
+    "the codes between quantiser and dequantiser": (
+        """q = QuantizeLinear(x, scale) t = Transpose(q) u = Identity(t)
+        d = DequantizeLinear(u, scale) y = Tanh(d)""", "x",
+        "QuantizeLinear Transpose Identity DequantizeLinear Tanh", "x q t u d y"),
+    "dequantised weights are constant": (
+        "v = DequantizeLinear(codes, scale) y = MatMul(x, v)", "x", "MatMul", "x y"),
+    "codes that are compared": (
+        "q = QuantizeLinear(x, scale) b = Greater(q, q) f = Cast<to=1>(b) y = Mul(f, x)", "x",
+        "QuantizeLinear Mul", "x q y"),
+    "an input without a rule, unconnected to the layer": (
+        "t = Relu(x) s = ReduceMax<keepdims=0>(x) y = Clip(t, s)", "t", "Clip", "t y"),
+}  # fmt: skip
 
 
-def test_several_layers_are_one_plan() -> None:
-    graph = _graph("a = Relu(x) b = Tanh(a) y = Exp(b)")
-    assert _types(_plan(graph, "b", "a")) == ["Tanh", "Exp"]
-
-
-def test_the_score_itself_may_be_a_layer() -> None:
-    assert _types(_plan(_graph("y = Relu(x)"), "y")) == []
+@pytest.mark.parametrize(("body", "layers", "types", "active"), ACTIVE.values(), ids=ACTIVE)
+def test_what_is_active(body: str, layers: str, types: str, active: str) -> None:
+    made = _plan(_graph(body), *layers.split())
+    assert _types(made) == types.split()
+    assert {value.name for value in made.active} == set(active.split())
 
 
 def test_a_layer_beside_the_score_is_named() -> None:
@@ -102,13 +119,6 @@ def test_a_score_without_a_derivative_is_refused(body: str) -> None:
         _plan(_graph(body))
 
 
-def test_a_declared_zero_ends_its_branch_only() -> None:
-    graph = _graph("a = Relu(x) s = Sign(a) d = Exp(s) y = Mul(d, a)")
-    made = _plan(graph, "a")
-    assert _types(made) == ["Mul"]
-    assert {value.name for value in made.active} == {"a", "y"}
-
-
 UNIQUE = (
     "no gradient rule: which elements are left over depends on their values, and equal ones have "
     "no derivative; choose a layer after it"
@@ -129,11 +139,6 @@ def test_every_operator_without_a_rule_is_listed_at_once() -> None:
     ]
     with pytest.raises(UnsupportedError, match="3 operators have no gradient between the layer"):
         _plan(graph)
-
-
-def test_operators_off_the_path_do_not_matter() -> None:
-    graph = _graph("before = Unique(x) t = Relu(before) side = Unique(t) y = Exp(t)")
-    assert _types(_plan(graph, "t")) == ["Exp"]
 
 
 def test_an_operator_newer_than_the_table_is_refused_with_the_opset_that_helps() -> None:
@@ -164,21 +169,9 @@ def test_a_subgraph_on_the_path_is_refused_by_name() -> None:
     ]
 
 
-LOOP = """n = Loop(trips, yes, {start}) <body = step (int64 i, bool go, {kind} s) =>
-    (bool on, {kind} t) {{ on = Identity(go) t = Add(s, s) }}>"""
-
-
 def test_a_loop_over_what_carries_a_derivative_is_refused_by_name() -> None:
     (line,) = _refusal(_graph(LOOP.format(start="x", kind="float[N, 4]") + "y = Exp(n)"))
     assert line.startswith("Loop 'n0': no gradient rule: its body runs a number of times")
-
-
-def test_a_loop_over_integers_carries_no_derivative() -> None:
-    graph = _graph(
-        "i = ArgMax(x) j = Cast<to=7>(x) " + LOOP.format(start="j", kind="int64[N, 4]")
-        + "r = Reshape(n, wide) f = Cast<to=1>(r) y = Mul(x, f)"
-    )  # fmt: skip
-    assert _types(_plan(graph)) == ["Mul"]
 
 
 def test_integers_that_stand_for_numbers_are_refused() -> None:
@@ -220,26 +213,7 @@ def test_no_later_layer_is_named_where_none_can_be_explained() -> None:
 def test_a_rank_that_shape_inference_lost_is_traced_to_where_it_was_lost() -> None:
     graph = _graph("t = Relu(x) side = custom.Odd(one) a = Add(t, side) b = Exp(a) y = Neg(b)")
     lost = "shape inference stops at 'side' (Odd 'n1'): write its shape into the model"
-    assert _refusal(graph, "t") == [
-        f"Add 'n2': the rank of 'a' is unknown; {lost}",
-    ]
-
-
-def test_the_codes_between_quantiser_and_dequantiser_are_active() -> None:
-    graph = _graph(
-        """q = QuantizeLinear(x, scale) t = Transpose(q) u = Identity(t)
-        d = DequantizeLinear(u, scale) y = Tanh(d)"""
-    )
-    made = _plan(graph)
-    assert _types(made) == [
-        "QuantizeLinear", "Transpose", "Identity", "DequantizeLinear", "Tanh"
-    ]  # fmt: skip
-    assert {value.name for value in made.active} == {"x", "q", "t", "u", "d", "y"}
-
-
-def test_dequantised_weights_are_constant() -> None:
-    graph = _graph("v = DequantizeLinear(codes, scale) y = MatMul(x, v)")
-    assert _types(_plan(graph)) == ["MatMul"]
+    assert _refusal(graph, "t") == [f"Add 'n2': the rank of 'a' is unknown; {lost}"]
 
 
 @pytest.mark.parametrize(
@@ -268,11 +242,6 @@ def test_an_integer_operator_is_refused_not_taken_for_zero() -> None:
     ]  # fmt: skip
 
 
-def test_comparing_codes_is_constant() -> None:
-    graph = _graph("q = QuantizeLinear(x, scale) b = Greater(q, q) f = Cast<to=1>(b) y = Mul(f, x)")
-    assert _types(_plan(graph)) == ["QuantizeLinear", "Mul"]
-
-
 @pytest.mark.parametrize(
     ("body", "shape", "obstacle"),
     [
@@ -291,11 +260,6 @@ def test_an_input_that_a_rule_does_not_cover_is_refused(
     body: str, shape: str, obstacle: str
 ) -> None:
     assert _refusal(_graph(body, shape=shape)) == [obstacle]
-
-
-def test_the_same_input_unconnected_to_the_layer_is_fine() -> None:
-    graph = _graph("t = Relu(x) s = ReduceMax<keepdims=0>(x) y = Clip(t, s)")
-    assert _types(_plan(graph, "t")) == ["Clip"]
 
 
 def test_an_output_that_a_rule_does_not_cover_is_refused() -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graftcam.exporter.differentiate.support.resampling import (
-    Resampling,
-    resampling_matrix,
-)
+from graftcam.exporter.differentiate.support.resampling import Resampling, resampling_matrix
 from graftcam.exporter.errors import UnsupportedError
 from support.operators.harness import Case, Model, graft, run_ort, session
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,11 +17,7 @@ from support.operators.checks import (
     check_selection,
     check_static_and_open,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from support.operators.harness import Case
+from support.operators.harness import Case
 
 
 def _each(cases: Iterable[Case]) -> pytest.MarkDecorator:

@@ -10,11 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftcam.exporter.differentiate.rules.pool import cell_counts
-from graftcam.exporter.differentiate.support.strided import (
-    SliceRange,
-    slice_range,
-    slice_ranges,
-)
+from graftcam.exporter.differentiate.support.strided import SliceRange, slice_range, slice_ranges
 from graftcam.exporter.differentiate.support.window import (
     Window,
     adjoint_padding,
@@ -197,15 +193,8 @@ def test_cell_counts(
 @pytest.mark.parametrize(
     ("bounds", "taken"),
     [
-        ((1, 4, 1), SliceRange(1, 1, 3, 5)),
-        ((0, 2**62, 1), SliceRange(0, 1, 5, 5)),
         ((-2, 2**62, 1), SliceRange(3, 1, 2, 5)),
-        ((-9, -1, 1), SliceRange(0, 1, 4, 5)),
-        ((0, 9, 2), SliceRange(0, 2, 3, 5)),
-        ((1, 9, 3), SliceRange(1, 3, 2, 5)),
         ((-1, -(2**62), -1), SliceRange(4, -1, 5, 5)),
-        ((9, -9, -2), SliceRange(4, -2, 3, 5)),
-        ((3, 0, -1), SliceRange(3, -1, 3, 5)),
         ((3, 1, 1), SliceRange(3, 1, 0, 5)),
         ((-9, -19, -1), SliceRange(0, -1, 1, 5)),  # a start below is clamped to the first place
     ],

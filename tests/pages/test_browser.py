@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from examples.browser.build import ENGINE, build
 from graftcam.demo.bundled import FOLDER
-from graftcam.exporter import export
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.output.render import palette, project
 from support.artifacts import preprocess, write_artifact
 from support.browser import LISTEN, SOFTWARE_GPU, chromium, need, playwright, served
-from support.exports import export_segmenter
-from support.nets import Tiny, seeded
+from support.exports import export_segmenter, make
+from support.nets import Tiny
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -97,7 +95,6 @@ def drawn(page: Page, canvas: str) -> np.ndarray:
     url = page.evaluate(f"document.getElementById('{canvas}').toDataURL()")
     data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    assert pixels is not None
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
 
 
@@ -173,16 +170,13 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_image_as_it_is(
     page: Page, tmp_path: Path
 ) -> None:
     artifact, photo = tmp_path / "raw.onnx", tmp_path / "photo.png"
-    export(
-        seeded(Tiny()), artifact, (torch.zeros(1, 3, 24, 24),), verify="off", profile="web",
-        preprocess=preprocess(input="", resize=[30], size=[24, 24]), extras=["embed_preprocess"],
-    )  # fmt: skip
+    options = {"preprocess": preprocess(input="", resize=[30], size=[24, 24]), "profile": "web"}
+    make(Tiny(), artifact, (24, 24), extras="embed_preprocess", **options)
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
     page.set_input_files("#model", artifact)
     nth_explanation(page, 2)
     page.set_input_files("#image", photo)
     explainer = Explainer(artifact, "cpu")
-    assert explainer.spec.preprocess is not None
     assert explainer.spec.preprocess.embedded
     assert_same(nth_explanation(page, 3), explainer.explain(photo))
 

@@ -8,23 +8,23 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from graftcam.cli import main
 from graftcam.exporter.differentiate.rules import table
 from graftcam.exporter.report.operators import markdown
 from graftcam.exporter.verify.findings import CHECKS, Finding
 from graftcam.runtime.methods.table import METHODS
+from support.cli import call
 from support.paths import ROOT
 
 
 def test_the_operator_table_is_the_registrys() -> None:
     assert (ROOT / "docs" / "operators.md").read_text() == markdown()
-    assert CliRunner().invoke(main, ["ops", "--markdown"]).stdout == markdown()
+    assert call("ops", "--markdown").stdout == markdown()
 
 
 def test_each_operator_is_listed_with_its_state_and_what_a_refused_one_asks_for() -> None:
-    rows = json.loads(CliRunner().invoke(main, ["ops", "--json"]).stdout)
+    rows = json.loads(call("ops", "--json").stdout)
     assert {rows[name]["state"] for name in ("Conv", "Sigmoid")} == {"rule"}
     assert rows["Hardmax"] == {"since": 1, "state": "zero", "adjoint": "declared zero"}
     assert rows["Loop"]["state"] == "refused"

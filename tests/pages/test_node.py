@@ -6,15 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from graftcam.exporter import export
 from graftcam.runtime import Explainer
 from graftcam.runtime.spec import Preprocess
 from support.browser import need
-from support.nets import Tiny, seeded
+from support.exports import make
+from support.images import noise
+from support.nets import Tiny
 from support.paths import ROOT
 
 EXAMPLE = ROOT / "examples" / "node"
@@ -27,11 +26,9 @@ def test_node_lists_inputs_and_outputs_and_explains(tmp_path: Path, wanted: int)
     need((EXAMPLE / "node_modules").is_dir(), "onnxruntime-node (make node)")
     model, pixels = tmp_path / "model.onnx", tmp_path / "pixels.f32"
     transform = Preprocess("", [8, 8], None, "exact", "bilinear", 1, [0.0] * 3, [1.0] * 3)
-    export(
-        seeded(Tiny(3)), model, (torch.zeros(1, 3, 8, 8),), preprocess=transform, verify="off",
-        labels=["cat", "dog", "owl"], profile="web",
-    )  # fmt: skip
-    x = np.random.default_rng(0).standard_normal((1, 3, 8, 8), np.float32)
+    options = {"labels": ["cat", "dog", "owl"], "profile": "web", "preprocess": transform}
+    make(Tiny(3), model, **options)
+    x = noise(1)
     x.tofile(pixels)
     done = subprocess.run(
         [str(node), str(EXAMPLE / "explain.js"), str(model), str(pixels), str(wanted)],

@@ -6,26 +6,23 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 import torch
-from click.testing import CliRunner
 
-from graftcam.cli import main
 from graftcam.demo.bundled import FOLDER, WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.exporter import VerificationError, WriteError, export
-from graftcam.exporter.differentiate import registry
 from graftcam.runtime.spec import Preprocess
 from support.browser import chromium, playwright
+from support.cli import fail, succeed
 from support.exports import to_onnx
-from support.images import images, write_images
 from support.nets import Flat, Tiny, seeded
 from support.paths import ROOT
+from support.rules import louder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,12 +30,11 @@ if TYPE_CHECKING:
 SCHEMA = json.loads((ROOT / "docs/verification.schema.json").read_text())
 EXAMPLE = (torch.zeros(1, 3, 8, 8),)
 TRANSFORM = Preprocess("", [8, 8], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
+DIGITS = [
+    "export", "graftcam.demo.model:build", "--weights", WEIGHTS, "--shape", "3,96,96",
+    "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
+]  # fmt: skip
 NASTY = '<script>alert(1)</script> & "co"'
-
-
-@pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "images", images(2, 8, 8))
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder: Path) -> None:
@@ -65,14 +61,7 @@ def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder:
 def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = registry.table()["Conv"]
-
-    def wrong(*arguments: Any) -> Any:
-        (result, *_) = entry.rule(*arguments)  # pyright: ignore
-        return [result * 1.01]
-
-    table = registry._TABLE  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setitem(table, "Conv", replace(entry, rule=wrong))
+    louder(monkeypatch, "Conv")
     with pytest.raises(VerificationError, match="gradients: error"):
         export(
             seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, layers="relu1", report=tmp_path / "report"
@@ -115,14 +104,10 @@ def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -
     bad = tmp_path / "broken"
     bad.mkdir()
     (bad / "a.png").write_text("no image")
-    result = CliRunner().invoke(
-        main,
-        ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--shape", "3,96,96",
-         "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "-o", str(tmp_path / "m.onnx"),
-         "--images", str(bad), "--report", str(tmp_path / "report")],
-    )  # fmt: skip
-    assert result.exit_code == 1
-    assert "a.png is no image that OpenCV can decode" in result.stderr
+    said = fail(
+        *DIGITS, "-o", tmp_path / "m.onnx", "--images", bad, "--report", tmp_path / "report"
+    )
+    assert "a.png is no image that OpenCV can decode" in said
     assert [p.name for p in tmp_path.iterdir()] == ["broken"]
 
 
@@ -137,14 +122,10 @@ def report(tmp_path: Path) -> Path:
     image_folder.mkdir()
     for name in ("digits1.png", "digits3.png"):
         shutil.copy(FOLDER / name, image_folder)
-    result = CliRunner().invoke(
-        main,
-        ["export", "graftcam.demo.model:build", "--weights", str(WEIGHTS), "--labels", str(labels),
-         "--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25",
-         "--activation", "sigmoid", "-o", str(tmp_path / "digits.onnx"), "--verify", "full",
-         "--images", str(image_folder), "--report", str(tmp_path / "report")],
+    succeed(
+        *DIGITS, "--labels", labels, "--activation", "sigmoid", "-o", tmp_path / "digits.onnx",
+        "--verify", "full", "--images", image_folder, "--report", tmp_path / "report",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
     return tmp_path / "report" / "index.html"
 
 

@@ -18,7 +18,6 @@ from graftcam.runtime.errors import SessionError
 from graftcam.runtime.session import cuda_graph
 from graftcam.runtime.session.cuda_graph import Bound
 from graftcam.runtime.session.providers import CPU, CUDA, cuda_options
-from support.artifacts import write_artifact
 from support.images import noise
 from support.onnx_bytes import onnx_model
 
@@ -29,9 +28,8 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, providers=[CPU])
 
 
-def _feeds(seed: int, count: int, classes: int, name: str, size: int = 32) -> dict[str, Any]:
-    x = np.random.default_rng(seed).random((count, 3, size, size)).astype(np.float32)
-    return {name: x, "class_index": np.arange(classes)[None]}
+def _feeds(seed: int, count: int, classes: int) -> dict[str, Any]:
+    return {"image": noise(count, 32, 32, seed), "class_index": np.arange(classes)[None]}
 
 
 def _same(found: list[Any], right: list[Any]) -> None:
@@ -41,11 +39,17 @@ def _same(found: list[Any], right: list[Any]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_other_shapes_and_repeated_runs(tmp_path: Path) -> None:
-    session = _session(write_artifact(tmp_path / "m.onnx"))
-    runs, pairs = Bound(onnxruntime, session, "cpu"), []
+@pytest.fixture
+def both(artifact: Path) -> tuple[Bound, Any]:
+    """Runs on fixed buffers, and the session that they are compared with."""
+    session = _session(artifact)
+    return Bound(onnxruntime, session, "cpu"), session
+
+
+def test_other_shapes_and_repeated_runs(both: tuple[Bound, Any]) -> None:
+    (runs, session), pairs = both, []
     for seed, (count, classes) in enumerate([(1, 1), (2, 1), (1, 1), (1, 0), (2, 3), (1, 0)] * 3):
-        feeds = _feeds(seed, count, classes, "image")
+        feeds = _feeds(seed, count, classes)
         pairs.append((runs.run(NAMES, feeds), session.run(NAMES, feeds)))
         names = NAMES[: 1 + seed % 3]
         pairs.append((runs.run(names, feeds), session.run(names, feeds)))
@@ -54,11 +58,10 @@ def test_other_shapes_and_repeated_runs(tmp_path: Path) -> None:
         _same(found, right)
 
 
-def test_inputs_with_a_default_may_be_left_out(tmp_path: Path) -> None:
-    session = _session(write_artifact(tmp_path / "m.onnx"))
-    runs = Bound(onnxruntime, session, "cpu")
+def test_inputs_with_a_default_may_be_left_out(both: tuple[Bound, Any]) -> None:
+    runs, session = both
     for seed in range(4):
-        feeds = _feeds(seed, 2, 2, "image")
+        feeds = _feeds(seed, 2, 2)
         if seed % 2:
             del feeds["class_index"]
         _same(runs.run(NAMES, feeds), session.run(NAMES, feeds))
@@ -82,23 +85,21 @@ def test_a_half_model(tmp_path: Path) -> None:
         _same(runs.run(names, {"x": x}), session.run(names, {"x": x}))
 
 
-def test_threads_share_the_buffers_in_turn(tmp_path: Path) -> None:
-    session = _session(write_artifact(tmp_path / "m.onnx"))
-    runs = Bound(onnxruntime, session, "cpu")
+def test_threads_share_the_buffers_in_turn(both: tuple[Bound, Any]) -> None:
+    runs, session = both
 
     def check(seed: int) -> None:
-        feeds = _feeds(seed, 1 + seed % 2, seed % 3, "image")
+        feeds = _feeds(seed, 1 + seed % 2, seed % 3)
         _same(runs.run(NAMES, feeds), session.run(NAMES, feeds))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(check, range(40)))
 
 
-def test_the_number_of_stored_shapes_is_bounded(tmp_path: Path) -> None:
-    session = _session(write_artifact(tmp_path / "m.onnx"))
-    runs = Bound(onnxruntime, session, "cpu")
+def test_the_number_of_stored_shapes_is_bounded(both: tuple[Bound, Any]) -> None:
+    runs, session = both
     for seed in range(2 * (cuda_graph.MOST_SHAPES + 2)):
-        feeds = _feeds(seed, 1 + seed % (cuda_graph.MOST_SHAPES + 2), 1, "image")
+        feeds = _feeds(seed, 1 + seed % (cuda_graph.MOST_SHAPES + 2), 1)
         _same(runs.run(NAMES, feeds), session.run(NAMES, feeds))
     assert len(runs._by_shapes) == cuda_graph.MOST_SHAPES
 
@@ -178,11 +179,10 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
 CAPTURED = ("cuda", {"device_id": 1, "enable_cuda_graph": True})
 
 
-def test_a_captured_graph_is_replayed_by_shape(tmp_path: Path, cuda: Cuda) -> None:
-    path = write_artifact(tmp_path / "m.onnx")
-    explainer, plain = Explainer(path, [CAPTURED]), _session(path)
+def test_a_captured_graph_is_replayed_by_shape(artifact: Path, cuda: Cuda) -> None:
+    explainer, plain = Explainer(artifact, [CAPTURED]), _session(artifact)
     for seed, count in enumerate((1, 2, 1, 2, 2)):
-        feeds = _feeds(seed, count, 2, "image")
+        feeds = _feeds(seed, count, 2)
         found = explainer.run(feeds["image"], feeds["class_index"])
         _same(list(found.values()), plain.run(list(found), feeds))
     assert explainer._session._session.graphs == ["-1", "-1", "0", "1", "1"]
@@ -190,15 +190,15 @@ def test_a_captured_graph_is_replayed_by_shape(tmp_path: Path, cuda: Cuda) -> No
 
 
 def test_a_graph_that_cannot_be_captured_runs_without_and_says_so_once(
-    tmp_path: Path, cuda: Cuda, caplog: pytest.LogCaptureFixture
+    artifact: Path, cuda: Cuda, caplog: pytest.LogCaptureFixture
 ) -> None:
     cuda.refuses = True
     with caplog.at_level(logging.WARNING, "graftcam"):
-        explainer = Explainer(write_artifact(tmp_path / "m.onnx"), [CAPTURED])
+        explainer = Explainer(artifact, [CAPTURED])
     (line,) = caplog.messages
     assert "cannot use the graph capture feature as requested; running without: export" in line
     assert "enable_cuda_graph" not in cuda.opened[-1]
-    explainer.run(_feeds(0, 1, 1, "image")["image"])
+    explainer.run(_feeds(0, 1, 1)["image"])
     assert explainer._session._session.graphs == []
 
 

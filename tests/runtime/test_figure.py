@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,9 +15,6 @@ from graftcam.runtime.errors import RenderError
 from graftcam.runtime.output.render import Bar, palette, panel
 from graftcam.runtime.output.render.text import ascii_of, shorten, text_width, wrap, write
 from support.artifacts import SCENE, spec, write_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def ink(canvas: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,7 @@ from graftcam.runtime.methods import dispatch
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
 from support.artifacts import SCENE, write_artifact, write_segmenter, write_two_layers
-from support.methods import add_method
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from support.methods import add_method, watch_runs
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +26,7 @@ def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
 @pytest.fixture
 def runs(explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the artifact is fed, run by run."""
-    seen: list[dict[str, Any]] = []
-    run = explainer._session.run
-
-    def counted(feeds: dict[str, Any], names: object = None) -> object:
-        seen.append(dict(feeds))
-        return run(feeds, names)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(explainer._session, "run", counted)
-    return seen
+    return watch_runs(monkeypatch, explainer)
 
 
 def maps(*rows: list[float]) -> np.ndarray:
@@ -113,10 +103,8 @@ def test_a_product_without_agreement_is_reported_as_zero(
         return made
 
     add_method(monkeypatch, "left-or-right", left_or_right)
-    layers = ["fine", "coarse"]
-    found = explainer.explain(
-        SCENE, layer=layers, method="left-or-right", fuse="product"
-    )  # fmt: skip
+    options = {"method": "left-or-right", "fuse": "product"}
+    found = explainer.explain(SCENE, layer=["fine", "coarse"], **options)
     assert found.status == ["zero"]
     assert not found.heatmaps.any()
 
@@ -222,7 +210,6 @@ def test_progress_counts_up_once_over_all_augmented_runs(
     explainer: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def twice(batch: dispatch.MethodInput) -> dispatch.MethodOutput:
-        assert batch.progress is not None
         for done in (1, 2):
             batch.progress(done, 2)
         return dispatch.run_method(batch, "gradcam", {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +13,8 @@ import pytest
 from graftcam.runtime.errors import ImageError
 from graftcam.runtime.inputs.images import as_rgb, is_batch
 from graftcam.runtime.inputs.names import image_name
+from support.images import mended
+from support.interpreter import python
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
@@ -51,11 +52,6 @@ def test_files_that_give_no_bytes_say_why(path: Path) -> None:
         as_rgb(io.BytesIO(path.read_bytes()[:60]))
 
 
-def _evaluated(remedy: str, names: dict[str, Any]) -> Any:
-    """What the remedy in an error message gives when it is run."""
-    return eval(remedy.partition("; pass ")[2], names)
-
-
 def test_arrays_that_are_no_images_are_refused_with_the_line_that_converts_them() -> None:
     for image, message in (
         (RGB / 255, r'type float64; pass \(image \* 255\).round\(\).astype\("uint8"\)'),
@@ -66,7 +62,7 @@ def test_arrays_that_are_no_images_are_refused_with_the_line_that_converts_them(
     ):
         with pytest.raises(ImageError, match=message) as caught:
             as_rgb(image)
-        np.testing.assert_array_equal(as_rgb(_evaluated(str(caught.value), {"image": image})), RGB)
+        np.testing.assert_array_equal(as_rgb(mended(caught.value, {"image": image})), RGB)
     with pytest.raises(ImageError, match=r'type bool; pass \(image \* 255\).astype\("uint8"\)'):
         as_rgb(RGB > 100)
     with pytest.raises(ImageError, match=r"type float64; its values reach from -1.* before norm"):
@@ -76,12 +72,9 @@ def test_arrays_that_are_no_images_are_refused_with_the_line_that_converts_them(
 
 
 def test_neither_package_is_imported_for_it() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from graftcam.runtime.inputs.images import as_rgb; import numpy\n"
         "as_rgb(numpy.zeros((2, 2, 3), numpy.uint8))\n"
         "assert not {'PIL', 'torch', 'IPython'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    python(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,9 +11,6 @@ import pytest
 from graftcam.runtime.errors import ImageError
 from graftcam.runtime.inputs.image_files import read_image
 from graftcam.runtime.inputs.images import as_rgb, is_batch
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 

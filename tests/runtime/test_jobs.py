@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,10 +21,6 @@ from graftcam.runtime.tools.jobs.settings import Settings
 from graftcam.runtime.tools.jobs.table import Row, Table
 from graftcam.runtime.tools.jobs.work import Worker
 from support.artifacts import SCENE
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
 
 IMAGES = ["a/one.png", "a/one.jpg", "b.png", "c/d/e.PNG", "z-ä.png", "x.png", "y.png"]
 BROKEN = "b/broken.jpg"
@@ -49,8 +48,6 @@ def settings(artifact: Path, tmp_path: Path) -> Settings:
 
 def output(settings: Settings) -> dict[str, bytes]:
     """Every file of a job's output folder."""
-    from pathlib import Path
-
     folder = Path(settings.output)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -86,7 +83,7 @@ def test_every_image_has_a_row_and_an_overlay_for_each_class(settings: Settings)
 def test_an_interrupted_job_ends_with_the_bytes_of_an_undisturbed_one(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Settings(**{**vars(settings), "output": str(tmp_path / "whole")})
+    whole = replace(settings, output=str(tmp_path / "whole"))
     run(whole)
 
     def stops(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
@@ -116,15 +113,13 @@ def test_any_order_of_batches_ends_in_the_same_table(settings: Settings, tmp_pat
         yield from local(worker, batches[::-1])
         yield worker(batches[0])  # a batch that came twice
 
-    whole = Settings(**{**vars(settings), "output": str(tmp_path / "whole")})
+    whole = replace(settings, output=str(tmp_path / "whole"))
     run(whole)
     run(settings, backwards)
     assert output(settings) == output(whole)
 
 
 def test_failed_images_are_tried_again_only_with_retry(settings: Settings) -> None:
-    from pathlib import Path
-
     run(settings)
     before = output(settings)
     done, data = cv2.imencode(".png", SCENE)
@@ -140,7 +135,7 @@ def test_failed_images_are_tried_again_only_with_retry(settings: Settings) -> No
 def test_results_of_another_job_are_refused(settings: Settings) -> None:
     run(settings)
     before = output(settings)
-    other = Settings(**{**vars(settings), "request": {"top": 1}})
+    other = replace(settings, request={"top": 1})
     with pytest.raises(
         JobError,
         match=r'contains the results of another job \(request was {"top": 2}, is {"top": 1}\); '
@@ -157,12 +152,12 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
         ({"images": str(tmp_path / "out")}, ImageError, "out: "),
     ):
         with pytest.raises(error, match=message):
-            run(Settings(**{**vars(settings), **change}))
+            run(replace(settings, **change))
         assert not (tmp_path / "out").exists()
 
 
 def test_its_own_output_is_no_input(settings: Settings) -> None:
-    inside = Settings(**{**vars(settings), "output": f"{settings.images}/out"})
+    inside = replace(settings, output=f"{settings.images}/out")
     run(inside)
     assert run(inside).explained == len(IMAGES)
     assert [row["path"] for row in rows_of(inside)] == ORDER

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,6 @@ from graftcam.runtime.inorder import batched, in_order
 from graftcam.runtime.output.render import encode_image
 from support.artifacts import SCENE, write_segmenter
 from support.images import images
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def test_many_images_are_explained_as_each_alone(explainer: Explainer) -> None:

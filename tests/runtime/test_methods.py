@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from graftcam.runtime.methods.component import first_component
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
 from support.artifacts import SCENE, peak
+from support.interpreter import python
 from support.methods import add_method
 
 FORMULAS = [method for method, record in METHODS.items() if record.is_formula]
@@ -158,8 +157,7 @@ def test_any_number_of_images_classes_and_axes(
     places = math.prod(space)
     for row in range(images):
         alone = METHODS[method](
-            activations[row].reshape(1, 5, places),
-            gradients[row].reshape(1, classes, 5, places),
+            activations[row].reshape(1, 5, places), gradients[row].reshape(1, classes, 5, places)
         )[0]
         np.testing.assert_allclose(maps[row].reshape(classes, places), alone, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(activations, before[0])
@@ -281,8 +279,7 @@ from graftcam.runtime.methods.method import Method
 layercam = Method(local.layercam, ("activations", "gradients"), "")
 print(layercam(numpy.ones((1, 2, 3)), numpy.ones((1, 1, 2, 3))).tolist())
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[[[2.0, 2.0, 2.0]]]"
+    assert python(code) == "[[[2.0, 2.0, 2.0]]]"
 
 
 def test_the_table_describes_each_method() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -16,9 +16,6 @@ from graftcam.runtime.session import optimized_for as module
 from graftcam.runtime.session.optimize import optimize
 from graftcam.runtime.session.optimized_for import Target, read_target, write_target
 from support.artifacts import SCENE, write_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -20,9 +19,7 @@ from graftcam.runtime.output.render import (
     write_image,
 )
 from support.artifacts import preprocess
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from support.images import read_rgb
 
 
 def one_hot(row: int, column: int, cells: int = 4) -> np.ndarray:
@@ -154,8 +151,7 @@ def test_maps_go_on_where_nothing_was_seen_only_for_lines() -> None:
 def test_files_appear_whole_with_the_umasks_permissions(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     path = write_image(tmp_path / "new" / "bild-ä.png", image)
-    stored = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(stored[:, :, ::-1], image)
+    np.testing.assert_array_equal(read_rgb(path), image)
     (tmp_path / "plain").touch()
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert [entry.name for entry in path.parent.iterdir()] == ["bild-ä.png"]

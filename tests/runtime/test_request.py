@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,10 +13,6 @@ from graftcam.runtime import METHODS, Explainer, Request
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.explain.request import check_keywords
 from support.artifacts import SCENE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 WAYS: dict[str, Callable[..., Any]] = {
     "explain": lambda explainer, **request: explainer.explain(SCENE, **request),

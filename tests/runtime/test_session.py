@@ -7,7 +7,7 @@ import logging
 import sys
 import types
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -17,14 +17,6 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ClassError, InputError, SessionError, SpecError
 from graftcam.runtime.session.providers import CPU, CUDA, choose_providers
 from support.artifacts import LABELS, preprocess, spec, write_artifact
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def artifact(tmp_path: Path) -> Path:
-    return write_artifact(tmp_path / "patches.onnx")
 
 
 def test_the_provider_is_logged(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -144,11 +136,6 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         write_artifact(path, metadata=record.to_json())
         with pytest.raises(SpecError, match=message):
             Explainer(path)
-
-
-def test_threads_reach_onnxruntime(artifact: Path) -> None:
-    session = Explainer(artifact, threads=1)._session._session
-    assert session.get_session_options().intra_op_num_threads == 1
 
 
 def test_run_takes_tensors_and_returns_every_output(artifact: Path) -> None:

@@ -8,7 +8,7 @@ gradient with respect to the averages is therefore ``weights[class] / cells`` ev
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from graftcam.runtime.spec import (
     Verification,
 )
 from support.onnx_bytes import onnx_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LABELS = ["red", "green", "blue", "empty"]
 # "empty" has negative weights only: its Grad-CAM map is zero wherever the image is not black.

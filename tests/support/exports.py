@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
+from onnxruntime import InferenceSession
 from torch import nn
 
-from graftcam.demo.run import export_digits
+from graftcam.demo import data
+from graftcam.demo.bundled import WEIGHTS as DIGITS
+from graftcam.demo.model import build
+from graftcam.demo.run import TRANSFORM, export_digits
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
+from graftcam.exporter.verify.torch_reference import Expected, Reference
 from graftcam.runtime.spec import Spec
 from support.artifacts import LABELS, WEIGHTS, averaging, preprocess
+from support.nets import seeded
 from support.onnx_bytes import onnx_model
-from support.sessions import run
+from support.sessions import open_session, results
 
 TWO_LAYERS = """<ir_version: 8, opset_import: ["" : 18]>
     patches (float[N, 3, 32, 32] image) => (float[N, 4] logits)
@@ -82,6 +88,17 @@ def exported_digits() -> Path:
     return path
 
 
+def export_demo(path: Path, *, trained: bool = True, **options: Any) -> Path:
+    """Export the demo's model unverified, with its labels and transform by default."""
+    torch.manual_seed(0)
+    model = build()
+    if trained:
+        model.load_state_dict(torch.load(DIGITS, weights_only=True))
+    settings = {"labels": data.LABELS, "preprocess": TRANSFORM, "verify": "off", **options}
+    export(model, path, (torch.zeros(1, 3, data.SIZE, data.SIZE),), **settings)
+    return path
+
+
 @dataclass(frozen=True)
 class Made:
     """An artifact under test, with its model and metadata."""
@@ -90,8 +107,36 @@ class Made:
     path: Path
     spec: Spec
 
-    def run(self, feeds: dict[str, np.ndarray], level: Any = None) -> dict[str, np.ndarray]:
-        return run(self.path, feeds, level)
+    @cached_property
+    def session(self) -> InferenceSession:
+        return open_session(self.path)
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return results(self.session, feeds)
+
+    def check(
+        self, found: dict[str, np.ndarray], x: np.ndarray, region: Any = None, **tolerance: float
+    ) -> Expected:
+        """Compare scores and all layers' tensors with autograd in float64, which is returned."""
+        reference = Reference(self.model, self.spec.layers)
+        truth = reference([torch.from_numpy(x)], found["classes"], region)
+        np.testing.assert_allclose(found["scores"], truth.scores, **tolerance)
+        for layer in self.spec.layers:
+            for name, expected in (
+                (layer.activations, truth.activations[layer.name]),
+                (layer.gradients, truth.gradients[layer.name]),
+                (layer.heatmap, truth.heatmaps[layer.name]),
+            ):
+                assert found[name].shape == expected.shape, name
+                np.testing.assert_allclose(found[name], expected, **tolerance, err_msg=name)
+        return truth
+
+
+def make(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **options: Any) -> Made:
+    """Export a model of images with random parameters, unverified by default."""
+    example = torch.zeros(1, 3, *size, dtype=next(model.parameters()).dtype)
+    report = export(seeded(model), path, (example,), **{"verify": "off"} | options)
+    return Made(model, path, report.spec)
 
 
 def to_onnx(model: nn.Module, path: Path, size: tuple[int, int] = (8, 8), **more: Any) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from graftcam.runtime.methods.method_io import MethodInput, MethodOutput
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import Layer, Spec
+from support.nets import seeded
 
 
 class Skip(nn.Module):
@@ -44,6 +47,17 @@ def export_with_head(
     example = (torch.zeros(2, 3, *size),)
     options = {"verify": "off", "extras": ["head"], **more}
     return export(model, path, example, layers=layer, **options).spec
+
+
+_FOLDER = TemporaryDirectory(prefix="graftcam-tests-")
+
+
+@cache
+def with_head(kind: Callable[[], nn.Module], layer: str, size: tuple[int, int] = (8, 8)) -> Path:
+    """The artifact of a model, its head beside it, exported once a process; not to be changed."""
+    path = Path(mkdtemp(dir=_FOLDER.name)) / "m.onnx"
+    export_with_head(seeded(kind()), path, layer, size)
+    return path
 
 
 def method_output(

@@ -26,7 +26,7 @@ HEADER = re.compile(
 NODE = re.compile(
     r"([\w\s,]+?)=\s*(\w+)\s*"
     r'(?:<((?:"[^"]*"|[^">])*)>)?'
-    r"\s*\(([^)]*)\)",
+    r"\s*\(([^)]*)\)"
 )
 ATTRIBUTE = re.compile(r"(\w+)\s*=\s*(\[[^]]*\]|\"[^\"]*\"|[-+.\w]+)")
 PORT = re.compile(r"(\w+)\[([^]]*)\]\s*(\w+)")

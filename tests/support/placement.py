@@ -7,7 +7,7 @@ refuses, and a size that depends on data, which is waited for and carried to the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -71,19 +71,13 @@ def added(found: dict[str, str]) -> dict[str, str]:
     return {name: reason for name, reason in found.items() if name.startswith("grad/")}
 
 
-def _without(model: onnx.ModelProto, has: Any) -> dict[str, str]:
-    return dict(_lacking(model, has))
-
-
-def _lacking(model: onnx.ModelProto, has: Any) -> Iterator[tuple[str, str]]:
-    for name, wanted in needs_by_node(model).items():
-        for need in wanted:
-            if not has(need) and _computes_on_floats(need):
-                yield name, f"no kernel for {need}"
-
-
-def _computes_on_floats(need: Need) -> bool:
-    return any(kind in FLOATS for _, kind in need.types)
+def _without(model: onnx.ModelProto, has: Callable[[Need], bool]) -> dict[str, str]:
+    return {
+        name: f"no kernel for {need}"
+        for name, wanted in needs_by_node(model).items()
+        for need in wanted
+        if any(kind in FLOATS for _, kind in need.types) and not has(need)
+    }
 
 
 def _uneven(node: onnx.NodeProto) -> bool:

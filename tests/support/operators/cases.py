@@ -1,62 +1,18 @@
-"""All cases, by family."""
+"""All cases, by family: the module ``cases_<family>`` of each."""
 
 from __future__ import annotations
 
-from support.operators import (
-    cases_activation,
-    cases_assemble,
-    cases_attention,
-    cases_compound,
-    cases_conv,
-    cases_deform,
-    cases_elementwise,
-    cases_functions,
-    cases_generate,
-    cases_gridsample,
-    cases_linear,
-    cases_losses,
-    cases_normalise,
-    cases_norms,
-    cases_pool,
-    cases_quantize,
-    cases_rearrange,
-    cases_recurrent,
-    cases_reduce,
-    cases_reductions,
-    cases_resample,
-    cases_reshape,
-    cases_roi,
-    cases_scatter,
-    cases_spectral,
-    cases_sums,
-)
+from importlib import import_module
 
-FAMILIES = {
-    "activation": cases_activation.CASES,
-    "elementwise": cases_elementwise.CASES,
-    "conv": cases_conv.CASES,
-    "pool": cases_pool.CASES,
-    "linear": cases_linear.CASES,
-    "reduce": cases_reduce.CASES,
-    "normalise": cases_normalise.CASES,
-    "reshape": cases_reshape.CASES,
-    "scatter": cases_scatter.CASES,
-    "functions": cases_functions.CASES,
-    "generate": cases_generate.CASES,
-    "rearrange": cases_rearrange.CASES,
-    "reductions": cases_reductions.CASES,
-    "norms": cases_norms.CASES,
-    "resample": cases_resample.CASES,
-    "attention": cases_attention.CASES,
-    "losses": cases_losses.CASES,
-    "spectral": cases_spectral.CASES,
-    "sums": cases_sums.CASES,
-    "recurrent": cases_recurrent.CASES,
-    "gridsample": cases_gridsample.CASES,
-    "assemble": cases_assemble.CASES,
-    "deform": cases_deform.CASES,
-    "roi": cases_roi.CASES,
-    "quantize": cases_quantize.CASES,
-    "compound": cases_compound.CASES,
-}
+from support.operators.harness import Case
+
+FAMILIES: dict[str, list[Case]] = {
+    family: import_module(f"support.operators.cases_{family}").CASES
+    for family in (
+        "activation", "elementwise", "conv", "pool", "linear", "reduce", "normalise", "reshape",
+        "scatter", "functions", "generate", "rearrange", "norms", "resample", "attention",
+        "losses", "spectral", "sums", "recurrent", "gridsample", "assemble", "deform", "roi",
+        "quantize", "compound",
+    )
+}  # fmt: skip
 CASES = [case for cases in FAMILIES.values() for case in cases]

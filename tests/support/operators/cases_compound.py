@@ -18,38 +18,118 @@ def _dense_block(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     return torch.cat([x, z, b, c * c], 1).tanh()
 
 
-CASES = [
-    Case("a residual", "r = Tanh(x) y = Add(x, r)", X, lambda x: x + x.tanh()),
-    Case(
-        "three consumers",
-        "a = Tanh(x) b = Neg(x) c = Mul(x, a) d = Add(b, c) y = Sub(d, x)",
-        X,
-        lambda x: -x + x * x.tanh() - x,
-    ),
-    Case(
+PHI = "e = Erf(u) p = Add(e, one)"
+# With open height and width: name, nodes, twin, constants.
+OVER_SPACE = [
+    (
         "means over different axes",
         "a = ReduceMean(x, h) b = ReduceMean(x, w) y = Add(a, b)",
-        X,
         lambda x: x.mean(2, keepdim=True) + x.mean(3, keepdim=True),
         {"h": H, "w": W},
-        open=SPACE,
     ),
-    Case(
+    (
         "a mean and the whole",
         "m = ReduceMean(x, hw) y = Sub(x, m)",
-        X,
         lambda x: x - x.mean((2, 3), keepdim=True),
         {"hw": HW},
-        open=SPACE,
     ),
-    Case(
+    (
         "sums with factors of their own",
         "m = ReduceMean(x, hw) s = ReduceSum(x, hw) n = Neg(s) y = Add(m, n)",
-        X,
         lambda x: x.mean((2, 3), True) - x.sum((2, 3), True),
         {"hw": HW},
-        open=SPACE,
     ),
+    (
+        "squeeze and excite",
+        "p = GlobalAveragePool(x) q = Conv(p, w) g = Sigmoid(q) y = Mul(g, x)",
+        lambda x, w: x * torch.sigmoid(F.conv2d(x.mean((2, 3), keepdim=True), w)),
+        {"w": weights(2, 2, 1, 1)},
+    ),
+    (
+        "the mean of a padded 1 x 1 convolution",
+        "c = Conv<pads=[1, 0, 0, 1]>(x, w) y = GlobalAveragePool(c)",
+        lambda x, w: F.conv2d(F.pad(x, (0, 1, 1, 0)), w).mean((2, 3), keepdim=True),
+        {"w": weights(3, 2, 1, 1)},
+    ),
+    (
+        "a pooled linear head",
+        "p = GlobalAveragePool(x) f = Flatten(p) y = Gemm<transB=1>(f, w, b)",
+        lambda x, w, b: x.mean((2, 3)) @ w.T + b,
+        {"w": weights(3, 2), "b": weights(3)},
+    ),
+    (
+        "a head over channels-last",
+        "t = Transpose<perm=[0, 2, 3, 1]>(x) p = ReduceMean<keepdims=0>(t, hw) y = MatMul(p, w)",
+        lambda x, w: x.mean((2, 3)) @ w,
+        {"w": weights(2, 3), "hw": [1, 2]},
+    ),
+    (
+        "pooled branches joined",
+        "a = GlobalAveragePool(x) t = Tanh(x) b = GlobalAveragePool(t) y = Concat<axis=1>(a, b)",
+        lambda x: torch.cat([x.mean((2, 3), True), x.tanh().mean((2, 3), True)], 1),
+        {},
+    ),
+    (
+        "an expanded mean",
+        "p = GlobalAveragePool(x) s = Shape(x) e = Expand(p, s) y = Mul(e, x)",
+        lambda x: x.mean((2, 3), keepdim=True) * x,
+        {},
+    ),
+    (
+        "a scaled mean of a scaled value",
+        "a = Mul(x, c) p = GlobalAveragePool(a) y = Div(p, d)",
+        lambda x, c, d: (x * c).mean((2, 3), keepdim=True) / d,
+        {"c": weights(2, 1, 1), "d": weights(1, low=1.0, high=2.0)},
+    ),
+]
+# Forms of GELU that exporters write: name, nodes, twin.
+GELUS = [
+    ("as PyTorch writes it", f"u = Div(x, root) {PHI} h = Mul(half, p) y = Mul(x, h)", F.gelu),
+    (
+        "with the half last",
+        "u = Mul(x, inverse) e = Erf(u) p = Add(one, e) h = Mul(x, p) y = Mul(h, half)",
+        F.gelu,
+    ),
+    ("with the half first", f"u = Div(x, root) {PHI} h = Mul(half, x) y = Mul(h, p)", F.gelu),
+    ("without the half", f"u = Div(x, root) {PHI} y = Mul(x, p)", lambda x: 2 * F.gelu(x)),
+    (
+        "of three times x",
+        f"z = Mul(x, three) u = Div(z, root) {PHI} h = Mul(half, p) y = Mul(z, h)",
+        lambda x: F.gelu(3 * x),
+    ),
+]
+# Operators that meet on the batch alone: name, nodes, twin.
+PLAIN = [
+    ("a residual", "r = Tanh(x) y = Add(x, r)", lambda x: x + x.tanh()),
+    (
+        "three consumers",
+        "a = Tanh(x) b = Neg(x) c = Mul(x, a) d = Add(b, c) y = Sub(d, x)",
+        lambda x: -x + x * x.tanh() - x,
+    ),
+    ("silu", "s = Sigmoid(x) y = Mul(x, s)", F.silu),
+    ("silu, the gate first", "s = Sigmoid(x) y = Mul(s, x)", F.silu),
+    (
+        "silu whose gate is used again",
+        "s = Sigmoid(x) p = Mul(x, s) y = Add(p, s)",
+        lambda x: F.silu(x) + torch.sigmoid(x),
+    ),
+    (
+        "silu of a silu",
+        "s = Sigmoid(x) a = Mul(x, s) t = Sigmoid(a) y = Mul(t, a)",
+        lambda x: F.silu(F.silu(x)),
+    ),
+    (
+        "a gate of another's",
+        "s = Sigmoid(x) t = Tanh(x) y = Mul(t, s)",
+        lambda x: x.tanh() * torch.sigmoid(x),
+    ),
+]
+
+CASES = [
+    *(Case(name, body, X, twin) for name, body, twin in PLAIN),
+    *(Case(*row[:2], X, *row[2:], open=SPACE) for row in OVER_SPACE),
+    *(Case(f"gelu {name}", body, X, twin, GELU, loose=1e-7) for name, body, twin in GELUS),
+    Case("silu, far out", "s = Sigmoid(x) y = Mul(x, s)", X, F.silu, span=(-40.0, 40.0)),
     Case(
         "a layer norm spelled out",
         "m = ReduceMean(x, w) c = Sub(x, m) q = Mul(c, c) v = ReduceMean(q, w) e = Add(v, eps) "
@@ -57,14 +137,6 @@ CASES = [
         X,
         lambda x: F.layer_norm(x, (4,), eps=0.03125),
         {"w": W, "eps": 0.03125},
-    ),
-    Case(
-        "squeeze and excite",
-        "p = GlobalAveragePool(x) q = Conv(p, w) g = Sigmoid(q) y = Mul(g, x)",
-        X,
-        lambda x, w: x * torch.sigmoid(F.conv2d(x.mean((2, 3), keepdim=True), w)),
-        {"w": weights(2, 2, 1, 1)},
-        open=SPACE,
     ),
     *(
         Case(
@@ -75,40 +147,12 @@ CASES = [
             lambda x, w, s, t, v, groups=groups: F.batch_norm(
                 F.conv2d(x, w, groups=groups), t, v, s, t
             ).mean((2, 3), keepdim=True),
-            {
-                "w": weights(2, 4 // groups, 1, 1),
-                "s": weights(2),
-                "t": weights(2),
-                "v": weights(2, low=0.5, high=2.0),
-            },
+            {"w": weights(2, 4 // groups, 1, 1), "s": weights(2), "t": weights(2)}
+            | {"v": weights(2, low=0.5, high=2.0)},
             open=SPACE,
             loose=1e-7,
         )
         for groups in (1, 2)
-    ),
-    Case(
-        "the mean of a padded 1 x 1 convolution",
-        "c = Conv<pads=[1, 0, 0, 1]>(x, w) y = GlobalAveragePool(c)",
-        X,
-        lambda x, w: F.conv2d(F.pad(x, (0, 1, 1, 0)), w).mean((2, 3), keepdim=True),
-        {"w": weights(3, 2, 1, 1)},
-        open=SPACE,
-    ),
-    Case(
-        "a pooled linear head",
-        "p = GlobalAveragePool(x) f = Flatten(p) y = Gemm<transB=1>(f, w, b)",
-        X,
-        lambda x, w, b: x.mean((2, 3)) @ w.T + b,
-        {"w": weights(3, 2), "b": weights(3)},
-        open=SPACE,
-    ),
-    Case(
-        "a head over channels-last",
-        "t = Transpose<perm=[0, 2, 3, 1]>(x) p = ReduceMean<keepdims=0>(t, hw) y = MatMul(p, w)",
-        X,
-        lambda x, w: x.mean((2, 3)) @ w,
-        {"w": weights(2, 3), "hw": [1, 2]},
-        open=SPACE,
     ),
     Case(
         "the mean of tokens",
@@ -118,95 +162,11 @@ CASES = [
         {"w": weights(2, 4), "b": weights(4), "t": [1]},
     ),
     Case(
-        "pooled branches joined",
-        "a = GlobalAveragePool(x) t = Tanh(x) b = GlobalAveragePool(t) y = Concat<axis=1>(a, b)",
-        X,
-        lambda x: torch.cat([x.mean((2, 3), True), x.tanh().mean((2, 3), True)], 1),
-        open=SPACE,
-    ),
-    Case(
-        "an expanded mean",
-        "p = GlobalAveragePool(x) s = Shape(x) e = Expand(p, s) y = Mul(e, x)",
-        X,
-        lambda x: x.mean((2, 3), keepdim=True) * x,
-        open=SPACE,
-    ),
-    Case(
         "the whole and its mean, broadcast before",
         "e = Expand(x, to) m = ReduceMean(e, hw) y = Add(e, m)",
         {"x": ("N", 2, 1, 1)},
         lambda x: 2 * x.expand(-1, -1, 3, 4),
         {"to": [1, 1, 3, 4], "hw": HW},
-    ),
-    Case(
-        "a scaled mean of a scaled value",
-        "a = Mul(x, c) p = GlobalAveragePool(a) y = Div(p, d)",
-        X,
-        lambda x, c, d: (x * c).mean((2, 3), keepdim=True) / d,
-        {"c": weights(2, 1, 1), "d": weights(1, low=1.0, high=2.0)},
-        open=SPACE,
-    ),
-    Case("silu", "s = Sigmoid(x) y = Mul(x, s)", X, F.silu),
-    Case("silu, the gate first", "s = Sigmoid(x) y = Mul(s, x)", X, F.silu),
-    Case("silu, far out", "s = Sigmoid(x) y = Mul(x, s)", X, F.silu, span=(-40.0, 40.0)),
-    Case(
-        "silu whose gate is used again",
-        "s = Sigmoid(x) p = Mul(x, s) y = Add(p, s)",
-        X,
-        lambda x: F.silu(x) + torch.sigmoid(x),
-    ),
-    Case(
-        "silu of a silu",
-        "s = Sigmoid(x) a = Mul(x, s) t = Sigmoid(a) y = Mul(t, a)",
-        X,
-        lambda x: F.silu(F.silu(x)),
-    ),
-    Case(
-        "a gate of another's",
-        "s = Sigmoid(x) t = Tanh(x) y = Mul(t, s)",
-        X,
-        lambda x: x.tanh() * torch.sigmoid(x),
-    ),
-    Case(
-        "gelu as PyTorch writes it",
-        "u = Div(x, root) e = Erf(u) p = Add(e, one) h = Mul(half, p) y = Mul(x, h)",
-        X,
-        F.gelu,
-        GELU,
-        loose=1e-7,
-    ),
-    Case(
-        "gelu, the half last",
-        "u = Mul(x, inverse) e = Erf(u) p = Add(one, e) h = Mul(x, p) y = Mul(h, half)",
-        X,
-        F.gelu,
-        GELU,
-        loose=1e-7,
-    ),
-    Case(
-        "gelu, the half first",
-        "u = Div(x, root) e = Erf(u) p = Add(e, one) h = Mul(half, x) y = Mul(h, p)",
-        X,
-        F.gelu,
-        GELU,
-        loose=1e-7,
-    ),
-    Case(
-        "gelu without the half",
-        "u = Div(x, root) e = Erf(u) p = Add(e, one) y = Mul(x, p)",
-        X,
-        lambda x: 2 * F.gelu(x),
-        GELU,
-        loose=1e-7,
-    ),
-    Case(
-        "gelu of three times x",
-        "z = Mul(x, three) u = Div(z, root) e = Erf(u) p = Add(e, one) h = Mul(half, p) "
-        "y = Mul(z, h)",
-        X,
-        lambda x: F.gelu(3 * x),
-        GELU,
-        loose=1e-7,
     ),
     Case(
         "a dense block",

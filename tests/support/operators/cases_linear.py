@@ -48,15 +48,7 @@ def _matmul(name: str, a: Shape, b: Shape, which: str) -> Case:
     )
 
 
-BIASES: list[Shape | None] = [
-    None,
-    (1, 4),
-    ("N", 4),
-    ("N", 1),
-    (1, 1),
-    (1,),
-    (),
-]
+BIASES: list[Shape | None] = [None, (1, 4), ("N", 4), ("N", 1), (1, 1), (1,), ()]
 STACKS: list[tuple[str, Shape, Shape]] = [
     ("matrices", ("N", 2), (2, 4)),
     ("a stack by a matrix", ("N", 3, 2), (2, 4)),

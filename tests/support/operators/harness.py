@@ -29,6 +29,7 @@ from graftcam.exporter.differentiate.plan import plan
 from graftcam.exporter.graph.emitter import Emitter, dims_of
 from graftcam.exporter.graph.profiles import PROFILES, ProfileName
 from support.operators.corrected import reference
+from support.sessions import open_session
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = dict[str, Array]
@@ -199,12 +200,23 @@ def graft(
     selected: bool = False,
     profile: ProfileName = "default",
 ) -> Graft:
+    """A case's model with the adjoints of all inputs."""
+    return with_adjoints(model.proto, spread, selected=selected, profile=profile)
+
+
+def with_adjoints(
+    proto: onnx.ModelProto,
+    spread: frozenset[int] = frozenset(),
+    *,
+    selected: bool = False,
+    profile: ProfileName = "default",
+) -> Graft:
     """Add the adjoints of all inputs.
 
     The graph gets an input ``seed`` [K, *y], with extent 1 along ``spread`` (or, for ``selected``,
     int64 [K, N]: the class of each image), and an output ``grad_<input>`` [K, *input] an input.
     """
-    built = ir.from_proto(model.proto)
+    built = ir.from_proto(proto)
     graph = built.graph
     y = graph.outputs[0]
     targets = list(graph.inputs)
@@ -249,13 +261,7 @@ def idle_nodes(made: Graft) -> list[str]:
 
 def session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """ONNX Runtime on the CPU, on one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return open_session(proto.SerializeToString())
 
 
 def run_ort(made: onnxruntime.InferenceSession, feeds: Arrays) -> Arrays:

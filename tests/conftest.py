@@ -1,13 +1,21 @@
-"""Fixtures that most tests of the runtime share."""
+"""Fixtures that most tests share.
+
+Test processes share the cores, and small tensors gain nothing from a second one: one thread each.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from graftcam.runtime import Explainer
 from support.artifacts import write_artifact
+from support.images import images, write_images
+
+# PyTorch, which nothing above imports, reads it once.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +27,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def explainer(artifact: Path) -> Explainer:
     return Explainer(artifact)
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """A folder of two images of 8 x 8."""
+    return write_images(tmp_path / "images", images(2, 8, 8))
