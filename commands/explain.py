@@ -123,13 +123,14 @@ def explain(
     from ..runtime.output.text import describe_explanation
 
     explainer, names = Explainer(model, provider, threads), Names()
+    each = list(dict.fromkeys(methods))
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with _progress(images) as paths:
         for path in paths:
             request["progress"] = None if len(images) >= _MANY else meter(path.name)
             name = names.distinct(image_name(path))
-            found = [replace(one, name=name) for one in explainer.compare(path, methods, **request)]
+            found = [replace(one, name=name) for one in explainer.compare(path, each, **request)]
             for one, saved in zip(found, drawing.write(found, folder), strict=True):
                 files = [str(file) for file in saved]
                 rows.append({**one.to_dict(), "image": str(path), "files": files})

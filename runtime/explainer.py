@@ -173,7 +173,7 @@ class Explainer:
             request: What to explain, and how; see `Request`. Its ``method`` is replaced.
 
         Returns:
-            An Explanation for each method, in their order.
+            An Explanation for each entry of ``methods``, in their order.
 
         Raises:
             GraftcamError: As `explain`; also an InputError if no method takes one of the options,
@@ -183,7 +183,9 @@ class Explainer:
         if is_batch(image) or isinstance(methods, str) or not methods:
             raise InputError("compare() takes one image and a list of one or more methods")
         plan = make_plan(self._session, request, methods)
-        return explain_images(self._session, self._heads, plan, load_images([image]))[0]
+        (found,) = explain_images(self._session, self._heads, plan, load_images([image]))
+        by_method = dict(zip(plan.methods, found, strict=True))
+        return [by_method[method] for method in methods]
 
     def run(
         self,
