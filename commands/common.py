@@ -70,24 +70,6 @@ def meter(label: str) -> Callable[[int, int], None] | None:
     return show
 
 
-def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(command)
-
-
-def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a SOURCE: its shape and its weights."""
-    for option in (
-        click.option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
-        click.option(
-            "--weights", metavar="FILE|ENUM",
-            help="State dict (read with weights_only=True) or torchvision weights enum.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
 def need_exporter() -> None:
     """Raise GraftcamError if packages of the exporter are missing, with the command to install."""
     missing = [

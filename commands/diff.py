@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import example, json_option
+from .common import example
+from .options import FILE, json_option, provider_option
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
         "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
     )
 )
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), metavar="DIR",
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--to", "folder", type=FILE, metavar="DIR",
               help="Folder for drawings of the most changed maps, and diff.json.")  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",
               help="Fail (exit code 1) if the mean similarity is lower.")  # fmt: skip
-@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@provider_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,

@@ -89,9 +89,7 @@ def drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError(
                 f"--panel writes an image, --format {kind} does not; use png or jpg"
             )
-        return command(
-            drawing=Drawing(panel, style, alpha, colormap, scale, kind), **others
-        )  # fmt: skip
+        return command(drawing=Drawing(panel, style, alpha, colormap, scale, kind), **others)
 
     for option in reversed(_OPTIONS):
         bundled = option(bundled)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import Numbers, Setting, example, json_option, meter
+from .common import Numbers, Setting, example, meter
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
+from .options import FILE, class_option, json_option, provider_option, threads_option
 
 if TYPE_CHECKING:
     from ..runtime import Request
@@ -35,12 +36,11 @@ _MANY = 8  # with this many images, the progress counts images instead of runs
         "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
     )
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
+@click.argument("model", type=FILE)
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--to", "folder", type=FILE, required=True,
               metavar="DIR", help="Folder for the files.")  # fmt: skip
-@click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
-              help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
+@class_option
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True,
               help="Number of best-ranked classes to explain.")  # fmt: skip
 @click.option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
@@ -60,19 +60,18 @@ _MANY = 8  # with this many images, the progress counts images instead of runs
 @click.option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
               help="Average the maps over changed copies of the image: flipped, or with scaled "
                    "values; repeatable.")  # fmt: skip
-@click.option("--region", type=click.Path(path_type=Path), metavar="MASK",
+@click.option("--region", type=FILE, metavar="MASK",
               help="Segmentation: explain the class in the part of the image (or of the output) "
                    "that is not black in this PNG.")  # fmt: skip
 @click.option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
               help="Segmentation: explain the class inside this box, in the image's pixels; with "
                    "--region, in the part of the region inside the box.")  # fmt: skip
-@click.option("--score-weights", type=click.Path(path_type=Path), metavar="FILE.npy",
+@click.option("--score-weights", type=FILE, metavar="FILE.npy",
               help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
                    "classes.")  # fmt: skip
 @drawing_options
-@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
-@click.option("--threads", type=click.IntRange(1), metavar="N",
-              help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
+@provider_option
+@threads_option
 @folder_options
 @json_option
 def explain(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import Steps, example, json_option, need_exporter, source_options
+from .common import Steps, example, need_exporter
 from .config import Lock, export_all, read_config
 from .export_options import (
     extra_options,
@@ -20,6 +20,7 @@ from .export_options import (
     trace_options,
     transform_options,
 )
+from .options import FILE, json_option, source_options
 
 if TYPE_CHECKING:
     from ..exporter.source.named import Source
@@ -43,9 +44,8 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("source", required=False)
-@click.option("-o", "--to", "path", type=click.Path(path_type=Path), metavar="FILE",
-              help="The artifact to write.")  # fmt: skip
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("-o", "--to", "path", type=FILE, metavar="FILE", help="The artifact to write.")
+@click.option("--config", type=FILE, metavar="FILE",
               help="Export the models of this TOML file, or only the model that SOURCE names; "
                    "artifacts that are up to date are skipped (docs/release.md).")  # fmt: skip
 @click.option(

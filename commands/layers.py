@@ -6,7 +6,8 @@ import json
 
 import click
 
-from .common import example, json_option, need_exporter, source_options
+from .common import example, need_exporter
+from .options import json_option, output_option, source_options
 
 
 @click.command(
@@ -18,9 +19,7 @@ from .common import example, json_option, need_exporter, source_options
 )
 @click.argument("source")
 @source_options
-@click.option("--output", metavar="NAME",
-              help="Output to explain, if the model has several. Default: the first with class "
-                   "scores.")  # fmt: skip
+@output_option
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from .common import example, json_option, need_exporter
+from .common import example, need_exporter
+from .options import json_option
 
 
 @click.command(epilog=example("graftcam ops", "graftcam ops --json"))

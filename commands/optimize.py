@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from .common import example, json_option
+from .common import example
+from .options import FILE, json_option
 
 
 @click.command(
@@ -17,8 +18,8 @@ from .common import example, json_option
         "graftcam optimize resnet50.onnx -o resnet50.cuda.onnx --provider cuda",
     )
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
+@click.argument("model", type=FILE)
+@click.option("-o", "--to", "path", type=FILE, required=True,
               metavar="FILE", help="The file to write.")  # fmt: skip
 @click.option("--provider", metavar="NAME",
               help="ONNX Runtime provider to optimise for: cuda or cpu. "

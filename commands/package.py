@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .common import example
+from .options import FILE
 
 
 @click.command(
@@ -15,10 +16,10 @@ from .common import example
         "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
     )
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FILE)
 @click.option("--triton", "layout", flag_value="triton", required=True,
               help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--to", "folder", type=FILE, required=True,
               metavar="DIR", help="The repository; the model becomes a folder in it.")  # fmt: skip
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
 @click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
@@ -29,7 +30,7 @@ from .common import example
                    "them.")  # fmt: skip
 def package(
     model: Path, layout: str, folder: Path, name: str | None, max_batch: int, tensors: bool
-) -> None:  # fmt: skip
+) -> None:
     """Write the artifact MODEL and its configuration in the layout that a server loads."""
     from ..runtime.tools.triton import write_repository
 

@@ -1,0 +1,48 @@
+"""These options are those of several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import Numbers
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+FILE = click.Path(path_type=Path)
+
+
+def group(*options: Decorator) -> Decorator:
+    """Combine several options into one decorator; the help lists them in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return add
+
+
+class_option = click.option(
+    "--class", "classes", multiple=True, metavar="ID|LABEL",
+    help="Class to explain; repeatable. Default: the best-ranked.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+output_option = click.option(
+    "--output", metavar="NAME",
+    help="Output to explain, if the model has several. Default: the first with class scores.",
+)  # fmt: skip
+provider_option = click.option(
+    "--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu."
+)
+source_options = group(
+    click.option("--weights", metavar="FILE|ENUM",
+                 help="State dict (read with weights_only=True) or torchvision weights enum."),
+    click.option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
+)  # fmt: skip
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), metavar="N",
+    help="Threads within one operator. Default: ONNX Runtime's choice.",
+)  # fmt: skip
