@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import click
@@ -68,6 +69,19 @@ def meter(label: str) -> Callable[[int, int], None] | None:
         click.echo(f"\r{label} {done}/{total}", err=True, nl=done == total)
 
     return show
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, *, hidden: bool = False) -> Generator[Callable[[int, int], None]]:
+    """Show a progress bar if stderr is a terminal; yield a function of the items done and all."""
+    hidden = hidden or not sys.stderr.isatty()
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=hidden) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show
 
 
 def need_exporter() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import example
+from .common import example, progress_bar
 from .options import FILE, json_option, provider_option
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ def diff(
     from ..runtime.errors import RenderError
     from ..runtime.output.render import write_image
     from ..runtime.tools.diff import Pair, most_changed
+    from ..runtime.tools.jobs.find import image_paths
     from ..runtime.writing import replace_file
 
     pair = Pair(Explainer(first, provider), Explainer(second, provider))
-    paths = _images(images, folder)
-    hidden = not sys.stderr.isatty() or len(paths) < 8
-    with click.progressbar(length=len(paths), label="comparing", file=sys.stderr,
-                           hidden=hidden) as bar:  # fmt: skip
-        found = pair.compare(paths, lambda _: bar.update(1))
+    paths: list[Path] = []
+    for image in images:
+        paths += image_paths(image, folder) if image.is_dir() else [image]
+    with progress_bar("comparing", hidden=len(paths) < 8) as bar:
+        found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = json.dumps(found.to_dict(), indent=2)
     changed = most_changed(found.changes, show)
     if folder:
@@ -69,18 +70,6 @@ def diff(
     if low:
         click.echo(f"similarity {found.similarity:.3f} is below {at_least:.3f}", err=True)
     sys.exit(1 if low or found.failed else 0)
-
-
-def _images(images: tuple[Path, ...], output: Path | None) -> list[Path]:
-    from ..runtime.tools.jobs.find import image_paths
-
-    paths: list[Path] = []
-    for image in images:
-        if image.is_dir():
-            paths += image_paths(image, output)
-        else:
-            paths.append(image)
-    return paths
 
 
 def _described(found: Comparison, first: Path, second: Path, show: int) -> str:

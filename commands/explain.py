@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click import option
 
-from .common import Numbers, Setting, example, meter
+from .common import Numbers, Setting, example, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
-from .options import FILE, class_option, json_option, provider_option, threads_option
+from .options import FILE, class_option, group, json_option, provider_option, threads_option
 
 if TYPE_CHECKING:
     from ..runtime import Request
     from ..runtime.explain.fuse_layers import Fuse
 
 _MANY = 8  # with this many images, the progress counts images instead of runs
+
+
+_request_options = group(
+    class_option,
+    option("--top", type=click.IntRange(1), default=1, show_default=True,
+           help="Number of best-ranked classes to explain."),
+    option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
+           metavar="ID", help="Method that makes the maps; repeatable."),
+    option("--option", "settings", multiple=True, type=Setting(),
+           help="An option of the methods, such as samples=50; repeatable. Every method that takes "
+                "it gets it."),
+    option("--layer", "layers", multiple=True, metavar="NAME",
+           help="Target layer, if the artifact has several; repeatable: their maps are fused."),
+    option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
+           show_default=True, help="How the maps of several layers become one."),
+    option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
+           help="Average the maps over changed copies of the image: flipped, or with scaled "
+                "values; repeatable."),
+    option("--region", type=FILE, metavar="MASK",
+           help="Segmentation: explain the class in the part of the image (or of the output) that "
+                "is not black in this PNG."),
+    option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
+           help="Segmentation: explain the class inside this box, in the image's pixels; with "
+                "--region, in the part of the region inside the box."),
+    option("--score-weights", type=FILE, metavar="FILE.npy",
+           help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
+                "classes."),
+)  # fmt: skip
 
 
 @click.command(
@@ -40,35 +66,7 @@ _MANY = 8  # with this many images, the progress counts images instead of runs
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @click.option("-o", "--to", "folder", type=FILE, required=True,
               metavar="DIR", help="Folder for the files.")  # fmt: skip
-@class_option
-@click.option("--top", type=click.IntRange(1), default=1, show_default=True,
-              help="Number of best-ranked classes to explain.")  # fmt: skip
-@click.option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-              metavar="ID", help="Method that makes the maps; repeatable.")  # fmt: skip
-@click.option("--option", "settings", multiple=True, type=Setting(),
-              help="An option of the methods, such as samples=50; repeatable. Every method that "
-                   "takes it gets it.")  # fmt: skip
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="NAME",
-    help="Target layer, if the artifact has several; repeatable: their maps are fused.",
-)
-@click.option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
-              show_default=True, help="How the maps of several layers become one.")  # fmt: skip
-@click.option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
-              help="Average the maps over changed copies of the image: flipped, or with scaled "
-                   "values; repeatable.")  # fmt: skip
-@click.option("--region", type=FILE, metavar="MASK",
-              help="Segmentation: explain the class in the part of the image (or of the output) "
-                   "that is not black in this PNG.")  # fmt: skip
-@click.option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
-              help="Segmentation: explain the class inside this box, in the image's pixels; with "
-                   "--region, in the part of the region inside the box.")  # fmt: skip
-@click.option("--score-weights", type=FILE, metavar="FILE.npy",
-              help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
-                   "classes.")  # fmt: skip
+@_request_options
 @drawing_options
 @provider_option
 @threads_option
@@ -108,11 +106,12 @@ def explain(
         if len(methods) != 1 or drawing.panel:
             raise click.UsageError("a folder takes one --method and no --panel")
         request["method"] = methods[0]
-        explain_folder(
-            model, source, folder, request, drawing.to_dict(), provider=provider,
-            threads=threads, as_json=as_json, **of_folder,
-        )  # fmt: skip
-        return
+        from ..runtime.tools.jobs.settings import Settings
+
+        paths = [str(path.resolve()) for path in (model, source, folder)]
+        batch = of_folder.pop("batch") or Settings.batch
+        job = Settings(*paths, request, drawing.to_dict(), batch, provider, threads)
+        explain_folder(job, as_json=as_json, **of_folder)
     if any(of_folder.values()):
         given = [name for name, value in of_folder.items() if value]
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -122,24 +121,18 @@ def explain(
     from ..runtime.output.text import describe_explanation
 
     explainer, names = Explainer(model, provider, threads), Names()
-    each = list(dict.fromkeys(methods))
+    each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
-    with _progress(images) as paths:
-        for path in paths:
-            request["progress"] = None if len(images) >= _MANY else meter(path.name)
+    with progress_bar("explaining", hidden=not many) as bar:
+        for count, path in enumerate(images, 1):
+            request["progress"] = None if many else meter(path.name)
             name = names.distinct(image_name(path))
             found = [replace(one, name=name) for one in explainer.compare(path, each, **request)]
             for one, saved in zip(found, drawing.write(found, folder), strict=True):
                 files = [str(file) for file in saved]
                 rows.append({**one.to_dict(), "image": str(path), "files": files})
                 texts.append(describe_explanation(path, one, saved))
+            bar(count, len(images))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
     click.echo(f"ran on {explainer.provider}", err=True)
-
-
-def _progress(paths: Sequence[Path]) -> contextlib.AbstractContextManager[Iterable[Path]]:
-    """Return the paths; if there are many and stderr is a terminal, with a progress bar."""
-    if len(paths) < _MANY or not sys.stderr.isatty():
-        return contextlib.nullcontext(paths)
-    return click.progressbar(paths, label="explaining", file=sys.stderr)

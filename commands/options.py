@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click import option
 
 from .common import Numbers
 
@@ -25,24 +26,22 @@ def group(*options: Decorator) -> Decorator:
     return add
 
 
-class_option = click.option(
+class_option = option(
     "--class", "classes", multiple=True, metavar="ID|LABEL",
     help="Class to explain; repeatable. Default: the best-ranked.",
 )  # fmt: skip
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-output_option = click.option(
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+output_option = option(
     "--output", metavar="NAME",
     help="Output to explain, if the model has several. Default: the first with class scores.",
 )  # fmt: skip
-provider_option = click.option(
-    "--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu."
-)
+provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(
-    click.option("--weights", metavar="FILE|ENUM",
-                 help="State dict (read with weights_only=True) or torchvision weights enum."),
-    click.option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
+    option("--weights", metavar="FILE|ENUM",
+           help="State dict (read with weights_only=True) or torchvision weights enum."),
+    option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
 )  # fmt: skip
-threads_option = click.option(
+threads_option = option(
     "--threads", type=click.IntRange(1), metavar="N",
     help="Threads within one operator. Default: ONNX Runtime's choice.",
 )  # fmt: skip

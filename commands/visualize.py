@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click import option
 
-from .common import Numbers, example
+from .common import Numbers, example, progress_bar
 from .options import FILE, group, json_option, provider_option
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def visualize(
         raise click.UsageError("give one of --class, --channel and --score-weights")
     session = Session(model, provider)
     selection = _selection(session, class_name, channel, score_weights)
-    with _Bar() as bar:
+    with progress_bar("maximising") as bar:
         found = run(session, selection, Ascent(**options), unit=unit, progress=bar)
     numbers = json.dumps(found.to_dict(), indent=2)
     files = [write_image(path, found.image)]
@@ -116,22 +115,3 @@ def _selection(
         return name_rows(session, score_weights)[1][:, :1]
     wanted = class_name if channel is None else channel
     return np.array([choose_classes(session.spec, wanted, 1)], np.int64)
-
-
-class _Bar:
-    """A progress bar on a terminal's stderr; called with the finished steps and all steps."""
-
-    def __enter__(self) -> _Bar:
-        self._bar: Any = None
-        return self
-
-    def __call__(self, done: int, steps: int) -> None:
-        if self._bar is None and sys.stderr.isatty():
-            self._bar = click.progressbar(length=steps, label="maximising", file=sys.stderr)
-            self._bar.__enter__()
-        if self._bar is not None:
-            self._bar.update(1)
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*error)
