@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..errors import PackageError
+from ..errors import PackageError, system_errors
 from ..session.session import Session
 from ..spec import METADATA_KEY
 
@@ -68,7 +68,7 @@ def write_repository(
     target = folder / name
     if target.exists():
         raise PackageError(f"{target} exists; remove it, or give the model another --name")
-    try:
+    with system_errors(PackageError, f"cannot write {target}"):
         folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".graftcam-", dir=folder))
         try:
@@ -77,8 +77,6 @@ def write_repository(
             draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise PackageError(f"cannot write {target}: {error.strerror or error}") from error
     return target
 
 

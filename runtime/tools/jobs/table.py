@@ -16,11 +16,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict
 
-from ...errors import JobError
+from ...errors import JobError, system_errors
 from ...writing import atomic_write, replace_file
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
-_AGAIN = "run the same command again to go on"
 
 
 class Row(TypedDict):
@@ -230,13 +229,9 @@ def _line(row: Row) -> bytes:
     return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-@contextlib.contextmanager
-def _trouble(path: Path) -> Generator[None]:
+def _trouble(path: Path) -> contextlib.AbstractContextManager[None]:
     """Convert an error of the file system to a JobError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise JobError(f"cannot write {path}: {error.strerror or error}; {_AGAIN}") from error
+    return system_errors(JobError, f"cannot write {path}", "; run the same command again to go on")
 
 
 def _lock(folder: Path) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import RenderError
+from ...errors import RenderError, system_errors
 from ...explain.stream import Failure, load
 from ...explainer import Explainer
 from ...output.explanation import Explanation
@@ -62,10 +62,8 @@ class Worker:
 
     def _explained(self, path: str, found: Explanation) -> Row:
         target = (Path(self.settings.overlays) / path).parent
-        try:
+        with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RenderError(f"cannot make {target}: {error.strerror or error}") from error
         drawing: Any = self.settings.drawing
         files = found.save(target, **drawing)
         summary = found.to_dict()
