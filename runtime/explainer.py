@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast, overload
 
@@ -21,7 +22,7 @@ from .inputs.score_weights import check_weights, takes_weights
 from .inputs.selection import Classes, check_index
 from .output.explanation import Explanation
 from .session.heads import Heads
-from .session.options import configure_with
+from .session.options import configure
 from .session.providers import Provider
 from .session.session import Session, Tensors
 
@@ -63,16 +64,13 @@ class Explainer:
                 file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
         """
-        self._session = Session(path, providers, threads, configure_with(options or {}))
+        setup = partial(configure, options or {})
+        open_file = partial(Session, providers=providers, threads=threads, configure=setup)
+        self._session = open_file(path)
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
-        self._heads = Heads(
-            self.path,
-            self.spec,
-            lambda file: Session(file, providers, threads, configure_with(options or {})),
-            None if head is None else Path(head),
-        )
+        self._heads = Heads(self.path, self.spec, open_file, None if head is None else Path(head))
 
     @overload
     def explain(

@@ -88,8 +88,7 @@ def stored_transform(session: Session) -> Preprocess:
             f"{session.path.name} stores no preprocessing; export it with preprocessing, or feed "
             "tensors to Explainer.run(arrays)"
         )
-    required = {name for name, port in session.inputs.items() if port.required}
-    others = sorted(required - {transform.input, *session.spec.own_inputs})
+    others = sorted({port.name for port in session.model_inputs} - {transform.input})
     if others:
         raise InputError(f"{session.path.name} also takes {others}; use Explainer.run(arrays)")
     return transform
@@ -101,8 +100,7 @@ def only_input(session: Session) -> str:
     Raises:
         InputError: It has several.
     """
-    names = [name for name, port in session.inputs.items() if port.required]
-    names = [name for name in names if name not in session.spec.own_inputs]
+    names = [port.name for port in session.model_inputs]
     if len(names) != 1:
         raise InputError(f"{session.path.name} takes {names}; pass a dict of arrays by name")
     return names[0]
@@ -139,10 +137,8 @@ def _weights(
         return None
     positions = tuple(extent for extent in positions_of(session) if extent is not None)
     if len(positions) < len(positions_of(session)):
-        # The extents are dynamic: a run shows them. K = 0 makes it a plain prediction.
-        none = feeds | {session.spec.selector: np.zeros((1, 0), np.int64)}
-        score = session.spec.score
-        positions = score.positions(session.run(none, [score.output])[score.output].shape)
+        # The extents are dynamic: a run shows them.
+        positions = session.spec.score.positions(session.output_shape(feeds))
     return [
         np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
         for region, at in zip(regions, places, strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..session.session import fits, shown
 from .image_files import read_image
 from .preprocess import Placement, crop, nearest
 
@@ -125,16 +126,11 @@ def check_region(
         classes: K.
         positions: The output's extents after the class axis; None: dynamic.
     """
-    fits = region.dtype.kind in "biuf" and region.ndim == 2 + len(positions)
-    if fits:
-        pairs = zip(region.shape[2:], positions, strict=True)
-        fits = len(region) in rows and region.shape[1] in (1, classes)
-        fits = fits and all(extent in (None, length) for length, extent in pairs)
-    if not fits:
-        shape = ", ".join("any" if extent is None else str(extent) for extent in positions)
+    right = region.dtype.kind in "biuf" and fits(region.shape, (None, None, *positions))
+    if not (right and len(region) in rows and region.shape[1] in (1, classes)):
         raise InputError(
             f"the region is {region.dtype} {list(region.shape)}; pass numbers "
-            f"[N or 1, K or 1, {shape}], here with K = {classes}"
+            f"[N or 1, K or 1, {shown(positions)}], here with K = {classes}"
         )
 
 

@@ -43,16 +43,25 @@ class Port:
 
     def check(self, value: NDArray[Any]) -> None:
         """Raise InputError unless ``value`` has this input's dtype, rank and fixed extents."""
-        fits = len(value.shape) == len(self.shape) and all(
-            extent in (None, length) for length, extent in zip(value.shape, self.shape, strict=True)
-        )
         if self.dtype is not None and value.dtype != self.dtype:
             raise InputError(
                 f"input '{self.name}' is {value.dtype}; pass {np.dtype(self.dtype).name}"
             )
-        if not fits:
+        if not fits(value.shape, self.shape):
             shape = ["any" if extent is None else extent for extent in self.shape]
             raise InputError(f"input '{self.name}' has shape {list(value.shape)}; pass {shape}")
+
+
+def fits(shape: Sequence[int], extents: Sequence[int | None]) -> bool:
+    """Whether an array of this shape has the rank and the extents (None: any) of a tensor."""
+    return len(shape) == len(extents) and all(
+        extent in (None, length) for length, extent in zip(shape, extents, strict=True)
+    )
+
+
+def shown(extents: Iterable[int | None]) -> str:
+    """Return extents as text, dynamic ones as ``any``."""
+    return ", ".join("any" if extent is None else str(extent) for extent in extents)
 
 
 class Model:
@@ -82,9 +91,8 @@ class Model:
             configure: Called with ONNX Runtime's ``SessionOptions`` to set more.
         """
         self.path = Path(path)
-        opened = open_session(self.path, providers, threads, configure)
-        self._session, self._run = opened.session, opened.run
-        self.provider = opened.provider
+        self._session, self._run = open_session(self.path, providers, threads, configure)
+        self.provider: str = self._session.get_providers()[0]
         logger.info("%s runs on %s", self.path.name, self.provider)
         required, outputs = self._session.get_inputs(), self._session.get_outputs()
         inputs = [*required, *self._session.get_overridable_initializers()]
@@ -148,6 +156,19 @@ class Session(Model):
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once on ``feeds`` and `defaults`; see `Model.run`."""
         return super().run({**self.defaults, **feeds}, names)
+
+    @property
+    def model_inputs(self) -> list[Port]:
+        """The inputs that the model itself requires."""
+        own = self.spec.own_inputs
+        return [port for port in self.inputs.values() if port.required and port.name not in own]
+
+    def output_shape(self, feeds: Tensors) -> tuple[int, ...]:
+        """Return the shape of the scored output, from a plain prediction (K = 0)."""
+        selector, name = self.inputs[self.spec.selector], self.spec.score.output
+        none = [1, 0, *(extent or 1 for extent in selector.shape[2:])]
+        selection = {selector.name: np.zeros(none, selector.dtype)}
+        return self.run({**feeds, **selection}, [name])[name].shape
 
 
 def _extents(node: Any) -> tuple[int | None, ...]:
