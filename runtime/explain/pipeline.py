@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from ..inputs.batch import Batch, make_batch, stored_transform
+from ..inputs.batch import make_batch
 from ..inputs.images import LoadedImage
-from ..inputs.region import cut, per_image
+from ..inputs.preprocess import Placement
+from ..inputs.region import Weights, cut, per_image
 from ..inputs.scores import probabilities
-from ..methods.method_io import MethodInput, MethodOutput
+from ..methods.method_io import MethodOutput
 from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
-from ..session.heads import Heads
-from ..session.session import Session
-from ..spec import Spec
 from .plan import Plan
 
 MAX_BATCH = 16
 
 
-def explain_images(
-    session: Session, heads: Heads, plan: Plan, images: Sequence[LoadedImage]
-) -> list[list[Explanation]]:
+def explain_images(plan: Plan, images: Sequence[LoadedImage]) -> list[list[Explanation]]:
     """Explain each image by each method of a plan: a list of methods for each image.
 
     Images run together, as many as the artifact's batch axis takes, at most `MAX_BATCH`.
 
     Raises:
-        ImageError: An image cannot be used, or the artifact stores no preprocessing.
+        ImageError: An image cannot be used.
         InputError: The artifact lacks what a method needs, or a region does not fit.
         SessionError: ONNX Runtime failed.
     """
-    transform, layer = stored_transform(session), plan.layers[0]
+    session, transform = plan.session, plan.transform
     regions = [
         cut(region, plan.box, image.pixels.shape[:2])
         for region, image in zip(per_image(plan.region, len(images)), images, strict=True)
@@ -41,16 +37,16 @@ def explain_images(
     found: list[list[Explanation]] = []
     for part in _parts(images, most, one_size=bool(transform.embedded)):
         pixels = [one.pixels for one in images[part]]
-        batch = make_batch(session, transform, pixels, plan.selection, regions[part])
-        given = MethodInput(session, batch.feeds, transform.input, layer, plan.progress, heads)
-        outputs = plan.run(given, batch.width)
-        found += [
-            [
-                _explanation(session.spec, batch, row, one.name, plan, method, output)
+        feeds, places, weights = make_batch(
+            session, transform, pixels, plan.selection, regions[part]
+        )
+        outputs = plan.run(feeds)
+        for row, (image, place) in enumerate(zip(images[part], places, strict=True)):
+            region = None if weights is None else weights[row]
+            found.append([
+                _explanation(plan, method, output, row, image, place, region)
                 for method, output in zip(plan.methods, outputs, strict=True)
-            ]
-            for row, one in enumerate(images[part])
-        ]
+            ])  # fmt: skip
     return found
 
 
@@ -67,15 +63,21 @@ def _parts(images: Sequence[LoadedImage], most: int, one_size: bool) -> Generato
 
 
 def _explanation(
-    spec: Spec, batch: Batch, row: int, name: str, plan: Plan, method: str, output: MethodOutput
+    plan: Plan,
+    method: str,
+    output: MethodOutput,
+    row: int,
+    image: LoadedImage,
+    placement: Placement,
+    region: Weights | None,
 ) -> Explanation:
-    """Make the explanation of one image of a batch from a method's output."""
-    classes = [int(c) for c in output.classes[row]]
+    """Make the explanation of the image in a ``row`` of a method's output."""
+    spec, classes = plan.session.spec, [int(c) for c in output.classes[row]]
     labels = plan.rows or spec.labels
     has_sign = METHODS[method].is_signed(plan.methods[method])
     return Explanation(
-        image=batch.images[row],
-        name=name,
+        image=image.pixels,
+        name=image.name,
         output=output.model_output[row],
         probabilities=probabilities(spec.score, output.model_output[row]),
         classes=classes,
@@ -85,8 +87,8 @@ def _explanation(
         status=[map_status(raw, has_sign) for raw in output.maps[row]],
         layer=plan.layer_names,
         method=method,
-        placement=batch.places[row],
-        region=None if batch.weights is None else batch.weights[row],
+        placement=placement,
+        region=region,
         measures={name: values[row] for name, values in output.measures.items()},
         signed=has_sign,
         augment=plan.augment,

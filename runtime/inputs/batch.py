@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,33 +16,14 @@ from .preprocess import Placement, place, prepare
 from .region import Region, Weights, as_weights
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The images of one session run.
-
-    Attributes:
-        images: The images, RGB uint8 [H, W, 3] each.
-        places: For each image the geometry between it and the model's input.
-        weights: The region of each image, [*positions]; None: no regions.
-        feeds: The artifact's inputs by name; padded to a fixed batch axis.
-        width: The axis of columns in the image input.
-    """
-
-    images: Sequence[Pixels]
-    places: list[Placement]
-    weights: list[Weights] | None
-    feeds: Tensors
-    width: int
-
-
 def make_batch(
     session: Session,
     transform: Preprocess,
     images: Sequence[Pixels],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
-) -> Batch:
-    """Preprocess images.
+) -> tuple[Tensors, list[Placement], list[Weights] | None]:
+    """Preprocess the images of one session run.
 
     Args:
         session: The artifact.
@@ -51,6 +31,11 @@ def make_batch(
         images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
         selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
         regions: One for each image; None: all positions.
+
+    Returns:
+        The artifact's inputs by name, padded to a fixed batch axis; for each image the geometry
+        between it and the model's input; the region of each image, [*positions], None without
+        regions.
 
     Raises:
         ImageError: An image is too narrow to be resized.
@@ -71,8 +56,7 @@ def make_batch(
         # As many regions as images, copies included.
         filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
         feeds[region_input(session)] = np.stack(filled)[:, None]
-    columns_last = transform.layout == "nchw" and not transform.embedded
-    return Batch(images, places, weights, feeds, -1 if columns_last else -2)
+    return feeds, places, weights
 
 
 def stored_transform(session: Session) -> Preprocess:
