@@ -108,9 +108,10 @@ def explain(
         request["method"] = methods[0]
         from ..runtime.tools.jobs.settings import Settings
 
-        paths = [str(path.resolve()) for path in (model, source, folder)]
+        artifact, photos, to = (str(path.resolve()) for path in (model, source, folder))
         batch = of_folder.pop("batch") or Settings.batch
-        job = Settings(*paths, request, drawing.to_dict(), batch, provider, threads)
+        look = drawing.to_dict()
+        job = Settings(artifact, photos, to, request, look, batch, provider, threads)
         explain_folder(job, as_json=as_json, **of_folder)
     if any(of_folder.values()):
         given = [name for name, value in of_folder.items() if value]

@@ -121,7 +121,7 @@ def _weights(
         return None
     positions = tuple(extent for extent in positions_of(session) if extent is not None)
     if len(positions) < len(positions_of(session)):
-        # The extents are dynamic: a run shows them.
+        # Some are dynamic: a run shows them.
         positions = session.spec.score.positions(session.output_shape(feeds))
     return [
         np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
