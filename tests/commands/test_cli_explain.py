@@ -83,7 +83,7 @@ def test_a_panel_of_several_methods(
 
 def test_a_method_given_twice_is_drawn_once(folder: Path, tmp_path: Path) -> None:
     result = explain(folder, tmp_path, "--method", "gradcam", "--method", "gradcam", "--json")
-    assert names(tmp_path) == ["scene-green.png"]
+    assert names(tmp_path) == ["scene-red.png"]
     assert len(json.loads(result.stdout)) == 1
 
 
