@@ -74,8 +74,10 @@ def meter(label: str) -> Callable[[int, int], None] | None:
 @contextlib.contextmanager
 def progress_bar(label: str, *, hidden: bool = False) -> Generator[Callable[[int, int], None]]:
     """Show a progress bar if stderr is a terminal; yield a function of the items done and all."""
-    hidden = hidden or not sys.stderr.isatty()
-    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=hidden) as bar:
+    if hidden or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
         def show(done: int, total: int) -> None:
             bar.length = total
