@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -116,9 +116,7 @@ def weights_of_ones(session: Session, feeds: Tensors, count: int) -> dict[str, N
         feeds: The model's own inputs.
         count: K.
     """
-    shape: Sequence[Any] = _extents(session)
-    if None in shape:  # a run shows them
-        shape = session.output_shape(feeds)[1:]
+    shape = session.output_shape(feeds)[1:]  # a run shows open extents
     return {session.spec.selector: np.ones((1, count, *shape), np.float32)}
 
 
