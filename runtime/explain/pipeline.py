@@ -55,7 +55,8 @@ def _explain_batch(
     feeds, places, weights = make_batch(
         plan.session, plan.transform, pixels, plan.selection, regions
     )
-    labels = plan.rows or spec.labels
+    labels, layer = plan.rows or spec.labels, ", ".join(layer.name for layer in plan.layers)
+    layer = layer if len(plan.layers) == 1 else f"{plan.fuse} of {layer}"
     found: list[list[Explanation]] = [[] for _ in images]
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
         signed = METHODS[method].is_signed(options)
@@ -71,7 +72,7 @@ def _explain_batch(
                 scores=output.scores[row],
                 maps=output.maps[row],
                 status=[map_status(raw, signed) for raw in output.maps[row]],
-                layer=plan.layer_names,
+                layer=layer,
                 method=method,
                 placement=places[row],
                 region=None if weights is None else weights[row],

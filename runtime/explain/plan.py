@@ -60,12 +60,6 @@ class Plan:
     box: Sequence[int] | None
     progress: Progress | None
 
-    @property
-    def layer_names(self) -> str:
-        """The layers as an explanation names them."""
-        names = ", ".join(layer.name for layer in self.layers)
-        return names if len(self.layers) == 1 else f"{self.fuse} of {names}"
-
     def run(self, feeds: Tensors) -> list[MethodOutput]:
         """Run each method on a batch of images and return their outputs, in the methods' order.
 

@@ -99,7 +99,9 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
     if not weights.any():
         raise InputError("the region is empty; mark the pixels to explain with True or 1")
     if len(positions) == 2 and mask.shape == placement.image:
-        weights = _seen(weights, placement, positions)
+        # As the model sees the image, at the positions of its output.
+        planes = crop(nearest(weights[None], placement.resized), placement)
+        weights = nearest(planes, (positions[0], positions[1]))[0]
         if not weights.any():
             raise InputError(
                 "nothing of the region is left at the model's resolution: it is outside the "
@@ -148,10 +150,3 @@ def per_image(region: object, count: int) -> list[Any]:
             f"{len(regions)} regions for {count} images; pass one for all, or one for each"
         )
     return list(regions)
-
-
-def _seen(weights: Weights, placement: Placement, positions: tuple[int, ...]) -> Weights:
-    """Crop a mask of the image as the model does, and resize it to the positions of its output."""
-    height, width = positions
-    planes = crop(nearest(weights[None], placement.resized), placement)
-    return nearest(planes, (height, width))[0]

@@ -49,11 +49,11 @@ class Target:
 
     def check(self, path: Path, here: Target) -> None:
         """Raise SessionError unless a file for this target runs correctly on ``here``."""
-        mine, theirs = asdict(self), asdict(here)
+        theirs = asdict(here)
         different = [
-            f"{name} {mine[name]} (here: {theirs[name]})"
-            for name in mine
-            if mine[name] != theirs[name]
+            f"{name} {value} (here: {theirs[name]})"
+            for name, value in asdict(self).items()
+            if value != theirs[name]
         ]
         if different:
             raise SessionError(

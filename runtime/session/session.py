@@ -148,14 +148,45 @@ class Session(Model):
     ) -> None:
         """Open ``path``; see ``Model`` and ``Explainer`` for the arguments and errors."""
         super().__init__(path, providers, threads, configure)
-        self.spec = _read_spec(self._session, self.path)
-        _check_names(self.path, self.spec, self.inputs, self.outputs)
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise SpecError(
+                f"{self.path} has no graftcam metadata; make one with `graftcam export`"
+            )
+        try:
+            self.spec = Spec.from_json(text)
+            self._check_spec()
+        except SpecError as error:
+            raise SpecError(f"{self.path}: {error}") from None
         required = [port for port in self.inputs.values() if port.required]
         self.defaults = defaults_of(self.spec, {port.name: len(port.shape) for port in required})
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once on ``feeds`` and `defaults`; see `Model.run`."""
         return super().run({**self.defaults, **feeds}, names)
+
+    def _check_spec(self) -> None:
+        """Raise SpecError if the metadata contradicts itself or the graph's inputs and outputs."""
+        spec, inputs = self.spec, [*self.spec.own_inputs]
+        inputs += [spec.preprocess.input] if spec.preprocess else []
+        outputs = [*spec.own_outputs, spec.score.output]
+        for layer in spec.layers:
+            sources = [] if layer.head is None else layer.head.inputs.values()
+            outputs += [name for name in sources if name not in self.inputs]
+        linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
+        if len({spec.score_weights is not None, *linear}) > 1:
+            raise SpecError(
+                "a linear score goes with score_weights, any other score with class_index and "
+                "classes; export again"
+            )
+        lacking = [name for name in inputs if name not in self.inputs]
+        lacking += [name for name in outputs if name not in self.outputs]
+        if lacking or not spec.layers:
+            raise SpecError(f"the graph lacks {lacking or 'target layers'}; export again")
+        if spec.labels is not None and len(spec.labels) != spec.score.classes:
+            raise SpecError(
+                f"{len(spec.labels)} labels for {spec.score.classes} classes; export again"
+            )
 
     @property
     def model_inputs(self) -> list[Port]:
@@ -175,16 +206,6 @@ def _extents(node: Any) -> tuple[int | None, ...]:
     return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
 
 
-def _read_spec(session: Any, path: Path) -> Spec:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise SpecError(f"{path} has no graftcam metadata; make one with `graftcam export`")
-    try:
-        return Spec.from_json(text)
-    except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
-
-
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
     """Return the best-ranked class, and all positions, for those inputs that are in ``ranks``.
 
@@ -197,28 +218,3 @@ def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
         for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
         if name is not None and name in ranks
     }
-
-
-def _check_names(
-    path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
-) -> None:
-    """Raise SpecError if the metadata names an input or output that the graph lacks."""
-    named_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
-    named_outputs = [*spec.own_outputs, spec.score.output]
-    for layer in spec.layers:
-        sources = [] if layer.head is None else layer.head.inputs.values()
-        named_outputs += [name for name in sources if name not in inputs]
-    linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
-    if len({spec.score_weights is not None, *linear}) > 1:
-        raise SpecError(
-            f"{path}: a linear score goes with score_weights, any other score with class_index and "
-            "classes; export again"
-        )
-    lacking = [name for name in named_inputs if name not in inputs]
-    lacking += [name for name in named_outputs if name not in outputs]
-    if lacking or not spec.layers:
-        raise SpecError(f"{path}: the graph lacks {lacking or 'target layers'}; export again")
-    if spec.labels is not None and len(spec.labels) != spec.score.classes:
-        raise SpecError(
-            f"{path}: {len(spec.labels)} labels for {spec.score.classes} classes; export again"
-        )

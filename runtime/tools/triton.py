@@ -19,22 +19,12 @@ from ..errors import PackageError, system_errors
 from ..session.session import Session
 from ..spec import METADATA_KEY
 
-_TYPES = {
-    "tensor(bool)": "TYPE_BOOL",
-    "tensor(uint8)": "TYPE_UINT8",
-    "tensor(uint16)": "TYPE_UINT16",
-    "tensor(uint32)": "TYPE_UINT32",
-    "tensor(uint64)": "TYPE_UINT64",
-    "tensor(int8)": "TYPE_INT8",
-    "tensor(int16)": "TYPE_INT16",
-    "tensor(int32)": "TYPE_INT32",
-    "tensor(int64)": "TYPE_INT64",
-    "tensor(float16)": "TYPE_FP16",
-    "tensor(bfloat16)": "TYPE_BF16",
-    "tensor(float)": "TYPE_FP32",
-    "tensor(double)": "TYPE_FP64",
-    "tensor(string)": "TYPE_STRING",
-}
+_TYPES = {"float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP64"} | {
+    name: name.upper()
+    for name in (
+        "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "string",
+    )
+}  # fmt: skip
 _LABELS = "labels.txt"
 
 
@@ -123,7 +113,7 @@ def _tensor(
     further: Iterable[str],
 ) -> list[str]:
     """Return the fields of one input or output, one line each."""
-    kind = _TYPES.get(session.types[name])
+    kind = _TYPES.get(session.types[name].removeprefix("tensor(").removesuffix(")"))
     if kind is None:
         raise PackageError(f"'{name}' is a {session.types[name]}, which Triton does not serve")
     if batched and (not extents or extents[0] is not None):
@@ -134,7 +124,7 @@ def _tensor(
     dims = [-1 if extent is None else extent for extent in (extents[1:] if batched else extents)]
     # Triton has no tensors without axes: `reshape` removes the single 1 again.
     shape = [f"dims: {dims}"] if dims else ["dims: [1]", "reshape { shape: [] }"]
-    return [f"name: {_quoted(name)}", f"data_type: {kind}", *shape, *further]
+    return [f"name: {_quoted(name)}", f"data_type: TYPE_{kind}", *shape, *further]
 
 
 def _labelled(session: Session, name: str, extents: Sequence[int | None]) -> list[str]:

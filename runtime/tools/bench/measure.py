@@ -142,20 +142,16 @@ def measure(
     # The allocator's memory differs between processes by a seventh.
     turns = [[variant.peak_memory() for variant in chosen] for _ in range(_PROCESSES)]
     peaks = [sorted(p for p in peaks if p) or None for peaks in zip(*turns, strict=True)]
-    rows = [
-        Row(variant.name, variant.classes, quartiles(times[variant.name]),
-            ratio(times[variant.name], times[chosen[0].name]), peak, _median_ratio(peak, peaks[0]))
-        for variant, peak in zip(chosen, peaks, strict=True)
-    ]  # fmt: skip
+    rows: list[Row] = []
+    for variant, peak in zip(chosen, peaks, strict=True):
+        ms, of_base = times[variant.name], ratio(times[variant.name], times[chosen[0].name])
+        more = median(peak) / median(peaks[0]) if peak and peaks[0] else None
+        rows.append(Row(variant.name, variant.classes, quartiles(ms), of_base, peak, more))
     return Cost(
         artifact.path, [layer.name for layer in artifact.spec.layers],
         {name: list(value.shape) for name, value in feeds.items()}, artifact.provider, threads,
         origin if base else None, rounds, machine, rows, profile, plain_profile,
     )  # fmt: skip
-
-
-def _median_ratio(values: list[int] | None, base: list[int] | None) -> float | None:
-    return median(values) / median(base) if values and base else None
 
 
 def _machine() -> dict[str, Any]:

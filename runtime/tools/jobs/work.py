@@ -65,7 +65,7 @@ class Worker:
                 path=path, status="failed", error=error, width=None, height=None, layer=None,
                 method=None, classes=[], files=[],
             )  # fmt: skip
-        target = (Path(self.settings.overlays) / path).parent
+        target = Path(self.settings.output, "overlays", path).parent
         with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
         drawing: Any = self.settings.drawing
