@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .common import example
-from .options import FILE, json_option
+from .options import FILE, json_option, to_option
 
 
 @click.command(
@@ -19,8 +19,7 @@ from .options import FILE, json_option
     )
 )
 @click.argument("model", type=FILE)
-@click.option("-o", "--to", "path", type=FILE, required=True,
-              metavar="FILE", help="The file to write.")  # fmt: skip
+@to_option("path", "FILE", "The file to write.")
 @click.option("--provider", metavar="NAME",
               help="ONNX Runtime provider to optimise for: cuda or cpu. "
                    "Default: CUDA if it starts, else the CPU.")  # fmt: skip

@@ -26,6 +26,11 @@ def group(*options: Decorator) -> Decorator:
     return add
 
 
+def to_option(name: str, metavar: str, text: str) -> Decorator:
+    """Return ``-o``, ``--to``, for the file or folder to write."""
+    return option("-o", "--to", name, type=FILE, required=True, metavar=metavar, help=text)
+
+
 class_option = option(
     "--class", "classes", multiple=True, metavar="ID|LABEL",
     help="Class to explain; repeatable. Default: the best-ranked.",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .common import example
-from .options import FILE
+from .options import FILE, to_option
 
 
 @click.command(
@@ -19,8 +19,7 @@ from .options import FILE
 @click.argument("model", type=FILE)
 @click.option("--triton", "layout", flag_value="triton", required=True,
               help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
-@click.option("-o", "--to", "folder", type=FILE, required=True,
-              metavar="DIR", help="The repository; the model becomes a folder in it.")  # fmt: skip
+@to_option("folder", "DIR", "The repository; the model becomes a folder in it.")
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
 @click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Let the server join requests of up to N images. Then only artifacts of the "

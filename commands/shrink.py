@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .common import Steps, example, need_exporter
-from .options import FILE
+from .options import FILE, to_option
 
 
 @click.command(
@@ -26,8 +26,7 @@ from .options import FILE
 @click.option("--at-least", type=click.FloatRange(0, 1), default=0.9, show_default=True,
               metavar="SHARE", help="Smallest similarity of the maps, and smallest share of equal "
                                     "predictions, to accept.")  # fmt: skip
-@click.option("-o", "--to", "path", type=FILE, required=True,
-              metavar="FILE", help="The smaller artifact.")  # fmt: skip
+@to_option("path", "FILE", "The smaller artifact.")
 def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: Path) -> None:
     """Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay float32.
 

@@ -10,7 +10,7 @@ import click
 from click import option
 
 from .common import Numbers, example, progress_bar
-from .options import FILE, group, json_option, provider_option
+from .options import FILE, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
     from ..runtime.session.session import Session
@@ -52,8 +52,7 @@ _ascent_options = group(
     )
 )
 @click.argument("model", type=FILE)
-@click.option("-o", "--to", "path", type=FILE, required=True, metavar="FILE",
-              help="The image to write.")  # fmt: skip
+@to_option("path", "FILE", "The image to write.")
 @_target_options
 @_ascent_options
 @click.option("--curve", type=FILE, metavar="FILE",

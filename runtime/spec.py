@@ -268,12 +268,8 @@ class Spec:
     @property
     def of_input(self) -> dict[str, str]:
         """Names of the outputs for the image input, by field."""
-        found = {
-            "input_gradients": self.input_gradients,
-            "guided_gradients": self.guided_gradients,
-            "deconvnet_gradients": self.deconvnet_gradients,
-        }
-        return {field: name for field, name in found.items() if name is not None}
+        names = ("input_gradients", "guided_gradients", "deconvnet_gradients")
+        return {name: output for name in names if (output := getattr(self, name)) is not None}
 
     @property
     def own_outputs(self) -> list[str]:

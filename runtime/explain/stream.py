@@ -69,16 +69,11 @@ def stream(
     While the caller draws one batch, the next one is explained and the images of the one after
     that are read: at most five batches of images are in memory.
     """
-    entries = in_order(lambda pair: load(*pair), _named(images), readers, ahead=batch)
+    names = Names()
+    named = ((image, names.distinct(image_name(image))) for image in images)
+    entries = in_order(lambda pair: load(*pair), named, readers, ahead=batch)
     with closing(entries):
         found = in_order(partial(explain_each, plan), batched(entries, batch), 1, ahead=1)
         with closing(found):
             for results in found:
                 yield from results
-
-
-def _named(images: Iterable[Image]) -> Generator[tuple[Image, str]]:
-    """Yield each image with a unique name."""
-    names = Names()
-    for image in images:
-        yield image, names.distinct(image_name(image))

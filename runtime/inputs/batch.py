@@ -51,11 +51,20 @@ def make_batch(
         transform.input: np.stack(rows).astype(port.dtype, copy=False),
         session.spec.selector: selection,
     }
-    weights = _weights(session, feeds, regions, places)
-    if weights is not None:
-        # As many regions as images, copies included.
-        filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
-        feeds[region_input(session)] = np.stack(filled)[:, None]
+    if all(region is None for region in regions):
+        return feeds, places, None
+    extents = positions_of(session)
+    positions = tuple(extent for extent in extents if extent is not None)
+    if len(positions) < len(extents):
+        # Some are dynamic: a run shows them.
+        positions = session.spec.score.positions(session.output_shape(feeds))
+    weights = [
+        np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
+        for region, at in zip(regions, places, strict=True)
+    ]
+    # As many regions as images, copies included.
+    filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
+    feeds[region_input(session)] = np.stack(filled)[:, None]
     return feeds, places, weights
 
 
@@ -108,22 +117,3 @@ def positions_of(session: Session) -> tuple[int | None, ...]:
     """Return the extents of the scored output's positions; None: dynamic."""
     score = session.spec.score
     return score.positions(session.outputs[score.output])
-
-
-def _weights(
-    session: Session,
-    feeds: Tensors,
-    regions: Sequence[Region | None],
-    places: Sequence[Placement],
-) -> list[Weights] | None:
-    """Return the regions of one session run, each [*positions]; None: no regions."""
-    if all(region is None for region in regions):
-        return None
-    positions = tuple(extent for extent in positions_of(session) if extent is not None)
-    if len(positions) < len(positions_of(session)):
-        # Some are dynamic: a run shows them.
-        positions = session.spec.score.positions(session.output_shape(feeds))
-    return [
-        np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
-        for region, at in zip(regions, places, strict=True)
-    ]

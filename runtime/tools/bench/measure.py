@@ -20,8 +20,6 @@ from .timing import calm, interleave, quartiles, ratio, warm_up
 _SECONDS, _ROUNDS = 10.0, (10, 200)
 _PROCESSES = 3
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Row:
@@ -97,12 +95,12 @@ def measure(
     artifact: Session,
     feeds: Tensors,
     index: Sequence[int],
-    plain: Path | None = None,
-    origin: str | None = None,
+    plain: Path | None,
+    origin: str,
     *,
-    rounds: int | None = None,
-    threads: int | None = None,
-    progress: Progress = lambda _: None,
+    rounds: int | None,
+    threads: int | None,
+    progress: Callable[[str], None],
 ) -> Cost:
     """Measure the time, the profile and the memory of explaining.
 
@@ -112,7 +110,7 @@ def measure(
         index: Classes to explain, as ``class_index`` takes them; with a linear score only their
             number matters.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
-        origin: Origin of the plain model, as text; None: its file's name.
+        origin: Origin of the plain model, as text.
         rounds: How often each variant is timed; None: for about ten seconds, 10 to 200 times.
         threads: The value that `open_artifact` got.
         progress: Called with the name of each step as it begins.
@@ -126,7 +124,6 @@ def measure(
     base = None
     if plain is not None:
         base = variants.plain(plain, chosen[0], artifact.spec.own_inputs)
-        origin = origin or plain.name
         chosen.insert(0, base)
     runs = {variant.name: variant for variant in chosen}
     progress(f"warming up {', '.join(runs)}")
