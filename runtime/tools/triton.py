@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import PackageError, system_errors
@@ -80,39 +80,25 @@ def describe(session: Session, name: str, max_batch: int, *, tensors: bool) -> s
     hidden: set[str] = set()
     if not tensors:
         hidden = {value for layer in spec.layers for value in (layer.activations, layer.gradients)}
-    inputs = [
-        _tensor(
-            session, port.name, port.shape, batched, [] if port.required else ["optional: true"]
-        )
-        for port in session.inputs.values()
-        if port.required or not batched
-    ]
-    outputs = [
-        _tensor(session, output, extents, batched, _labelled(session, output, extents))
-        for output, extents in session.outputs.items()
-        if output not in hidden
-    ]
-    lines = [
-        f"name: {_quoted(name)}",
-        'platform: "onnxruntime_onnx"',
-        f"max_batch_size: {max_batch}",
-        *(["dynamic_batching { }"] if batched else []),
-        *_block("input", inputs),
-        *_block("output", outputs),
-        f"parameters {{ key: {_quoted(METADATA_KEY)} "
-        f"value {{ string_value: {_quoted(spec.to_json())} }} }}",
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [f"name: {_quoted(name)}", 'platform: "onnxruntime_onnx"']
+    lines.append(f"max_batch_size: {max_batch}")
+    if batched:
+        lines.append("dynamic_batching { }")
+    for port in session.inputs.values():
+        if port.required or not batched:
+            lines += _tensor(session, "input", port.name, port.shape, batched)
+    for output, extents in session.outputs.items():
+        if output not in hidden:
+            lines += _tensor(session, "output", output, extents, batched)
+    value = f"value {{ string_value: {_quoted(spec.to_json())} }}"
+    lines.append(f"parameters {{ key: {_quoted(METADATA_KEY)} {value} }}\n")
+    return "\n".join(lines)
 
 
 def _tensor(
-    session: Session,
-    name: str,
-    extents: Sequence[int | None],
-    batched: bool,
-    further: Iterable[str],
+    session: Session, field: str, name: str, extents: Sequence[int | None], batched: bool
 ) -> list[str]:
-    """Return the fields of one input or output, one line each."""
+    """Return the lines of one input or output."""
     kind = _TYPES.get(session.types[name].removeprefix("tensor(").removesuffix(")"))
     if kind is None:
         raise PackageError(f"'{name}' is a {session.types[name]}, which Triton does not serve")
@@ -124,22 +110,14 @@ def _tensor(
     dims = [-1 if extent is None else extent for extent in (extents[1:] if batched else extents)]
     # Triton has no tensors without axes: `reshape` removes the single 1 again.
     shape = [f"dims: {dims}"] if dims else ["dims: [1]", "reshape { shape: [] }"]
-    return [f"name: {_quoted(name)}", f"data_type: TYPE_{kind}", *shape, *further]
-
-
-def _labelled(session: Session, name: str, extents: Sequence[int | None]) -> list[str]:
-    """Return the label file's line, for the output that has one number for each class."""
-    spec = session.spec
-    fits = spec.labels is not None and list(extents[1:]) == [len(spec.labels)]
-    return [f"label_filename: {_quoted(_LABELS)}"] if fits and name == spec.score.output else []
-
-
-def _block(field: str, entries: list[list[str]]) -> list[str]:
-    return [
-        line
-        for entry in entries
-        for line in (f"{field} {{", *(f"  {setting}" for setting in entry), "}")
-    ]
+    lines = [f"name: {_quoted(name)}", f"data_type: TYPE_{kind}", *shape]
+    if field == "input" and not session.inputs[name].required:
+        lines.append("optional: true")
+    classes, scored = list(extents[1:]), name == session.spec.score.output
+    # Triton's classification extension takes one number for each class.
+    if field == "output" and scored and classes == [len(session.spec.labels or [])]:
+        lines.append(f"label_filename: {_quoted(_LABELS)}")
+    return [f"{field} {{", *(f"  {line}" for line in lines), "}"]
 
 
 def _quoted(text: str) -> str:
