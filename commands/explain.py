@@ -113,10 +113,9 @@ def explain(
         look = drawing.to_dict()
         job = Settings(artifact, photos, to, request, look, batch, provider, threads)
         explain_folder(job, as_json=as_json, **of_folder)
-    if any(of_folder.values()):
-        given = [name for name, value in of_folder.items() if value]
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise click.UsageError(f"{names} are for a folder of images")
+    given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} are for a folder of images")
     from ..runtime import Explainer
     from ..runtime.inputs.names import Names, image_name
     from ..runtime.output.text import describe_explanation
