@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from .common import Numbers, Steps, example
+from .common import Numbers, Steps, command
 from .options import FILE, class_option, json_option, provider_option, threads_option
 
 _NO_PLAIN = (
@@ -18,12 +18,10 @@ _NO_PLAIN = (
 )
 
 
-@click.command(
-    epilog=example(
-        "graftcam bench resnet50.onnx",
-        "graftcam bench resnet50.onnx --against plain.onnx --batch 8 -k 5 --threads 2",
-        "graftcam bench fcn.onnx --shape 480,640 --json",
-    )
+@command(
+    "graftcam bench resnet50.onnx",
+    "graftcam bench resnet50.onnx --against plain.onnx --batch 8 -k 5 --threads 2",
+    "graftcam bench fcn.onnx --shape 480,640 --json",
 )
 @click.argument("model", type=FILE)
 @click.option("--against", type=FILE, metavar="PLAIN",

@@ -20,6 +20,11 @@ def example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command whose help ends with commands to copy."""
+    return click.command(epilog=example(*examples))
+
+
 class Numbers(click.ParamType):
     """Comma-separated numbers."""
 

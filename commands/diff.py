@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import example, progress_bar
+from .common import command, progress_bar
 from .options import FILE, json_option, provider_option
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison
 
 
-@click.command(
-    epilog=example(
-        "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
-        "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
-    )
+@command(
+    "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
+    "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
 )
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
-from .common import Numbers, Setting, example, meter, progress_bar
+from .common import Numbers, Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .options import FILE, class_option, group, json_option, provider_option, threads_option
@@ -50,17 +50,15 @@ _request_options = group(
 )  # fmt: skip
 
 
-@click.command(
-    epilog=example(
-        "graftcam explain resnet50.onnx photo.jpg -o out",
-        "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
-        "graftcam explain resnet50.onnx photo.jpg -o out --top 3 --panel --style contour",
-        "graftcam explain resnet50.onnx photo.jpg -o out --layer layer3 --layer layer4 --fuse max",
-        "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
-        "graftcam explain resnet50.onnx photos/ -o out --batch 16",
-        "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
-        "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
-    )
+@command(
+    "graftcam explain resnet50.onnx photo.jpg -o out",
+    "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
+    "graftcam explain resnet50.onnx photo.jpg -o out --top 3 --panel --style contour",
+    "graftcam explain resnet50.onnx photo.jpg -o out --layer layer3 --layer layer4 --fuse max",
+    "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
+    "graftcam explain resnet50.onnx photos/ -o out --batch 16",
+    "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
+    "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
 )
 @click.argument("model", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)

@@ -13,7 +13,7 @@ import click
 
 from ..runtime.settings import Score, TorchExport
 from ..runtime.spec import Preprocess
-from .common import Steps, example, need_exporter
+from .common import Steps, command, need_exporter
 from .config import Lock, export_all, read_config
 from .export_options import (
     extra_options,
@@ -28,20 +28,18 @@ if TYPE_CHECKING:
     from ..exporter.source.named import Source
 
 
-@click.command(
-    epilog=example(
-        "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
-        "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
-        "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
-        "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
-        "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
-        "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
-        "graftcam export plain.onnx -o explained.onnx --verify full --images photos --report out",
-        "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
-        "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
-        "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
-        "graftcam export --config release.toml",
-    )
+@command(
+    "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
+    "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
+    "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
+    "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
+    "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
+    "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
+    "graftcam export plain.onnx -o explained.onnx --verify full --images photos --report out",
+    "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
+    "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
+    "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
+    "graftcam export --config release.toml",
 )
 @click.argument("source", required=False)
 @click.option("-o", "--to", "path", type=FILE, metavar="FILE", help="The artifact to write.")

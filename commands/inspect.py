@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from .common import example
+from .common import command
 from .options import FILE, json_option
 
 
-@click.command(epilog=example("graftcam inspect resnet50.onnx"))
+@command("graftcam inspect resnet50.onnx")
 @click.argument("model", type=FILE)
 @json_option
 def inspect(model: Path, as_json: bool) -> None:

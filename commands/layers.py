@@ -6,16 +6,14 @@ import json
 
 import click
 
-from .common import example, need_exporter
+from .common import command, need_exporter
 from .options import json_option, output_option, source_options
 
 
-@click.command(
-    epilog=example(
-        "graftcam layers torchvision:mobilenet_v3_large",
-        "graftcam layers model.onnx --all",
-        "graftcam layers detector.onnx --output scores",
-    )
+@command(
+    "graftcam layers torchvision:mobilenet_v3_large",
+    "graftcam layers model.onnx --all",
+    "graftcam layers detector.onnx --output scores",
 )
 @click.argument("source")
 @source_options

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import click
 
-from .common import example
+from .common import command
 from .options import FILE, json_option, to_option
 
 
-@click.command(
-    epilog=example(
-        "graftcam optimize resnet50.onnx -o resnet50.here.onnx",
-        "graftcam optimize resnet50.onnx -o resnet50.cuda.onnx --provider cuda",
-    )
+@command(
+    "graftcam optimize resnet50.onnx -o resnet50.here.onnx",
+    "graftcam optimize resnet50.onnx -o resnet50.cuda.onnx --provider cuda",
 )
 @click.argument("model", type=FILE)
 @to_option("path", "FILE", "The file to write.")

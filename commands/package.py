@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from .common import example
+from .common import command
 from .options import FILE, to_option
 
 
-@click.command(
-    epilog=example(
-        "graftcam package resnet50.onnx --triton -o models",
-        "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
-    )
+@command(
+    "graftcam package resnet50.onnx --triton -o models",
+    "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
 )
 @click.argument("model", type=FILE)
 @click.option("--triton", "layout", flag_value="triton", required=True,

@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from .common import Steps, example, need_exporter
+from .common import Steps, command, need_exporter
 from .options import FILE, to_option
 
 
-@click.command(
-    epilog=example(
-        "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
-        "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
-    )
+@command(
+    "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
+    "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
 )
 @click.argument("artifact", type=FILE)
 @click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8",

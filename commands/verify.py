@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from .common import Steps, example, need_exporter
+from .common import Steps, command, need_exporter
 from .options import FILE, source_options
 
 
-@click.command(
-    epilog=example(
-        "graftcam verify resnet50.onnx",
-        "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
-        "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
-    )
+@command(
+    "graftcam verify resnet50.onnx",
+    "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
+    "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
 )
 @click.argument("artifact", type=FILE)
 @click.option("--against", metavar="SOURCE",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
-from .common import Numbers, example, progress_bar
+from .common import Numbers, command, progress_bar
 from .options import FILE, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
@@ -44,12 +44,10 @@ _ascent_options = group(
 )  # fmt: skip
 
 
-@click.command(
-    epilog=example(
-        "graftcam visualize digits.onnx --class 7 -o seven.png",
-        "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
-        "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
-    )
+@command(
+    "graftcam visualize digits.onnx --class 7 -o seven.png",
+    "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
+    "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
 )
 @click.argument("model", type=FILE)
 @to_option("path", "FILE", "The image to write.")

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict
 
@@ -122,11 +122,6 @@ class Table:
         in_order = list(self._places) == sorted(self._places)
         if not in_order or size != self._file.seek(0, os.SEEK_END):
             self._rewrite(sorted(self._places))
-
-    def rows(self) -> Generator[Row]:
-        """Yield all rows, one at a time."""
-        for path in list(self._places):
-            yield json.loads(self._bytes(path))
 
     def close(self) -> None:
         """Close the table; one without rows is deleted, with the folders created for it."""
