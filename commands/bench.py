@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from .common import Numbers, Steps, example, json_option
+from .common import Numbers, Steps, command
+from .options import FILE, class_option, json_option, provider_option, threads_option
 
 _NO_PLAIN = (
     "the plain model was not measured; name it with --against PLAIN.onnx, or install onnx-ir, "
@@ -17,35 +18,31 @@ _NO_PLAIN = (
 )
 
 
-@click.command(
-    epilog=example(
-        "graftcam bench resnet50.onnx",
-        "graftcam bench resnet50.onnx --against plain.onnx --batch 8 -k 5 --threads 2",
-        "graftcam bench fcn.onnx --shape 480,640 --json",
-    )
+@command(
+    "graftcam bench resnet50.onnx",
+    "graftcam bench resnet50.onnx --against plain.onnx --batch 8 -k 5 --threads 2",
+    "graftcam bench fcn.onnx --shape 480,640 --json",
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), metavar="PLAIN",
+@click.argument("model", type=FILE)
+@click.option("--against", type=FILE, metavar="PLAIN",
               help="The model without explanation, to compare with. Default: the model inside the "
                    "artifact (needs onnx-ir).")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), metavar="N",
               help="Images in one run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
-@click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
-              help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
+@class_option
 @click.option("-k", "--top", type=click.IntRange(1), metavar="K",
               help="Number of best-ranked classes to explain, instead of --class. K = 0 and "
                    "K = 1 are always measured.")  # fmt: skip
 @click.option("--shape", "sizes", type=Numbers(int), metavar="H,W",
               help="Size of the input, if the artifact leaves it open. Default: the size of its "
                    "stored preprocessing.")  # fmt: skip
-@click.option("--image", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--image", type=FILE, metavar="FILE",
               help="An image to feed. Default: random numbers.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), metavar="N",
               help="Number of times that each variant is timed. Default: for about ten seconds, 10 "
                    "to 200 times.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), metavar="N",
-              help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
-@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@threads_option
+@provider_option
 @json_option
 def bench(
     model: Path, against: Path | None, batch: int | None, classes: tuple[str, ...],

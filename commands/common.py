@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import click
@@ -17,6 +18,11 @@ from ..runtime.errors import GraftcamError
 def example(*lines: str) -> str:
     r"""Return an epilog of commands to copy; ``\\b`` prevents click from joining the lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command whose help ends with commands to copy."""
+    return click.command(epilog=example(*examples))
 
 
 class Numbers(click.ParamType):
@@ -70,22 +76,19 @@ def meter(label: str) -> Callable[[int, int], None] | None:
     return show
 
 
-def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(command)
+@contextlib.contextmanager
+def progress_bar(label: str, *, hidden: bool = False) -> Generator[Callable[[int, int], None]]:
+    """Show a progress bar if stderr is a terminal; yield a function of the items done and all."""
+    if hidden or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
 
-def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a SOURCE: its shape and its weights."""
-    for option in (
-        click.option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
-        click.option(
-            "--weights", metavar="FILE|ENUM",
-            help="State dict (read with weights_only=True) or torchvision weights enum.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+        yield show
 
 
 def need_exporter() -> None:

@@ -28,7 +28,7 @@ from typing import Any
 
 import click
 
-from ..runtime.errors import GraftcamError
+from ..runtime.errors import GraftcamError, system_errors
 from ..runtime.writing import replace_file
 
 # Paths that an export writes: they are no sources.
@@ -51,11 +51,11 @@ class Entry:
     arguments: list[str]
     reads: list[Path]
 
-    def digest(self) -> str:
-        """Return a digest of the arguments, the files that they name, and the tools' versions.
+    def digests(self) -> dict[str, str]:
+        """Return the artifact's digest, and that of its sources.
 
-        For a factory (``package.module:factory``) only the module's own file counts, not its
-        imports.
+        Sources are the arguments, the files that they name, and the tools' versions. For a factory
+        (``package.module:factory``) only the module's own file counts, not its imports.
         """
         from ..exporter.artifact.save import tool_versions
 
@@ -64,7 +64,7 @@ class Entry:
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
             for file in files:
                 total.update(f"{file.name} {_digest(file)}".encode())
-        return total.hexdigest()
+        return {"from": total.hexdigest(), "artifact": _digest(self.path)}
 
 
 class Lock:
@@ -79,15 +79,12 @@ class Lock:
 
     def is_current(self, entry: Entry) -> bool:
         """Whether the artifact exists, and neither it nor its sources have changed."""
-        return (
-            entry.name in self._digests
-            and entry.path.is_file()
-            and self._digests[entry.name] == _digests(entry)
-        )
+        known = self._digests.get(entry.name)
+        return known is not None and entry.path.is_file() and known == entry.digests()
 
     def record(self, entry: Entry) -> None:
         """Store the digests of an artifact that has just been exported."""
-        self._digests = {**self._digests, entry.name: _digests(entry)}
+        self._digests = {**self._digests, entry.name: entry.digests()}
         text = json.dumps(self._digests, indent=1, sort_keys=True) + "\n"
         replace_file(self._path, text.encode(), GraftcamError)
 
@@ -184,17 +181,6 @@ def _factory(source: str) -> list[Path]:
     return [Path(found.origin)] if found and found.origin and Path(found.origin).exists() else []
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GraftcamError(f"cannot make {folder}: {error.strerror or error}") from error
-
-
-def _digests(entry: Entry) -> dict[str, str]:
-    return {"from": entry.digest(), "artifact": _digest(entry.path)}
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -212,7 +198,9 @@ def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, 
             continue
         click.echo(f"{entry.name}:", err=True)
         try:
-            _make_folder(entry.path.parent)
+            folder = entry.path.parent
+            with system_errors(GraftcamError, f"cannot make {folder}"):
+                folder.mkdir(parents=True, exist_ok=True)
             command.main(entry.arguments, standalone_mode=False)
             lock.record(entry)
         except (GraftcamError, click.ClickException) as error:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from .common import Steps, example, json_option, need_exporter
+from .common import Steps, command, need_exporter
+from .options import FILE, json_option
 
 
-@click.command(epilog=example("graftcam demo", "graftcam demo -o /tmp/demo"))
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), default="out/demo",
+@command("graftcam demo", "graftcam demo -o /tmp/demo")
+@click.option("-o", "--to", "folder", type=FILE, default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @json_option
 def demo(folder: Path, as_json: bool) -> None:

@@ -9,28 +9,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import example, json_option
+from .common import command, progress_bar
+from .options import FILE, json_option, provider_option
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison
 
 
-@click.command(
-    epilog=example(
-        "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
-        "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
-    )
+@command(
+    "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
+    "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
 )
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), metavar="DIR",
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--to", "folder", type=FILE, metavar="DIR",
               help="Folder for drawings of the most changed maps, and diff.json.")  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",
               help="Fail (exit code 1) if the mean similarity is lower.")  # fmt: skip
-@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@provider_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
@@ -46,14 +45,15 @@ def diff(
     from ..runtime.errors import RenderError
     from ..runtime.output.render import write_image
     from ..runtime.tools.diff import Pair, most_changed
+    from ..runtime.tools.jobs.find import image_paths
     from ..runtime.writing import replace_file
 
     pair = Pair(Explainer(first, provider), Explainer(second, provider))
-    paths = _images(images, folder)
-    hidden = not sys.stderr.isatty() or len(paths) < 8
-    with click.progressbar(length=len(paths), label="comparing", file=sys.stderr,
-                           hidden=hidden) as bar:  # fmt: skip
-        found = pair.compare(paths, lambda _: bar.update(1))
+    paths: list[Path] = []
+    for image in images:
+        paths += image_paths(image, folder) if image.is_dir() else [image]
+    with progress_bar("comparing", hidden=len(paths) < 8) as bar:
+        found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = json.dumps(found.to_dict(), indent=2)
     changed = most_changed(found.changes, show)
     if folder:
@@ -68,18 +68,6 @@ def diff(
     if low:
         click.echo(f"similarity {found.similarity:.3f} is below {at_least:.3f}", err=True)
     sys.exit(1 if low or found.failed else 0)
-
-
-def _images(images: tuple[Path, ...], output: Path | None) -> list[Path]:
-    from ..runtime.tools.jobs.find import image_paths
-
-    paths: list[Path] = []
-    for image in images:
-        if image.is_dir():
-            paths += image_paths(image, output)
-        else:
-            paths.append(image)
-    return paths
 
 
 def _described(found: Comparison, first: Path, second: Path, show: int) -> str:

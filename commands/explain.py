@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click import option
 
-from .common import Numbers, Setting, example, json_option, meter
+from .common import Numbers, Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
+from .options import FILE, class_option, group, json_option, provider_option, threads_option
 
 if TYPE_CHECKING:
     from ..runtime import Request
@@ -23,56 +22,52 @@ if TYPE_CHECKING:
 _MANY = 8  # with this many images, the progress counts images instead of runs
 
 
-@click.command(
-    epilog=example(
-        "graftcam explain resnet50.onnx photo.jpg -o out",
-        "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
-        "graftcam explain resnet50.onnx photo.jpg -o out --top 3 --panel --style contour",
-        "graftcam explain resnet50.onnx photo.jpg -o out --layer layer3 --layer layer4 --fuse max",
-        "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
-        "graftcam explain resnet50.onnx photos/ -o out --batch 16",
-        "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
-        "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
-    )
+_request_options = group(
+    class_option,
+    option("--top", type=click.IntRange(1), default=1, show_default=True,
+           help="Number of best-ranked classes to explain."),
+    option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
+           metavar="ID", help="Method that makes the maps; repeatable."),
+    option("--option", "settings", multiple=True, type=Setting(),
+           help="An option of the methods, such as samples=50; repeatable. Every method that takes "
+                "it gets it."),
+    option("--layer", "layers", multiple=True, metavar="NAME",
+           help="Target layer, if the artifact has several; repeatable: their maps are fused."),
+    option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
+           show_default=True, help="How the maps of several layers become one."),
+    option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
+           help="Average the maps over changed copies of the image: flipped, or with scaled "
+                "values; repeatable."),
+    option("--region", type=FILE, metavar="MASK",
+           help="Segmentation: explain the class in the part of the image (or of the output) that "
+                "is not black in this PNG."),
+    option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
+           help="Segmentation: explain the class inside this box, in the image's pixels; with "
+                "--region, in the part of the region inside the box."),
+    option("--score-weights", type=FILE, metavar="FILE.npy",
+           help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
+                "classes."),
+)  # fmt: skip
+
+
+@command(
+    "graftcam explain resnet50.onnx photo.jpg -o out",
+    "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
+    "graftcam explain resnet50.onnx photo.jpg -o out --top 3 --panel --style contour",
+    "graftcam explain resnet50.onnx photo.jpg -o out --layer layer3 --layer layer4 --fuse max",
+    "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
+    "graftcam explain resnet50.onnx photos/ -o out --batch 16",
+    "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
+    "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
+@click.argument("model", type=FILE)
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--to", "folder", type=FILE, required=True,
               metavar="DIR", help="Folder for the files.")  # fmt: skip
-@click.option("--class", "classes", multiple=True, metavar="ID|LABEL",
-              help="Class to explain; repeatable. Default: the best-ranked.")  # fmt: skip
-@click.option("--top", type=click.IntRange(1), default=1, show_default=True,
-              help="Number of best-ranked classes to explain.")  # fmt: skip
-@click.option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-              metavar="ID", help="Method that makes the maps; repeatable.")  # fmt: skip
-@click.option("--option", "settings", multiple=True, type=Setting(),
-              help="An option of the methods, such as samples=50; repeatable. Every method that "
-                   "takes it gets it.")  # fmt: skip
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="NAME",
-    help="Target layer, if the artifact has several; repeatable: their maps are fused.",
-)
-@click.option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
-              show_default=True, help="How the maps of several layers become one.")  # fmt: skip
-@click.option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
-              help="Average the maps over changed copies of the image: flipped, or with scaled "
-                   "values; repeatable.")  # fmt: skip
-@click.option("--region", type=click.Path(path_type=Path), metavar="MASK",
-              help="Segmentation: explain the class in the part of the image (or of the output) "
-                   "that is not black in this PNG.")  # fmt: skip
-@click.option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
-              help="Segmentation: explain the class inside this box, in the image's pixels; with "
-                   "--region, in the part of the region inside the box.")  # fmt: skip
-@click.option("--score-weights", type=click.Path(path_type=Path), metavar="FILE.npy",
-              help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
-                   "classes.")  # fmt: skip
+@_request_options
 @drawing_options
-@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
-@click.option("--threads", type=click.IntRange(1), metavar="N",
-              help="Threads within one operator. Default: ONNX Runtime's choice.")  # fmt: skip
+@provider_option
+@threads_option
 @folder_options
 @json_option
 def explain(
@@ -109,37 +104,33 @@ def explain(
         if len(methods) != 1 or drawing.panel:
             raise click.UsageError("a folder takes one --method and no --panel")
         request["method"] = methods[0]
-        explain_folder(
-            model, source, folder, request, drawing.to_dict(), provider=provider,
-            threads=threads, as_json=as_json, **of_folder,
-        )  # fmt: skip
-        return
-    if any(of_folder.values()):
-        given = [name for name, value in of_folder.items() if value]
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise click.UsageError(f"{names} are for a folder of images")
+        from ..runtime.tools.jobs.settings import Settings
+
+        artifact, photos, to = (str(path.resolve()) for path in (model, source, folder))
+        batch = of_folder.pop("batch") or Settings.batch
+        look = drawing.to_dict()
+        job = Settings(artifact, photos, to, request, look, batch, provider, threads)
+        explain_folder(job, as_json=as_json, **of_folder)
+    given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} are for a folder of images")
     from ..runtime import Explainer
     from ..runtime.inputs.names import Names, image_name
     from ..runtime.output.text import describe_explanation
 
     explainer, names = Explainer(model, provider, threads), Names()
+    each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
-    with _progress(images) as paths:
-        for path in paths:
-            request["progress"] = None if len(images) >= _MANY else meter(path.name)
+    with progress_bar("explaining", hidden=not many) as bar:
+        for count, path in enumerate(images, 1):
+            request["progress"] = None if many else meter(path.name)
             name = names.distinct(image_name(path))
-            found = [replace(one, name=name) for one in explainer.compare(path, methods, **request)]
+            found = [replace(one, name=name) for one in explainer.compare(path, each, **request)]
             for one, saved in zip(found, drawing.write(found, folder), strict=True):
                 files = [str(file) for file in saved]
                 rows.append({**one.to_dict(), "image": str(path), "files": files})
                 texts.append(describe_explanation(path, one, saved))
+            bar(count, len(images))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
     click.echo(f"ran on {explainer.provider}", err=True)
-
-
-def _progress(paths: Sequence[Path]) -> contextlib.AbstractContextManager[Iterable[Path]]:
-    """Return the paths; if there are many and stderr is a terminal, with a progress bar."""
-    if len(paths) < _MANY or not sys.stderr.isatty():
-        return contextlib.nullcontext(paths)
-    return click.progressbar(paths, label="explaining", file=sys.stderr)

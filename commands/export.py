@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import Steps, example, json_option, need_exporter, source_options
+from ..runtime.settings import Score, TorchExport
+from ..runtime.spec import Preprocess
+from .common import Steps, command, need_exporter
 from .config import Lock, export_all, read_config
 from .export_options import (
     extra_options,
@@ -20,32 +22,28 @@ from .export_options import (
     trace_options,
     transform_options,
 )
+from .options import FILE, json_option, source_options
 
 if TYPE_CHECKING:
     from ..exporter.source.named import Source
-    from ..runtime.settings import TorchExport
-    from ..runtime.spec import Preprocess
 
 
-@click.command(
-    epilog=example(
-        "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
-        "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
-        "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
-        "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
-        "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
-        "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
-        "graftcam export plain.onnx -o explained.onnx --verify full --images photos --report out",
-        "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
-        "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
-        "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
-        "graftcam export --config release.toml",
-    )
+@command(
+    "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
+    "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
+    "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
+    "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
+    "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
+    "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
+    "graftcam export plain.onnx -o explained.onnx --verify full --images photos --report out",
+    "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
+    "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
+    "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
+    "graftcam export --config release.toml",
 )
 @click.argument("source", required=False)
-@click.option("-o", "--to", "path", type=click.Path(path_type=Path), metavar="FILE",
-              help="The artifact to write.")  # fmt: skip
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("-o", "--to", "path", type=FILE, metavar="FILE", help="The artifact to write.")
+@click.option("--config", type=FILE, metavar="FILE",
               help="Export the models of this TOML file, or only the model that SOURCE names; "
                    "artifacts that are up to date are skipped (docs/release.md).")  # fmt: skip
 @click.option(
@@ -76,24 +74,28 @@ def export(
         sys.exit(1 if export_all(entries, Lock(config), export, fresh=fresh) else 0)
     if source is None or path is None:
         raise click.UsageError("SOURCE and --to are needed, or --config")
-    from ..exporter import Score
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
     from ..exporter.source.named import is_file, load_source, read_labels
 
-    transform = _Transform(**{name: options.pop(name) for name in _Transform.NAMES})
+    transform = {name: options.pop(name) for name in ("preprocess", "mean", "std", "resize")}
+    given = any(value is not None for value in transform.values())
     shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
     # For a file, which has its own shapes, --shape is the size of the transform's images.
-    inner = None if is_file(source) and transform.given else shape
+    inner = None if is_file(source) and given else shape
     loaded = load_source(source, options.pop("weights"), inner)
+    traced = {name: options.pop(name) for name in _names(TorchExport)}
+    traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
     # The source's own labels are those of its classes, not of a layer's channels.
     own = None if score.kind == "channel" else loaded.labels
     with Steps() as steps:
         report = run(
-            loaded.model, path, loaded.inputs, score=score, trace=_trace(options),
+            loaded.model, path, loaded.inputs, score=score,
+            trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
-            preprocess=transform.of(loaded, shape), progress=steps, **options,
+            preprocess=_transform(loaded, shape, **transform) if given else loaded.preprocess,
+            progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
@@ -103,47 +105,32 @@ def _names(record: Any) -> list[str]:
     return [entry.name for entry in fields(record)]
 
 
-def _trace(options: dict[str, Any]) -> TorchExport | None:
-    """Remove the options of PyTorch's export from ``options``; None if none is given."""
-    from ..exporter import TorchExport
-
-    values = {name: options.pop(name) for name in _names(TorchExport)}
-    given = {name: value for name, value in values.items() if value not in (None, ())}
-    return TorchExport(**given) if given else None
-
-
-class _Transform:
-    """The options that describe a training transform."""
-
-    NAMES = ("preprocess", "mean", "std", "resize")
-
-    def __init__(self, **options: Any) -> None:
-        self._options = options
-        self.given = any(value is not None for value in options.values())
-
-    def of(self, source: Source, shape: list[int] | None) -> Preprocess | None:
-        """Return the source's own transform, or the one that the options describe."""
-        from ..runtime.spec import Preprocess
-
-        word, mean, std, resize = (self._options[name] for name in self.NAMES)
-        if not self.given:
-            return source.preprocess
-        if (mean is None) != (std is None):
-            raise click.UsageError("--mean and --std go together")
-        if (word is None) == (mean is None):
-            both = "exclude each other" if word else "are missing: --resize needs one of them"
-            raise click.UsageError(f"--preprocess and --mean with --std {both}")
-        values: Mapping[str, Any] = {} if mean is None else {"mean": mean, "std": std}
-        channels = len(mean or Preprocess().mean)
-        size, layout = source.preprocess.size if source.preprocess else None, "nchw"
-        if shape and len(shape) == 3:
-            size = shape[1:]
-            if shape[0] != channels and shape[2] == channels:
-                size, layout = shape[:2], "nhwc"
-        if size is None:
-            raise click.UsageError(
-                "the size of the images is unknown; give --shape CHANNELS,HEIGHT,WIDTH (or "
-                "HEIGHT,WIDTH,CHANNELS)"
-            )
-        short = [resize] if resize else () if mean is None else [min(size)]
-        return Preprocess(size=size, resize=short, layout=layout, **values)
+def _transform(
+    source: Source,
+    shape: list[int] | None,
+    *,
+    preprocess: str | None,
+    mean: list[float] | None,
+    std: list[float] | None,
+    resize: int | None,
+) -> Preprocess:
+    """Return the training transform that the options describe."""
+    if (mean is None) != (std is None):
+        raise click.UsageError("--mean and --std go together")
+    if (preprocess is None) == (mean is None):
+        both = "exclude each other" if preprocess else "are missing: --resize needs one of them"
+        raise click.UsageError(f"--preprocess and --mean with --std {both}")
+    values: Mapping[str, Any] = {} if mean is None else {"mean": mean, "std": std}
+    channels = len(mean or Preprocess().mean)
+    size, layout = source.preprocess.size if source.preprocess else None, "nchw"
+    if shape and len(shape) == 3:
+        size = shape[1:]
+        if shape[0] != channels and shape[2] == channels:
+            size, layout = shape[:2], "nhwc"
+    if size is None:
+        raise click.UsageError(
+            "the size of the images is unknown; give --shape CHANNELS,HEIGHT,WIDTH (or "
+            "HEIGHT,WIDTH,CHANNELS)"
+        )
+    short = [resize] if resize else () if mean is None else [min(size)]
+    return Preprocess(size=size, resize=short, layout=layout, **values)

@@ -5,31 +5,16 @@ An option has the name of the argument of `graftcam.exporter.export`, if there i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from click import option
 
 from ..runtime.settings import Activation, ScoreKind
 from .common import Numbers
+from .options import FILE, group, output_option
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _group(*options: Decorator) -> Decorator:
-    """Combine several options into one decorator; the help lists them in this order."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for one in reversed(options):
-            command = one(command)
-        return command
-
-    return add
-
-
-score_options = _group(
+score_options = group(
     option("--layer", "layers", multiple=True, metavar="NAME",
            help="Target layer; repeatable. Default: chosen automatically."),
     option("--score", type=click.Choice(get_args(ScoreKind)), default="logit",
@@ -37,9 +22,7 @@ score_options = _group(
            help="What to explain: the logit; the output itself; the probability or its logarithm; "
                 "linear: the inner product with weights that the caller feeds; channel: the mean "
                 "of a channel of the first --layer."),
-    option("--output", metavar="NAME",
-           help="Output to explain, if the model has several. Default: the first with class "
-                "scores."),
+    output_option,
     option("--activation", type=click.Choice(get_args(Activation)),
            help="Function that converts logits to probabilities, if the graph does not show it."),
     option("--class-axis", type=int, default=1, show_default=True, metavar="AXIS",
@@ -47,7 +30,7 @@ score_options = _group(
     option("--class-offset", type=click.IntRange(0), default=0, show_default=True, metavar="N",
            help="Number of entries of that axis before the first class, such as the 4 of a box."),
 )  # fmt: skip
-extra_options = _group(
+extra_options = group(
     option("--extra", "extras", multiple=True, metavar="NAME",
            help="Add to the artifact; repeatable. head: FILE.head.onnx, the model from the layer "
                 "to the score, for methods that rerun it (ablationcam, reciprocam, shapleycam); "
@@ -61,7 +44,7 @@ extra_options = _group(
                                    "every input must be fed), or with CUDA graphs."),
     option("--name", metavar="NAME", help="Name of the model in the metadata. Default: SOURCE."),
 )  # fmt: skip
-trace_options = _group(
+trace_options = group(
     option("--opset", type=click.IntRange(18), help="PyTorch: ONNX opset. Default: 18."),
     option("--dynamic-batch/--no-dynamic-batch", default=None,
            help="PyTorch: leave the batch axis open (default), or fix it at 1."),
@@ -74,8 +57,8 @@ trace_options = _group(
            help="PyTorch: name of an output; repeatable. Default: the keys of a returned dict, "
                 "else PyTorch's choice."),
 )  # fmt: skip
-transform_options = _group(
-    option("--labels", type=click.Path(path_type=Path), metavar="FILE",
+transform_options = group(
+    option("--labels", type=FILE, metavar="FILE",
            help="Class names: one on each line, or JSON."),
     option("--preprocess", type=click.Choice(["imagenet"]),
            help="Training transform, if SOURCE has none: that of torchvision's ImageNet "
@@ -88,15 +71,15 @@ transform_options = _group(
            help="Shorter side before the centre crop. Default: the input's size, with "
                 "--preprocess 256/224 of it."),
 )  # fmt: skip
-gate_options = _group(
+gate_options = group(
     option("--verify", type=click.Choice(["quick", "full", "off"]), default="quick",
            show_default=True,
            help="quick: compare with PyTorch autograd or finite differences; full: check "
                 "everything that `graftcam verify` checks; off: do not compare."),
-    option("--images", type=click.Path(path_type=Path), metavar="DIR",
+    option("--images", type=FILE, metavar="DIR",
            help="Folder of images: verify on them as well as on random inputs, and show them in "
                 "the report."),
-    option("--report", type=click.Path(path_type=Path), metavar="DIR",
+    option("--report", type=FILE, metavar="DIR",
            help="Folder for a report page (index.html) and report.json; written even if the "
                 "verification fails, to show why."),
 )  # fmt: skip

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from .common import example, json_option
+from .common import command
+from .options import FILE, json_option
 
 
-@click.command(epilog=example("graftcam inspect resnet50.onnx"))
-@click.argument("model", type=click.Path(path_type=Path))
+@command("graftcam inspect resnet50.onnx")
+@click.argument("model", type=FILE)
 @json_option
 def inspect(model: Path, as_json: bool) -> None:
     """Show the metadata of the artifact MODEL: layers, score, inputs and outputs, verification."""

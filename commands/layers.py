@@ -6,21 +6,18 @@ import json
 
 import click
 
-from .common import example, json_option, need_exporter, source_options
+from .common import command, need_exporter
+from .options import json_option, output_option, source_options
 
 
-@click.command(
-    epilog=example(
-        "graftcam layers torchvision:mobilenet_v3_large",
-        "graftcam layers model.onnx --all",
-        "graftcam layers detector.onnx --output scores",
-    )
+@command(
+    "graftcam layers torchvision:mobilenet_v3_large",
+    "graftcam layers model.onnx --all",
+    "graftcam layers detector.onnx --output scores",
 )
 @click.argument("source")
 @source_options
-@click.option("--output", metavar="NAME",
-              help="Output to explain, if the model has several. Default: the first with class "
-                   "scores.")  # fmt: skip
+@output_option
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(

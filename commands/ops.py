@@ -6,10 +6,11 @@ import json
 
 import click
 
-from .common import example, json_option, need_exporter
+from .common import command, need_exporter
+from .options import json_option
 
 
-@click.command(epilog=example("graftcam ops", "graftcam ops --json"))
+@command("graftcam ops", "graftcam ops --json")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/operators.md.")
 @json_option
 def ops(as_markdown: bool, as_json: bool) -> None:

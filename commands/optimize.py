@@ -8,18 +8,16 @@ from pathlib import Path
 
 import click
 
-from .common import example, json_option
+from .common import command
+from .options import FILE, json_option, to_option
 
 
-@click.command(
-    epilog=example(
-        "graftcam optimize resnet50.onnx -o resnet50.here.onnx",
-        "graftcam optimize resnet50.onnx -o resnet50.cuda.onnx --provider cuda",
-    )
+@command(
+    "graftcam optimize resnet50.onnx -o resnet50.here.onnx",
+    "graftcam optimize resnet50.onnx -o resnet50.cuda.onnx --provider cuda",
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
-              metavar="FILE", help="The file to write.")  # fmt: skip
+@click.argument("model", type=FILE)
+@to_option("path", "FILE", "The file to write.")
 @click.option("--provider", metavar="NAME",
               help="ONNX Runtime provider to optimise for: cuda or cpu. "
                    "Default: CUDA if it starts, else the CPU.")  # fmt: skip

@@ -6,20 +6,18 @@ from pathlib import Path
 
 import click
 
-from .common import example
+from .common import command
+from .options import FILE, to_option
 
 
-@click.command(
-    epilog=example(
-        "graftcam package resnet50.onnx --triton -o models",
-        "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
-    )
+@command(
+    "graftcam package resnet50.onnx --triton -o models",
+    "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FILE)
 @click.option("--triton", "layout", flag_value="triton", required=True,
               help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
-@click.option("-o", "--to", "folder", type=click.Path(path_type=Path), required=True,
-              metavar="DIR", help="The repository; the model becomes a folder in it.")  # fmt: skip
+@to_option("folder", "DIR", "The repository; the model becomes a folder in it.")
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
 @click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Let the server join requests of up to N images. Then only artifacts of the "
@@ -29,7 +27,7 @@ from .common import example
                    "them.")  # fmt: skip
 def package(
     model: Path, layout: str, folder: Path, name: str | None, max_batch: int, tensors: bool
-) -> None:  # fmt: skip
+) -> None:
     """Write the artifact MODEL and its configuration in the layout that a server loads."""
     from ..runtime.tools.triton import write_repository
 

@@ -7,26 +7,24 @@ from typing import Any
 
 import click
 
-from .common import Steps, example, need_exporter
+from .common import Steps, command, need_exporter
+from .options import FILE, to_option
 
 
-@click.command(
-    epilog=example(
-        "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
-        "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
-    )
+@command(
+    "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
+    "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
 )
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact", type=FILE)
 @click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8",
               show_default=True, help="Precision of the forward part.")  # fmt: skip
-@click.option("--images", type=click.Path(path_type=Path), required=True, metavar="DIR",
+@click.option("--images", type=FILE, required=True, metavar="DIR",
               help="Folder of images like those that the model will see: for int8's ranges, and "
                    "to compare both artifacts on.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), default=0.9, show_default=True,
               metavar="SHARE", help="Smallest similarity of the maps, and smallest share of equal "
                                     "predictions, to accept.")  # fmt: skip
-@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
-              metavar="FILE", help="The smaller artifact.")  # fmt: skip
+@to_option("path", "FILE", "The smaller artifact.")
 def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: Path) -> None:
     """Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay float32.
 

@@ -6,27 +6,26 @@ from pathlib import Path
 
 import click
 
-from .common import Steps, example, need_exporter, source_options
+from .common import Steps, command, need_exporter
+from .options import FILE, source_options
 
 
-@click.command(
-    epilog=example(
-        "graftcam verify resnet50.onnx",
-        "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
-        "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
-    )
+@command(
+    "graftcam verify resnet50.onnx",
+    "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
+    "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
 )
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact", type=FILE)
 @click.option("--against", metavar="SOURCE",
               help="What it was made from, as for `graftcam export`. Default: its own forward "
                    "part, with finite differences.")  # fmt: skip
 @source_options
-@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--labels", type=FILE, metavar="FILE",
               help="Class names that it must have: one a line, or JSON. Default: those of the "
                    "source.")  # fmt: skip
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--images", type=FILE, metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
-@click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--json", "file", type=FILE, metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
     artifact: Path, against: str | None, weights: str | None, shape: list[int] | None,

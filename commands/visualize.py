@@ -3,77 +3,60 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click import option
 
-from .common import Numbers, example, json_option
+from .common import Numbers, command, progress_bar
+from .options import FILE, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
     from ..runtime.session.session import Session
 
+_target_options = group(
+    option("--class", "class_name", metavar="ID|LABEL", help="Class whose score to maximise."),
+    option("--channel", type=click.IntRange(0), metavar="N",
+           help="Channel whose mean to maximise; for artifacts exported with --score channel."),
+    option("--unit", type=Numbers(int), metavar="ROW,COLUMN",
+           help="Maximise only at this position of the layer, or of a segmentation's output."),
+    option("--score-weights", type=FILE, metavar="FILE.npy",
+           help="For linear scores: weights of the output, [*output], instead of a class."),
+)  # fmt: skip
+_ascent_options = group(
+    option("--steps", type=click.IntRange(1), default=256, show_default=True, metavar="N",
+           help="Steps of the gradient ascent; each is one run of the model."),
+    option("--rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
+           help="How far a pixel moves in one step; black to white is 1."),
+    option("--decay", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+           help="L2 decay: the share of its distance to grey that a pixel loses in a step."),
+    option("--blur", type=click.FloatRange(0), default=0.8, show_default=True,
+           help="Gaussian blur, standard deviation in pixels; 0: none."),
+    option("--blur-every", type=click.IntRange(1), default=4, show_default=True, metavar="N",
+           help="Steps from one blur to the next."),
+    option("--jitter", type=click.IntRange(0), default=4, show_default=True, metavar="PIXELS",
+           help="Shift the image by up to this much, at random in each step."),
+    option("--variation", type=click.FloatRange(0), default=0.2, show_default=True,
+           help="Weight of the total variation, which makes neighbours similar."),
+    option("--seed", type=click.IntRange(0), default=0, show_default=True,
+           help="Seed of the initial noise and of the shifts."),
+)  # fmt: skip
 
-@click.command(
-    epilog=example(
-        "graftcam visualize digits.onnx --class 7 -o seven.png",
-        "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
-        "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
-    )
+
+@command(
+    "graftcam visualize digits.onnx --class 7 -o seven.png",
+    "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
+    "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--to", "path", type=click.Path(path_type=Path), required=True,
-              metavar="FILE", help="The image to write.")  # fmt: skip
-@click.option("--class", "class_name", metavar="ID|LABEL", help="Class whose score to maximise.")
-@click.option(
-    "--channel",
-    type=click.IntRange(0),
-    metavar="N",
-    help="Channel whose mean to maximise; for artifacts exported with --score channel.",
-)
-@click.option(
-    "--unit",
-    type=Numbers(int),
-    metavar="ROW,COLUMN",
-    help="Maximise only at this position of the layer, or of a segmentation's output.",
-)
-@click.option(
-    "--score-weights",
-    type=click.Path(path_type=Path),
-    metavar="FILE.npy",
-    help="For linear scores: weights of the output, [*output], instead of a class.",
-)
-@click.option("--steps", type=click.IntRange(1), default=256, show_default=True, metavar="N",
-              help="Steps of the gradient ascent; each is one run of the model.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
-              help="How far a pixel moves in one step; black to white is 1.")  # fmt: skip
-@click.option("--decay", type=click.FloatRange(0, 1), default=0.01, show_default=True,
-              help="L2 decay: the share of its distance to grey that a pixel loses in a "
-                   "step.")  # fmt: skip
-@click.option("--blur", type=click.FloatRange(0), default=0.8, show_default=True,
-              help="Gaussian blur, standard deviation in pixels; 0: none.")  # fmt: skip
-@click.option("--blur-every", type=click.IntRange(1), default=4, show_default=True, metavar="N",
-              help="Steps from one blur to the next.")  # fmt: skip
-@click.option(
-    "--jitter",
-    type=click.IntRange(0),
-    default=4,
-    show_default=True,
-    metavar="PIXELS",
-    help="Shift the image by up to this much, at random in each step.",
-)
-@click.option("--variation", type=click.FloatRange(0), default=0.2, show_default=True,
-              help="Weight of the total variation, which makes neighbours similar.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Seed of the initial noise and of the shifts.")  # fmt: skip
-@click.option(
-    "--curve",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File for a plot of the score by step; a .json beside it gets the numbers.",
-)
-@click.option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+@click.argument("model", type=FILE)
+@to_option("path", "FILE", "The image to write.")
+@_target_options
+@_ascent_options
+@click.option("--curve", type=FILE, metavar="FILE",
+              help="File for a plot of the score by step; a .json beside it gets the "
+                   "numbers.")  # fmt: skip
+@provider_option
 @json_option
 def visualize(
     model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,
@@ -97,7 +80,7 @@ def visualize(
         raise click.UsageError("give one of --class, --channel and --score-weights")
     session = Session(model, provider)
     selection = _selection(session, class_name, channel, score_weights)
-    with _Bar() as bar:
+    with progress_bar("maximising") as bar:
         found = run(session, selection, Ascent(**options), unit=unit, progress=bar)
     numbers = json.dumps(found.to_dict(), indent=2)
     files = [write_image(path, found.image)]
@@ -129,22 +112,3 @@ def _selection(
         return name_rows(session, score_weights)[1][:, :1]
     wanted = class_name if channel is None else channel
     return np.array([choose_classes(session.spec, wanted, 1)], np.int64)
-
-
-class _Bar:
-    """A progress bar on a terminal's stderr; called with the finished steps and all steps."""
-
-    def __enter__(self) -> _Bar:
-        self._bar: Any = None
-        return self
-
-    def __call__(self, done: int, steps: int) -> None:
-        if self._bar is None and sys.stderr.isatty():
-            self._bar = click.progressbar(length=steps, label="maximising", file=sys.stderr)
-            self._bar.__enter__()
-        if self._bar is not None:
-            self._bar.update(1)
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*error)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
+
 
 class GraftcamError(Exception):
     """Base of all errors of graftcam; the command line prints one line and exits with 1."""
@@ -41,3 +44,12 @@ class JobError(GraftcamError):
 
 class PackageError(GraftcamError):
     """An artifact cannot be packaged with these options, or the folder cannot be written."""
+
+
+@contextlib.contextmanager
+def system_errors(kind: type[GraftcamError], failed: str, remedy: str = "") -> Generator[None]:
+    """Raise an OSError as ``kind``, with what ``failed`` (``cannot write x``) and the reason."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{failed}: {error.strerror or error}{remedy}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast, overload
 
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .explain.pipeline import explain_images
-from .explain.plan import make_plan
+from .explain.plan import Plan, make_plan
 from .explain.request import Request
-from .explain.stream import Explain, Failure, explain_each, stream
+from .explain.stream import Failure, explain_each, stream
 from .inputs.batch import only_input, positions_of, region_input
 from .inputs.images import Image, LoadedImage, is_batch, load_images
 from .inputs.region import check_region
@@ -21,7 +22,7 @@ from .inputs.score_weights import check_weights, takes_weights
 from .inputs.selection import Classes, check_index
 from .output.explanation import Explanation
 from .session.heads import Heads
-from .session.options import configure_with
+from .session.options import configure
 from .session.providers import Provider
 from .session.session import Session, Tensors
 
@@ -63,16 +64,13 @@ class Explainer:
                 file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
         """
-        self._session = Session(path, providers, threads, configure_with(options or {}))
+        setup = partial(configure, options or {})
+        open_file = partial(Session, providers=providers, threads=threads, configure=setup)
+        self._session = open_file(path)
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
-        self._heads = Heads(
-            self.path,
-            self.spec,
-            lambda file: Session(file, providers, threads, configure_with(options or {})),
-            None if head is None else Path(head),
-        )
+        self._heads = Heads(self.path, self.spec, open_file, None if head is None else Path(head))
 
     @overload
     def explain(
@@ -116,10 +114,9 @@ class Explainer:
             if "classes" in request:
                 raise TypeError("explain() got the classes twice, by position and by keyword")
             request["classes"] = selection
-        plan = make_plan(self._session, request)
+        plan = make_plan(self._session, self._heads, request)
         images = cast("Sequence[Image]", image if is_batch(image) else [image])
-        rows = explain_images(self._session, self._heads, plan, load_images(images))
-        found = [by_method[0] for by_method in rows]
+        found = [one for (one,) in explain_images(plan, load_images(images))]
         return found if is_batch(image) else found[0]
 
     def explain_many(
@@ -152,13 +149,13 @@ class Explainer:
             InputError: Likewise.
             SessionError: ONNX Runtime failed; raised in place of the next explanation.
         """
-        return stream(self._explain_loaded(request), images, batch, readers)
+        return stream(self._shared_plan(request), images, batch, readers)
 
     def explain_loaded(
         self, entries: Sequence[LoadedImage | Failure], **request: Unpack[Request]
     ) -> list[Explanation | Failure]:
         """Explain images that ``explain.stream.load`` has read, as one batch of `explain_many`."""
-        return explain_each(self._explain_loaded(request), entries)
+        return explain_each(self._shared_plan(request), entries)
 
     def compare(
         self, image: Image, methods: Sequence[str], **request: Unpack[Request]
@@ -173,7 +170,7 @@ class Explainer:
             request: What to explain, and how; see `Request`. Its ``method`` is replaced.
 
         Returns:
-            An Explanation for each method, in their order.
+            An Explanation for each entry of ``methods``, in their order.
 
         Raises:
             GraftcamError: As `explain`; also an InputError if no method takes one of the options,
@@ -182,8 +179,10 @@ class Explainer:
         """
         if is_batch(image) or isinstance(methods, str) or not methods:
             raise InputError("compare() takes one image and a list of one or more methods")
-        plan = make_plan(self._session, request, methods)
-        return explain_images(self._session, self._heads, plan, load_images([image]))[0]
+        plan = make_plan(self._session, self._heads, request, methods)
+        (found,) = explain_images(plan, load_images([image]))
+        by_method = dict(zip(plan.methods, found, strict=True))
+        return [by_method[method] for method in methods]
 
     def run(
         self,
@@ -231,14 +230,9 @@ class Explainer:
             feeds[name] = weights.astype(np.float32)
         return self._session.run(feeds)
 
-    def _explain_loaded(self, request: Request) -> Explain:
-        """Return a function that explains batches of images by one request."""
-        plan = make_plan(self._session, request)
+    def _shared_plan(self, request: Request) -> Plan:
+        """Return the plan for any number of images."""
+        plan = make_plan(self._session, self._heads, request)
         if isinstance(plan.region, (list, tuple)):
             raise InputError("many images share one region; pass a single mask")
-
-        def explain(images: Sequence[LoadedImage]) -> list[Explanation]:
-            rows = explain_images(self._session, self._heads, plan, images)
-            return [by_method[0] for by_method in rows]
-
-        return explain
+        return plan

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from .errors import SpecError
+from .errors import InputError, SpecError
 from .settings import Activation, ScoreKind, Settings
 
 SPEC_VERSION = 1
@@ -139,6 +139,9 @@ class Preprocess:
         layout: Axis order of the model's input.
         embedded: The graph contains the transform, and ``input`` takes unchanged images: RGB
             uint8 [N, height, width, 3] of any size. Not in the JSON if it does not.
+
+    Raises:
+        InputError: A number is given in place of a sequence.
     """
 
     input: str = ""
@@ -154,14 +157,18 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         """Store lists, as JSON gives them, and the resize that ``()`` stands for."""
-        resize = self.resize
-        if resize is not None and len(resize) == 0:
+        for name in ("size", "resize", "mean", "std"):
+            value: Any = getattr(self, name)
+            if value is not None and not hasattr(value, "__iter__"):
+                raise InputError(
+                    f"{name}={value!r} is a single number; give size=(height, width), "
+                    "resize=(shorter side,), and mean and std with a number for each channel"
+                )
+            object.__setattr__(self, name, None if value is None else list(value))
+        if self.resize == []:
             sides = [round(side * 256 / 224) for side in self.size]
             resize = sides if self.resize_mode == "exact" else [min(sides)]
-        for name, value in (
-            ("size", self.size), ("resize", resize), ("mean", self.mean), ("std", self.std),
-        ):  # fmt: skip
-            object.__setattr__(self, name, None if value is None else list(value))
+            object.__setattr__(self, "resize", resize)
 
 
 @dataclass(frozen=True)
@@ -261,12 +268,8 @@ class Spec:
     @property
     def of_input(self) -> dict[str, str]:
         """Names of the outputs for the image input, by field."""
-        found = {
-            "input_gradients": self.input_gradients,
-            "guided_gradients": self.guided_gradients,
-            "deconvnet_gradients": self.deconvnet_gradients,
-        }
-        return {field: name for field, name in found.items() if name is not None}
+        names = ("input_gradients", "guided_gradients", "deconvnet_gradients")
+        return {name: output for name in names if (output := getattr(self, name)) is not None}
 
     @property
     def own_outputs(self) -> list[str]:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Generator
 from pathlib import Path
 
-from .errors import GraftcamError
+from .errors import GraftcamError, system_errors
 
 
 @contextlib.contextmanager
@@ -20,11 +20,10 @@ def atomic_write(path: Path, kind: type[GraftcamError]) -> Generator[Path]:
     # In the target's folder, so that os.replace stays within one file system.
     draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        os.replace(draft, path)  # noqa: PTH105 - atomic, and so named
-    except OSError as error:
-        raise kind(f"cannot write {path}: {error.strerror or error}") from error
+        with system_errors(kind, f"cannot write {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield draft
+            os.replace(draft, path)  # noqa: PTH105 - atomic, and so named
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)

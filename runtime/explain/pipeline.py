@@ -4,54 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from ..inputs.batch import Batch, make_batch, stored_transform
+from ..inputs.batch import make_batch
 from ..inputs.images import LoadedImage
-from ..inputs.region import cut, per_image
+from ..inputs.region import Region, cut, per_image
 from ..inputs.scores import probabilities
-from ..methods.method_io import MethodInput, MethodOutput
 from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
-from ..session.heads import Heads
-from ..session.session import Session
-from ..spec import Spec
 from .plan import Plan
 
 MAX_BATCH = 16
 
 
-def explain_images(
-    session: Session, heads: Heads, plan: Plan, images: Sequence[LoadedImage]
-) -> list[list[Explanation]]:
+def explain_images(plan: Plan, images: Sequence[LoadedImage]) -> list[list[Explanation]]:
     """Explain each image by each method of a plan: a list of methods for each image.
 
     Images run together, as many as the artifact's batch axis takes, at most `MAX_BATCH`.
 
     Raises:
-        ImageError: An image cannot be used, or the artifact stores no preprocessing.
+        ImageError: An image cannot be used.
         InputError: The artifact lacks what a method needs, or a region does not fit.
         SessionError: ONNX Runtime failed.
     """
-    transform, layer = stored_transform(session), plan.layers[0]
     regions = [
         cut(region, plan.box, image.pixels.shape[:2])
         for region, image in zip(per_image(plan.region, len(images)), images, strict=True)
     ]
-    most = session.inputs[transform.input].shape[0] or MAX_BATCH
-    found: list[list[Explanation]] = []
-    for part in _parts(images, most, one_size=bool(transform.embedded)):
-        pixels = [one.pixels for one in images[part]]
-        batch = make_batch(session, transform, pixels, plan.selection, regions[part])
-        given = MethodInput(session, batch.feeds, transform.input, layer, plan.progress, heads)
-        outputs = plan.run(given, batch.width)
-        found += [
-            [
-                _explanation(session.spec, batch, row, one.name, plan, method, output)
-                for method, output in zip(plan.methods, outputs, strict=True)
-            ]
-            for row, one in enumerate(images[part])
-        ]
-    return found
+    most = plan.session.inputs[plan.transform.input].shape[0] or MAX_BATCH
+    parts = _parts(images, most, one_size=bool(plan.transform.embedded))
+    return [row for part in parts for row in _explain_batch(plan, images[part], regions[part])]
 
 
 def _parts(images: Sequence[LoadedImage], most: int, one_size: bool) -> Generator[slice]:
@@ -66,28 +47,38 @@ def _parts(images: Sequence[LoadedImage], most: int, one_size: bool) -> Generato
         start += count
 
 
-def _explanation(
-    spec: Spec, batch: Batch, row: int, name: str, plan: Plan, method: str, output: MethodOutput
-) -> Explanation:
-    """Make the explanation of one image of a batch from a method's output."""
-    classes = [int(c) for c in output.classes[row]]
-    labels = plan.rows or spec.labels
-    has_sign = METHODS[method].is_signed(plan.methods[method])
-    return Explanation(
-        image=batch.images[row],
-        name=name,
-        output=output.model_output[row],
-        probabilities=probabilities(spec.score, output.model_output[row]),
-        classes=classes,
-        labels=[str(c) if labels is None else labels[c] for c in classes],
-        scores=output.scores[row],
-        maps=output.maps[row],
-        status=[map_status(raw, has_sign) for raw in output.maps[row]],
-        layer=plan.layer_names,
-        method=method,
-        placement=batch.places[row],
-        region=None if batch.weights is None else batch.weights[row],
-        measures={name: values[row] for name, values in output.measures.items()},
-        signed=has_sign,
-        augment=plan.augment,
+def _explain_batch(
+    plan: Plan, images: Sequence[LoadedImage], regions: Sequence[Region | None]
+) -> list[list[Explanation]]:
+    """Explain images that run together."""
+    spec, pixels = plan.session.spec, [image.pixels for image in images]
+    feeds, places, weights = make_batch(
+        plan.session, plan.transform, pixels, plan.selection, regions
     )
+    labels, layer = plan.rows or spec.labels, ", ".join(layer.name for layer in plan.layers)
+    layer = layer if len(plan.layers) == 1 else f"{plan.fuse} of {layer}"
+    found: list[list[Explanation]] = [[] for _ in images]
+    for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
+        signed = METHODS[method].is_signed(options)
+        for row, image in enumerate(images):
+            classes = [int(c) for c in output.classes[row]]
+            explanation = Explanation(
+                image=image.pixels,
+                name=image.name,
+                output=output.model_output[row],
+                probabilities=probabilities(spec.score, output.model_output[row]),
+                classes=classes,
+                labels=[str(c) if labels is None else labels[c] for c in classes],
+                scores=output.scores[row],
+                maps=output.maps[row],
+                status=[map_status(raw, signed) for raw in output.maps[row]],
+                layer=layer,
+                method=method,
+                placement=places[row],
+                region=None if weights is None else weights[row],
+                measures={name: values[row] for name, values in output.measures.items()},
+                signed=signed,
+                augment=plan.augment,
+            )
+            found[row].append(explanation)
+    return found

@@ -20,8 +20,9 @@ from ..methods.dispatch import check_method, formula_outputs, run_method, share_
 from ..methods.method_io import MethodInput, MethodOutput, Progress
 from ..methods.rerun import Rerun
 from ..methods.table import METHODS
+from ..session.heads import Heads
 from ..session.session import Session, Tensors
-from ..spec import Layer
+from ..spec import Layer, Preprocess
 from .fuse_layers import FUSES, Fuse, fuse
 from .request import Request, check_keywords
 
@@ -31,6 +32,9 @@ class Plan:
     """A request, checked against an artifact, in the form that every batch of images needs.
 
     Attributes:
+        session: The artifact.
+        heads: Heads of its layers.
+        transform: Its preprocessing.
         selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
         methods: The options of each method, by its id.
         layers: The target layers whose maps are fused; usually one.
@@ -43,84 +47,89 @@ class Plan:
         progress: Called with the number of finished runs and of all runs.
     """
 
+    session: Session
+    heads: Heads
+    transform: Preprocess
     selection: NDArray[Any]
     methods: Mapping[str, Mapping[str, Any]]
     layers: list[Layer]
-    fuse: Fuse = "mean"
-    augment: tuple[Augment, ...] = ()
-    rows: list[str] | None = None
-    region: Region | Sequence[Region | None] | None = None
-    box: Sequence[int] | None = None
-    progress: Progress | None = None
+    fuse: Fuse
+    augment: tuple[Augment, ...]
+    rows: list[str] | None
+    region: Region | Sequence[Region | None] | None
+    box: Sequence[int] | None
+    progress: Progress | None
 
-    @property
-    def layer_names(self) -> str:
-        """The layers as an explanation names them."""
-        names = ", ".join(layer.name for layer in self.layers)
-        return names if len(self.layers) == 1 else f"{self.fuse} of {names}"
-
-    def run(self, batch: MethodInput, width: int) -> list[MethodOutput]:
-        """Run each method on a batch and return their outputs, in the order of the methods.
+    def run(self, feeds: Tensors) -> list[MethodOutput]:
+        """Run each method on a batch of images and return their outputs, in the methods' order.
 
         Classes, scores and output are those of the plain images. Raw maps of the augmented images
         are averaged for each layer, then the layers are fused. One run of the artifact serves all
         formulas of activations and gradients.
 
         Args:
-            batch: The plain images; its layer is ignored.
-            width: The axis of columns in the input that takes the images.
+            feeds: The artifact's inputs by name.
 
         Raises:
             InputError: The artifact lacks what a method needs, or a layer's maps are not
                 two-dimensional.
             SessionError: ONNX Runtime failed.
         """
-        parts = 1 + len(changes_of(self.augment))
-        plain = self._run_methods(replace(batch, progress=_part(batch.progress, 0, parts)))
-        stacks = [[[output.maps] for output in outputs] for outputs in plain]
-        for change, changed in self._augmented(batch, plain[0][0].classes, width):
-            for stack, outputs in zip(stacks, self._run_methods(changed), strict=True):
-                for maps, output in zip(stack, outputs, strict=True):
-                    maps.append(change.restore(output.maps))
-        found: list[MethodOutput] = []
-        for (method, options), stack, outputs in zip(
-            self.methods.items(), stacks, plain, strict=True
-        ):
-            means = [np.mean(maps, axis=0) for maps in stack]
+        image, layer = self.transform.input, self.layers[0]
+        batch = MethodInput(self.session, feeds, image, layer, self._part(0), self.heads)
+        plain = self._run_methods(batch)
+        copies = [[[output.maps for output in outputs] for outputs in plain]]
+        for change, changed in self._augmented(batch, plain[0][0].classes):
+            found = self._run_methods(changed)
+            copies.append([[change.restore(output.maps) for output in outs] for outs in found])
+        results: list[MethodOutput] = []
+        for number, (method, options) in enumerate(self.methods.items()):
+            by_layer = zip(*(copy[number] for copy in copies), strict=True)
+            means = [np.mean(maps, axis=0) for maps in by_layer]
             maps = fuse(means, self.fuse, METHODS[method].is_signed(options))
-            found.append(replace(outputs[0], maps=maps))
-        return found
+            results.append(replace(plain[number][0], maps=maps))
+        return results
 
     def _augmented(
-        self, batch: MethodInput, classes: NDArray[np.int64], width: int
+        self, batch: MethodInput, classes: NDArray[np.int64]
     ) -> Iterator[tuple[Change, MethodInput]]:
         """Yield each change with the changed images as a batch for the same classes."""
         changes, names = changes_of(self.augment), self._output_names(batch)
         feeds = dict(batch.feeds)
-        if batch.session.spec.class_index is not None:
-            feeds[batch.session.spec.class_index] = classes
-        rerun = Rerun(batch.session, batch.input, feeds)
+        if self.session.spec.class_index is not None:
+            feeds[self.session.spec.class_index] = classes
+        rerun = Rerun(self.session, batch.input, feeds)
 
         def changed(part: slice) -> Tensors:
-            found = [change.apply(batch, width) for change in changes[part]]
+            found = [change.apply(batch) for change in changes[part]]
             return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
         found = rerun.outputs(len(changes), changed, names) if names else repeat(Tensors())
         for number, (change, got) in enumerate(zip(changes, found, strict=False), start=1):
-            progress = _part(batch.progress, number, 1 + len(changes))
-            own = {**feeds, **change.apply(batch, width)}
-            yield change, replace(batch, feeds=own, progress=progress).with_fetched(got)
+            own = {**feeds, **change.apply(batch)}
+            changed_batch = replace(batch, feeds=own, progress=self._part(number))
+            yield change, changed_batch.with_fetched(got)
+
+    def _part(self, number: int) -> Progress | None:
+        """Return the progress of a run of the methods: together, all runs count up once."""
+        progress, parts = self.progress, 1 + len(changes_of(self.augment))
+        if progress is None:
+            return None
+        return lambda done, total: progress(number * total + done, parts * total)
 
     def _run_methods(self, batch: MethodInput) -> list[list[MethodOutput]]:
         """Run each method on each layer: a list of layers for each method."""
         batch.fetch(self._output_names(batch))
         return [
-            [
-                _checked(run_method(batch.at_layer(layer), method, options), layer)
-                for layer in self.layers
-            ]
-            for method, options in self.methods.items()
+            [self._run_method(batch.at_layer(layer), method) for layer in self.layers]
+            for method in self.methods
         ]
+
+    def _run_method(self, batch: MethodInput, method: str) -> MethodOutput:
+        output = run_method(batch, method, self.methods[method])
+        if output.maps.ndim != 4:
+            raise InputError(f"layer '{batch.layer.name}' has no two-dimensional maps; use run()")
+        return output
 
     def _output_names(self, batch: MethodInput) -> list[str]:
         """Names of the outputs that the formulas among the methods read; empty without formulas."""
@@ -133,11 +142,14 @@ class Plan:
         return [*dict.fromkeys([*batch.common_outputs, *names])] if names else []
 
 
-def make_plan(session: Session, request: Request, methods: Sequence[str] | None = None) -> Plan:
+def make_plan(
+    session: Session, heads: Heads, request: Request, methods: Sequence[str] | None = None
+) -> Plan:
     """Check a request against an artifact and convert it to a plan.
 
     Args:
         session: The artifact.
+        heads: Heads of its layers.
         request: The caller's request.
         methods: Several methods in place of the request's one.
 
@@ -167,22 +179,11 @@ def make_plan(session: Session, request: Request, methods: Sequence[str] | None 
     check_name("way to fuse", how, FUSES)
     layers = choose_layers(spec, request.get("layer"))
     augment = choose_augment(request.get("augment", False))
-    stored_transform(session)
+    transform = stored_transform(session)
     region, box = request.get("region"), request.get("box")
     if region is not None or box is not None:
         region_input(session)
-    progress = request.get("progress")
-    return Plan(selection, by_method, layers, how, augment, rows, region, box, progress)
-
-
-def _checked(output: MethodOutput, layer: Layer) -> MethodOutput:
-    if output.maps.ndim != 4:
-        raise InputError(f"layer '{layer.name}' has no two-dimensional maps; use run()")
-    return output
-
-
-def _part(progress: Progress | None, number: int, parts: int) -> Progress | None:
-    """The progress of one of several equal parts: together they count up once."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(number * total + done, parts * total)
+    return Plan(
+        session, heads, transform, selection, by_method, layers, how, augment, rows, region, box,
+        request.get("progress"),
+    )  # fmt: skip

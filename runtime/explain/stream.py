@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 from ..errors import GraftcamError, ImageError, InputError
 from ..inorder import batched, in_order
 from ..inputs.images import Image, LoadedImage, as_rgb
 from ..inputs.names import Names, image_name
 from ..output.explanation import Explanation
+from .pipeline import explain_images
+from .plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +29,6 @@ class Failure:
     error: GraftcamError
 
 
-Explain: TypeAlias = Callable[[Sequence[LoadedImage]], list[Explanation]]
-
-
 def load(image: Image, name: str) -> LoadedImage | Failure:
     """Read an image; return a Failure if it cannot be read."""
     try:
@@ -40,47 +38,42 @@ def load(image: Image, name: str) -> LoadedImage | Failure:
 
 
 def explain_each(
-    explain: Explain, entries: Sequence[LoadedImage | Failure]
+    plan: Plan, entries: Sequence[LoadedImage | Failure]
 ) -> list[Explanation | Failure]:
-    """Return an explanation or a Failure for each entry.
+    """Return an explanation, by the plan's only method, or a Failure for each entry.
 
     Raises:
         GraftcamError: An error that no single image causes, such as a broken session.
     """
-    found = iter(_explain_all(explain, [one for one in entries if isinstance(one, LoadedImage)]))
+    found = iter(_explain_all(plan, [one for one in entries if isinstance(one, LoadedImage)]))
     return [next(found) if isinstance(one, LoadedImage) else one for one in entries]
 
 
-def _explain_all(explain: Explain, images: Sequence[LoadedImage]) -> list[Explanation | Failure]:
+def _explain_all(plan: Plan, images: Sequence[LoadedImage]) -> list[Explanation | Failure]:
     """Explain all images together; if that fails, one by one, so that only bad images fail."""
     if not images:
         return []
     try:
-        return [*explain(images)]
+        return [one for (one,) in explain_images(plan, images)]
     except (ImageError, InputError) as error:
         if len(images) == 1:
             return [Failure(images[0].source, error)]
-    return [found for one in images for found in _explain_all(explain, [one])]
+    return [found for one in images for found in _explain_all(plan, [one])]
 
 
 def stream(
-    explain: Explain, images: Iterable[Image], batch: int, readers: int
+    plan: Plan, images: Iterable[Image], batch: int, readers: int
 ) -> Generator[Explanation | Failure]:
     """Read in ``readers`` threads, explain in another one, and yield in order.
 
     While the caller draws one batch, the next one is explained and the images of the one after
     that are read: at most five batches of images are in memory.
     """
-    entries = in_order(lambda pair: load(*pair), _named(images), readers, ahead=batch)
+    names = Names()
+    named = ((image, names.distinct(image_name(image))) for image in images)
+    entries = in_order(lambda pair: load(*pair), named, readers, ahead=batch)
     with closing(entries):
-        found = in_order(partial(explain_each, explain), batched(entries, batch), 1, ahead=1)
+        found = in_order(partial(explain_each, plan), batched(entries, batch), 1, ahead=1)
         with closing(found):
             for results in found:
                 yield from results
-
-
-def _named(images: Iterable[Image]) -> Generator[tuple[Image, str]]:
-    """Yield each image with a unique name."""
-    names = Names()
-    for image in images:
-        yield image, names.distinct(image_name(image))

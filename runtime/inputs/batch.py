@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,33 +16,14 @@ from .preprocess import Placement, place, prepare
 from .region import Region, Weights, as_weights
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The images of one session run.
-
-    Attributes:
-        images: The images, RGB uint8 [H, W, 3] each.
-        places: For each image the geometry between it and the model's input.
-        weights: The region of each image, [*positions]; None: no regions.
-        feeds: The artifact's inputs by name; padded to a fixed batch axis.
-        width: The axis of columns in the image input.
-    """
-
-    images: Sequence[Pixels]
-    places: list[Placement]
-    weights: list[Weights] | None
-    feeds: Tensors
-    width: int
-
-
 def make_batch(
     session: Session,
     transform: Preprocess,
     images: Sequence[Pixels],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
-) -> Batch:
-    """Preprocess images.
+) -> tuple[Tensors, list[Placement], list[Weights] | None]:
+    """Preprocess the images of one session run.
 
     Args:
         session: The artifact.
@@ -51,6 +31,11 @@ def make_batch(
         images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
         selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
         regions: One for each image; None: all positions.
+
+    Returns:
+        The artifact's inputs by name, padded to a fixed batch axis; for each image the geometry
+        between it and the model's input; the region of each image, [*positions], None without
+        regions.
 
     Raises:
         ImageError: An image is too narrow to be resized.
@@ -66,13 +51,21 @@ def make_batch(
         transform.input: np.stack(rows).astype(port.dtype, copy=False),
         session.spec.selector: selection,
     }
-    weights = _weights(session, feeds, regions, places)
-    if weights is not None:
-        # As many regions as images, copies included.
-        filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
-        feeds[region_input(session)] = np.stack(filled)[:, None]
-    columns_last = transform.layout == "nchw" and not transform.embedded
-    return Batch(images, places, weights, feeds, -1 if columns_last else -2)
+    if all(region is None for region in regions):
+        return feeds, places, None
+    extents = positions_of(session)
+    positions = tuple(extent for extent in extents if extent is not None)
+    if len(positions) < len(extents):
+        # Some are dynamic: a run shows them.
+        positions = session.spec.score.positions(session.output_shape(feeds))
+    weights = [
+        np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
+        for region, at in zip(regions, places, strict=True)
+    ]
+    # As many regions as images, copies included.
+    filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
+    feeds[region_input(session)] = np.stack(filled)[:, None]
+    return feeds, places, weights
 
 
 def stored_transform(session: Session) -> Preprocess:
@@ -88,8 +81,7 @@ def stored_transform(session: Session) -> Preprocess:
             f"{session.path.name} stores no preprocessing; export it with preprocessing, or feed "
             "tensors to Explainer.run(arrays)"
         )
-    required = {name for name, port in session.inputs.items() if port.required}
-    others = sorted(required - {transform.input, *session.spec.own_inputs})
+    others = sorted({port.name for port in session.model_inputs} - {transform.input})
     if others:
         raise InputError(f"{session.path.name} also takes {others}; use Explainer.run(arrays)")
     return transform
@@ -101,8 +93,7 @@ def only_input(session: Session) -> str:
     Raises:
         InputError: It has several.
     """
-    names = [name for name, port in session.inputs.items() if port.required]
-    names = [name for name in names if name not in session.spec.own_inputs]
+    names = [port.name for port in session.model_inputs]
     if len(names) != 1:
         raise InputError(f"{session.path.name} takes {names}; pass a dict of arrays by name")
     return names[0]
@@ -126,24 +117,3 @@ def positions_of(session: Session) -> tuple[int | None, ...]:
     """Return the extents of the scored output's positions; None: dynamic."""
     score = session.spec.score
     return score.positions(session.outputs[score.output])
-
-
-def _weights(
-    session: Session,
-    feeds: Tensors,
-    regions: Sequence[Region | None],
-    places: Sequence[Placement],
-) -> list[Weights] | None:
-    """Return the regions of one session run, each [*positions]; None: no regions."""
-    if all(region is None for region in regions):
-        return None
-    positions = tuple(extent for extent in positions_of(session) if extent is not None)
-    if len(positions) < len(positions_of(session)):
-        # The extents are dynamic: a run shows them. K = 0 makes it a plain prediction.
-        none = feeds | {session.spec.selector: np.zeros((1, 0), np.int64)}
-        score = session.spec.score
-        positions = score.positions(session.run(none, [score.output])[score.output].shape)
-    return [
-        np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
-        for region, at in zip(regions, places, strict=True)
-    ]

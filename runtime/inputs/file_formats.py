@@ -36,12 +36,9 @@ def may_be_transparent(data: NDArray[np.uint8]) -> bool:
     head = data[:1024].tobytes()
     if head.startswith(_PNG):
         # Colour types 4 and 6 have alpha, and so do palettes with a tRNS chunk.
-        return len(head) > 25 and (head[25] in (4, 6) or b"tRNS" in _before_pixels(data))
+        before_pixels = data[: 1 << 16].tobytes().partition(b"IDAT")[0]
+        return len(head) > 25 and (head[25] in (4, 6) or b"tRNS" in before_pixels)
     return not head.startswith(_NEVER_TRANSPARENT)
-
-
-def _before_pixels(data: NDArray[np.uint8]) -> bytes:
-    return data[: 1 << 16].tobytes().partition(b"IDAT")[0]
 
 
 def _jpeg_ends(data: bytes) -> bool:

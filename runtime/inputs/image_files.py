@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError
+from ..errors import ImageError, system_errors
 from .file_formats import is_cut_off, is_tiff, may_be_transparent
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -28,11 +28,9 @@ def read_image(path: str | Path, ground: int = WHITE) -> Pixels:
     Raises:
         ImageError: The file is missing, unreadable or truncated, or OpenCV cannot decode it.
     """
-    try:
+    with system_errors(ImageError, f"cannot read {path}"):
         # Not cv2.imread: it cannot open non-ASCII paths on Windows.
         data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
     return decode_image(data, str(path), ground)
 
 

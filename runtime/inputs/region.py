@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..session.session import fits, shown
 from .image_files import read_image
 from .preprocess import Placement, crop, nearest
 
@@ -98,7 +99,9 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
     if not weights.any():
         raise InputError("the region is empty; mark the pixels to explain with True or 1")
     if len(positions) == 2 and mask.shape == placement.image:
-        weights = _seen(weights, placement, positions)
+        # As the model sees the image, at the positions of its output.
+        planes = crop(nearest(weights[None], placement.resized), placement)
+        weights = nearest(planes, (positions[0], positions[1]))[0]
         if not weights.any():
             raise InputError(
                 "nothing of the region is left at the model's resolution: it is outside the "
@@ -125,16 +128,11 @@ def check_region(
         classes: K.
         positions: The output's extents after the class axis; None: dynamic.
     """
-    fits = region.dtype.kind in "biuf" and region.ndim == 2 + len(positions)
-    if fits:
-        pairs = zip(region.shape[2:], positions, strict=True)
-        fits = len(region) in rows and region.shape[1] in (1, classes)
-        fits = fits and all(extent in (None, length) for length, extent in pairs)
-    if not fits:
-        shape = ", ".join("any" if extent is None else str(extent) for extent in positions)
+    right = region.dtype.kind in "biuf" and fits(region.shape, (None, None, *positions))
+    if not (right and len(region) in rows and region.shape[1] in (1, classes)):
         raise InputError(
             f"the region is {region.dtype} {list(region.shape)}; pass numbers "
-            f"[N or 1, K or 1, {shape}], here with K = {classes}"
+            f"[N or 1, K or 1, {shown(positions)}], here with K = {classes}"
         )
 
 
@@ -152,10 +150,3 @@ def per_image(region: object, count: int) -> list[Any]:
             f"{len(regions)} regions for {count} images; pass one for all, or one for each"
         )
     return list(regions)
-
-
-def _seen(weights: Weights, placement: Placement, positions: tuple[int, ...]) -> Weights:
-    """Crop a mask of the image as the model does, and resize it to the positions of its output."""
-    height, width = positions
-    planes = crop(nearest(weights[None], placement.resized), placement)
-    return nearest(planes, (height, width))[0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..session.providers import first_line
-from ..session.session import Session, Tensors
+from ..session.session import Session, Tensors, fits, shown
 
 ScoreWeights: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]] | str | Path
 
@@ -53,7 +53,7 @@ def name_rows(
     if weights is None:
         raise InputError(
             f"{session.path.name} explains the inner product of '{spec.score.output}' with "
-            f"weights; pass score_weights, numbers [K, {_shown(extents)}]"
+            f"weights; pass score_weights, numbers [K, {shown(extents)}]"
         )
     if isinstance(weights, Mapping):
         names, rows = [str(name) for name in weights], [np.asarray(v) for v in weights.values()]
@@ -78,14 +78,11 @@ def check_weights(session: Session, weights: NDArray[Any], rows: Collection[int]
         rows: Valid numbers of rows, N and 1.
     """
     extents = _extents(session)
-    fits = weights.dtype.kind in "biuf" and weights.ndim == 2 + len(extents)
-    if fits:
-        pairs = zip(weights.shape[2:], extents, strict=True)
-        fits = len(weights) in rows and all(extent in (None, length) for length, extent in pairs)
-    if not fits:
+    numbers = weights.dtype.kind in "biuf"
+    if not (numbers and fits(weights.shape, (None, None, *extents)) and len(weights) in rows):
         raise InputError(
             f"score_weights are {weights.dtype} {list(weights.shape)}; pass numbers "
-            f"[N or 1, K, {_shown(extents)}] (to explain(): [K, {_shown(extents)}])"
+            f"[N or 1, K, {shown(extents)}] (to explain(): [K, {shown(extents)}])"
         )
     if not np.isfinite(weights).all():
         raise InputError("score_weights are not finite; pass finite numbers")
@@ -119,18 +116,10 @@ def weights_of_ones(session: Session, feeds: Tensors, count: int) -> dict[str, N
         feeds: The model's own inputs.
         count: K.
     """
-    spec, shape = session.spec, [extent or 1 for extent in _extents(session)]
-    if None in _extents(session):
-        # The extents are dynamic: a run shows them. K = 0 makes it a plain prediction.
-        none = {**feeds, spec.selector: np.zeros((1, 0, *shape), np.float32)}
-        shape = session.run(none, [spec.score.output])[spec.score.output].shape[1:]
-    return {spec.selector: np.ones((1, count, *shape), np.float32)}
+    shape = session.output_shape(feeds)[1:]  # a run shows open extents
+    return {session.spec.selector: np.ones((1, count, *shape), np.float32)}
 
 
 def _extents(session: Session) -> tuple[int | None, ...]:
     """Return the extents of the scored output after the batch axis; None: dynamic."""
     return session.inputs[session.spec.selector].shape[2:]
-
-
-def _shown(extents: Collection[int | None]) -> str:
-    return ", ".join("any" if extent is None else str(extent) for extent in extents)

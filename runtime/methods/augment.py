@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..inputs.selection import check_name
 from ..session.session import Tensors
+from .baselines import channel_axis
 from .method_io import MethodInput
 
 Augment: TypeAlias = Literal["flip", "scale"]
@@ -36,25 +37,22 @@ class Change:
     flipped: bool
     factor: float
 
-    def apply(self, batch: MethodInput, width: int) -> Tensors:
+    def apply(self, batch: MethodInput) -> Tensors:
         """Return the changed images, and the changed region if there is one, by input.
-
-        Args:
-            batch: The plain images.
-            width: The input's axis of columns.
 
         Raises:
             InputError: The region has no columns that could be flipped, or the values are
                 normalised by the graph itself.
         """
         spec, feeds = batch.session.spec, batch.feeds
-        images = feeds[batch.input]
+        transform, images = spec.preprocess, feeds[batch.input]
+        embedded = transform is not None and transform.embedded
         changed = {batch.input: images}
         if spec.region in feeds:
             region = feeds[spec.region]
             changed[spec.region] = np.broadcast_to(region, (len(images), *region.shape[1:]))
         if self.factor != 1:
-            if spec.preprocess is not None and spec.preprocess.embedded:
+            if embedded:
                 raise InputError(
                     "augment='scale' multiplies normalised values, which an artifact with embedded "
                     "preprocessing makes itself; use augment='flip'"
@@ -66,7 +64,8 @@ class Change:
                     "a region without rows and columns cannot be flipped; use "
                     "augment='scale' with it"
                 )
-            axes = {batch.input: width}  # a region's columns come last
+            # Columns come last, except in channel-last images.
+            axes = {batch.input: -2} if embedded or channel_axis(transform) == -1 else {}
             changed = {name: np.flip(value, axes.get(name, -1)) for name, value in changed.items()}
         return {name: np.ascontiguousarray(value) for name, value in changed.items()}
 

@@ -78,7 +78,7 @@ def _run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> 
     finished = _baked(layer, method, options)
     if finished is not None:
         return batch.output(got, got[finished])
-    tensors = {need: got[_output(layer, need)] for need in record.needs}
+    tensors = {need: got[getattr(layer, need)] for need in record.needs}
     return batch.output(got, record.maps(tensors, classes, options))
 
 
@@ -87,14 +87,9 @@ def formula_outputs(layer: Layer, method: str, options: Mapping[str, Any]) -> li
     record, finished = METHODS[method], _baked(layer, method, options)
     if finished is not None:
         return [finished]
-    return [_output(layer, need) for need in record.needs] if record.is_formula else []
+    return [getattr(layer, need) for need in record.needs] if record.is_formula else []
 
 
 def _baked(layer: Layer, method: str, options: Mapping[str, Any]) -> str | None:
     """Return the name of the output with a formula's finished maps, if the artifact has them."""
     return None if options else layer.baked.get(method)
-
-
-def _output(layer: Layer, need: str) -> str:
-    """Return the name of the output with the activations or the gradients."""
-    return {"activations": layer.activations, "gradients": layer.gradients}[need]

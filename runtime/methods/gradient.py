@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..session.session import Tensors
 from .baselines import Baseline, baseline_of, channel_axis
 from .method_io import MethodInput, MethodOutput
 from .rerun import of_images
@@ -31,11 +32,9 @@ def saliency(batch: MethodInput) -> MethodOutput:
 
 def input_x_gradient(batch: MethodInput) -> MethodOutput:
     """The sum over the channels of input times gradient (Shrikumar et al. 2016); signed."""
-    name = _output_name(batch, "input_gradients")
-    got = batch.session.run(batch.feeds, [*batch.common_outputs, name])
+    got, gradients = _fetch(batch, "input_gradients")
     images = batch.feeds[batch.input].astype(np.float32)
-    products = got[name] * images[:, None]
-    return batch.output(got, products.sum(axis=_channels(batch)))
+    return batch.output(got, (gradients * images[:, None]).sum(axis=_channels(batch)))
 
 
 def guided_backprop(batch: MethodInput) -> MethodOutput:
@@ -60,17 +59,17 @@ def guided_gradcam(batch: MethodInput) -> MethodOutput:
 
     The map is the largest magnitude of the product over the channels.
     """
-    name, heatmap = _output_name(batch, "guided_gradients"), batch.layer.heatmap
-    got = batch.session.run(batch.feeds, [*batch.common_outputs, name, heatmap])
-    if got[heatmap].ndim != 4:
+    got, gradients = _fetch(batch, "guided_gradients", batch.layer.heatmap)
+    heatmaps = got[batch.layer.heatmap]
+    if heatmaps.ndim != 4:
         raise InputError(
             f"layer '{batch.layer.name}' has no two-dimensional maps; choose another layer"
         )
-    fine = _strongest(got[name], _channels(batch))
+    fine = _strongest(batch, gradients)
     coarse = np.empty_like(fine)
     height, width = fine.shape[2:]
     for place in np.ndindex(fine.shape[:2]):
-        coarse[place] = cv2.resize(got[heatmap][place], (width, height))
+        coarse[place] = cv2.resize(heatmaps[place], (width, height))
     return batch.output(got, fine * coarse)
 
 
@@ -147,14 +146,21 @@ def integrated_gradients(
     return batch.output(got, maps, {"score_change": changes, "completeness_error": errors})
 
 
-def _strongest_of(batch: MethodInput, field: str) -> MethodOutput:
+def _fetch(batch: MethodInput, field: str, *more: str) -> tuple[Tensors, NDArray[Any]]:
+    """Run the images; return the outputs, and the gradients that ``field`` names."""
     name = _output_name(batch, field)
-    got = batch.session.run(batch.feeds, [*batch.common_outputs, name])
-    return batch.output(got, _strongest(got[name], _channels(batch)))
+    got = batch.session.run(batch.feeds, [*batch.common_outputs, name, *more])
+    return got, got[name]
 
 
-def _strongest(gradients: NDArray[Any], axis: int) -> NDArray[Any]:
-    return np.abs(gradients).max(axis=axis)
+def _strongest_of(batch: MethodInput, field: str) -> MethodOutput:
+    got, gradients = _fetch(batch, field)
+    return batch.output(got, _strongest(batch, gradients))
+
+
+def _strongest(batch: MethodInput, gradients: NDArray[Any]) -> NDArray[Any]:
+    """Return the largest magnitude over the channels."""
+    return np.abs(gradients).max(axis=_channels(batch))
 
 
 def _noisy(
@@ -189,9 +195,8 @@ def _noisy(
         for total, square, one in zip(totals, squares, gradients, strict=True):
             total += one
             square += np.square(one, dtype=np.float64)
-    axis = _channels(batch)
     maps = [
-        _strongest(combine(total / samples, square / samples), axis)
+        _strongest(batch, combine(total / samples, square / samples))
         for total, square in zip(totals, squares, strict=True)
     ]
     return batch.output(got, np.stack(maps))

@@ -83,11 +83,9 @@ class Method:
     def maps(self, tensors: Mapping[str, Array], classes: int, options: Mapping[str, Any]) -> Maps:
         """Compute the maps of a formula from the tensors that it needs, for K = ``classes``."""
         count, _, *space = tensors["activations"].shape
-        laid_out = {
-            "activations": lambda: in_rows(tensors["activations"], 2)[:, None],
-            "gradients": lambda: in_rows(tensors["gradients"], 3),
-        }
-        maps = self.function(NUMPY, *(laid_out[need]() for need in self.needs), **options)
+        rows = {name: in_rows(value, value.ndim - len(space)) for name, value in tensors.items()}
+        rows["activations"] = rows["activations"][:, None]
+        maps = self.function(NUMPY, *(rows[need] for need in self.needs), **options)
         if "gradients" not in self.needs:
             maps = np.repeat(maps, classes, axis=1)
         return maps.reshape(count, classes, *space)

@@ -13,6 +13,7 @@ from .weighted import cam, counterfactual, gradcam, gradcam_plus_plus, xgradcam
 
 _BOTH = ("activations", "gradients")
 _COPIES = ("input_gradients", "images")
+_HEAD = ("activations", "head")
 
 METHODS: dict[str, Method] = {
     "gradcam": Method(gradcam, _BOTH, "Selvaraju et al. 2017"),
@@ -47,11 +48,9 @@ METHODS: dict[str, Method] = {
     ),
     "scorecam": Method(perturbation.scorecam, ("activations", "images"), "Wang et al. 2020"),
     "rise": Method(perturbation.rise, ("images",), "Petsiuk et al. 2018", signed=True),
-    "ablationcam": Method(
-        perturbation.ablationcam, ("activations", "head"), "Desai and Ramaswamy 2020"
-    ),
-    "reciprocam": Method(perturbation.reciprocam, ("activations", "head"), "Byun and Lee 2022"),
-    "shapleycam": Method(perturbation.shapleycam, ("activations", "head"), "Cai 2025"),
+    "ablationcam": Method(perturbation.ablationcam, _HEAD, "Desai and Ramaswamy 2020"),
+    "reciprocam": Method(perturbation.reciprocam, _HEAD, "Byun and Lee 2022"),
+    "shapleycam": Method(perturbation.shapleycam, _HEAD, "Cai 2025"),
 }
 """Every method by its id."""
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs.image_files import Pixels
-from .draw import draw
 from .explanation_data import ExplanationData
 from .render import Heatmap, LookOptions, Status
 from .save import save
@@ -46,7 +45,7 @@ class ClassMap:
 
     def draw(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
         """Draw the map: RGB uint8; see `Explanation.draw`."""
-        return draw(self._data, self._position, height, look)
+        return self._data.draw_class(self._position, height, look)
 
     def save(
         self,

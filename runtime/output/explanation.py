@@ -10,7 +10,6 @@ from typing import SupportsIndex, Unpack
 from ..errors import ClassError
 from ..inputs.image_files import Pixels
 from .class_map import ClassMap, class_map, class_maps
-from .draw import draw
 from .explanation_data import ExplanationData
 from .figures import figure
 from .notebook import html_of
@@ -73,7 +72,7 @@ class Explanation(ExplanationData):
             ClassError: The explanation has no such class.
             RenderError: A part of the look is unknown.
         """
-        return draw(self, self.position(which), height, look)
+        return self.draw_class(self.position(which), height, look)
 
     def panel(self, height: int = 320, **look: Unpack[LookOptions]) -> Pixels:
         """Draw the image and each class's map side by side; see `graftcam.runtime.figure`."""

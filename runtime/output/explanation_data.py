@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, SupportsIndex
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import ClassError, PositionError
 from ..inputs.image_files import Pixels
 from ..inputs.preprocess import Placement
-from .render import Heatmap, Status, normalise, peak, project
+from . import render
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class ExplanationData:
     labels: list[str]
     scores: NDArray[np.float32]
     maps: NDArray[np.float32] = field(repr=False)
-    status: list[Status]
+    status: list[render.Status]
     layer: str
     method: str
     placement: Placement
@@ -64,7 +64,7 @@ class ExplanationData:
     augment: tuple[str, ...] = ()
 
     @cached_property
-    def heatmaps(self) -> Heatmap:
+    def heatmaps(self) -> render.Heatmap:
         """The maps over the image, float32 [K, H, W], each relative to its own maximum.
 
         Values are in [0, 1]; those of signed maps are in [-1, 1], relative to the largest
@@ -74,14 +74,28 @@ class ExplanationData:
         drawn = [self.heatmap(position) for position in range(len(self.classes))]
         return np.stack(drawn) if drawn else np.zeros(shape, np.float32)
 
-    def heatmap(self, position: int) -> Heatmap:
+    def heatmap(self, position: int) -> render.Heatmap:
         """Return one class's map over the image, float32 [H, W]; see `heatmaps`."""
-        return project(normalise(self.maps[position], self.signed), self.placement)
+        return render.project(render.normalise(self.maps[position], self.signed), self.placement)
+
+    def draw_class(self, position: int, height: int | None, look: render.LookOptions) -> Pixels:
+        """Draw the map of the class at ``position``; see `Explanation.draw`."""
+        chosen = render.Look(**look)
+        image = self.image if height is None else render.resized(self.image, height)
+        colours = render.palette(chosen.colormap, self.signed)
+        if self.status[position] != "ok":
+            return render.mark(image, self.status[position])
+        placement = replace(self.placement, image=(image.shape[0], image.shape[1]))
+        scale = self.peak if chosen.scale == "shared" else None
+        heatmap = render.normalise(self.maps[position], self.signed, scale)
+        projected, seen = render.continued(heatmap, placement), render.seen(placement)
+        scene = render.Scene(image, projected, seen, colours, chosen.alpha)
+        return render.STYLES[chosen.style](scene)
 
     @property
     def peak(self) -> float:
         """The largest value (signed: magnitude) of all maps; 0 if no map is ok."""
-        return max((peak(raw, self.signed) for raw in self.maps), default=0.0)
+        return max((render.peak(raw, self.signed) for raw in self.maps), default=0.0)
 
     def position(self, which: SupportsIndex | str) -> int:
         """Return the index of a class in ``classes``.

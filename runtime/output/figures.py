@@ -45,7 +45,8 @@ def figure(
     first, names = found[0], _names(found)
     several = len(found) > 1
     note = first.layer if several else f"{first.method}, {first.layer}"
-    whole = _Tile(resized(first.image, height), first.name, note)
+    image = resized(first.image, height)
+    whole = _Tile(image, first.name, note)
     rows = [
         [
             _Tile(shown.draw(height, **look), shown.label, _confidence(shown))
@@ -67,7 +68,9 @@ def figure(
             for tile in row
         ]
         tiles = [whole, *named]
-        columns = _columns(whole.image, len(tiles))
+        # Rows are about equally long.
+        most = min(_MOST, max(2, _WIDEST // image.shape[1]))
+        columns = -(-len(tiles) // -(-len(tiles) // most))
     images, titles, notes = zip(*tiles, strict=True)
     return panel(images, titles, height, notes, columns, _bars(found, Look(**look)))
 
@@ -84,13 +87,6 @@ def _confidence(found: ClassMap) -> str:
     if found.probability is None:
         return f"score {found.score:.3g}"
     return f"p = {found.probability:.3f}"
-
-
-def _columns(image: Pixels | None, count: int) -> int:
-    """Return the number of images in a row, so that rows are about equally long."""
-    width = 1 if image is None else image.shape[1]
-    most = min(_MOST, max(2, _WIDEST // width))
-    return -(-count // -(-count // most))
 
 
 def _bars(found: Sequence[ExplanationData], look: Look) -> list[Bar]:

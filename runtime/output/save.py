@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import RenderError
 from ..inputs.names import Names
 from ..writing import replace_file
-from .draw import draw
 from .explanation_data import ExplanationData
 from .render import LookOptions, write_image
 
@@ -29,9 +28,13 @@ def save(
     to_folder = not target.suffix or target.is_dir()
     whole = target / f"{name}{suffix}" if to_folder else target
     if whole.suffix == ".npy":
-        return [replace_file(whole, _npy(data, positions), RenderError)]
+        buffer = io.BytesIO()
+        np.save(buffer, data.maps[list(positions)], allow_pickle=False)
+        return [replace_file(whole, buffer.getvalue(), RenderError)]
     if whole.suffix == ".json":
-        return [replace_file(whole, _json(data, positions), RenderError)]
+        summary = data.to_dict(maps=True, positions=positions)
+        text = json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
+        return [replace_file(whole, text.encode(), RenderError)]
     stem = name if to_folder else whole.stem
     names, paths = Names(), list[Path]()
     for position in positions:
@@ -39,7 +42,7 @@ def save(
         label = names.distinct(_slug(data.labels[position]))
         lone = len(positions) == 1 and not to_folder
         path = whole if lone else whole.with_stem(f"{stem}-{label}")
-        paths.append(write_image(path, draw(data, position, None, look)))
+        paths.append(write_image(path, data.draw_class(position, None, look)))
     return paths
 
 
@@ -47,14 +50,3 @@ def _slug(label: str) -> str:
     """Convert a label to a part of a file name."""
     words = "".join(c if c.isalnum() else " " for c in label).split()
     return "-".join(words)[:40] or "class"
-
-
-def _npy(data: ExplanationData, positions: Sequence[int]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, data.maps[list(positions)], allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _json(data: ExplanationData, positions: Sequence[int]) -> bytes:
-    summary = data.to_dict(maps=True, positions=positions)
-    return (json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n").encode()

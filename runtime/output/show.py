@@ -24,7 +24,9 @@ def show(png: bytes) -> None:
     Raises:
         RenderError: There is neither a notebook nor a screen, or no viewer opens the file.
     """
-    if _in_notebook():
+    ipython = sys.modules.get("IPython")
+    if hasattr(ipython.get_ipython() if ipython else None, "kernel"):
+        # A front end that shows images.
         display = import_module("IPython.display")
         display.display(display.Image(data=png))
         return
@@ -50,12 +52,6 @@ def _open(launcher: str | None, path: Path) -> bool:
         return process.wait(_SECONDS) == 0
     except subprocess.TimeoutExpired:  # some launchers stay until the viewer is closed
         return True
-
-
-def _in_notebook() -> bool:
-    """Whether IPython runs this code for a front end that shows images."""
-    ipython = sys.modules.get("IPython")
-    return hasattr(ipython.get_ipython() if ipython else None, "kernel")
 
 
 def _launcher() -> str | None:

@@ -7,7 +7,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from .optimized_for import Target, read_target
 from .providers import (
     CUDA,
     Provider,
-    captures,
     choose_providers,
     cuda_options,
     first_line,
@@ -29,18 +28,8 @@ from .providers import (
 
 logger = logging.getLogger("graftcam")
 
-Chosen = tuple[str, dict[str, Any]]
 Configure = Callable[[Any], None]
 Run = Callable[[Sequence[str], dict[str, NDArray[Any]]], list[NDArray[Any]]]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An InferenceSession, its provider, and the function that runs it."""
-
-    session: Any
-    provider: str
-    run: Run
 
 
 def open_session(
@@ -48,8 +37,11 @@ def open_session(
     providers: str | Sequence[Provider] | None,
     threads: int | None,
     configure: Configure | None,
-) -> Opened:
-    """Open ``path``; see ``Explainer`` and ``Model`` for the arguments and errors."""
+) -> tuple[Any, Run]:
+    """Return an InferenceSession and the function that runs it.
+
+    See ``Explainer`` and ``Model`` for the arguments and errors.
+    """
     ort = load_onnxruntime()
     if not path.is_file():
         raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
@@ -58,44 +50,33 @@ def open_session(
         providers = target.provider
     (name, options), *others = choose_providers(providers, ort.get_available_providers())
     options = cuda_options(options) if name == CUDA else options
-
-    def make(providers: list[Chosen]) -> Any:
-        return _open(ort, path, providers, threads, configure, target)
-
-    session, captured = _captured(make, (name, options), others)
-    provider: str = session.get_providers()[0]
+    captures = str(options.get("enable_cuda_graph", False)).lower() in ("1", "true")
+    make = partial(_open, ort, path, threads, configure, target)
+    try:
+        session = make([(name, options), *others])
+    except SessionError as error:
+        if name != CUDA or not captures or "graph capture" not in str(error):
+            raise
+        logger.warning("%s; running without: export it with profile='cuda'", error)
+        captures = False
+        plain = {key: value for key, value in options.items() if key != "enable_cuda_graph"}
+        session = make([(name, plain), *others])
+    provider = session.get_providers()[0]
     if provider != name:
         required = providers is not None and provider not in dict(others)
         _report_fallback(ort, name, provider, required=required)
-    if not captured or provider != CUDA:
-        return Opened(session, provider, session.run)
-    bound = Bound(ort, session, "cuda", int(options.get("device_id", 0)))
-    return Opened(session, provider, bound.run)
-
-
-def _captured(
-    make: Callable[[list[Chosen]], Any], first: Chosen, others: list[Chosen]
-) -> tuple[Any, bool]:
-    """Return the InferenceSession and whether it captures graphs; if capture fails, without."""
-    name, options = first
-    capture = name == CUDA and captures(options)
-    try:
-        return make([first, *others]), capture
-    except SessionError as error:
-        if not capture or "graph capture" not in str(error):
-            raise
-        logger.warning("%s; running without: export it with profile='cuda'", error)
-    plain = {key: value for key, value in options.items() if key != "enable_cuda_graph"}
-    return make([(name, plain), *others]), False
+    if not captures or name != CUDA or provider != CUDA:
+        return session, session.run
+    return session, Bound(ort, session, "cuda", int(options.get("device_id", 0))).run
 
 
 def _open(
     ort: Any,
     path: Path,
-    providers: list[Chosen],
     threads: int | None,
     configure: Configure | None,
     target: Target | None,
+    providers: list[tuple[str, dict[str, Any]]],
 ) -> Any:
     """Create the InferenceSession; a file that is not a model gives an error of one line."""
     options = ort.SessionOptions()

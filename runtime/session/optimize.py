@@ -56,17 +56,12 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
         first = Session(path, provider, configure=save)
         made_for = Target.here(load_onnxruntime(), first.provider)
         write_target(draft, made_for)
-        _check(first, Session(draft, first.provider))
+        again = Session(draft, first.provider)
+        for what in ("spec", "inputs", "outputs"):
+            if getattr(first, what) != getattr(again, what):
+                raise SessionError(
+                    f"{path.name}: ONNX Runtime's optimised form has other {what}; load the "
+                    "original"
+                )
         size = draft.stat().st_size
     return Optimized(target, made_for, size, path.stat().st_size)
-
-
-def _check(first: Session, again: Session) -> None:
-    """Check that the optimised form has the same metadata, inputs and outputs."""
-    for what in ("spec", "inputs", "outputs"):
-        before, after = getattr(first, what), getattr(again, what)
-        if before != after:
-            raise SessionError(
-                f"{first.path.name}: ONNX Runtime's optimised form has other {what}; load the "
-                "original"
-            )

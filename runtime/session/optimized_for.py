@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import SessionError
+from ..errors import SessionError, system_errors
 
 _KEY = b"graftcam.target"
 _ENTRY = 14 << 3 | 2  # ModelProto.metadata_props, a message of the strings key (1) and value (2)
@@ -49,11 +49,11 @@ class Target:
 
     def check(self, path: Path, here: Target) -> None:
         """Raise SessionError unless a file for this target runs correctly on ``here``."""
-        mine, theirs = asdict(self), asdict(here)
+        theirs = asdict(here)
         different = [
-            f"{name} {mine[name]} (here: {theirs[name]})"
-            for name in mine
-            if mine[name] != theirs[name]
+            f"{name} {value} (here: {theirs[name]})"
+            for name, value in asdict(self).items()
+            if value != theirs[name]
         ]
         if different:
             raise SessionError(
@@ -82,12 +82,9 @@ def read_target(path: Path) -> Target | None:
     Raises:
         SessionError: The file cannot be read, or its entry is damaged.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(-min(_TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            tail = file.read()
-    except OSError as error:
-        raise SessionError(f"cannot read {path}: {error.strerror or error}") from error
+    with system_errors(SessionError, f"cannot read {path}"), path.open("rb") as file:
+        file.seek(-min(_TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        tail = file.read()
     _, found, value = tail.rpartition(_field(_FIELD_KEY, _KEY))
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""`configure_with` sets options of ONNX Runtime's session by short names.
+"""`configure` sets options of ONNX Runtime's session by short names.
 
 | option | value | meaning |
 |---|---|---|
@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import SessionError
@@ -26,67 +26,49 @@ _LEVELS = {
 }
 
 
-def configure_with(options: Mapping[str, Any]) -> Callable[[Any], None]:
-    """Return a function that sets ``options`` in ONNX Runtime's ``SessionOptions``.
+_KINDS: dict[str, tuple[type, str]] = {
+    "arena": (bool, "True or False"),
+    "mem_pattern": (bool, "True or False"),
+    "spinning": (bool, "True or False"),
+    "inter_op_threads": (int, "a number"),
+    "optimization": (str, "a word"),
+}
+
+
+def configure(options: Mapping[str, Any], target: Any) -> None:
+    """Set ``options`` in ONNX Runtime's ``SessionOptions``.
 
     Raises:
-        SessionError: An option or its value is unknown; raised by the returned function.
+        SessionError: An option or its value is unknown.
     """
-
-    def configure(target: Any) -> None:
-        for name, value in options.items():
-            _set(target, name, value)
-
-    return configure
-
-
-def _set(target: Any, name: str, value: Any) -> None:
-    if "." in name:
-        text = str(int(value)) if isinstance(value, bool) else str(value)
-        target.add_session_config_entry(name, text)
-    elif name in _SETTERS:
-        kind, setter = _SETTERS[name]
+    ort = load_onnxruntime()
+    for name, value in options.items():
+        kind, described = _KINDS.get(name, (type(value), ""))
         if type(value) is not kind:
-            raise SessionError(f"option {name}={value!r}: give {_KINDS[kind]}")
-        setter(target, value)
-    else:
-        raise SessionError(
-            f"unknown option {name!r}; there are {', '.join(_SETTERS)}, and ONNX Runtime's own, "
-            "such as 'session.set_denormal_as_zero'"
-        )
-
-
-def _arena(target: Any, value: bool) -> None:
-    target.enable_cpu_mem_arena = value
-
-
-def _mem_pattern(target: Any, value: bool) -> None:
-    target.enable_mem_pattern = value
-
-
-def _spinning(target: Any, value: bool) -> None:
-    for pool in ("intra_op", "inter_op"):
-        target.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(value)))
-
-
-def _inter_op_threads(target: Any, value: int) -> None:
-    modes = load_onnxruntime().ExecutionMode
-    target.inter_op_num_threads = value
-    target.execution_mode = modes.ORT_PARALLEL if value > 1 else modes.ORT_SEQUENTIAL
-
-
-def _optimization(target: Any, value: str) -> None:
-    if value not in _LEVELS:
-        raise SessionError(f"option optimization={value!r}: give one of {', '.join(_LEVELS)}")
-    levels = load_onnxruntime().GraphOptimizationLevel
-    target.graph_optimization_level = getattr(levels, _LEVELS[value])
-
-
-_KINDS: dict[type, str] = {bool: "True or False", int: "a number", str: "a word"}
-_SETTERS: dict[str, tuple[type, Callable[[Any, Any], None]]] = {
-    "arena": (bool, _arena),
-    "mem_pattern": (bool, _mem_pattern),
-    "spinning": (bool, _spinning),
-    "inter_op_threads": (int, _inter_op_threads),
-    "optimization": (str, _optimization),
-}
+            raise SessionError(f"option {name}={value!r}: give {described}")
+        match name:
+            case "arena":
+                target.enable_cpu_mem_arena = value
+            case "mem_pattern":
+                target.enable_mem_pattern = value
+            case "spinning":
+                for pool in ("intra_op", "inter_op"):
+                    entry = f"session.{pool}.allow_spinning"
+                    target.add_session_config_entry(entry, str(int(value)))
+            case "inter_op_threads":
+                modes = ort.ExecutionMode
+                target.inter_op_num_threads = value
+                target.execution_mode = modes.ORT_PARALLEL if value > 1 else modes.ORT_SEQUENTIAL
+            case "optimization":
+                if value not in _LEVELS:
+                    raise SessionError(f"option {name}={value!r}: give one of {', '.join(_LEVELS)}")
+                level = getattr(ort.GraphOptimizationLevel, _LEVELS[value])
+                target.graph_optimization_level = level
+            case _ if "." in name:
+                text = str(int(value)) if isinstance(value, bool) else str(value)
+                target.add_session_config_entry(name, text)
+            case _:
+                raise SessionError(
+                    f"unknown option {name!r}; there are {', '.join(_KINDS)}, and ONNX Runtime's "
+                    "own, such as 'session.set_denormal_as_zero'"
+                )

@@ -78,11 +78,6 @@ def cuda_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"cudnn_conv_algo_search": "HEURISTIC", **options}
 
 
-def captures(options: Mapping[str, Any]) -> bool:
-    """Whether the options make CUDA capture a graph and replay it."""
-    return str(options.get("enable_cuda_graph", False)).lower() in ("1", "true")
-
-
 def first_line(error: Exception) -> str:
     """Return the first line of an exception's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -43,16 +43,25 @@ class Port:
 
     def check(self, value: NDArray[Any]) -> None:
         """Raise InputError unless ``value`` has this input's dtype, rank and fixed extents."""
-        fits = len(value.shape) == len(self.shape) and all(
-            extent in (None, length) for length, extent in zip(value.shape, self.shape, strict=True)
-        )
         if self.dtype is not None and value.dtype != self.dtype:
             raise InputError(
                 f"input '{self.name}' is {value.dtype}; pass {np.dtype(self.dtype).name}"
             )
-        if not fits:
+        if not fits(value.shape, self.shape):
             shape = ["any" if extent is None else extent for extent in self.shape]
             raise InputError(f"input '{self.name}' has shape {list(value.shape)}; pass {shape}")
+
+
+def fits(shape: Sequence[int], extents: Sequence[int | None]) -> bool:
+    """Whether an array of this shape has the rank and the extents (None: any) of a tensor."""
+    return len(shape) == len(extents) and all(
+        extent in (None, length) for length, extent in zip(shape, extents, strict=True)
+    )
+
+
+def shown(extents: Iterable[int | None]) -> str:
+    """Return extents as text, dynamic ones as ``any``."""
+    return ", ".join("any" if extent is None else str(extent) for extent in extents)
 
 
 class Model:
@@ -82,9 +91,8 @@ class Model:
             configure: Called with ONNX Runtime's ``SessionOptions`` to set more.
         """
         self.path = Path(path)
-        opened = open_session(self.path, providers, threads, configure)
-        self._session, self._run = opened.session, opened.run
-        self.provider = opened.provider
+        self._session, self._run = open_session(self.path, providers, threads, configure)
+        self.provider: str = self._session.get_providers()[0]
         logger.info("%s runs on %s", self.path.name, self.provider)
         required, outputs = self._session.get_inputs(), self._session.get_outputs()
         inputs = [*required, *self._session.get_overridable_initializers()]
@@ -140,8 +148,16 @@ class Session(Model):
     ) -> None:
         """Open ``path``; see ``Model`` and ``Explainer`` for the arguments and errors."""
         super().__init__(path, providers, threads, configure)
-        self.spec = _read_spec(self._session, self.path)
-        _check_names(self.path, self.spec, self.inputs, self.outputs)
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise SpecError(
+                f"{self.path} has no graftcam metadata; make one with `graftcam export`"
+            )
+        try:
+            self.spec = Spec.from_json(text)
+            self._check_spec()
+        except SpecError as error:
+            raise SpecError(f"{self.path}: {error}") from None
         required = [port for port in self.inputs.values() if port.required]
         self.defaults = defaults_of(self.spec, {port.name: len(port.shape) for port in required})
 
@@ -149,19 +165,45 @@ class Session(Model):
         """Run the graph once on ``feeds`` and `defaults`; see `Model.run`."""
         return super().run({**self.defaults, **feeds}, names)
 
+    def _check_spec(self) -> None:
+        """Raise SpecError if the metadata contradicts itself or the graph's inputs and outputs."""
+        spec, inputs = self.spec, [*self.spec.own_inputs]
+        inputs += [spec.preprocess.input] if spec.preprocess else []
+        outputs = [*spec.own_outputs, spec.score.output]
+        for layer in spec.layers:
+            sources = [] if layer.head is None else layer.head.inputs.values()
+            outputs += [name for name in sources if name not in self.inputs]
+        linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
+        if len({spec.score_weights is not None, *linear}) > 1:
+            raise SpecError(
+                "a linear score goes with score_weights, any other score with class_index and "
+                "classes; export again"
+            )
+        lacking = [name for name in inputs if name not in self.inputs]
+        lacking += [name for name in outputs if name not in self.outputs]
+        if lacking or not spec.layers:
+            raise SpecError(f"the graph lacks {lacking or 'target layers'}; export again")
+        if spec.labels is not None and len(spec.labels) != spec.score.classes:
+            raise SpecError(
+                f"{len(spec.labels)} labels for {spec.score.classes} classes; export again"
+            )
+
+    @property
+    def model_inputs(self) -> list[Port]:
+        """The inputs that the model itself requires."""
+        own = self.spec.own_inputs
+        return [port for port in self.inputs.values() if port.required and port.name not in own]
+
+    def output_shape(self, feeds: Tensors) -> tuple[int, ...]:
+        """Return the shape of the scored output, from a plain prediction (K = 0)."""
+        selector, name = self.inputs[self.spec.selector], self.spec.score.output
+        none = [1, 0, *(extent or 1 for extent in selector.shape[2:])]
+        selection = {selector.name: np.zeros(none, selector.dtype)}
+        return self.run({**feeds, **selection}, [name])[name].shape
+
 
 def _extents(node: Any) -> tuple[int | None, ...]:
     return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
-
-
-def _read_spec(session: Any, path: Path) -> Spec:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise SpecError(f"{path} has no graftcam metadata; make one with `graftcam export`")
-    try:
-        return Spec.from_json(text)
-    except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
 
 
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
@@ -176,28 +218,3 @@ def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
         for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
         if name is not None and name in ranks
     }
-
-
-def _check_names(
-    path: Path, spec: Spec, inputs: Mapping[str, Port], outputs: Iterable[str]
-) -> None:
-    """Raise SpecError if the metadata names an input or output that the graph lacks."""
-    named_inputs = [*spec.own_inputs, *([spec.preprocess.input] if spec.preprocess else [])]
-    named_outputs = [*spec.own_outputs, spec.score.output]
-    for layer in spec.layers:
-        sources = [] if layer.head is None else layer.head.inputs.values()
-        named_outputs += [name for name in sources if name not in inputs]
-    linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
-    if len({spec.score_weights is not None, *linear}) > 1:
-        raise SpecError(
-            f"{path}: a linear score goes with score_weights, any other score with class_index and "
-            "classes; export again"
-        )
-    lacking = [name for name in named_inputs if name not in inputs]
-    lacking += [name for name in named_outputs if name not in outputs]
-    if lacking or not spec.layers:
-        raise SpecError(f"{path}: the graph lacks {lacking or 'target layers'}; export again")
-    if spec.labels is not None and len(spec.labels) != spec.score.classes:
-        raise SpecError(
-            f"{path}: {len(spec.labels)} labels for {spec.score.classes} classes; export again"
-        )

@@ -12,29 +12,19 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import PackageError
+from ..errors import PackageError, system_errors
 from ..session.session import Session
 from ..spec import METADATA_KEY
 
-_TYPES = {
-    "tensor(bool)": "TYPE_BOOL",
-    "tensor(uint8)": "TYPE_UINT8",
-    "tensor(uint16)": "TYPE_UINT16",
-    "tensor(uint32)": "TYPE_UINT32",
-    "tensor(uint64)": "TYPE_UINT64",
-    "tensor(int8)": "TYPE_INT8",
-    "tensor(int16)": "TYPE_INT16",
-    "tensor(int32)": "TYPE_INT32",
-    "tensor(int64)": "TYPE_INT64",
-    "tensor(float16)": "TYPE_FP16",
-    "tensor(bfloat16)": "TYPE_BF16",
-    "tensor(float)": "TYPE_FP32",
-    "tensor(double)": "TYPE_FP64",
-    "tensor(string)": "TYPE_STRING",
-}
+_TYPES = {"float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP64"} | {
+    name: name.upper()
+    for name in (
+        "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "string",
+    )
+}  # fmt: skip
 _LABELS = "labels.txt"
 
 
@@ -68,7 +58,7 @@ def write_repository(
     target = folder / name
     if target.exists():
         raise PackageError(f"{target} exists; remove it, or give the model another --name")
-    try:
+    with system_errors(PackageError, f"cannot write {target}"):
         folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".graftcam-", dir=folder))
         try:
@@ -77,8 +67,6 @@ def write_repository(
             draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise PackageError(f"cannot write {target}: {error.strerror or error}") from error
     return target
 
 
@@ -92,40 +80,26 @@ def describe(session: Session, name: str, max_batch: int, *, tensors: bool) -> s
     hidden: set[str] = set()
     if not tensors:
         hidden = {value for layer in spec.layers for value in (layer.activations, layer.gradients)}
-    inputs = [
-        _tensor(
-            session, port.name, port.shape, batched, [] if port.required else ["optional: true"]
-        )
-        for port in session.inputs.values()
-        if port.required or not batched
-    ]
-    outputs = [
-        _tensor(session, output, extents, batched, _labelled(session, output, extents))
-        for output, extents in session.outputs.items()
-        if output not in hidden
-    ]
-    lines = [
-        f"name: {_quoted(name)}",
-        'platform: "onnxruntime_onnx"',
-        f"max_batch_size: {max_batch}",
-        *(["dynamic_batching { }"] if batched else []),
-        *_block("input", inputs),
-        *_block("output", outputs),
-        f"parameters {{ key: {_quoted(METADATA_KEY)} "
-        f"value {{ string_value: {_quoted(spec.to_json())} }} }}",
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [f"name: {_quoted(name)}", 'platform: "onnxruntime_onnx"']
+    lines.append(f"max_batch_size: {max_batch}")
+    if batched:
+        lines.append("dynamic_batching { }")
+    for port in session.inputs.values():
+        if port.required or not batched:
+            lines += _tensor(session, "input", port.name, port.shape, batched)
+    for output, extents in session.outputs.items():
+        if output not in hidden:
+            lines += _tensor(session, "output", output, extents, batched)
+    value = f"value {{ string_value: {_quoted(spec.to_json())} }}"
+    lines.append(f"parameters {{ key: {_quoted(METADATA_KEY)} {value} }}\n")
+    return "\n".join(lines)
 
 
 def _tensor(
-    session: Session,
-    name: str,
-    extents: Sequence[int | None],
-    batched: bool,
-    further: Iterable[str],
+    session: Session, field: str, name: str, extents: Sequence[int | None], batched: bool
 ) -> list[str]:
-    """Return the fields of one input or output, one line each."""
-    kind = _TYPES.get(session.types[name])
+    """Return the lines of one input or output."""
+    kind = _TYPES.get(session.types[name].removeprefix("tensor(").removesuffix(")"))
     if kind is None:
         raise PackageError(f"'{name}' is a {session.types[name]}, which Triton does not serve")
     if batched and (not extents or extents[0] is not None):
@@ -136,22 +110,14 @@ def _tensor(
     dims = [-1 if extent is None else extent for extent in (extents[1:] if batched else extents)]
     # Triton has no tensors without axes: `reshape` removes the single 1 again.
     shape = [f"dims: {dims}"] if dims else ["dims: [1]", "reshape { shape: [] }"]
-    return [f"name: {_quoted(name)}", f"data_type: {kind}", *shape, *further]
-
-
-def _labelled(session: Session, name: str, extents: Sequence[int | None]) -> list[str]:
-    """Return the label file's line, for the output that has one number for each class."""
-    spec = session.spec
-    fits = spec.labels is not None and list(extents[1:]) == [len(spec.labels)]
-    return [f"label_filename: {_quoted(_LABELS)}"] if fits and name == spec.score.output else []
-
-
-def _block(field: str, entries: list[list[str]]) -> list[str]:
-    return [
-        line
-        for entry in entries
-        for line in (f"{field} {{", *(f"  {setting}" for setting in entry), "}")
-    ]
+    lines = [f"name: {_quoted(name)}", f"data_type: TYPE_{kind}", *shape]
+    if field == "input" and not session.inputs[name].required:
+        lines.append("optional: true")
+    classes, scored = list(extents[1:]), name == session.spec.score.output
+    # Triton's classification extension takes one number for each class.
+    if field == "output" and scored and classes == [len(session.spec.labels or [])]:
+        lines.append(f"label_filename: {_quoted(_LABELS)}")
+    return [f"{field} {{", *(f"  {line}" for line in lines), "}"]
 
 
 def _quoted(text: str) -> str:

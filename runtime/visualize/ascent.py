@@ -25,7 +25,7 @@ from .objective import Objective, Plane
 
 Progress = Callable[[int, int], None]
 
-_MOMENTS, _TINY = (0.9, 0.999), 1e-12  # Adam's (Kingma and Ba, 2015)
+_MOMENTS, _TINY = (0.9, 0.999), 1e-12  # Adam's
 _GREY = 0.5  # white is 1
 # Initial noise, tried in turn: its standard deviation, and the blur's, in pixels.
 _NOISES = ((0.02, 0.0), *((spread, blur) for spread in (0.2, 0.4) for blur in (0.0, 1.0, 2.0, 4.0)))
@@ -128,18 +128,24 @@ def visualize(
     ascent = ascent or Ascent()
     random = np.random.default_rng(ascent.seed)
     pixels = _start(objective, random)
-    start, curve, adam = objective.score(_rounded(pixels)), list[float](), _Adam(ascent.rate)
-    for step in range(ascent.steps):
+    start, curve = objective.score(_rounded(pixels)), list[float]()
+    # Adam: steps of about ``rate`` a pixel, whatever the gradient's size (Kingma and Ba, 2015).
+    (first, second), mean, square = _MOMENTS, np.zeros_like(pixels), np.zeros_like(pixels)
+    for step in range(1, ascent.steps + 1):
         shift = random.integers(-ascent.jitter, ascent.jitter, 2, endpoint=True)
         score, slope = objective.slope(_rolled(pixels, shift))
         curve.append(score)
         drawn = ascent.variation * _unit(variation_slope(pixels))
-        move = adam.step((_unit(_rolled(slope, -shift)) - drawn).astype(np.float32))
+        upwards = (_unit(_rolled(slope, -shift)) - drawn).astype(np.float32)
+        mean = first * mean + (1 - first) * upwards
+        square = second * square + (1 - second) * upwards**2
+        size = np.sqrt(square / (1 - second**step))
+        move = (ascent.rate * (mean / (1 - first**step)) / (size + _TINY)).astype(np.float32)
         pixels = (pixels + move - ascent.decay * (pixels - _GREY)).astype(np.float32)
-        if ascent.blur and (step + 1) % ascent.blur_every == 0:
+        if ascent.blur and step % ascent.blur_every == 0:
             pixels = _blurred(pixels, ascent.blur)
         pixels = np.clip(pixels, 0, 1).astype(np.float32)
-        progress(step + 1, ascent.steps)
+        progress(step, ascent.steps)
     found = _rounded(pixels)
     image = np.rint(found * 255).astype(np.uint8).transpose(1, 2, 0)
     image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
@@ -161,25 +167,6 @@ def _start(objective: Objective, random: np.random.Generator) -> Plane:
         "the score does not change with the image, neither for grey nor for noise, so its gradient "
         "is zero; take another seed, or a layer before its ReLU"
     )
-
-
-class _Adam:
-    """Adam: steps of about ``rate`` a pixel, whatever the gradient's size (Kingma and Ba, 2015)."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate, self._count = rate, 0
-        self._mean: Any = 0.0
-        self._square: Any = 0.0
-
-    def step(self, slope: Plane) -> Plane:
-        """Return the change of each pixel."""
-        first, second = _MOMENTS
-        self._count += 1
-        self._mean = first * self._mean + (1 - first) * slope
-        self._square = second * self._square + (1 - second) * slope**2
-        mean = self._mean / (1 - first**self._count)
-        size = np.sqrt(self._square / (1 - second**self._count))
-        return (self._rate * mean / (size + _TINY)).astype(np.float32)
 
 
 def variation_slope(pixels: Plane) -> Plane:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError, InputError
 from ..inputs.region import check_region
 from ..session.session import Session, Tensors
-from ..spec import Preprocess, Spec
+from ..spec import Preprocess
 
 Plane: TypeAlias = NDArray[np.float32]
 
@@ -32,7 +32,7 @@ class Objective:
     def __init__(self, session: Session, selection: NDArray[Any]) -> None:
         self._session, self._spec = session, session.spec
         self._gradients = _gradients(session)
-        self._transform = _transform(session, session.spec)
+        self._transform = _transform(session)
         self._dtype = session.inputs[self._transform.input].dtype or np.float32
         self._own_feeds: Tensors = {session.spec.selector: selection}
         spread = np.array(self._transform.std, np.float32)[:, None, None]
@@ -114,9 +114,9 @@ def _gradients(session: Session) -> str:
     return session.spec.input_gradients
 
 
-def _transform(session: Session, spec: Spec) -> Preprocess:
+def _transform(session: Session) -> Preprocess:
     """Return the stored preprocessing, if the model takes exactly one image."""
-    name, transform = session.path.name, spec.preprocess
+    name, transform = session.path.name, session.spec.preprocess
     if transform is None:
         raise ImageError(
             f"{name} stores no preprocessing, so the range of a pixel is unknown; export it with "
@@ -127,8 +127,7 @@ def _transform(session: Session, spec: Spec) -> Preprocess:
             f"{name} takes uint8 pixels, which have no gradient; export it without the extra "
             "embed_preprocess"
         )
-    required = {port.name for port in session.inputs.values() if port.required}
-    others = sorted(required - {transform.input, *spec.own_inputs})
+    others = sorted({port.name for port in session.model_inputs} - {transform.input})
     if others or session.inputs[transform.input].shape[0] not in (None, 1):
         surplus = f"{others} beside the image" if others else "more than one image in a run"
         raise InputError(f"{name} takes {surplus}; export a model that takes one image")

@@ -70,6 +70,12 @@ def test_a_panel_of_several_methods(
     assert "scene.png  minus" in result.stdout
 
 
+def test_a_method_given_twice_is_drawn_once(folder: Path, tmp_path: Path) -> None:
+    result = explain(folder, tmp_path, "--method", "gradcam", "--method", "gradcam", "--json")
+    assert names(tmp_path) == ["scene-red.png"]
+    assert len(json.loads(result.stdout)) == 1
+
+
 @pytest.mark.parametrize("kind", ["jpg", "npy", "json"])
 def test_formats(folder: Path, tmp_path: Path, kind: str) -> None:
     result = explain(folder, tmp_path, "--top", "2", "--format", kind)

@@ -28,6 +28,7 @@ from graftcam.exporter.release import input_shape, verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.source.settings import ExportSettings
 from graftcam.exporter.verify.again import check_again
+from graftcam.runtime.errors import InputError
 from graftcam.runtime.spec import METADATA_KEY, Spec
 from support.exports import to_onnx
 from support.nets import Ending, Flat, Tiny, seeded
@@ -140,6 +141,13 @@ def test_the_defaults_of_a_transform_are_torchvisions() -> None:
     assert Preprocess(size=(299, 299)).resize == [342]  # as Inception v3's
     assert Preprocess(resize=None).resize is None
     assert Preprocess(size=(112, 224), resize_mode="exact").resize == [128, 256]
+
+
+@pytest.mark.parametrize("field", ["size", "resize", "mean", "std"])
+def test_a_transform_takes_sequences_not_single_numbers(field: str) -> None:
+    number: Any = 224
+    with pytest.raises(InputError, match=rf"^{field}=224 is a single number; give size=\(height"):
+        Preprocess(**{field: number})
 
 
 def test_an_onnx_file_takes_nothing_that_it_cannot_follow(tmp_path: Path) -> None:

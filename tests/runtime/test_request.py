@@ -90,3 +90,10 @@ def test_compare_takes_one_image_and_its_methods_as_a_list(explainer: Explainer)
             explainer.compare(image, methods)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="takes a list of methods; leave method= out"):
         explainer.compare(SCENE, ["gradcam"], method="layercam")
+
+
+def test_compare_gives_an_explanation_for_each_entry(explainer: Explainer) -> None:
+    methods = ["gradcam", "layercam", "gradcam"]
+    found = explainer.compare(SCENE, methods)
+    assert [one.method for one in found] == methods
+    np.testing.assert_array_equal(found[0].maps, found[2].maps)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from .files import encode_image, write_image
-from .look import Look, LookOptions, Scale, Style
+from .look import Look, LookOptions
 from .maps import Heatmap, Status, continued, map_status, normalise, peak, project, seen
 from .marks import mark
-from .palettes import COLORMAPS, DIVERGING, Palette, palette
+from .palettes import palette
 from .panels import Bar, panel, resized
 from .styles import STYLES, Scene, contour, heatmap, masked, overlay
 
 __all__ = [
-    "COLORMAPS",
-    "DIVERGING",
     "STYLES",
     "Bar",
     "Heatmap",
     "Look",
     "LookOptions",
-    "Palette",
-    "Scale",
     "Scene",
     "Status",
-    "Style",
     "continued",
     "contour",
     "encode_image",

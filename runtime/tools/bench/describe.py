@@ -16,13 +16,13 @@ def describe_cost(cost: Cost) -> str:
     """Format times and memory of each variant, then the profile of the added time."""
     shapes = ", ".join(f"{name} {shape}" for name, shape in cost.inputs.items())
     threads = f"threads {'by default' if cost.threads is None else cost.threads}"
-    machine = cost.machine
+    machine, of = cost.machine, f"of {cost.rows[0].name}"
     lines = [
         f"{cost.artifact.name}, layer {', '.join(cost.layers)}, {shapes}",
         f"{cost.provider}, {machine['cores']} cores, {threads}, ONNX Runtime "
         f"{machine['onnxruntime']}",
         "",
-        *_aligned(_head(cost), *(_cells(row) for row in cost.rows)),
+        *_aligned(["", "ms", "", of, "", "peak MB", of], *(_cells(row) for row in cost.rows)),
         "",
         *([f"plain: {cost.plain}"] if cost.plain else []),
         "K = 0: the artifact, used for prediction alone",
@@ -33,11 +33,6 @@ def describe_cost(cost: Cost) -> str:
     ]
     notes = [f"note: {note}" for note in _notes(cost)]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
-
-
-def _head(cost: Cost) -> list[str]:
-    of = f"of {cost.rows[0].name}"
-    return ["", "ms", "", of, "", "peak MB", of]
 
 
 def _cells(row: Row) -> list[str]:

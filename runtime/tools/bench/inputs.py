@@ -37,11 +37,7 @@ def make_feeds(
         InputError: The batch differs from a fixed one, or sizes are missing or too many.
         ImageError: The image cannot be read, or the artifact stores no preprocessing.
     """
-    ports = [
-        port for port in artifact.inputs.values()
-        if port.required and port.name not in artifact.spec.own_inputs
-    ]  # fmt: skip
-    name, transform = artifact.path.name, artifact.spec.preprocess
+    ports, name, transform = artifact.model_inputs, artifact.path.name, artifact.spec.preprocess
     if sizes is not None and not any(_open(port) for port in ports):
         raise InputError(f"{name} leaves no size open; leave out the sizes {list(sizes)}")
     images = _batch(name, ports, batch)

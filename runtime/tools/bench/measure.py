@@ -20,8 +20,6 @@ from .timing import calm, interleave, quartiles, ratio, warm_up
 _SECONDS, _ROUNDS = 10.0, (10, 200)
 _PROCESSES = 3
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Row:
@@ -97,12 +95,12 @@ def measure(
     artifact: Session,
     feeds: Tensors,
     index: Sequence[int],
-    plain: Path | None = None,
-    origin: str | None = None,
+    plain: Path | None,
+    origin: str,
     *,
-    rounds: int | None = None,
-    threads: int | None = None,
-    progress: Progress = lambda _: None,
+    rounds: int | None,
+    threads: int | None,
+    progress: Callable[[str], None],
 ) -> Cost:
     """Measure the time, the profile and the memory of explaining.
 
@@ -112,7 +110,7 @@ def measure(
         index: Classes to explain, as ``class_index`` takes them; with a linear score only their
             number matters.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
-        origin: Origin of the plain model, as text; None: its file's name.
+        origin: Origin of the plain model, as text.
         rounds: How often each variant is timed; None: for about ten seconds, 10 to 200 times.
         threads: The value that `open_artifact` got.
         progress: Called with the name of each step as it begins.
@@ -126,7 +124,6 @@ def measure(
     base = None
     if plain is not None:
         base = variants.plain(plain, chosen[0], artifact.spec.own_inputs)
-        origin = origin or plain.name
         chosen.insert(0, base)
     runs = {variant.name: variant for variant in chosen}
     progress(f"warming up {', '.join(runs)}")
@@ -142,20 +139,16 @@ def measure(
     # The allocator's memory differs between processes by a seventh.
     turns = [[variant.peak_memory() for variant in chosen] for _ in range(_PROCESSES)]
     peaks = [sorted(p for p in peaks if p) or None for peaks in zip(*turns, strict=True)]
-    rows = [
-        Row(variant.name, variant.classes, quartiles(times[variant.name]),
-            ratio(times[variant.name], times[chosen[0].name]), peak, _median_ratio(peak, peaks[0]))
-        for variant, peak in zip(chosen, peaks, strict=True)
-    ]  # fmt: skip
+    rows: list[Row] = []
+    for variant, peak in zip(chosen, peaks, strict=True):
+        ms, of_base = times[variant.name], ratio(times[variant.name], times[chosen[0].name])
+        more = median(peak) / median(peaks[0]) if peak and peaks[0] else None
+        rows.append(Row(variant.name, variant.classes, quartiles(ms), of_base, peak, more))
     return Cost(
         artifact.path, [layer.name for layer in artifact.spec.layers],
         {name: list(value.shape) for name, value in feeds.items()}, artifact.provider, threads,
         origin if base else None, rounds, machine, rows, profile, plain_profile,
     )  # fmt: skip
-
-
-def _median_ratio(values: list[int] | None, base: list[int] | None) -> float | None:
-    return median(values) / median(base) if values and base else None
 
 
 def _machine() -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 ADDED = "grad/"
-_SKIPPED = 1  # the first run allocates
-_RUNS = 7
+RUNS, _SKIPPED = 8, 1  # the first run allocates
 # Nodes that ONNX Runtime inserts, for its blocked layout and between devices.
 _MOVES = frozenset({"ReorderInput", "ReorderOutput", "MemcpyFromHost", "MemcpyToHost"})
 _SUFFIX = "_kernel_time"
@@ -88,18 +87,6 @@ def start_profile(options: Any, prefix: Path) -> None:
     """Enable the profile in ``SessionOptions``; its file's name begins with ``prefix``."""
     options.enable_profiling = True
     options.profile_file_prefix = str(prefix)
-
-
-def profile(run: Callable[[], Any], end_profiling: Callable[[], str | Path]) -> Profile:
-    """Run a few times and read the profile.
-
-    Args:
-        run: Runs a session that was opened with `start_profile`.
-        end_profiling: The session's method; it returns the profile's file.
-    """
-    for _ in range(_SKIPPED + _RUNS):
-        run()
-    return read_profile(Path(end_profiling()))
 
 
 def read_profile(path: Path, skipped: int = _SKIPPED) -> Profile:

@@ -40,9 +40,16 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
     def engine(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
         if not batches:
             return
-        ray = _load()
+        try:
+            import_module("ray.data")
+        except ImportError:
+            raise JobError(
+                'Ray is missing; install it with `pip install "graftcam[ray]"`'
+            ) from None
+        ray: Any = import_module("ray")
+        settings = replace(worker.settings, threads=worker.settings.threads or 1)
         with _connected(ray, address):
-            yield from _explained(ray, worker.settings, batches, actors)
+            yield from _explained(ray, settings, batches, actors)
 
     return engine
 
@@ -84,7 +91,6 @@ def _explained(
             f"the cluster has cores for {room} actors of {threads} threads, not for "
             f"{max(count, 1)}; give fewer --actors or --threads"
         )
-    settings = replace(settings, threads=threads)
     items = [{"paths": json.dumps(batch)} for batch in batches]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Actor,
@@ -131,11 +137,3 @@ def _reach(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _load() -> Any:
-    try:
-        import_module("ray.data")
-    except ImportError:
-        raise JobError('Ray is missing; install it with `pip install "graftcam[ray]"`') from None
-    return import_module("ray")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ImageError
@@ -15,23 +14,14 @@ SUFFIXES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Found:
-    """The files of a folder.
-
-    Attributes:
-        images: Paths of the images relative to the folder, with ``/``, sorted.
-        others: Number of files whose suffix is not that of an image.
-    """
-
-    images: list[str]
-    others: int
-
-
-def find_images(folder: Path, leave_out: Path) -> Found:
+def find_images(folder: Path, leave_out: Path) -> tuple[list[str], int]:
     """List the images in ``folder`` and its subfolders, except those in ``leave_out``.
 
     Names that begin with a dot are skipped; links to folders are not followed.
+
+    Returns:
+        Paths of the images relative to the folder, with ``/``, sorted; and the number of files
+        whose suffix is not that of an image.
 
     Raises:
         ImageError: A folder cannot be read, or there are no images.
@@ -45,13 +35,12 @@ def find_images(folder: Path, leave_out: Path) -> Found:
             f"{folder} contains no images ({len(files)} other files); names of images end in "
             + ", ".join(SUFFIXES)
         )
-    return Found(images, len(files) - len(images))
+    return images, len(files) - len(images)
 
 
 def image_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
     """Return the paths of the images in ``folder`` and below; see `find_images`."""
-    found = find_images(folder, leave_out or folder)
-    return [folder / name for name in found.images]
+    return [folder / name for name in find_images(folder, leave_out or folder)[0]]
 
 
 def _files(folder: Path, leave_out: Path) -> Generator[Path]:

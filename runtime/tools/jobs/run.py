@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,28 +74,20 @@ def run(
             is wrong, or the results cannot be written.
     """
     folder, output = Path(settings.images), Path(settings.output)
-    found = find_images(folder, output)
+    images, others = find_images(folder, output)
     worker = Worker(settings)
     with Table(output, settings.record(worker.artifact)) as table:
         if retry:
             table.drop([path for path, status in table.recorded.items() if status == "failed"])
         before = len(table.recorded)
-        batches = _pending(found.images, settings.batch, table)
+        whole = batched(images, settings.batch)
+        batches = [batch for batch in whole if not table.recorded.keys() >= set(batch)]
         with closing(engine(worker, batches)) as done:
             for rows in done:
                 table.add(rows)
                 if progress:
-                    progress(len(table.recorded), len(found.images))
+                    progress(len(table.recorded), len(images))
         table.finish()
         failed = sum(status == "failed" for status in table.recorded.values())
-        return Summary(
-            table.path, len(table.recorded) - failed, failed, before, found.others, worker.provider
-        )
-
-
-def _pending(images: Iterable[str], size: int, table: Table) -> list[Batch]:
-    """Return the batches with an image that has no row."""
-    return [
-        batch for batch in batched(images, size)
-        if any(path not in table.recorded for path in batch)
-    ]  # fmt: skip
+        explained = len(table.recorded) - failed
+        return Summary(table.path, explained, failed, before, others, worker.provider)

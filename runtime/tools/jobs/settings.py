@@ -34,11 +34,6 @@ class Settings:
     provider: str | None = None
     threads: int | None = None
 
-    @property
-    def overlays(self) -> str:
-        """The folder of the overlays."""
-        return f"{self.output}/overlays"
-
     def record(self, artifact: str) -> dict[str, Any]:
         """Return what all rows of one table have in common, as JSON.
 

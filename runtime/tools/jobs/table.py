@@ -12,15 +12,14 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict
 
-from ...errors import JobError
+from ...errors import JobError, system_errors
 from ...writing import atomic_write, replace_file
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
-_AGAIN = "run the same command again to go on"
 
 
 class Row(TypedDict):
@@ -74,16 +73,13 @@ class Table:
         self._places: dict[str, tuple[int, int]] = {}
         self._made = not folder.exists()
         self._job = folder / "job.json"
-        with _trouble(folder):
+        with _trouble(folder), contextlib.ExitStack() as lock:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(folder)
-            try:
-                self._begin(record)
-                self._file: BinaryIO = self.path.open("a+b")
-                self._read()
-            except BaseException:
-                _unlock(self._lock)
-                raise
+            _lock(folder, lock)
+            self._begin(record)
+            self._file: BinaryIO = self.path.open("a+b")
+            self._read()
+            self._lock = lock.pop_all()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append rows: all of them, or none if the disk is full.
@@ -127,11 +123,6 @@ class Table:
         if not in_order or size != self._file.seek(0, os.SEEK_END):
             self._rewrite(sorted(self._places))
 
-    def rows(self) -> Generator[Row]:
-        """Yield all rows, one at a time."""
-        for path in list(self._places):
-            yield json.loads(self._bytes(path))
-
     def close(self) -> None:
         """Close the table; one without rows is deleted, with the folders created for it."""
         self._file.close()
@@ -139,7 +130,7 @@ class Table:
             with contextlib.suppress(OSError):
                 self.path.unlink()
                 self._job.unlink()
-        _unlock(self._lock)
+        self._lock.close()
         if not self.recorded and self._made:
             folder = self.path.parent
             empty = [path for path in folder.rglob("*") if path.is_dir()]
@@ -230,36 +221,25 @@ def _line(row: Row) -> bytes:
     return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-@contextlib.contextmanager
-def _trouble(path: Path) -> Generator[None]:
+def _trouble(path: Path) -> contextlib.AbstractContextManager[None]:
     """Convert an error of the file system to a JobError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise JobError(f"cannot write {path}: {error.strerror or error}; {_AGAIN}") from error
+    return system_errors(JobError, f"cannot write {path}", "; run the same command again to go on")
 
 
-def _lock(folder: Path) -> int | None:
-    """Lock other processes out of ``folder`` until `_unlock`, if the system supports it."""
+def _lock(folder: Path, lock: contextlib.ExitStack) -> None:
+    """Lock other processes out of ``folder`` until ``lock`` is closed, if the system can do so."""
     try:
         import fcntl
     except ImportError:  # Windows
-        return None
+        return
     handle = os.open(folder, os.O_RDONLY)
+    lock.callback(os.close, handle)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
         raise JobError(
             f"another job is writing to {folder}; wait until it ends, or choose another output "
             "folder"
         ) from None
     except OSError:  # a file system without locks
-        os.close(handle)
-        return None
-    return handle
-
-
-def _unlock(handle: int | None) -> None:
-    if handle is not None:
-        os.close(handle)
+        pass

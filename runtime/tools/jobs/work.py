@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import RenderError
+from ...errors import RenderError, system_errors
 from ...explain.stream import Failure, load
 from ...explainer import Explainer
 from ...output.explanation import Explanation
@@ -55,36 +55,24 @@ class Worker:
         # The whole file name: a folder may hold photo.jpg beside photo.png.
         entries = [load(folder / path, Path(path).name) for path in paths]
         found = self._explainer.explain_loaded(entries, **self.settings.request)
-        return [
-            self._failed(path, one) if isinstance(one, Failure) else self._explained(path, one)
-            for path, one in zip(paths, found, strict=True)
-        ]
+        return [self._row(path, one) for path, one in zip(paths, found, strict=True)]
 
-    def _explained(self, path: str, found: Explanation) -> Row:
-        target = (Path(self.settings.overlays) / path).parent
-        try:
+    def _row(self, path: str, found: Explanation | Failure) -> Row:
+        if isinstance(found, Failure):
+            # Without the folder's path, which is not a property of the image.
+            error = str(found.error).replace(f"{self.settings.images}/", "")
+            return Row(
+                path=path, status="failed", error=error, width=None, height=None, layer=None,
+                method=None, classes=[], files=[],
+            )  # fmt: skip
+        target = Path(self.settings.output, "overlays", path).parent
+        with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RenderError(f"cannot make {target}: {error.strerror or error}") from error
         drawing: Any = self.settings.drawing
-        files = found.save(target, **drawing)
+        files = [
+            file.relative_to(self.settings.output).as_posix()
+            for file in found.save(target, **drawing)
+        ]
         summary = found.to_dict()
-        return Row(
-            path=path,
-            status="ok",
-            error=None,
-            width=summary["width"],
-            height=summary["height"],
-            layer=summary["layer"],
-            method=summary["method"],
-            classes=summary["classes"],
-            files=[file.relative_to(self.settings.output).as_posix() for file in files],
-        )
-
-    def _failed(self, path: str, failure: Failure) -> Row:
-        # Without the folder's path, which is not a property of the image.
-        error = str(failure.error).replace(f"{self.settings.images}/", "")
-        return Row(
-            path=path, status="failed", error=error, width=None, height=None, layer=None,
-            method=None, classes=[], files=[],
-        )  # fmt: skip
+        shared = {name: summary[name] for name in ("width", "height", "layer", "method", "classes")}
+        return Row(path=path, status="ok", error=None, files=files, **shared)

@@ -1,0 +1,52 @@
+"""These options are those of several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click import option
+
+from .common import Numbers
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+FILE = click.Path(path_type=Path)
+
+
+def group(*options: Decorator) -> Decorator:
+    """Combine several options into one decorator; the help lists them in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return add
+
+
+def to_option(name: str, metavar: str, text: str) -> Decorator:
+    """Return ``-o``, ``--to``, for the file or folder to write."""
+    return option("-o", "--to", name, type=FILE, required=True, metavar=metavar, help=text)
+
+
+class_option = option(
+    "--class", "classes", multiple=True, metavar="ID|LABEL",
+    help="Class to explain; repeatable. Default: the best-ranked.",
+)  # fmt: skip
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+output_option = option(
+    "--output", metavar="NAME",
+    help="Output to explain, if the model has several. Default: the first with class scores.",
+)  # fmt: skip
+provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+source_options = group(
+    option("--weights", metavar="FILE|ENUM",
+           help="State dict (read with weights_only=True) or torchvision weights enum."),
+    option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
+)  # fmt: skip
+threads_option = option(
+    "--threads", type=click.IntRange(1), metavar="N",
+    help="Threads within one operator. Default: ONNX Runtime's choice.",
+)  # fmt: skip
