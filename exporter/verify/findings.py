@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ...runtime.spec import Verification
 from ..errors import VerificationError
-from .compare import Check, three_digits
+from .compare import three_digits
 from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
@@ -83,17 +83,6 @@ def measured(
     passed = value >= threshold if check in AT_LEAST else value <= threshold
     status, reason = ("pass", "") if passed else ("fail", reason)
     return Finding(check, subject, status, three_digits(value), threshold, reason, level, inputs)
-
-
-def finding_of(
-    check: str, found: Check, level: Level, inputs: InputKind, hint: str = ""
-) -> Finding:
-    """The finding of one tensor compared with its reference; ``hint`` says more if it failed."""
-    value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)
-    if found.passed:
-        return Finding(check, found.name, "pass", value, bound, "", level, inputs)
-    reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}{hint}"
-    return Finding(check, found.name, "fail", value, bound, reason, level, inputs)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from ..graph.queries import inputs_of
 from .straight_through import DequantizeLinear, QuantizeLinear
 
 Array = npt.NDArray[Any]
-Head = Callable[[dict[str, Array]], Array]
 _NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
@@ -29,15 +28,15 @@ class Erf(OpRun):
         return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
 
 
-def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, list[str]]:
-    """The subgraph from ``target`` to ``score``, evaluated in float64.
+def head_in_float64(
+    model: ir.Model, target: str, score: str, feeds: Mapping[str, Array]
+) -> Callable[[Array], Array]:
+    """The subgraph from ``target`` to ``score`` in float64: a function from value to score table.
 
-    Returns:
-        A function from the head's inputs to the score table, and the names of the graph inputs
-        that it reads beside the target.
+    What it reads beside the target comes from ``feeds``, the graph's inputs.
     """
     if target == score:
-        return (lambda feeds: feeds[target]), []
+        return lambda value: value
     extra = _other_inputs(model.graph, target, score)
     graph = ir.convenience.extract(model.graph, [target, *extra], [score])
     for node in graph.all_nodes():
@@ -49,13 +48,14 @@ def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, lis
     graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
     proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
     reference = ReferenceEvaluator(proto, new_ops=[Erf, QuantizeLinear, DequantizeLinear])
+    fixed = {name: _wide(feeds[name]) for name in extra}
 
-    def head(feeds: dict[str, Array]) -> Array:
-        found = reference.run(None, feeds)
+    def head(value: Array) -> Array:
+        found = reference.run(None, {**fixed, target: value})
         assert isinstance(found, list)
         return np.asarray(found[0])
 
-    return head, extra
+    return head
 
 
 def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
@@ -86,16 +86,16 @@ def _widen_attributes(node: ir.Node) -> None:
         elif attribute.type == ir.AttributeType.TENSOR:
             tensor = attribute.as_tensor()
             if tensor.dtype in _NARROW:
-                node.attributes[name] = ir.AttrTensor(name, ir.tensor(wide(tensor.numpy())))
+                node.attributes[name] = ir.AttrTensor(name, ir.tensor(_wide(tensor.numpy())))
 
 
 def _widen(value: ir.Value) -> None:
     if value.dtype in _NARROW:
         if value.const_value is not None:
-            value.const_value = ir.tensor(wide(value.const_value.numpy()), name=value.name)
+            value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
         value.type = ir.TensorType(ir.DataType.DOUBLE)
 
 
-def wide(array: Array) -> Array:
+def _wide(array: Array) -> Array:
     """Narrower floats as float64, anything else as it is."""
     return array.astype(np.float64) if ir.DataType.from_numpy(array.dtype) in _NARROW else array

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from ...runtime.spec import Spec
 from ..errors import VerificationError
-from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
-from .findings import Finding, InputKind, finding_of
-from .matrix import Run
+from .artifact import Artifact
+from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine, three_digits
+from .findings import Finding, InputKind
+from .matrix import Matrix, Run, Truth, runs
 from .running import Array, Level, Tensors
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def tensor_checks(
     results: Tensors, spec: Spec, outputs: Sequence[str], truth: Tensors, own: Tensors | float
 ) -> list[Check]:
     """The same by names; where ``own`` is a number, it is the bound of every error."""
-    floors = {layer.heatmap: _negligible(truth, layer.gradients, layer.activations)
-              for layer in spec.layers}  # fmt: skip
+    floors = {one.heatmap: _negligible(truth[one.gradients], truth[one.activations])
+              for one in spec.layers}  # fmt: skip
     found: dict[str, Check] = {}
     for name in kinds(spec, outputs):
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
@@ -76,8 +77,11 @@ def tensor_checks(
             continue  # the check of the shapes reports it, or there is nothing to compare
         if isinstance(own, dict):
             found[name] = compare(name, actual, expected, own[name], floor)
-        else:
-            found[name] = _within(name, actual, expected, own, floor)
+        else:  # a fixed bound: as if the reference's own error were its share of it
+            errors = relative_errors(actual, expected, floor)
+            share = np.full_like(errors, own / SLACK)
+            cosine = smallest_cosine(actual, expected, floor)
+            found[name] = Check(name, errors, share, cosine, 1 - own**2)
     if spec.scores in found and spec.score.output in outputs and spec.score.output in found:
         # A few numbers of an output can be exact by luck: PyTorch's error on the whole counts too.
         scores, whole = found[spec.scores], found[spec.score.output]
@@ -85,23 +89,12 @@ def tensor_checks(
     return list(found.values())
 
 
-def _within(
-    name: str, actual: Array, expected: Array, bound: float, floor: npt.NDArray[np.float64] | float
-) -> Check:
-    """A check with a fixed bound: as if the reference's own error were its share of it."""
-    errors = relative_errors(actual, expected, floor)
-    own = np.full_like(errors, bound / SLACK)
-    cosine = smallest_cosine(actual, expected, floor)
-    return Check(name, errors, own, cosine, 1 - bound**2)
-
-
-def _negligible(truth: Tensors, gradients: str, activations: str) -> npt.NDArray[np.float64]:
+def _negligible(slopes: Array, values: Array) -> npt.NDArray[np.float64]:
     """By image, the size below which a heatmap is only the rounding error of its terms.
 
     For example, behind a norm over averaged channels the channel weights vanish, and the map with
     them. What remains has no direction that could agree.
     """
-    slopes, values = truth[gradients], truth[activations]
     images, classes, channels = slopes.shape[:3]
     cells = max(1, values[0, 0].size)
     weights = np.abs(slopes).reshape(images, classes, channels, cells).mean(3)
@@ -148,33 +141,34 @@ class Tally:
 
     def findings(self) -> list[Finding]:
         """A finding for every tensor, and for the shapes and the classes."""
-        level, inputs = self.level, self.inputs
-        kind = kinds(self.spec, self.outputs)
         found = [
-            finding_of(kind[name], merge(self.parts[name]), level, inputs, self._hint(name))
-            for name in kind
+            self._of_tensor(check, merge(self.parts[name]))
+            for name, check in kinds(self.spec, self.outputs).items()
             if name in self.parts
         ]
-        wrong = [
-            Finding("shapes", name, "fail", None, None, reason, level, inputs)
-            for name, reason in self.shapes.items()
-        ]
-        found += wrong or [Finding("shapes", "", "pass", level=level, inputs=inputs)]
-        if self.spec.classes is None:
-            return found
-        status = "fail" if self.wrong_classes else "pass"
-        return [
-            *found,
-            Finding("classes", self.spec.classes, status, None, None, self.wrong_classes, level,
-                    inputs),
-        ]  # fmt: skip
+        reasons = {("shapes", name): reason for name, reason in self.shapes.items()}
+        reasons = reasons or {("shapes", ""): ""}
+        if self.spec.classes is not None:
+            reasons["classes", self.spec.classes] = self.wrong_classes
+        for (check, subject), reason in reasons.items():
+            found.append(self._finding(check, subject, reason))
+        return found
 
-    def _hint(self, name: str) -> str:
-        """A remark on wrong gradients that are the same for every input."""
-        rows = self.slopes.get(name, [])
-        if len(rows) > 1 and all(np.array_equal(row, rows[0]) for row in rows[1:]):
-            return "; they are the same for every input, as if baked in as a constant"
-        return ""
+    def _of_tensor(self, check: str, found: Check) -> Finding:
+        value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)
+        reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}"
+        slopes = self.slopes.get(found.name, [])
+        if len(slopes) > 1 and all(np.array_equal(slope, slopes[0]) for slope in slopes[1:]):
+            reason += "; they are the same for every input, as if baked in as a constant"
+        return self._finding(check, found.name, "" if found.passed else reason, value, bound)
+
+    def _finding(
+        self, check: str, subject: str, reason: str, value: float | None = None,
+        bound: float | None = None,
+    ) -> Finding:  # fmt: skip
+        """A finding that failed if there is a reason."""
+        status = "fail" if reason else "pass"
+        return Finding(check, subject, status, value, bound, reason, self.level, self.inputs)
 
 
 def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
@@ -189,3 +183,27 @@ def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
         shapes[layer.gradients] = (images, classes, *features[1:])
         shapes[layer.heatmap] = (images, classes, *features[2:])
     return shapes
+
+
+def compare_runs(
+    artifact: Artifact, outputs: Sequence[str], truths: Sequence[Truth], matrix: Matrix,
+    inputs: InputKind,
+) -> list[Tally]:  # fmt: skip
+    """Compare every run at every level; the first level has its session already.
+
+    Args:
+        artifact: The artifact.
+        outputs: Names of those of the model's own outputs that are compared.
+        truths: What it should give, by chunk of inputs.
+        matrix: Which runs are made.
+        inputs: What the inputs are.
+    """
+    tallies: list[Tally] = []
+    for level in matrix.levels:
+        opened = artifact if level == artifact.level else replace(artifact, level=level)
+        tally = Tally(artifact.spec, outputs, level, inputs)
+        for truth in truths:
+            for run in runs(opened, truth, matrix):
+                tally.add(run)
+        tallies.append(tally)
+    return tallies

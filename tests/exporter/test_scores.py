@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from graftcam.exporter import Score, ScoreError, TorchExport, VerificationError, export
 from graftcam.exporter.source.torch_layers import layer_of
+from graftcam.exporter.verify.artifact import Artifact
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.exporter.verify.finite import verify_file
 from graftcam.runtime.spec import Spec
@@ -41,13 +42,9 @@ def made(source: Path, model: nn.Module, **options: Any) -> Made:
 
 def verified(artifact: Made) -> None:
     """The artifact agrees with PyTorch autograd as the exporter calculates it."""
-    own = outputs_of(artifact)[: len(outputs_of_model(artifact.model))]
-    found = verify_module(artifact.path, artifact.spec, artifact.model, EXAMPLE, own)
-    found.raise_on_failure()
-
-
-def outputs_of(artifact: Made) -> list[str]:
-    return [output.name for output in onnx.load(artifact.path).graph.output]
+    opened = Artifact(artifact.path, artifact.spec)
+    assert len(opened.outputs) == len(outputs_of_model(artifact.model))
+    verify_module(opened, artifact.model, EXAMPLE).raise_on_failure()
 
 
 def outputs_of_model(model: nn.Module) -> list[torch.Tensor]:
@@ -436,8 +433,8 @@ def test_wrong_gradients_fail_both_verifications(tmp_path: Path) -> None:
         spoil(artifact.path)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error 1\.0e-02"):
             verified(artifact)
-        own, graph = outputs_of(artifact)[:1], ir.load(artifact.path)
-        found = verify_file(artifact.path, artifact.spec, graph, source, own)
+        opened = Artifact(artifact.path, artifact.spec)
+        found = verify_file(opened, ir.load(artifact.path), source)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error"):
             found.raise_on_failure()
 
