@@ -57,8 +57,10 @@ def verify_module(
     step = _CHUNK if artifact.inside is None else 1 if draw else _ONE_SIZE
     step = artifact.batch or step
     sizes = (0, GROWTH) if draw is None and artifact.open_sizes else (0,)
-    kinds = list(spec.of_input)
-    references = [Reference.of(artifact, module, dtype, kinds) for dtype in (torch.float64, None)]
+    references = [
+        Reference(module, spec.layers, dtype, artifact=artifact, of_input=list(spec.of_input))
+        for dtype in (torch.float64, None)
+    ]
     tallies, truths = list[Tally](), list[Truth]()
     for attempt, count in enumerate(attempts):
         truths = []
@@ -73,7 +75,7 @@ def verify_module(
             found = (reference(arguments, *first.doubled) for reference in references)
             truths.append(Truth(first, *(by_name(one, spec, outputs) for one in found)))
         kind = "random" if draw is None else "given"
-        tallies = compare_runs(artifact, outputs, truths, matrix, kind)
+        tallies = compare_runs(artifact, truths, matrix, kind)
         if all(tally.passed for tally in tallies):
             break
     findings = [finding for tally in tallies for finding in tally.findings()]

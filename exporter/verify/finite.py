@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.random import Generator
 
 from ...runtime.methods.table import METHODS
 from ...runtime.spec import Layer
@@ -112,7 +113,7 @@ def verify_file(
     for layer in layers:
         worst = max(_worst_difference(artifact, model, one, layer, generator) for one in firsts)
         findings.append(_finding("gradients", layer.gradients, worst, bound, kind))
-    for tally in compare_runs(artifact, outputs, truths, matrix, kind):
+    for tally in compare_runs(artifact, truths, matrix, kind):
         findings += tally.findings()
     method = "finite-differences-straight-through" if quantised else "finite-differences"
     return Verdict(findings, method, sum(len(first.selected) for first in firsts))
@@ -184,9 +185,8 @@ def value_of(artifact: Artifact, model: ir.Model, name: str, feeds: Mapping[str,
 
 
 def _worst_difference(
-    artifact: Artifact, model: ir.Model, first: FirstRun, layer: Layer,
-    generator: np.random.Generator,
-) -> float:  # fmt: skip
+    artifact: Artifact, model: ir.Model, first: FirstRun, layer: Layer, generator: Generator
+) -> float:
     """The largest disagreement of a layer's gradients with differences of the scores."""
     record, feeds = artifact.spec.score, first.source
     head = head_in_float64(model, layer.value, record.value, feeds)
@@ -197,14 +197,16 @@ def _worst_difference(
     gradients = first.results[layer.gradients].astype(np.float64)
     selected, region = first.doubled
 
-    def score(row: int, k: int, value: Array) -> float:
+    def score(row: int, k: int, image: Array) -> float:
+        """The score of a class where one image has another value at the layer."""
+        value = start.copy()
+        value[row] = image
         part = None if region is None else region[row, k]
         return score_of(record, head(value)[row], selected[row, k], part)
 
     worst = 0.0
     for row, k in np.ndindex(min(len(selected), _DIFFERENCED), selected.shape[1]):
-        one_score, gradient = partial(score, row, k), gradients[row, k]
-        error = _row_error(one_score, start, gradient, row, layer, generator)
+        error = _row_error(partial(score, row, k), start[row], gradients[row, k], layer, generator)
         worst = max(worst, error if np.isfinite(error) else np.inf)
     return worst
 
@@ -242,23 +244,21 @@ def bound_of(graph: ir.Graph) -> float:
 
 
 def _row_error(
-    score: Callable[[Array], float], start: Array, gradient: Array, row: int, layer: Layer,
-    generator: np.random.Generator,
-) -> float:  # fmt: skip
+    score: Callable[[Array], float], start: Array, gradient: Array, layer: Layer, draw: Generator
+) -> float:
     """Largest disagreement over the directions, relative to the gradient's length.
 
     The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
     no derivative. A direction that meets such a kink is tried again without moving the zeros.
     """
     length = float(np.linalg.norm(gradient))
-    signs = generator.choice([-1.0, 1.0], gradient.shape)
-    noise = generator.standard_normal(gradient.shape)
-    moving = channel_first(start[row], layer) != 0
-    step = _STEP * max(1.0, float(np.linalg.norm(start[row])))
+    signs = draw.choice([-1.0, 1.0], gradient.shape)
+    noise = draw.standard_normal(gradient.shape)
+    moving = channel_first(start, layer) != 0
+    step = _STEP * max(1.0, float(np.linalg.norm(start)))
 
     def slopes(direction: Array) -> tuple[float, float]:
-        move = np.zeros_like(start)
-        move[row] = step * as_laid_out(direction, layer)
+        move = step * as_laid_out(direction, layer)
         return (score(start + move) - here) / step, (here - score(start - move)) / step
 
     here, worst = score(start), 0.0

@@ -12,7 +12,6 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from ..graph.queries import inputs_of
 from .straight_through import DequantizeLinear, QuantizeLinear
 
 Array = npt.NDArray[Any]
@@ -37,7 +36,7 @@ def head_in_float64(
     """
     if target == score:
         return lambda value: value
-    extra = _other_inputs(model.graph, target, score)
+    extra = [v.name for v in model.graph.inputs if v.name and v.name in feeds and v.name != target]
     graph = ir.convenience.extract(model.graph, [target, *extra], [score])
     for node in graph.all_nodes():
         _widen_attributes(node)
@@ -56,25 +55,6 @@ def head_in_float64(
         return np.asarray(found[0])
 
     return head
-
-
-def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
-    """Graph inputs that the score reaches without passing through the target."""
-    values = {v.name: v for node in graph for v in node.outputs}
-    found: list[str] = []
-    stack, seen = [values[score]], {target, score}
-    while stack:
-        value = stack.pop()
-        producer = value.producer()
-        if producer is None:
-            if value.is_graph_input() and not value.is_initializer() and value.name:
-                found.append(value.name)
-            continue
-        for before in inputs_of(producer):
-            if before.name not in seen:
-                seen.add(before.name or "")
-                stack.append(before)
-    return found
 
 
 def _widen_attributes(node: ir.Node) -> None:

@@ -47,9 +47,10 @@ def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
     return found | {spec.of_input[field]: value for field, value in expected.of_input.items()}
 
 
-def kinds(spec: Spec, outputs: Sequence[str]) -> dict[str, str]:
-    """The check of each output, by the output's name and in the order of the checks."""
-    found = {**dict.fromkeys(outputs, "outputs"), spec.scores: "scores"}
+def _kinds(spec: Spec, truth: Tensors) -> dict[str, str]:
+    """The check of each tensor that ``truth`` has, by name and in the order of the checks."""
+    found = {name: "outputs" for name in truth if name not in spec.own_outputs}
+    found[spec.scores] = "scores"
     for layer in spec.layers:
         found |= {layer.activations: "activations", layer.gradients: "gradients"}
         found[layer.heatmap] = "heatmap"
@@ -61,17 +62,17 @@ def checks(
 ) -> list[Check]:
     """Compare everything that an artifact gives with a reference and its own rounding."""
     named = (by_name(one, spec, outputs) for one in (truth, own))
-    return tensor_checks(results, spec, outputs, *named)
+    return _tensor_checks(results, spec, *named)
 
 
-def tensor_checks(
-    results: Tensors, spec: Spec, outputs: Sequence[str], truth: Tensors, own: Tensors | float
+def _tensor_checks(
+    results: Tensors, spec: Spec, truth: Tensors, own: Tensors | float
 ) -> list[Check]:
     """The same by names; where ``own`` is a number, it is the bound of every error."""
     floors = {one.heatmap: _negligible(truth[one.gradients], truth[one.activations])
               for one in spec.layers}  # fmt: skip
-    found: dict[str, Check] = {}
-    for name in kinds(spec, outputs):
+    found, named = dict[str, Check](), _kinds(spec, truth)
+    for name in named:
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
         if actual.shape != expected.shape or not actual.size:
             continue  # the check of the shapes reports it, or there is nothing to compare
@@ -82,9 +83,10 @@ def tensor_checks(
             share = np.full_like(errors, own / SLACK)
             cosine = smallest_cosine(actual, expected, floor)
             found[name] = Check(name, errors, share, cosine, 1 - own**2)
-    if spec.scores in found and spec.score.output in outputs and spec.score.output in found:
+    output = spec.score.output
+    if spec.scores in found and output in found and named[output] == "outputs":
         # A few numbers of an output can be exact by luck: PyTorch's error on the whole counts too.
-        scores, whole = found[spec.scores], found[spec.score.output]
+        scores, whole = found[spec.scores], found[output]
         found[spec.scores] = replace(scores, own=np.maximum(scores.own, whole.own))
     return list(found.values())
 
@@ -107,9 +109,9 @@ class Tally:
     """The results of the runs at one optimisation level."""
 
     spec: Spec
-    outputs: Sequence[str]
     level: Level
     inputs: InputKind
+    kinds: dict[str, str] = field(default_factory=dict[str, str])
     parts: dict[str, list[Check]] = field(default_factory=dict[str, list[Check]])
     shapes: dict[str, str] = field(default_factory=dict[str, str])
     wrong_classes: str = ""
@@ -127,7 +129,8 @@ class Tally:
                 f"for classes {run.selected[0].tolist()} it explains "
                 f"{results[spec.classes][0].tolist()}"
             )
-        for check in tensor_checks(results, spec, self.outputs, run.expected, run.own):
+        self.kinds = _kinds(spec, run.expected)
+        for check in _tensor_checks(results, spec, run.expected, run.own):
             self.parts.setdefault(check.name, []).append(check)
         for layer in spec.layers:
             gradients = results[layer.gradients]
@@ -143,7 +146,7 @@ class Tally:
         """A finding for every tensor, and for the shapes and the classes."""
         found = [
             self._of_tensor(check, merge(self.parts[name]))
-            for name, check in kinds(self.spec, self.outputs).items()
+            for name, check in self.kinds.items()
             if name in self.parts
         ]
         reasons = {("shapes", name): reason for name, reason in self.shapes.items()}
@@ -160,15 +163,13 @@ class Tally:
         slopes = self.slopes.get(found.name, [])
         if len(slopes) > 1 and all(np.array_equal(slope, slopes[0]) for slope in slopes[1:]):
             reason += "; they are the same for every input, as if baked in as a constant"
-        return self._finding(check, found.name, "" if found.passed else reason, value, bound)
+        finding = self._finding(check, found.name, "" if found.passed else reason)
+        return replace(finding, value=value, threshold=bound)
 
-    def _finding(
-        self, check: str, subject: str, reason: str, value: float | None = None,
-        bound: float | None = None,
-    ) -> Finding:  # fmt: skip
+    def _finding(self, check: str, subject: str, reason: str) -> Finding:
         """A finding that failed if there is a reason."""
         status = "fail" if reason else "pass"
-        return Finding(check, subject, status, value, bound, reason, self.level, self.inputs)
+        return Finding(check, subject, status, None, None, reason, self.level, self.inputs)
 
 
 def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
@@ -186,22 +187,13 @@ def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
 
 
 def compare_runs(
-    artifact: Artifact, outputs: Sequence[str], truths: Sequence[Truth], matrix: Matrix,
-    inputs: InputKind,
-) -> list[Tally]:  # fmt: skip
-    """Compare every run at every level; the first level has its session already.
-
-    Args:
-        artifact: The artifact.
-        outputs: Names of those of the model's own outputs that are compared.
-        truths: What it should give, by chunk of inputs.
-        matrix: Which runs are made.
-        inputs: What the inputs are.
-    """
+    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind
+) -> list[Tally]:
+    """Compare every run at every level; the first level has its session already."""
     tallies: list[Tally] = []
     for level in matrix.levels:
         opened = artifact if level == artifact.level else replace(artifact, level=level)
-        tally = Tally(artifact.spec, outputs, level, inputs)
+        tally = Tally(artifact.spec, level, inputs)
         for truth in truths:
             for run in runs(opened, truth, matrix):
                 tally.add(run)

@@ -123,40 +123,32 @@ class Reference:
         layers: Target layers, by name.
         dtype: float64 for the truth; None leaves the model as it is, for PyTorch's own rounding
             error.
-        score: What is differentiated; the logits by default.
-        output: Index of the scored output among the model's tensors.
+        artifact: What gives the scored output, and the kind of its score; by default the first
+            output, and its logits.
         of_input: Fields of the metadata whose gradients with respect to the image are computed.
-        image: Index of the image among the inputs.
     """
 
     def __init__(
-        self, module: nn.Module, layers: Sequence[Layer],
-        dtype: torch.dtype | None = torch.float64, *, score: ScoreRecord = _LOGIT,
-        output: int = 0, of_input: Sequence[str] = (), image: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        module: nn.Module,
+        layers: Sequence[Layer],
+        dtype: torch.dtype | None = torch.float64,
+        *,
+        artifact: Artifact | None = None,
+        of_input: Sequence[str] = (),
+    ) -> None:
         self.module = copy.deepcopy(module).eval()
         for part in (self.module, *named_layers(self.module).values()):
             part.requires_grad_(False)
             if dtype is not None:
                 part.to(dtype)
-        self.layers, self.dtype = list(layers), dtype
-        self.score, self.output = score, output
-        self.of_input, self.image = of_input, image
+        self.layers, self.dtype, self.of_input = list(layers), dtype, of_input
+        self.score, outputs = (artifact.spec.score, artifact.outputs) if artifact else (_LOGIT, [])
+        self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
+        self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
         for layer in layers:
             layer_of(self.module, layer.name).register_forward_hook(partial(self._tap, layer.name))
-
-    @classmethod
-    def of(
-        cls, artifact: Artifact, module: nn.Module, dtype: torch.dtype | None,
-        of_input: Sequence[str] = (),
-    ) -> Reference:  # fmt: skip
-        """The reference of what an artifact gives."""
-        spec, outputs = artifact.spec, artifact.outputs
-        output = outputs.index(spec.score.output) if spec.score.output in outputs else 0
-        image = artifact.image if of_input else 0
-        return cls(module, spec.layers, dtype, score=spec.score, output=output,
-                   of_input=of_input, image=image)  # fmt: skip
 
     def _tap(self, path: str, _layer: nn.Module, _args: Any, result: torch.Tensor) -> torch.Tensor:
         # A fresh leaf cuts the graph below the first target, where no gradient is needed.

@@ -135,7 +135,7 @@ def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
 
     from ...verify.torch_reference import Reference
 
-    watched = Reference.of(artifact, origin.module, None)
+    watched = Reference(origin.module, spec.layers, None, artifact=artifact)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
         (array,) = artifact.source_feeds(feeds).values()
