@@ -16,7 +16,7 @@ from .artifact.graft import graft
 from .artifact.head import Head, add_heads
 from .artifact.save import save, staged, write_record
 from .capture.model import capture, choose_layer, locate_score, reasons_for
-from .capture.onnx_file import Captured, drop_metadata
+from .capture.onnx_file import drop_metadata
 from .clock import Clock, Progress
 from .graph.ort_workarounds import protect
 from .graph.profiles import ProfileName, profile_of, remarks
@@ -162,7 +162,9 @@ def export_as(
         drop_metadata(graph)
         size = save(captured.model, spec, place)
         # From here on only the record in the metadata changes: what is verified is what ships.
-        origin, verdict, shown = _origin(captured, model, transform), None, None
+        verdict, shown = None, None
+        file = Path(model) if isinstance(model, (str, Path)) else None
+        origin = Origin(captured.model, file, captured.module, captured.inputs, transform)
         given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"
@@ -205,12 +207,3 @@ def spec_of(
 ) -> Spec:
     """Export again, unverified, to compare the bytes; returns the metadata."""
     return export_as(settings, model, path, example_inputs).spec
-
-
-def _origin(captured: Captured, model: Any, transform: Transform | None) -> Origin:
-    """What to compare the artifact with: the module, or the file."""
-    if captured.module is not None:
-        return Origin(
-            captured.model, module=captured.module, examples=captured.inputs, transform=transform
-        )
-    return Origin(captured.model, file=Path(model), transform=transform)

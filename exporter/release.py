@@ -97,13 +97,11 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
             "was made from with --against, and images with --images"
         )
     _, findings = check_metadata(artifact, ir.load(artifact.resolve()))
-    own = {name: spec.source.get(name) for name in ("graph_sha256", "weights_sha256")}
     known = Session(original, "cpu").spec.source
-    for name, value in own.items():
-        same = value == known.get(name)
+    for part in ("graph", "weights"):
+        same = spec.source.get(f"{part}_sha256") == known.get(f"{part}_sha256")
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
-        status = "pass" if same else "fail"
-        findings.append(Finding("source", name.partition("_")[0], status, reason=reason))
+        findings.append(Finding("source", part, "pass" if same else "fail", reason=reason))
     verdict = check_agreement(artifact, original, image_paths(images))
     return replace(verdict, findings=[*findings, *verdict.findings])
 
@@ -152,12 +150,9 @@ def _of_source(
     artifact: Path, spec: Spec, source: Source | None, labels: Sequence[str] | None
 ) -> list[Finding]:
     """The checks that need the source itself."""
-    if source is None:
-        reason = "no source to compare with; give it with --against"
-        return [
-            Finding("source", "", "skipped", reason=reason),
-            check_labels(spec, labels),
-            Finding("determinism", "", "skipped", reason=reason),
-        ]
-    again = check_again(artifact, spec, source.model, source.inputs, spec_of)
-    return [*again, check_labels(spec, labels)]
+    named = check_labels(spec, labels)
+    if source is not None:
+        return [*check_again(artifact, spec, source.model, source.inputs, spec_of), named]
+    reason = "no source to compare with; give it with --against"
+    first, last = (Finding(n, "", "skipped", reason=reason) for n in ("source", "determinism"))
+    return [first, named, last]

@@ -48,9 +48,7 @@ def capture(
         from ..locate.torch_candidates import scan
 
         progress("locate")
-        candidates = scan(
-            module, inputs, output=settings.score.output, output_names=trace.output_names
-        )
+        candidates = scan(module, inputs, settings.score.output, trace.output_names)
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
@@ -77,11 +75,7 @@ def locate_score(captured: Captured, score: Score) -> Located:
         ScoreError: No output, or no layer, has it.
     """
     if score.kind != "channel":
-        return find_score(
-            captured.model.graph, output=score.output, kind=score.kind,
-            activation=score.activation, class_axis=score.class_axis,
-            class_offset=score.class_offset,
-        )  # fmt: skip
+        return find_score(captured.model.graph, score)
     layer, value = next(iter(captured.targets.items()))
     return channel_score(layer, value, captured.model.graph)
 
@@ -136,8 +130,8 @@ def candidates_of(
     if isinstance(model, (str, Path)):
         _check_file(Path(model), example_inputs, None)
         graph = capture_file(Path(model), []).model.graph
-        return graph_candidates(graph, find_score(graph, output=output).value)
+        return graph_candidates(graph, find_score(graph, Score(output=output)).value)
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, output=output)
+    return scan(module, inputs, output)

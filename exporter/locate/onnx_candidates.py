@@ -12,6 +12,7 @@ from ..graph.queries import ancestors
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import Lineage, lineages, read_layout
+from .score import before_quantiser
 
 # Operators that only move, thin out or pass on what an earlier node computed.
 _PASSIVE = frozenset(
@@ -111,7 +112,8 @@ def _class_maps(score: ir.Value) -> set[ir.Value]:
 def _passive(node: ir.Node) -> str:
     """The operator, if it merely pools or moves what an earlier node computed; else nothing."""
     if node.op_type == "DequantizeLinear":
-        before = _quantised_by(node)
+        value = before_quantiser(node.outputs[0])
+        before = None if value is node.outputs[0] else value.producer()
         return "" if before is not None and not _passive(before) else node.op_type
     return node.op_type if node.op_type in _PASSIVE or _origin_of(node) is not None else ""
 
@@ -152,16 +154,6 @@ def _bypassed(node: ir.Node) -> bool:
     """Whether a node reads codes that others read as well."""
     code = node.inputs[0] if node.op_type == "DequantizeLinear" else None
     return code is not None and len(list(code.uses())) > 1
-
-
-def _quantised_by(dequantiser: ir.Node) -> ir.Node | None:
-    """The node whose result is quantised and read back by ``dequantiser``."""
-    code = dequantiser.inputs[0]
-    quantiser = None if code is None else code.producer()
-    if quantiser is None or quantiser.op_type != "QuantizeLinear":
-        return None
-    value = quantiser.inputs[0]
-    return None if value is None else value.producer()
 
 
 def _only_prefix_read(value: ir.Value, prefix: int) -> bool:

@@ -40,7 +40,7 @@ def to_dict(
         "verdict": verdict.status,
         "artifact": {
             "file": artifact.name,
-            "sha256": _hash(artifact),
+            "sha256": file_hash(artifact),
             "bytes": artifact.stat().st_size,
             "name": spec.source.get("name") if spec else None,
             "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
@@ -91,12 +91,10 @@ def _levels(group: Sequence[Finding]) -> str:
     return f"levels {', '.join(levels)}" if len(levels) > 1 else ""
 
 
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _versions() -> dict[str, str]:
