@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.settings import Score, ScoreKind, TorchExport
-from ..runtime.spec import Preprocess, Spec
+from ..runtime.spec import Preprocess
 from .arguments import FLAGS, Level, check_level, refuse_unknown, settings_of
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
@@ -32,10 +32,7 @@ from .verify.inputs import read_images
 from .verify.run_checks import Origin, run_checks
 
 if TYPE_CHECKING:
-    import torch
-    from torch.export import ExportedProgram
-
-    Model = torch.nn.Module | ExportedProgram | str | Path
+    from .capture.model import Model
 
 
 @refuse_unknown
@@ -171,7 +168,7 @@ def export_as(
             verdict = run_checks(place, origin, full=full, given=given, progress=clock)
             if full:
                 clock("export again")
-                more = check_again(place, spec, model, example_inputs, spec_of)
+                more = check_again(place, spec, model, example_inputs, export_as)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
             spec = replace(spec, verification=verdict.record())
             size = write_record(spec, place)
@@ -200,10 +197,3 @@ def export_as(
         if verdict is not None:
             verdict.raise_on_failure()
     return result
-
-
-def spec_of(
-    settings: ExportSettings, model: Model, path: Path, example_inputs: Sequence[Any] | None
-) -> Spec:
-    """Export again, unverified, to compare the bytes; returns the metadata."""
-    return export_as(settings, model, path, example_inputs).spec

@@ -16,9 +16,10 @@ from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
 from .artifact.strip import write_plain
 from .capture.onnx_file import capture_file
+from .clock import Progress
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
-from .pipeline import spec_of
+from .pipeline import export_as
 from .source.named import Source
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
@@ -27,7 +28,7 @@ from .verify.contract import check_metadata
 from .verify.embedded import Embedded
 from .verify.findings import Finding, Verdict
 from .verify.inputs import read_images
-from .verify.run_checks import Origin, Progress, run_checks
+from .verify.run_checks import Origin, run_checks
 
 
 def verify_artifact(
@@ -152,7 +153,7 @@ def _of_source(
     """The checks that need the source itself."""
     named = check_labels(spec, labels)
     if source is not None:
-        return [*check_again(artifact, spec, source.model, source.inputs, spec_of), named]
+        return [*check_again(artifact, spec, source.model, source.inputs, export_as), named]
     reason = "no source to compare with; give it with --against"
     first, last = (Finding(n, "", "skipped", reason=reason) for n in ("source", "determinism"))
     return [first, named, last]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +23,7 @@ from ..runtime.inputs.preprocess import prepare
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from .artifact.save import staged, tool_versions
+from .clock import Progress
 from .errors import CaptureError, VerificationError, first_line
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.findings import Verdict
@@ -55,7 +56,7 @@ def shrink(
     images: Sequence[Path],
     *,
     at_least: float = AT_LEAST,
-    progress: Callable[[str], None] = lambda step: None,
+    progress: Progress = lambda step: None,
 ) -> Shrunk:
     """Write a copy of an artifact whose forward part has fewer bits.
 
@@ -105,22 +106,17 @@ class _Calibration:
     """Preprocessed images, one for each run, for ONNX Runtime's calibration."""
 
     def __init__(self, session: Session, images: Sequence[Path]) -> None:
-        self._rows = self._prepared(session, images)
-
-    def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
-        """Return the inputs of the next run; None at the end."""
-        return next(self._rows, None)
-
-    @staticmethod
-    def _prepared(
-        session: Session, images: Sequence[Path]
-    ) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
         transform = session.spec.preprocess
         assert transform is not None
         count = session.inputs[transform.input].shape[0] or 1
-        for path in images:
-            row = prepare(transform, as_rgb(path))
-            yield {**session.defaults, transform.input: np.stack([row] * count)}
+        rows = (prepare(transform, as_rgb(path)) for path in images)
+        self._feeds = (
+            {**session.defaults, transform.input: np.stack([row] * count)} for row in rows
+        )
+
+    def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
+        """Return the inputs of the next run; None at the end."""
+        return next(self._feeds, None)
 
 
 def _check(artifact: Path, spec: Spec) -> None:

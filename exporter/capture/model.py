@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    Model = torch.nn.Module | ExportedProgram | str | Path
+
 
 def capture(
-    model: torch.nn.Module | ExportedProgram | str | Path,
+    model: Model,
     example_inputs: Sequence[Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
@@ -115,7 +117,7 @@ def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str
 
 
 def candidates_of(
-    model: torch.nn.Module | ExportedProgram | str | Path,
+    model: Model,
     example_inputs: Sequence[Any] | None = None,
     *,
     output: str | None = None,

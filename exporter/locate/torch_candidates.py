@@ -16,7 +16,7 @@ from torch import nn
 
 from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import named_layers
-from ..source.torch_outputs import class_sums, score_of
+from ..source.torch_outputs import score_of
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import token_grid
@@ -112,7 +112,8 @@ def _watch(
             if call.output.requires_grad:
                 call.output.retain_grad()
         if score.requires_grad:
-            best = class_sums(score).amax(dim=1)
+            sums = score.flatten(2).sum(2) if score.dim() > 2 else score
+            best = sums.amax(dim=1)
             best.backward(torch.full_like(best, FLOAT16_SCALE))
     return calls, score
 

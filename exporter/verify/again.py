@@ -23,13 +23,10 @@ from .findings import Finding
 from .report import file_hash
 
 if TYPE_CHECKING:
-    import torch
-    from torch.export import ExportedProgram
+    from ..capture.model import Model
 
-    Model = torch.nn.Module | ExportedProgram | str | Path
-
-# `pipeline.spec_of`, which this step cannot import.
-Export: TypeAlias = Callable[[ExportSettings, Any, Path, Sequence[Any] | None], Spec]
+# `pipeline.export_as`, which this step cannot import; it gives the report of the export.
+Export: TypeAlias = Callable[[ExportSettings, Any, Path, Sequence[Any] | None], Any]
 
 _HASHES = {"graph_sha256": "graph", "weights_sha256": "weights"}
 
@@ -44,7 +41,7 @@ def check_again(
         spec: Its metadata.
         model: The source, as `export` takes it.
         examples: Example inputs of a module.
-        export: Exports a source, unverified, and returns the metadata.
+        export: Exports a source, unverified, and returns the report.
     """
     settings = ExportSettings.of_spec(spec)
     if settings is None:
@@ -54,7 +51,7 @@ def check_again(
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         path = Path(folder) / artifact.name
         try:
-            fresh = export(settings, model, path, examples)
+            fresh: Spec = export(settings, model, path, examples).spec
         except GraftcamError as error:
             reason = f"the source cannot be exported as the artifact was: {error}"
             return [Finding("source", "", "fail", reason=reason), skipped]

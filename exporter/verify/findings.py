@@ -119,9 +119,8 @@ class Verdict:
         """The worst status of each check, in their order."""
         worst: dict[str, Status] = {}
         for finding in self.findings:
-            known = worst.get(finding.check)
-            if known is None or _RANK[finding.status] > _RANK[known]:
-                worst[finding.check] = finding.status
+            known = worst.get(finding.check, "pass")
+            worst[finding.check] = max(known, finding.status, key=_RANK.__getitem__)
         return worst
 
     def record(self) -> Verification:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from ..clock import Progress
 from ..errors import VerificationError
 from ..source.preprocessing import Transform
 from .artifact import Artifact
@@ -27,7 +28,6 @@ from .running import Draw, some_rows
 if TYPE_CHECKING:
     import torch
 
-Progress = Callable[[str], None]
 _SAMPLE = 4  # inputs of the checks that need no reference
 _GIVEN = 6  # images, or noisy copies where fewer are given: a single image may lie on a kink
 

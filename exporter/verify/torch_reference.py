@@ -57,8 +57,8 @@ class _Logits(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inputs: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
-        self.joined: list[tuple[torch.Tensor, Sequence[torch.Tensor], int]] = []
+        # Names, results, arguments and axes, the last call first.
+        self.calls: list[tuple[str, torch.Tensor, Any, int | None]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -68,10 +68,7 @@ class _Logits(TorchFunctionMode):
             source: Any = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
             axis = axis % result.dim() if isinstance(axis, int) else None
-            if name in _ACTIVATIONS:
-                self.inputs.append((result, source, axis))
-            else:
-                self.joined.append((result, source, axis or 0))
+            self.calls.insert(0, (name, result, source, axis))
         return result
 
     def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
@@ -79,15 +76,15 @@ class _Logits(TorchFunctionMode):
 
         A softmax over another axis than the classes' makes no probabilities.
         """
-        found = (
-            x for y, x, along in reversed(self.inputs) if y is output and along in (axis, None)
-        )
-        return next(found, output)
+        for name, result, source, along in self.calls:
+            if name in _ACTIVATIONS and result is output and along in (axis, None):
+                return source
+        return output
 
     def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
         """The last part of a concatenation, if it begins at ``offset``; see `class_part`."""
-        for result, parts, along in reversed(self.joined):
-            if result is output and along == axis:
+        for name, result, parts, along in self.calls:
+            if name in _JOINS and result is output and (along or 0) == axis:
                 before = sum(part.shape[axis] for part in parts[:-1])
                 return parts[-1] if before == offset else None
         return None
