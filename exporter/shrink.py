@@ -22,7 +22,7 @@ from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
-from .artifact.save import staged, tool_versions
+from .artifact.save import staged, tool_versions, write_record
 from .clock import Progress
 from .errors import CaptureError, VerificationError, first_line
 from .verify.agreement import AT_LEAST, check_agreement
@@ -89,7 +89,10 @@ def shrink(
         else:
             _halve(artifact, place, spec)
         made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
-        _describe(place, made)
+        model = onnx.load(place)
+        del model.metadata_props[:]
+        model.metadata_props.add(key=METADATA_KEY, value=made.to_json())
+        onnx.save(model, place)
         progress("compare")
         verdict = check_agreement(place, artifact, images, at_least)
         if verdict.failures:
@@ -98,7 +101,7 @@ def shrink(
                 f"the {precision} artifact does not agree with {artifact.name}, nothing was "
                 f"written: {reasons}; give more or other images, or a later layer"
             )
-        _describe(place, replace(made, verification=verdict.record()))
+        write_record(replace(made, verification=verdict.record()), place)
     return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
 
 
@@ -185,12 +188,3 @@ def _quiet() -> Generator[None]:
     finally:
         logging.disable(logging.NOTSET)
         onnxruntime.set_default_logger_severity(2)
-
-
-def _describe(path: Path, spec: Spec) -> None:
-    """Replace the metadata."""
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, spec.to_json()
-    onnx.save(model, path)

@@ -81,6 +81,7 @@ def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Val
     found = layout.found
     prefix = 0 if found is None else found.prefix
     sums = node.op_type == "Add" and all(constant_of(v) is None for v in node.inputs)
+    codes = node.inputs[0].uses() if node.inputs and node.inputs[0] is not None else ()
     return LayerFacts(
         value.name or "",
         node.op_type,
@@ -92,7 +93,8 @@ def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Val
         connected=value in leading,
         gradient=not prefix or not _only_prefix_read(value, prefix),
         passive=_passive(node),
-        bypassed=_bypassed(node),
+        # Whether it reads codes that others read as well.
+        bypassed=node.op_type == "DequantizeLinear" and len(list(codes)) > 1,
     )
 
 
@@ -148,12 +150,6 @@ def _before_moves(value: ir.Value) -> ir.Value:
             break
         value = before
     return value
-
-
-def _bypassed(node: ir.Node) -> bool:
-    """Whether a node reads codes that others read as well."""
-    code = node.inputs[0] if node.op_type == "DequantizeLinear" else None
-    return code is not None and len(list(code.uses())) > 1
 
 
 def _only_prefix_read(value: ir.Value, prefix: int) -> bool:

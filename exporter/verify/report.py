@@ -64,7 +64,9 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
         if worst.status != "fail" and worst.value is not None and worst.threshold is not None:
             limit = "at least" if worst.check in AT_LEAST else "at most"
             numbers = f"{worst.value:.1e}, {limit} {worst.threshold:.1e}"
-        detail = ", ".join(part for part in (numbers, worst.reason, _levels(group)) if part)
+        levels = list(dict.fromkeys(one.level for one in group if one.level))
+        which = f"levels {', '.join(levels)}" if len(levels) > 1 else ""
+        detail = ", ".join(part for part in (numbers, worst.reason, which) if part)
         lines.append(f"{label}: {detail}" if detail else label)
     if verdict.failures:
         failed = one_line(verdict.failures)
@@ -84,11 +86,6 @@ def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
         return order.index(one.check), one.subject
 
     return [list(group) for _, group in groupby(sorted(findings, key=key), key)]
-
-
-def _levels(group: Sequence[Finding]) -> str:
-    levels = list(dict.fromkeys(one.level for one in group if one.level))
-    return f"levels {', '.join(levels)}" if len(levels) > 1 else ""
 
 
 def file_hash(path: Path) -> str:

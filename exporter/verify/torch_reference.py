@@ -176,7 +176,8 @@ class Reference:
             slope = channel_first(gradient, layer, 2)
             found.activations[layer.name] = value.numpy()
             found.gradients[layer.name] = slope.numpy()
-            found.heatmaps[layer.name] = _heatmap(value, slope).numpy()
+            weighted = torch.einsum("nkc,nc...->nk...", slope.flatten(3).mean(-1), value)
+            found.heatmaps[layer.name] = weighted.relu().numpy()
         for kind in self.of_input:
             # A model may work on its input in place, which a leaf does not allow.
             image = inputs[self.image].detach().clone().requires_grad_(True)
@@ -273,9 +274,3 @@ def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor
             .unflatten(-1, grid)
         )
     return tensor
-
-
-def _heatmap(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    weights = gradients.flatten(3).mean(-1)
-    weighted = torch.einsum("nkc,nc...->nk...", weights, activations)
-    return weighted.relu()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....runtime.spec import Preprocess, Spec
-from ...locate.candidate import Candidate
 from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
 from ...verify.report import grouped
 from ...verify.running import LEVELS
@@ -54,7 +53,7 @@ class Line:
 
 def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> dict[str, Any]:
     """Return everything that the template needs, by its names there."""
-    verdict, spec = report.verdict, report.spec
+    verdict, spec, shown = report.verdict, report.spec, report.candidates[:_CANDIDATES]
     lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
     return {
         "title": spec.source.get("name", report.path.stem),
@@ -66,8 +65,8 @@ def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> 
         "lines": lines,
         "gallery": gallery,
         "layers": report.layers,
-        "candidates": _candidates(report.candidates),
-        "hidden": max(0, len(report.candidates) - _CANDIDATES),
+        "candidates": [(one, " x ".join(map(str, one.shape))) for one in shown],
+        "hidden": len(report.candidates) - len(shown),
         "card": _card(report, digest),
         "operators": report.operators,
         "steps": _steps(report.seconds),
@@ -134,10 +133,6 @@ def _along(number: float) -> float:
     exponent = math.log10(number) if number > 0 and math.isfinite(number) else low
     exponent = high if number == math.inf else exponent
     return round(100 * min(1.0, max(0.0, (exponent - low) / (high - low))), 1)
-
-
-def _candidates(found: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
-    return [(one, " x ".join(map(str, one.shape))) for one in found[:_CANDIDATES]]
 
 
 def _card(report: Report, digest: str) -> list[tuple[str, str]]:

@@ -162,26 +162,20 @@ def _row(
 ) -> Shown:
     """Draw one row from the reference's map and the artifact's, [H, W] in [0, 1]."""
     shares = probabilities(spec.score, output)
-    known = shares is not None and shares.ndim == 1
     difference = np.abs(maps[0] - maps[1])
     largest = float(difference.max())
     stretched = difference / largest if largest > 0 else difference
     inside, colours = seen(placed), palette(_COLORMAP)
     scenes = (Scene(image, one, inside, colours) for one in maps)
     views = [image, *(overlay(scene) for scene in scenes)]
-    views.append(_ink(stretched))
+    ink = 255 - np.rint(stretched * 215).astype(np.uint8)  # dark on white
+    views.append(np.repeat(ink[:, :, None], 3, axis=2))
     before, reference, artifact, differing = (_data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
-    share = float(shares[chosen]) if shares is not None and known else None
+    share = float(shares[chosen]) if shares is not None and shares.ndim == 1 else None
     return Shown(
         name, label, share, before, reference, artifact, differing, largest, not maps[1].any()
     )
-
-
-def _ink(values: npt.NDArray[Any]) -> Pixels:
-    """Draw values [H, W] in [0, 1] dark on white, RGB."""
-    levels = 255 - np.rint(values * 215).astype(np.uint8)
-    return np.repeat(levels[:, :, None], 3, axis=2)
 
 
 def _data_uri(image: Pixels) -> str:
