@@ -117,10 +117,7 @@ def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str
 
 
 def candidates_of(
-    model: Model,
-    example_inputs: Sequence[Any] | None = None,
-    *,
-    output: str | None = None,
+    model: Model, example_inputs: Sequence[Any] | None = None, *, output: str | None = None
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 

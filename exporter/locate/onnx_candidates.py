@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
@@ -39,18 +37,17 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
     """List values that could be explained, the automatic choice first; see `layer_rules.ranked`."""
     leading, maps, before = ancestors(score), _class_maps(score), lineages(graph)
     found = [
-        (value, _facts(node, value, before[value], leading))
+        _facts(node, value, before[value], leading, maps)
         for node in graph
         if (value := _float_map(node)) is not None and value is not score
     ]
-    found = [(value, replace(facts, class_map=value in maps)) for value, facts in found]
     grids = [
         tuple(dims_of(node.outputs[0])[2:]) for node in graph
         if node.op_type in _SPATIAL and node.outputs[0].shape is not None
     ]  # fmt: skip
-    tokens = [one.shape for _, one in found if one.tokens and not one.branch]
+    tokens = [one.shape for one in found if one.tokens and not one.branch]
     around = Surroundings.of(grids, tokens)
-    return ranked([judge_layer(facts, around) for _, facts in found])
+    return ranked([judge_layer(facts, around) for facts in found])
 
 
 def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
@@ -64,7 +61,8 @@ def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> b
     node = value.producer()
     if node is None or _float_map(node) is not value:
         return False
-    return judge_layer(_facts(node, value, lineages(graph)[value], leading), Surroundings()).usable
+    facts = _facts(node, value, lineages(graph)[value], leading, set())
+    return judge_layer(facts, Surroundings()).usable
 
 
 def _float_map(node: ir.Node) -> ir.Value | None:
@@ -75,7 +73,9 @@ def _float_map(node: ir.Node) -> ir.Value | None:
     return value if value.dtype is not None and value.dtype.is_floating_point() else None
 
 
-def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Value]) -> LayerFacts:
+def _facts(
+    node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Value], maps: set[ir.Value]
+) -> LayerFacts:
     """What the graph shows of a node's output."""
     layout = read_layout(value, lineage)
     found = layout.found
@@ -92,6 +92,7 @@ def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Val
         branch=not sums and node.op_type != "LayerNormalization",
         connected=value in leading,
         gradient=not prefix or not _only_prefix_read(value, prefix),
+        class_map=value in maps,
         passive=_passive(node),
         # Whether it reads codes that others read as well.
         bypassed=node.op_type == "DequantizeLinear" and len(list(codes)) > 1,

@@ -9,18 +9,7 @@ compute. ``contract`` and ``dependence`` are the checks without a reference, ``a
 export the source again. ``run_checks`` runs all checks in order; ``findings`` are their results.
 """
 
-from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
-from .running import load_session, run_session
+from .compare import SLACK, Check, merge, relative_errors
 from .tensors import checks
 
-__all__ = [
-    "Check",
-    "SLACK",
-    "checks",
-    "compare",
-    "load_session",
-    "merge",
-    "relative_errors",
-    "run_session",
-    "smallest_cosine",
-]
+__all__ = ["Check", "SLACK", "checks", "merge", "relative_errors"]

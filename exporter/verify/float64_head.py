@@ -43,7 +43,10 @@ def head_in_float64(
         for value in node.outputs:
             value.type, value.shape = None, None
     for value in [*graph.inputs, *graph.initializers.values()]:
-        _widen(value)
+        if value.dtype in _NARROW:
+            if value.const_value is not None:
+                value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
+            value.type = ir.TensorType(ir.DataType.DOUBLE)
     graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
     proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
     reference = ReferenceEvaluator(proto, new_ops=[Erf, QuantizeLinear, DequantizeLinear])
@@ -67,13 +70,6 @@ def _widen_attributes(node: ir.Node) -> None:
             tensor = attribute.as_tensor()
             if tensor.dtype in _NARROW:
                 node.attributes[name] = ir.AttrTensor(name, ir.tensor(_wide(tensor.numpy())))
-
-
-def _widen(value: ir.Value) -> None:
-    if value.dtype in _NARROW:
-        if value.const_value is not None:
-            value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
-        value.type = ir.TensorType(ir.DataType.DOUBLE)
 
 
 def _wide(array: Array) -> Array:

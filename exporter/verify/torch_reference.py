@@ -242,19 +242,13 @@ def _scores(
 
 def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
-    count = scores.shape[1]
+    if not scores.shape[1]:
+        return [_single(one).new_zeros((one.shape[0], 0, *one.shape[1:])) for one in of]
     # A power of two changes no digit; as in the artifact it prevents float16 from underflowing.
-    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if count else None
-    gradients: list[list[torch.Tensor]] = []
-    for k in range(count):
-        slopes = torch.autograd.grad(scores[:, k], of, seed, retain_graph=True)
-        gradients.append([_single(slope) / FLOAT16_SCALE for slope in slopes])
-    return [
-        torch.stack([per[i] for per in gradients], dim=1)
-        if gradients
-        else _single(one).new_zeros((one.shape[0], 0, *one.shape[1:]))
-        for i, one in enumerate(of)
-    ]
+    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE)
+    rows = [torch.autograd.grad(row, of, seed, retain_graph=True) for row in scores.unbind(1)]
+    stacked = (torch.stack([*slopes], dim=1) for slopes in zip(*rows, strict=True))
+    return [_single(slopes) / FLOAT16_SCALE for slopes in stacked]
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:
@@ -268,9 +262,7 @@ def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor
         return tensor.movedim(-1, lead)
     if layer.layout == "tokens":
         grid = [side or -1 for side in layer.grid]
-        return (
-            tensor.narrow(lead, layer.prefix_tokens, tensor.shape[lead] - layer.prefix_tokens)
-            .transpose(lead, lead + 1)
-            .unflatten(-1, grid)
-        )
+        places = tensor.shape[lead] - layer.prefix_tokens
+        tokens = tensor.narrow(lead, layer.prefix_tokens, places)
+        return tokens.transpose(lead, lead + 1).unflatten(-1, grid)
     return tensor

@@ -12,9 +12,10 @@ import torch
 from onnx import numpy_helper
 
 from graftcam.exporter import TorchExport, VerificationError, export
-from graftcam.exporter.verify import checks, compare, merge, relative_errors, smallest_cosine
 from graftcam.exporter.verify.artifact import Artifact
 from graftcam.exporter.verify.autograd import verify_module
+from graftcam.exporter.verify.compare import compare, merge, relative_errors, smallest_cosine
+from graftcam.exporter.verify.tensors import checks
 from graftcam.exporter.verify.torch_reference import Reference
 from support.nets import Flat, Tiny, seeded
 
