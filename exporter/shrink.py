@@ -12,7 +12,9 @@ import logging
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -85,7 +87,7 @@ def shrink(
     with staged(path) as place:
         progress("convert")
         if precision == "int8":
-            _quantise(artifact, place, spec, _Calibration(session, images))
+            _quantise(artifact, place, spec, _calibration(session, images))
         else:
             _halve(artifact, place, spec)
         made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
@@ -105,21 +107,14 @@ def shrink(
     return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
 
 
-class _Calibration:
-    """Preprocessed images, one for each run, for ONNX Runtime's calibration."""
-
-    def __init__(self, session: Session, images: Sequence[Path]) -> None:
-        transform = session.spec.preprocess
-        assert transform is not None
-        count = session.inputs[transform.input].shape[0] or 1
-        rows = (prepare(transform, as_rgb(path)) for path in images)
-        self._feeds = (
-            {**session.defaults, transform.input: np.stack([row] * count)} for row in rows
-        )
-
-    def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
-        """Return the inputs of the next run; None at the end."""
-        return next(self._feeds, None)
+def _calibration(session: Session, images: Sequence[Path]) -> Any:
+    """Preprocessed images, one for each run, as ONNX Runtime's calibration reads them."""
+    transform = session.spec.preprocess
+    assert transform is not None
+    count = session.inputs[transform.input].shape[0] or 1
+    rows = (prepare(transform, as_rgb(path)) for path in images)
+    feeds = ({**session.defaults, transform.input: np.stack([row] * count)} for row in rows)
+    return SimpleNamespace(get_next=partial(next, feeds, None))
 
 
 def _check(artifact: Path, spec: Spec) -> None:

@@ -121,9 +121,8 @@ def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:
     if producer.attributes["axis"].as_int() % rank != axis:
         return None
     extents = [None if part is None else dims_of(part)[axis] for part in producer.inputs[:-1]]
-    before = sum(extent for extent in extents if isinstance(extent, int))
-    static = all(isinstance(extent, int) for extent in extents)
-    return producer.inputs[-1] if static and before == offset else None
+    known = [extent for extent in extents if isinstance(extent, int)]
+    return producer.inputs[-1] if known == extents and sum(known) == offset else None
 
 
 def _over_classes(node: ir.Node, axis: int) -> bool:
