@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.settings import Score, ScoreKind, TorchExport
-from ..runtime.spec import Preprocess, Spec
+from ..runtime.spec import Preprocess
 from .arguments import FLAGS, Level, check_level, refuse_unknown, settings_of
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
 from .artifact.save import save, staged, write_record
 from .capture.model import capture, choose_layer, locate_score, reasons_for
-from .capture.onnx_file import Captured, drop_metadata
+from .capture.onnx_file import drop_metadata
 from .clock import Clock, Progress
 from .graph.ort_workarounds import protect
 from .graph.profiles import ProfileName, profile_of, remarks
@@ -32,10 +32,7 @@ from .verify.inputs import read_images
 from .verify.run_checks import Origin, run_checks
 
 if TYPE_CHECKING:
-    import torch
-    from torch.export import ExportedProgram
-
-    Model = torch.nn.Module | ExportedProgram | str | Path
+    from .capture.model import Model
 
 
 @refuse_unknown
@@ -162,14 +159,16 @@ def export_as(
         drop_metadata(graph)
         size = save(captured.model, spec, place)
         # From here on only the record in the metadata changes: what is verified is what ships.
-        origin, verdict, shown = _origin(captured, model, transform), None, None
+        verdict, shown = None, None
+        file = Path(model) if isinstance(model, (str, Path)) else None
+        origin = Origin(captured.model, file, captured.module, captured.inputs, transform)
         given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"
             verdict = run_checks(place, origin, full=full, given=given, progress=clock)
             if full:
                 clock("export again")
-                more = check_again(place, spec, model, example_inputs, spec_of)
+                more = check_again(place, spec, model, example_inputs, export_as)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
             spec = replace(spec, verification=verdict.record())
             size = write_record(spec, place)
@@ -198,19 +197,3 @@ def export_as(
         if verdict is not None:
             verdict.raise_on_failure()
     return result
-
-
-def spec_of(
-    settings: ExportSettings, model: Model, path: Path, example_inputs: Sequence[Any] | None
-) -> Spec:
-    """Export again, unverified, to compare the bytes; returns the metadata."""
-    return export_as(settings, model, path, example_inputs).spec
-
-
-def _origin(captured: Captured, model: Any, transform: Transform | None) -> Origin:
-    """What to compare the artifact with: the module, or the file."""
-    if captured.module is not None:
-        return Origin(
-            captured.model, module=captured.module, examples=captured.inputs, transform=transform
-        )
-    return Origin(captured.model, file=Path(model), transform=transform)

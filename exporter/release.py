@@ -16,9 +16,10 @@ from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
 from .artifact.strip import write_plain
 from .capture.onnx_file import capture_file
+from .clock import Progress
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
-from .pipeline import spec_of
+from .pipeline import export_as
 from .source.named import Source
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
@@ -27,7 +28,7 @@ from .verify.contract import check_metadata
 from .verify.embedded import Embedded
 from .verify.findings import Finding, Verdict
 from .verify.inputs import read_images
-from .verify.run_checks import Origin, Progress, run_checks
+from .verify.run_checks import Origin, run_checks
 
 
 def verify_artifact(
@@ -66,7 +67,9 @@ def verify_artifact(
         more = _of_source(artifact, spec, source, labels)
         seconds = {"export again": time.perf_counter() - since}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
-        origin = _origin(artifact, spec, source if _fits(more) else None, Path(folder))
+        # Numbers can be compared with a source that has the artifact's graph.
+        faults = {one.subject for one in more if one.check == "source" and one.status == "fail"}
+        origin = _origin(artifact, spec, None if faults - {"weights"} else source, Path(folder))
         verdict = run_checks(artifact, origin, full=True, given=given, progress=progress)
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
@@ -97,21 +100,13 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
             "was made from with --against, and images with --images"
         )
     _, findings = check_metadata(artifact, ir.load(artifact.resolve()))
-    own = {name: spec.source.get(name) for name in ("graph_sha256", "weights_sha256")}
     known = Session(original, "cpu").spec.source
-    for name, value in own.items():
-        same = value == known.get(name)
+    for part in ("graph", "weights"):
+        same = spec.source.get(f"{part}_sha256") == known.get(f"{part}_sha256")
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
-        status = "pass" if same else "fail"
-        findings.append(Finding("source", name.partition("_")[0], status, reason=reason))
+        findings.append(Finding("source", part, "pass" if same else "fail", reason=reason))
     verdict = check_agreement(artifact, original, image_paths(images))
     return replace(verdict, findings=[*findings, *verdict.findings])
-
-
-def _fits(findings: Sequence[Finding]) -> bool:
-    """Whether the source has the artifact's graph, so that their numbers can be compared."""
-    failed = [one for one in findings if one.check == "source" and one.status == "fail"]
-    return all(one.subject == "weights" for one in failed)
 
 
 def _record(artifact: Path) -> Spec | None:
@@ -152,12 +147,9 @@ def _of_source(
     artifact: Path, spec: Spec, source: Source | None, labels: Sequence[str] | None
 ) -> list[Finding]:
     """The checks that need the source itself."""
-    if source is None:
-        reason = "no source to compare with; give it with --against"
-        return [
-            Finding("source", "", "skipped", reason=reason),
-            check_labels(spec, labels),
-            Finding("determinism", "", "skipped", reason=reason),
-        ]
-    again = check_again(artifact, spec, source.model, source.inputs, spec_of)
-    return [*again, check_labels(spec, labels)]
+    named = check_labels(spec, labels)
+    if source is not None:
+        return [*check_again(artifact, spec, source.model, source.inputs, export_as), named]
+    reason = "no source to compare with; give it with --against"
+    first, last = (Finding(n, "", "skipped", reason=reason) for n in ("source", "determinism"))
+    return [first, named, last]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,7 +24,8 @@ from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
-from .artifact.save import staged, tool_versions
+from .artifact.save import staged, tool_versions, write_record
+from .clock import Progress
 from .errors import CaptureError, VerificationError, first_line
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.findings import Verdict
@@ -55,7 +58,7 @@ def shrink(
     images: Sequence[Path],
     *,
     at_least: float = AT_LEAST,
-    progress: Callable[[str], None] = lambda step: None,
+    progress: Progress = lambda step: None,
 ) -> Shrunk:
     """Write a copy of an artifact whose forward part has fewer bits.
 
@@ -84,11 +87,14 @@ def shrink(
     with staged(path) as place:
         progress("convert")
         if precision == "int8":
-            _quantise(artifact, place, spec, _Calibration(session, images))
+            _quantise(artifact, place, spec, _calibration(session, images))
         else:
             _halve(artifact, place, spec)
         made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
-        _describe(place, made)
+        model = onnx.load(place)
+        del model.metadata_props[:]
+        model.metadata_props.add(key=METADATA_KEY, value=made.to_json())
+        onnx.save(model, place)
         progress("compare")
         verdict = check_agreement(place, artifact, images, at_least)
         if verdict.failures:
@@ -97,30 +103,18 @@ def shrink(
                 f"the {precision} artifact does not agree with {artifact.name}, nothing was "
                 f"written: {reasons}; give more or other images, or a later layer"
             )
-        _describe(place, replace(made, verification=verdict.record()))
+        write_record(replace(made, verification=verdict.record()), place)
     return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
 
 
-class _Calibration:
-    """Preprocessed images, one for each run, for ONNX Runtime's calibration."""
-
-    def __init__(self, session: Session, images: Sequence[Path]) -> None:
-        self._rows = self._prepared(session, images)
-
-    def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
-        """Return the inputs of the next run; None at the end."""
-        return next(self._rows, None)
-
-    @staticmethod
-    def _prepared(
-        session: Session, images: Sequence[Path]
-    ) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
-        transform = session.spec.preprocess
-        assert transform is not None
-        count = session.inputs[transform.input].shape[0] or 1
-        for path in images:
-            row = prepare(transform, as_rgb(path))
-            yield {**session.defaults, transform.input: np.stack([row] * count)}
+def _calibration(session: Session, images: Sequence[Path]) -> Any:
+    """Preprocessed images, one for each run, as ONNX Runtime's calibration reads them."""
+    transform = session.spec.preprocess
+    assert transform is not None
+    count = session.inputs[transform.input].shape[0] or 1
+    rows = (prepare(transform, as_rgb(path)) for path in images)
+    feeds = ({**session.defaults, transform.input: np.stack([row] * count)} for row in rows)
+    return SimpleNamespace(get_next=partial(next, feeds, None))
 
 
 def _check(artifact: Path, spec: Spec) -> None:
@@ -189,12 +183,3 @@ def _quiet() -> Generator[None]:
     finally:
         logging.disable(logging.NOTSET)
         onnxruntime.set_default_logger_severity(2)
-
-
-def _describe(path: Path, spec: Spec) -> None:
-    """Replace the metadata."""
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, spec.to_json()
-    onnx.save(model, path)

@@ -101,13 +101,11 @@ class _Attention(TorchFunctionMode):
             """Merge the leading axes into the axis of attention heads, which are independent."""
             return x if len(lead) == 2 else x.reshape(x.shape[0], -1, *x.shape[-2:])
 
-        if mask is None:
-            result = func(joined(query), joined(key), joined(value), None, *rest[1:], **kwargs)
-        else:
-            wide = mask if len(lead) == 2 else mask.expand(*lead, *mask.shape[-2:])
-            result = func(
-                joined(query), joined(key), joined(value), joined(wide), *rest[1:], **kwargs
-            ).clone(memory_format=torch.contiguous_format)
+        if mask is not None and len(lead) != 2:
+            mask = joined(mask.expand(*lead, *mask.shape[-2:]))
+        result = func(joined(query), joined(key), joined(value), mask, *rest[1:], **kwargs)
+        if mask is not None:
+            result = result.clone(memory_format=torch.contiguous_format)
         return result if len(lead) == 2 else result.reshape(*lead, *result.shape[-2:])
 
 

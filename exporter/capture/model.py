@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    Model = torch.nn.Module | ExportedProgram | str | Path
+
 
 def capture(
-    model: torch.nn.Module | ExportedProgram | str | Path,
+    model: Model,
     example_inputs: Sequence[Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
@@ -48,9 +50,7 @@ def capture(
         from ..locate.torch_candidates import scan
 
         progress("locate")
-        candidates = scan(
-            module, inputs, output=settings.score.output, output_names=trace.output_names
-        )
+        candidates = scan(module, inputs, settings.score.output, trace.output_names)
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
@@ -77,11 +77,7 @@ def locate_score(captured: Captured, score: Score) -> Located:
         ScoreError: No output, or no layer, has it.
     """
     if score.kind != "channel":
-        return find_score(
-            captured.model.graph, output=score.output, kind=score.kind,
-            activation=score.activation, class_axis=score.class_axis,
-            class_offset=score.class_offset,
-        )  # fmt: skip
+        return find_score(captured.model.graph, score)
     layer, value = next(iter(captured.targets.items()))
     return channel_score(layer, value, captured.model.graph)
 
@@ -121,10 +117,7 @@ def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str
 
 
 def candidates_of(
-    model: torch.nn.Module | ExportedProgram | str | Path,
-    example_inputs: Sequence[Any] | None = None,
-    *,
-    output: str | None = None,
+    model: Model, example_inputs: Sequence[Any] | None = None, *, output: str | None = None
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 
@@ -136,8 +129,8 @@ def candidates_of(
     if isinstance(model, (str, Path)):
         _check_file(Path(model), example_inputs, None)
         graph = capture_file(Path(model), []).model.graph
-        return graph_candidates(graph, find_score(graph, output=output).value)
+        return graph_candidates(graph, find_score(graph, Score(output=output)).value)
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, output=output)
+    return scan(module, inputs, output)

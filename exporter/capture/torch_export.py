@@ -23,15 +23,11 @@ from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
 
-DEFAULT = TorchExport()
 _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
 
 def capture_module(
-    module: nn.Module,
-    inputs: Sequence[Any],
-    layers: Sequence[str],
-    trace: TorchExport = DEFAULT,
+    module: nn.Module, inputs: Sequence[Any], layers: Sequence[str], trace: TorchExport
 ) -> Captured:
     """Export ``module`` with forward hooks that return the outputs of the target layers.
 
@@ -182,8 +178,6 @@ def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[
 def _clean(graph: ir.Graph) -> None:
     """Remove the wrapper from the recorded module paths."""
     for node in graph:
-        scopes = node.metadata_props.get(SCOPES)
-        if scopes:
-            node.metadata_props[SCOPES] = scopes.replace(f"'{_WRAPPED}.", "'").replace(
-                f"'{_WRAPPED}', ", ""
-            )
+        if scopes := node.metadata_props.get(SCOPES):
+            scopes = scopes.replace(f"'{_WRAPPED}.", "'").replace(f"'{_WRAPPED}', ", "")
+            node.metadata_props[SCOPES] = scopes

@@ -18,23 +18,20 @@ def find_layer(graph: ir.Graph, name: str) -> ir.Value:
     Raises:
         LayerError: Nothing has that name; the nearest names are suggested.
     """
-    for node in graph:
-        for value in node.outputs:
-            if value.name == name:
-                return value
-    for node in graph:
-        if node.name == name:
-            return node.outputs[0]
+    values = {value.name: value for node in graph for value in node.outputs if value.name}
+    nodes = {node.name: node for node in reversed(graph) if node.name}
+    if name in values:
+        return values[name]
+    if name in nodes:
+        return nodes[name].outputs[0]
     for inside in (
         [node for node in graph if _inside(module_path(node), name)],
         [node for node in graph if (node.name or "").startswith(f"{name.rstrip('/')}/")],
     ):
         if inside:
             return _leaving(inside)
-    names = [value.name for node in graph for value in node.outputs if value.name]
-    names += [node.name for node in graph if node.name]
-    names += [path for node in graph if (path := module_path(node))]
-    raise LayerError(unknown_layer(name, names))
+    paths = [path for node in graph if (path := module_path(node))]
+    raise LayerError(unknown_layer(name, [*values, *nodes, *paths]))
 
 
 def _inside(path: str, scope: str) -> bool:

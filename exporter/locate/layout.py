@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -195,7 +195,10 @@ def _channel_side(value: ir.Value) -> Side | None:
         if not queue:
             break
         current = queue.popleft()
-        for node, forwards in _neighbours(current):
+        around = [(use.node, True) for use in current.uses()]
+        if (maker := current.producer()) is not None:
+            around.append((maker, False))
+        for node, forwards in around:
             side = _side_shown(node, current, forwards, rank)
             if side is not None:
                 return side
@@ -208,15 +211,6 @@ def _channel_side(value: ir.Value) -> Side | None:
                 seen.update(fresh)
                 queue.extend(fresh)
     return None
-
-
-def _neighbours(value: ir.Value) -> Iterator[tuple[ir.Node, bool]]:
-    """Nodes that use ``value`` (True) and the one that makes it (False)."""
-    for use in value.uses():
-        yield use.node, True
-    producer = value.producer()
-    if producer is not None:
-        yield producer, False
 
 
 def _side_shown(node: ir.Node, value: ir.Value, forwards: bool, rank: int) -> Side | None:

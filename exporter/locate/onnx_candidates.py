@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
@@ -12,6 +10,7 @@ from ..graph.queries import ancestors
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import Lineage, lineages, read_layout
+from .score import before_quantiser
 
 # Operators that only move, thin out or pass on what an earlier node computed.
 _PASSIVE = frozenset(
@@ -38,18 +37,17 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
     """List values that could be explained, the automatic choice first; see `layer_rules.ranked`."""
     leading, maps, before = ancestors(score), _class_maps(score), lineages(graph)
     found = [
-        (value, _facts(node, value, before[value], leading))
+        _facts(node, value, before[value], leading, maps)
         for node in graph
         if (value := _float_map(node)) is not None and value is not score
     ]
-    found = [(value, replace(facts, class_map=value in maps)) for value, facts in found]
     grids = [
         tuple(dims_of(node.outputs[0])[2:]) for node in graph
         if node.op_type in _SPATIAL and node.outputs[0].shape is not None
     ]  # fmt: skip
-    tokens = [one.shape for _, one in found if one.tokens and not one.branch]
+    tokens = [one.shape for one in found if one.tokens and not one.branch]
     around = Surroundings.of(grids, tokens)
-    return ranked([judge_layer(facts, around) for _, facts in found])
+    return ranked([judge_layer(facts, around) for facts in found])
 
 
 def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:
@@ -63,7 +61,8 @@ def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> b
     node = value.producer()
     if node is None or _float_map(node) is not value:
         return False
-    return judge_layer(_facts(node, value, lineages(graph)[value], leading), Surroundings()).usable
+    facts = _facts(node, value, lineages(graph)[value], leading, set())
+    return judge_layer(facts, Surroundings()).usable
 
 
 def _float_map(node: ir.Node) -> ir.Value | None:
@@ -74,12 +73,15 @@ def _float_map(node: ir.Node) -> ir.Value | None:
     return value if value.dtype is not None and value.dtype.is_floating_point() else None
 
 
-def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Value]) -> LayerFacts:
+def _facts(
+    node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Value], maps: set[ir.Value]
+) -> LayerFacts:
     """What the graph shows of a node's output."""
     layout = read_layout(value, lineage)
     found = layout.found
     prefix = 0 if found is None else found.prefix
     sums = node.op_type == "Add" and all(constant_of(v) is None for v in node.inputs)
+    codes = node.inputs[0].uses() if node.inputs and node.inputs[0] is not None else ()
     return LayerFacts(
         value.name or "",
         node.op_type,
@@ -90,8 +92,10 @@ def _facts(node: ir.Node, value: ir.Value, lineage: Lineage, leading: set[ir.Val
         branch=not sums and node.op_type != "LayerNormalization",
         connected=value in leading,
         gradient=not prefix or not _only_prefix_read(value, prefix),
+        class_map=value in maps,
         passive=_passive(node),
-        bypassed=_bypassed(node),
+        # Whether it reads codes that others read as well.
+        bypassed=node.op_type == "DequantizeLinear" and len(list(codes)) > 1,
     )
 
 
@@ -111,7 +115,8 @@ def _class_maps(score: ir.Value) -> set[ir.Value]:
 def _passive(node: ir.Node) -> str:
     """The operator, if it merely pools or moves what an earlier node computed; else nothing."""
     if node.op_type == "DequantizeLinear":
-        before = _quantised_by(node)
+        value = before_quantiser(node.outputs[0])
+        before = None if value is node.outputs[0] else value.producer()
         return "" if before is not None and not _passive(before) else node.op_type
     return node.op_type if node.op_type in _PASSIVE or _origin_of(node) is not None else ""
 
@@ -146,22 +151,6 @@ def _before_moves(value: ir.Value) -> ir.Value:
             break
         value = before
     return value
-
-
-def _bypassed(node: ir.Node) -> bool:
-    """Whether a node reads codes that others read as well."""
-    code = node.inputs[0] if node.op_type == "DequantizeLinear" else None
-    return code is not None and len(list(code.uses())) > 1
-
-
-def _quantised_by(dequantiser: ir.Node) -> ir.Node | None:
-    """The node whose result is quantised and read back by ``dequantiser``."""
-    code = dequantiser.inputs[0]
-    quantiser = None if code is None else code.producer()
-    if quantiser is None or quantiser.op_type != "QuantizeLinear":
-        return None
-    value = quantiser.inputs[0]
-    return None if value is None else value.producer()
 
 
 def _only_prefix_read(value: ir.Value, prefix: int) -> bool:

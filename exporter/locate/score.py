@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...runtime.settings import Activation, ScoreKind
+from ...runtime.settings import Score
 from ...runtime.spec import ScoreRecord
 from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
@@ -33,15 +33,7 @@ class Located:
     offset: int = 0
 
 
-def find_score(
-    graph: ir.Graph,
-    *,
-    output: str | None = None,
-    kind: ScoreKind = "logit",
-    activation: Activation | None = None,
-    class_axis: int = 1,
-    class_offset: int = 0,
-) -> Located:
+def find_score(graph: ir.Graph, score: Score) -> Located:
     """Find the class scores, before a trailing activation.
 
     They are the first float output [N, classes]; where there is none, the first one with positions,
@@ -49,43 +41,39 @@ def find_score(
 
     Args:
         graph: The model's graph.
-        output: Name of the output to use instead of the first fitting one.
-        kind: All but ``output`` step back over a trailing Softmax, LogSoftmax or Sigmoid; so does
-            ``linear``, unless ``activation`` is ``none``.
-        activation: What turns the scores into probabilities, where the graph does not show it.
-        class_axis: The axis of the classes in the output.
-        class_offset: Entries of that axis before the first class.
+        score: What to find. All kinds but ``output`` step back over a trailing Softmax, LogSoftmax
+            or Sigmoid; so does ``linear``, unless the activation is ``none``.
 
     Raises:
         ScoreError: No such output.
     """
-    if kind == "linear" and (class_axis, class_offset) != (1, 0):
+    kind = score.kind
+    if kind == "linear" and (score.class_axis, score.class_offset) != (1, 0):
         raise ScoreError(
             "a linear score weighs the whole output; leave class_axis and class_offset out"
         )
-    chosen = _output(graph, output, kind, class_axis)
-    rank = len(dims_of(chosen))
-    axis = class_axis % rank
-    raw = kind == "output" or (kind == "linear" and activation == "none")
-    value, offset, found, activated = chosen, class_offset, activation, False
+    chosen = _output(graph, score)
+    axis = score.class_axis % len(dims_of(chosen))
+    raw = kind == "output" or (kind == "linear" and score.activation == "none")
+    value, offset, found, activated = chosen, score.class_offset, score.activation, False
     inner = _without_identity(chosen)
     if offset and (part := class_part(inner, axis, offset)) is not None:
         value, inner, offset = part, _without_identity(part), 0
-    if not raw and _before_quantiser(inner) is not inner:
-        value = inner = _before_quantiser(inner)
+    if not raw and before_quantiser(inner) is not inner:
+        value = inner = before_quantiser(inner)
     producer = inner.producer()
     if producer is not None and _over_classes(producer, axis):
         found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
         activated = producer.op_type != "LogSoftmax"
         before = producer.inputs[0]
         if not raw and before is not None:
-            value = _before_quantiser(before)
+            value = before_quantiser(before)
     extent = dims_of(value)[axis]
     classes = extent - offset if isinstance(extent, int) else 0
     if kind != "linear" and classes < 1:
         raise ScoreError(
             f"axis {axis} of {chosen.name!r} {_shape(chosen)} holds no class after the first "
-            f"{class_offset} entries; choose another class_offset"
+            f"{score.class_offset} entries; choose another class_offset"
         )
     single = classes == 1 and kind != "linear"
     if found is None:
@@ -95,17 +83,11 @@ def find_score(
             f"score {kind!r} needs to know what makes probabilities of {chosen.name!r}; give "
             "activation softmax or sigmoid"
         )
-    assert chosen.name is not None
-    assert value.name is not None
-    return Located(
-        value,
-        ScoreRecord(
-            kind, value.name, chosen.name, found, activated, 2 if single else classes, single,
-            None if axis == 1 else axis, class_offset or None,
-        ),
-        axis,
-        offset,
+    record = ScoreRecord(
+        kind, value.name or "", chosen.name or "", found, activated, 2 if single else classes,
+        single, None if axis == 1 else axis, score.class_offset or None,
     )  # fmt: skip
+    return Located(value, record, axis, offset)
 
 
 def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
@@ -139,9 +121,8 @@ def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:
     if producer.attributes["axis"].as_int() % rank != axis:
         return None
     extents = [None if part is None else dims_of(part)[axis] for part in producer.inputs[:-1]]
-    before = sum(extent for extent in extents if isinstance(extent, int))
-    static = all(isinstance(extent, int) for extent in extents)
-    return producer.inputs[-1] if static and before == offset else None
+    known = [extent for extent in extents if isinstance(extent, int)]
+    return producer.inputs[-1] if known == extents and sum(known) == offset else None
 
 
 def _over_classes(node: ir.Node, axis: int) -> bool:
@@ -162,8 +143,11 @@ def _without_identity(value: ir.Value) -> ir.Value:
     return value
 
 
-def _before_quantiser(value: ir.Value) -> ir.Value:
-    """The scores that a trailing quantiser rounds: one at the end of its range has no gradient."""
+def before_quantiser(value: ir.Value) -> ir.Value:
+    """What the quantiser that made ``value`` rounds; itself if none did.
+
+    A score at the end of a quantiser's range has no gradient.
+    """
     dequantiser = value.producer()
     if dequantiser is None or dequantiser.op_type != "DequantizeLinear":
         return value
@@ -174,15 +158,21 @@ def _before_quantiser(value: ir.Value) -> ir.Value:
     return quantiser.inputs[0] or value
 
 
-def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir.Value:
+def _output(graph: ir.Graph, score: Score) -> ir.Value:
+    name, axis, linear = score.output, score.class_axis, score.kind == "linear"
     outputs = {value.name: value for value in graph.outputs}
     described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
-    expected = _LINEAR if kind == "linear" else _SCORES
+    expected = _LINEAR if linear else _SCORES
     if axis != 1:
         expected += f" with its classes along axis {axis}"
 
     def fits(value: ir.Value) -> bool:
-        return _is_score(value, axis, open_axis=kind == "linear")
+        if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
+            return False
+        dims = dims_of(value)
+        if len(dims) < 2 or not -len(dims) < axis < len(dims) or axis == 0:
+            return False
+        return linear or isinstance(dims[axis], int)
 
     if name is not None:
         if name not in outputs:
@@ -195,15 +185,6 @@ def _output(graph: ir.Graph, name: str | None, kind: ScoreKind, axis: int) -> ir
     if found:
         return found[0]
     raise ScoreError(f"no output is a {expected}; the model has: {described}")
-
-
-def _is_score(value: ir.Value, axis: int, *, open_axis: bool) -> bool:
-    if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
-        return False
-    dims = dims_of(value)
-    if len(dims) < 2 or not -len(dims) < axis < len(dims) or axis == 0:
-        return False
-    return open_axis or isinstance(dims[axis], int)
 
 
 def _shape(value: ir.Value) -> list[Dim]:

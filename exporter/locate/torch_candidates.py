@@ -7,7 +7,7 @@ decides on the records.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import named_layers
-from ..source.torch_outputs import class_sums, score_of
+from ..source.torch_outputs import score_of
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import token_grid
@@ -51,18 +51,19 @@ class _Call:
 
 
 def scan(
-    module: nn.Module,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any] | None = None,
-    *,
-    output: str | None = None,
-    output_names: Sequence[str] | None = None,
+    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None = None
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
     Modules that return the same tensor count once, under the outermost one's name.
+
+    Args:
+        module: The module.
+        args: Its example inputs.
+        output: The scored output's name; see `score_of`.
+        names: Names of the outputs.
     """
-    calls, score = _watch(module, args, kwargs or {}, output, output_names)
+    calls, score = _watch(module, args, output, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -80,11 +81,7 @@ def scan(
 
 
 def _watch(
-    module: nn.Module,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    output: str | None,
-    output_names: Sequence[str] | None,
+    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
@@ -110,13 +107,13 @@ def _watch(
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
-        result = module(*inputs, **kwargs)
-        score = score_of(result, output, output_names)
+        score = score_of(module(*inputs), output, names)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
         if score.requires_grad:
-            best = class_sums(score).amax(dim=1)
+            sums = score.flatten(2).sum(2) if score.dim() > 2 else score
+            best = sums.amax(dim=1)
             best.backward(torch.full_like(best, FLOAT16_SCALE))
     return calls, score
 
@@ -151,7 +148,9 @@ def _facts(
     if len(shape) == 3:
         found = token_grid(shape[1], grids, image[2:])
         places, prefix = ((), 0) if found is None else ((found[0],), found[1])
-    per_class = len(shape) > 2 and shape[1] == maps and slope is not None
+    class_map = False
+    if slope is not None and len(shape) > 2 and shape[1] == maps:
+        class_map = bool((slope.flatten(2).any(2).sum(1) <= 1).all())
     return LayerFacts(
         named.path,
         named.kind,
@@ -162,8 +161,6 @@ def _facts(
         branch=source.kind == "Linear",
         connected=slope is not None,
         gradient=slope is not None and bool((slope[:, prefix:] if prefix else slope).any()),
-        class_map=per_class
-        and slope is not None
-        and bool((slope.flatten(2).any(2).sum(1) <= 1).all()),
+        class_map=class_map,
         passive=source.kind if any(word in source.kind for word in _PASSIVE) else "",
     )

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,24 +134,15 @@ def _torchvision(name: str, weights: str | None) -> Source:
                 f"loaded ({_line(error)})"
             ) from error
     else:
-        model = _quiet_model(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torchvision's, about random weights
+            model = models.get_model(name, weights=None)
         notes += _load_weights(model, weights)
     transform = entry.transforms()
     labels = entry.meta.get("categories")
     preprocess = from_torchvision(transform)
     source = Source(model, f"torchvision:{name}", (), preprocess, labels, notes)
     return _with_input(source, (3, *(preprocess.size if preprocess else (224, 224))))
-
-
-def _quiet_model(name: str) -> torch.nn.Module:
-    """Return a model with random weights, without torchvision's warnings about them."""
-    import warnings
-
-    from torchvision import models
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return models.get_model(name, weights=None)
 
 
 def _timm(name: str, weights: str | None) -> Source:

@@ -77,11 +77,7 @@ def _held(parent: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 
 def _own_names(paths: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
     """Return the layers' own names, if they are unique and not a path."""
-    names = {layer: name for layer in paths.values() if (name := _own_name(layer))}
+    own = {layer: getattr(layer, "name", None) for layer in paths.values()}
+    names = {layer: name for layer, name in own.items() if name and isinstance(name, str)}
     counts = Counter(names.values())
     return {layer: name for layer, name in names.items() if counts[name] == 1 and name not in paths}
-
-
-def _own_name(layer: nn.Module) -> str | None:
-    name = getattr(layer, "name", None)
-    return name if isinstance(name, str) else None

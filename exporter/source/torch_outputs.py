@@ -46,8 +46,3 @@ def score_of(
     if not found:
         raise ScoreError("the model returns no [batch, classes] or [batch, classes, *positions]")
     return min(found, key=lambda tensor: tensor.dim() > 2)
-
-
-def class_sums(scores: torch.Tensor) -> torch.Tensor:
-    """Return class scores [N, classes]: sums over the positions, if there are any."""
-    return scores.flatten(2).sum(2) if scores.dim() > 2 else scores

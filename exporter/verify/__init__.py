@@ -3,40 +3,13 @@
 In: an artifact's file and its source. Out: a `Verdict` of findings. Imports: every folder up to
 `artifact`; never the code that is verified.
 
-``compare`` defines when tensors are equal, ``running`` and ``inputs`` run and feed artifacts,
+``compare`` defines when tensors are equal, ``artifact`` and ``inputs`` run and feed artifacts,
 ``matrix`` and ``tensors`` compare every run with the reference, which ``autograd`` or ``finite``
 compute. ``contract`` and ``dependence`` are the checks without a reference, ``again`` those that
 export the source again. ``run_checks`` runs all checks in order; ``findings`` are their results.
 """
 
-from ..capture.trial_sizes import GROWTH
-from .compare import (
-    CEILING,
-    FLOOR,
-    SLACK,
-    Check,
-    compare,
-    merge,
-    relative_errors,
-    smallest_cosine,
-    three_digits,
-)
-from .running import LEVELS, load_session, run_session
+from .compare import SLACK, Check, merge, relative_errors
 from .tensors import checks
 
-__all__ = [
-    "CEILING",
-    "Check",
-    "FLOOR",
-    "GROWTH",
-    "LEVELS",
-    "SLACK",
-    "checks",
-    "compare",
-    "load_session",
-    "merge",
-    "relative_errors",
-    "run_session",
-    "three_digits",
-    "smallest_cosine",
-]
+__all__ = ["Check", "SLACK", "checks", "merge", "relative_errors"]

@@ -20,15 +20,13 @@ from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.save import tool_versions
 from ..source.settings import ExportSettings
 from .findings import Finding
+from .report import file_hash
 
 if TYPE_CHECKING:
-    import torch
-    from torch.export import ExportedProgram
+    from ..capture.model import Model
 
-    Model = torch.nn.Module | ExportedProgram | str | Path
-
-# `pipeline.spec_of`, which this step cannot import.
-Export: TypeAlias = Callable[[ExportSettings, Any, Path, Sequence[Any] | None], Spec]
+# `pipeline.export_as`, which this step cannot import; it gives the report of the export.
+Export: TypeAlias = Callable[[ExportSettings, Any, Path, Sequence[Any] | None], Any]
 
 _HASHES = {"graph_sha256": "graph", "weights_sha256": "weights"}
 
@@ -43,7 +41,7 @@ def check_again(
         spec: Its metadata.
         model: The source, as `export` takes it.
         examples: Example inputs of a module.
-        export: Exports a source, unverified, and returns the metadata.
+        export: Exports a source, unverified, and returns the report.
     """
     settings = ExportSettings.of_spec(spec)
     if settings is None:
@@ -53,14 +51,13 @@ def check_again(
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         path = Path(folder) / artifact.name
         try:
-            fresh = export(settings, model, path, examples)
+            fresh: Spec = export(settings, model, path, examples).spec
         except GraftcamError as error:
             reason = f"the source cannot be exported as the artifact was: {error}"
             return [Finding("source", "", "fail", reason=reason), skipped]
         source = _compare_hashes(spec, fresh)
-        if source.status != "pass":
-            return [source, skipped if source.status == "fail" else _other_tools(spec)]
-        return [source, _compare_bytes(artifact, path, spec, fresh)]
+        failed = source.status == "fail"
+        return [source, skipped if failed else _compare_bytes(artifact, path, spec, fresh)]
 
 
 def check_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
@@ -68,19 +65,18 @@ def check_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
     if labels is None or spec.labels is None:
         whose = "source" if labels is None else "artifact"
         return Finding("labels", "", "skipped", reason=f"the {whose} has no class names")
-    pairs = list(zip(spec.labels, labels, strict=False))
-    wrong = [k for k, (have, want) in enumerate(pairs) if have != want]
-    if not wrong and len(spec.labels) == len(labels):
-        return Finding("labels", "", "pass")
-    if not wrong:
-        reason = f"{len(spec.labels)} labels, the source has {len(labels)}"
-    else:
-        first = wrong[0]
+    pairs = enumerate(zip(spec.labels, labels, strict=False))
+    wrong = [(k, have, want) for k, (have, want) in pairs if have != want]
+    reason = ""
+    if wrong:
+        first, have, want = wrong[0]
         reason = (
-            f"class {first} is {spec.labels[first]!r} in the artifact and {labels[first]!r} in the "
+            f"class {first} is {have!r} in the artifact and {want!r} in the "
             f"source ({len(wrong)} of {len(labels)} differ); give the right ones with --labels"
         )
-    return Finding("labels", "", "fail", reason=reason)
+    elif len(spec.labels) != len(labels):
+        reason = f"{len(spec.labels)} labels, the source has {len(labels)}"
+    return Finding("labels", "", "fail" if reason else "pass", reason=reason)
 
 
 def _compare_hashes(spec: Spec, fresh: Spec) -> Finding:
@@ -89,17 +85,13 @@ def _compare_hashes(spec: Spec, fresh: Spec) -> Finding:
         return Finding("source", "", "pass")
     if differing == ["graph_sha256"] and spec.tools != fresh.tools:
         return Finding("source", "graph", "skipped", reason=_tools(spec))
-    reason = "; ".join(
+    reasons = [
         f"the {_HASHES[name]} of the source hash to {fresh.source[name][:12]}, the artifact was "
         f"made from {spec.source.get(name, 'nothing')[:12]}"
         for name in differing
-    )
-    return Finding("source", " and ".join(_HASHES[name] for name in differing), "fail",
-                   reason=f"{reason}; export again")  # fmt: skip
-
-
-def _other_tools(spec: Spec) -> Finding:
-    return Finding("determinism", "", "skipped", reason=_tools(spec))
+    ]
+    subject = " and ".join(_HASHES[name] for name in differing)
+    return Finding("source", subject, "fail", reason="; ".join([*reasons, "export again"]))
 
 
 def _tools(spec: Spec) -> str:
@@ -115,7 +107,7 @@ def _tools(spec: Spec) -> str:
 
 def _compare_bytes(artifact: Path, again: Path, spec: Spec, fresh: Spec) -> Finding:
     if spec.tools != fresh.tools:
-        return _other_tools(spec)
+        return Finding("determinism", "", "skipped", reason=_tools(spec))
     digests = [_digest(path, record) for path, record in ((artifact, spec), (again, fresh))]
     if digests[0] == digests[1]:
         return Finding("determinism", "", "pass")
@@ -131,10 +123,6 @@ def _digest(path: Path, spec: Spec) -> tuple[str, str]:
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
             entry.value = record
-    beside, weights = path.with_name(f"{path.name}.data"), hashlib.sha256()
-    if beside.is_file():
-        with beside.open("rb") as file:
-            while chunk := file.read(1 << 24):
-                weights.update(chunk)
+    beside = path.with_name(f"{path.name}.data")
     graph = hashlib.sha256(model.SerializeToString(deterministic=True))
-    return graph.hexdigest(), weights.hexdigest()
+    return graph.hexdigest(), file_hash(beside) if beside.is_file() else ""

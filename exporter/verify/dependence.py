@@ -13,44 +13,41 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.spec import Layer, Spec
+from ...runtime.spec import Layer
+from .artifact import Artifact
 from .compare import relative_errors
 from .findings import Finding, measured
-from .running import Tensors, fixed_batch, required_feeds, run_session, same_scores, some_rows
+from .running import Tensors, some_rows
 
 # Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
 LEAST = 1e-5
 
 
-def check_dependence(session: Any, spec: Spec, feeds: Tensors) -> list[Finding]:
+def check_dependence(artifact: Artifact, feeds: Tensors) -> list[Finding]:
     """Compare the maps of the same classes for the inputs in ``feeds``, layer by layer.
 
     Args:
-        session: The artifact.
-        spec: Its metadata.
+        artifact: The artifact.
         feeds: The model's own inputs, two different ones at least.
     """
-    images = max(len(value) for value in feeds.values() if value.ndim)
+    layers = artifact.spec.layers
     if all((value == value[:1]).all() for value in feeds.values() if value.ndim):
         reason = "no two inputs differ; give two different images with --images"
-        return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in spec.layers]
-    results = _run(session, spec, feeds, images)
-    return [_check_layer(layer, results) for layer in spec.layers]
+        return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in layers]
+    results = _run(artifact, feeds)
+    return [_check_layer(layer, results) for layer in layers]
 
 
-def _run(session: Any, spec: Spec, feeds: Tensors, images: int) -> Tensors:
-    """All outputs for all inputs, of the same few classes."""
-    step = fixed_batch(session, spec) or images
-    chosen = same_scores(session, some_rows(feeds, slice(step)), spec, 3)
+def _run(artifact: Artifact, feeds: Tensors) -> Tensors:
+    """Maps and activations for all inputs, of the same few classes by id or random weights."""
+    spec = artifact.spec
+    images = max(len(value) for value in feeds.values() if value.ndim)
+    step = artifact.batch or images
+    chosen = artifact.choose(some_rows(feeds, slice(step)), 0, 3)[spec.selector][:1]
+    if spec.score_weights is None:
+        chosen = np.arange(chosen.shape[1], dtype=np.int64)[None, :]
     parts = [
-        run_session(
-            session,
-            {
-                **required_feeds(session, spec),
-                **some_rows(feeds, slice(start, start + step)),
-                **chosen,
-            },
-        )
+        artifact.run({**some_rows(feeds, slice(start, start + step)), spec.selector: chosen})
         for start in range(0, images, step)
     ]
     names = [n for layer in spec.layers for n in (layer.heatmap, layer.activations)]

@@ -24,8 +24,7 @@ from ..errors import VerificationError
 from ..graph.ort_session import session_of
 from ..source.preprocessing import Transform
 from .findings import Finding, measured
-from .inputs import Draw
-from .running import Array, Tensors
+from .running import Array, Draw, Tensors
 
 _Size: TypeAlias = tuple[int, int]
 _TINY: _Size = (7, 10)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ...runtime.spec import Verification
 from ..errors import VerificationError
-from .compare import Check, three_digits
+from .compare import three_digits
 from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
@@ -85,17 +85,6 @@ def measured(
     return Finding(check, subject, status, three_digits(value), threshold, reason, level, inputs)
 
 
-def finding_of(
-    check: str, found: Check, level: Level, inputs: InputKind, hint: str = ""
-) -> Finding:
-    """The finding of one tensor compared with its reference; ``hint`` says more if it failed."""
-    value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)
-    if found.passed:
-        return Finding(check, found.name, "pass", value, bound, "", level, inputs)
-    reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}{hint}"
-    return Finding(check, found.name, "fail", value, bound, reason, level, inputs)
-
-
 @dataclass(frozen=True)
 class Verdict:
     """Everything that was found about an artifact.
@@ -130,9 +119,8 @@ class Verdict:
         """The worst status of each check, in their order."""
         worst: dict[str, Status] = {}
         for finding in self.findings:
-            known = worst.get(finding.check)
-            if known is None or _RANK[finding.status] > _RANK[known]:
-                worst[finding.check] = finding.status
+            known = worst.get(finding.check, "pass")
+            worst[finding.check] = max(known, finding.status, key=_RANK.__getitem__)
         return worst
 
     def record(self) -> Verification:

@@ -9,39 +9,29 @@ follow, see `straight_through`.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.random import Generator
 
 from ...runtime.methods.table import METHODS
-from ...runtime.spec import Layer, Spec
+from ...runtime.spec import Layer
 from ..capture.trial_sizes import GROWTH
-from ..errors import VerificationError
-from ..graph.infer_shapes import OPEN_SIZES
 from ..graph.ort_session import session_of
+from .artifact import Artifact
 from .compare import relative_errors
-from .embedded import Embedded
 from .findings import Finding, InputKind, Verdict, measured
-from .float64_head import Head, head_in_float64, wide
-from .inputs import Draw, random_feeds
-from .matrix import FirstRun, Matrix, Truth, first_run, runs
-from .running import (
-    Array,
-    Tensors,
-    fixed_batch,
-    image_index,
-    load_session,
-    open_sizes,
-    run_regions,
-    run_session,
-)
-from .score_function import reading
-from .tensors import Tally
+from .float64_head import head_in_float64
+from .inputs import inputs_of_sizes, random_inputs
+from .matrix import FirstRun, Matrix, Truth, first_run
+from .running import Array, Draw, Tensors, load_session, run_session
+from .score_function import score_of
+from .tensors import compare_runs
 
 # Each class of each image costs a dozen evaluations of the head by the reference evaluator.
 QUICK_FILE = Matrix(("all",), (2,), (1,))
@@ -58,17 +48,13 @@ _DIFFERENCED = 2  # images; the others of a chunk are compared with the first ru
 
 
 def verify_file(
-    artifact: Path,
-    spec: Spec,
+    artifact: Artifact,
     model: ir.Model,
     source: Path,
-    outputs: Sequence[str],
     *,
     matrix: Matrix = QUICK_FILE,
     draw: Draw | None = None,
     images: int = 2,
-    seed: int = 0,
-    inside: Embedded | None = None,
 ) -> Verdict:
     """Compare outputs with the source file and gradients with finite differences.
 
@@ -77,84 +63,60 @@ def verify_file(
     confirm the first run, and all other runs must give the same.
 
     Args:
-        artifact: The file.
-        spec: Its metadata.
+        artifact: The artifact.
         model: The graph that values and differences are taken from: the source's, or the
-            artifact's own.
-        source: The file that it was made from, or the model's own part of the artifact.
-        outputs: Names of the model's own outputs.
+            artifact's own; it takes what an embedded training transform gives.
+        source: The file that it was made from, or the model's own part of the artifact; likewise.
         matrix: Which runs are made.
         draw: Makes the inputs; random ones by default.
         images: Number of inputs, if the batch is open.
-        seed: Of the random inputs.
-        inside: The training transform, where it is part of the artifact; ``model`` and ``source``
-            take what it gives.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
     """
-    kind: InputKind = "random" if draw is None else "given"
-    generator = np.random.default_rng(seed)
-    session = load_session(artifact)
-    if draw is None and inside is not None:
-        random = inside.random(random_file(session, spec))
-        inputs = [random(images, grown, seed) for grown in (0, GROWTH)]
-    elif draw is None:
-        inputs = inputs_of_sizes(session, spec, images, generator)
-    else:
-        step = fixed_batch(session, spec) or (images if inside is None else 1)
+    spec, inside, kind = artifact.spec, artifact.inside, "random" if draw is None else "given"
+    generator = np.random.default_rng(0)
+    if draw is not None:
+        step = artifact.batch or (images if inside is None else 1)
         inputs = [draw(step, 0, start) for start in range(0, images, step)]
-    added = set(spec.own_inputs)
-    firsts = [
-        first_run(session, spec, {n: a for n, a in feeds.items() if n not in added}, matrix, seed)
-        for feeds in inputs
-    ]
+    elif inside is None:
+        inputs = inputs_of_sizes(artifact, images, generator)
+    else:
+        random = random_inputs(artifact, ())
+        inputs = [random(images, grown, 0) for grown in (0, GROWTH)]
+    firsts = [first_run(artifact, feeds, matrix, 0) for feeds in inputs]
     # Only float outputs with an axis of images are compared: no ids, no counts.
-    outputs = [n for n in outputs if (a := firsts[0].results[n]).dtype.kind == "f" and a.ndim]
-    image = session.get_inputs()[image_index(session, spec)].name if spec.of_input else ""
-    if inside is not None:
-        image = inside.name
-        firsts = [replace(first, source=inside.source_feeds(first.feeds)) for first in firsts]
-    del session  # the source is opened next; large weights should not be in memory twice
+    values = firsts[0].results
+    outputs = [n for n in artifact.outputs if values[n].dtype.kind == "f" and values[n].ndim]
+    layers = list(spec.layers)
+    if spec.input_gradients is not None:  # the image is like a layer, but its value is fed
+        image = artifact.inputs[artifact.image].name if inside is None else inside.name
+        slopes = spec.input_gradients
+        layers.append(Layer(image, image, "channels_first", [], 0, "", image, slopes))
+    del artifact.session  # the source is opened next; large weights should not be in memory twice
     quantised, bound = is_quantised(model.graph), bound_of(model.graph)
     findings: list[Finding] = []
     if quantised:
         findings = _integer_outputs(source, outputs, firsts, bound, kind)
         # In float arithmetic, as the reference: integer kernels round, and saturate, otherwise.
-        opened = load_session(artifact, integer_kernels=False)
-        firsts = [_again(opened, spec, first) for first in firsts]
+        artifact = replace(artifact, integer_kernels=False)
+        again = [{**one.feeds, spec.selector: one.selected} for one in firsts]
+        firsts = [
+            replace(first, results=artifact.run(feeds, first.region))
+            for first, feeds in zip(firsts, again, strict=True)
+        ]
     plain = load_session(source, integer_kernels=not quantised)
-    folder = artifact.parent
-    truths = [_truth(model, plain, folder, spec, outputs, first, bound) for first in firsts]
+    truths = [
+        Truth(first, _expected(artifact, model, plain, outputs, first), bound) for first in firsts
+    ]
     del plain
-    for layer in _differentiated(spec, image):
-        worst = max(
-            _worst_difference(model, truth.first, folder, spec, layer, generator)
-            for truth in truths
-        )
+    for layer in layers:
+        worst = max(_worst_difference(artifact, model, one, layer, generator) for one in firsts)
         findings.append(_finding("gradients", layer.gradients, worst, bound, kind))
-    for level in matrix.levels:
-        opened = load_session(artifact, level=level, integer_kernels=not quantised)
-        tally = Tally(spec, outputs, level, kind)
-        for truth in truths:
-            for run in runs(opened, spec, truth, matrix):
-                tally.add(run)
+    for tally in compare_runs(artifact, truths, matrix, kind):
         findings += tally.findings()
     method = "finite-differences-straight-through" if quantised else "finite-differences"
-    count = sum(len(first.selected) for first in firsts)
-    random, given = (count, 0) if kind == "random" else (0, count)
-    return Verdict(findings, method, random, given, seed)
-
-
-def _differentiated(spec: Spec, image: str) -> list[Layer]:
-    """The values whose gradients differences can confirm: the layers, and perhaps the image.
-
-    The image is like a layer, but its value is fed.
-    """
-    if spec.input_gradients is None:
-        return spec.layers
-    fed = Layer(image, image, "channels_first", [], 0, "", image, spec.input_gradients)
-    return [*spec.layers, fed]
+    return Verdict(findings, method, sum(len(first.selected) for first in firsts))
 
 
 def _finding(check: str, subject: str, error: float, bound: float, inputs: InputKind) -> Finding:
@@ -169,135 +131,84 @@ def _integer_outputs(
     """Compare the outputs of artifact and source with integer kernels, for a quantised model."""
     session, errors = load_session(source), dict.fromkeys(outputs, 0.0)
     for first in firsts:
-        plain = run_session(session, first.source_feeds)
+        plain = run_session(session, first.source)
         for name in outputs:
             off = relative_errors(first.results[name], plain[name])
             errors[name] = max(errors[name], float(off.max(initial=0.0)))
     return [_finding("outputs", name, error, bound, inputs) for name, error in errors.items()]
 
 
-def _again(session: Any, spec: Spec, first: FirstRun) -> FirstRun:
-    """The first run once more, in another session and with classes by id."""
-    feeds = {**first.feeds, spec.selector: first.selected}
-    return replace(first, results=run_regions(session, feeds, spec, first.region))
-
-
-def _truth(
-    model: ir.Model,
-    plain: Any,
-    folder: Path,
-    spec: Spec,
-    outputs: Sequence[str],
-    first: FirstRun,
-    bound: float,
-) -> Truth:
+def _expected(
+    artifact: Artifact, model: ir.Model, plain: Any, outputs: Sequence[str], first: FirstRun
+) -> Tensors:
     """What the source gives; gradients, which it does not have, are those of the first run.
 
     So are scores that are no entries of a table.
     """
-    feeds, results = first.source_feeds, first.results
+    spec, feeds, results = artifact.spec, first.source, first.results
     given = run_session(plain, feeds)
     expected = {name: given[name] for name in outputs}
-    selected, region = first.doubled
-    expected[spec.scores] = results[spec.scores]
+    expected |= {name: results[name] for name in (spec.scores, *spec.of_input.values())}
     if spec.score.kind in TABLED:
-        table = score_table(model, spec, feeds, folder)
-        expected[spec.scores] = scores_of(table, selected, region)
+        expected[spec.scores] = scores_of(score_table(artifact, model, feeds), *first.doubled)
     for layer in spec.layers:
-        value = value_of(model, layer.value, feeds, folder)
+        value = value_of(artifact, model, layer.value, feeds)
         laid = np.stack([channel_first(row, layer) for row in value])
         expected[layer.activations] = laid
         expected[layer.gradients] = results[layer.gradients]
         expected[layer.heatmap] = METHODS["gradcam"](laid, results[layer.gradients])
-    expected |= {name: results[name] for name in spec.of_input.values()}
-    return Truth(first, expected, bound)
+    return expected
 
 
-def score_table(model: ir.Model, spec: Spec, feeds: Mapping[str, Array], folder: Path) -> Array:
+def score_table(artifact: Artifact, model: ir.Model, feeds: Mapping[str, Array]) -> Array:
     """The scores of all classes before they are summed, [N, classes, *positions]."""
-    table = value_of(model, spec.score.value, feeds, folder).astype(np.float64)
-    return np.concatenate([-table, table], axis=1) if spec.score.single_logit else table
+    record = artifact.spec.score
+    table = value_of(artifact, model, record.value, feeds).astype(np.float64)
+    return np.concatenate([-table, table], axis=1) if record.single_logit else table
 
 
 def scores_of(table: Array, classes: Array, region: Array | None) -> Array:
     """Scores of ``classes`` [N, K]; sums over the positions, if there are any."""
-    rows = np.arange(len(table))[:, None]
-    picked = table[rows, classes]
-    if region is not None:
-        picked = picked * region
+    picked = table[np.arange(len(table))[:, None], classes]
+    picked = picked if region is None else picked * region
     return picked.reshape(*classes.shape, -1).sum(2)
 
 
-def _worst_difference(
-    model: ir.Model,
-    first: FirstRun,
-    folder: Path,
-    spec: Spec,
-    layer: Layer,
-    generator: np.random.Generator,
-) -> float:
-    """The largest disagreement of a layer's gradients with differences of the scores."""
-    head, extra = head_in_float64(model, layer.value, spec.score.value)
-    feeds = first.source_feeds
-    extras = {name: wide(feeds[name]) for name in extra}
-    fed = feeds.get(layer.value)
-    start = value_of(model, layer.value, feeds, folder) if fed is None else fed
-    start = start.astype(np.float64)
-    gradients = first.results[layer.gradients].astype(np.float64)
-    head({**extras, layer.value: start})  # here, and only here, quantisers round
-    selected, region = first.doubled
-    images, count = selected.shape[:2]
-    worst = 0.0
-    for row, k in np.ndindex(min(images, _DIFFERENCED), count):
-        read = _reading(spec, selected[row, k], None if region is None else region[row, k])
-        score = _score_of(head, extras, layer.value, row, read)
-        error = _row_error(score, start, gradients[row, k], row, layer, generator)
-        worst = max(worst, error if np.isfinite(error) else np.inf)
-    return worst
-
-
-def inputs_of_sizes(
-    session: Any, spec: Spec, images: int, generator: np.random.Generator
-) -> list[Tensors]:
-    """Random inputs; of two sizes that the artifact runs on, where it leaves the size open.
-
-    Raises:
-        VerificationError: It runs on none of those tried.
-    """
-    if not open_sizes(session, spec):
-        return [random_feeds(session, spec, images, generator)]
-    for side in OPEN_SIZES:
-        tried = [
-            random_feeds(session, spec, images, generator, side + more) for more in (0, GROWTH)
-        ]
-        with contextlib.suppress(VerificationError):
-            for feeds in tried:
-                run_session(session, feeds)
-            return tried
-    raise VerificationError(
-        f"the artifact runs on no image of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
-        "size in the file, or export with verify='off' and check it on your own data"
-    )
-
-
-def random_file(session: Any, spec: Spec) -> Draw:
-    """Random inputs of the smallest size that the artifact runs on."""
-
-    def draw(count: int, grown: int, seed: int) -> Tensors:
-        del grown
-        feeds = inputs_of_sizes(session, spec, count, np.random.default_rng(seed))[0]
-        return {name: value for name, value in feeds.items() if name not in spec.own_inputs}
-
-    return draw
-
-
-def value_of(model: ir.Model, name: str, feeds: Mapping[str, Array], folder: Path) -> Array:
-    """Run the model's own part of the graph up to a value, by ONNX Runtime."""
+def value_of(artifact: Artifact, model: ir.Model, name: str, feeds: Mapping[str, Array]) -> Array:
+    """Run ``model``, whose weights lie beside the artifact, up to a value, by ONNX Runtime."""
     inputs = [value for value in model.graph.inputs if value.name in feeds]
     graph = ir.convenience.extract(model.graph, inputs, [name])
-    session = session_of(ir.Model(graph, ir_version=model.ir_version), folder)
+    part = ir.Model(graph, ir_version=model.ir_version)
+    session = session_of(part, artifact.path.parent)
     (found,) = session.run(None, {value.name: feeds[value.name or ""] for value in graph.inputs})
     return found
+
+
+def _worst_difference(
+    artifact: Artifact, model: ir.Model, first: FirstRun, layer: Layer, generator: Generator
+) -> float:
+    """The largest disagreement of a layer's gradients with differences of the scores."""
+    record, feeds = artifact.spec.score, first.source
+    head = head_in_float64(model, layer.value, record.value, feeds)
+    fed = feeds.get(layer.value)
+    start = value_of(artifact, model, layer.value, feeds) if fed is None else fed
+    start = start.astype(np.float64)
+    head(start)  # here, and only here, quantisers round
+    gradients = first.results[layer.gradients].astype(np.float64)
+    selected, region = first.doubled
+
+    def score(row: int, k: int, image: Array) -> float:
+        """The score of a class where one image has another value at the layer."""
+        value = start.copy()
+        value[row] = image
+        part = None if region is None else region[row, k]
+        return score_of(record, head(value)[row], selected[row, k], part)
+
+    worst = 0.0
+    for row, k in np.ndindex(min(len(selected), _DIFFERENCED), selected.shape[1]):
+        error = _row_error(partial(score, row, k), start[row], gradients[row, k], layer, generator)
+        worst = max(worst, error if np.isfinite(error) else np.inf)
+    return worst
 
 
 def channel_first(value: Array, layer: Layer) -> Array:
@@ -332,28 +243,8 @@ def bound_of(graph: ir.Graph) -> float:
     return max(_BOUNDS.get(kind, BOUND) for kind in {ir.DataType.FLOAT, *kinds} if kind)
 
 
-def _score_of(
-    head: Head, extra: dict[str, Array], target: str, row: int, read: Callable[[Array], float]
-) -> Callable[[Array], float]:
-    """One image's score as a function of the target layer's value; ``read`` takes a table's row."""
-    return lambda value: read(head({**extra, target: value})[row])
-
-
-def _reading(spec: Spec, selected: Array, region: Array | None) -> Callable[[Array], float]:
-    """How the score is read off one image's table [classes, *positions]."""
-    if spec.classes is None:
-        weights = selected.astype(np.float64)
-        return lambda table: float((table * weights).sum())
-    return reading(spec.score, int(selected), region)
-
-
 def _row_error(
-    score: Callable[[Array], float],
-    start: Array,
-    gradient: Array,
-    row: int,
-    layer: Layer,
-    generator: np.random.Generator,
+    score: Callable[[Array], float], start: Array, gradient: Array, layer: Layer, draw: Generator
 ) -> float:
     """Largest disagreement over the directions, relative to the gradient's length.
 
@@ -361,18 +252,14 @@ def _row_error(
     no derivative. A direction that meets such a kink is tried again without moving the zeros.
     """
     length = float(np.linalg.norm(gradient))
-    signs = generator.choice([-1.0, 1.0], gradient.shape)
-    noise = generator.standard_normal(gradient.shape)
-    moving = channel_first(start[row], layer) != 0
-    step = _STEP * max(1.0, float(np.linalg.norm(start[row])))
+    signs = draw.choice([-1.0, 1.0], gradient.shape)
+    noise = draw.standard_normal(gradient.shape)
+    moving = channel_first(start, layer) != 0
+    step = _STEP * max(1.0, float(np.linalg.norm(start)))
 
     def slopes(direction: Array) -> tuple[float, float]:
-        ends: list[float] = []
-        for sign in (1.0, -1.0):
-            moved = start.copy()
-            moved[row] += sign * step * as_laid_out(direction, layer)
-            ends.append(score(moved))
-        return (ends[0] - here) / step, (here - ends[1]) / step
+        move = step * as_laid_out(direction, layer)
+        return (score(start + move) - here) / step, (here - score(start - move)) / step
 
     here, worst = score(start), 0.0
     for direction in [gradient, gradient * signs, noise] if length else [noise]:

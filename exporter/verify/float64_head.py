@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,9 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from ..graph.queries import inputs_of
 from .straight_through import DequantizeLinear, QuantizeLinear
 
 Array = npt.NDArray[Any]
-Head = Callable[[dict[str, Array]], Array]
 _NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
@@ -29,52 +27,37 @@ class Erf(OpRun):
         return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
 
 
-def head_in_float64(model: ir.Model, target: str, score: str) -> tuple[Head, list[str]]:
-    """The subgraph from ``target`` to ``score``, evaluated in float64.
+def head_in_float64(
+    model: ir.Model, target: str, score: str, feeds: Mapping[str, Array]
+) -> Callable[[Array], Array]:
+    """The subgraph from ``target`` to ``score`` in float64: a function from value to score table.
 
-    Returns:
-        A function from the head's inputs to the score table, and the names of the graph inputs
-        that it reads beside the target.
+    What it reads beside the target comes from ``feeds``, the graph's inputs.
     """
     if target == score:
-        return (lambda feeds: feeds[target]), []
-    extra = _other_inputs(model.graph, target, score)
+        return lambda value: value
+    extra = [v.name for v in model.graph.inputs if v.name and v.name in feeds and v.name != target]
     graph = ir.convenience.extract(model.graph, [target, *extra], [score])
     for node in graph.all_nodes():
         _widen_attributes(node)
         for value in node.outputs:
             value.type, value.shape = None, None
     for value in [*graph.inputs, *graph.initializers.values()]:
-        _widen(value)
+        if value.dtype in _NARROW:
+            if value.const_value is not None:
+                value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
+            value.type = ir.TensorType(ir.DataType.DOUBLE)
     graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
     proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
     reference = ReferenceEvaluator(proto, new_ops=[Erf, QuantizeLinear, DequantizeLinear])
+    fixed = {name: _wide(feeds[name]) for name in extra}
 
-    def head(feeds: dict[str, Array]) -> Array:
-        found = reference.run(None, feeds)
+    def head(value: Array) -> Array:
+        found = reference.run(None, {**fixed, target: value})
         assert isinstance(found, list)
         return np.asarray(found[0])
 
-    return head, extra
-
-
-def _other_inputs(graph: ir.Graph, target: str, score: str) -> list[str]:
-    """Graph inputs that the score reaches without passing through the target."""
-    values = {v.name: v for node in graph for v in node.outputs}
-    found: list[str] = []
-    stack, seen = [values[score]], {target, score}
-    while stack:
-        value = stack.pop()
-        producer = value.producer()
-        if producer is None:
-            if value.is_graph_input() and not value.is_initializer() and value.name:
-                found.append(value.name)
-            continue
-        for before in inputs_of(producer):
-            if before.name not in seen:
-                seen.add(before.name or "")
-                stack.append(before)
-    return found
+    return head
 
 
 def _widen_attributes(node: ir.Node) -> None:
@@ -86,16 +69,9 @@ def _widen_attributes(node: ir.Node) -> None:
         elif attribute.type == ir.AttributeType.TENSOR:
             tensor = attribute.as_tensor()
             if tensor.dtype in _NARROW:
-                node.attributes[name] = ir.AttrTensor(name, ir.tensor(wide(tensor.numpy())))
+                node.attributes[name] = ir.AttrTensor(name, ir.tensor(_wide(tensor.numpy())))
 
 
-def _widen(value: ir.Value) -> None:
-    if value.dtype in _NARROW:
-        if value.const_value is not None:
-            value.const_value = ir.tensor(wide(value.const_value.numpy()), name=value.name)
-        value.type = ir.TensorType(ir.DataType.DOUBLE)
-
-
-def wide(array: Array) -> Array:
+def _wide(array: Array) -> Array:
     """Narrower floats as float64, anything else as it is."""
     return array.astype(np.float64) if ir.DataType.from_numpy(array.dtype) in _NARROW else array

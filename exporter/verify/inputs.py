@@ -1,15 +1,12 @@
-"""This module makes the inputs of a verification: random numbers, or images that were given.
-
-Every kind of input is a function of the number of images, the number of cells by which open sizes
-grow, and a seed. It gives the model's own inputs by name, the same for the same arguments.
-"""
+"""This module makes the inputs of a verification: random numbers, or images that were given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +17,10 @@ from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
 from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
-from .running import Tensors, best_or_drawn, fixed_batch, model_inputs, required_feeds
+from ..graph.infer_shapes import OPEN_SIZES
+from .artifact import Artifact
+from .running import Draw, Tensors
 
-Draw: TypeAlias = Callable[[int, int, int], Tensors]
 _FEEDS = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -34,7 +32,19 @@ _MOST = 32  # images read of a folder, in the order of their names
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
-def random_like(session: Any, examples: Sequence[Any]) -> Draw:
+def random_inputs(artifact: Artifact, examples: Sequence[Any]) -> Draw:
+    """Random inputs like the examples of a module, or as a file without examples takes them."""
+
+    def of_file(count: int, grown: int, seed: int) -> Tensors:
+        """Of the smallest size that the artifact runs on."""
+        del grown
+        return inputs_of_sizes(artifact, count, np.random.default_rng(seed))[0]
+
+    draw = _random_like(artifact, examples) if examples else of_file
+    return draw if artifact.inside is None else artifact.inside.random(draw)
+
+
+def _random_like(artifact: Artifact, examples: Sequence[Any]) -> Draw:
     """Random tensors like the example inputs of a module; a fixed batch keeps its size.
 
     Open axes beside the batch grow by multiples, a different one each. Integers are the
@@ -46,19 +56,17 @@ def random_like(session: Any, examples: Sequence[Any]) -> Draw:
 
         generator = torch.Generator().manual_seed(seed)
         feeds: Tensors = {}
-        for argument, example in zip(session.get_inputs(), examples, strict=False):
+        for argument, example in zip(artifact.session.get_inputs(), examples, strict=False):
             if not isinstance(example, torch.Tensor):
                 continue
-            batch = argument.shape[0] if argument.shape else None
-            rows = batch if isinstance(batch, int) else count
+            known = list(argument.shape)
+            rows = known[0] if known and isinstance(known[0], int) else count
             if not example.is_floating_point():
                 feeds[argument.name] = torch.cat([example] * rows)[:rows].numpy()
                 continue
             shape = [
-                extent if isinstance(known, int) else extent + grown * axis
-                for axis, (extent, known) in enumerate(
-                    zip(example.shape, argument.shape, strict=True)
-                )
+                extent if isinstance(known[axis], int) else extent + grown * axis
+                for axis, extent in enumerate(example.shape)
             ]
             tensor = torch.randn((rows, *shape[1:]), generator=generator)
             feeds[argument.name] = tensor.to(example.dtype).numpy()
@@ -67,34 +75,47 @@ def random_like(session: Any, examples: Sequence[Any]) -> Draw:
     return draw
 
 
-def random_feeds(
-    session: Any, spec: Spec, images: int, generator: np.random.Generator, side: int | None = None
-) -> Tensors:
-    """Random arrays for the inputs that must be fed.
+def inputs_of_sizes(
+    artifact: Artifact, images: int, generator: np.random.Generator
+) -> list[Tensors]:
+    """Random inputs; of two sizes that the artifact runs on, where it leaves the size open.
 
     Args:
-        session: The artifact.
-        spec: Its metadata.
+        artifact: The artifact.
         images: Extent of an open batch.
         generator: Draws them.
-        side: Extent of the first open axis after the batch; each further one is longer by 32.
 
     Raises:
-        VerificationError: An input has an unknown type or shape.
+        VerificationError: An input has an unknown type, or it runs on none of the sizes tried.
     """
-    feeds = required_feeds(session, spec)
-    own = {spec.score_weights, *feeds}
-    for argument in session.get_inputs():
-        if argument.name in own:
-            continue
+    if not artifact.open_sizes:
+        return [_random_feeds(artifact, images, generator, 0)]
+    for side in OPEN_SIZES:
+        tried = [_random_feeds(artifact, images, generator, side + more) for more in (0, GROWTH)]
+        with contextlib.suppress(VerificationError):
+            for feeds in tried:
+                artifact.run({**feeds, **artifact.choose(feeds, 0, 1)})
+            return tried
+    raise VerificationError(
+        f"the artifact runs on no image of {', '.join(map(str, OPEN_SIZES))} pixels; fix the "
+        "size in the file, or export with verify='off' and check it on your own data"
+    )
+
+
+def _random_feeds(
+    artifact: Artifact, images: int, generator: np.random.Generator, side: int
+) -> Tensors:
+    """Random arrays; the first open axis after the batch is ``side``, each further longer by 32."""
+    feeds: Tensors = {}
+    for argument in artifact.inputs:
         shape = list(argument.shape)
         free = [axis for axis, extent in enumerate(shape) if not isinstance(extent, int)]
-        for position, axis in enumerate(axis for axis in free if axis and side is not None):
-            shape[axis] = (side or 0) + GROWTH * position
         if 0 in free:
-            shape[0] = images
+            shape[free.pop(0)] = images
+        for position, axis in enumerate(free):
+            shape[axis] = side + GROWTH * position
         kind = _FEEDS.get(argument.type)
-        if kind is None or not all(isinstance(e, int) for e in shape):
+        if kind is None:
             raise VerificationError(
                 f"cannot make up input {argument.name!r} ({argument.type} {argument.shape}); "
                 "export with verify='off' and check the artifact on your own data"
@@ -103,8 +124,6 @@ def random_feeds(
         if kind is np.uint8:  # images, whose preprocessing is in the graph
             drawn = np.clip(128 + 64 * drawn, 0, 255)
         feeds[argument.name] = drawn.astype(kind)
-    if spec.score_weights is not None:
-        feeds |= best_or_drawn(session, feeds, spec, images, count=1)
     return feeds
 
 
@@ -122,7 +141,7 @@ class Images:
     images: list[Pixels] = field(repr=False)
     rows: list[npt.NDArray[Any]] = field(repr=False)
 
-    def draw(self, session: Any, spec: Spec) -> Draw:
+    def draw(self, artifact: Artifact) -> Draw:
         """The images as inputs, and copies with a little noise where more are needed.
 
         Whether a kink flips at one image is chance; the copies separate chance from error.
@@ -130,13 +149,13 @@ class Images:
         Raises:
             VerificationError: The model takes more than an image.
         """
-        inputs = model_inputs(session, spec)
+        inputs = artifact.inputs
         if len(inputs) != 1:
             raise VerificationError(
                 f"the model takes {[one.name for one in inputs]}, images alone do not feed it; "
                 "leave --images out"
             )
-        kind, batch = _FEEDS[inputs[0].type], fixed_batch(session, spec)
+        kind, batch = _FEEDS[inputs[0].type], artifact.batch
 
         def draw(count: int, grown: int, seed: int) -> Tensors:
             del grown  # images have their size

@@ -6,28 +6,15 @@ its classes, and everything that the artifact gives is compared with that part o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
 from ...runtime.spec import Spec
-from .running import (
-    LEVELS,
-    Array,
-    Level,
-    Tensors,
-    best_or_drawn,
-    class_wise,
-    draw_region,
-    fixed_batch,
-    required_feeds,
-    run_regions,
-    run_session,
-    some_rows,
-)
+from .artifact import Artifact
+from .running import LEVELS, Array, Level, Tensors, some_rows
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,7 @@ class FirstRun:
 
     Attributes:
         feeds: The model's own inputs by name.
-        source: What the source takes instead, if the artifact takes images as they are.
+        source: What the source takes; something else if the artifact takes images as they are.
         results: All outputs; where there is a region, K doubled for it.
         selected: The scores of the later runs: classes by id, [N, K], or weights of a linear
             score, [N, K, *output]; not doubled.
@@ -69,26 +56,18 @@ class FirstRun:
     """
 
     feeds: Tensors
+    source: Tensors
     results: Tensors
     selected: Array
-    region: Array | None
-    source: Tensors | None = None
-
-    @property
-    def source_feeds(self) -> Tensors:
-        """The inputs of the model that the artifact was made from."""
-        return self.feeds if self.source is None else self.source
+    region: Array | None = None
 
     @property
     def doubled(self) -> tuple[Array, Array | None]:
         """Scores and regions as a reference takes them: all positions, then the region."""
         if self.region is None:
             return self.selected, None
-        ones = np.ones_like(self.region)
-        return (
-            np.concatenate([self.selected, self.selected], axis=1),
-            np.concatenate([ones, self.region], axis=1),
-        )
+        both = np.concatenate([np.ones_like(self.region), self.region], axis=1)
+        return np.concatenate([self.selected, self.selected], axis=1), both
 
 
 @dataclass(frozen=True)
@@ -123,64 +102,63 @@ class Run:
     own: Tensors | float
 
 
-def first_run(session: Any, spec: Spec, feeds: Tensors, matrix: Matrix, seed: int) -> FirstRun:
+def first_run(artifact: Artifact, feeds: Tensors, matrix: Matrix, seed: int) -> FirstRun:
     """Make the first run of a chunk.
 
     Raises:
         VerificationError: ONNX Runtime cannot run it.
     """
-    count = max(matrix.counts_of(spec))
-    chosen = best_or_drawn(session, feeds, spec, seed, count)
-    ranked = run_session(session, {**required_feeds(session, spec), **feeds, **chosen})
+    spec, source = artifact.spec, artifact.source_feeds(feeds)
+    chosen = artifact.choose(feeds, seed, max(matrix.counts_of(spec)))
+    ranked = artifact.run({**feeds, **chosen})
     if spec.classes is None:
-        return FirstRun(feeds, ranked, chosen[spec.selector], None)
+        return FirstRun(feeds, source, ranked, chosen[spec.selector])
     # A wrong artifact may name classes that do not exist; no reference could compute them.
     classes = np.clip(ranked[spec.classes], 0, spec.score.classes - 1)
-    region = draw_region(ranked, spec, seed)
-    if region is None:
-        return FirstRun(feeds, ranked, classes, None)
+    if spec.region is None:
+        return FirstRun(feeds, source, ranked, classes)
+    shape = *ranked[spec.scores].shape, *spec.score.positions(ranked[spec.score.output].shape)
+    region = np.random.default_rng(seed).random(shape, np.float32)
     # By id: another region would rank other classes.
-    results = run_regions(session, {**feeds, spec.selector: classes}, spec, region)
-    return FirstRun(feeds, results, classes, region)
+    results = artifact.run({**feeds, spec.selector: classes}, region)
+    return FirstRun(feeds, source, results, classes, region)
 
 
-def runs(session: Any, spec: Spec, truth: Truth, matrix: Matrix) -> Iterator[Run]:
+def runs(artifact: Artifact, truth: Truth, matrix: Matrix) -> Iterator[Run]:
     """Run every part of a chunk that the matrix names, with classes by id.
 
     Raises:
         VerificationError: ONNX Runtime cannot run one of them.
     """
-    first = truth.first
+    first, spec, class_wise = truth.first, artifact.spec, artifact.class_wise
     images, depth = first.selected.shape[:2]
-    for rows in _rows(images, fixed_batch(session, spec), matrix.splits):
+
+    def part(tensors: Tensors, rows: slice, columns: Sequence[int]) -> Tensors:
+        """Some rows of every tensor, and some classes of those that have classes."""
+        return {
+            name: value[rows][:, columns] if name in class_wise else value[rows]
+            for name, value in tensors.items()
+        }
+
+    for rows in _rows(images, (artifact.batch,) if artifact.batch else matrix.splits):
         for count in matrix.counts_of(spec):
-            region = None if first.region is None else first.region[rows, :count]
-            chosen = first.selected[rows, :count]
-            feeds = {**some_rows(first.feeds, rows), spec.selector: chosen}
-            results = run_regions(session, feeds, spec, region)
-            columns = list(range(count))
-            selected = chosen
-            if region is not None:
-                columns += [depth + k for k in range(count)]
-                selected = np.concatenate([chosen, chosen], axis=1)
-            part = partial(_part, class_wise(spec), rows, columns)
-            own = part(truth.own) if isinstance(truth.own, dict) else truth.own
-            yield Run(selected, results, part(truth.expected), own)
+            columns, selected, region = [*range(count)], first.selected[rows, :count], None
+            feeds = {**some_rows(first.feeds, rows), spec.selector: selected}
+            if first.region is not None:
+                region = first.region[rows, :count]
+                columns += range(depth, depth + count)
+                selected = np.concatenate([selected, selected], axis=1)
+            results = artifact.run(feeds, region)
+            own = truth.own
+            own = part(own, rows, columns) if isinstance(own, dict) else own
+            yield Run(selected, results, part(truth.expected, rows, columns), own)
 
 
-def _part(class_wise: set[str], rows: slice, columns: list[int], tensors: Tensors) -> Tensors:
-    """Some rows of every tensor, and some classes of those that have classes."""
-    return {
-        name: value[rows][:, columns] if name in class_wise else value[rows]
-        for name, value in tensors.items()
-    }
-
-
-def _rows(images: int, batch: int | None, splits: Sequence[int]) -> Iterator[slice]:
+def _rows(images: int, sizes: Sequence[int]) -> Iterator[slice]:
     """Consecutive parts of ``images`` rows, of the sizes in turn."""
     start = 0
-    while start < images:
-        for size in [batch] if batch else splits:
-            if start < images:
-                yield slice(start, start + size)
-            start += size
+    for size in itertools.cycle(sizes):
+        if start >= images:
+            return
+        yield slice(start, start + size)
+        start += size

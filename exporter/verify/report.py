@@ -40,7 +40,7 @@ def to_dict(
         "verdict": verdict.status,
         "artifact": {
             "file": artifact.name,
-            "sha256": _hash(artifact),
+            "sha256": file_hash(artifact),
             "bytes": artifact.stat().st_size,
             "name": spec.source.get("name") if spec else None,
             "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
@@ -64,7 +64,9 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
         if worst.status != "fail" and worst.value is not None and worst.threshold is not None:
             limit = "at least" if worst.check in AT_LEAST else "at most"
             numbers = f"{worst.value:.1e}, {limit} {worst.threshold:.1e}"
-        detail = ", ".join(part for part in (numbers, worst.reason, _levels(group)) if part)
+        levels = list(dict.fromkeys(one.level for one in group if one.level))
+        which = f"levels {', '.join(levels)}" if len(levels) > 1 else ""
+        detail = ", ".join(part for part in (numbers, worst.reason, which) if part)
         lines.append(f"{label}: {detail}" if detail else label)
     if verdict.failures:
         failed = one_line(verdict.failures)
@@ -86,17 +88,10 @@ def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
     return [list(group) for _, group in groupby(sorted(findings, key=key), key)]
 
 
-def _levels(group: Sequence[Finding]) -> str:
-    levels = list(dict.fromkeys(one.level for one in group if one.level))
-    return f"levels {', '.join(levels)}" if len(levels) > 1 else ""
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.spec import Spec
+from ..clock import Progress
 from ..errors import VerificationError
 from ..source.preprocessing import Transform
+from .artifact import Artifact
 from .autograd import ATTEMPTS, verify_module
 from .contract import check_drop_in, check_metadata, check_methods, check_ranks
 from .dependence import check_dependence
 from .embedded import Embedded, check_original, trial_images
 from .findings import Finding, Verdict
-from .finite import QUICK_FILE, random_file, verify_file
-from .inputs import Draw, Images, random_like
+from .finite import QUICK_FILE, verify_file
+from .inputs import Images, random_inputs
 from .matrix import FULL, QUICK
-from .running import Tensors, fixed_batch, load_session, some_rows
+from .running import Draw, some_rows
 
 if TYPE_CHECKING:
     import torch
 
-Progress = Callable[[str], None]
 _SAMPLE = 4  # inputs of the checks that need no reference
 _GIVEN = 6  # images, or noisy copies where fewer are given: a single image may lie on a kink
 
@@ -52,7 +52,7 @@ class Origin:
 
 
 def run_checks(
-    artifact: Path,
+    path: Path,
     origin: Origin,
     *,
     full: bool,
@@ -62,7 +62,7 @@ def run_checks(
     """Run the checks.
 
     Args:
-        artifact: The file.
+        path: The artifact.
         origin: What it is compared with.
         full: At every optimisation level of ONNX Runtime, with several batch sizes and numbers of
             classes; else at the default level, one of each.
@@ -71,17 +71,17 @@ def run_checks(
     """
     progress("verify")
     began = time.perf_counter()
-    model = ir.load(artifact.resolve())
-    spec, findings = check_metadata(artifact, model)
+    model = ir.load(path.resolve())
+    spec, findings = check_metadata(path, model)
     if spec is None:
         return Verdict(findings)
     try:
-        inside = Embedded.of(model, spec)
-        findings += _check_transforms(model, artifact.parent, spec, inside, origin, given)
-        if inside is not None:
-            origin = replace(origin, model=inside.model_behind(origin.model, spec))
+        artifact = Artifact(path, spec, Embedded.of(model, spec))
+        findings += _check_transforms(model, artifact, origin, given)
+        if artifact.inside is not None:
+            origin = replace(origin, model=artifact.inside.model_behind(origin.model, spec))
         del model
-        verdict = _check_runs(artifact, spec, origin, inside, full=full, given=given)
+        verdict = _check_runs(artifact, origin, given, full=full)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
@@ -89,75 +89,54 @@ def run_checks(
 
 
 def _check_transforms(
-    model: ir.Model, folder: Path, spec: Spec, inside: Embedded | None, origin: Origin,
-    given: Images | None,
-) -> list[Finding]:  # fmt: skip
+    model: ir.Model, artifact: Artifact, origin: Origin, given: Images | None
+) -> list[Finding]:
     """Compare the transform in the graph, and the one that was given, with the record's."""
-    if spec.preprocess is None or (inside is None and origin.transform is None):
+    transform, inside = artifact.spec.preprocess, artifact.inside
+    if transform is None or (inside is None and origin.transform is None):
         return []
-    images = [*trial_images(spec.preprocess), *(given.images if given else [])]
-    findings = [] if inside is None else [inside.check(model, folder, images)]
+    images = [*trial_images(transform), *(given.images if given else [])]
+    findings = [] if inside is None else [inside.check(model, artifact.path.parent, images)]
     if origin.transform is not None:
-        findings.append(check_original(spec.preprocess, origin.transform, images))
+        findings.append(check_original(transform, origin.transform, images))
     return findings
 
 
-def _check_runs(
-    artifact: Path, spec: Spec, origin: Origin, inside: Embedded | None, *,
-    full: bool, given: Images | None,
-) -> Verdict:  # fmt: skip
+def _check_runs(artifact: Artifact, origin: Origin, given: Images | None, *, full: bool) -> Verdict:
     """Run the checks that need the record."""
-    session = load_session(artifact)
-    outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
-    draw = random_like(session, origin.examples) if origin.module else random_file(session, spec)
-    draw = draw if inside is None else inside.random(draw)
-    sample = _several(draw, _SAMPLE, fixed_batch(session, spec))
-    shown = None if given is None else given.draw(session, spec)
-    small = some_rows(sample, slice(fixed_batch(session, spec) or 2))
+    draw, batch = random_inputs(artifact, origin.examples), artifact.batch
+    step = batch or _SAMPLE
+    # Several times where the batch is fixed.
+    drawn = [draw(step, 0, seed) for seed in range(0, _SAMPLE, step)]
+    sample = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
+    small = some_rows(sample, slice(batch or 2))
+    shown = None if given is None else given.draw(artifact)
     alone = [
-        check_ranks(session, spec, origin.model, small, artifact.parent, inside),
-        *check_dependence(session, spec, sample),
-        *check_methods(session, spec, small),
-        check_drop_in(session, spec, small),
+        check_ranks(artifact, origin.model, small),
+        *check_dependence(artifact, sample),
+        *check_methods(artifact, small),
+        check_drop_in(artifact, small),
     ]
-    del session  # the others open their own; large weights should not be in memory twice
-    verdict = _compare(artifact, spec, origin, outputs, inside, full=full)
-    if given is not None and shown is not None:
-        count = max(_GIVEN, len(given.rows))
-        more = _compare(artifact, spec, origin, outputs, inside, full=full, draw=shown, count=count)
-        verdict = replace(
-            verdict, findings=[*verdict.findings, *more.findings], given=len(given.rows)
-        )
-    return replace(verdict, findings=[*verdict.findings, *alone])
+    del artifact.session  # the others open their own; large weights should not be in memory twice
+    verdict = _compare(artifact, origin, full=full)
+    findings, count = verdict.findings, 0
+    if given is not None:
+        count = len(given.rows)
+        findings += _compare(artifact, origin, shown, max(_GIVEN, count), full=full).findings
+    return replace(verdict, findings=[*findings, *alone], given=count)
 
 
 def _compare(
-    artifact: Path,
-    spec: Spec,
-    origin: Origin,
-    outputs: Sequence[str],
-    inside: Embedded | None,
-    *,
-    full: bool,
-    draw: Draw | None = None,
-    count: int | None = None,
+    artifact: Artifact, origin: Origin, draw: Draw | None = None, count: int = 0, *, full: bool
 ) -> Verdict:
     """Compare all tensors with the module, or with the file and finite differences."""
     if origin.module is not None:
-        attempts = ATTEMPTS if count is None else (count, 2 * count, 6 * count)
         return verify_module(
-            artifact, spec, origin.module, origin.examples, outputs,
-            matrix=FULL if full else QUICK, draw=draw, attempts=attempts, inside=inside,
+            artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
+            attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS,
         )  # fmt: skip
     assert origin.file is not None
-    images = count or (_SAMPLE if full else 2)
     return verify_file(
-        artifact, spec, origin.model, origin.file, outputs,
-        matrix=FULL if full else QUICK_FILE, draw=draw, images=images, inside=inside,
+        artifact, origin.model, origin.file, matrix=FULL if full else QUICK_FILE, draw=draw,
+        images=count or (_SAMPLE if full else 2),
     )  # fmt: skip
-
-
-def _several(draw: Draw, count: int, batch: int | None) -> Tensors:
-    """Draw ``count`` inputs, several times where the batch is fixed."""
-    parts = [draw(batch or count, 0, seed) for seed in range(0, count, batch or count)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,36 +12,36 @@ from ...runtime.spec import ScoreRecord
 Array = npt.NDArray[Any]
 
 
-def reading(score: ScoreRecord, class_id: int, region: Array | None) -> Callable[[Array], float]:
-    """How the score of a class is read off a table [classes, *positions] of logits.
+def score_of(record: ScoreRecord, table: Array, selected: Array, region: Array | None) -> float:
+    """The score that is read off one image's table of logits [classes, *positions].
 
     A probability is read as ``p - 1``: its differences are the same, and where the model is sure
     they lose no digits.
 
     Args:
-        score: What is differentiated.
-        class_id: The class.
+        record: What is differentiated.
+        table: The logits; any shape for a linear score.
+        selected: The class, or the weights of a linear score.
         region: What scores with positions are summed over.
     """
+    if record.kind == "linear":
+        return float((table * selected.astype(np.float64)).sum())
+    class_id = int(selected)
     weights = np.ones(()) if region is None else region.astype(np.float64)
-    if score.kind == "channel":
+    if record.kind == "channel":
         weights = weights / np.abs(weights).sum()
-
-    def read(table: Array) -> float:
-        both = np.concatenate([-table, table]) if score.single_logit else table
-        if score.kind in ("probability", "log_probability"):
-            odds = _odds_against(score, both, class_id)
-            values = -np.log1p(odds) if score.kind == "log_probability" else -odds / (1 + odds)
-        else:
-            values = both[class_id]
-        return float((values * weights).sum())
-
-    return read
+    both = np.concatenate([-table, table]) if record.single_logit else table
+    if record.kind in ("probability", "log_probability"):
+        odds = _odds_against(record, both, class_id)
+        values = -np.log1p(odds) if record.kind == "log_probability" else -odds / (1 + odds)
+    else:
+        values = both[class_id]
+    return float((values * weights).sum())
 
 
-def _odds_against(score: ScoreRecord, logits: Array, class_id: int) -> Array:
+def _odds_against(record: ScoreRecord, logits: Array, class_id: int) -> Array:
     """``(1 - p) / p`` of a class, by position."""
     own = logits[class_id]
-    if score.activation == "softmax":
+    if record.activation == "softmax":
         return np.exp(np.delete(logits, class_id, axis=0) - own).sum(axis=0)
     return np.exp(-own)

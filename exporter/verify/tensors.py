@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from ...runtime.spec import Spec
 from ..errors import VerificationError
-from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine
-from .findings import Finding, InputKind, finding_of
-from .matrix import Run
+from .artifact import Artifact
+from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine, three_digits
+from .findings import Finding, InputKind
+from .matrix import Matrix, Run, Truth, runs
 from .running import Array, Level, Tensors
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
     return found | {spec.of_input[field]: value for field, value in expected.of_input.items()}
 
 
-def kinds(spec: Spec, outputs: Sequence[str]) -> dict[str, str]:
-    """The check of each output, by the output's name and in the order of the checks."""
-    found = {**dict.fromkeys(outputs, "outputs"), spec.scores: "scores"}
+def _kinds(spec: Spec, truth: Tensors) -> dict[str, str]:
+    """The check of each tensor that ``truth`` has, by name and in the order of the checks."""
+    found = {name: "outputs" for name in truth if name not in spec.own_outputs}
+    found[spec.scores] = "scores"
     for layer in spec.layers:
         found |= {layer.activations: "activations", layer.gradients: "gradients"}
         found[layer.heatmap] = "heatmap"
@@ -60,48 +62,41 @@ def checks(
 ) -> list[Check]:
     """Compare everything that an artifact gives with a reference and its own rounding."""
     named = (by_name(one, spec, outputs) for one in (truth, own))
-    return tensor_checks(results, spec, outputs, *named)
+    return _tensor_checks(results, spec, *named)
 
 
-def tensor_checks(
-    results: Tensors, spec: Spec, outputs: Sequence[str], truth: Tensors, own: Tensors | float
+def _tensor_checks(
+    results: Tensors, spec: Spec, truth: Tensors, own: Tensors | float
 ) -> list[Check]:
     """The same by names; where ``own`` is a number, it is the bound of every error."""
-    floors = {layer.heatmap: _negligible(truth, layer.gradients, layer.activations)
-              for layer in spec.layers}  # fmt: skip
-    found: dict[str, Check] = {}
-    for name in kinds(spec, outputs):
+    floors = {one.heatmap: _negligible(truth[one.gradients], truth[one.activations])
+              for one in spec.layers}  # fmt: skip
+    found, named = dict[str, Check](), _kinds(spec, truth)
+    for name in named:
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
         if actual.shape != expected.shape or not actual.size:
             continue  # the check of the shapes reports it, or there is nothing to compare
         if isinstance(own, dict):
             found[name] = compare(name, actual, expected, own[name], floor)
-        else:
-            found[name] = _within(name, actual, expected, own, floor)
-    if spec.scores in found and spec.score.output in outputs and spec.score.output in found:
+        else:  # a fixed bound: as if the reference's own error were its share of it
+            errors = relative_errors(actual, expected, floor)
+            share = np.full_like(errors, own / SLACK)
+            cosine = smallest_cosine(actual, expected, floor)
+            found[name] = Check(name, errors, share, cosine, 1 - own**2)
+    output = spec.score.output
+    if spec.scores in found and output in found and named[output] == "outputs":
         # A few numbers of an output can be exact by luck: PyTorch's error on the whole counts too.
-        scores, whole = found[spec.scores], found[spec.score.output]
+        scores, whole = found[spec.scores], found[output]
         found[spec.scores] = replace(scores, own=np.maximum(scores.own, whole.own))
     return list(found.values())
 
 
-def _within(
-    name: str, actual: Array, expected: Array, bound: float, floor: npt.NDArray[np.float64] | float
-) -> Check:
-    """A check with a fixed bound: as if the reference's own error were its share of it."""
-    errors = relative_errors(actual, expected, floor)
-    own = np.full_like(errors, bound / SLACK)
-    cosine = smallest_cosine(actual, expected, floor)
-    return Check(name, errors, own, cosine, 1 - bound**2)
-
-
-def _negligible(truth: Tensors, gradients: str, activations: str) -> npt.NDArray[np.float64]:
+def _negligible(slopes: Array, values: Array) -> npt.NDArray[np.float64]:
     """By image, the size below which a heatmap is only the rounding error of its terms.
 
     For example, behind a norm over averaged channels the channel weights vanish, and the map with
     them. What remains has no direction that could agree.
     """
-    slopes, values = truth[gradients], truth[activations]
     images, classes, channels = slopes.shape[:3]
     cells = max(1, values[0, 0].size)
     weights = np.abs(slopes).reshape(images, classes, channels, cells).mean(3)
@@ -114,9 +109,9 @@ class Tally:
     """The results of the runs at one optimisation level."""
 
     spec: Spec
-    outputs: Sequence[str]
     level: Level
     inputs: InputKind
+    kinds: dict[str, str] = field(default_factory=dict[str, str])
     parts: dict[str, list[Check]] = field(default_factory=dict[str, list[Check]])
     shapes: dict[str, str] = field(default_factory=dict[str, str])
     wrong_classes: str = ""
@@ -134,7 +129,8 @@ class Tally:
                 f"for classes {run.selected[0].tolist()} it explains "
                 f"{results[spec.classes][0].tolist()}"
             )
-        for check in tensor_checks(results, spec, self.outputs, run.expected, run.own):
+        self.kinds = _kinds(spec, run.expected)
+        for check in _tensor_checks(results, spec, run.expected, run.own):
             self.parts.setdefault(check.name, []).append(check)
         for layer in spec.layers:
             gradients = results[layer.gradients]
@@ -148,33 +144,32 @@ class Tally:
 
     def findings(self) -> list[Finding]:
         """A finding for every tensor, and for the shapes and the classes."""
-        level, inputs = self.level, self.inputs
-        kind = kinds(self.spec, self.outputs)
         found = [
-            finding_of(kind[name], merge(self.parts[name]), level, inputs, self._hint(name))
-            for name in kind
+            self._of_tensor(check, merge(self.parts[name]))
+            for name, check in self.kinds.items()
             if name in self.parts
         ]
-        wrong = [
-            Finding("shapes", name, "fail", None, None, reason, level, inputs)
-            for name, reason in self.shapes.items()
-        ]
-        found += wrong or [Finding("shapes", "", "pass", level=level, inputs=inputs)]
-        if self.spec.classes is None:
-            return found
-        status = "fail" if self.wrong_classes else "pass"
-        return [
-            *found,
-            Finding("classes", self.spec.classes, status, None, None, self.wrong_classes, level,
-                    inputs),
-        ]  # fmt: skip
+        reasons = {("shapes", name): reason for name, reason in self.shapes.items()}
+        reasons = reasons or {("shapes", ""): ""}
+        if self.spec.classes is not None:
+            reasons["classes", self.spec.classes] = self.wrong_classes
+        for (check, subject), reason in reasons.items():
+            found.append(self._finding(check, subject, reason))
+        return found
 
-    def _hint(self, name: str) -> str:
-        """A remark on wrong gradients that are the same for every input."""
-        rows = self.slopes.get(name, [])
-        if len(rows) > 1 and all(np.array_equal(row, rows[0]) for row in rows[1:]):
-            return "; they are the same for every input, as if baked in as a constant"
-        return ""
+    def _of_tensor(self, check: str, found: Check) -> Finding:
+        value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)
+        reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}"
+        slopes = self.slopes.get(found.name, [])
+        if len(slopes) > 1 and all(np.array_equal(slope, slopes[0]) for slope in slopes[1:]):
+            reason += "; they are the same for every input, as if baked in as a constant"
+        finding = self._finding(check, found.name, "" if found.passed else reason)
+        return replace(finding, value=value, threshold=bound)
+
+    def _finding(self, check: str, subject: str, reason: str) -> Finding:
+        """A finding that failed if there is a reason."""
+        status = "fail" if reason else "pass"
+        return Finding(check, subject, status, None, None, reason, self.level, self.inputs)
 
 
 def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
@@ -189,3 +184,18 @@ def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
         shapes[layer.gradients] = (images, classes, *features[1:])
         shapes[layer.heatmap] = (images, classes, *features[2:])
     return shapes
+
+
+def compare_runs(
+    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind
+) -> list[Tally]:
+    """Compare every run at every level; the first level has its session already."""
+    tallies: list[Tally] = []
+    for level in matrix.levels:
+        opened = artifact if level == artifact.level else replace(artifact, level=level)
+        tally = Tally(artifact.spec, level, inputs)
+        for truth in truths:
+            for run in runs(opened, truth, matrix):
+                tally.add(run)
+        tallies.append(tally)
+    return tallies

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from ...runtime.spec import Layer, ScoreRecord
 from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import layer_of, named_layers
 from ..source.torch_outputs import tensors_of
+from .artifact import Artifact
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
 
 Array = npt.NDArray[Any]
@@ -45,9 +46,9 @@ class Expected:
 
     outputs: list[Array]
     scores: Array
-    activations: dict[str, Array]
-    gradients: dict[str, Array]
-    heatmaps: dict[str, Array]
+    activations: dict[str, Array] = field(default_factory=dict[str, Array])
+    gradients: dict[str, Array] = field(default_factory=dict[str, Array])
+    heatmaps: dict[str, Array] = field(default_factory=dict[str, Array])
     of_input: dict[str, Array] = field(default_factory=dict[str, Array])
 
 
@@ -56,8 +57,8 @@ class _Logits(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inputs: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
-        self.joined: list[tuple[torch.Tensor, Sequence[torch.Tensor], int]] = []
+        # Names, results, arguments and axes, the last call first.
+        self.calls: list[tuple[str, torch.Tensor, Any, int | None]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -67,10 +68,7 @@ class _Logits(TorchFunctionMode):
             source: Any = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
             axis = axis % result.dim() if isinstance(axis, int) else None
-            if name in _ACTIVATIONS:
-                self.inputs.append((result, source, axis))
-            else:
-                self.joined.append((result, source, axis or 0))
+            self.calls.insert(0, (name, result, source, axis))
         return result
 
     def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
@@ -78,15 +76,15 @@ class _Logits(TorchFunctionMode):
 
         A softmax over another axis than the classes' makes no probabilities.
         """
-        found = (
-            x for y, x, along in reversed(self.inputs) if y is output and along in (axis, None)
-        )
-        return next(found, output)
+        for name, result, source, along in self.calls:
+            if name in _ACTIVATIONS and result is output and along in (axis, None):
+                return source
+        return output
 
     def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
         """The last part of a concatenation, if it begins at ``offset``; see `class_part`."""
-        for result, parts, along in reversed(self.joined):
-            if result is output and along == axis:
+        for name, result, parts, along in self.calls:
+            if name in _JOINS and result is output and (along or 0) == axis:
                 before = sum(part.shape[axis] for part in parts[:-1])
                 return parts[-1] if before == offset else None
         return None
@@ -122,10 +120,9 @@ class Reference:
         layers: Target layers, by name.
         dtype: float64 for the truth; None leaves the model as it is, for PyTorch's own rounding
             error.
-        output: Index of the scored output among the model's tensors.
-        score: What is differentiated; the logits by default.
+        artifact: What gives the scored output, and the kind of its score; by default the first
+            output, and its logits.
         of_input: Fields of the metadata whose gradients with respect to the image are computed.
-        image: Index of the image among the inputs.
     """
 
     def __init__(
@@ -134,41 +131,30 @@ class Reference:
         layers: Sequence[Layer],
         dtype: torch.dtype | None = torch.float64,
         *,
-        output: int = 0,
-        score: ScoreRecord = _LOGIT,
+        artifact: Artifact | None = None,
         of_input: Sequence[str] = (),
-        image: int = 0,
     ) -> None:
         self.module = copy.deepcopy(module).eval()
         for part in (self.module, *named_layers(self.module).values()):
             part.requires_grad_(False)
             if dtype is not None:
                 part.to(dtype)
-        self.layers = list(layers)
-        self.dtype = dtype
-        self.output = output
-        self.score = score
-        self.of_input = list(of_input)
-        self.image = image
+        self.layers, self.dtype, self.of_input = list(layers), dtype, of_input
+        self.score, outputs = (artifact.spec.score, artifact.outputs) if artifact else (_LOGIT, [])
+        self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
+        self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
         for layer in layers:
-            path = layer.name
-            layer_of(self.module, path).register_forward_hook(self._hook(path))
+            layer_of(self.module, layer.name).register_forward_hook(partial(self._tap, layer.name))
 
-    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], torch.Tensor]:
-        def tap(layer: nn.Module, args: Any, result: torch.Tensor) -> torch.Tensor:
-            # A fresh leaf cuts the graph below the first target, where no gradient is needed.
-            leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
-            self._taps[path] = leaf
-            return leaf.clone()
-
-        return tap
+    def _tap(self, path: str, _layer: nn.Module, _args: Any, result: torch.Tensor) -> torch.Tensor:
+        # A fresh leaf cuts the graph below the first target, where no gradient is needed.
+        leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
+        self._taps[path] = leaf
+        return leaf.clone()
 
     def __call__(
-        self,
-        inputs: Sequence[Any],
-        selected: Array,
-        region: npt.NDArray[np.float32] | None = None,
+        self, inputs: Sequence[Any], selected: Array, region: Array | None = None
     ) -> Expected:
         """Run on ``inputs`` and differentiate the selected scores.
 
@@ -183,35 +169,27 @@ class Reference:
             floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
             inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
         leaves, scores = self._forward(inputs, selected, region)
+        found = Expected([leaf.detach().numpy() for leaf in leaves], scores.detach().numpy())
         taps = [self._taps[layer.name] for layer in self.layers]
-        stacked = _gradients(scores, taps)
-        of_input = {
-            kind: self._of_input(_RULES[kind], inputs, selected, region) for kind in self.of_input
-        }
-        names = [layer.name for layer in self.layers]
-        values = [
-            channel_first(_single(tap.detach()), layer, 1)
-            for tap, layer in zip(taps, self.layers, strict=True)
-        ]
-        slopes = [
-            channel_first(gradient, layer, 2)
-            for gradient, layer in zip(stacked, self.layers, strict=True)
-        ]
-        maps = [_heatmap(value, slope) for value, slope in zip(values, slopes, strict=True)]
-        return Expected(
-            [leaf.detach().numpy() for leaf in leaves],
-            scores.detach().numpy(),
-            {name: value.numpy() for name, value in zip(names, values, strict=True)},
-            {name: slope.numpy() for name, slope in zip(names, slopes, strict=True)},
-            {name: one.numpy() for name, one in zip(names, maps, strict=True)},
-            of_input,
-        )
+        for layer, tap, gradient in zip(self.layers, taps, _gradients(scores, taps), strict=True):
+            value = channel_first(_single(tap.detach()), layer, 1)
+            slope = channel_first(gradient, layer, 2)
+            found.activations[layer.name] = value.numpy()
+            found.gradients[layer.name] = slope.numpy()
+            weighted = torch.einsum("nkc,nc...->nk...", slope.flatten(3).mean(-1), value)
+            found.heatmaps[layer.name] = weighted.relu().numpy()
+        for kind in self.of_input:
+            # A model may work on its input in place, which a leaf does not allow.
+            image = inputs[self.image].detach().clone().requires_grad_(True)
+            changed = [image.clone() if i == self.image else x for i, x in enumerate(inputs)]
+            rule = _RULES[kind]
+            with contextlib.nullcontext() if rule is None else ReluRule(rule):
+                _, scores = self._forward(changed, selected, region)
+            found.of_input[kind] = _gradients(scores, [image])[0].numpy()
+        return found
 
     def _forward(
-        self,
-        inputs: Sequence[Any],
-        selected: Array,
-        region: npt.NDArray[np.float32] | None,
+        self, inputs: Sequence[Any], selected: Array, region: Array | None
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The model's tensors, and the selected scores, [N, K]."""
         self._taps = {}
@@ -220,22 +198,7 @@ class Reference:
             result = self.module(*inputs)
         leaves = tensors_of(result)
         table = _single(self._table(leaves, logits))
-        return leaves, self._scores(table, selected, region)
-
-    def _of_input(
-        self,
-        rule: Rule | None,
-        inputs: Sequence[Any],
-        selected: Array,
-        region: npt.NDArray[np.float32] | None,
-    ) -> Array:
-        """Gradients with respect to the image, [N, K, *input], perhaps by another ReLU rule."""
-        image = inputs[self.image].detach().clone().requires_grad_(True)
-        # A model may work on its input in place, which a leaf does not allow.
-        changed = [image.clone() if i == self.image else x for i, x in enumerate(inputs)]
-        with contextlib.nullcontext() if rule is None else ReluRule(rule):
-            _, scores = self._forward(changed, selected, region)
-        return _gradients(scores, [image])[0].numpy()
+        return leaves, _scores(table, self.score, selected, region)
 
     def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
         """What is scored, with the classes along axis 1; any shape for a linear score."""
@@ -254,62 +217,38 @@ class Reference:
         table = table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
         return torch.cat([-table, table], dim=1) if table.shape[1] == 1 else table
 
-    def _scores(
-        self,
-        table: torch.Tensor,
-        selected: Array,
-        region: npt.NDArray[np.float32] | None,
-    ) -> torch.Tensor:
-        """The scores, [N, K]."""
-        if self.score.kind == "linear":
-            return _weighted(table, selected)
-        if self.score.kind in ("probability", "log_probability"):
-            table = _probabilities(table, self.score)
-        weights = None if region is None else torch.tensor(region, dtype=table.dtype)
-        if self.score.kind == "channel":
-            weights = table.new_ones(1, 1, *table.shape[2:]) if weights is None else weights
-            axes = tuple(range(2, weights.dim()))
-            weights = weights / weights.abs().sum(axes, keepdim=True)
-        return _summed(table, selected, weights)
+
+def _scores(
+    table: torch.Tensor, score: ScoreRecord, selected: Array, region: Array | None
+) -> torch.Tensor:
+    """The scores, [N, K]: sums of class scores over the region, or weighted sums of the output."""
+    if score.kind == "linear":
+        weights = torch.tensor(selected, dtype=table.dtype)
+        return (table.unsqueeze(1) * weights).flatten(2).sum(2)
+    # Probabilities or their logarithms, of logits with the classes along axis 1.
+    if score.kind == "probability":
+        table = table.softmax(1) if score.activation == "softmax" else table.sigmoid()
+    elif score.kind == "log_probability":
+        table = table.log_softmax(1) if score.activation == "softmax" else logsigmoid(table)
+    weights = None if region is None else torch.tensor(region, dtype=table.dtype)
+    if score.kind == "channel":
+        weights = table.new_ones(1, 1, *table.shape[2:]) if weights is None else weights
+        weights = weights / weights.abs().sum((*range(2, weights.dim()),), keepdim=True)
+    flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
+    index = torch.from_numpy(selected).unsqueeze(2)
+    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
+    return (picked if weights is None else picked * weights.flatten(2)).sum(2)
 
 
 def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
-    count = scores.shape[1]
+    if not scores.shape[1]:
+        return [_single(one).new_zeros((one.shape[0], 0, *one.shape[1:])) for one in of]
     # A power of two changes no digit; as in the artifact it prevents float16 from underflowing.
-    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE) if count else None
-    gradients: list[list[torch.Tensor]] = []
-    for k in range(count):
-        slopes = torch.autograd.grad(scores[:, k], of, seed, retain_graph=True)
-        gradients.append([_single(slope) / FLOAT16_SCALE for slope in slopes])
-    return [
-        torch.stack([per[i] for per in gradients], dim=1)
-        if gradients
-        else _single(one).new_zeros((one.shape[0], 0, *one.shape[1:]))
-        for i, one in enumerate(of)
-    ]
-
-
-def _probabilities(table: torch.Tensor, score: ScoreRecord) -> torch.Tensor:
-    """Probabilities or their logarithms, of logits with the classes along axis 1."""
-    if score.activation == "softmax":
-        return table.softmax(1) if score.kind == "probability" else table.log_softmax(1)
-    return table.sigmoid() if score.kind == "probability" else logsigmoid(table)
-
-
-def _weighted(table: torch.Tensor, weights: npt.NDArray[Any]) -> torch.Tensor:
-    """Inner products of [N, ...] with weights [N or 1, K, ...], [N, K]."""
-    return (table.unsqueeze(1) * torch.tensor(weights, dtype=table.dtype)).flatten(2).sum(2)
-
-
-def _summed(
-    table: torch.Tensor, classes: npt.NDArray[np.int64], region: torch.Tensor | None
-) -> torch.Tensor:
-    """Sums of the class scores [N, classes, *positions] over the region, [N, K]."""
-    flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
-    index = torch.from_numpy(classes).unsqueeze(2)
-    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
-    return (picked if region is None else picked * region.flatten(2)).sum(2)
+    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE)
+    rows = [torch.autograd.grad(row, of, seed, retain_graph=True) for row in scores.unbind(1)]
+    stacked = (torch.stack([*slopes], dim=1) for slopes in zip(*rows, strict=True))
+    return [_single(slopes) / FLOAT16_SCALE for slopes in stacked]
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:
@@ -323,15 +262,7 @@ def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor
         return tensor.movedim(-1, lead)
     if layer.layout == "tokens":
         grid = [side or -1 for side in layer.grid]
-        return (
-            tensor.narrow(lead, layer.prefix_tokens, tensor.shape[lead] - layer.prefix_tokens)
-            .transpose(lead, lead + 1)
-            .unflatten(-1, grid)
-        )
+        places = tensor.shape[lead] - layer.prefix_tokens
+        tokens = tensor.narrow(lead, layer.prefix_tokens, places)
+        return tokens.transpose(lead, lead + 1).unflatten(-1, grid)
     return tensor
-
-
-def _heatmap(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    weights = gradients.flatten(3).mean(-1)
-    weighted = torch.einsum("nkc,nc...->nk...", weights, activations)
-    return weighted.relu()

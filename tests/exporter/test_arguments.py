@@ -23,7 +23,7 @@ from graftcam.exporter import (
     candidates_of,
     export,
 )
-from graftcam.exporter.pipeline import spec_of
+from graftcam.exporter.pipeline import export_as
 from graftcam.exporter.release import input_shape, verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.source.settings import ExportSettings
@@ -220,7 +220,7 @@ def test_a_second_export_needs_no_option_again(
     path = tmp_path / "m.onnx"
     spec = export(seeded(model), path, example, verify="off", **options).spec
     assert input_shape(path) == [3, 8, 8]
-    found = check_again(path, spec, seeded(model), example, spec_of)
+    found = check_again(path, spec, seeded(model), example, export_as)
     assert [(one.check, one.status, one.reason) for one in found] == [
         ("source", "pass", ""), ("determinism", "pass", ""),
     ]  # fmt: skip

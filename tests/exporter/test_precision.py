@@ -18,7 +18,8 @@ from torch import nn
 from graftcam.exporter import VerificationError, export
 from graftcam.exporter.differentiate import registry
 from graftcam.exporter.score import seed as seeding
-from graftcam.exporter.verify import compare, load_session, relative_errors, run_session
+from graftcam.exporter.verify.compare import compare, relative_errors
+from graftcam.exporter.verify.running import load_session, run_session
 from graftcam.exporter.verify.torch_reference import Reference
 from support.exports import to_onnx
 from support.images import noise

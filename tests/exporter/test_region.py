@@ -20,6 +20,7 @@ from graftcam.exporter import (
     candidates_of,
     export,
 )
+from graftcam.exporter.verify.artifact import Artifact
 from graftcam.exporter.verify.autograd import verify_module
 from graftcam.runtime.spec import METADATA_KEY
 from support.exports import Made, make, to_onnx
@@ -234,9 +235,7 @@ def test_a_region_that_reaches_the_scores_only_fails_verification(tmp_path: Path
     changed.graph.initializer.append(ones)
     hits.input[1] = "ones"
     onnx.save(changed, artifact.path)
-    verdict = verify_module(
-        artifact.path, artifact.spec, artifact.model, EXAMPLE, [artifact.spec.score.output]
-    )
+    verdict = verify_module(Artifact(artifact.path, artifact.spec), artifact.model, EXAMPLE)
     with pytest.raises(VerificationError, match="gradients: error"):
         verdict.raise_on_failure()
     x = noise(2, *SIZE)

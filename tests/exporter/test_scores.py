@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from graftcam.exporter import Score, ScoreError, TorchExport, VerificationError, export
+from graftcam.exporter.verify.artifact import Artifact
 from graftcam.exporter.verify.finite import verify_file
 from graftcam.runtime.spec import Spec
 from support.exports import Made, to_onnx
@@ -29,7 +30,6 @@ from support.scores import (
     holds,
     leaves,
     made,
-    outputs_of,
     picked,
     spoil,
     verified,
@@ -348,8 +348,8 @@ def test_wrong_gradients_fail_both_verifications(tiny: File) -> None:
         spoil(artifact.path)
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error 1\.0e-02"):
             verified(artifact)
-        own, graph = outputs_of(artifact)[:1], ir.load(artifact.path)
-        found = verify_file(artifact.path, artifact.spec, graph, tiny[0], own)
+        opened = Artifact(artifact.path, artifact.spec)
+        found = verify_file(opened, ir.load(artifact.path), tiny[0])
         with pytest.raises(VerificationError, match=r"gradients\.relu1: error"):
             found.raise_on_failure()
 

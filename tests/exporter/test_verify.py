@@ -12,8 +12,10 @@ import torch
 from onnx import numpy_helper
 
 from graftcam.exporter import VerificationError, export
-from graftcam.exporter.verify import checks, compare, merge, relative_errors, smallest_cosine
+from graftcam.exporter.verify.artifact import Artifact
 from graftcam.exporter.verify.autograd import verify_module
+from graftcam.exporter.verify.compare import compare, merge, relative_errors, smallest_cosine
+from graftcam.exporter.verify.tensors import checks
 from graftcam.exporter.verify.torch_reference import Reference
 from support.nets import Flat, Tiny, seeded
 
@@ -79,8 +81,7 @@ def test_a_perturbed_weight_in_the_file_fails(tmp_path: Path, place: str) -> Non
     model, path = seeded(Flat()), tmp_path / "m.onnx"
     example = (torch.zeros(1, 3, 8, 8),)
     report = export(model, path, example, layers="body.0")
-    outputs = [report.spec.score.output]
-    assert verify_module(path, report.spec, model, example, outputs).status == "pass"
+    assert verify_module(Artifact(path, report.spec), model, example).status == "pass"
     changed = onnx.load(path)
     name = "head.3.weight" if place == "last" else "body.0.bias"
     (tensor,) = (t for t in changed.graph.initializer if t.name == name)
@@ -88,7 +89,7 @@ def test_a_perturbed_weight_in_the_file_fails(tmp_path: Path, place: str) -> Non
     array.reshape(-1)[0] += 0.1
     tensor.CopyFrom(numpy_helper.from_array(array, name))
     onnx.save(changed, path)
-    verdict = verify_module(path, report.spec, model, example, outputs)
+    verdict = verify_module(Artifact(path, report.spec), model, example)
     with pytest.raises(VerificationError, match="disagrees with PyTorch autograd"):
         verdict.raise_on_failure()
 

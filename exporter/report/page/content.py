@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....runtime.spec import Preprocess, Spec
-from ...locate.candidate import Candidate
+from ....runtime.spec import Preprocess
 from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
 from ...verify.report import grouped
 from ...verify.running import LEVELS
@@ -30,49 +29,40 @@ class Line:
     """One line of the table of checks.
 
     Attributes:
-        check: The check's name.
-        meaning: What it checks.
-        subject: The tensor or field.
-        status: ``pass``, ``fail`` or ``skipped``.
-        value: The error, as text.
-        threshold: Its bound, as text.
+        finding: The worst of the subject's findings.
+        meaning: What the check tests.
         bar: Length of the error's bar and position of the bound's mark, in percent; None without.
-        reason: Why it failed or was skipped.
-        where: Levels and inputs.
+        where: Levels and inputs of all findings.
     """
 
-    check: str
+    finding: Finding
     meaning: str
-    subject: str
-    status: str
-    value: str
-    threshold: str
     bar: tuple[float, float] | None
-    reason: str
     where: str
 
 
 def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> dict[str, Any]:
     """Return everything that the template needs, by its names there."""
-    verdict, spec = report.verdict, report.spec
+    verdict, spec, shown = report.verdict, report.spec, report.candidates[:_CANDIDATES]
     lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
+    ran = spec.verification.onnxruntime
     return {
         "title": spec.source.get("name", report.path.stem),
         "file": report.path.name,
         "status": "unverified" if verdict is None else verdict.status,
         "headline": _headline(verdict),
-        "failures": [line for line in lines if line.status == "fail"],
+        "failures": [line for line in lines if line.finding.status == "fail"],
         "tiles": _tiles(report, verdict, lines, size),
         "lines": lines,
         "gallery": gallery,
         "layers": report.layers,
-        "candidates": _candidates(report.candidates),
-        "hidden": max(0, len(report.candidates) - _CANDIDATES),
+        "candidates": [(one, " x ".join(map(str, one.shape))) for one in shown],
+        "hidden": len(report.candidates) - len(shown),
         "card": _card(report, digest),
         "operators": report.operators,
         "steps": _steps(report.seconds),
         "notes": report.notes,
-        "tools": _tools(spec),
+        "tools": [*spec.tools.items(), *([("onnxruntime", ran)] if ran else [])],
     }
 
 
@@ -93,7 +83,8 @@ def _tiles(
     """Return name, figure and remark of the most important numbers."""
     tiles: list[tuple[str, str, str]] = []
     if verdict is not None:
-        counts = {s: sum(line.status == s for line in lines) for s in ("pass", "fail", "skipped")}
+        statuses = [line.finding.status for line in lines]
+        counts = {status: statuses.count(status) for status in ("pass", "fail", "skipped")}
         rest = [f"{n} {name}" for name, n in counts.items() if n and name != "pass"]
         remark = ", ".join(rest) or "none failed, none skipped"
         tiles.append(("checks passed", f"{counts['pass']} of {len(lines)}", remark))
@@ -120,12 +111,8 @@ def _line(group: Sequence[Finding]) -> Line:
     where += [" and ".join(words[kind] for kind in inputs)] if inputs else []
     value, bound = worst.value, worst.threshold
     error = worst.check not in AT_LEAST
-    return Line(
-        worst.check, CHECKS[worst.check], worst.subject, worst.status,
-        "" if value is None else f"{value:.1e}", "" if bound is None else f"{bound:.1e}",
-        (_along(value), _along(bound)) if error and value is not None and bound else None,
-        worst.reason, "; ".join(where),
-    )  # fmt: skip
+    bar = (_along(value), _along(bound)) if error and value is not None and bound else None
+    return Line(worst, CHECKS[worst.check], bar, "; ".join(where))
 
 
 def _along(number: float) -> float:
@@ -134,10 +121,6 @@ def _along(number: float) -> float:
     exponent = math.log10(number) if number > 0 and math.isfinite(number) else low
     exponent = high if number == math.inf else exponent
     return round(100 * min(1.0, max(0.0, (exponent - low) / (high - low))), 1)
-
-
-def _candidates(found: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
-    return [(one, " x ".join(map(str, one.shape))) for one in found[:_CANDIDATES]]
 
 
 def _card(report: Report, digest: str) -> list[tuple[str, str]]:
@@ -177,11 +160,6 @@ def _steps(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
     """Return name, time, and share of the longest step in percent, for each step."""
     longest = max(seconds.values(), default=1.0) or 1.0
     return [(s, f"{taken:.1f} s", round(100 * taken / longest, 1)) for s, taken in seconds.items()]
-
-
-def _tools(spec: Spec) -> list[tuple[str, str]]:
-    ran = spec.verification.onnxruntime
-    return [*spec.tools.items(), *([("onnxruntime", ran)] if ran else [])]
 
 
 def _bytes(size: int) -> str:

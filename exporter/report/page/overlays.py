@@ -10,7 +10,7 @@ import base64
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,10 +25,11 @@ from ....runtime.inputs.scores import probabilities
 from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
 from ....runtime.spec import Spec
 from ...errors import VerificationError
+from ...verify.artifact import Artifact
 from ...verify.embedded import Embedded
 from ...verify.inputs import Images
 from ...verify.run_checks import Origin
-from ...verify.running import Array, Tensors, fixed_batch, load_session, required_feeds, run_session
+from ...verify.running import Array, Tensors
 
 MOST = 12  # images on a page
 _SIDE = 360  # pixels of an image's longer side
@@ -80,7 +81,7 @@ class Gallery:
     left_out: int = 0
 
 
-def gallery(artifact: Path, spec: Spec, origin: Origin, images: Images) -> Gallery | None:
+def gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery | None:
     """Explain the predicted class of each image twice, at the first target layer.
 
     Returns None if there are no classes to predict, or if ONNX Runtime cannot run the artifact,
@@ -89,32 +90,25 @@ def gallery(artifact: Path, spec: Spec, origin: Origin, images: Images) -> Galle
     if spec.classes is None:
         return None
     try:
-        return _gallery(artifact, spec, origin, images)
+        return _gallery(path, spec, origin, images)
     except VerificationError:
         return None
 
 
-def _gallery(artifact: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
-    session = load_session(artifact)
+def _gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
+    artifact = Artifact(path, spec, Embedded.of(ir.load(path.resolve()), spec))
     layer, transform = spec.layers[0], spec.preprocess
     assert transform is not None
-    draw = images.draw(session, spec)
-    outputs = [one.name for one in session.get_outputs() if one.name not in spec.own_outputs]
-    inside = Embedded.of(ir.load(artifact.resolve()), spec)
-    name, explain = _reference(artifact, spec, origin, outputs, inside)
+    draw = images.draw(artifact)
+    name, explain = _reference(artifact, origin)
     times: dict[str, list[float]] = {"ONNX Runtime": [], name: []}
     rows: list[Shown] = []
     for number, image in enumerate(images.images[:MOST]):
-        feeds = draw(fixed_batch(session, spec) or 1, 0, number)
-        ranked = {spec.selector: np.array([[-1]], np.int64)}
-        results = _timed(
-            times["ONNX Runtime"],
-            lambda feeds=feeds, ranked=ranked: run_session(
-                session, {**required_feeds(session, spec), **feeds, **ranked}
-            ),
-        )
+        feeds = draw(artifact.batch or 1, 0, number)
+        ranked = {**feeds, spec.selector: np.array([[-1]], np.int64)}
+        results = _timed(times["ONNX Runtime"], artifact.run, ranked)
         classes = results[spec.classes or ""]
-        other = _timed(times[name], lambda feeds=feeds, classes=classes: explain(feeds, classes))
+        other = _timed(times[name], explain, feeds, classes)
         output = results[spec.score.output][0]
         placed = place(transform, *image.shape[:2])
         maps = [project(normalise(one[0, 0]), placed) for one in (other, results[layer.heatmap])]
@@ -126,37 +120,33 @@ def _gallery(artifact: Path, spec: Spec, origin: Origin, images: Images) -> Gall
     return Gallery(rows, name, seconds, len(images.images) - len(rows))
 
 
-def _reference(
-    artifact: Path, spec: Spec, origin: Origin, outputs: Sequence[str], inside: Embedded | None
-) -> tuple[str, Explain]:
+def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
     """Return the reference's name, and a function from inputs and classes to its maps."""
-    layer = spec.layers[0]
+    spec, layer = artifact.spec, artifact.spec.layers[0]
     if origin.module is None:
-        plain = load_session(artifact, level="disable")
+        plain = replace(artifact, level="disable")
+        _ = plain.session  # opened here, where no time is measured
 
         def unoptimised(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-            required = required_feeds(plain, spec)
-            return run_session(plain, {**required, **feeds, spec.selector: classes})[layer.heatmap]
+            return plain.run({**feeds, spec.selector: classes})[layer.heatmap]
 
         return "ONNX Runtime, unoptimised", unoptimised
     import torch
 
     from ...verify.torch_reference import Reference
 
-    scored = spec.score.output
-    position = outputs.index(scored) if scored in outputs else 0
-    watched = Reference(origin.module, spec.layers, None, output=position, score=spec.score)
+    watched = Reference(origin.module, spec.layers, None, artifact=artifact)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-        (array,) = (feeds if inside is None else inside.source_feeds(feeds)).values()
+        (array,) = artifact.source_feeds(feeds).values()
         return watched([torch.from_numpy(array)], classes).heatmaps[layer.name]
 
     return "PyTorch", autograd
 
 
-def _timed(times: list[float], run: Callable[[], Any]) -> Any:
+def _timed(times: list[float], run: Callable[..., Any], *args: Any) -> Any:
     since = time.perf_counter()
-    result = run()
+    result = run(*args)
     times.append(time.perf_counter() - since)
     return result
 
@@ -172,26 +162,20 @@ def _row(
 ) -> Shown:
     """Draw one row from the reference's map and the artifact's, [H, W] in [0, 1]."""
     shares = probabilities(spec.score, output)
-    known = shares is not None and shares.ndim == 1
     difference = np.abs(maps[0] - maps[1])
     largest = float(difference.max())
     stretched = difference / largest if largest > 0 else difference
     inside, colours = seen(placed), palette(_COLORMAP)
     scenes = (Scene(image, one, inside, colours) for one in maps)
     views = [image, *(overlay(scene) for scene in scenes)]
-    views.append(_ink(stretched))
+    ink = 255 - np.rint(stretched * 215).astype(np.uint8)  # dark on white
+    views.append(np.repeat(ink[:, :, None], 3, axis=2))
     before, reference, artifact, differing = (_data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
-    share = float(shares[chosen]) if shares is not None and known else None
+    share = float(shares[chosen]) if shares is not None and shares.ndim == 1 else None
     return Shown(
         name, label, share, before, reference, artifact, differing, largest, not maps[1].any()
     )
-
-
-def _ink(values: npt.NDArray[Any]) -> Pixels:
-    """Draw values [H, W] in [0, 1] dark on white, RGB."""
-    levels = 255 - np.rint(values * 215).astype(np.uint8)
-    return np.repeat(levels[:, :, None], 3, axis=2)
 
 
 def _data_uri(image: Pixels) -> str:

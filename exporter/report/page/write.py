@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 from ...errors import WriteError
 from ...verify.findings import Verdict
@@ -79,20 +78,14 @@ def write_report(place: Path, artifact: Path, report: Report, shown: Gallery | N
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    data = report_json(artifact, report)
+    data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
+    if report.verdict is None:
+        data["verdict"] = "skipped"
+    data["export"] = report.to_dict()
+    del data["export"]["verdict"]
     facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
     # Both texts are made before the first file is written: the folder has both files or none.
     html = environment.get_template("page.html").render(facts)
     text = json.dumps(data, indent=2, allow_nan=False)
     (place / "index.html").write_text(html, encoding="utf-8")
     (place / "report.json").write_text(f"{text}\n", encoding="utf-8")
-
-
-def report_json(artifact: Path, report: Report) -> dict[str, Any]:
-    """Return the report of the verification, with the export's own report in ``export``."""
-    data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
-    if report.verdict is None:
-        data["verdict"] = "skipped"
-    export = report.to_dict()
-    del export["verdict"]
-    return {**data, "export": export}

@@ -1,0 +1,113 @@
+"""An `Artifact` is the file under verification, with its metadata and its session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...runtime.session.session import defaults_of
+from ...runtime.spec import Spec
+from .embedded import Embedded
+from .running import Array, Level, Tensors, load_session, run_session
+
+
+@dataclass
+class Artifact:
+    """An artifact under verification.
+
+    Attributes:
+        path: The file.
+        spec: Its metadata.
+        inside: The training transform, where it is part of the artifact.
+        level: ONNX Runtime's optimisation level.
+        integer_kernels: Whether a quantised model computes in integers, else in floats.
+    """
+
+    path: Path
+    spec: Spec
+    inside: Embedded | None = None
+    level: Level = "all"
+    integer_kernels: bool = True
+
+    @cached_property
+    def session(self) -> Any:
+        """Opened at first use; ``del artifact.session`` frees its memory."""
+        return load_session(self.path, level=self.level, integer_kernels=self.integer_kernels)
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The model's own inputs, as ONNX Runtime describes them."""
+        return [one for one in self.session.get_inputs() if one.name not in self.spec.own_inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the model's own outputs."""
+        names = [one.name for one in self.session.get_outputs()]
+        return [name for name in names if name not in self.spec.own_outputs]
+
+    @property
+    def batch(self) -> int | None:
+        """The number of images of every run, where the artifact fixes it."""
+        extents = [one.shape[0] for one in self.inputs if one.shape]
+        return None if any(not isinstance(extent, int) for extent in extents) else extents[0]
+
+    @property
+    def open_sizes(self) -> bool:
+        """Whether the model's inputs have open axes beside the batch."""
+        return any(not isinstance(extent, int) for one in self.inputs for extent in one.shape[1:])
+
+    @property
+    def image(self) -> int:
+        """Place of the image among the inputs of an artifact that gives its gradient."""
+        if self.spec.preprocess is not None:
+            return [one.name for one in self.inputs].index(self.spec.preprocess.input)
+        floats = ("float" in one.type or "double" in one.type for one in self.inputs)
+        return list(floats).index(True)
+
+    @property
+    def class_wise(self) -> set[str]:
+        """Names of the outputs whose second axis is that of the explained classes.
+
+        Baked methods are left out: some contrast classes, so a map depends on the other classes.
+        """
+        spec = self.spec
+        maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
+        classes = set[str]() if spec.classes is None else {spec.classes}
+        return {*classes, spec.scores, *maps, *spec.of_input.values()}
+
+    def source_feeds(self, feeds: Tensors) -> Tensors:
+        """What the model that the artifact was made from takes instead of ``feeds``."""
+        return feeds if self.inside is None else self.inside.source_feeds(feeds)
+
+    def run(self, feeds: Mapping[str, Array], region: Array | None = None) -> Tensors:
+        """All outputs by name; with ``region``, K doubled: for all positions, then for the region.
+
+        Added inputs that are not fed, and have no default in the file, take the usual one.
+        """
+        spec, ranks = self.spec, {one.name: len(one.shape) for one in self.session.get_inputs()}
+        feeds = {**defaults_of(spec, ranks), **feeds}
+        plain = run_session(self.session, feeds)
+        if spec.region is None or region is None:
+            return plain
+        part = run_session(self.session, {**feeds, spec.region: region})
+        both = {n: np.concatenate([plain[n], part[n]], axis=1) for n in self.class_wise}
+        return {**plain, **both}
+
+    def choose(self, feeds: Mapping[str, Array], seed: int, count: int) -> Tensors:
+        """The best ``count`` classes for `class_index`, or as many random `score_weights`."""
+        spec = self.spec
+        if spec.score_weights is None:
+            ranks = -1 - np.arange(min(count, spec.score.classes), dtype=np.int64)
+            return {spec.selector: ranks[None, :]}
+        port = next(one for one in self.session.get_inputs() if one.name == spec.score_weights)
+        extents = [extent if isinstance(extent, int) else 1 for extent in port.shape[2:]]
+        none = {**feeds, spec.score_weights: np.zeros((1, 0, *extents), np.float32)}
+        # Extents that the file leaves open are known from a run only.
+        rows, *shape = self.run(none)[spec.score.output].shape
+        drawn = np.random.default_rng(seed).standard_normal((rows, count, *shape), np.float32)
+        return {spec.score_weights: drawn}
