@@ -200,9 +200,7 @@ def _as_in_model(
         return emit.op("Transpose", value, role="channels_last", shape=dims, perm=perm)
     if layer.layout == "tokens":
         count = dims[1] - layer.prefix_tokens if isinstance(dims[1], int) else None
-        flat = emit.op(
-            "Reshape", value, emit.ints([0, 0, -1]), role="places", shape=[dims[0], dims[2], count]
-        )
+        flat = emit.op("Reshape", value, [0, 0, -1], role="places", shape=[dims[0], dims[2], count])
         placed = [dims[0], count, dims[2]]
         tokens = emit.op("Transpose", flat, role="tokens", shape=placed, perm=[0, 2, 1])
         if prefix is None:

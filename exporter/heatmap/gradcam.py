@@ -9,8 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..differentiate.cotangent import Cotangent
-from ..differentiate.support.values import emit_part
-from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.emitter import Dim, Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
 from ..locate.layout import Arrangement
 
@@ -118,14 +117,14 @@ def gradcam(emit: Emitter, target: Target, cotangent: Cotangent) -> Maps:
         over = emit.ints([1 + axis for axis in space])
         weights = emit.op("ReduceMean", by_image, over, role="weights", keepdims=1)
         gradients = by_image
-    channels, classes = emit_part(value, 1), emit.classes_dim
+    channels, classes = parts_of(value, [1])[0], emit.classes_dim
     assert classes is not None
-    rows = emit.op("Reshape", weights, emit.vector([0, classes, channels]), role="rows")
-    places = emit.op("Reshape", value, emit.ints([0, 0, -1]), role="places")
+    rows = emit.op("Reshape", weights, [0, classes, channels], role="rows")
+    places = emit.op("Reshape", value, [0, 0, -1], role="places")
     weighted = emit.op("MatMul", rows, places, role="weighted")
     if laid.factor != 1.0:
-        weighted = emit.op("Mul", weighted, emit.scalar(laid.factor, weighted), role="scaled")
-    shaped = emit.vector([0, classes, *(emit_part(value, axis) for axis in space)])
+        weighted = emit.op("Mul", weighted, laid.factor, role="scaled")
+    shaped = emit.vector([0, classes, *(parts_of(value, [axis])[0] for axis in space)])
     heatmap = emit.op("Relu", emit.op("Reshape", weighted, shaped, role="map"), role="heatmap")
     return Maps(value, gradients, heatmap)
 
@@ -142,9 +141,9 @@ def _spread_out(emit: Emitter, weights: ir.Value, value: ir.Value, factor: float
         return emit.op(
             "Mul", weights, emit.constant(np.full(static, factor), value.dtype), role="gradients"
         )
-    shape = emit.vector([1, 1, 1, *(emit_part(value, 2 + axis) for axis in range(len(space)))])
+    shape = emit.vector([1, 1, 1, *(parts_of(value, [2 + axis])[0] for axis in range(len(space)))])
     expanded = emit.op("Expand", weights, shape, role="gradients")
-    return emit.op("Mul", expanded, emit.scalar(factor, expanded), role="gradients")
+    return emit.op("Mul", expanded, factor, role="gradients")
 
 
 def publish(emit: Emitter, value: ir.Value, name: str, shape: Sequence[Dim]) -> str:

@@ -69,20 +69,18 @@ class Probabilities:
         emit, source = self._emit, self._source
         rank = len(dims_of(source))
         with emit.scope("probability"):
-            index = emit.op(
-                "Unsqueeze", seed.one_hot, emit.ints(range(2, 1 + rank)), role="selected"
-            )
+            index = emit.op("Unsqueeze", seed.one_hot, range(2, 1 + rank), role="selected")
             count = dims_of(self.logits)[1]
             assert isinstance(count, int)
             places = emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
-            hits = emit.op("Equal", index, places, role="hits", dtype=_BOOL)
+            hits = emit.op("Equal", index, places, role="hits")
             slope = self._softmax_slope(hits) if self._softmax else self._sigmoid_slope(hits)
             chosen = emit.scalar(seed.factor, slope) if seed.tensor is None else seed.tensor
             slope = emit.op("Mul", slope, chosen, role="seed")
             if self._single:
                 signs = np.array([-1.0, 1.0]).reshape(2, *[1] * (rank - 2))
                 signed = emit.op("Mul", slope, emit.constant(signs, slope.dtype), role="seed")
-                slope = emit.op("ReduceSum", signed, emit.ints([2]), role="seed", keepdims=1)
+                slope = emit.op("ReduceSum", signed, [2], role="seed", keepdims=1)
             assert source.dtype is not None
             return Cotangent(emit, source, emit.cast(slope, source.dtype, "seed"))
 
@@ -91,13 +89,13 @@ class Probabilities:
         emit = self._emit
         p = emit.op("Softmax", self.logits, role="table", axis=1)
         others = emit.op(
-            "Where", hits, emit.scalar(0.0, p), p, role="others", dtype=p.dtype
+            "Where", hits, 0.0, p, role="others"
         )  # fmt: skip
-        rest = emit.op("ReduceSum", others, emit.ints([2]), role="rest", keepdims=1)
+        rest = emit.op("ReduceSum", others, [2], role="rest", keepdims=1)
         slope = emit.op("Sub", where(emit, hits, rest), others, role="slope")
         if self._kind == "log_probability":
             return slope
-        chosen = emit.op("ReduceSum", where(emit, hits, p), emit.ints([2]), role="own", keepdims=1)
+        chosen = emit.op("ReduceSum", where(emit, hits, p), [2], role="own", keepdims=1)
         return emit.op("Mul", slope, chosen, role="slope")
 
     def _sigmoid_slope(self, hits: ir.Value) -> ir.Value:
@@ -131,9 +129,9 @@ def _log_sigmoid(emit: Emitter, x: ir.Value) -> ir.Value:
     u = emit.op("Exp", emit.op("Neg", emit.op("Abs", x), role="far"), role="odds")
     w = emit.op("Add", one, u, role="sum")
     step = emit.op("Sub", w, one, role="step")
-    none = emit.op("Equal", step, zero, role="none", dtype=_BOOL)
-    safe = emit.op("Where", none, one, step, role="step", dtype=x.dtype)
+    none = emit.op("Equal", step, zero, role="none")
+    safe = emit.op("Where", none, one, step, role="step")
     whole = emit.op("Div", emit.op("Mul", emit.op("Log", w), u), safe, role="log")
-    log = emit.op("Where", none, u, whole, role="log", dtype=x.dtype)
+    log = emit.op("Where", none, u, whole, role="log")
     above = emit.op("Relu", emit.op("Neg", x, role="against"), role="above")
     return emit.op("Neg", emit.op("Add", above, log, role="against"), role="table")

@@ -12,7 +12,7 @@ from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import both, input_of, output_of
+from ..support.values import both, input_of, output_of
 
 
 @vjp("Relu", since=6)

@@ -8,9 +8,10 @@ import onnx_ir as ir
 
 from ...graph.attributes import float_attribute, int_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import Tensor, both, input_of, output_of
+from ..support.values import both, input_of, output_of
 
 
 @vjp("Identity", since=1, lazy=True, quantised=True)
@@ -194,13 +195,13 @@ def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     return [g.where(masks[0] if len(masks) == 1 else both(emit, *masks))]
 
 
-def _bound(bound: ir.Value, y: Tensor) -> Tensor:
+def _bound(bound: ir.Value, y: Expression) -> Expression:
     """A bound of a clip; nothing is computed with a constant one for K = 0."""
     known = constant_of(bound)
     return y.of(bound) if known is None else y.number(float(known.reshape(())))
 
 
-def _root(x: Tensor) -> Tensor:
+def _root(x: Expression) -> Expression:
     return x.op("Sqrt")
 
 

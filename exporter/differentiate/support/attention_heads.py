@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
-from ...graph.emitter import Dim, Emitter, dims_of
-from .values import Part, parts_of, reshape_like
+from ...graph.emitter import Dim, Emitter, Part, dims_of, parts_of
+from .values import reshape_like
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Heads:
         parts, count = self._parts(), len(lead)
         dims: list[Dim] = [part if isinstance(part, int) else None for part in parts]
         value = emit.op(
-            "Reshape", value, emit.vector([*lead, *parts]), role="heads",
+            "Reshape", value, [*lead, *parts], role="heads",
             shape=[*[None] * count, *dims],
         )  # fmt: skip
         return permuted(emit, value, count, (0, 2, 3, 1, 4)) if self.merged else value

@@ -33,12 +33,11 @@ def activate(emit: Emitter, name: str, value: ir.Value) -> ir.Value:
 
 def slope(emit: Emitter, name: str, y: ir.Value) -> ir.Value:
     """Derivative of an activation, from its output; 0 for Relu at 0, as in PyTorch."""
-    one = emit.scalar(1.0, y)
     if name == "sigmoid":
-        return emit.op("Mul", y, emit.op("Sub", one, y, role="rest"), role="slope")
+        return emit.op("Mul", y, emit.op("Sub", 1.0, y, role="rest"), role="slope")
     if name == "tanh":
-        return emit.op("Sub", one, emit.op("Mul", y, y, role="square"), role="slope")
-    return where(emit, emit.op("Greater", y, emit.scalar(0.0, y), dtype=ir.DataType.BOOL), one)
+        return emit.op("Sub", 1.0, emit.op("Mul", y, y, role="square"), role="slope")
+    return where(emit, emit.op("Greater", y, 0.0), emit.scalar(1.0, y))
 
 
 def _directions(node: ir.Node) -> list[bool]:
@@ -101,7 +100,7 @@ def walk(
                 total = emit.op("Add", total, part, role="sum")
             value = emit.op("Transpose", total, role="inputs", perm=[1, 0, 2, 3])
         else:
-            apart = [emit.op("Unsqueeze", part, emit.ints([1]), role="part") for part in parts]
+            apart = [emit.op("Unsqueeze", part, [1], role="part") for part in parts]
             value = emit.op("Concat", *apart, role="stacked", axis=1)
         results[index] = Cotangent(emit, only_input(node, index), value)
     return results

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, only_input
-from ...graph.emitter import Emitter, dims_of
-from .values import Part, classes, parts_of, times_extent
+from ...graph.emitter import Emitter, Part, dims_of, parts_of
+from .values import times_extent
 
 _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards includes place 0
 
@@ -73,9 +73,9 @@ def put_back(
     if backwards:
         count = len(backwards)
         bounds = ([-1] * count, [_REVERSED_END] * count, [1 + a for a in backwards], [-1] * count)
-        grad = emit.op("Slice", grad, *(emit.ints(b) for b in bounds), role="reversed")
+        grad = emit.op("Slice", grad, *bounds, role="reversed")
     steps = [abs(ranges[axis].step) if axis in ranges else 1 for axis in range(len(dims_of(out)))]
-    grad = stuff(emit, grad, classes(emit), parts_of(out), steps)
+    grad = stuff(emit, grad, emit.classes, parts_of(out), steps)
     before, after = [0] * len(ranges), [0] * len(ranges)
     for i, taken in enumerate(ranges.values()):
         before[i] = min(taken.first, taken.first + taken.step * (taken.count - 1))
@@ -99,7 +99,7 @@ def stuff(
 
     Args:
         emit: Where nodes are added.
-        value: Tensor [lead, *parts].
+        value: Expression [lead, *parts].
         lead: The leading extent; -1 to infer it.
         parts: The other extents.
         steps: One for each of ``parts``.
@@ -117,9 +117,9 @@ def stuff(
         gaps[len(apart)] = (0, step - 1)
         apart.append(1)
         merged.append(times_extent(emit, part, step))
-    spaced = emit.op("Reshape", value, emit.vector(apart), role="apart")
+    spaced = emit.op("Reshape", value, apart, role="apart")
     spaced = padded(emit, spaced, len(apart), gaps)
-    return emit.op("Reshape", spaced, emit.vector(merged), role="stuffed")
+    return emit.op("Reshape", spaced, merged, role="stuffed")
 
 
 def padded(

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, ints_attribute, only_input, string_attribute
 from ...graph.emitter import Dim, dims_of
+from .values import readable
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,4 @@ def has_window(node: ir.Node) -> str | None:
     """A check: the node's padding is known before run time."""
     if int_attribute(node, "storage_order", 0):
         return "storage_order=1 has no gradient rule; only storage_order=0 has"
-    try:
-        window_of(node)
-    except ValueError as error:
-        return str(error)
-    return None
+    return readable(window_of)(node)
