@@ -151,4 +151,4 @@ def _normalise(
     if transform.layout == "nhwc":
         values = emit.op("Transpose", values, perm=[0, 2, 3, 1])
     # A node of its own, whose output can take the name of the model's input.
-    return emit.op("Cast", values, role="input", dtype=dtype, to=int(dtype))
+    return emit.op("Cast", values, role="input", to=int(dtype))

@@ -232,8 +232,7 @@ def _inputs(
     """What each input of a head takes of the artifact; outputs are added as needed."""
     taken = {cut.activations.name or "": layer.activations}
     if cut.prefix is not None:
-        bounds = (emit.ints([0]), emit.ints([layer.prefix_tokens]), emit.ints([1]))
-        tokens = emit.op("Slice", target, *bounds, role="prefix")
+        tokens = emit.op("Slice", target, [0], [layer.prefix_tokens], [1], role="prefix")
         name = f"prefix.{layer.name}" if many else "prefix"
         taken[cut.prefix.name or ""] = publish(emit, tokens, name, dims_of(cut.prefix))
     for value, source in cut.beside:

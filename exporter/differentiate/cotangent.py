@@ -78,7 +78,8 @@ class Cotangent:
     ) -> Cotangent:
         """A linear operator with the tensor as its first input; see `Emitter.op`."""
         inputs = map(bare, others)
-        return self.with_value(self.emit.op(op_type, self.value, *inputs, role=role, **attributes))
+        made = self.emit.op(op_type, self.value, *inputs, role=role, shape=None, **attributes)
+        return self.with_value(made)
 
     def scaled(self) -> Cotangent:
         """The same with the factor multiplied in."""
@@ -160,7 +161,7 @@ class Cotangent:
     def __neg__(self) -> Cotangent:
         return self * -1.0
 
-    def __mul__(self, other: Operand) -> Cotangent:
+    def __mul__(self, other: Expression | ir.Value | float) -> Cotangent:
         if isinstance(other, (int, float)):
             factor = self.factor * other
             # A quantiser's scale and its inverse cancel: nothing is left to multiply in.
@@ -168,7 +169,7 @@ class Cotangent:
             return replace(self, factor=factor)
         return self._with_operand("Mul", other)
 
-    def __truediv__(self, other: Operand) -> Cotangent:
+    def __truediv__(self, other: Expression | ir.Value | float) -> Cotangent:
         if isinstance(other, (int, float)):
             return replace(self, factor=self.factor / other)
         return self._with_operand("Div", other)

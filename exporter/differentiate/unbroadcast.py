@@ -44,8 +44,7 @@ def unbroadcast(cotangent: Cotangent, node: ir.Node, source: ir.Value) -> Cotang
 
 def _counted(emit: Emitter, value: ir.Value, count: ir.Value) -> ir.Value:
     """``value`` times an int64 number."""
-    count = emit.op("Cast", count, dtype=value.dtype, to=int(value.dtype or 1))
-    return emit.op("Mul", value, count, role="counted")
+    return emit.op("Mul", value, emit.cast(count, value.dtype), role="counted")
 
 
 def broadcast_axes(out_dims: Sequence[Dim], dims: Sequence[Dim]) -> list[int]:

@@ -138,7 +138,6 @@ class Emitter:
         op_type: str,
         *inputs: Operand,
         role: str = "",
-        dtype: ir.DataType | None = None,
         shape: Sequence[Dim] | None = None,
         **attributes: AttributeValue,
     ) -> ir.Value:
@@ -148,12 +147,11 @@ class Emitter:
             op_type: Operator of the default ONNX domain.
             inputs: Its inputs.
             role: Purpose of the result, used in its name; the operator's name by default.
-            dtype: Type of the result, where the operator does not tell.
             shape: Shape of the result, if known.
             attributes: The operator's attributes.
         """
         return self.ops(
-            op_type, *inputs, count=1, role=role, dtype=[dtype], shape=[shape], **attributes
+            op_type, *inputs, count=1, role=role, dtype=None, shape=[shape], **attributes
         )[0]
 
     def ops(
@@ -179,6 +177,7 @@ class Emitter:
         name = self.unique(f"grad/{self._scope}/{role or op_type.lower()}")
         typed_by = values[_TYPED_BY.get(op_type, 0)] if values else None
         default = _KINDS.get(op_type) or (typed_by and typed_by.dtype)
+        default = ir.DataType(attributes["to"]) if op_type == "Cast" else default
         outputs: list[ir.Value] = []
         for index in range(count):
             kind = (dtype[index] if dtype else None) or default
@@ -288,7 +287,7 @@ class Emitter:
         if dtype is None or value.dtype is dtype:
             return value
         shape = None if value.shape is None else dims_of(value)
-        return self.op("Cast", value, role=role, dtype=dtype, shape=shape, to=int(dtype))
+        return self.op("Cast", value, role=role, shape=shape, to=int(dtype))
 
     def extents(self, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value:
         """Return the extents of ``value`` along ``axes`` (all by default) as an int64 vector.

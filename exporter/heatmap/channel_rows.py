@@ -56,7 +56,8 @@ class ChannelRows:
         With K = 0 nothing is computed, since an axis is empty.
         """
         some = emit.op("Min", emit.classes, [1], role="some")
-        gate = emit.op("Expand", emit.scalar(1.0, self.activations), [1, some, 1, 1], role="gate")
+        shape = emit.vector([1, some, 1, 1])
+        gate = emit.op("Expand", emit.scalar(1.0, self.activations), shape, role="gate")
         return emit.op("Mul", self.activations, gate, role="asked")
 
     def for_each_class(self, emit: Emitter, row: ir.Value) -> ir.Value:
@@ -65,5 +66,4 @@ class ChannelRows:
 
     def map(self, emit: Emitter, row: ir.Value) -> ir.Value:
         """[N, K, P] as [N, K, *space]."""
-        space = [parts_of(self.whole, [axis])[0] for axis in range(2, len(dims_of(self.whole)))]
-        return emit.op("Reshape", row, [0, emit.classes, *space], role="map")
+        return emit.op("Reshape", row, [0, emit.classes, *parts_of(self.whole)[2:]], role="map")

@@ -71,8 +71,7 @@ class GraphOperations:
         most = emit.op("Min", emit.op("Min", others, [count]), emit.classes)
         kinds = [ir.DataType.FLOAT, ir.DataType.INT64]
         most_like = emit.ops("TopK", likeness.value, most, count=2, dtype=kinds, axis=2)[0]
-        last = (emit.ints([-1]), emit.ints([2**31 - 1]), emit.ints([2]))
-        bound = emit.op("Slice", most_like, *last)
+        bound = emit.op("Slice", most_like, [-1], [2**31 - 1], [2])
         return likeness.indicator(likeness.compared("GreaterOrEqual", bound))
 
     def first_component(

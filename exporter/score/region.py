@@ -19,7 +19,7 @@ from ..graph.precision import SINGLE
 from .seed import Selection, add_input, resolve, signs, with_opposite
 
 
-def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
+def add_region(emit: Emitter, output: ir.Value) -> ir.Value:
     """The input float32 [N or 1, K or 1, *positions] with ones everywhere as its default.
 
     The default has one place that is broadcast to all, so that it takes no room in the file; hence
@@ -27,7 +27,7 @@ def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
     """
     rank = len(dims_of(output))
     dims = ["region_batch", "region_K", *(f"position_{axis}" for axis in range(rank - 2))]
-    return add_input(emit, name, np.ones([1] * rank, np.float32), dims)
+    return add_input(emit, "region", np.ones([1] * rank, np.float32), dims)
 
 
 def select_in_region(
@@ -53,20 +53,17 @@ def select_in_region(
     """
     with emit.scope("region"):
         rank = len(dims_of(output))
-        places = parts_of(output, range(2, rank))
-        shape = emit.vector([*parts_of(output, [0]), emit.classes, *places])
-        weights = emit.op("Expand", region, shape, role="weights")
+        batch, _, *places = parts_of(output)
+        weights = emit.op("Expand", region, [batch, emit.classes, *places], role="weights")
         if mean:
             weights = _normalised(emit, weights, range(2, rank))
         # Sums over many positions overflow float16.
         wide = output if output.dtype == ir.DataType.DOUBLE else emit.cast(output, SINGLE, "cast")
-        assert output.dtype is not None
-        assert wide.dtype is not None
         precise = emit.cast(weights, wide.dtype, "cast")
         table = _sums_by_class(emit, wide, precise)
         if single_logit:
             table = with_opposite(emit, table)
-        requested = emit.op("Expand", class_index, [*parts_of(output, [0]), 1], role="wanted")
+        requested = emit.op("Expand", class_index, [batch, 1], role="wanted")
         requested = emit.op("Unsqueeze", requested, [1], role="wanted")
         ids = emit.op("Squeeze", resolve(emit, table, requested), [1], role="ids")
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
@@ -89,8 +86,8 @@ def _normalised(emit: Emitter, weights: ir.Value, axes: range) -> ir.Value:
     """Weights whose magnitudes sum up to 1 along ``axes``; all zero stays so."""
     total = emit.op("ReduceL1", weights, axes, role="total", keepdims=1)
     # Too little to change any other sum than 0.
-    tiny = emit.scalar(float(np.finfo(np.float32).tiny), total)
-    return emit.op("Div", weights, emit.op("Add", total, tiny, role="total"), role="weights")
+    total = emit.op("Add", total, float(np.finfo(np.float32).tiny), role="total")
+    return emit.op("Div", weights, total, role="weights")
 
 
 def _sums_by_class(emit: Emitter, output: ir.Value, weights: ir.Value) -> ir.Value:
@@ -101,7 +98,7 @@ def _sums_by_class(emit: Emitter, output: ir.Value, weights: ir.Value) -> ir.Val
     last = emit.op("Transpose", weights, role="columns", perm=[0, *range(2, rank), 1])
     # A region for another number of images or classes fails here. ``allowzero`` since a 0 for K
     # would copy another extent.
-    shape = emit.vector([*parts_of(output, [0]), cells, emit.classes])
+    shape = [*parts_of(output, [0]), cells, emit.classes]
     columns = emit.op("Reshape", last, shape, role="columns", allowzero=1)
     return emit.op("MatMul", rows, columns, role="table")
 

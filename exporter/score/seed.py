@@ -12,8 +12,6 @@ from ..differentiate.cotangent import Cotangent
 from ..graph.emitter import Emitter
 from ..graph.precision import FLOAT16_SCALE
 
-INT64 = ir.DataType.INT64
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -45,9 +43,10 @@ def add_input(emit: Emitter, name: str, default: np.ndarray, dims: Sequence[str]
     return value
 
 
-def add_class_index(emit: Emitter, name: str) -> ir.Value:
+def add_class_index(emit: Emitter) -> ir.Value:
     """The input int64 [N or 1, K], the predicted class by default, and K as an extent."""
-    value = add_input(emit, name, np.array([[-1]], np.int64), ["class_index_batch", "K"])
+    default = np.array([[-1]], np.int64)
+    value = add_input(emit, "class_index", default, ["class_index_batch", "K"])
     emit.classes_dim = emit.vector([(value, 1)])
     return value
 
@@ -90,8 +89,7 @@ def select(
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:
             return Selection(ids, values, Cotangent(emit, scores, None, scale, one_hot=by_class))
-        sign = signs(emit, by_class, scores)
-        column = emit.op("Unsqueeze", sign, [-1])
+        column = emit.op("Unsqueeze", signs(emit, by_class, scores), [-1])
         return Selection(ids, values, Cotangent(emit, scores, column, scale).scaled())
 
 
@@ -103,10 +101,9 @@ def with_opposite(emit: Emitter, logit: ir.Value) -> ir.Value:
 
 def signs(emit: Emitter, ids: ir.Value, like: ir.Value) -> ir.Value:
     """Signs that a single logit has as the score of classes 0 and 1, in the type of ``like``."""
-    assert like.dtype is not None
     # Class 0 counts downwards: 2 * id - 1.
     sign = emit.op("Sub", emit.op("Mul", ids, [2]), [1], role="sign")
-    return emit.op("Cast", sign, role="sign", dtype=like.dtype, to=int(like.dtype))
+    return emit.cast(sign, like.dtype, "sign")
 
 
 def resolve(emit: Emitter, table: ir.Value, selected: ir.Value) -> ir.Value:
@@ -122,9 +119,8 @@ def resolve(emit: Emitter, table: ir.Value, selected: ir.Value) -> ir.Value:
         depth = _deepest(emit, rank)
     else:
         depth = emit.op("Shape", table, role="depth", shape=[1], start=1, end=2)
-    ranked = emit.ops(
-        "TopK", table, depth, count=2, role="top", dtype=[table.dtype, INT64], axis=1
-    )[1]
+    types = [table.dtype, ir.DataType.INT64]
+    ranked = emit.ops("TopK", table, depth, count=2, role="top", dtype=types, axis=1)[1]
     place = emit.op("Max", rank, [0], role="place")
     by_rank = emit.op("GatherElements", ranked, place, role="held", axis=1)
     is_rank = emit.op("Less", selected, [0], role="is_rank")

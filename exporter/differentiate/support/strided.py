@@ -99,7 +99,7 @@ def stuff(
 
     Args:
         emit: Where nodes are added.
-        value: Expression [lead, *parts].
+        value: Tensor [lead, *parts].
         lead: The leading extent; -1 to infer it.
         parts: The other extents.
         steps: One for each of ``parts``.
