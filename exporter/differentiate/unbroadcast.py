@@ -34,7 +34,7 @@ def unbroadcast(cotangent: Cotangent, node: ir.Node, source: ir.Value) -> Cotang
             value = _counted(emit, value, emit.extents(out, [axis]))
     for axis in spread.intersection(unsure):
         alone = _alone(emit, source, [axis - lead])
-        count = emit.op("Where", alone, emit.extents(out, [axis]), [1], role="copies")  # fmt: skip
+        count = emit.op("Where", alone, emit.extents(out, [axis]), [1], role="copies")
         value = _counted(emit, value, count)
     value = sum_open(emit, value, source, [a for a in unsure if a not in spread], lead)
     value = sum_broadcast(emit, value, [a for a in summed if a not in spread], lead)
@@ -110,7 +110,7 @@ def sum_open(
 def sum_broadcast(emit: Emitter, value: ir.Value, axes: Sequence[int], lead: int) -> ir.Value:
     """Sum ``[K, *dims]`` over ``axes`` (K not counted) and drop the first ``lead`` of them."""
     if axes:
-        over = emit.ints([1 + axis for axis in axes])
+        over = [1 + axis for axis in axes]
         value = emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1)
     if lead:
         value = emit.op("Squeeze", value, range(1, 1 + lead), role="unbroadcast")

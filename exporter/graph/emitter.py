@@ -189,15 +189,8 @@ class Emitter:
                     shape=None if known is None else ir.Shape(known),
                 )
             )
-        node = ir.Node(
-            "",
-            op_type,
-            values,
-            ir.convenience.convert_attributes(dict(attributes)),
-            outputs=outputs,
-            name=name,
-        )
-        self._place.append(node)
+        made = ir.convenience.convert_attributes(dict(attributes))
+        self._place.append(ir.Node("", op_type, values, made, outputs=outputs, name=name))
         self._made[key] = tuple(outputs)
         return self._made[key]
 
@@ -210,13 +203,7 @@ class Emitter:
         return self.scalar(operand, like)
 
     def scan(
-        self,
-        states: Values,
-        slices: Values,
-        step: Step,
-        *,
-        backwards: bool = False,
-        role: str = "",
+        self, states: Values, slices: Values, step: Step, *, backwards: bool = False, role: str = ""
     ) -> tuple[Values, Values]:
         """Run ``step`` along axis 0 of ``slices``, carrying ``states``.
 
@@ -264,12 +251,8 @@ class Emitter:
         if key not in self._constants:
             name = self.unique(f"grad/const/{len(self._constants)}")
             tensor = ir.tensor(data, name=name)
-            value = ir.Value(
-                name=name,
-                type=ir.TensorType(tensor.dtype),
-                shape=ir.Shape(data.shape),
-                const_value=tensor,
-            )
+            kind, shape = ir.TensorType(tensor.dtype), ir.Shape(data.shape)
+            value = ir.Value(name=name, type=kind, shape=shape, const_value=tensor)
             self.graph.register_initializer(value)
             self._constants[key] = value
         return self._constants[key]

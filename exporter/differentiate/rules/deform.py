@@ -9,11 +9,11 @@ import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import int_attribute, only_input
-from ...graph.emitter import Emitter, dims_of, parts_of
+from ...graph.emitter import Emitter, Extent, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.interpolation import LINEAR, AxisSamples, Extent, axis_samples, numbered
+from ..support.interpolation import LINEAR, AxisSamples, axis_samples, numbered
 from ..support.sampling import (
     Table,
     by_coordinates,

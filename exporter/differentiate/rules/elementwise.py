@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from functools import reduce
 
 import onnx_ir as ir
 
@@ -165,13 +167,9 @@ def choose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 def extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Inputs that reach the extreme share the cotangent evenly (half each for two, as PyTorch)."""
     y = output_of(emit, node)
-    reach = [
-        y.indicator(input_of(emit, node, index).equals(y)) for index in range(len(node.inputs))
-    ]
-    count = reach[0]
-    for one in reach[1:]:
-        count = count + one
-    share = g / count
+    inputs = [input_of(emit, node, index) for index in range(len(node.inputs))]
+    reach = [y.indicator(one.equals(y)) for one in inputs]
+    share = g / reduce(operator.add, reach)
     return [share * one if asked else None for one, asked in zip(reach, needed, strict=True)]
 
 
@@ -201,36 +199,32 @@ def _bound(bound: ir.Value, y: Expression) -> Expression:
     return y.of(bound) if known is None else y.number(float(known.reshape(())))
 
 
-def _root(x: Expression) -> Expression:
-    return x.op("Sqrt")
-
-
 @vjp("Asin", since=7)
 def asin(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
     # As a product, which keeps its digits near 1 and -1; so below.
-    return [g / _root((1.0 - x) * (1.0 + x))]
+    return [g / ((1.0 - x) * (1.0 + x)).op("Sqrt")]
 
 
 @vjp("Acos", since=7)
 def acos(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``-g / sqrt(1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
-    return [-g / _root((1.0 - x) * (1.0 + x))]
+    return [-g / ((1.0 - x) * (1.0 + x)).op("Sqrt")]
 
 
 @vjp("Asinh", since=9)
 def asinh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(x^2 + 1)``."""
-    return [g / _root(input_of(emit, node).squared() + 1.0)]
+    return [g / (input_of(emit, node).squared() + 1.0).op("Sqrt")]
 
 
 @vjp("Acosh", since=9)
 def acosh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(x^2 - 1)``; infinite at 1, as in PyTorch."""
     x = input_of(emit, node)
-    return [g / _root((x - 1.0) * (1.0 + x))]
+    return [g / ((x - 1.0) * (1.0 + x)).op("Sqrt")]
 
 
 @vjp("Atan", since=7)

@@ -6,11 +6,11 @@ import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import float_attribute, int_attribute, only_input, string_attribute
-from ...graph.emitter import Emitter, parts_of
+from ...graph.emitter import Emitter, Extent, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.interpolation import Extent, length, numbered, within
+from ..support.interpolation import length, numbered, within
 from ..support.sampling import product
 from ..support.values import cells, narrowed, where, wide
 from .linear import lifted

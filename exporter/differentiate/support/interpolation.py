@@ -14,12 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.emitter import Emitter, Part, dims_of, parts_of
+from ...graph.emitter import Emitter, Extent, dims_of, parts_of
 from ...graph.expression import Expression
 from .values import both, narrowed
-
-# What `Emitter.vector` takes as one extent.
-Extent = Part | ir.Value
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.emitter import Emitter
-from .interpolation import AxisSamples, Extent
+from ...graph.emitter import Emitter, Extent
+from .interpolation import AxisSamples
 from .values import narrowed, scatter_add, wide
 
 
