@@ -18,7 +18,6 @@ from ...runtime import spec as contract
 from ...runtime.spec import Layer, Spec
 from ..capture.onnx_file import Captured, drop_metadata
 from ..errors import LayerError
-from ..graph.attributes import int_attribute
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
@@ -220,7 +219,10 @@ def _read_extents(emit: Emitter, value: ir.Value) -> None:
         node = use.node
         if node.op_type == "Shape" and node.graph is emit.graph:
             axes = range(len(dims_of(value)))
-            start, end = int_attribute(node, "start", 0), int_attribute(node, "end", len(axes))
+            start, end = (
+                node.attributes.get_int("start", 0),
+                node.attributes.get_int("end", len(axes)),
+            )
             extents = emit.extents(value, axes[start:end])
             ir.convenience.replace_all_uses_with(node.outputs[0], extents)
             emit.graph.remove(node, safe=True)

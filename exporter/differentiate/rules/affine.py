@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -23,7 +23,10 @@ def affine_grid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     axes = len(dims_of(out)) - 2
     maps = np.repeat(np.eye(axes + 1)[:, None], axes, axis=1)
     space = emit.op("Slice", size, [1], [axes + 2], role="space", shape=[axes + 1])
-    aligned, unit_maps = int_attribute(node, "align_corners", 0), emit.constant(maps, theta.dtype)
+    aligned, unit_maps = (
+        node.attributes.get_int("align_corners", 0),
+        emit.constant(maps, theta.dtype),
+    )
     size = [axes + 1, space]
     places = emit.op("AffineGrid", unit_maps, size, role="places", align_corners=aligned)
     places = emit.op("Gather", places, emit.constant(0), role="places", axis=axes + 1)

@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Dim, Emitter, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -44,7 +44,7 @@ def _bias(emit: Emitter, node: ir.Node, q: Heads, k: Heads) -> ir.Value | None:
             around = parts_of(mask)
             mask = emit.op("Reshape", mask, [*around[:-3], *heads, *around[-2:]], role="mask")
         bias = _banned(emit, mask, q) if mask.dtype == ir.DataType.BOOL else mask
-    if int_attribute(node, "is_causal", 0):
+    if node.attributes.get_int("is_causal", 0):
         row = emit.op("Unsqueeze", places(emit, q.length), [1], role="row")
         early = emit.op("GreaterOrEqual", row, places(emit, k.length), role="early")
         causal = _banned(emit, early, q)
@@ -80,10 +80,10 @@ def attention(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
     q, k, v, out = heads_of(node)
     queries, keys = (one.laid_out(emit, one.value) for one in (q, k))
     by_head = out.laid_out(emit, g.value, [emit.classes])
-    scale = float_attribute(node, "scale", 1.0 / math.sqrt(q.width))
+    scale = node.attributes.get_float("scale", 1.0 / math.sqrt(q.width))
     raw = emit.op("MatMul", queries, permuted(emit, keys, 0, (0, 1, 2, 4, 3)), role="products")
     scores, bent = Expression(emit, raw) * scale, None
-    if cap := float_attribute(node, "softcap", 0.0):
+    if cap := node.attributes.get_float("softcap", 0.0):
         bent = (scores / cap).op("Tanh")
         scores = bent * cap
     weights = _weights(emit, scores.value, _bias(emit, node, q, k), q)

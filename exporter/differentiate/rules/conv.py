@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, ints_attribute, only_input, string_attribute
+from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -33,7 +33,7 @@ def _conv_selection(
     weights, window = only_input(node, 1), conv_window(node)
     pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
     padding = any(window.before) or any(window.after)
-    if g.tensor is None or not pointwise or padding or int_attribute(node, "group", 1) != 1:
+    if g.tensor is None or not pointwise or padding or node.attributes.get_int("group", 1) != 1:
         return None
     return [g.selected_rows(weights)]
 
@@ -45,7 +45,7 @@ def conv(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     A cotangent that is constant over space stays so through a 1 x 1 kernel, padded or not.
     """
     x, weights, out = only_input(node), only_input(node, 1), node.outputs[0]
-    window, groups = conv_window(node), int_attribute(node, "group", 1)
+    window, groups = conv_window(node), node.attributes.get_int("group", 1)
     space = set(range(2, len(dims_of(out))))
     pointwise = window.unit_stride and all(k == 1 for k in window.kernel)
     if pointwise and space <= g.spread:
@@ -68,7 +68,7 @@ def _pointwise(
 def _check_transposed(node: ir.Node) -> str | None:
     if (
         "output_shape" in node.attributes
-        or string_attribute(node, "auto_pad", "NOTSET") != "NOTSET"
+        or node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET"
     ):
         return "output_shape and auto_pad have no gradient rule; give explicit pads"
     reason = _check_conv(node)
@@ -88,6 +88,6 @@ def conv_transpose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
     value = emit.op(
         "Conv", fold(emit, g.value, out), weights,
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-        pads=[*window.before, *window.after], group=int_attribute(node, "group", 1),
+        pads=[*window.before, *window.after], group=node.attributes.get_int("group", 1),
     )  # fmt: skip
     return [g.with_value(unfold(emit, value, x))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, Extent, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -110,7 +110,7 @@ class _Deformed:
 
     def column_grads(self, emit: Emitter, grad: ir.Value) -> ir.Value:
         """The transposed weights applied to ``[K, *out]``: [K, batch, channels, reads]."""
-        weights, groups = only_input(self.node, 1), int_attribute(self.node, "group", 1)
+        weights, groups = only_input(self.node, 1), self.node.attributes.get_int("group", 1)
         out, inner, *kernel = [extent for extent in dims_of(weights) if isinstance(extent, int)]
         rows = inner * kernel[0] * kernel[1]
         value = emit.op("Reshape", weights, [groups, out // groups, rows], role="grouped")
@@ -131,8 +131,8 @@ class _Deformed:
 
 
 def _deformed(emit: Emitter, node: ir.Node) -> _Deformed:
-    x, weights, groups = only_input(node), only_input(node, 1), int_attribute(node, "group", 1)
-    shared, kernel = int_attribute(node, "offset_group", 1), conv_window(node).kernel
+    x, weights, groups = only_input(node), only_input(node, 1), node.attributes.get_int("group", 1)
+    shared, kernel = node.attributes.get_int("offset_group", 1), conv_window(node).kernel
     places, channels = cells(emit, node.outputs[0], [2, 3]), static_extent(weights, 1) * groups
     batch = product(emit, shared, parts_of(x, [0])[0])
     reads = product(emit, kernel[0] * kernel[1], places)

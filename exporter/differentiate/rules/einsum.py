@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -51,7 +51,7 @@ class _Sum:
 
 def _sum_of(node: ir.Node) -> _Sum:
     dims = [dims_of(only_input(node, index)) for index in range(len(node.inputs))]
-    equation = string_attribute(node, "equation", "")
+    equation = node.attributes.get_string("equation", "")
     whole, out = terms_of(equation, [len(one) for one in dims])
     wide = {
         letter
@@ -72,7 +72,7 @@ def _sum_of(node: ir.Node) -> _Sum:
 def _spelled(node: ir.Node) -> str | None:
     if any(value is None or value.shape is None for value in node.inputs):
         return "the rank of an input is unknown; write its shape into the model"
-    made, equation = _sum_of(node), string_attribute(node, "equation", "")
+    made, equation = _sum_of(node), node.attributes.get_string("equation", "")
     again = max(len(term) - len(set(term)) for term in made.terms)
     if len(set("".join([*made.whole, made.out]))) + again >= len(string.ascii_letters):
         return f"equation={equation!r} leaves no letter for the classes; sum in two steps"

@@ -8,7 +8,7 @@ from functools import reduce
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -261,14 +261,14 @@ def tan(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
 @vjp("Celu", since=12)
 def celu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where positive, else ``g (y / alpha + 1) = g e^(x / alpha)``."""
-    y, rate = output_of(emit, node), 1.0 / float_attribute(node, "alpha", 1.0)
+    y, rate = output_of(emit, node), 1.0 / node.attributes.get_float("alpha", 1.0)
     return [g.where(y.above(), g * (y * rate + 1.0))]
 
 
 @vjp("ThresholdedRelu", since=10)
 def thresholded_relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the input is above ``alpha``; 0 at ``alpha``, as PyTorch's ``threshold``."""
-    return [g.where(input_of(emit, node).above(float_attribute(node, "alpha", 1.0)))]
+    return [g.where(input_of(emit, node).above(node.attributes.get_float("alpha", 1.0)))]
 
 
 @vjp("Shrink", since=9)
@@ -276,7 +276,7 @@ def shrink(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
     """``g`` where ``|x| > lambd``, else 0, at the bounds too, as PyTorch's shrinkages."""
     x = input_of(emit, node)
     size = x.op("Abs", shape=dims_of(x.value))
-    return [g.where(size.above(float_attribute(node, "lambd", 0.5)))]
+    return [g.where(size.above(node.attributes.get_float("lambd", 0.5)))]
 
 
 @vjp("Mean", since=8, lazy=True, broadcasts=True)
@@ -286,7 +286,7 @@ def mean(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 
 
 def _truncated(node: ir.Node) -> str | None:
-    if not int_attribute(node, "fmod", 0):
+    if not node.attributes.get_int("fmod", 0):
         return "ONNX defines fmod=0 for integers only; set fmod=1, or write x - m * Floor(x / m)"
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -33,7 +33,7 @@ def one_hot(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     """
     if not needed[2]:
         return []
-    y, axis = node.outputs[0], int_attribute(node, "axis", -1)
+    y, axis = node.outputs[0], node.attributes.get_int("axis", -1)
     places, depth = only_input(node), only_input(node, 1)
     over = emit.ints(range(1, 1 + len(dims_of(y))))
     sums: list[ir.Value] = []

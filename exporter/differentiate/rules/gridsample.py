@@ -6,7 +6,7 @@ from functools import partial
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -36,7 +36,7 @@ _KERNELS = {
 
 
 def _kernel(node: ir.Node) -> Kernel:
-    return _KERNELS[string_attribute(node, "mode", "linear")]
+    return _KERNELS[node.attributes.get_string("mode", "linear")]
 
 
 def _interpolates(node: ir.Node) -> str | None:
@@ -80,7 +80,7 @@ def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
 def _reads(emit: Emitter, node: ir.Node, axis: int) -> AxisSamples:
     """What the samples read along an axis: padding moves coordinates, but a cubic's taps."""
     x, kernel = only_input(node), _kernel(node)
-    padding = string_attribute(node, "padding_mode", "zeros")
+    padding = node.attributes.get_string("padding_mode", "zeros")
     coordinate = _coordinate(emit, node, axis)
     borders = _borders(node, axis, coordinate)
     moved = partial(_reflected, borders=borders) if padding == "reflection" else None
@@ -103,7 +103,7 @@ def _coordinate(emit: Emitter, node: ir.Node, axis: int) -> Expression:
     up = Expression(emit, number)
     _, span = _borders(node, axis, up)
     up = up + 1.0
-    if int_attribute(node, "align_corners", 0):
+    if node.attributes.get_int("align_corners", 0):
         return up / 2.0 * span
     return (up * span - 1.0) / 2.0
 
@@ -113,7 +113,7 @@ def _borders(node: ir.Node, axis: int, like: Expression) -> tuple[float, Express
 
     The borders are the centres of the outermost cells under ``align_corners``, else their edges.
     """
-    aligned = int_attribute(node, "align_corners", 0)
+    aligned = node.attributes.get_int("align_corners", 0)
     span = length(like.emit, only_input(node), axis, like.value, less=aligned)
     return 0.0 if aligned else -0.5, like.of(span)
 
@@ -137,7 +137,7 @@ def _some(span: Expression) -> Expression:
 
 def _by_number(emit: Emitter, node: ir.Node, axis: int) -> Expression:
     """Derivative of an axis' coordinate, after padding, by the grid's number for it."""
-    padding = string_attribute(node, "padding_mode", "zeros")
+    padding = node.attributes.get_string("padding_mode", "zeros")
     coordinate = _coordinate(emit, node, axis)
     low, span = borders = _borders(node, axis, coordinate)
     slope = span * 0.5

@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -27,7 +27,7 @@ def gather(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
     """Add each cotangent to the place it was taken from; one fixed place is a padding."""
     x, indices = only_input(node, 0), only_input(node, 1)
     dims, count = dims_of(x), len(dims_of(indices))
-    axis = int_attribute(node, "axis", 0) % len(dims)
+    axis = node.attributes.get_int("axis", 0) % len(dims)
     extent, fixed = dims[axis], constant_of(indices)
     if fixed is not None and fixed.size == 1 and isinstance(extent, int):
         place = int(fixed.reshape(-1)[0]) % extent
@@ -45,7 +45,7 @@ def compress(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cota
     """The cotangent at the places that the condition chose, zero elsewhere."""
     x, value = only_input(node), g.value
     rank = len(dims_of(x))
-    axis, whole = int_attribute(node, "axis", 0) % rank, "axis" in node.attributes
+    axis, whole = node.attributes.get_int("axis", 0) % rank, "axis" in node.attributes
     chosen = emit.op("NonZero", only_input(node, 1), role="chosen")
     column = [-1, *[1] * (rank - 1 - axis if whole else 0)]
     places = emit.op("Reshape", chosen, column, role="places")
@@ -86,7 +86,7 @@ def indexed_axes(node: ir.Node, batched: int = 0) -> str | None:
 
 
 def _covered(node: ir.Node) -> str | None:
-    return indexed_axes(node, int_attribute(node, "batch_dims", 0))
+    return indexed_axes(node, node.attributes.get_int("batch_dims", 0))
 
 
 def flat_places(emit: Emitter, x: ir.Value, indices: ir.Value, batched: int = 0) -> ir.Value:
@@ -110,7 +110,7 @@ def gather_nd(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
     additions to one place when several threads make them (seen in 1.31).
     """
     x, indices = only_input(node, 0), only_input(node, 1)
-    batched = int_attribute(node, "batch_dims", 0)
+    batched = node.attributes.get_int("batch_dims", 0)
     axes = range(batched, batched + static_extent(indices, -1))
     batch, tail = parts_of(x, range(batched)), parts_of(x, range(axes.stop, len(dims_of(x))))
     places = flat_places(emit, x, indices, batched)
@@ -129,7 +129,7 @@ def gather_nd(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
 def gather_elements(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Add each cotangent to the element it was taken from; elements taken twice get both."""
     x = only_input(node)
-    axis = int_attribute(node, "axis", 0) % len(dims_of(x))
+    axis = node.attributes.get_int("axis", 0) % len(dims_of(x))
     places = lifted_places(emit, only_input(node, 1))
     return [g.with_value(scatter_add(emit, shape_of(emit, x), places, g.value, 1 + axis))]
 
@@ -138,7 +138,7 @@ def gather_elements(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) 
 def top_k(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Each value's cotangent at the place that the node took it from; the indices carry none."""
     x = only_input(node)
-    axis = int_attribute(node, "axis", -1) % len(dims_of(x))
+    axis = node.attributes.get_int("axis", -1) % len(dims_of(x))
     places = lifted_places(emit, node.outputs[1])
     empty = zeros_like(emit, x, g.value)
     return [g.with_value(emit.op("ScatterElements", empty, places, g.value, axis=1 + axis))]

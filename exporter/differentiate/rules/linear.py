@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -24,10 +24,10 @@ def _gemm_selection(
     emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
 ) -> Cotangents | None:
     """A linear head's adjoint is a row of its weights: a gather in place of a product."""
-    if not _only_first(needed) or int_attribute(node, "transA", 0):
+    if not _only_first(needed) or node.attributes.get_int("transA", 0):
         return None
-    rows = g.selected_rows(only_input(node, 1), axis=1 - int_attribute(node, "transB", 0))
-    return [rows * float_attribute(node, "alpha", 1.0)]
+    rows = g.selected_rows(only_input(node, 1), axis=1 - node.attributes.get_int("transB", 0))
+    return [rows * node.attributes.get_float("alpha", 1.0)]
 
 
 @vjp("Gemm", since=9, selection=_gemm_selection)
@@ -37,8 +37,8 @@ def gemm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     A constant ``b`` is used in its stored layout, by one Gemm over K and N together.
     """
     a, b = only_input(node, 0), only_input(node, 1)
-    alpha, beta = (float_attribute(node, name, 1.0) for name in ("alpha", "beta"))
-    trans_a, trans_b = (int_attribute(node, name, 0) for name in ("transA", "transB"))
+    alpha, beta = (node.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
+    trans_a, trans_b = (node.attributes.get_int(name, 0) for name in ("transA", "transB"))
     results: list[Cotangent | None] = [None] * len(node.inputs)
     if needed[0]:
         if not trans_a and constant_of(b) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -39,7 +39,7 @@ def _shares(node: ir.Node, g: Cotangent) -> Cotangent:
     """The cotangent of minus the log probabilities, [K, N, C, ...]."""
     emit = g.emit
     picked, rank = _picked(emit, node), len(dims_of(only_input(node)))
-    reduction = string_attribute(node, "reduction", "mean")
+    reduction = node.attributes.get_string("reduction", "mean")
     if reduction == "none":
         g = g.op("Unsqueeze", [2], role="by_class")
     else:

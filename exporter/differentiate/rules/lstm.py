@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute
 from ...graph.emitter import Emitter, Values
 from ..cotangent import Cotangents
 from ..registry import Needed, vjp_many
@@ -16,7 +15,7 @@ _DEFAULT = ("sigmoid", "tanh", "tanh")
 
 
 def _check(node: ir.Node) -> str | None:
-    if int_attribute(node, "input_forget", 0):
+    if node.attributes.get_int("input_forget", 0):
         return "input_forget=1 has no gradient rule; export the model with separate gates"
     return covered(node, _DEFAULT)
 

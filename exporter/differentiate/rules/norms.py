@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, ints_attribute, only_input
+from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -35,8 +35,8 @@ def lp_normalization(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
     0 where the norm is 0, as the output is there.
     """
     x, y = input_of(emit, node), output_of(emit, node)
-    over = [_from_end(node, int_attribute(node, "axis", -1))]
-    straight = int_attribute(node, "p", 2) == 1
+    over = [_from_end(node, node.attributes.get_int("axis", -1))]
+    straight = node.attributes.get_int("p", 2) == 1
     norm = x.op("ReduceL1" if straight else "ReduceL2", over, keepdims=1)
     rest = g - (x.op("Sign") if straight else y) * (g * y).sum(over)
     return [(rest / norm.without_zeros()).unless(norm.equals(0.0))]
@@ -56,16 +56,16 @@ def mean_variance_normalization(
 @vjp("RMSNormalization", since=23, inputs=(0,))
 def rms_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``(g - xhat mean(g xhat)) / rms`` with ``xhat = x / rms``, after the scale."""
-    source, over = only_input(node), range(_from_end(node, int_attribute(node, "axis", -1)), 0)
+    source, over = only_input(node), range(_from_end(node, node.attributes.get_int("axis", -1)), 0)
     x = Expression(emit, wide(emit, source))
-    rms = (x.squared().mean(over) + float_attribute(node, "epsilon", 1e-5)).op("Sqrt")
+    rms = (x.squared().mean(over) + node.attributes.get_float("epsilon", 1e-5)).op("Sqrt")
     xhat = x / rms
     g = (g * only_input(node, 1)).through(wide)
     return [((g - xhat * (g * xhat).mean(over)) / rms).through(narrowed, source)]
 
 
 def _odd(node: ir.Node) -> str | None:
-    size = int_attribute(node, "size", 1)
+    size = node.attributes.get_int("size", 1)
     return None if size % 2 else f"ONNX Runtime has no kernel for size={size}; use an odd size"
 
 
@@ -76,10 +76,10 @@ def local_response_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Need
     ``d = bias + alpha / size * sum(x^2)`` over ``size`` channels around the channel itself.
     """
     x, y = input_of(emit, node), output_of(emit, node)
-    size, rank = int_attribute(node, "size", 1), len(dims_of(x.value))
-    alpha, beta = float_attribute(node, "alpha", 1e-4), float_attribute(node, "beta", 0.75)
+    size, rank = node.attributes.get_int("size", 1), len(dims_of(x.value))
+    alpha, beta = node.attributes.get_float("alpha", 1e-4), node.attributes.get_float("beta", 0.75)
     squares = Expression(emit, _window_sum(emit, x.squared().value, rank, 1, size // 2))
-    d = squares * (alpha / size) + float_attribute(node, "bias", 1.0)
+    d = squares * (alpha / size) + node.attributes.get_float("bias", 1.0)
     through = (g * (y / d)).through(_window_sum, 1 + rank, 2, size // 2)
     return [g / d**beta - through * (x * (2 * alpha * beta / size))]
 
@@ -101,7 +101,7 @@ _STASH = ir.DataType.FLOAT  # the type of LayerNormalization's statistics
 
 
 def _inference(node: ir.Node) -> str | None:
-    if int_attribute(node, "training_mode", 0):
+    if node.attributes.get_int("training_mode", 0):
         return "training_mode=1 has no gradient rule; export the model in eval mode"
     return None
 
@@ -117,7 +117,7 @@ def batch_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Co
     """``g scale / sqrt(var + epsilon)`` by channel: an affine map in inference mode."""
     rank = len(dims_of(node.outputs[0]))
     scale, variance = only_input(node, 1), only_input(node, 4)
-    number = float_attribute(node, "epsilon", 1e-5)
+    number = node.attributes.get_float("epsilon", 1e-5)
     fixed, spread = constant_of(scale), constant_of(variance)
     if fixed is not None and spread is not None:
         # A vector of the channels: smaller than the four nodes that compute it.
@@ -162,8 +162,8 @@ def _by_moments(g: Cotangent, x: ir.Value, axes: Sequence[int], epsilon: float) 
 @vjp("LayerNormalization", since=17, inputs=(0,))
 def layer_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """See `_normalised`, over ``axis`` and all after it, after the scale."""
-    x, epsilon = only_input(node), float_attribute(node, "epsilon", 1e-5)
-    axes = range(_from_end(node, int_attribute(node, "axis", -1)), 0)
+    x, epsilon = only_input(node), node.attributes.get_float("epsilon", 1e-5)
+    axes = range(_from_end(node, node.attributes.get_int("axis", -1)), 0)
     g = g * only_input(node, 1)
     dims = [extent for extent in dims_of(x)[axes.start :] if isinstance(extent, int)]
     # The node's statistics are float32, which is less than a float64 model needs.
@@ -179,17 +179,17 @@ def instance_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) ->
     x = only_input(node)
     rank = len(dims_of(x))
     g = g * per_channel(emit, only_input(node, 1), rank)
-    return [_by_moments(g, x, range(2 - rank, 0), float_attribute(node, "epsilon", 1e-5))]
+    return [_by_moments(g, x, range(2 - rank, 0), node.attributes.get_float("epsilon", 1e-5))]
 
 
 @vjp("GroupNormalization", since=21, inputs=(0,))
 def group_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """See `_normalised`, over the channels of a group and space, after the scale by channel."""
     x = only_input(node)
-    rank, groups = len(dims_of(x)), int_attribute(node, "num_groups", 1)
+    rank, groups = len(dims_of(x)), node.attributes.get_int("num_groups", 1)
     g = g * per_channel(emit, only_input(node, 1), rank)
     grouped = emit.op("Reshape", x, [*parts_of(x, [0]), groups, -1], role="grouped")
     shape = emit.op("Shape", grouped)
     g = g.op("Reshape", [emit.classes, shape], role="grouped")
-    g = _by_moments(g, grouped, [-1], float_attribute(node, "epsilon", 1e-5))
+    g = _by_moments(g, grouped, [-1], node.attributes.get_float("epsilon", 1e-5))
     return [g.through(reshape_like, x)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, only_input, string_attribute
+from ...graph.attributes import constant_ints, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -23,7 +23,7 @@ def _axes(node: ir.Node) -> list[int]:
 
 
 def _known(node: ir.Node) -> str | None:
-    mode = string_attribute(node, "mode", "constant")
+    mode = node.attributes.get_string("mode", "constant")
     if mode == "constant":
         return needs_constant(3)(node)
     reason = needs_constant(1, 3)(node)
@@ -54,7 +54,7 @@ def pad(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
     place; ``reflect``: the border, reversed, to the places behind it; ``wrap``: the border to the
     other end.
     """
-    mode, rank = string_attribute(node, "mode", "constant"), len(dims_of(only_input(node)))
+    mode, rank = node.attributes.get_string("mode", "constant"), len(dims_of(only_input(node)))
     if constant_ints(node.inputs[1]) is None:
         return [g.through(_uncovered, node, rank)]
     widths = _widths(node)

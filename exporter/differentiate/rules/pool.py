@@ -7,7 +7,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -44,7 +44,7 @@ def max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cota
     indices = emit.ops(
         "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-        pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
+        pads=[*window.before, *window.after], ceil_mode=node.attributes.get_int("ceil_mode", 0),
     )[1]  # fmt: skip
     flat = emit.op("Reshape", g.value, [emit.classes, cells(emit, out)], role="flat")
     places = emit.op("Reshape", indices, [1, -1], role="places")
@@ -69,8 +69,8 @@ def _check_average(node: ir.Node) -> str | None:
 def _varies(node: ir.Node, window: Window) -> bool:
     """Whether the windows of an AveragePool can count different numbers of cells."""
     padding = any(window.before) or any(window.after)
-    include = int_attribute(node, "count_include_pad", 0)
-    return bool(int_attribute(node, "ceil_mode", 0)) or (padding and not include)
+    include = node.attributes.get_int("count_include_pad", 0)
+    return bool(node.attributes.get_int("ceil_mode", 0)) or (padding and not include)
 
 
 @vjp("AveragePool", since=7, check=_check_average)
@@ -101,7 +101,7 @@ def _shares(emit: Emitter, node: ir.Node, g: Cotangent, window: Window) -> Cotan
     """
     if not _varies(node, window):
         return g / math.prod(window.kernel)
-    include = bool(int_attribute(node, "count_include_pad", 0))
+    include = bool(node.attributes.get_int("count_include_pad", 0))
     x, rank, total = only_input(node), len(window.kernel), None
     for axis in range(rank):
         extent, windows = (static_extent(value, 2 + axis) for value in (x, node.outputs[0]))
@@ -175,7 +175,7 @@ def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     0 from windows whose norm is 0.
     """
     x, out = only_input(node), node.outputs[0]
-    window, p = window_of(node), int_attribute(node, "p", 2)
+    window, p = window_of(node), node.attributes.get_int("p", 2)
     return [
         _slid(_share(g, output_of(emit, node), p), x, out, window) * _slope(input_of(emit, node), p)
     ]
@@ -184,7 +184,7 @@ def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
 @vjp("GlobalLpPool", since=2)
 def global_lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g sign(x) |x|^(p-1) / y^(p-1)``; 0 where the norm is 0."""
-    p = int_attribute(node, "p", 2)
+    p = node.attributes.get_int("p", 2)
     return [_share(g, output_of(emit, node), p) * _slope(input_of(emit, node), p)]
 
 

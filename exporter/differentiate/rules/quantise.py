@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -23,7 +23,7 @@ def _plain(code: ir.Value, node: ir.Node) -> str | None:
     if code.dtype not in _CODES:
         kind = "an unknown type" if code.dtype is None else code.dtype.name
         return f"codes of {kind} have no gradient rule; only integers of 8 and 16 bits have"
-    if int_attribute(node, "block_size", 0):
+    if node.attributes.get_int("block_size", 0):
         return "block_size has no gradient rule; quantise per tensor or per channel"
     if only_input(node, 1).shape is None:
         return "the rank of its scale is unknown; write its shape into the model"
@@ -46,7 +46,7 @@ def _scale(emit: Emitter, node: ir.Node) -> float | ir.Value:
         return float(known.item())
     if not dims_of(scale):
         return scale
-    ones = [1] * (rank - 1 - int_attribute(node, "axis", 1) % rank)
+    ones = [1] * (rank - 1 - node.attributes.get_int("axis", 1) % rank)
     return emit.op("Reshape", scale, [-1, *ones], role="scale", shape=[*dims_of(scale), *ones])
 
 

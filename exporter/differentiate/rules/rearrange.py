@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, int_attribute, only_input, string_attribute
+from ...graph.attributes import constant_ints, only_input
 from ...graph.emitter import Emitter, Part, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -48,11 +48,11 @@ def _rearranged(
 @vjp("DepthToSpace", since=11)
 def depth_to_space(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The blocks of the cotangent laid back into the channels, in the order of ``mode``."""
-    x, block = only_input(node), int_attribute(node, "blocksize", 1)
+    x, block = only_input(node), node.attributes.get_int("blocksize", 1)
     batch, channels = parts_of(node.outputs[0], [0, 1])
     height, width = parts_of(x, [2, 3])
     apart = [batch, channels, height, block, width, block]
-    depth_first = string_attribute(node, "mode", "DCR") == "DCR"
+    depth_first = node.attributes.get_string("mode", "DCR") == "DCR"
     perm = [0, 3, 5, 1, 2, 4] if depth_first else [0, 1, 3, 5, 2, 4]
     return [g.through(_rearranged, apart, perm, x)]
 
@@ -60,7 +60,7 @@ def depth_to_space(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
 @vjp("SpaceToDepth", since=1)
 def space_to_depth(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The channels of the cotangent laid back into blocks."""
-    x, block = only_input(node), int_attribute(node, "blocksize", 1)
+    x, block = only_input(node), node.attributes.get_int("blocksize", 1)
     batch, channels = parts_of(x, [0, 1])
     height, width = parts_of(node.outputs[0], [2, 3])
     apart = [batch, block, block, channels, height, width]
@@ -72,7 +72,7 @@ def cumulative_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
     """The cumulative sum of the cotangent the other way round."""
     given, rank = only_input(node, 1), len(dims_of(only_input(node)))
     axis = emit.op("Add", emit.op("Mod", given, rank, role="axis"), 1, role="axis")
-    exclusive, reverse = (int_attribute(node, name, 0) for name in ("exclusive", "reverse"))
+    exclusive, reverse = (node.attributes.get_int(name, 0) for name in ("exclusive", "reverse"))
     return [g.op("CumSum", axis, exclusive=exclusive, reverse=1 - reverse)]
 
 
@@ -80,7 +80,7 @@ def cumulative_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -
 def trilu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The same triangle of the cotangent."""
     diagonal = [value for value in node.inputs[1:] if value is not None]
-    return [g.op("Trilu", *diagonal, upper=int_attribute(node, "upper", 1))]
+    return [g.op("Trilu", *diagonal, upper=node.attributes.get_int("upper", 1))]
 
 
 @vjp("GlobalMaxPool", since=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, Values, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
@@ -28,7 +28,7 @@ def gru(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Cotangent
 
 def _gru(way: Direction) -> ByInput:
     emit, (f_name, g_name) = way.emit, way.names
-    after = bool(int_attribute(way.node, "linear_before_reset", 0))
+    after = bool(way.node.attributes.get_int("linear_before_reset", 0))
 
     def product(a: ir.Value, b: ir.Value, role: str = "slopes") -> ir.Value:
         return emit.op("Mul", a, b, role=role)
@@ -111,7 +111,7 @@ def _rnn(way: Direction) -> ByInput:
 @vjp("ReverseSequence", since=10, inputs=(0,))
 def reverse_sequence(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The same reversal, which undoes itself, with K behind the batch and time axes."""
-    batch, time = int_attribute(node, "batch_axis", 1), int_attribute(node, "time_axis", 0)
+    batch, time = node.attributes.get_int("batch_axis", 1), node.attributes.get_int("time_axis", 0)
     rest, lengths = range(3, 1 + len(dims_of(only_input(node)))), only_input(node, 1)
     g = g.op("Transpose", role="classes_third", perm=[1, 2, 0, *rest])
     g = g.op("ReverseSequence", lengths, role="reversed", batch_axis=batch, time_axis=time)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, int_attribute, ints_attribute, only_input
+from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -23,13 +23,13 @@ def reduced_axes(node: ir.Node) -> list[int]:
     if given is None:
         given = ints_attribute(node, "axes")
     if not given:
-        return [] if int_attribute(node, "noop_with_empty_axes", 0) else list(range(rank))
+        return [] if node.attributes.get_int("noop_with_empty_axes", 0) else list(range(rank))
     return sorted(axis % rank for axis in given)
 
 
 def _with_axes(emit: Emitter, value: ir.Value, node: ir.Node, lead: int) -> ir.Value:
     """``value`` with the reduced axes back at extent 1; ``lead`` axes come before the output's."""
-    if int_attribute(node, "keepdims", 1):
+    if node.attributes.get_int("keepdims", 1):
         return value
     return emit.op("Unsqueeze", value, [lead + axis for axis in reduced_axes(node)], role="kept")
 
@@ -48,7 +48,9 @@ def _summands(node: ir.Node, g: Cotangent) -> Cotangent:
     """The cotangent of each summand of a sum: ``g``, spread along the reduced axes."""
     axes = reduced_axes(node)
     remaining = [a for a in range(len(dims_of(only_input(node)))) if a not in axes]
-    spread = g.spread if int_attribute(node, "keepdims", 1) else {remaining[a] for a in g.spread}
+    spread = (
+        g.spread if node.attributes.get_int("keepdims", 1) else {remaining[a] for a in g.spread}
+    )
     return replace(_lifted(node, g), spread=frozenset(axes).union(spread))
 
 

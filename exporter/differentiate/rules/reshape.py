@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, ints_attribute, only_input
+from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
@@ -41,7 +41,7 @@ def expand(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 
 
 def _concat_extents(node: ir.Node) -> str | None:
-    axis = int_attribute(node, "axis", 0)
+    axis = node.attributes.get_int("axis", 0)
     for value in node.inputs:
         if value is None or value.shape is None or not isinstance(dims_of(value)[axis], int):
             return f"the extent of an input along axis {axis} is unknown; export it as static"
@@ -65,14 +65,14 @@ def parts_of_concat(node: ir.Node, g: Cotangent, sources: Sequence[ir.Value]) ->
 
 def _starts(node: ir.Node, sources: Sequence[ir.Value]) -> list[tuple[int, int]]:
     """Where each of ``sources`` begins and ends along the axis of a Concat."""
-    axis = int_attribute(node, "axis", 0)
+    axis = node.attributes.get_int("axis", 0)
     ends = [0, *accumulate(static_extent(source, axis) for source in sources)]
     return list(pairwise(ends))
 
 
 def _part(node: ir.Node, g: Cotangent, start: int, end: int) -> Cotangent:
     """A Concat's cotangent between two places along its axis."""
-    axis = int_attribute(node, "axis", 0) % len(dims_of(node.outputs[0]))
+    axis = node.attributes.get_int("axis", 0) % len(dims_of(node.outputs[0]))
     if axis in g.spread:
         return g
     return g.op("Slice", [start], [end], [1 + axis], role="part")
@@ -83,7 +83,7 @@ def split(
     emit: Emitter, node: ir.Node, grads: Sequence[Cotangent | None], needed: Needed
 ) -> Cotangents:
     """The parts' cotangents joined; zeros where a part does not lead to the score."""
-    axis = int_attribute(node, "axis", 0) % len(dims_of(only_input(node)))
+    axis = node.attributes.get_int("axis", 0) % len(dims_of(only_input(node)))
     some = next(g for g in grads if g is not None)
     parts = [
         zeros_like(emit, value, some.value) if g is None else g.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, Extent, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -17,7 +17,7 @@ from .linear import lifted
 
 
 def _averages(node: ir.Node) -> str | None:
-    mode = string_attribute(node, "mode", "avg")
+    mode = node.attributes.get_string("mode", "avg")
     if mode != "avg":
         return (
             f"mode={mode!r} has no gradient rule (runtimes take the largest weighted cell, not the "
@@ -67,14 +67,14 @@ def _flattened(emit: Emitter, value: ir.Value, rows: Extent, columns: Extent) ->
 
 def _counts(node: ir.Node) -> tuple[int, int]:
     """Rows and columns that each region is resampled to."""
-    return int_attribute(node, "output_height", 1), int_attribute(node, "output_width", 1)
+    return node.attributes.get_int("output_height", 1), node.attributes.get_int("output_width", 1)
 
 
 def _weights(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
     """Weights of the image's cells along an axis in the regions' cells, [R, out, extent]."""
     x, rois, count = only_input(node), only_input(node, 1), _counts(node)[axis]
-    scale = float_attribute(node, "spatial_scale", 1.0)
-    mode = string_attribute(node, "coordinate_transformation_mode", "half_pixel")
+    scale = node.attributes.get_float("spatial_scale", 1.0)
+    mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     first, last = (
         _edge(emit, rois, place, scale, 0.5 if mode == "half_pixel" else 0.0)
         for place in (1 - axis, 3 - axis)
@@ -83,7 +83,7 @@ def _weights(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
     if mode == "output_half_pixel":
         size = size.op("Max", 1.0)
     step, dtype = size / count, size.value.dtype
-    ratio = int_attribute(node, "sampling_ratio", 0)
+    ratio = node.attributes.get_int("sampling_ratio", 0)
     number = step.of(ratio) if ratio else step.op("Ceil")
     order = step.of(emit.constant(np.arange(ratio), dtype)) if ratio else _order(number)
     place = (order + 0.5) / number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -14,7 +14,7 @@ from ..support.values import reshape_like
 def _width(node: ir.Node) -> int | None:
     """Width of a head, if known."""
     dims = dims_of(only_input(node))
-    heads = int_attribute(node, "num_heads", 0) if len(dims) == 3 else 1
+    heads = node.attributes.get_int("num_heads", 0) if len(dims) == 3 else 1
     last = dims[-1]
     return last // heads if isinstance(last, int) and heads else None
 
@@ -42,10 +42,10 @@ def rotary_embedding(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
     assert width is not None
     merged = len(dims_of(x)) == 3
     if merged:
-        count = int_attribute(node, "num_heads", 1)
+        count = node.attributes.get_int("num_heads", 1)
         g = g.op("Reshape", [emit.classes, *parts_of(x, [0, 1]), count, width], role="heads")
-    turned = int_attribute(node, "rotary_embedding_dim", 0) or width
-    interleaved = int_attribute(node, "interleaved", 0)
+    turned = node.attributes.get_int("rotary_embedding_dim", 0) or width
+    interleaved = node.attributes.get_int("interleaved", 0)
     part = g.op("Slice", [0], [turned], [4], role="turned")
     outer = emit.op("Shape", part.value, role="outer", start=0, end=4)
     pairs = [turned // 2, 2] if interleaved else [2, turned // 2]

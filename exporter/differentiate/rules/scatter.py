@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -27,11 +27,11 @@ def _untouched(emit: Emitter, node: ir.Node) -> ir.Value:
 
 
 def _axis(node: ir.Node) -> int:
-    return int_attribute(node, "axis", 0) % len(dims_of(only_input(node)))
+    return node.attributes.get_int("axis", 0) % len(dims_of(only_input(node)))
 
 
 def _reduction(node: ir.Node) -> str:
-    return string_attribute(node, "reduction", "none")
+    return node.attributes.get_string("reduction", "none")
 
 
 def _covered(node: ir.Node) -> str | None:

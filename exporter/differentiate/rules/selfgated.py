@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
@@ -148,7 +148,7 @@ def gelu_slope(x: Expression) -> Expression:
 def gelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
     x = input_of(emit, node)
-    exact = string_attribute(node, "approximate", "none") == "none"
+    exact = node.attributes.get_string("approximate", "none") == "none"
     return [g * (gelu_slope(x) if exact else _tanh_slope(x))]
 
 

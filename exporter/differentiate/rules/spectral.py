@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, int_attribute, only_input
+from ...graph.attributes import constant_ints, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -20,7 +20,7 @@ def _axis(node: ir.Node) -> int | None:
         given = constant_ints(node.inputs[2])
         return given[0] % rank if given else None
     new = "axis" not in node.attributes and (node.version or _opset(node)) >= 20
-    return int_attribute(node, "axis", -2 if new else 1) % rank
+    return node.attributes.get_int("axis", -2 if new else 1) % rank
 
 
 def _opset(node: ir.Node) -> int:
@@ -36,7 +36,7 @@ def _length(node: ir.Node, axis: int) -> int | None:
     extent = dims_of(only_input(node))[axis]
     if not isinstance(extent, int):
         return None
-    half = int_attribute(node, "inverse", 0) and int_attribute(node, "onesided", 0)
+    half = node.attributes.get_int("inverse", 0) and node.attributes.get_int("onesided", 0)
     return 2 * (extent - 1) if half else extent
 
 
@@ -62,7 +62,7 @@ def fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     assert axis is not None
     length = _length(node, axis)
     assert length is not None
-    inverse, half = int_attribute(node, "inverse", 0), int_attribute(node, "onesided", 0)
+    inverse, half = node.attributes.get_int("inverse", 0), node.attributes.get_int("onesided", 0)
     rank = len(dims_of(x))
     if inverse:
         g = g.through(_transformed, 1 + axis, onesided=half)
@@ -129,7 +129,7 @@ def short_time_fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Neede
     assert length is not None
     assert step is not None
     total, numbers = static_extent(x, 1), static_extent(x, 2)
-    bins = length // 2 + 1 if int_attribute(node, "onesided", 1) else length
+    bins = length // 2 + 1 if node.attributes.get_int("onesided", 1) else length
     frames = (total - length) // step[0] + 1
     basis = emit.constant(frame_basis(length, bins, numbers), x.dtype)
     if len(node.inputs) > 2 and node.inputs[2] is not None:

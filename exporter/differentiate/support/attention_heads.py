@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Dim, Emitter, Part, dims_of, parts_of
 from .values import reshape_like, static_extent
 
@@ -72,7 +72,7 @@ def heads_of(node: ir.Node) -> tuple[Heads, Heads, Heads, Heads]:
     counts, widths = list[int](), list[int]()
     for value, name in zip(inputs, ("q_num_heads", "kv_num_heads", "kv_num_heads"), strict=True):
         apart = len(dims_of(value)) == 4
-        counts.append(static_extent(value, 1) if apart else int_attribute(node, name, 1))
+        counts.append(static_extent(value, 1) if apart else node.attributes.get_int(name, 1))
         widths.append(static_extent(value, -1) // (1 if apart else counts[-1]))
     heads, group = counts[1], counts[0] // counts[1]
     q, k, v = inputs

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, Step, Values, parts_of
 from ..cotangent import Cotangent
 from .values import static_extent, where
@@ -56,7 +56,7 @@ class Direction:
 
     def _own(self, value: ir.Value, axis: int) -> ir.Value:
         """This direction's part of a value."""
-        if string_attribute(self.node, "direction", "forward") == "bidirectional":
+        if self.node.attributes.get_string("direction", "forward") == "bidirectional":
             index = self.emit.constant(np.int64(self.index))
             return self.emit.op("Gather", value, index, role="own", axis=axis)
         return self.emit.op("Squeeze", value, [axis], role="own")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed
@@ -42,7 +42,7 @@ def slope(emit: Emitter, name: str, y: ir.Value) -> ir.Value:
 
 def _directions(node: ir.Node) -> list[bool]:
     """For each direction: does it run backwards?"""
-    name = string_attribute(node, "direction", "forward")
+    name = node.attributes.get_string("direction", "forward")
     return {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[name]
 
 
@@ -55,7 +55,7 @@ def _activations(node: ir.Node, default: Sequence[str]) -> list[str]:
 
 def covered(node: ir.Node, default: Sequence[str]) -> str | None:
     """Why the rules do not cover a node, or None; ``default``: activations of one direction."""
-    if int_attribute(node, "layout", 0):
+    if node.attributes.get_int("layout", 0):
         return "layout=1 has no gradient rule (and ONNX Runtime no kernel); export with layout=0"
     if "clip" in node.attributes:
         return "clip has no gradient rule, since runtimes differ there; export without it"

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import (
-    constant_ints,
-    int_attribute,
-    ints_attribute,
-    only_input,
-    string_attribute,
-)
+from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import constant_of, dims_of
 from .resampling import WHOLE, Resampling
 
@@ -101,7 +95,7 @@ def _regions(node: ir.Node, axes: list[int]) -> dict[int, tuple[float, float]]:
 
 def _keeps_its_sizes(node: ir.Node, axes: list[int]) -> None:
     """Raise unless ``keep_aspect_ratio_policy`` changes nothing."""
-    policy = string_attribute(node, "keep_aspect_ratio_policy", "stretch")
+    policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch" or not by_sizes(node):
         return
     dims, sizes = dims_of(only_input(node)), constant_ints(node.inputs[3])
@@ -140,5 +134,5 @@ def _read_off(shape: ir.Node | None, x: ir.Value | None, rank: int) -> range | N
     """Axes of ``x`` that a Shape node reads, or None if it is none of ``x``."""
     if shape is None or shape.op_type != "Shape" or shape.inputs[0] is not x:
         return None
-    bounds = int_attribute(shape, "start", 0), int_attribute(shape, "end", rank)
+    bounds = shape.attributes.get_int("start", 0), shape.attributes.get_int("end", rank)
     return range(*(bound + rank if bound < 0 else min(bound, rank) for bound in bounds))
