@@ -110,7 +110,7 @@ def _grey(emit: Emitter, planes: ir.Value) -> ir.Value:
     """Luma, rounded to whole levels as Pillow and OpenCV do."""
     values = emit.cast(planes, _FLOAT, "levels")
     weights = emit.constant(np.array(_LUMA, np.float32)[None, :, None, None])
-    luma = emit.op("ReduceSum", emit.op("Mul", values, weights), emit.ints([1]), keepdims=1)
+    luma = emit.op("ReduceSum", emit.op("Mul", values, weights), [1], keepdims=1)
     return emit.cast(emit.op("Round", luma), _UINT8, "grey")
 
 
@@ -124,7 +124,7 @@ def _resize(
     attributes: dict[str, Any] = {"mode": "linear"}
     if transform.interpolation == "bicubic":
         attributes = {"mode": "cubic", "cubic_coeff_a": -0.5}
-    leading = emit.op("Shape", planes, role="leading", dtype=_INT64, shape=[2], start=0, end=2)
+    leading = emit.op("Shape", planes, role="leading", shape=[2], start=0, end=2)
     sizes = emit.vector([leading, *after])
     return emit.op(
         "Resize", planes, None, None, sizes, antialias=1, exclude_outside=1, **attributes
@@ -138,7 +138,7 @@ def _crop(emit: Emitter, planes: ir.Value, transform: Preprocess, size: Pair) ->
         black = emit.constant(np.uint8(0))
         planes = emit.op("Pad", planes, around, black, role="padded", mode="constant")
     starts, ends = crop_bounds(emit, transform, size)
-    return emit.op("Slice", planes, starts, ends, emit.ints([2, 3]), role="crop")
+    return emit.op("Slice", planes, starts, ends, [2, 3], role="crop")
 
 
 def _normalise(
@@ -151,4 +151,4 @@ def _normalise(
     if transform.layout == "nhwc":
         values = emit.op("Transpose", values, perm=[0, 2, 3, 1])
     # A node of its own, whose output can take the name of the model's input.
-    return emit.op("Cast", values, role="input", dtype=dtype, to=int(dtype))
+    return emit.op("Cast", values, role="input", to=int(dtype))

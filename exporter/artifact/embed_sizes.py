@@ -22,7 +22,7 @@ _INT64, _DOUBLE = ir.DataType.INT64, ir.DataType.DOUBLE
 def size_of(emit: Emitter, pixels: ir.Value) -> Pair:
     """Height and width of images [N, height, width, 3]."""
     height, width = (
-        emit.op("Shape", pixels, role=role, dtype=_INT64, shape=[1], start=axis, end=axis + 1)
+        emit.op("Shape", pixels, role=role, shape=[1], start=axis, end=axis + 1)
         for axis, role in ((1, "height"), (2, "width"))
     )
     return height, width
@@ -43,19 +43,19 @@ def resized(emit: Emitter, transform: Preprocess, size: Pair) -> Pair:
     else:
         ratio = emit.op("Div", _real(emit, long), _real(emit, target))
         other = _whole(emit, emit.op("Round", emit.op("Div", _real(emit, short), ratio)))
-        short, long = emit.op("Max", other, emit.ints([1])), target
-    wide = emit.op("LessOrEqual", height, width, dtype=ir.DataType.BOOL, shape=[1])
+        short, long = emit.op("Max", other, [1]), target
+    wide = emit.op("LessOrEqual", height, width, shape=[1])
     return (
-        emit.op("Where", wide, short, long, dtype=_INT64, shape=[1]),
-        emit.op("Where", wide, long, short, dtype=_INT64, shape=[1]),
+        emit.op("Where", wide, short, long, shape=[1]),
+        emit.op("Where", wide, long, short, shape=[1]),
     )
 
 
 def places_under(emit: Emitter, length: ir.Value, size: ir.Value) -> ir.Value:
     """Source index of each of ``size`` pixels, by pixel centres, summed up as Pillow does."""
     step = emit.op("Div", _real(emit, length), _real(emit, size))
-    half = emit.op("Mul", step, emit.scalar(0.5, step))
-    rest = emit.op("Expand", step, emit.op("Sub", size, emit.ints([1])))
+    half = emit.op("Mul", step, 0.5)
+    rest = emit.op("Expand", step, emit.op("Sub", size, [1]))
     steps = emit.op("Concat", half, rest, axis=0)
     return _whole(emit, emit.op("CumSum", steps, emit.constant(np.array(0))))
 
@@ -70,8 +70,8 @@ def pads(emit: Emitter, transform: Preprocess, size: Pair) -> ir.Value | None:
     before: list[ir.Value] = []
     after: list[ir.Value] = []
     for length, final in zip(size, transform.size, strict=True):
-        missing = emit.op("Max", emit.op("Sub", emit.ints([final]), length), emit.ints([0]))
-        before.append(emit.op("Div", missing, emit.ints([2])))
+        missing = emit.op("Max", emit.op("Sub", [final], length), [0])
+        before.append(emit.op("Div", missing, [2]))
         after.append(emit.op("Sub", missing, before[-1]))
     # For all axes: ONNX Runtime's transpose optimiser overlooks Pad's own list of axes.
     return emit.vector([0, 0, *before, 0, 0, *after])
@@ -81,12 +81,12 @@ def crop_bounds(emit: Emitter, transform: Preprocess, size: Pair) -> tuple[ir.Va
     """Starts and ends of the centre crop of the padded image; halves are rounded to even."""
     starts: list[ir.Value] = []
     for length, final in zip(size, transform.size, strict=True):
-        over = emit.op("Max", emit.op("Sub", length, emit.ints([final])), emit.ints([0]))
+        over = emit.op("Max", emit.op("Sub", length, [final]), [0])
         real = _real(emit, over)
-        half = emit.op("Mul", real, emit.scalar(0.5, real))
+        half = emit.op("Mul", real, 0.5)
         starts.append(_whole(emit, emit.op("Round", half)))
     start = emit.vector(starts)
-    return start, emit.op("Add", start, emit.ints(transform.size))
+    return start, emit.op("Add", start, transform.size)
 
 
 def _real(emit: Emitter, length: ir.Value) -> ir.Value:

@@ -18,7 +18,6 @@ from ...runtime import spec as contract
 from ...runtime.spec import Layer, Spec
 from ..capture.onnx_file import Captured, drop_metadata
 from ..errors import LayerError
-from ..graph.attributes import int_attribute
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
@@ -200,9 +199,7 @@ def _as_in_model(
         return emit.op("Transpose", value, role="channels_last", shape=dims, perm=perm)
     if layer.layout == "tokens":
         count = dims[1] - layer.prefix_tokens if isinstance(dims[1], int) else None
-        flat = emit.op(
-            "Reshape", value, emit.ints([0, 0, -1]), role="places", shape=[dims[0], dims[2], count]
-        )
+        flat = emit.op("Reshape", value, [0, 0, -1], role="places", shape=[dims[0], dims[2], count])
         placed = [dims[0], count, dims[2]]
         tokens = emit.op("Transpose", flat, role="tokens", shape=placed, perm=[0, 2, 1])
         if prefix is None:
@@ -222,7 +219,10 @@ def _read_extents(emit: Emitter, value: ir.Value) -> None:
         node = use.node
         if node.op_type == "Shape" and node.graph is emit.graph:
             axes = range(len(dims_of(value)))
-            start, end = int_attribute(node, "start", 0), int_attribute(node, "end", len(axes))
+            start, end = (
+                node.attributes.get_int("start", 0),
+                node.attributes.get_int("end", len(axes)),
+            )
             extents = emit.extents(value, axes[start:end])
             ir.convenience.replace_all_uses_with(node.outputs[0], extents)
             emit.graph.remove(node, safe=True)
@@ -234,8 +234,7 @@ def _inputs(
     """What each input of a head takes of the artifact; outputs are added as needed."""
     taken = {cut.activations.name or "": layer.activations}
     if cut.prefix is not None:
-        bounds = (emit.ints([0]), emit.ints([layer.prefix_tokens]), emit.ints([1]))
-        tokens = emit.op("Slice", target, *bounds, role="prefix")
+        tokens = emit.op("Slice", target, [0], [layer.prefix_tokens], [1], role="prefix")
         name = f"prefix.{layer.name}" if many else "prefix"
         taken[cut.prefix.name or ""] = publish(emit, tokens, name, dims_of(cut.prefix))
     for value, source in cut.beside:

@@ -50,7 +50,7 @@ def differentiate(
                 pending[value] = [grad]
         with emit.scope(node.name or node.op_type):
             if node in fused and grads[0] is not None:
-                results = _by_fused_rule(emit, fused[node], grads[0])
+                results = _by_fused_rule(fused[node], grads[0])
             else:
                 entry = overrides.get(node.op_type) or lookup(node)
                 assert entry is not None
@@ -79,12 +79,10 @@ def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
     return reduce(operator.add, cotangents) if cotangents else None
 
 
-def _by_fused_rule(
-    emit: Emitter, rule: FusedRule, grad: Cotangent
-) -> list[tuple[ir.Value, Cotangent]]:
+def _by_fused_rule(rule: FusedRule, grad: Cotangent) -> list[tuple[ir.Value, Cotangent]]:
     """Call a fused rule; like the others it is linear, so the factor is applied to its results."""
     grad = grad.with_zeros()
-    found = rule(emit, replace(grad, factor=1.0))
+    found = rule(replace(grad, factor=1.0))
     return [(value, replace(one, forward=value) * grad.factor) for value, one in found]
 
 

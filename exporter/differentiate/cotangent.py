@@ -17,9 +17,9 @@ from typing import Concatenate, ParamSpec, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.emitter import Emitter, dims_of
-from ..graph.expression import Expression, Operand
-from .support.values import emit_part, where
+from ..graph.emitter import AttributeValue, Emitter, dims_of, parts_of
+from ..graph.expression import Expression, Operand, bare
+from .support.values import where
 
 _P = ParamSpec("_P")
 
@@ -73,23 +73,27 @@ class Cotangent:
         """A linear function of the tensor."""
         return self.with_value(function(self.emit, self.value, *arguments, **options))
 
+    def op(
+        self, op_type: str, *others: Operand, role: str = "", **attributes: AttributeValue
+    ) -> Cotangent:
+        """A linear operator with the tensor as its first input; see `Emitter.op`."""
+        inputs = map(bare, others)
+        made = self.emit.op(op_type, self.value, *inputs, role=role, shape=None, **attributes)
+        return self.with_value(made)
+
     def scaled(self) -> Cotangent:
         """The same with the factor multiplied in."""
         if self.factor == 1.0:
             return self
-        number = self.emit.scalar(self.factor, self.value)
-        value = self.emit.op("Mul", self.value, number, role="scaled")
-        return replace(self, tensor=value, factor=1.0)
+        return replace(self.op("Mul", self.factor, role="scaled"), factor=1.0)
 
     def expanded(self, axes: Iterable[int] | None = None) -> Cotangent:
         """The same, not spread along ``axes`` (all by default)."""
         stretched = self.spread if axes is None else self.spread.intersection(axes)
         if not stretched:
             return self
-        rank = len(dims_of(self.forward))
-        shape = self.emit.vector(
-            [1, *(emit_part(self.forward, a) if a in stretched else 1 for a in range(rank))]
-        )
+        parts = enumerate(parts_of(self.forward))
+        shape = [1, *(part if axis in stretched else 1 for axis, part in parts)]
         value = self.emit.op("Expand", self.value, shape, role="spread")
         return self.with_value(value, self.spread - stretched)
 
@@ -105,22 +109,22 @@ class Cotangent:
         """The same, but not one-hot: a tensor [K, N, classes, *positions] with no factor left."""
         if self.one_hot is None:
             return self
-        emit, dims = self.emit, dims_of(self.forward)
-        if not isinstance(dims[1], int):
+        count = dims_of(self.forward)[1]
+        if not isinstance(count, int):
             raise ValueError(f"scores {self.forward.name!r} have no static class count")
-        axes = range(2, 1 + len(dims))
-        index = emit.op("Unsqueeze", self.one_hot, emit.ints(axes), role="selected")
-        places = np.arange(dims[1]).reshape(-1, *[1] * (len(dims) - 2))
-        hits = emit.op("Equal", index, emit.constant(places), role="hits", dtype=ir.DataType.BOOL)
+        hits = self.hits(count)
         if self.tensor is not None:
-            zero = emit.scalar(0.0, self.tensor)
-            value = emit.op(
-                "Where", hits, self.tensor, zero, role="seed", dtype=self.tensor.dtype
-            )  # fmt: skip
+            value = self.emit.op("Where", hits, self.tensor, 0.0, role="seed")
         else:
-            assert self.forward.dtype is not None
-            value = emit.cast(hits, self.forward.dtype, "seed")
+            value = self.emit.cast(hits, self.forward.dtype, "seed")
         return replace(self, tensor=value, one_hot=None).scaled()
+
+    def hits(self, count: int) -> ir.Value:
+        """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones]."""
+        rank = len(dims_of(self.forward))
+        index = self.emit.op("Unsqueeze", self.one_hot, range(2, 1 + rank), role="selected")
+        places = self.emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
+        return self.emit.op("Equal", index, places, role="hits")
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
         """A one-hot cotangent times a matrix: the selected rows, times the numbers there.
@@ -130,9 +134,7 @@ class Cotangent:
             axis: 1 if it is stored as [features, classes].
         """
         emit = self.emit
-        rows = emit.op(
-            "Gather", weights, self.one_hot, role="selected", dtype=weights.dtype, axis=axis
-        )
+        rows = emit.op("Gather", weights, self.one_hot, role="selected", axis=axis)
         if axis:
             rows = emit.op("Transpose", rows, role="selected", perm=[1, 2, 0])
         value = rows if self.tensor is None else emit.op("Mul", rows, self.tensor)
@@ -150,19 +152,16 @@ class Cotangent:
         """A sum with a cotangent, lazy as far as both are, or with a tensor [K, *dims]."""
         if not isinstance(other, Cotangent):
             whole = self.written_out()
-            operand = Expression(self.emit, whole.value).operand(other)
-            return whole.with_value(self.emit.op(op_type, whole.value, operand, role=role))
+            return whole.op(op_type, other, role=role)
         a, b = self.with_zeros(), other.with_zeros()
         if a.factor != b.factor:
             a, b = a.scaled(), b.scaled()
-        return a.with_value(
-            self.emit.op(op_type, a.value, b.value, role=role), a.spread & b.spread
-        )  # fmt: skip
+        return replace(a.op(op_type, b.value, role=role), spread=a.spread & b.spread)
 
     def __neg__(self) -> Cotangent:
         return self * -1.0
 
-    def __mul__(self, other: Operand) -> Cotangent:
+    def __mul__(self, other: Expression | ir.Value | float) -> Cotangent:
         if isinstance(other, (int, float)):
             factor = self.factor * other
             # A quantiser's scale and its inverse cancel: nothing is left to multiply in.
@@ -170,16 +169,15 @@ class Cotangent:
             return replace(self, factor=factor)
         return self._with_operand("Mul", other)
 
-    def __truediv__(self, other: Operand) -> Cotangent:
+    def __truediv__(self, other: Expression | ir.Value | float) -> Cotangent:
         if isinstance(other, (int, float)):
             return replace(self, factor=self.factor / other)
         return self._with_operand("Div", other)
 
     def _with_operand(self, op_type: str, other: Expression | ir.Value) -> Cotangent:
         """A product with a tensor that broadcasts to the forward value, or a quotient by it."""
-        operand = other.value if isinstance(other, Expression) else other
-        left, spread = self._beside(operand)
-        return left.with_value(self.emit.op(op_type, left.value, operand), spread)
+        left, spread = self._beside(other.value if isinstance(other, Expression) else other)
+        return replace(left.op(op_type, other), spread=spread)
 
     def where(self, condition: ir.Value, other: Cotangent | None = None) -> Cotangent:
         """The cotangent where a condition of ``forward``'s shape holds, else zero or ``other``."""
@@ -192,8 +190,7 @@ class Cotangent:
     def unless(self, condition: ir.Value) -> Cotangent:
         """Zero where a condition of ``forward``'s shape holds, else the cotangent."""
         left, spread = self._beside(condition)
-        zero = self.emit.scalar(0.0, left.value)
-        return left.with_value(where(self.emit, condition, zero, left.value), spread)
+        return left.with_value(where(self.emit, condition, 0.0, left.value), spread)
 
     def _beside(self, operand: ir.Value) -> tuple[Cotangent, frozenset[int]]:
         """The cotangent prepared for an operand, and the axes that stay spread beside it.

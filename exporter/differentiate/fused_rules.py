@@ -7,18 +7,18 @@ the skipped nodes' rules together.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import onnx_ir as ir
 
-from ..graph.emitter import Emitter
+from ..graph.expression import Expression
 from .cotangent import Cotangent
 from .rules.reshape import parts_of_concat
-from .rules.selfgated import SelfGated, self_gated
-from .support.tensor import Tensor
+from .rules.selfgated import Slope, self_gated
 
 # From the cotangent of a node's output, its factor left out, to the cotangents of values.
-FusedRule: TypeAlias = Callable[[Emitter, Cotangent], Sequence[tuple[ir.Value, Cotangent]]]
+FusedRule: TypeAlias = Callable[[Cotangent], Sequence[tuple[ir.Value, Cotangent]]]
 
 
 def fused_rules(
@@ -32,23 +32,19 @@ def fused_rules(
         if node.domain not in ("", "ai.onnx"):
             continue
         if node.op_type == "Mul" and (made := self_gated(node, active, targets)):
-            found[node] = _through(made)
+            found[node] = partial(_through, *made)
         elif node.op_type == "Concat":
             longest = _longest_beginning(node, joined)
             # A target needs its own cotangent, not that of the longer Concat.
             if longest is not None and longest.outputs[0] not in targets:
-                found[node] = _by_beginning(node, longest)
+                found[node] = partial(_by_beginning, node, longest)
             joined[_key(node, len(node.inputs))] = node
     return found
 
 
-def _through(made: SelfGated) -> FusedRule:
-    """``g`` times the slope of a self-gated activation."""
-
-    def rule(emit: Emitter, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
-        return [(made.x, g.expanded() * made.slope(Tensor(emit, made.x)))]
-
-    return rule
+def _through(x: ir.Value, slope: Slope, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
+    """``g`` times the slope of a self-gated activation of ``x``."""
+    return [(x, g.expanded() * slope(Expression(g.emit, x)))]
 
 
 def _key(node: ir.Node, count: int) -> tuple[object, ...]:
@@ -66,16 +62,14 @@ def _longest_beginning(
     return None
 
 
-def _by_beginning(node: ir.Node, beginning: ir.Node) -> FusedRule:
+def _by_beginning(
+    node: ir.Node, beginning: ir.Node, g: Cotangent
+) -> Sequence[tuple[ir.Value, Cotangent]]:
     """The cotangent of inputs that another Concat joins already goes to that one's output.
 
     Each layer of a DenseNet joins the outputs of all before it. One by one, the cotangents of n
     layers would be cut into n^2 / 2 pieces and added up; so they are cut in two, n times.
     """
     sources = [beginning.outputs[0], *node.inputs[len(beginning.inputs) :]]
-
-    def rule(emit: Emitter, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
-        values = [value for value in sources if value is not None]
-        return list(zip(values, parts_of_concat(node, g, values), strict=True))
-
-    return rule
+    values = [value for value in sources if value is not None]
+    return list(zip(values, parts_of_concat(node, g, values), strict=True))

@@ -17,12 +17,7 @@ from ..locate.onnx_candidates import is_explicable
 from .rules import Entry, is_code, lookup
 from .unsupported import unsupported_reason
 
-_FLOATS = {
-    ir.DataType.FLOAT,
-    ir.DataType.FLOAT16,
-    ir.DataType.BFLOAT16,
-    ir.DataType.DOUBLE,
-}
+_FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
 
 @dataclass(frozen=True)

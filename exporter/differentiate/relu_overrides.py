@@ -11,21 +11,17 @@ import onnx_ir as ir
 from ..graph.emitter import Emitter
 from .cotangent import Cotangent, Cotangents
 from .registry import Entry, Needed
-from .support.values import above
+from .support.values import output_of
 
 
 def _guided(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where it is positive and the output too (Springenberg et al. 2015)."""
-    return [g.through(_positive).where(above(emit, node.outputs[0]))]
+    return [g.op("Relu", role="positive").where(output_of(emit, node).above())]
 
 
 def _deconvnet(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where it is positive, open in the forward pass or not (Zeiler and Fergus 2014)."""
-    return [g.through(_positive)]
-
-
-def _positive(emit: Emitter, g: ir.Value) -> ir.Value:
-    return emit.op("Relu", g, role="positive")
+    return [g.op("Relu", role="positive")]
 
 
 GUIDED = {"Relu": Entry("Relu", 6, _guided, linear=False)}

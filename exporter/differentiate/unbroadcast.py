@@ -34,8 +34,7 @@ def unbroadcast(cotangent: Cotangent, node: ir.Node, source: ir.Value) -> Cotang
             value = _counted(emit, value, emit.extents(out, [axis]))
     for axis in spread.intersection(unsure):
         alone = _alone(emit, source, [axis - lead])
-        count = emit.op("Where", alone, emit.extents(out, [axis]), emit.ints([1]), role="copies",
-                        dtype=ir.DataType.INT64)  # fmt: skip
+        count = emit.op("Where", alone, emit.extents(out, [axis]), [1], role="copies")
         value = _counted(emit, value, count)
     value = sum_open(emit, value, source, [a for a in unsure if a not in spread], lead)
     value = sum_broadcast(emit, value, [a for a in summed if a not in spread], lead)
@@ -45,8 +44,7 @@ def unbroadcast(cotangent: Cotangent, node: ir.Node, source: ir.Value) -> Cotang
 
 def _counted(emit: Emitter, value: ir.Value, count: ir.Value) -> ir.Value:
     """``value`` times an int64 number."""
-    count = emit.op("Cast", count, dtype=value.dtype, to=int(value.dtype or 1))
-    return emit.op("Mul", value, count, role="counted")
+    return emit.op("Mul", value, emit.cast(count, value.dtype), role="counted")
 
 
 def broadcast_axes(out_dims: Sequence[Dim], dims: Sequence[Dim]) -> list[int]:
@@ -92,9 +90,7 @@ def _partners_of(node: ir.Node, source: ir.Value) -> list[Sequence[Dim] | None]:
 
 def _alone(emit: Emitter, source: ir.Value, axes: Sequence[int]) -> ir.Value:
     """Where ``source`` has extent 1."""
-    return emit.op(
-        "Equal", emit.extents(source, axes), emit.ints([1]), role="alone", dtype=ir.DataType.BOOL
-    )
+    return emit.op("Equal", emit.extents(source, axes), [1], role="alone")
 
 
 def sum_open(
@@ -107,15 +103,15 @@ def sum_open(
     if not axes:
         return value
     alone = _alone(emit, source, [axis - lead for axis in axes])
-    over = emit.op("Compress", emit.ints([1 + axis for axis in axes]), alone, role="over", axis=0)
+    over = emit.op("Compress", [1 + axis for axis in axes], alone, role="over", axis=0)
     return emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1, noop_with_empty_axes=1)
 
 
 def sum_broadcast(emit: Emitter, value: ir.Value, axes: Sequence[int], lead: int) -> ir.Value:
     """Sum ``[K, *dims]`` over ``axes`` (K not counted) and drop the first ``lead`` of them."""
     if axes:
-        over = emit.ints([1 + axis for axis in axes])
+        over = [1 + axis for axis in axes]
         value = emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1)
     if lead:
-        value = emit.op("Squeeze", value, emit.ints(range(1, 1 + lead)), role="unbroadcast")
+        value = emit.op("Squeeze", value, range(1, 1 + lead), role="unbroadcast")
     return value

@@ -15,24 +15,6 @@ def only_input(node: ir.Node, index: int = 0) -> ir.Value:
     return value
 
 
-def int_attribute(node: ir.Node, name: str, default: int) -> int:
-    """Return an integer attribute or its default."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_int()
-
-
-def float_attribute(node: ir.Node, name: str, default: float) -> float:
-    """Return a float attribute or its default."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_float()
-
-
-def string_attribute(node: ir.Node, name: str, default: str) -> str:
-    """Return a string attribute or its default."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_string()
-
-
 def ints_attribute(node: ir.Node, name: str) -> list[int] | None:
     """Return a list of integers, or None if the node does not set it."""
     attribute = node.attributes.get(name)

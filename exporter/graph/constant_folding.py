@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from .attributes import int_attribute
 from .emitter import constant_of, dims_of
 from .queries import ancestors, subgraphs
 
@@ -92,7 +91,7 @@ def _measured(node: ir.Node, source: ir.Value) -> _Part | None:
     """Evaluate a Shape or Size node; extents that are not static are unknown."""
     dims = dims_of(source)
     if node.op_type == "Shape":
-        dims = dims[int_attribute(node, "start", 0) : int_attribute(node, "end", len(dims))]
+        dims = dims[node.attributes.get_int("start", 0) : node.attributes.get_int("end", len(dims))]
     values = np.array([dim if isinstance(dim, int) else 0 for dim in dims], np.int64)
     known = np.array([isinstance(dim, int) for dim in dims], np.int64)
     if node.op_type == "Size":

@@ -21,6 +21,13 @@ Dim: TypeAlias = int | str | None
 AttributeValue: TypeAlias = (
     int | float | str | Sequence[int] | Sequence[float] | Sequence[str] | ir.Graph
 )
+# An extent: static, or that of a value along an axis, read at run time.
+Part: TypeAlias = int | tuple[ir.Value, int]
+# One extent, or an int64 vector of several.
+Extent: TypeAlias = Part | ir.Value
+# An input of a node. A number is a scalar of the type of the last value among the inputs, a list
+# an int64 vector; None is an omitted input.
+Operand: TypeAlias = ir.Value | float | Sequence[Extent] | None
 Values: TypeAlias = Sequence[ir.Value]
 # From states and slices to new states and results.
 Step: TypeAlias = Callable[[Values, Values], tuple[Values, Values]]
@@ -47,6 +54,23 @@ def constant_of(value: ir.Value | None) -> npt.NDArray[np.generic] | None:
         tensor = ir.convenience.get_const_tensor(value)
         return None if tensor is None else tensor.numpy()
     return None
+
+
+def parts_of(value: ir.Value, axes: Sequence[int] | None = None) -> list[Part]:
+    """Return the extents of ``value`` along ``axes``, all by default."""
+    dims = dims_of(value)
+    chosen = range(len(dims)) if axes is None else axes
+    return [extent if isinstance(extent := dims[axis], int) else (value, axis) for axis in chosen]
+
+
+# Results are of the type of the first input, but for these operators.
+_COMPARING = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+_COUNTING = ("ArgMax", "NonZero", "Shape", "Size")
+_KINDS = {
+    **dict.fromkeys(_COMPARING, ir.DataType.BOOL),
+    **dict.fromkeys(_COUNTING, ir.DataType.INT64),
+}
+_TYPED_BY = {"Where": 1, "OneHot": 2}  # the input that they have the type of
 
 
 class Emitter:
@@ -98,12 +122,22 @@ class Emitter:
         self._names.add(candidate)
         return candidate
 
+    @property
+    def classes(self) -> ir.Value:
+        """K as an extent.
+
+        Not a 0, which would copy it: ONNX Runtime's ReshapeFusion replaces the one extent of a
+        shape that is read at run time by -1, which no longer means anything when K = 0. Two stay as
+        they are.
+        """
+        assert self.classes_dim is not None
+        return self.classes_dim
+
     def op(
         self,
         op_type: str,
-        *inputs: ir.Value | None,
+        *inputs: Operand,
         role: str = "",
-        dtype: ir.DataType | None = None,
         shape: Sequence[Dim] | None = None,
         **attributes: AttributeValue,
     ) -> ir.Value:
@@ -111,20 +145,19 @@ class Emitter:
 
         Args:
             op_type: Operator of the default ONNX domain.
-            inputs: Its inputs; None for an omitted optional one.
+            inputs: Its inputs.
             role: Purpose of the result, used in its name; the operator's name by default.
-            dtype: Type of the result; that of the first input by default.
             shape: Shape of the result, if known.
             attributes: The operator's attributes.
         """
         return self.ops(
-            op_type, *inputs, count=1, role=role, dtype=[dtype], shape=[shape], **attributes
+            op_type, *inputs, count=1, role=role, dtype=None, shape=[shape], **attributes
         )[0]
 
     def ops(
         self,
         op_type: str,
-        *inputs: ir.Value | None,
+        *inputs: Operand,
         count: int,
         role: str = "",
         dtype: Sequence[ir.DataType | None] | None = None,
@@ -132,46 +165,45 @@ class Emitter:
         **attributes: AttributeValue,
     ) -> tuple[ir.Value, ...]:
         """Make a node with ``count`` outputs; see `op`."""
+        like = next((one for one in reversed(inputs) if isinstance(one, ir.Value)), None)
+        values = [self._value_of(one, like) for one in inputs]
         frozen = tuple(
             (key, value if isinstance(value, (int, float, str, ir.Graph)) else tuple(value))
             for key, value in sorted(attributes.items())
         )
-        key = (op_type, count, tuple(id(value) for value in inputs), frozen)
+        key = (op_type, count, tuple(id(value) for value in values), frozen)
         if key in self._made:
             return self._made[key]
         name = self.unique(f"grad/{self._scope}/{role or op_type.lower()}")
-        first = next((value.dtype for value in inputs if value is not None), None)
-        values: list[ir.Value] = []
+        typed_by = values[_TYPED_BY.get(op_type, 0)] if values else None
+        default = _KINDS.get(op_type) or (typed_by and typed_by.dtype)
+        default = ir.DataType(attributes["to"]) if op_type == "Cast" else default
+        outputs: list[ir.Value] = []
         for index in range(count):
-            kind = (dtype[index] if dtype else None) or first
+            kind = (dtype[index] if dtype else None) or default
             known = shape[index] if shape else None
-            values.append(
+            outputs.append(
                 ir.Value(
                     name=name if index == 0 else self.unique(f"{name}_{index}"),
                     type=None if kind is None else ir.TensorType(kind),
                     shape=None if known is None else ir.Shape(known),
                 )
             )
-        node = ir.Node(
-            "",
-            op_type,
-            inputs,
-            ir.convenience.convert_attributes(dict(attributes)),
-            outputs=values,
-            name=name,
-        )
-        self._place.append(node)
-        self._made[key] = tuple(values)
+        made = ir.convenience.convert_attributes(dict(attributes))
+        self._place.append(ir.Node("", op_type, values, made, outputs=outputs, name=name))
+        self._made[key] = tuple(outputs)
         return self._made[key]
 
+    def _value_of(self, operand: Operand, like: ir.Value | None) -> ir.Value | None:
+        if operand is None or isinstance(operand, ir.Value):
+            return operand
+        if isinstance(operand, Sequence):
+            return self.vector(operand)
+        assert like is not None
+        return self.scalar(operand, like)
+
     def scan(
-        self,
-        states: Values,
-        slices: Values,
-        step: Step,
-        *,
-        backwards: bool = False,
-        role: str = "",
+        self, states: Values, slices: Values, step: Step, *, backwards: bool = False, role: str = ""
     ) -> tuple[Values, Values]:
         """Run ``step`` along axis 0 of ``slices``, carrying ``states``.
 
@@ -219,12 +251,8 @@ class Emitter:
         if key not in self._constants:
             name = self.unique(f"grad/const/{len(self._constants)}")
             tensor = ir.tensor(data, name=name)
-            value = ir.Value(
-                name=name,
-                type=ir.TensorType(tensor.dtype),
-                shape=ir.Shape(data.shape),
-                const_value=tensor,
-            )
+            kind, shape = ir.TensorType(tensor.dtype), ir.Shape(data.shape)
+            value = ir.Value(name=name, type=kind, shape=shape, const_value=tensor)
             self.graph.register_initializer(value)
             self._constants[key] = value
         return self._constants[key]
@@ -237,26 +265,22 @@ class Emitter:
         """Return a constant of rank 0 with the type of ``like``."""
         return self.constant(number, like.dtype)
 
-    def cast(self, value: ir.Value, dtype: ir.DataType, role: str = "") -> ir.Value:
-        """Cast ``value`` to ``dtype``, unless it has that type already."""
-        if value.dtype is dtype:
+    def cast(self, value: ir.Value, dtype: ir.DataType | None, role: str = "") -> ir.Value:
+        """Cast ``value`` to ``dtype``, unless it has that type already or none is known."""
+        if dtype is None or value.dtype is dtype:
             return value
         shape = None if value.shape is None else dims_of(value)
-        return self.op("Cast", value, role=role, dtype=dtype, shape=shape, to=int(dtype))
+        return self.op("Cast", value, role=role, shape=shape, to=int(dtype))
 
     def extents(self, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value:
         """Return the extents of ``value`` along ``axes`` (all by default) as an int64 vector.
 
         Static extents are constants; only the others are read at run time.
         """
-        dims = dims_of(value)
-        wanted = range(len(dims)) if axes is None else axes
-        return self.vector(
-            [dims[axis] if isinstance(dims[axis], int) else (value, axis) for axis in wanted]
-        )
+        return self.vector(parts_of(value, axes))
 
-    def vector(self, parts: Sequence[int | Dim | tuple[ir.Value, int] | ir.Value]) -> ir.Value:
-        """Join integers, ``(value, axis)`` extents and int64 vectors to one int64 vector."""
+    def vector(self, parts: Sequence[Extent]) -> ir.Value:
+        """Join extents to one int64 vector."""
         pieces: list[ir.Value] = []
         run: list[int] = []
         for part in parts:
@@ -266,27 +290,18 @@ class Emitter:
             if run:
                 pieces.append(self.ints(run))
                 run = []
-            if isinstance(part, tuple):
-                value, axis = part
-                symbol = dims_of(value)[axis]
-                if isinstance(symbol, str):
-                    value, axis = self._symbols.get(symbol, part)
-                part = self.op(
-                    "Shape",
-                    value,
-                    role="extent",
-                    dtype=ir.DataType.INT64,
-                    shape=[1],
-                    start=axis,
-                    end=axis + 1,
-                )
-            assert isinstance(part, ir.Value)
-            pieces.append(part)
+            pieces.append(self._extent(*part) if isinstance(part, tuple) else part)
         if run or not pieces:
             pieces.append(self.ints(run))
         if len(pieces) == 1:
             return pieces[0]
-        return self.op("Concat", *pieces, role="shape", dtype=ir.DataType.INT64, axis=0)
+        return self.op("Concat", *pieces, role="shape", axis=0)
+
+    def _extent(self, value: ir.Value, axis: int) -> ir.Value:
+        symbol = dims_of(value)[axis]
+        if isinstance(symbol, str):
+            value, axis = self._symbols.get(symbol, (value, axis))
+        return self.op("Shape", value, role="extent", shape=[1], start=axis, end=axis + 1)
 
     def sweep(self) -> None:
         """Remove the nodes and constants that were made and are not used."""

@@ -8,9 +8,15 @@ from typing import Self, TypeAlias
 
 import onnx_ir as ir
 
-from .emitter import AttributeValue, Dim, Emitter
+from . import emitter
+from .emitter import AttributeValue, Dim, Emitter, dims_of
 
-Operand: TypeAlias = "Expression | ir.Value | float"
+Operand: TypeAlias = "Expression | emitter.Operand"
+
+
+def bare(operand: Operand) -> emitter.Operand:
+    """An operand of `Emitter.op`."""
+    return operand.value if isinstance(operand, Expression) else operand
 
 
 @dataclass(frozen=True)
@@ -27,26 +33,25 @@ class Expression:
         self,
         op_type: str,
         *others: Operand,
+        role: str = "",
         shape: Sequence[Dim] | None = None,
         **attributes: AttributeValue,
     ) -> Self:
         """An ONNX operator with this value as its first input; see `Emitter.op`."""
-        inputs = map(self.operand, others)
-        made = self.emit.op(
-            op_type, self.value, *inputs, role="", dtype=None, shape=shape, **attributes
-        )
+        inputs = map(bare, others)
+        made = self.emit.op(op_type, self.value, *inputs, role=role, shape=shape, **attributes)
         return replace(self, value=made)
 
     def __add__(self, other: Operand) -> Self:
         return self.op("Add", other)
 
-    def __radd__(self, other: Operand) -> Self:
+    def __radd__(self, other: float) -> Self:
         return self.of(other) + self
 
     def __sub__(self, other: Operand) -> Self:
         return self.op("Sub", other)
 
-    def __rsub__(self, other: Operand) -> Self:
+    def __rsub__(self, other: float) -> Self:
         return self.of(other) - self
 
     def __mul__(self, other: Operand) -> Self:
@@ -70,15 +75,15 @@ class Expression:
 
     def sum(self, axes: Sequence[int], *, keep: bool = True) -> Self:
         """The sum along ``axes``, which stay with extent 1 if ``keep``."""
-        return self.op("ReduceSum", self.emit.ints(axes), keepdims=int(keep))
+        return self.op("ReduceSum", axes, keepdims=int(keep))
 
     def mean(self, axes: Sequence[int], *, keep: bool = True) -> Self:
         """The mean along ``axes``, which stay with extent 1 if ``keep``."""
-        return self.op("ReduceMean", self.emit.ints(axes), keepdims=int(keep))
+        return self.op("ReduceMean", axes, keepdims=int(keep))
 
     def norm(self, axes: Sequence[int], *, keep: bool = True) -> Self:
         """The Euclidean norm along ``axes``, which stay with extent 1 if ``keep``."""
-        return self.op("ReduceL2", self.emit.ints(axes), keepdims=int(keep))
+        return self.op("ReduceL2", axes, keepdims=int(keep))
 
     def over(self, divisor: Self) -> Self:
         """The quotient, and 0 where the divisor is 0."""
@@ -92,14 +97,25 @@ class Expression:
 
     def where(self, mask: ir.Value, other: Operand = 0.0, *, role: str = "masked") -> Self:
         """This value where a mask is true, else another or a number."""
-        made = self.emit.op(
-            "Where", mask, self.value, self.operand(other), role=role, dtype=self.value.dtype
-        )
-        return replace(self, value=made)
+        return replace(self, value=self.emit.op("Where", mask, self.value, bare(other), role=role))
+
+    def number(self, number: float) -> Self:
+        """A number beside a forward value, as a tensor [min(K, 1), 1, ...].
+
+        What depends on forward values alone would be computed for K = 0, too. With this for one of
+        its constants it is empty then, and so is all that follows; for other K nothing changes.
+        """
+        emit, ones = self.emit, [1] * len(dims_of(self.value))
+        shape = emit.vector([emit.op("Min", emit.classes, [1], role="some"), *ones])
+        scalar = emit.scalar(number, self.value)
+        return self.of(emit.op("Expand", scalar, shape, role="gate", shape=[None, *ones]))
+
+    def above(self, bound: float = 0.0) -> ir.Value:
+        """Where a forward value is above a number, as a mask [min(K, 1), *dims]."""
+        return self.emit.op("Greater", self.value, self.number(bound).value, role="above")
 
     def indicator(self, mask: ir.Value) -> Self:
         """1 where a mask is true, else 0, in the type of this value."""
-        assert self.value.dtype is not None
         return replace(self, value=self.emit.cast(mask, self.value.dtype))
 
     def equals(self, other: Operand) -> ir.Value:
@@ -116,14 +132,9 @@ class Expression:
 
     def compared(self, op_type: str, other: Operand) -> ir.Value:
         """The mask that an operator of comparison makes."""
-        return self.emit.op(op_type, self.value, self.operand(other), dtype=ir.DataType.BOOL)
+        return self.emit.op(op_type, self.value, bare(other))
 
-    def of(self, operand: Operand) -> Self:
+    def of(self, other: ir.Value | float) -> Self:
         """Another value or a number, with operators."""
-        return replace(self, value=self.operand(operand))
-
-    def operand(self, other: Operand) -> ir.Value:
-        """The input that stands for ``other`` in an operator."""
-        if isinstance(other, Expression):
-            return other.value
-        return other if isinstance(other, ir.Value) else self.emit.scalar(other, self.value)
+        value = other if isinstance(other, ir.Value) else self.emit.scalar(other, self.value)
+        return replace(self, value=value)

@@ -64,7 +64,7 @@ def remarks(profile: Profile, nodes: Sequence[ir.Node]) -> list[str]:
         return []
     pools = [node for node in nodes if node.op_type in ("MaxPool", "AveragePool")]
     refused = {
-        "ceil_mode": [n for n in pools if "ceil_mode" in n.attributes and _ceil(n)],
+        "ceil_mode": [n for n in pools if n.attributes.get_int("ceil_mode", 0)],
         "the output Indices": [n for n in pools if len(n.outputs) > 1],
     }
     return [
@@ -72,10 +72,6 @@ def remarks(profile: Profile, nodes: Sequence[ir.Node]) -> list[str]:
         for what, found in refused.items()
         if found
     ]
-
-
-def _ceil(node: ir.Node) -> bool:
-    return bool(node.attributes["ceil_mode"].as_int())
 
 
 def _named(nodes: Sequence[ir.Node]) -> str:

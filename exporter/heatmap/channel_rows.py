@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ..differentiate.support.values import cells, classes, emit_part
-from ..graph.emitter import Dim, Emitter, dims_of
+from ..differentiate.support.values import cells
+from ..graph.emitter import Dim, Emitter, dims_of, parts_of
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class ChannelRows:
     def of(emit: Emitter, activations: ir.Value, gradients: ir.Value) -> ChannelRows:
         """Lay [N, C, *space] and [N, K, C, *space] out."""
         batch, depth, *space = dims_of(activations)
-        channels = emit_part(activations, 1)
+        channels = parts_of(activations, [1])[0]
         places = cells(emit, activations, range(2, 2 + len(space)))
         one = emit.vector([0, 1, channels, places])
-        each = emit.vector([0, classes(emit), channels, places])
+        each = emit.vector([0, emit.classes, channels, places])
         dims = [batch, 1, depth, places if isinstance(places, int) else None]
         return ChannelRows(
             activations,
@@ -55,16 +55,15 @@ class ChannelRows:
 
         With K = 0 nothing is computed, since an axis is empty.
         """
-        some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
+        some = emit.op("Min", emit.classes, [1], role="some")
         shape = emit.vector([1, some, 1, 1])
         gate = emit.op("Expand", emit.scalar(1.0, self.activations), shape, role="gate")
         return emit.op("Mul", self.activations, gate, role="asked")
 
     def for_each_class(self, emit: Emitter, row: ir.Value) -> ir.Value:
         """A map [N, min(K, 1), P] once for each class, [N, K, P]."""
-        return emit.op("Expand", row, emit.vector([1, classes(emit), 1]), role="for_each_class")
+        return emit.op("Expand", row, [1, emit.classes, 1], role="for_each_class")
 
     def map(self, emit: Emitter, row: ir.Value) -> ir.Value:
         """[N, K, P] as [N, K, *space]."""
-        space = [emit_part(self.whole, axis) for axis in range(2, len(dims_of(self.whole)))]
-        return emit.op("Reshape", row, emit.vector([0, classes(emit), *space]), role="map")
+        return emit.op("Reshape", row, [0, emit.classes, *parts_of(self.whole)[2:]], role="map")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...runtime.methods.operations import Kernel
-from ..differentiate.support.values import classes, identity
+from ..differentiate.support.values import identity
 from ..graph.emitter import Emitter
 from ..graph.expression import Expression
 from .channel_rows import ChannelRows
@@ -58,21 +58,20 @@ class GraphOperations:
         return x @ y.op("Transpose", perm=[0, 2, 1])
 
     def combine(self, weights: Expression, activations: Expression) -> Expression:
-        return weights @ activations.op("Squeeze", self.emit.ints([1]))
+        return weights @ activations.op("Squeeze", [1])
 
     def at_places(self, weights: Expression) -> Expression:
-        return weights.op("Unsqueeze", self.emit.ints([3]))
+        return weights.op("Unsqueeze", [3])
 
     def nearest(self, likeness: Expression, count: int) -> Expression:
         emit = self.emit
-        itself = likeness.of(identity(emit, classes(emit), ir.DataType.FLOAT))
+        itself = likeness.of(identity(emit, emit.classes, ir.DataType.FLOAT))
         likeness = likeness - itself * 3.0  # less than any other's
-        others = emit.op("Max", emit.op("Sub", classes(emit), emit.ints([1])), emit.ints([1]))
-        most = emit.op("Min", emit.op("Min", others, emit.ints([count])), classes(emit))
+        others = emit.op("Max", emit.op("Sub", emit.classes, [1]), [1])
+        most = emit.op("Min", emit.op("Min", others, [count]), emit.classes)
         kinds = [ir.DataType.FLOAT, ir.DataType.INT64]
         most_like = emit.ops("TopK", likeness.value, most, count=2, dtype=kinds, axis=2)[0]
-        last = (emit.ints([-1]), emit.ints([2**31 - 1]), emit.ints([2]))
-        bound = emit.op("Slice", most_like, *last)
+        bound = emit.op("Slice", most_like, [-1], [2**31 - 1], [2])
         return likeness.indicator(likeness.compared("GreaterOrEqual", bound))
 
     def first_component(

@@ -82,11 +82,7 @@ class ImageWalks:
     guided: Plan | None
 
     def publish(
-        self,
-        emit: Emitter,
-        cotangents: Mapping[ir.Value, Cotangent],
-        seed: Cotangent,
-        scale: float,
+        self, emit: Emitter, cotangents: Mapping[ir.Value, Cotangent], seed: Cotangent, scale: float
     ) -> dict[str, str]:
         """Make the outputs and return their names by the walks'.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...runtime.methods.component import NOTHING
-from ..differentiate.support.values import Part, emit_part, identity, places
+from ..differentiate.support.values import identity, places
+from ..graph.emitter import Part, parts_of
 from ..graph.expression import Expression
 from .channel_rows import ChannelRows
 
@@ -32,7 +33,7 @@ def first_component(layer: ChannelRows, terms: Expression) -> Expression:
     if _by_place(layer):
         direction = _unit(leading(columns @ rows, _places_of(layer)) @ columns)
     else:
-        direction = leading(rows @ columns, emit_part(layer.whole, 1))
+        direction = leading(rows @ columns, parts_of(layer.whole, [1])[0])
     return _turned(direction @ rows * size, rows)
 
 
@@ -40,7 +41,7 @@ def first_kernel_component(layer: ChannelRows, terms: Expression) -> Expression:
     """`runtime.methods.component.first_kernel_component`, sigmoid, gamma = 1 / C."""
     emit, rows = terms.emit, _centred(terms)
     columns = rows.op("Transpose", perm=[0, 1, 3, 2])
-    count = emit.cast(emit.vector([emit_part(layer.whole, 1)]), ir.DataType.FLOAT)
+    count = emit.cast(emit.vector([parts_of(layer.whole, [1])[0]]), ir.DataType.FLOAT)
     kernel = ((columns @ rows).op("Div", count) + 1.0).op("Tanh")
     kernel = kernel - kernel.mean([2])
     kernel = kernel - kernel.mean([3])
@@ -68,10 +69,10 @@ def leading(matrix: Expression, extent: Part) -> Expression:
             matrix = matrix.over(_largest(matrix))
         matrix = matrix @ matrix
     # Of v v^T the longest row, which is not 0 by chance.
-    lengths = matrix.op("ReduceSumSquare", emit.ints([3]), keepdims=0)
-    longest = emit.op("ArgMax", lengths.value, dtype=ir.DataType.INT64, axis=2)
-    chosen = emit.op("Equal", longest, places(emit, extent), dtype=ir.DataType.BOOL)
-    chosen = emit.op("Unsqueeze", chosen, emit.ints([2]))
+    lengths = matrix.op("ReduceSumSquare", [3], keepdims=0)
+    longest = emit.op("ArgMax", lengths.value, axis=2)
+    chosen = emit.op("Equal", longest, places(emit, extent))
+    chosen = emit.op("Unsqueeze", chosen, [2])
     return _unit(matrix.indicator(chosen) @ matrix)
 
 
@@ -83,7 +84,7 @@ def _turned(component: Expression, rows: Expression) -> Expression:
     """
     agreement = (component * rows.sum([2])).sum([3])
     signed = (-component).where(agreement.below(0.0), component, role="")
-    return signed.op("Squeeze", component.emit.ints([2]))
+    return signed.op("Squeeze", [2])
 
 
 def _centred(terms: Expression) -> Expression:
@@ -99,7 +100,7 @@ def _beyond(value: Expression, bound: Expression | float) -> Expression:
 
 def _largest(matrix: Expression) -> Expression:
     """The largest entry of each matrix [..., m, m], as [..., 1, 1]."""
-    return matrix.op("ReduceMax", matrix.emit.ints([2, 3]), keepdims=1)
+    return matrix.op("ReduceMax", [2, 3], keepdims=1)
 
 
 def _unit(row: Expression) -> Expression:

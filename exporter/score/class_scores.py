@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...runtime.spec import ScoreRecord
+from ..differentiate.support.values import static_extent
 from ..graph.emitter import Emitter, dims_of
 from ..locate.score import Located
 from .linear import add_score_weights, select_linear
@@ -35,10 +36,9 @@ def class_table(emit: Emitter, located: Located) -> ir.Value:
     dims = dims_of(value)
     with emit.scope("table"):
         if located.offset:
-            extent = dims[axis]
-            assert isinstance(extent, int)
+            extent = static_extent(value, axis)
             dims[axis] = extent - located.offset
-            bounds = [emit.ints([number]) for number in (located.offset, extent, axis)]
+            bounds = [located.offset], [extent], [axis]
             value = emit.op("Slice", value, *bounds, role="classes", shape=dims)
         if axis == 1:
             return value
@@ -59,19 +59,16 @@ def add_request(
         scale: See `seed.cotangent_scale`.
     """
     if score.kind == "linear":
-        weights = add_score_weights(emit, "score_weights", table)
-        return RequestInputs(score_weights=weights), select_linear(
-            emit, table, weights, scale=scale
-        )
-    index = add_class_index(emit, "class_index")
+        weights = add_score_weights(emit, table)
+        chosen = select_linear(emit, table, weights, scale=scale)
+        return RequestInputs(score_weights=weights), chosen
+    index = add_class_index(emit)
     single, probabilities, scored = score.single_logit, None, table
     if score.kind in ("probability", "log_probability"):
-        probabilities = Probabilities(
-            emit, table, score.kind, score.activation, single_logit=single
-        )
+        probabilities = Probabilities(emit, table, score)
         single, scored = False, probabilities.table
     if len(dims_of(table)) > 2:
-        region = add_region(emit, "region", table)
+        region = add_region(emit, table)
         mean = score.kind == "channel"
         chosen = select_in_region(
             emit, scored, index, region, single_logit=single, scale=scale, mean=mean
@@ -80,9 +77,7 @@ def add_request(
         region = None
         # Probabilities near 1 tie in float32; the logits that they are made of do not.
         ranking = None if probabilities is None else probabilities.logits
-        chosen = select(
-            emit, scored, index, single_logit=single, scale=scale, ranking=ranking
-        )  # fmt: skip
+        chosen = select(emit, scored, index, single_logit=single, scale=scale, ranking=ranking)
     if probabilities is not None:
         chosen = Selection(chosen.classes, chosen.scores, probabilities.pull_back(chosen.seed))
     return RequestInputs(index, region), chosen

@@ -9,22 +9,19 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..differentiate.cotangent import Cotangent
-from ..differentiate.support.values import classes, parts_of
-from ..graph.emitter import Emitter, dims_of
+from ..graph.emitter import Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
 from .seed import Selection
 
 
-def add_score_weights(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
+def add_score_weights(emit: Emitter, output: ir.Value) -> ir.Value:
     """The required input float32 [N or 1, K, *output], and K as an extent."""
     extents = [
         extent if isinstance(extent, int) else f"score_axis_{axis}"
         for axis, extent in enumerate(dims_of(output)[1:], 1)
     ]
-    value = ir.Value(
-        name=emit.unique(name), type=ir.TensorType(SINGLE),
-        shape=ir.Shape(["score_weights_batch", "K", *extents]),
-    )  # fmt: skip
+    shape = ir.Shape(["score_weights_batch", "K", *extents])
+    value = ir.Value(name=emit.unique("score_weights"), type=ir.TensorType(SINGLE), shape=shape)
     emit.graph.inputs.append(value)
     emit.classes_dim = emit.vector([(value, 1)])
     return value
@@ -41,20 +38,18 @@ def select_linear(
         weights: float32 [N or 1, K, ...].
         scale: What the seed is multiplied with; see `seed.cotangent_scale`.
     """
-    assert output.dtype is not None
     with emit.scope("linear"):
         rank = len(dims_of(output))
-        parts = [*parts_of(output, [0]), classes(emit), *parts_of(output, range(1, rank))]
+        parts = [*parts_of(output, [0]), emit.classes, *parts_of(output, range(1, rank))]
         # Weights for another number of images or of another shape fail here.
-        whole = emit.op("Expand", weights, emit.vector(parts), role="weights")
+        whole = emit.op("Expand", weights, parts, role="weights")
         # Sums over many positions overflow float16.
         wide = output if output.dtype == ir.DataType.DOUBLE else emit.cast(output, SINGLE, "wide")
-        assert wide.dtype is not None
-        rows = emit.op("Unsqueeze", wide, emit.ints([1]), role="rows")
+        rows = emit.op("Unsqueeze", wide, [1], role="rows")
         total = emit.op("Mul", rows, emit.cast(whole, wide.dtype, "weights"), role="weighted")
         # Axis by axis: one sum over all positions at once would lose three digits of float32.
         for axis in reversed(range(2, rank + 1)):
-            total = emit.op("ReduceSum", total, emit.ints([axis]), role="scores", keepdims=0)
+            total = emit.op("ReduceSum", total, [axis], role="scores", keepdims=0)
         turned = emit.op("Transpose", whole, role="seed", perm=[1, 0, *range(2, rank + 1)])
         seed = Cotangent(emit, output, emit.cast(turned, output.dtype, "seed"), scale).scaled()
     return Selection(None, total, seed)

@@ -14,13 +14,12 @@ import numpy as np
 import onnx_ir as ir
 
 from ..differentiate.cotangent import Cotangent
-from ..differentiate.support.values import classes, parts_of
-from ..graph.emitter import Emitter, dims_of
+from ..graph.emitter import Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
-from .seed import INT64, Selection, add_input, resolve, signs, with_opposite
+from .seed import Selection, add_input, resolve, signs, with_opposite
 
 
-def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
+def add_region(emit: Emitter, output: ir.Value) -> ir.Value:
     """The input float32 [N or 1, K or 1, *positions] with ones everywhere as its default.
 
     The default has one place that is broadcast to all, so that it takes no room in the file; hence
@@ -28,7 +27,7 @@ def add_region(emit: Emitter, name: str, output: ir.Value) -> ir.Value:
     """
     rank = len(dims_of(output))
     dims = ["region_batch", "region_K", *(f"position_{axis}" for axis in range(rank - 2))]
-    return add_input(emit, name, np.ones([1] * rank, np.float32), dims)
+    return add_input(emit, "region", np.ones([1] * rank, np.float32), dims)
 
 
 def select_in_region(
@@ -54,56 +53,52 @@ def select_in_region(
     """
     with emit.scope("region"):
         rank = len(dims_of(output))
-        places = parts_of(output, range(2, rank))
-        shape = emit.vector([*parts_of(output, [0]), classes(emit), *places])
-        weights = emit.op("Expand", region, shape, role="weights")
+        batch, _, *places = parts_of(output)
+        weights = emit.op("Expand", region, [batch, emit.classes, *places], role="weights")
         if mean:
             weights = _normalised(emit, weights, range(2, rank))
         # Sums over many positions overflow float16.
         wide = output if output.dtype == ir.DataType.DOUBLE else emit.cast(output, SINGLE, "cast")
-        assert output.dtype is not None
-        assert wide.dtype is not None
         precise = emit.cast(weights, wide.dtype, "cast")
         table = _sums_by_class(emit, wide, precise)
         if single_logit:
             table = with_opposite(emit, table)
-        batch = emit.vector([*parts_of(output, [0]), 1])
-        requested = emit.op("Expand", class_index, batch, role="wanted")
-        requested = emit.op("Unsqueeze", requested, emit.ints([1]), role="wanted")
-        ids = emit.op("Squeeze", resolve(emit, table, requested), emit.ints([1]), role="ids")
+        requested = emit.op("Expand", class_index, [batch, 1], role="wanted")
+        requested = emit.op("Unsqueeze", requested, [1], role="wanted")
+        ids = emit.op("Squeeze", resolve(emit, table, requested), [1], role="ids")
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         # [N, K, *positions] as [K, N, 1, *positions].
         turned = emit.op("Transpose", weights, role="seed", perm=[1, 0, *range(2, rank)])
         turned = emit.cast(turned, output.dtype, "cast")
-        value = emit.op("Unsqueeze", turned, emit.ints([2]), role="seed")
+        value = emit.op("Unsqueeze", turned, [2], role="seed")
         seed = Cotangent(emit, output, value, scale).scaled()
         if not single_logit:
             scores = _sum_of(emit, wide, precise, ids)
             return Selection(ids, scores, replace(seed, one_hot=by_class))
         sums = _sum_of(emit, wide, precise, None)
         scores = emit.op("Mul", sums, signs(emit, ids, sums), role="scores")
-        lifted = emit.op("Unsqueeze", by_class, emit.ints(range(2, 1 + rank)), role="sign")
+        lifted = emit.op("Unsqueeze", by_class, range(2, 1 + rank), role="sign")
         signed = emit.op("Mul", seed.value, signs(emit, lifted, seed.value), role="seed")
         return Selection(ids, scores, seed.with_value(signed))
 
 
 def _normalised(emit: Emitter, weights: ir.Value, axes: range) -> ir.Value:
     """Weights whose magnitudes sum up to 1 along ``axes``; all zero stays so."""
-    total = emit.op("ReduceL1", weights, emit.ints(axes), role="total", keepdims=1)
+    total = emit.op("ReduceL1", weights, axes, role="total", keepdims=1)
     # Too little to change any other sum than 0.
-    tiny = emit.scalar(float(np.finfo(np.float32).tiny), total)
-    return emit.op("Div", weights, emit.op("Add", total, tiny, role="total"), role="weights")
+    total = emit.op("Add", total, float(np.finfo(np.float32).tiny), role="total")
+    return emit.op("Div", weights, total, role="weights")
 
 
 def _sums_by_class(emit: Emitter, output: ir.Value, weights: ir.Value) -> ir.Value:
     """Sums of all classes over each class's region, [N, classes, K], to rank them by."""
     rank = len(dims_of(output))
     cells = _cells(emit, output)
-    rows = emit.op("Reshape", output, emit.vector([*parts_of(output, [0, 1]), cells]), role="rows")
+    rows = emit.op("Reshape", output, [*parts_of(output, [0, 1]), cells], role="rows")
     last = emit.op("Transpose", weights, role="columns", perm=[0, *range(2, rank), 1])
     # A region for another number of images or classes fails here. ``allowzero`` since a 0 for K
     # would copy another extent.
-    shape = emit.vector([*parts_of(output, [0]), cells, classes(emit)])
+    shape = [*parts_of(output, [0]), cells, emit.classes]
     columns = emit.op("Reshape", last, shape, role="columns", allowzero=1)
     return emit.op("MatMul", rows, columns, role="table")
 
@@ -115,7 +110,7 @@ def _cells(emit: Emitter, output: ir.Value) -> int | ir.Value:
     if len(static) == len(extents):
         return math.prod(static)
     axes = range(2, 2 + len(extents))
-    return emit.op("ReduceProd", emit.extents(output, axes), emit.ints([0]), role="cells")
+    return emit.op("ReduceProd", emit.extents(output, axes), [0], role="cells")
 
 
 def _sum_of(emit: Emitter, output: ir.Value, weights: ir.Value, ids: ir.Value | None) -> ir.Value:
@@ -126,9 +121,9 @@ def _sum_of(emit: Emitter, output: ir.Value, weights: ir.Value, ids: ir.Value | 
     rank = len(dims_of(output))
     picked = output
     if ids is not None:
-        places = emit.op("Unsqueeze", ids, emit.ints([2]), role="places", dtype=INT64)
+        places = emit.op("Unsqueeze", ids, [2], role="places")
         picked = emit.op("GatherND", output, places, role="picked", batch_dims=1)
     total = emit.op("Mul", picked, weights, role="weighted")
     for axis in reversed(range(2, rank)):
-        total = emit.op("ReduceSum", total, emit.ints([axis]), role="scores", keepdims=0)
+        total = emit.op("ReduceSum", total, [axis], role="scores", keepdims=0)
     return total

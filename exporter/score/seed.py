@@ -12,8 +12,6 @@ from ..differentiate.cotangent import Cotangent
 from ..graph.emitter import Emitter
 from ..graph.precision import FLOAT16_SCALE
 
-INT64 = ir.DataType.INT64
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -45,9 +43,10 @@ def add_input(emit: Emitter, name: str, default: np.ndarray, dims: Sequence[str]
     return value
 
 
-def add_class_index(emit: Emitter, name: str) -> ir.Value:
+def add_class_index(emit: Emitter) -> ir.Value:
     """The input int64 [N or 1, K], the predicted class by default, and K as an extent."""
-    value = add_input(emit, name, np.array([[-1]], np.int64), ["class_index_batch", "K"])
+    default = np.array([[-1]], np.int64)
+    value = add_input(emit, "class_index", default, ["class_index_batch", "K"])
     emit.classes_dim = emit.vector([(value, 1)])
     return value
 
@@ -84,15 +83,13 @@ def select(
     """
     with emit.scope("classes"):
         table = with_opposite(emit, scores) if single_logit else scores
-        batch = emit.vector([(scores, 0), 1])
-        requested = emit.op("Expand", class_index, batch, role="wanted")
+        requested = emit.op("Expand", class_index, [(scores, 0), 1], role="wanted")
         ids = resolve(emit, table if ranking is None else ranking, requested)
-        values = emit.op("GatherElements", table, ids, role="scores", dtype=scores.dtype, axis=1)
+        values = emit.op("GatherElements", table, ids, role="scores", axis=1)
         by_class = emit.op("Transpose", ids, role="by_class", perm=[1, 0])
         if not single_logit:
             return Selection(ids, values, Cotangent(emit, scores, None, scale, one_hot=by_class))
-        sign = signs(emit, by_class, scores)
-        column = emit.op("Unsqueeze", sign, emit.ints([-1]))
+        column = emit.op("Unsqueeze", signs(emit, by_class, scores), [-1])
         return Selection(ids, values, Cotangent(emit, scores, column, scale).scaled())
 
 
@@ -104,10 +101,9 @@ def with_opposite(emit: Emitter, logit: ir.Value) -> ir.Value:
 
 def signs(emit: Emitter, ids: ir.Value, like: ir.Value) -> ir.Value:
     """Signs that a single logit has as the score of classes 0 and 1, in the type of ``like``."""
-    assert like.dtype is not None
     # Class 0 counts downwards: 2 * id - 1.
-    sign = emit.op("Sub", emit.op("Mul", ids, emit.ints([2])), emit.ints([1]), role="sign")
-    return emit.op("Cast", sign, role="sign", dtype=like.dtype, to=int(like.dtype))
+    sign = emit.op("Sub", emit.op("Mul", ids, [2]), [1], role="sign")
+    return emit.cast(sign, like.dtype, "sign")
 
 
 def resolve(emit: Emitter, table: ir.Value, selected: ir.Value) -> ir.Value:
@@ -118,23 +114,22 @@ def resolve(emit: Emitter, table: ir.Value, selected: ir.Value) -> ir.Value:
         table: Scores, the classes along axis 1.
         selected: int64 ids and ranks; other axes as those of ``table``.
     """
-    rank = emit.op("Sub", emit.ints([-1]), selected, role="rank", dtype=INT64)
+    rank = emit.op("Sub", [-1], selected, role="rank")
     if emit.profile.sizes_from_data:
         depth = _deepest(emit, rank)
     else:
-        depth = emit.op("Shape", table, role="depth", dtype=INT64, shape=[1], start=1, end=2)
-    ranked = emit.ops(
-        "TopK", table, depth, count=2, role="top", dtype=[table.dtype, INT64], axis=1
-    )[1]
-    place = emit.op("Max", rank, emit.ints([0]), role="place")
-    by_rank = emit.op("GatherElements", ranked, place, role="held", dtype=INT64, axis=1)
-    is_rank = emit.op("Less", selected, emit.ints([0]), role="is_rank", dtype=ir.DataType.BOOL)
-    return emit.op("Where", is_rank, by_rank, selected, role="ids", dtype=INT64)
+        depth = emit.op("Shape", table, role="depth", shape=[1], start=1, end=2)
+    types = [table.dtype, ir.DataType.INT64]
+    ranked = emit.ops("TopK", table, depth, count=2, role="top", dtype=types, axis=1)[1]
+    place = emit.op("Max", rank, [0], role="place")
+    by_rank = emit.op("GatherElements", ranked, place, role="held", axis=1)
+    is_rank = emit.op("Less", selected, [0], role="is_rank")
+    return emit.op("Where", is_rank, by_rank, selected, role="ids")
 
 
 def _deepest(emit: Emitter, rank: ir.Value) -> ir.Value:
     """The number of best classes that must be found: a CPU sorts no more than these."""
     # The 0 keeps the maximum defined when K is 0.
-    flat = emit.op("Concat", emit.op("Reshape", rank, emit.ints([-1])), emit.ints([0]), axis=0)
-    depth = emit.op("ReduceMax", flat, emit.ints([0]), role="depth", keepdims=1)
-    return emit.op("Add", depth, emit.ints([1]), role="depth")
+    flat = emit.op("Concat", emit.op("Reshape", rank, [-1]), [0], axis=0)
+    depth = emit.op("ReduceMax", flat, [0], role="depth", keepdims=1)
+    return emit.op("Add", depth, [1], role="depth")

@@ -16,7 +16,7 @@ from benchmarks.condition import condition
 from benchmarks.contract import check_contract, check_plain
 from benchmarks.smooth import smooth_twin
 from benchmarks.truth import Artifact, check_model, check_twin, make
-from graftcam.exporter.differentiate.rules import conv
+from graftcam.exporter.differentiate.support import convolution
 from graftcam.exporter.graph.emitter import Emitter
 
 Layers = tuple[str, ...]
@@ -68,6 +68,6 @@ def test_a_wrong_rule_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert groups == 1
         return emit.op("Transpose", weights, perm=[1, 0, 2, 3])
 
-    monkeypatch.setattr(conv, "flipped", not_flipped)
+    monkeypatch.setattr(convolution, "flipped", not_flipped)
     _, faults = check_twin(made("densenet", tmp_path / "twin.onnx", smooth_twin))
     assert [fault.partition(":")[0] for fault in faults] == ["gradients", "heatmap"]

@@ -104,7 +104,8 @@ def test_the_matrix_is_what_onnx_runtime_computes(
         {"x": np.eye(5).reshape(1, 5, 1, 5)}, constants={"s": [count]},
     )  # fmt: skip
     y = run_ort(session(Model(case, np.float32, 1).proto), case.feeds(1))["y"]
-    axis = Resampling(
-        5, count, None, mode, coordinates, "round_prefer_floor", -0.75, antialias, 0
-    )  # fmt: skip
+    settings = {
+        "mode": mode, "coordinate_transformation_mode": coordinates, "antialias": antialias,
+    }  # fmt: skip
+    axis = Resampling(5, count, None, tuple(settings.items()))
     np.testing.assert_allclose(y[0, :, 0].T, resampling_matrix(axis), atol=1e-5)

@@ -186,7 +186,8 @@ def test_cell_counts(
     extent: int, windows: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int],
     include: bool, counts: list[int],
 ) -> None:  # fmt: skip
-    found = cell_counts(extent, windows, kernel, stride, dilation, *pads, include)
+    window = Window((kernel,), (stride,), (dilation,), pads[:1], pads[1:])
+    found = cell_counts(extent, windows, window, 0, include)
     assert found.tolist() == counts
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import both, input_of, output_of
+from ..support.values import both, input_of, output_of
 
 
 @vjp("Relu", since=6)
@@ -24,7 +24,7 @@ def relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 @vjp("LeakyRelu", since=6)
 def leaky_relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the input is positive, else ``alpha g``."""
-    alpha = float_attribute(node, "alpha", 0.01)
+    alpha = node.attributes.get_float("alpha", 0.01)
     # With a positive slope the output has the sign of the input.
     sign = output_of(emit, node) if alpha > 0 else input_of(emit, node)
     return [g.where(sign.above(), g * alpha)]
@@ -39,7 +39,11 @@ def prelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotange
 @vjp("Elu", since=6)
 def elu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where positive, else ``g (y + alpha)``, since ``y = alpha (e^x - 1)`` there."""
-    x, y, alpha = input_of(emit, node), output_of(emit, node), float_attribute(node, "alpha", 1.0)
+    x, y, alpha = (
+        input_of(emit, node),
+        output_of(emit, node),
+        node.attributes.get_float("alpha", 1.0),
+    )
     return [g.where(x.above(), g * (y + alpha))]
 
 
@@ -47,8 +51,8 @@ def elu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
 def selu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``gamma g`` where positive, else ``g (y + alpha gamma)``."""
     x, y = input_of(emit, node), output_of(emit, node)
-    alpha = float_attribute(node, "alpha", 1.6732632423543772)
-    gamma = float_attribute(node, "gamma", 1.0507009873554805)
+    alpha = node.attributes.get_float("alpha", 1.6732632423543772)
+    gamma = node.attributes.get_float("gamma", 1.0507009873554805)
     return [(g * gamma).where(x.above(), g * (y + alpha * gamma))]
 
 
@@ -70,7 +74,7 @@ def hard_sigmoid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> 
     """``alpha g`` strictly between the bounds."""
     y = output_of(emit, node)
     inside = both(emit, y.above(), y.below(y.number(1.0)))
-    return [g.where(inside) * float_attribute(node, "alpha", 0.2)]
+    return [g.where(inside) * node.attributes.get_float("alpha", 0.2)]
 
 
 @vjp("HardSwish", since=14)
@@ -104,7 +108,7 @@ def mish(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 
 def _softmax_axis(node: ir.Node) -> list[int]:
     """The axis counted from the end, where K does not shift it."""
-    axis, rank = int_attribute(node, "axis", -1), len(dims_of(node.outputs[0]))
+    axis, rank = node.attributes.get_int("axis", -1), len(dims_of(node.outputs[0]))
     return [axis if axis < 0 else axis - rank]
 
 

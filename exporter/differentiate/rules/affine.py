@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -22,19 +22,17 @@ def affine_grid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     theta, size, out = only_input(node, 0), only_input(node, 1), node.outputs[0]
     axes = len(dims_of(out)) - 2
     maps = np.repeat(np.eye(axes + 1)[:, None], axes, axis=1)
-    space = emit.op(
-        "Slice", size, emit.ints([1]), emit.ints([axes + 2]), role="space", shape=[axes + 1]
+    space = emit.op("Slice", size, [1], [axes + 2], role="space", shape=[axes + 1])
+    aligned, unit_maps = (
+        node.attributes.get_int("align_corners", 0),
+        emit.constant(maps, theta.dtype),
     )
-    size_of_maps = emit.vector([axes + 1, space])
-    aligned = int_attribute(node, "align_corners", 0)
-    places = emit.op(
-        "AffineGrid", emit.constant(maps, theta.dtype), size_of_maps, role="places",
-        align_corners=aligned,
-    )  # fmt: skip
+    size = [axes + 1, space]
+    places = emit.op("AffineGrid", unit_maps, size, role="places", align_corners=aligned)
     places = emit.op("Gather", places, emit.constant(0), role="places", axis=axes + 1)
     count = cells(emit, out, range(1, axes + 1))
-    places = emit.op("Reshape", places, emit.vector([axes + 1, count]), role="places")
+    places = emit.op("Reshape", places, [axes + 1, count], role="places")
     # One Gemm over classes, images and rows of the map.
-    last = emit.op("Transpose", g.value, role="by_row", perm=[0, 1, axes + 2, *range(2, axes + 2)])
-    rows = emit.op("Reshape", last, emit.vector([-1, count]), role="rows")
-    return [g.with_value(reshape_like(emit, emit.op("Gemm", rows, places, transB=1), theta))]
+    rows = g.op("Transpose", role="by_row", perm=[0, 1, axes + 2, *range(2, axes + 2)])
+    rows = rows.op("Reshape", [-1, count], role="rows").op("Gemm", places, transB=1)
+    return [rows.through(reshape_like, theta)]

@@ -10,7 +10,7 @@ from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import cells, classes, needs_constant, reshape_like
+from ..support.values import cells, needs_constant, reshape_like
 from ..support.window import window_of
 
 
@@ -20,23 +20,22 @@ def col2im(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 
     Cell ``i`` of window ``o`` lies at ``o stride + i dilation`` along each axis.
     """
-    x, value = only_input(node), g.value
     window = window_of(node, constant_ints(node.inputs[2]))
     image = constant_ints(node.inputs[1])
     assert image is not None
     count = len(image)
     pads = {3 + a: pair for a, pair in enumerate(zip(window.before, window.after, strict=True))}
-    value = padded(emit, value, 3 + count, pads)
+    g = g.through(padded, 3 + count, pads)
     for axis, extent in enumerate(image):
         within = extent + window.before[axis] + window.after[axis] - window.reach[axis]
         first = np.arange(0, within, window.strides[axis])
         cell = np.arange(window.kernel[axis]) * window.dilations[axis]
         places = emit.constant(cell[:, None] + first[None, :])
         # Each axis becomes two: the cell in the window, and the window.
-        value = emit.op("Gather", value, places, role="windows", axis=3 + 2 * axis)
+        g = g.op("Gather", places, role="windows", axis=3 + 2 * axis)
     order = [*range(3), *range(3, 3 + 2 * count, 2), *range(4, 3 + 2 * count, 2)]
-    value = emit.op("Transpose", value, role="columns", perm=order)
-    return [g.with_value(reshape_like(emit, value, x))]
+    g = g.op("Transpose", role="columns", perm=order)
+    return [g.through(reshape_like, only_input(node))]
 
 
 def _without_size(node: ir.Node) -> str | None:
@@ -55,10 +54,9 @@ def max_unpool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Co
     The places count through N and C. Where several values were written to one, all get its
     cotangent, as in PyTorch.
     """
-    x, places, out = only_input(node), only_input(node, 1), node.outputs[0]
-    flat = emit.op("Reshape", g.value, emit.vector([classes(emit), cells(emit, out)]))
-    places = emit.op("Reshape", places, emit.ints([-1]), role="places")
-    return [g.with_value(reshape_like(emit, emit.op("Gather", flat, places, axis=1), x))]
+    g = g.op("Reshape", [emit.classes, cells(emit, node.outputs[0])])
+    places = emit.op("Reshape", only_input(node, 1), [-1], role="places")
+    return [g.op("Gather", places, axis=1).through(reshape_like, only_input(node))]
 
 
 def _resized(node: ir.Node) -> list[int]:

@@ -6,13 +6,13 @@ import math
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
-from ...graph.emitter import Dim, Emitter, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Dim, Emitter, dims_of, parts_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.attention_heads import Heads, heads_of, permuted
-from ..support.tensor import Tensor
-from ..support.values import classes, parts_of, places, where
+from ..support.values import places, where
 from ..unbroadcast import broadcast_axes, sum_broadcast
 from .linear import lifted
 
@@ -42,14 +42,11 @@ def _bias(emit: Emitter, node: ir.Node, q: Heads, k: Heads) -> ir.Value | None:
         if len(dims) > 2:
             heads = [1, 1] if dims[-3] == 1 else [q.heads, q.group]
             around = parts_of(mask)
-            shape = emit.vector([*around[:-3], *heads, *around[-2:]])
-            mask = emit.op("Reshape", mask, shape, role="mask")
+            mask = emit.op("Reshape", mask, [*around[:-3], *heads, *around[-2:]], role="mask")
         bias = _banned(emit, mask, q) if mask.dtype == ir.DataType.BOOL else mask
-    if int_attribute(node, "is_causal", 0):
-        row = emit.op("Unsqueeze", places(emit, q.length), emit.ints([1]), role="row")
-        early = emit.op(
-            "GreaterOrEqual", row, places(emit, k.length), role="early", dtype=ir.DataType.BOOL
-        )
+    if node.attributes.get_int("is_causal", 0):
+        row = emit.op("Unsqueeze", places(emit, q.length), [1], role="row")
+        early = emit.op("GreaterOrEqual", row, places(emit, k.length), role="early")
         causal = _banned(emit, early, q)
         bias = causal if bias is None else emit.op("Add", bias, causal, role="bias")
     return bias
@@ -57,7 +54,7 @@ def _bias(emit: Emitter, node: ir.Node, q: Heads, k: Heads) -> ir.Value | None:
 
 def _banned(emit: Emitter, allowed: ir.Value, q: Heads) -> ir.Value:
     """0 where a query may look, else minus infinity."""
-    return where(emit, allowed, emit.scalar(0.0, q.value), emit.scalar(_NEVER, q.value))
+    return where(emit, allowed, emit.scalar(0.0, q.value), _NEVER)
 
 
 def _weights(emit: Emitter, scores: ir.Value, bias: ir.Value | None, q: Heads) -> ir.Value:
@@ -67,10 +64,9 @@ def _weights(emit: Emitter, scores: ir.Value, bias: ir.Value | None, q: Heads) -
     weights = emit.op("Softmax", total, role="weights", shape=dims, axis=-1)
     if bias is None:
         return weights
-    top = emit.op("ReduceMax", total, emit.ints([-1]), role="top", keepdims=1)
-    blind = emit.op("Equal", top, emit.scalar(_NEVER, top), role="blind", dtype=ir.DataType.BOOL)
-    zero = emit.scalar(0.0, top)
-    return emit.op("Where", blind, zero, weights, role="weights", dtype=top.dtype, shape=dims)
+    top = emit.op("ReduceMax", total, [-1], role="top", keepdims=1)
+    blind = emit.op("Equal", top, _NEVER, role="blind")
+    return emit.op("Where", blind, 0.0, weights, role="weights", shape=dims)
 
 
 @vjp("Attention", since=23, inputs=(0, 1, 2, 3), check=_covered)
@@ -83,11 +79,11 @@ def attention(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
     """
     q, k, v, out = heads_of(node)
     queries, keys = (one.laid_out(emit, one.value) for one in (q, k))
-    by_head = out.laid_out(emit, g.value, [classes(emit)])
-    scale = float_attribute(node, "scale", 1.0 / math.sqrt(q.width))
+    by_head = out.laid_out(emit, g.value, [emit.classes])
+    scale = node.attributes.get_float("scale", 1.0 / math.sqrt(q.width))
     raw = emit.op("MatMul", queries, permuted(emit, keys, 0, (0, 1, 2, 4, 3)), role="products")
-    scores, bent = Tensor(emit, raw) * scale, None
-    if cap := float_attribute(node, "softcap", 0.0):
+    scores, bent = Expression(emit, raw) * scale, None
+    if cap := node.attributes.get_float("softcap", 0.0):
         bent = (scores / cap).op("Tanh")
         scores = bent * cap
     weights = _weights(emit, scores.value, _bias(emit, node, q, k), q)
@@ -98,8 +94,8 @@ def attention(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
     if not any((*needed[:2], *needed[3:])):
         return results
     values = lifted(emit, v.laid_out(emit, v.value), 5)
-    slope = Tensor(emit, emit.op("MatMul", by_head, _turned(emit, values), role="slope"))
-    along = Tensor(emit, by_head) * out.laid_out(emit, out.value)
+    slope = Expression(emit, emit.op("MatMul", by_head, _turned(emit, values), role="slope"))
+    along = Expression(emit, by_head) * out.laid_out(emit, out.value)
     # Not axis -1: on an empty tensor (K = 0) ONNX Runtime 1.31 keeps that axis's extent.
     t = (slope - along.sum([5])) * weights
     if len(needed) > 3 and needed[3]:
@@ -122,13 +118,13 @@ def _turned(emit: Emitter, value: ir.Value) -> ir.Value:
 
 def _summed(emit: Emitter, value: ir.Value) -> ir.Value:
     """The sum over the query heads of a group."""
-    return emit.op("ReduceSum", value, emit.ints([3]), role="group", keepdims=1)
+    return emit.op("ReduceSum", value, [3], role="group", keepdims=1)
 
 
 def _of_mask(emit: Emitter, mask: ir.Value, value: ir.Value, q: Heads, k: Heads) -> ir.Value:
     """``[K, N, key heads, group, queries, keys]`` summed to ``[K, *dims of the mask]``."""
     parts = [parts_of(q.value, [0])[0], q.heads * q.group, q.length, k.length]
-    value = emit.op("Reshape", value, emit.vector([classes(emit), *parts]), role="by_head")
+    value = emit.op("Reshape", value, [emit.classes, *parts], role="by_head")
     dims: list[Dim] = [part if isinstance(part, int) else None for part in parts]
     lead = 4 - len(dims_of(mask))
     return sum_broadcast(emit, value, broadcast_axes(dims, dims_of(mask)), lead)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
-from ...graph.emitter import Emitter, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Emitter, Extent, dims_of, parts_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.interpolation import LINEAR, AxisSamples, Extent, axis_samples, numbered
+from ..support.interpolation import LINEAR, AxisSamples, axis_samples, numbered
 from ..support.sampling import (
     Table,
     by_coordinates,
@@ -22,7 +23,7 @@ from ..support.sampling import (
     put,
     taken,
 )
-from ..support.values import cells, classes, fold, narrowed, parts_of, reshape_like, wide
+from ..support.values import cells, fold, narrowed, reshape_like, static_extent, wide
 from .conv import conv_window
 
 
@@ -51,23 +52,22 @@ def deform_conv(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     mask = node.inputs[4] if len(node.inputs) > 4 else None
     masked = columns
     if mask is not None and (needed[0] or needed[2]):
-        shape = emit.vector([deformed.batch, 1, deformed.reads])
-        masked = emit.op("Mul", columns, emit.op("Reshape", mask, shape, role="mask"))
+        mask_rows = emit.op("Reshape", mask, [deformed.batch, 1, deformed.reads], role="mask")
+        masked = emit.op("Mul", columns, mask_rows)
     results: list[Cotangent | None] = [None] * 5
     if needed[0]:
         image = put(emit, masked, table, deformed.channels, space)
         results[0] = g.with_value(reshape_like(emit, image, only_input(node)))
     if not needed[2] and not any(needed[4:]):
         return results[: len(needed)]
-    shape = emit.vector([deformed.batch, deformed.channels, space])
+    shape = [deformed.batch, deformed.channels, space]
     image = emit.op("Reshape", only_input(node), shape, role="image")
     read = taken(emit, image, table, deformed.channels)
     if needed[2]:
         slopes = by_coordinates(emit, masked, read, table)
         results[2] = g.with_value(deformed.offset_grads(emit, slopes))
     if mask is not None and needed[4]:
-        values = interpolated(emit, read, table.weights(emit))
-        by_mask = over_channels(emit, columns, values)
+        by_mask = over_channels(emit, columns, interpolated(emit, read, table.weights(emit)))
         results[4] = g.with_value(reshape_like(emit, by_mask, mask))
     return results[: len(needed)]
 
@@ -95,53 +95,45 @@ class _Deformed:
     def _along(self, emit: Emitter, axis: int) -> AxisSamples:
         node, window, offset = self.node, conv_window(self.node), only_input(self.node, 2)
         space = parts_of(node.outputs[0], [2, 3])
-        shape = emit.vector([self.batch, *window.kernel, 2, *space])
+        shape = [self.batch, *window.kernel, 2, *space]
         shift = emit.op("Reshape", wide(emit, offset), shape, role="offsets")
         shift = emit.op("Gather", shift, emit.constant(axis), role="shift", axis=3)
         # [batch, *kernel, *places]: the own axis of each of the two, then those behind it.
-        cell = np.arange(window.kernel[axis]) * window.dilations[axis] - window.before[axis]
-        cell = emit.constant(cell.reshape(-1, *[1] * (3 - axis)), shift.dtype)
-        first = numbered(emit, node.outputs[0], 2 + axis, shift)
+        cells = np.arange(window.kernel[axis]) * window.dilations[axis] - window.before[axis]
+        cell = emit.constant(cells.reshape(-1, *[1] * (3 - axis)), shift.dtype)
+        first = Expression(emit, numbered(emit, node.outputs[0], 2 + axis, shift))
         if axis == 0:
-            first = emit.op("Unsqueeze", first, emit.ints([1]), role="first")
-        first = emit.op("Mul", first, emit.scalar(window.strides[axis], first), role="first")
-        place = emit.op("Add", emit.op("Add", cell, first, role="regular"), shift, role="place")
-        place = emit.op("Reshape", place, emit.ints([0, 1, -1]), role="place")
-        return axis_samples(emit, LINEAR, place, only_input(node), 2 + axis, zeros=True)
+            first = first.op("Unsqueeze", [1])
+        place = first.of(cell) + first * window.strides[axis] + shift
+        place = place.op("Reshape", [0, 1, -1])
+        return axis_samples(LINEAR, place, only_input(node), 2 + axis, zeros=True)
 
     def column_grads(self, emit: Emitter, grad: ir.Value) -> ir.Value:
         """The transposed weights applied to ``[K, *out]``: [K, batch, channels, reads]."""
-        weights, groups = only_input(self.node, 1), int_attribute(self.node, "group", 1)
+        weights, groups = only_input(self.node, 1), self.node.attributes.get_int("group", 1)
         out, inner, *kernel = [extent for extent in dims_of(weights) if isinstance(extent, int)]
         rows = inner * kernel[0] * kernel[1]
-        shape = emit.ints([groups, out // groups, rows])
-        value = emit.op("Reshape", weights, shape, role="grouped")
+        value = emit.op("Reshape", weights, [groups, out // groups, rows], role="grouped")
         value = emit.op("Transpose", value, role="exchanged", perm=[0, 2, 1])
-        shape = emit.ints([groups * rows, out // groups, 1, 1])
-        value = emit.op("Reshape", value, shape, role="exchanged")
+        value = emit.op("Reshape", value, [groups * rows, out // groups, 1, 1], role="exchanged")
         columns = emit.op("Conv", fold(emit, grad, self.node.outputs[0]), value, group=groups)
-        shape = emit.vector([classes(emit), self.batch, self.channels, self.reads])
+        shape = [emit.classes, self.batch, self.channels, self.reads]
         return emit.op("Reshape", columns, shape, role="columns")
 
     def offset_grads(self, emit: Emitter, slopes: Sequence[ir.Value]) -> ir.Value:
         """Slopes [K, batch, 1, reads] by axis as the offsets, the axes behind each cell."""
         kernel, offset = conv_window(self.node).kernel, only_input(self.node, 2)
         places = cells(emit, self.node.outputs[0], [2, 3])
-        shape = emit.vector([classes(emit), self.batch, kernel[0] * kernel[1], 1, places])
+        shape = [emit.classes, self.batch, kernel[0] * kernel[1], 1, places]
         apart = [emit.op("Reshape", slope, shape, role="slope") for slope in slopes]
         joined = narrowed(emit, emit.op("Concat", *apart, role="slopes", axis=3), offset)
         return reshape_like(emit, joined, offset)
 
 
 def _deformed(emit: Emitter, node: ir.Node) -> _Deformed:
-    x, weights, groups = only_input(node), only_input(node, 1), int_attribute(node, "group", 1)
-    shared, kernel = int_attribute(node, "offset_group", 1), conv_window(node).kernel
-    inner = dims_of(weights)[1]
-    assert isinstance(inner, int)
-    places = cells(emit, node.outputs[0], [2, 3])
-    return _Deformed(
-        node,
-        product(emit, shared, parts_of(x, [0])[0]),
-        inner * groups // shared,
-        product(emit, kernel[0] * kernel[1], places),
-    )
+    x, weights, groups = only_input(node), only_input(node, 1), node.attributes.get_int("group", 1)
+    shared, kernel = node.attributes.get_int("offset_group", 1), conv_window(node).kernel
+    places, channels = cells(emit, node.outputs[0], [2, 3]), static_extent(weights, 1) * groups
+    batch = product(emit, shared, parts_of(x, [0])[0])
+    reads = product(emit, kernel[0] * kernel[1], places)
+    return _Deformed(node, batch, channels // shared, reads)

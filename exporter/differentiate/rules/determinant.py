@@ -9,6 +9,7 @@ from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
+from ..support.values import static_extent
 
 _LARGEST = 32  # n^4 numbers are made for a matrix of n rows
 
@@ -29,13 +30,11 @@ def determinant(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     A cofactor is the determinant with its row replaced by the unit vector of its column.
     """
     x = only_input(node)
-    rank, size = len(dims_of(x)), dims_of(x)[-1]
-    assert isinstance(size, int)
+    rank, size = len(dims_of(x)), static_extent(x, -1)
     unit = np.eye(size)
     rows = emit.constant(unit.reshape(size, 1, size, 1).astype(bool))
     columns = emit.constant(unit.reshape(1, size, 1, size), x.dtype)
-    matrices = emit.op("Unsqueeze", x, emit.ints([rank - 2, rank - 1]), role="matrices")
-    replaced = emit.op("Where", rows, columns, matrices, role="replaced", dtype=x.dtype)
+    matrices = emit.op("Unsqueeze", x, [rank - 2, rank - 1], role="matrices")
+    replaced = emit.op("Where", rows, columns, matrices, role="replaced")
     cofactors = emit.op("Det", replaced, role="cofactors")
-    lifted = emit.op("Unsqueeze", g.value, emit.ints([rank - 1, rank]))
-    return [g.with_value(lifted) * cofactors]
+    return [g.op("Unsqueeze", [rank - 1, rank]) * cofactors]

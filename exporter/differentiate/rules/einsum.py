@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
-from ...graph.emitter import Emitter, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Emitter, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import identity, parts_of
+from ..support.values import identity
 
 
 def terms_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
@@ -51,7 +51,7 @@ class _Sum:
 
 def _sum_of(node: ir.Node) -> _Sum:
     dims = [dims_of(only_input(node, index)) for index in range(len(node.inputs))]
-    equation = string_attribute(node, "equation", "")
+    equation = node.attributes.get_string("equation", "")
     whole, out = terms_of(equation, [len(one) for one in dims])
     wide = {
         letter
@@ -72,7 +72,7 @@ def _sum_of(node: ir.Node) -> _Sum:
 def _spelled(node: ir.Node) -> str | None:
     if any(value is None or value.shape is None for value in node.inputs):
         return "the rank of an input is unknown; write its shape into the model"
-    made, equation = _sum_of(node), string_attribute(node, "equation", "")
+    made, equation = _sum_of(node), node.attributes.get_string("equation", "")
     again = max(len(term) - len(set(term)) for term in made.terms)
     if len(set("".join([*made.whole, made.out]))) + again >= len(string.ascii_letters):
         return f"equation={equation!r} leaves no letter for the classes; sum in two steps"
@@ -105,9 +105,7 @@ def _of_factor(node: ir.Node, g: Cotangent, made: _Sum, index: int) -> Cotangent
     others = [place for place in range(len(made.terms)) if place != index]
     factors = [_squeezed(emit, node, made, place) for place in others]
     given = [made.terms[place] for place in others]
-    x = only_input(node, index)
-    assert x.dtype is not None
-    term = ""
+    x, term = only_input(node, index), ""
     for axis, letter in enumerate(made.whole[index]):
         if letter in term and letter not in made.dropped[index]:
             again = next(free)
@@ -121,7 +119,7 @@ def _of_factor(node: ir.Node, g: Cotangent, made: _Sum, index: int) -> Cotangent
     value = emit.op("Einsum", g.value, *factors, equation=equation)
     missing = [axis for axis, letter in enumerate(term) if letter not in seen]
     if missing:
-        value = emit.op("Unsqueeze", value, emit.ints([1 + axis for axis in missing]))
+        value = emit.op("Unsqueeze", value, [1 + axis for axis in missing])
     spread = frozenset(axis for axis in missing if term[axis] not in made.dropped[index])
     return g.with_value(value, spread)
 
@@ -130,4 +128,4 @@ def _squeezed(emit: Emitter, node: ir.Node, made: _Sum, index: int) -> ir.Value:
     """A factor without the axes that it is broadcast along."""
     value, gone = only_input(node, index), made.dropped[index]
     axes = [axis for axis, letter in enumerate(made.whole[index]) if letter in gone]
-    return emit.op("Squeeze", value, emit.ints(axes), role="narrow") if axes else value
+    return emit.op("Squeeze", value, axes, role="narrow") if axes else value

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
+from functools import reduce
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import Tensor, both, input_of, output_of
+from ..support.values import both, input_of, output_of
 
 
 @vjp("Identity", since=1, lazy=True, quantised=True)
@@ -164,13 +167,9 @@ def choose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 def extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Inputs that reach the extreme share the cotangent evenly (half each for two, as PyTorch)."""
     y = output_of(emit, node)
-    reach = [
-        y.indicator(input_of(emit, node, index).equals(y)) for index in range(len(node.inputs))
-    ]
-    count = reach[0]
-    for one in reach[1:]:
-        count = count + one
-    share = g / count
+    inputs = [input_of(emit, node, index) for index in range(len(node.inputs))]
+    reach = [y.indicator(one.equals(y)) for one in inputs]
+    share = g / reduce(operator.add, reach)
     return [share * one if asked else None for one, asked in zip(reach, needed, strict=True)]
 
 
@@ -194,14 +193,10 @@ def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     return [g.where(masks[0] if len(masks) == 1 else both(emit, *masks))]
 
 
-def _bound(bound: ir.Value, y: Tensor) -> Tensor:
+def _bound(bound: ir.Value, y: Expression) -> Expression:
     """A bound of a clip; nothing is computed with a constant one for K = 0."""
     known = constant_of(bound)
     return y.of(bound) if known is None else y.number(float(known.reshape(())))
-
-
-def _root(x: Tensor) -> Tensor:
-    return x.op("Sqrt")
 
 
 @vjp("Asin", since=7)
@@ -209,27 +204,27 @@ def asin(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     """``g / sqrt(1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
     # As a product, which keeps its digits near 1 and -1; so below.
-    return [g / _root((1.0 - x) * (1.0 + x))]
+    return [g / ((1.0 - x) * (1.0 + x)).op("Sqrt")]
 
 
 @vjp("Acos", since=7)
 def acos(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``-g / sqrt(1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
-    return [-g / _root((1.0 - x) * (1.0 + x))]
+    return [-g / ((1.0 - x) * (1.0 + x)).op("Sqrt")]
 
 
 @vjp("Asinh", since=9)
 def asinh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(x^2 + 1)``."""
-    return [g / _root(input_of(emit, node).squared() + 1.0)]
+    return [g / (input_of(emit, node).squared() + 1.0).op("Sqrt")]
 
 
 @vjp("Acosh", since=9)
 def acosh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(x^2 - 1)``; infinite at 1, as in PyTorch."""
     x = input_of(emit, node)
-    return [g / _root((x - 1.0) * (1.0 + x))]
+    return [g / ((x - 1.0) * (1.0 + x)).op("Sqrt")]
 
 
 @vjp("Atan", since=7)
@@ -266,14 +261,14 @@ def tan(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
 @vjp("Celu", since=12)
 def celu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where positive, else ``g (y / alpha + 1) = g e^(x / alpha)``."""
-    y, rate = output_of(emit, node), 1.0 / float_attribute(node, "alpha", 1.0)
+    y, rate = output_of(emit, node), 1.0 / node.attributes.get_float("alpha", 1.0)
     return [g.where(y.above(), g * (y * rate + 1.0))]
 
 
 @vjp("ThresholdedRelu", since=10)
 def thresholded_relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the input is above ``alpha``; 0 at ``alpha``, as PyTorch's ``threshold``."""
-    return [g.where(input_of(emit, node).above(float_attribute(node, "alpha", 1.0)))]
+    return [g.where(input_of(emit, node).above(node.attributes.get_float("alpha", 1.0)))]
 
 
 @vjp("Shrink", since=9)
@@ -281,7 +276,7 @@ def shrink(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
     """``g`` where ``|x| > lambd``, else 0, at the bounds too, as PyTorch's shrinkages."""
     x = input_of(emit, node)
     size = x.op("Abs", shape=dims_of(x.value))
-    return [g.where(size.above(float_attribute(node, "lambd", 0.5)))]
+    return [g.where(size.above(node.attributes.get_float("lambd", 0.5)))]
 
 
 @vjp("Mean", since=8, lazy=True, broadcasts=True)
@@ -291,7 +286,7 @@ def mean(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
 
 
 def _truncated(node: ir.Node) -> str | None:
-    if not int_attribute(node, "fmod", 0):
+    if not node.attributes.get_int("fmod", 0):
         return "ONNX defines fmod=0 for integers only; set fmod=1, or write x - m * Floor(x / m)"
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -16,17 +16,13 @@ def arithmetic_range(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
 
     The limit decides how many numbers there are, and nothing else.
     """
-    y, over = node.outputs[0], emit.ints([1])
-    start = delta = None
-    if needed[0]:
-        start = g.through(_total, over)
-    if needed[2]:
-        assert y.dtype is not None
-        count = emit.op("Squeeze", emit.extents(y), role="count", shape=[])
-        steps = emit.op("Range", emit.constant(0), count, emit.constant(1), role="steps")
-        steps = emit.op("Cast", steps, role="steps", dtype=y.dtype, to=int(y.dtype))
-        delta = (g * steps).through(_total, over)
-    return [start, None, delta]
+    start = g.op("ReduceSum", [1], role="total", keepdims=0) if needed[0] else None
+    if not needed[2]:
+        return [start]
+    count = emit.op("Squeeze", emit.extents(node.outputs[0]), role="count", shape=[])
+    steps = emit.op("Range", 0, count, 1, role="steps")
+    steps = emit.cast(steps, node.outputs[0].dtype, "steps")
+    return [start, None, (g * steps).op("ReduceSum", [1], role="total", keepdims=0)]
 
 
 @vjp("OneHot", since=9)
@@ -37,18 +33,13 @@ def one_hot(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     """
     if not needed[2]:
         return []
-    y, axis = node.outputs[0], int_attribute(node, "axis", -1)
+    y, axis = node.outputs[0], node.attributes.get_int("axis", -1)
     places, depth = only_input(node), only_input(node, 1)
     over = emit.ints(range(1, 1 + len(dims_of(y))))
     sums: list[ir.Value] = []
     for off, on in ((1.0, 0.0), (0.0, 1.0)):
         values = emit.constant([off, on], y.dtype)
-        mask = emit.op("OneHot", places, depth, values, role="mask", dtype=y.dtype, axis=axis)
-        total = (g * mask).through(_total, over).value
-        sums.append(emit.op("Unsqueeze", total, emit.ints([1]), role="total"))
+        mask = emit.op("OneHot", places, depth, values, role="mask", axis=axis)
+        total = (g * mask).op("ReduceSum", over, role="total", keepdims=0)
+        sums.append(emit.op("Unsqueeze", total.value, [1], role="total"))
     return [None, None, g.with_value(emit.op("Concat", *sums, axis=1))]
-
-
-def _total(emit: Emitter, value: ir.Value, axes: ir.Value) -> ir.Value:
-    """The sum along ``axes``, which go away."""
-    return emit.op("ReduceSum", value, axes, role="total", keepdims=0)

@@ -6,8 +6,9 @@ from functools import partial
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input, string_attribute
-from ...graph.emitter import Emitter, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Emitter, dims_of, parts_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.interpolation import (
@@ -21,7 +22,7 @@ from ..support.interpolation import (
     within,
 )
 from ..support.sampling import Table, by_coordinates, put, taken
-from ..support.values import cells, classes, narrowed, parts_of, reshape_like, where, wide
+from ..support.values import cells, narrowed, reshape_like, wide
 
 _CUBIC = cubic(-0.75)
 # By their names until opset 19 and since.
@@ -35,7 +36,7 @@ _KERNELS = {
 
 
 def _kernel(node: ir.Node) -> Kernel:
-    return _KERNELS[string_attribute(node, "mode", "linear")]
+    return _KERNELS[node.attributes.get_string("mode", "linear")]
 
 
 def _interpolates(node: ir.Node) -> str | None:
@@ -57,107 +58,94 @@ def grid_sample(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     space = range(2, len(dims_of(x)))
     (batch, channels), samples = parts_of(x, [0, 1]), cells(emit, out, space)
     table = Table([_reads(emit, node, axis) for axis in space], batch, samples)
-    shape = emit.vector([classes(emit), batch, channels, samples])
-    flat = emit.op("Reshape", g.value, shape, role="flat")
+    flat = emit.op("Reshape", g.value, [emit.classes, batch, channels, samples], role="flat")
     results: list[Cotangent | None] = [None, None]
     if needed[0]:
         image = put(emit, flat, table, channels, cells(emit, x, space))
         results[0] = g.with_value(reshape_like(emit, image, x))
     if needed[1] and _kernel(node) is not NEAREST:
-        shape = emit.vector([batch, channels, cells(emit, x, space)])
-        image = emit.op("Reshape", x, shape, role="image")
+        image = emit.op("Reshape", x, [batch, channels, cells(emit, x, space)], role="image")
         slopes = by_coordinates(emit, flat, taken(emit, image, table, channels), table)
         slopes = [
-            emit.op("Mul", wide(emit, slope), _by_number(emit, node, axis), role="slope")
+            emit.op("Mul", wide(emit, slope), _by_number(emit, node, axis).value)
             for slope, axis in zip(slopes, space, strict=True)
         ]
         # The grid names the last axis first.
-        joined = emit.op("Concat", *reversed(slopes), role="slopes", axis=2)
-        joined = emit.op("Transpose", joined, role="slopes", perm=[0, 1, 3, 2])
-        joined = narrowed(emit, joined, grid)
-        results[1] = g.with_value(reshape_like(emit, joined, grid))
+        joined = g.with_value(emit.op("Concat", *reversed(slopes), role="slopes", axis=2))
+        joined = joined.op("Transpose", role="slopes", perm=[0, 1, 3, 2])
+        results[1] = joined.through(narrowed, grid).through(reshape_like, grid)
     return results
 
 
 def _reads(emit: Emitter, node: ir.Node, axis: int) -> AxisSamples:
     """What the samples read along an axis: padding moves coordinates, but a cubic's taps."""
     x, kernel = only_input(node), _kernel(node)
-    padding = string_attribute(node, "padding_mode", "zeros")
+    padding = node.attributes.get_string("padding_mode", "zeros")
     coordinate = _coordinate(emit, node, axis)
-    low, span = _borders(emit, node, axis, coordinate)
-    moved = partial(_reflected, emit, low=low, span=span) if padding == "reflection" else None
+    borders = _borders(node, axis, coordinate)
+    moved = partial(_reflected, borders=borders) if padding == "reflection" else None
     if kernel is not _CUBIC and padding != "zeros":
-        last = length(emit, x, axis, coordinate, less=1)
+        last = length(emit, x, axis, coordinate.value, less=1)
         coordinate = coordinate if moved is None else moved(coordinate)
-        coordinate = emit.op("Clip", coordinate, emit.scalar(0.0, last), last, role="held")
-        moved = None
-    return axis_samples(emit, kernel, coordinate, x, axis, zeros=padding == "zeros", moved=moved)
+        coordinate, moved = coordinate.op("Clip", 0.0, last), None
+    return axis_samples(kernel, coordinate, x, axis, zeros=padding == "zeros", moved=moved)
 
 
-def _coordinate(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
+def _coordinate(emit: Emitter, node: ir.Node, axis: int) -> Expression:
     """The grid's numbers for an axis in cells, [N, 1, P].
 
     The steps are those of ONNX Runtime: the same rounding finds the same cells.
     """
-    x, grid = only_input(node, 0), only_input(node, 1)
-    place = len(dims_of(x)) - 1 - axis
-    bounds = emit.ints([place]), emit.ints([place + 1]), emit.ints([len(dims_of(grid)) - 1])
-    number = emit.op("Slice", grid, *bounds, role="number")
+    grid, place = only_input(node, 1), len(dims_of(only_input(node))) - 1 - axis
+    number = emit.op("Slice", grid, [place], [place + 1], [len(dims_of(grid)) - 1], role="number")
     # In float16, places near 64 would be 1/32 of a cell apart.
-    number = wide(emit, emit.op("Reshape", number, emit.ints([0, 1, -1]), role="number"))
-    one, two = emit.scalar(1.0, number), emit.scalar(2.0, number)
-    _, span = _borders(emit, node, axis, number)
-    up = emit.op("Add", number, one, role="up")
-    if int_attribute(node, "align_corners", 0):
-        return emit.op("Mul", emit.op("Div", up, two, role="half"), span, role="coordinate")
-    whole = emit.op("Sub", emit.op("Mul", up, span, role="whole"), one, role="whole")
-    return emit.op("Div", whole, two, role="coordinate")
+    number = wide(emit, emit.op("Reshape", number, [0, 1, -1], role="number"))
+    up = Expression(emit, number)
+    _, span = _borders(node, axis, up)
+    up = up + 1.0
+    if node.attributes.get_int("align_corners", 0):
+        return up / 2.0 * span
+    return (up * span - 1.0) / 2.0
 
 
-def _borders(emit: Emitter, node: ir.Node, axis: int, like: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _borders(node: ir.Node, axis: int, like: Expression) -> tuple[float, Expression]:
     """Coordinate of the grid's -1, and how far it is from there to 1.
 
     The borders are the centres of the outermost cells under ``align_corners``, else their edges.
     """
-    aligned = int_attribute(node, "align_corners", 0)
-    span = length(emit, only_input(node), axis, like, less=aligned)
-    return emit.scalar(0.0 if aligned else -0.5, like), span
+    aligned = node.attributes.get_int("align_corners", 0)
+    span = length(like.emit, only_input(node), axis, like.value, less=aligned)
+    return 0.0 if aligned else -0.5, like.of(span)
 
 
-def _reflected(emit: Emitter, value: ir.Value, low: ir.Value, span: ir.Value) -> ir.Value:
+def _reflected(value: Expression, borders: tuple[float, Expression]) -> Expression:
     """A coordinate turned back at the borders, as often as it takes."""
-    ahead = emit.op("Abs", _ahead(emit, value, low, span), role="ahead")
-    return emit.op(
-        "Sub", emit.op("Add", _some(emit, span), low, role="upper"), ahead, role="turned"
-    )
+    ahead = _ahead(value, borders).op("Abs")
+    return _some(borders[1]) + borders[0] - ahead
 
 
-def _ahead(emit: Emitter, value: ir.Value, low: ir.Value, span: ir.Value) -> ir.Value:
+def _ahead(value: Expression, borders: tuple[float, Expression]) -> Expression:
     """What is left of a coordinate's way to and fro before it turns at the upper border."""
-    span = _some(emit, span)
-    way = emit.op("Abs", emit.op("Sub", value, low, role="way"), role="way")
-    both = emit.op("Mul", span, emit.scalar(2.0, span), role="to_and_fro")
-    return emit.op("Sub", span, emit.op("Mod", way, both, role="way", fmod=1), role="ahead")
+    low, span = borders[0], _some(borders[1])
+    return span - (value - low).op("Abs").op("Mod", span * 2.0, fmod=1)
 
 
-def _some(emit: Emitter, span: ir.Value) -> ir.Value:
+def _some(span: Expression) -> Expression:
     """The span, or 1 where an image of one cell has none under ``align_corners``."""
-    return emit.op("Max", span, emit.scalar(1.0, span), role="span")
+    return span.op("Max", 1.0)
 
 
-def _by_number(emit: Emitter, node: ir.Node, axis: int) -> ir.Value:
+def _by_number(emit: Emitter, node: ir.Node, axis: int) -> Expression:
     """Derivative of an axis' coordinate, after padding, by the grid's number for it."""
-    padding = string_attribute(node, "padding_mode", "zeros")
+    padding = node.attributes.get_string("padding_mode", "zeros")
     coordinate = _coordinate(emit, node, axis)
-    low, span = _borders(emit, node, axis, coordinate)
-    slope = emit.op("Mul", span, emit.scalar(0.5, span), role="scale")
+    low, span = borders = _borders(node, axis, coordinate)
+    slope = span * 0.5
     if _kernel(node) is _CUBIC or padding == "zeros":
         return slope
     if padding == "reflection":
-        outward = emit.op("Sign", emit.op("Sub", coordinate, low, role="way"), role="outward")
-        upward = emit.op("Sign", _ahead(emit, coordinate, low, span), role="upward")
-        slope = emit.op("Mul", emit.op("Mul", outward, upward, role="sign"), slope, role="scale")
-        coordinate = _reflected(emit, coordinate, low, span)
-    last = length(emit, only_input(node), axis, coordinate, less=1)
-    free = within(emit, coordinate, emit.scalar(0.0, last), last, open=True)
-    return where(emit, free, slope)
+        outward, upward = (coordinate - low).op("Sign"), _ahead(coordinate, borders).op("Sign")
+        slope = outward * upward * slope
+        coordinate = _reflected(coordinate, borders)
+    last = length(emit, only_input(node), axis, coordinate.value, less=1)
+    return slope.where(within(emit, coordinate.value, 0.0, last, open=True))

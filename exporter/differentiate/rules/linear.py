@@ -6,11 +6,11 @@ import math
 
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import classes, reshape_like, swapped
+from ..support.values import reshape_like, static_extent, swapped
 from ..unbroadcast import broadcast_axes, open_axes, sum_broadcast, sum_open
 
 _LARGE = 2**24  # weights; those of VGG's and AlexNet's heads, and of no block of a ViT-H
@@ -24,10 +24,10 @@ def _gemm_selection(
     emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
 ) -> Cotangents | None:
     """A linear head's adjoint is a row of its weights: a gather in place of a product."""
-    if not _only_first(needed) or int_attribute(node, "transA", 0):
+    if not _only_first(needed) or node.attributes.get_int("transA", 0):
         return None
-    rows = g.selected_rows(only_input(node, 1), axis=1 - int_attribute(node, "transB", 0))
-    return [rows * float_attribute(node, "alpha", 1.0)]
+    rows = g.selected_rows(only_input(node, 1), axis=1 - node.attributes.get_int("transB", 0))
+    return [rows * node.attributes.get_float("alpha", 1.0)]
 
 
 @vjp("Gemm", since=9, selection=_gemm_selection)
@@ -37,15 +37,15 @@ def gemm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     A constant ``b`` is used in its stored layout, by one Gemm over K and N together.
     """
     a, b = only_input(node, 0), only_input(node, 1)
-    alpha, beta = (float_attribute(node, name, 1.0) for name in ("alpha", "beta"))
-    trans_a, trans_b = (int_attribute(node, name, 0) for name in ("transA", "transB"))
+    alpha, beta = (node.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
+    trans_a, trans_b = (node.attributes.get_int(name, 0) for name in ("transA", "transB"))
     results: list[Cotangent | None] = [None] * len(node.inputs)
     if needed[0]:
         if not trans_a and constant_of(b) is not None:
             by_a = g.through(_gemm_rows, a, b, not trans_b)
         else:
             right = lifted(emit, b, 2)
-            by_a = g.through(_product, right if trans_b else swapped(emit, right))
+            by_a = g.op("MatMul", right if trans_b else swapped(emit, right))
         results[0] = (by_a.through(_swap_k) if trans_a else by_a) * alpha
     if needed[1]:
         left = lifted(emit, a, 2)
@@ -54,10 +54,6 @@ def gemm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     if len(needed) > 2 and needed[2]:
         results[2] = g.through(_sum_rows, only_input(node, 2)) * beta
     return results
-
-
-def _product(emit: Emitter, left: ir.Value, right: ir.Value) -> ir.Value:
-    return emit.op("MatMul", left, right)
 
 
 def _swap_k(emit: Emitter, value: ir.Value) -> ir.Value:
@@ -70,7 +66,7 @@ def _sum_rows(emit: Emitter, grad: ir.Value, bias: ir.Value) -> ir.Value:
     shape: list[int | str | None] = [1] * (2 - len(dims)) + dims
     axes = [1 + axis for axis in (0, 1) if shape[axis] == 1]
     if axes:
-        grad = emit.op("ReduceSum", grad, emit.ints(axes), role="rows", keepdims=1)
+        grad = emit.op("ReduceSum", grad, axes, role="rows", keepdims=1)
     return reshape_like(emit, grad, bias)
 
 
@@ -78,9 +74,8 @@ def _gemm_rows(
     emit: Emitter, grad: ir.Value, like: ir.Value, weights: ir.Value, transposed: bool
 ) -> ir.Value:
     """``grad @ weights`` (or its transpose) over all leading axes of ``grad`` as rows."""
-    inner = dims_of(weights)[1 if transposed else 0]
-    assert isinstance(inner, int)
-    rows = emit.op("Reshape", grad, emit.ints([-1, inner]), role="rows")
+    inner = static_extent(weights, 1 if transposed else 0)
+    rows = emit.op("Reshape", grad, [-1, inner], role="rows")
     product = emit.op("Gemm", rows, _as_stored(emit, weights), transB=int(transposed))
     return reshape_like(emit, product, like, role="unfolded")
 
@@ -97,8 +92,8 @@ def _as_stored(emit: Emitter, weights: ir.Value) -> ir.Value:
     dims = [extent for extent in dims_of(weights) if isinstance(extent, int)]
     if len(dims) < 2 or math.prod(dims) < _LARGE:
         return weights
-    none = emit.op("Min", classes(emit), emit.ints([0]), role="none")
-    shape = emit.op("Add", none, emit.ints(dims), role="shape")
+    none = emit.op("Min", emit.classes, [0], role="none")
+    shape = emit.op("Add", none, dims, role="shape")
     return emit.op("Reshape", weights, shape, role="as_stored", shape=dims)
 
 
@@ -128,19 +123,18 @@ def matmul(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
     rank = len(dims_of(node.outputs[0]))
     by_a = by_b = None
     if needed[0] and len(dims_of(b)) == 2 and constant_of(b) is not None:
-        g = g.expanded() if rank - 1 in g.spread else g
-        if g.spread:
-            by_a = g.through(_product, swapped(emit, b))
+        if g.spread and rank - 1 not in g.spread:
+            by_a = g.op("MatMul", swapped(emit, b))
         else:
-            by_a = g.through(_gemm_rows, a, b, True)
+            by_a = g.expanded().through(_gemm_rows, a, b, True)
     elif needed[0]:
         right = swapped(emit, lifted(emit, b, rank))
-        by_a = g.expanded().through(_product, right).through(_stack_sum, node, a)
+        by_a = g.expanded().op("MatMul", right).through(_stack_sum, node, a)
     if needed[1]:
         left = swapped(emit, lifted(emit, a, rank))
         whole = g.expanded()
-        product = emit.op("MatMul", left, whole.value)
-        by_b = whole.with_value(product).through(_stack_sum, node, b)
+        product = whole.with_value(emit.op("MatMul", left, whole.value))
+        by_b = product.through(_stack_sum, node, b)
     return [by_a, by_b]
 
 
@@ -151,12 +145,10 @@ def lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
     (seen in 1.31). The Slice copies the operand, an eighth or less of the product's time.
     """
     missing = 1 + rank - len(dims_of(value))
-    ones = emit.op("Unsqueeze", value, emit.ints(range(missing)), role="lifted")
-    some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
-    return emit.op(
-        "Slice", ones, emit.ints([0]), some, emit.ints([0]), role="lifted",
-        shape=[None, *[1] * (missing - 1), *dims_of(value)],
-    )  # fmt: skip
+    ones = emit.op("Unsqueeze", value, range(missing), role="lifted")
+    some = emit.op("Min", emit.classes, [1], role="some")
+    shape = [None, *[1] * (missing - 1), *dims_of(value)]
+    return emit.op("Slice", ones, [0], some, [0], role="lifted", shape=shape)
 
 
 def _stack_sum(emit: Emitter, value: ir.Value, node: ir.Node, source: ir.Value) -> ir.Value:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import input_of
-from ..support.values import where
+from ..support.values import input_of, static_extent, where
 
 
 def _countable(node: ir.Node) -> str | None:
@@ -22,35 +21,32 @@ def _countable(node: ir.Node) -> str | None:
 def _picked(emit: Emitter, node: ir.Node) -> ir.Value:
     """Each label's weight at its class, else 0, in the shape of the scores."""
     x, labels = only_input(node), only_input(node, 1)
-    count, tail = dims_of(x)[1], [1] * (len(dims_of(x)) - 2)
-    assert isinstance(count, int)
-    assert labels.dtype is not None
-    label = emit.op("Unsqueeze", labels, emit.ints([1]), role="label")
+    count, tail = static_extent(x, 1), [1] * (len(dims_of(x)) - 2)
+    label = emit.op("Unsqueeze", labels, [1], role="label")
     numbers = emit.constant(np.arange(count).reshape(-1, *tail), labels.dtype)
-    hit = emit.op("Equal", label, numbers, role="hit", dtype=ir.DataType.BOOL)
+    hit = emit.op("Equal", label, numbers, role="hit")
     if "ignore_index" in node.attributes:
-        ignored = emit.constant(node.attributes["ignore_index"].as_int(), labels.dtype)
-        ignored = emit.op("Equal", label, ignored, role="ignored", dtype=ir.DataType.BOOL)
+        number = node.attributes["ignore_index"].as_int()
+        ignored = emit.op("Equal", label, number, role="ignored")
         hit = emit.op("And", hit, emit.op("Not", ignored, role="counted"), role="hit")
     weights = emit.scalar(1.0, x)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
-        shape = emit.ints([-1, *tail])
-        weights = emit.op("Reshape", only_input(node, 2), shape, role="class_weights")
-    return where(emit, hit, weights, emit.scalar(0.0, x))
+        weights = emit.op("Reshape", only_input(node, 2), [-1, *tail], role="class_weights")
+    return where(emit, hit, weights)
 
 
 def _shares(node: ir.Node, g: Cotangent) -> Cotangent:
     """The cotangent of minus the log probabilities, [K, N, C, ...]."""
     emit = g.emit
     picked, rank = _picked(emit, node), len(dims_of(only_input(node)))
-    reduction = string_attribute(node, "reduction", "mean")
+    reduction = node.attributes.get_string("reduction", "mean")
     if reduction == "none":
-        grad = emit.op("Unsqueeze", g.value, emit.ints([2]), role="by_class")
+        g = g.op("Unsqueeze", [2], role="by_class")
     else:
-        grad = emit.op("Reshape", g.value, emit.ints([-1, *[1] * rank]), role="everywhere")
+        g = g.op("Reshape", [-1, *[1] * rank], role="everywhere")
     if reduction == "mean":
         picked = emit.op("Div", picked, emit.op("ReduceSum", picked, role="total", keepdims=1))
-    return g.with_value(grad) * picked
+    return g * picked
 
 
 @vjp("NegativeLogLikelihoodLoss", since=13, inputs=(0,), check=_countable)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute
 from ...graph.emitter import Emitter, Values
 from ..cotangent import Cotangents
 from ..registry import Needed, vjp_many
-from ..support.direction import INITIAL_H, B, ByInput, Direction, Grads, R, W
+from ..support.direction import INITIAL_H, ByInput, Direction, Grads, R, W
 from ..support.recurrence import activate, covered, slope, walk
 
 _INITIAL_C, _PEEPHOLES = 6, 7
@@ -16,7 +15,7 @@ _DEFAULT = ("sigmoid", "tanh", "tanh")
 
 
 def _check(node: ir.Node) -> str | None:
-    if int_attribute(node, "input_forget", 0):
+    if node.attributes.get_int("input_forget", 0):
         return "input_forget=1 has no gradient rule; export the model with separate gates"
     return covered(node, _DEFAULT)
 
@@ -89,15 +88,10 @@ def _one_direction(way: Direction) -> ByInput:
         [way.end(1), way.end(2)], [through, carried, way.joined(by_i, by_o, by_f, by_g)], back
     )
 
-    def biases() -> ir.Value:
-        total = way.total(grad)
-        return way.joined(total, total)
-
     def looks() -> ir.Value:
         by_gate = way.parts(grad, 1, 1, 1, 1)
         looked = [
-            emit.op("Unsqueeze", cell, emit.ints([1]), role="looked")
-            for cell in (c_before, cells, c_before)
+            emit.op("Unsqueeze", cell, [1], role="looked") for cell in (c_before, cells, c_before)
         ]
         return way.joined(
             *(way.total(product(*pair)) for pair in zip(by_gate[:3], looked, strict=True))
@@ -106,7 +100,6 @@ def _one_direction(way: Direction) -> ByInput:
     return {
         **way.inputs(grad, 4),
         R: lambda: way.over_steps(grad, h_before, 4),
-        B: biases,
         INITIAL_H: lambda: dh,
         _INITIAL_C: lambda: dc,
         _PEEPHOLES: looks,

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import float_attribute, int_attribute, ints_attribute, only_input
-from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.attributes import ints_attribute, only_input
+from ...graph.emitter import Emitter, constant_of, dims_of, parts_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.tensor import Tensor, input_of, output_of
-from ..support.values import classes, narrowed, parts_of, reshape_like, wide
+from ..support.values import input_of, narrowed, output_of, reshape_like, wide
 
 _END = 2**31 - 1  # beyond any extent
 
@@ -35,9 +35,9 @@ def lp_normalization(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
     0 where the norm is 0, as the output is there.
     """
     x, y = input_of(emit, node), output_of(emit, node)
-    over = [_from_end(node, int_attribute(node, "axis", -1))]
-    straight = int_attribute(node, "p", 2) == 1
-    norm = x.op("ReduceL1" if straight else "ReduceL2", emit.ints(over), keepdims=1)
+    over = [_from_end(node, node.attributes.get_int("axis", -1))]
+    straight = node.attributes.get_int("p", 2) == 1
+    norm = x.op("ReduceL1" if straight else "ReduceL2", over, keepdims=1)
     rest = g - (x.op("Sign") if straight else y) * (g * y).sum(over)
     return [(rest / norm.without_zeros()).unless(norm.equals(0.0))]
 
@@ -56,19 +56,16 @@ def mean_variance_normalization(
 @vjp("RMSNormalization", since=23, inputs=(0,))
 def rms_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``(g - xhat mean(g xhat)) / rms`` with ``xhat = x / rms``, after the scale."""
-    source = only_input(node)
-    x, over = (
-        Tensor(emit, wide(emit, source)),
-        range(_from_end(node, int_attribute(node, "axis", -1)), 0),
-    )
-    rms = (x.squared().mean(over) + float_attribute(node, "epsilon", 1e-5)).op("Sqrt")
+    source, over = only_input(node), range(_from_end(node, node.attributes.get_int("axis", -1)), 0)
+    x = Expression(emit, wide(emit, source))
+    rms = (x.squared().mean(over) + node.attributes.get_float("epsilon", 1e-5)).op("Sqrt")
     xhat = x / rms
     g = (g * only_input(node, 1)).through(wide)
     return [((g - xhat * (g * xhat).mean(over)) / rms).through(narrowed, source)]
 
 
 def _odd(node: ir.Node) -> str | None:
-    size = int_attribute(node, "size", 1)
+    size = node.attributes.get_int("size", 1)
     return None if size % 2 else f"ONNX Runtime has no kernel for size={size}; use an odd size"
 
 
@@ -79,10 +76,10 @@ def local_response_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Need
     ``d = bias + alpha / size * sum(x^2)`` over ``size`` channels around the channel itself.
     """
     x, y = input_of(emit, node), output_of(emit, node)
-    size, rank = int_attribute(node, "size", 1), len(dims_of(x.value))
-    alpha, beta = float_attribute(node, "alpha", 1e-4), float_attribute(node, "beta", 0.75)
-    squares = Tensor(emit, _window_sum(emit, x.squared().value, rank, 1, size // 2))
-    d = squares * (alpha / size) + float_attribute(node, "bias", 1.0)
+    size, rank = node.attributes.get_int("size", 1), len(dims_of(x.value))
+    alpha, beta = node.attributes.get_float("alpha", 1e-4), node.attributes.get_float("beta", 0.75)
+    squares = Expression(emit, _window_sum(emit, x.squared().value, rank, 1, size // 2))
+    d = squares * (alpha / size) + node.attributes.get_float("bias", 1.0)
     through = (g * (y / d)).through(_window_sum, 1 + rank, 2, size // 2)
     return [g / d**beta - through * (x * (2 * alpha * beta / size))]
 
@@ -90,13 +87,13 @@ def local_response_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Need
 def _window_sum(emit: Emitter, value: ir.Value, rank: int, axis: int, side: int) -> ir.Value:
     """For each place along an axis, the sum of it and the ``side`` places on either side."""
     wide = padded(emit, value, rank, {axis: (side, side)})
-    total: ir.Value | None = None
-    for offset in range(2 * side + 1):
-        end = offset - 2 * side or _END
-        bounds = (emit.ints([offset]), emit.ints([end]), emit.ints([axis]))
-        part = emit.op("Slice", wide, *bounds, role="neighbour")
-        total = part if total is None else emit.op("Add", total, part, role="window")
-    assert total is not None
+    ends = [offset - 2 * side or _END for offset in range(2 * side + 1)]
+    total, *others = [
+        emit.op("Slice", wide, [offset], [end], [axis], role="neighbour")
+        for offset, end in enumerate(ends)
+    ]
+    for part in others:
+        total = emit.op("Add", total, part, role="window")
     return total
 
 
@@ -104,18 +101,15 @@ _STASH = ir.DataType.FLOAT  # the type of LayerNormalization's statistics
 
 
 def _inference(node: ir.Node) -> str | None:
-    if int_attribute(node, "training_mode", 0):
+    if node.attributes.get_int("training_mode", 0):
         return "training_mode=1 has no gradient rule; export the model in eval mode"
     return None
 
 
 def per_channel(emit: Emitter, vector: ir.Value, rank: int) -> ir.Value:
     """A vector [C] as [C, 1, ...], which broadcasts against [N, C, *space] of ``rank`` axes."""
-    channels = dims_of(vector)[0]
-    shape = [channels, *[1] * (rank - 2)]
-    return emit.op(
-        "Reshape", vector, emit.ints([-1, *[1] * (rank - 2)]), role="channels", shape=shape
-    )
+    ones = [1] * (rank - 2)
+    return emit.op("Reshape", vector, [-1, *ones], role="channels", shape=[*dims_of(vector), *ones])
 
 
 @vjp("BatchNormalization", since=9, inputs=(0,), lazy=True, check=_inference)
@@ -123,66 +117,59 @@ def batch_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Co
     """``g scale / sqrt(var + epsilon)`` by channel: an affine map in inference mode."""
     rank = len(dims_of(node.outputs[0]))
     scale, variance = only_input(node, 1), only_input(node, 4)
-    number = float_attribute(node, "epsilon", 1e-5)
+    number = node.attributes.get_float("epsilon", 1e-5)
     fixed, spread = constant_of(scale), constant_of(variance)
     if fixed is not None and spread is not None:
         # A vector of the channels: smaller than the four nodes that compute it.
         factor = fixed.astype(np.float64) / np.sqrt(spread.astype(np.float64) + number)
         factor = factor.reshape(-1, *[1] * (rank - 2))
         return [g * emit.constant(factor, only_input(node).dtype)]
-    dims = dims_of(scale)
-    scale, variance = wide(emit, scale), wide(emit, variance)  # they may differ in type
-    epsilon = emit.scalar(number, variance)
-    deviation = emit.op("Sqrt", emit.op("Add", variance, epsilon), role="deviation")
-    slope = emit.op("Div", scale, deviation, role="slope", shape=dims)
-    slope = narrowed(emit, slope, only_input(node))
-    return [g * per_channel(emit, slope, rank)]
-
-
-def _statistics(x: Tensor, axes: Sequence[int], epsilon: float) -> tuple[Tensor, Tensor]:
-    """``xhat = r (x - mean(x))`` and ``r = 1 / sqrt(variance + epsilon)``."""
-    centred = x - x.mean(axes)
-    rate = (centred.squared().mean(axes) + epsilon).op("Sqrt").op("Reciprocal")
-    return centred * rate, rate
+    # Scale and variance may differ in type.
+    top, variance = (Expression(emit, wide(emit, value)) for value in (scale, variance))
+    slope = top.op("Div", (variance + number).op("Sqrt"), shape=dims_of(scale)).value
+    return [g * per_channel(emit, narrowed(emit, slope, only_input(node)), rank)]
 
 
 def _layer_statistics(
-    x: Tensor, dims: Sequence[int], axis: int, epsilon: float
-) -> tuple[Tensor, Tensor]:
-    """`_statistics` over the last axes, of static extents ``dims``, by one node."""
+    x: Expression, dims: Sequence[int], axis: int, epsilon: float
+) -> tuple[Expression, Expression]:
+    """``xhat`` and ``r`` over the last axes, of static extents ``dims``, by one node."""
     ones = x.emit.constant(np.ones(dims), x.value.dtype)
+    inputs, types = (x.value, ones), [x.value.dtype, _STASH, _STASH]
     xhat, _, rate = x.emit.ops(
-        "LayerNormalization", x.value, ones, count=3, role="xhat",
-        dtype=[x.value.dtype, _STASH, _STASH], axis=axis, epsilon=epsilon,
-    )  # fmt: skip
-    return Tensor(x.emit, xhat), Tensor(x.emit, rate)
+        "LayerNormalization", *inputs, count=3, role="xhat", dtype=types, axis=axis, epsilon=epsilon
+    )
+    return x.of(xhat), x.of(rate)
 
 
-def _normalised(g: Cotangent, xhat: Tensor, rate: Tensor, axes: Sequence[int]) -> Cotangent:
-    """``(g - mean(g) - xhat mean(g xhat)) r``.
+def _normalised(g: Cotangent, xhat: Expression, rate: Expression, axes: Sequence[int]) -> Cotangent:
+    """``(g - mean(g) - xhat mean(g xhat)) r`` with ``xhat = r (x - mean(x))``.
 
-    ``axes`` count from the end, where the cotangent's leading K does not shift them.
+    ``r = 1 / sqrt(variance + epsilon)``. ``axes`` count from the end, where the cotangent's leading
+    K does not shift them.
     """
     return (g - g.mean(axes) - xhat * (g * xhat).mean(axes)) * rate
 
 
 def _by_moments(g: Cotangent, x: ir.Value, axes: Sequence[int], epsilon: float) -> Cotangent:
     """`_normalised` over axes of any extents; 16 bits in float32, as in the forward operators."""
-    xhat, rate = _statistics(Tensor(g.emit, wide(g.emit, x)), axes, epsilon)
-    return _normalised(g.through(wide), xhat, rate, axes).through(narrowed, x)
+    forward = Expression(g.emit, wide(g.emit, x))
+    centred = forward - forward.mean(axes)
+    rate = (centred.squared().mean(axes) + epsilon).op("Sqrt").op("Reciprocal")
+    return _normalised(g.through(wide), centred * rate, rate, axes).through(narrowed, x)
 
 
 @vjp("LayerNormalization", since=17, inputs=(0,))
 def layer_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """See `_normalised`, over ``axis`` and all after it, after the scale."""
-    x, epsilon = only_input(node), float_attribute(node, "epsilon", 1e-5)
-    axes = range(_from_end(node, int_attribute(node, "axis", -1)), 0)
+    x, epsilon = only_input(node), node.attributes.get_float("epsilon", 1e-5)
+    axes = range(_from_end(node, node.attributes.get_int("axis", -1)), 0)
     g = g * only_input(node, 1)
     dims = [extent for extent in dims_of(x)[axes.start :] if isinstance(extent, int)]
     # The node's statistics are float32, which is less than a float64 model needs.
     if len(dims) < len(axes) or x.dtype == ir.DataType.DOUBLE:
         return [_by_moments(g, x, axes, epsilon)]
-    statistics = _layer_statistics(Tensor(emit, wide(emit, x)), dims, axes.start, epsilon)
+    statistics = _layer_statistics(Expression(emit, wide(emit, x)), dims, axes.start, epsilon)
     return [_normalised(g.through(wide), *statistics, axes).through(narrowed, x)]
 
 
@@ -192,17 +179,17 @@ def instance_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) ->
     x = only_input(node)
     rank = len(dims_of(x))
     g = g * per_channel(emit, only_input(node, 1), rank)
-    return [_by_moments(g, x, range(2 - rank, 0), float_attribute(node, "epsilon", 1e-5))]
+    return [_by_moments(g, x, range(2 - rank, 0), node.attributes.get_float("epsilon", 1e-5))]
 
 
 @vjp("GroupNormalization", since=21, inputs=(0,))
 def group_norm(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """See `_normalised`, over the channels of a group and space, after the scale by channel."""
     x = only_input(node)
-    rank, groups = len(dims_of(x)), int_attribute(node, "num_groups", 1)
+    rank, groups = len(dims_of(x)), node.attributes.get_int("num_groups", 1)
     g = g * per_channel(emit, only_input(node, 1), rank)
-    grouped = emit.op("Reshape", x, emit.vector([*parts_of(x, [0]), groups, -1]), role="grouped")
-    shape = emit.op("Shape", grouped, dtype=ir.DataType.INT64)
-    by_group = emit.op("Reshape", g.value, emit.vector([classes(emit), shape]), role="grouped")
-    g = _by_moments(g.with_value(by_group), grouped, [-1], float_attribute(node, "epsilon", 1e-5))
+    grouped = emit.op("Reshape", x, [*parts_of(x, [0]), groups, -1], role="grouped")
+    shape = emit.op("Shape", grouped)
+    g = g.op("Reshape", [emit.classes, shape], role="grouped")
+    g = _by_moments(g, grouped, [-1], node.attributes.get_float("epsilon", 1e-5))
     return [g.through(reshape_like, x)]

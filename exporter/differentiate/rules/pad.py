@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, only_input, string_attribute
+from ...graph.attributes import constant_ints, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
@@ -23,7 +23,7 @@ def _axes(node: ir.Node) -> list[int]:
 
 
 def _known(node: ir.Node) -> str | None:
-    mode = string_attribute(node, "mode", "constant")
+    mode = node.attributes.get_string("mode", "constant")
     if mode == "constant":
         return needs_constant(3)(node)
     reason = needs_constant(1, 3)(node)
@@ -54,7 +54,7 @@ def pad(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
     place; ``reflect``: the border, reversed, to the places behind it; ``wrap``: the border to the
     other end.
     """
-    mode, rank = string_attribute(node, "mode", "constant"), len(dims_of(only_input(node)))
+    mode, rank = node.attributes.get_string("mode", "constant"), len(dims_of(only_input(node)))
     if constant_ints(node.inputs[1]) is None:
         return [g.through(_uncovered, node, rank)]
     widths = _widths(node)
@@ -69,13 +69,10 @@ def pad(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
 def _uncovered(emit: Emitter, grad: ir.Value, node: ir.Node, rank: int) -> ir.Value:
     """``grad`` without a padding whose widths are computed at run time."""
     widths, axes = only_input(node, 1), _axes(node)
-    kind = ir.DataType.INT64
     none = emit.ints([0] * (2 * (rank + 1)))
-    places = [[1 + axis] for axis in axes] + [[rank + 2 + axis] for axis in axes]
-    crops = emit.op(
-        "ScatterND", none, emit.constant(places), emit.op("Neg", widths, role="narrowing"),
-        role="narrowing", dtype=kind,
-    )  # fmt: skip
+    places = emit.constant([[1 + axis] for axis in axes] + [[rank + 2 + axis] for axis in axes])
+    crops = emit.op("Neg", widths, role="narrowing")
+    crops = emit.op("ScatterND", none, places, crops, role="narrowing")
     return emit.op("Pad", grad, crops, role="cropped")
 
 
@@ -92,7 +89,7 @@ def _returned(
             continue
         border = _cut(emit, value, axis, *bounds)
         if mode == "edge":
-            border = emit.op("ReduceSum", border, emit.ints([axis]), role="border", keepdims=1)
+            border = emit.op("ReduceSum", border, [axis], role="border", keepdims=1)
         elif mode == "reflect":
             border = _cut(emit, border, axis, -1, _BEFORE, -1)
         core = _added(emit, core, border, axis, *goal[mode])
@@ -104,8 +101,7 @@ def _cut(
 ) -> ir.Value:
     if (start, end, step) == (0, _END, 1):
         return value
-    bounds = (emit.ints([number]) for number in (start, end, axis, step))
-    return emit.op("Slice", value, *bounds, role="part")
+    return emit.op("Slice", value, [start], [end], [axis], [step], role="part")
 
 
 def _added(

@@ -7,21 +7,21 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
-from ...graph.emitter import Emitter, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Emitter, dims_of, parts_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.first_match import max_pool_by_mask
 from ..support.strided import cut, padded, stuff
-from ..support.tensor import Tensor, input_of, output_of
 from ..support.values import (
-    Part,
     cells,
-    classes,
     fold,
-    parts_of,
+    input_of,
+    output_of,
     reshape_like,
     scatter_add,
+    static_extent,
     times_extent,
     unfold,
 )
@@ -44,13 +44,12 @@ def max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cota
     indices = emit.ops(
         "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-        pads=[*window.before, *window.after], ceil_mode=int_attribute(node, "ceil_mode", 0),
+        pads=[*window.before, *window.after], ceil_mode=node.attributes.get_int("ceil_mode", 0),
     )[1]  # fmt: skip
-    count = cells(emit, out)
-    flat = emit.op("Reshape", g.value, emit.vector([classes(emit), count]), role="flat")
-    places = emit.op("Reshape", indices, emit.ints([1, -1]), role="places")
-    places = emit.op("Expand", places, emit.vector([classes(emit), 1]), role="places")
-    added = scatter_add(emit, emit.vector([classes(emit), cells(emit, x)]), places, flat)
+    flat = emit.op("Reshape", g.value, [emit.classes, cells(emit, out)], role="flat")
+    places = emit.op("Reshape", indices, [1, -1], role="places")
+    places = emit.op("Expand", places, [emit.classes, 1], role="places")
+    added = scatter_add(emit, emit.vector([emit.classes, cells(emit, x)]), places, flat)
     return [g.with_value(reshape_like(emit, added, x))]
 
 
@@ -70,8 +69,8 @@ def _check_average(node: ir.Node) -> str | None:
 def _varies(node: ir.Node, window: Window) -> bool:
     """Whether the windows of an AveragePool can count different numbers of cells."""
     padding = any(window.before) or any(window.after)
-    include = int_attribute(node, "count_include_pad", 0)
-    return bool(int_attribute(node, "ceil_mode", 0)) or (padding and not include)
+    include = node.attributes.get_int("count_include_pad", 0)
+    return bool(node.attributes.get_int("ceil_mode", 0)) or (padding and not include)
 
 
 @vjp("AveragePool", since=7, check=_check_average)
@@ -102,64 +101,39 @@ def _shares(emit: Emitter, node: ir.Node, g: Cotangent, window: Window) -> Cotan
     """
     if not _varies(node, window):
         return g / math.prod(window.kernel)
-    include = bool(int_attribute(node, "count_include_pad", 0))
-    counts: ir.Value | None = None
-    x, out = only_input(node), node.outputs[0]
-    for axis in range(len(window.kernel)):
-        counted = _counts(emit, x, out, window, axis, include)
-        counts = counted if counts is None else emit.op("Mul", counts, counted, role="counts")
-    assert counts is not None
-    return g / counts
+    include = bool(node.attributes.get_int("count_include_pad", 0))
+    x, rank, total = only_input(node), len(window.kernel), None
+    for axis in range(rank):
+        extent, windows = (static_extent(value, 2 + axis) for value in (x, node.outputs[0]))
+        counts = cell_counts(extent, windows, window, axis, include)
+        own = emit.constant(counts.reshape([-1] + [1] * (rank - 1 - axis)), x.dtype)
+        total = own if total is None else emit.op("Mul", total, own, role="counts")
+    assert total is not None
+    return g / total
 
 
-def _counts(
-    emit: Emitter, x: ir.Value, out: ir.Value, window: Window, axis: int, include: bool
-) -> ir.Value:
-    """Cells that windows count along one spatial axis, shaped to broadcast."""
-    extent, windows = dims_of(x)[2 + axis], dims_of(out)[2 + axis]
-    assert isinstance(extent, int)
-    assert isinstance(windows, int)
-    counts = cell_counts(
-        extent, windows, window.kernel[axis], window.strides[axis], window.dilations[axis],
-        window.before[axis], window.after[axis], include,
-    )  # fmt: skip
-    return emit.constant(counts.reshape([-1] + [1] * (len(window.kernel) - 1 - axis)), x.dtype)
-
-
-def cell_counts(
-    extent: int,
-    windows: int,
-    kernel: int,
-    stride: int,
-    dilation: int,
-    before: int,
-    after: int,
-    include: bool,
-) -> np.ndarray:
-    """Number of cells that each window along an axis counts, float64 [windows]."""
+def cell_counts(extent: int, windows: int, window: Window, axis: int, include: bool) -> np.ndarray:
+    """Number of cells that each window along a spatial axis counts, float64 [windows]."""
+    before, after = window.before[axis], window.after[axis]
     low, high = (-before, extent + after) if include else (0, extent)
-    first = np.arange(windows)[:, None] * stride - before
-    cells = first + np.arange(kernel)[None, :] * dilation
+    first = np.arange(windows)[:, None] * window.strides[axis] - before
+    cells = first + np.arange(window.kernel[axis])[None, :] * window.dilations[axis]
     return ((cells >= low) & (cells < high)).sum(axis=1).astype(np.float64)
 
 
 def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:
     """Repeat each value over its window; cells that no window reaches get zeros."""
-    parts = parts_of(out)
-    apart: list[Part | ir.Value] = [classes(emit), *parts[:2]]
-    merged: list[Part | ir.Value] = [classes(emit), *parts[:2]]
-    repeats = [1, 1, 1]
-    for part, k in zip(parts[2:], window.kernel, strict=True):
-        apart += [part, 1]
-        repeats += [1, k]
-        merged.append(times_extent(emit, part, k))
-    value = emit.op("Reshape", value, emit.vector(apart), role="apart")
-    value = emit.op("Expand", value, emit.ints(repeats), role="tiled")
-    value = emit.op("Reshape", value, emit.vector(merged), role="tiled")
+    lead, space = [emit.classes, *parts_of(out, [0, 1])], parts_of(out)[2:]
+    apart = [*lead, *(part for extent in space for part in (extent, 1))]
+    repeats = [1, 1, 1, *(part for k in window.kernel for part in (1, k))]
+    extents = zip(space, window.kernel, strict=True)
+    merged = [*lead, *(times_extent(emit, part, k) for part, k in extents)]
+    value = emit.op("Reshape", value, apart, role="apart")
+    value = emit.op("Expand", value, repeats, role="tiled")
+    value = emit.op("Reshape", value, merged, role="tiled")
     _, upper, exact = adjoint_padding(window, dims_of(x)[2:], dims_of(out)[2:])
-    value = padded(
-        emit, value, 1 + len(dims_of(x)), {3 + axis: (0, up) for axis, up in enumerate(upper)}
-    )
+    widths = {3 + axis: (0, up) for axis, up in enumerate(upper)}
+    value = padded(emit, value, 1 + len(dims_of(x)), widths)
     return value if exact else cut(emit, value, x, lead=1)
 
 
@@ -175,13 +149,17 @@ def slide(emit: Emitter, grad: ir.Value, x: ir.Value, out: ir.Value, window: Win
     even, rest = balanced(lower, upper)
     value = padded(emit, value, len(dims_of(x)), rest)
     if all(d == 1 for d in window.dilations):
+        shape = window.kernel
         value = emit.op(
-            "AveragePool", value, role="sums",
-            kernel_shape=window.kernel, count_include_pad=1, pads=even * 2,
-        )  # fmt: skip
+            "AveragePool",
+            value,
+            role="sums",
+            kernel_shape=shape,
+            count_include_pad=1,
+            pads=even * 2,
+        )
     else:
-        channels = dims_of(x)[1]
-        assert isinstance(channels, int)
+        channels = static_extent(x, 1)
         kernel = np.full((channels, 1, *window.kernel), 1.0 / math.prod(window.kernel))
         value = emit.op(
             "Conv", value, emit.constant(kernel, x.dtype), role="sums",
@@ -197,7 +175,7 @@ def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     0 from windows whose norm is 0.
     """
     x, out = only_input(node), node.outputs[0]
-    window, p = window_of(node), int_attribute(node, "p", 2)
+    window, p = window_of(node), node.attributes.get_int("p", 2)
     return [
         _slid(_share(g, output_of(emit, node), p), x, out, window) * _slope(input_of(emit, node), p)
     ]
@@ -206,18 +184,18 @@ def lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
 @vjp("GlobalLpPool", since=2)
 def global_lp_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g sign(x) |x|^(p-1) / y^(p-1)``; 0 where the norm is 0."""
-    p = int_attribute(node, "p", 2)
+    p = node.attributes.get_int("p", 2)
     return [_share(g, output_of(emit, node), p) * _slope(input_of(emit, node), p)]
 
 
-def _share(g: Cotangent, norm: Tensor, p: int) -> Cotangent:
+def _share(g: Cotangent, norm: Expression, p: int) -> Cotangent:
     """``g / y^(p-1)``; 0 where the norm is 0."""
     if p == 1:
         return g
     return (g / norm.without_zeros() ** (p - 1.0)).unless(norm.equals(0.0))
 
 
-def _slope(x: Tensor, p: int) -> Tensor:
+def _slope(x: Expression, p: int) -> Expression:
     """``sign(x) |x|^(p-1)``."""
     if p == 1:
         return x.op("Sign")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 
@@ -22,7 +23,7 @@ def _plain(code: ir.Value, node: ir.Node) -> str | None:
     if code.dtype not in _CODES:
         kind = "an unknown type" if code.dtype is None else code.dtype.name
         return f"codes of {kind} have no gradient rule; only integers of 8 and 16 bits have"
-    if int_attribute(node, "block_size", 0):
+    if node.attributes.get_int("block_size", 0):
         return "block_size has no gradient rule; quantise per tensor or per channel"
     if only_input(node, 1).shape is None:
         return "the rank of its scale is unknown; write its shape into the model"
@@ -45,9 +46,8 @@ def _scale(emit: Emitter, node: ir.Node) -> float | ir.Value:
         return float(known.item())
     if not dims_of(scale):
         return scale
-    after = rank - 1 - int_attribute(node, "axis", 1) % rank
-    shape = [*dims_of(scale), *[1] * after]
-    return emit.op("Reshape", scale, emit.ints([-1, *[1] * after]), role="scale", shape=shape)
+    ones = [1] * (rank - 1 - node.attributes.get_int("axis", 1) % rank)
+    return emit.op("Reshape", scale, [-1, *ones], role="scale", shape=[*dims_of(scale), *ones])
 
 
 @vjp("DequantizeLinear", since=10, inputs=(0,), lazy=True, quantised=True, check=_plain_input)
@@ -69,8 +69,8 @@ def quantize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cota
     code = node.outputs[0]
     assert code.dtype is not None
     ends = np.iinfo(code.dtype.numpy())
-    number = emit.cast(code, ir.DataType.INT32, "number")  # CUDA compares no smaller integers
-    above = emit.op("Greater", number, emit.scalar(ends.min, number), dtype=ir.DataType.BOOL)
-    below = emit.op("Less", number, emit.scalar(ends.max, number), dtype=ir.DataType.BOOL)
-    inside = emit.op("And", above, below, role="inside", shape=dims_of(code))
+    # CUDA compares no smaller integers.
+    number = Expression(emit, emit.cast(code, ir.DataType.INT32, "number"))
+    both = number.exceeds(ends.min), number.below(ends.max)
+    inside = emit.op("And", *both, role="inside", shape=dims_of(code))
     return [g.where(inside) / _scale(emit, node)]

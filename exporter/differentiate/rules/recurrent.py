@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, Values, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
@@ -28,13 +28,13 @@ def gru(emit: Emitter, node: ir.Node, grads: Grads, needed: Needed) -> Cotangent
 
 def _gru(way: Direction) -> ByInput:
     emit, (f_name, g_name) = way.emit, way.names
-    after = bool(int_attribute(way.node, "linear_before_reset", 0))
+    after = bool(way.node.attributes.get_int("linear_before_reset", 0))
 
     def product(a: ir.Value, b: ir.Value, role: str = "slopes") -> ir.Value:
         return emit.op("Mul", a, b, role=role)
 
     def rest(a: ir.Value) -> ir.Value:
-        return emit.op("Sub", emit.scalar(1.0, a), a, role="rest")
+        return emit.op("Sub", 1.0, a, role="rest")
 
     w_bias, rzr_bias, rn_bias = way.biases(3, 2, 1)
     r_zr, r_n = way.parts(way.weights(R), 2, 1, axis=0)
@@ -68,7 +68,7 @@ def _gru(way: Direction) -> ByInput:
         dzr, dn = way.parts(grad, 2, 1)
         if not after:
             return dzr, dn
-        return dzr, product(dn, emit.op("Unsqueeze", r, emit.ints([1]), role="reset"), "ds")
+        return dzr, product(dn, emit.op("Unsqueeze", r, [1], role="reset"), "ds")
 
     def recurrent() -> ir.Value:
         dzr, ds = by_part()
@@ -101,14 +101,9 @@ def _rnn(way: Direction) -> ByInput:
 
     (dh,), (grad,) = way.back([way.end(1)], [slope(emit, way.names[0], states)], back)
 
-    def biases() -> ir.Value:
-        total = way.total(grad)
-        return way.joined(total, total)
-
     return {
         **way.inputs(grad, 1),
         R: lambda: way.over_steps(grad, way.before(states, way.start(INITIAL_H)), 1),
-        B: biases,
         INITIAL_H: lambda: dh,
     }
 
@@ -116,12 +111,8 @@ def _rnn(way: Direction) -> ByInput:
 @vjp("ReverseSequence", since=10, inputs=(0,))
 def reverse_sequence(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The same reversal, which undoes itself, with K behind the batch and time axes."""
-    rank = len(dims_of(only_input(node)))
-    inner = emit.op("Transpose", g.value, role="classes_third", perm=[1, 2, 0, *range(3, rank + 1)])
-    turned = emit.op(
-        "ReverseSequence", inner, only_input(node, 1), role="reversed",
-        batch_axis=int_attribute(node, "batch_axis", 1),
-        time_axis=int_attribute(node, "time_axis", 0),
-    )  # fmt: skip
-    perm = [2, 0, 1, *range(3, rank + 1)]
-    return [g.with_value(emit.op("Transpose", turned, role="classes_first", perm=perm))]
+    batch, time = node.attributes.get_int("batch_axis", 1), node.attributes.get_int("time_axis", 0)
+    rest, lengths = range(3, 1 + len(dims_of(only_input(node)))), only_input(node, 1)
+    g = g.op("Transpose", role="classes_third", perm=[1, 2, 0, *rest])
+    g = g.op("ReverseSequence", lengths, role="reversed", batch_axis=batch, time_axis=time)
+    return [g.op("Transpose", role="classes_first", perm=[2, 0, 1, *rest])]

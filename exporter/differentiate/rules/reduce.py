@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, int_attribute, ints_attribute, only_input
+from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import Tensor, input_of, output_of
-from ..support.values import needs_constant
+from ..support.values import input_of, needs_constant, output_of
 
 
 def reduced_axes(node: ir.Node) -> list[int]:
@@ -23,16 +23,15 @@ def reduced_axes(node: ir.Node) -> list[int]:
     if given is None:
         given = ints_attribute(node, "axes")
     if not given:
-        return [] if int_attribute(node, "noop_with_empty_axes", 0) else list(range(rank))
+        return [] if node.attributes.get_int("noop_with_empty_axes", 0) else list(range(rank))
     return sorted(axis % rank for axis in given)
 
 
 def _with_axes(emit: Emitter, value: ir.Value, node: ir.Node, lead: int) -> ir.Value:
     """``value`` with the reduced axes back at extent 1; ``lead`` axes come before the output's."""
-    if int_attribute(node, "keepdims", 1):
+    if node.attributes.get_int("keepdims", 1):
         return value
-    axes = emit.ints([lead + axis for axis in reduced_axes(node)])
-    return emit.op("Unsqueeze", value, axes, role="kept")
+    return emit.op("Unsqueeze", value, [lead + axis for axis in reduced_axes(node)], role="kept")
 
 
 def _lifted(node: ir.Node, g: Cotangent) -> Cotangent:
@@ -40,16 +39,18 @@ def _lifted(node: ir.Node, g: Cotangent) -> Cotangent:
     return g.through(_with_axes, node, 1)
 
 
-def _lifted_output(emit: Emitter, node: ir.Node) -> Tensor:
+def _lifted_output(emit: Emitter, node: ir.Node) -> Expression:
     """The output with the reduced axes back at extent 1."""
-    return Tensor(emit, _with_axes(emit, node.outputs[0], node, 0))
+    return Expression(emit, _with_axes(emit, node.outputs[0], node, 0))
 
 
 def _summands(node: ir.Node, g: Cotangent) -> Cotangent:
     """The cotangent of each summand of a sum: ``g``, spread along the reduced axes."""
     axes = reduced_axes(node)
     remaining = [a for a in range(len(dims_of(only_input(node)))) if a not in axes]
-    spread = g.spread if int_attribute(node, "keepdims", 1) else {remaining[a] for a in g.spread}
+    spread = (
+        g.spread if node.attributes.get_int("keepdims", 1) else {remaining[a] for a in g.spread}
+    )
     return replace(_lifted(node, g), spread=frozenset(axes).union(spread))
 
 
@@ -139,7 +140,7 @@ def reduce_prod(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> C
     if not axes:
         return [g]
     safe = x.without_zeros()
-    product = safe.op("ReduceProd", emit.ints(axes), keepdims=1)
+    product = safe.op("ReduceProd", axes, keepdims=1)
     own = x.indicator(x.equals(0.0))
     others = (product / safe).where(own.sum(axes).equals(own))
     return [_lifted(node, g) * others]

@@ -7,20 +7,12 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ...graph.attributes import only_input
-from ...graph.emitter import Emitter
+from ...graph.emitter import Emitter, Part, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.resampling import Resampling, resampling_matrix
 from ..support.resizing import by_sizes, resamplings, resized_axes
-from ..support.values import Part, classes, identity, parts_of
-
-
-def _covered(node: ir.Node) -> str | None:
-    try:
-        resamplings(node)
-    except ValueError as error:
-        return str(error)
-    return None
+from ..support.values import identity, readable
 
 
 def _resize_selection(
@@ -33,7 +25,7 @@ def _resize_selection(
     return [g.through(_transposed, node, [parts[0], 1, *parts[2:]])]
 
 
-@vjp("Resize", since=11, inputs=(0,), check=_covered, selection=_resize_selection)
+@vjp("Resize", since=11, inputs=(0,), check=readable(resamplings), selection=_resize_selection)
 def resize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The transposed interpolation: a product with a matrix along each resized axis.
 
@@ -51,13 +43,13 @@ def _transposed(emit: Emitter, value: ir.Value, node: ir.Node, parts: Sequence[P
         value = _turned(emit, value, rank, axis)
         # One Gemm over all that comes before: ONNX Runtime fuses a MatMul with the Transpose
         # before it to an operator that fails where K = 0 (seen in 1.31).
-        rows = emit.op("Reshape", value, emit.vector([-1, parts[axis]]), role="rows")
+        rows = emit.op("Reshape", value, [-1, parts[axis]], role="rows")
         matrix, turned = _matrix(emit, node, axis, resampling)
         product = emit.op("Gemm", rows, matrix, role="resampled", transB=turned)
         parts[axis] = inner[axis]
         shape = [parts[-1] if place == axis else part for place, part in enumerate(parts)]
         shape[-1] = inner[axis]
-        shape = emit.vector([classes(emit), *shape])
+        shape = emit.vector([emit.classes, *shape])
         value = _turned(emit, emit.op("Reshape", product, shape, role="unfolded"), rank, axis)
     return value
 
@@ -71,27 +63,18 @@ def _matrix(
     if known and resampling.extent is not None and resampling.count is not None:
         return emit.constant(resampling_matrix(resampling), x.dtype), 0
     extent = parts_of(x)[axis]
-    assert x.dtype is not None
-    image = emit.op("Unsqueeze", identity(emit, extent, x.dtype), emit.ints([0, 1]), role="image")
+    image = emit.op("Unsqueeze", identity(emit, extent, x.dtype), [0, 1], role="image")
     scales = sizes = None
     if by_sizes(node):
         sizes = emit.vector([1, 1, extent, parts_of(node.outputs[0])[axis]])
     else:
         place = resized_axes(node).index(axis)
-        bounds = (emit.ints([place]), emit.ints([place + 1]))
-        own = emit.op("Slice", only_input(node, 2), *bounds, role="scale")
+        own = emit.op("Slice", only_input(node, 2), [place], [place + 1], role="scale")
         ones = emit.constant([1.0, 1.0, 1.0], ir.DataType.FLOAT)
         scales = emit.op("Concat", ones, own, role="scales", axis=0)
-    resized = emit.op(
-        "Resize", image, None, scales, sizes, role="measured",
-        mode=resampling.mode,
-        coordinate_transformation_mode=resampling.coordinates,
-        nearest_mode=resampling.nearest,
-        cubic_coeff_a=resampling.coefficient,
-        antialias=resampling.antialias,
-        exclude_outside=resampling.inside,
-    )  # fmt: skip
-    return emit.op("Squeeze", resized, emit.ints([0, 1]), role="matrix"), 1
+    inputs, settings = (image, None, scales, sizes), dict(resampling.settings)
+    resized = emit.op("Resize", *inputs, role="measured", **settings)
+    return emit.op("Squeeze", resized, [0, 1], role="matrix"), 1
 
 
 def _turned(emit: Emitter, value: ir.Value, rank: int, axis: int) -> ir.Value:

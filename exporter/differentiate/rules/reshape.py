@@ -7,12 +7,12 @@ from itertools import accumulate, pairwise
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, ints_attribute, only_input
+from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
 from ..support.strided import put_back, slice_ranges
-from ..support.values import reshape_like, static_extent, zeros_like
+from ..support.values import readable, reshape_like, static_extent, zeros_like
 
 
 @vjp("Reshape", since=5, inputs=(0,), quantised=True)
@@ -30,8 +30,8 @@ def transpose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cot
     rank = len(dims_of(node.outputs[0]))
     perm = ints_attribute(node, "perm") or list(reversed(range(rank)))
     inverse = [perm.index(axis) for axis in range(rank)]
-    value = emit.op("Transpose", g.value, perm=[0, *(1 + axis for axis in inverse)])
-    return [g.with_value(value, [perm[axis] for axis in g.spread])]
+    turned = g.op("Transpose", perm=[0, *(1 + axis for axis in inverse)])
+    return [turned.with_value(turned.value, [perm[axis] for axis in g.spread])]
 
 
 @vjp("Expand", since=8, inputs=(0,), lazy=True, broadcasts=True)
@@ -41,7 +41,7 @@ def expand(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 
 
 def _concat_extents(node: ir.Node) -> str | None:
-    axis = int_attribute(node, "axis", 0)
+    axis = node.attributes.get_int("axis", 0)
     for value in node.inputs:
         if value is None or value.shape is None or not isinstance(dims_of(value)[axis], int):
             return f"the extent of an input along axis {axis} is unknown; export it as static"
@@ -65,18 +65,17 @@ def parts_of_concat(node: ir.Node, g: Cotangent, sources: Sequence[ir.Value]) ->
 
 def _starts(node: ir.Node, sources: Sequence[ir.Value]) -> list[tuple[int, int]]:
     """Where each of ``sources`` begins and ends along the axis of a Concat."""
-    axis = int_attribute(node, "axis", 0)
+    axis = node.attributes.get_int("axis", 0)
     ends = [0, *accumulate(static_extent(source, axis) for source in sources)]
     return list(pairwise(ends))
 
 
 def _part(node: ir.Node, g: Cotangent, start: int, end: int) -> Cotangent:
     """A Concat's cotangent between two places along its axis."""
-    axis = int_attribute(node, "axis", 0) % len(dims_of(node.outputs[0]))
+    axis = node.attributes.get_int("axis", 0) % len(dims_of(node.outputs[0]))
     if axis in g.spread:
         return g
-    bounds = (g.emit.ints([number]) for number in (start, end, 1 + axis))
-    return g.with_value(g.emit.op("Slice", g.value, *bounds, role="part"))
+    return g.op("Slice", [start], [end], [1 + axis], role="part")
 
 
 @vjp_many("Split", since=13, quantised=True)
@@ -84,7 +83,7 @@ def split(
     emit: Emitter, node: ir.Node, grads: Sequence[Cotangent | None], needed: Needed
 ) -> Cotangents:
     """The parts' cotangents joined; zeros where a part does not lead to the score."""
-    axis = int_attribute(node, "axis", 0) % len(dims_of(only_input(node)))
+    axis = node.attributes.get_int("axis", 0) % len(dims_of(only_input(node)))
     some = next(g for g in grads if g is not None)
     parts = [
         zeros_like(emit, value, some.value) if g is None else g.value
@@ -93,15 +92,7 @@ def split(
     return [some.with_value(emit.op("Concat", *parts, axis=1 + axis))]
 
 
-def _slice_known(node: ir.Node) -> str | None:
-    try:
-        slice_ranges(node)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-@vjp("Slice", since=10, inputs=(0,), quantised=True, check=_slice_known)
+@vjp("Slice", since=10, inputs=(0,), quantised=True, check=readable(slice_ranges))
 def slice_(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent at the places that were taken, zero elsewhere."""
     return [g.through(put_back, node.outputs[0], slice_ranges(node))]

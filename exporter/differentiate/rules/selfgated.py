@@ -10,43 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.tensor import Tensor, input_of
+from ..support.values import input_of
 
-Slope: TypeAlias = Callable[[Tensor], Tensor]
+Slope: TypeAlias = Callable[[Expression], Expression]
 
 _TOLERANCE = 1e-6  # constants are float32
 
 
-@dataclass(frozen=True)
-class SelfGated:
-    """A self-gated activation written out.
-
-    Attributes:
-        x: Where it begins.
-        y: Where it ends.
-        inner: The nodes before the one that gives ``y``.
-        slope: From ``x`` to ``dy / dx``.
-    """
-
-    x: ir.Value
-    y: ir.Value
-    inner: frozenset[ir.Node]
-    slope: Slope
-
-
 def self_gated(
     node: ir.Node, active: Collection[ir.Node], targets: Collection[ir.Value]
-) -> SelfGated | None:
-    """The self-gated activation that ``node`` ends, or None.
+) -> tuple[ir.Value, Slope] | None:
+    """Where the self-gated activation that ``node`` ends begins, and its slope, or None.
 
     Args:
         node: A Mul.
@@ -54,42 +37,36 @@ def self_gated(
             values inside.
         targets: Values whose own cotangent is needed.
     """
-    found = _Factors(node)
-    if len(found.leaves) != 2:
+    leaves, scale, products = _factors(node)
+    if len(leaves) != 2:
         return None
-    for x, end in (found.leaves, found.leaves[::-1]):
+    for x, end in (leaves, leaves[::-1]):
         made = _gate_of(x, end)
         if made is None:
             continue
-        scale, chain, slope = made
-        inner = frozenset([*found.inner, *chain])
-        close = math.isclose(scale * found.scale, 1.0, rel_tol=_TOLERANCE)
+        height, chain, slope = made
+        close = math.isclose(height * scale, 1.0, rel_tol=_TOLERANCE)
         whole = len(dims_of(x)) == len(dims_of(node.outputs[0]))
-        if close and whole and _closed(node, inner, active, targets):
-            return SelfGated(x, node.outputs[0], inner, slope)
+        if close and whole and _closed(node, {*products, *chain}, active, targets):
+            return x, slope
     return None
 
 
-class _Factors:
-    """A product of products and constants: what is multiplied."""
-
-    def __init__(self, node: ir.Node) -> None:
-        self.leaves: list[ir.Value] = []
-        self.scale = 1.0
-        self.inner: list[ir.Node] = []
-        self._read(node)
-
-    def _read(self, node: ir.Node) -> None:
-        for value in node.inputs:
-            assert value is not None
-            number, producer = _scalar(value), value.producer()
-            if number is not None:
-                self.scale *= number
-            elif producer is not None and producer.op_type == "Mul" and _alone(value):
-                self.inner.append(producer)
-                self._read(producer)
-            else:
-                self.leaves.append(value)
+def _factors(node: ir.Node) -> tuple[list[ir.Value], float, list[ir.Node]]:
+    """What a product of products multiplies: values, the product of its constants; its nodes."""
+    leaves: list[ir.Value] = []
+    products: list[ir.Node] = [node]
+    scale = 1.0
+    for value in (only_input(node, index) for index in range(len(node.inputs))):
+        number, producer = _scalar(value), value.producer()
+        if number is not None:
+            scale *= number
+        elif producer is not None and producer.op_type == "Mul" and len(value.consumers()) == 1:
+            inner = _factors(producer)
+            leaves, scale, products = leaves + inner[0], scale * inner[1], products + inner[2]
+        else:
+            leaves.append(value)
+    return leaves, scale, products
 
 
 def _gate_of(x: ir.Value, end: ir.Value) -> tuple[float, list[ir.Node], Slope] | None:
@@ -136,27 +113,16 @@ def _scalar(value: ir.Value | None) -> float | None:
     return float(array.reshape(())) if array is not None and array.size == 1 else None
 
 
-def _alone(value: ir.Value) -> bool:
-    return len(value.consumers()) == 1
-
-
 def _closed(
-    node: ir.Node,
-    inner: Collection[ir.Node],
-    active: Collection[ir.Node],
-    targets: Collection[ir.Value],
+    node: ir.Node, own: set[ir.Node], active: Collection[ir.Node], targets: Collection[ir.Value]
 ) -> bool:
-    """Whether cotangents reach the inner values through the activation only."""
-    return not any(
-        value in targets
-        or any(reader in active and reader not in inner and reader is not node
-               for reader in value.consumers())
-        for part in inner
-        for value in part.outputs
-    )  # fmt: skip
+    """Whether cotangents reach the values inside, of nodes ``own``, through ``node`` only."""
+    values = [value for part in own - {node} for value in part.outputs]
+    readers = {reader for value in values for reader in value.consumers()}
+    return not any(value in targets for value in values) and not readers & set(active) - own
 
 
-def silu_slope(x: Tensor) -> Tensor:
+def silu_slope(x: Expression) -> Expression:
     """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed again.
 
     Reading the forward's own sigmoid would prevent ONNX Runtime from fusing it with the product,
@@ -168,7 +134,7 @@ def silu_slope(x: Tensor) -> Tensor:
     return s * (x * (1.0 - s) + 1.0)
 
 
-def gelu_slope(x: Tensor) -> Tensor:
+def gelu_slope(x: Expression) -> Expression:
     """``Phi(x) + x phi(x)`` with the normal distribution: ``(erf(u) + 1) / 2 + u bell / sqrt(pi)``.
 
     ``u = x / sqrt(2)``; the bell's height is put into its exponent, which saves a pass.
@@ -182,11 +148,11 @@ def gelu_slope(x: Tensor) -> Tensor:
 def gelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
     x = input_of(emit, node)
-    exact = string_attribute(node, "approximate", "none") == "none"
+    exact = node.attributes.get_string("approximate", "none") == "none"
     return [g * (gelu_slope(x) if exact else _tanh_slope(x))]
 
 
-def _tanh_slope(x: Tensor) -> Tensor:
+def _tanh_slope(x: Expression) -> Expression:
     """``(t + 1) / 2 + x (1 - t^2) u' / 2`` with ``t = tanh(u)``, ``u = x (x^2 cubic + 1) root``."""
     root, cubic = math.sqrt(2 / math.pi), 0.044715
     square = x.squared()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints, int_attribute, only_input
+from ...graph.attributes import constant_ints, only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.strided import padded
-from ..support.values import reshape_like
+from ..support.values import reshape_like, static_extent
 
 
 def _axis(node: ir.Node) -> int | None:
@@ -20,7 +20,7 @@ def _axis(node: ir.Node) -> int | None:
         given = constant_ints(node.inputs[2])
         return given[0] % rank if given else None
     new = "axis" not in node.attributes and (node.version or _opset(node)) >= 20
-    return int_attribute(node, "axis", -2 if new else 1) % rank
+    return node.attributes.get_int("axis", -2 if new else 1) % rank
 
 
 def _opset(node: ir.Node) -> int:
@@ -36,7 +36,7 @@ def _length(node: ir.Node, axis: int) -> int | None:
     extent = dims_of(only_input(node))[axis]
     if not isinstance(extent, int):
         return None
-    half = int_attribute(node, "inverse", 0) and int_attribute(node, "onesided", 0)
+    half = node.attributes.get_int("inverse", 0) and node.attributes.get_int("onesided", 0)
     return 2 * (extent - 1) if half else extent
 
 
@@ -62,25 +62,23 @@ def fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     assert axis is not None
     length = _length(node, axis)
     assert length is not None
-    inverse, half = int_attribute(node, "inverse", 0), int_attribute(node, "onesided", 0)
-    value, rank = g.value, len(dims_of(x))
+    inverse, half = node.attributes.get_int("inverse", 0), node.attributes.get_int("onesided", 0)
+    rank = len(dims_of(x))
     if inverse:
-        value = _transformed(emit, value, 1 + axis, onesided=half)
+        g = g.through(_transformed, 1 + axis, onesided=half)
     else:
         missing = length - length // 2 - 1 if half else 0
-        value = padded(emit, value, 1 + rank, {1 + axis: (0, missing)})
-        value = _transformed(emit, value, 1 + axis, inverse=1)
+        g = g.through(padded, 1 + rank, {1 + axis: (0, missing)})
+        g = g.through(_transformed, 1 + axis, inverse=1)
     reach = length
     if inverse and half:
         reach = length // 2 + 1
         twice = np.full([reach, *[1] * (rank - 1 - axis)], 2.0)
         twice[0] = 1.0
         twice[length // 2 :] = 1.0 if length % 2 == 0 else 2.0
-        value = emit.op("Mul", value, emit.constant(twice, x.dtype), role="twice")
-    extent, numbers = dims_of(x)[axis], dims_of(x)[-1]
-    assert isinstance(extent, int)
-    widths = {1 + axis: (0, extent - reach), rank: (0, -1 if numbers == 1 else 0)}
-    g = g.with_value(padded(emit, value, 1 + rank, widths))
+        g = g.op("Mul", emit.constant(twice, x.dtype), role="twice")
+    missing, numbers = static_extent(x, axis) - reach, dims_of(x)[-1]
+    g = g.through(padded, 1 + rank, {1 + axis: (0, missing), rank: (0, -1 if numbers == 1 else 0)})
     return [g / length if inverse else g * length]
 
 
@@ -92,10 +90,8 @@ def _transformed(
         return emit.op(
             "DFT", value, role="transformed", axis=axis, inverse=inverse, onesided=onesided
         )
-    along = emit.constant(np.int64(axis))
-    return emit.op(
-        "DFT", value, None, along, role="transformed", inverse=inverse, onesided=onesided
-    )
+    inputs = (value, None, emit.constant(np.int64(axis)))
+    return emit.op("DFT", *inputs, role="transformed", inverse=inverse, onesided=onesided)
 
 
 def _framed(node: ir.Node) -> str | None:
@@ -132,18 +128,15 @@ def short_time_fourier(emit: Emitter, node: ir.Node, g: Cotangent, needed: Neede
     step = constant_ints(node.inputs[1])
     assert length is not None
     assert step is not None
-    total, numbers = dims_of(x)[1], dims_of(x)[2]
-    assert isinstance(total, int)
-    assert isinstance(numbers, int)
-    bins = length // 2 + 1 if int_attribute(node, "onesided", 1) else length
+    total, numbers = static_extent(x, 1), static_extent(x, 2)
+    bins = length // 2 + 1 if node.attributes.get_int("onesided", 1) else length
     frames = (total - length) // step[0] + 1
     basis = emit.constant(frame_basis(length, bins, numbers), x.dtype)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         basis = emit.op("Mul", basis, only_input(node, 2), role="windowed")
-    spectra = emit.op("Reshape", g.value, emit.ints([-1, frames, 2 * bins]), role="spectra")
-    spectra = emit.op("Transpose", spectra, role="spectra", perm=[0, 2, 1])
-    signal = emit.op("ConvTranspose", spectra, basis, role="signal", strides=step)
+    g = g.op("Reshape", [-1, frames, 2 * bins], role="spectra")
+    g = g.op("Transpose", role="spectra", perm=[0, 2, 1])
+    g = g.op("ConvTranspose", basis, role="signal", strides=step)
     rest = total - (frames - 1) * step[0] - length
-    signal = padded(emit, signal, 3, {2: (0, rest)})
-    signal = emit.op("Transpose", signal, role="signal", perm=[0, 2, 1])
-    return [g.with_value(reshape_like(emit, signal, x, "unfolded"))]
+    g = g.through(padded, 3, {2: (0, rest)}).op("Transpose", role="signal", perm=[0, 2, 1])
+    return [g.through(reshape_like, x, "unfolded")]

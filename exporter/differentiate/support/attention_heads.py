@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input
-from ...graph.emitter import Dim, Emitter, dims_of
-from .values import Part, parts_of, reshape_like
+from ...graph.attributes import only_input
+from ...graph.emitter import Dim, Emitter, Part, dims_of, parts_of
+from .values import reshape_like, static_extent
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,15 @@ class Heads:
         return parts_of(self.value)[1 if self.merged else 2]
 
     def _parts(self) -> list[Part]:
-        batch, tail = parts_of(self.value, [0])[0], [self.heads, self.group]
-        if self.merged:
-            return [batch, self.length, *tail, self.width]
-        return [batch, *tail, self.length, self.width]
+        batch, apart, length = parts_of(self.value, [0]), [self.heads, self.group], [self.length]
+        return [*batch, *(length + apart if self.merged else apart + length), self.width]
 
     def laid_out(self, emit: Emitter, value: ir.Value, lead: Sequence[ir.Value] = ()) -> ir.Value:
         """``value`` [*lead, *dims] in the common layout."""
         parts, count = self._parts(), len(lead)
         dims: list[Dim] = [part if isinstance(part, int) else None for part in parts]
-        value = emit.op(
-            "Reshape", value, emit.vector([*lead, *parts]), role="heads",
-            shape=[*[None] * count, *dims],
-        )  # fmt: skip
+        shape = [*[None] * count, *dims]
+        value = emit.op("Reshape", value, [*lead, *parts], role="heads", shape=shape)
         return permuted(emit, value, count, (0, 2, 3, 1, 4)) if self.merged else value
 
     def back(self, emit: Emitter, value: ir.Value) -> ir.Value:
@@ -72,18 +68,14 @@ def permuted(emit: Emitter, value: ir.Value, lead: int, axes: Sequence[int]) -> 
 
 def heads_of(node: ir.Node) -> tuple[Heads, Heads, Heads, Heads]:
     """Layouts of queries, keys, values and the output."""
-    counts: list[int] = []
-    widths: list[int] = []
-    for index, name in enumerate(("q_num_heads", "kv_num_heads", "kv_num_heads")):
-        dims = dims_of(only_input(node, index))
-        count = dims[1] if len(dims) == 4 else int_attribute(node, name, 1)
-        width = dims[-1]
-        assert isinstance(count, int)
-        assert isinstance(width, int)
-        counts.append(count)
-        widths.append(width if len(dims) == 4 else width // count)
+    inputs = [only_input(node, index) for index in range(3)]
+    counts, widths = list[int](), list[int]()
+    for value, name in zip(inputs, ("q_num_heads", "kv_num_heads", "kv_num_heads"), strict=True):
+        apart = len(dims_of(value)) == 4
+        counts.append(static_extent(value, 1) if apart else node.attributes.get_int(name, 1))
+        widths.append(static_extent(value, -1) // (1 if apart else counts[-1]))
     heads, group = counts[1], counts[0] // counts[1]
-    q, k, v = (only_input(node, index) for index in range(3))
+    q, k, v = inputs
     return (
         Heads(q, heads, group, widths[0]),
         Heads(k, heads, 1, widths[1]),

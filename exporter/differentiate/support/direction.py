@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.attributes import only_input, string_attribute
-from ...graph.emitter import Emitter, Step, Values, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Emitter, Step, Values, parts_of
 from ..cotangent import Cotangent
-from .values import classes, parts_of, where
+from .values import static_extent, where
 
 # Inputs of all three operators; LSTM has more.
 X, W, R, B, LENGTHS, INITIAL_H = range(6)
@@ -52,16 +52,14 @@ class Direction:
     @property
     def hidden(self) -> int:
         """The number H of hidden units."""
-        extent = dims_of(only_input(self.node, R))[-1]
-        assert isinstance(extent, int)
-        return extent
+        return static_extent(only_input(self.node, R), -1)
 
     def _own(self, value: ir.Value, axis: int) -> ir.Value:
         """This direction's part of a value."""
-        if string_attribute(self.node, "direction", "forward") == "bidirectional":
+        if self.node.attributes.get_string("direction", "forward") == "bidirectional":
             index = self.emit.constant(np.int64(self.index))
             return self.emit.op("Gather", value, index, role="own", axis=axis)
-        return self.emit.op("Squeeze", value, self.emit.ints([axis]), role="own")
+        return self.emit.op("Squeeze", value, [axis], role="own")
 
     def given(self, index: int) -> ir.Value | None:
         """This direction's part of an input, None where the input is omitted."""
@@ -79,10 +77,8 @@ class Direction:
 
     def parts(self, value: ir.Value, *gates: int, axis: int = -1) -> Values:
         """Parts of an axis, by the number of gates that each serves."""
-        return self.emit.ops(
-            "Split", value, self.emit.ints([size * self.hidden for size in gates]),
-            count=len(gates), role="part", dtype=[value.dtype] * len(gates), axis=axis,
-        )  # fmt: skip
+        sizes = [size * self.hidden for size in gates]
+        return self.emit.ops("Split", value, sizes, count=len(gates), role="part", axis=axis)
 
     def joined(self, *parts: ir.Value, axis: int = -1) -> ir.Value:
         """`parts` undone."""
@@ -96,7 +92,7 @@ class Direction:
     def end(self, index: int) -> ir.Value:
         """Cotangent of a last state, output ``index``, [K, N, H]; zeros where it has none."""
         grad = self.grads[index] if index < len(self.grads) else None
-        return self._zeros(classes(self.emit)) if grad is None else self._own(grad.value, 1)
+        return self._zeros(self.emit.classes) if grad is None else self._own(grad.value, 1)
 
     def _zeros(self, *lead: ir.Value) -> ir.Value:
         shape = self.emit.vector([*lead, *parts_of(self.x, [1]), self.hidden])
@@ -114,11 +110,11 @@ class Direction:
         """For each step [T, N, H] the state that it came from."""
         if self.inside is not None:  # a sequence that is walked backwards starts at its end
             states = where(self.emit, self.inside, states, start)
-        first = self.emit.op("Unsqueeze", start, self.emit.ints([0]), role="start")
+        first = self.emit.op("Unsqueeze", start, [0], role="start")
         path = [states, first] if self.backwards else [first, states]
-        bounds = (1, 2**31 - 1, 0) if self.backwards else (0, -1, 0)
-        slicing = (self.emit.ints([bound]) for bound in bounds)
-        return self.emit.op("Slice", self.joined(*path, axis=0), *slicing, role="before")
+        start_at, end_at = (1, 2**31 - 1) if self.backwards else (0, -1)
+        joined = self.joined(*path, axis=0)
+        return self.emit.op("Slice", joined, [start_at], [end_at], [0], role="before")
 
     @cached_property
     def inside(self) -> ir.Value | None:
@@ -126,14 +122,12 @@ class Direction:
         lengths = self.node.inputs[LENGTHS] if len(self.node.inputs) > LENGTHS else None
         if lengths is None:
             return None
-        emit, kind = self.emit, ir.DataType.INT64
-        extent = emit.vector(parts_of(self.x, [0]))
-        zero, one = emit.constant(np.int64(0)), emit.constant(np.int64(1))
-        steps = emit.op("Range", zero, emit.op("Squeeze", extent, role="count"), one, role="steps")
-        steps = emit.op("Unsqueeze", steps, emit.ints([1, 2]), role="steps")
-        wide = emit.op("Cast", lengths, role="lengths", dtype=kind, to=int(kind))
-        wide = emit.op("Unsqueeze", wide, emit.ints([1]), role="lengths")
-        return emit.op("Less", steps, wide, role="inside", dtype=ir.DataType.BOOL)
+        emit, count = self.emit, self.emit.op("Squeeze", parts_of(self.x, [0]), role="count")
+        steps = emit.op("Range", 0, count, 1, role="steps")
+        steps = emit.op("Unsqueeze", steps, [1, 2], role="steps")
+        wide = emit.cast(lengths, ir.DataType.INT64, "lengths")
+        wide = emit.op("Unsqueeze", wide, [1], role="lengths")
+        return emit.op("Less", steps, wide, role="inside")
 
     def forth(self, states: Values, slices: Values, step: Step, role: str) -> tuple[Values, Values]:
         """`Emitter.scan` in this direction."""
@@ -165,13 +159,9 @@ class Direction:
 
         def masked(states: Values, given: Values) -> tuple[Values, Values]:
             after, results = step(states, given[:-1])
-            return (
-                [
-                    where(self.emit, given[-1], new, old)
-                    for new, old in zip(after, states, strict=True)
-                ],
-                [where(self.emit, given[-1], result) for result in results],
-            )
+            pairs = zip(after, states, strict=True)
+            kept = [where(self.emit, given[-1], new, old) for new, old in pairs]
+            return kept, [where(self.emit, given[-1], result) for result in results]
 
         slices = [*slices, self.inside]
         return self.emit.scan(states, slices, masked, backwards=backwards, role=role)
@@ -191,21 +181,20 @@ class Direction:
             gates: How many gates ``grad`` belongs to.
         """
         emit = self.emit
-        steps = emit.extents(self.x, [0, 1])
-        count = emit.op("ReduceProd", steps, emit.ints([0]), role="count", keepdims=1)
+        count = emit.op("ReduceProd", parts_of(self.x, [0, 1]), [0], role="count", keepdims=1)
         left = emit.op("Transpose", grad, role="columns", perm=[1, 3, 0, 2])
-        shape = emit.vector([classes(emit), gates * self.hidden, count])
-        left = emit.op("Reshape", left, shape, role="columns")
-        right = emit.op("Reshape", rows, emit.vector([count, -1]), role="rows")
+        left = emit.op("Reshape", left, [emit.classes, gates * self.hidden, count], role="columns")
+        right = emit.op("Reshape", rows, [count, -1], role="rows")
         return emit.op("MatMul", left, right, role="over_steps")
 
     def total(self, grad: ir.Value) -> ir.Value:
         """Sum of [T, K, N, M] over steps and images, [K, M]."""
-        return self.emit.op("ReduceSum", grad, self.emit.ints([0, 2]), role="total", keepdims=0)
+        return self.emit.op("ReduceSum", grad, [0, 2], role="total", keepdims=0)
 
     def inputs(self, grad: ir.Value, gates: int) -> ByInput:
-        """Cotangents of X and W, from that of ``X W^T``."""
+        """Cotangents of X, W and both halves of B, from that of ``X W^T`` plus the biases."""
         return {
             X: lambda: self.emit.op("MatMul", grad, self.weights(W), role="inputs"),
             W: lambda: self.over_steps(grad, self.x, gates),
+            B: lambda: self.joined(self.total(grad), self.total(grad)),
         }

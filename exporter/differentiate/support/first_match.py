@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.emitter import Emitter, dims_of
-from ..rules.conv import conv_adjoint
+from ...graph.emitter import Emitter, dims_of, parts_of
+from .convolution import conv_adjoint
 from .strided import padded
-from .values import parts_of, times_extent, where
+from .values import times_extent, where
 from .window import Window
 
 _COMPARED = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE}
@@ -36,18 +36,14 @@ def max_pool_by_mask(
         window: Its window.
     """
     count = math.prod(window.kernel)
-    masked = emit.op("Unsqueeze", grad, emit.ints([3]), role="by_place")
+    masked = emit.op("Unsqueeze", grad, [3], role="by_place")
     if count > 1:
         place = _first_place(emit, _read(emit, x, out, window))
-        place = emit.op("Unsqueeze", place, emit.ints([2]), role="place")
+        place = emit.op("Unsqueeze", place, [2], role="place")
         numbers = np.arange(count).reshape(-1, *[1] * len(window.kernel))
-        same = emit.op(
-            "Equal", place, emit.constant(numbers, place.dtype), role="first",
-            dtype=ir.DataType.BOOL,
-        )  # fmt: skip
+        same = emit.op("Equal", place, emit.constant(numbers, place.dtype), role="first")
         masked = where(emit, same, masked)
-    shape = emit.vector([-1, count, *parts_of(out)[2:]])
-    folded = emit.op("Reshape", masked, shape, role="folded")
+    folded = emit.op("Reshape", masked, [-1, count, *parts_of(out)[2:]], role="folded")
     moves = emit.constant(np.eye(count).reshape(count, 1, *window.kernel), grad.dtype)
     return conv_adjoint(emit, folded, x, out, moves, window, 1)
 
@@ -56,11 +52,11 @@ def _first_place(emit: Emitter, cells: Sequence[ir.Value]) -> ir.Value:
     """Number of the first of ``cells`` with the largest value."""
     best, place = cells[0], emit.scalar(0, cells[0])
     for number, cell in enumerate(cells[1:], start=1):
-        above = emit.op("Greater", cell, best, role="above", dtype=ir.DataType.BOOL)
+        above = emit.op("Greater", cell, best, role="above")
         here = emit.scalar(number, cell)
-        place = emit.op("Where", above, here, place, role="place", dtype=cell.dtype)
+        place = emit.op("Where", above, here, place, role="place")
         if number < len(cells) - 1:
-            best = emit.op("Where", above, cell, best, role="best", dtype=cell.dtype)
+            best = emit.op("Where", above, cell, best, role="best")
     return place
 
 
@@ -73,12 +69,8 @@ def _read(emit: Emitter, x: ir.Value, out: ir.Value, window: Window) -> list[ir.
     value = x if x.dtype in _COMPARED else emit.cast(x, ir.DataType.FLOAT, "codes")
     assert value.dtype is not None
     lowest = emit.scalar(float(np.finfo(value.dtype.numpy()).min), value)
-    widths = {
-        2 + axis: (before, beyond)
-        for axis, (before, beyond) in enumerate(
-            zip(window.before, _beyond(x, out, window), strict=True)
-        )
-    }
+    pairs = zip(window.before, _beyond(x, out, window), strict=True)
+    widths = {2 + axis: pair for axis, pair in enumerate(pairs)}
     value = padded(emit, value, len(dims_of(x)), widths, lowest)
     # One place of all windows spans (windows - 1) * stride + 1 cells.
     spans = emit.vector(
@@ -90,7 +82,7 @@ def _read(emit: Emitter, x: ir.Value, out: ir.Value, window: Window) -> list[ir.
         first = [d * p for d, p in zip(window.dilations, place, strict=True)]
         last = [start - stride + 1 for start, stride in zip(first, window.strides, strict=True)]
         ends = shifted(emit, spans, last)
-        cells.append(emit.op("Slice", value, emit.ints(first), ends, axes, steps, role="cells"))
+        cells.append(emit.op("Slice", value, first, ends, axes, steps, role="cells"))
     return cells
 
 
@@ -98,7 +90,7 @@ def shifted(emit: Emitter, vector: ir.Value, by: Sequence[int]) -> ir.Value:
     """An int64 vector plus constants; a constant where it is one."""
     if vector.const_value is not None:
         return emit.ints([int(n) + d for n, d in zip(vector.const_value.numpy(), by, strict=True)])
-    return emit.op("Add", vector, emit.ints(by), role="ends") if any(by) else vector
+    return emit.op("Add", vector, by, role="ends") if any(by) else vector
 
 
 def _beyond(x: ir.Value, out: ir.Value, window: Window) -> list[int]:

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.emitter import Emitter, dims_of
-from .values import Part, narrowed, parts_of
-
-# What `Emitter.vector` takes as one extent.
-Extent = Part | ir.Value
+from ...graph.emitter import Emitter, Extent, dims_of, parts_of
+from ...graph.expression import Expression
+from .values import both, narrowed
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ class AxisSamples:
 
     kernel: Kernel
     extent: Extent
-    coordinate: ir.Value
-    base: ir.Value
+    coordinate: Expression
+    base: Expression
     places: ir.Value
     inside: ir.Value | None
 
@@ -84,43 +82,39 @@ class AxisSamples:
         return self._polynomial(emit, powers[1:] * np.arange(1, len(powers))[:, None], "slopes")
 
     def _polynomial(self, emit: Emitter, powers: np.ndarray, role: str) -> ir.Value:
-        rows = [emit.constant(row[None, :, None], self.coordinate.dtype) for row in powers]
-        value, constant = rows.pop(), not rows
-        if not constant:
-            fraction = emit.op("Sub", self.coordinate, self.base, role="fraction")
+        dtype = self.coordinate.value.dtype
+        *rows, value = [emit.constant(row[None, :, None], dtype) for row in powers]
+        if rows:
+            fraction = (self.coordinate - self.base).value
             for row in reversed(rows):
                 value = emit.op("Add", emit.op("Mul", value, fraction, role=role), row, role=role)
-        if self.inside is None and constant:
-            shape = emit.op("Shape", self.places, role="extents", dtype=ir.DataType.INT64)
-            return emit.op("Expand", value, shape, role=role)
         if self.inside is None:
-            return value
-        zero = emit.scalar(0.0, value)
-        return emit.op("Where", self.inside, value, zero, role=role, dtype=value.dtype)
+            shape = None if rows else emit.op("Shape", self.places, role="extents")
+            return value if shape is None else emit.op("Expand", value, shape, role=role)
+        return emit.op("Where", self.inside, value, 0.0, role=role)
 
 
 def axis_samples(
-    emit: Emitter,
     kernel: Kernel,
-    coordinate: ir.Value,
+    coordinate: Expression,
     x: ir.Value,
     axis: int,
     *,
     zeros: bool,
-    moved: Callable[[ir.Value], ir.Value] | None = None,
+    moved: Callable[[Expression], Expression] | None = None,
 ) -> AxisSamples:
     """Read ``x`` along ``axis`` around a coordinate [B, 1, P].
 
     Taps outside the image read zeros, or else the cell that is nearest after ``moved``.
     """
-    base = emit.op(kernel.base, coordinate, role="base")
+    emit, base = coordinate.emit, coordinate.op(kernel.base, role="base")
     steps = kernel.first + np.arange(len(kernel.weights[0]))
-    taps = emit.op("Add", base, emit.constant(steps[None, :, None], base.dtype), role="taps")
+    taps = base + emit.constant(steps[None, :, None], base.value.dtype)
     if moved is not None:
         taps = moved(taps)
-    low, high = emit.scalar(0.0, taps), length(emit, x, axis, taps, less=1)
-    inside = within(emit, taps, low, high, open=False) if zeros else None
-    places = emit.op("Clip", taps, low, high, role="places")
+    high = length(emit, x, axis, taps.value, less=1)
+    inside = within(emit, taps.value, 0.0, high, open=False) if zeros else None
+    places = taps.op("Clip", 0.0, high, role="places").value
     places = emit.cast(places, ir.DataType.INT64, "places")
     return AxisSamples(kernel, parts_of(x, [axis])[0], coordinate, base, places, inside)
 
@@ -130,9 +124,9 @@ def length(emit: Emitter, x: ir.Value, axis: int, like: ir.Value, less: int = 0)
     extent = dims_of(x)[axis]
     if isinstance(extent, int):
         return emit.scalar(extent - less, like)
-    read = emit.op("Squeeze", emit.extents(x, [axis]), emit.ints([0]), role="length")
+    read = emit.op("Squeeze", emit.extents(x, [axis]), [0], role="length")
     read = narrowed(emit, read, like)
-    return emit.op("Sub", read, emit.scalar(less, like), role="length") if less else read
+    return emit.op("Sub", read, less, role="length") if less else read
 
 
 def numbered(emit: Emitter, x: ir.Value, axis: int, like: ir.Value) -> ir.Value:
@@ -140,15 +134,14 @@ def numbered(emit: Emitter, x: ir.Value, axis: int, like: ir.Value) -> ir.Value:
     extent = dims_of(x)[axis]
     if isinstance(extent, int):
         return emit.constant(np.arange(extent), like.dtype)
-    count = emit.op("Squeeze", emit.extents(x, [axis]), emit.ints([0]), role="count")
-    return narrowed(emit, emit.op("Range", emit.constant(0), count, emit.constant(1)), like)
+    count = emit.op("Squeeze", emit.extents(x, [axis]), [0], role="count")
+    return narrowed(emit, emit.op("Range", 0, count, 1), like)
 
 
 def within(
-    emit: Emitter, value: ir.Value, low: ir.Value, high: ir.Value, *, open: bool
+    emit: Emitter, value: ir.Value, low: float, high: ir.Value | float, *, open: bool
 ) -> ir.Value:
     """Where a value lies between two bounds, as a mask; the bounds belong to it unless open."""
-    suffix, kind = "" if open else "OrEqual", ir.DataType.BOOL
-    above = emit.op(f"Greater{suffix}", value, low, role="above", dtype=kind)
-    below = emit.op(f"Less{suffix}", value, high, role="below", dtype=kind)
-    return emit.op("And", above, below, role="inside", dtype=kind)
+    suffix = "" if open else "OrEqual"
+    above = emit.op(f"Greater{suffix}", value, low, role="above")
+    return both(emit, above, emit.op(f"Less{suffix}", value, high, role="below"))

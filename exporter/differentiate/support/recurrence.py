@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, only_input, string_attribute
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed
@@ -33,17 +33,16 @@ def activate(emit: Emitter, name: str, value: ir.Value) -> ir.Value:
 
 def slope(emit: Emitter, name: str, y: ir.Value) -> ir.Value:
     """Derivative of an activation, from its output; 0 for Relu at 0, as in PyTorch."""
-    one = emit.scalar(1.0, y)
     if name == "sigmoid":
-        return emit.op("Mul", y, emit.op("Sub", one, y, role="rest"), role="slope")
+        return emit.op("Mul", y, emit.op("Sub", 1.0, y, role="rest"), role="slope")
     if name == "tanh":
-        return emit.op("Sub", one, emit.op("Mul", y, y, role="square"), role="slope")
-    return where(emit, emit.op("Greater", y, emit.scalar(0.0, y), dtype=ir.DataType.BOOL), one)
+        return emit.op("Sub", 1.0, emit.op("Mul", y, y, role="square"), role="slope")
+    return where(emit, emit.op("Greater", y, 0.0), emit.scalar(1.0, y))
 
 
 def _directions(node: ir.Node) -> list[bool]:
     """For each direction: does it run backwards?"""
-    name = string_attribute(node, "direction", "forward")
+    name = node.attributes.get_string("direction", "forward")
     return {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[name]
 
 
@@ -56,7 +55,7 @@ def _activations(node: ir.Node, default: Sequence[str]) -> list[str]:
 
 def covered(node: ir.Node, default: Sequence[str]) -> str | None:
     """Why the rules do not cover a node, or None; ``default``: activations of one direction."""
-    if int_attribute(node, "layout", 0):
+    if node.attributes.get_int("layout", 0):
         return "layout=1 has no gradient rule (and ONNX Runtime no kernel); export with layout=0"
     if "clip" in node.attributes:
         return "clip has no gradient rule, since runtimes differ there; export without it"
@@ -101,7 +100,7 @@ def walk(
                 total = emit.op("Add", total, part, role="sum")
             value = emit.op("Transpose", total, role="inputs", perm=[1, 0, 2, 3])
         else:
-            apart = [emit.op("Unsqueeze", part, emit.ints([1]), role="part") for part in parts]
+            apart = [emit.op("Unsqueeze", part, [1], role="part") for part in parts]
             value = emit.op("Concat", *apart, role="stacked", axis=1)
         results[index] = Cotangent(emit, only_input(node, index), value)
     return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -18,24 +19,14 @@ class Resampling:
         extent: Places of the input, or None if they are not known.
         count: Places of the output, or None if they are not known.
         scale: The scale that the node gives, or None where it gives sizes or computes it.
-        mode: Interpolation.
-        coordinates: ``coordinate_transformation_mode``.
-        nearest: ``nearest_mode``.
-        coefficient: ``cubic_coeff_a``.
-        antialias: Whether the filter widens where the axis shrinks.
-        inside: ``exclude_outside``.
+        settings: The node's attributes, by name.
         region: Where ``tf_crop_and_resize`` starts and ends, in parts of the input.
     """
 
     extent: int | None
     count: int | None
     scale: float | None
-    mode: str
-    coordinates: str
-    nearest: str
-    coefficient: float
-    antialias: int
-    inside: int
+    settings: tuple[tuple[str, Any], ...]
     region: tuple[float, float] = WHOLE
 
 
@@ -45,38 +36,17 @@ def resampling_matrix(axis: Resampling) -> np.ndarray:
 
     It is read off the ONNX reference implementation, applied to the identity.
     """
-    from onnx import TensorProto, helper
+    from onnx import helper
     from onnx.reference import ReferenceEvaluator
 
     assert axis.extent is not None
-    assert axis.count is not None
-    factors = (
-        ("sizes", TensorProto.INT64, [axis.count])
-        if axis.scale is None
-        else ("scales", TensorProto.FLOAT, [axis.scale])
-    )
-    node = helper.make_node(
-        "Resize",
-        ["x", "roi", "", "sizes"] if axis.scale is None else ["x", "roi", "scales"],
-        ["y"],
-        axes=[1],
-        mode=axis.mode,
-        coordinate_transformation_mode=axis.coordinates,
-        nearest_mode=axis.nearest,
-        cubic_coeff_a=axis.coefficient,
-        antialias=axis.antialias,
-        exclude_outside=axis.inside,
-    )
-    graph = helper.make_graph(
-        [node],
-        "resize",
-        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, [axis.extent, axis.extent])],
-        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, None)],
-        [
-            helper.make_tensor(factors[0], factors[1], [1], factors[2]),
-            helper.make_tensor("roi", TensorProto.FLOAT, [2], axis.region),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    (columns,) = ReferenceEvaluator(model).run(None, {"x": np.eye(axis.extent)})
-    return np.ascontiguousarray(np.asarray(columns, np.float64).T)
+    feeds = {"x": np.eye(axis.extent), "roi": np.array(axis.region, np.float32)}
+    if axis.scale is None:
+        feeds["sizes"] = np.array([axis.count])
+    else:
+        feeds["scales"] = np.array([axis.scale], np.float32)
+    inputs = ["x", "roi", "", "sizes"] if axis.scale is None else ["x", "roi", "scales"]
+    node = helper.make_node("Resize", inputs, ["y"], axes=[1], **dict(axis.settings))
+    found = ReferenceEvaluator(node, opsets={"": 18}).run(None, feeds)
+    assert isinstance(found, list)
+    return np.ascontiguousarray(np.asarray(found[0], np.float64).T)

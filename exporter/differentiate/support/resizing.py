@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import (
-    constant_ints,
-    float_attribute,
-    int_attribute,
-    ints_attribute,
-    only_input,
-    string_attribute,
-)
+from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import constant_of, dims_of
 from .resampling import WHOLE, Resampling
 
@@ -20,6 +13,14 @@ _COORDINATES = (
     "tf_crop_and_resize",
 )  # fmt: skip
 _MODES = ("nearest", "linear", "cubic")
+_DEFAULTS = {
+    "mode": "nearest",
+    "coordinate_transformation_mode": "half_pixel",
+    "nearest_mode": "round_prefer_floor",
+    "cubic_coeff_a": -0.75,
+    "antialias": 0,
+    "exclude_outside": 0,
+}
 
 
 def resamplings(node: ir.Node) -> dict[int, Resampling]:
@@ -28,18 +29,18 @@ def resamplings(node: ir.Node) -> dict[int, Resampling]:
     Raises:
         ValueError: Something about it has no rule.
     """
-    mode = string_attribute(node, "mode", "nearest")
-    coordinates = string_attribute(node, "coordinate_transformation_mode", "half_pixel")
-    for name, value, known in (
-        ("mode", mode, _MODES),
-        ("coordinate_transformation_mode", coordinates, _COORDINATES),
-    ):
-        if value not in known:
-            raise ValueError(f"{name}={value!r} has no gradient rule; use {' or '.join(known)}")
+    given = {name: value.value for name, value in node.attributes.items()}
+    settings = {name: given.get(name, default) for name, default in _DEFAULTS.items()}
+    for name, known in (("mode", _MODES), ("coordinate_transformation_mode", _COORDINATES)):
+        if settings[name] not in known:
+            raise ValueError(
+                f"{name}={settings[name]!r} has no gradient rule; use {' or '.join(known)}"
+            )
+    crops = settings["coordinate_transformation_mode"] == "tf_crop_and_resize"
     before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
     axes = resized_axes(node)
     scales, untouched = _scales(node, axes), _untouched(node, axes)
-    regions = _regions(node, axes) if coordinates == "tf_crop_and_resize" else {}
+    regions = _regions(node, axes) if crops else {}
     _keeps_its_sizes(node, axes)
     found: dict[int, Resampling] = {}
     for axis in sorted(axes):
@@ -59,15 +60,10 @@ def resamplings(node: ir.Node) -> dict[int, Resampling]:
             extent if isinstance(extent, int) else None,
             count if isinstance(count, int) else None,
             scale,
-            mode,
-            coordinates,
-            string_attribute(node, "nearest_mode", "round_prefer_floor"),
-            float_attribute(node, "cubic_coeff_a", -0.75),
-            int_attribute(node, "antialias", 0),
-            int_attribute(node, "exclude_outside", 0),
+            tuple(settings.items()),
             region,
         )
-    if found and before == after and coordinates == "tf_crop_and_resize":
+    if found and before == after and crops:
         raise ValueError("a crop that keeps all extents is ignored by ONNX Runtime; crop by Slice")
     return found
 
@@ -99,7 +95,7 @@ def _regions(node: ir.Node, axes: list[int]) -> dict[int, tuple[float, float]]:
 
 def _keeps_its_sizes(node: ir.Node, axes: list[int]) -> None:
     """Raise unless ``keep_aspect_ratio_policy`` changes nothing."""
-    policy = string_attribute(node, "keep_aspect_ratio_policy", "stretch")
+    policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch" or not by_sizes(node):
         return
     dims, sizes = dims_of(only_input(node)), constant_ints(node.inputs[3])
@@ -138,5 +134,5 @@ def _read_off(shape: ir.Node | None, x: ir.Value | None, rank: int) -> range | N
     """Axes of ``x`` that a Shape node reads, or None if it is none of ``x``."""
     if shape is None or shape.op_type != "Shape" or shape.inputs[0] is not x:
         return None
-    bounds = int_attribute(shape, "start", 0), int_attribute(shape, "end", rank)
+    bounds = shape.attributes.get_int("start", 0), shape.attributes.get_int("end", rank)
     return range(*(bound + rank if bound < 0 else min(bound, rank) for bound in bounds))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.emitter import Emitter
-from .interpolation import AxisSamples, Extent
-from .values import classes, narrowed, scatter_add, wide
+from ...graph.emitter import Emitter, Extent
+from .interpolation import AxisSamples
+from .values import narrowed, scatter_add, wide
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Table:
         for axis, along in enumerate(self.axes):
             own = self._spread_out(emit, along.places, axis)
             if flat is not None:
-                before = emit.op("Mul", flat, emit.vector([along.extent]), role="cells")
+                before = emit.op("Mul", flat, [along.extent], role="cells")
                 own = emit.op("Add", before, own, role="cells")
             flat = own
         assert flat is not None
@@ -64,11 +64,10 @@ class Table:
     def _spread_out(self, emit: Emitter, value: ir.Value, axis: int) -> ir.Value:
         """[B, T, P] with an axis of its own for the taps of each of the image's axes."""
         others = [1 + place for place in range(len(self.axes)) if place != axis]
-        return emit.op("Unsqueeze", value, emit.ints(others), role="apart") if others else value
+        return emit.op("Unsqueeze", value, others, role="apart") if others else value
 
     def _joined(self, emit: Emitter, value: ir.Value) -> ir.Value:
-        shape = emit.vector([self.batch, self.taps, self.samples])
-        return emit.op("Reshape", value, shape, role="joined")
+        return emit.op("Reshape", value, [self.batch, self.taps, self.samples], role="joined")
 
 
 def product(emit: Emitter, left: int, right: Extent) -> Extent:
@@ -77,29 +76,29 @@ def product(emit: Emitter, left: int, right: Extent) -> Extent:
         return left * right
     if left == 1:
         return right
-    return emit.op("Mul", emit.ints([left]), emit.vector([right]), role="cells")
+    return emit.op("Mul", [left], [right], role="cells")
 
 
 def put(emit: Emitter, grad: ir.Value, table: Table, channels: Extent, cells: Extent) -> ir.Value:
     """Add each sample's cotangent to the cells that it read, by weight: [K, B, C, P] to [.., S]."""
-    weights = emit.op("Unsqueeze", table.weights(emit), emit.ints([1]), role="weights")
+    weights = emit.op("Unsqueeze", table.weights(emit), [1], role="weights")
     summed = wide(emit, grad)
     weights = narrowed(emit, weights, summed)
-    apart = emit.op("Unsqueeze", summed, emit.ints([3]), role="apart")
+    apart = emit.op("Unsqueeze", summed, [3], role="apart")
     reads = product(emit, table.taps, table.samples)
-    shape = emit.vector([classes(emit), table.batch, channels, reads])
+    shape = emit.vector([emit.classes, table.batch, channels, reads])
     shares = emit.op("Reshape", emit.op("Mul", apart, weights, role="shares"), shape, role="shares")
-    places = emit.op("Reshape", table.cells(emit), emit.ints([0, 1, -1]), role="places")
+    places = emit.op("Reshape", table.cells(emit), [0, 1, -1], role="places")
     places = emit.op("Expand", places, shape, role="places")
-    whole = emit.vector([classes(emit), table.batch, channels, cells])
+    whole = emit.vector([emit.classes, table.batch, channels, cells])
     return narrowed(emit, scatter_add(emit, whole, places, shares, axis=3), grad)
 
 
 def taken(emit: Emitter, image: ir.Value, table: Table, channels: Extent) -> ir.Value:
     """What the samples read of an image [B, C, S]: [B, C, Q, P]."""
     reads = product(emit, table.taps, table.samples)
-    places = emit.op("Reshape", table.cells(emit), emit.ints([0, 1, -1]), role="places")
-    places = emit.op("Expand", places, emit.vector([table.batch, channels, reads]), role="places")
+    places = emit.op("Reshape", table.cells(emit), [0, 1, -1], role="places")
+    places = emit.op("Expand", places, [table.batch, channels, reads], role="places")
     values = emit.op("GatherElements", image, places, role="read", axis=2)
     shape = emit.vector([table.batch, channels, table.taps, table.samples])
     return emit.op("Reshape", values, shape, role="read")
@@ -107,10 +106,10 @@ def taken(emit: Emitter, image: ir.Value, table: Table, channels: Extent) -> ir.
 
 def interpolated(emit: Emitter, read: ir.Value, weights: ir.Value) -> ir.Value:
     """Sum of taps [B, C, Q, P] by weights (or slopes) [B, Q, P]: [B, C, P]."""
-    weights = emit.op("Unsqueeze", weights, emit.ints([1]), role="weights")
+    weights = emit.op("Unsqueeze", weights, [1], role="weights")
     weights = narrowed(emit, weights, read)
     shares = emit.op("Mul", read, weights, role="shares")
-    return emit.op("ReduceSum", shares, emit.ints([2]), role="sampled", keepdims=0)
+    return emit.op("ReduceSum", shares, [2], role="sampled", keepdims=0)
 
 
 def by_coordinates(emit: Emitter, grad: ir.Value, read: ir.Value, table: Table) -> list[ir.Value]:
@@ -121,4 +120,4 @@ def by_coordinates(emit: Emitter, grad: ir.Value, read: ir.Value, table: Table) 
 
 def over_channels(emit: Emitter, grad: ir.Value, factor: ir.Value) -> ir.Value:
     """Inner product of [K, B, C, P] and [B, C, P] over the channels: [K, B, 1, P]."""
-    return emit.op("ReduceSum", emit.op("Mul", grad, factor), emit.ints([2]), keepdims=1)
+    return emit.op("ReduceSum", emit.op("Mul", grad, factor), [2], keepdims=1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ...graph.attributes import constant_ints, only_input
-from ...graph.emitter import Emitter, dims_of
-from .values import Part, classes, parts_of, times_extent
+from ...graph.emitter import Emitter, Extent, Part, dims_of, parts_of
+from .values import times_extent
 
 _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards includes place 0
 
@@ -71,29 +71,19 @@ def put_back(
     """
     backwards = [axis for axis, taken in ranges.items() if taken.step < 0]
     if backwards:
-        count = len(backwards)
-        bounds = ([-1] * count, [_REVERSED_END] * count, [1 + a for a in backwards], [-1] * count)
-        grad = emit.op("Slice", grad, *(emit.ints(b) for b in bounds), role="reversed")
+        last, end = [-1] * len(backwards), [_REVERSED_END] * len(backwards)
+        grad = emit.op("Slice", grad, last, end, [1 + a for a in backwards], last, role="reversed")
     steps = [abs(ranges[axis].step) if axis in ranges else 1 for axis in range(len(dims_of(out)))]
-    grad = stuff(emit, grad, classes(emit), parts_of(out), steps)
-    before, after = [0] * len(ranges), [0] * len(ranges)
-    for i, taken in enumerate(ranges.values()):
-        before[i] = min(taken.first, taken.first + taken.step * (taken.count - 1))
-        after[i] = taken.extent - before[i] - taken.count * abs(taken.step)
-    return padded(
-        emit,
-        grad,
-        1 + len(dims_of(out)),
-        {1 + axis: (b, a) for axis, b, a in zip(ranges, before, after, strict=True)},
-    )
+    grad = stuff(emit, grad, emit.classes, parts_of(out), steps)
+    widths: dict[int, tuple[int, int]] = {}
+    for axis, taken in ranges.items():
+        before = min(taken.first, taken.first + taken.step * (taken.count - 1))
+        widths[1 + axis] = before, taken.extent - before - taken.count * abs(taken.step)
+    return padded(emit, grad, 1 + len(dims_of(out)), widths)
 
 
 def stuff(
-    emit: Emitter,
-    value: ir.Value,
-    lead: int | ir.Value,
-    parts: Sequence[Part],
-    steps: Sequence[int],
+    emit: Emitter, value: ir.Value, lead: Extent, parts: Sequence[Part], steps: Sequence[int]
 ) -> ir.Value:
     """Put ``step - 1`` zeros behind every element along each axis: n elements become n * step.
 
@@ -106,20 +96,17 @@ def stuff(
     """
     if all(step == 1 for step in steps):
         return value
-    apart: list[Part | ir.Value] = [lead]
-    merged: list[Part | ir.Value] = [lead]
-    gaps: dict[int, tuple[int, int]] = {}
+    apart, gaps = [lead], dict[int, tuple[int, int]]()
     for part, step in zip(parts, steps, strict=True):
         apart.append(part)
-        if step == 1:
-            merged.append(part)
-            continue
-        gaps[len(apart)] = (0, step - 1)
-        apart.append(1)
-        merged.append(times_extent(emit, part, step))
-    spaced = emit.op("Reshape", value, emit.vector(apart), role="apart")
+        if step > 1:
+            gaps[len(apart)] = (0, step - 1)
+            apart.append(1)
+    pairs = zip(parts, steps, strict=True)
+    merged = [lead, *(part if n == 1 else times_extent(emit, part, n) for part, n in pairs)]
+    spaced = emit.op("Reshape", value, apart, role="apart")
     spaced = padded(emit, spaced, len(apart), gaps)
-    return emit.op("Reshape", spaced, emit.vector(merged), role="stuffed")
+    return emit.op("Reshape", spaced, merged, role="stuffed")
 
 
 def padded(
@@ -149,6 +136,6 @@ def cut(emit: Emitter, value: ir.Value, like: ir.Value, lead: int = 0) -> ir.Val
 
     ``lead`` axes come before the batch axis of ``value``.
     """
-    axes = list(range(2, len(dims_of(like))))
+    axes = range(2, len(dims_of(like)))
     starts, own = emit.ints([0] * len(axes)), emit.ints([lead + axis for axis in axes])
-    return emit.op("Slice", value, starts, emit.extents(like, axes), own, role="cut")
+    return emit.op("Slice", value, starts, parts_of(like, axes), own, role="cut")

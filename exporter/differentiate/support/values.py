@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
-from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.attributes import only_input
+from ...graph.emitter import Emitter, Extent, Part, constant_of, dims_of, parts_of
+from ...graph.expression import Expression
 
-# An extent: static, or that of a value along an axis, read at run time.
-Part: TypeAlias = int | tuple[ir.Value, int]
+
+def input_of(emit: Emitter, node: ir.Node, index: int = 0) -> Expression:
+    """Input ``index`` of a node, which the operator requires."""
+    return Expression(emit, only_input(node, index))
+
+
+def output_of(emit: Emitter, node: ir.Node) -> Expression:
+    """The first output of a node."""
+    return Expression(emit, node.outputs[0])
+
+
+def readable(read: Callable[[ir.Node], object]) -> Callable[[ir.Node], str | None]:
+    """A check: ``read`` raises no ValueError for the node."""
+
+    def check(node: ir.Node) -> str | None:
+        try:
+            read(node)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    return check
 
 
 def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
@@ -36,35 +57,15 @@ def indices_ranked(node: ir.Node) -> str | None:
 
 
 def where(
-    emit: Emitter, condition: ir.Value, grad: ir.Value, other: ir.Value | None = None
+    emit: Emitter, condition: ir.Value, grad: ir.Value | float, other: ir.Value | float = 0.0
 ) -> ir.Value:
     """``grad`` where the condition holds, else zero (or ``other``)."""
-    return emit.op(
-        "Where", condition, grad, emit.scalar(0.0, grad) if other is None else other,
-        role="masked", dtype=grad.dtype,
-    )  # fmt: skip
+    return emit.op("Where", condition, grad, other, role="masked")
 
 
-def number_if_classes(emit: Emitter, number: float, forward: ir.Value) -> ir.Value:
-    """``number`` as a tensor [min(K, 1), 1, ...] that broadcasts ``forward`` to [min(K, 1), *dims].
-
-    What depends on forward values alone would be computed for K = 0, too. With this for one of its
-    constants it is empty then, and so is all that follows; for other K nothing changes.
-    """
-    some = emit.op("Min", classes(emit), emit.ints([1]), role="some")
-    shape = emit.vector([some, *[1] * len(dims_of(forward))])
-    return emit.op(
-        "Expand", emit.scalar(number, forward), shape, role="gate",
-        shape=[None, *[1] * len(dims_of(forward))],
-    )  # fmt: skip
-
-
-def above(emit: Emitter, value: ir.Value, bound: float = 0.0) -> ir.Value:
-    """``value > bound`` as a mask [min(K, 1), *dims]."""
-    return emit.op(
-        "Greater", value, number_if_classes(emit, bound, value), role="above",
-        dtype=ir.DataType.BOOL,
-    )  # fmt: skip
+def both(emit: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Where two masks are true."""
+    return emit.op("And", a, b, role="inside")
 
 
 def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "") -> ir.Value:
@@ -75,35 +76,11 @@ def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "
     return emit.op("Reshape", grad, shape_of(emit, forward), role=role)
 
 
-def emit_part(value: ir.Value, axis: int) -> Part:
-    """Extent of ``value`` along ``axis`` for `Emitter.vector`: static, or read at run time."""
-    extent = dims_of(value)[axis]
-    return extent if isinstance(extent, int) else (value, axis)
-
-
 def static_extent(value: ir.Value, axis: int) -> int:
     """Extent of ``value`` along ``axis``, which a check has found to be static."""
     extent = dims_of(value)[axis]
     assert isinstance(extent, int)
     return extent
-
-
-def classes(emit: Emitter) -> ir.Value:
-    """K for `Emitter.vector`.
-
-    Not a 0, which would copy it: ONNX Runtime's ReshapeFusion replaces the one extent of a shape
-    that is read at run time by -1, which no longer means anything when K = 0. Two stay as they are.
-    """
-    assert emit.classes_dim is not None
-    return emit.classes_dim
-
-
-def parts_of(forward: ir.Value, axes: Sequence[int] | None = None) -> list[Part]:
-    """Extents along ``axes`` (all by default) for `Emitter.vector`."""
-    return [
-        emit_part(forward, axis)
-        for axis in (range(len(dims_of(forward))) if axes is None else axes)
-    ]
 
 
 def cells(emit: Emitter, value: ir.Value, axes: Sequence[int] | None = None) -> ir.Value | int:
@@ -114,8 +91,8 @@ def cells(emit: Emitter, value: ir.Value, axes: Sequence[int] | None = None) -> 
     dynamic = [axis for axis in chosen if not isinstance(dims[axis], int)]
     if not dynamic:
         return math.prod(static)
-    read = emit.op("ReduceProd", emit.extents(value, dynamic), emit.ints([0]), keepdims=1)
-    return emit.op("Mul", read, emit.ints([math.prod(static)]), role="cells")
+    read = emit.op("ReduceProd", emit.extents(value, dynamic), [0], keepdims=1)
+    return emit.op("Mul", read, [math.prod(static)], role="cells")
 
 
 def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:
@@ -123,9 +100,7 @@ def fold(emit: Emitter, grad: ir.Value, forward: ir.Value) -> ir.Value:
     if grad in emit.folded:
         return emit.folded[grad]
     rank = len(dims_of(forward))
-    return emit.op(
-        "Reshape", grad, emit.vector([-1, *parts_of(forward, range(1, rank))]), role="folded"
-    )
+    return emit.op("Reshape", grad, [-1, *parts_of(forward, range(1, rank))], role="folded")
 
 
 def unfold(emit: Emitter, folded: ir.Value, forward: ir.Value) -> ir.Value:
@@ -143,7 +118,7 @@ def wide(emit: Emitter, value: ir.Value) -> ir.Value:
 
 def narrowed(emit: Emitter, value: ir.Value, like: ir.Value) -> ir.Value:
     """``value`` in the type of ``like``: the way back from `wide`."""
-    return value if like.dtype is None else emit.cast(value, like.dtype, "narrowed")
+    return emit.cast(value, like.dtype, "narrowed")
 
 
 def zeros_like(emit: Emitter, forward: ir.Value, grad: ir.Value) -> ir.Value:
@@ -153,7 +128,7 @@ def zeros_like(emit: Emitter, forward: ir.Value, grad: ir.Value) -> ir.Value:
 
 def shape_of(emit: Emitter, forward: ir.Value) -> ir.Value:
     """``[K, *dims]`` as an int64 vector."""
-    return emit.vector([classes(emit), *parts_of(forward)])
+    return emit.vector([emit.classes, *parts_of(forward)])
 
 
 def scatter_add(
@@ -169,26 +144,26 @@ def scatter_add(
     return narrowed(emit, added, updates)
 
 
-def places(emit: Emitter, part: Part | ir.Value) -> ir.Value:
+def places(emit: Emitter, part: Extent) -> ir.Value:
     """The numbers of the places along an axis with that extent, int64 [extent]."""
-    extent = emit.op("Squeeze", emit.vector([part]), emit.ints([0]), role="extent")
+    extent = emit.op("Squeeze", [part], [0], role="extent")
     first, step = emit.constant(np.int64(0)), emit.constant(np.int64(1))
     return emit.op("Range", first, extent, step, role="places")
 
 
-def identity(emit: Emitter, part: Part | ir.Value, kind: ir.DataType) -> ir.Value:
+def identity(emit: Emitter, part: Extent, kind: ir.DataType | None) -> ir.Value:
     """The identity matrix of that extent."""
     numbers = places(emit, part)
-    column = emit.op("Unsqueeze", numbers, emit.ints([1]), role="column")
-    same = emit.op("Equal", column, numbers, role="same", dtype=ir.DataType.BOOL)
-    return emit.op("Cast", same, role="identity", dtype=kind, to=int(kind))
+    column = emit.op("Unsqueeze", numbers, [1], role="column")
+    same = emit.op("Equal", column, numbers, role="same")
+    return emit.cast(same, kind, "identity")
 
 
 def times_extent(emit: Emitter, part: Part, count: int) -> int | ir.Value:
     """``count`` times an extent, for `Emitter.vector`."""
     if isinstance(part, int):
         return part * count
-    return emit.op("Mul", emit.vector([part]), emit.ints([count]), role="extent")
+    return emit.op("Mul", [part], [count], role="extent")
 
 
 def swapped(emit: Emitter, value: ir.Value) -> ir.Value:

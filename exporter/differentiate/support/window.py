@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...graph.attributes import int_attribute, ints_attribute, only_input, string_attribute
+from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Dim, dims_of
+from .values import readable
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:
     dilations = ints_attribute(node, "dilations") or [1] * rank
     pads = ints_attribute(node, "pads") or [0] * (2 * rank)
     before, after = pads[:rank], pads[rank:]
-    auto = string_attribute(node, "auto_pad", "NOTSET")
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
     if auto == "VALID":
         before = after = [0] * rank
     elif auto.startswith("SAME"):
@@ -139,10 +140,6 @@ def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:
 
 def has_window(node: ir.Node) -> str | None:
     """A check: the node's padding is known before run time."""
-    if int_attribute(node, "storage_order", 0):
+    if node.attributes.get_int("storage_order", 0):
         return "storage_order=1 has no gradient rule; only storage_order=0 has"
-    try:
-        window_of(node)
-    except ValueError as error:
-        return str(error)
-    return None
+    return readable(window_of)(node)
