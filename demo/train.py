@@ -11,15 +11,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import torch
 from torch import nn
 
+from ..runtime import Explainer
 from .bundled import FOLDER, WEIGHTS
-from .data import Canvases, Glyphs, draw, load_glyphs
-from .evaluate import measure, to_input
+from .data import MEAN, STD, Canvases, Glyphs, draw, load_glyphs
+from .evaluate import measure
 from .model import DigitNet, build
+from .run import export_digits
 
 EPOCHS = 8
 STEPS = 100
@@ -53,13 +57,16 @@ def train(glyphs: Glyphs) -> DigitNet:
         optimizer, PEAK_RATE, EPOCHS * STEPS, pct_start=0.15
     )
     criterion = nn.BCEWithLogitsLoss()
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (MEAN, STD))
     stream = batches(glyphs)
     started = time.perf_counter()
     for epoch in range(EPOCHS):
         model.train()
         total = 0.0
         for batch in islice(stream, STEPS):
-            loss = criterion(model(to_input(batch.images)), torch.from_numpy(batch.targets))
+            pixels = torch.from_numpy(batch.images).permute(0, 3, 1, 2) / 255.0
+            inputs = ((pixels - mean) / std).contiguous()
+            loss = criterion(model(inputs), torch.from_numpy(batch.targets))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -91,7 +98,10 @@ def main() -> None:
     write_images(heldout)
     model = train(load_glyphs("train"))
     torch.save(model.state_dict(), WEIGHTS)
-    print(measure(model, model.layer3, draw(heldout, HELDOUT_COUNT, HELDOUT_SEED)))
+    with TemporaryDirectory() as folder:
+        artifact = Path(folder) / "digits.onnx"
+        export_digits(artifact)
+        print(measure(Explainer(artifact), draw(heldout, HELDOUT_COUNT, HELDOUT_SEED)))
 
 
 if __name__ == "__main__":
