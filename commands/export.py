@@ -27,6 +27,8 @@ from .options import FILE, json_option, source_options
 if TYPE_CHECKING:
     from ..exporter.source.named import Source
 
+_TRANSFORM = ("preprocess", "mean", "std", "resize")
+
 
 @command(
     "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
@@ -78,7 +80,7 @@ def export(
     from ..exporter.report.describe import describe_report
     from ..exporter.source.named import is_file, load_source, read_labels
 
-    transform = {name: options.pop(name) for name in ("preprocess", "mean", "std", "resize")}
+    transform = {name: options.pop(name) for name in _TRANSFORM}
     given = any(value is not None for value in transform.values())
     shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
     # For a file, which has its own shapes, --shape is the size of the transform's images.
@@ -94,7 +96,7 @@ def export(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
-            preprocess=_transform(loaded, shape, **transform) if given else loaded.preprocess,
+            preprocess=_transform(transform, loaded, shape) if given else loaded.preprocess,
             progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
@@ -105,16 +107,9 @@ def _names(record: Any) -> list[str]:
     return [entry.name for entry in fields(record)]
 
 
-def _transform(
-    source: Source,
-    shape: list[int] | None,
-    *,
-    preprocess: str | None,
-    mean: list[float] | None,
-    std: list[float] | None,
-    resize: int | None,
-) -> Preprocess:
+def _transform(options: Mapping[str, Any], source: Source, shape: list[int] | None) -> Preprocess:
     """Return the training transform that the options describe."""
+    preprocess, mean, std, resize = (options[name] for name in _TRANSFORM)
     if (mean is None) != (std is None):
         raise click.UsageError("--mean and --std go together")
     if (preprocess is None) == (mean is None):

@@ -15,7 +15,7 @@ from .options import FILE, to_option
     "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
 )
 @click.argument("model", type=FILE)
-@click.option("--triton", "layout", flag_value="triton", required=True,
+@click.option("--triton", "layout", flag_value="triton", required=True, expose_value=False,
               help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
 @to_option("folder", "DIR", "The repository; the model becomes a folder in it.")
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
@@ -25,9 +25,7 @@ from .options import FILE, to_option
 @click.option("--tensors", is_flag=True,
               help="List activations and gradients as outputs; each response then contains "
                    "them.")  # fmt: skip
-def package(
-    model: Path, layout: str, folder: Path, name: str | None, max_batch: int, tensors: bool
-) -> None:
+def package(model: Path, folder: Path, name: str | None, max_batch: int, tensors: bool) -> None:
     """Write the artifact MODEL and its configuration in the layout that a server loads."""
     from ..runtime.tools.triton import write_repository
 

@@ -14,11 +14,7 @@ from ..output.render import continued
 Maps: TypeAlias = NDArray[np.float32]
 Fuse: TypeAlias = Literal["mean", "max", "product"]
 
-FUSES: dict[Fuse, Callable[[Maps], Maps]] = {
-    "mean": lambda stack: stack.mean(axis=0),
-    "max": lambda stack: stack.max(axis=0),
-    "product": lambda stack: stack.prod(axis=0),
-}
+FUSES: dict[Fuse, Callable[..., Maps]] = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
 def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
@@ -44,7 +40,7 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
     whole = Placement(image=grid, resized=grid, offset=(0, 0), size=grid)
     layers = np.stack([continued(_relative(one, signed), whole) for one in maps])
     combine = FUSES[how]
-    return combine(layers.clip(min=0)) - combine((-layers).clip(min=0))
+    return combine(layers.clip(min=0), axis=0) - combine((-layers).clip(min=0), axis=0)
 
 
 def _relative(maps: Maps, signed: bool) -> Maps:

@@ -55,8 +55,7 @@ class ClassMap:
         **look: Unpack[LookOptions],
     ) -> Path:
         """Write this class alone and return the file's path; see `Explanation.save`."""
-        name = name or self._data.name
-        return save(self._data, Path(target), [self._position], suffix, name, look)[0]
+        return save(self._data, target, [self._position], suffix, name, look)[0]
 
 
 def class_map(data: ExplanationData, position: int) -> ClassMap:

@@ -112,7 +112,7 @@ class Explanation(ExplanationData):
             RenderError: A file cannot be written, its suffix is unknown, or as `draw`.
         """
         positions = range(len(self)) if which is None else [self.position(which)]
-        return save(self, Path(target), positions, suffix, name or self.name, look)
+        return save(self, target, positions, suffix, name, look)
 
     def _repr_png_(self) -> bytes:
         """Return the PNG that a notebook shows if it cannot show HTML."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Unpack
+from typing import Unpack
 
 from ..errors import RenderError
 from ..inputs.image_files import Pixels
@@ -14,12 +14,6 @@ from .render.styles import LEVELS
 
 _WIDEST = 1600  # of a row of images, in pixels
 _MOST = 6  # images in a row
-
-
-class _Tile(NamedTuple):
-    image: Pixels | None = None
-    title: str = ""
-    note: str = ""
 
 
 def figure(
@@ -42,35 +36,23 @@ def figure(
     """
     if not found or any(one.placement.image != found[0].placement.image for one in found):
         raise RenderError("a figure needs one or more explanations of one image")
-    first, names = found[0], _names(found)
-    several = len(found) > 1
+    first, longest = found[0], max(len(one.classes) for one in found)
+    several, grid = len(found) > 1, len(found) > 1 and longest > 1
+    image, empty = resized(first.image, height), (None, "", "")
     note = first.layer if several else f"{first.method}, {first.layer}"
-    image = resized(first.image, height)
-    whole = _Tile(image, first.name, note)
-    rows = [
-        [
-            _Tile(shown.draw(height, **look), shown.label, _confidence(shown))
-            for shown in class_maps(one)
-        ]
-        for one in found
-    ]
-    longest = max(map(len, rows))
-    if several and longest > 1:
-        columns = 1 + longest
-        tiles: list[_Tile] = []
-        for name, row in zip(names, rows, strict=True):
-            line = [_Tile() if tiles else whole, *(tile._replace(note=name) for tile in row)]
-            tiles += line + [_Tile()] * (columns - len(line))
-    else:
-        named = [
-            _Tile(tile.image, name, f"{tile.title}, {tile.note}") if several else tile
-            for name, row in zip(names, rows, strict=True)
-            for tile in row
-        ]
-        tiles = [whole, *named]
-        # Rows are about equally long.
-        most = min(_MOST, max(2, _WIDEST // image.shape[1]))
-        columns = -(-len(tiles) // -(-len(tiles) // most))
+    tiles: list[tuple[Pixels | None, str, str]] = [(image, first.name, note)]
+    for name, one in zip(_names(found), found, strict=True):
+        if grid and len(tiles) > 1:
+            tiles.append(empty)
+        for shown in class_maps(one):
+            title, note = shown.label, _confidence(shown)
+            if several:
+                title, note = (title, name) if grid else (name, f"{title}, {note}")
+            tiles.append((shown.draw(height, **look), title, note))
+        tiles += [empty] * (longest - len(one.classes) if grid else 0)
+    count, most = len(tiles), min(_MOST, max(2, _WIDEST // image.shape[1]))
+    # Without a grid, rows are about equally long.
+    columns = 1 + longest if grid else -(-count // -(-count // most))
     images, titles, notes = zip(*tiles, strict=True)
     return panel(images, titles, height, notes, columns, _bars(found, Look(**look)))
 

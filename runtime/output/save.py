@@ -18,13 +18,14 @@ from .render import LookOptions, write_image
 
 def save(
     data: ExplanationData,
-    target: Path,
+    target: str | Path,
     positions: Sequence[int],
     suffix: str,
-    name: str,
+    name: str | None,
     look: LookOptions,
 ) -> list[Path]:
     """Write the classes at ``positions`` and return the files' paths; see `Explanation.save`."""
+    target, name = Path(target), name or data.name
     to_folder = not target.suffix or target.is_dir()
     whole = target / f"{name}{suffix}" if to_folder else target
     if whole.suffix == ".npy":

@@ -55,12 +55,10 @@ def choose_providers(
         spellings = {name.lower(), f"{name}ExecutionProvider".lower()}
         found = next((full for full in available if full.lower() in spellings), None)
         if found is None:
-            remedy = ""
-            if CUDA.lower() in spellings:
-                remedy = f"; for CUDA, uninstall onnxruntime, then {install('gpu')}"
+            remedy = f"; for CUDA, uninstall onnxruntime, then {install('gpu')}"
             raise SessionError(
                 f"provider '{name}' is not available; this ONNX Runtime offers {list(available)}"
-                + remedy
+                + (remedy if CUDA.lower() in spellings else "")
             )
         chosen.append((found, options))
     if not chosen:

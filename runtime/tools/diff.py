@@ -160,8 +160,7 @@ def similarity(first: Heatmap, second: Heatmap) -> float:
 
 def overlap(first: Heatmap, second: Heatmap) -> float:
     """Return the intersection over union of the hottest `HOT` of two maps of one shape."""
-    hot = [one >= np.quantile(one, 1 - HOT) for one in (first, second)]
-    hot = [mask & (one > 0) for mask, one in zip(hot, (first, second), strict=True)]
+    hot = [(one >= np.quantile(one, 1 - HOT)) & (one > 0) for one in (first, second)]
     union = int((hot[0] | hot[1]).sum())
     return int((hot[0] & hot[1]).sum()) / union if union else 1.0
 

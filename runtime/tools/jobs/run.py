@@ -47,8 +47,7 @@ class Summary:
 
 def local(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
     """Explain the batches in threads of this process, in their order."""
-    with closing(in_order(worker, batches, _WORKERS, ahead=_WORKERS)) as done:
-        yield from done
+    return in_order(worker, batches, _WORKERS, ahead=_WORKERS)
 
 
 def run(

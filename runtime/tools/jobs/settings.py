@@ -42,10 +42,5 @@ class Settings:
         Args:
             artifact: A digest of the model's metadata.
         """
-        return {
-            "artifact": artifact,
-            "images": self.images,
-            "request": dict(self.request),
-            "drawing": dict(self.drawing),
-            "batch": self.batch,
-        }
+        names = ("images", "request", "drawing", "batch")
+        return {"artifact": artifact, **{name: getattr(self, name) for name in names}}
