@@ -77,33 +77,23 @@ def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
     assert "\nprofile web\n" in call("inspect", tmp_path / "b.onnx").output
 
 
-def test_export_bakes_the_methods_that_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "a.onnx"
-    result = succeed(
-        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM, "-o", path,
-        "--extra", "layercam", "--extra", "eigencam",
-    )  # fmt: skip
-    assert "verified against autograd-float64" in result.output
-    baked = {"layercam": "heatmap.layercam", "eigencam": "heatmap.eigencam"}
-    assert Explainer(path).spec.layers[0].methods == baked
-    assert (
-        "heatmap, heatmap.eigencam, heatmap.layercam, activations" in call("inspect", path).output
-    )
-
-
-def test_export_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
+def test_export_bakes_methods_and_writes_the_head_beside_the_artifact(tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     result = succeed(
-        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM,
-        "--layer", "layer3", "--extra", "head", "-o", path,
+        "export", "graftcam.demo.model:build", "--weights", WEIGHTS, *TRANSFORM, "-o", path,
+        "--layer", "layer3", "--extra", "head", "--extra", "layercam", "--extra", "eigencam",
     )  # fmt: skip
+    assert "verified against autograd-float64" in result.output
     assert "head of layer3: digits.head.onnx" in result.stdout
     assert sorted(one.name for one in tmp_path.iterdir()) == ["digits.head.onnx", "digits.onnx"]
-    assert "head in digits.head.onnx" in call("inspect", path).stdout
-    head = call("inspect", tmp_path / "digits.head.onnx").stdout
-    assert "verify  pass: artifact" in head
-    explanation = Explainer(path).explain(DIGITS, ["7"], method="ablationcam")
-    assert explanation.status == ["ok"]
+    text = call("inspect", path).stdout
+    assert "head in digits.head.onnx" in text
+    assert "heatmap, heatmap.eigencam, heatmap.layercam, activations" in text
+    assert "verify  pass: artifact" in call("inspect", tmp_path / "digits.head.onnx").stdout
+    explainer = Explainer(path)
+    baked = {"layercam": "heatmap.layercam", "eigencam": "heatmap.eigencam"}
+    assert explainer.spec.layers[0].methods == baked
+    assert explainer.explain(DIGITS, ["7"], method="ablationcam").status == ["ok"]
 
 
 def write_plain(path: Path) -> Path:

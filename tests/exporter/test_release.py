@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,41 +38,23 @@ EXAMPLE = (torch.zeros(1, 3, 8, 8),)
 LEVELS = {"all", "extended", "basic", "disable"}
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A model, how it is exported, and what it is verified against."""
-
-    kind: Callable[[], nn.Module]
-    options: dict[str, Any]
-    half: bool = False
-    file: bool = False
-
-    def module(self) -> nn.Module:
-        model = seeded(self.kind())
-        return model.half() if self.half else model
-
-    def source(self, folder: Path) -> Source:
-        if self.file:
-            return Source(to_onnx(self.module(), folder / "plain.onnx", opset_version=18), "plain")
-        return Source(self.module(), "nets", (EXAMPLE[0].half() if self.half else EXAMPLE[0],))
-
-
-SUBJECTS = {
-    "pool and linear": Subject(Tiny, {}),
-    "gradient by place": Subject(Flat, {"layers": "body.0"}),
-    "tokens": Subject(Tokens, {}),
-    "softmax in the graph": Subject(lambda: Ending(nn.Softmax(1)), {"layers": "relu1"}),
-    "single logit": Subject(lambda: Tiny(1), {}),
-    "positions": Subject(Dense, {"layers": "act"}),
-    "several layers": Subject(Tiny, {"layers": ["relu1", "relu2"]}),
-    "float16": Subject(Flat, {"layers": "body.0"}, half=True),
-    "fixed batch": Subject(Flat, {"layers": "body.0", "trace": TorchExport(dynamic_batch=False)}),
-    "browser": Subject(Flat, {"layers": "body.0", "profile": "web"}),
-    "further outputs": Subject(
-        Flat, {"layers": "body.0", "extras": ["layercam", "eigencam", "guided"]}
-    ),
-    "linear score": Subject(Flat, {"layers": "body.0", "score": "linear"}),
-    "ONNX file": Subject(Flat, {}, file=True),
+INNER = {"layers": "body.0"}
+FURTHER = ["layercam", "eigencam", "guided"]
+# Models, and how they are exported; the last one as a file.
+SUBJECTS: dict[str, tuple[nn.Module, dict[str, Any]]] = {
+    "pool and linear": (Tiny(), {}),
+    "gradient by place": (Flat(), INNER),
+    "tokens": (Tokens(), {}),
+    "softmax in the graph": (Ending(nn.Softmax(1)), {"layers": "relu1"}),
+    "single logit": (Tiny(1), {}),
+    "positions": (Dense(), {"layers": "act"}),
+    "several layers": (Tiny(), {"layers": ["relu1", "relu2"]}),
+    "float16": (Flat().half(), INNER),
+    "fixed batch": (Flat(), {**INNER, "trace": TorchExport(dynamic_batch=False)}),
+    "browser": (Flat(), {**INNER, "profile": "web"}),
+    "further outputs": (Flat(), {**INNER, "extras": FURTHER}),
+    "linear score": (Flat(), {**INNER, "score": "linear"}),
+    "ONNX file": (Flat(), {}),
 }
 
 
@@ -82,20 +64,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Sour
 
     @cache
     def exported(name: str) -> tuple[Source, Any]:
-        subject, folder = SUBJECTS[name], tmp_path_factory.mktemp("subject")
-        source = subject.source(folder)
-        options = {"verify": "off", "name": "nets", **subject.options}
-        return source, export(source.model, folder / "m.onnx", source.inputs, **options)
+        (model, options), folder = SUBJECTS[name], tmp_path_factory.mktemp("subject")
+        example = torch.zeros(1, 3, 8, 8, dtype=next(model.parameters()).dtype)
+        source = Source(seeded(model), "nets", (example,))
+        if name == "ONNX file":
+            source = Source(to_onnx(model, folder / "plain.onnx", opset_version=18), "plain")
+        settings = {"verify": "off", "name": "nets", **options}
+        return source, export(source.model, folder / "m.onnx", source.inputs, **settings)
 
     return exported
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_good_artifacts_pass_every_check(made: Callable[..., Any], name: str) -> None:
-    subject, (source, report) = SUBJECTS[name], made(name)
-    path, module = report.path, None if subject.file else source.model
-    model, file = ir.load(path), source.model if subject.file else None
-    verdict = run_checks(path, Origin(model, file, module, source.inputs), full=True)
+    source, report = made(name)
+    file, module = (source.model, None) if name == "ONNX file" else (None, source.model)
+    origin = Origin(ir.load(report.path), file, module, source.inputs)
+    verdict = run_checks(report.path, origin, full=True)
     assert verdict.failures == []
     statuses = verdict.by_check()
     skipped = {name for name, status in statuses.items() if status == "skipped"}

@@ -108,6 +108,10 @@ class Made:
     spec: Spec
 
     @cached_property
+    def reference(self) -> Reference:
+        return Reference(self.model, self.spec.layers)
+
+    @cached_property
     def session(self) -> InferenceSession:
         return open_session(self.path)
 
@@ -118,8 +122,7 @@ class Made:
         self, found: dict[str, np.ndarray], x: np.ndarray, region: Any = None, **tolerance: float
     ) -> Expected:
         """Compare scores and all layers' tensors with autograd in float64, which is returned."""
-        reference = Reference(self.model, self.spec.layers)
-        truth = reference([torch.from_numpy(x)], found["classes"], region)
+        truth = self.reference([torch.from_numpy(x)], found["classes"], region)
         np.testing.assert_allclose(found["scores"], truth.scores, **tolerance)
         for layer in self.spec.layers:
             for name, expected in (

@@ -60,14 +60,19 @@ def with_head(kind: Callable[[], nn.Module], layer: str, size: tuple[int, int] =
     return path
 
 
+@cache
+def _opened(path: Path) -> tuple[Session, Heads]:
+    session = Session(path)
+    return session, Heads(path, session.spec, Session)
+
+
 def method_output(
     path: Path, x: np.ndarray, classes: list[list[int]], method: str, *, fed: Any = None,
     progress: Any = None, **options: Any,
 ) -> MethodOutput:  # fmt: skip
     """Run a method on tensors; `Explainer` takes images only."""
-    session = Session(path)
+    session, heads = _opened(path)
     feeds = {"x": x, session.spec.class_index: np.array(classes, np.int64), **(fed or {})}
-    heads = Heads(path, session.spec, Session)
     batch = MethodInput(session, feeds, "x", session.spec.layers[0], progress, heads)
     return run_method(batch, check_method(method, options), options)
 
