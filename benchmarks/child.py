@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 
@@ -61,9 +62,8 @@ def import_time(statement: str) -> dict[str, float]:
 
 def load_time(path: str, threads: int) -> dict[str, float]:
     """Milliseconds of opening a file in ONNX Runtime as graftcam does, its import left out."""
-    import cv2  # noqa: F401
-    import onnxruntime  # noqa: F401
-
+    for library in ("cv2", "onnxruntime"):
+        import_module(library)
     from graftcam.runtime.session.session import Model
 
     start = time.perf_counter()
@@ -93,7 +93,7 @@ def first_map_peer(weights: str, image: str, layer: str, threads: int) -> dict[s
     model.eval()
     transform = models.ResNet50_Weights.IMAGENET1K_V1.transforms()
     batch = transform(Image.open(image).convert("RGB"))[None]
-    cam = GradCAM(model=model, target_layers=[model.get_submodule(layer)])
+    cam: Any = GradCAM(model=model, target_layers=[model.get_submodule(layer)])
     cam(batch, [ClassifierOutputTarget(7)])
     return _done()
 

@@ -76,7 +76,9 @@ def _wrong_shapes(
 ) -> list[str]:
     """Outputs whose shape is not that of the contract."""
     spec = artifact.report.spec
-    shapes = {spec.classes: (images, classes), spec.scores: (images, classes)}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+        (spec.classes, spec.scores), (images, classes)
+    )
     for layer in spec.layers:
         grid, channels = tuple(layer.grid), results[layer.activations].shape[1]
         shapes[layer.activations] = (images, channels, *grid)

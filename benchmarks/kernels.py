@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from onnxruntime.capi import onnxruntime_pybind11_state as state
+from onnxruntime.capi import onnxruntime_pybind11_state as state  # pyright: ignore
 
 PATH = Path(__file__).parent.parent / "tests" / "data" / "kernels.json"
 # The oldest opset that graftcam emits for; kernels for older forms are left out.
@@ -56,7 +56,7 @@ def _joined(rows: list[list[Any]]) -> list[list[Any]]:
     """Kernels that differ in the types of one name only, as one row."""
     joined: list[list[Any]] = []
     for first, last, types in sorted(rows, key=repr):
-        before = joined[-1] if joined else [None, None, {}]
+        before: list[Any] = joined[-1] if joined else [None, None, {}]
         if before[:2] == [first, last] and len(types) == 1 and before[2].keys() == types.keys():
             [name] = types
             before[2][name] = sorted({*before[2][name], *types[name]})

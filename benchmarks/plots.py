@@ -69,8 +69,8 @@ def plot_scaling(rows: Sequence[Row], path: Path) -> None:
     figure, panels = _panels(len(groups), 2.9 * len(groups), 3.2)
     names = list(dict.fromkeys((row["model"], row["layer"]) for row in rows))
     for axes, (axis, found) in zip(panels, groups.items(), strict=True):
+        points = [int(point) for point in found[0]["ratios"]]
         for row in found:
-            points = [int(point) for point in row["ratios"]]
             unit = row["values"][f"plain {points[0]}"][1]
             colour = _COLOURS[names.index((row["model"], row["layer"]))]
             plain, explained = (

@@ -10,6 +10,7 @@ up and the actors have opened their sessions, so the result is the throughput of
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import time
@@ -34,7 +35,9 @@ def main() -> None:
         images=(200, "images in the folder"), actors=([1, 2], "numbers of actors to try"),
         docs=(DOCS, "folder for the result"),
     )  # fmt: skip
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     engines: dict[str, Engine] = {"this process": local}
     engines |= {f"{count} actor{'s' * (count > 1)}": on_ray(actors=count) for count in asked.actors}

@@ -126,7 +126,8 @@ class _Smooth(TorchFunctionMode):
         named = dict(kwargs or {})
         if func in _EXCHANGED:
             named.pop("inplace", None)
-        return self._smooth.get(func, func)(*args, **named)
+        smooth: Any = self._smooth.get(func, func)
+        return smooth(*args, **named)
 
 
 def is_kinked(model: nn.Module, shape: tuple[int, ...]) -> bool:

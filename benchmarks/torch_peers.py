@@ -36,7 +36,7 @@ def peers(
 
     def pytorch_grad_cam() -> Maps:
         model, part = _copied(module, layer.name)
-        cam = GradCAM(model=model, target_layers=[part], reshape_transform=laid)
+        cam: Any = GradCAM(model=model, target_layers=[part], reshape_transform=laid)
         _keep(part)
         targets = [ClassifierOutputTarget(target)] * len(inputs)
         return lambda: cam(inputs, targets)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -78,29 +77,21 @@ _TORCHVISION: dict[str, dict[str, Any]] = {
 }
 # Adaptive pools: other than at their own size they are no plain average.
 _NATIVE = ("alexnet", "vgg16", "vgg16_bn")
-
-
-def _torchvision() -> list[Case]:
-    case: Callable[..., Case] = partial(Case, "torchvision", size=_SMALL)
-    names = models.list_models(module=models)
-    found = [case(model=name, **_TORCHVISION.get(name, {})) for name in names]
-    return found + [case(model=name, size=(224, 224)) for name in _NATIVE]
-
-
-def _segmentation() -> list[Case]:
-    names = models.list_models(module=models.segmentation)
-    return [Case("segmentation", name, _SMALL) for name in names]
-
-
 # Hiera sorts its tokens by windows in between, where a layer is refused.
 _LAYERS = {"hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed")}
 
-
-def _timm() -> list[Case]:
-    return [
+CASES = [
+    *(
+        Case("torchvision", name, **({"size": _SMALL} | _TORCHVISION.get(name, {})))
+        for name in models.list_models(module=models)
+    ),
+    *(Case("torchvision", name, (224, 224)) for name in _NATIVE),
+    *(
+        Case("segmentation", name, _SMALL)
+        for name in models.list_models(module=models.segmentation)
+    ),
+    *(
         Case("timm", name, size, options, _LAYERS.get(name, ()))
         for name, size, options in timm_models()
-    ]
-
-
-CASES = [*_torchvision(), *_segmentation(), *_timm()]
+    ),
+]

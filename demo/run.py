@@ -20,7 +20,6 @@ from .data import LABELS, MEAN, SIZE, STD, Box
 
 if TYPE_CHECKING:
     from ..exporter import Report
-    from ..exporter.graph.profiles import ProfileName
 
 TRANSFORM = Preprocess(size=[SIZE, SIZE], resize=None, mean=list(MEAN), std=list(STD))
 _CANVASES = 300
@@ -53,18 +52,11 @@ class Summary:
         }
 
 
-def export_digits(
-    path: Path,
-    progress: Callable[[str], None] | None = None,
-    profile: ProfileName = "default",
-    **more: Any,
-) -> Report:
+def export_digits(path: Path, **more: Any) -> Report:
     """Export the bundled model with its weights, labels and transform.
 
     Args:
         path: Where to write the artifact.
-        progress: As of `export`.
-        profile: As of `export`.
         **more: Further arguments of `export`.
 
     Raises:
@@ -80,8 +72,7 @@ def export_digits(
     return export(
         model, path, (torch.zeros(1, 3, SIZE, SIZE),), labels=LABELS, preprocess=TRANSFORM,
         score=Score(activation="sigmoid"), trace=TorchExport(output_names=["logits"]),
-        name="graftcam.demo.model:build", profile=profile, progress=progress,
-        **more,
+        name="graftcam.demo.model:build", **more,
     )  # fmt: skip
 
 
@@ -96,7 +87,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
     except OSError as error:
         raise GraftcamError(f"cannot make {folder}: {error.strerror}; choose another -o") from error
     artifact = folder / "digits.onnx"
-    report = export_digits(artifact, progress)
+    report = export_digits(artifact, progress=progress)
     progress("explain")
     explainer = Explainer(artifact)
     rows: list[str] = []

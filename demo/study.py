@@ -61,13 +61,9 @@ def false_alarms(
     alarms: list[Alarm] = []
     for found, present in zip(explainer.explain(list(images), []), boxes, strict=True):
         assert found.probabilities is not None
-        shown = {box.label for box in present}
-        reported = np.flatnonzero(found.probabilities > 0.5)
-        alarms += [
-            _examined(explainer, found.image, present, int(label))
-            for label in reported
-            if label not in shown
-        ]
+        reported = set(np.flatnonzero(found.probabilities > 0.5).tolist())
+        for label in sorted(reported - {box.label for box in present}):
+            alarms.append(_examined(explainer, found.image, present, label))
     return alarms
 
 
