@@ -63,6 +63,7 @@ class Case:
 
 # Small images, not square, for speed; some models cannot take them.
 _SMALL = (64, 96)
+_DEFAULTS: dict[str, Any] = {"size": _SMALL}
 _NO_AUX = {"aux_logits": False, "init_weights": False}  # training only, and want large images
 _TORCHVISION: dict[str, dict[str, Any]] = {
     "googlenet": {"options": _NO_AUX},
@@ -82,7 +83,7 @@ _LAYERS = {"hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed")}
 
 CASES = [
     *(
-        Case("torchvision", name, **({"size": _SMALL} | _TORCHVISION.get(name, {})))
+        Case("torchvision", name, **(_DEFAULTS | _TORCHVISION.get(name, {})))
         for name in models.list_models(module=models)
     ),
     *(Case("torchvision", name, (224, 224)) for name in _NATIVE),

@@ -8,7 +8,6 @@ equals the original CAM (Zhou et al., 2016) up to a constant factor and the ReLU
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import nn
@@ -73,7 +72,7 @@ class DigitNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the network."""
         y = self.layer3(self.layer2(self.layer1(self.stem(x))))
-        return cast(torch.Tensor, self.head(self.flatten(self.pool(y))))
+        return self.head(self.flatten(self.pool(y)))
 
 
 def build() -> DigitNet:

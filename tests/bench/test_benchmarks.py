@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.book import Book, MixError, read
 from benchmarks.changes import changes
+from benchmarks.script import options, table
 from benchmarks.targets import missed
 
 MACHINE = {"cpu": "A", "threads": 2, "versions": {"onnxruntime": "1.31"}}
@@ -102,3 +103,17 @@ def test_changes_between_machines_are_not_shown_and_between_versions_are(tmp_pat
 def test_a_target_is_missed_by_the_median():
     assert missed("size", _row(1.0, 1.02, 1.5)) == []
     assert missed("size", _row(1.0, 1.03, 1.5)) == ["artifact"]
+
+
+def test_an_option_has_the_type_of_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = {"rounds": (3, ""), "actors": ([1, 2], ""), "docs": (Path("docs"), ""),
+                "quick": (False, "")}  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["", "m.onnx", "--actors", "4", "8", "--docs", "a", "--quick"])
+    found = vars(options(None, "model", **defaults))
+    assert found == {
+        "model": Path("m.onnx"), "rounds": 3, "actors": [4, 8], "docs": Path("a"), "quick": True,
+    }  # fmt: skip
+
+
+def test_a_table_keeps_a_first_column_without_a_title() -> None:
+    assert table(["", "ratio"], [["a", "1"]]) == ["| | ratio |", "|---|---|", "| a | 1 |"]
