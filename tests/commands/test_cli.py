@@ -140,7 +140,7 @@ def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
         (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
         (["--shape", "3,8,8"], "states the shapes of its inputs; leave --shape out"),
         (["--weights", "w.pt"], "contains its own weights"),
-        (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes [8, 8]"),
+        (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes ['N', 3, 8, 8]"),
     ],
 )
 def test_what_an_onnx_file_cannot_follow_is_refused(
