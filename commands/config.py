@@ -28,7 +28,7 @@ from typing import Any
 
 import click
 
-from ..runtime.errors import GraftcamError, system_errors
+from ..runtime.errors import GraftcamError
 from ..runtime.writing import replace_file
 
 # Paths that an export writes: they are no sources.
@@ -198,9 +198,6 @@ def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, 
             continue
         click.echo(f"{entry.name}:", err=True)
         try:
-            folder = entry.path.parent
-            with system_errors(GraftcamError, f"cannot make {folder}"):
-                folder.mkdir(parents=True, exist_ok=True)
             command.main(entry.arguments, standalone_mode=False)
             lock.record(entry)
         except (GraftcamError, click.ClickException) as error:

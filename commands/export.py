@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,8 @@ _TRANSFORM = ("preprocess", "mean", "std", "resize")
     "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
     "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
     "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
-    "graftcam export plain.onnx -o explained.onnx --verify full --images photos --report out",
+    "graftcam export plain.onnx --preprocess imagenet --images photos --report out \\",
+    "    --verify full -o explained.onnx",
     "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
     "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
     "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
@@ -107,8 +108,13 @@ def _names(record: Any) -> list[str]:
     return [entry.name for entry in fields(record)]
 
 
-def _transform(options: Mapping[str, Any], source: Source, shape: list[int] | None) -> Preprocess:
-    """Return the training transform that the options describe."""
+def _transform(
+    options: Mapping[str, Any], source: Source, shape: Sequence[int] | None
+) -> Preprocess:
+    """Return the training transform that the options describe.
+
+    A single mean and std stand for all channels.
+    """
     preprocess, mean, std, resize = (options[name] for name in _TRANSFORM)
     if (mean is None) != (std is None):
         raise click.UsageError("--mean and --std go together")
@@ -116,11 +122,12 @@ def _transform(options: Mapping[str, Any], source: Source, shape: list[int] | No
         both = "exclude each other" if preprocess else "are missing: --resize needs one of them"
         raise click.UsageError(f"--preprocess and --mean with --std {both}")
     values: Mapping[str, Any] = {} if mean is None else {"mean": mean, "std": std}
-    channels = len(mean or Preprocess().mean)
+    channels = {len(mean or Preprocess().mean), 3}
+    shape = shape or _shape_of(source)
     size, layout = source.preprocess.size if source.preprocess else None, "nchw"
     if shape and len(shape) == 3:
         size = shape[1:]
-        if shape[0] != channels and shape[2] == channels:
+        if shape[0] not in channels and shape[2] in channels:
             size, layout = shape[:2], "nhwc"
     if size is None:
         raise click.UsageError(
@@ -129,3 +136,13 @@ def _transform(options: Mapping[str, Any], source: Source, shape: list[int] | No
         )
     short = [resize] if resize else () if mean is None else [min(size)]
     return Preprocess(size=size, resize=short, layout=layout, **values)
+
+
+def _shape_of(source: Source) -> Sequence[int] | None:
+    """The shape of the source's first input without the batch axis, as far as it is fixed."""
+    from ..exporter.release import input_shape
+    from ..exporter.source.torch_module import module_of
+
+    if isinstance(source.model, Path):
+        return input_shape(source.model)
+    return module_of(source.model, source.inputs)[1][0].shape[1:]

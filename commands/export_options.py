@@ -64,10 +64,10 @@ transform_options = group(
            help="Training transform, if SOURCE has none: that of torchvision's ImageNet "
                 "classifiers."),
     option("--mean", type=Numbers(float),
-           help="Mean of each channel, for pixels scaled to [0, 1]."),
+           help="Mean of each channel, or one for all, for pixels scaled to [0, 1]."),
     option("--std", type=Numbers(float),
            help="Standard deviation of each channel, likewise."),
-    option("--resize", type=int, metavar="PIXELS",
+    option("--resize", type=click.IntRange(1), metavar="PIXELS",
            help="Shorter side before the centre crop. Default: the input's size, with "
                 "--preprocess 256/224 of it."),
 )  # fmt: skip

@@ -36,4 +36,5 @@ def layers(
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return
     shown = found if everything else [candidate for candidate in found if candidate.usable]
-    click.echo(describe_candidates(shown) if shown else "no layer can be explained (see --all)")
+    hint = "" if everything else " (see --all)"
+    click.echo(describe_candidates(shown) if shown else f"no layer can be explained{hint}")

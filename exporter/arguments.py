@@ -12,12 +12,12 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
-from ..runtime.errors import InputError
+from ..runtime.methods.table import METHODS
 from ..runtime.settings import Activation, Score, ScoreKind, TorchExport
 from .artifact.embed_preprocess import check_embeddable
-from .errors import CaptureError, LayerError, ScoreError, SettingsError
+from .errors import CaptureError, LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
-from .heatmap.baked import check_methods
+from .heatmap.baked import FORMULAS
 from .source.preprocessing import as_preprocess
 from .source.settings import ExportSettings
 
@@ -26,7 +26,12 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 FLAGS = ("head", "input_gradients", "guided", "embed_preprocess")
+_EXTRA_FOR = {
+    "head": "head", "input_gradients": "input_gradients", "guided_gradients": "guided",
+    "deconvnet_gradients": "guided",
+}  # fmt: skip
 _OLDEST_OPSET = 18
+_NAMES = {"layers": "'layer4'", "labels": "['cat', 'dog']"}
 
 
 def refuse_unknown(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -66,6 +71,24 @@ def check_level(verify: object) -> Level:
         level = "quick" if verify else "off"
         raise TypeError(f"verify is 'quick', 'full' or 'off'; give verify={level!r}, not {verify}")
     return _chosen("verify", verify, get_args(Level))
+
+
+def check_images(settings: ExportSettings, *, used: bool) -> None:
+    """Refuse images that nothing would look at, or that cannot be fed.
+
+    Raises:
+        SettingsError: There is neither a verification nor a report, or no training transform.
+    """
+    if not used:
+        raise SettingsError(
+            "images are to verify on and to show in a report; leave images (--images) out, or give "
+            "verify='quick' or a report"
+        )
+    if settings.preprocess is None:
+        raise SettingsError(
+            "images cannot be fed without the training transform; give preprocess=... "
+            "(--preprocess, or --mean and --std), or leave images (--images) out"
+        )
 
 
 def settings_of(
@@ -110,7 +133,7 @@ def _score(score: object) -> Score:
     if isinstance(score, str):
         score = Score(score)  # pyright: ignore[reportArgumentType]
     if not isinstance(score, Score):
-        raise ScoreError(f"score is a kind or a Score(...), not {score!r}")
+        raise ScoreError(f"score is a kind or a Score(...), not {in_line(score)}")
     _chosen("score", score.kind, get_args(ScoreKind), ScoreError)
     if score.activation is not None:
         _chosen("activation", score.activation, get_args(Activation), ScoreError)
@@ -126,15 +149,17 @@ def _extras(extras: object) -> list[str]:
     """The extras in alphabetical order: a set has no order, and the bytes must not vary."""
     given = [extras] if isinstance(extras, str) else _items(extras)
     if given is None or not all(isinstance(one, str) for one in given):
-        raise SettingsError(f"extras takes names such as 'head', not {extras!r}")
-    flags, methods = set(given).intersection(FLAGS), sorted(set(given).difference(FLAGS))
-    try:
-        return sorted([*flags, *check_methods(methods)])
-    except InputError as error:
-        for name in methods:
-            if near := get_close_matches(name, FLAGS, n=1):
-                raise SettingsError(f"unknown extra {name!r}; did you mean {near[0]!r}?") from None
-        raise SettingsError(f"extras: {error}, {', '.join(FLAGS)}") from None
+        raise SettingsError(f"extras takes names such as 'head', not {in_line(extras)}")
+    for name in given:
+        if name in METHODS and not METHODS[name].is_formula:
+            needs = [_EXTRA_FOR[need] for need in METHODS[name].needs if need in _EXTRA_FOR]
+            instead = f"give the extra {needs[0]!r}, and" if needs else "it needs no extra:"
+            raise SettingsError(
+                f"method {name!r} runs outside of the graph; {instead} explain with method={name!r}"
+            )
+        if name != "gradcam":  # which is in every artifact
+            _chosen("extra", name, [*FLAGS, *FORMULAS])
+    return sorted({*given} - {"gradcam"})
 
 
 def _layers(layers: object) -> list[str] | None:
@@ -148,7 +173,7 @@ def _trace(trace: object) -> TorchExport | None:
     if trace is None:
         return None
     if not isinstance(trace, TorchExport):
-        raise SettingsError(f"trace is a TorchExport(...), not {trace!r}")
+        raise SettingsError(f"trace is a TorchExport(...), not {in_line(trace)}")
     if not _is_int(trace.opset) or trace.opset < _OLDEST_OPSET:
         raise SettingsError(
             f"opset={trace.opset!r}: an artifact has opset {_OLDEST_OPSET} or newer"
@@ -166,7 +191,7 @@ def _trace(trace: object) -> TorchExport | None:
 def _text(argument: str, value: object, error: type[Exception]) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise error(f"{argument}={value!r} is no name; give a string")
+    raise error(f"{argument}={in_line(value)} is no name; give a string")
 
 
 def _names(argument: str, value: object, error: type[Exception]) -> list[str] | None:
@@ -175,7 +200,10 @@ def _names(argument: str, value: object, error: type[Exception]) -> list[str] | 
         return None
     names = None if isinstance(value, str | Mapping | Set) else _items(value)
     if names is None or not all(isinstance(name, str) for name in names):
-        raise error(f"{argument} takes a list of names, not {value!r}")
+        such = _NAMES.get(argument, "'image'")
+        raise error(
+            f"{argument} takes a list of names, not {in_line(value)}; give strings, such as {such}"
+        )
     return names
 
 
@@ -195,4 +223,4 @@ def _chosen(
         return value
     near = get_close_matches(value, choices, n=3) if isinstance(value, str) else []
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise error(f"unknown {argument} {value!r}; {hint}there is {', '.join(choices)}")
+    raise error(f"unknown {argument} {in_line(value)}; {hint}there is {', '.join(choices)}")

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from ..runtime.errors import GraftcamError
 
+_MOST = 120  # characters of a value that a message shows
+
 
 class SettingsError(GraftcamError):
     """An argument of the export has a value that it cannot have."""
@@ -63,6 +65,12 @@ class VerificationError(GraftcamError):
 
 class WriteError(GraftcamError):
     """The artifact cannot be written."""
+
+
+def in_line(value: object) -> str:
+    """Return a value as text of one line: a module's is a page."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _MOST else f"{text[:_MOST]}..."
 
 
 def first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.settings import Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
-from .arguments import FLAGS, Level, check_level, refuse_unknown, settings_of
+from .arguments import FLAGS, Level, check_images, check_level, refuse_unknown, settings_of
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
@@ -105,9 +105,12 @@ def export(
         TypeError: A keyword that there is not; the message says what to give.
     """
     settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name)
+    level = check_level(verify)
+    if images is not None:
+        check_images(settings, used=level != "off" or report is not None)
     return export_as(
         settings, model, Path(path), example_inputs, transform=original_of(preprocess),
-        verify=check_level(verify), images=None if images is None else Path(images),
+        verify=level, images=None if images is None else Path(images),
         report=report, progress=progress,
     )  # fmt: skip
 

@@ -75,14 +75,17 @@ def verify_artifact(
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
 
 
-def input_shape(artifact: Path) -> list[int] | None:
-    """The shape of the model's input without the batch axis; None where it is open or unknown."""
-    spec = _record(artifact)
-    if spec is None:
-        return None
-    inputs = ir.load(artifact.resolve()).graph.inputs
-    (shape, *_) = (value.shape for value in inputs if value.name not in spec.own_inputs)
-    if spec.preprocess and spec.preprocess.embedded:
+def input_shape(file: Path) -> list[int] | None:
+    """The shape of the model's input without the batch axis; None where it is open or unknown.
+
+    Args:
+        file: An artifact, or another ONNX file.
+    """
+    spec = _record(file)
+    own = spec.own_inputs if spec else []
+    inputs = ir.load(file.resolve()).graph.inputs
+    shape = next((value.shape for value in inputs if value.name not in own), None)
+    if spec and spec.preprocess and spec.preprocess.embedded:
         channels, size = len(spec.preprocess.mean), spec.preprocess.size
         rows = spec.preprocess.layout == "nchw"
         return [channels, *size] if rows else [*size, channels]

@@ -134,7 +134,8 @@ class Preprocess:
             side, and the other side is rounded (timm); ``exact``: both sides become ``resize``.
         interpolation: Filter of the resize, antialiased as in Pillow and torchvision.
         scale: Factor on the uint8 values before normalisation.
-        mean: Per channel, in units after ``scale``; one entry means a greyscale model.
+        mean: Per channel, in units after ``scale``; one entry means a greyscale
+            model, or to an export the same for all channels.
         std: Per channel, likewise.
         layout: Axis order of the model's input.
         embedded: The graph contains the transform, and ``input`` takes unchanged images: RGB

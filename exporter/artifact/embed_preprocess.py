@@ -38,15 +38,11 @@ def embed(model: ir.Model, spec: Spec) -> Spec:
     """Put the transform before the model's input, and return the metadata that describes it.
 
     The input takes uint8 RGB [N, height, width, 3] from then on.
-
-    Raises:
-        CaptureError: The input takes another number of channels than the transform gives.
     """
     transform = spec.preprocess
     assert transform is not None
     graph = model.graph
     before = next(value for value in graph.inputs if value.name == transform.input)
-    _check_channels(before, transform)
     emit = Emitter(graph)
     batch = None if before.shape is None else before.shape[0]
     pixels = _input(emit.unique("pixels"), batch)
@@ -75,16 +71,6 @@ def _with_input(layer: Layer, name: str | None) -> Layer:
     if head is None or name is None or name not in head.inputs.values():
         return layer
     return replace(layer, head=replace(head, outputs=[*(head.outputs or []), name]))
-
-
-def _check_channels(value: ir.Value, transform: Preprocess) -> None:
-    axis = 1 if transform.layout == "nchw" else 3
-    channels = value.shape[axis] if value.shape is not None and len(value.shape) == 4 else None
-    if isinstance(channels, int) and channels != len(transform.mean):
-        raise CaptureError(
-            f"input '{value.name}' takes {channels} channels, the transform gives "
-            f"{len(transform.mean)}; give one mean and std a channel"
-        )
 
 
 def _input(name: str, batch: Any) -> ir.Value:

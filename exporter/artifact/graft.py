@@ -25,6 +25,10 @@ from ..score.class_scores import add_request, class_table
 from ..score.seed import cotangent_scale
 from .save import graph_hash, tool_versions
 
+_IMAGE_TYPES = (
+    ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.UINT8,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Grafted:
@@ -152,7 +156,13 @@ def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
 
 
 def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
-    """Name the input that the transform feeds: the first one where none is named."""
+    """Name the input that the transform feeds, the first by default, and compare their shapes.
+
+    A mean and std of one entry stand for all channels of an input that takes three.
+
+    Raises:
+        CaptureError: There is no such input, or it does not take what the transform gives.
+    """
     if preprocess is None:
         return None
     inputs = {value.name or "": value for value in graph.inputs}
@@ -162,12 +172,25 @@ def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
         )
     preprocess = replace(preprocess, input=preprocess.input or next(iter(inputs)))
     value = inputs[preprocess.input]
-    dims = [] if value.shape is None else dims_of(value)
-    space = dims[2:] if preprocess.layout == "nchw" else dims[1:3]
-    pairs = zip(space, preprocess.size, strict=False)
-    if len(dims) == 4 and any(isinstance(have, int) and have != want for have, want in pairs):
+    if value.dtype is not None and value.dtype not in _IMAGE_TYPES:
         raise CaptureError(
-            f"the preprocessing gives images of size {preprocess.size}, input {value.name!r} takes "
-            f"{space}; give a Preprocess of that size"
+            f"the preprocessing gives float images, input {value.name!r} takes {value.dtype.name}; "
+            f"name the input that takes images: the model has {list(inputs)}"
+        )
+    if value.shape is None:
+        return preprocess
+    dims, last = dims_of(value), preprocess.layout == "nhwc"
+    if len(preprocess.mean) == 1 and len(dims) == 4 and dims[-1 if last else 1] == 3:
+        wide = {name: 3 * list(getattr(preprocess, name)) for name in ("mean", "std")}
+        preprocess = replace(preprocess, **wide)
+    given = [len(preprocess.mean), *preprocess.size]
+    given = [*given[1:], given[0]] if last else given
+    pairs = zip(dims[1:], given, strict=False)
+    fits = (not isinstance(have, int) or have == want for have, want in pairs)
+    if len(dims) != 4 or not all(fits):
+        raise CaptureError(
+            f"the preprocessing gives images [N, {', '.join(map(str, given))}], input "
+            f"{value.name!r} takes {dims}; give a Preprocess of that size, layout and number of "
+            "channels"
         )
     return preprocess

@@ -56,9 +56,11 @@ def staged(path: Path) -> Generator[Path]:
     """Give a place to write to; on success its files move to ``path``, else they are deleted.
 
     Raises:
-        WriteError: The folder does not exist or cannot be written.
+        WriteError: The folder cannot be made or written.
     """
+    made = not path.parent.exists()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
@@ -68,6 +70,9 @@ def staged(path: Path) -> Generator[Path]:
         _move(sorted(folder.iterdir(), key=lambda part: part.name == path.name), path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()  # only if it is empty
 
 
 def _move(parts: Sequence[Path], path: Path) -> None:

@@ -42,8 +42,7 @@ def capture(
     wanted = list(settings.layers or [])
     if isinstance(model, (str, Path)):
         progress("capture")
-        _check_file(Path(model), example_inputs, settings.trace)
-        return capture_file(Path(model), wanted), []
+        return _of_file(Path(model), example_inputs, wanted, settings.trace), []
     module, inputs = module_of(model, example_inputs)
     trace, candidates = settings.trace or TorchExport(), list[Candidate]()
     if not wanted:
@@ -58,16 +57,30 @@ def capture(
     return capture_module(module, inputs, wanted, trace), candidates
 
 
-def _check_file(path: Path, examples: Sequence[Any] | None, trace: TorchExport | None) -> None:
-    """Refuse what an ONNX file cannot follow."""
+def _of_file(
+    path: Path,
+    examples: Sequence[Any] | None,
+    layers: Sequence[str] = (),
+    trace: TorchExport | None = None,
+) -> Captured:
+    """Read an ONNX file, and refuse what it cannot follow."""
+    if not path.is_file():
+        raise CaptureError(
+            f"no ONNX file {path}; give an nn.Module, an ExportedProgram or the path of an ONNX "
+            "file (names such as torchvision:resnet50 are for the command line)"
+        )
+    if path.suffix == ".pt2":
+        raise CaptureError(f"{path.name} is no ONNX file; give torch.export.load({str(path)!r})")
     if trace is not None:
         raise CaptureError(
             f"{path.name} keeps its opset, axes and names: leave trace out (--opset, "
             "--dynamic-batch, --dynamic-size, --input-name, --output-name), or export the PyTorch "
             "model"
         )
-    if examples:
+    captured = capture_file(path, layers)
+    if examples is not None and len(examples):
         raise CaptureError(f"{path.name} says itself what it takes; leave example_inputs out")
+    return captured
 
 
 def locate_score(captured: Captured, score: Score) -> Located:
@@ -127,10 +140,9 @@ def candidates_of(
         output: Name of the scored output, as in `Score`.
     """
     if isinstance(model, (str, Path)):
-        _check_file(Path(model), example_inputs, None)
-        graph = capture_file(Path(model), []).model.graph
+        graph = _of_file(Path(model), example_inputs).model.graph
         return graph_candidates(graph, find_score(graph, Score(output=output)).value)
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, output)
+    return scan(module, inputs, output, ())

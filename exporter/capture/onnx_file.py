@@ -55,7 +55,9 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     try:
         model = ir.load(path)
     except Exception as error:
-        raise CaptureError(f"cannot read {path.name} as ONNX: {first_line(error)}") from error
+        raise CaptureError(
+            f"cannot read {path.name} as ONNX: {first_line(error)}; give an ONNX file"
+        ) from error
     take_in(model, path)
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")

@@ -19,6 +19,7 @@ from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
 from ..source.torch_layers import layer_of
+from ..source.torch_module import run_module
 from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
@@ -64,6 +65,8 @@ def capture_module(
             define_constants(program.model.graph)
             check_open(program.model.graph, shapes)
     except Exception as error:
+        with torch.no_grad():
+            run_module(module.eval(), inputs)  # if it cannot be run at all, that is the reason
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)

@@ -5,12 +5,9 @@ The formulas are those of `runtime.methods`, with default options, written as ON
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from ...runtime.errors import InputError
-from ...runtime.inputs.selection import check_name
 from ...runtime.methods.operations import Operations
 from ...runtime.methods.table import METHODS
 from ..differentiate.cotangent import Cotangent
@@ -21,23 +18,8 @@ from .channel_rows import ChannelRows
 from .gradcam import Maps, Target
 from .graph_operations import GraphOperations
 
-
-def check_methods(methods: str | Sequence[str]) -> list[str]:
-    """The methods to bake, each once; Grad-CAM is in every artifact.
-
-    Raises:
-        InputError: One is unknown, or cannot be computed in the graph.
-    """
-    requested = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
-    formulas = [method for method, record in METHODS.items() if record.is_formula]
-    for method in requested:
-        if method in METHODS and method not in formulas:
-            raise InputError(
-                f"method {method!r} needs {', '.join(METHODS[method].needs)} and cannot be part of "
-                f"the graph; explain with it at run time. The graph can hold {', '.join(formulas)}"
-            )
-        check_name("method", method, formulas)
-    return [method for method in requested if method != "gradcam"]
+FORMULAS = [name for name, method in METHODS.items() if method.is_formula and name != "gradcam"]
+"""The methods that the graph can hold beside Grad-CAM, which is in every artifact."""
 
 
 def bake(emit: Emitter, method: str, target: Target, cotangent: Cotangent, maps: Maps) -> ir.Value:

@@ -16,6 +16,7 @@ from torch import nn
 
 from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import named_layers
+from ..source.torch_module import run_module
 from ..source.torch_outputs import score_of
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
@@ -107,7 +108,7 @@ def _watch(
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
-        score = score_of(module(*inputs), output, names)
+        score = score_of(run_module(module, inputs), output, names)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import json
 import sys
 import warnings
@@ -76,8 +77,18 @@ def load_source(
             return Source(path, path.stem)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
+    if not name and path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
+        raise CaptureError(
+            f"{text} holds weights, not their architecture; give both, such as "
+            f"torchvision:resnet18 --weights {text}"
+        )
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
+    if shape is not None and min(shape) < 1:
+        raise CaptureError(
+            f"--shape {','.join(map(str, shape))} has an extent below 1; give the shape of one "
+            "input, such as --shape 3,224,224"
+        )
     makers = {"torchvision": _torchvision, "timm": _timm}
     source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
     if shape is not None:
@@ -126,17 +137,20 @@ def _torchvision(name: str, weights: str | None) -> Source:
     notes: list[str] = []
     if weights is not None and not Path(weights).exists():
         try:
-            entry = models.get_weight(weights)
+            known = models.get_model_weights(name).__name__  # pyright: ignore[reportAttributeAccessIssue]
+            entry = models.get_weight(weights if "." in weights else f"{known}.{weights}")
             model = models.get_model(name, weights=entry)
         except Exception as error:
             raise CaptureError(
                 f"--weights {weights}: neither a file nor torchvision weights that can be "
-                f"loaded ({_line(error)})"
+                f"loaded, such as ResNet50_Weights.IMAGENET1K_V2 ({_line(error)})"
             ) from error
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchvision's, about random weights
-            model = models.get_model(name, weights=None)
+            builder = inspect.signature(models.get_model_builder(name)).parameters
+            none = {key: None for key in ("weights", "weights_backbone") if key in builder}
+            model = models.get_model(name, **none)
         notes += _load_weights(model, weights)
     transform = entry.transforms()
     labels = entry.meta.get("categories")
@@ -178,7 +192,9 @@ def _factory(module: str, name: str, weights: str | None) -> Source:
         raise CaptureError(
             f"{module}:{name} returns a {type(model).__name__}, not a torch.nn.Module"
         )
-    return Source(model, f"{module}:{name}", notes=_load_weights(model, weights))
+    if weights is not None:
+        _load_weights(model, weights)
+    return Source(model, f"{module}:{name}")
 
 
 def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
@@ -191,6 +207,11 @@ def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
         raise CaptureError(f"no file {weights}; --weights takes a state dict saved by torch.save")
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CaptureError(
+            f"{weights} is no state dict; write one with torch.save(model.state_dict(), path)"
+        ) from error
+    try:
         for key in ("state_dict", "model"):
             if isinstance(state, dict) and isinstance(state.get(key), dict):
                 state = state[key]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ...runtime.spec import Interpolation, Preprocess
-from ..errors import CaptureError
+from ..errors import CaptureError, in_line
 
 Transform: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
 """From an RGB image, uint8 [H, W, 3], to the model's input without the batch axis."""
@@ -31,37 +32,53 @@ def as_preprocess(transform: Any) -> Preprocess | None:
         return None if transform is None else _checked(transform)
     if isinstance(transform, str) and transform == "imagenet":
         return Preprocess()
-    if isinstance(transform, Mapping):
-        record = from_timm(cast("Mapping[str, Any]", transform))
-    else:
-        record = from_torchvision(transform)
+    try:
+        timms = isinstance(transform, Mapping)
+        record = (from_timm if timms else from_torchvision)(cast("Any", transform))
+    except (KeyError, TypeError, ValueError):  # a mapping that is no data configuration
+        record = None
     if record is None:
-        raise CaptureError(
-            f"cannot store {transform!r} as preprocessing; describe it with "
-            "graftcam.exporter.Preprocess, or give 'imagenet'"
-        )
-    return record
+        remedy = "describe it with graftcam.exporter.Preprocess, or give 'imagenet'"
+        if isinstance(getattr(transform, "transforms", transform), functools.partial):
+            remedy = "give the result of a call, weights.transforms()"
+        raise CaptureError(f"cannot store {in_line(transform)} as preprocessing; {remedy}")
+    return _checked(record)
 
 
 def _checked(transform: Preprocess) -> Preprocess:
     """The record itself, if all its values can be."""
-    sizes = [*transform.size, *(transform.resize or [])]
+    mean, std = transform.mean, transform.std
+    size, resize = transform.size, transform.resize
+    modes, filters = ("shorter", "longer", "exact"), get_args(Interpolation)
     fine = {
-        "size": len(transform.size) == 2 and all(side > 0 for side in sizes),
-        "resize": transform.resize is None or len(transform.resize) <= 2,
-        "resize_mode": transform.resize_mode in ("shorter", "longer", "exact"),
-        "interpolation": transform.interpolation in get_args(Interpolation),
-        "mean": len(transform.mean) in (1, 3),
-        "std": len(transform.std) == len(transform.mean) and all(transform.std),
-        "layout": transform.layout in ("nchw", "nhwc"),
-    }
-    for name, right in fine.items():
+        "size": (_numbers(size, int) and len(size) == 2, "height and width in whole pixels"),
+        "resize": (
+            resize is None or (_numbers(resize, int) and len(resize) <= 2),
+            "None, or one or two sides in whole pixels",
+        ),
+        "resize_mode": (transform.resize_mode in modes, ", ".join(modes)),
+        "interpolation": (transform.interpolation in filters, ", ".join(filters)),
+        "scale": (_numbers([transform.scale]), "a number above 0, such as 1 / 255"),
+        "mean": (_numbers(mean, least=-math.inf) and len(mean) in (1, 3), "1 or 3 numbers"),
+        "std": (
+            _numbers(std) and len(std) == len(mean), f"{len(mean)} numbers above 0, as many as mean"
+        ),
+        "layout": (transform.layout in ("nchw", "nhwc"), "nchw or nhwc"),
+    }  # fmt: skip
+    for name, (right, remedy) in fine.items():
         if not right:
-            raise CaptureError(
-                f"the preprocessing cannot have {name}={getattr(transform, name)!r}; "
-                "see graftcam.exporter.Preprocess"
-            )
+            value = in_line(getattr(transform, name))
+            raise CaptureError(f"the preprocessing cannot have {name}={value}; give {remedy}")
     return transform
+
+
+def _numbers(values: Sequence[Any], kind: type = float, least: float = 0) -> bool:
+    """Whether these are finite numbers above ``least``: whole ones, if ``kind`` is int."""
+    kinds = (int,) if kind is int else (int, float)
+    return all(
+        isinstance(value, kinds) and not isinstance(value, bool) and least < value < math.inf
+        for value in values
+    )
 
 
 def original_of(transform: Any) -> Transform | None:

@@ -33,13 +33,17 @@ def score_of(
     Args:
         result: The model's result.
         output: The scored output's name, if it has one.
-        output_names: Names of the tensors; the keys of a dict by default.
+        output_names: Names of the tensors; the keys of a dict by default. None: others get their
+            names from PyTorch's exporter, so that any ``output`` may be one.
 
     Raises:
         ScoreError: There is no such tensor.
     """
-    names = output_names or names_of(result) or []
-    named = dict(zip(names, tensors_of(result), strict=False))
+    names = output_names or names_of(result)
+    named = dict(zip(names or (), tensors_of(result), strict=False))
+    if output not in (None, *named) and (names or output_names is not None):
+        have = f"the model has: {', '.join(named)}" if named else "none has a name: leave it out"
+        raise ScoreError(f"no output is called {output!r}; {have}")
     if output in named:
         return named[output]
     found = [t for t in tensors_of(result) if t.is_floating_point() and t.dim() > 1]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ...runtime.inputs.image_files import Pixels, read_image
 from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
+from ...runtime.tools.jobs.find import find_images
 from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
 from ..graph.infer_shapes import OPEN_SIZES
@@ -29,7 +30,6 @@ _FEEDS = {
 }
 _JITTER = 1e-2  # of an image's spread: moves values off a kink, and is not visible
 _MOST = 32  # images read of a folder, in the order of their names
-_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def random_inputs(artifact: Artifact, examples: Sequence[Any]) -> Draw:
@@ -132,7 +132,7 @@ class Images:
     """Images that were given, and what the model sees of them.
 
     Attributes:
-        names: Their files' names.
+        names: Their files' paths in the folder.
         images: RGB uint8 [H, W, 3] each.
         rows: As the artifact takes them: all alike, or of any size where it takes images.
     """
@@ -176,27 +176,23 @@ class Images:
 
 
 def read_images(folder: Path, spec: Spec) -> Images:
-    """Read the images of a folder, the first 32 by name, and bring them to the model's input.
+    """Read the first 32 images of a folder by path, and bring them to the model's input.
 
     Raises:
-        VerificationError: There is no such folder, no image in it, or no preprocessing stored.
-        ImageError: A file cannot be read as an image.
+        VerificationError: No preprocessing is stored.
+        ImageError: There is no such folder, no image in it, or a file cannot be read as one.
     """
-    if not folder.is_dir():
-        raise VerificationError(f"no folder {folder}; give --images a folder of PNG or JPEG files")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
-    if not files:
-        raise VerificationError(f"no PNG or JPEG file in {folder}; give --images another folder")
+    names = find_images(folder, folder)[0][:_MOST]
     transform = spec.preprocess
     if transform is None:
         raise VerificationError(
             "the artifact stores no preprocessing, so images cannot be fed; export it with "
             "--mean and --std, or leave --images out"
         )
-    images = [read_image(file) for file in files[:_MOST]]
+    images = [read_image(folder / name) for name in names]
     rows = [prepare(transform, one) for one in images]
     if transform.embedded and len(transform.mean) == 1:
         # Luma has ties, which are rounded either way; grey images have none.
         greys = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in rows)
         rows = [cv2.cvtColor(one, cv2.COLOR_GRAY2RGB) for one in greys]
-    return Images([file.name for file in files[:_MOST]], images, rows)
+    return Images(names, images, rows)

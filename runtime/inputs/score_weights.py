@@ -25,8 +25,9 @@ def read_weights(path: str | Path) -> NDArray[Any]:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
+        reason = first_line(error) if isinstance(error, OSError) else "no array of numbers"
         raise InputError(
-            f"cannot read weights from {path}: {first_line(error)}; write them with numpy.save"
+            f"cannot read weights from {path}: {reason}; write them with numpy.save"
         ) from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path} contains several arrays; write one with numpy.save")

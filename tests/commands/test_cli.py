@@ -124,6 +124,12 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
     assert spec.preprocess.mean == [0.485, 0.456, 0.406]
 
 
+def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
+    plain, path = write_plain(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
+    succeed("export", plain, "--to", path, "--mean", "0.5", "--std", "0.5")
+    assert Explainer(path).spec.preprocess.size == [8, 8]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -134,7 +140,7 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
         (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
         (["--shape", "3,8,8"], "states the shapes of its inputs; leave --shape out"),
         (["--weights", "w.pt"], "contains its own weights"),
-        (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes [8, 8]"),
+        (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes ['N', 3, 8, 8]"),
     ],
 )
 def test_what_an_onnx_file_cannot_follow_is_refused(
@@ -214,6 +220,10 @@ REFUSALS = {
     "factory that does not exist": (
         ["export", "graftcam.demo.model:make", "-o", "x.onnx"], "cannot call"),
     "no shape": (["export", "graftcam.demo.model:build", "-o", "x.onnx"], "give --shape"),
+    "an extent below 1": (
+        ["export", "graftcam.demo.model:build", "--shape", "3,-9,9", "-o", "x.onnx"], "3,-9,9"),
+    "weights alone": (["export", "a.pt", "-o", "x.onnx"], "torchvision:resnet18 --weights a.pt"),
+    "no folder": (["shrink", "ARTIFACT", "--images", "nope", "-o", "x.onnx"], "no folder nope"),
     "missing weights": (
         ["export", "torchvision:alexnet", "--weights", "no.pt", "-o", "x.onnx"], "no.pt"),
     "missing source file": (["export", "no.onnx", "-o", "x.onnx"], "no file no.onnx"),
@@ -245,6 +255,7 @@ def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
         ["export", "timm:x", "-o", "x", "--profile", "gpu"],
         ["export", "torchvision:alexnet", "-o", "x", "--mean", "0.5"],
         ["export", "torchvision:alexnet", "-o", "x", "--resize", "9"],
+        ["export", "torchvision:alexnet", "-o", "x", "--preprocess", "imagenet", "--resize", "0"],
         ["export", "torchvision:alexnet", "-o", "x", "--verify", "some"],
         ["explain", "m.onnx", "a.png", "-o", "o", "--alpha", "2"],
         ["verify"],

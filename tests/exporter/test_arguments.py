@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from torchvision.models import ResNet18_Weights
 
 from graftcam.exporter import (
     CaptureError,
@@ -90,6 +91,21 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "batch's type": ({"trace": TorchExport(dynamic_batch="no")}, SettingsError, "True or False"),  # pyright: ignore[reportArgumentType]
     "size": ({"preprocess": Preprocess(size=(8,))}, CaptureError, r"cannot have size=\[8\]"),
     "colours": ({"preprocess": Preprocess(mean=[0.5])}, CaptureError, "cannot have std="),
+    "resize": ({"preprocess": Preprocess(resize=[-5])}, CaptureError, r"resize=\[-5\]; give None"),
+    "scale": ({"preprocess": Preprocess(scale=0)}, CaptureError, "have scale=0; give a number"),
+    "mean's type": ({"preprocess": Preprocess(mean="abc")}, CaptureError, "have mean="),
+    "no number": ({"preprocess": Preprocess(mean=[float("nan")] * 3)}, CaptureError, "have mean="),
+    "parts": ({"preprocess": Preprocess(size=(8.0, 8.0))}, CaptureError, r"size=\[8.0, 8.0\]"),
+    "a part": ({"preprocess": {"mean": 1}}, CaptureError, "cannot store {'mean': 1}"),
+    "weights": ({"preprocess": ResNet18_Weights.DEFAULT}, CaptureError, "result of a call"),
+    "no call": ({"preprocess": ResNet18_Weights.DEFAULT.transforms}, CaptureError, "of a call"),
+    "a page": ({"preprocess": nn.Sequential(nn.ReLU())}, CaptureError, "cannot store Sequential"),
+    "a module": ({"layers": Tiny()}, LayerError, "give strings, such as 'layer4'"),
+    "ids": ({"labels": [1, 2]}, CaptureError, "give strings, such as"),
+    "a method of the input": ({"extras": "saliency"}, SettingsError, "extra 'input_gradients'"),
+    "a method of the head": ({"extras": "ablationcam"}, SettingsError, "give the extra 'head'"),
+    "images for nothing": ({"images": "x", "verify": "off"}, SettingsError, "verify='quick' or a"),
+    "images without transform": ({"images": "x"}, SettingsError, "cannot be fed without"),
     "transform": ({"preprocess": "imagnet"}, CaptureError, "'imagnet'"),
     "nothing to embed": ({"extras": "embed_preprocess"}, CaptureError, "a training transform"),
 }  # fmt: skip
@@ -111,25 +127,56 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         export([1], tmp_path / "m.onnx", EXAMPLE)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_transform_for_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CaptureError, match=r"size \[224, 224\], input .x. takes \[8, 8\]"):
-        export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess="imagenet")
+UNFIT = {
+    "size": (Preprocess(), (1, 3, 8, 8), r"\[N, 3, 224, 224\], input 'x' takes .*3, 8, 8\]"),
+    "channels": (TRANSFORM, (1, 1, 8, 8), r"\[N, 3, 8, 8\], input 'x' takes .*1, 8, 8\]"),
+    "layout": (replace(TRANSFORM, layout="nhwc"), (1, 3, 8, 8), r"\[N, 8, 8, 3\], input"),
+    "a volume": (TRANSFORM, (1, 3, 8, 8, 4), r"\[N, 3, 8, 8\], input 'x' takes .*3, 8, 8, 4\]"),
+}
 
 
-def test_a_volume_has_no_size_to_compare(tmp_path: Path) -> None:
-    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
-        volume (float[N, 3, 9, 9, 4] x) => (float[N, 3] scores)
-        {
-            layer = Relu(x)
-            axes = Constant <value_ints = [2, 3, 4]> ()
-            scores = ReduceMean <keepdims = 0> (layer, axes)
-        }""")
-    onnx.save(model, tmp_path / "plain.onnx")
-    report = export(
-        tmp_path / "plain.onnx", tmp_path / "m.onnx", layers="layer", preprocess=TRANSFORM,
-        verify="off",
-    )  # fmt: skip
-    assert report.spec.preprocess is not None
+@pytest.mark.parametrize(("transform", "shape", "message"), UNFIT.values(), ids=UNFIT)
+def test_a_transform_that_does_not_fit_the_input_is_refused(
+    tmp_path: Path, transform: Preprocess, shape: tuple[int, ...], message: str
+) -> None:
+    model = nn.Sequential(nn.ReLU(), nn.Flatten(2), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    options: dict[str, Any] = {"layers": "0", "trace": TorchExport(input_names=["x"])}
+    with pytest.raises(CaptureError, match=message):
+        export(model, tmp_path / "m.onnx", torch.zeros(shape), preprocess=transform, **options)
+
+
+def test_one_mean_stands_for_all_channels(tmp_path: Path) -> None:
+    transform = replace(TRANSFORM, mean=[0.5], std=[0.25])
+    report = export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, preprocess=transform)
+    assert report.spec.preprocess.mean == [0.5] * 3
+    assert report.spec.preprocess.std == [0.25] * 3
+
+
+X = EXAMPLE[0]
+EXAMPLES = {
+    "an array": (X.numpy(), "example_inputs are a ndarray; give a tuple"),
+    "a dict": ({"x": X}, "example_inputs are a dict; give a tuple"),
+    "channels": ((X[:, :1],), r"Tensor float32 \[1, 1, 8, 8\]\): Given groups=1"),
+    "type": ((X.long(),), r"Tensor int64 \[1, 3, 8, 8\]\): "),
+    "count": ((X, X), "takes 2 positional arguments but 3 were given"),
+    "nothing": ((None,), r"cannot be run on \(NoneType\): conv2d"),
+    "an array inside": ((X.numpy(),), "ndarray float32"),
+}
+
+
+@pytest.mark.parametrize("layers", [None, "relu1"])
+@pytest.mark.parametrize(("examples", "message"), EXAMPLES.values(), ids=EXAMPLES)
+def test_examples_that_the_model_does_not_take_are_refused(
+    tmp_path: Path, layers: str | None, examples: Any, message: str
+) -> None:
+    with pytest.raises(CaptureError, match=message) as caught:
+        export(seeded(Tiny()), tmp_path / "m.onnx", examples, layers=layers)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_output_of_a_module_is_refused() -> None:
+    with pytest.raises(ScoreError, match="'nope'; none has a name"):
+        candidates_of(seeded(Tiny()), EXAMPLE, output="nope")
 
 
 def test_the_defaults_of_a_transform_are_torchvisions() -> None:

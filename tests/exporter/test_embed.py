@@ -190,8 +190,6 @@ def test_float16_models_and_fixed_batches_take_pixels_too(tmp_path: Path) -> Non
 def test_without_a_transform_there_is_nothing_to_embed(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="embed_preprocess needs a training transform; give"):
         embedded_in(tmp_path / "a.onnx", None)
-    with pytest.raises(CaptureError, match="takes 3 channels, the transform gives 1"):
-        embedded_in(tmp_path / "a.onnx", preprocess(input="", mean=[0.5], std=[0.5]))
     assert list(tmp_path.iterdir()) == []
 
 

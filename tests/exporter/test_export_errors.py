@@ -125,8 +125,18 @@ def test_a_failed_export_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> No
 
 
 def test_an_unwritable_place_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").write_text("a file")
     with pytest.raises(WriteError, match=r"cannot write .*nowhere"):
         export(seeded(Tiny()), tmp_path / "nowhere" / "m.onnx", EXAMPLE)
+
+
+def test_a_missing_folder_is_made_for_an_artifact_only(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "m.onnx"
+    with pytest.raises(LayerError):
+        export(seeded(Tiny()), path, EXAMPLE, layers="nothing")
+    assert not path.parent.exists()
+    export(seeded(Tiny()), path, EXAMPLE, verify="off")
+    assert path.is_file()
 
 
 def test_a_model_that_pytorch_cannot_export_quotes_pytorch(tmp_path: Path) -> None:
@@ -147,7 +157,7 @@ def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello, this is no protobuf at all")
     with pytest.raises(CaptureError, match=r"cannot read text\.onnx as ONNX"):
         export(tmp_path / "text.onnx", tmp_path / "m.onnx")
-    with pytest.raises(CaptureError, match=r"cannot read missing\.onnx"):
+    with pytest.raises(CaptureError, match=r"no ONNX file .*missing\.onnx; give"):
         export(tmp_path / "missing.onnx", tmp_path / "m.onnx")
 
 

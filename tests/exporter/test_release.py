@@ -353,7 +353,7 @@ REFUSALS = {
     "no such artifact": (["verify", "no.onnx"], "no.onnx"),
     "no such source": (["verify", "GOOD", "--against", "no.onnx"], "no file no.onnx"),
     "no such folder": (["verify", "GOOD", "--images", "no"], "no folder no"),
-    "no images": (["verify", "GOOD", "--images", "EMPTY"], "no PNG or JPEG file in"),
+    "no images": (["verify", "GOOD", "--images", "EMPTY"], "contains no images"),
     "unreadable image": (["verify", "GOOD", "--images", "BROKEN"], "is no image that OpenCV"),
     "report nowhere": (["verify", "GOOD", "--json", "broken/a.png/verdict.json"], "cannot write"),
 }

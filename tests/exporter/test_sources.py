@@ -50,6 +50,15 @@ def test_torchvision_brings_labels_transform_and_a_note_on_random_weights() -> N
     assert source.notes == ["no --weights given: the model explains random weights"]
 
 
+def test_nothing_is_downloaded_without_being_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", None)
+    assert load_source("torchvision:lraspp_mobilenet_v3_large").notes
+
+
+def test_a_factory_may_load_weights_of_its_own() -> None:
+    assert load_source("graftcam.demo.model:build", shape=(3, 96, 96)).notes == []
+
+
 def test_another_shape_scales_the_transform_along() -> None:
     record = load_source("torchvision:alexnet", shape=(3, 112, 112)).preprocess
     assert (record.size, record.resize) == ([112, 112], [128])
@@ -63,7 +72,7 @@ def test_a_state_dict_is_loaded_and_a_pickle_of_code_is_not(tmp_path: Path) -> N
     assert torch.equal(next(source.model.parameters()), weight)  # pyright: ignore
     assert source.notes == []
     torch.save(model, tmp_path / "code.pt")
-    with pytest.raises(CaptureError, match="Weights only load failed"):
+    with pytest.raises(CaptureError, match=r"code\.pt is no state dict; write one with"):
         load_source("torchvision:squeezenet1_1", str(tmp_path / "code.pt"))
 
 

@@ -26,6 +26,8 @@ def find_images(folder: Path, leave_out: Path) -> tuple[list[str], int]:
     Raises:
         ImageError: A folder cannot be read, or there are no images.
     """
+    if not folder.is_dir():
+        raise ImageError(f"no folder {folder}; give a folder of images")
     files = list(_files(folder, leave_out.resolve()))
     images = sorted(
         file.relative_to(folder).as_posix() for file in files if file.suffix.lower() in SUFFIXES
