@@ -48,7 +48,7 @@ class Numbers(click.ParamType):
 
 
 class Setting(click.ParamType):
-    """``name=value``, the value as in JSON: a number, true, false, null, or else text."""
+    """``name=value``, the value as in JSON or Python: a number, true, false, null, or else text."""
 
     name = "NAME=VALUE"
 
@@ -62,7 +62,8 @@ class Setting(click.ParamType):
         try:
             return key.replace("-", "_"), json.loads(text)
         except ValueError:
-            return key.replace("-", "_"), text
+            word = {"True": True, "False": False, "None": None}.get(text, text)
+            return key.replace("-", "_"), word
 
 
 def meter(label: str) -> Callable[[int, int], None] | None:

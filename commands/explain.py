@@ -113,7 +113,7 @@ def explain(
         explain_folder(job, as_json=as_json, **of_folder)
     given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
     if given:
-        raise click.UsageError(f"{', '.join(given)} are for a folder of images")
+        raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
     from ..runtime import Explainer
     from ..runtime.inputs.names import Names, image_name
     from ..runtime.output.text import describe_explanation

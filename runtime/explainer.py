@@ -10,6 +10,7 @@ from typing import Any, Unpack, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import check_value, short
 from .errors import InputError
 from .explain.pipeline import explain_images
 from .explain.plan import Plan, make_plan
@@ -149,6 +150,11 @@ class Explainer:
             InputError: Likewise.
             SessionError: ONNX Runtime failed; raised in place of the next explanation.
         """
+        check_value("batch", batch, int, least=1)
+        check_value("readers", readers, int, least=1)
+        single = isinstance(images, (str, bytes, Path)) or getattr(images, "ndim", 1) in (2, 3)
+        if single or not isinstance(images, Iterable):
+            raise InputError(f"explain_many({short(images)}): pass a list of images")
         return stream(self._shared_plan(request), images, batch, readers)
 
     def explain_loaded(
@@ -178,7 +184,10 @@ class Explainer:
             TypeError: As `explain`.
         """
         if is_batch(image) or isinstance(methods, str) or not methods:
-            raise InputError("compare() takes one image and a list of one or more methods")
+            raise InputError(
+                "compare() takes one image and a list of one or more methods, not "
+                f"{short(image)} and {short(methods)}"
+            )
         plan = make_plan(self._session, self._heads, request, methods)
         (found,) = explain_images(plan, load_images([image]))
         by_method = dict(zip(plan.methods, found, strict=True))

@@ -24,7 +24,7 @@ from ..session.heads import Heads
 from ..session.session import Session, Tensors
 from ..spec import Layer, Preprocess
 from .fuse_layers import FUSES, Fuse, fuse
-from .request import Request, check_keywords
+from .request import Request, check_request
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def make_plan(
         InputError: A method, option, layer, fusion or augmentation is unknown; weights do not fit;
             a region is given but the scores have no positions; or the model takes more than images.
     """
-    check_keywords(request)
+    check_request(request)
     options = request.get("options") or {}
     if methods is None:
         method = request.get("method", "gradcam")

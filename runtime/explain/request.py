@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_type_hints
 
+from ..checks import check_keywords, check_value, short
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
 from ..methods.method_io import Progress
+from ..methods.table import METHODS
 from .fuse_layers import Fuse
 
 
@@ -48,7 +49,7 @@ class Request(TypedDict, total=False):
     classes: Classes
     top: int
     method: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] | None
     layer: str | Sequence[str] | None
     fuse: Fuse
     augment: bool | str | Sequence[str]
@@ -58,21 +59,25 @@ class Request(TypedDict, total=False):
     progress: Progress | None
 
 
-def check_keywords(request: Mapping[str, object]) -> None:
-    """Raise TypeError unless all keywords are those of `Request`; the message names the remedy."""
-    names = list(Request.__annotations__)
-    for name, value in request.items():
-        if name in names:
-            continue
-        remedy = f'options of a method go together: options={{"{name}": {_short(value)}}}'
-        for near in get_close_matches(name, names, n=1):
-            remedy = f"did you mean '{near}'? A request takes {', '.join(names)}"
-        raise TypeError(f"unknown keyword '{name}'; {remedy}")
-    options = request.get("options")
-    if options is not None and not isinstance(options, Mapping):
-        raise TypeError(f'options is {_short(options)}; pass a mapping, such as {{"samples": 50}}')
+_TYPED = ("top", "options", "layer", "augment", "box", "progress")
+_CLASSES = ("target", "targets", "label", "labels", "class_id", "class_ids", "class_index")
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 40 and "\n" not in text else "..."
+def check_request(request: Mapping[str, object]) -> None:
+    """Check the names of a request's keywords, and the types of those that nothing else checks.
+
+    Raises:
+        TypeError: A keyword is unknown; the message names the remedy.
+        InputError: A value has another type.
+    """
+    hints = get_type_hints(Request)
+    options = {name for method in METHODS.values() for name in method.options}
+    together = "options of a method go together: options="
+    remedies = {
+        **dict.fromkeys(_CLASSES, "did you mean 'classes'?"),
+        **{n: f'{together}{{"{n}": {short(v)}}}' for n, v in request.items() if n in options},
+    }
+    check_keywords("a request", request, hints, remedies)
+    for name in _TYPED:
+        if name in request:
+            check_value(name, request[name], hints[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import cv2
@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..inputs.selection import check_name
 from ..spec import Preprocess
 
-Baseline: TypeAlias = str | float | NDArray[Any]
+Baseline: TypeAlias = str | float | Sequence[Any] | NDArray[Any]
 _BLUR = 12  # a Gaussian whose sigma is this part of the shorter side: shapes go, colours stay
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from ..checks import check_value
 from ..errors import InputError
 from .operations import Operations, T, weighted_sum
 
@@ -44,10 +43,8 @@ def finercam(
     Raises:
         InputError: K = 1, or an option is out of range.
     """
-    if not (math.isfinite(gamma) and gamma >= 0):
-        raise InputError(f"gamma={gamma} is out of range; give 0 (plain Grad-CAM) or more")
-    if references < 1:
-        raise InputError(f"references={references} is out of range; give 1 or more")
+    check_value("gamma", gamma, float, least=0)
+    check_value("references", references, int, least=1)
     check_classes("finercam", ops.classes(g))
     weights = ops.mean(g, 3)
     units = ops.quotient(weights, ops.norm(weights, 2, keep=True))

@@ -18,15 +18,17 @@ def check_method(method: str, options: Mapping[str, Any]) -> str:
     """Return ``method`` if there is such a method and it takes ``options``.
 
     Raises:
-        InputError: An unknown method or option.
+        InputError: An unknown method or option, or a value of another type.
     """
-    taken = find_method(method).options
+    record = find_method(method)
+    taken = record.options
     unknown = sorted(set(options) - set(taken))
     if unknown:
         raise InputError(
             f"method '{method}' takes no option {', '.join(map(repr, unknown))}; "
             + (f"it takes {', '.join(taken)}" if taken else "it takes none")
         )
+    record.check_types(method, options)
     return method
 
 
@@ -34,7 +36,8 @@ def share_options(methods: Sequence[str], options: Mapping[str, Any]) -> dict[st
     """Return for each method the part of ``options`` that it takes.
 
     Raises:
-        InputError: A method is unknown, or none of the methods takes an option.
+        InputError: A method is unknown, none of the methods takes an option, or a value has
+            another type.
     """
     taken = {method: find_method(method).options for method in methods}
     stray = sorted(set(options) - {name for names in taken.values() for name in names})
@@ -43,10 +46,13 @@ def share_options(methods: Sequence[str], options: Mapping[str, Any]) -> dict[st
             f"none of the methods {', '.join(taken)} takes {', '.join(map(repr, stray))}; "
             "leave it out"
         )
-    return {
+    shared = {
         method: {name: options[name] for name in names if name in options}
         for method, names in taken.items()
     }
+    for method, own in shared.items():
+        METHODS[method].check_types(method, own)
+    return shared
 
 
 def run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> MethodOutput:

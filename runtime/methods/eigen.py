@@ -9,8 +9,7 @@ an image with NaN or infinity is NaN.
 
 from __future__ import annotations
 
-import math
-
+from ..checks import check_value
 from ..errors import InputError
 from ..inputs.selection import check_name
 from .operations import Kernel, Operations, T, sum_of
@@ -54,7 +53,8 @@ def kpcacam(ops: Operations[T], a: T, *, kernel: str = "sigmoid", gamma: float |
         InputError: The kernel is unknown, ``gamma`` is not positive, or there are too many places.
     """
     check_name("kernel", kernel, KERNELS)
-    if gamma is not None and not (math.isfinite(gamma) and gamma > 0):
+    check_value("gamma", gamma, float | None)
+    if gamma is not None and gamma <= 0:
         raise InputError(f"gamma={gamma} must be a positive number; leave it out for 1 / channels")
     places = ops.places(a)
     if places is not None and places > MOST_PLACES:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from ..errors import InputError
+from ..checks import check_value
 from .operations import Operations, T
 
 
@@ -23,8 +21,7 @@ def fem(ops: Operations[T], a: T, *, sigmas: float = 2.0) -> T:
     Raises:
         InputError: ``sigmas`` is no number.
     """
-    if not math.isfinite(sigmas):
-        raise InputError(f"sigmas={sigmas} is no number of standard deviations; 2 is usual")
+    check_value("sigmas", sigmas, float)
     means = ops.mean(a, 3, keep=True)
     centred = a - means
     deviation = ops.root(ops.mean(centred * centred, 3, keep=True))

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_value
 from ..errors import InputError
 from ..session.session import Tensors
 from .baselines import Baseline, baseline_of, channel_axis
@@ -118,7 +119,7 @@ def integrated_gradients(
         steps: Number of gradients along the line.
         baseline: The start of the line; see `baselines.baseline_of`.
     """
-    _check_whole("steps", steps, 1)
+    check_value("steps", steps, int, least=1)
     name, transform = _output_name(batch, "input_gradients"), batch.session.spec.preprocess
     points, weights = np.polynomial.legendre.leggauss(steps)
     # The baseline itself comes first, with weight 0: only its score is used.
@@ -171,10 +172,9 @@ def _noisy(
     combine: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
 ) -> MethodOutput:
     """Combine the mean gradient over noisy copies, and its mean square, and reduce the channels."""
-    _check_whole("samples", samples, 1)
-    _check_whole("seed", seed, 0)
-    if not noise >= 0:
-        raise InputError(f"noise={noise} is out of range; give 0 (none) or more")
+    check_value("samples", samples, int, least=1)
+    check_value("seed", seed, int, least=0)
+    check_value("noise", noise, float, least=0)
     name = _output_name(batch, "input_gradients")
     got, rerun = of_images(batch)
     images = rerun.original.astype(np.float32)
@@ -219,8 +219,3 @@ def _output_name(batch: MethodInput, field: str) -> str:
 
 def _channels(batch: MethodInput) -> int:
     return channel_axis(batch.session.spec.preprocess)
-
-
-def _check_whole(name: str, number: object, least: int) -> None:
-    if not isinstance(number, int) or number < least:
-        raise InputError(f"{name}={number!r} is out of range; give a whole number from {least} on")

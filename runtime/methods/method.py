@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_value
 from ..errors import InputError
 from .numpy_operations import NUMPY, Array, in_rows
 
@@ -47,6 +48,13 @@ class Method:
         """The options and their defaults: the function's keyword-only parameters."""
         parameters = inspect.signature(self.function).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    def check_types(self, method: str, options: Mapping[str, Any]) -> None:
+        """Raise InputError unless the values of the options have the annotated types."""
+        hints = get_type_hints(self.function)
+        for name, value in options.items():
+            if name in hints:
+                check_value(f"method '{method}': {name}", value, hints[name])
 
     @property
     def is_formula(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_value
 from ..errors import InputError
 from .masks import GridMasks, as_masks, masked, one_place, size_of
 from .method_io import MethodInput, MethodOutput
@@ -39,8 +40,9 @@ def scorecam(batch: MethodInput, *, channels: int | None = None) -> MethodOutput
     layer = batch.layer.activations
     got, rerun = of_images(batch, layer)
     activations = got[layer]
+    check_value("channels", channels, int | None, least=1)
     if channels is not None:
-        activations = _most_varied(activations, _at_least(1, channels, "channels"))
+        activations = _most_varied(activations, channels)
     planes = np.moveaxis(activations, 1, 0)
 
     def seen(part: slice) -> NDArray[Any]:
@@ -74,16 +76,17 @@ def rise(
     """
     if not 0 < p < 1:
         raise InputError(f"p={p} is out of range; give a share between 0 and 1")
-    count, cells = _at_least(2, masks, "masks"), _at_least(1, grid, "grid")
-    drawn = GridMasks(size_of(batch), count, cells, p, seed)
+    for name, number, least in (("masks", masks, 2), ("grid", grid, 1), ("seed", seed, 0)):
+        check_value(name, number, int, least=least)
+    drawn = GridMasks(size_of(batch), masks, grid, p, seed)
     got, rerun = of_images(batch)
 
     def seen(part: slice) -> NDArray[Any]:
         return masked(batch, rerun.original, drawn.of(part)[:, None])
 
-    confidences = rerun.confidences(count, seen)
+    confidences = rerun.confidences(masks, seen)
     above = _beyond_rounding(confidences - confidences.mean(axis=0), confidences)
-    return batch.output(got, drawn.summed(above) / (count * p))
+    return batch.output(got, drawn.summed(above) / (masks * p))
 
 
 def ablationcam(batch: MethodInput) -> MethodOutput:
@@ -149,7 +152,7 @@ def shapleycam(batch: MethodInput, *, step: float = 2.0**-10) -> MethodOutput:
     Raises:
         InputError: ``step`` is not positive.
     """
-    if not step > 0:
+    if not 0 < step < float("inf"):
         raise InputError(f"step={step} is out of range; give a small positive number")
     got, rerun = of_head(batch)
     factors, name = (1 - step, 1, 1 + step), rerun.session.spec.layers[0].gradients
@@ -194,9 +197,3 @@ def _most_varied(activations: NDArray[Any], count: int) -> NDArray[Any]:
     order = np.argsort(-spread, axis=1, kind="stable")[:, :count]
     places = order.reshape(*order.shape, *[1] * (activations.ndim - 2))
     return np.take_along_axis(activations, places, axis=1)
-
-
-def _at_least(least: int, number: int, name: str) -> int:
-    if number < least:
-        raise InputError(f"{name}={number} is out of range; give at least {least}")
-    return number

@@ -73,7 +73,7 @@ def test_a_folder_goes_alone(artifact: Path, images: Path, tmp_path: Path) -> No
 
 def test_an_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> None:
     said = fail("explain", artifact, "a.png", "-o", tmp_path / "out", "--retry", code=2)
-    assert "Error: --retry are for a folder of images" in said
+    assert "Error: only a folder of images takes --retry" in said
 
 
 def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:

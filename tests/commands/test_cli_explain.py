@@ -108,7 +108,7 @@ def test_options_of_methods_are_read_as_json(
     add_method(monkeypatch, "odd", method)
     explain(
         folder, tmp_path, "--method", "odd", "--option", "samples=50", "--option", "kind=soft",
-        "--option", "twice=true", "--option", "noise-level=0.25",
+        "--option", "twice=True", "--option", "noise-level=0.25",
     )  # fmt: skip
     assert got == {"samples": 50, "kind": "soft", "twice": True, "noise_level": 0.25}
 

@@ -305,7 +305,7 @@ def test_a_grey_image_is_blurred_too() -> None:
 
 REFUSALS = {
     "no samples": ("smoothgrad", {"samples": 0}, "samples=0 is out of range; give a whole"),
-    "half a step": ("integrated-gradients", {"steps": 1.5}, "steps=1.5 is out of range"),
+    "half a step": ("integrated-gradients", {"steps": 1.5}, "steps=1.5: give a whole number"),
     "negative noise": ("vargrad", {"noise": -0.1}, "noise=-0.1 is out of range"),
     "no seed": ("smoothgrad", {"seed": -1}, "seed=-1 is out of range"),
     "unknown baseline": (

@@ -325,9 +325,10 @@ def test_masks_lie_on_images_with_colours_last(patches: Explainer, tmp_path: Pat
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("rise", {"masks": 1}, "masks=1 is out of range; give at least 2"),
+        ("rise", {"masks": 1}, "masks=1 is out of range; give a whole number from 2 on"),
         ("rise", {"grid": 0}, "grid=0 is out of range"),
         ("rise", {"p": 1.0}, r"p=1\.0 is out of range; give a share between 0 and 1"),
+        ("rise", {"seed": -1}, "seed=-1 is out of range; give a whole number from 0 on"),
         ("scorecam", {"channels": 0}, "channels=0 is out of range"),
         ("shapleycam", {"step": 0}, "step=0 is out of range; give a small positive number"),
         ("ablationcam", {"masks": 3}, "takes no option 'masks'; it takes none"),

@@ -86,6 +86,13 @@ def test_a_wrong_request_is_refused_before_the_first_image(explainer: Explainer)
         explainer.explain_many(never(), classes="purple")
     with pytest.raises(InputError, match="unknown method 'magic'"):
         explainer.explain_many(never(), method="magic")
+    for name in ("batch", "readers"):
+        with pytest.raises(InputError, match=f"{name}=0 is out of range; give a whole number fr"):
+            explainer.explain_many(never(), **{name: 0})
+
+    for image in ("photo.jpg", Path("photo.jpg"), SCENE):
+        with pytest.raises(InputError, match=r"explain_many\(.*\): pass a list of images"):
+            explainer.explain_many(image)  # pyright: ignore[reportArgumentType]
 
 
 def test_memory_is_bounded_however_many_images_there_are(explainer: Explainer) -> None:

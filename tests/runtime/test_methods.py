@@ -196,12 +196,12 @@ def test_a_component_is_the_singular_vectors_from_either_side() -> None:
     ("method", "options", "message"),
     [
         ("finercam", {"gamma": -1.0}, "gamma=-1.0 is out of range"),
-        ("finercam", {"gamma": np.nan}, "gamma=nan is out of range"),
+        ("finercam", {"gamma": np.nan}, "gamma=nan: give a number"),
         ("finercam", {"references": 0}, "references=0 is out of range"),
         ("finercam", {}, "explain two or more at once"),
         ("kpcacam", {"kernel": "sigmoidal"}, "unknown kernel 'sigmoidal'; did you mean 'sigmoid'"),
         ("kpcacam", {"gamma": 0.0}, "gamma=0.0 must be a positive number"),
-        ("fem", {"sigmas": np.nan}, "sigmas=nan is no number"),
+        ("fem", {"sigmas": np.nan}, "sigmas=nan: give a number"),
     ],
 )
 def test_options_out_of_range_are_refused(
@@ -247,6 +247,35 @@ def test_options_reach_the_method_and_others_are_refused(explainer: Explainer) -
         explainer.explain(SCENE, method="gradcam", options={"gamma": 1})
     with pytest.raises(GraftcamError, match="explain two or more at once"):
         explainer.explain(SCENE, method="finercam")
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "value", "remedy"),
+    [
+        ("hirescam", "relu", "no", "True or False"),
+        ("reciprocam", "gaussian", "yes", "True or False"),
+        ("smoothgrad", "noise", "abc", "a number"),
+        ("smoothgrad", "noise", np.inf, "a number"),
+        ("rise", "masks", "abc", "a whole number"),
+        ("rise", "grid", 2.5, "a whole number"),
+        ("rise", "p", True, "a number"),
+        ("fem", "sigmas", "abc", "a number"),
+        ("kpcacam", "gamma", "abc", "a number or None"),
+        ("finercam", "references", 2.5, "a whole number"),
+        ("shapleycam", "step", np.inf, "a number"),
+        ("scorecam", "channels", 2.5, "a whole number or None"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(
+    explainer: Explainer, method: str, option: str, value: Any, remedy: str
+) -> None:
+    message = f"^method '{method}': {option}={value!r}: give {remedy}$"
+    for explain in (
+        lambda **of: explainer.explain(SCENE, method=method, **of),
+        lambda **of: explainer.compare(SCENE, [method, "gradcam"], **of),
+    ):
+        with pytest.raises(InputError, match=message):
+            explain(options={option: value})
 
 
 def test_other_methods_get_activations_and_gradients(

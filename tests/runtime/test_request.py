@@ -11,7 +11,7 @@ import pytest
 
 from graftcam.runtime import METHODS, Explainer, Request
 from graftcam.runtime.errors import InputError
-from graftcam.runtime.explain.request import check_keywords
+from graftcam.runtime.explain.request import check_request
 from support.artifacts import SCENE
 
 WAYS: dict[str, Callable[..., Any]] = {
@@ -26,12 +26,15 @@ WAYS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"clases": 1}, "unknown keyword 'clases'; did you mean 'classes'[?] A request takes clas"),
+        ({"clases": 1}, "unknown keyword 'clases'; did you mean 'classes'[?] a request takes clas"),
         ({"layers": "a"}, "unknown keyword 'layers'; did you mean 'layer'[?]"),
         ({"samples": 50}, r'unknown keyword \'samples\'; .*options={"samples": 50}$'),
         ({"relu": False}, r'options={"relu": False}$'),
         ({"baseline": np.zeros((9, 9))}, r'options={"baseline": ...}$'),
-        ({"options": "samples=50"}, "options is 'samples=50'; pass a mapping, such as"),
+        ({"target": "cat"}, "unknown keyword 'target'; did you mean 'classes'[?]"),
+        ({"label": "cat"}, "unknown keyword 'label'; did you mean 'classes'[?]"),
+        ({"workers": 3}, "unknown keyword 'workers'; a request takes classes, top, "),
+        ({"alpha": 0.3}, "unknown keyword 'alpha'; a request takes classes, top, "),
     ],
 )
 def test_a_wrong_keyword_is_refused_with_the_right_one(
@@ -41,11 +44,31 @@ def test_a_wrong_keyword_is_refused_with_the_right_one(
         WAYS[way](explainer, **request_)
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"options": "samples=50"}, "options='samples=50': give a mapping, such as"),
+        ({"top": "3"}, "top='3': give a whole number$"),
+        ({"top": None}, "top=None: give a whole number$"),
+        ({"layer": 3}, "layer=3: give a text, a list of texts or None$"),
+        ({"augment": None}, "augment=None: give True or False, a text or a list of texts$"),
+        ({"box": (1.5, 0, 9, 9)}, r"box=\(1.5, 0, 9, 9\): give a list of whole numbers or None$"),
+        ({"progress": 3}, "progress=3: give a function or None$"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_the_right_one(
+    explainer: Explainer, way: str, request_: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        WAYS[way](explainer, **request_)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_no_option_is_taken_for_a_misspelt_keyword(method: str) -> None:
     for option in METHODS[method].options:
         with pytest.raises(TypeError, match=rf'options={{"{option}": 3}}'):
-            check_keywords({option: 3})
+            check_request({option: 3})
 
 
 def test_every_way_takes_all_keywords(explainer: Explainer) -> None:

@@ -119,7 +119,7 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
     try:
         _reach(address or "local")
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises plain exceptions, too
         reason = str(error).partition("\n")[0].partition(". ")[0]
         raise JobError(
             f"no Ray cluster at {address or 'this machine'}: {reason}; start one with "
