@@ -69,7 +69,7 @@ def short(value: object) -> str:
     return text if len(text) < 40 and "\n" not in text else "..."
 
 
-def _has(value: object, kind: Any) -> bool:
+def _has(value: Any, kind: Any) -> bool:
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if origin in (Union, UnionType):
         return any(_has(value, one) for one in arguments)
@@ -78,10 +78,12 @@ def _has(value: object, kind: Any) -> bool:
     if origin is Sequence:
         listed = isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping))
         return listed and all(_has(one, arguments[0]) for one in value)
+    if origin in (int, float) and isinstance(value, bool):
+        return False  # which Python counts as a number
     if origin is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
+        return isinstance(value, Integral)
     if origin is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, Real) and math.isfinite(value)
     return origin is Any or isinstance(value, origin)
 
 

@@ -153,7 +153,7 @@ class Explainer:
         check_value("batch", batch, int, least=1)
         check_value("readers", readers, int, least=1)
         single = isinstance(images, (str, bytes, Path)) or getattr(images, "ndim", 1) in (2, 3)
-        if single or not isinstance(images, Iterable):
+        if single or not hasattr(images, "__iter__"):
             raise InputError(f"explain_many({short(images)}): pass a list of images")
         return stream(self._shared_plan(request), images, batch, readers)
 

@@ -96,7 +96,9 @@ def test_parquet_is_written_beside_the_table(
 
 
 STALLING = """
-import sys, time
+import signal, sys, time
+# A shell's background job ignores SIGINT, and so does all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from graftcam.runtime.tools.jobs.work import Worker
 work, batches = Worker.__call__, []
 def stall(self, paths):
