@@ -1,9 +1,9 @@
-"""Two runs of the model show the extents that ONNX's shape inference leaves open.
+"""Three runs of the model show the extents that ONNX's shape inference leaves open.
 
 Older exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), where shape
-inference fails early. Therefore the model is run twice, with different extents for each open axis
-of its inputs: an extent that is the same in both runs is fixed, one that changes with an input's
-axis gets that axis's name, and any other stays open.
+inference fails early. Therefore the model is run three times, with different extents for each open
+axis of its inputs: an extent that is always the same is fixed, one that is always that of an
+input's axis gets that axis's name, and any other stays open.
 """
 
 from __future__ import annotations
@@ -16,56 +16,61 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from .emitter import Dim, constant_of, dims_of
+from .emitter import constant_of, dims_of
 from .ort_session import session_of
 
 Extents: TypeAlias = Mapping[str, int]
 
-# Extents to try for open axes after the batch, if nothing is known about them.
+# Extents to try for open axes after the batch.
 OPEN_SIZES = (64, 224, 320, 32)
 _STEP = 32  # most models require input extents that are a multiple of it
-# The shapes of their results depend on the data, so two runs show nothing.
+# Extents of the batch in the three runs. Those of other axes grow from run to run, and so does all
+# that strides, pools and paddings make of them: none of it goes down and up again.
+_BATCHES = (3, 2, 4)
+# The shapes of their results depend on the data, so runs show nothing.
 _BY_DATA = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Loop", "If", "Scan"})
 _RANDOM = frozenset({"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"})
 
 
 def name_open_axes(graph: ir.Graph) -> None:
-    """Name every open axis of an input, so that later shapes can refer to it.
+    """Give every open axis of an input a name of its own, so that later shapes can refer to it.
 
-    Some exporters write an open extent as -1, in inputs and in other shapes.
+    Some exporters write an open extent as -1, in inputs and in other shapes, or give all open axes
+    one name, although they may differ. Inputs may share the name of their first axis, the batch.
     """
     for value in [*graph.outputs, *(value for node in graph for value in node.outputs)]:
         if value.shape is not None and any(dim == -1 for dim in value.shape):
             value.shape = ir.Shape([None if dim == -1 else dim for dim in dims_of(value)])
+    taken: set[str] = set()
     for value in graph.inputs:
-        if value.shape is not None and value.name not in graph.initializers:
-            value.shape = ir.Shape(
-                [_named(dim, axis, value.name or "") for axis, dim in enumerate(dims_of(value))]
-            )
+        if value.shape is None or value.name in graph.initializers:
+            continue
+        dims = dims_of(value)
+        for axis, dim in enumerate(dims):
+            if isinstance(dim, int) and dim >= 0:
+                continue
+            named = isinstance(dim, str) and dim and (axis == 0 or dim not in taken)
+            name = dim if named else "batch" if axis == 0 else f"{value.name}_{axis}"
+            assert isinstance(name, str)
+            dims[axis] = name
+            taken.add(name)
+        value.shape = ir.Shape(dims)
 
 
-def _named(dim: Dim, axis: int, owner: str) -> int | str:
-    if isinstance(dim, int) and dim >= 0:
-        return dim
-    if isinstance(dim, str) and dim:
-        return dim
-    return "batch" if axis == 0 else f"{owner}_{axis}"
-
-
-def settle_extents(model: ir.Model, folder: Path, known: Extents | None = None) -> None:
-    """Set the shapes that two runs show, and the numbers computed from shapes alone.
+def settle_extents(model: ir.Model, folder: Path) -> None:
+    """Set the shapes that three runs show, and the numbers computed from shapes alone.
 
     If the model cannot be run nothing changes: code that needs an extent raises an error later.
 
     Args:
-        model: Its values get shapes and, if both runs agree, constant values.
+        model: Its values get shapes and, if the runs agree, constant values.
         folder: The folder of its external data.
-        known: Valid extents of open axes; for other axes several are tried.
     """
     graph = model.graph
     arithmetic = _shape_arithmetic(graph)
     inputs = [value for value in graph.inputs if value.shape is not None]
-    symbols = sorted({dim for value in inputs for dim in dims_of(value) if isinstance(dim, str)})
+    names = (dim for value in inputs for dim in dims_of(value) if isinstance(dim, str))
+    symbols = list(dict.fromkeys(names))
     watched = [value for value in _with_plain_shapes(graph) if not _is_known(value, symbols)]
     if not watched:
         return
@@ -74,28 +79,29 @@ def settle_extents(model: ir.Model, folder: Path, known: Extents | None = None) 
     if session is None:
         return
     batches = {dim for value in inputs for dim in dims_of(value)[:1] if isinstance(dim, str)}
-    for first, second in _trials([s for s in symbols if s not in batches], batches, known or {}):
+    for extents in _trials(symbols, batches):
         try:
-            runs = [session.run(None, _feeds(graph, extents)) for extents in (first, second)]
+            runs = [session.run(None, _feeds(graph, one)) for one in extents]
         except Exception:  # ONNX Runtime's exceptions share no base of their own
             continue
-        shown = {(first[s], second[s]): s for s in symbols}
+        # Where axes can only be tried alike, the first of them lends its name.
+        shown = {tuple(one[s] for one in extents): s for s in reversed(symbols)}
         for value, *seen in zip(watched, *runs, strict=True):
-            _store(value, seen[0], seen[1], shown, whole=value in arithmetic)
+            _store(value, seen, shown, whole=value in arithmetic)
         return
 
 
 def _store(
-    value: ir.Value, first: Any, second: Any, shown: Mapping[tuple[int, int], str], *, whole: bool
+    value: ir.Value, seen: Sequence[Any], shown: Mapping[tuple[int, ...], str], *, whole: bool
 ) -> None:
-    """Store the result of two runs for ``value``: the value itself if ``whole``, else its shape."""
-    shapes = (first.shape, second.shape) if whole else (first.tolist(), second.tolist())
-    if len(shapes[0]) != len(shapes[1]):
+    """Store what the runs gave for ``value``: the value itself if ``whole``, else its shape."""
+    shapes = [one.shape if whole else tuple(one.tolist()) for one in seen]
+    if len({len(shape) for shape in shapes}) > 1:
         return
-    dims = [a if a == b else shown.get((a, b)) for a, b in zip(*shapes, strict=True)]
-    value.shape = ir.Shape(dims)
-    if whole and first.ndim <= 1 and np.array_equal(first, second):
-        value.const_value = ir.tensor(first, name=value.name)
+    extents = list(zip(*shapes, strict=True))
+    value.shape = ir.Shape([e[0] if len(set(e)) == 1 else shown.get(e) for e in extents])
+    if whole and seen[0].ndim <= 1 and all(np.array_equal(seen[0], one) for one in seen[1:]):
+        value.const_value = ir.tensor(seen[0], name=value.name)
 
 
 def _shape_arithmetic(graph: ir.Graph) -> set[ir.Value]:
@@ -149,16 +155,26 @@ def _probe(
         return None
 
 
-def _trials(
-    others: list[str], batches: set[str], known: Extents
-) -> Iterator[tuple[Extents, Extents]]:
-    """Yield pairs of extents for all open axes; in each pair no two axes change alike."""
-    for size in (0,) if set(others) <= set(known) else OPEN_SIZES:
-        first, second = {}, {}
-        for number, name in enumerate(others):
-            first[name] = known.get(name, size + _STEP * number)
-            second[name] = first[name] + _STEP * (number + 1)
-        yield {**first, **dict.fromkeys(batches, 2)}, {**second, **dict.fromkeys(batches, 3)}
+def _trials(symbols: Sequence[str], batches: set[str]) -> Iterator[list[Extents]]:
+    """Yield the extents of three runs for all open axes.
+
+    No two axes change alike, and none by a multiple of another's changes. Models that take square
+    images only are tried last.
+    """
+    others = [symbol for symbol in symbols if symbol not in batches]
+    for alike in (False, True) if len(others) > 1 else (False,):
+        for size in OPEN_SIZES if others else (0,):
+            steps = {name: 0 if alike else number for number, name in enumerate(others)}
+            yield [
+                {
+                    **{
+                        name: size + _STEP * (step + (0, 1, step + 3)[run])
+                        for name, step in steps.items()
+                    },
+                    **dict.fromkeys(batches, _BATCHES[run]),
+                }
+                for run in range(3)
+            ]
 
 
 def _feeds(graph: ir.Graph, extents: Extents) -> dict[str, npt.NDArray[Any]]:

@@ -87,3 +87,22 @@ def test_files_with_open_size_are_verified_at_two_sizes(tmp_path: Path) -> None:
     assert report.verification.images == 4
     x = np.ones((1, 3, 9, 21), np.float32)
     assert Explainer(tmp_path / "m.onnx", "cpu").run(x)["heatmap"].shape == (1, 1, 5, 11)
+
+
+@pytest.mark.parametrize("names", [("height", "width"), ("side", "side"), ("batch", "batch")])
+def test_the_map_of_a_strided_file_is_not_taken_for_the_batch(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    """At stride 32 a map of 2 or 3 rows looks like a batch of 2 or 3, and names may repeat."""
+    strided = [nn.Conv2d(c, 8, 3, 2, 1) for c in (3, 8, 8, 8, 8)]
+    pairs = (part for convolution in strided for part in (convolution, nn.ReLU()))
+    model = seeded(nn.Sequential(*pairs, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)))
+    axes = {"input": {0: "batch", 2: names[0], 3: names[1]}}
+    plain = scripted(model, tmp_path / "plain.onnx", 17, (64, 64), axes)
+    report = export(plain, tmp_path / "m.onnx")
+    assert report.spec.layers[0].grid == [None, None]
+    found = Explainer(tmp_path / "m.onnx", "cpu").run(noise(1, 96, 224), np.array([[1, 3]]))
+    # Behind the last ReLU there are a mean over 3 x 7 places and a linear layer.
+    weights = model[-1].weight[[1, 3]].detach().numpy()
+    expected = np.broadcast_to(weights[None, :, :, None, None] / 21, (1, 2, 8, 3, 7))
+    np.testing.assert_allclose(found["gradients"], expected, rtol=1e-6)
