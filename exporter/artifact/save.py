@@ -18,6 +18,8 @@ from ...runtime.writing import replace_file
 from ..errors import WriteError
 from ..graph.external_data import keep_beside
 
+_TOOLS = ("graftcam", "torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript")
+
 
 def graph_hash(model: ir.Model) -> tuple[str, str]:
     """SHA-256 of the graph's structure and of its weights, before anything was added."""
@@ -42,10 +44,10 @@ def graph_hash(model: ir.Model) -> tuple[str, str]:
     return structure.hexdigest(), weights.hexdigest()
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of the packages that shape the artifact."""
+def tool_versions(packages: Sequence[str] = _TOOLS) -> dict[str, str]:
+    """Versions of the packages that are installed; by default those that shape the artifact."""
     versions: dict[str, str] = {}
-    for package in ("graftcam", "torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript"):
+    for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import CaptureError, first_line
 from ..graph.emitter import dims_of
-from .trial_sizes import GROWTH
+from ..graph.infer_shapes import GROWTH
 
 _SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _MOST_COLOURS = 4

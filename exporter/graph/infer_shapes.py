@@ -23,7 +23,7 @@ Extents: TypeAlias = Mapping[str, int]
 
 # Extents to try for open axes after the batch.
 OPEN_SIZES = (64, 224, 320, 32)
-_STEP = 32  # most models require input extents that are a multiple of it
+GROWTH = 32  # by which they grow in a further run; a multiple of most strides
 # Extents of the batch in the three runs. Those of other axes grow from run to run, and so does all
 # that strides, pools and paddings make of them: none of it goes down and up again.
 _BATCHES = (3, 2, 4)
@@ -168,7 +168,7 @@ def _trials(symbols: Sequence[str], batches: set[str]) -> Iterator[list[Extents]
             yield [
                 {
                     **{
-                        name: size + _STEP * (step + (0, 1, step + 3)[run])
+                        name: size + GROWTH * (step + (0, 1, step + 3)[run])
                         for name, step in steps.items()
                     },
                     **dict.fromkeys(batches, _BATCHES[run]),

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..capture.trial_sizes import GROWTH
+from ..graph.infer_shapes import GROWTH
 from .artifact import Artifact
 from .findings import Verdict
 from .inputs import random_inputs

@@ -21,7 +21,7 @@ from numpy.random import Generator
 
 from ...runtime.methods.table import METHODS
 from ...runtime.spec import Layer
-from ..capture.trial_sizes import GROWTH
+from ..graph.infer_shapes import GROWTH
 from ..graph.ort_session import session_of
 from .artifact import Artifact
 from .compare import relative_errors

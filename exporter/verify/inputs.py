@@ -16,9 +16,8 @@ from ...runtime.inputs.image_files import Pixels, read_image
 from ...runtime.inputs.preprocess import prepare
 from ...runtime.spec import Spec
 from ...runtime.tools.jobs.find import find_images
-from ..capture.trial_sizes import GROWTH
 from ..errors import VerificationError
-from ..graph.infer_shapes import OPEN_SIZES
+from ..graph.infer_shapes import GROWTH, OPEN_SIZES
 from .artifact import Artifact
 from .running import Draw, Tensors
 

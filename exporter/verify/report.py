@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.spec import Spec
+from ..artifact.save import tool_versions
 from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
 
 SCHEMA_VERSION = 1
@@ -48,7 +47,7 @@ def to_dict(
         "against": against,
         "reference": verdict.reference,
         "inputs": {"random": verdict.images, "given": verdict.given, "seed": verdict.seed},
-        "versions": _versions(),
+        "versions": tool_versions(_PACKAGES),
         "checks": [one.to_dict() for one in verdict.findings],
         "seconds": {step: round(taken, 3) for step, taken in verdict.seconds.items()},
     }
@@ -92,11 +91,3 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    versions: dict[str, str] = {}
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions

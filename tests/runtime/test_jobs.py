@@ -149,7 +149,7 @@ def test_a_job_that_cannot_begin_leaves_nothing(settings: Settings, tmp_path: Pa
     for change, error, message in (
         ({"request": {"classes": ["purple"]}}, ClassError, "unknown label 'purple'"),
         ({"drawing": {"colormap": "jett"}}, RenderError, "unknown colormap 'jett'"),
-        ({"images": str(tmp_path / "out")}, ImageError, "out: "),
+        ({"images": str(tmp_path / "out")}, ImageError, "no folder .*out; give a folder of images"),
     ):
         with pytest.raises(error, match=message):
             run(replace(settings, **change))
