@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,16 @@ def group(*options: Decorator) -> Decorator:
 
 
 def to_option(name: str, metavar: str, text: str) -> Decorator:
-    """Return ``-o``, ``--to``, for the file or folder to write."""
-    return option("-o", "--to", name, type=FILE, required=True, metavar=metavar, help=text)
+    """Return ``-o``, ``--to``, for the file or folder to write; twice is an error."""
+
+    def once(_context: click.Context, _option: click.Parameter, paths: Sequence[Path]) -> Path:
+        if len(paths) > 1:
+            given = ", ".join(map(str, paths))
+            raise click.BadParameter(f"it is the one {metavar} to write, and has {given}")
+        return paths[0]
+
+    return option("-o", "--to", name, type=FILE, required=True, multiple=True, callback=once,
+                  metavar=metavar, help=text)  # fmt: skip
 
 
 class_option = option(

@@ -85,13 +85,12 @@ class Pair:
     Attributes:
         first: The artifact that chooses the class.
         second: The other; its class has the same label, or the same id if one of the two stores no
-            labels.
+            labels. Of several classes with that label it is the one at the same place among them.
     """
 
     def __init__(self, first: Explainer, second: Explainer) -> None:
         self.first = first
         self.second = second
-        self._by_label = bool(first.spec.labels and second.spec.labels)
 
     def compare(
         self, paths: Iterable[Path], progress: Callable[[int], None] | None = None
@@ -128,7 +127,7 @@ class Pair:
             InputError: The second artifact lacks the class.
         """
         found = self.first.explain(path)
-        best = found.labels[0] if self._by_label else found.classes[0]
+        best = self._class_of_second(found.classes[0])
         try:
             return found, self.second.explain(path, [best, -1])
         except GraftcamError as error:
@@ -138,6 +137,16 @@ class Pair:
                 f"{self.second.path.name} cannot explain {best!r}, which {self.first.path.name} "
                 f"predicts for {path.name}: {error}"
             ) from error
+
+    def _class_of_second(self, number: int) -> int | str:
+        """The second artifact's class for a class id of the first; a label that it lacks."""
+        labels, others = self.first.spec.labels, self.second.spec.labels
+        if not labels or not others:
+            return number
+        label = labels[number]
+        places = [place for place, other in enumerate(others) if other == label]
+        rank = labels[:number].count(label)
+        return places[rank] if rank < len(places) else label
 
     def image(self, change: Change) -> Pixels:
         """Draw an image and its two overlays side by side."""
@@ -183,7 +192,15 @@ def predicted(explainer: Explainer, found: Explanation) -> str:
         return found.labels[-1]
     several = spec.score.activation == "sigmoid" and not spec.score.single_logit
     ids = np.flatnonzero(shares > 0.5) if several else [int(shares.argmax())]
-    return " + ".join(spec.labels[i] if spec.labels else str(i) for i in ids) or "none"
+    return " + ".join(_named(spec.labels, int(i)) for i in ids) or "none"
+
+
+def _named(labels: Sequence[str] | None, number: int) -> str:
+    """A class's label; with its id where another class has that label, too."""
+    if not labels:
+        return str(number)
+    twin = labels.count(labels[number]) > 1
+    return f"{labels[number]} ({number})" if twin else labels[number]
 
 
 def _change(pair: Pair, path: Path, first: Explanation, second: Explanation) -> Change:

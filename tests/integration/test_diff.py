@@ -69,6 +69,17 @@ def test_a_release_agrees_with_itself(release):
     assert not found.failed
 
 
+def test_labels_may_repeat(tmp_path):
+    """Of classes with one label the same is compared, and predictions of two are not equal."""
+    twins = Explainer(export_demo(tmp_path / "twins.onnx", labels=["odd", "even"] * 5))
+    pair = Pair(twins, twins)
+    found = pair.compare(PATHS[:3])
+    assert (found.similarity, found.agreement) == (pytest.approx(1, abs=1e-6), 1)
+    assert all("(" in change.predicted[0] for change in found.changes)
+    first, second = pair.explain(PATHS[0])
+    assert first.classes[0] == second.classes[0]
+
+
 def test_the_least_similar_image_comes_first(release, untrained):
     found = Pair(Explainer(release), Explainer(untrained)).compare(PATHS)
     values = [change.similarity for change in found.changes]
