@@ -235,9 +235,9 @@ def test_the_runtime_takes_what_is_baked_and_makes_the_rest(
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        (["layer-cam"], r"unknown method 'layer-cam'; did you mean 'layercam'"),
-        ("smooth", r"unknown method 'smooth'; .*there is gradcam, gradcam\+\+, xgradcam, hirescam"),
-        (["layercam", "rise"], r"method 'rise' needs images and cannot be part of the graph"),
+        (["layer-cam"], r"unknown extra 'layer-cam'; did you mean 'layercam'"),
+        ("smooth", r"unknown extra 'smooth'; .*there is head, .*gradcam\+\+, xgradcam, hirescam"),
+        (["layercam", "rise"], r"method 'rise' runs outside of the graph; it needs no extra"),
         ([3], r"extras takes names such as 'head', not \[3\]"),
     ],
 )
