@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import GraftcamError, InputError
 
@@ -16,6 +17,12 @@ _WORDS: dict[Any, str] = {
     bool: "True or False", NoneType: "None", Callable: "a function",
     Mapping: 'a mapping, such as {"samples": 50}',
 }  # fmt: skip
+
+
+@functools.cache
+def types_of(annotated: Any) -> dict[str, Any]:
+    """Return the types of a function's or a class's names; reading them costs half a millisecond."""
+    return get_type_hints(annotated)
 
 
 def check_value(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, get_type_hints
+from typing import Any, TypedDict
 
-from ..checks import check_keywords, check_value, short
+from ..checks import check_keywords, check_value, short, types_of
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
@@ -70,7 +70,7 @@ def check_request(request: Mapping[str, object]) -> None:
         TypeError: A keyword is unknown; the message names the remedy.
         InputError: A value has another type.
     """
-    hints = get_type_hints(Request)
+    hints = types_of(Request)
     options = {name for method in METHODS.values() for name in method.options}
     together = "options of a method go together: options="
     remedies = {

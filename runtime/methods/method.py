@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_type_hints
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_value
+from ..checks import check_value, types_of
 from ..errors import InputError
 from .numpy_operations import NUMPY, Array, in_rows
 
@@ -51,7 +51,7 @@ class Method:
 
     def check_types(self, method: str, options: Mapping[str, Any]) -> None:
         """Raise InputError unless the values of the options have the annotated types."""
-        hints = get_type_hints(self.function)
+        hints = types_of(self.function)
         for name, value in options.items():
             if name in hints:
                 check_value(f"method '{method}': {name}", value, hints[name])
