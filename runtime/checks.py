@@ -21,7 +21,7 @@ _WORDS: dict[Any, str] = {
 
 @functools.cache
 def types_of(annotated: Any) -> dict[str, Any]:
-    """Return the types of a function's or a class's names; reading them costs half a millisecond."""
+    """Return the types of a function's or a class's names; reading them costs half a ms."""
     return get_type_hints(annotated)
 
 
