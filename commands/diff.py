@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .common import command, progress_bar
-from .options import FILE, json_option, provider_option
+from .options import FILE, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
-@click.option("-o", "--to", "folder", type=FILE, metavar="DIR",
-              help="Folder for drawings of the most changed maps, and diff.json.")  # fmt: skip
+@to_option("folder", "DIR", "Folder for drawings of the most changed maps, and diff.json.",
+           required=False)  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",

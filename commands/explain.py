@@ -13,7 +13,15 @@ from click import option
 from .common import Numbers, Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
-from .options import FILE, class_option, group, json_option, provider_option, threads_option
+from .options import (
+    FILE,
+    class_option,
+    group,
+    json_option,
+    provider_option,
+    threads_option,
+    to_option,
+)
 
 if TYPE_CHECKING:
     from ..runtime import Request
@@ -62,8 +70,7 @@ _request_options = group(
 )
 @click.argument("model", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
-@click.option("-o", "--to", "folder", type=FILE, required=True,
-              metavar="DIR", help="Folder for the files.")  # fmt: skip
+@to_option("folder", "DIR", "Folder for the files.")
 @_request_options
 @drawing_options
 @provider_option

@@ -26,16 +26,18 @@ def group(*options: Decorator) -> Decorator:
     return add
 
 
-def to_option(name: str, metavar: str, text: str) -> Decorator:
+def to_option(name: str, metavar: str, text: str, *, required: bool = True) -> Decorator:
     """Return ``-o``, ``--to``, for the file or folder to write; twice is an error."""
 
-    def once(_context: click.Context, _option: click.Parameter, paths: Sequence[Path]) -> Path:
+    def once(
+        _context: click.Context, _option: click.Parameter, paths: Sequence[Path]
+    ) -> Path | None:
         if len(paths) > 1:
             given = ", ".join(map(str, paths))
             raise click.BadParameter(f"it is the one {metavar} to write, and has {given}")
-        return paths[0]
+        return paths[0] if paths else None
 
-    return option("-o", "--to", name, type=FILE, required=True, multiple=True, callback=once,
+    return option("-o", "--to", name, type=FILE, required=required, multiple=True, callback=once,
                   metavar=metavar, help=text)  # fmt: skip
 
 
