@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...runtime.settings import Score
 from ..graph.precision import FLOAT16_SCALE
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
-from ..source.torch_outputs import score_of
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import token_grid
+from .torch_output_facts import score_of
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
@@ -52,7 +53,12 @@ class _Call:
 
 
 def scan(
-    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None = None
+    module: nn.Module,
+    args: Sequence[Any],
+    score: Score,
+    *,
+    labels: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
@@ -61,10 +67,11 @@ def scan(
     Args:
         module: The module.
         args: Its example inputs.
-        output: The scored output's name; see `score_of`.
-        names: Names of the outputs.
+        score: What to explain.
+        labels: Number of labels, if there are any.
+        names: Names of the outputs; see `score_of`.
     """
-    calls, score = _watch(module, args, output, names)
+    calls, table = _watch(module, args, score, labels, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -76,13 +83,17 @@ def scan(
     tokens = [tuple(call.output.shape) for call in calls if call.output.dim() == 3]
     around = Surroundings.of(grids, tokens)
     image = next((tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()), (0,))
-    maps = score.shape[1] if score.dim() > 2 else None
+    maps = table.shape[1] if table.dim() > 2 else None
     facts = (_facts(group, grids, image, maps) for group in groups.values())
     return ranked([judge_layer(one, around) for one in facts])
 
 
 def _watch(
-    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None
+    module: nn.Module,
+    args: Sequence[Any],
+    score: Score,
+    labels: int | None,
+    names: Sequence[str] | None,
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
@@ -108,15 +119,16 @@ def _watch(
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
-        score = score_of(run_module(module, inputs), output, names)
+        batch = next((x.shape[0] for x in inputs if isinstance(x, torch.Tensor) and x.dim()), 1)
+        table = score_of(run_module(module, inputs), score, batch, labels, names)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
-        if score.requires_grad:
-            sums = score.flatten(2).sum(2) if score.dim() > 2 else score
+        if table.requires_grad:
+            sums = table.flatten(2).sum(2) if table.dim() > 2 else table
             best = sums.amax(dim=1)
             best.backward(torch.full_like(best, FLOAT16_SCALE))
-    return calls, score
+    return calls, table
 
 
 def _leaf(argument: Any, noise: torch.Generator) -> Any:
