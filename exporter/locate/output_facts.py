@@ -38,9 +38,10 @@ def output_facts(graph: ir.Graph) -> list[OutputFacts]:
 
 
 def batch_extents(graph: ir.Graph) -> frozenset[Dim]:
-    """The extents that the batch has in the inputs."""
+    """The batch's extents in the inputs: of their first axes, unless others are named so."""
     shapes = [dims_of(value) for value in graph.inputs if value.shape is not None]
-    return frozenset(shape[0] for shape in shapes if len(shape) > 1)
+    named = {dim for shape in shapes for dim in shape if isinstance(dim, str) and "batch" in dim}
+    return frozenset(named or (shape[0] for shape in shapes if len(shape) > 1))
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,13 @@ def _channels(value: ir.Value, depth: int = _DEPTH) -> _Channels:
         constant = node.op_type != "MatMul" or constant_of(node.inputs[1]) is not None
         return _Channels(rank - 1, node.op_type) if constant else _Channels()
     if node.op_type in _KEEP:
-        for before in node.inputs:
-            if before is None or constant_of(before) is not None or before.shape is None:
-                continue
-            if len(before.shape) == rank:
-                found = _channels(before, depth - 1)
-                if found.axis is not None:
-                    return found
-        return _Channels()
+        told = [
+            _channels(before, depth - 1) for before in node.inputs
+            if before is not None and constant_of(before) is None
+            and before.shape is not None and len(before.shape) == rank
+        ]  # fmt: skip
+        known = [one for one in told if one.axis is not None]
+        return next((one for one in known if one.axis != SQUEEZED), next(iter(known), _Channels()))
     if node.op_type not in _MOVES or node.inputs[0] is None:
         return _Channels()
     found = _channels(node.inputs[0], depth - 1)
@@ -194,6 +194,8 @@ def _reshaped(before: Sequence[Dim], after: Sequence[Dim], axis: int) -> int | N
     The numbers of entries behind an axis are the same before and after.
     """
     extent = before[axis]
+    if isinstance(extent, int) and extent > 1 and list(after[: axis + 1]) == list(before[: axis + 1]):
+        return axis
     behind = _product(before[axis + 1 :])
     for place in range(len(after) - 1, 0, -1):
         size = after[place]

@@ -127,7 +127,8 @@ def channel_score(layer: str, value: ir.Value, arrangement: Arrangement) -> Loca
     channels = dims_of(value)[axis]
     if not isinstance(channels, int):
         raise ScoreError(f"layer {layer!r} leaves its number of channels open; name another one")
-    return Located(value, ScoreRecord("channel", value.name or "", "", "none", False, channels))
+    record = ScoreRecord("channel", value.name or "", "", "none", False, channels)
+    return Located(value, record, reason=f"the channels of {layer}")
 
 
 def _offset(value: ir.Value, axis: int) -> tuple[int, str]:

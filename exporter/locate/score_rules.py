@@ -212,8 +212,6 @@ def _batch_elsewhere(shape: Sequence[Dim], batches: frozenset[Dim]) -> int | Non
     first = shape[0]
     if not batches or first in batches or first == 1:
         return None
-    if not isinstance(first, int) and not all(isinstance(extent, int) for extent in batches):
-        return None
     return next((axis for axis, extent in enumerate(shape) if extent in batches), None)
 
 
