@@ -194,7 +194,11 @@ def _reshaped(before: Sequence[Dim], after: Sequence[Dim], axis: int) -> int | N
     The numbers of entries behind an axis are the same before and after.
     """
     extent = before[axis]
-    if isinstance(extent, int) and extent > 1 and list(after[: axis + 1]) == list(before[: axis + 1]):
+    if (
+        isinstance(extent, int)
+        and extent > 1
+        and list(after[: axis + 1]) == list(before[: axis + 1])
+    ):
         return axis
     behind = _product(before[axis + 1 :])
     for place in range(len(after) - 1, 0, -1):

@@ -316,10 +316,6 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
             "Slice 'n0': the extent of axis 1 is unknown; export it as static",
         ),
         (
-            "y = Concat<axis=1>(x, x)", "N, D",
-            "Concat 'n0': the extent of an input along axis 1 is unknown; export it as static",
-        ),
-        (
             'widths2 = Add(widths, widths) y = Pad<mode="edge">(x, widths2)', "1, 4",
             "Pad 'n1': its input 'widths2' is computed at run time; it must be a constant",
         ),

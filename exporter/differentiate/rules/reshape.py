@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import onnx_ir as ir
 
@@ -12,7 +12,7 @@ from ...graph.emitter import Emitter, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
 from ..support.strided import put_back, slice_ranges
-from ..support.values import readable, reshape_like, static_extent, zeros_like
+from ..support.values import readable, reshape_like, zeros_like
 
 
 @vjp("Reshape", since=5, inputs=(0,), quantised=True)
@@ -40,42 +40,30 @@ def expand(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
     return [g]
 
 
-def _concat_extents(node: ir.Node) -> str | None:
-    axis = node.attributes.get_int("axis", 0)
-    for value in node.inputs:
-        if value is None or value.shape is None or not isinstance(dims_of(value)[axis], int):
-            return f"the extent of an input along axis {axis} is unknown; export it as static"
-    return None
-
-
-@vjp("Concat", since=4, lazy=True, quantised=True, check=_concat_extents)
+@vjp("Concat", since=4, lazy=True, quantised=True)
 def concat(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Each input's part of the cotangent."""
-    starts = _starts(node, [only_input(node, index) for index in range(len(node.inputs))])
+    sources = [only_input(node, index) for index in range(len(node.inputs))]
     return [
-        _part(node, g, *bounds) if asked else None
-        for bounds, asked in zip(starts, needed, strict=True)
+        part if asked else None
+        for part, asked in zip(parts_of_concat(node, g, sources), needed, strict=True)
     ]
 
 
 def parts_of_concat(node: ir.Node, g: Cotangent, sources: Sequence[ir.Value]) -> list[Cotangent]:
     """Parts of a Concat's cotangent for ``sources``, which make up its output in this order."""
-    return [_part(node, g, *bounds) for bounds in _starts(node, sources)]
-
-
-def _starts(node: ir.Node, sources: Sequence[ir.Value]) -> list[tuple[int, int]]:
-    """Where each of ``sources`` begins and ends along the axis of a Concat."""
-    axis = node.attributes.get_int("axis", 0)
-    ends = [0, *accumulate(static_extent(source, axis) for source in sources)]
-    return list(pairwise(ends))
-
-
-def _part(node: ir.Node, g: Cotangent, start: int, end: int) -> Cotangent:
-    """A Concat's cotangent between two places along its axis."""
     axis = node.attributes.get_int("axis", 0) % len(dims_of(node.outputs[0]))
     if axis in g.spread:
-        return g
-    return g.op("Slice", [start], [end], [1 + axis], role="part")
+        return [g] * len(sources)
+    ends: list[list[int] | ir.Value] = [[0]]
+    for source in sources:
+        extent, start = dims_of(source)[axis], ends[-1]
+        if isinstance(extent, int) and isinstance(start, list):
+            ends.append([start[0] + extent])
+        else:  # open extents are read at run time
+            start = g.emit.vector(start) if isinstance(start, list) else start
+            ends.append(g.emit.op("Add", start, g.emit.extents(source, [axis]), role="end"))
+    return [g.op("Slice", start, end, [1 + axis], role="part") for start, end in pairwise(ends)]
 
 
 @vjp_many("Split", since=13, quantised=True)
