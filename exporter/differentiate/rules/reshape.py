@@ -8,7 +8,7 @@ from itertools import pairwise
 import onnx_ir as ir
 
 from ...graph.attributes import ints_attribute, only_input
-from ...graph.emitter import Emitter, dims_of
+from ...graph.emitter import Emitter, Extent, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp, vjp_many
 from ..support.strided import put_back, slice_ranges
@@ -44,26 +44,50 @@ def expand(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
 def concat(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Each input's part of the cotangent."""
     sources = [only_input(node, index) for index in range(len(node.inputs))]
+    bounds = _bounds(node, sources)
     return [
-        part if asked else None
-        for part, asked in zip(parts_of_concat(node, g, sources), needed, strict=True)
+        _part(node, g, *bound) if asked else None
+        for bound, asked in zip(bounds, needed, strict=True)
     ]
 
 
 def parts_of_concat(node: ir.Node, g: Cotangent, sources: Sequence[ir.Value]) -> list[Cotangent]:
     """Parts of a Concat's cotangent for ``sources``, which make up its output in this order."""
+    return [_part(node, g, *bound) for bound in _bounds(node, sources)]
+
+
+def _bounds(node: ir.Node, sources: Sequence[ir.Value]) -> list[tuple[list[Extent], list[Extent]]]:
+    """Where each of ``sources`` begins and ends along the axis of a Concat, as sums of extents.
+
+    Open extents are read at run time.
+    """
+    axis = node.attributes.get_int("axis", 0)
+    ends: list[list[Extent]] = [[0]]
+    for source in sources:
+        extent = dims_of(source)[axis]
+        known, *open_ones = ends[-1]
+        if isinstance(extent, int) and isinstance(known, int):
+            ends.append([known + extent, *open_ones])
+        else:
+            ends.append([*ends[-1], *parts_of(source, [axis])])
+    return list(pairwise(ends))
+
+
+def _part(node: ir.Node, g: Cotangent, start: list[Extent], end: list[Extent]) -> Cotangent:
+    """A Concat's cotangent between two places along its axis."""
     axis = node.attributes.get_int("axis", 0) % len(dims_of(node.outputs[0]))
     if axis in g.spread:
-        return [g] * len(sources)
-    ends: list[list[int] | ir.Value] = [[0]]
-    for source in sources:
-        extent, start = dims_of(source)[axis], ends[-1]
-        if isinstance(extent, int) and isinstance(start, list):
-            ends.append([start[0] + extent])
-        else:  # open extents are read at run time
-            start = g.emit.vector(start) if isinstance(start, list) else start
-            ends.append(g.emit.op("Add", start, g.emit.extents(source, [axis]), role="end"))
-    return [g.op("Slice", start, end, [1 + axis], role="part") for start, end in pairwise(ends)]
+        return g
+    places = [_sum(g.emit, place) for place in (start, end)]
+    return g.op("Slice", *places, [1 + axis], role="part")
+
+
+def _sum(emit: Emitter, extents: Sequence[Extent]) -> ir.Value:
+    """A sum of extents as an int64 vector of one number."""
+    total = emit.vector(extents[:1])
+    for extent in extents[1:]:
+        total = emit.op("Add", total, emit.vector([extent]), role="place")
+    return total
 
 
 @vjp_many("Split", since=13, quantised=True)
