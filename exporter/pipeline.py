@@ -66,8 +66,13 @@ def export(
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
             the axis of its classes.
         labels: Class names by id.
-        preprocess: The training transform, stored for the runtime: a `Preprocess`, a torchvision
-            weights' ``transforms()``, timm's data configuration, or ``"imagenet"``.
+        preprocess: The training transform, stored for the runtime: a `Preprocess`; a Compose of
+            torchvision's transforms (v1, v2 or timm's); a torchvision weights' ``transforms()``;
+            timm's data configuration; an image processor of transformers; a path of its
+            ``preprocessor_config.json``; ``package.module:name`` of one of these; or words:
+            ``"imagenet"``, Keras' ``"torch"``, ``"tf"`` or ``"caffe"``, ``"unit"`` or ``"raw"``,
+            with ``crop``, ``squash`` or ``letterbox=114``, ``bgr``, ``grey`` and a filter. A step
+            that cannot be stored is refused by name.
         extras: What to add beside Grad-CAM, by name:
 
             - ``"head"``: each layer's head, the model from the layer to the score, beside the

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import json
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.spec import Preprocess
 from ..errors import CaptureError
-from .preprocessing import from_timm, from_torchvision
+from .attribute import attribute
+from .torch_transforms import from_preset, from_timm
 
 if TYPE_CHECKING:
     import torch
@@ -154,7 +153,7 @@ def _torchvision(name: str, weights: str | None) -> Source:
         notes += _load_weights(model, weights)
     transform = entry.transforms()
     labels = entry.meta.get("categories")
-    preprocess = from_torchvision(transform)
+    preprocess = from_preset(transform)
     source = Source(model, f"torchvision:{name}", (), preprocess, labels, notes)
     return _with_input(source, (3, *(preprocess.size if preprocess else (224, 224))))
 
@@ -178,11 +177,8 @@ def _timm(name: str, weights: str | None) -> Source:
 
 def _factory(module: str, name: str, weights: str | None) -> Source:
     """Call ``module:name()``; the module may be in the working folder, as for ``python -m``."""
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    factory = attribute(module, name)
     try:
-        factory = getattr(importlib.import_module(module), name)
         model = factory()
     except Exception as error:
         raise CaptureError(f"cannot call {module}:{name}: {_line(error)}") from error
