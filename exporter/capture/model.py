@@ -49,7 +49,7 @@ def capture(
         from ..locate.torch_candidates import scan
 
         progress("locate")
-        candidates = scan(module, inputs, settings.score.output, trace.output_names)
+        candidates = scan(module, inputs, settings.score, trace.output_names)
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
@@ -145,4 +145,4 @@ def candidates_of(
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, output, ())
+    return scan(module, inputs, Score(output=output), ())

@@ -6,7 +6,6 @@ decides on the records.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...runtime.settings import Score
 from ..graph.precision import FLOAT16_SCALE
+from ..source.own_copy import own_copy
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from ..source.torch_outputs import score_of
@@ -52,7 +53,7 @@ class _Call:
 
 
 def scan(
-    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None = None
+    module: nn.Module, args: Sequence[Any], score: Score, names: Sequence[str] | None = None
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
@@ -61,10 +62,10 @@ def scan(
     Args:
         module: The module.
         args: Its example inputs.
-        output: The scored output's name; see `score_of`.
+        score: Names the scored output, and where its classes lie.
         names: Names of the outputs.
     """
-    calls, score = _watch(module, args, output, names)
+    calls, table = _watch(module, args, score, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -76,16 +77,16 @@ def scan(
     tokens = [tuple(call.output.shape) for call in calls if call.output.dim() == 3]
     around = Surroundings.of(grids, tokens)
     image = next((tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()), (0,))
-    maps = score.shape[1] if score.dim() > 2 else None
+    maps = table.shape[1] if table.dim() > 2 else None
     facts = (_facts(group, grids, image, maps) for group in groups.values())
     return ranked([judge_layer(one, around) for one in facts])
 
 
 def _watch(
-    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None
+    module: nn.Module, args: Sequence[Any], score: Score, names: Sequence[str] | None
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
-    module = copy.deepcopy(module).eval().requires_grad_(False)
+    module = own_copy(module)
     calls: list[_Call] = []
 
     def record(path: str, layer: nn.Module, output: object) -> object:
@@ -108,15 +109,23 @@ def _watch(
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
-        score = score_of(run_module(module, inputs), output, names)
+        table = _classes_first(score_of(run_module(module, inputs), score.output, names), score)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
-        if score.requires_grad:
-            sums = score.flatten(2).sum(2) if score.dim() > 2 else score
+        if table.requires_grad:
+            sums = table.flatten(2).sum(2) if table.dim() > 2 else table
             best = sums.amax(dim=1)
             best.backward(torch.full_like(best, FLOAT16_SCALE))
-    return calls, score
+    return calls, table
+
+
+def _classes_first(table: torch.Tensor, score: Score) -> torch.Tensor:
+    """The classes along axis 1, without other entries such as the coordinates of a box."""
+    axis, offset = score.class_axis, score.class_offset
+    if not -table.dim() <= axis < table.dim() or offset >= table.shape[axis]:
+        return table  # refused once the graph is there
+    return table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
 
 
 def _leaf(argument: Any, noise: torch.Generator) -> Any:

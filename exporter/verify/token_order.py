@@ -7,7 +7,6 @@ check finds, for a few places, the part of the image that they depend on most.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from ...runtime.spec import Layer
 from ..errors import LayerError
+from ..source.own_copy import own_copy
 from ..source.torch_layers import layer_of
 from .torch_reference import channel_first
 
@@ -75,7 +75,7 @@ def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float |
     ]
     arguments[place] = image
     found: list[torch.Tensor] = []
-    watched = copy.deepcopy(module).float().eval().requires_grad_(False)
+    watched = own_copy(module, torch.float32)
 
     def watch(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         found.append(output)
