@@ -12,7 +12,7 @@ from click import option
 
 from ..runtime.settings import Activation, ScoreKind
 from .common import Numbers
-from .options import FILE, group, output_option
+from .options import FILE, axis_options, group, output_option
 
 score_options = group(
     option("--layer", "layers", multiple=True, metavar="NAME",
@@ -25,10 +25,7 @@ score_options = group(
     output_option,
     option("--activation", type=click.Choice(get_args(Activation)),
            help="Function that converts logits to probabilities, if the graph does not show it."),
-    option("--class-axis", type=int, default=1, show_default=True, metavar="AXIS",
-           help="Axis of the output that indexes the classes."),
-    option("--class-offset", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-           help="Number of entries of that axis before the first class, such as the 4 of a box."),
+    axis_options,
 )  # fmt: skip
 extra_options = group(
     option("--extra", "extras", multiple=True, metavar="NAME",

@@ -7,7 +7,7 @@ import json
 import click
 
 from .common import command, need_exporter
-from .options import json_option, output_option, source_options
+from .options import axis_options, json_option, output_option, source_options
 
 
 @command(
@@ -18,11 +18,12 @@ from .options import json_option, output_option, source_options
 @click.argument("source")
 @source_options
 @output_option
+@axis_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
     source: str, weights: str | None, shape: list[int] | None, output: str | None,
-    everything: bool, as_json: bool,
+    class_axis: int | None, class_offset: int, everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     need_exporter()
@@ -31,7 +32,10 @@ def layers(
     from ..exporter.source.named import load_source
 
     loaded = load_source(source, weights, shape)
-    found = candidates_of(loaded.model, loaded.inputs, output=output)
+    found = candidates_of(
+        loaded.model, loaded.inputs, output=output, class_axis=class_axis,
+        class_offset=class_offset,
+    )  # fmt: skip
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return

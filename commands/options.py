@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from .common import Numbers
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
+TO_WORD = "graftcam.to"
 
 
 def group(*options: Decorator) -> Decorator:
@@ -26,12 +27,20 @@ def group(*options: Decorator) -> Decorator:
     return add
 
 
-def to_option(name: str, metavar: str, text: str, *, required: bool = True) -> Decorator:
-    """Return ``-o``, ``--to``, for the file or folder to write; twice is an error."""
+def to_option(
+    name: str, metavar: str, text: str, *, required: bool = True, words: Collection[str] = ()
+) -> Decorator:
+    """Return ``-o``, ``--to``, for the file or folder to write; twice is an error.
+
+    One of ``words`` is no file; the context's ``meta`` holds it under `TO_WORD`.
+    """
 
     def once(
-        _context: click.Context, _option: click.Parameter, paths: Sequence[Path]
+        context: click.Context, _option: click.Parameter, paths: Sequence[Path]
     ) -> Path | None:
+        for path in [path for path in paths if str(path) in words]:
+            context.meta[TO_WORD] = str(path)
+        paths = [path for path in paths if str(path) not in words]
         if len(paths) > 1:
             given = ", ".join(map(str, paths))
             raise click.BadParameter(f"it is the one {metavar} to write, and has {given}")
@@ -48,7 +57,15 @@ class_option = option(
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 output_option = option(
     "--output", metavar="NAME",
-    help="Output to explain, if the model has several. Default: the first with class scores.",
+    help="Output to explain, if the model has several. Default: the one that looks most like "
+         "class scores, which the report names.",
+)  # fmt: skip
+axis_options = group(
+    option("--class-axis", type=int, metavar="AXIS",
+           help="Axis of the output that indexes the classes. Default: the one that the labels, a "
+                "Softmax or the channels of the last layer show; else 1."),
+    option("--class-offset", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+           help="Number of entries of that axis before the first class, such as the 4 of a box."),
 )  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from .common import Steps, command, need_exporter
-from .options import FILE, to_option
+from .options import FILE, TO_WORD, to_option
+
+_PRECISIONS = ("int8", "float16")
 
 
 @command(
@@ -16,7 +18,7 @@ from .options import FILE, to_option
     "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
 )
 @click.argument("artifact", type=FILE)
-@click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8",
+@click.option("--precision", type=click.Choice(_PRECISIONS), default="int8",
               show_default=True, help="Precision of the forward part.")  # fmt: skip
 @click.option("--images", type=FILE, required=True, metavar="DIR",
               help="Folder of images like those that the model will see: for int8's ranges, and "
@@ -24,12 +26,18 @@ from .options import FILE, to_option
 @click.option("--at-least", type=click.FloatRange(0, 1), default=0.9, show_default=True,
               metavar="SHARE", help="Smallest similarity of the maps, and smallest share of equal "
                                     "predictions, to accept.")  # fmt: skip
-@to_option("path", "FILE", "The smaller artifact.")
-def shrink(artifact: Path, precision: Any, images: Path, at_least: float, path: Path) -> None:
+@to_option("path", "FILE", "The smaller artifact.", required=False, words=_PRECISIONS)
+def shrink(
+    artifact: Path, precision: Any, images: Path, at_least: float, path: Path | None
+) -> None:
     """Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay float32.
 
     Nothing is written unless both predict the same classes and their maps agree.
     """
+    context = click.get_current_context()
+    precision = context.meta.get(TO_WORD, precision)  # `--to float16` was the option's first name
+    if path is None:
+        raise click.UsageError("Missing option '-o' / '--to'.")
     need_exporter()
     from ..exporter.shrink import shrink as run
     from ..runtime.tools.jobs.find import image_paths

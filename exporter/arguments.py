@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, ParamSpec, TypeVar, get_args
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, get_args
 
 from ..runtime.methods.table import METHODS
 from ..runtime.settings import Activation, Score, ScoreKind, TorchExport
@@ -34,25 +34,51 @@ _OLDEST_OPSET = 18
 _NAMES = {"layers": "'layer4'", "labels": "['cat', 'dog']"}
 
 
+class RecordFields(TypedDict, total=False):
+    """Fields of `Score` and `TorchExport` that `export` also takes as keywords of its own."""
+
+    output: str | None
+    activation: Activation | None
+    class_axis: int | None
+    class_offset: int
+    opset: int
+    dynamic_batch: bool
+    dynamic_size: bool
+    input_names: Sequence[str] | None
+    output_names: Sequence[str] | None
+
+
 def refuse_unknown(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Let ``function`` say what to write instead of a keyword that it does not have."""
-    names = inspect.signature(function).parameters
+    known = inspect.signature(function).parameters.values()
+    names = [parameter.name for parameter in known if parameter.kind != parameter.VAR_KEYWORD]
+    takes = {*names, *RecordFields.__annotations__}
 
     @functools.wraps(function)
     def checked(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         for name, value in keywords.items():
-            if name not in names:
-                remedy = _remedy(name, value, names)
+            if name not in takes:
+                remedy = _remedy(name, value, takes)
                 raise TypeError(f"{function.__name__}() has no argument {name!r}; {remedy}")
         return function(*args, **keywords)
 
     return checked
 
 
+def with_fields(
+    score: ScoreKind | Score, trace: TorchExport | None, given: RecordFields
+) -> tuple[ScoreKind | Score, TorchExport | None]:
+    """Put fields given as keywords into the score and the trace, which keep their others."""
+    of_score = {f.name: given[f.name] for f in fields(Score) if f.name in given}
+    of_trace = {f.name: given[f.name] for f in fields(TorchExport) if f.name in given}
+    if of_score:
+        score = replace(score if isinstance(score, Score) else Score(score), **of_score)
+    if of_trace:
+        trace = replace(TorchExport() if trace is None else trace, **of_trace)
+    return score, trace
+
+
 def _remedy(name: str, value: object, names: Collection[str]) -> str:
-    for argument, record in (("score", Score), ("trace", TorchExport)):
-        if name in {entry.name for entry in fields(record)}:
-            return f"give {argument}={record.__name__}({name}={value!r})"
     if name == "methods" or name in FLAGS:
         given = [name] if name in FLAGS else [value] if isinstance(value, str) else _items(value)
         return f"give extras={{{', '.join(map(repr, given or []))}}}" if value else "leave it out"
@@ -137,7 +163,7 @@ def _score(score: object) -> Score:
     _chosen("score", score.kind, get_args(ScoreKind), ScoreError)
     if score.activation is not None:
         _chosen("activation", score.activation, get_args(Activation), ScoreError)
-    if not _is_int(score.class_axis):
+    if score.class_axis is not None and not _is_int(score.class_axis):
         raise ScoreError(f"class_axis={score.class_axis!r} is no axis; give an integer")
     if not _is_int(score.class_offset) or score.class_offset < 0:
         raise ScoreError(f"class_offset={score.class_offset!r} counts entries; give 0 or more")

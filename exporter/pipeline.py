@@ -6,11 +6,20 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..runtime.settings import Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
-from .arguments import FLAGS, Level, check_images, check_level, refuse_unknown, settings_of
+from .arguments import (
+    FLAGS,
+    Level,
+    RecordFields,
+    check_images,
+    check_level,
+    refuse_unknown,
+    settings_of,
+    with_fields,
+)
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
@@ -53,6 +62,7 @@ def export(
     report: str | Path | None = None,
     name: str | None = None,
     progress: Progress | None = None,
+    **given: Unpack[RecordFields],
 ) -> Report:
     """Write one ONNX graph that predicts and explains.
 
@@ -100,6 +110,8 @@ def export(
             the verification fails, to show why.
         name: What the metadata calls the model.
         progress: Called with the name of each step as it begins.
+        **given: Fields of `Score` and `TorchExport`, as the command line takes them:
+            ``class_axis=2`` stands for ``score=Score(class_axis=2)``.
 
     Returns:
         What was chosen, added, measured and proven.
@@ -109,6 +121,7 @@ def export(
             `UnsupportedError`, `VerificationError`, `WriteError`; nothing has been written then.
         TypeError: A keyword that there is not; the message says what to give.
     """
+    score, trace = with_fields(score, trace, given)
     settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name)
     level = check_level(verify)
     if images is not None:
@@ -142,7 +155,7 @@ def export_as(
         clock("differentiate")
         graph = captured.model.graph
         notes = captured.notes + protect(graph)
-        located = locate_score(captured, settings.score)
+        located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
         if not captured.targets:
             candidates = choose_layer(captured, located)
         notes += remarks(profile, list(graph))
@@ -191,6 +204,7 @@ def export_as(
             path,
             spec,
             reasons_for(captured, candidates),
+            located.reason,
             candidates,
             dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
             grafted.nodes,

@@ -20,13 +20,15 @@ class Score:
             logarithm; ``linear``: the inner product of the output, of any shape, with weights fed
             as `score_weights` (embeddings, contrasts, regression); ``channel``: the mean of a
             channel of the first target layer.
-        output: Name of the scored output; by default the first of shape [batch, classes], else
-            the first of shape [batch, classes, *positions].
+        output: Name of the scored output; by default the one that looks most like class scores:
+            as many classes as labels, a Softmax at its end, nothing computed from it, no
+            positions.
         activation: The function that converts logits to probabilities, if the graph does not show
             it: softmax by default, sigmoid for multi-label models and single logits. With ``none``
             a ``linear`` score uses the output without any activation.
         class_axis: The axis of the scored output that indexes the classes. The other axes, except
-            the batch, are its positions.
+            the batch, are its positions. By default the labels, a Softmax or the channels of the
+            last layer show it; else it is axis 1.
         class_offset: Number of entries of that axis before the first class, such as the
             coordinates of a box.
     """
@@ -34,7 +36,7 @@ class Score:
     kind: ScoreKind = "logit"
     output: str | None = None
     activation: Activation | None = None
-    class_axis: int = 1
+    class_axis: int | None = None
     class_offset: int = 0
 
 

@@ -49,7 +49,8 @@ def capture(
         from ..locate.torch_candidates import scan
 
         progress("locate")
-        candidates = scan(module, inputs, settings.score, trace.output_names)
+        labels = len(settings.labels or ()) or None
+        candidates = scan(module, inputs, settings.score, labels=labels, names=trace.output_names)
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
@@ -83,14 +84,14 @@ def _of_file(
     return captured
 
 
-def locate_score(captured: Captured, score: Score) -> Located:
-    """Find the score in the graph.
+def locate_score(captured: Captured, score: Score, labels: int | None = None) -> Located:
+    """Find the score in the graph; the number of labels tells outputs apart.
 
     Raises:
         ScoreError: No output, or no layer, has it.
     """
     if score.kind != "channel":
-        return find_score(captured.model.graph, score)
+        return find_score(captured.model.graph, score, labels)
     layer, value = next(iter(captured.targets.items()))
     return channel_score(layer, value, captured.model.graph)
 
@@ -130,7 +131,12 @@ def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str
 
 
 def candidates_of(
-    model: Model, example_inputs: Sequence[Any] | None = None, *, output: str | None = None
+    model: Model,
+    example_inputs: Sequence[Any] | None = None,
+    *,
+    output: str | None = None,
+    class_axis: int | None = None,
+    class_offset: int = 0,
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 
@@ -138,11 +144,14 @@ def candidates_of(
         model: As for `export`.
         example_inputs: Inputs of the module's ``forward``.
         output: Name of the scored output, as in `Score`.
+        class_axis: The axis of its classes, likewise.
+        class_offset: Entries before the first class, likewise.
     """
+    score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
     if isinstance(model, (str, Path)):
         graph = _of_file(Path(model), example_inputs).model.graph
-        return graph_candidates(graph, find_score(graph, Score(output=output)).value)
+        return graph_candidates(graph, find_score(graph, score).value)
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, Score(output=output), ())
+    return scan(module, inputs, score, names=())

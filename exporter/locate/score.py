@@ -11,9 +11,8 @@ from ...runtime.spec import ScoreRecord
 from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
 from .layout import arrange
-
-_SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
-_LINEAR = "float tensor [batch, ...]"
+from .output_facts import batch_extents, ending_of, output_facts
+from .score_rules import activation_of, choose_output
 
 
 @dataclass(frozen=True)
@@ -25,35 +24,36 @@ class Located:
         score: The same as metadata.
         axis: The axis of the classes.
         offset: Entries of that axis that are no classes.
+        reason: Why it is the score.
     """
 
     value: ir.Value
     score: ScoreRecord
     axis: int = 1
     offset: int = 0
+    reason: str = ""
 
 
-def find_score(graph: ir.Graph, score: Score) -> Located:
-    """Find the class scores, before a trailing activation.
+def find_score(graph: ir.Graph, score: Score, labels: int | None = None) -> Located:
+    """Find the class scores, before a trailing activation; see `score_rules.choose_output`.
 
-    They are the first float output [N, classes]; where there is none, the first one with positions,
-    [N, classes, *positions].
+    A single logit for each image, [N], becomes [N, 1]: a node is added to the graph.
 
     Args:
         graph: The model's graph.
         score: What to find. All kinds but ``output`` step back over a trailing Softmax, LogSoftmax
             or Sigmoid; so does ``linear``, unless the activation is ``none``.
+        labels: Number of labels, if there are any.
 
     Raises:
         ScoreError: No such output.
     """
     kind = score.kind
-    if kind == "linear" and (score.class_axis, score.class_offset) != (1, 0):
+    if kind == "linear" and (score.class_axis not in (None, 1) or score.class_offset):
         raise ScoreError(
             "a linear score weighs the whole output; leave class_axis and class_offset out"
         )
-    chosen = _output(graph, score)
-    axis = score.class_axis % len(dims_of(chosen))
+    chosen, axis, reason = _chosen(graph, score, labels)
     raw = kind == "output" or (kind == "linear" and score.activation == "none")
     value, offset, found, activated = chosen, score.class_offset, score.activation, False
     inner = _without_identity(chosen)
@@ -62,12 +62,15 @@ def find_score(graph: ir.Graph, score: Score) -> Located:
     if not raw and before_quantiser(inner) is not inner:
         value = inner = before_quantiser(inner)
     producer = inner.producer()
-    if producer is not None and _over_classes(producer, axis):
-        found = found or ("sigmoid" if producer.op_type == "Sigmoid" else "softmax")
-        activated = producer.op_type != "LogSoftmax"
-        before = producer.inputs[0]
-        if not raw and before is not None:
+    ends_in, along = ending_of(inner)
+    if ends_in and along in (axis, None):
+        found = found or activation_of(ends_in, single=False, linear=False)
+        activated = ends_in != "LogSoftmax"
+        before = None if producer is None else producer.inputs[0]
+        if not raw and before is not None and producer and producer.op_type == ends_in:
             value = before_quantiser(before)
+    if len(dims_of(value)) == 1:
+        value = _single_column(graph, value)
     extent = dims_of(value)[axis]
     classes = extent - offset if isinstance(extent, int) else 0
     if kind != "linear" and classes < 1:
@@ -77,7 +80,7 @@ def find_score(graph: ir.Graph, score: Score) -> Located:
         )
     single = classes == 1 and kind != "linear"
     if found is None:
-        found = "sigmoid" if single else "none" if kind == "linear" else "softmax"
+        found = activation_of("", single=single, linear=kind == "linear")
     if found == "none" and kind in ("probability", "log_probability"):
         raise ScoreError(
             f"score {kind!r} needs to know what makes probabilities of {chosen.name!r}; give "
@@ -87,7 +90,25 @@ def find_score(graph: ir.Graph, score: Score) -> Located:
         kind, value.name or "", chosen.name or "", found, activated, 2 if single else classes,
         single, None if axis == 1 else axis, score.class_offset or None,
     )  # fmt: skip
-    return Located(value, record, axis, offset)
+    return Located(value, record, axis, offset, reason)
+
+
+def _chosen(graph: ir.Graph, score: Score, labels: int | None) -> tuple[ir.Value, int, str]:
+    """The scored output, the axis of its classes, and why."""
+    found = choose_output(output_facts(graph), score, batch_extents(graph), labels)
+    return graph.outputs[found.place], found.axis, found.reason
+
+
+def _single_column(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """The scores [N] as [N, 1]."""
+    axes = ir.Value(name=f"{value.name}/class_axis", const_value=ir.tensor([1]))
+    graph.register_initializer(axes)
+    node = ir.node("Unsqueeze", [value, axes], name=f"{value.name}/column")
+    column = node.outputs[0]
+    column.name, column.type = f"{value.name}/column", value.type
+    column.shape = ir.Shape([*dims_of(value), 1])
+    graph.append(node)
+    return column
 
 
 def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
@@ -125,15 +146,6 @@ def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:
     return producer.inputs[-1] if known == extents and sum(known) == offset else None
 
 
-def _over_classes(node: ir.Node, axis: int) -> bool:
-    """Whether a node makes probabilities of class scores: a sigmoid, or a softmax over them."""
-    if node.op_type not in ("Softmax", "LogSoftmax"):
-        return node.op_type == "Sigmoid"
-    attribute = node.attributes.get("axis")
-    rank = len(dims_of(node.outputs[0]))
-    return (-1 if attribute is None else attribute.as_int()) % rank == axis
-
-
 def _without_identity(value: ir.Value) -> ir.Value:
     """The value that reaches ``value`` unchanged: converters often name outputs by an Identity."""
     producer = value.producer()
@@ -156,35 +168,6 @@ def before_quantiser(value: ir.Value) -> ir.Value:
     if quantiser is None or quantiser.op_type != "QuantizeLinear":
         return value
     return quantiser.inputs[0] or value
-
-
-def _output(graph: ir.Graph, score: Score) -> ir.Value:
-    name, axis, linear = score.output, score.class_axis, score.kind == "linear"
-    outputs = {value.name: value for value in graph.outputs}
-    described = ", ".join(f"{v.name} {_shape(v)}" for v in graph.outputs)
-    expected = _LINEAR if linear else _SCORES
-    if axis != 1:
-        expected += f" with its classes along axis {axis}"
-
-    def fits(value: ir.Value) -> bool:
-        if value.shape is None or value.dtype is None or not value.dtype.is_floating_point():
-            return False
-        dims = dims_of(value)
-        if len(dims) < 2 or not -len(dims) < axis < len(dims) or axis == 0:
-            return False
-        return linear or isinstance(dims[axis], int)
-
-    if name is not None:
-        if name not in outputs:
-            raise ScoreError(f"no output is called {name!r}; the model has: {described}")
-        if not fits(outputs[name]):
-            raise ScoreError(f"output {name!r} is no {expected}: {described}")
-        return outputs[name]
-    # Those without positions come first: a feature map before the class scores does not hide them.
-    found = sorted(filter(fits, graph.outputs), key=lambda value: len(dims_of(value)) > 2)
-    if found:
-        return found[0]
-    raise ScoreError(f"no output is a {expected}; the model has: {described}")
 
 
 def _shape(value: ir.Value) -> list[Dim]:

@@ -18,10 +18,10 @@ from ..graph.precision import FLOAT16_SCALE
 from ..source.own_copy import own_copy
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
-from ..source.torch_outputs import score_of
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import token_grid
+from .torch_output_facts import score_of
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
@@ -53,7 +53,12 @@ class _Call:
 
 
 def scan(
-    module: nn.Module, args: Sequence[Any], score: Score, names: Sequence[str] | None = None
+    module: nn.Module,
+    args: Sequence[Any],
+    score: Score,
+    *,
+    labels: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
@@ -62,10 +67,11 @@ def scan(
     Args:
         module: The module.
         args: Its example inputs.
-        score: Names the scored output, and where its classes lie.
-        names: Names of the outputs.
+        score: What to explain.
+        labels: Number of labels, if there are any.
+        names: Names of the outputs; see `score_of`.
     """
-    calls, table = _watch(module, args, score, names)
+    calls, table = _watch(module, args, score, labels, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -83,7 +89,11 @@ def scan(
 
 
 def _watch(
-    module: nn.Module, args: Sequence[Any], score: Score, names: Sequence[str] | None
+    module: nn.Module,
+    args: Sequence[Any],
+    score: Score,
+    labels: int | None,
+    names: Sequence[str] | None,
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
     module = own_copy(module)
@@ -109,7 +119,8 @@ def _watch(
     noise = torch.Generator().manual_seed(0)
     inputs = [_leaf(argument, noise) for argument in args]
     with torch.enable_grad():
-        table = _classes_first(score_of(run_module(module, inputs), score.output, names), score)
+        batch = next((x.shape[0] for x in inputs if isinstance(x, torch.Tensor) and x.dim()), 1)
+        table = score_of(run_module(module, inputs), score, batch, labels, names)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
@@ -118,14 +129,6 @@ def _watch(
             best = sums.amax(dim=1)
             best.backward(torch.full_like(best, FLOAT16_SCALE))
     return calls, table
-
-
-def _classes_first(table: torch.Tensor, score: Score) -> torch.Tensor:
-    """The classes along axis 1, without other entries such as the coordinates of a box."""
-    axis, offset = score.class_axis, score.class_offset
-    if not -table.dim() <= axis < table.dim() or offset >= table.shape[axis]:
-        return table  # refused once the graph is there
-    return table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
 
 
 def _leaf(argument: Any, noise: torch.Generator) -> Any:

@@ -19,6 +19,7 @@ class Report:
         path: The artifact.
         spec: Its metadata.
         layers: Explained layers with the reason for each.
+        score: The scored output, and why it is that one.
         candidates: Layers considered by the automatic choice, best first; empty if layers were
             named.
         operators: Active operators and how many nodes of each were differentiated.
@@ -33,6 +34,7 @@ class Report:
     path: Path
     spec: Spec
     layers: dict[str, str]
+    score: str
     candidates: list[Candidate]
     operators: dict[str, int]
     nodes: tuple[int, int]

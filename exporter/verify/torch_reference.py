@@ -210,6 +210,7 @@ class Reference:
             table = logits.before(table, axis)
         if score.kind == "linear":
             return table
+        table = table.unsqueeze(1) if table.dim() == 1 else table
         table = table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
         return torch.cat([-table, table], dim=1) if table.shape[1] == 1 else table
 

@@ -62,5 +62,7 @@ def scores_of(
 
 
 def _by_class(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any]:
-    """Move the classes of a batch's output to axis 1, without other entries."""
+    """Move the classes of a batch's output to axis 1, without other entries; [N] is [N, 1]."""
+    if output.ndim == 1:
+        return output[:, None]
     return np.moveaxis(output, score.class_axis or 1, 1)[:, score.class_offset or 0 :]

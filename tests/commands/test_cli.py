@@ -267,7 +267,7 @@ def test_refusals_are_one_line_with_exit_code_1_and_leave_nothing(
         ["bench", "m.onnx", "--batch", "0"],
         ["bench", "m.onnx", "--rounds", "0"],
         ["bench", "m.onnx", "--shape", "a,b"],
-        ["shrink", "m.onnx", "--images", "photos", "--to", "float16", "-o", "x.onnx"],
+        ["shrink", "m.onnx", "--images", "photos", "-o", "y.onnx", "-o", "x.onnx"],
         ["explain", "m.onnx", "a.png", "-o", "one", "-o", "two"],
         ["diff", "a.onnx", "b.onnx", "a.png", "-o", "one", "--to", "two"],
         ["nothing"],

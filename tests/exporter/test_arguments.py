@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from graftcam.exporter import (
     candidates_of,
     export,
 )
+from graftcam.exporter.arguments import RecordFields, with_fields
 from graftcam.exporter.pipeline import export_as
 from graftcam.exporter.release import input_shape, verify_artifact
 from graftcam.exporter.source.named import Source
@@ -38,15 +39,6 @@ EXAMPLE = (torch.zeros(1, 3, 8, 8),)
 TRANSFORM = Preprocess(size=(8, 8))
 
 OLD_WORDS: dict[str, tuple[dict[str, Any], str]] = {
-    "output": ({"output": "b"}, "give score=Score(output='b')"),
-    "activation": ({"activation": "none"}, "give score=Score(activation='none')"),
-    "axis": ({"class_axis": 2}, "give score=Score(class_axis=2)"),
-    "offset": ({"class_offset": 4}, "give score=Score(class_offset=4)"),
-    "opset": ({"opset": 20}, "give trace=TorchExport(opset=20)"),
-    "batch": ({"dynamic_batch": False}, "give trace=TorchExport(dynamic_batch=False)"),
-    "size": ({"dynamic_size": True}, "give trace=TorchExport(dynamic_size=True)"),
-    "inputs": ({"input_names": ["x"]}, "give trace=TorchExport(input_names=['x'])"),
-    "outputs": ({"output_names": ["y"]}, "give trace=TorchExport(output_names=['y'])"),
     "embedded": ({"embed_preprocess": True}, "give extras={'embed_preprocess'}"),
     "input's gradient": ({"input_gradients": True}, "give extras={'input_gradients'}"),
     "guided": ({"guided": True}, "give extras={'guided'}"),
@@ -57,7 +49,7 @@ OLD_WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "verified": ({"verify": True}, "give verify='quick'"),
     "not verified": ({"verify": False}, "give verify='off'"),
     "a slip": ({"layer": "relu1"}, "no argument 'layer'; did you mean 'layers'?"),
-    "nothing like it": ({"zzz": 1}, "no argument 'zzz'; it has model, path,"),
+    "nothing like it": ({"zzz": 1}, "no argument 'zzz'; it has "),
 }
 
 
@@ -66,6 +58,16 @@ def test_another_word_says_what_to_give(keywords: dict[str, Any], message: str) 
     with pytest.raises(TypeError) as caught:
         export(Tiny(), "unused.onnx", EXAMPLE, **keywords)
     assert message in str(caught.value)
+
+
+def test_fields_of_the_score_and_the_trace_are_keywords_too() -> None:
+    given: RecordFields = {"class_axis": 2, "output": "b", "opset": 20, "dynamic_batch": False}
+    score, trace = with_fields(Score("output", activation="none"), None, given)
+    assert score == Score("output", "b", "none", 2)
+    assert trace == TorchExport(20, dynamic_batch=False)
+    assert with_fields("logit", None, {}) == ("logit", None)
+    records = {field.name for record in (Score, TorchExport) for field in fields(record)}
+    assert {*RecordFields.__annotations__} == records - {"kind"}
 
 
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
