@@ -26,6 +26,7 @@ from .artifact.head import Head, add_heads
 from .artifact.save import save, staged, write_record
 from .capture.model import capture, choose_layer, locate_score, reasons_for
 from .capture.onnx_file import drop_metadata
+from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
 from .graph.ort_workarounds import protect
 from .graph.profiles import ProfileName, profile_of, remarks
@@ -149,6 +150,14 @@ def export_as(
 
     ``transform`` is the training transform that the user gave, to verify the embedded one with.
     """
+    with file_of_script(model, example_inputs, settings.trace) as script:
+        if script is not None:
+            exported = export_as(
+                replace(settings, trace=None), script, path, None, transform=transform,
+                verify=verify, images=images, report=report, progress=progress,
+            )  # fmt: skip
+            exported.notes.append(NOTE)
+            return exported
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
     with staged_folder(report) as page, staged(path) as place:
         captured, candidates = capture(model, example_inputs, settings, clock)

@@ -15,6 +15,7 @@ from ..locate.score import Located, channel_score, find_score
 from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .onnx_file import Captured, capture_file
+from .torchscript import file_of_script
 
 if TYPE_CHECKING:
     import torch
@@ -148,9 +149,12 @@ def candidates_of(
         class_offset: Entries before the first class, likewise.
     """
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
-    if isinstance(model, (str, Path)):
-        graph = _of_file(Path(model), example_inputs).model.graph
-        return graph_candidates(graph, find_score(graph, score).value)
+    with file_of_script(model, example_inputs, None) as script:
+        if script is not None:
+            model, example_inputs = script, None
+        if isinstance(model, (str, Path)):
+            graph = _of_file(Path(model), example_inputs).model.graph
+            return graph_candidates(graph, find_score(graph, score).value)
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)

@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.spec import Preprocess
 from ..errors import CaptureError
 from .attribute import attribute
+from .checkpoint import CHECKPOINTS, load_script, read_weights
 from .torch_transforms import from_preset, from_timm
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx"
+FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2, a TorchScript file or model.onnx"
+_CONVERTERS = {
+    **dict.fromkeys((".h5", ".keras"), "with model.export(path, format='onnx') of Keras"),
+    **dict.fromkeys((".tflite", ".pb"), "with tf2onnx"),
+    **dict.fromkeys((".mlmodel", ".mlpackage"), "from the model that it was made of"),
+}
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,18 @@ def load_source(
             return Source(path, path.stem)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
-    if not name and path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
-        raise CaptureError(
-            f"{text} holds weights, not their architecture; give both, such as "
-            f"torchvision:resnet18 --weights {text}"
-        )
+    if path.suffix in CHECKPOINTS and (not name or path.is_file()):
+        if weights:
+            raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
+        source = Source(load_script(path), path.stem)
+        if shape is None:
+            raise CaptureError(
+                f"the input of {text} is unknown; give --shape, such as --shape 3,224,224"
+            )
+        return _with_input(source, shape)
+    if path.suffix in _CONVERTERS:
+        how = _CONVERTERS[path.suffix]
+        raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
     if shape is not None and min(shape) < 1:
@@ -195,18 +208,9 @@ def _factory(module: str, name: str, weights: str | None) -> Source:
 
 def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
     """Load a state dict into ``model``; without one, return a note that the weights are random."""
-    import torch
-
     if weights is None:
         return ["no --weights given: the model explains random weights"]
-    if not Path(weights).is_file():
-        raise CaptureError(f"no file {weights}; --weights takes a state dict saved by torch.save")
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CaptureError(
-            f"{weights} is no state dict; write one with torch.save(model.state_dict(), path)"
-        ) from error
+    state = read_weights(Path(weights))
     try:
         for key in ("state_dict", "model"):
             if isinstance(state, dict) and isinstance(state.get(key), dict):

@@ -33,10 +33,6 @@ def module_of(
             f"example_inputs are a {type(example_inputs).__name__}; give a tuple of tensors, such "
             "as (torch.randn(1, 3, 224, 224),)"
         )
-    if isinstance(model, torch.jit.ScriptModule):
-        raise CaptureError(
-            "cannot export TorchScript: it hides the layers; give the nn.Module that it was made of"
-        )
     if isinstance(model, torch.export.ExportedProgram):
         stored = model.example_inputs[0] if model.example_inputs else ()
         inputs = tuple(example_inputs or stored)

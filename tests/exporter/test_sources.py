@@ -72,7 +72,7 @@ def test_a_state_dict_is_loaded_and_a_pickle_of_code_is_not(tmp_path: Path) -> N
     assert torch.equal(next(source.model.parameters()), weight)  # pyright: ignore
     assert source.notes == []
     torch.save(model, tmp_path / "code.pt")
-    with pytest.raises(CaptureError, match=r"code\.pt is no state dict; write one with"):
+    with pytest.raises(CaptureError, match=r"code\.pt is no state dict: it holds Python objects"):
         load_source("torchvision:squeezenet1_1", str(tmp_path / "code.pt"))
 
 
