@@ -75,7 +75,8 @@ def export(
         raise click.UsageError("SOURCE and --to are needed, or --config")
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
-    from ..exporter.source.named import is_file, load_source, read_labels
+    from ..exporter.source.labels import read_labels
+    from ..exporter.source.named import is_file, load_source
 
     transform = {name: options.pop(name) for name in TRANSFORM}
     given = any(value is not None for value in transform.values())

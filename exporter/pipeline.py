@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -53,7 +53,7 @@ def export(
     *,
     layers: str | Sequence[str] | None = None,
     score: ScoreKind | Score = "logit",
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, Any] | str | Path | None = None,
     preprocess: Preprocess | Any = None,
     extras: str | Collection[str] = (),
     profile: ProfileName = "default",
@@ -76,7 +76,9 @@ def export(
             the last layer with spatial extent that the score's gradient reaches.
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
             the axis of its classes.
-        labels: Class names by id.
+        labels: Class names by id: a list; a dict by number (also Keras', and a model's ``names``
+            or ``id2label``) or by name; or the file of one of them (JSON, or text with a name on
+            each line).
         preprocess: The training transform, stored for the runtime: a `Preprocess`; a Compose of
             torchvision's transforms (v1, v2 or timm's); a torchvision weights' ``transforms()``;
             timm's data configuration; an image processor of transformers; a path of its

@@ -1,4 +1,4 @@
-"""A TorchScript module has no Python code to trace: PyTorch's older exporter writes it as a file."""
+"""A TorchScript module has no Python code to trace; PyTorch's older exporter makes a file of it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _write(
         error = np.abs(one - other).max() if one.shape == other.shape else np.inf
         if error > _TOLERANCE * (1 + np.abs(other).max()):
             raise CaptureError(
-                f"PyTorch's exporter changes the outputs of this TorchScript module by {error:.2g}; "
+                f"PyTorch's exporter changes the outputs of this TorchScript by {error:.2g}; "
                 "give the nn.Module that it was made of"
             )
 

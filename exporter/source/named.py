@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2, a TorchScript file or model.onnx"
+FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2, script.pt or model.onnx"
 _CONVERTERS = {
     **dict.fromkeys((".h5", ".keras"), "with model.export(path, format='onnx') of Keras"),
     **dict.fromkeys((".tflite", ".pb"), "with tf2onnx"),
@@ -219,23 +218,6 @@ def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
     except Exception as error:
         raise CaptureError(f"cannot load {weights}: {_line(error)}") from error
     return []
-
-
-def read_labels(path: Path) -> list[str]:
-    """Read class names from a JSON list, a JSON object by id, or a text file with one per line.
-
-    Raises:
-        CaptureError: The file cannot be read, or has another format.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix != ".json":
-            return [line.strip() for line in text.splitlines() if line.strip()]
-        data = json.loads(text)
-        names = [data[str(i)] for i in range(len(data))] if isinstance(data, dict) else data
-        return [str(name) for name in names]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CaptureError(f"cannot read labels from {path}: {_line(error)}") from error
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ def test_a_file_of_torchscript_is_a_source(tmp_path: Path) -> None:
     source = load_source(str(path), shape=(3, 8, 8))
     assert isinstance(source.model, torch.jit.ScriptModule)
     assert source.inputs[0].shape == IMAGE.shape
-    with pytest.raises(CaptureError, match="the input of .* is unknown; give --shape"):
+    with pytest.raises(CaptureError, match=r"the input of .* is unknown; give --shape"):
         load_source(str(path))
     with pytest.raises(CaptureError, match="is no state dict but a TorchScript module"):
         load_source("graftcam.demo.model:build", str(path), (3, 96, 96))
