@@ -56,7 +56,7 @@ trace_options = group(
 )  # fmt: skip
 transform_options = group(
     option("--labels", type=FILE, metavar="FILE",
-           help="Class names: one on each line, number,name, or JSON: a list, or by number or name."),
+           help="Class names: text, one on a line or number,name; or JSON, by number or name."),
     option("--preprocess", metavar="WORDS|FILE|MODULE:NAME",
            help="Training transform, if SOURCE has none. Words with commas: imagenet (that of "
                 "torchvision), Keras' torch, tf or caffe, unit (levels in [0, 1]) or raw (to 255); "

@@ -23,7 +23,7 @@ from .options import axis_options, json_option, output_option, source_options
 @json_option
 def layers(
     source: str, weights: str | None, shape: list[int] | None, output: str | None,
-    class_axis: int | None, class_offset: int, everything: bool, as_json: bool,
+    class_axis: int | None, class_offset: int | None, everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     need_exporter()

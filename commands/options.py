@@ -64,8 +64,9 @@ axis_options = group(
     option("--class-axis", type=int, metavar="AXIS",
            help="Axis of the output that indexes the classes. Default: the one that the labels, a "
                 "Softmax or the channels of the last layer show; else 1."),
-    option("--class-offset", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-           help="Number of entries of that axis before the first class, such as the 4 of a box."),
+    option("--class-offset", type=click.IntRange(0), metavar="N",
+           help="Number of entries of that axis before the first class, such as the 4 of a box. "
+                "Default: what stands before the only part that ends in probabilities; else 0."),
 )  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(

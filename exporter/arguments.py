@@ -41,7 +41,7 @@ class RecordFields(TypedDict, total=False):
     output: str | None
     activation: Activation | None
     class_axis: int | None
-    class_offset: int
+    class_offset: int | None
     opset: int
     dynamic_batch: bool
     dynamic_size: bool
@@ -166,7 +166,8 @@ def _score(score: object) -> Score:
         _chosen("activation", score.activation, get_args(Activation), ScoreError)
     if score.class_axis is not None and not _is_int(score.class_axis):
         raise ScoreError(f"class_axis={score.class_axis!r} is no axis; give an integer")
-    if not _is_int(score.class_offset) or score.class_offset < 0:
+    offset = score.class_offset
+    if offset is not None and (not _is_int(offset) or offset < 0):
         raise ScoreError(f"class_offset={score.class_offset!r} counts entries; give 0 or more")
     _text("output", score.output, ScoreError)
     return score

@@ -24,6 +24,7 @@ from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
 from .artifact.save import save, staged, write_record
+from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_score, reasons_for
 from .capture.onnx_file import drop_metadata
 from .capture.torchscript import NOTE, file_of_script
@@ -165,10 +166,11 @@ def export_as(
         captured, candidates = capture(model, example_inputs, settings, clock)
         clock("differentiate")
         graph = captured.model.graph
-        notes = captured.notes + protect(graph)
+        settle_layouts(captured)
         located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
         if not captured.targets:
             candidates = choose_layer(captured, located)
+        notes = captured.notes + protect(graph)
         notes += remarks(profile, list(graph))
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
@@ -180,10 +182,6 @@ def export_as(
             spec, heads = add_heads(captured, located, spec, profile, path)
         if captured.module is None:
             notes += unverified(walks)
-        else:
-            from .verify.token_order import check_order
-
-            check_order(captured.module, captured.inputs, spec.layers)
         if "embed_preprocess" in extras:
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)

@@ -30,14 +30,15 @@ class Score:
             the batch, are its positions. By default the labels, a Softmax or the channels of the
             last layer show it; else it is axis 1.
         class_offset: Number of entries of that axis before the first class, such as the
-            coordinates of a box.
+            coordinates of a box. By default what stands before the only part that ends in
+            probabilities; else none.
     """
 
     kind: ScoreKind = "logit"
     output: str | None = None
     activation: Activation | None = None
     class_axis: int | None = None
-    class_offset: int = 0
+    class_offset: int | None = None
 
 
 @dataclass(frozen=True)

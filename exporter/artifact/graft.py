@@ -19,7 +19,7 @@ from ..graph.profiles import Profile
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_image_walks
-from ..locate.layout import arrange
+from ..locate.layout import read_target
 from ..locate.score import Located
 from ..score.class_scores import add_request, class_table
 from ..score.seed import cotangent_scale
@@ -74,7 +74,11 @@ def graft(
     preprocess = bind(preprocess, captured.model.graph)
     model, graph = captured.model, captured.model.graph
     targets = [
-        Target(layer, value, arrange(layer, value, graph))
+        Target(
+            layer,
+            value,
+            captured.arranged.get(layer) or read_target(layer, value, graph).options[0],
+        )
         for layer, value in captured.targets.items()
     ]
     structure, weights = graph_hash(model)

@@ -14,6 +14,7 @@ from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located, channel_score, find_score
 from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
+from .layouts import choose_shown, settle_layouts
 from .onnx_file import Captured, capture_file
 from .torchscript import file_of_script
 
@@ -94,7 +95,7 @@ def locate_score(captured: Captured, score: Score, labels: int | None = None) ->
     if score.kind != "channel":
         return find_score(captured.model.graph, score, labels)
     layer, value = next(iter(captured.targets.items()))
-    return channel_score(layer, value, captured.model.graph)
+    return channel_score(layer, value, captured.arranged[layer])
 
 
 def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
@@ -104,9 +105,10 @@ def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
         LayerError: None can be chosen.
     """
     graph = captured.model.graph
-    candidates = graph_candidates(graph, located.value)
+    candidates = choose_shown(captured, graph_candidates(graph, located.value))
     best = best_of(candidates).name
     captured.targets[best] = find_layer(graph, best)
+    settle_layouts(captured)
     return candidates
 
 
@@ -137,7 +139,7 @@ def candidates_of(
     *,
     output: str | None = None,
     class_axis: int | None = None,
-    class_offset: int = 0,
+    class_offset: int | None = None,
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 
@@ -153,8 +155,9 @@ def candidates_of(
         if script is not None:
             model, example_inputs = script, None
         if isinstance(model, (str, Path)):
-            graph = _of_file(Path(model), example_inputs).model.graph
-            return graph_candidates(graph, find_score(graph, score).value)
+            captured = _of_file(Path(model), example_inputs)
+            graph = captured.model.graph
+            return choose_shown(captured, graph_candidates(graph, find_score(graph, score).value))
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)

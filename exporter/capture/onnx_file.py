@@ -15,6 +15,7 @@ from ..graph.external_data import take_in
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
 from ..graph.upgrade_opset import converted
+from ..locate.arrangement import Arrangement
 from ..locate.layer import find_layer
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Captured:
         module: The PyTorch module behind it, if any.
         inputs: The example inputs that it was captured with, if any.
         notes: Notes for the user.
+        arranged: Layouts of the target layers, as far as they are settled.
+        folder: The folder of the model's external data, for a file.
     """
 
     model: ir.Model
@@ -41,6 +44,8 @@ class Captured:
     module: torch.nn.Module | None = None
     inputs: tuple[Any, ...] = ()
     notes: list[str] = field(default_factory=list[str])
+    arranged: dict[str, Arrangement] = field(default_factory=dict[str, Arrangement])
+    folder: Path | None = None
 
 
 def capture_file(path: Path, layers: Sequence[str]) -> Captured:
@@ -72,7 +77,8 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
         ir.external_data.set_base_dir(model.graph, path.parent)
         notes.append(f"converted from opset {version} to 18")
     settle_extents(model, path.parent)
-    return Captured(model, {name: find_layer(model.graph, name) for name in layers}, notes=notes)
+    targets = {name: find_layer(model.graph, name) for name in layers}
+    return Captured(model, targets, notes=notes, folder=path.parent)
 
 
 def drop_metadata(graph: ir.Graph) -> None:

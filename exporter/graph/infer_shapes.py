@@ -71,7 +71,11 @@ def settle_extents(model: ir.Model, folder: Path) -> None:
     inputs = [value for value in graph.inputs if value.shape is not None]
     names = (dim for value in inputs for dim in dims_of(value) if isinstance(dim, str))
     symbols = list(dict.fromkeys(names))
-    watched = [value for value in _with_plain_shapes(graph) if not _is_known(value, symbols)]
+    # What a file declares of its outputs need not be true.
+    watched = [
+        value for value in _with_plain_shapes(graph)
+        if value.is_graph_output() or not _is_known(value, symbols)
+    ]  # fmt: skip
     if not watched:
         return
     watched = list(dict.fromkeys([*watched, *arithmetic]))
@@ -161,6 +165,9 @@ def _trials(symbols: Sequence[str], batches: set[str]) -> Iterator[list[Extents]
     No two axes change alike, and none by a multiple of another's changes. Models that take square
     images only are tried last.
     """
+    if not symbols:
+        yield [{}]
+        return
     others = [symbol for symbol in symbols if symbol not in batches]
     for alike in (False, True) if len(others) > 1 else (False,):
         for size in OPEN_SIZES if others else (0,):
@@ -175,6 +182,14 @@ def _trials(symbols: Sequence[str], batches: set[str]) -> Iterator[list[Extents]
                 }
                 for run in range(3)
             ]
+
+
+def trial_feeds(graph: ir.Graph, side: int) -> dict[str, npt.NDArray[Any]]:
+    """Return noise for the model's inputs: one row, and ``side`` for every other open axis."""
+    inputs = [value for value in graph.inputs if value.shape is not None]
+    extents = {str(dim): side for value in inputs for dim in dims_of(value)}
+    extents |= {str(dim): 1 for value in inputs for dim in dims_of(value)[:1]}
+    return _feeds(graph, extents)
 
 
 def _feeds(graph: ir.Graph, extents: Extents) -> dict[str, npt.NDArray[Any]]:

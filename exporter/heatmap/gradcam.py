@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..differentiate.cotangent import Cotangent
 from ..graph.emitter import Dim, Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
-from ..locate.layout import Arrangement
+from ..locate.arrangement import Arrangement
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,14 @@ _NO_GRADIENT = "the score's gradient is zero at every place"
 _RANKS = (3, 4, 5)
 
 
+def misplaced(agreement: float) -> str:
+    """Say that the places of a layer are not those of the input."""
+    return (
+        "its places are not where the input's are, so a map would mean nothing (queries, windows, "
+        f"sorted tokens; agreement {agreement:.2f})"
+    )
+
+
 @dataclass(frozen=True)
 class LayerFacts:
     """What is known about the output of a layer.
@@ -36,6 +44,7 @@ class LayerFacts:
         connected: Whether the score depends on it.
         gradient: Whether the score's gradient is other than zero at some place.
         class_map: Whether it is a map for each class.
+        refuted: Agreement of its places with the input's, if it is too low; see `places`.
         passive: What merely pools, moves or passes on what an earlier layer computed, if it does:
             a class or an operator.
         bypassed: Whether other nodes read the same quantised codes past it.
@@ -51,6 +60,7 @@ class LayerFacts:
     connected: bool = True
     gradient: bool = True
     class_map: bool = False
+    refuted: float | None = None
     passive: str = ""
     bypassed: bool = False
 
@@ -101,6 +111,8 @@ def _fault(facts: LayerFacts, around: Surroundings) -> str | None:
         return "its first axis is not the batch (a window partition, perhaps)"
     if not facts.grids:
         return "no grid fits its tokens"
+    if facts.refuted is not None:
+        return misplaced(facts.refuted)
     if facts.tokens:
         width = (around.trunks or {}).get(facts.shape[1], facts.shape[2])
         if facts.branch or facts.shape[2] != width:

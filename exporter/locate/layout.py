@@ -15,10 +15,10 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from ...runtime.spec import Layout
 from ..errors import LayerError
 from ..graph.emitter import Dim, constant_of, dims_of
 from ..graph.queries import inputs_of
+from .arrangement import Arrangement
 
 _MAX_PREFIX = 16  # class, distillation and register tokens; no known model has more
 _FEW_PREFIX = 2  # where the grid itself is a guess
@@ -35,33 +35,26 @@ Side = Literal["first", "last"]
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """The layout of a layer's output.
-
-    Attributes:
-        layout: Place of the channels; ``tokens`` is [N, prefix + h * w, C].
-        grid: Spatial extents.
-        prefix: Tokens before the grid.
-    """
-
-    layout: Layout
-    grid: tuple[Dim, ...]
-    prefix: int = 0
-
-
-@dataclass(frozen=True)
 class Reading:
     """What the graph around a value shows of its layout.
 
     Attributes:
         on_batch: Whether the first axis is the batch of the model's inputs.
         tokens: Whether it consists of tokens, [N, tokens, C].
-        found: The layout; None where no grid fits the tokens.
+        options: The layouts that it may have, the most plausible first; none where no grid fits
+            the tokens.
+        certain: Whether the operators around leave no doubt.
     """
 
     on_batch: bool
     tokens: bool
-    found: Arrangement | None
+    options: tuple[Arrangement, ...]
+    certain: bool = False
+
+    @property
+    def found(self) -> Arrangement | None:
+        """The most plausible layout."""
+        return self.options[0] if self.options else None
 
 
 @dataclass(frozen=True)
@@ -97,21 +90,54 @@ def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
     dims = dims_of(value)
     first = Arrangement("channels_first", tuple(dims[2:]))
     if value.is_graph_input():  # the activations that a head takes
-        return Reading(on_batch=True, tokens=False, found=first)
+        return Reading(on_batch=True, tokens=False, options=(first,), certain=True)
     inputs = [dims_of(one) for one in lineage.inputs]
     on_batch = not inputs or dims[0] in {shape[0] for shape in inputs}
-    if len(dims) == 3 and all(len(shape) != 3 for shape in inputs):
-        image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
-        grid = token_grid(dims[1], list(lineage.grids), image)
-        found = None if grid is None else Arrangement("tokens", *grid)
-        return Reading(on_batch, tokens=True, found=found)
-    if _channel_side(value) == "last":
-        first = Arrangement("channels_last", tuple(dims[1:-1]))
-    return Reading(on_batch, tokens=False, found=first)
+    side = _channel_side(value)
+    if len(dims) == 3:
+        options = rows_or_tokens(dims, inputs, lineage.grids, side)
+        tokens = side != "first" if _flat(inputs) else True
+        certain = options[:1] == (first,) and side == "first"
+        return Reading(on_batch, tokens, options, certain)
+    last = Arrangement("channels_last", tuple(dims[1:-1]))
+    options = {"first": (first,), "last": (last, first)}.get(side or "", (first, last))
+    return Reading(on_batch, tokens=False, options=options, certain=side == "first")
 
 
-def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
-    """Find the layout of a target layer.
+def rows_or_tokens(
+    dims: Sequence[Dim],
+    inputs: Sequence[Sequence[Dim]],
+    grids: Iterable[tuple[Dim, ...]],
+    side: Side | None,
+) -> tuple[Arrangement, ...]:
+    """The layouts that a value of three axes may have, the most plausible first.
+
+    They are tokens on a grid of the image; where there is no image (audio, text), also the rows of
+    a sequence, channels last or first; in a bag of images, one place for each of them.
+
+    Args:
+        dims: Its extents.
+        inputs: Shapes of the inputs that it is computed from.
+        grids: Spatial extents of convolutions before it.
+        side: The side of the channels, if operators show it.
+    """
+    image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
+    tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], list(grids), image))
+    row = Arrangement("tokens", (dims[1],))
+    if _flat(inputs):
+        first = Arrangement("channels_first", (dims[2],))
+        return (first, row, *tokens) if side == "first" else (*tokens, row, first)
+    bag = any(len(shape) > 4 and shape[1] == dims[1] for shape in inputs)
+    return (*tokens, row) if bag else tokens
+
+
+def _flat(inputs: Sequence[Sequence[Dim]]) -> bool:
+    """Whether no input is an image, a volume or a clip."""
+    return bool(inputs) and all(len(shape) < 4 for shape in inputs)
+
+
+def read_target(name: str, value: ir.Value, graph: ir.Graph) -> Reading:
+    """Read the layout of a target layer.
 
     Raises:
         LayerError: The value has no usable layout; the message says what it has.
@@ -125,24 +151,24 @@ def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
     if not layout.on_batch:
         raise LayerError(
             f"layer {name!r} has shape {dims}: its first axis is not the batch (a window "
-            "partition, perhaps); choose the layer that joins the windows again"
+            "partition, or time, perhaps); choose a layer whose first axis is"
         )
-    if layout.found is None:
+    if not layout.options:
         raise LayerError(
             f"layer {name!r} has shape {dims}: its {dims[1]} tokens fit the grid of no "
             "convolution before it, nor patches of the image; choose a layer with [batch, "
             "channels, height, width]"
         )
-    return layout.found
+    return layout
 
 
-def token_grid(
+def token_grids(
     tokens: Dim, grids: Sequence[tuple[Dim, ...]], image: tuple[Dim, ...] = ()
-) -> tuple[tuple[int, ...], int] | None:
-    """The grid of tokens, and the number of tokens before it.
+) -> list[tuple[tuple[int, ...], int]]:
+    """The grids that tokens may stand on, each with the number of tokens before it; best first.
 
-    It is the largest grid of earlier layers that leaves at most 16 tokens over. Else it is one of
-    them thinned out (LeViT takes every second token), or a grid of square patches of the image (TNT
+    They are grids of earlier layers that leave at most 16 tokens over, the largest first. Else
+    these thinned out (LeViT takes every second token), or grids of square patches of the image (TNT
     cuts them without a convolution).
 
     Args:
@@ -151,8 +177,8 @@ def token_grid(
         image: Spatial extents of the model's input.
     """
     if not isinstance(tokens, int):
-        return None
-    known = {grid for grid in static_grids(grids) if len(grid) == 2}
+        return []
+    known = {grid for grid in static_grids(grids) if len(grid) > 1}
     patches = {
         tuple(side // patch for side in sides)
         for sides in static_grids([image])
@@ -162,11 +188,11 @@ def token_grid(
     }
     for found, most in ((known, _MAX_PREFIX), (halved(known), _FEW_PREFIX), (patches, _MAX_PREFIX)):
         over = [(tokens - math.prod(grid), grid) for grid in found if 1 < math.prod(grid) <= tokens]
-        prefix, grid = min(over, default=(tokens, ()))
         # No more before the grid than on it: else EfficientViM's 25 states would be 3 x 3 places.
-        if prefix <= min(most, math.prod(grid)):
-            return grid, prefix
-    return None
+        fits = [one for one in sorted(over) if one[0] <= min(most, math.prod(one[1]))]
+        if fits:
+            return [(grid, prefix) for prefix, grid in fits]
+    return []
 
 
 def static_grids(grids: Iterable[tuple[Dim, ...]]) -> set[tuple[int, ...]]:

@@ -88,7 +88,7 @@ def _facts(
         tuple(dims_of(value)),
         on_batch=layout.on_batch,
         tokens=layout.tokens,
-        grids=() if found is None else (found.grid,),
+        grids=tuple(dict.fromkeys(one.grid for one in layout.options)),
         branch=not sums and node.op_type != "LayerNormalization",
         connected=value in leading,
         gradient=not prefix or not _only_prefix_read(value, prefix),

@@ -19,6 +19,7 @@ _CHANNELS_FIRST = frozenset({"Conv", "ConvTranspose", "ConvInteger", "QLinearCon
 _CHANNELS_LAST = frozenset({"Gemm", "MatMul", "QLinearMatMul", "MatMulInteger"})
 _REDUCTIONS = frozenset({"ReduceMean", "ReduceSum", "ReduceMax", "ReduceL2"})
 _MOVES = _REDUCTIONS | {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+_TURNS = frozenset({"Identity", "Cast", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _PROBABILITIES = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 # Operators that keep every axis where it is; the first input of the result's rank shows it.
 _KEEP = frozenset(
@@ -37,46 +38,78 @@ def output_facts(graph: ir.Graph) -> list[OutputFacts]:
 
 
 def batch_extents(graph: ir.Graph) -> frozenset[Dim]:
-    """The extents that the batch has in the inputs."""
+    """The batch's extents in the inputs: of their first axes, unless others are named so."""
     shapes = [dims_of(value) for value in graph.inputs if value.shape is not None]
-    return frozenset(shape[0] for shape in shapes if len(shape) > 1)
+    named = {dim for shape in shapes for dim in shape if isinstance(dim, str) and "batch" in dim}
+    return frozenset(named or (shape[0] for shape in shapes if len(shape) > 1))
 
 
-def ending_of(value: ir.Value) -> tuple[str, int | None]:
-    """The operator that makes probabilities of an output, and the axis of a softmax in it.
+@dataclass(frozen=True)
+class Ending:
+    """The operator that makes probabilities of a value.
 
-    Operators between it and the output that move axes or change the type are looked through.
+    Attributes:
+        node: A Softmax, LogSoftmax or Sigmoid.
+        moves: What follows it and only moves axes or changes the type, the first one first.
+        axis: The axis of the value along which a softmax sums up to 1; None for a Sigmoid, and
+            where the moves break it up.
     """
-    found = _ending(value)
-    if found is None:
-        return "", None
-    node, path = found
-    if node.op_type == "Sigmoid":
-        return "Sigmoid", None
-    rank = len(dims_of(node.outputs[0]))
-    attribute = node.attributes.get("axis")
-    axis = (-1 if attribute is None else attribute.as_int()) % rank
-    for moved in reversed(path):
-        after = _moved(moved, axis)
-        if after is None:
-            return node.op_type, None
-        axis = after
-    return node.op_type, axis
+
+    node: ir.Node
+    moves: tuple[ir.Node, ...]
+    axis: int | None
+
+    @property
+    def op_type(self) -> str:
+        """The operator."""
+        return self.node.op_type
 
 
-def _ending(value: ir.Value) -> tuple[ir.Node, list[ir.Node]] | None:
-    path: list[ir.Node] = []
+def ending_of(value: ir.Value) -> Ending | None:
+    """Find the operator that makes probabilities of a value; None if there is none.
+
+    ONNX's converter of opsets writes the Softmax of opset 11 as Flatten, Softmax, Reshape.
+    """
+    moves: list[ir.Node] = []
     node = value.producer()
     while node is not None and node.op_type not in _PROBABILITIES:
-        if node.op_type not in _MOVES | {"Identity", "Cast"} or node.inputs[0] is None:
+        if node.op_type not in _TURNS or node.inputs[0] is None:
             return None
-        path.append(node)
+        moves.insert(0, node)
         node = node.inputs[0].producer()
-    return None if node is None else (node, path)
+    if node is None:
+        return None
+    if node.op_type == "Sigmoid":
+        return Ending(node, tuple(moves), None)
+    rank = len(dims_of(node.outputs[0]))
+    attribute = node.attributes.get("axis")
+    axis: int | None = (-1 if attribute is None else attribute.as_int()) % rank
+    for moved in moves:
+        axis = None if axis is None else _moved(moved, axis)
+    return Ending(node, tuple(moves), axis)
+
+
+def logits_of(graph: ir.Graph, ending: Ending) -> ir.Value:
+    """What an ending makes probabilities of, moved as they are.
+
+    Where something moves the probabilities, its nodes are repeated on the logits.
+    """
+    value = ending.node.inputs[0]
+    assert value is not None
+    for node in ending.moves:
+        if node.op_type == "Identity":
+            continue
+        copy = ir.node(node.op_type, [value, *node.inputs[1:]], dict(node.attributes))
+        result, before = copy.outputs[0], node.outputs[0]
+        copy.name, result.name = f"{before.name}/logits_of", f"{before.name}/logits"
+        result.type, result.shape = before.type, before.shape
+        graph.append(copy)
+        value = result
+    return value
 
 
 def _facts(value: ir.Value, behind: dict[ir.Value, set[ir.Value]]) -> OutputFacts:
-    ends_in, axis = ending_of(value)
+    ending = ending_of(value)
     channels = _channels(value)
     feeds = [
         other.name or "" for other, before in behind.items()
@@ -86,8 +119,8 @@ def _facts(value: ir.Value, behind: dict[ir.Value, set[ir.Value]]) -> OutputFact
         value.name or "",
         None if value.shape is None else tuple(dims_of(value)),
         value.dtype is not None and value.dtype.is_floating_point(),
-        ends_in,
-        axis,
+        "" if ending is None else ending.op_type,
+        None if ending is None else ending.axis,
         channels.axis,
         channels.maker,
         channels.split,
@@ -116,14 +149,13 @@ def _channels(value: ir.Value, depth: int = _DEPTH) -> _Channels:
         constant = node.op_type != "MatMul" or constant_of(node.inputs[1]) is not None
         return _Channels(rank - 1, node.op_type) if constant else _Channels()
     if node.op_type in _KEEP:
-        for before in node.inputs:
-            if before is None or constant_of(before) is not None or before.shape is None:
-                continue
-            if len(before.shape) == rank:
-                found = _channels(before, depth - 1)
-                if found.axis is not None:
-                    return found
-        return _Channels()
+        told = [
+            _channels(before, depth - 1) for before in node.inputs
+            if before is not None and constant_of(before) is None
+            and before.shape is not None and len(before.shape) == rank
+        ]  # fmt: skip
+        known = [one for one in told if one.axis is not None]
+        return next((one for one in known if one.axis != SQUEEZED), next(iter(known), _Channels()))
     if node.op_type not in _MOVES or node.inputs[0] is None:
         return _Channels()
     found = _channels(node.inputs[0], depth - 1)
@@ -162,6 +194,12 @@ def _reshaped(before: Sequence[Dim], after: Sequence[Dim], axis: int) -> int | N
     The numbers of entries behind an axis are the same before and after.
     """
     extent = before[axis]
+    if (
+        isinstance(extent, int)
+        and extent > 1
+        and list(after[: axis + 1]) == list(before[: axis + 1])
+    ):
+        return axis
     behind = _product(before[axis + 1 :])
     for place in range(len(after) - 1, 0, -1):
         size = after[place]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -10,8 +10,8 @@ from ...runtime.settings import Score
 from ...runtime.spec import ScoreRecord
 from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
-from .layout import arrange
-from .output_facts import batch_extents, ending_of, output_facts
+from .arrangement import Arrangement
+from .output_facts import batch_extents, ending_of, logits_of, output_facts
 from .score_rules import activation_of, choose_output
 
 
@@ -54,21 +54,22 @@ def find_score(graph: ir.Graph, score: Score, labels: int | None = None) -> Loca
             "a linear score weighs the whole output; leave class_axis and class_offset out"
         )
     chosen, axis, reason = _chosen(graph, score, labels)
+    if score.class_offset is None:
+        offset, why = _offset(_without_identity(chosen), axis)
+        score, reason = replace(score, class_offset=offset), reason + why
     raw = kind == "output" or (kind == "linear" and score.activation == "none")
-    value, offset, found, activated = chosen, score.class_offset, score.activation, False
+    value, offset, found, activated = chosen, score.class_offset or 0, score.activation, False
     inner = _without_identity(chosen)
     if offset and (part := class_part(inner, axis, offset)) is not None:
         value, inner, offset = part, _without_identity(part), 0
     if not raw and before_quantiser(inner) is not inner:
         value = inner = before_quantiser(inner)
-    producer = inner.producer()
-    ends_in, along = ending_of(inner)
-    if ends_in and along in (axis, None):
-        found = found or activation_of(ends_in, single=False, linear=False)
-        activated = ends_in != "LogSoftmax"
-        before = None if producer is None else producer.inputs[0]
-        if not raw and before is not None and producer and producer.op_type == ends_in:
-            value = before_quantiser(before)
+    ending = ending_of(inner)
+    if ending is not None and (ending.axis == axis or ending.op_type == "Sigmoid"):
+        found = found or activation_of(ending.op_type, single=False, linear=False)
+        activated = ending.op_type != "LogSoftmax"
+        if not raw:
+            value = before_quantiser(logits_of(graph, ending))
     if len(dims_of(value)) == 1:
         value = _single_column(graph, value)
     extent = dims_of(value)[axis]
@@ -111,23 +112,42 @@ def _single_column(graph: ir.Graph, value: ir.Value) -> ir.Value:
     return column
 
 
-def channel_score(layer: str, value: ir.Value, graph: ir.Graph) -> Located:
+def channel_score(layer: str, value: ir.Value, arrangement: Arrangement) -> Located:
     """The channels of a layer as the scores.
 
     Args:
         layer: Its name.
         value: Its output.
-        graph: The model's graph.
+        arrangement: The layout of that.
 
     Raises:
-        LayerError: The layer has no channels and places.
         ScoreError: The number of channels is not known.
     """
-    axis = 1 if arrange(layer, value, graph).layout == "channels_first" else -1
+    axis = 1 if arrangement.layout == "channels_first" else -1
     channels = dims_of(value)[axis]
     if not isinstance(channels, int):
         raise ScoreError(f"layer {layer!r} leaves its number of channels open; name another one")
-    return Located(value, ScoreRecord("channel", value.name or "", "", "none", False, channels))
+    record = ScoreRecord("channel", value.name or "", "", "none", False, channels)
+    return Located(value, record, reason=f"the channels of {layer}")
+
+
+def _offset(value: ir.Value, axis: int) -> tuple[int, str]:
+    """Entries before the first class, and what shows them.
+
+    Boxes stand before classes where only the last part of a concatenation ends in probabilities.
+    """
+    producer = value.producer()
+    if producer is None or producer.op_type != "Concat" or len(producer.inputs) < 2:
+        return 0, ""
+    *before, last = producer.inputs
+    extents = [None if part is None else dims_of(part)[axis] for part in before]
+    known = [extent for extent in extents if isinstance(extent, int)]
+    part = class_part(value, axis, sum(known))
+    ended = [part is not None and ending_of(part) is not None for part in producer.inputs]
+    if part is None or last is None or ended != [False] * len(before) + [True]:
+        return 0, ""
+    ending = ending_of(part)
+    return sum(known), f"; {sum(known)} other entries before the {ending and ending.op_type}"
 
 
 def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:

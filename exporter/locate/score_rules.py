@@ -163,7 +163,7 @@ def _fitting_axis(one: OutputFacts, score: Score, labels: int | None) -> int | N
     """The only axis with as many classes as there are labels; None if there is not just one."""
     if labels is None or one.shape is None:
         return None
-    counts = {labels + score.class_offset} | ({1} if labels == 2 else set())
+    counts = {labels + (score.class_offset or 0)} | ({1} if labels == 2 else set())
     axes = [axis for axis, extent in enumerate(one.shape) if axis and extent in counts]
     if score.class_axis is not None:
         axes = [axis for axis in axes if axis == score.class_axis % len(one.shape)]
@@ -183,9 +183,10 @@ def _fault(
     if rank < (2 if linear else 1):
         return expected
     if (moved := _batch_elsewhere(one.shape, batches)) is not None:
+        first = f"{one.shape[0]} entries" if one.shape[0] else "others"
         return (
-            f"has its batch along axis {moved} and {one.shape[0]} entries along axis 0 (time "
-            "first, perhaps); export the model so that the batch comes first"
+            f"has its batch along axis {moved} and {first} along axis 0 (time first, perhaps); "
+            "export the model so that the batch comes first"
         )
     if rank == 1:
         # One logit for each image: what else is there could be a loss, a count, or an anchor.
@@ -209,7 +210,7 @@ def _fault(
 def _batch_elsewhere(shape: Sequence[Dim], batches: frozenset[Dim]) -> int | None:
     """The axis of the batch, if it is certainly not the first one."""
     first = shape[0]
-    if not batches or first in batches or first == 1 or not isinstance(first, int):
+    if not batches or first in batches or first == 1:
         return None
     return next((axis for axis, extent in enumerate(shape) if extent in batches), None)
 

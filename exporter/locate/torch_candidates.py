@@ -6,7 +6,7 @@ decides on the records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
-from .layout import token_grid
+from .layout import Side, rows_or_tokens
+from .places import Dependence
 from .torch_output_facts import score_of
+from .torch_places import measure_places
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
@@ -75,16 +77,18 @@ def scan(
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
-    spatial = [call for call in calls if call.output.dim() > 3]
+    spatial = [call for call in calls if call.output.dim() > 3 or call.convolution]
     # Attention has four axes, too, but two of them are tokens or channels.
     convolved = [call for call in spatial if call.convolution] or spatial
     # Each once: every layer below is compared with them.
     grids = sorted({tuple(call.output.shape[2:]) for call in convolved})
     tokens = [tuple(call.output.shape) for call in calls if call.output.dim() == 3]
     around = Surroundings.of(grids, tokens)
-    image = next((tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()), (0,))
+    shapes = [tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()] or [(0,)]
     maps = table.shape[1] if table.dim() > 2 else None
-    facts = (_facts(group, grids, image, maps) for group in groups.values())
+    rows = {group[0].source.path for group in groups.values() if group[0].output.dim() == 3}
+    places = measure_places(module, args, rows) if rows else {}
+    facts = (_facts(group, grids, shapes, maps, places) for group in groups.values())
     return ranked([judge_layer(one, around) for one in facts])
 
 
@@ -105,6 +109,8 @@ def _watch(
         # The same tensor, unless an in-place operation has changed it on the way.
         handed, origin = passed.get(id(output), (None, None))
         unchanged = handed is not None and handed._version == 0
+        if not output.requires_grad:  # of token ids: nothing before it is to be differentiated
+            output = output.detach().requires_grad_(True)
         kind, convolves = type(layer).__name__, isinstance(layer, _CONVOLUTIONS)
         call = _Call(path, kind, output, convolves, origin if unchanged else None)
         calls.append(call)
@@ -142,25 +148,32 @@ def _leaf(argument: Any, noise: torch.Generator) -> Any:
 def _facts(
     group: Sequence[_Call],
     grids: Sequence[tuple[int, ...]],
-    image: tuple[int, ...],
+    inputs: Sequence[tuple[int, ...]],
     maps: int | None,
+    places: Mapping[str, Dependence],
 ) -> LayerFacts:
     """What is known about the calls that returned one tensor.
 
     Args:
         group: The calls.
         grids: Spatial extents of convolutions, which may be the grid of tokens as well.
-        image: Shape of the input.
+        inputs: Shapes of the inputs.
         maps: Number of classes, where the scores have positions.
+        places: What changes in layers with the parts of the input, by path.
     """
     source = group[0].source
     named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
     shape, slope = tuple(source.output.shape), source.output.grad
     # Of four axes the channels may be the second or the last.
-    places, prefix = (shape[2:], shape[1:-1]), 0
+    extents, prefix, tokens, refuted = (shape[2:], shape[1:-1]), 0, False, None
     if len(shape) == 3:
-        found = token_grid(shape[1], grids, image[2:])
-        places, prefix = ((), 0) if found is None else ((found[0],), found[1])
+        options = rows_or_tokens(shape, inputs, grids, _side(source))
+        finding = places[source.path].best(options) if source.path in places else None
+        best = finding.arrangement if finding else next(iter(options), None)
+        tokens = best is None or best.layout == "tokens"
+        extents, prefix = ((), 0) if best is None else ((best.grid,), best.prefix)
+        if finding is not None and finding.verdict == "refuted":
+            refuted = finding.agreement
     class_map = False
     if slope is not None and len(shape) > 2 and shape[1] == maps:
         class_map = bool((slope.flatten(2).any(2).sum(1) <= 1).all())
@@ -168,12 +181,20 @@ def _facts(
         named.path,
         named.kind,
         shape,
-        on_batch=shape[:1] == image[:1],
-        tokens=len(shape) == 3,
-        grids=places,
+        on_batch=shape[:1] == inputs[0][:1],
+        tokens=tokens,
+        grids=extents,
         branch=source.kind == "Linear",
         connected=slope is not None,
         gradient=slope is not None and bool((slope[:, prefix:] if prefix else slope).any()),
         class_map=class_map,
+        refuted=refuted,
         passive=source.kind if any(word in source.kind for word in _PASSIVE) else "",
     )
+
+
+def _side(call: _Call) -> Side | None:
+    """The side of the channels that a module's class shows."""
+    if call.convolution or "BatchNorm" in call.kind:
+        return "first"
+    return "last" if call.kind in ("Linear", "LayerNorm") else None

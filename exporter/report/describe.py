@@ -16,8 +16,7 @@ def describe_report(report: Report) -> str:
              f"{report.nodes[0]}"]  # fmt: skip
     lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
     lines += [f"  head of {one.name}: {one.head.file}" for one in spec.layers if one.head]
-    about = f"; {report.score}" if report.score else ""
-    lines.append(f"  score {spec.score.value} ({spec.score.kind}), {counted(spec)}{about}")
+    lines.append(f"  scores {report.score} ({spec.score.kind}, {counted(spec)})")
     if report.operators:
         counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
         lines.append(f"  differentiated: {counts}")

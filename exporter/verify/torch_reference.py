@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,6 +27,11 @@ _ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
 _RULES: dict[str, Rule | None] = {
     "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
 }  # fmt: skip
+_MOVES = (
+    "transpose", "permute", "reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze",
+    "movedim", "swapaxes", "contiguous", "clone",
+)  # fmt: skip
+_Move = Callable[[torch.Tensor], torch.Tensor]
 _JOINS = ("cat", "concat", "concatenate")
 _LOGIT = ScoreRecord("logit", "", "", "softmax", activated=False, classes=0)
 
@@ -52,13 +57,19 @@ class Expected:
     of_input: dict[str, Array] = field(default_factory=dict[str, Array])
 
 
+def _moved(func: Any, args: Any, kwargs: Any, value: torch.Tensor) -> torch.Tensor:
+    return func(value, *args, **kwargs)
+
+
 class _Logits(TorchFunctionMode):
-    """Records the inputs of each softmax, sigmoid and concatenation."""
+    """Records the inputs of each softmax, sigmoid and concatenation, and what is only moved."""
 
     def __init__(self) -> None:
         super().__init__()
         # Names, results, arguments and axes, the last call first.
         self.calls: list[tuple[str, torch.Tensor, Any, int | None]] = []
+        # Results of moves, what they move, and how to move something else likewise.
+        self.moves: list[tuple[torch.Tensor, torch.Tensor, _Move]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -69,17 +80,39 @@ class _Logits(TorchFunctionMode):
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
             axis = axis % result.dim() if isinstance(axis, int) else None
             self.calls.insert(0, (name, result, source, axis))
+        elif isinstance(result, torch.Tensor) and name in _MOVES and args:
+            again = partial(_moved, func, args[1:], kwargs)
+            self.moves.insert(0, (result, args[0], again))
         return result
 
     def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
-        """The input of the activation that made ``output``; itself if none did.
+        """The input of the activation that made ``output``, moved alike; itself if none did.
 
         A softmax over another axis than the classes' makes no probabilities.
         """
         for name, result, source, along in self.calls:
             if name in _ACTIVATIONS and result is output and along in (axis, None):
                 return source
-        return output
+        moved = self._before_moves(output)
+        if moved is None:
+            return output
+        name, logits = moved
+        whole = output.exp() if name == "log_softmax" else output
+        sums = whole.detach().sum(axis)
+        return (
+            logits if name == "sigmoid" or torch.allclose(sums, torch.ones_like(sums)) else output
+        )
+
+    def _before_moves(self, output: torch.Tensor) -> tuple[str, torch.Tensor] | None:
+        """The activation behind moves, and what it makes ``output`` of, moved alike."""
+        for result, source, again in self.moves:
+            if result is output and source is not output:
+                for name, made, logits, _ in self.calls:
+                    if name in _ACTIVATIONS and made is source:
+                        return name, again(logits)
+                inner = self._before_moves(source)
+                return None if inner is None else (inner[0], again(inner[1]))
+        return None
 
     def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
         """The last part of a concatenation, if it begins at ``offset``; see `class_part`."""

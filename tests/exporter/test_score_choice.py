@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import onnx
 import onnx_ir as ir
 import pytest
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from graftcam.exporter import Score, ScoreError
+from graftcam.exporter.graph.infer_shapes import settle_extents
 from graftcam.exporter.graph.inline import infer_shapes
 from graftcam.exporter.locate.score import find_score
 from graftcam.exporter.locate.torch_output_facts import score_of
@@ -43,6 +46,11 @@ CHOICES: dict[str, tuple[str, str, int | None, str, int, str]] = {
     "boxes and classes of a detector": (
         "m = Conv(x, k) s = Constant<value_ints=[0, 6, 16]>() r = Reshape(m, s) q = Sigmoid(r) "
         "z = Concat<axis=1>(r, q)", "float[N, 12, 16] z", None, "z", 1, "the last Conv"),
+    "probabilities that are only moved": (
+        "z = MatMul(f, w4) h = Softmax<axis=1>(z) s = Constant<value_ints=[0, 4]>() "
+        "y = Reshape(h, s)", "float[N, 4] y", None, "y", 1, "ends in Softmax"),
+    "what a file declares of its output is not true": (
+        "z = MatMul(t, w2) y = Identity(z)", "float[N, 2] y", None, "y", 2, "classes along axis 2"),
     "labels decide between axes": (
         "z = MatMul(t, w4) y = Identity(z)", "float[N, 16, 4] y", 16,
         "y", 1, "labels along axis 1"),
@@ -62,7 +70,9 @@ def graph_of(body: str, outputs: str, inputs: str = "float[N, 3, 4, 4] x") -> ir
        f = MatMul(pooled, w8)
        tokens = Constant<value_ints=[0, 3, 16]>()  flat = Reshape(x, tokens)
        rows = Transpose<perm=[0, 2, 1]>(flat)  t = MatMul(rows, w8)  {body} }}"""
-    return infer_shapes(ir.serde.deserialize_model(onnx.parser.parse_model(text))).graph
+    model = infer_shapes(ir.serde.deserialize_model(onnx.parser.parse_model(text)))
+    settle_extents(model, Path())
+    return model.graph
 
 
 def _numbers(count: int) -> str:
@@ -100,6 +110,32 @@ def test_what_holds_no_classes_is_refused_with_what_was_seen(
     with pytest.raises(ScoreError) as caught:
         find_score(graph_of(body, outputs), score)
     assert message in str(caught.value)
+
+
+def test_the_logits_are_moved_as_the_probabilities_are() -> None:
+    body = (
+        "z = MatMul(t, w4) p = Softmax<axis=2>(z) y = Transpose<perm=[0, 2, 1]>(p) "
+        "s = Constant<value_ints=[0, 4, 4, 4]>() q = Reshape(y, s)"
+    )
+    found = find_score(graph_of(body, "float[N, 4, 4, 4] q"), Score())
+    assert (found.score.activation, found.score.activated, found.axis) == ("softmax", True, 1)
+    moves = []
+    node = found.value.producer()
+    while node is not None and node.op_type in ("Reshape", "Transpose"):
+        moves.append(node.op_type)
+        assert node.inputs[0] is not None
+        node = node.inputs[0].producer()
+    assert moves == ["Reshape", "Transpose"]
+    assert node is not None
+    assert node.op_type == "MatMul"
+
+
+def test_boxes_before_probabilities_are_no_classes() -> None:
+    body = "b = MatMul(t, w4) z = MatMul(t, w2) p = Sigmoid(z) y = Concat<axis=2>(b, p)"
+    found = find_score(graph_of(body, "float[N, 16, 6] y"), Score())
+    assert (found.score.classes, found.score.class_offset, found.axis) == (2, 4, 2)
+    assert "4 other entries before the Sigmoid" in found.reason
+    assert find_score(graph_of(body, "float[N, 16, 6] y"), Score(class_offset=0)).score.classes == 6
 
 
 class Heads(nn.Module):

@@ -1,0 +1,23 @@
+"""An `Arrangement` says where the channels and the places of a layer's output are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...runtime.spec import Layout
+from ..graph.emitter import Dim
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """The layout of a layer's output.
+
+    Attributes:
+        layout: Place of the channels; ``tokens`` is [N, prefix + h * w, C].
+        grid: Spatial extents.
+        prefix: Tokens before the grid.
+    """
+
+    layout: Layout
+    grid: tuple[Dim, ...]
+    prefix: int = 0

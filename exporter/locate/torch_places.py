@@ -1,0 +1,64 @@
+"""This module runs a PyTorch module to show where the places of its layers stand; see `places`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils._pytree as pytree
+from torch import nn
+
+from ..source.own_copy import own_copy
+from ..source.torch_layers import named_layers
+from .places import Array, Dependence, measure
+
+
+def measure_places(
+    module: nn.Module, args: Sequence[Any], paths: Collection[str]
+) -> dict[str, Dependence]:
+    """Exchange parts of the example input, and collect what changes in layers' outputs.
+
+    Args:
+        module: The module; a copy is run.
+        args: Its example inputs. Of floats only the shapes matter.
+        paths: Layers by name.
+
+    Returns:
+        What changes in each layer's output, of its last call; empty if the module does not run.
+    """
+    watched = own_copy(module)
+    leaves, structure = pytree.tree_flatten(tuple(args))
+    tensors = {
+        place: x for place, x in enumerate(leaves) if isinstance(x, torch.Tensor) and x.dim()
+    }
+    if not tensors:
+        return {}
+    chosen = max(tensors, key=lambda i: (tensors[i].is_floating_point(), tensors[i].numel()))
+    image = tensors[chosen]
+    generator = np.random.default_rng(0)
+    start = image.numpy()
+    if image.is_floating_point():
+        start = generator.standard_normal(image.shape).astype(np.float32)
+    found: dict[str, Array] = {}
+
+    def store(path: str, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.dim() > 1:
+            found[path] = output[:1].detach().float().cpu().numpy()
+
+    def run(changed: Array) -> dict[str, Array]:
+        found.clear()
+        given = list(leaves)
+        given[chosen] = torch.from_numpy(changed).to(image.dtype)
+        with torch.no_grad():
+            watched(*pytree.tree_unflatten(given, structure))
+        return dict(found)
+
+    for path, layer in named_layers(watched).items():
+        if path in paths:
+            layer.register_forward_hook(lambda _, __, output, path=path: store(path, output))
+    try:
+        return measure(run, start, generator)
+    except Exception:  # what a model's own code raises has no base of its own
+        return {}
