@@ -137,7 +137,11 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
     for key, value in table.items():
         option = options.get(key)
         texts = _texts(path, name, key, value, option)
-        path_like = option is None or key == "weights" or isinstance(option.type, click.Path)
+        path_like = (
+            option is None
+            or key in ("weights", "preprocess")
+            or isinstance(option.type, click.Path)
+        )
         placed = [_placed(path.parent, key, text) for text in texts] if path_like else texts
         if path_like and key not in _WRITTEN:
             reads += [file for text in placed if (file := Path(text)).exists()]
@@ -147,7 +151,8 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
             arguments += [f"--{key}"] if value else option.secondary_opts
         else:
             arguments += [part for text in placed for part in (f"--{key}", text)]
-    return Entry(name, path.parent / table["to"], arguments, reads + _factory(str(table["source"])))
+    named = [one for key in ("source", "preprocess") for one in _factory(str(table.get(key, "")))]
+    return Entry(name, path.parent / table["to"], arguments, reads + named)
 
 
 def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | None) -> list[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..runtime.settings import Score, TorchExport
-from ..runtime.spec import Preprocess
 from .common import Steps, command, need_exporter
 from .config import Lock, export_all, read_config
 from .export_options import (
@@ -23,11 +21,7 @@ from .export_options import (
     transform_options,
 )
 from .options import FILE, json_option, source_options
-
-if TYPE_CHECKING:
-    from ..exporter.source.named import Source
-
-_TRANSFORM = ("preprocess", "mean", "std", "resize")
+from .transforms import TRANSFORM, transform_of
 
 
 @command(
@@ -35,6 +29,8 @@ _TRANSFORM = ("preprocess", "mean", "std", "resize")
     "graftcam export my.models:build --weights my.pt --shape 3,96,96 --labels names.txt \\",
     "    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --activation sigmoid -o my.onnx",
     "graftcam export plain.onnx --layer /layer3/relu --preprocess imagenet -o explained.onnx",
+    "graftcam export keras.onnx --preprocess caffe,squash -o explained.onnx",
+    "graftcam export my.models:build --preprocess my.transforms:evaluation -o my.onnx",
     "graftcam export torchvision:resnet50 --extra embed_preprocess -o resnet50.onnx",
     "graftcam export torchvision:vgg16 --weights vgg16.pt --extra guided -o vgg16.onnx",
     "graftcam export plain.onnx --preprocess imagenet --images photos --report out \\",
@@ -79,9 +75,10 @@ def export(
         raise click.UsageError("SOURCE and --to are needed, or --config")
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
-    from ..exporter.source.named import is_file, load_source, read_labels
+    from ..exporter.source.labels import read_labels
+    from ..exporter.source.named import is_file, load_source
 
-    transform = {name: options.pop(name) for name in _TRANSFORM}
+    transform = {name: options.pop(name) for name in TRANSFORM}
     given = any(value is not None for value in transform.values())
     shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
     # For a file, which has its own shapes, --shape is the size of the transform's images.
@@ -97,7 +94,7 @@ def export(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
-            preprocess=_transform(transform, loaded, shape) if given else loaded.preprocess,
+            preprocess=transform_of(transform, loaded, shape) if given else loaded.preprocess,
             progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
@@ -106,43 +103,3 @@ def export(
 
 def _names(record: Any) -> list[str]:
     return [entry.name for entry in fields(record)]
-
-
-def _transform(
-    options: Mapping[str, Any], source: Source, shape: Sequence[int] | None
-) -> Preprocess:
-    """Return the training transform that the options describe.
-
-    A single mean and std stand for all channels.
-    """
-    preprocess, mean, std, resize = (options[name] for name in _TRANSFORM)
-    if (mean is None) != (std is None):
-        raise click.UsageError("--mean and --std go together")
-    if (preprocess is None) == (mean is None):
-        both = "exclude each other" if preprocess else "are missing: --resize needs one of them"
-        raise click.UsageError(f"--preprocess and --mean with --std {both}")
-    values: Mapping[str, Any] = {} if mean is None else {"mean": mean, "std": std}
-    channels = {len(mean or Preprocess().mean), 3}
-    shape = shape or _shape_of(source)
-    size, layout = source.preprocess.size if source.preprocess else None, "nchw"
-    if shape and len(shape) == 3:
-        size = shape[1:]
-        if shape[0] not in channels and shape[2] in channels:
-            size, layout = shape[:2], "nhwc"
-    if size is None:
-        raise click.UsageError(
-            "the size of the images is unknown; give --shape CHANNELS,HEIGHT,WIDTH (or "
-            "HEIGHT,WIDTH,CHANNELS)"
-        )
-    short = [resize] if resize else () if mean is None else [min(size)]
-    return Preprocess(size=size, resize=short, layout=layout, **values)
-
-
-def _shape_of(source: Source) -> Sequence[int] | None:
-    """The shape of the source's first input without the batch axis, as far as it is fixed."""
-    from ..exporter.release import input_shape
-    from ..exporter.source.torch_module import module_of
-
-    if isinstance(source.model, Path):
-        return input_shape(source.model)
-    return module_of(source.model, source.inputs)[1][0].shape[1:]

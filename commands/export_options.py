@@ -56,10 +56,14 @@ trace_options = group(
 )  # fmt: skip
 transform_options = group(
     option("--labels", type=FILE, metavar="FILE",
-           help="Class names: one on each line, or JSON."),
-    option("--preprocess", type=click.Choice(["imagenet"]),
-           help="Training transform, if SOURCE has none: that of torchvision's ImageNet "
-                "classifiers."),
+           help="Class names: text, one on a line or number,name; or JSON, by number or name."),
+    option("--preprocess", metavar="WORDS|FILE|MODULE:NAME",
+           help="Training transform, if SOURCE has none. Words with commas: imagenet (that of "
+                "torchvision), Keras' torch, tf or caffe, unit (levels in [0, 1]) or raw (to 255); "
+                "crop, squash or letterbox (letterbox=0: the level of the padding); bgr, grey, "
+                "topleft; nearest, bilinear, bicubic; opencv (no antialiasing), pillow. Or a JSON "
+                "file: transformers' preprocessor_config.json, timm's config.json, the fields of a "
+                "Preprocess. Or a transform in your code."),
     option("--mean", type=Numbers(float),
            help="Mean of each channel, or one for all, for pixels scaled to [0, 1]."),
     option("--std", type=Numbers(float),

@@ -42,7 +42,8 @@ def verify(
     need_exporter()
     from ..exporter.artifact.save import write_text
     from ..exporter.release import input_shape, verify_artifact
-    from ..exporter.source.named import is_file, load_source, read_labels
+    from ..exporter.source.labels import read_labels
+    from ..exporter.source.named import is_file, load_source
     from ..exporter.verify.report import describe_verdict, to_json
 
     source = None

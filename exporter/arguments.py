@@ -15,9 +15,10 @@ from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, get_args
 from ..runtime.methods.table import METHODS
 from ..runtime.settings import Activation, Score, ScoreKind, TorchExport
 from .artifact.embed_preprocess import check_embeddable
-from .errors import CaptureError, LayerError, ScoreError, SettingsError, in_line
+from .errors import LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
 from .heatmap.baked import FORMULAS
+from .source.labels import as_labels
 from .source.preprocessing import as_preprocess
 from .source.settings import ExportSettings
 
@@ -31,7 +32,7 @@ _EXTRA_FOR = {
     "deconvnet_gradients": "guided",
 }  # fmt: skip
 _OLDEST_OPSET = 18
-_NAMES = {"layers": "'layer4'", "labels": "['cat', 'dog']"}
+_NAMES = {"layers": "'layer4'"}
 
 
 class RecordFields(TypedDict, total=False):
@@ -120,7 +121,7 @@ def check_images(settings: ExportSettings, *, used: bool) -> None:
 def settings_of(
     layers: str | Sequence[str] | None,
     score: ScoreKind | Score,
-    labels: Sequence[str] | None,
+    labels: Any,
     preprocess: Any,
     extras: str | Collection[str],
     profile: ProfileName,
@@ -138,7 +139,7 @@ def settings_of(
         extras=_extras(extras),
         layers=_layers(layers),
         trace=_trace(trace),
-        labels=_names("labels", labels, CaptureError),
+        labels=None if labels is None else as_labels(labels),
         preprocess=as_preprocess(preprocess),
         profile=profile,
         name=_text("name", name, SettingsError),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -27,6 +27,7 @@ from .artifact.save import save, staged, write_record
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_score, reasons_for
 from .capture.onnx_file import drop_metadata
+from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
 from .graph.ort_workarounds import protect
 from .graph.profiles import ProfileName, profile_of, remarks
@@ -53,7 +54,7 @@ def export(
     *,
     layers: str | Sequence[str] | None = None,
     score: ScoreKind | Score = "logit",
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, Any] | str | Path | None = None,
     preprocess: Preprocess | Any = None,
     extras: str | Collection[str] = (),
     profile: ProfileName = "default",
@@ -76,9 +77,16 @@ def export(
             the last layer with spatial extent that the score's gradient reaches.
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
             the axis of its classes.
-        labels: Class names by id.
-        preprocess: The training transform, stored for the runtime: a `Preprocess`, a torchvision
-            weights' ``transforms()``, timm's data configuration, or ``"imagenet"``.
+        labels: Class names by id: a list; a dict by number (also Keras', and a model's ``names``
+            or ``id2label``) or by name; or the file of one of them (JSON, or text with a name on
+            each line).
+        preprocess: The training transform, stored for the runtime: a `Preprocess`; a Compose of
+            torchvision's transforms (v1, v2 or timm's); a torchvision weights' ``transforms()``;
+            timm's data configuration; an image processor of transformers; a path of its
+            ``preprocessor_config.json``; ``package.module:name`` of one of these; or words:
+            ``"imagenet"``, Keras' ``"torch"``, ``"tf"`` or ``"caffe"``, ``"unit"`` or ``"raw"``,
+            with ``crop``, ``squash`` or ``letterbox=114``, ``bgr``, ``grey`` and a filter. A step
+            that cannot be stored is refused by name.
         extras: What to add beside Grad-CAM, by name:
 
             - ``"head"``: each layer's head, the model from the layer to the score, beside the
@@ -145,6 +153,14 @@ def export_as(
 
     ``transform`` is the training transform that the user gave, to verify the embedded one with.
     """
+    with file_of_script(model, example_inputs, settings.trace) as script:
+        if script is not None:
+            exported = export_as(
+                replace(settings, trace=None), script, path, None, transform=transform,
+                verify=verify, images=images, report=report, progress=progress,
+            )  # fmt: skip
+            exported.notes.append(NOTE)
+            return exported
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
     with staged_folder(report) as page, staged(path) as place:
         captured, candidates = capture(model, example_inputs, settings, clock)

@@ -16,6 +16,7 @@ from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
 from .artifact.strip import write_plain
 from .capture.onnx_file import capture_file
+from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
@@ -54,6 +55,11 @@ def verify_artifact(
     Raises:
         GraftcamError: The artifact or the images cannot be read, or do not fit each other.
     """
+    if source is not None and is_script(source.model):
+        trace = None if (known := _record(artifact)) is None else known.settings
+        with file_of_script(source.model, source.inputs, trace and trace.trace) as script:
+            source = replace(source, model=script or source.model, inputs=())
+            return verify_artifact(artifact, source, labels, images, progress=progress)
     spec = _record(artifact)
     if spec is not None and "precision" in spec.source:
         return spec, _of_shrunk(artifact, spec, source, images)

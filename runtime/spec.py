@@ -22,6 +22,9 @@ METADATA_KEY = "graftcam"
 Extent = TypeVar("Extent", int, int | None)
 Layout = Literal["channels_first", "channels_last", "tokens"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+ResizeMode = Literal["shorter", "longer", "exact", "fit", "cover"]
+Anchor = Literal["lower", "top_left"]
+Channels = Literal["bgr", "grey"]
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,9 @@ class ScoreRecord:
 class Preprocess:
     """The training transform from an RGB uint8 image to the model's input.
 
-    Resize, then centre crop (with black padding if the image is smaller), then
-    ``(pixel * scale - mean) / std``. The defaults are those of torchvision's ImageNet classifiers.
+    Resize, then crop (with padding if the image is smaller), then ``(pixel * scale - mean) / std``.
+    The defaults are those of torchvision's ImageNet classifiers. Fields after ``layout`` are not in
+    the JSON where they are None; a runtime that does not know one refuses the artifact.
 
     Attributes:
         input: Name of the graph input that takes the image; ``""`` for the model's first input.
@@ -131,7 +135,9 @@ class Preprocess:
         resize: Target of the resize; None for no resize, ``()`` for 256/224 of the size.
         resize_mode: ``shorter``: the shorter side becomes ``resize[0]`` with the same aspect ratio,
             and the other side is rounded down (torchvision); ``longer``: the same with the longer
-            side, and the other side is rounded (timm); ``exact``: both sides become ``resize``.
+            side, and the other side is rounded (timm); ``exact``: both sides become ``resize``;
+            ``fit``, ``cover``: the aspect ratio stays, and the image becomes the largest inside
+            ``resize``, or the smallest around it, with both sides rounded (letterbox; timm).
         interpolation: Filter of the resize, antialiased as in Pillow and torchvision.
         scale: Factor on the uint8 values before normalisation.
         mean: Per channel, in units after ``scale``; one entry means a greyscale
@@ -139,7 +145,16 @@ class Preprocess:
         std: Per channel, likewise.
         layout: Axis order of the model's input.
         embedded: The graph contains the transform, and ``input`` takes unchanged images: RGB
-            uint8 [N, height, width, 3] of any size. Not in the JSON if it does not.
+            uint8 [N, height, width, 3] of any size.
+        longest: For ``shorter``: the most that the longer side may become; the shorter one then
+            becomes smaller, rounded down (``max_size`` of torchvision).
+        antialias: False: a resize to a smaller size does not average (OpenCV, TensorFlow).
+        anchor: Where the crop lies, and the image in its padding. None: in the centre, halves are
+            rounded to even (torchvision); ``lower``: likewise, halves are rounded down
+            (transformers); ``top_left``: at the first row and column.
+        fill: Level of the padding, 0 to 255, one or for each channel; None: black.
+        channels: Channels of the model's input: ``bgr``; ``grey``: the luma in each of them. None:
+            RGB, or with one ``mean`` the luma.
 
     Raises:
         InputError: A number is given in place of a sequence.
@@ -148,28 +163,38 @@ class Preprocess:
     input: str = ""
     size: Sequence[int] = (224, 224)
     resize: Sequence[int] | None = ()
-    resize_mode: Literal["shorter", "longer", "exact"] = "shorter"
+    resize_mode: ResizeMode = "shorter"
     interpolation: Interpolation = "bilinear"
     scale: float = 1 / 255
     mean: Sequence[float] = (0.485, 0.456, 0.406)
     std: Sequence[float] = (0.229, 0.224, 0.225)
     layout: Literal["nchw", "nhwc"] = "nchw"
     embedded: bool | None = None
+    longest: int | None = None
+    antialias: bool | None = None
+    anchor: Anchor | None = None
+    fill: Sequence[int] | None = None
+    channels: Channels | None = None
 
     def __post_init__(self) -> None:
         """Store lists, as JSON gives them, and the resize that ``()`` stands for."""
-        for name in ("size", "resize", "mean", "std"):
+        for name in ("size", "resize", "mean", "std", "fill"):
             value: Any = getattr(self, name)
             if value is not None and not hasattr(value, "__iter__"):
                 raise InputError(
                     f"{name}={value!r} is a single number; give size=(height, width), "
-                    "resize=(shorter side,), and mean and std with a number for each channel"
+                    "resize=(shorter side,), and mean, std and fill with a number for each channel"
                 )
             object.__setattr__(self, name, None if value is None else list(value))
         if self.resize == []:
             sides = [round(side * 256 / 224) for side in self.size]
-            resize = sides if self.resize_mode == "exact" else [min(sides)]
-            object.__setattr__(self, "resize", resize)
+            one_side = self.resize_mode in ("shorter", "longer")
+            object.__setattr__(self, "resize", [min(sides)] if one_side else sides)
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the model sees the luma of the image."""
+        return len(self.mean) == 1 or self.channels == "grey"
 
 
 @dataclass(frozen=True)

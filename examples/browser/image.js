@@ -40,25 +40,33 @@ export async function readImage(blob) {
 export function place(transform, height, width) {
   const resized = resizedTo(transform, height, width);
   const size = transform.size;
-  const offset = size.map((extent, axis) => cropStart(resized[axis], extent));
+  const half = transform.anchor === "lower" ? Math.floor : halfToEven;
+  const centred = size.map((extent, axis) => cropStart(resized[axis], extent, half));
+  const offset = transform.anchor === "top_left" ? [0, 0] : centred;
   return { image: [height, width], resized, offset, size };
 }
 
-function resizedTo({ resize, resize_mode: mode }, height, width) {
+function resizedTo({ resize, resize_mode: mode, longest }, height, width) {
   if (!resize) return [height, width];
-  const target = resize[0];
-  if (mode === "exact") return [target, resize.at(-1)];
+  const [target, other] = [resize[0], resize.at(-1)];
+  if (mode === "exact") return [target, other];
   const [short, long] = [Math.min(height, width), Math.max(height, width)];
-  const pair =
-    mode === "shorter"
-      ? [target, Math.trunc((target * long) / short)]
-      : [Math.max(1, halfToEven(short / (long / target))), target];
-  return height <= width ? pair : pair.reverse();
+  if (mode === "shorter") {
+    let pair = [target, Math.trunc((target * long) / short)];
+    if (longest && pair[1] > longest) {
+      pair = [Math.max(1, Math.trunc((longest * target) / pair[1])), longest];
+    }
+    return height <= width ? pair : pair.reverse();
+  }
+  const ratios = [height / target, width / other];
+  const ratio =
+    mode === "longer" ? long / target : mode === "fit" ? Math.max(...ratios) : Math.min(...ratios);
+  return [height, width].map((length) => Math.max(1, halfToEven(length / ratio)));
 }
 
 /** Return where a centred crop starts along one axis; negative: pixels of padding before it. */
-const cropStart = (length, size) =>
-  length >= size ? halfToEven((length - size) / 2) : -Math.floor((size - length) / 2);
+const cropStart = (length, size, half) =>
+  length >= size ? half((length - size) / 2) : -Math.floor((size - length) / 2);
 
 /** Python's round(). */
 function halfToEven(value) {
@@ -75,20 +83,24 @@ function halfToEven(value) {
  */
 export async function prepare(ort, transform, image, placement) {
   if (transform.embedded) return untouched(ort, image);
-  const planes = await resize(ort, toPlanes(image, transform.mean.length), image, transform, placement);
+  check(transform);
   const [channels, [height, width]] = [transform.mean.length, placement.size];
-  const values = new Float32Array(channels * height * width); // padding is black, 0
+  const grey = channels === 1 || transform.channels === "grey";
+  const planes = await resize(ort, toPlanes(image, grey ? 1 : 3), image, transform, placement);
+  const values = new Float32Array(channels * height * width);
   const [tall, wide] = placement.resized;
   const [top, left] = placement.offset;
   const last = transform.layout === "nhwc";
   for (let c = 0; c < channels; c++) {
     const factor = Math.fround(transform.scale / transform.std[c]);
     const shift = Math.fround(transform.mean[c] / transform.std[c]);
+    const plane = grey ? 0 : transform.channels === "bgr" ? 2 - c : c;
+    const padding = transform.fill ? (transform.fill[c] ?? transform.fill[0]) : 0;
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const [row, column] = [y + top, x + left];
         const inside = row >= 0 && row < tall && column >= 0 && column < wide;
-        const level = inside ? planes[(c * tall + row) * wide + column] : 0;
+        const level = inside ? planes[(plane * tall + row) * wide + column] : padding;
         const to = last ? (y * width + x) * channels + c : (c * height + y) * width + x;
         values[to] = Math.fround(level * factor) - shift;
       }
@@ -96,6 +108,20 @@ export async function prepare(ort, transform, image, placement) {
   }
   const shape = last ? [1, height, width, channels] : [1, channels, height, width];
   return new ort.Tensor("float32", values, shape);
+}
+
+const KNOWN =
+  "input size resize resize_mode interpolation scale mean std layout embedded longest antialias anchor fill channels";
+
+/** Refuse what would give other pixels than the runtime. */
+function check(transform) {
+  const unknown = Object.keys(transform).filter((name) => !KNOWN.split(" ").includes(name));
+  if (transform.antialias === false) unknown.push("a resize without antialiasing");
+  if (unknown.length) {
+    throw new Error(
+      `This page cannot preprocess with ${unknown.join(", ")}; export with --extra embed_preprocess.`,
+    );
+  }
 }
 
 /** Return the unchanged image, for artifacts with embedded preprocessing. */
@@ -123,7 +149,7 @@ function toPlanes({ pixels, height, width }, channels) {
 
 /** Resize planes [channels, height, width] to the placement's size. */
 async function resize(ort, planes, { height, width }, transform, { resized }) {
-  const channels = transform.mean.length;
+  const channels = planes.length / (height * width);
   if (resized[0] === height && resized[1] === width) return planes;
   if (transform.interpolation === "nearest") return nearest(planes, [height, width], resized, channels);
   const session = await resizer(ort, transform.interpolation === "bicubic" ? "cubic" : "linear");

@@ -1,15 +1,15 @@
 """`embed` puts the training transform into the graph, so that every language feeds plain images.
 
 The steps are those of ``runtime/inputs/preprocess.py``, in ONNX's operators: resize with Pillow's
-antialiased filters, centre crop with black where the image does not reach, normalise. Sizes are
-computed at run time, with the same integers. `verify` compares the nodes with the runtime's
-transform.
+antialiased filters or OpenCV's, crop with padding where the image does not reach, normalise.
+Sizes are computed at run time, with the same integers. `verify` compares the nodes with the
+runtime's transform.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -25,13 +25,12 @@ LAST_NODE = "grad/pixels/input"
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV
 
 
-def check_embeddable(transform: Preprocess | None) -> TypeGuard[Preprocess]:
+def check_embeddable(transform: object) -> None:
     """Raise CaptureError where there is nothing to embed."""
     if transform is None:
         raise CaptureError(
             "embed_preprocess needs a training transform; give preprocess=..., or --mean and --std"
         )
-    return True
 
 
 def embed(model: ir.Model, spec: Spec) -> Spec:
@@ -82,12 +81,16 @@ def _steps(emit: Emitter, pixels: ir.Value, transform: Preprocess, dtype: ir.Dat
     """The nodes from the images to the model's input."""
     with emit.scope("pixels"):
         planes = emit.op("Transpose", pixels, role="planes", perm=[0, 3, 1, 2])
-        if len(transform.mean) == 1:
+        if transform.is_grey:
             planes = _grey(emit, planes)
+        elif transform.channels == "bgr":
+            planes = emit.op("Gather", planes, [2, 1, 0], role="bgr", axis=1)
         before = size_of(emit, pixels)
         after = resized(emit, transform, before)
         if transform.resize is not None:
             planes = _resize(emit, planes, transform, before, after)
+        if transform.is_grey and len(transform.mean) > 1:
+            planes = emit.op("Concat", *[planes] * len(transform.mean), role="colours", axis=1)
         planes = _crop(emit, planes, transform, after)
         return _normalise(emit, planes, transform, dtype)
 
@@ -112,17 +115,41 @@ def _resize(
         attributes = {"mode": "cubic", "cubic_coeff_a": -0.5}
     leading = emit.op("Shape", planes, role="leading", shape=[2], start=0, end=2)
     sizes = emit.vector([leading, *after])
+    if transform.antialias is False:
+        return _resize_plainly(emit, planes, sizes, attributes)
     return emit.op(
         "Resize", planes, None, None, sizes, antialias=1, exclude_outside=1, **attributes
     )
 
 
+def _resize_plainly(
+    emit: Emitter, planes: ir.Value, sizes: ir.Value, attributes: dict[str, Any]
+) -> ir.Value:
+    """OpenCV's resize, which rounds; ONNX Runtime's cuts uint8 to whole levels."""
+    if "cubic_coeff_a" in attributes:
+        attributes = {**attributes, "cubic_coeff_a": -0.75}
+    levels = emit.cast(planes, _FLOAT, "levels")
+    found = emit.op("Round", emit.op("Resize", levels, None, None, sizes, **attributes))
+    return emit.cast(emit.op("Clip", found, 0.0, 255.0), _UINT8, "resized")
+
+
 def _crop(emit: Emitter, planes: ir.Value, transform: Preprocess, size: Pair) -> ir.Value:
-    """The centre, with black around it where the image is smaller."""
+    """The crop, with padding around it where the image is smaller."""
     around = pads(emit, transform, size)
     if around is not None:
-        black = emit.constant(np.uint8(0))
-        planes = emit.op("Pad", planes, around, black, role="padded", mode="constant")
+        # Pad has one value for all channels.
+        levels = transform.fill or [0]
+        one = len(set(levels)) == 1
+        parts = [planes] if one else [
+            emit.op("Gather", planes, [channel], axis=1) for channel in range(len(levels))
+        ]  # fmt: skip
+        padded = [
+            emit.op(
+                "Pad", part, around, emit.constant(np.uint8(level)), role="padded", mode="constant"
+            )
+            for part, level in zip(parts, levels, strict=False)
+        ]
+        planes = padded[0] if one else emit.op("Concat", *padded, role="padded", axis=1)
     starts, ends = crop_bounds(emit, transform, size)
     return emit.op("Slice", planes, starts, ends, [2, 3], role="crop")
 

@@ -23,11 +23,9 @@ from ..locate.layout import read_target
 from ..locate.score import Located
 from ..score.class_scores import add_request, class_table
 from ..score.seed import cotangent_scale
+from ..source.preprocess_words import Unsized
+from .bind_preprocess import bind
 from .save import graph_hash, tool_versions
-
-_IMAGE_TYPES = (
-    ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.UINT8,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def graft(
     captured: Captured,
     located: Located,
     labels: Sequence[str] | None,
-    preprocess: Preprocess | None,
+    preprocess: Preprocess | Unsized | None,
     name: str | None,
     profile: Profile,
     walks: Sequence[str] = (),
@@ -73,7 +71,7 @@ def graft(
         GraftcamError: Labels, transform, layers or operators do not fit.
     """
     _check_labels(labels, located)
-    preprocess = _bind(preprocess, captured.model.graph)
+    preprocess = bind(preprocess, captured.model.graph)
     model, graph = captured.model, captured.model.graph
     targets = [
         Target(
@@ -157,44 +155,3 @@ def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
         raise CaptureError(
             f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
         )
-
-
-def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
-    """Name the input that the transform feeds, the first by default, and compare their shapes.
-
-    A mean and std of one entry stand for all channels of an input that takes three.
-
-    Raises:
-        CaptureError: There is no such input, or it does not take what the transform gives.
-    """
-    if preprocess is None:
-        return None
-    inputs = {value.name or "": value for value in graph.inputs}
-    if preprocess.input and preprocess.input not in inputs:
-        raise CaptureError(
-            f"the preprocessing names input {preprocess.input!r}; the model has {list(inputs)}"
-        )
-    preprocess = replace(preprocess, input=preprocess.input or next(iter(inputs)))
-    value = inputs[preprocess.input]
-    if value.dtype is not None and value.dtype not in _IMAGE_TYPES:
-        raise CaptureError(
-            f"the preprocessing gives float images, input {value.name!r} takes {value.dtype.name}; "
-            f"name the input that takes images: the model has {list(inputs)}"
-        )
-    if value.shape is None:
-        return preprocess
-    dims, last = dims_of(value), preprocess.layout == "nhwc"
-    if len(preprocess.mean) == 1 and len(dims) == 4 and dims[-1 if last else 1] == 3:
-        wide = {name: 3 * list(getattr(preprocess, name)) for name in ("mean", "std")}
-        preprocess = replace(preprocess, **wide)
-    given = [len(preprocess.mean), *preprocess.size]
-    given = [*given[1:], given[0]] if last else given
-    pairs = zip(dims[1:], given, strict=False)
-    fits = (not isinstance(have, int) or have == want for have, want in pairs)
-    if len(dims) != 4 or not all(fits):
-        raise CaptureError(
-            f"the preprocessing gives images [N, {', '.join(map(str, given))}], input "
-            f"{value.name!r} takes {dims}; give a Preprocess of that size, layout and number of "
-            "channels"
-        )
-    return preprocess

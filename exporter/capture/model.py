@@ -16,6 +16,7 @@ from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
 from .onnx_file import Captured, capture_file
+from .torchscript import file_of_script
 
 if TYPE_CHECKING:
     import torch
@@ -150,10 +151,13 @@ def candidates_of(
         class_offset: Entries before the first class, likewise.
     """
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
-    if isinstance(model, (str, Path)):
-        captured = _of_file(Path(model), example_inputs)
-        graph = captured.model.graph
-        return choose_shown(captured, graph_candidates(graph, find_score(graph, score).value))
+    with file_of_script(model, example_inputs, None) as script:
+        if script is not None:
+            model, example_inputs = script, None
+        if isinstance(model, (str, Path)):
+            captured = _of_file(Path(model), example_inputs)
+            graph = captured.model.graph
+            return choose_shown(captured, graph_candidates(graph, find_score(graph, score).value))
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)

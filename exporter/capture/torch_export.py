@@ -18,6 +18,7 @@ from ...runtime.settings import TorchExport
 from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
+from ..source.own_copy import own_copy
 from ..source.torch_layers import layer_of
 from ..source.torch_module import run_module
 from .dynamic_axes import check_open, check_sizes, open_axes
@@ -46,14 +47,13 @@ def capture_module(
         layer_of(module, path)
     calls: dict[str, int] = {}
     keys: list[str] = []
-    tapped = Tapped(module, layers, calls.update, keys.extend)
+    tapped = Tapped(own_copy(module), layers, calls.update, keys.extend)
     examples = tuple(_batch_of_two(x) if trace.dynamic_batch else x for x in inputs)
     names = list(trace.input_names or _forward_names(module, len(examples)))
     shapes = open_axes(examples, batch=trace.dynamic_batch, size=trace.dynamic_size)
-    training = [m for m in module.modules() if m.training]
     try:
         if trace.dynamic_size:
-            check_sizes(module.eval(), examples)
+            check_sizes(own_copy(module), examples)
         with _quiet():
             program = torch.onnx.export(
                 tapped.eval(), examples, dynamo=True, verbose=False, opset_version=trace.opset,
@@ -66,16 +66,13 @@ def capture_module(
             check_open(program.model.graph, shapes)
     except Exception as error:
         with torch.no_grad():
-            run_module(module.eval(), inputs)  # if it cannot be run at all, that is the reason
+            run_module(own_copy(module), inputs)  # if it cannot be run at all, that is the reason
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)
         used = [f"{o}=False" for o in ("dynamic_batch", "dynamic_size") if getattr(trace, o)]
         hint = f" ({' or '.join(reversed(used))} may help)" if used else ""
         raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
-    finally:
-        for layer in training:
-            layer.training = True
     model = program.model
     targets = take_taps(model.graph, layers)
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
@@ -83,7 +80,8 @@ def capture_module(
         infer_shapes(model)
     _rename(model.graph, trace.output_names, keys)
     _clean(model.graph)
-    notes = [
+    notes = ["the model is in training mode; its evaluation mode is exported"] * module.training
+    notes += [
         f"layer {path!r} is called {count} times; its last call is explained"
         for path, count in calls.items()
         if count > 1

@@ -6,7 +6,6 @@ decides on the records.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from torch import nn
 
 from ...runtime.settings import Score
 from ..graph.precision import FLOAT16_SCALE
+from ..source.own_copy import own_copy
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from .candidate import Candidate
@@ -100,7 +100,7 @@ def _watch(
     names: Sequence[str] | None,
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
-    module = copy.deepcopy(module).eval().requires_grad_(False)
+    module = own_copy(module)
     calls: list[_Call] = []
 
     def record(path: str, layer: nn.Module, output: object) -> object:

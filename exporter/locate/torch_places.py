@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch import nn
 
+from ..source.own_copy import own_copy
 from ..source.torch_layers import named_layers
 from .places import Array, Dependence, measure
 
@@ -28,7 +28,7 @@ def measure_places(
     Returns:
         What changes in each layer's output, of its last call; empty if the module does not run.
     """
-    watched = copy.deepcopy(module).eval().requires_grad_(False)
+    watched = own_copy(module)
     leaves, structure = pytree.tree_flatten(tuple(args))
     tensors = {
         place: x for place, x in enumerate(leaves) if isinstance(x, torch.Tensor) and x.dim()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
-import json
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.spec import Preprocess
 from ..errors import CaptureError
-from .preprocessing import from_timm, from_torchvision
+from .attribute import attribute
+from .checkpoint import CHECKPOINTS, load_script, read_weights
+from .torch_transforms import from_preset, from_timm
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx"
+FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2, script.pt or model.onnx"
+_CONVERTERS = {
+    **dict.fromkeys((".h5", ".keras"), "with model.export(path, format='onnx') of Keras"),
+    **dict.fromkeys((".tflite", ".pb"), "with tf2onnx"),
+    **dict.fromkeys((".mlmodel", ".mlpackage"), "from the model that it was made of"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,18 @@ def load_source(
             return Source(path, path.stem)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
-    if not name and path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
-        raise CaptureError(
-            f"{text} holds weights, not their architecture; give both, such as "
-            f"torchvision:resnet18 --weights {text}"
-        )
+    if path.suffix in CHECKPOINTS and (not name or path.is_file()):
+        if weights:
+            raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
+        source = Source(load_script(path), path.stem)
+        if shape is None:
+            raise CaptureError(
+                f"the input of {text} is unknown; give --shape, such as --shape 3,224,224"
+            )
+        return _with_input(source, shape)
+    if path.suffix in _CONVERTERS:
+        how = _CONVERTERS[path.suffix]
+        raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
     if shape is not None and min(shape) < 1:
@@ -154,7 +165,7 @@ def _torchvision(name: str, weights: str | None) -> Source:
         notes += _load_weights(model, weights)
     transform = entry.transforms()
     labels = entry.meta.get("categories")
-    preprocess = from_torchvision(transform)
+    preprocess = from_preset(transform)
     source = Source(model, f"torchvision:{name}", (), preprocess, labels, notes)
     return _with_input(source, (3, *(preprocess.size if preprocess else (224, 224))))
 
@@ -178,11 +189,8 @@ def _timm(name: str, weights: str | None) -> Source:
 
 def _factory(module: str, name: str, weights: str | None) -> Source:
     """Call ``module:name()``; the module may be in the working folder, as for ``python -m``."""
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    factory = attribute(module, name)
     try:
-        factory = getattr(importlib.import_module(module), name)
         model = factory()
     except Exception as error:
         raise CaptureError(f"cannot call {module}:{name}: {_line(error)}") from error
@@ -199,18 +207,9 @@ def _factory(module: str, name: str, weights: str | None) -> Source:
 
 def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
     """Load a state dict into ``model``; without one, return a note that the weights are random."""
-    import torch
-
     if weights is None:
         return ["no --weights given: the model explains random weights"]
-    if not Path(weights).is_file():
-        raise CaptureError(f"no file {weights}; --weights takes a state dict saved by torch.save")
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CaptureError(
-            f"{weights} is no state dict; write one with torch.save(model.state_dict(), path)"
-        ) from error
+    state = read_weights(Path(weights))
     try:
         for key in ("state_dict", "model"):
             if isinstance(state, dict) and isinstance(state.get(key), dict):
@@ -219,23 +218,6 @@ def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
     except Exception as error:
         raise CaptureError(f"cannot load {weights}: {_line(error)}") from error
     return []
-
-
-def read_labels(path: Path) -> list[str]:
-    """Read class names from a JSON list, a JSON object by id, or a text file with one per line.
-
-    Raises:
-        CaptureError: The file cannot be read, or has another format.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix != ".json":
-            return [line.strip() for line in text.splitlines() if line.strip()]
-        data = json.loads(text)
-        names = [data[str(i)] for i in range(len(data))] if isinstance(data, dict) else data
-        return [str(name) for name in names]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CaptureError(f"cannot read labels from {path}: {_line(error)}") from error
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -1,55 +1,133 @@
-"""Training transforms as records: torchvision's presets, timm's data configurations."""
+"""`as_preprocess` turns a training transform of any kind into the record that is stored."""
 
 from __future__ import annotations
 
 import functools
+import inspect
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.spec import Interpolation, Preprocess
+from ...runtime.spec import Anchor, Channels, Interpolation, Preprocess, ResizeMode
 from ..errors import CaptureError, in_line
+from .attribute import attribute
+from .image_processors import from_processor, processor_config
+from .preprocess_words import WHITE, Unsized, in_words
+from .torch_transforms import from_preset, from_steps, from_timm, steps_of
 
 Transform: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
 """From an RGB image, uint8 [H, W, 3], to the model's input without the batch axis."""
 
 
-def as_preprocess(transform: Any) -> Preprocess | None:
+def as_preprocess(transform: Any) -> Preprocess | Unsized | None:
     """Turn a training transform into the record that the artifact stores.
 
     Args:
-        transform: A `Preprocess`, a torchvision classifier weights' ``transforms()``, timm's
-            ``resolve_model_data_config(model)``, ``"imagenet"``, or None.
+        transform: A `Preprocess`; a Compose of torchvision's transforms (v1, v2, timm's); a
+            torchvision classifier weights' ``transforms()``; timm's ``resolve_data_config``; an
+            image processor of transformers; the path of a JSON file with the settings of such a
+            processor, timm's or a `Preprocess`' fields; ``package.module:name`` of one of these;
+            words such as ``"imagenet"`` (see `in_words`); or None.
 
     Raises:
-        CaptureError: Another transform, one that the runtime has no resize for, or a `Preprocess`
+        CaptureError: Another transform, a step that the runtime does not have, or a `Preprocess`
             with a value that it cannot have.
     """
-    if transform is None or isinstance(transform, Preprocess):
-        return None if transform is None else _checked(transform)
-    if isinstance(transform, str) and transform == "imagenet":
-        return Preprocess()
+    if isinstance(transform, (str, Path)):
+        transform = read_transform(transform)
+    if transform is None or isinstance(transform, Unsized):
+        return transform
+    if isinstance(transform, Preprocess):
+        return _checked(transform)
+    steps = steps_of(transform)
+    if steps is not None:
+        return _checked(from_steps(steps))
+    config = processor_config(transform)
+    if config is not None:
+        return _checked(from_processor(config))
     try:
         timms = isinstance(transform, Mapping)
-        record = (from_timm if timms else from_torchvision)(cast("Any", transform))
+        record = (from_timm if timms else from_preset)(transform)
     except (KeyError, TypeError, ValueError):  # a mapping that is no data configuration
         record = None
     if record is None:
-        remedy = "describe it with graftcam.exporter.Preprocess, or give 'imagenet'"
-        if isinstance(getattr(transform, "transforms", transform), functools.partial):
-            remedy = "give the result of a call, weights.transforms()"
-        raise CaptureError(f"cannot store {in_line(transform)} as preprocessing; {remedy}")
+        raise CaptureError(
+            f"cannot store {in_line(transform)} as preprocessing; {_remedy(transform)}"
+        )
     return _checked(record)
+
+
+def _remedy(transform: Any) -> str:
+    if isinstance(getattr(transform, "transforms", transform), functools.partial):
+        return "give the result of a call, weights.transforms()"
+    if isinstance(transform, Mapping):
+        known = "input_size, mean, std, and an interpolation of nearest, bilinear and bicubic"
+        return f"timm's data configuration has {known}"
+    if type(transform).__name__ in ("SemanticSegmentation", "ObjectDetection"):
+        return (
+            "it gives images of another size for each photograph; give a Compose that ends with "
+            "Resize((height, width)), ToTensor() and its Normalize"
+        )
+    return "describe it with graftcam.exporter.Preprocess, or give 'imagenet'"
+
+
+def read_transform(source: str | Path) -> Any:
+    """Read a transform from a JSON file, ``package.module:name`` or words.
+
+    Raises:
+        CaptureError: The file cannot be read, the attribute cannot be imported, or a word is
+            unknown.
+    """
+    text = str(source)
+    path = Path(text)
+    if path.is_dir() and (path / "preprocessor_config.json").is_file():
+        path = path / "preprocessor_config.json"
+    if isinstance(source, Path) or path.suffix == ".json" or path.is_file():
+        return _of_json(path)
+    module, colon, name = text.partition(":")
+    if not colon:
+        return in_words(text)
+    made = attribute(module, name)
+    return made() if inspect.isfunction(made) else made
+
+
+def _of_json(path: Path) -> Any:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise CaptureError(f"cannot read the preprocessing from {path}: {error}") from error
+    if not isinstance(data, dict):
+        raise CaptureError(
+            f"{path} holds a {type(data).__name__}, not the settings of a transform by name"
+        )
+    settings = cast("dict[str, Any]", data)
+    settings = settings.get("pretrained_cfg", settings)  # timm's config.json
+    known = {entry.name for entry in fields(Preprocess)} - {"embedded"}
+    if {"input_size", "image_processor_type", "feature_extractor_type", "do_resize"} & set(
+        settings
+    ):
+        return settings
+    unknown = sorted(set(settings) - known)
+    if unknown or not settings:
+        raise CaptureError(
+            f"{path} has the unknown settings {unknown}; those of a Preprocess are "
+            f"{', '.join(sorted(known))}"
+        )
+    return Preprocess(**settings)
 
 
 def _checked(transform: Preprocess) -> Preprocess:
     """The record itself, if all its values can be."""
     mean, std = transform.mean, transform.std
     size, resize = transform.size, transform.resize
-    modes, filters = ("shorter", "longer", "exact"), get_args(Interpolation)
+    modes, filters = get_args(ResizeMode), get_args(Interpolation)
+    fill, longest = transform.fill, transform.longest
     fine = {
         "size": (_numbers(size, int) and len(size) == 2, "height and width in whole pixels"),
         "resize": (
@@ -64,6 +142,15 @@ def _checked(transform: Preprocess) -> Preprocess:
             _numbers(std) and len(std) == len(mean), f"{len(mean)} numbers above 0, as many as mean"
         ),
         "layout": (transform.layout in ("nchw", "nhwc"), "nchw or nhwc"),
+        "longest": (longest is None or _numbers([longest], int), "None, or whole pixels"),
+        "antialias": (transform.antialias in (None, False), "None or False"),
+        "anchor": (transform.anchor in (None, *get_args(Anchor)), "None, lower or top_left"),
+        "fill": (
+            fill is None or (_numbers(fill, int, -1) and len(fill) in (1, len(mean))
+                             and max(fill) <= WHITE),
+            "None, or whole levels of 0 to 255, one or one for each channel",
+        ),
+        "channels": (transform.channels in (None, *get_args(Channels)), "None, bgr or grey"),
     }  # fmt: skip
     for name, (right, remedy) in fine.items():
         if not right:
@@ -87,46 +174,24 @@ def original_of(transform: Any) -> Transform | None:
     Args:
         transform: As `as_preprocess` takes it.
     """
-    if not (callable(transform) or isinstance(transform, Mapping)):
+    if isinstance(transform, str) and ":" in transform:
+        transform = read_transform(transform)
+    transform = getattr(transform, "image_processor", transform)
+    if not callable(transform) and not isinstance(transform, Mapping):
         return None  # nothing that runs: Pillow need not be loaded
+    processes = processor_config(transform) is not None
     try:
         from PIL import Image
 
         if isinstance(transform, Mapping):
+            if processes:
+                return None
             from timm.data import create_transform
 
             transform = create_transform(**cast("Mapping[str, Any]", transform))
     except (ImportError, TypeError):
         return None
-    run: Callable[[Any], Any] = transform
-    return lambda image: run(Image.fromarray(image)).numpy()
-
-
-def from_torchvision(transform: Any) -> Preprocess | None:
-    """The ImageClassification preset as a record; None for any other transform."""
-    if type(transform).__name__ != "ImageClassification":
-        return None
-    crop, resize = transform.crop_size[0], transform.resize_size[0]
-    interpolation = cast(Interpolation, transform.interpolation.value)
-    mean, std = list(transform.mean), list(transform.std)
-    return Preprocess(
-        size=[crop, crop], resize=[resize], interpolation=interpolation, mean=mean, std=std
-    )
-
-
-def from_timm(config: Mapping[str, Any]) -> Preprocess | None:
-    """Timm's data configuration as a record; None where the runtime has no such resize."""
-    _, height, width = config["input_size"]
-    interpolation, crop = config.get("interpolation", "bicubic"), config.get("crop_mode", "center")
-    if interpolation not in ("nearest", "bilinear", "bicubic"):
-        return None
-    ratio = config.get("crop_pct") or 1.0
-    resize = [math.floor(height / ratio), math.floor(width / ratio)]
-    if crop == "squash":
-        mode = "exact"
-    elif crop == "center" and height == width:
-        mode, resize = "shorter", resize[:1]
-    else:
-        return None
-    mean, std = list(config["mean"]), list(config["std"])
-    return Preprocess("", [height, width], resize, mode, interpolation, mean=mean, std=std)
+    run: Callable[..., Any] = transform
+    if processes:
+        return lambda image: run(Image.fromarray(image), return_tensors="np")["pixel_values"][0]
+    return lambda image: np.asarray(run(Image.fromarray(image)))

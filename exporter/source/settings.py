@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ...runtime.settings import Score, Settings
 from ...runtime.spec import Preprocess, Spec
 from ..graph.profiles import ProfileName
+from .preprocess_words import Unsized
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ExportSettings(Settings):
     score: Score = field(default_factory=Score)
     extras: Sequence[str] = ()
     labels: Sequence[str] | None = None
-    preprocess: Preprocess | None = None
+    preprocess: Preprocess | Unsized | None = None
     profile: ProfileName = "default"
     name: str | None = None
 

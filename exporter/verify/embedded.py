@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -29,8 +30,9 @@ from .running import Array, Draw, Tensors
 _Size: TypeAlias = tuple[int, int]
 _TINY: _Size = (7, 10)
 # Mean differences in grey levels. The runtime's pixels come out the same but for ties in luma;
-# Pillow filters rows and columns in the other order for some shapes, and rounds in between.
-_RUNTIME, _ORIGINAL = 0.1, 0.5
+# Pillow filters rows and columns in the other order for some shapes, and rounds in between; OpenCV,
+# whose resize does not antialias, has weights of eleven bits.
+_RUNTIME, _ORIGINAL, _OPENCV = 0.1, 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Embedded:
             size = different[seed % len(different)] if grown else same
             generator = np.random.default_rng(seed)
             # Of a grey model the luma, whose ties are rounded either way, must be exact.
-            colours = len(self.transform.mean)
+            colours = 1 if self.transform.is_grey else 3
             noise = generator.integers(0, 256, (len(feeds[self.pixels]), *size, colours), np.uint8)
             return {**feeds, self.pixels: np.broadcast_to(noise, (*noise.shape[:3], 3)).copy()}
 
@@ -122,7 +124,8 @@ class Embedded:
             return session.run(None, {self.pixels: image[None]})[0][0]
 
         what = "the embedded preprocessing is {} the runtime's"
-        return _compared(self.transform, inside, self.prepared, images, _RUNTIME, what)
+        bound = _RUNTIME if self.transform.antialias is None else _OPENCV
+        return _compared(self.transform, inside, self.prepared, images, bound, what)
 
 
 def check_original(transform: Preprocess, original: Transform, images: Sequence[Pixels]) -> Finding:
@@ -133,7 +136,13 @@ def check_original(transform: Preprocess, original: Transform, images: Sequence[
     def stored(image: Pixels) -> Array:
         return prepare(transform, image)
 
-    return _compared(transform, stored, original, images, _ORIGINAL, what)
+    def given(image: Pixels) -> Array:
+        # The model's own pipeline reads grey images as such.
+        if len(transform.mean) > 1:
+            return original(image)
+        return original(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False))
+
+    return _compared(transform, stored, given, images, _ORIGINAL, what)
 
 
 def trial_images(transform: Preprocess) -> Iterator[Pixels]:
@@ -151,7 +160,7 @@ def _sizes(transform: Preprocess) -> list[_Size]:
     height, width = transform.size
     target = transform.resize or transform.size
     same = target[0], target[-1]
-    if transform.resize and transform.resize_mode != "exact":
+    if transform.resize and transform.resize_mode in ("shorter", "longer"):
         longer = transform.resize_mode == "longer"
         same = target[0], target[0] * 7 // 8 if longer else target[0] * 9 // 8 + 1
     return [

@@ -190,7 +190,7 @@ def read_images(folder: Path, spec: Spec) -> Images:
         )
     images = [read_image(folder / name) for name in names]
     rows = [prepare(transform, one) for one in images]
-    if transform.embedded and len(transform.mean) == 1:
+    if transform.embedded and transform.is_grey:
         # Luma has ties, which are rounded either way; grey images have none.
         greys = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in rows)
         rows = [cv2.cvtColor(one, cv2.COLOR_GRAY2RGB) for one in greys]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from ...runtime.spec import Layer, ScoreRecord
 from ..graph.precision import FLOAT16_SCALE
-from ..source.torch_layers import layer_of, named_layers
+from ..source.own_copy import own_copy
+from ..source.torch_layers import layer_of
 from ..source.torch_outputs import tensors_of
 from .artifact import Artifact
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
@@ -167,11 +167,7 @@ class Reference:
         artifact: Artifact | None = None,
         of_input: Sequence[str] = (),
     ) -> None:
-        self.module = copy.deepcopy(module).eval()
-        for part in (self.module, *named_layers(self.module).values()):
-            part.requires_grad_(False)
-            if dtype is not None:
-                part.to(dtype)
+        self.module = own_copy(module, dtype)
         self.layers, self.dtype, self.of_input = list(layers), dtype, of_input
         self.score, outputs = (artifact.spec.score, artifact.outputs) if artifact else (_LOGIT, [])
         self.output = outputs.index(self.score.output) if self.score.output in outputs else 0

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..spec import Spec
+from ..spec import Preprocess, Spec
 from .class_map import class_maps
 from .explanation_data import ExplanationData
 
@@ -47,7 +47,7 @@ def describe_spec(spec: Spec) -> str:
         lines.append(
             f"image   {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
             f"{transform.interpolation}), crop {transform.size}, mean {transform.mean}, "
-            f"std {transform.std}"
+            f"std {transform.std}{particulars(transform)}"
         )
         if transform.embedded:
             lines.append(
@@ -59,6 +59,20 @@ def describe_spec(spec: Spec) -> str:
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
     return "\n".join(lines)
+
+
+def particulars(transform: Preprocess) -> str:
+    """Describe what a training transform does differently from torchvision's, after a comma."""
+    anchors = {"lower": "halves of the crop rounded down", "top_left": "at the top left"}
+    parts = [
+        f"longer side up to {transform.longest}" if transform.longest is not None else "",
+        "" if transform.antialias is not False else "without antialiasing",
+        anchors.get(transform.anchor or "", ""),
+        f"padding {transform.fill}" if transform.fill is not None else "",
+        f"scale {transform.scale:.6g}" if transform.scale != Preprocess.scale else "",
+        f"channels {transform.channels}" if transform.channels else "",
+    ]
+    return "".join(f", {part}" for part in parts if part)
 
 
 def _describe_selector(spec: Spec) -> str:

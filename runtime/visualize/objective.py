@@ -43,7 +43,7 @@ class Objective:
     def shape(self) -> tuple[int, int, int]:
         """Colours, height and width of the image."""
         height, width = self._transform.size
-        return len(self._transform.mean), height, width
+        return 1 if self._transform.is_grey else 3, height, width
 
     def unit(self, position: Sequence[int]) -> Plane:
         """Return the region [*positions] that is 1 at one position and 0 elsewhere.
@@ -83,7 +83,10 @@ class Objective:
         slope = got[self._gradients][0, 0].astype(np.float32)
         if self._transform.layout == "nhwc":
             slope = np.moveaxis(slope, -1, 0)
-        return float(got[self._spec.scores][0, 0]), slope * self._factor
+        slope = slope * self._factor
+        if self._transform.is_grey:
+            slope = slope.sum(axis=0, keepdims=True)
+        return float(got[self._spec.scores][0, 0]), self._reordered(slope)
 
     def _positions(self) -> tuple[int, ...]:
         """Return the extents of the score's positions, from a run since they may be dynamic."""
@@ -96,8 +99,12 @@ class Objective:
         grey = np.full(self.shape, 0.5, np.float32)
         return score.positions(self._run(grey, [score.output])[score.output].shape)
 
+    def _reordered(self, planes: Plane) -> Plane:
+        """RGB planes in the order of the model's channels, or those in the order RGB."""
+        return planes[::-1] if self._transform.channels == "bgr" else planes
+
     def _run(self, pixels: Plane, names: list[str]) -> Tensors:
-        values = pixels * self._factor - self._offset
+        values = self._reordered(pixels) * self._factor - self._offset
         if self._transform.layout == "nhwc":
             values = np.moveaxis(values, 0, -1)
         feeds = {self._transform.input: values[None].astype(self._dtype), **self._own_feeds}

@@ -218,7 +218,7 @@ REFUSALS = {
         ["export", "torchvision:resnet5", "-o", "x.onnx"], "did you mean resnet50"),
     "unknown timm model": (["export", "timm:resnet5", "-o", "x.onnx"], "timm has no model"),
     "factory that does not exist": (
-        ["export", "graftcam.demo.model:make", "-o", "x.onnx"], "cannot call"),
+        ["export", "graftcam.demo.model:make", "-o", "x.onnx"], "cannot import"),
     "no shape": (["export", "graftcam.demo.model:build", "-o", "x.onnx"], "give --shape"),
     "an extent below 1": (
         ["export", "graftcam.demo.model:build", "--shape", "3,-9,9", "-o", "x.onnx"], "3,-9,9"),

@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a part": ({"preprocess": {"mean": 1}}, CaptureError, "cannot store {'mean': 1}"),
     "weights": ({"preprocess": ResNet18_Weights.DEFAULT}, CaptureError, "result of a call"),
     "no call": ({"preprocess": ResNet18_Weights.DEFAULT.transforms}, CaptureError, "of a call"),
-    "a page": ({"preprocess": nn.Sequential(nn.ReLU())}, CaptureError, "cannot store Sequential"),
+    "a page": ({"preprocess": nn.Sequential(nn.ReLU())}, CaptureError, r"store the step ReLU\(\)"),
     "a module": ({"layers": Tiny()}, LayerError, "give strings, such as 'layer4'"),
     "ids": ({"labels": [1, 2]}, CaptureError, "give strings, such as"),
     "a method of the input": ({"extras": "saliency"}, SettingsError, "extra 'input_gradients'"),
@@ -186,7 +186,8 @@ def test_the_defaults_of_a_transform_are_torchvisions() -> None:
 
     from graftcam.exporter.source.preprocessing import as_preprocess
 
-    assert as_preprocess("imagenet") == as_preprocess(ResNet50_Weights.IMAGENET1K_V1.transforms())
+    theirs = as_preprocess(ResNet50_Weights.IMAGENET1K_V1.transforms())
+    assert as_preprocess("imagenet").sized(224, 224, "nchw") == theirs
     assert Preprocess(size=(299, 299)).resize == [342]  # as Inception v3's
     assert Preprocess(resize=None).resize is None
     assert Preprocess(size=(112, 224), resize_mode="exact").resize == [128, 256]

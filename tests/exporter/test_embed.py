@@ -116,6 +116,15 @@ CASES: dict[str, dict[str, Any]] = {
     "nearest, longer": {"interpolation": "nearest", "resize_mode": "longer"},
     "channels last": {"layout": "nhwc"},
     "luma, in whole levels": {"mean": [0.0], "std": [1.0], "scale": 1.0},
+    "luma in three channels": {"channels": "grey", "std": [1 / 255] * 3},
+    "blue first": {"channels": "bgr"},
+    "letterbox": {"resize_mode": "fit", "resize": [40, 52], "fill": [114], "antialias": False},
+    "letterbox, at the top left": {"resize_mode": "fit", "fill": [114], "anchor": "top_left"},
+    "padded with a colour": {"resize_mode": "longer", "fill": [1, 20, 255]},
+    "cover": {"resize_mode": "cover", "resize": [40, 36]},
+    "halves rounded down": {"anchor": "lower", "resize": [39]},
+    "a longest side": {"resize": [32], "longest": 35},
+    "OpenCV's cubic": {"resize_mode": "exact", "interpolation": "bicubic", "antialias": False},
 }
 
 
@@ -131,7 +140,8 @@ def test_pixels_are_the_runtimes(changes: dict[str, Any]) -> None:
         error = np.abs(mine - wanted)
         # One level, as above; a luma that is one level off goes through the resize.
         assert error.max() <= 1.01 * level, shape
-        assert error.mean() < 0.1 * level, shape
+        # OpenCV's weights have eleven bits, ONNX Runtime's are floats.
+        assert error.mean() < (0.1 if record.antialias is None else 0.25) * level, shape
 
 
 Pair = tuple[Explainer, Explainer]

@@ -11,7 +11,7 @@ import torch
 from torchvision import models
 
 from graftcam.exporter import CaptureError
-from graftcam.exporter.source.named import load_source, read_labels
+from graftcam.exporter.source.named import load_source
 from graftcam.exporter.source.preprocessing import as_preprocess
 from graftcam.runtime.spec import Preprocess
 
@@ -72,16 +72,5 @@ def test_a_state_dict_is_loaded_and_a_pickle_of_code_is_not(tmp_path: Path) -> N
     assert torch.equal(next(source.model.parameters()), weight)  # pyright: ignore
     assert source.notes == []
     torch.save(model, tmp_path / "code.pt")
-    with pytest.raises(CaptureError, match=r"code\.pt is no state dict; write one with"):
+    with pytest.raises(CaptureError, match=r"code\.pt is no state dict: it holds Python objects"):
         load_source("torchvision:squeezenet1_1", str(tmp_path / "code.pt"))
-
-
-def test_labels_come_as_lines_or_json(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("cat\n\ndog \n")
-    (tmp_path / "b.json").write_text('["cat", "dog"]')
-    (tmp_path / "c.json").write_text('{"1": "dog", "0": "cat"}')
-    for name in ("a.txt", "b.json", "c.json"):
-        assert read_labels(tmp_path / name) == ["cat", "dog"]
-    (tmp_path / "d.json").write_text('{"1": "dog"}')
-    with pytest.raises(CaptureError, match="cannot read labels"):
-        read_labels(tmp_path / "d.json")

@@ -181,12 +181,40 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_image_as_it_is(
     assert_same(nth_explanation(page, 3), explainer.explain(photo))
 
 
+def test_the_order_of_channels_and_the_padding_are_the_runtimes(page: Page, tmp_path: Path) -> None:
+    artifact, photo = tmp_path / "bgr.onnx", tmp_path / "photo.png"
+    record = preprocess(
+        input="",
+        size=[24, 24],
+        resize=[24, 24],
+        resize_mode="fit",
+        channels="bgr",
+        fill=[9, 90, 200],
+    )
+    make(Tiny(), artifact, (24, 24), preprocess=record, profile="web")
+    cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
+    page.set_input_files("#model", artifact)
+    nth_explanation(page, 2)
+    page.set_input_files("#image", photo)
+    assert_same(nth_explanation(page, 3), Explainer(artifact, "cpu").explain(photo))
+
+
 def test_geometry_is_the_runtimes(page: Page) -> None:
     """Every way to resize, shapes that round either way, and a map laid back over the image."""
     random = np.random.default_rng(1)
     cases: list[tuple[Any, int, int]] = []
-    for mode, target in (("shorter", [40]), ("longer", [40]), ("exact", [37, 52]), ("exact", None)):
-        transform = preprocess(resize=target, resize_mode=mode, size=[32, 27])
+    ways: list[dict[str, Any]] = [
+        {"resize_mode": "shorter", "resize": [40]},
+        {"resize_mode": "shorter", "resize": [40], "longest": 45, "anchor": "lower"},
+        {"resize_mode": "longer", "resize": [40]},
+        {"resize_mode": "exact", "resize": [37, 52]},
+        {"resize_mode": "exact", "resize": None},
+        {"resize_mode": "fit", "resize": [32, 27]},
+        {"resize_mode": "fit", "resize": [32, 27], "anchor": "top_left"},
+        {"resize_mode": "cover", "resize": [32, 27]},
+    ]
+    for way in ways:
+        transform = preprocess(size=[32, 27], **way)
         cases += [(transform, *map(int, random.integers(5, 70, 2))) for _ in range(12)]
     grid = random.random((5, 4), np.float32)
     got = page.evaluate(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from graftcam.runtime.errors import ImageError
+from graftcam.runtime.errors import ImageError, SpecError
 from graftcam.runtime.inputs import preprocess as module
 from graftcam.runtime.inputs.preprocess import Placement, place, prepare
-from support.artifacts import preprocess, resize_model
+from graftcam.runtime.spec import Spec
+from support.artifacts import preprocess, resize_model, spec
 from support.images import photo
 
 
@@ -35,6 +37,29 @@ def test_the_shipped_resize_models_are_what_their_script_makes(mode: str) -> Non
         # torchvision rounds half a pixel to even: (33 - 32) / 2 gives 0, (35 - 32) / 2 gives 2.
         ({"resize": None}, (33, 35), Placement((33, 35), (33, 35), (0, 2), (32, 32))),
         ({"resize": None}, (31, 29), Placement((31, 29), (31, 29), (0, -1), (32, 32))),
+        # transformers rounds the same halves down.
+        (
+            {"resize": None, "anchor": "lower"},
+            (33, 35),
+            Placement((33, 35), (33, 35), (0, 1), (32, 32)),
+        ),
+        (
+            {"resize_mode": "fit", "resize": [32, 32]},
+            (60, 100),
+            Placement((60, 100), (19, 32), (-6, 0), (32, 32)),
+        ),
+        (
+            {"resize_mode": "fit", "resize": [32, 32], "anchor": "top_left"},
+            (100, 60),
+            Placement((100, 60), (32, 19), (0, 0), (32, 32)),
+        ),
+        (
+            {"resize_mode": "cover", "resize": [40, 36]},
+            (60, 100),
+            Placement((60, 100), (40, 67), (4, 18), (32, 32)),
+        ),
+        # torchvision's Resize(40, max_size=50)
+        ({"longest": 50}, (60, 100), Placement((60, 100), (30, 50), (-1, 9), (32, 32))),
     ],
 )
 def test_where_the_crop_lies(
@@ -73,3 +98,24 @@ def test_an_image_too_narrow_to_resize_is_refused() -> None:
         ImageError, match="1 x 500000 pixels would be resized to 40 x 20000000; crop"
     ):
         place(preprocess(), 500000, 1)
+
+
+def test_padding_and_the_order_of_channels_are_stored() -> None:
+    image = np.full((4, 8, 3), (10, 20, 200), np.uint8)
+    plain = {"mean": [0.0] * 3, "std": [1.0] * 3, "scale": 1.0, "resize": [8, 8], "size": [8, 8]}
+    record = preprocess(**plain, resize_mode="fit", fill=[1, 2, 3], channels="bgr")
+    values = prepare(record, image)
+    assert values[:, 0, 0].tolist() == [1, 2, 3]  # in the order of the model's channels
+    assert values[:, 4, 4].tolist() == [200, 20, 10]
+    grey = prepare(preprocess(**plain, channels="grey"), image)
+    assert len(set(grey[:, 4, 4])) == 1
+
+
+def test_a_record_keeps_its_new_fields_and_an_older_one_has_none_of_them() -> None:
+    plain = spec(preprocess=preprocess()).to_json()
+    for name in ("longest", "antialias", "anchor", "fill", "channels"):
+        assert name not in json.loads(plain)["preprocess"]
+    more = spec(preprocess=preprocess(fill=[7], anchor="lower", antialias=False, longest=9))
+    assert Spec.from_json(more.to_json()).preprocess == more.preprocess
+    with pytest.raises(SpecError, match=r"preprocess\.anchor: 'middle' is no"):
+        Spec.from_json(more.to_json().replace('"lower"', '"middle"'))

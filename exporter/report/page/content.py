@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ....runtime.output.text import particulars
 from ....runtime.spec import Preprocess
 from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
 from ...verify.report import grouped
@@ -153,7 +154,8 @@ def _preprocessing(transform: Preprocess | None) -> str:
         f"{transform.interpolation})"
     )  # fmt: skip
     size = "x".join(map(str, transform.size))
-    return f"{resize}, crop {size}, mean {transform.mean}, standard deviation {transform.std}"
+    pixels = f"mean {transform.mean}, standard deviation {transform.std}{particulars(transform)}"
+    return f"{resize}, crop {size}, {pixels}"
 
 
 def _steps(seconds: dict[str, float]) -> list[tuple[str, str, float]]:

@@ -1,0 +1,160 @@
+"""Class names in the forms that people keep them: lists, dicts, text and tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import CaptureError, first_line, in_line
+
+_NUMBERED = re.compile(r"\s*(\d+)\s*[,;:\t ]\s*(.+)")
+_TABLE = re.compile(r"^\s*\d+\s*[,;:\t]|[,;\t]\s*\d+\s*$")
+_SHOWN = 5  # missing ids that a message names
+_NESTED = ("id2label", "names", "labels", "classes")  # keys of a model's configuration
+
+
+def as_labels(value: Any) -> list[str]:
+    """Return class names by id.
+
+    Args:
+        value: Names in order; a dict by number (``{0: "cat"}``, ``{"0": ["n02123045", "tabby"]}``),
+            or by name (``{"cat": 0}``); a list of dicts with ``id`` and ``name``; a dict with one
+            of these as ``id2label``, ``names``, ``labels`` or ``classes``; or the path of a file.
+
+    Raises:
+        CaptureError: It is something else, or ids are missing.
+    """
+    if isinstance(value, Path) or (isinstance(value, str) and Path(value).is_file()):
+        return read_labels(Path(value))
+    if isinstance(value, Mapping):
+        return _of_mapping(cast("Mapping[Any, Any]", value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        entries = cast("Sequence[Any]", value)
+        if entries and all(isinstance(one, Mapping) for one in entries):
+            return _of_records(entries)
+        if all(isinstance(one, str) for one in entries):
+            return list(entries)
+    raise CaptureError(
+        f"labels takes a list of names, not {in_line(value)}, a dict or a file; give strings, such "
+        "as ['cat', 'dog'] or {0: 'cat', 1: 'dog'}"
+    )
+
+
+def read_labels(path: Path) -> list[str]:
+    """Read class names from JSON (see `as_labels`) or text.
+
+    Text has a name on each line, or ``number name``, ``number,name``, ``name,number`` and the like
+    with ``,``, ``;``, a tab or a blank, after an optional line of headings.
+
+    Raises:
+        CaptureError: The file cannot be read, has another format, or ids are missing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CaptureError(
+            f"cannot read labels from {path}: it is no UTF-8 text; save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise CaptureError(f"cannot read labels from {path}: {error.strerror}") from error
+    try:
+        if path.suffix != ".json":
+            return _of_lines([line.strip() for line in text.splitlines() if line.strip()])
+        data = json.loads(text)
+        plain = isinstance(data, list) and all(isinstance(one, (str, int, float)) for one in data)
+        return [str(one) for one in data] if plain else as_labels(data)
+    except (CaptureError, ValueError) as error:
+        raise CaptureError(f"cannot read labels from {path}: {first_line(error)}") from error
+
+
+def _of_mapping(data: Mapping[Any, Any]) -> list[str]:
+    nested = [data[key] for key in _NESTED if isinstance(data.get(key), (Mapping, list))]
+    if nested:
+        return as_labels(nested[0])
+    if data and all(_is_number(key) for key in data):
+        return _in_order({int(key): _name(value) for key, value in data.items()})
+    if data and all(_is_number(value) for value in data.values()):
+        twins = len(data) - len({int(value) for value in data.values()})
+        if twins:
+            raise CaptureError("the labels give one number to several names; give a list of names")
+        return _in_order({int(value): str(key) for key, value in data.items()})
+    raise CaptureError(
+        f"labels are a dict of {in_line(dict(data))}; give names by number, {{0: 'cat'}}, or "
+        "numbers by name, {'cat': 0}"
+    )
+
+
+def _of_records(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of dicts with ``name`` and perhaps ``id``."""
+    if not all("name" in one for one in entries):
+        raise CaptureError(f"a label is {in_line(entries[0])}, which has no 'name'")
+    if all(_is_number(one.get("id")) for one in entries):
+        return _in_order({int(one["id"]): str(one["name"]) for one in entries})
+    return [str(one["name"]) for one in entries]
+
+
+def _of_lines(lines: list[str]) -> list[str]:
+    """Names of a text; numbers are taken off where every line has its own."""
+    rows = [_cells(line) for line in lines]
+    for start in (0, 1):  # without and with headings
+        for number, name in ((0, -1), (-1, 0)):
+            body = [row for row in rows[start:] if len(row) > 1 and _is_number(row[number])]
+            if not body or len(body) < len(rows) - start:
+                continue
+            names = {int(row[number]): row[name] for row in body}
+            # "7 up" and "3 musketeers" are names; a table that has gaps is a table.
+            table = all(_TABLE.search(line) for line in lines[start:])
+            if len(names) == len(body) and (table or max(names) <= len(names)):
+                return _in_order(names)
+    return lines
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line of a table, with quotes taken off; number and name of a plain line."""
+    for delimiter in ",;\t":
+        cells = [one.strip() for one in next(csv.reader([line], delimiter=delimiter), [])]
+        if len(cells) > 1 and (_is_number(cells[0]) or _is_number(cells[-1])):
+            quoted = '"' in line
+            return cells if quoted or not _is_number(cells[0]) else _split(line, cells, delimiter)
+    found = _NUMBERED.fullmatch(line)
+    return [found[1], found[2].strip()] if found else [line]
+
+
+def _split(line: str, cells: list[str], delimiter: str) -> list[str]:
+    """A number and a name that may have the delimiter in it: ``1,goldfish, Carassius``."""
+    if delimiter == "," and f"{delimiter} " in line:
+        return [cells[0], line.partition(delimiter)[2].strip()]
+    return cells
+
+
+def _in_order(names: Mapping[int, str]) -> list[str]:
+    first = 1 if 0 not in names and 1 in names and len(names) in names else 0
+    wanted = range(first, first + len(names))
+    missing = [number for number in range(first, max(names) + 1) if number not in names]
+    if missing:
+        shown = ", ".join(map(str, missing[:_SHOWN]))
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise CaptureError(
+            f"the labels have no name for {shown}{more}, of the numbers {first} to {max(names)}; "
+            "give each class one"
+        )
+    return [names[number] for number in wanted]
+
+
+def _name(value: Any) -> str:
+    """A name; of Keras' ``[synset, name]`` the last."""
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        return str(cast("Sequence[Any]", value)[-1])
+    if isinstance(value, Mapping) and "name" in value:
+        return str(cast("Mapping[str, Any]", value)["name"])
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().isdecimal()
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,82 @@
+"""Class names in the forms that people keep them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graftcam.exporter import CaptureError
+from graftcam.exporter.source.labels import as_labels, read_labels
+
+FILES: dict[str, tuple[str, str]] = {
+    "lines": ("a.txt", "cat\n\ndog \n"),
+    "from Windows": ("a.txt", "\ufeffcat\r\ndog\r\n\r\n"),
+    "numbered lines": ("a.txt", "1 dog\n0 cat\n"),
+    "from one": ("a.txt", "1: cat\n2: dog\n"),
+    "a table": ("a.csv", "id,name\n0,cat\n1,dog\n"),
+    "names first": ("a.csv", "name;id\ncat;0\ndog;1\n"),
+    "tabs and synsets": ("a.tsv", "0\tn02123045\tcat\n1\tn02084071\tdog\n"),
+    "a list": ("a.json", '["cat", "dog"]'),
+    "by number": ("a.json", '{"1": "dog", "0": "cat"}'),
+    "by name": ("a.json", '{"dog": 1, "cat": 0}'),
+    "of Keras": ("a.json", '{"0": ["n02123045", "cat"], "1": ["n02084071", "dog"]}'),
+    "of a model": ("config.json", '{"model_type": "vit", "id2label": {"0": "cat", "1": "dog"}}'),
+    "records": ("a.json", '[{"id": 1, "name": "dog"}, {"id": 0, "name": "cat"}]'),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), FILES.values(), ids=FILES)
+def test_a_file_of_any_form_is_read(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    assert read_labels(path) == ["cat", "dog"]
+    assert as_labels(str(path)) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("7 up\n3 musketeers\n", ["7 up", "3 musketeers"]),
+        ("0\n1\n2\n", ["0", "1", "2"]),
+        ("n01440764 tench\nn01443537 goldfish\n", ["n01440764 tench", "n01443537 goldfish"]),
+        ('0,"great white shark, man-eater"\n1,ray\n', ["great white shark, man-eater", "ray"]),
+        ("0,goldfish, Carassius\n1,ray\n", ["goldfish, Carassius", "ray"]),
+        ("goldfish, Carassius\nray\n", ["goldfish, Carassius", "ray"]),
+        ("crane\ncrane\n", ["crane", "crane"]),
+    ],
+)
+def test_numbers_and_commas_that_belong_to_names_stay(
+    text: str, names: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    assert read_labels(tmp_path / "a.txt") == names
+
+
+def test_dicts_are_labels() -> None:
+    assert as_labels({0: "cat", 1: "dog"}) == as_labels({"dog": 1, "cat": 0}) == ["cat", "dog"]
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "a gap": ({0: "cat", 3: "dog"}, "no name for 1, 2, of the numbers 0 to 3"),
+    "twins": ({"cat": 0, "dog": 0}, "one number to several names"),
+    "neither": ({"cat": "dog"}, "names by number, {0: 'cat'}, or numbers by name"),
+    "numbers": ([1, 2], "takes a list of names"),
+    "no file": (Path("none.txt"), "cannot read labels from none.txt: No such file"),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), REFUSED.values(), ids=REFUSED)
+def test_other_labels_are_refused(value: Any, message: str) -> None:
+    with pytest.raises(CaptureError, match=message):
+        as_labels(value)
+
+
+def test_a_file_with_a_gap_or_of_another_encoding_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("0,cat\n2,dog\n")
+    with pytest.raises(CaptureError, match=r"a\.csv: the labels have no name for 1,"):
+        read_labels(tmp_path / "a.csv")
+    (tmp_path / "b.txt").write_bytes("caf\xe9".encode("latin-1"))
+    with pytest.raises(CaptureError, match="no UTF-8 text"):
+        read_labels(tmp_path / "b.txt")
