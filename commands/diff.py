@@ -49,9 +49,9 @@ def diff(
     from ..runtime.writing import replace_file
 
     pair = Pair(Explainer(first, provider), Explainer(second, provider))
-    paths: list[Path] = []
+    paths, suffixes = list[Path](), pair.first.suffixes
     for image in images:
-        paths += image_paths(image, folder) if image.is_dir() else [image]
+        paths += image_paths(image, folder, suffixes) if image.is_dir() else [image]
     with progress_bar("comparing", hidden=len(paths) < 8) as bar:
         found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = json.dumps(found.to_dict(), indent=2)

@@ -175,13 +175,13 @@ def overlap(first: Heatmap, second: Heatmap) -> float:
 
 
 def shift(first: Heatmap, second: Heatmap) -> float | None:
-    """Return the distance between the maxima of two maps [H, W], in diagonals.
+    """Return the distance between the maxima of two maps of one shape, in diagonals.
 
     None if one is zero.
     """
     if not (first.max() > 0 and second.max() > 0):
         return None
-    places = [divmod(int(one.argmax()), one.shape[1]) for one in (first, second)]
+    places = [np.unravel_index(int(one.argmax()), one.shape) for one in (first, second)]
     return math.dist(*places) / math.hypot(*first.shape)
 
 
