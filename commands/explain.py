@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
-from .common import InputValue, Numbers, Setting, command, meter, progress_bar
+from .common import Numbers, Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .options import (
     FILE,
     class_option,
     group,
+    input_option,
     json_option,
     provider_option,
     threads_option,
@@ -55,9 +56,7 @@ _request_options = group(
     option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
            help="Segmentation: explain the class inside this box, in the image's pixels; with "
                 "--region, in the part of the region inside the box."),
-    option("--input", "inputs", multiple=True, type=InputValue(),
-           help="Value of a further input of the model, by its name: a file (.npy, .npz:ENTRY, "
-                ".wav, .nii.gz, or an image for an input like the first), or numbers; repeatable."),
+    input_option,
     option("--over", metavar="INPUT",
            help="The input that maps are drawn over, if the model has several images. Default: "
                 "the one that the layer looks at."),
@@ -99,7 +98,7 @@ def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
     methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...], layers: tuple[str, ...],
     fuse: Fuse, augment: tuple[str, ...], region: Path | None, box: list[int] | None,
-    inputs: tuple[tuple[str, Any], ...], over: str | None, tokens: Path | None,
+    inputs: dict[str, Any], over: str | None, tokens: Path | None,
     score_weights: Path | None, drawing: Drawing, provider: str | None, threads: int | None,
     as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
@@ -116,11 +115,7 @@ def explain(
     source = next((path for path in images if path.is_dir()), None)
     # A folder's images may be explained by processes that run elsewhere.
     absolute = partial(_absolute, source is not None)
-    further: dict[str, Any] = {}
-    for name, value in inputs:
-        if name in further:
-            raise click.UsageError(f"--input {name} is given twice")
-        further[name] = absolute(value)
+    further = {name: absolute(value) for name, value in inputs.items()}
     request: Request = {
         "classes": list(classes) or None,
         "top": top,

@@ -203,13 +203,11 @@ class ExampleReader:
         return each
 
     def _rows(self, name: str, value: Any) -> Sequence[Any] | None:
-        if isinstance(value, (list, tuple)) and not _is_numbers(value):
-            return cast("Sequence[Any]", value)
-        array = None if name in self._shared else as_array(value)
+        array = _array_of(value, name)
         if array is None:
-            return None
+            return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else None
         several = array.ndim == len(self._ports[name].shape) and len(array) != 1
-        return value if several else None
+        return value if several and name not in self._shared else None
 
     def _named(self, given: Any) -> Mapping[str, Any]:
         if isinstance(given, Mapping):
@@ -252,8 +250,7 @@ class ExampleReader:
                     f"{next(iter(found))}"
                 )
             return found, str(given)
-        numbers = isinstance(given, Real) or _is_numbers(given)
-        array = np.asarray(given) if numbers else as_array(given)
+        array = _array_of(given, name)
         return (None if array is None else Tensor(array)), f"'{name}'"
 
     def _fit_shared(self, tensor: Tensor, port: Port, origin: str) -> Tensor:
@@ -304,6 +301,20 @@ class ExampleReader:
             f"input {port} takes no image ({what}): the stored preprocessing is that of "
             f"'{self.main}'; pass an array or a .npy file"
         )
+
+
+def _array_of(value: Any, name: str) -> NDArray[Any] | None:
+    """Return numbers, lists of them, arrays and tensors as an array; None for everything else.
+
+    Raises:
+        InputError: Lists of numbers differ in length.
+    """
+    if not (isinstance(value, Real) or _is_numbers(value)):
+        return as_array(value)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError(f"'{name}' has lists of numbers that differ in length") from None
 
 
 def _is_numbers(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -86,11 +86,15 @@ class Pair:
         first: The artifact that chooses the class.
         second: The other; its class has the same label, or the same id if one of the two stores no
             labels. Of several classes with that label it is the one at the same place among them.
+        inputs: Values of further inputs, for both.
     """
 
-    def __init__(self, first: Explainer, second: Explainer) -> None:
+    def __init__(
+        self, first: Explainer, second: Explainer, inputs: Mapping[str, Any] | None = None
+    ) -> None:
         self.first = first
         self.second = second
+        self.inputs = inputs
 
     def compare(
         self, paths: Iterable[Path], progress: Callable[[int], None] | None = None
@@ -126,10 +130,10 @@ class Pair:
             ImageError: The image cannot be read.
             InputError: The second artifact lacks the class.
         """
-        found = self.first.explain(path)
+        found = self.first.explain(path, inputs=self.inputs)
         best = self._class_of_second(found.classes[0])
         try:
-            return found, self.second.explain(path, [best, -1])
+            return found, self.second.explain(path, [best, -1], inputs=self.inputs)
         except GraftcamError as error:
             if isinstance(error, ImageError):
                 raise
