@@ -50,8 +50,8 @@ def read_tokens(tokens: Tokens) -> list[str] | dict[int, str]:
 def texts_of(table: list[str] | dict[int, str] | None, ids: NDArray[Any]) -> list[str]:
     """Return the text of each token of a sequence.
 
-    A list as long as the sequence has a text for each position; any other table is by id. Without
-    a table, and for ids that it lacks, the text is the id.
+    A table is by id. A list that lacks ids and is as long as the sequence has a text for each
+    position. Without a table, and for ids that it lacks, the text is the id.
 
     Args:
         table: From `read_tokens`.
@@ -64,7 +64,7 @@ def texts_of(table: list[str] | dict[int, str] | None, ids: NDArray[Any]) -> lis
     if table is None:
         return [str(number) for number in numbers]
     if isinstance(table, list):
-        if len(table) == len(numbers):
+        if len(table) == len(numbers) and max(numbers, default=0) >= len(table):
             return table
         table = dict(enumerate(table))
     lacking = sum(number not in table for number in numbers)

@@ -68,13 +68,16 @@ def test_a_table_gives_the_texts(
 ) -> None:
     (tmp_path / name).write_text(content)
     expected = ["the", "film", "good", "##s", "bad", "good", "<end>"]
-    for tokens in (tmp_path / name, WORDS, {word: n for n, word in enumerate(WORDS)}, [*"abcdefg"]):
-        shown = view_of(explainer.explain(IDS, 0, tokens=tokens)).texts
-        assert (
-            shown == (expected if len(tokens) < 7 or tokens == WORDS else [*"abcdefg"])
-            if not isinstance(tokens, Path)
-            else shown == expected
-        )
+    for tokens in (tmp_path / name, WORDS, {word: n for n, word in enumerate(WORDS)}):
+        assert view_of(explainer.explain(IDS, 0, tokens=tokens)).texts == expected
+
+
+def test_a_list_that_lacks_ids_has_a_text_for_each_position(explainer: Explainer) -> None:
+    found = explainer.explain([5, 0, 1], 0, tokens=["a", "b", "c"])
+    assert view_of(found).texts == ["a", "b", "c"]
+    # A small vocabulary that happens to be as long as the text stays one.
+    found = explainer.explain([2, 0, 1], 0, tokens=["a", "b", "c"])
+    assert view_of(found).texts == ["c", "a", "b"]
 
 
 @pytest.mark.parametrize(
