@@ -126,10 +126,14 @@ def explain(
         "region": absolute(region),
         "box": box,
         "score_weights": absolute(score_weights),
-        "inputs": further,
-        "over": over,
-        "tokens": absolute(tokens),
     }
+    # A folder's table says what was asked for; these are in it only if they were.
+    if further:
+        request["inputs"] = further
+    if over:
+        request["over"] = over
+    if tokens:
+        request["tokens"] = absolute(tokens)
     if source is not None:
         if len(images) > 1:
             raise click.UsageError("a folder must be the only one of the IMAGES")

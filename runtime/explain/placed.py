@@ -71,11 +71,14 @@ class Placing:
 
     def _of_layer(self, layer: Layer, feeds: Tensors) -> str:
         with self._lock:
-            if layer.name not in self._found:
-                self._found[layer.name] = self._find(layer, feeds)
-            return self._found[layer.name]
+            found = self._found.get(layer.name) or self._find(layer, feeds)
+            if found is not None:
+                self._found[layer.name] = found
+            # Such as a layer of zeros: its map is empty, whatever it lies over.
+            return found or self._main
 
-    def _find(self, layer: Layer, feeds: Tensors) -> str:
+    def _find(self, layer: Layer, feeds: Tensors) -> str | None:
+        """Return the input that a layer looks at; None if no change of an input shows it."""
         transform = self._session.spec.preprocess
         candidates = [
             port.name
@@ -99,12 +102,14 @@ class Placing:
             after = self._session.run(changed, [layer.activations])[layer.activations]
             if before.shape != after.shape or not np.array_equal(before, after, equal_nan=True):
                 seen.append(name)
-        return self._main if self._main in seen or not seen else seen[0]
+        return self._main if self._main in seen else next(iter(seen), None)
 
 
 def _changed(values: NDArray[Any]) -> NDArray[Any]:
-    """Return other values of the same type and within the same range."""
+    """Return other values of the same type: pixels inverted, ids in reverse order."""
     turned = np.flip(values, axis=tuple(range(1, values.ndim)))
+    if values.dtype == np.uint8:
+        return np.invert(values)
     if values.dtype.kind != "f":
         return np.ascontiguousarray(turned)
     generator = np.random.default_rng(0)
