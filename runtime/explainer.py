@@ -26,7 +26,7 @@ from .output.explanation import Explanation
 from .session.heads import Heads
 from .session.options import configure
 from .session.providers import Provider
-from .session.session import Session, Tensors
+from .session.session import Port, Session, Tensors
 
 
 class Explainer:
@@ -165,6 +165,11 @@ class Explainer:
         if single or not hasattr(images, "__iter__"):
             raise InputError(f"explain_many({short(images)}): pass a list of images")
         return stream(plan, images, batch, readers)
+
+    @property
+    def inputs(self) -> list[Port]:
+        """The inputs that the model itself takes: name, type and shape of each."""
+        return self._session.model_inputs
 
     @property
     def suffixes(self) -> tuple[str, ...]:

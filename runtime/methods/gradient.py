@@ -65,7 +65,9 @@ def guided_gradcam(batch: MethodInput) -> MethodOutput:
     heatmaps = got[batch.layer.heatmap]
     if heatmaps.ndim != 4:
         raise InputError(
-            f"layer '{batch.layer.name}' has no two-dimensional maps; choose another layer"
+            f"layer '{batch.layer.name}' has no two-dimensional maps, which guided Grad-CAM "
+            "multiplies with an image's gradients; use guided-backprop or a method of activations "
+            "and gradients"
         )
     fine = _strongest(batch, gradients)
     coarse = np.empty_like(fine)

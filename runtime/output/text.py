@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..inputs.values import describe_port
+from ..session.session import Port
 from ..spec import Spec
 from .class_map import class_maps
 from .explanation_data import STATES, ExplanationData
@@ -13,14 +15,20 @@ from .render import palette
 from .views import TextView
 
 
-def describe_spec(spec: Spec) -> str:
-    """Describe an artifact, one line for each topic."""
+def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
+    """Describe an artifact, one line for each topic.
+
+    Args:
+        spec: Its metadata.
+        inputs: The inputs that the model itself takes.
+    """
     transform, verdict = spec.preprocess, spec.verification
     lines = [
         f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
         _describe_selector(spec),
         f"score   {spec.score.value} ({spec.score.kind}), {counted(spec)}, {spec.score.activation}",
     ]
+    lines += [f"takes   {describe_port(port)}" for port in inputs]
     if spec.region:
         lines.append(
             f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "

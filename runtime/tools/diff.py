@@ -130,7 +130,10 @@ class Pair:
             ImageError: The image cannot be read.
             InputError: The second artifact lacks the class.
         """
-        found = self.first.explain(path, inputs=self.inputs)
+        try:
+            found = self.first.explain(path, inputs=self.inputs)
+        except InputError as error:  # a file of an array that the model does not take
+            raise ImageError(str(error)) from error
         best = self._class_of_second(found.classes[0])
         try:
             return found, self.second.explain(path, [best, -1], inputs=self.inputs)

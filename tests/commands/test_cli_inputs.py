@@ -129,6 +129,19 @@ def test_diff_passes_the_inputs_to_both(folder: Path) -> None:
     assert "1.000 similar" in succeed("diff", signal, signal, folder / "beat.npy").output
 
 
+def test_diff_goes_on_after_a_file_that_does_not_fit(folder: Path, tmp_path: Path) -> None:
+    signal, wrong = folder / "signal.onnx", tmp_path / "wrong.npy"
+    np.save(wrong, np.zeros((2, 32)))
+    found = fail("diff", signal, signal, folder / "beat.npy", wrong)
+    assert f"failed: {wrong}: {wrong} is float64 [2, 32], which does not fit" in found
+
+
+def test_inspect_lists_what_the_model_takes(folder: Path) -> None:
+    said = succeed("inspect", folder / "table.onnx").output
+    assert "takes   'image' float32 [batch, 3, 32, 32]" in said
+    assert "takes   'table' float32 [batch, 2]" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
