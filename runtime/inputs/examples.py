@@ -234,9 +234,11 @@ class ExampleReader:
             return Photo(as_rgb(source), transform)
         if name in self._shared:
             return self._fit_shared(tensor, port, origin)
-        if tensor.values.dtype == np.uint8 or transform is not None:
+        try:
+            return fit_row(tensor, port, origin)
+        except InputError:
             self._refuse_image(tensor.values, port)
-        return fit_row(tensor, port, origin)
+            raise
 
     def _tensor(self, name: str, given: Any) -> tuple[Tensor | None, str]:
         """Return a value as numbers, None if it is an image; and what to call it in messages."""
@@ -276,10 +278,12 @@ class ExampleReader:
         return self._transform if alike else None
 
     def _refuse_image(self, values: NDArray[Any], port: Port) -> None:
-        """Raise ImageError if values are meant as an image, and say what would be one."""
+        """Raise ImageError if values of a wrong shape are meant as an image, with the remedy."""
         if fits(values.shape, port.shape[1:]) or fits(values.shape, port.shape):
             return
         takes_images = self._transform_of(port.name) is not None
+        if not takes_images and (values.dtype != np.uint8 or len(port.shape) < 4):
+            return
         try:
             as_rgb(values)
         except ImageError as error:

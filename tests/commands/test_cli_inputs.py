@@ -112,12 +112,23 @@ def test_a_folder_of_arrays_is_explained(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_of_photographs_shares_the_other_inputs(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in" / "a.png"), RED[:, :, ::-1])
+    np.save(tmp_path / "in" / "other.npy", [3])
     succeed(
         "explain", folder / "table.onnx", tmp_path / "in", "-o", tmp_path / "out", "--class", 0,
         "--input", f"table={folder / 'table.npy'}",
     )  # fmt: skip
     (row,) = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
     assert row["classes"][0]["score"] == pytest.approx(5)
+
+
+def test_a_folder_of_archives_holds_all_inputs(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "in" / "a.npz", image=RED, table=[1, 2])
+    model, out = folder / "table.onnx", tmp_path / "out"
+    succeed("explain", model, tmp_path / "in", "-o", out, "--class", 0)
+    (row,) = map(json.loads, (out / "results.jsonl").read_text().splitlines())
+    assert row["classes"][0]["score"] == pytest.approx(5)
+    assert (row["width"], row["height"]) == (60, 40)
 
 
 def test_diff_passes_the_inputs_to_both(folder: Path) -> None:

@@ -12,7 +12,14 @@ import pytest
 from graftcam.runtime import Explainer, Failure
 from graftcam.runtime.errors import GraftcamError, ImageError, InputError
 from support.artifacts import preprocess, write_segmenter
-from support.artifacts_nd import write_signal, write_two_images, write_volume, write_with_table
+from support.artifacts_nd import (
+    EMBEDDING,
+    write_nd,
+    write_signal,
+    write_two_images,
+    write_volume,
+    write_with_table,
+)
 
 PHOTO = np.full((40, 60, 3), (255, 51, 0), np.uint8)
 """Red 1, green 0.2: the table's model gives 4 + a and 0.6 + b."""
@@ -178,6 +185,45 @@ def test_what_changes_the_first_image_fits_no_layer_of_the_second(tmp_path: Path
         explainer.explain(PHOTO, 0, inputs=inputs, augment="flip")
     # RISE makes maps of the first image, whatever the layer.
     assert explainer.explain(PHOTO, 0, inputs=inputs, method="rise").input == "left"
+
+
+def test_pixels_of_one_colour_show_which_image_a_layer_looks_at(tmp_path: Path) -> None:
+    ports = {"left": "uint8[N, 1, 8, 8]", "right": "uint8[N, 1, 8, 8]"}
+    begin = "values = Cast <to = 1> (right)\n sums = Conv <strides = [4, 4]> (values, kernel)"
+    explainer = Explainer(write_nd(tmp_path / "two.onnx", ports, rank=2, begin=begin))
+    plain = np.full((8, 8), 7, np.uint8)
+    assert explainer.explain({"left": plain, "right": plain}).input == "right"
+
+
+def test_a_layer_that_no_change_shows_is_asked_again(tmp_path: Path) -> None:
+    ports = {"first": "int64[N, T]", "second": "int64[N, T]"}
+    begin = """embedded = Gather <axis = 0> (embedding, second)
+        sums = Transpose <perm = [0, 2, 1]> (embedded)"""
+    path = write_nd(
+        tmp_path / "pair.onnx", ports, rank=1, begin=begin, weights=[[1.0, 0.0], [0.0, 1.0]],
+        constants={"embedding": EMBEDDING},
+    )  # fmt: skip
+    same, different = {"first": [0, 1], "second": [2, 2]}, {"first": [0, 1], "second": [0, 1]}
+    found = list(Explainer(path).explain_many([same, different], batch=1, classes=0))
+    # Tokens that are the same in reverse order tell nothing; the map is empty anyway.
+    assert [one.input for one in found if not isinstance(one, Failure)] == ["first", "second"]
+    second = Explainer(path).explain_many([different, same], batch=1, classes=0)
+    assert [one.input for one in second if not isinstance(one, Failure)] == ["second", "second"]
+
+
+def test_an_input_without_a_batch_axis_is_shared(tmp_path: Path) -> None:
+    ports = {"signal": "float[N, 1, L]", "scale": "float[2]"}
+    path = write_nd(
+        tmp_path / "scaled.onnx", ports, rank=1, logits="logits = Mul(plain, scale)"
+    )  # fmt: skip
+    explainer, signal = Explainer(path), np.ones(32)
+    found = explainer.explain([signal] * 3, [0, 1], inputs={"scale": [2, 3]})
+    np.testing.assert_allclose([one.scores for one in found], [[2, -3]] * 3)
+    # Examples of different values run one after the other.
+    examples = [{"signal": signal, "scale": [n, n]} for n in (1, 1, 5)]
+    np.testing.assert_allclose([one.scores[0] for one in explainer.explain(examples, 0)], [1, 1, 5])
+    with pytest.raises(InputError, match=r"'scale' is int64 \[1, 2\], which does not fit input"):
+        explainer.explain(signal, inputs={"scale": [[2, 3]]})
 
 
 def test_a_tensor_of_the_models_own_shape_needs_no_preprocessing(tmp_path: Path) -> None:

@@ -101,6 +101,13 @@ def test_binary_is_no_table(explainer: Explainer, tmp_path: Path) -> None:
         explainer.explain(IDS, 0, tokens=tmp_path / "vocab.txt")
 
 
+def test_ids_are_not_changed_by_a_cast(explainer: Explainer) -> None:
+    assert explainer.explain(np.array([2, 3], np.uint8)).maps.shape == (1, 2)
+    for wrong in (np.array([0.5]), np.array([2**63 + 2], np.uint64)):
+        with pytest.raises(InputError, match="does not fit the type of input 'input_ids' int64"):
+            explainer.explain(wrong)
+
+
 def test_a_terminal_gets_colours_and_a_file_numbers(explainer: Explainer) -> None:
     found = explainer.explain(IDS, [0, 1], tokens=WORDS)
     plain = describe_explanation(Path("a.npy"), found, [])

@@ -73,6 +73,13 @@ def test_a_line_reaches_the_extremes_of_a_dense_signal() -> None:
         assert columns[rows == extreme].mean() == pytest.approx(56 + 924 * at, abs=2)
 
 
+def test_the_line_of_a_dense_signal_has_no_gaps() -> None:
+    for sign in (1, -1):
+        step = np.repeat([sign, -sign], 924 * 4)
+        dark = SignalView(step, None).image[10:190].max(axis=2) < 120
+        assert dark[20:160].any(axis=1).all()
+
+
 def test_a_signal_may_be_constant_or_infinite_in_places() -> None:
     for signal in (np.zeros(9), np.full(9, 3.0), np.array([0, np.inf, 1, -np.inf]), np.ones(1)):
         assert drawn(SignalView(signal, None), np.ones(1), "overlay").shape[1] == 1000
@@ -148,6 +155,12 @@ def test_a_scan_is_shown_upright_at_the_proportions_of_the_body() -> None:
     rows, columns = np.nonzero(tile[:, :, 0] > 128)
     assert rows.max() < 20
     assert columns.max() < 10
+    # The cross marks the same place.
+    cross = np.zeros((80, 40, 3), np.uint8)
+    view._cross(cross, 2, (2, 35, 5))
+    rows, columns = np.nonzero(cross[:, :, 0])
+    assert np.bincount(rows).argmax() < 20
+    assert np.bincount(columns).argmax() < 10
     # Ten slices of 4 mm are as tall as 40 of 1 mm.
     assert view._tile(0, 2, 80, None).shape == (80, 80, 3)
 
