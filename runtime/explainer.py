@@ -216,15 +216,13 @@ class Explainer:
                 or if there are no methods.
             TypeError: As `explain`.
         """
-        wrong = InputError(
-            "compare() takes one image and a list of one or more methods, not "
-            f"{short(image)} and {short(methods)}"
-        )
-        if isinstance(methods, str) or not methods:
-            raise wrong
+        several = ExampleReader(self._session).split(image) is not None
+        if several or isinstance(methods, str) or not methods:
+            raise InputError(
+                "compare() takes one image and a list of one or more methods, not "
+                f"{short(image)} and {short(methods)}"
+            )
         plan = make_plan(self._session, self._heads, request, methods)
-        if plan.reader.split(image) is not None:
-            raise wrong
         (found,) = explain_examples(plan, plan.reader.load([image], plan.inputs))
         by_method = dict(zip(plan.methods, found, strict=True))
         return [by_method[method] for method in methods]

@@ -122,7 +122,8 @@ class ExampleReader:
         rows: list[Any] | None = None
         if is_tensor_file(path):
             found = read_tensor(path)
-            if isinstance(found, Tensor):
+            # The channels of a sound, and of a scan, are no rows.
+            if isinstance(found, Tensor) and not found.unit:
                 rows = self.split(found.values)
         if rows is None or len(rows) < 2:
             return self.load([path], inputs)

@@ -62,6 +62,16 @@ class Tensor:
         """Equal for tensors that can share one run of the artifact."""
         return self.values.shape
 
+    @property
+    def description(self) -> str:
+        """Describe the values, for messages."""
+        text = f"{self.values.dtype} {list(self.values.shape)}"
+        if self.unit == "s" and self.spacing is not None:
+            channels, count = self.values.shape
+            text += f" ({channels} channel{'s' * (channels != 1)} of {count} samples, "
+            text += f"{1 / self.spacing[0]:.0f} Hz)"
+        return text
+
     def row(self) -> NDArray[Any]:
         """Return the row itself."""
         return self.values
@@ -103,7 +113,7 @@ def fit_row(tensor: Tensor, port: Port, origin: str) -> Tensor:
     elif not fits(values.shape, port.shape[1:]):
         one_channel = len(port.shape) > 2 and port.shape[1] == 1
         if not (one_channel and fits(values.shape, port.shape[2:])):
-            raise InputError(_wrong_shape(values, port, origin))
+            raise InputError(_wrong_shape(tensor, port, origin))
         values = values[None]
     return replace(tensor, values=_cast(values, port, origin))
 
@@ -113,9 +123,11 @@ def is_row_batch(values: NDArray[Any], port: Port) -> bool:
     return values.ndim == len(port.shape) and fits(values.shape[1:], port.shape[1:])
 
 
-def _wrong_shape(values: NDArray[Any], port: Port, origin: str) -> str:
-    seen = f"{origin} is {values.dtype} {list(values.shape)}"
+def _wrong_shape(tensor: Tensor, port: Port, origin: str) -> str:
+    values, seen = tensor.values, f"{origin} is {tensor.description}"
     wanted = f"input {describe_port(port)}"
+    if tensor.unit:
+        return f"{seen}, which does not fit {wanted}; convert it, or pass an array"
     if is_row_batch(values, port):
         return f"{seen}: {len(values)} rows of {wanted}; pass one of them"
     left_out = [1, 2] if len(port.shape) > 2 and port.shape[1] == 1 else [1]

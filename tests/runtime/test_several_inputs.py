@@ -20,6 +20,7 @@ from support.artifacts_nd import (
     write_volume,
     write_with_table,
 )
+from support.sound import sound
 
 PHOTO = np.full((40, 60, 3), (255, 51, 0), np.uint8)
 """Red 1, green 0.2: the table's model gives 4 + a and 0.6 + b."""
@@ -271,6 +272,25 @@ def test_a_wrong_tensor_is_refused_with_what_was_seen(
     explainer = Explainer(write_volume(tmp_path / "volume.onnx"))
     with pytest.raises(InputError, match=message):
         explainer.explain(value)
+
+
+def test_a_sound_of_two_channels_is_no_batch_of_two(tmp_path: Path) -> None:
+    path = write_nd(
+        tmp_path / "mono.onnx", {"sound": "float[N, L]"}, rank=1,
+        begin="""row = Unsqueeze(sound, i1)
+        sums = Conv <strides = [4]> (row, kernel)""",
+    )  # fmt: skip
+    explainer = Explainer(path)
+    sound(tmp_path / "mono.wav", 16, samples=np.ones((1, 32)) / 2)
+    (one,) = explainer.read_file(tmp_path / "mono.wav")
+    assert explainer.explain(one, 0).to_dict()["step"] == 1 / 8000
+    sound(tmp_path / "stereo.wav", 16, samples=np.ones((2, 32)) / 2)
+    for read in (explainer.read_file, explainer.explain):
+        message = (
+            r"stereo.wav is float32 \[2, 32\] \(2 channels of 32 samples, 8000 Hz\), which does"
+        )
+        with pytest.raises(InputError, match=message):
+            read(tmp_path / "stereo.wav")
 
 
 def test_rows_of_a_file_are_examples(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 import wave
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.tensor_files import is_tensor_file, read_tensor
 from graftcam.runtime.inputs.values import Tensor
+from support.sound import SAMPLES, sound
 
 
 def read(path: Path | str) -> Tensor:
@@ -97,26 +97,6 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(
     monkeypatch.setattr("graftcam.runtime.inputs.tensor_files.MOST_BYTES", 1 << 16)
     with pytest.raises(InputError, match=r"unpacks to .* MB; write a smaller one"):
         read_tensor(tmp_path / "a.npz")
-
-
-SAMPLES = np.array([[0, 0.5, -1, 0.25], [0.125, -0.5, 0.75, 0]], np.float32)
-
-
-def sound(path: Path, bits: int, tag: int = 1, samples: np.ndarray = SAMPLES) -> Path:
-    """Write WAVE of any width, with a chunk of odd length before the samples."""
-    channels, width = len(samples), bits // 8
-    if tag == 3:
-        data = samples.T.astype(f"<f{width}").tobytes()
-    else:
-        whole = np.rint(samples.T * 2.0 ** (bits - 1)).astype("<i8") + (128 if bits == 8 else 0)
-        data = b"".join(int(v).to_bytes(width, "little", signed=bits > 8) for v in whole.flat)
-    head = struct.pack("<HHIIHH", tag, channels, 8000, 8000 * channels * width, channels * width,
-                       bits)  # fmt: skip
-    body = b"fmt " + struct.pack("<I", len(head)) + head
-    body += b"LIST" + struct.pack("<I", 3) + b"abc\0"
-    body += b"data" + struct.pack("<I", len(data)) + data
-    path.write_bytes(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body)
-    return path
 
 
 @pytest.mark.parametrize(("bits", "tag"), [(8, 1), (16, 1), (24, 1), (32, 1), (32, 3), (64, 3)])

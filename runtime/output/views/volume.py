@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...inputs.image_files import Pixels
 from ..render import Heatmap, interpolation
 from .photo import over_image
-from .shades import fitted, pictured
+from .shades import Shades, fitted
 from .tiles import in_rows, sheet
 from .view import Drawing, View
 
@@ -37,14 +37,15 @@ class VolumeView(View):
         """Show a volume.
 
         Args:
-            values: [A, B, C], with an axis for channels at ``channel``; see `shades.pictured`.
+            values: [A, B, C], with an axis for channels at ``channel``; see `Shades`.
             channel: The axis of the channels.
             spacing: Distance between neighbours along the three axes; None: equal.
             scan: The axes are x, y and z, as in a NIfTI file: slices lie along the last axis, with
                 y upwards. Else they lie along the first axis, with the second one downwards.
         """
-        self._levels = pictured(values, channel)
-        self.shape = self._levels.shape[:3]
+        self._values = values[None] if channel is None else np.moveaxis(values, channel, 0)
+        self._shades = Shades(self._values, 0)
+        self.shape = self._values.shape[1:]
         self._spacing = tuple(spacing or (1.0, 1.0, 1.0))
         self._scan = scan
 
@@ -81,7 +82,7 @@ class VolumeView(View):
         across, down = self._axes(axis)
         lengths = [self.shape[one] * self._spacing[one] for one in (across, down)]
         aspect = float(np.clip(lengths[0] / lengths[1], 1 / 8, 8))
-        plane = np.take(self._levels, number, axis)
+        plane = self._shades.show(np.take(self._values, number, axis + 1), 0)
         image = fitted(self._upright(plane), (side, side), aspect)
         if drawing is None:
             return image
@@ -121,8 +122,9 @@ class FramesView(View):
 
     def __init__(self, values: NDArray[Any], channel: int | None) -> None:
         """Show ``values``, [T, H, W] with an axis for the channels at ``channel``."""
-        self._levels = pictured(values, channel)
-        self.shape = self._levels.shape[:3]
+        self._values = values[None] if channel is None else np.moveaxis(values, channel, 0)
+        self._shades = Shades(self._values, 0)
+        self.shape = self._values.shape[1:]
 
     def draw_alone(self) -> Pixels:
         """Draw the frames."""
@@ -139,7 +141,8 @@ class FramesView(View):
         side = min(_ROW // columns - 8, 318)
         tiles: list[tuple[str, Pixels]] = []
         for number in numbers:
-            image = fitted(self._levels[number], (side, side), width / height)
+            frame = self._shades.show(self._values[:, number], 0)
+            image = fitted(frame, (side, side), width / height)
             if drawing is not None:
                 weights = interpolation(len(drawing.values), count)[number]
                 part = np.tensordot(weights, drawing.values, axes=1)
