@@ -46,20 +46,24 @@ def form_of(
         shape: Extents of the row, without the batch axis.
         dtype: The type of the input; integers in a row of one axis are tokens.
         cells: Extents of a map; None: dynamic.
-        layout: The layer's axis order.
+        layout: The layer's axis order; ``instances``: the first axis of the row, and of a map, are
+            the images of a bag or clip.
         transform: The preprocessing that makes the row, if there is one.
     """
     rank, axes = len(cells), tuple(range(len(shape)))
     if not 1 <= rank <= 3 or len(shape) not in (rank, rank + 1):
         return None
+    instances = layout == "instances"
+    if instances and rank < 2:
+        return None
     if len(shape) == rank:
-        kinds: tuple[Kind, ...] = ("signal", "plane", "volume")
+        kinds: tuple[Kind, ...] = ("signal", "plane", "frames" if instances else "volume")
         text = rank == 1 and dtype is not None and np.dtype(dtype).kind in "iu"
         return Form("tokens" if text else kinds[rank - 1], axes)
-    channel = _channel_axis(shape, cells, layout, transform)
+    channel = 1 if instances else _channel_axis(shape, cells, layout, transform)
     space = tuple(axis for axis in axes if axis != channel)
     if rank == 3:
-        colours = channel == 1 or shape[channel] == _COLOURS[1]
+        colours = instances or channel == 1 or shape[channel] == _COLOURS[1]
         return Form("frames" if colours else "volume", space, channel)
     return Form("signal" if rank == 1 else "plane", space, channel)
 

@@ -33,6 +33,12 @@ from graftcam.runtime.spec import Preprocess
         ((3, 8, 32, 32), [8, 16, 16], "channels_first", Form("frames", (1, 2, 3), 0)),
         ((8, 3, 32, 32), [8, 16, 16], "channels_first", Form("frames", (0, 2, 3), 1)),
         ((8, 32, 32, 3), [8, 16, 16], "channels_first", Form("frames", (0, 1, 2), 3)),
+        # Images of a bag, whatever their number of channels.
+        ((6, 3, 32, 32), [6, 16, 16], "instances", Form("frames", (0, 2, 3), 1)),
+        ((3, 3, 32, 32), [3, 16, 16], "instances", Form("frames", (0, 2, 3), 1)),
+        ((6, 5, 32, 32), [6, 16, 16], "instances", Form("frames", (0, 2, 3), 1)),
+        ((6, 32, 32), [6, 16, 16], "instances", Form("frames", (0, 1, 2))),
+        ((6, 2, 900), [6, 90], "instances", Form("plane", (0, 2), 1)),
     ],
 )
 def test_axes_tell_what_they_are(shape: Any, cells: Any, layout: Any, form: Form) -> None:
