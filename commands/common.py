@@ -66,32 +66,6 @@ class Setting(click.ParamType):
             return key.replace("-", "_"), word
 
 
-class InputValue(click.ParamType):
-    """``name=value``, the value a file or comma-separated numbers."""
-
-    name = "NAME=FILE|N,N,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return name and value, numbers or a path, or fail as a usage error."""
-        if not isinstance(value, str):
-            return value
-        key, _, text = value.partition("=")
-        if not key or not text:
-            self.fail(f"{value!r} is not of the form name=file or name=1,2,3", param, ctx)
-        try:
-            numbers: Any = [_number(part) for part in text.split(",")]
-        except ValueError:
-            return key, text
-        return key, numbers if "," in text else numbers[0]
-
-
-def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
 def meter(label: str) -> Callable[[int, int], None] | None:
     """Return a function that prints progress to stderr; None if stderr is not a terminal."""
     if not sys.stderr.isatty():

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import command, progress_bar
-from .options import FILE, input_option, json_option, provider_option, to_option
+from .further_inputs import input_option
+from .options import FILE, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison

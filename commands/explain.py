@@ -16,11 +16,11 @@ from click import option
 from .common import Numbers, Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
+from .further_inputs import input_option
 from .options import (
     FILE,
     class_option,
     group,
-    input_option,
     json_option,
     provider_option,
     threads_option,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click import option
 
-from .common import InputValue, Numbers
+from .common import Numbers
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
@@ -47,22 +47,6 @@ class_option = option(
 )  # fmt: skip
 
 
-def _once_each(
-    _context: click.Context, _option: click.Parameter, given: Sequence[tuple[str, Any]]
-) -> dict[str, Any]:
-    """Return values by name; a name that is given twice is an error."""
-    values = dict(given)
-    twice = [name for name in values if [name for name, _ in given].count(name) > 1]
-    if twice:
-        raise click.BadParameter(f"{twice[0]} is given twice")
-    return values
-
-
-input_option = option(
-    "--input", "inputs", multiple=True, type=InputValue(), callback=_once_each,
-    help="Value of a further input of the model, by its name: a file (.npy, .npz:ENTRY, .wav, "
-         ".nii.gz, or an image for an input like the first), or numbers; repeatable.",
-)  # fmt: skip
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 output_option = option(
     "--output", metavar="NAME",
