@@ -109,6 +109,8 @@ def _view(plan: Plan, example: Example, over: str, cells: tuple[int, ...]) -> Vi
     port = plan.session.inputs[over]
     form = form_of(value.values.shape, port.dtype, cells, layer.layout, transform)
     texts = None
+    if plan.tokens is not None and (form is None or form.kind != "tokens"):
+        raise InputError(f"the maps lie over '{over}', which takes no token ids; leave tokens out")
     if form is not None and form.kind == "tokens":
         ids, mask = value.values, example.values.get("attention_mask")
         masked = mask.values if isinstance(mask, Tensor) else None

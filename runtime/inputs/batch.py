@@ -49,7 +49,8 @@ def make_batch(
         rows = [example.values[name].row() for example in examples]
         # A fixed batch axis is filled with copies of the last example.
         stacked = np.stack(rows + rows[-1:] * lacking)
-        feeds[name] = stacked.astype(session.inputs[name].dtype, copy=False)
+        dtype = session.inputs[name].dtype or stacked.dtype
+        feeds[name] = stacked.astype(dtype, copy=False)
     if all(region is None for region in regions):
         return feeds, None
     extents = positions_of(session)

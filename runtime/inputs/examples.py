@@ -15,7 +15,7 @@ from ..errors import ImageError, InputError
 from ..session.session import Port, Session, fits
 from ..spec import Preprocess
 from . import image_files, tensor_files
-from .images import Image, as_array, as_rgb
+from .images import Image, as_array, as_rgb, is_image_like
 from .names import Names, image_name
 from .tensor_files import is_tensor_file, read_tensor
 from .values import Photo, Tensor, Value, describe_port, fit_row, is_row_batch
@@ -230,11 +230,19 @@ class ExampleReader:
         tensor, origin = self._tensor(name, given)
         if tensor is None or (transform is not None and self._is_pixels(tensor.values, name)):
             source = given if tensor is None or as_array(given) is not None else tensor.values
+            if transform is None and not is_image_like(source):
+                raise InputError(
+                    f"'{name}' is a {type(source).__name__}; pass numbers, an array or its file "
+                    f"for input {describe_port(port)}"
+                )
             if transform is None:
                 raise ImageError(self._no_image(name, source))
             return Photo(as_rgb(source), transform)
         if name in self._shared:
             return self._fit_shared(tensor, port, origin)
+        if name == self.main and not tensor.values.size:
+            shape = list(tensor.values.shape)
+            raise InputError(f"{origin} has shape {shape}: it is empty; pass {describe_port(port)}")
         try:
             return fit_row(tensor, port, origin)
         except InputError:

@@ -49,6 +49,12 @@ def as_array(value: object) -> NDArray[Any] | None:
     return None
 
 
+def is_image_like(value: object) -> bool:
+    """Whether a value may be an image: a path, bytes, an open file, or an image of Pillow."""
+    known = isinstance(value, (str, Path, bytes, bytearray, memoryview))
+    return known or hasattr(value, "read") or _comes_from(value, "PIL")
+
+
 def as_rgb(image: object) -> Pixels:
     """Return one image as RGB uint8 [H, W, 3], as a copy.
 

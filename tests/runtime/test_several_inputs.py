@@ -241,6 +241,29 @@ def test_a_tensor_of_the_models_own_shape_needs_no_preprocessing(tmp_path: Path)
     assert [one.name for one in batch] == ["input", "input-2"]
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.zeros((1, 0)), r"'signal' has shape \[1, 0\]: it is empty"),
+        (None, "'signal' is a NoneType; pass numbers, an array or its file"),
+        ({"signal": object()}, "'signal' is a object; pass numbers"),
+        (3, r"'signal' is int64 \[\], which does not fit"),
+        ({1: 2}, "has no input 1; it takes 'signal'"),
+        ({}, "pass 'signal' by name"),
+        ([np.zeros(32), None], "'signal' is a NoneType"),
+        (np.zeros(32, "datetime64[s]"), "holds datetime64"),
+    ],
+)
+def test_what_is_no_signal_is_refused(tmp_path: Path, given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Explainer(write_signal(tmp_path / "signal.onnx")).explain(given)
+
+
+def test_texts_of_tokens_are_for_tokens(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lie over 'signal', which takes no token ids"):
+        Explainer(write_signal(tmp_path / "signal.onnx")).explain(np.ones(32), tokens=["a"])
+
+
 def test_signals_of_different_lengths_run_one_after_the_other(tmp_path: Path) -> None:
     bare = Explainer(write_signal(tmp_path / "signal.onnx"))
     found = bare.explain([np.ones(32), np.ones(64), np.ones(64), np.ones(32)], 0)
