@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .common import command, progress_bar
+from .further_inputs import input_option
 from .options import FILE, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @command(
     "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
     "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
+    "graftcam diff old.onnx new.onnx mole.jpg --input age=54",
 )
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
               help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",
               help="Fail (exit code 1) if the mean similarity is lower.")  # fmt: skip
+@input_option
 @provider_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
-    at_least: float | None, provider: str | None, as_json: bool,
+    at_least: float | None, inputs: dict[str, Any], provider: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).
 
@@ -48,10 +51,10 @@ def diff(
     from ..runtime.tools.jobs.find import image_paths
     from ..runtime.writing import replace_file
 
-    pair = Pair(Explainer(first, provider), Explainer(second, provider))
-    paths: list[Path] = []
+    pair = Pair(Explainer(first, provider), Explainer(second, provider), inputs)
+    paths, suffixes = list[Path](), pair.first.suffixes
     for image in images:
-        paths += image_paths(image, folder) if image.is_dir() else [image]
+        paths += image_paths(image, folder, suffixes) if image.is_dir() else [image]
     with progress_bar("comparing", hidden=len(paths) < 8) as bar:
         found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = json.dumps(found.to_dict(), indent=2)

@@ -32,10 +32,11 @@ _options = group(
     option("--scale", type=click.Choice(["own", "shared"]), default="own", show_default=True,
            help="The value with full colour: each class's own maximum, or the largest of all "
                 "explained classes."),
-    option("--format", "kind", type=click.Choice(["png", "jpg", "npy", "json"]),
+    option("--format", "kind", type=click.Choice(["png", "jpg", "npy", "json", "html"]),
            default="png", show_default=True,
            help="png, jpg: one image for each class; npy: the raw maps of all classes in one "
-                "file; json: the raw maps with a summary."),
+                "file; json: the raw maps with a summary; html: a page of all classes, on which "
+                "text stays text."),
 )  # fmt: skip
 
 

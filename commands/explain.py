@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from click import option
 from .common import Numbers, Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
+from .further_inputs import input_option
 from .options import (
     FILE,
     class_option,
@@ -52,6 +56,13 @@ _request_options = group(
     option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
            help="Segmentation: explain the class inside this box, in the image's pixels; with "
                 "--region, in the part of the region inside the box."),
+    input_option,
+    option("--over", metavar="INPUT",
+           help="The input that maps are drawn over, if the model has several images. Default: "
+                "the one that the layer looks at."),
+    option("--tokens", type=FILE, metavar="FILE",
+           help="Texts of token ids: vocab.txt with a text on each line, or vocab.json. Default: "
+                "the ids."),
     option("--score-weights", type=FILE, metavar="FILE.npy",
            help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
                 "classes."),
@@ -67,6 +78,12 @@ _request_options = group(
     "graftcam explain resnet50.onnx photos/ -o out --batch 16",
     "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
     "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
+    "graftcam explain ecg.onnx patient.npy -o out --panel",
+    "graftcam explain speech.onnx word.wav -o out --style contour",
+    "graftcam explain tumour.onnx scan.nii.gz -o out",
+    "graftcam explain skin.onnx mole.jpg -o out --input age=54 --input site=0,0,1,0",
+    "graftcam explain change.onnx before.jpg -o out --input after=after.jpg --over after",
+    "graftcam explain bert.onnx ids.npz -o out --tokens vocab.txt --format html",
 )
 @click.argument("model", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
@@ -81,10 +98,14 @@ def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
     methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...], layers: tuple[str, ...],
     fuse: Fuse, augment: tuple[str, ...], region: Path | None, box: list[int] | None,
+    inputs: dict[str, Any], over: str | None, tokens: Path | None,
     score_weights: Path | None, drawing: Drawing, provider: str | None, threads: int | None,
     as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write images that show where MODEL saw its classes in the IMAGES.
+
+    IMAGES are photographs, if MODEL stores how to prepare them, or files of what it takes itself:
+    arrays (.npy; .npz with the model's inputs by name), sound (.wav) or scans (.nii, .nii.gz).
 
     If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written
     to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
@@ -93,7 +114,8 @@ def explain(
     """
     source = next((path for path in images if path.is_dir()), None)
     # A folder's images may be explained by processes that run elsewhere.
-    files = [path and str(path.absolute() if source else path) for path in (region, score_weights)]
+    absolute = partial(_absolute, source is not None)
+    further = {name: absolute(value) for name, value in inputs.items()}
     request: Request = {
         "classes": list(classes) or None,
         "top": top,
@@ -101,10 +123,17 @@ def explain(
         "layer": list(layers) or None,
         "fuse": fuse,
         "augment": list(augment),
-        "region": files[0],
+        "region": absolute(region),
         "box": box,
-        "score_weights": files[1],
+        "score_weights": absolute(score_weights),
     }
+    # A folder's table says what was asked for; these are in it only if they were.
+    if further:
+        request["inputs"] = further
+    if over:
+        request["over"] = over
+    if tokens:
+        request["tokens"] = absolute(tokens)
     if source is not None:
         if len(images) > 1:
             raise click.UsageError("a folder must be the only one of the IMAGES")
@@ -122,22 +151,32 @@ def explain(
     if given:
         raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
     from ..runtime import Explainer
-    from ..runtime.inputs.names import Names, image_name
+    from ..runtime.inputs.names import Names
     from ..runtime.output.text import describe_explanation
 
     explainer, names = Explainer(model, provider, threads), Names()
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
         for count, path in enumerate(images, 1):
             request["progress"] = None if many else meter(path.name)
-            name = names.distinct(image_name(path))
-            found = [replace(one, name=name) for one in explainer.compare(path, each, **request)]
-            for one, saved in zip(found, drawing.write(found, folder), strict=True):
-                files = [str(file) for file in saved]
-                rows.append({**one.to_dict(), "image": str(path), "files": files})
-                texts.append(describe_explanation(path, one, saved))
+            for example in explainer.read_file(path, further):
+                name = names.distinct(example.name)
+                compared = explainer.compare(example, each, **{**request, "inputs": None})
+                found = [replace(one, name=name) for one in compared]
+                for one, saved in zip(found, drawing.write(found, folder), strict=True):
+                    files = [str(file) for file in saved]
+                    rows.append({**one.to_dict(), "image": str(path), "files": files})
+                    texts.append(describe_explanation(path, one, saved, colour=colour))
             bar(count, len(images))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
     click.echo(f"ran on {explainer.provider}", err=True)
+
+
+def _absolute(needed: bool, value: Any) -> Any:
+    """Return a file as text, absolute if processes elsewhere may open it; numbers as they are."""
+    if not isinstance(value, (str, Path)):
+        return value
+    return str(Path(value).absolute() if needed else value)

@@ -19,5 +19,7 @@ def inspect(model: Path, as_json: bool) -> None:
     from ..runtime import Explainer
     from ..runtime.output.text import describe_spec
 
-    spec = Explainer(model, "cpu").spec
-    click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else describe_spec(spec))
+    explainer = Explainer(model, "cpu")
+    spec = explainer.spec
+    text = describe_spec(spec, explainer.inputs)
+    click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else text)

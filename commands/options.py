@@ -54,6 +54,8 @@ class_option = option(
     "--class", "classes", multiple=True, metavar="ID|LABEL",
     help="Class to explain; repeatable. Default: the best-ranked.",
 )  # fmt: skip
+
+
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 output_option = option(
     "--output", metavar="NAME",

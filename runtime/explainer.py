@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, cast, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_value, short
 from .errors import InputError
-from .explain.pipeline import explain_images
+from .explain.pipeline import explain_examples
 from .explain.plan import Plan, make_plan
 from .explain.request import Request
-from .explain.stream import Failure, explain_each, stream
+from .explain.stream import Failure, explain_each, load, stream
 from .inputs.batch import only_input, positions_of, region_input
-from .inputs.images import Image, LoadedImage, is_batch, load_images
+from .inputs.examples import Example, ExampleReader, Given, Inputs
+from .inputs.images import as_array
 from .inputs.region import check_region
 from .inputs.score_weights import check_weights, takes_weights
 from .inputs.selection import Classes, check_index
@@ -25,7 +26,7 @@ from .output.explanation import Explanation
 from .session.heads import Heads
 from .session.options import configure
 from .session.providers import Provider
-from .session.session import Session, Tensors
+from .session.session import Port, Session, Tensors
 
 
 class Explainer:
@@ -75,15 +76,15 @@ class Explainer:
 
     @overload
     def explain(
-        self, image: Image, selection: Classes = None, /, **request: Unpack[Request]
+        self, image: Given, selection: Classes = None, /, **request: Unpack[Request]
     ) -> Explanation: ...
     @overload
     def explain(
-        self, image: Sequence[Image], selection: Classes = None, /, **request: Unpack[Request]
+        self, image: Sequence[Given], selection: Classes = None, /, **request: Unpack[Request]
     ) -> list[Explanation]: ...
     def explain(
         self,
-        image: Image | Sequence[Image],
+        image: Given | Sequence[Given],
         selection: Classes = None,
         /,
         **request: Unpack[Request],
@@ -93,8 +94,10 @@ class Explainer:
         Args:
             image: A path; the bytes of an image file, or an open one; an image of Pillow; a uint8
                 array, RGB [H, W, 3], RGBA or greyscale [H, W]; or a uint8 tensor of PyTorch
-                [3, H, W]. Or a batch: a list of these, or a uint8 array [N, H, W, 3] (type
-                checkers: ``list(array)``).
+                [3, H, W]. Or what the model itself takes: an array or tensor without the batch
+                axis, or its file (``.npy``, ``.npz``, ``.wav``, ``.nii``, ``.nii.gz``). Or values
+                of several inputs by name. Or a batch: a list of these, or an array with a batch
+                axis, such as uint8 [N, H, W, 3] (type checkers: ``list(array)``).
             selection: The request's ``classes``, as a positional argument.
             request: What to explain, and how; see `Request`.
 
@@ -106,9 +109,10 @@ class Explainer:
             ImageError: An image cannot be read or used, or the artifact stores no preprocessing.
             ClassError: A class or ``top`` is out of range, or a label unknown.
             InputError: The layer, the method or one of its options is unknown; the artifact lacks
-                an output that the method needs; the model takes more than an image; the region is
-                empty, has another shape, or the model's output has no positions; the weights are
-                missing, have another shape, or the artifact takes classes instead.
+                an output that the method needs; an input is missing, unknown, or of a shape or type
+                that the model does not take; the region is empty, has another shape, or the model's
+                output has no positions; the weights are missing, have another shape, or the
+                artifact takes classes instead.
             SessionError: ONNX Runtime failed.
         """
         if selection is not None:
@@ -116,13 +120,14 @@ class Explainer:
                 raise TypeError("explain() got the classes twice, by position and by keyword")
             request["classes"] = selection
         plan = make_plan(self._session, self._heads, request)
-        images = cast("Sequence[Image]", image if is_batch(image) else [image])
-        found = [one for (one,) in explain_images(plan, load_images(images))]
-        return found if is_batch(image) else found[0]
+        several = plan.reader.split(image)
+        examples = plan.reader.load([image] if several is None else several, plan.inputs)
+        found = [one for (one,) in explain_examples(plan, examples)]
+        return found[0] if several is None else found
 
     def explain_many(
         self,
-        images: Iterable[Image],
+        images: Iterable[Given],
         *,
         batch: int = 8,
         readers: int = 2,
@@ -138,7 +143,8 @@ class Explainer:
             images: Images as for `explain`, for example from a generator.
             batch: Number of images that are explained together.
             readers: Number of threads that read images.
-            request: What to explain, and how; see `Request`. All images share one ``region``.
+            request: What to explain, and how; see `Request`. All images share one ``region``, and
+                ``inputs``; an image with inputs of its own is a mapping of values by name.
 
         Returns:
             An iterator over an Explanation or a Failure for each image, in order. Repeated names
@@ -152,19 +158,46 @@ class Explainer:
         """
         check_value("batch", batch, int, least=1)
         check_value("readers", readers, int, least=1)
-        single = isinstance(images, (str, bytes, Path)) or getattr(images, "ndim", 1) in (2, 3)
+        plan = self._shared_plan(request)
+        single = isinstance(images, (str, bytes, Path, Mapping)) or (
+            as_array(images) is not None and plan.reader.split(images) is None
+        )
         if single or not hasattr(images, "__iter__"):
             raise InputError(f"explain_many({short(images)}): pass a list of images")
-        return stream(self._shared_plan(request), images, batch, readers)
+        return stream(plan, images, batch, readers)
 
-    def explain_loaded(
-        self, entries: Sequence[LoadedImage | Failure], **request: Unpack[Request]
+    @property
+    def inputs(self) -> list[Port]:
+        """The inputs that the model itself takes: name, type and shape of each."""
+        return self._session.model_inputs
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Endings of the names of the files that the artifact explains."""
+        return ExampleReader(self._session).suffixes
+
+    def read_file(self, path: str | Path, inputs: Inputs | None = None) -> list[Example]:
+        """Read the examples of a file for `explain` or `compare`.
+
+        Args:
+            path: An image, or an array file; one whose array has a batch axis holds several.
+            inputs: Values of further inputs; see `Request`.
+
+        Raises:
+            ImageError: As `explain`.
+            InputError: Likewise.
+        """
+        return ExampleReader(self._session).load_file(path, inputs)
+
+    def explain_named(
+        self, images: Sequence[tuple[str, Given]], **request: Unpack[Request]
     ) -> list[Explanation | Failure]:
-        """Explain images that ``explain.stream.load`` has read, as one batch of `explain_many`."""
-        return explain_each(self._shared_plan(request), entries)
+        """Explain images that have names already, as one batch of `explain_many`."""
+        plan = self._shared_plan(request)
+        return explain_each(plan, [load(plan, image, name) for name, image in images])
 
     def compare(
-        self, image: Image, methods: Sequence[str], **request: Unpack[Request]
+        self, image: Given, methods: Sequence[str], **request: Unpack[Request]
     ) -> list[Explanation]:
         """Explain one image by several methods; `graftcam.runtime.figure` draws them together.
 
@@ -183,13 +216,14 @@ class Explainer:
                 or if there are no methods.
             TypeError: As `explain`.
         """
-        if is_batch(image) or isinstance(methods, str) or not methods:
+        several = ExampleReader(self._session).split(image) is not None
+        if several or isinstance(methods, str) or not methods:
             raise InputError(
                 "compare() takes one image and a list of one or more methods, not "
                 f"{short(image)} and {short(methods)}"
             )
         plan = make_plan(self._session, self._heads, request, methods)
-        (found,) = explain_images(plan, load_images([image]))
+        (found,) = explain_examples(plan, plan.reader.load([image], plan.inputs))
         by_method = dict(zip(plan.methods, found, strict=True))
         return [by_method[method] for method in methods]
 

@@ -20,7 +20,7 @@ SPEC_VERSION = 1
 METADATA_KEY = "graftcam"
 
 Extent = TypeVar("Extent", int, int | None)
-Layout = Literal["channels_first", "channels_last", "tokens"]
+Layout = Literal["channels_first", "channels_last", "tokens", "instances"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 ResizeMode = Literal["shorter", "longer", "exact", "fit", "cover"]
 Anchor = Literal["lower", "top_left"]

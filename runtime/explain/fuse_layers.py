@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs.preprocess import Placement
-from ..output.render import continued
+from ..errors import InputError
+from ..output.render import resample
 
 Maps: TypeAlias = NDArray[np.float32]
 Fuse: TypeAlias = Literal["mean", "max", "product"]
@@ -26,19 +26,24 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
     and fused separately for positive and negative values: the result is the difference.
 
     Args:
-        maps: Raw maps, float32 [N, K, h, w], one for each layer; h and w may differ.
+        maps: Raw maps, float32 [N, K, *cells], one for each layer; the cells may differ.
         how: ``mean``: where layers see evidence on average; ``max``: where any layer does;
             ``product``: where all layers do.
         signed: Whether negative values are evidence; else they count as 0.
 
     Returns:
-        float32 [N, K, h, w] with the largest h and the largest w.
+        float32 [N, K, *cells] with the largest number of cells along each axis.
+
+    Raises:
+        InputError: The maps differ in their number of axes.
     """
     if len(maps) == 1:
         return maps[0]
-    grid = (max(one.shape[2] for one in maps), max(one.shape[3] for one in maps))
-    whole = Placement(image=grid, resized=grid, offset=(0, 0), size=grid)
-    layers = np.stack([continued(_relative(one, signed), whole) for one in maps])
+    if len({one.ndim for one in maps}) > 1:
+        shapes = ", ".join(str(list(one.shape[2:])) for one in maps)
+        raise InputError(f"the layers' maps have shapes {shapes}; fuse layers of one kind")
+    grid = [max(extents) for extents in zip(*(one.shape[2:] for one in maps), strict=True)]
+    layers = np.stack([resample(_relative(one, signed), grid) for one in maps])
     combine = FUSES[how]
     return combine(layers.clip(min=0), axis=0) - combine((-layers).clip(min=0), axis=0)
 
@@ -46,6 +51,6 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
 def _relative(maps: Maps, signed: bool) -> Maps:
     """Each map divided by its own largest value, signed ones by their largest magnitude."""
     values = maps if signed else np.maximum(maps, 0)
-    largest = np.abs(values).max(axis=(2, 3), keepdims=True)
+    largest = np.abs(values).max(axis=tuple(range(2, values.ndim)), keepdims=True)
     with np.errstate(invalid="ignore"):  # inf / inf gives NaN, which the map's status reports
         return np.divide(values, largest, out=np.zeros_like(values), where=largest != 0)

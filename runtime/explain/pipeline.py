@@ -1,70 +1,86 @@
-"""`explain_images` does the steps from images to explanations, in order."""
+"""`explain_examples` does the steps from examples to explanations, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
+from ..errors import InputError
 from ..inputs.batch import make_batch
-from ..inputs.images import LoadedImage
+from ..inputs.examples import Example
+from ..inputs.form import form_of
 from ..inputs.region import Region, cut, per_image
 from ..inputs.scores import probabilities
+from ..inputs.token_table import shown_length, texts_of
+from ..inputs.values import Photo, Tensor
 from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
+from ..output.views import View, view_of
 from .plan import Plan
 
 MAX_BATCH = 16
 
 
-def explain_images(plan: Plan, images: Sequence[LoadedImage]) -> list[list[Explanation]]:
-    """Explain each image by each method of a plan: a list of methods for each image.
+def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Explanation]]:
+    """Explain each example by each method of a plan: a list of methods for each example.
 
-    Images run together, as many as the artifact's batch axis takes, at most `MAX_BATCH`.
+    Examples run together, as many as the artifact's batch axis takes, at most `MAX_BATCH`.
 
     Raises:
         ImageError: An image cannot be used.
         InputError: The artifact lacks what a method needs, or a region does not fit.
         SessionError: ONNX Runtime failed.
     """
-    regions = [
-        cut(region, plan.box, image.pixels.shape[:2])
-        for region, image in zip(per_image(plan.region, len(images)), images, strict=True)
-    ]
-    most = plan.session.inputs[plan.transform.input].shape[0] or MAX_BATCH
-    parts = _parts(images, most, one_size=bool(plan.transform.embedded))
-    return [row for part in parts for row in _explain_batch(plan, images[part], regions[part])]
+    regions: list[Region | None] = []
+    given = per_image(plan.region, len(examples))
+    for region, example in zip(given, examples, strict=True):
+        about = example.values[plan.reader.main]
+        size = about.pixels.shape[:2] if isinstance(about, Photo) else None
+        regions.append(cut(region, plan.box, size))
+    most = plan.session.inputs[plan.reader.main].shape[0] or MAX_BATCH
+    parts = _parts(examples, most)
+    return [row for part in parts for row in _explain_batch(plan, examples[part], regions[part])]
 
 
-def _parts(images: Sequence[LoadedImage], most: int, one_size: bool) -> Generator[slice]:
-    """Yield the images that run together: at most ``most``, and of one size if ``one_size``."""
+def _parts(examples: Sequence[Example], most: int) -> Generator[slice]:
+    """Yield the examples that run together: at most ``most``, and of one kind."""
     start = 0
-    while start < len(images):
-        shapes = [one.pixels.shape for one in images[start : start + most]]
-        alike = [shape == shapes[0] for shape in shapes]
-        # A graph with embedded preprocessing takes raw images in one tensor, hence of one size.
-        count = alike.index(False) if one_size and not all(alike) else len(shapes)
+    while start < len(examples):
+        kinds = [one.kind for one in examples[start : start + most]]
+        alike = [kind == kinds[0] for kind in kinds]
+        count = len(kinds) if all(alike) else alike.index(False)
         yield slice(start, start + count)
         start += count
 
 
 def _explain_batch(
-    plan: Plan, images: Sequence[LoadedImage], regions: Sequence[Region | None]
+    plan: Plan, examples: Sequence[Example], regions: Sequence[Region | None]
 ) -> list[list[Explanation]]:
-    """Explain images that run together."""
-    spec, pixels = plan.session.spec, [image.pixels for image in images]
-    feeds, places, weights = make_batch(
-        plan.session, plan.transform, pixels, plan.selection, regions
-    )
+    """Explain examples that run together."""
+    spec, main = plan.session.spec, plan.reader.main
+    feeds, weights = make_batch(plan.session, main, examples, plan.selection, regions)
+    inputs = {method: plan.placing.of(method, plan.layers, feeds) for method in plan.methods}
+    if "flip" in plan.augment and set(inputs.values()) != {main}:
+        raise InputError(
+            f"augment='flip' flips the input '{main}', but the maps lie over "
+            f"'{next(name for name in inputs.values() if name != main)}'; use augment='scale'"
+        )
     labels, layer = plan.rows or spec.labels, ", ".join(layer.name for layer in plan.layers)
     layer = layer if len(plan.layers) == 1 else f"{plan.fuse} of {layer}"
-    found: list[list[Explanation]] = [[] for _ in images]
+    found: list[list[Explanation]] = [[] for _ in examples]
+    views: dict[tuple[int, str, int], View] = {}
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
         signed = METHODS[method].is_signed(options)
-        for row, image in enumerate(images):
+        for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
+            cells, over = output.maps.shape[2:], inputs[method]
+            key = (row, over, len(cells))
+            # Methods share the drawing of the input.
+            view = views.get(key) or _view(plan, example, over, cells)
+            views[key] = view
             explanation = Explanation(
-                image=image.pixels,
-                name=image.name,
+                view=view,
+                name=example.name,
                 output=output.model_output[row],
                 probabilities=probabilities(spec.score, output.model_output[row]),
                 classes=classes,
@@ -74,7 +90,7 @@ def _explain_batch(
                 status=[map_status(raw, signed) for raw in output.maps[row]],
                 layer=layer,
                 method=method,
-                placement=places[row],
+                input=over,
                 region=None if weights is None else weights[row],
                 measures={name: values[row] for name, values in output.measures.items()},
                 signed=signed,
@@ -82,3 +98,21 @@ def _explain_batch(
             )
             found[row].append(explanation)
     return found
+
+
+def _view(plan: Plan, example: Example, over: str, cells: tuple[int, ...]) -> View:
+    """Return the view of the input that maps lie over."""
+    value, layer = example.values[over], plan.layers[0]
+    transform = plan.session.spec.preprocess if over == plan.reader.main else None
+    if isinstance(value, Photo):
+        return view_of(value, None, cells)
+    port = plan.session.inputs[over]
+    form = form_of(value.values.shape, port.dtype, cells, layer.layout, transform)
+    texts = None
+    if plan.tokens is not None and (form is None or form.kind != "tokens"):
+        raise InputError(f"the maps lie over '{over}', which takes no token ids; leave tokens out")
+    if form is not None and form.kind == "tokens":
+        ids, mask = value.values, example.values.get("attention_mask")
+        masked = mask.values if isinstance(mask, Tensor) else None
+        texts = texts_of(plan.tokens, ids)[: shown_length(ids, masked)]
+    return view_of(value, form, cells, transform, texts, layer.prefix_tokens)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..inputs.batch import region_input, stored_transform
+from ..inputs.batch import region_input
+from ..inputs.examples import ExampleReader, Inputs
 from ..inputs.region import Region
 from ..inputs.score_weights import name_rows, takes_weights
 from ..inputs.selection import check_name, choose_classes, choose_layers
+from ..inputs.token_table import read_tokens
 from ..methods.augment import Augment, Change, changes_of, choose_augment
 from ..methods.dispatch import check_method, formula_outputs, run_method, share_options
 from ..methods.method_io import MethodInput, MethodOutput, Progress
@@ -22,8 +23,9 @@ from ..methods.rerun import Rerun
 from ..methods.table import METHODS
 from ..session.heads import Heads
 from ..session.session import Session, Tensors
-from ..spec import Layer, Preprocess
+from ..spec import Layer
 from .fuse_layers import FUSES, Fuse, fuse
+from .placed import Placing
 from .request import Request, check_request
 
 
@@ -34,7 +36,8 @@ class Plan:
     Attributes:
         session: The artifact.
         heads: Heads of its layers.
-        transform: Its preprocessing.
+        reader: Reads the examples.
+        placing: Finds the input that maps lie over.
         selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
         methods: The options of each method, by its id.
         layers: The target layers whose maps are fused; usually one.
@@ -44,12 +47,15 @@ class Plan:
         region: The positions that the scores are summed over, for all images or for each; see
             `Request`.
         box: A box that crops the region.
+        inputs: Values of further inputs, for all examples or for each.
+        tokens: Texts of token ids; see `token_table.read_tokens`.
         progress: Called with the number of finished runs and of all runs.
     """
 
     session: Session
     heads: Heads
-    transform: Preprocess
+    reader: ExampleReader
+    placing: Placing
     selection: NDArray[Any]
     methods: Mapping[str, Mapping[str, Any]]
     layers: list[Layer]
@@ -58,6 +64,8 @@ class Plan:
     rows: list[str] | None
     region: Region | Sequence[Region | None] | None
     box: Sequence[int] | None
+    inputs: Inputs | None
+    tokens: list[str] | dict[int, str] | None
     progress: Progress | None
 
     def run(self, feeds: Tensors) -> list[MethodOutput]:
@@ -71,11 +79,10 @@ class Plan:
             feeds: The artifact's inputs by name.
 
         Raises:
-            InputError: The artifact lacks what a method needs, or a layer's maps are not
-                two-dimensional.
+            InputError: The artifact lacks what a method needs, or layers differ in kind.
             SessionError: ONNX Runtime failed.
         """
-        image, layer = self.transform.input, self.layers[0]
+        image, layer = self.reader.main, self.layers[0]
         batch = MethodInput(self.session, feeds, image, layer, self._part(0), self.heads)
         plain = self._run_methods(batch)
         copies = [[[output.maps for output in outputs] for outputs in plain]]
@@ -121,15 +128,9 @@ class Plan:
         """Run each method on each layer: a list of layers for each method."""
         batch.fetch(self._output_names(batch))
         return [
-            [self._run_method(batch.at_layer(layer), method) for layer in self.layers]
-            for method in self.methods
+            [run_method(batch.at_layer(layer), method, options) for layer in self.layers]
+            for method, options in self.methods.items()
         ]
-
-    def _run_method(self, batch: MethodInput, method: str) -> MethodOutput:
-        output = run_method(batch, method, self.methods[method])
-        if output.maps.ndim != 4:
-            raise InputError(f"layer '{batch.layer.name}' has no two-dimensional maps; use run()")
-        return output
 
     def _output_names(self, batch: MethodInput) -> list[str]:
         """Names of the outputs that the formulas among the methods read; empty without formulas."""
@@ -156,9 +157,8 @@ def make_plan(
     Raises:
         TypeError: A keyword is unknown.
         ClassError: A class or ``top`` is out of range, or a label unknown.
-        ImageError: The artifact stores no preprocessing.
         InputError: A method, option, layer, fusion or augmentation is unknown; weights do not fit;
-            a region is given but the scores have no positions; or the model takes more than images.
+            a region is given but the scores have no positions; or there is no input ``over``.
     """
     check_request(request)
     options = request.get("options") or {}
@@ -179,11 +179,14 @@ def make_plan(
     check_name("way to fuse", how, FUSES)
     layers = choose_layers(spec, request.get("layer"))
     augment = choose_augment(request.get("augment", False))
-    transform = stored_transform(session)
+    reader = ExampleReader(session)
+    placing = Placing(session, reader.main, request.get("over"))
+    inputs, tokens = request.get("inputs"), request.get("tokens")
+    reader.check_names(inputs or {})
     region, box = request.get("region"), request.get("box")
     if region is not None or box is not None:
         region_input(session)
     return Plan(
-        session, heads, transform, selection, by_method, layers, how, augment, rows, region, box,
-        request.get("progress"),
+        session, heads, reader, placing, selection, by_method, layers, how, augment, rows, region,
+        box, inputs, None if tokens is None else read_tokens(tokens), request.get("progress"),
     )  # fmt: skip

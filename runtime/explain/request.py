@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from ..checks import check_keywords, check_value, short, types_of
+from ..errors import InputError
+from ..inputs.examples import Inputs
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
+from ..inputs.token_table import Tokens
 from ..methods.method_io import Progress
 from ..methods.table import METHODS
 from .fuse_layers import Fuse
@@ -42,6 +45,14 @@ class Request(TypedDict, total=False):
         score_weights: For an artifact with a linear score, instead of classes: the weights of its
             output, numbers [K, *output] or [*output], arrays [*output] by name, or a file that
             ``numpy.save`` wrote.
+        inputs: Values of the model's further inputs by name, beside the image: arrays or numbers as
+            the model takes them (the batch axis may be left out), images for an input like the
+            first, or files; see `inputs.examples.ExampleReader.read`. For a batch, an array with
+            a row for each example, or a list with a value for each.
+        over: The input that the maps are drawn over, if the model has several such as two images;
+            None: the one that the layer looks at.
+        tokens: For models of token ids: the texts of the ids, as a list, as ids by text, or in a
+            file (``vocab.txt``, ``vocab.json``); or a list with a text for each position.
         progress: Methods that run the artifact many times call it with the number of finished runs
             and of all runs; the count begins again for each method and each batch.
     """
@@ -56,10 +67,13 @@ class Request(TypedDict, total=False):
     region: Region | Sequence[Region | None] | None
     box: Sequence[int] | None
     score_weights: ScoreWeights | None
+    inputs: Inputs | None
+    over: str | None
+    tokens: Tokens | None
     progress: Progress | None
 
 
-_TYPED = ("top", "options", "layer", "augment", "box", "progress")
+_TYPED = ("top", "options", "layer", "augment", "box", "over", "progress")
 _CLASSES = ("target", "targets", "label", "labels", "class_id", "class_ids", "class_index")
 
 
@@ -78,6 +92,9 @@ def check_request(request: Mapping[str, object]) -> None:
         **{n: f'{together}{{"{n}": {short(v)}}}' for n, v in request.items() if n in options},
     }
     check_keywords("a request", request, hints, remedies)
+    inputs = request.get("inputs")
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InputError(f"inputs={short(inputs)}: give values by name, such as {{'age': [42]}}")
     for name in _TYPED:
         if name in request:
             check_value(name, request[name], hints[name])

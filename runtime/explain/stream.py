@@ -1,4 +1,4 @@
-"""`stream` explains any number of images; one that fails gives a `Failure` and stops nothing."""
+"""`stream` explains any number of examples; one that fails gives a `Failure` and stops nothing."""
 
 from __future__ import annotations
 
@@ -6,72 +6,71 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ..errors import GraftcamError, ImageError, InputError
 from ..inorder import batched, in_order
-from ..inputs.images import Image, LoadedImage, as_rgb
-from ..inputs.names import Names, image_name
+from ..inputs.examples import Example, Given
+from ..inputs.names import Names
 from ..output.explanation import Explanation
-from .pipeline import explain_images
+from .pipeline import explain_examples
 from .plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
 class Failure:
-    """An image that could not be explained.
+    """An example that could not be explained.
 
     Attributes:
-        image: The image as the caller passed it.
+        image: The example as the caller passed it.
         error: The reason, with the remedy.
     """
 
-    image: Image
+    image: Any
     error: GraftcamError
 
 
-def load(image: Image, name: str) -> LoadedImage | Failure:
-    """Read an image; return a Failure if it cannot be read."""
+def load(plan: Plan, given: Given, name: str) -> Example | Failure:
+    """Read an example; return a Failure if it cannot be read."""
     try:
-        return LoadedImage(image, name, as_rgb(image))
-    except ImageError as error:
-        return Failure(image, error)
+        return plan.reader.read(given, name, plan.inputs)
+    except (ImageError, InputError) as error:
+        return Failure(given, error)
 
 
-def explain_each(
-    plan: Plan, entries: Sequence[LoadedImage | Failure]
-) -> list[Explanation | Failure]:
+def explain_each(plan: Plan, entries: Sequence[Example | Failure]) -> list[Explanation | Failure]:
     """Return an explanation, by the plan's only method, or a Failure for each entry.
 
     Raises:
         GraftcamError: An error that no single image causes, such as a broken session.
     """
-    found = iter(_explain_all(plan, [one for one in entries if isinstance(one, LoadedImage)]))
-    return [next(found) if isinstance(one, LoadedImage) else one for one in entries]
+    found = iter(_explain_all(plan, [one for one in entries if isinstance(one, Example)]))
+    return [next(found) if isinstance(one, Example) else one for one in entries]
 
 
-def _explain_all(plan: Plan, images: Sequence[LoadedImage]) -> list[Explanation | Failure]:
-    """Explain all images together; if that fails, one by one, so that only bad images fail."""
-    if not images:
+def _explain_all(plan: Plan, examples: Sequence[Example]) -> list[Explanation | Failure]:
+    """Explain all examples together; if that fails, one by one, so that only bad ones fail."""
+    if not examples:
         return []
     try:
-        return [one for (one,) in explain_images(plan, images)]
+        return [one for (one,) in explain_examples(plan, examples)]
     except (ImageError, InputError) as error:
-        if len(images) == 1:
-            return [Failure(images[0].source, error)]
-    return [found for one in images for found in _explain_all(plan, [one])]
+        if len(examples) == 1:
+            return [Failure(examples[0].source, error)]
+    return [found for one in examples for found in _explain_all(plan, [one])]
 
 
 def stream(
-    plan: Plan, images: Iterable[Image], batch: int, readers: int
+    plan: Plan, given: Iterable[Given], batch: int, readers: int
 ) -> Generator[Explanation | Failure]:
     """Read in ``readers`` threads, explain in another one, and yield in order.
 
-    While the caller draws one batch, the next one is explained and the images of the one after
-    that are read: at most five batches of images are in memory.
+    While the caller draws one batch, the next one is explained and the examples of the one after
+    that are read: at most five batches are in memory.
     """
     names = Names()
-    named = ((image, names.distinct(image_name(image))) for image in images)
-    entries = in_order(lambda pair: load(*pair), named, readers, ahead=batch)
+    named = ((one, names.distinct(plan.reader.name_of(one))) for one in given)
+    entries = in_order(lambda pair: load(plan, *pair), named, readers, ahead=batch)
     with closing(entries):
         found = in_order(partial(explain_each, plan), batched(entries, batch), 1, ahead=1)
         with closing(found):

@@ -1,4 +1,4 @@
-"""`make_batch` converts images, classes and regions to an artifact's inputs."""
+"""`make_batch` converts examples, classes and regions to an artifact's inputs."""
 
 from __future__ import annotations
 
@@ -8,83 +8,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError, InputError
+from ..errors import InputError
 from ..session.session import Session, Tensors
-from ..spec import Preprocess
-from .image_files import Pixels
-from .preprocess import Placement, place, prepare
+from .examples import Example
 from .region import Region, Weights, as_weights
+from .values import Photo
 
 
 def make_batch(
     session: Session,
-    transform: Preprocess,
-    images: Sequence[Pixels],
+    main: str,
+    examples: Sequence[Example],
     selection: NDArray[Any],
     regions: Sequence[Region | None],
-) -> tuple[Tensors, list[Placement], list[Weights] | None]:
-    """Preprocess the images of one session run.
+) -> tuple[Tensors, list[Weights] | None]:
+    """Convert the examples of one session run to the artifact's inputs.
 
     Args:
         session: The artifact.
-        transform: Its preprocessing.
-        images: RGB uint8 [H, W, 3] each; of one size if the graph preprocesses them.
+        main: The input that the examples, and regions, are about.
+        examples: Examples of one `Example.kind`.
         selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
-        regions: One for each image; None: all positions.
+        regions: One for each example; None: all positions.
 
     Returns:
-        The artifact's inputs by name, padded to a fixed batch axis; for each image the geometry
-        between it and the model's input; the region of each image, [*positions], None without
-        regions.
+        The artifact's inputs by name, padded to a fixed batch axis; the region of each example,
+        [*positions], None without regions.
 
     Raises:
         ImageError: An image is too narrow to be resized.
         InputError: A region is empty or of another shape.
         SessionError: ONNX Runtime failed.
     """
-    places = [place(transform, *image.shape[:2]) for image in images]
-    rows = [prepare(transform, *pair) for pair in zip(images, places, strict=True)]
-    port = session.inputs[transform.input]
-    # A fixed batch axis is filled with copies of the last image.
-    rows += rows[-1:] * ((port.shape[0] or len(rows)) - len(rows))
-    feeds: Tensors = {
-        transform.input: np.stack(rows).astype(port.dtype, copy=False),
-        session.spec.selector: selection,
-    }
+    lacking = (session.inputs[main].shape[0] or len(examples)) - len(examples)
+    feeds: Tensors = {session.spec.selector: selection}
+    for name in examples[0].values:
+        if name in examples[0].shared:
+            feeds[name] = examples[0].values[name].row()
+            continue
+        rows = [example.values[name].row() for example in examples]
+        # A fixed batch axis is filled with copies of the last example.
+        stacked = np.stack(rows + rows[-1:] * lacking)
+        dtype = session.inputs[name].dtype or stacked.dtype
+        feeds[name] = stacked.astype(dtype, copy=False)
     if all(region is None for region in regions):
-        return feeds, places, None
+        return feeds, None
     extents = positions_of(session)
     positions = tuple(extent for extent in extents if extent is not None)
     if len(positions) < len(extents):
         # Some are dynamic: a run shows them.
         positions = session.spec.score.positions(session.output_shape(feeds))
-    weights = [
-        np.ones(positions, np.float32) if region is None else as_weights(region, at, positions)
-        for region, at in zip(regions, places, strict=True)
-    ]
-    # As many regions as images, copies included.
-    filled = [*weights, *weights[-1:] * (len(rows) - len(weights))]
-    feeds[region_input(session)] = np.stack(filled)[:, None]
-    return feeds, places, weights
-
-
-def stored_transform(session: Session) -> Preprocess:
-    """Return the stored preprocessing, if the model takes only an image.
-
-    Raises:
-        ImageError: The artifact stores none.
-        InputError: The model takes more than an image.
-    """
-    transform = session.spec.preprocess
-    if transform is None:
-        raise ImageError(
-            f"{session.path.name} stores no preprocessing; export it with preprocessing, or feed "
-            "tensors to Explainer.run(arrays)"
-        )
-    others = sorted({port.name for port in session.model_inputs} - {transform.input})
-    if others:
-        raise InputError(f"{session.path.name} also takes {others}; use Explainer.run(arrays)")
-    return transform
+    weights: list[Weights] = []
+    for region, example in zip(regions, examples, strict=True):
+        about = example.values[main]
+        at = about.placement if isinstance(about, Photo) else None
+        everywhere = np.ones(positions, np.float32)
+        weights.append(everywhere if region is None else as_weights(region, at, positions))
+    # As many regions as examples, copies included.
+    feeds[region_input(session)] = np.stack([*weights, *weights[-1:] * lacking])[:, None]
+    return feeds, weights
 
 
 def only_input(session: Session) -> str:

@@ -15,6 +15,12 @@ from .file_formats import is_cut_off, is_tiff, may_be_transparent
 Pixels: TypeAlias = NDArray[np.uint8]
 """One image as all steps take it: RGB uint8 [H, W, 3]."""
 
+SUFFIXES = (
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""Endings of the names of image files."""
+
 WHITE = 255
 
 

@@ -6,8 +6,6 @@ package is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -16,7 +14,6 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError
 from .image_files import Pixels, decode_image, lay_over, read_image
-from .names import Names, image_name
 
 
 class _BinaryFile(Protocol):
@@ -40,35 +37,22 @@ _CHANNELS = (1, 3, 4)
 _REMEDY = "pass a path, a file's bytes, a Pillow image or an RGB uint8 array [H, W, 3]"
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedImage:
-    """A decoded image.
+def as_array(value: object) -> NDArray[Any] | None:
+    """Return an array or a tensor of PyTorch as an array of numpy; None for everything else.
 
-    Attributes:
-        source: The image as the caller passed it.
-        name: The name of its explanation.
-        pixels: RGB uint8 [H, W, 3].
+    Images of Pillow, which numpy could convert too, are images and no arrays.
     """
-
-    source: Image
-    name: str
-    pixels: Pixels
-
-
-def load_images(images: Iterable[Image]) -> list[LoadedImage]:
-    """Read images and give each a unique name.
-
-    Raises:
-        ImageError: One of them cannot be read.
-    """
-    names = Names()
-    return [LoadedImage(one, names.distinct(image_name(one)), as_rgb(one)) for one in images]
+    if _comes_from(value, "torch"):
+        return np.asarray(cast("Any", value).detach().cpu())
+    if hasattr(value, "__array__") and not _comes_from(value, "PIL"):
+        return np.asarray(cast("Any", value))
+    return None
 
 
-def is_batch(image: object) -> bool:
-    """Whether ``image`` is several images: a list, a tuple, or an array or tensor of four axes."""
-    array = hasattr(image, "__array__") and getattr(image, "ndim", 0) == 4
-    return isinstance(image, (list, tuple)) or array
+def is_image_like(value: object) -> bool:
+    """Whether a value may be an image: a path, bytes, an open file, or an image of Pillow."""
+    known = isinstance(value, (str, Path, bytes, bytearray, memoryview))
+    return known or hasattr(value, "read") or _comes_from(value, "PIL")
 
 
 def as_rgb(image: object) -> Pixels:
@@ -185,5 +169,5 @@ def _cast(array: NDArray[Any], to_uint8: str) -> str:
         return f"pass (image >> 8){to_uint8}"
     return (
         f"its values reach from {low:.3g} to {high:.3g} instead of 0 to 255; pass the image as it "
-        "was before normalisation, or feed the tensor to Explainer.run(arrays)"
+        "was before normalisation"
     )

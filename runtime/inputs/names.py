@@ -13,7 +13,10 @@ def image_name(image: object) -> str:
     file = image if isinstance(image, (str, Path)) else None
     for attribute in ("filename", "name"):
         file = file or getattr(image, attribute, None)
-    return (Path(file).stem if isinstance(file, (str, Path)) else "") or "image"
+    if not isinstance(file, (str, Path)):
+        return "image"
+    stem = Path(file).stem
+    return (Path(stem).stem if stem.lower().endswith(".nii") else stem) or "image"
 
 
 class Names:

@@ -48,20 +48,24 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
     return mask
 
 
-def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int]) -> Region | None:
+def cut(
+    region: Region | None, box: Sequence[int] | None, size: tuple[int, int] | None
+) -> Region | None:
     """Return the region inside a box; the box itself if there is no region.
 
     Args:
         region: A mask [H, W] or its file.
         box: ``(x0, y0, x1, y1)`` in pixels; None: return the region unchanged.
-        size: Height and width of the image.
+        size: Height and width of the image; None: the input is no image.
 
     Raises:
         ImageError: The mask's file is missing or not an image.
-        InputError: The box extends beyond the image, or the mask has another size than the image.
+        InputError: The input is no image, the box extends beyond it, or the mask has another size.
     """
     if box is None:
         return region
+    if size is None:
+        raise InputError("a box is in pixels of an image, and the input is none; pass a region")
     inside = box_mask(size, box)
     if region is None:
         return inside
@@ -74,13 +78,13 @@ def cut(region: Region | None, box: Sequence[int] | None, size: tuple[int, int])
     return mask * inside
 
 
-def as_weights(region: object, placement: Placement, positions: tuple[int, ...]) -> Weights:
+def as_weights(region: object, placement: Placement | None, positions: tuple[int, ...]) -> Weights:
     """Convert a region to weights of the positions of the model's output, float32 [*positions].
 
     Args:
         region: A mask of the image's size or of the output's, or its file. True and integers
             other than 0 have weight 1; floats are weights.
-        placement: The geometry between image and model's input.
+        placement: The geometry between image and model's input; None: the input is no image.
         positions: The output's extents after the class axis.
 
     Raises:
@@ -98,7 +102,7 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
         raise InputError("the region's weights are not finite; pass finite numbers")
     if not weights.any():
         raise InputError("the region is empty; mark the pixels to explain with True or 1")
-    if len(positions) == 2 and mask.shape == placement.image:
+    if placement is not None and len(positions) == 2 and mask.shape == placement.image:
         # As the model sees the image, at the positions of its output.
         planes = crop(nearest(weights[None], placement.resized), placement)
         weights = nearest(planes, (positions[0], positions[1]))[0]
@@ -109,10 +113,9 @@ def as_weights(region: object, placement: Placement, positions: tuple[int, ...])
             )
         return weights
     if mask.shape != positions:
-        height, width = placement.image
+        image = "" if placement is None else f"{list(placement.image)}, the image's, or "
         raise InputError(
-            f"the region has shape {list(mask.shape)}; pass {[height, width]}, the image's, or "
-            f"{list(positions)}, the output's"
+            f"the region has shape {list(mask.shape)}; pass {image}{list(positions)}, the output's"
         )
     return weights
 

@@ -41,8 +41,8 @@ class Change:
         """Return the changed images, and the changed region if there is one, by input.
 
         Raises:
-            InputError: The region has no columns that could be flipped, or the values are
-                normalised by the graph itself.
+            InputError: The input is no image, the region has no columns that could be flipped, or
+                the values are integers, or normalised by the graph itself.
         """
         spec, feeds = batch.session.spec, batch.feeds
         transform, images = spec.preprocess, feeds[batch.input]
@@ -57,8 +57,18 @@ class Change:
                     "augment='scale' multiplies normalised values, which an artifact with embedded "
                     "preprocessing makes itself; use augment='flip'"
                 )
+            if images.dtype.kind != "f":
+                raise InputError(
+                    f"augment='scale' multiplies values, and input '{batch.input}' takes "
+                    f"{images.dtype}; leave augment out"
+                )
             changed[batch.input] = (images * self.factor).astype(images.dtype, copy=False)
         if self.flipped:
+            if images.ndim != 4 or len(batch.layer.grid) != 2:
+                raise InputError(
+                    f"augment='flip' exchanges left and right of images; input '{batch.input}' has "
+                    f"shape {list(images.shape)}: use augment='scale'"
+                )
             if spec.region in changed and changed[spec.region].ndim != 4:
                 raise InputError(
                     "a region without rows and columns cannot be flipped; use "

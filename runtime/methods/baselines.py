@@ -33,7 +33,13 @@ def baseline_of(
         InputError: The baseline is unknown, or the numbers do not broadcast.
     """
     if isinstance(baseline, str):
-        return BASELINES[check_name("baseline", baseline, BASELINES)](image, transform)
+        make = BASELINES[check_name("baseline", baseline, BASELINES)]
+        if image.ndim != 3 and baseline != "black":
+            raise InputError(
+                f"baseline '{baseline}' is made of an image, and the model's input has shape "
+                f"{list(image.shape)}; pass numbers that broadcast to it, such as 0"
+            )
+        return make(image, transform)
     values = np.asarray(baseline)
     fits = values.ndim <= image.ndim and all(
         extent in (1, whole)

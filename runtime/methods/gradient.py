@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_value
 from ..errors import InputError
+from ..inputs.form import form_of
 from ..session.session import Tensors
 from .baselines import Baseline, baseline_of, channel_axis
 from .method_io import MethodInput, MethodOutput
@@ -64,7 +65,9 @@ def guided_gradcam(batch: MethodInput) -> MethodOutput:
     heatmaps = got[batch.layer.heatmap]
     if heatmaps.ndim != 4:
         raise InputError(
-            f"layer '{batch.layer.name}' has no two-dimensional maps; choose another layer"
+            f"layer '{batch.layer.name}' has no two-dimensional maps, which guided Grad-CAM "
+            "multiplies with an image's gradients; use guided-backprop or a method of activations "
+            "and gradients"
         )
     fine = _strongest(batch, gradients)
     coarse = np.empty_like(fine)
@@ -217,5 +220,17 @@ def _output_name(batch: MethodInput, field: str) -> str:
     return session.spec.of_input[field]
 
 
-def _channels(batch: MethodInput) -> int:
-    return channel_axis(batch.session.spec.preprocess)
+def _channels(batch: MethodInput) -> tuple[int, ...]:
+    """Return the axis of the channels in the input, counted from the end; none if it has none."""
+    transform = batch.session.spec.preprocess
+    if transform is not None:
+        return (channel_axis(transform),)
+    shape, layer = batch.feeds[batch.input].shape[1:], batch.layer
+    form = form_of(shape, batch.session.inputs[batch.input].dtype, layer.grid, layer.layout)
+    if form is None:
+        raise InputError(
+            f"input '{batch.input}' has shape {list(shape)} and layer '{layer.name}' maps of "
+            f"{len(layer.grid)} axes: it is not known which axis has the channels; choose a method "
+            "of activations and gradients"
+        )
+    return () if form.channel is None else (form.channel - len(shape),)

@@ -1,4 +1,4 @@
-"""An `Explanation` is the result for one image; it can be indexed, drawn, shown and saved."""
+"""An `Explanation` is the result for one example; it can be indexed, drawn, shown and saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .show import show
 
 @dataclass(frozen=True, eq=False)
 class Explanation(ExplanationData):
-    """One image, the model's output for it, and a map for each explained class.
+    """One example, the model's output for it, and a map for each explained class.
 
     ``explanation["cat"]`` and ``explanation[0]`` return one class as a `ClassMap`, iteration
     returns all of them, ``len()`` counts them, and ``in`` tests for a label or a position. The
@@ -60,6 +60,9 @@ class Explanation(ExplanationData):
     ) -> Pixels:
         """Draw one class's map over the image: RGB uint8, of the image's size.
 
+        Over a signal the map is colour behind the lines, a volume is drawn as slices, a clip as
+        frames, a text as words on coloured ground.
+
         A map that is not ``ok`` is not drawn: the image is pale and hatched, with the reason.
 
         Args:
@@ -74,11 +77,11 @@ class Explanation(ExplanationData):
         """
         return self.draw_class(self.position(which), height, look)
 
-    def panel(self, height: int = 320, **look: Unpack[LookOptions]) -> Pixels:
+    def panel(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
         """Draw the image and each class's map side by side; see `graftcam.runtime.figure`."""
         return figure([self], height, **look)
 
-    def show(self, height: int = 320, **look: Unpack[LookOptions]) -> None:
+    def show(self, height: int | None = None, **look: Unpack[LookOptions]) -> None:
         """Show the panel below a notebook's cell, else in the platform's image viewer.
 
         Raises:
@@ -97,7 +100,8 @@ class Explanation(ExplanationData):
         """Write the explanation and return the files' paths; each is complete or does not exist.
 
         Images (``.png``, ``.jpg``) are one for each class, ``.npy`` contains the raw maps, float32
-        [K, h, w], and ``.json`` the result of `to_dict` with raw maps.
+        [K, h, w], ``.json`` the result of `to_dict` with raw maps, and ``.html`` a page of all
+        classes, on which text stays text.
 
         Args:
             target: A file (``out.png``; several classes become ``out-<class>.png``), or a folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, SupportsIndex
@@ -17,28 +17,37 @@ from ..errors import ClassError, PositionError
 from ..inputs.image_files import Pixels
 from ..inputs.preprocess import Placement
 from . import render
+from .views import Drawing, View
+
+STATES: dict[render.Status, str] = {
+    "ok": "",
+    "zero": "  (empty map: no evidence for this class)",
+    "constant": "  (constant map: the same evidence everywhere)",
+    "nonfinite": "  (the map is not finite: the model overflowed)",
+}
+"""What to say about a map of each status."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExplanationData:
-    """One image, the model's output for it, and a map for each explained class.
+    """One example, the model's output for it, and a map for each explained class.
 
     Attributes:
-        image: The image, RGB uint8 [H, W, 3].
-        name: The image file's name without suffix, or ``image``.
+        view: The input that the maps lie over, and how it is drawn.
+        name: The file's name without suffix, or ``image``.
         output: The model's own output: logits or probabilities.
         probabilities: Per class, [classes]; None if the scores are not those of a classification.
         classes: Ids of the K explained classes.
         labels: Their names; the ids as text if the artifact stores no labels.
         scores: Their scores, float32 [K].
-        maps: Their raw maps, [K, h, w]: comparable between classes and images, unless layers are
-            fused.
+        maps: Their raw maps, [K, *cells], of a photograph [K, h, w]: comparable between classes
+            and images, unless layers are fused.
         status: Per class ``ok``, ``zero`` (no evidence found), ``constant`` (the same evidence
             everywhere) or ``nonfinite`` (the model's arithmetic overflowed). Only maps that are
             ``ok`` are drawn; the heatmaps of the others are zero.
         layer: The target layer, or the fusion of several: ``mean of layer2, layer3``.
         method: Id of the method that made the maps.
-        placement: The geometry between the image and the model's input.
+        input: The name of the model's input that the maps lie over.
         region: The weights of the output's positions in the scores, float32 [*positions]; None:
             all positions count, or there are none.
         measures: Numbers that the method measured about its maps, by name: floats [K].
@@ -46,7 +55,7 @@ class ExplanationData:
         augment: Changes of the image that the maps are averaged over; empty: none.
     """
 
-    image: Pixels = field(repr=False)
+    view: View = field(repr=False)
     name: str
     output: NDArray[Any] = field(repr=False)
     probabilities: NDArray[Any] | None = field(repr=False)
@@ -57,40 +66,47 @@ class ExplanationData:
     status: list[render.Status]
     layer: str
     method: str
-    placement: Placement
+    input: str
     region: NDArray[np.float32] | None = field(default=None, repr=False)
     measures: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
     signed: bool = False
     augment: tuple[str, ...] = ()
 
+    @property
+    def image(self) -> Pixels:
+        """The image, RGB uint8 [H, W, 3]; of another input the drawing of it alone."""
+        return self.view.image
+
+    @property
+    def placement(self) -> Placement | None:
+        """The geometry between the image and the model's input; None if the input is no image."""
+        return self.view.placement
+
     @cached_property
     def heatmaps(self) -> render.Heatmap:
-        """The maps over the image, float32 [K, H, W], each relative to its own maximum.
+        """The maps over the input, float32 [K, H, W], each relative to its own maximum.
 
         Values are in [0, 1]; those of signed maps are in [-1, 1], relative to the largest
-        magnitude. Resize and crop are undone; outside the crop the values are 0.
+        magnitude. Over an image resize and crop are undone, and outside the crop the values are 0.
+        Over a signal the shape is [K, L], over a volume or clip [K, D, H, W], over tokens [K, T].
         """
-        shape = (len(self.classes), *self.placement.image)
+        shape = (len(self.classes), *self.view.shape)
         drawn = [self.heatmap(position) for position in range(len(self.classes))]
         return np.stack(drawn) if drawn else np.zeros(shape, np.float32)
 
     def heatmap(self, position: int) -> render.Heatmap:
-        """Return one class's map over the image, float32 [H, W]; see `heatmaps`."""
-        return render.project(render.normalise(self.maps[position], self.signed), self.placement)
+        """Return one class's map over the input, float32 [H, W]; see `heatmaps`."""
+        return self.view.project(render.normalise(self.maps[position], self.signed))
 
     def draw_class(self, position: int, height: int | None, look: render.LookOptions) -> Pixels:
         """Draw the map of the class at ``position``; see `Explanation.draw`."""
         chosen = render.Look(**look)
-        image = self.image if height is None else render.resized(self.image, height)
         colours = render.palette(chosen.colormap, self.signed)
         if self.status[position] != "ok":
-            return render.mark(image, self.status[position])
-        placement = replace(self.placement, image=(image.shape[0], image.shape[1]))
+            return self.view.mark(self.status[position], height)
         scale = self.peak if chosen.scale == "shared" else None
         heatmap = render.normalise(self.maps[position], self.signed, scale)
-        projected, seen = render.continued(heatmap, placement), render.seen(placement)
-        scene = render.Scene(image, projected, seen, colours, chosen.alpha)
-        return render.STYLES[chosen.style](scene)
+        return self.view.draw(Drawing(heatmap, colours, chosen, height))
 
     @property
     def peak(self) -> float:
@@ -135,14 +151,13 @@ class ExplanationData:
         """Return a summary for JSON; NaN and infinity, which JSON lacks, become None.
 
         Args:
-            maps: Include each class's raw map, as rows of numbers.
+            maps: Include each class's raw map, as nested lists of numbers.
             positions: Positions of the classes to include; None: all.
         """
         shown = range(len(self.classes)) if positions is None else positions
         return {
             "name": self.name,
-            "width": self.placement.image[1],
-            "height": self.placement.image[0],
+            **self.view.summary(),
             "layer": self.layer,
             "method": self.method,
             "signed": self.signed,
@@ -162,9 +177,16 @@ class ExplanationData:
             **{name: _finite(values[position]) for name, values in self.measures.items()},
         }
         if maps:
-            summary["map"] = [[_finite(value) for value in row] for row in raw]
+            summary["map"] = _finite_rows(raw)
         return summary
 
 
 def _finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _finite_rows(values: NDArray[Any]) -> list[Any]:
+    """Return an array as nested lists, with None for what JSON lacks."""
+    if values.ndim == 1:
+        return [_finite(value) for value in values]
+    return [_finite_rows(row) for row in values]

@@ -14,31 +14,35 @@ from .render.styles import LEVELS
 
 _WIDEST = 1600  # of a row of images, in pixels
 _MOST = 6  # images in a row
+_HEIGHT = 320  # of an image, in pixels
 
 
 def figure(
-    found: Sequence[ExplanationData], height: int = 320, **look: Unpack[LookOptions]
+    found: Sequence[ExplanationData], height: int | None = None, **look: Unpack[LookOptions]
 ) -> Pixels:
     """Draw explanations of one image, for example by several methods, together: RGB uint8.
 
-    The image comes first, then each class by each method. With several classes and several
-    methods, each method has a row. Colour bars show the scale of each map, or of all maps of an
-    explanation if the scale is shared.
+    The image, or another input, comes first, then each class by each method. With several classes
+    and several methods, each method has a row. Colour bars show the scale of each map, or of all
+    maps of an explanation if the scale is shared.
 
     Args:
         found: Explanations of one image, for example from `Explainer.compare`.
-        height: Height of each drawing in pixels; small images are enlarged.
+        height: Height of each drawing in pixels; small images are enlarged. None: 320 for images,
+            the view's own height for signals, volumes, clips and text, one in each row.
         look: As for `Explanation.draw`.
 
     Raises:
         RenderError: There are no explanations, they are not of one image, or a part of the look
             is unknown.
     """
-    if not found or any(one.placement.image != found[0].placement.image for one in found):
+    if not found or any(one.view.shape != found[0].view.shape for one in found):
         raise RenderError("a figure needs one or more explanations of one image")
     first, longest = found[0], max(len(one.classes) for one in found)
-    several, grid = len(found) > 1, len(found) > 1 and longest > 1
-    image, empty = resized(first.image, height), (None, "", "")
+    own_row = first.view.own_row
+    several, grid = len(found) > 1, len(found) > 1 and longest > 1 and not own_row
+    tall = height or (first.image.shape[0] if own_row else _HEIGHT)
+    image, empty = resized(first.image, tall), (None, "", "")
     note = first.layer if several else f"{first.method}, {first.layer}"
     tiles: list[tuple[Pixels | None, str, str]] = [(image, first.name, note)]
     for name, one in zip(_names(found), found, strict=True):
@@ -48,13 +52,14 @@ def figure(
             title, note = shown.label, _confidence(shown)
             if several:
                 title, note = (title, name) if grid else (name, f"{title}, {note}")
-            tiles.append((shown.draw(height, **look), title, note))
+            tiles.append((shown.draw(tall, **look), title, note))
         tiles += [empty] * (longest - len(one.classes) if grid else 0)
     count, most = len(tiles), min(_MOST, max(2, _WIDEST // image.shape[1]))
     # Without a grid, rows are about equally long.
     columns = 1 + longest if grid else -(-count // -(-count // most))
+    columns = 1 if own_row else columns
     images, titles, notes = zip(*tiles, strict=True)
-    return panel(images, titles, height, notes, columns, _bars(found, Look(**look)))
+    return panel(images, titles, tall, notes, columns, _bars(found, Look(**look)))
 
 
 def _names(found: Sequence[ExplanationData]) -> list[str]:

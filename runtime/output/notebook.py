@@ -4,36 +4,73 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 
 from ..inputs.image_files import Pixels
-from .class_map import class_maps
-from .explanation_data import ExplanationData
-from .render import encode_image, resized
-from .text import STATES
+from .explanation_data import STATES, ExplanationData
+from .render import Look, LookOptions, encode_image, palette
+from .views import TextView, View
 
 _HEIGHT = 224  # height of an image on the page, in CSS pixels
 _SHARPER = 2  # physical pixels for each CSS pixel, as on many screens
 
 
-def html_of(data: ExplanationData) -> str:
-    """Return the image and each class's drawing, with label, score and probability as text."""
-    height = _HEIGHT * _SHARPER
-    heading = f"{data.method}, {data.layer}"
-    figures = [_figure(resized(data.image, height), data.name, heading)]
-    for found in class_maps(data):
-        score = f"score {found.score:.4g}" if math.isfinite(found.score) else "overflow"
-        share = "" if found.probability is None else f", p = {found.probability:.3f}"
-        note = f"{score}{share} {STATES[found.status].strip()}".strip()
-        figures.append(_figure(found.draw(height), found.label, note))
+def html_of(
+    data: ExplanationData,
+    positions: Sequence[int] | None = None,
+    look: LookOptions | None = None,
+) -> str:
+    """Return the input and each class's drawing, with label, score and probability as text.
+
+    Args:
+        data: The explanation.
+        positions: Positions of the classes to show; None: all.
+        look: How to draw; see `Explanation.draw`.
+    """
+    view, heading = data.view, f"{data.method}, {data.layer}"
+    height = None if view.own_row else _HEIGHT * _SHARPER
+    figures: list[str] = []
+    if not isinstance(view, TextView):
+        figures.append(_figure(_image(view.plain(height), view, data.name), data.name, heading))
+    for position in range(len(data.classes)) if positions is None else positions:
+        label, number, chance = (
+            data.labels[position],
+            data.scores[position],
+            data.probability(position),
+        )
+        score = f"score {number:.4g}" if math.isfinite(number) else "overflow"
+        share = "" if chance is None else f", p = {chance:.3f}"
+        note = f"{score}{share} {STATES[data.status[position]].strip()}".strip()
+        if isinstance(view, TextView):
+            chosen = Look(**(look or {}))
+            colours = palette(chosen.colormap, data.signed)
+            shown = view.html(data.heatmap(position), colours, chosen.alpha)
+        else:
+            shown = _image(data.draw_class(position, height, look or {}), view, label)
+        figures.append(_figure(shown, label, note))
     style = "display:flex;flex-wrap:wrap;gap:14px;font-family:sans-serif;font-size:13px"
     return f'<div style="{style}">{"".join(figures)}</div>'
 
 
-def _figure(image: Pixels, title: str, note: str) -> str:
-    data = b64encode(encode_image(image)).decode()
+def page_of(data: ExplanationData, positions: Sequence[int], look: LookOptions) -> str:
+    """Return an HTML page with the classes at ``positions``."""
     return (
-        '<figure style="margin:0">'
-        f'<img height="{_HEIGHT}" alt="{escape(title)}" src="data:image/png;base64,{data}">'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f"<title>{escape(data.name)}</title>"
+        f'<body style="background:#fff">{html_of(data, positions, look)}</body></html>\n'
+    )
+
+
+def _image(image: Pixels, view: View, title: str) -> str:
+    data = b64encode(encode_image(image)).decode()
+    size = f'style="max-width:100%" width="{image.shape[1]}"'
+    size = size if view.own_row else f'height="{_HEIGHT}"'
+    return f'<img {size} alt="{escape(title)}" src="data:image/png;base64,{data}">'
+
+
+def _figure(shown: str, title: str, note: str) -> str:
+    return (
+        f'<figure style="margin:0">{shown}'
         f"<figcaption><b>{escape(title)}</b><br>{escape(note)}</figcaption></figure>"
     )

@@ -1,4 +1,4 @@
-"""`save` writes an explanation to files: images, raw maps or a summary."""
+"""`save` writes an explanation to files: images, raw maps, a summary or a page."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..errors import RenderError
 from ..inputs.names import Names
 from ..writing import replace_file
 from .explanation_data import ExplanationData
+from .notebook import page_of
 from .render import LookOptions, write_image
 
 
@@ -36,6 +37,9 @@ def save(
         summary = data.to_dict(maps=True, positions=positions)
         text = json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
         return [replace_file(whole, text.encode(), RenderError)]
+    if whole.suffix == ".html":
+        page = page_of(data, positions, look)
+        return [replace_file(whole, page.encode(), RenderError)]
     stem = name if to_folder else whole.stem
     names, paths = Names(), list[Path]()
     for position in positions:

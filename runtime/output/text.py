@@ -6,26 +6,29 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..inputs.values import describe_port
+from ..session.session import Port
 from ..spec import Preprocess, Spec
 from .class_map import class_maps
-from .explanation_data import ExplanationData
-
-STATES = {
-    "ok": "",
-    "zero": "  (empty map: no evidence for this class)",
-    "constant": "  (constant map: the same evidence everywhere)",
-    "nonfinite": "  (the map is not finite: the model overflowed)",
-}
+from .explanation_data import STATES, ExplanationData
+from .render import palette
+from .views import TextView
 
 
-def describe_spec(spec: Spec) -> str:
-    """Describe an artifact, one line for each topic."""
+def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
+    """Describe an artifact, one line for each topic.
+
+    Args:
+        spec: Its metadata.
+        inputs: The inputs that the model itself takes.
+    """
     transform, verdict = spec.preprocess, spec.verification
     lines = [
         f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
         _describe_selector(spec),
         f"score   {spec.score.value} ({spec.score.kind}), {counted(spec)}, {spec.score.activation}",
     ]
+    lines += [f"takes   {describe_port(port)}" for port in inputs]
     if spec.region:
         lines.append(
             f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "
@@ -54,7 +57,9 @@ def describe_spec(spec: Spec) -> str:
                 "        done by the graph: feed uint8 RGB [N, height, width, 3] of any size"
             )
     else:
-        lines.append("image   no preprocessing stored: feed tensors with Explainer.run()")
+        lines.append(
+            "image   no preprocessing stored: takes arrays as the model does, and .npy files"
+        )
     worst = f", {verdict.worst()}" if verdict.errors else ""
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
@@ -97,8 +102,17 @@ def counted(spec: Spec) -> str:
     return " ".join([f"{score.classes} classes", *filter(None, places)])
 
 
-def describe_explanation(path: Path, data: ExplanationData, saved: Sequence[Path]) -> str:
-    """Describe an image's classes with score, probability, status and files."""
+def describe_explanation(
+    path: Path, data: ExplanationData, saved: Sequence[Path], *, colour: bool = False
+) -> str:
+    """Describe an image's classes with score, probability, status and files.
+
+    Args:
+        path: The image.
+        data: Its explanation.
+        saved: The files that were written.
+        colour: Show tokens in colours, as a terminal can; else with their values.
+    """
     own = len(saved) == len(data.classes)  # one file for each class, or one for all
     lines = [f"{path}" if data.method == "gradcam" else f"{path}  {data.method}"]
     for position, found in enumerate(class_maps(data)):
@@ -111,4 +125,10 @@ def describe_explanation(path: Path, data: ExplanationData, saved: Sequence[Path
         target = f"  -> {saved[position]}" if own else ""
         state = STATES[found.status]
         lines.append(f"  {found.label}  score {score}{share}{measured}{state}{target}")
+        if isinstance(data.view, TextView) and found.status == "ok":
+            values = data.heatmap(position)
+            if colour:
+                lines.append(data.view.coloured(values, palette(signed=data.signed), alpha=0.7))
+            else:
+                lines.append(data.view.numbered(values))
     return "\n".join([*lines, *([] if own else [f"  -> {file}" for file in saved])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -86,11 +86,15 @@ class Pair:
         first: The artifact that chooses the class.
         second: The other; its class has the same label, or the same id if one of the two stores no
             labels. Of several classes with that label it is the one at the same place among them.
+        inputs: Values of further inputs, for both.
     """
 
-    def __init__(self, first: Explainer, second: Explainer) -> None:
+    def __init__(
+        self, first: Explainer, second: Explainer, inputs: Mapping[str, Any] | None = None
+    ) -> None:
         self.first = first
         self.second = second
+        self.inputs = inputs
 
     def compare(
         self, paths: Iterable[Path], progress: Callable[[int], None] | None = None
@@ -126,10 +130,13 @@ class Pair:
             ImageError: The image cannot be read.
             InputError: The second artifact lacks the class.
         """
-        found = self.first.explain(path)
+        try:
+            found = self.first.explain(path, inputs=self.inputs)
+        except InputError as error:  # a file of an array that the model does not take
+            raise ImageError(str(error)) from error
         best = self._class_of_second(found.classes[0])
         try:
-            return found, self.second.explain(path, [best, -1])
+            return found, self.second.explain(path, [best, -1], inputs=self.inputs)
         except GraftcamError as error:
             if isinstance(error, ImageError):
                 raise
@@ -175,13 +182,13 @@ def overlap(first: Heatmap, second: Heatmap) -> float:
 
 
 def shift(first: Heatmap, second: Heatmap) -> float | None:
-    """Return the distance between the maxima of two maps [H, W], in diagonals.
+    """Return the distance between the maxima of two maps of one shape, in diagonals.
 
     None if one is zero.
     """
     if not (first.max() > 0 and second.max() > 0):
         return None
-    places = [divmod(int(one.argmax()), one.shape[1]) for one in (first, second)]
+    places = [np.unravel_index(int(one.argmax()), one.shape) for one in (first, second)]
     return math.dist(*places) / math.hypot(*first.shape)
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from graftcam.runtime import Explainer
 from graftcam.runtime.errors import ImageError
 from graftcam.runtime.inputs.image_files import read_image
-from graftcam.runtime.inputs.images import as_rgb, is_batch, load_images
+from graftcam.runtime.inputs.images import as_rgb
 from graftcam.runtime.inputs.names import image_name
 from support.images import mended
 
@@ -76,7 +77,7 @@ def test_pillow_images_that_cannot_be_converted_say_why(path: Path) -> None:
         as_rgb(cut)
 
 
-def test_tensors_have_channels_first() -> None:
+def test_tensors_have_channels_first(explainer: Explainer) -> None:
     tensor = torch.from_numpy(RGB.transpose(2, 0, 1).copy())
     np.testing.assert_array_equal(as_rgb(tensor), RGB)
     assert not np.shares_memory(as_rgb(tensor), tensor.numpy())
@@ -87,11 +88,11 @@ def test_tensors_have_channels_first() -> None:
     np.testing.assert_array_equal(as_rgb(rgba), RGB)
     np.testing.assert_array_equal(as_rgb(tensor.requires_grad_(False)), RGB)
     batch = torch.stack([tensor, tensor.flip(2)])
-    assert is_batch(batch)
-    assert not is_batch(tensor)
-    first, second = load_images(batch)
+    first, second = explainer.explain(list(batch))
     assert (first.name, second.name) == ("image", "image-2")
-    np.testing.assert_array_equal(second.pixels, RGB[:, ::-1])
+    np.testing.assert_array_equal(second.image, RGB[:, ::-1])
+    assert len(explainer.explain(batch)) == 2
+    np.testing.assert_array_equal(explainer.explain(tensor).image, RGB)
 
 
 def test_tensors_that_are_no_images_are_refused_with_the_line_that_converts_them() -> None:
@@ -109,7 +110,7 @@ def test_tensors_that_are_no_images_are_refused_with_the_line_that_converts_them
             as_rgb(image)
         names = {"image": image, "torch": torch}
         np.testing.assert_array_equal(as_rgb(mended(caught.value, names)), RGB)
-    with pytest.raises(ImageError, match=r"from -1 to .* before normalisation.*Explainer.run"):
+    with pytest.raises(ImageError, match=r"from -1 to .* before normalisation"):
         as_rgb(tensor / 127.5 - 1)
     with pytest.raises(ImageError, match=r"shape \[1, 3, 6, 9\]; it holds a batch: .*image\[0\]"):
         as_rgb(tensor[None])

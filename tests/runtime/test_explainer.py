@@ -105,7 +105,7 @@ def test_a_model_of_several_inputs_wants_them_by_name(
 ) -> None:
     mask = Port("mask", np.float32, (None,), required=True)
     monkeypatch.setitem(explainer._session.inputs, "mask", mask)
-    with pytest.raises(InputError, match=r"also takes \['mask'\]; use Explainer.run\(arrays\)"):
+    with pytest.raises(InputError, match=r"'mask' float32 \[batch\]; pass 'mask' by name"):
         explainer.explain(SCENE)
     with pytest.raises(InputError, match=r"takes \['image', 'mask'\]; pass a dict of arrays"):
         explainer.run(np.ones((1, 3, 32, 32), np.float32))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from graftcam.runtime.errors import ImageError
-from graftcam.runtime.inputs.images import as_rgb, is_batch
+from graftcam.runtime.inputs.images import as_array, as_rgb
 from graftcam.runtime.inputs.names import image_name
 from support.images import mended
 from support.interpreter import python
@@ -31,7 +31,7 @@ def test_bytes_and_files_are_decoded_like_paths(path: Path, tmp_path: Path) -> N
         archive.writestr("photo.png", data)
     with path.open("rb") as file, zipfile.ZipFile(tmp_path / "a.zip").open("photo.png") as member:
         for image in (data, bytearray(data), memoryview(data), io.BytesIO(data), file, member):
-            assert not is_batch(image)
+            assert as_array(image) is None
             np.testing.assert_array_equal(as_rgb(image), RGB)
         assert image_name(file) == "photo"
     assert image_name(data) == image_name(io.BytesIO(data)) == "image"

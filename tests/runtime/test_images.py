@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from graftcam.runtime.errors import ImageError
+from graftcam.runtime.inputs.examples import ExampleReader
 from graftcam.runtime.inputs.image_files import read_image
-from graftcam.runtime.inputs.images import as_rgb, is_batch
+from graftcam.runtime.inputs.images import as_rgb
+from graftcam.runtime.session.session import Session
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
@@ -65,9 +67,10 @@ def test_a_file_that_is_cut_off_is_no_image(tmp_path: Path, suffix: str, share: 
         read_image(path)
 
 
-def test_a_batch_is_a_list_a_tuple_or_a_four_dimensional_array() -> None:
-    assert is_batch([RGB])
-    assert is_batch(("a.png",))
-    assert is_batch(RGB[None])
-    assert not is_batch(RGB)
-    assert not is_batch("a.png")
+def test_a_batch_is_a_list_a_tuple_or_a_four_dimensional_array(artifact: Path) -> None:
+    split = ExampleReader(Session(artifact)).split
+    assert split([RGB]) == [RGB]
+    assert split(("a.png",)) == ["a.png"]
+    np.testing.assert_array_equal(split(RGB[None]), [RGB])
+    assert split(RGB) is None
+    assert split("a.png") is None

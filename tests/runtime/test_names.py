@@ -21,6 +21,14 @@ def test_two_files_of_one_name_and_one_that_has_the_others_number() -> None:
     assert distinct(*map(image_name, images[::-1])) == ["x-2", "x", "x-3"]
 
 
+def test_scans_and_entries_of_archives_are_named_after_their_file() -> None:
+    assert (
+        image_name("a/head.nii.gz") == image_name("head.nii") == image_name("head.NII.gz") == "head"
+    )
+    assert image_name("v1.2.tar.gz") == "v1.2.tar"
+    assert image_name("rows.npz:left") == "rows"
+
+
 def test_what_has_no_file_is_an_image() -> None:
     assert image_name(np.zeros(3)) == image_name(b"") == image_name(None) == "image"
     assert distinct("image", "image", "image") == ["image", "image-2", "image-3"]

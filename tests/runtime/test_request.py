@@ -17,7 +17,7 @@ from support.artifacts import SCENE
 WAYS: dict[str, Callable[..., Any]] = {
     "explain": lambda explainer, **request: explainer.explain(SCENE, **request),
     "explain_many": lambda explainer, **request: list(explainer.explain_many([SCENE], **request)),
-    "explain_loaded": lambda explainer, **request: explainer.explain_loaded([], **request),
+    "explain_named": lambda explainer, **request: explainer.explain_named([], **request),
     "compare": lambda explainer, **request: explainer.compare(SCENE, ["gradcam"], **request),
 }
 
@@ -76,7 +76,7 @@ def test_every_way_takes_all_keywords(explainer: Explainer) -> None:
         "classes": ["red", "green"], "top": 1, "method": "layercam",
         "options": {"eigen_smooth": True}, "layer": ["features.0"], "fuse": "max",
         "augment": "flip", "region": None, "box": None, "score_weights": None,
-        "progress": lambda done, total: None,
+        "inputs": {}, "over": "image", "tokens": None, "progress": lambda done, total: None,
     }  # fmt: skip
     assert set(everything) == set(get_type_hints(Request))
     expected = explainer.explain(SCENE, **everything)
@@ -95,7 +95,7 @@ def test_every_keyword_is_documented_once() -> None:
     text = inspect.getdoc(Request) or ""
     for name in Request.__annotations__:
         assert text.count(f"\n    {name}: ") == 1, name
-    for name in ("explain", "explain_many", "explain_loaded", "compare"):
+    for name in ("explain", "explain_many", "explain_named", "compare"):
         hints = inspect.signature(getattr(Explainer, name)).parameters["request"]
         assert hints.annotation == "Unpack[Request]", name
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from .files import encode_image, write_image
 from .look import Look, LookOptions
-from .maps import Heatmap, Status, continued, map_status, normalise, peak, project, seen
+from .maps import (
+    Heatmap,
+    Status,
+    continued,
+    interpolation,
+    map_status,
+    normalise,
+    peak,
+    project,
+    resample,
+    seen,
+)
 from .marks import mark
 from .palettes import palette
 from .panels import Bar, panel, resized
@@ -22,6 +33,7 @@ __all__ = [
     "contour",
     "encode_image",
     "heatmap",
+    "interpolation",
     "map_status",
     "mark",
     "masked",
@@ -31,6 +43,7 @@ __all__ = [
     "panel",
     "peak",
     "project",
+    "resample",
     "resized",
     "seen",
     "write_image",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,7 +22,7 @@ def map_status(raw: NDArray[Any], signed: bool = False) -> Status:
     """Return ``ok`` if a raw map can be drawn, else the reason.
 
     Args:
-        raw: The map, [h, w].
+        raw: The map, [*cells].
         signed: Whether negative values are evidence, too; else they count as 0.
 
     Returns:
@@ -45,7 +46,7 @@ def peak(raw: NDArray[Any], signed: bool = False) -> float:
 
 
 def normalise(raw: NDArray[Any], signed: bool = False, scale: float | None = None) -> Heatmap:
-    """Divide a raw map [h, w] by ``scale``: values in [0, 1], of a signed map in [-1, 1].
+    """Divide a raw map [*cells] by ``scale``: values in [0, 1], of a signed map in [-1, 1].
 
     Args:
         raw: The map; if it cannot be drawn (see `map_status`), the result is zero.
@@ -81,6 +82,23 @@ def continued(heatmap: Heatmap, placement: Placement) -> Heatmap:
     )
     # Weights that sum to 1 in float32 can overshoot by one rounding.
     return np.clip(rows @ heatmap @ columns.T, -1, 1).astype(np.float32, copy=False)
+
+
+def resample(values: Heatmap, extents: Sequence[int]) -> Heatmap:
+    """Resize a map [..., *cells] in [-1, 1] to ``extents``, as `continued` does along each axis.
+
+    Each cell covers an equal share of an axis. Leading axes stay.
+    """
+    for axis, extent in enumerate(extents, start=values.ndim - len(extents)):
+        weights = interpolation(values.shape[axis], extent)
+        values = np.moveaxis(np.tensordot(weights, values, axes=(1, axis)), 0, axis)
+    # Weights that sum to 1 in float32 can overshoot by one rounding.
+    return np.clip(values, -1, 1).astype(np.float32, copy=False)
+
+
+def interpolation(cells: int, extent: int) -> Heatmap:
+    """Return the matrix [extent, cells] that resamples an axis; see `resample`."""
+    return _interpolation(cells, (np.arange(extent) + 0.5) * cells / extent - 0.5)
 
 
 def seen(placement: Placement) -> NDArray[np.bool_]:

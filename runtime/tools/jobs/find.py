@@ -1,4 +1,7 @@
-"""`find_images` lists the images of a folder by suffix, in the same order on every machine."""
+"""`find_images` lists the images of a folder by suffix, in the same order on every machine.
+
+For a model that takes arrays, sound or scans, their files count as its images.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,20 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ...errors import ImageError
-
-SUFFIXES = (
-    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-    ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
+from ...inputs.image_files import SUFFIXES
 
 
-def find_images(folder: Path, leave_out: Path) -> tuple[list[str], int]:
+def find_images(
+    folder: Path, leave_out: Path, suffixes: tuple[str, ...] = SUFFIXES
+) -> tuple[list[str], int]:
     """List the images in ``folder`` and its subfolders, except those in ``leave_out``.
 
     Names that begin with a dot are skipped; links to folders are not followed.
+
+    Args:
+        folder: The folder.
+        leave_out: A folder inside it.
+        suffixes: Endings of the files' names, in lower case.
 
     Returns:
         Paths of the images relative to the folder, with ``/``, sorted; and the number of files
@@ -30,19 +36,23 @@ def find_images(folder: Path, leave_out: Path) -> tuple[list[str], int]:
         raise ImageError(f"no folder {folder}; give a folder of images")
     files = list(_files(folder, leave_out.resolve()))
     images = sorted(
-        file.relative_to(folder).as_posix() for file in files if file.suffix.lower() in SUFFIXES
+        file.relative_to(folder).as_posix()
+        for file in files
+        if file.name.lower().endswith(suffixes)
     )
     if not images:
         raise ImageError(
-            f"{folder} contains no images ({len(files)} other files); names of images end in "
-            + ", ".join(SUFFIXES)
+            f"{folder} contains no images ({len(files)} other files); names of what the model "
+            "explains end in " + ", ".join(suffixes)
         )
     return images, len(files) - len(images)
 
 
-def image_paths(folder: Path, leave_out: Path | None = None) -> list[Path]:
+def image_paths(
+    folder: Path, leave_out: Path | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[Path]:
     """Return the paths of the images in ``folder`` and below; see `find_images`."""
-    return [folder / name for name in find_images(folder, leave_out or folder)[0]]
+    return [folder / name for name in find_images(folder, leave_out or folder, suffixes)[0]]
 
 
 def _files(folder: Path, leave_out: Path) -> Generator[Path]:

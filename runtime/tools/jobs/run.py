@@ -73,8 +73,8 @@ def run(
             is wrong, or the results cannot be written.
     """
     folder, output = Path(settings.images), Path(settings.output)
-    images, others = find_images(folder, output)
     worker = Worker(settings)
+    images, others = find_images(folder, output, worker.suffixes)
     with Table(output, settings.record(worker.artifact)) as table:
         if retry:
             table.drop([path for path, status in table.recorded.items() if status == "failed"])

@@ -29,7 +29,7 @@ class Row(TypedDict):
         path: Path relative to the folder, with ``/``.
         status: ``ok`` or ``failed``.
         error: Why it failed, and the remedy; None if it did not.
-        width: Width of the upright image in pixels; None if it failed.
+        width: Width of the upright image in pixels; None if it failed or is no image.
         height: Its height, likewise.
         layer: The target layer; None if it failed.
         method: The method; None if it failed.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RenderError, system_errors
-from ...explain.stream import Failure, load
+from ...explain.stream import Failure
 from ...explainer import Explainer
 from ...output.explanation import Explanation
 from .settings import Settings
@@ -24,6 +24,7 @@ class Worker:
     Attributes:
         settings: The job.
         provider: The execution provider in use.
+        suffixes: Endings of the names of the files that the model explains.
         artifact: A digest of the model's metadata, which contains those of its graph and weights.
     """
 
@@ -37,6 +38,7 @@ class Worker:
         self._explainer = Explainer(settings.model, settings.provider, settings.threads)
         self._explainer.explain([], **settings.request)  # no image: only checks
         self.provider = self._explainer.provider
+        self.suffixes = self._explainer.suffixes
         self.artifact = hashlib.sha256(self._explainer.spec.to_json().encode()).hexdigest()
 
     def __call__(self, paths: Sequence[str]) -> list[Row]:
@@ -53,8 +55,8 @@ class Worker:
         """
         folder = Path(self.settings.images)
         # The whole file name: a folder may hold photo.jpg beside photo.png.
-        entries = [load(folder / path, Path(path).name) for path in paths]
-        found = self._explainer.explain_loaded(entries, **self.settings.request)
+        named = [(Path(path).name, folder / path) for path in paths]
+        found = self._explainer.explain_named(named, **self.settings.request)
         return [self._row(path, one) for path, one in zip(paths, found, strict=True)]
 
     def _row(self, path: str, found: Explanation | Failure) -> Row:
@@ -73,6 +75,7 @@ class Worker:
             file.relative_to(self.settings.output).as_posix()
             for file in found.save(target, **drawing)
         ]
-        summary = found.to_dict()
+        # Only images have a width and a height.
+        summary: dict[str, Any] = {"width": None, "height": None, **found.to_dict()}
         shared = {name: summary[name] for name in ("width", "height", "layer", "method", "classes")}
         return Row(path=path, status="ok", error=None, files=files, **shared)
