@@ -76,7 +76,7 @@ def _pesto(weights: Path, folders: list[Path]) -> tuple[Any, tuple[Any, ...]]:
 
     code = _load(folders, "pesto.loader", "torchaudio")
     module = code.load_model(str(weights), step_size=20.0, sampling_rate=16000)
-    return module.encoder.eval(), (torch.rand(1, 1, 248),)
+    return module.encoder.eval(), (torch.rand(1, 1, 264),)
 
 
 def _resemblyzer(weights: Path, folders: list[Path]) -> tuple[Any, tuple[Any, ...]]:
@@ -90,7 +90,7 @@ def _resemblyzer(weights: Path, folders: list[Path]) -> tuple[Any, tuple[Any, ..
 def _batdetect(weights: Path, folders: list[Path]) -> tuple[Any, tuple[Any, ...]]:
     import torch
 
-    missing = "audioread librosa librosa.core librosa.core.spectrum torchaudio"
+    missing = "audioread soundfile librosa librosa.core librosa.core.spectrum torchaudio"
     code = _load(folders, "batdetect2.detector.models", missing)
     stored = torch.load(weights, map_location="cpu", weights_only=False)
     told = stored["params"]
@@ -169,10 +169,10 @@ MODULES = (
     ),
     Subject(
         "pesto", "pitches of a frame of sound", Package("pesto-pitch", "2.0.1"),
-        "pesto/weights/mir-1k_g7.ckpt",
+        "pesto/weights/mir-1k.ckpt",
         Truth("[N, pitches] after Softmax, from [N, 1, frequencies]; 1-d convolutions",
               (0,), (0,), "softmax", places=((2,),)),
-        lambda: {"x": abs(noise(1, 1, 248))}, _pesto, kinds=(4,),
+        lambda: {"x": abs(noise(1, 1, 264))}, _pesto, kinds=(4,),
     ),
     Subject(
         "resemblyzer", "a speaker's voice as a vector (LSTM)", Package("Resemblyzer", "0.1.4"),

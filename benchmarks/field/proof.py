@@ -83,7 +83,7 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     if places is None or np.issubdtype(value.dtype, np.integer):
         return found
     moves = [
-        _follows(value, along, number, activations, lambda changed: run(changed, chosen)[1])
+        follows(value, along, number, activations, lambda changed: run(changed, chosen)[1])
         for number, along in enumerate(places)
         if along is not None and grid[number] >= 3
     ]
@@ -100,7 +100,7 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _follows(
+def follows(
     value: Any, along: int, number: int, plain: Any, activate: Callable[[Any], Any]
 ) -> float:
     """Correlate the place of a covered patch with that of the change of the activations."""
@@ -126,7 +126,10 @@ def _follows(
 
 
 def _effect(value: Any, places: Places, heatmap: Any, score: Any) -> float | None:
-    """Compare what the highest and the lowest part of the map keep of the score."""
+    """Compare what the highest and the lowest part of the map keep of the score.
+
+    None if the input does not raise the score above that of a blank one.
+    """
     cells = np.argsort(heatmap, axis=None)
     some = max(1, int(_KEPT * cells.size))
     blank = np.full_like(value, value.mean())
@@ -137,7 +140,7 @@ def _effect(value: Any, places: Places, heatmap: Any, score: Any) -> float | Non
         mask = _over_input(chosen.reshape(heatmap.shape), places, value.shape)
         kept.append(score(np.where(mask, value, blank)))
     rise = score(value) - score(blank)
-    return round((kept[0] - kept[1]) / rise, 2) if rise else None
+    return round((kept[0] - kept[1]) / rise, 2) if rise > 0 else None
 
 
 def _over_input(mask: Any, places: Places, shape: Sequence[int]) -> Any:
