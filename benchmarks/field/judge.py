@@ -59,8 +59,9 @@ def _refused(row: dict[str, Any], truth: Truth) -> Verdict:
 
 def refusal(said: str) -> str | None:
     """Return the message of a refusal as one line; None if there is none."""
-    _, found, message = said.partition("Error: ")
-    return " ".join(message.split()) if found else None
+    # At the start of a line: an IndexError's message is no refusal.
+    found = re.search(r"^Error: (.*)", said, re.MULTILINE | re.DOTALL)
+    return " ".join(found[1].split()) if found else None
 
 
 def _score(seen: dict[str, Any], truth: Truth) -> list[str]:

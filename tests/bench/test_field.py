@@ -99,12 +99,20 @@ def test_a_refusal_is_true_if_its_message_names_the_obstacle() -> None:
     "attempt",
     [
         refused("Traceback (most recent call last):\nIndexError: index 1 is out of bounds"),
+        refused("    gradients[row, k]\nIndexError: index 1 is out of bounds"),
         refused("Killed"),
         refused("", exit=None),
         refused("Error: name it with --class-axis", written=True, unproven="no metadata"),
         refused("", exit=0, written=True, unproven="Fail: [ONNXRuntimeError]"),
     ],
-    ids=["traceback", "killed", "time limit", "refused and written", "does not run"],
+    ids=[
+        "traceback",
+        "end of a traceback",
+        "killed",
+        "time limit",
+        "refused and written",
+        "does not run",
+    ],
 )
 def test_crashes_and_files_that_do_not_run_are_errors(attempt: dict[str, Any]) -> None:
     assert judge(attempt, subject()).outcome == "error"
