@@ -112,7 +112,7 @@ def _try(missing: list[Subject], results: Path, cache: Path, seconds: float, cod
         verdict, spent = judge(row, subject), time.perf_counter() - start
         say(
             f"[{count}/{len(missing)}, {spent / 60:.0f} min] {subject.key}: {verdict.outcome} "
-            f"({row['seconds']:.0f} s) {' '.join(verdict.remarks)[:200]}"
+            f"({row['seconds']:.0f} s) {'; '.join(verdict.remarks)[:200]}"
         )
 
 

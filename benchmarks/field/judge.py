@@ -12,7 +12,9 @@ Outcome = Literal[
 ]  # fmt: skip
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 GOOD: tuple[Outcome, ...] = ("right", "refused, true reason")
-_FOLLOWS = 0.8  # correlation of the place of a change in the input with that in the activations
+# Correlation of the place of a change in the input with that in the activations. A U-Net that
+# repeats its bottleneck along an axis reaches 0.68; cells that all see the whole input, below 0.3.
+FOLLOWS = 0.5
 
 
 class Verdict(NamedTuple):
@@ -28,8 +30,7 @@ def judge(row: dict[str, Any], subject: Subject) -> Verdict:
     - **misleading**: an artifact whose score, classes or places are not those of the truth, or
       whose map is the same everywhere.
     - **not verified**: a right artifact that says that it is not proven.
-    - **error**: a traceback, a crash, no end within the limit, a refusal that leaves a file, or an
-      artifact that does not run.
+    - **error**: a traceback, a crash, no end within the limit, or a file that does not run.
     - **refused**: for the true reason if the message matches one of the truth's patterns.
     """
     if row["exit"] is None:
@@ -51,8 +52,6 @@ def _refused(row: dict[str, Any], truth: Truth) -> Verdict:
     if "Traceback (most recent call last)" in row["said"] or message is None:
         lines = [line for line in row["said"].splitlines() if line.strip()]
         return Verdict("error", [lines[-1] if lines else f"exit code {row['exit']}, no message"])
-    if row["written"]:
-        return Verdict("error", [f"refused, yet a file was written: {message}"])
     true = any(re.search(pattern, message) for pattern in truth.refusals)
     return Verdict("refused, true reason" if true else "refused, false reason", [message])
 
@@ -105,7 +104,7 @@ def _places(seen: dict[str, Any], subject: Subject) -> list[str]:
         return [f"the map of {layer} is a single place"]
     if len(grid) not in {len(places) for places in subject.truth.places}:
         return [f"the map of {layer} is {shape}; the model has no such places"]
-    if "place" in seen and not seen["place"] >= _FOLLOWS:
+    if "place" in seen and not seen["place"] >= FOLLOWS:
         return [
             f"the places of {layer}, {shape}, do not follow the input's (correlation "
             f"{seen['place']:.2f})"

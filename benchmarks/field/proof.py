@@ -54,7 +54,8 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     """Measure an artifact on the subject's input.
 
     Returns:
-        What `seen` finds; ``grid``; ``constant``, whether the map has one value everywhere;
+        What `seen` finds; ``grid``; ``constant``, whether the map has one value everywhere even
+        before its negative part is cut off;
         ``class``, the explained one, and ``top_matches``, whether the picture shows it; and
         ``place``, ``effect`` and ``box``, as far as each can be measured.
     """
@@ -62,7 +63,7 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     layer, summary = spec.layers[0], seen(session, spec)
     feeds = dict(zip((item.name for item in session.get_inputs()), subject.feeds().values(),
                      strict=False))  # fmt: skip
-    names = [layer.heatmap, layer.activations, spec.scores, spec.classes]
+    names = [layer.heatmap, layer.activations, spec.scores, spec.classes, layer.gradients]
 
     def run(value: Any, chosen: Any = None) -> list[Any]:
         told = {} if chosen is None else {spec.class_index: chosen}
@@ -70,12 +71,12 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
 
     first = next(iter(feeds))
     value = feeds[first]
-    heatmap, activations, _, classes = run(value)
+    heatmap, activations, _, classes, gradients = run(value)
     grid, chosen = heatmap.shape[2:], classes[:1, :1]
     found: dict[str, Any] = {
         **summary,
         "grid": list(grid),
-        "constant": bool(np.ptp(heatmap[0, 0]) <= 1e-6 * np.abs(heatmap[0, 0]).max()),
+        "constant": _is_constant(activations[0], gradients[0, 0]),
         "class": int(chosen[0, 0]),
         "top_matches": not subject.top or int(chosen[0, 0]) in subject.top,
     }
@@ -98,6 +99,13 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     if subject.box and len(grid) == 2:
         found["box"] = _inside(heatmap[0, 0], subject.box)
     return found
+
+
+def _is_constant(activations: Any, gradients: Any) -> bool:
+    """Whether the weighted sum of the activations is the same everywhere."""
+    weights = gradients.reshape(len(gradients), -1).mean(axis=1, dtype=np.float64)
+    weighted = np.tensordot(weights, activations, 1)
+    return bool(np.ptp(weighted) <= 1e-6 * np.abs(weighted).max())
 
 
 def follows(

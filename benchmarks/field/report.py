@@ -32,17 +32,18 @@ would be true. The program compares:
 - **error**: a traceback, or no end within the time limit.
 
 **Place** is the correlation between the place of a covered patch of the input and the place of the
-change in the layer's activations, the lowest of the map's axes; below 0.8 the places are no places.
+change in the layer's activations, the lowest of the map's axes; below 0.5 the places are no places.
 **Effect** compares two covers of a real input: the score of the 30 % that the map calls highest,
-less that of the lowest 30 %, as a share of what the whole input adds to a blank one; it is shown
-and not judged. **Box** says whether the highest place is inside the object, for photographs whose
+less that of the lowest 30 %, as a share of what the whole input adds to a blank one. It is shown
+and not judged, and left out where the input adds too little to tell (beyond 2). **Box** says whether the highest place is inside the object, for photographs whose
 class the model names rightly. Seconds and megabytes are those of the whole process, on one thread.
 """
 _COLUMNS = (
     "model", "trained for", "outcome", "explained", "layer, map", "place", "effect", "box", "s",
     "MB",
 )  # fmt: skip
-_LONG = 48
+_LONG = 48  # characters of a name
+_TELLS = 2  # size of an effect; a larger one divides by almost nothing
 
 
 def write_report(
@@ -99,7 +100,7 @@ def _cells(row: dict[str, Any], subject: Subject, verdict: Verdict) -> list[str]
         explained = f"`{_short(seen['output'])}`, axis {seen['axis']}: {seen['classes']}{offset}"
         layer = f"`{_short(seen['layer'])}`, {' x '.join(map(str, seen['grid']))}"
         place = f"{seen['place']:.2f}" if "place" in seen else ""
-        effect = f"{seen['effect']:+.2f}" if "effect" in seen else ""
+        effect = f"{seen['effect']:+.2f}" if abs(seen.get("effect", _TELLS)) < _TELLS else ""
         if "box" in seen and seen["top_matches"]:
             box = "inside" if seen["box"] else "outside"
     outcome = verdict.outcome if verdict.outcome in GOOD else f"**{verdict.outcome}**"
@@ -111,7 +112,7 @@ def _cells(row: dict[str, Any], subject: Subject, verdict: Verdict) -> list[str]
 
 def _notes(subject: Subject, verdict: Verdict) -> list[str]:
     """Show the truth and, unless all is right, what happened."""
-    said = " ".join(" ".join(remark.split()) for remark in verdict.remarks)
+    said = "; ".join(" ".join(remark.split()) for remark in verdict.remarks)
     said = said if len(said) <= 400 else said[:400] + " ..."
     kinds = f" (kinds {', '.join(map(str, subject.kinds))})" if subject.kinds else ""
     happened = f" *{verdict.outcome}:* {said}" if verdict.outcome != "right" else ""

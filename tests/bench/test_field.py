@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.field.judge import judge
+from benchmarks.field.judge import FOLLOWS, judge
 from benchmarks.field.packages import Package
 from benchmarks.field.proof import follows
 from benchmarks.field.report import write_report
@@ -120,7 +120,7 @@ def test_crashes_and_files_that_do_not_run_are_errors(attempt: dict[str, Any]) -
 
 def test_places_that_follow_the_input_are_told_from_places_that_do_not() -> None:
     picture = np.random.default_rng(0).random((1, 1, 60, 40), np.float32)
-    order = np.array([5, 0, 3, 1, 4, 2])
+    order = np.array([4, 1, 5, 0, 3, 2])
 
     def pooled(value: Any) -> Any:
         return value.reshape(1, 1, 6, 10, 4, 10).mean(axis=(3, 5))
@@ -130,10 +130,13 @@ def test_places_that_follow_the_input_are_told_from_places_that_do_not() -> None
 
     for number in (0, 1):
         assert follows(picture, 2 + number, number, pooled(picture), pooled) > 0.95
-    assert follows(picture, 2, 0, shuffled(picture), shuffled) < 0.8
-    # A map that is transposed does not move with the axis that it claims.
-    turned = pooled(picture).swapaxes(2, 3)
-    assert follows(picture, 2, 0, turned, lambda value: pooled(value).swapaxes(2, 3)) < 0.8
+    assert follows(picture, 2, 0, shuffled(picture), shuffled) < FOLLOWS
+
+    # A map that is transposed does not move with the axes that it claims.
+    def turned(value: Any) -> Any:
+        return pooled(value).swapaxes(2, 3)
+
+    assert min(follows(picture, 2 + n, n, turned(picture), turned) for n in (0, 1)) < FOLLOWS
 
 
 def test_the_table_has_enough_models_and_each_says_what_is_true() -> None:
