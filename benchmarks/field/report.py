@@ -35,8 +35,9 @@ would be true. The program compares:
 change in the layer's activations, the lowest of the map's axes; below 0.5 the places are no places.
 **Effect** compares two covers of a real input: the score of the 30 % that the map calls highest,
 less that of the lowest 30 %, as a share of what the whole input adds to a blank one. It is shown
-and not judged, and left out where the input adds too little to tell (beyond 2). **Box** says whether the highest place is inside the object, for photographs whose
-class the model names rightly. Seconds and megabytes are those of the whole process, on one thread.
+and not judged, and left out where the input adds too little to tell (beyond 2). **Box** says
+whether the highest place is inside the object, for photographs whose class the model names rightly.
+Seconds and megabytes are those of the whole process, on one thread.
 """
 _COLUMNS = (
     "model", "trained for", "outcome", "explained", "layer, map", "place", "effect", "box", "s",
