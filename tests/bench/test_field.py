@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from benchmarks.field.judge import FOLLOWS, judge
 from benchmarks.field.packages import Package
-from benchmarks.field.proof import follows
+from benchmarks.field.proof import follows, prove
 from benchmarks.field.report import write_report
 from benchmarks.field.subject import Subject, Truth
 from benchmarks.field.table import GROUPS, SUBJECTS
+from graftcam.exporter import export
 from support.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -137,6 +139,62 @@ def test_places_that_follow_the_input_are_told_from_places_that_do_not() -> None
         return pooled(value).swapaxes(2, 3)
 
     assert min(follows(picture, 2 + n, n, turned(picture), turned) for n in (0, 1)) < FOLLOWS
+
+
+NET = """
+<ir_version: 8, opset_import: ["" : 18]>
+net (float[N, 1, 32, 32] x) => (float[N, 2] probs)
+<float[2, 1, 1, 1] w = {1.0, -1.0}, float[2, 2] dense = {1.0, -1.0, -1.0, 1.0}>
+{
+    bright = Conv <strides = [4, 4]> (x, w)
+    spots = Relu (bright)
+    whole = ReduceMean <keepdims = 0> (spots, axes)
+    logits = MatMul (whole, dense)
+    probs = Softmax <axis = 1> (logits)
+}
+"""
+
+
+def test_an_artifact_is_measured_on_its_input(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(NET)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), "axes"))
+    onnx.save(model, tmp_path / "net.onnx")
+    export(tmp_path / "net.onnx", tmp_path / "x.onnx", layers="spots", verify="off")
+    picture = np.random.default_rng(0).random((1, 1, 32, 32), np.float32) / 10
+    picture[..., 20:28, 4:8] = 1
+    truth = Truth("a bright spot", ("probs",), (2,), "softmax", places=((2, 3),))
+    spot = Subject(
+        "net", "", Package("shapes", "1.0"), "", truth, lambda: {"x": picture},
+        box=(0.6, 0.1, 0.9, 0.3), top=frozenset({0}),
+    )  # fmt: skip
+    found = prove(tmp_path / "x.onnx", spot)
+    assert (found["output"], found["position"], found["axis"]) == ("probs", 0, 1)
+    assert (found["grid"], found["class"], found["constant"]) == ([8, 8], 0, False)
+    assert found["box"]
+    assert found["place"] > FOLLOWS
+    assert found["effect"] > 0.3
+    # It is right but for the proof, which the export was told to leave out.
+    attempt = {"exit": 0, "written": True, "said": "", "seconds": 1.0, "seen": found}
+    assert judge(attempt, spot).outcome == "not verified"
+
+
+def test_a_package_tells_the_licence_that_it_declares(tmp_path: Path) -> None:
+    package = Package("shapes", "1.0")
+    info = package.folder(tmp_path) / "shapes-1.0.dist-info"
+    info.mkdir(parents=True)
+    assert package.licence(tmp_path) == "none declared"
+    for told, declared in (
+        ("License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
+        ("License-Expression: MIT\nLicense-File: COPYING", "MIT"),
+        ("License-File: COPYING", "see its COPYING"),
+    ):
+        (info / "METADATA").write_text(f"Name: shapes\n{told}\n\nAbout shapes.")
+        assert package.licence(tmp_path) == declared
+    of_npm = Package("@some/shapes", "1.0", npm=True)
+    folder = of_npm.folder(tmp_path) / "package"
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text('{"license": "ISC"}')
+    assert of_npm.licence(tmp_path) == "ISC"
 
 
 def test_the_table_has_enough_models_and_each_says_what_is_true() -> None:
