@@ -74,7 +74,9 @@ def test_an_artifact_that_differs_from_the_truth_misleads(
 
 
 def test_every_artifact_of_a_model_without_class_scores_misleads() -> None:
-    assert judge(row(), subject(Truth("an embedding"))).outcome == "misleading"
+    outcome, remarks = judge(row(), subject(Truth("an embedding")))
+    assert outcome == "misleading"
+    assert "the model has no class scores" in remarks[0]
 
 
 def test_a_highest_place_outside_of_the_seen_object_misleads() -> None:
