@@ -18,8 +18,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import graftcam
-
 from ..script import ROOT
 from . import inputs
 from .inputs import PICTURES
@@ -71,13 +69,11 @@ def attempt(subject: Subject, cache: Path, seconds: float) -> dict[str, Any]:
 
 def _run(command: list[str], seconds: float) -> dict[str, Any]:
     """Run a command, with one thread and within the limits; errors are a part of what it said."""
-    package = Path(str(graftcam.__file__)).resolve().parent.parent
-    folders = f"{package}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             command, stdout=said, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": folders},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         late = threading.Timer(seconds, process.kill)
