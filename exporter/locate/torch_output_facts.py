@@ -59,10 +59,25 @@ def score_of(
     table = leaves[found.place]
     if table.dim() == 1:
         return table[:, None]
+    offset = score.class_offset
+    if offset is None:
+        offset = _entries_before(table, found.axis)
     if found.axis != 1:
         table = table.movedim(found.axis, 1)
-    linear = score.kind == "linear" or not score.class_offset
-    return table if linear else table[:, score.class_offset :]
+    return table[:, offset:] if offset and score.kind != "linear" else table
+
+
+def _entries_before(table: torch.Tensor, axis: int) -> int:
+    """Entries before the classes, where only the last part of a concatenation ends in a sigmoid."""
+    node: Any = table.grad_fn
+    if node is None or node.name() != "CatBackward0":
+        return 0
+    endings = [part is not None and part.name() in _ENDINGS for part, _ in node.next_functions]
+    last = node.next_functions[-1][0]
+    along = _signed(node._saved_dim) % table.dim()
+    if along != axis or endings != [False] * (len(endings) - 1) + [True]:
+        return 0
+    return table.shape[axis] - last._saved_result.shape[axis]
 
 
 def _facts(leaf: torch.Tensor, name: str, leaves: Sequence[torch.Tensor]) -> OutputFacts:
@@ -70,13 +85,16 @@ def _facts(leaf: torch.Tensor, name: str, leaves: Sequence[torch.Tensor]) -> Out
     ends_in = "" if grad_fn is None else _ENDINGS.get(grad_fn.name(), "")
     axis = None
     if grad_fn is not None and ends_in in ("Softmax", "LogSoftmax"):
-        # The autograd graph stores axes counted from the end as unsigned numbers.
-        stored = int(grad_fn._saved_dim)
-        axis = (stored - 2**64 if stored >= 2**63 else stored) % leaf.dim()
+        axis = _signed(grad_fn._saved_dim) % leaf.dim()
     feeds = [str(i) for i, other in enumerate(leaves) if other is not leaf and _feeds(leaf, other)]
     return OutputFacts(
         name, tuple(leaf.shape), leaf.is_floating_point(), ends_in, axis, feeds=tuple(feeds)
     )
+
+
+def _signed(stored: int) -> int:
+    """An axis of the autograd graph, which stores those counted from the end as unsigned."""
+    return stored - 2**64 if stored >= 2**63 else stored
 
 
 def _feeds(leaf: torch.Tensor, other: torch.Tensor) -> bool:

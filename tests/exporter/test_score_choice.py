@@ -150,3 +150,11 @@ def test_a_module_is_judged_by_the_same_evidence() -> None:
     assert score_of(result, Score(), 2) is result["p"]
     moved = score_of(result, Score(output="table"), 2)
     assert torch.equal(moved, result["table"].movedim(2, 1))
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_boxes_before_probabilities_are_no_classes_of_a_module_either(axis: int) -> None:
+    x = torch.rand(2, 6, 6, requires_grad=True)
+    boxes, classes = x.narrow(axis, 0, 4) * 2, x.narrow(axis, 4, 2).sigmoid()
+    table = score_of(torch.cat([boxes, classes], axis), Score(class_axis=axis), 2)
+    assert torch.equal(table, classes.movedim(axis, 1))
