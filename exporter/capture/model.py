@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
 
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
@@ -17,6 +20,8 @@ from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
 from .onnx_file import Captured, capture_file
 from .torchscript import file_of_script
+
+_NESTED = ("If", "Loop", "Scan")
 
 if TYPE_CHECKING:
     import torch
@@ -106,22 +111,34 @@ def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
     """
     graph = captured.model.graph
     candidates = choose_shown(captured, graph_candidates(graph, located.value))
-    best = best_of(candidates).name
+    best = best_of(candidates, graph).name
     captured.targets[best] = find_layer(graph, best)
     settle_layouts(captured)
     return candidates
 
 
-def best_of(candidates: Sequence[Candidate]) -> Candidate:
+def best_of(candidates: Sequence[Candidate], graph: ir.Graph | None = None) -> Candidate:
     """The automatic choice.
 
     Raises:
-        LayerError: No layer is usable.
+        LayerError: No layer is usable; the message counts the reasons.
     """
-    if not candidates or not candidates[0].usable:
-        seen = "; ".join(f"{c.name}: {c.reason}" for c in candidates[:3]) or "none found"
-        raise LayerError(f"no layer can be chosen automatically ({seen}); name one with `layers`")
-    return candidates[0]
+    if candidates and candidates[0].usable:
+        return candidates[0]
+    reasons = Counter(candidate.reason for candidate in candidates)
+    last = {candidate.reason: candidate.name for candidate in reversed(candidates)}
+    seen = [f"{last[reason]}{_more(n)}: {reason}" for reason, n in reasons.most_common(4)]
+    inside = next((node for node in graph or () if node.op_type in _NESTED), None)
+    if inside is not None:
+        seen.append(f"{inside.op_type} {inside.name!r} hides what it runs")
+    raise LayerError(
+        f"no layer can be chosen automatically ({'; '.join(seen) or 'none found'}); name one with "
+        "`layers`"
+    )
+
+
+def _more(count: int) -> str:
+    return f" and {count - 1} more" if count > 1 else ""
 
 
 def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str, str]:

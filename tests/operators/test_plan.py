@@ -313,7 +313,7 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
         ),
         (
             "y = Slice(x, one_i, two_i, one_i)", "N, D",
-            "Slice 'n0': the extent of axis 1 is unknown; export it as static",
+            "Slice 'n0': the extent of axis 1 is unknown; fix it by --shape or at export",
         ),
         (
             'widths2 = Add(widths, widths) y = Pad<mode="edge">(x, widths2)', "1, 4",

@@ -17,7 +17,7 @@ _LARGEST = 32  # n^4 numbers are made for a matrix of n rows
 def _small(node: ir.Node) -> str | None:
     size = dims_of(only_input(node))[-1]
     if not isinstance(size, int):
-        return "the size of its matrices is unknown; export it as static"
+        return "the size of its matrices is unknown; fix it by --shape or at export"
     if size > _LARGEST:
         return f"matrices of {size} rows have no gradient rule; {_LARGEST} rows at most have"
     return None

@@ -14,7 +14,7 @@ from ..support.values import input_of, static_extent, where
 
 def _countable(node: ir.Node) -> str | None:
     if not isinstance(dims_of(only_input(node))[1], int):
-        return "the number of classes is unknown; export it as static"
+        return "the number of classes is unknown; fix it by --shape or at export"
     return None
 
 

@@ -22,7 +22,7 @@ def _width(node: ir.Node) -> int | None:
 def _head_known(node: ir.Node) -> str | None:
     x = only_input(node)
     if _width(node) is None:
-        return f"the width of the heads of {x.name!r} is unknown; export it as static"
+        return f"the width of the heads of {x.name!r} is unknown; fix it by --shape or at export"
     return None
 
 

@@ -46,7 +46,7 @@ def _known(node: ir.Node) -> str | None:
         return "its axis is computed at run time; it must be a constant"
     extent = dims_of(only_input(node))[axis]
     if _length(node, axis) is None or not isinstance(extent, int):
-        return f"the extent of axis {axis} is unknown; export it as static"
+        return f"the extent of axis {axis} is unknown; fix it by --shape or at export"
     return None
 
 
@@ -99,7 +99,7 @@ def _framed(node: ir.Node) -> str | None:
     if step is None or length is None:
         return "its frame step and length must be constants"
     if not isinstance(dims_of(only_input(node))[1], int):
-        return "the length of the signal is unknown; export it as static"
+        return "the length of the signal is unknown; fix it by --shape or at export"
     return None
 
 

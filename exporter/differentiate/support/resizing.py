@@ -55,7 +55,9 @@ def resamplings(node: ir.Node) -> dict[int, Resampling]:
                 f"scale {scale:g} keeps axis {axis} as it is; runtimes differ there; give 1"
             )
         if region != WHOLE and not (isinstance(extent, int) and isinstance(count, int)):
-            raise ValueError(f"the extent of axis {axis} is unknown; export it as static")
+            raise ValueError(
+                f"the extent of axis {axis} is unknown; fix it by --shape or at export"
+            )
         found[axis] = Resampling(
             extent if isinstance(extent, int) else None,
             count if isinstance(count, int) else None,

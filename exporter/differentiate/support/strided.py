@@ -53,7 +53,9 @@ def slice_ranges(node: ir.Node) -> dict[int, SliceRange]:
         if step == 1 and start == 0 and end >= 2**31 - 1:
             continue
         if not isinstance(extent, int):
-            raise ValueError(f"the extent of axis {axis} is unknown; export it as static")
+            raise ValueError(
+                f"the extent of axis {axis} is unknown; fix it by --shape or at export"
+            )
         ranges[axis] = slice_range(start, end, step, extent)
     return ranges
 
