@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from ...runtime.spec import Verification
 from ..errors import VerificationError
+from ..graph.ort_session import Level
 from .compare import three_digits
-from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
 InputKind = Literal["random", "given"]

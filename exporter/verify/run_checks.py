@@ -23,7 +23,9 @@ from .findings import Finding, Verdict
 from .finite import QUICK_FILE, verify_file
 from .inputs import Images, random_inputs
 from .matrix import FULL, QUICK
+from .quantised import verify_quantised
 from .running import Draw, some_rows
+from .straight_through import is_quantised
 
 if TYPE_CHECKING:
     import torch
@@ -136,7 +138,8 @@ def _compare(
             attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS,
         )  # fmt: skip
     assert origin.file is not None
-    return verify_file(
+    verify = verify_quantised if is_quantised(origin.model.graph) else verify_file
+    return verify(
         artifact, origin.model, origin.file, matrix=FULL if full else QUICK_FILE, draw=draw,
         images=count or (_SAMPLE if full else 2),
     )  # fmt: skip
