@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
+from ..graph.integer_arithmetic import describe
 from ..locate.candidate import Candidate
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
@@ -103,6 +104,9 @@ def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
     """
     graph = captured.model.graph
     candidates = graph_candidates(graph, located.value)
+    integers = describe(graph, ", and no layer with floats before the score")
+    if integers is not None and not any(one.usable for one in candidates):
+        raise LayerError(integers)
     best = best_of(candidates).name
     captured.targets[best] = find_layer(graph, best)
     return candidates

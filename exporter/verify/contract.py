@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.errors import GraftcamError
+from ...runtime.errors import GraftcamError, SessionError
 from ...runtime.session.session import Session
 from ...runtime.spec import Spec
 from ..errors import VerificationError
@@ -36,7 +36,8 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
     except GraftcamError as error:
         # An export is verified in a temporary folder, whose name is of no use to the user.
         reason = str(error).replace(str(artifact), artifact.name)
-        return None, [Finding("metadata", "", "fail", reason=reason)]
+        check = "runs" if isinstance(error, SessionError) else "metadata"
+        return None, [Finding(check, "", "fail", reason=reason)]
     values = {value.name: value for node in model.graph for value in node.outputs}
     named = {"score": spec.score.value} | {f"layer {one.name}:": one.value for one in spec.layers}
     wrong = [

@@ -24,7 +24,7 @@ from .finite import QUICK_FILE, verify_file
 from .inputs import Images, random_inputs
 from .matrix import FULL, QUICK
 from .quantised import verify_quantised
-from .running import Draw, some_rows
+from .running import Draw, load_session, some_rows
 from .straight_through import is_quantised
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run_checks(
     model = ir.load(path.resolve())
     spec, findings = check_metadata(path, model)
     if spec is None:
-        return Verdict(findings)
+        return Verdict([replace(one, reason=_why(one.reason, model, origin)) for one in findings])
     try:
         artifact = Artifact(path, spec, Embedded.of(model, spec))
         findings += _check_transforms(model, artifact, origin, given)
@@ -88,6 +88,21 @@ def run_checks(
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
     return replace(verdict, findings=[*findings, *verdict.findings], seconds=seconds)
+
+
+def _why(reason: str, model: ir.Model, origin: Origin) -> str:
+    """The reason why ONNX Runtime cannot load an artifact, if it is the source's."""
+    if any(v.dtype is ir.DataType.BFLOAT16 for node in model.graph for v in node.outputs):
+        return (
+            f"the model is bfloat16, and {reason}; give it in float32 or float16, or export with "
+            "verify='off' for a device that has kernels for it"
+        )
+    if origin.file is not None:
+        try:
+            load_session(origin.file)
+        except VerificationError as error:
+            return f"{error}: the file is at fault, not the artifact; make it anew"
+    return reason
 
 
 def _check_transforms(
