@@ -101,8 +101,7 @@ def test_a_quantised_file_predicts_as_before_and_explains_as_its_float_model(
 
     export(plain, tmp_path / "f.onnx", layers="relu_1", verify="off")
     right, _ = _run(tmp_path / "f.onnx", {**feeds, "class_index": found["classes"]})
-    # Weights of 255 steps. No channel is cut off by a mean that is rounded to code 0.
-    assert _similar(found, right, "gradients") > 0.9999
+    assert _similar(found, right, "gradients") > 0.9999  # weights of 255 steps
     assert _similar(found, right, "heatmap") > 0.98
 
 
@@ -194,17 +193,35 @@ def test_what_rounding_explains_follows_from_the_scales(tmp_path: Path, plain: P
     assert 3e-3 < bounds[8] < 5e-2
 
 
-def test_the_head_of_a_quantised_file_cuts_off_what_the_artifact_does(
-    tmp_path: Path, plain: Path
+@pytest.fixture(scope="module")
+def faint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`Tiny` with a channel whose numbers, and their mean, are rounded to code 0."""
+    model, path = seeded(Tiny()), tmp_path_factory.mktemp("faint") / "float.onnx"
+    assert isinstance(model, Tiny)
+    assert model.conv2.bias is not None
+    with torch.no_grad():
+        model.conv2.weight[0] *= 1e-6
+        model.conv2.bias[0] = 1e-3
+    return to_onnx(model, path, (SIZE, SIZE), opset_version=18)
+
+
+def test_a_mean_of_numbers_above_0_that_is_rounded_to_code_0_cuts_nothing_off(
+    tmp_path: Path, faint: Path
 ) -> None:
-    export(_quantised(plain, "uint8 per tensor"), tmp_path / "m.onnx", extras="head")
-    head, record = tmp_path / "m.head.onnx", Session(tmp_path / "m.onnx", "cpu").spec
-    (layer,) = record.layers
+    export(_quantised(faint, "uint8 per tensor"), tmp_path / "q.onnx", extras="head")
+    export(faint, tmp_path / "f.onnx", layers="relu_1", verify="off")
+    feeds = {"x": noise(2, SIZE, SIZE, 4), "class_index": np.array([[0, 1]])}
+    (found, _), (right, _) = _run(tmp_path / "q.onnx", feeds), _run(tmp_path / "f.onnx", feeds)
+    assert (found["activations"][:, 0] == 0).all()
+    assert (found["gradients"][:, :, 0] != 0).all()
+    assert _similar(found, right, "gradients") > 0.9999
+
+    # Nor does it in the head, which does not know where its input comes from.
+    (layer,) = Session(tmp_path / "q.onnx", "cpu").spec.layers
     assert layer.head is not None
-    whole, _ = _run(tmp_path / "m.onnx", {"x": noise(2, SIZE, SIZE, 4)})
-    feeds = {name: whole[source] for name, source in layer.head.inputs.items()}
-    found, _ = _run(head, {**feeds, "class_index": whole["classes"]})
-    np.testing.assert_allclose(found["gradients"], whole["gradients"], rtol=1e-5, atol=1e-8)
+    given = {name: found[source] for name, source in layer.head.inputs.items()}
+    head, _ = _run(tmp_path / "q.head.onnx", {**given, "class_index": found["classes"]})
+    np.testing.assert_allclose(head["gradients"], found["gradients"], rtol=1e-5, atol=1e-8)
 
 
 def test_int8_codes_of_opset_21_load_behind_a_reshape(tmp_path: Path) -> None:
