@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +15,10 @@ from ..graph.ort_session import Level, optimisation
 
 Array = npt.NDArray[Any]
 Tensors: TypeAlias = dict[str, Array]
+_LOAD = """
+import sys, onnxruntime
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+"""
 Draw: TypeAlias = Callable[[int, int, int], Tensors]
 """Makes the model's own inputs by name, the same for the same arguments: the number of images, the
 cells by which open sizes grow, and a seed."""
@@ -32,6 +38,14 @@ def load_session(path: Path, *, level: Level = "all") -> Any:
     except Exception as error:
         reason = first_line(error)
         raise VerificationError(f"ONNX Runtime cannot load {path.name}: {reason}") from error
+
+
+def crashes(path: Path) -> bool:
+    """Whether ONNX Runtime takes the process down when it loads a file; tried in another one."""
+    if not sys.executable:
+        return False
+    program = [sys.executable, "-c", _LOAD, str(path)]
+    return subprocess.run(program, check=False, capture_output=True).returncode < 0
 
 
 def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:
