@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 SCOPES = "pkg.torch.onnx.name_scopes"
 _QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 _WIDE_CODES = 21  # the opset from which on ONNX's quantisers give codes of 16 bits
+
+# It warns of each value whose type is unknown, as those of ONNX Runtime's own operators are.
+logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
