@@ -59,6 +59,15 @@ class InputUnsupportedError(UnsupportedError):
         return "the layers can be explained: leave out the extras input_gradients and guided"
 
 
+class IntegerError(UnsupportedError):
+    """The same of a quantised model that computes with integers; its reason is one for all."""
+
+    def __init__(self, reason: str, obstacles: Sequence[str], later: str | None = None) -> None:
+        super().__init__(obstacles, later)
+        such = f"; or choose a later layer such as {later!r}" if later else ""
+        self.args = (f"{reason}{such}",)
+
+
 class VerificationError(GraftcamError):
     """The artifact disagrees with its reference; it is not written."""
 

@@ -29,7 +29,7 @@ from .capture.model import capture, choose_layer, locate_score, reasons_for
 from .capture.onnx_file import drop_metadata
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
-from .graph.ort_workarounds import protect
+from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.input_gradients import unverified, walks_for
 from .report.page.overlays import gallery
@@ -185,6 +185,7 @@ def export_as(
         if "embed_preprocess" in extras:
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)
+        shield_codes(graph)
         clock("save")
         drop_metadata(graph)
         size = save(captured.model, spec, place)

@@ -22,6 +22,7 @@ from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import inputs_of
+from ..graph.value_range import keep_ends
 from ..heatmap.gradcam import publish
 from ..locate.score import Located
 from .graft import graft
@@ -110,6 +111,7 @@ def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _C
     """The graph from the channel-first activations of ``target`` to ``score``."""
     sources = read_beside(model.graph, target, score)
     graph = ir.convenience.extract(model.graph, [target, *sources], [score])
+    keep_ends(model.graph, graph)
     for name in sorted(graph.initializers):  # unordered, but equal exports give equal files
         graph.initializers[name] = graph.initializers.pop(name)
     given, *others = list(graph.inputs)

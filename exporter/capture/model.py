@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
+from ..graph.integer_arithmetic import describe
 from ..locate.candidate import Candidate
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
@@ -111,6 +112,9 @@ def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
     """
     graph = captured.model.graph
     candidates = choose_shown(captured, graph_candidates(graph, located.value))
+    integers = describe(graph, ", and no layer with floats before the score")
+    if integers is not None and not any(one.usable for one in candidates):
+        raise LayerError(integers)
     best = best_of(candidates, graph).name
     captured.targets[best] = find_layer(graph, best)
     settle_layouts(captured)

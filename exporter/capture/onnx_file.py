@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnx_ir as ir
 
 from ...runtime.spec import METADATA_KEY
 from ..errors import CaptureError, first_line
+from ..graph.emitter import constant_of
 from ..graph.external_data import take_in
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 # Recorded by PyTorch's exporter; all that graftcam keeps of a node's metadata in the artifact.
 SCOPES = "pkg.torch.onnx.name_scopes"
+_QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
+_WIDE_CODES = 21  # the opset from which on ONNX's quantisers give codes of 16 bits
+
+# It warns of each value whose type is unknown, as those of ONNX Runtime's own operators are.
+logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     notes: list[str] = []
     # ONNX Runtime's float16 converter puts casts of the inputs after their readers.
     model.graph.sort()
+    take_plain_quantisers(model.graph)
     name_open_axes(model.graph)
     model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
@@ -79,6 +87,20 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     settle_extents(model, path.parent)
     targets = {name: find_layer(model.graph, name) for name in layers}
     return Captured(model, targets, notes=notes, folder=path.parent)
+
+
+def take_plain_quantisers(graph: ir.Graph) -> None:
+    """Give ONNX Runtime's own quantisers the domain of ONNX, whose quantisers do the same.
+
+    They are what `quantize_static` writes with ``UseQDQContribOps``.
+    """
+    wide = graph.opset_imports.get("", 0) >= _WIDE_CODES
+    for node in graph:
+        if node.domain != "com.microsoft" or node.op_type not in _QUANTISERS:
+            continue
+        zero = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
+        if wide or zero is None or zero.dtype.itemsize == 1:
+            node.domain = ""
 
 
 def drop_metadata(graph: ir.Graph) -> None:

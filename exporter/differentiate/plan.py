@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ..errors import LayerError, UnsupportedError
+from ..errors import IntegerError, LayerError, UnsupportedError
+from ..graph.integer_arithmetic import describe
 from ..graph.queries import ancestors, inputs_of, module_path
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import is_explicable
@@ -42,7 +43,8 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
 
     Raises:
         LayerError: A target does not lead to the score.
-        UnsupportedError: Active operators without a rule, all of them at once.
+        UnsupportedError: Active operators without a rule, all of them at once; an `IntegerError` if
+            there are some that compute with integers.
     """
     leading = ancestors(score)
     for target in targets:
@@ -54,6 +56,9 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
     made, obstacles = _examine(graph, score, targets, leading)
     if obstacles:
         later = _later_layer(graph, made, list(obstacles)[-1], leading)
+        integers = describe(obstacles, " between the layer and the score")
+        if integers is not None:
+            raise IntegerError(integers, list(obstacles.values()), later)
         raise UnsupportedError(list(obstacles.values()), later)
     if score not in made.active:
         raise LayerError(

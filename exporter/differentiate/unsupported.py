@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from ..graph.integer_arithmetic import kind_of
 from ..graph.queries import inputs_of, module_path
 from .rules import Entry, is_code
 
@@ -33,6 +34,8 @@ def unsupported_reason(
     operator = node.op_type if plain else f"{node.domain}.{node.op_type}"
     where = f"{operator} {node.name!r}" + (f" ({path})" if path else "")
     opset = graph.opset_imports.get("", _NEWEST)
+    if not plain and (kind := kind_of(node)) is not None:
+        return f"{where}: no gradient rule: {kind.word}: {kind.reason}; {kind.remedy}"
     if not plain:
         return f"{where}: no gradient rule: it is no operator of plain ONNX; {_plain(node.domain)}"
     if entry is None:

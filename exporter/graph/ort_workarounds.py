@@ -9,6 +9,9 @@ import onnx_ir as ir
 
 from .emitter import Emitter, constant_of, dims_of
 
+_TYPED_CODES = 21  # the opset whose QuantizeLinear has output_dtype
+_MOVING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Flatten", "MaxPool")
+
 
 def protect(graph: ir.Graph) -> list[str]:
     """Rewrite patterns that ONNX Runtime is known to optimise wrongly.
@@ -29,6 +32,33 @@ def protect(graph: ir.Graph) -> list[str]:
         "which pads with -inf and so changes the model's result; the artifact prevents this"
         for node in guarded
     ]
+
+
+def shield_codes(graph: ir.Graph) -> None:
+    """Keep ONNX Runtime from quantising what graftcam's nodes move.
+
+    Behind a DequantizeLinear it quantises the result of a Reshape or Transpose once more, to move
+    codes instead. From opset 21 on it then gives int8 codes an unsigned zero point, but not an
+    unsigned type (seen in 1.32), and the file no longer loads. It does not look through a Sum.
+    """
+    if graph.opset_imports.get("", 0) < _TYPED_CODES:
+        return
+    moving, emit = [node for node in graph if _moves_signed_codes(node)], Emitter(graph)
+    for node in moving:
+        node.replace_input_with(0, emit.op("Sum", node.inputs[0], role="shield"))
+    if moving:
+        graph.sort()
+
+
+def _moves_signed_codes(node: ir.Node) -> bool:
+    """Whether an added node moves numbers that a DequantizeLinear makes of int8 codes."""
+    if node.op_type not in _MOVING or not (node.name or "").startswith("grad/"):
+        return False
+    value = node.inputs[0]
+    maker = None if value is None else value.producer()
+    if maker is None or maker.op_type != "DequantizeLinear" or maker.inputs[0] is None:
+        return False
+    return maker.inputs[0].dtype is ir.DataType.INT8 and constant_of(maker.inputs[0]) is None
 
 
 def _merges_into_max_pool(node: ir.Node) -> bool:

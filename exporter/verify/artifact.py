@@ -12,8 +12,9 @@ import numpy as np
 
 from ...runtime.session.session import defaults_of
 from ...runtime.spec import Spec
+from ..graph.ort_session import Level
 from .embedded import Embedded
-from .running import Array, Level, Tensors, load_session, run_session
+from .running import Array, Tensors, load_session, run_session
 
 
 @dataclass
@@ -25,19 +26,17 @@ class Artifact:
         spec: Its metadata.
         inside: The training transform, where it is part of the artifact.
         level: ONNX Runtime's optimisation level.
-        integer_kernels: Whether a quantised model computes in integers, else in floats.
     """
 
     path: Path
     spec: Spec
     inside: Embedded | None = None
     level: Level = "all"
-    integer_kernels: bool = True
 
     @cached_property
     def session(self) -> Any:
         """Opened at first use; ``del artifact.session`` frees its memory."""
-        return load_session(self.path, level=self.level, integer_kernels=self.integer_kernels)
+        return load_session(self.path, level=self.level)
 
     @property
     def inputs(self) -> list[Any]:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from ...runtime.spec import Verification
 from ..errors import VerificationError
+from ..graph.ort_session import Level
 from .compare import three_digits
-from .running import Level
 
 Status = Literal["pass", "fail", "skipped"]
 InputKind = Literal["random", "given"]
@@ -151,10 +151,10 @@ class Verdict:
         """
         if self.failures:
             against = _AGAINST.get(self.reference, "its contract")
-            raise VerificationError(
-                f"the artifact disagrees with {against}, nothing was written: "
-                + "; ".join(one_line(self.failures))
-            )
+            what = f"the artifact disagrees with {against}, nothing was written"
+            if all(one.check == "runs" for one in self.failures):
+                what = "the artifact cannot be verified, nothing was written"
+            raise VerificationError(f"{what}: {'; '.join(one_line(self.failures))}")
 
 
 _RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "fail": 2}

@@ -3,14 +3,12 @@
 The part of the graph from a target layer to the score is cut out, brought to float64 and run by the
 ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's central
 difference along a direction must equal that direction's inner product with the gradient that the
-artifact gives. Where the head quantises, the differences are those of the lines that its staircases
-follow, see `straight_through`.
+artifact gives. Quantised models are compared in `quantised`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +22,13 @@ from ...runtime.spec import Layer
 from ..graph.infer_shapes import GROWTH
 from ..graph.ort_session import session_of
 from .artifact import Artifact
-from .compare import relative_errors
 from .findings import Finding, InputKind, Verdict, measured
 from .float64_head import head_in_float64
 from .inputs import inputs_of_sizes, random_inputs
 from .matrix import FirstRun, Matrix, Truth, first_run
 from .running import Array, Draw, Tensors, load_session, run_session
 from .score_function import score_of
+from .straight_through import is_quantised
 from .tensors import compare_runs
 
 # Each class of each image costs a dozen evaluations of the head by the reference evaluator.
@@ -38,7 +36,6 @@ QUICK_FILE = Matrix(("all",), (2,), (1,))
 BOUND = 1e-3  # float64 differences are far better; a kink between the two points is not
 # What the artifact's own arithmetic adds: units in the last place, times a few dozen operators.
 _BOUNDS = {ir.DataType.FLOAT16: 1e-2, ir.DataType.BFLOAT16: 1e-1}
-_QUANTISED = 5e-2  # a number near the middle between two codes may be rounded to either
 TABLED = ("logit", "output")  # kinds of scores that are entries of the score table
 _STEP = 1e-6
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
@@ -74,79 +71,81 @@ def verify_file(
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
     """
-    spec, inside, kind = artifact.spec, artifact.inside, "random" if draw is None else "given"
-    generator = np.random.default_rng(0)
+    kind: InputKind = "random" if draw is None else "given"
+    inputs = inputs_of(artifact, draw, images)
+    firsts = [first_run(artifact, feeds, matrix, 0) for feeds in inputs]
+    outputs = float_outputs(artifact, firsts[0])
+    layers = differentiated_layers(artifact)
+    del artifact.session  # the source is opened next; large weights should not be in memory twice
+    bound = bound_of(model.graph)
+    plain = load_session(source)
+    truths = [
+        Truth(first, expected_of(artifact, model, plain, outputs, first), bound) for first in firsts
+    ]
+    del plain
+    findings = check_differences(artifact, model, firsts, layers, bound, kind)
+    for tally in compare_runs(artifact, truths, matrix, kind):
+        findings += tally.findings()
+    images = sum(len(first.selected) for first in firsts)
+    return Verdict(findings, "finite-differences", images)
+
+
+def inputs_of(artifact: Artifact, draw: Draw | None, images: int) -> list[Tensors]:
+    """The inputs of a verification, in chunks: those that ``draw`` makes, or random ones."""
+    inside = artifact.inside
     if draw is not None:
         step = artifact.batch or (images if inside is None else 1)
-        inputs = [draw(step, 0, start) for start in range(0, images, step)]
-    elif inside is None:
-        inputs = inputs_of_sizes(artifact, images, generator)
-    else:
-        random = random_inputs(artifact, ())
-        inputs = [random(images, grown, 0) for grown in (0, GROWTH)]
-    firsts = [first_run(artifact, feeds, matrix, 0) for feeds in inputs]
-    # Only float outputs with an axis of images are compared: no ids, no counts.
-    values = firsts[0].results
-    outputs = [n for n in artifact.outputs if values[n].dtype.kind == "f" and values[n].ndim]
-    layers = list(spec.layers)
-    if spec.input_gradients is not None:  # the image is like a layer, but its value is fed
+        return [draw(step, 0, start) for start in range(0, images, step)]
+    if inside is None:
+        return inputs_of_sizes(artifact, images, np.random.default_rng(0))
+    random = random_inputs(artifact, ())
+    return [random(images, grown, 0) for grown in (0, GROWTH)]
+
+
+def float_outputs(artifact: Artifact, first: FirstRun) -> list[str]:
+    """The model's own outputs that are compared: floats by image, no ids and no counts."""
+    values = first.results
+    return [n for n in artifact.outputs if values[n].dtype.kind == "f" and values[n].ndim]
+
+
+def differentiated_layers(artifact: Artifact) -> list[Layer]:
+    """Layers whose gradients the artifact gives; the image is like one, but its value is fed."""
+    spec, inside, layers = artifact.spec, artifact.inside, list(artifact.spec.layers)
+    if spec.input_gradients is not None:
         image = artifact.inputs[artifact.image].name if inside is None else inside.name
         slopes = spec.input_gradients
         layers.append(Layer(image, image, "channels_first", [], 0, "", image, slopes))
-    del artifact.session  # the source is opened next; large weights should not be in memory twice
-    quantised, bound = is_quantised(model.graph), bound_of(model.graph)
-    findings: list[Finding] = []
-    if quantised:
-        findings = _integer_outputs(source, outputs, firsts, bound, kind)
-        # In float arithmetic, as the reference: integer kernels round, and saturate, otherwise.
-        artifact = replace(artifact, integer_kernels=False)
-        again = [{**one.feeds, spec.selector: one.selected} for one in firsts]
-        firsts = [
-            replace(first, results=artifact.run(feeds, first.region))
-            for first, feeds in zip(firsts, again, strict=True)
-        ]
-    plain = load_session(source, integer_kernels=not quantised)
-    truths = [
-        Truth(first, _expected(artifact, model, plain, outputs, first), bound) for first in firsts
-    ]
-    del plain
-    for layer in layers:
-        worst = max(_worst_difference(artifact, model, one, layer, generator) for one in firsts)
-        findings.append(_finding("gradients", layer.gradients, worst, bound, kind))
-    for tally in compare_runs(artifact, truths, matrix, kind):
-        findings += tally.findings()
-    method = "finite-differences-straight-through" if quantised else "finite-differences"
-    return Verdict(findings, method, sum(len(first.selected) for first in firsts))
+    return layers
 
 
-def _finding(check: str, subject: str, error: float, bound: float, inputs: InputKind) -> Finding:
-    reason = f"error {error:.1e} (bound {bound:.0e})"
-    return measured(check, subject, error, bound, reason, level="all", inputs=inputs)
-
-
-def _integer_outputs(
-    source: Path, outputs: Sequence[str], firsts: Sequence[FirstRun], bound: float,
-    inputs: InputKind,
+def check_differences(
+    artifact: Artifact, model: ir.Model, firsts: Sequence[FirstRun], layers: Sequence[Layer],
+    bound: float, inputs: InputKind,
 ) -> list[Finding]:  # fmt: skip
-    """Compare the outputs of artifact and source with integer kernels, for a quantised model."""
-    session, errors = load_session(source), dict.fromkeys(outputs, 0.0)
-    for first in firsts:
-        plain = run_session(session, first.source)
-        for name in outputs:
-            off = relative_errors(first.results[name], plain[name])
-            errors[name] = max(errors[name], float(off.max(initial=0.0)))
-    return [_finding("outputs", name, error, bound, inputs) for name, error in errors.items()]
+    """Compare every layer's gradients with differences of the scores."""
+    generator, findings = np.random.default_rng(0), list[Finding]()
+    for layer in layers:
+        error = max(_worst_difference(artifact, model, one, layer, generator) for one in firsts)
+        reason = f"error {error:.1e} (bound {bound:.0e})"
+        findings.append(
+            measured(
+                "gradients", layer.gradients, error, bound, reason, level=artifact.level,
+                inputs=inputs,
+            )
+        )  # fmt: skip
+    return findings
 
 
-def _expected(
+def expected_of(
     artifact: Artifact, model: ir.Model, plain: Any, outputs: Sequence[str], first: FirstRun
 ) -> Tensors:
     """What the source gives; gradients, which it does not have, are those of the first run.
 
-    So are scores that are no entries of a table.
+    So are scores that are no entries of a table. Values inside the graph are computed without
+    optimisations, those of a quantised model at the artifact's level.
     """
     spec, feeds, results = artifact.spec, first.source, first.results
-    given = run_session(plain, feeds)
+    given = run_session(plain, feeds) if outputs else {}
     expected = {name: given[name] for name in outputs}
     expected |= {name: results[name] for name in (spec.scores, *spec.of_input.values())}
     if spec.score.kind in TABLED:
@@ -176,12 +175,27 @@ def scores_of(table: Array, classes: Array, region: Array | None) -> Array:
 
 def value_of(artifact: Artifact, model: ir.Model, name: str, feeds: Mapping[str, Array]) -> Array:
     """Run ``model``, whose weights lie beside the artifact, up to a value, by ONNX Runtime."""
+    return values_of(artifact, model, feeds, [name])[name]
+
+
+def values_of(
+    artifact: Artifact, model: ir.Model, feeds: Mapping[str, Array], names: Sequence[str]
+) -> Tensors:
+    """The same for several values; inputs may be among them.
+
+    The graph runs unchanged, that of a quantised model as ONNX Runtime changes it at the
+    artifact's level: there its optimisations round otherwise.
+    """
+    found = {name: feeds[name] for name in names if name in feeds}
+    inside = [name for name in dict.fromkeys(names) if name not in found]
+    if not inside:
+        return found
     inputs = [value for value in model.graph.inputs if value.name in feeds]
-    graph = ir.convenience.extract(model.graph, inputs, [name])
-    part = ir.Model(graph, ir_version=model.ir_version)
-    session = session_of(part, artifact.path.parent)
-    (found,) = session.run(None, {value.name: feeds[value.name or ""] for value in graph.inputs})
-    return found
+    graph = ir.convenience.extract(model.graph, inputs, inside)
+    level = artifact.level if is_quantised(graph) else "disable"
+    session = session_of(ir.Model(graph, ir_version=model.ir_version), artifact.path.parent, level)
+    fed = {value.name: feeds[value.name or ""] for value in graph.inputs}
+    return found | dict(zip(inside, session.run(None, fed), strict=True))
 
 
 def _worst_difference(
@@ -189,11 +203,9 @@ def _worst_difference(
 ) -> float:
     """The largest disagreement of a layer's gradients with differences of the scores."""
     record, feeds = artifact.spec.score, first.source
-    head = head_in_float64(model, layer.value, record.value, feeds)
-    fed = feeds.get(layer.value)
-    start = value_of(artifact, model, layer.value, feeds) if fed is None else fed
-    start = start.astype(np.float64)
-    head(start)  # here, and only here, quantisers round
+    values = partial(values_of, artifact, model, feeds)
+    head = head_in_float64(model, layer.value, record.value, feeds, values)
+    start = values([layer.value])[layer.value].astype(np.float64)
     gradients = first.results[layer.gradients].astype(np.float64)
     selected, region = first.doubled
 
@@ -230,15 +242,8 @@ def as_laid_out(tensor: Array, layer: Layer) -> Array:
     return tensor
 
 
-def is_quantised(graph: ir.Graph) -> bool:
-    """Whether the graph rounds something to codes."""
-    return any(node.op_type == "QuantizeLinear" for node in graph)
-
-
 def bound_of(graph: ir.Graph) -> float:
-    """The error that the graph's narrowest float type, or its quantisers, explain."""
-    if is_quantised(graph):
-        return _QUANTISED
+    """The error that the graph's narrowest float type explains."""
     kinds = {value.dtype for node in graph for value in node.outputs}
     return max(_BOUNDS.get(kind, BOUND) for kind in {ir.DataType.FLOAT, *kinds} if kind)
 

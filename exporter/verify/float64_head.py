@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from .straight_through import DequantizeLinear, QuantizeLinear
+from .straight_through import ValuesAt, follow_lines
 
 Array = npt.NDArray[Any]
 _NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -28,16 +28,18 @@ class Erf(OpRun):
 
 
 def head_in_float64(
-    model: ir.Model, target: str, score: str, feeds: Mapping[str, Array]
+    model: ir.Model, target: str, score: str, feeds: Mapping[str, Array], values_at: ValuesAt
 ) -> Callable[[Array], Array]:
     """The subgraph from ``target`` to ``score`` in float64: a function from value to score table.
 
-    What it reads beside the target comes from ``feeds``, the graph's inputs.
+    What it reads beside the target comes from ``feeds``, the graph's inputs. Quantisers become
+    lines, through the codes that ``values_at`` gives; see `straight_through`.
     """
     if target == score:
         return lambda value: value
     extra = [v.name for v in model.graph.inputs if v.name and v.name in feeds and v.name != target]
     graph = ir.convenience.extract(model.graph, [target, *extra], [score])
+    follow_lines(graph, model.graph, values_at)
     for node in graph.all_nodes():
         _widen_attributes(node)
         for value in node.outputs:
@@ -49,7 +51,7 @@ def head_in_float64(
             value.type = ir.TensorType(ir.DataType.DOUBLE)
     graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
     proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
-    reference = ReferenceEvaluator(proto, new_ops=[Erf, QuantizeLinear, DequantizeLinear])
+    reference = ReferenceEvaluator(proto, new_ops=[Erf])
     fixed = {name: _wide(feeds[name]) for name in extra}
 
     def head(value: Array) -> Array:

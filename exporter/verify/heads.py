@@ -19,6 +19,7 @@ from .embedded import Embedded
 from .finite import bound_of
 from .inputs import random_inputs
 from .running import Tensors
+from .straight_through import is_quantised
 
 _IMAGES = 4
 _SEED = 0
@@ -33,12 +34,14 @@ def write_heads(
         VerificationError: A head gives other scores or gradients than the artifact.
         WriteError: A file cannot be written.
     """
-    own = [Artifact(path.with_name(head.record.file), head.spec) for head in heads]
+    # A quantised head is rounded otherwise than the artifact where both are optimised.
+    level = "disable" if is_quantised(captured.model.graph) else "all"
+    own = [Artifact(path.with_name(h.record.file), h.spec, level=level) for h in heads]
     for head, written in zip(heads, own, strict=True):
         save(head.model, head.spec, written.path)
     if not verify:
         return
-    artifact = Artifact(path, spec, Embedded.of(captured.model, spec))
+    artifact = Artifact(path, spec, Embedded.of(captured.model, spec), level)
     feeds = random_inputs(artifact, captured.inputs)(_IMAGES, 0, _SEED)
     whole, bound = {**feeds, **artifact.run(feeds)}, bound_of(captured.model.graph)
     del artifact.session  # large weights should not be in memory twice

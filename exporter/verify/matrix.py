@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.spec import Spec
+from ..graph.ort_session import LEVELS, Level
 from .artifact import Artifact
-from .running import LEVELS, Array, Level, Tensors, some_rows
+from .running import Array, Tensors, some_rows
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,29 @@ class FirstRun:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """Bounds of relative errors by output.
+
+    Attributes:
+        errors: The largest error of each output.
+    """
+
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Truth:
     """What the artifact should give for the inputs of a `FirstRun`.
 
     Attributes:
         first: The first run, with its inputs.
         expected: Outputs by name, as `FirstRun.results` has them.
-        own: The reference's own values in the model's precision; a number is a fixed bound.
+        own: The reference's own values in the model's precision; or bounds, one for all or by name.
     """
 
     first: FirstRun
     expected: Tensors
-    own: Tensors | float
+    own: Tensors | Bounds | float
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ class Run:
     selected: Array
     results: Tensors
     expected: Tensors
-    own: Tensors | float
+    own: Tensors | Bounds | float
 
 
 def first_run(artifact: Artifact, feeds: Tensors, matrix: Matrix, seed: int) -> FirstRun:

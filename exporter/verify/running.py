@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
 from ..errors import VerificationError, first_line
+from ..graph.ort_session import Level, optimisation
 
 Array = npt.NDArray[Any]
 Tensors: TypeAlias = dict[str, Array]
+_LOAD = """
+import sys, onnxruntime
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+"""
 Draw: TypeAlias = Callable[[int, int, int], Tensors]
 """Makes the model's own inputs by name, the same for the same arguments: the number of images, the
 cells by which open sizes grow, and a seed."""
-Level: TypeAlias = Literal["all", "extended", "basic", "disable"]
-LEVELS: tuple[Level, ...] = ("all", "extended", "basic", "disable")
-"""ONNX Runtime's levels of graph optimisation; ``all`` is its default."""
 
 
-def load_session(path: Path, *, level: Level = "all", integer_kernels: bool = True) -> Any:
-    """Open a session on the CPU; without ``integer_kernels`` quantised models compute in floats."""
+def load_session(path: Path, *, level: Level = "all") -> Any:
+    """Open a session on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    name = f"ORT_{'DISABLE_ALL' if level == 'disable' else f'ENABLE_{level.upper()}'}"
-    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, name)
-    if not integer_kernels:
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.graph_optimization_level = optimisation(level)
+    if level == "disable":  # the same arithmetic as `session_of`
+        options.add_session_config_entry("session.disable_prepacking", "1")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = first_line(error)
         raise VerificationError(f"ONNX Runtime cannot load {path.name}: {reason}") from error
+
+
+def crashes(path: Path) -> bool:
+    """Whether ONNX Runtime takes the process down when it loads a file; tried in another one."""
+    if not sys.executable:
+        return False
+    program = [sys.executable, "-c", _LOAD, str(path)]
+    return subprocess.run(program, check=False, capture_output=True).returncode < 0
 
 
 def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from ...runtime.spec import Spec
 from ..errors import VerificationError
+from ..graph.ort_session import Level
 from .artifact import Artifact
 from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine, three_digits
 from .findings import Finding, InputKind
-from .matrix import Matrix, Run, Truth, runs
-from .running import Array, Level, Tensors
+from .matrix import Bounds, Matrix, Run, Truth, runs
+from .running import Array, Tensors
 
 if TYPE_CHECKING:
     from .torch_reference import Expected
@@ -66,9 +67,9 @@ def checks(
 
 
 def _tensor_checks(
-    results: Tensors, spec: Spec, truth: Tensors, own: Tensors | float
+    results: Tensors, spec: Spec, truth: Tensors, own: Tensors | Bounds | float
 ) -> list[Check]:
-    """The same by names; where ``own`` is a number, it is the bound of every error."""
+    """The same by names; ``own`` may also be the bound of every error, or bounds by name."""
     floors = {one.heatmap: _negligible(truth[one.gradients], truth[one.activations])
               for one in spec.layers}  # fmt: skip
     found, named = dict[str, Check](), _kinds(spec, truth)
@@ -79,10 +80,11 @@ def _tensor_checks(
         if isinstance(own, dict):
             found[name] = compare(name, actual, expected, own[name], floor)
         else:  # a fixed bound: as if the reference's own error were its share of it
+            bound = own.errors[name] if isinstance(own, Bounds) else own
             errors = relative_errors(actual, expected, floor)
-            share = np.full_like(errors, own / SLACK)
+            share = np.full_like(errors, bound / SLACK)
             cosine = smallest_cosine(actual, expected, floor)
-            found[name] = Check(name, errors, share, cosine, 1 - own**2)
+            found[name] = Check(name, errors, share, cosine, 1 - bound**2)
     output = spec.score.output
     if spec.scores in found and output in found and named[output] == "outputs":
         # A few numbers of an output can be exact by luck: PyTorch's error on the whole counts too.

@@ -18,6 +18,7 @@ from torch import nn
 from graftcam.exporter import VerificationError, export
 from graftcam.exporter.differentiate import registry
 from graftcam.exporter.score import seed as seeding
+from graftcam.exporter.verify import running
 from graftcam.exporter.verify.compare import compare, relative_errors
 from graftcam.exporter.verify.running import load_session, run_session
 from graftcam.exporter.verify.torch_reference import Reference
@@ -169,9 +170,18 @@ def test_bfloat16_which_onnx_runtimes_cpu_cannot_run_is_not_written_unproven(
     tmp_path: Path,
 ) -> None:
     example = (torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16),)
-    message = r": m\.onnx: ONNX Runtime cannot load it.* Load model from m\.onnx .*bfloat16"
+    message = r"the model is bfloat16, and m\.onnx: ONNX Runtime cannot load it.*float32 or float16"
     with pytest.raises(VerificationError, match=message):
         export(seeded(Tiny()).bfloat16(), tmp_path / "m.onnx", example, layers="conv1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crash_of_onnx_runtime_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_LOAD", "import os; os.abort()")
+    with pytest.raises(VerificationError, match=r"crashes while it optimises this float16 model"):
+        export(seeded(Tiny()).half(), tmp_path / "m.onnx", HALF, layers="conv1")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,12 +7,15 @@ integer: the derivative of the score with respect to it as if there were codes i
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.expression import Expression
+from ...graph.value_range import cutting_ends
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 
@@ -60,17 +63,19 @@ def dequantize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Co
 def quantize(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / scale`` where the code lies between the ends of its type, else 0.
 
-    A code at an end counts as cut off. Quantisers leave ReLU and Clip to these ends, whose
-    gradients exclude their bounds too. The input would distinguish a number cut off from one
-    rounded to the end, but reading it prevents ONNX Runtime's integer kernels: it fuses convolution
-    and quantiser only if nothing else uses the value between (2.4 times the time of a small CNN,
-    and other logits).
+    A code at an end counts as cut off if numbers beyond the end can reach the quantiser. Quantisers
+    leave ReLU and Clip to these ends, whose gradients exclude their bounds too. The input would
+    distinguish a number cut off from one rounded to the end, but reading it prevents ONNX Runtime's
+    integer kernels: it fuses convolution and quantiser only if nothing else uses the value between
+    (2.4 times the time of a small CNN, and other logits).
     """
-    code = node.outputs[0]
+    code, (low, high) = node.outputs[0], cutting_ends(node)
     assert code.dtype is not None
+    if not (low or high):
+        return [g / _scale(emit, node)]
     ends = np.iinfo(code.dtype.numpy())
     # CUDA compares no smaller integers.
     number = Expression(emit, emit.cast(code, ir.DataType.INT32, "number"))
-    both = number.exceeds(ends.min), number.below(ends.max)
-    inside = emit.op("And", *both, role="inside", shape=dims_of(code))
+    sides = [number.exceeds(ends.min)] * low + [number.below(ends.max)] * high
+    inside = reduce(lambda a, b: emit.op("And", a, b, role="inside", shape=dims_of(code)), sides)
     return [g.where(inside) / _scale(emit, node)]

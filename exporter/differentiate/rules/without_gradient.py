@@ -5,6 +5,7 @@ A refused operator could carry a derivative; its declaration gives the reason an
 
 from __future__ import annotations
 
+from ...graph.integer_arithmetic import DYNAMIC, QOPERATOR
 from ..registry import declare_refused, declare_zero
 
 declare_refused(
@@ -40,13 +41,13 @@ declare_refused(
     reason="regions rounded to whole cells are the older form of RoiAlign",
     remedy="export the model with RoiAlign (torchvision.ops.roi_align), or choose a layer after it",
 )
-declare_refused(
-    *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"),
-    reason="it computes with rounded integers, which have no derivative",
-    remedy="give the model as it was before quantisation, or quantise it with pairs of "
-    "QuantizeLinear and DequantizeLinear",
-    quantised=True,
-)
+for kind, operators in (
+    (DYNAMIC, ("ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")),
+    (QOPERATOR, ("QLinearConv", "QLinearMatMul")),
+):
+    declare_refused(
+        *operators, reason=f"{kind.word}: {kind.reason}", remedy=kind.remedy, quantised=True
+    )
 
 
 # Results that count, compare, index or choose places.

@@ -9,9 +9,9 @@ from typing import Any
 
 from ....runtime.output.text import particulars
 from ....runtime.spec import Preprocess
+from ...graph.ort_session import LEVELS
 from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
 from ...verify.report import grouped
-from ...verify.running import LEVELS
 from ..report import Report
 from .overlays import Gallery
 

@@ -1,0 +1,78 @@
+"""This module verifies artifacts of quantised files: those whose integers stand for numbers.
+
+ONNX Runtime's optimisations give such a file other kernels, which round elsewhere, and the
+difference of one step grows from layer to layer. So the proof has two parts:
+
+- Without optimisations, artifact and source compute the same operators in the same order. Values
+  must be equal there, and gradients equal finite differences, see `straight_through`.
+- At every level that users meet, everything must be equal up to what rounding explains, see
+  `rounding`. Gradients are compared with the proven ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from .artifact import Artifact
+from .findings import Finding, InputKind, Verdict
+from .finite import (
+    QUICK_FILE,
+    bound_of,
+    check_differences,
+    differentiated_layers,
+    expected_of,
+    float_outputs,
+    inputs_of,
+)
+from .matrix import Matrix, Truth, first_run
+from .rounding import rounding_bounds
+from .running import Draw, load_session
+from .straight_through import ROUNDING
+from .tensors import compare_runs
+
+
+def verify_quantised(
+    artifact: Artifact,
+    model: ir.Model,
+    source: Path,
+    *,
+    matrix: Matrix = QUICK_FILE,
+    draw: Draw | None = None,
+    images: int = 2,
+) -> Verdict:
+    """Compare a quantised artifact with its source, in both parts; arguments as for `verify_file`.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
+    """
+    kind: InputKind = "random" if draw is None else "given"
+    exact, bound = replace(artifact, level="disable"), bound_of(model.graph)
+    firsts = [first_run(exact, feeds, matrix, 0) for feeds in inputs_of(artifact, draw, images)]
+    outputs, layers = float_outputs(exact, firsts[0]), differentiated_layers(artifact)
+    del artifact.session, exact.session  # large weights should not be in memory twice
+    findings = check_differences(exact, model, firsts, layers, bound, kind)
+    bounds = rounding_bounds(exact, firsts, bound)
+    counts = (max(matrix.counts_of(artifact.spec)),)
+    once = Matrix(("disable",), (max(len(one.selected) for one in firsts),), counts)
+    # The source itself may be of an older opset, whose operators ONNX Runtime computes otherwise.
+    values = [Truth(one, expected_of(exact, model, None, (), one), bound) for one in firsts]
+    findings += _compared(exact, values, once, kind)
+    for level in matrix.levels:
+        plain, at = load_session(source, level=level), replace(artifact, level=level)
+        truths = [Truth(one, expected_of(at, model, plain, outputs, one), bounds) for one in firsts]
+        del plain
+        findings += _compared(at, truths, replace(matrix, levels=(level,)), kind)
+    rounds = any(node.op_type in ROUNDING for node in model.graph)
+    method = "finite-differences-straight-through" if rounds else "finite-differences"
+    return Verdict(findings, method, sum(len(first.selected) for first in firsts))
+
+
+def _compared(
+    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind
+) -> list[Finding]:
+    tallies = compare_runs(artifact, truths, matrix, inputs)
+    return [finding for tally in tallies for finding in tally.findings()]
