@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -278,4 +279,5 @@ class Explainer:
         plan = make_plan(self._session, self._heads, request)
         if isinstance(plan.region, (list, tuple)):
             raise InputError("many images share one region; pass a single mask")
-        return plan
+        (shared,) = plan.reader.rows_of(plan.inputs, 1)
+        return replace(plan, inputs=shared)

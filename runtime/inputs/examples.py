@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..errors import ImageError, InputError
-from ..session.session import Port, Session, fits
-from ..spec import Preprocess
+from ..errors import InputError
+from ..session.session import Session
 from . import image_files, tensor_files
-from .images import Image, as_array, as_rgb, is_image_like
+from .images import Image, as_array
 from .names import Names, image_name
 from .tensor_files import is_tensor_file, read_tensor
-from .values import Photo, Tensor, Value, describe_port, fit_row, is_row_batch
+from .value_reader import ValueReader, is_numbers, numbers_of
+from .values import Tensor, Value, describe_port, is_row_batch
 
 Inputs: TypeAlias = Mapping[str, Any]
 """Values by the names of a model's inputs."""
@@ -62,31 +58,25 @@ class ExampleReader:
     """
 
     def __init__(self, session: Session) -> None:
-        self._file = session.path.name
-        self._ports = {port.name: port for port in session.model_inputs}
-        self._transform = session.spec.preprocess
-        if not self._ports:
-            raise InputError(f"{self._file} takes no inputs; use Explainer.run({{}})")
-        first = next(iter(self._ports))
-        self.main = first if self._transform is None else self._transform.input
-        batch = self._ports[self.main].shape[:1]
-        self._shared = frozenset(n for n, port in self._ports.items() if port.shape[:1] != batch)
+        self._values = ValueReader(session)
+        self._file, self._ports = self._values.file, self._values.ports
+        self.main = self._values.main
 
     @property
     def suffixes(self) -> tuple[str, ...]:
         """Endings of the names of the files that hold examples."""
-        if self._transform is None:
+        if self._values.transform is None:
             return tensor_files.SUFFIXES
         return (*image_files.SUFFIXES, ".npz") if len(self._ports) > 1 else image_files.SUFFIXES
 
     def split(self, given: Any) -> list[Any] | None:
         """Return the examples of a batch; None if ``given`` is a single example."""
         if isinstance(given, (list, tuple)):
-            return None if _is_numbers(given) else list(cast("Sequence[Any]", given))
+            return None if is_numbers(given) else list(cast("Sequence[Any]", given))
         array = as_array(given)
         if array is None:
             return None
-        if self._is_pixels(array, self.main):
+        if self._values.is_pixels(array, self.main):
             return list(given) if array.ndim == 4 else None
         port = self._ports[self.main]
         many = is_row_batch(array, port) or array.ndim == len(port.shape) == 4
@@ -96,7 +86,7 @@ class ExampleReader:
         """Read examples, each with a unique name.
 
         Args:
-            given: Examples, as for `read`; those that are read already stay as they are.
+            given: Examples, as for `read`.
             inputs: Values of further inputs: one for all examples, or a row for each.
 
         Raises:
@@ -106,9 +96,7 @@ class ExampleReader:
         names = Names()
         each = self.rows_of(inputs, len(given))
         return [
-            one
-            if isinstance(one, Example)
-            else self.read(one, names.distinct(self.name_of(one)), own)
+            self.read(one, names.distinct(self.name_of(one)), own)
             for one, own in zip(given, each, strict=True)
         ]
 
@@ -134,9 +122,11 @@ class ExampleReader:
 
     def name_of(self, given: Any) -> str:
         """Return the name of an example: that of its file, if it has one."""
+        if isinstance(given, Example):
+            return given.name
         about = cast("Inputs", given).get(self.main) if isinstance(given, Mapping) else given
         name = image_name(about)
-        return "input" if name == "image" and self._transform is None else name
+        return "input" if name == "image" and self._values.transform is None else name
 
     def read(self, given: Any, name: str, inputs: Inputs | None = None) -> Example:
         """Read one example.
@@ -146,7 +136,7 @@ class ExampleReader:
                 image in any form (see `images.as_rgb`) for an input with preprocessing; an array,
                 a tensor or numbers as the model takes them; or the path of a file: ``.npy``,
                 ``.npz`` (its entries are inputs by name, ``x.npz:entry`` is one entry), ``.wav``,
-                ``.nii`` or ``.nii.gz``.
+                ``.nii`` or ``.nii.gz``. Or an example that was read before.
             name: The name of its explanation.
             inputs: Values of further inputs.
 
@@ -154,11 +144,12 @@ class ExampleReader:
             ImageError: An image cannot be read or used.
             InputError: An input is missing or unknown, or a value does not fit.
         """
+        if isinstance(given, Example):
+            self._check_once(given.values, inputs)
+            return replace(given, name=name)
         named = dict(self._named(given))
-        for key, value in (inputs or {}).items():
-            if key in named:
-                raise InputError(f"input '{key}' is given twice; leave it out of inputs")
-            named[key] = value
+        self._check_once(named, inputs)
+        named.update(inputs or {})
         self.check_names(named)
         missing = [key for key in self._ports if key not in named]
         if missing:
@@ -166,8 +157,8 @@ class ExampleReader:
                 f"{self._file} takes {self.described()}; pass {', '.join(map(repr, missing))} by "
                 "name, in inputs= (--input NAME=FILE)"
             )
-        values = {key: self._value(key, named[key]) for key in self._ports}
-        return Example(given, name, values, self._shared)
+        values = {key: self._values.read(key, named[key]) for key in self._ports}
+        return Example(given, name, values, self._values.shared)
 
     def check_names(self, names: Mapping[str, Any]) -> None:
         """Raise InputError if the model has no input of one of these names."""
@@ -204,11 +195,17 @@ class ExampleReader:
         return each
 
     def _rows(self, name: str, value: Any) -> Sequence[Any] | None:
-        array = _array_of(value, name)
+        array = numbers_of(value, name)
         if array is None:
             return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else None
         several = array.ndim == len(self._ports[name].shape) and len(array) != 1
-        return value if several and name not in self._shared else None
+        return value if several and name not in self._values.shared else None
+
+    def _check_once(self, named: Mapping[str, Any], inputs: Inputs | None) -> None:
+        """Raise InputError if an example has one of the further inputs itself."""
+        twice = [key for key in inputs or {} if key in named]
+        if twice:
+            raise InputError(f"input '{twice[0]}' is given twice; leave it out of inputs")
 
     def _named(self, given: Any) -> Mapping[str, Any]:
         if isinstance(given, Mapping):
@@ -223,115 +220,3 @@ class ExampleReader:
                     )
                 return found
         return {self.main: given}
-
-    def _value(self, name: str, given: Any) -> Value:
-        """Read the value of one input."""
-        port, transform = self._ports[name], self._transform_of(name)
-        tensor, origin = self._tensor(name, given)
-        if tensor is None or (transform is not None and self._is_pixels(tensor.values, name)):
-            source = given if tensor is None or as_array(given) is not None else tensor.values
-            if transform is None and not is_image_like(source):
-                raise InputError(
-                    f"'{name}' is a {type(source).__name__}; pass numbers, an array or its file "
-                    f"for input {describe_port(port)}"
-                )
-            if transform is None:
-                raise ImageError(self._no_image(name, source))
-            return Photo(as_rgb(source), transform)
-        if name in self._shared:
-            return self._fit_shared(tensor, port, origin)
-        if name == self.main and not tensor.values.size:
-            shape = list(tensor.values.shape)
-            raise InputError(f"{origin} has shape {shape}: it is empty; pass {describe_port(port)}")
-        try:
-            return fit_row(tensor, port, origin)
-        except InputError:
-            self._refuse_image(tensor.values, port)
-            raise
-
-    def _tensor(self, name: str, given: Any) -> tuple[Tensor | None, str]:
-        """Return a value as numbers, None if it is an image; and what to call it in messages."""
-        if isinstance(given, Tensor):
-            return given, f"'{name}'"
-        if is_tensor_file(given):
-            found = read_tensor(given)
-            if isinstance(found, dict):
-                raise InputError(
-                    f"{given} has the entries {', '.join(found)}; name one: {given}:"
-                    f"{next(iter(found))}"
-                )
-            return found, str(given)
-        array = _array_of(given, name)
-        return (None if array is None else Tensor(array)), f"'{name}'"
-
-    def _fit_shared(self, tensor: Tensor, port: Port, origin: str) -> Tensor:
-        """Fit values of an input that has no batch axis."""
-        row = replace(port, shape=(1, *port.shape))
-        if not fits(tensor.values.shape, port.shape):
-            raise InputError(
-                f"{origin} is {tensor.values.dtype} {list(tensor.values.shape)}, which does not "
-                f"fit input {describe_port(port)}"
-            )
-        return fit_row(tensor, row, origin)
-
-    def _is_pixels(self, array: NDArray[Any], name: str) -> bool:
-        """Whether an array is an image, which the input's preprocessing takes."""
-        return array.dtype == np.uint8 and self._transform_of(name) is not None
-
-    def _transform_of(self, name: str) -> Preprocess | None:
-        """Return the preprocessing of an input: the stored one, also for an input of its shape."""
-        if self._transform is None:
-            return None
-        mine, main = self._ports[name], self._ports[self.main]
-        alike = (mine.dtype, mine.shape) == (main.dtype, main.shape)
-        return self._transform if alike else None
-
-    def _refuse_image(self, values: NDArray[Any], port: Port) -> None:
-        """Raise ImageError if values of a wrong shape are meant as an image, with the remedy."""
-        if fits(values.shape, port.shape[1:]) or fits(values.shape, port.shape):
-            return
-        takes_images = self._transform_of(port.name) is not None
-        if not takes_images and (values.dtype != np.uint8 or len(port.shape) < 4):
-            return
-        try:
-            as_rgb(values)
-        except ImageError as error:
-            if takes_images:
-                raise ImageError(f"{error}; or pass a tensor: {describe_port(port)}") from None
-        else:
-            raise ImageError(self._no_image(port.name, values))
-
-    def _no_image(self, name: str, source: Any) -> str:
-        port = describe_port(self._ports[name])
-        what = str(source) if isinstance(source, (str, Path)) else "an image"
-        if self._transform is None:
-            return (
-                f"{self._file} stores no preprocessing; {what} needs it: export it with "
-                f"preprocessing, or pass the tensor that the model takes, {port}, as an array or "
-                "in a .npy file (or all inputs to Explainer.run)"
-            )
-        return (
-            f"input {port} takes no image ({what}): the stored preprocessing is that of "
-            f"'{self.main}'; pass an array or a .npy file"
-        )
-
-
-def _array_of(value: Any, name: str) -> NDArray[Any] | None:
-    """Return numbers, lists of them, arrays and tensors as an array; None for everything else.
-
-    Raises:
-        InputError: Lists of numbers differ in length.
-    """
-    if not (isinstance(value, Real) or _is_numbers(value)):
-        return as_array(value)
-    try:
-        return np.asarray(value)
-    except ValueError:
-        raise InputError(f"'{name}' has lists of numbers that differ in length") from None
-
-
-def _is_numbers(value: Any) -> bool:
-    """Whether a value is a list of numbers, or of such lists."""
-    if not isinstance(value, (list, tuple)) or not value:
-        return False
-    return all(isinstance(one, Real) or _is_numbers(one) for one in cast("Sequence[Any]", value))

@@ -156,14 +156,17 @@ class Pair:
         return places[rank] if rank < len(places) else label
 
     def image(self, change: Change) -> Pixels:
-        """Draw an image and its two overlays side by side."""
+        """Draw an image and its two overlays side by side; wide drawings below each other."""
         first, second = self.explain(Path(change.path))
         titles = [
             change.label,
             f"{self.first.path.stem}: {change.predicted[0]}",
             f"{self.second.path.stem}: {change.predicted[1]}",
         ]
-        return panel([first.image, first.draw(), second.draw()], titles)
+        images = [first.image, first.draw(), second.draw()]
+        if first.view.own_row:
+            return panel(images, titles, first.image.shape[0], columns=1)
+        return panel(images, titles)
 
 
 def similarity(first: Heatmap, second: Heatmap) -> float:

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from support.artifacts import preprocess
-from support.artifacts_nd import write_signal, write_text, write_two_images, write_with_table
+from support.artifacts_nd import (
+    write_nd,
+    write_signal,
+    write_text,
+    write_two_images,
+    write_with_table,
+)
 from support.cli import fail, refuse, succeed
 from support.images import read_rgb
 
@@ -138,6 +144,22 @@ def test_diff_passes_the_inputs_to_both(folder: Path) -> None:
     assert "pass 'table' by name" in refuse("diff", model, model, image)
     signal = folder / "signal.onnx"
     assert "1.000 similar" in succeed("diff", signal, signal, folder / "beat.npy").output
+
+
+def test_diff_draws_signals_below_each_other(folder: Path, tmp_path: Path) -> None:
+    write_nd(
+        tmp_path / "other.onnx", {"signal": "float[N, 1, L]"}, rank=1,
+        begin="""turned = Neg(signal)
+        one = Constant <value_float = 1.0> ()
+        dark = Add(turned, one)
+        sums = Conv <strides = [4]> (dark, kernel)""",
+    )  # fmt: skip
+    out = tmp_path / "out"
+    succeed("diff", folder / "signal.onnx", tmp_path / "other.onnx", folder / "beat.npy", "-o", out)
+    (drawn,) = out.glob("*.png")
+    height, width, _ = read_rgb(drawn).shape
+    assert height > 3 * 260
+    assert width < 1100
 
 
 def test_diff_goes_on_after_a_file_that_does_not_fit(folder: Path, tmp_path: Path) -> None:

@@ -109,6 +109,27 @@ def test_many_share_an_input_or_bring_their_own(explainer: Explainer) -> None:
     assert "cannot read none.png" in str(second.error)
 
 
+def test_many_are_refused_rows_that_belong_to_no_image(explainer: Explainer) -> None:
+    with pytest.raises(InputError, match="'table' has 3 rows for 1 example; pass one for all"):
+        explainer.explain_many([PHOTO] * 3, inputs={"table": np.zeros((3, 2))})
+
+
+def test_examples_that_were_read_before_are_explained(explainer: Explainer, tmp_path: Path) -> None:
+    np.savez(tmp_path / "both.npz", image=PHOTO, table=[1, 2])
+    (example,) = explainer.read_file(tmp_path / "both.npz")
+    for found in (
+        [explainer.explain(example, 0)],
+        explainer.explain([example, example], 0),
+        explainer.compare(example, ["gradcam"], classes=0),
+        explainer.explain_many([example, example], classes=0),
+    ):
+        ones = [one for one in found if not isinstance(one, Failure)]
+        assert [one.name for one in ones] == ["both", "both-2"][: len(ones)]
+        assert [one.scores.tolist() for one in ones] == [pytest.approx([5])] * len(ones)
+    with pytest.raises(InputError, match="'table' is given twice"):
+        explainer.explain(example, inputs={"table": [1, 2]})
+
+
 def test_compare_passes_the_inputs_on(explainer: Explainer) -> None:
     found = explainer.compare(PHOTO, ["gradcam", "hirescam"], classes=0, inputs={"table": [1, 2]})
     assert [one.scores.tolist() for one in found] == [pytest.approx([5])] * 2

@@ -141,6 +141,12 @@ def test_a_page_and_an_image_show_the_words(explainer: Explainer, tmp_path: Path
     assert image.shape == found.image.shape
     # The ground of a word without evidence stays white, of another one it does not.
     assert (found.image != image).any(axis=(1, 2)).any()
+    seen = {style: found.draw(0, style=style) for style in ("heatmap", "contour", "mask")}
+    assert {one.shape for one in seen.values()} == {image.shape}
+    assert (seen["heatmap"].max(axis=2) > 100).all()  # no words
+    first = np.s_[18:36, 16:60]  # "the", without evidence
+    assert (seen["heatmap"][first] == 255).all()
+    assert seen["contour"][first].min() < 50 < 150 < seen["mask"][first].min()
     zero = found.draw(0, alpha=0)
     np.testing.assert_array_equal(zero, found.image)
     assert "tokens" in found.to_dict()

@@ -62,7 +62,8 @@ class SignalView(View):
         """Draw the map as the style says.
 
         ``overlay``: colour behind the lines and in a band below; ``heatmap``: the colour alone;
-        ``contour``: a curve of the map over the lines; ``mask``: lines that fade without evidence.
+        ``contour``: a curve of the map over paler lines; ``mask``: lines that fade where there is
+        no evidence.
         """
         style, canvas = drawing.look.style, self._canvas()
         values = interpolation(len(drawing.values), _WIDTH) @ drawing.values
@@ -71,7 +72,8 @@ class SignalView(View):
         if style == "heatmap":
             lanes[:] = colours[None]
         else:
-            self._draw_signal(canvas, strength if style == "mask" else np.ones_like(values))
+            plain = np.full_like(values, 0.4 if style == "contour" else 1)
+            self._draw_signal(canvas, strength if style == "mask" else plain)
         if style == "overlay":
             share = (drawing.look.alpha * np.sqrt(strength))[None, :, None]
             # As coloured light through the drawing: dark lines stay dark.

@@ -17,6 +17,7 @@ from .view import Drawing, View
 
 _WIDTH, _MARGIN, _LINE, _SIZE = 900, 16, 30, 11.0
 _PAD, _GAP = 4, 4  # beside a word, and between words, in pixels
+_FAINT = 205  # grey level of a word without evidence
 _TERMINAL = 100  # columns of a line of numbers
 _SPACES = "\u0120\u2581"  # how byte-pair and sentence-piece tokens spell the space before them
 
@@ -45,7 +46,11 @@ class TextView(View):
         return self._draw(None, None)
 
     def draw_own(self, drawing: Drawing) -> Pixels:
-        """Draw the words on grounds of colour."""
+        """Draw the words as the style says.
+
+        ``overlay``: on grounds of colour; ``heatmap``: the grounds alone; ``contour``: each word
+        over a bar as long as its value; ``mask``: words that fade without evidence.
+        """
         return self._draw(self.project(drawing.values), drawing)
 
     def project(self, values: Heatmap) -> Heatmap:
@@ -97,14 +102,23 @@ class TextView(View):
             places.append((left, line, width))
             left += width + _GAP
         canvas = np.full(((line + 1) * _LINE + 2 * _MARGIN, _WIDTH, 3), 255, np.uint8)
-        grounds = np.full((len(words), 3), 255, np.uint8)
-        if values is not None and drawing is not None:
-            grounds = _grounds(values, drawing.palette, drawing.look.alpha)
-        for word, (left, line, width), ground in zip(words, places, grounds, strict=True):
-            top = _MARGIN + line * _LINE
-            canvas[top + 2 : top + _LINE - 3, left : left + width] = ground
-            if drawing is None or drawing.look.style != "heatmap":
-                write(canvas, word, left + _PAD, top + 19, _SIZE, BLACK)
+        if values is None or drawing is None:
+            for word, (left, line, _) in zip(words, places, strict=True):
+                write(canvas, word, left + _PAD, _MARGIN + line * _LINE + 19, _SIZE, BLACK)
+            return canvas
+        style = drawing.look.style
+        colours = drawing.palette.paint(values)
+        grounds = _grounds(values, drawing.palette, drawing.look.alpha)
+        for at, (left, line, width) in enumerate(places):
+            top, strength = _MARGIN + line * _LINE, float(abs(values[at]))
+            if style in ("overlay", "heatmap"):
+                canvas[top + 2 : top + _LINE - 3, left : left + width] = grounds[at]
+            if style == "contour":
+                canvas[top + 24 : top + 28, left : left + round(strength * width)] = colours[at]
+            grey = round(_FAINT * (1 - strength)) if style == "mask" else 0
+            if style != "heatmap":
+                ink = (max(BLACK[0], grey), max(BLACK[1], grey), max(BLACK[2], grey))
+                write(canvas, words[at], left + _PAD, top + 19, _SIZE, ink)
         return canvas
 
 
