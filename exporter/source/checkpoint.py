@@ -27,7 +27,10 @@ def load_script(path: Path) -> torch.jit.ScriptModule:
     import torch
 
     if not path.is_file():
-        raise CaptureError(f"no file {path}")
+        raise CaptureError(
+            f"no file {path}; give a TorchScript file, or a model and its weights, such as "
+            f"torchvision:resnet18 --weights {path}"
+        )
     if not _is_script(path):
         if path.suffix != ".safetensors":
             read_weights(path)
