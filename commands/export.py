@@ -145,4 +145,5 @@ def _shape_of(source: Source) -> Sequence[int] | None:
 
     if isinstance(source.model, Path):
         return input_shape(source.model)
-    return module_of(source.model, source.inputs)[1][0].shape[1:]
+    image = module_of(source.model, source.inputs)[1].image
+    return None if image is None else image.shape[1:]

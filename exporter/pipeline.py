@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def export(
     model: Model,
     path: str | Path,
-    example_inputs: Sequence[Any] | None = None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
     layers: str | Sequence[str] | None = None,
     score: ScoreKind | Score = "logit",
@@ -59,10 +59,14 @@ def export(
     Args:
         model: An ``nn.Module``, an ``ExportedProgram``, or the path of an ONNX file.
         path: Where the artifact goes. It appears whole and verified, or not at all.
-        example_inputs: Inputs of the module's ``forward``; an ExportedProgram brings its own, and
-            an ONNX file needs none.
+        example_inputs: Inputs of the module's ``forward``: a tuple of positional arguments, a dict
+            of keyword arguments, or a pair of both. An argument may be a tensor, a dict, list or
+            tuple of tensors, which become inputs of the graph, or a constant. An ExportedProgram
+            brings its own, and an ONNX file needs none.
         layers: Target layers: module paths (or value or node names of an ONNX file). By default
-            the last layer with spatial extent that the score's gradient reaches.
+            the last layer with spatial extent that the score's gradient reaches. ``encoder#1`` is
+            the first call of a module that is called several times (the last, without a number),
+            ``stages.2[0]`` and ``backbone[feat]`` are tensors of one that returns several.
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
             the axis of its classes.
         labels: Class names by id.
@@ -119,7 +123,7 @@ def export_as(
     settings: ExportSettings,
     model: Model,
     path: Path,
-    example_inputs: Sequence[Any] | None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     *,
     transform: Transform | None = None,
     verify: Level = "off",
@@ -149,7 +153,7 @@ def export_as(
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
             spec, heads = add_heads(captured, located, spec, profile, path)
-        if captured.module is None:
+        if captured.module is None or captured.inputs is None:
             notes += unverified(walks)
         else:
             from .verify.token_order import check_order

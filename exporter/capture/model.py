@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def capture(
     model: Model,
-    example_inputs: Sequence[Any] | None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
 ) -> tuple[Captured, list[Candidate]]:
@@ -59,7 +59,7 @@ def capture(
 
 def _of_file(
     path: Path,
-    examples: Sequence[Any] | None,
+    examples: Sequence[Any] | Mapping[str, Any] | None,
     layers: Sequence[str] = (),
     trace: TorchExport | None = None,
 ) -> Captured:
@@ -130,7 +130,10 @@ def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str
 
 
 def candidates_of(
-    model: Model, example_inputs: Sequence[Any] | None = None, *, output: str | None = None
+    model: Model,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    output: str | None = None,
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 

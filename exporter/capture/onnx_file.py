@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -19,6 +19,8 @@ from ..locate.layer import find_layer
 
 if TYPE_CHECKING:
     import torch
+
+    from ..source.torch_inputs import ModuleInputs
 
 # Recorded by PyTorch's exporter; all that graftcam keeps of a node's metadata in the artifact.
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -39,7 +41,7 @@ class Captured:
     model: ir.Model
     targets: dict[str, ir.Value]
     module: torch.nn.Module | None = None
-    inputs: tuple[Any, ...] = ()
+    inputs: ModuleInputs | None = None
     notes: list[str] = field(default_factory=list[str])
 
 

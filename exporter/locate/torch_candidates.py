@@ -7,14 +7,17 @@ decides on the records.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from ..graph.precision import FLOAT16_SCALE
+from ..source.layer_taps import joined_name, maps_in
+from ..source.nested import Path, parts_of, with_part
+from ..source.torch_inputs import ModuleInputs
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from ..source.torch_outputs import score_of
@@ -30,12 +33,15 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @dataclass
 class _Call:
-    """One call of one module.
+    """A tensor that one call of one module gave.
 
     Attributes:
         path: Module path.
         kind: Class name.
-        output: What the module returned.
+        output: The tensor.
+        number: Which call of the module, from 1.
+        place: Where it is in what the module returned; none if it is all, or the only map.
+        whole: Whether the module returned nothing else.
         convolution: Whether the module is one.
         origin: The first call that returned the same tensor; itself if none did.
     """
@@ -43,6 +49,9 @@ class _Call:
     path: str
     kind: str
     output: torch.Tensor
+    number: int
+    place: Path = ()
+    whole: bool = True
     convolution: bool = False
     origin: _Call | None = None
 
@@ -52,7 +61,7 @@ class _Call:
 
 
 def scan(
-    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None = None
+    module: nn.Module, inputs: ModuleInputs, output: str | None, names: Sequence[str] | None = None
 ) -> list[Candidate]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
@@ -60,11 +69,11 @@ def scan(
 
     Args:
         module: The module.
-        args: Its example inputs.
+        inputs: Its example inputs.
         output: The scored output's name; see `score_of`.
         names: Names of the outputs.
     """
-    calls, score = _watch(module, args, output, names)
+    calls, score = _watch(module, inputs, output, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -75,27 +84,45 @@ def scan(
     grids = sorted({tuple(call.output.shape[2:]) for call in convolved})
     tokens = [tuple(call.output.shape) for call in calls if call.output.dim() == 3]
     around = Surroundings.of(grids, tokens)
-    image = next((tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()), (0,))
+    image = (0,) if inputs.image is None else tuple(inputs.image.shape)
     maps = score.shape[1] if score.dim() > 2 else None
-    facts = (_facts(group, grids, image, maps) for group in groups.values())
+    repeated = {call.path for call in calls if call.number > 1}
+    facts = (_facts(group, repeated, grids, image, maps) for group in groups.values())
     return ranked([judge_layer(one, around) for one in facts])
 
 
 def _watch(
-    module: nn.Module, args: Sequence[Any], output: str | None, names: Sequence[str] | None
+    module: nn.Module, inputs: ModuleInputs, output: str | None, names: Sequence[str] | None
 ) -> tuple[list[_Call], torch.Tensor]:
     """Run forward and backward; return the calls as they ended, and the class scores."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
     calls: list[_Call] = []
+    counts: Counter[str] = Counter()
 
     def record(path: str, layer: nn.Module, output: object) -> object:
-        if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+        counts[path] += 1
+        if isinstance(output, torch.Tensor):
+            return pass_on(path, layer, output, (), whole=True)
+        maps = maps_in(output)
+        for place, tensor in maps:
+            only: Path = () if len(maps) == 1 else place
+            clone = pass_on(path, layer, tensor, only, whole=False)
+            for same in [place for place, part in parts_of(output) if part is tensor]:
+                output = with_part(output, same, clone)
+        return output
+
+    def pass_on(
+        path: str, layer: nn.Module, output: torch.Tensor, place: Path, *, whole: bool
+    ) -> torch.Tensor:
+        """Note a tensor that a module gave, and return what the model continues with."""
+        if not output.is_floating_point():
             return output
         # The same tensor, unless an in-place operation has changed it on the way.
         handed, origin = passed.get(id(output), (None, None))
         unchanged = handed is not None and handed._version == 0
         kind, convolves = type(layer).__name__, isinstance(layer, _CONVOLUTIONS)
-        call = _Call(path, kind, output, convolves, origin if unchanged else None)
+        same = origin if unchanged else None
+        call = _Call(path, kind, output, counts[path], place, whole, convolves, same)
         calls.append(call)
         # A clone, so that a later in-place activation cannot change what this layer gave.
         clone = output.clone()
@@ -106,7 +133,7 @@ def _watch(
     for path, layer in named_layers(module).items():
         layer.register_forward_hook(lambda layer, _, output, path=path: record(path, layer, output))
     noise = torch.Generator().manual_seed(0)
-    inputs = [_leaf(argument, noise) for argument in args]
+    inputs = inputs.with_tensors([_leaf(tensor, noise) for tensor in inputs.tensors])
     with torch.enable_grad():
         score = score_of(run_module(module, inputs), output, names)
         for call in calls:
@@ -119,16 +146,17 @@ def _watch(
     return calls, score
 
 
-def _leaf(argument: Any, noise: torch.Generator) -> Any:
+def _leaf(example: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
     """Noise in the shape of a float example: one of zeros could make every gradient vanish."""
-    if isinstance(argument, torch.Tensor) and argument.is_floating_point():
-        drawn = torch.randn(argument.shape, generator=noise, dtype=torch.float32)
-        return drawn.to(argument.dtype).requires_grad_(True)
-    return argument
+    if not example.is_floating_point():
+        return example
+    drawn = torch.randn(example.shape, generator=noise, dtype=torch.float32)
+    return drawn.to(example.dtype).requires_grad_(True)
 
 
 def _facts(
     group: Sequence[_Call],
+    repeated: Collection[str],
     grids: Sequence[tuple[int, ...]],
     image: tuple[int, ...],
     maps: int | None,
@@ -137,12 +165,16 @@ def _facts(
 
     Args:
         group: The calls.
+        repeated: Paths of the modules that are called several times.
         grids: Spatial extents of convolutions, which may be the grid of tokens as well.
         image: Shape of the input.
         maps: Number of classes, where the scores have positions.
     """
     source = group[0].source
-    named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
+    named = min(
+        group, key=lambda call: (not call.whole, call.path.count("."), len(call.path), call.number)
+    )
+    number = named.number if named.path in repeated else None
     shape, slope = tuple(source.output.shape), source.output.grad
     # Of four axes the channels may be the second or the last.
     places, prefix = (shape[2:], shape[1:-1]), 0
@@ -153,7 +185,7 @@ def _facts(
     if slope is not None and len(shape) > 2 and shape[1] == maps:
         class_map = bool((slope.flatten(2).any(2).sum(1) <= 1).all())
     return LayerFacts(
-        named.path,
+        joined_name(named.path, number, named.place),
         named.kind,
         shape,
         on_batch=shape[:1] == image[:1],

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -28,6 +27,8 @@ from .running import Draw, some_rows
 if TYPE_CHECKING:
     import torch
 
+    from ..source.torch_inputs import ModuleInputs
+
 _SAMPLE = 4  # inputs of the checks that need no reference
 _GIVEN = 6  # images, or noisy copies where fewer are given: a single image may lie on a kink
 
@@ -47,7 +48,7 @@ class Origin:
     model: ir.Model
     file: Path | None = None
     module: torch.nn.Module | None = None
-    examples: Sequence[Any] = ()
+    examples: ModuleInputs | None = None
     transform: Transform | None = None
 
 
@@ -107,9 +108,10 @@ def _check_runs(artifact: Artifact, origin: Origin, given: Images | None, *, ful
     draw, batch = random_inputs(artifact, origin.examples), artifact.batch
     step = batch or _SAMPLE
     # Several times where the batch is fixed.
-    drawn = [draw(step, 0, seed) for seed in range(0, _SAMPLE, step)]
-    sample = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
-    small = some_rows(sample, slice(batch or 2))
+    drawn, batched = [draw(step, 0, seed) for seed in range(0, _SAMPLE, step)], artifact.batched
+    joined = {name: np.concatenate([one[name] for one in drawn]) for name in batched}
+    sample = {**drawn[0], **joined}
+    small = some_rows(sample, slice(batch or 2), batched)
     shown = None if given is None else given.draw(artifact)
     alone = [
         check_ranks(artifact, origin.model, small),
@@ -130,7 +132,7 @@ def _compare(
     artifact: Artifact, origin: Origin, draw: Draw | None = None, count: int = 0, *, full: bool
 ) -> Verdict:
     """Compare all tensors with the module, or with the file and finite differences."""
-    if origin.module is not None:
+    if origin.module is not None and origin.examples is not None:
         return verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
             attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS,

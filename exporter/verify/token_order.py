@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +16,8 @@ from torch.nn import functional
 
 from ...runtime.spec import Layer
 from ..errors import LayerError
-from ..source.torch_layers import layer_of
+from ..source.layer_taps import LayerTap
+from ..source.torch_inputs import ModuleInputs
 from .torch_reference import channel_first
 
 _PROBES = 9  # places that are probed; each is a backward pass
@@ -29,7 +29,7 @@ _WRONG = 0.25  # places in order reach 0.7 and more, sorted ones less than 0.1
 _RIGHT = 0.5  # enough if only three places are probed
 
 
-def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer]) -> None:
+def check_order(module: nn.Module, inputs: ModuleInputs, layers: Sequence[Layer]) -> None:
     """Refuse layers whose places are not those of the image.
 
     Most places should depend on their own neighbourhood, compared with what other places do, about
@@ -37,7 +37,7 @@ def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer
 
     Args:
         module: The model; a copy is run.
-        inputs: Its example inputs; the first with four axes is the image.
+        inputs: Its example inputs; the first with four axes that a layer depends on is the image.
         layers: Target layers; those that are channel-first are left out, convolutions have no
             order but the image's.
 
@@ -56,34 +56,37 @@ def check_order(module: nn.Module, inputs: Sequence[Any], layers: Sequence[Layer
                 )
 
 
-def _nearness(module: nn.Module, inputs: Sequence[Any], layer: Layer) -> float | None:
+def _nearness(module: nn.Module, inputs: ModuleInputs, layer: Layer) -> float | None:
     """Median over places: dependence on their own neighbourhood, over the largest on any."""
-    place = next(
-        (i for i, x in enumerate(inputs) if isinstance(x, torch.Tensor) and x.dim() == 4), None
-    )
-    if place is None:
-        return None
     noise = torch.Generator().manual_seed(0)
-    shape = inputs[place].shape
     # Two where there is a BatchNorm: its backward pass on the CPU is wrong for one image whose
     # cotangent lies channels-last (PyTorch 2.15).
     count = 1 + any(isinstance(part, _BATCH_NORMS) for part in module.modules())
-    image = torch.randn((count, *shape[1:]), generator=noise).requires_grad_(True)
-    arguments = [
-        torch.cat([x[:1], x[-1:]])[:count] if isinstance(x, torch.Tensor) and x.dim() else x
-        for x in inputs
-    ]
-    arguments[place] = image
+    arguments, images = list[torch.Tensor](), list[torch.Tensor]()
+    for tensor in inputs.tensors:
+        given = tensor
+        if inputs.has_batch(tensor):
+            given = torch.cat([tensor[:1], tensor[-1:]])[:count]
+        if tensor.dim() == 4:
+            given = torch.randn(given.shape, generator=noise).requires_grad_(True)
+            images.append(given)
+        arguments.append(given)
+    if not images:
+        return None
     found: list[torch.Tensor] = []
     watched = copy.deepcopy(module).float().eval().requires_grad_(False)
-
-    def watch(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-        found.append(output)
-
-    layer_of(watched, layer.name).register_forward_hook(watch)
+    LayerTap(watched, layer.name, found.append)
     with torch.enable_grad():
-        watched(*arguments)
+        inputs.with_tensors(arguments).call(watched)
     values = channel_first(found[-1], layer, 1)
+    total = values.sum()
+    for image in images:
+        slopes = torch.autograd.grad(total, [image], retain_graph=True, allow_unused=True)
+        if any(slope is not None for slope in slopes):
+            break
+    else:
+        return None
+    shape = image.shape
     height, width = values.shape[2:]
     weights = torch.randn(values.shape[1], generator=noise)
     channels_last = shape[1] > _LARGEST_COLOURS >= shape[3]

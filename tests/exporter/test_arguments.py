@@ -155,7 +155,11 @@ def test_one_mean_stands_for_all_channels(tmp_path: Path) -> None:
 X = EXAMPLE[0]
 EXAMPLES = {
     "an array": (X.numpy(), "example_inputs are a ndarray; give a tuple"),
-    "a dict": ({"x": X}, "example_inputs are a dict; give a tuple"),
+    "a dict with another key": ({"y": X}, r"run on \({y: Tensor float32 \[1, 3, 8, 8\]}\): conv2d"),
+    "two keys": (
+        {"x": X, "y": X},
+        "x=Tensor float32 .*, y=Tensor .*unexpected keyword argument 'y'",
+    ),
     "channels": ((X[:, :1],), r"Tensor float32 \[1, 1, 8, 8\]\): Given groups=1"),
     "type": ((X.long(),), r"Tensor int64 \[1, 3, 8, 8\]\): "),
     "count": ((X, X), "takes 2 positional arguments but 3 were given"),

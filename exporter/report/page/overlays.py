@@ -123,7 +123,8 @@ def _gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
 def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
     """Return the reference's name, and a function from inputs and classes to its maps."""
     spec, layer = artifact.spec, artifact.spec.layers[0]
-    if origin.module is None:
+    examples = origin.examples
+    if origin.module is None or examples is None:
         plain = replace(artifact, level="disable")
         _ = plain.session  # opened here, where no time is measured
 
@@ -138,8 +139,9 @@ def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
     watched = Reference(origin.module, spec.layers, None, artifact=artifact)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-        (array,) = artifact.source_feeds(feeds).values()
-        return watched([torch.from_numpy(array)], classes).heatmaps[layer.name]
+        arrays = artifact.source_feeds(feeds).values()
+        inputs = examples.with_tensors([torch.from_numpy(array) for array in arrays])
+        return watched(inputs, classes).heatmaps[layer.name]
 
     return "PyTorch", autograd
 
