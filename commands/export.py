@@ -79,14 +79,12 @@ def export(
         raise click.UsageError("SOURCE and --to are needed, or --config")
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
-    from ..exporter.source.named import is_file, load_source, read_labels
+    from ..exporter.source.named import load_source, read_labels
 
     transform = {name: options.pop(name) for name in _TRANSFORM}
     given = any(value is not None for value in transform.values())
-    shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
-    # For a file, which has its own shapes, --shape is the size of the transform's images.
-    inner = None if is_file(source) and given else shape
-    loaded = load_source(source, options.pop("weights"), inner)
+    shapes, labels, name = (options.pop(key) for key in ("shapes", "labels", "name"))
+    loaded = load_source(source, options.pop("weights"), shapes)
     traced = {name: options.pop(name) for name in _names(TorchExport)}
     traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
@@ -97,8 +95,8 @@ def export(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
-            preprocess=_transform(transform, loaded, shape) if given else loaded.preprocess,
-            progress=steps, **options,
+            preprocess=_transform(transform, loaded, shapes) if given else loaded.preprocess,
+            shapes=loaded.shapes, progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
@@ -109,7 +107,7 @@ def _names(record: Any) -> list[str]:
 
 
 def _transform(
-    options: Mapping[str, Any], source: Source, shape: Sequence[int] | None
+    options: Mapping[str, Any], source: Source, shapes: Mapping[str, Sequence[int | None]]
 ) -> Preprocess:
     """Return the training transform that the options describe.
 
@@ -123,7 +121,7 @@ def _transform(
         raise click.UsageError(f"--preprocess and --mean with --std {both}")
     values: Mapping[str, Any] = {} if mean is None else {"mean": mean, "std": std}
     channels = {len(mean or Preprocess().mean), 3}
-    shape = shape or _shape_of(source)
+    shape = _fixed(shapes) or _shape_of(source)
     size, layout = source.preprocess.size if source.preprocess else None, "nchw"
     if shape and len(shape) == 3:
         size = shape[1:]
@@ -138,12 +136,20 @@ def _transform(
     return Preprocess(size=size, resize=short, layout=layout, **values)
 
 
+def _fixed(shapes: Mapping[str, Sequence[int | None]]) -> Sequence[int] | None:
+    """The first shape of an image, without the batch axis, if it is whole."""
+    images = (list(shape)[-3:] for shape in shapes.values() if len(shape) in (3, 4))
+    shape = next(images, [])
+    known = [extent for extent in shape if extent is not None]
+    return known if known and len(known) == len(shape) else None
+
+
 def _shape_of(source: Source) -> Sequence[int] | None:
     """The shape of the source's first input without the batch axis, as far as it is fixed."""
-    from ..exporter.release import input_shape
+    from ..exporter.release import input_shapes
     from ..exporter.source.torch_module import module_of
 
     if isinstance(source.model, Path):
-        return input_shape(source.model)
+        return _fixed(input_shapes(source.model))
     image = module_of(source.model, source.inputs)[1].image
     return None if image is None else image.shape[1:]

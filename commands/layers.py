@@ -21,7 +21,7 @@ from .options import json_option, output_option, source_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
-    source: str, weights: str | None, shape: list[int] | None, output: str | None,
+    source: str, weights: str | None, shapes: dict[str, list[int | None]], output: str | None,
     everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
@@ -30,8 +30,8 @@ def layers(
     from ..exporter.report.describe import describe_candidates
     from ..exporter.source.named import load_source
 
-    loaded = load_source(source, weights, shape)
-    found = candidates_of(loaded.model, loaded.inputs, output=output)
+    loaded = load_source(source, weights, shapes)
+    found = candidates_of(loaded.model, loaded.inputs, output=output, shapes=loaded.shapes)
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return

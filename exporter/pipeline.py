@@ -48,6 +48,7 @@ def export(
     extras: str | Collection[str] = (),
     profile: ProfileName = "default",
     trace: TorchExport | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | Sequence[int | None] | None = None,
     verify: Level = "quick",
     images: str | Path | None = None,
     report: str | Path | None = None,
@@ -90,6 +91,8 @@ def export(
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
             nothing may wait for the GPU, as CUDA's graph capture requires. Numbers are the same.
         trace: How PyTorch exports the model; an ONNX file has its own opset, axes and names.
+        shapes: Fixes open axes of an ONNX file's inputs: the first input's shape, or shapes by
+            input. None leaves an axis as it is; the batch may be left out.
         verify: ``quick``: compare with PyTorch autograd (or finite differences) at ONNX Runtime's
             default settings before anything is written; ``full``: as `graftcam verify` does, at
             every optimisation level, with several batch sizes and numbers of classes, and by a
@@ -108,7 +111,7 @@ def export(
             `UnsupportedError`, `VerificationError`, `WriteError`; nothing has been written then.
         TypeError: A keyword that there is not; the message says what to give.
     """
-    settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name)
+    settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name, shapes)
     level = check_level(verify)
     if images is not None:
         check_images(settings, used=level != "off" or report is not None)
@@ -168,7 +171,8 @@ def export_as(
         # From here on only the record in the metadata changes: what is verified is what ships.
         verdict, shown = None, None
         file = Path(model) if isinstance(model, (str, Path)) else None
-        origin = Origin(captured.model, file, captured.module, captured.inputs, transform)
+        examples = captured.inputs or ()
+        origin = Origin(captured.model, file, captured.module, examples, transform)
         given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     Model = torch.nn.Module | ExportedProgram | str | Path
+
+
+Shapes: TypeAlias = Mapping[str, Sequence[int | None]]
 
 
 def capture(
@@ -42,7 +45,12 @@ def capture(
     wanted = list(settings.layers or [])
     if isinstance(model, (str, Path)):
         progress("capture")
-        return _of_file(Path(model), example_inputs, wanted, settings.trace), []
+        file = _of_file(Path(model), example_inputs, wanted, settings.trace, settings.shapes)
+        return file, []
+    if settings.shapes:
+        raise CaptureError(
+            "shapes fix open axes of an ONNX file; a PyTorch model has those of its example_inputs"
+        )
     module, inputs = module_of(model, example_inputs)
     trace, candidates = settings.trace or TorchExport(), list[Candidate]()
     if not wanted:
@@ -62,6 +70,7 @@ def _of_file(
     examples: Sequence[Any] | Mapping[str, Any] | None,
     layers: Sequence[str] = (),
     trace: TorchExport | None = None,
+    shapes: Shapes | None = None,
 ) -> Captured:
     """Read an ONNX file, and refuse what it cannot follow."""
     if not path.is_file():
@@ -75,9 +84,9 @@ def _of_file(
         raise CaptureError(
             f"{path.name} keeps its opset, axes and names: leave trace out (--opset, "
             "--dynamic-batch, --dynamic-size, --input-name, --output-name), or export the PyTorch "
-            "model"
+            "model; shapes (--shape) fix open axes"
         )
-    captured = capture_file(path, layers)
+    captured = capture_file(path, layers, shapes)
     if examples is not None and len(examples):
         raise CaptureError(f"{path.name} says itself what it takes; leave example_inputs out")
     return captured
@@ -134,6 +143,7 @@ def candidates_of(
     example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
     output: str | None = None,
+    shapes: Shapes | None = None,
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 
@@ -141,9 +151,10 @@ def candidates_of(
         model: As for `export`.
         example_inputs: Inputs of the module's ``forward``.
         output: Name of the scored output, as in `Score`.
+        shapes: Extents of an ONNX file's open axes by input, as the settings have them.
     """
     if isinstance(model, (str, Path)):
-        graph = _of_file(Path(model), example_inputs).model.graph
+        graph = _of_file(Path(model), example_inputs, shapes=shapes).model.graph
         return graph_candidates(graph, find_score(graph, Score(output=output)).value)
     from ..locate.torch_candidates import scan
 

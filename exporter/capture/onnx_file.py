@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import onnx_ir as ir
 from ...runtime.spec import METADATA_KEY
 from ..errors import CaptureError, first_line
 from ..graph.external_data import take_in
+from ..graph.fix_axes import fix_axes
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
 from ..graph.upgrade_opset import converted
@@ -45,8 +46,12 @@ class Captured:
     notes: list[str] = field(default_factory=list[str])
 
 
-def capture_file(path: Path, layers: Sequence[str]) -> Captured:
+def capture_file(
+    path: Path, layers: Sequence[str], shapes: Mapping[str, Sequence[int | None]] | None = None
+) -> Captured:
     """Load an ONNX file, flatten its graph and convert it to opset 18 or newer.
+
+    ``shapes`` fix open axes of its inputs; see `fix_axes`.
 
     Raises:
         CaptureError: The file cannot be read or converted.
@@ -66,6 +71,8 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     notes: list[str] = []
     # ONNX Runtime's float16 converter puts casts of the inputs after their readers.
     model.graph.sort()
+    if shapes:
+        fix_axes(model.graph, shapes)
     name_open_axes(model.graph)
     model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))

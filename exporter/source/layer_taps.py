@@ -158,7 +158,7 @@ def _tensor_of(name: LayerName, output: Any) -> torch.Tensor:
             "layer inside it"
         )
     such = joined_name(name.path, name.call, spatial[-1][0])
-    problem = "not one tensor" if inside else f"which has no {name.text[len(name.path) :]}"
+    problem = "not a tensor" if inside else f"which has no {name.text[len(name.path) :]}"
     raise LayerError(f"{returned}, {problem}: {_listed(spatial)}; name one, such as {such!r}")
 
 

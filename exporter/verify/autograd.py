@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..graph.infer_shapes import GROWTH
 from .artifact import Artifact
@@ -27,7 +27,7 @@ _ONE_SIZE = 2  # the same for artifacts that take images of any size, which diff
 def verify_module(
     artifact: Artifact,
     module: torch.nn.Module,
-    examples: ModuleInputs,
+    examples: ModuleInputs | Sequence[Any],
     *,
     matrix: Matrix = QUICK,
     draw: Draw | None = None,
@@ -52,10 +52,12 @@ def verify_module(
     """
     import torch
 
+    from ..source.torch_inputs import ModuleInputs
     from .torch_reference import Reference
 
     spec, outputs = artifact.spec, artifact.outputs
-    make = draw or random_inputs(artifact, examples)
+    given = ModuleInputs.of(examples)
+    make = draw or random_inputs(artifact, given)
     step = _CHUNK if artifact.inside is None else 1 if draw else _ONE_SIZE
     step = artifact.batch or step
     sizes = (0, GROWTH) if draw is None and artifact.open_sizes else (0,)
@@ -70,7 +72,7 @@ def verify_module(
             seed = 1000 * attempt + start
             first = first_run(artifact, make(min(step, count - start), grown, seed), matrix, seed)
             arrays = first.source.values()
-            arguments = examples.with_tensors([torch.from_numpy(array) for array in arrays])
+            arguments = given.with_tensors([torch.from_numpy(array) for array in arrays])
             found = (reference(arguments, *first.doubled) for reference in references)
             truths.append(Truth(first, *(by_name(one, spec, outputs) for one in found)))
         kind = "random" if draw is None else "given"

@@ -82,7 +82,7 @@ def verify_file(
     elif inside is None:
         inputs = inputs_of_sizes(artifact, images, generator)
     else:
-        random = random_inputs(artifact, None)
+        random = random_inputs(artifact, ())
         inputs = [random(images, grown, 0) for grown in (0, GROWTH)]
     firsts = [first_run(artifact, feeds, matrix, 0) for feeds in inputs]
     # Only float outputs with an axis of images are compared: no ids, no counts.

@@ -22,8 +22,6 @@ from .artifact import Artifact
 from .running import Draw, Tensors
 
 if TYPE_CHECKING:
-    import torch
-
     from ..source.torch_inputs import ModuleInputs
 
 _FEEDS = {
@@ -36,7 +34,7 @@ _JITTER = 1e-2  # of an image's spread: moves values off a kink, and is not visi
 _MOST = 32  # images read of a folder, in the order of their names
 
 
-def random_inputs(artifact: Artifact, examples: ModuleInputs | None) -> Draw:
+def random_inputs(artifact: Artifact, examples: ModuleInputs | Sequence[Any]) -> Draw:
     """Random inputs like the examples of a module, or as a file without examples takes them."""
 
     def of_file(count: int, grown: int, seed: int) -> Tensors:
@@ -44,11 +42,11 @@ def random_inputs(artifact: Artifact, examples: ModuleInputs | None) -> Draw:
         del grown
         return inputs_of_sizes(artifact, count, np.random.default_rng(seed))[0]
 
-    draw = of_file if examples is None else _random_like(artifact, examples.tensors)
+    draw = _random_like(artifact, examples) if examples else of_file
     return draw if artifact.inside is None else artifact.inside.random(draw)
 
 
-def _random_like(artifact: Artifact, examples: Sequence[torch.Tensor]) -> Draw:
+def _random_like(artifact: Artifact, examples: ModuleInputs | Sequence[Any]) -> Draw:
     """Random tensors like the example inputs of a module; a fixed batch keeps its size.
 
     Open axes beside the batch grow by multiples, a different one each. Integers are the
@@ -58,9 +56,12 @@ def _random_like(artifact: Artifact, examples: Sequence[torch.Tensor]) -> Draw:
     def draw(count: int, grown: int, seed: int) -> Tensors:
         import torch
 
+        from ..source.torch_inputs import ModuleInputs
+
+        tensors = ModuleInputs.of(examples).tensors
         generator = torch.Generator().manual_seed(seed)
         feeds: Tensors = {}
-        for argument, example in zip(artifact.session.get_inputs(), examples, strict=False):
+        for argument, example in zip(artifact.session.get_inputs(), tensors, strict=False):
             known = list(argument.shape)
             if not known:
                 feeds[argument.name] = example.numpy()

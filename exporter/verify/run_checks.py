@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -48,7 +49,7 @@ class Origin:
     model: ir.Model
     file: Path | None = None
     module: torch.nn.Module | None = None
-    examples: ModuleInputs | None = None
+    examples: ModuleInputs | Sequence[Any] = ()
     transform: Transform | None = None
 
 
@@ -132,7 +133,7 @@ def _compare(
     artifact: Artifact, origin: Origin, draw: Draw | None = None, count: int = 0, *, full: bool
 ) -> Verdict:
     """Compare all tensors with the module, or with the file and finite differences."""
-    if origin.module is not None and origin.examples is not None:
+    if origin.module is not None:
         return verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
             attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS,

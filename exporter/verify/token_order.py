@@ -81,8 +81,8 @@ def _nearness(module: nn.Module, inputs: ModuleInputs, layer: Layer) -> float | 
     values = channel_first(found[-1], layer, 1)
     total = values.sum()
     for image in images:
-        slopes = torch.autograd.grad(total, [image], retain_graph=True, allow_unused=True)
-        if any(slope is not None for slope in slopes):
+        (slope,) = torch.autograd.grad(total, image, retain_graph=True, materialize_grads=True)
+        if slope.any():
             break
     else:
         return None

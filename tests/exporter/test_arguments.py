@@ -25,7 +25,7 @@ from graftcam.exporter import (
     export,
 )
 from graftcam.exporter.pipeline import export_as
-from graftcam.exporter.release import input_shape, verify_artifact
+from graftcam.exporter.release import input_shapes, verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.source.settings import ExportSettings
 from graftcam.exporter.verify.again import check_again
@@ -270,7 +270,7 @@ def test_a_second_export_needs_no_option_again(
 ) -> None:
     path = tmp_path / "m.onnx"
     spec = export(seeded(model), path, example, verify="off", **options).spec
-    assert input_shape(path) == [3, 8, 8]
+    assert input_shapes(path) == {"": [3, 8, 8]}
     found = check_again(path, spec, seeded(model), example, export_as)
     assert [(one.check, one.status, one.reason) for one in found] == [
         ("source", "pass", ""), ("determinism", "pass", ""),

@@ -123,8 +123,7 @@ def _gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
 def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
     """Return the reference's name, and a function from inputs and classes to its maps."""
     spec, layer = artifact.spec, artifact.spec.layers[0]
-    examples = origin.examples
-    if origin.module is None or examples is None:
+    if origin.module is None:
         plain = replace(artifact, level="disable")
         _ = plain.session  # opened here, where no time is measured
 
@@ -134,8 +133,10 @@ def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
         return "ONNX Runtime, unoptimised", unoptimised
     import torch
 
+    from ...source.torch_inputs import ModuleInputs
     from ...verify.torch_reference import Reference
 
+    examples = ModuleInputs.of(origin.examples)
     watched = Reference(origin.module, spec.layers, None, artifact=artifact)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
