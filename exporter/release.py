@@ -19,6 +19,7 @@ from .capture.onnx_file import capture_file
 from .clock import Progress
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
+from .locate.instances import lay_out_instances
 from .pipeline import export_as
 from .source.named import Source
 from .source.torch_module import module_of
@@ -144,6 +145,7 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         shapes = None if spec.settings is None else spec.settings.shapes
         captured = capture_file(source.model, [layer.name for layer in spec.layers], shapes)
         protect(captured.model.graph)
+        lay_out_instances(captured.model.graph, captured.targets)
         for layer in spec.layers:  # in the artifact it may have its output's name
             captured.targets[layer.name].name = layer.value
         return Origin(captured.model, file=source.model)

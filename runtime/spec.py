@@ -20,7 +20,7 @@ SPEC_VERSION = 1
 METADATA_KEY = "graftcam"
 
 Extent = TypeVar("Extent", int, int | None)
-Layout = Literal["channels_first", "channels_last", "tokens"]
+Layout = Literal["channels_first", "channels_last", "tokens", "instances"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 
@@ -47,7 +47,9 @@ class Layer:
     Attributes:
         name: The layer as the user named it (module path, value or node name).
         value: The ONNX value of the layer's output.
-        layout: Axis order of that value in the model; the artifact's outputs are channel-first.
+        layout: Axis order of the layer's output in the model; the artifact's outputs are
+            channel-first. ``instances`` is [N * instances, C, *space], of which the artifact makes
+            [N, C, instances, *space].
         grid: Spatial shape of the map; None for a dynamic extent.
         prefix_tokens: Tokens before the grid (class, distillation, register) for ``tokens``.
         heatmap: Name of the output, float [N, K, *space].

@@ -8,6 +8,7 @@ from ..graph.attributes import constant_ints
 from ..graph.emitter import constant_of, dims_of
 from ..graph.queries import ancestors
 from .candidate import Candidate
+from .instances import bags_of
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import Lineage, lineages, read_layout
 from .score import before_quantiser
@@ -86,7 +87,7 @@ def _facts(
         value.name or "",
         node.op_type,
         tuple(dims_of(value)),
-        on_batch=layout.on_batch,
+        on_batch=layout.on_batch or bags_of(value) is not None,
         tokens=layout.tokens,
         grids=() if found is None else (found.grid,),
         branch=not sums and node.op_type != "LayerNormalization",

@@ -146,6 +146,12 @@ def _watch(
     return calls, score
 
 
+def _by_instance(shape: tuple[int, ...], image: tuple[int, ...]) -> bool:
+    """Whether the first axis of [N * T, C, h, w] may be that of a bag [N, T, C, H, W] or clip."""
+    many = len(shape) == 4 and len(image) == 5
+    return many and shape[0] in {image[0] * count for count in image[1:3]}
+
+
 def _leaf(example: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
     """Noise in the shape of a float example: one of zeros could make every gradient vanish."""
     if not example.is_floating_point():
@@ -188,7 +194,7 @@ def _facts(
         joined_name(named.path, number, named.place),
         named.kind,
         shape,
-        on_batch=shape[:1] == image[:1],
+        on_batch=shape[:1] == image[:1] or _by_instance(shape, image),
         tokens=len(shape) == 3,
         grids=places,
         branch=source.kind == "Linear",

@@ -305,4 +305,6 @@ def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor
         places = tensor.shape[lead] - layer.prefix_tokens
         tokens = tensor.narrow(lead, layer.prefix_tokens, places)
         return tokens.transpose(lead, lead + 1).unflatten(-1, grid)
+    if layer.layout == "instances":
+        return tensor.unflatten(0, (-1, layer.grid[0] or -1)).movedim(1, lead + 1)
     return tensor
