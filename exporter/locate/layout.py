@@ -102,7 +102,9 @@ def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
     on_batch = not inputs or dims[0] in {shape[0] for shape in inputs}
     if len(dims) == 3 and all(len(shape) != 3 for shape in inputs):
         image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
-        grid = token_grid(dims[1], list(lineage.grids), image)
+        # One token for each instance of a bag, or frame of a clip, is no place of an image.
+        bag = any(len(shape) == 5 and dims[1] in shape[1:3] for shape in inputs)
+        grid = None if bag else token_grid(dims[1], list(lineage.grids), image)
         found = None if grid is None else Arrangement("tokens", *grid)
         return Reading(on_batch, tokens=True, found=found)
     if _channel_side(value) == "last":
@@ -122,6 +124,14 @@ def arrange(name: str, value: ir.Value, graph: ir.Graph) -> Arrangement:
             f"layer {name!r} has {shape}; a map needs [batch, channels, *space] or tokens"
         )
     dims, layout = dims_of(value), read_layout(value, lineages(graph).get(value, Lineage()))
+    if not layout.on_batch and any(
+        value.shape is not None and len(value.shape) == 5 for value in graph.inputs
+    ):
+        raise LayerError(
+            f"layer {name!r} has shape {dims}: its first axis is not the batch, and the graph does "
+            "not show that it holds the images of each bag or clip in the input's order; choose "
+            "the layer that joins them again"
+        )
     if not layout.on_batch:
         raise LayerError(
             f"layer {name!r} has shape {dims}: its first axis is not the batch (a window "

@@ -185,7 +185,9 @@ def _facts(
     # Of four axes the channels may be the second or the last.
     places, prefix = (shape[2:], shape[1:-1]), 0
     if len(shape) == 3:
-        found = token_grid(shape[1], grids, image[2:])
+        # One token for each instance of a bag, or frame of a clip, is no place of an image.
+        bag = len(image) == 5 and shape[1] in image[1:3]
+        found = None if bag else token_grid(shape[1], grids, image[2:])
         places, prefix = ((), 0) if found is None else ((found[0],), found[1])
     class_map = False
     if slope is not None and len(shape) > 2 and shape[1] == maps:
