@@ -111,6 +111,15 @@ def test_a_layer_without_any_map_names_what_it_returns() -> None:
         model(*EXAMPLE)
 
 
+def test_a_tensor_that_is_returned_twice_is_replaced_twice() -> None:
+    model = nn.Sequential(seeded(Stages()))
+    LayerTap(model, "0[again]", torch.zeros_like)
+    found = model(*EXAMPLE)
+    assert not found["again"].any()
+    assert not found["maps"][1].any()
+    assert found["maps"][0].any()
+
+
 def test_the_layers_own_name_comes_before_its_parts() -> None:
     model = nn.Sequential(nn.ReLU())
     model[0].name = "relu#1[0]"  # pyright: ignore
