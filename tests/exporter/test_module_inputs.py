@@ -16,6 +16,7 @@ from graftcam.exporter import CaptureError, TorchExport, candidates_of, export
 from graftcam.exporter.source.named import load_source
 from graftcam.exporter.source.nested import parts_of, with_part
 from graftcam.exporter.source.torch_inputs import ModuleInputs, bound_inputs
+from graftcam.exporter.source.torch_outputs import names_of
 from support.nets import seeded
 from support.sessions import open_session
 
@@ -47,6 +48,11 @@ def test_parts_are_found_and_replaced_in_containers_of_every_kind() -> None:
         assert type(changed["b"]) is Record
     assert dict(parts_of(value)) == parts
     assert list(parts_of(7)) == [((), 7)]
+
+
+@dataclass(frozen=True)
+class Holder:
+    tensor: torch.Tensor
 
 
 class Forward(nn.Module):
@@ -173,6 +179,15 @@ def test_texts_that_all_images_share_keep_their_number(tmp_path: Path) -> None:
     assert report.spec.score.classes == 5
     shapes = {one.name: one.shape for one in open_session(report.path).get_inputs()}
     assert shapes == {"pixel_values": ["batch", 3, 8, 8], "input_ids": [5, 7]}
+
+
+def test_tensors_in_a_nested_result_have_names() -> None:
+    x, y = torch.zeros(1), torch.ones(1)
+    assert names_of({"logits": x, "text": {"logits": y}, "aux": [x + 1, None]}) == [
+        "logits", "text.logits", "aux_0",
+    ]  # fmt: skip
+    assert names_of((x, y)) is None
+    assert names_of({"a": x, "b": Holder(y)}) is None  # of which PyTorch sees no part
 
 
 def test_each_tensor_needs_a_name(tmp_path: Path) -> None:
