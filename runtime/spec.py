@@ -128,7 +128,7 @@ class Preprocess:
     ``(pixel * scale - mean) / std``. The defaults are those of torchvision's ImageNet classifiers.
 
     Attributes:
-        input: Name of the graph input that takes the image; ``""`` for the model's first input.
+        input: Name of the graph input that takes the image; ``""`` for the first that takes one.
         size: Height and width of the model's input.
         resize: Target of the resize; None for no resize, ``()`` for 256/224 of the size.
         resize_mode: ``shorter``: the shorter side becomes ``resize[0]`` with the same aspect ratio,

@@ -161,8 +161,9 @@ def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
 
 
 def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
-    """Name the input that the transform feeds, the first by default, and compare their shapes.
+    """Name the input that the transform feeds, and compare their shapes.
 
+    By default it is the first that takes images, [N, C, H, W]: of text and image, the second.
     A mean and std of one entry stand for all channels of an input that takes three.
 
     Raises:
@@ -175,7 +176,9 @@ def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
         raise CaptureError(
             f"the preprocessing names input {preprocess.input!r}; the model has {list(inputs)}"
         )
-    preprocess = replace(preprocess, input=preprocess.input or next(iter(inputs)))
+    images = [name for name, value in inputs.items() if _takes_images(value)]
+    first = next(iter([*images, *inputs]))
+    preprocess = replace(preprocess, input=preprocess.input or first)
     value = inputs[preprocess.input]
     if value.dtype is not None and value.dtype not in _IMAGE_TYPES:
         raise CaptureError(
@@ -199,3 +202,7 @@ def _bind(preprocess: Preprocess | None, graph: ir.Graph) -> Preprocess | None:
             "channels"
         )
     return preprocess
+
+
+def _takes_images(value: ir.Value) -> bool:
+    return value.dtype in _IMAGE_TYPES and value.shape is not None and len(value.shape) == 4

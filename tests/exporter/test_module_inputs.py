@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import CaptureError, TorchExport, candidates_of, export
+from graftcam.exporter import CaptureError, Preprocess, TorchExport, candidates_of, export
 from graftcam.exporter.source.named import load_source
 from graftcam.exporter.source.nested import parts_of, with_part
 from graftcam.exporter.source.torch_inputs import ModuleInputs, bound_inputs
@@ -173,12 +173,16 @@ class Matching(nn.Module):
 
 def test_texts_that_all_images_share_keep_their_number(tmp_path: Path) -> None:
     ids = torch.randint(0, 20, (5, 7), generator=torch.Generator().manual_seed(0))
-    examples = {"pixel_values": IMAGE, "input_ids": ids}
-    report = export(seeded(Matching()), tmp_path / "m.onnx", examples, verify="full")
+    examples, transform = {"input_ids": ids, "pixel_values": IMAGE}, Preprocess(size=(8, 8))
+    report = export(
+        seeded(Matching()), tmp_path / "m.onnx", examples, verify="full", preprocess=transform
+    )  # fmt: skip
+    assert report.spec.preprocess is not None
+    assert report.spec.preprocess.input == "pixel_values"
     assert report.spec.layers[0].name == "stem"
     assert report.spec.score.classes == 5
     shapes = {one.name: one.shape for one in open_session(report.path).get_inputs()}
-    assert shapes == {"pixel_values": ["batch", 3, 8, 8], "input_ids": [5, 7]}
+    assert shapes == {"input_ids": [5, 7], "pixel_values": ["batch", 3, 8, 8]}
 
 
 def test_tensors_in_a_nested_result_have_names() -> None:
