@@ -95,7 +95,9 @@ def input_shapes(file: Path) -> dict[str, list[int | None]]:
     if spec and spec.preprocess and spec.preprocess.embedded:
         channels, size = len(spec.preprocess.mean), spec.preprocess.size
         rows = spec.preprocess.layout == "nchw"
-        shapes[spec.preprocess.input] = [channels, *size] if rows else [*size, channels]
+        del shapes[spec.preprocess.input]
+        name = spec.settings.image_input if spec.settings else None
+        shapes[name or ""] = [channels, *size] if rows else [*size, channels]
     return dict(zip([""], shapes.values(), strict=True)) if len(shapes) == 1 else shapes
 
 

@@ -107,8 +107,8 @@ class ModuleInputs:
 def bound_inputs(module: nn.Module, given: Sequence[Any] | Mapping[str, Any]) -> ModuleInputs:
     """Read the example inputs that a user gave as the arguments of ``forward``.
 
-    A sequence holds positional arguments. A dict holds keyword arguments, unless forward takes no
-    such keywords but one argument, which is a dict then. A pair of a sequence and a dict whose keys
+    A sequence holds positional arguments. A dict holds keyword arguments, unless forward knows none
+    of them and takes one argument, which is a dict then. A pair of a sequence and a dict whose keys
     are parameters of forward holds both.
     """
     signature = inspect.signature(module.forward)
@@ -117,7 +117,8 @@ def bound_inputs(module: nn.Module, given: Sequence[Any] | Mapping[str, Any]) ->
         try:
             signature.bind(**named)
         except TypeError:
-            if len(_parameters(module, _POSITIONAL)) == 1:
+            known = _parameters(module, _NAMED)
+            if len(_parameters(module, _POSITIONAL)) == 1 and named.keys().isdisjoint(known):
                 return ModuleInputs((dict(given),))
         return ModuleInputs((), named)
     if len(given) == 2 and isinstance(given[0], (tuple, list)) and isinstance(given[1], Mapping):
