@@ -7,7 +7,7 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import click
@@ -45,6 +45,36 @@ class Numbers(click.ParamType):
         if self.count is not None and len(numbers) != self.count:
             self.fail(f"{value!r} has {len(numbers)} numbers, not {self.count}", param, ctx)
         return numbers
+
+
+class Shape(click.ParamType):
+    """``[NAME=]N,N,...``: the shape of one input; ``x`` may separate, ``?`` is an open extent."""
+
+    name = "[INPUT=]N,N,..."
+    kind = int
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the input's name, "" if there is none, and the extents, or fail as usage error."""
+        if not isinstance(value, str):
+            return value
+        name, _, text = value.rpartition("=")
+        parts = text.replace("x", ",").split(",")
+        try:
+            return name, [None if part.strip() in ("?", "-1", "N") else int(part) for part in parts]
+        except ValueError:
+            self.fail(f"{value!r} is no shape such as 3,224,224 or image=1x3x224x224", param, ctx)
+
+
+def shapes_by_input(
+    _context: click.Context,
+    _option: click.Parameter,
+    given: Sequence[tuple[str, list[int | None]]],
+) -> dict[str, list[int | None]]:
+    """Return the shapes by input; only one may be without a name."""
+    shapes = dict(given)
+    if len(shapes) < len(given):
+        raise click.BadParameter("several shapes need the inputs' names: --shape image=3,96,96")
+    return shapes
 
 
 class Setting(click.ParamType):

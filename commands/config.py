@@ -165,7 +165,9 @@ def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | N
     if not isinstance(value, list):
         return [str(value)]
     parts = [str(part) for part in value]
-    return parts if option is not None and option.multiple else [",".join(parts)]
+    # [3, 96, 96] is one shape, although the option may be repeated.
+    single = option is None or not option.multiple or all(isinstance(one, int) for one in value)
+    return [",".join(parts)] if single else parts
 
 
 def _placed(folder: Path, key: str, text: str) -> str:

@@ -76,14 +76,12 @@ def export(
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
     from ..exporter.source.labels import read_labels
-    from ..exporter.source.named import is_file, load_source
+    from ..exporter.source.named import load_source
 
     transform = {name: options.pop(name) for name in TRANSFORM}
     given = any(value is not None for value in transform.values())
-    shape, labels, name = (options.pop(key) for key in ("shape", "labels", "name"))
-    # For a file, which has its own shapes, --shape is the size of the transform's images.
-    inner = None if is_file(source) and given else shape
-    loaded = load_source(source, options.pop("weights"), inner)
+    shapes, labels, name = (options.pop(key) for key in ("shapes", "labels", "name"))
+    loaded = load_source(source, options.pop("weights"), shapes)
     traced = {name: options.pop(name) for name in _names(TorchExport)}
     traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
@@ -94,8 +92,8 @@ def export(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
-            preprocess=transform_of(transform, loaded, shape) if given else loaded.preprocess,
-            progress=steps, **options,
+            preprocess=transform_of(transform, loaded, shapes) if given else loaded.preprocess,
+            shapes=loaded.shapes, progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))

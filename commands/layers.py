@@ -22,7 +22,7 @@ from .options import axis_options, json_option, output_option, source_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
-    source: str, weights: str | None, shape: list[int] | None, output: str | None,
+    source: str, weights: str | None, shapes: dict[str, list[int | None]], output: str | None,
     class_axis: int | None, class_offset: int | None, everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
@@ -31,10 +31,10 @@ def layers(
     from ..exporter.report.describe import describe_candidates
     from ..exporter.source.named import load_source
 
-    loaded = load_source(source, weights, shape)
+    loaded = load_source(source, weights, shapes)
     found = candidates_of(
         loaded.model, loaded.inputs, output=output, class_axis=class_axis,
-        class_offset=class_offset,
+        class_offset=class_offset, shapes=loaded.shapes,
     )  # fmt: skip
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))

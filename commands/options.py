@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click import option
 
-from .common import Numbers
+from .common import Shape, shapes_by_input
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
@@ -74,7 +74,9 @@ provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provid
 source_options = group(
     option("--weights", metavar="FILE|ENUM",
            help="State dict (read with weights_only=True) or torchvision weights enum."),
-    option("--shape", type=Numbers(int), help="Input shape without the batch axis."),
+    option("--shape", "shapes", type=Shape(), multiple=True, callback=shapes_by_input,
+           help="Shape of an input without the batch axis; repeatable, as INPUT=N,N,... then. Of "
+                "an ONNX file: fixes its open axes (1x3x224x224; ? leaves one as it is)."),
 )  # fmt: skip
 threads_option = option(
     "--threads", type=click.IntRange(1), metavar="N",

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 TRANSFORM = ("preprocess", "mean", "std", "resize")
 
 
-def transform_of(options: Mapping[str, Any], source: Source, shape: Sequence[int] | None) -> Any:
+def transform_of(
+    options: Mapping[str, Any], source: Source, shapes: Mapping[str, Sequence[int | None]]
+) -> Any:
     """Return what the options say, as `export` takes its ``preprocess``.
 
     Args:
         options: Those of `TRANSFORM`. A single mean and std stand for all channels.
         source: The model.
-        shape: Shape of one input without the batch axis, if given.
+        shapes: Shapes of inputs, if given.
     """
     from ..exporter.source.preprocess_words import Unsized, in_words
     from ..exporter.source.preprocessing import read_transform
@@ -45,8 +47,16 @@ def transform_of(options: Mapping[str, Any], source: Source, shape: Sequence[int
     assert isinstance(read, Unsized)
     if resize is not None:
         read = read.with_resize(resize)
-    size = _size(read, source, shape)
+    size = _size(read, source, _fixed(shapes))
     return read if size is None else read.sized(*size)
+
+
+def _fixed(shapes: Mapping[str, Sequence[int | None]]) -> Sequence[int] | None:
+    """The first shape of an image, without the batch axis, if it is whole."""
+    images = (list(shape)[-3:] for shape in shapes.values() if len(shape) in (3, 4))
+    shape = next(images, [])
+    known = [extent for extent in shape if extent is not None]
+    return known if known and len(known) == len(shape) else None
 
 
 def _size(transform: Any, source: Source, shape: Sequence[int] | None) -> Any:

@@ -28,8 +28,9 @@ from .options import FILE, source_options
 @click.option("--json", "file", type=FILE, metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
-    artifact: Path, against: str | None, weights: str | None, shape: list[int] | None,
-    labels: Path | None, images: Path | None, file: Path | None,
+    artifact: Path, against: str | None, weights: str | None,
+    shapes: dict[str, list[int | None]], labels: Path | None, images: Path | None,
+    file: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
@@ -37,19 +38,23 @@ def verify(
     float64, or finite differences) at every optimisation level of ONNX Runtime. The artifact
     itself is not changed.
     """
-    if against is None and (weights or shape):
+    if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
     from ..exporter.artifact.save import write_text
-    from ..exporter.release import input_shape, verify_artifact
+    from ..exporter.release import input_shapes, verify_artifact
     from ..exporter.source.labels import read_labels
     from ..exporter.source.named import is_file, load_source
     from ..exporter.verify.report import describe_verdict, to_json
 
     source = None
     if against is not None:
-        shape = shape if shape or is_file(against) else input_shape(artifact)
-        source = load_source(against, weights, shape)
+        if shapes and is_file(against):
+            raise click.UsageError(
+                "the artifact records the shapes that it was exported with; leave --shape out"
+            )
+        shapes = shapes if shapes or is_file(against) else input_shapes(artifact)
+        source = load_source(against, weights, shapes)
     names = read_labels(labels) if labels else source and source.labels
     with Steps() as steps:
         spec, verdict = verify_artifact(artifact, source, names, images, progress=steps)

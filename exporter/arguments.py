@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, get_args
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, cast, get_args
 
 from ..runtime.methods.table import METHODS
 from ..runtime.settings import Activation, Score, ScoreKind, TorchExport
@@ -127,6 +127,7 @@ def settings_of(
     profile: ProfileName,
     trace: TorchExport | None,
     name: str | None,
+    shapes: Any = None,
 ) -> ExportSettings:
     """Check the arguments of `export`, and return them as one record.
 
@@ -139,6 +140,7 @@ def settings_of(
         extras=_extras(extras),
         layers=_layers(layers),
         trace=_trace(trace),
+        shapes=_shapes(shapes),
         labels=None if labels is None else as_labels(labels),
         preprocess=as_preprocess(preprocess),
         profile=profile,
@@ -214,6 +216,23 @@ def _trace(trace: object) -> TorchExport | None:
         input_names=_names("input_names", trace.input_names, SettingsError),
         output_names=_names("output_names", trace.output_names, SettingsError),
     )
+
+
+def _shapes(given: object) -> dict[str, list[int | None]] | None:
+    """Shapes by input; a single one is the first input's, whose name is empty."""
+    if given is None:
+        return None
+    named = cast("Mapping[Any, Any]", given) if isinstance(given, Mapping) else {"": given}
+    shapes: dict[str, list[int | None]] = {}
+    for name, shape in named.items():
+        extents = None if isinstance(shape, str | Mapping | Set) else _items(shape)
+        if not extents or not all(e is None or (_is_int(e) and e > 0) for e in extents):
+            raise SettingsError(
+                f"shapes has {in_line(shape)}; give extents of 1 or more, and None for an axis "
+                "that stays as it is, such as (1, 3, 224, 224) or {'image': (None, 3, 224, 224)}"
+            )
+        shapes[str(name)] = extents
+    return shapes
 
 
 def _text(argument: str, value: object, error: type[Exception]) -> str | None:

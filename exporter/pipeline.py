@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def export(
     model: Model,
     path: str | Path,
-    example_inputs: Sequence[Any] | None = None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
     layers: str | Sequence[str] | None = None,
     score: ScoreKind | Score = "logit",
@@ -59,6 +59,7 @@ def export(
     extras: str | Collection[str] = (),
     profile: ProfileName = "default",
     trace: TorchExport | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | Sequence[int | None] | None = None,
     verify: Level = "quick",
     images: str | Path | None = None,
     report: str | Path | None = None,
@@ -71,10 +72,14 @@ def export(
     Args:
         model: An ``nn.Module``, an ``ExportedProgram``, or the path of an ONNX file.
         path: Where the artifact goes. It appears whole and verified, or not at all.
-        example_inputs: Inputs of the module's ``forward``; an ExportedProgram brings its own, and
-            an ONNX file needs none.
+        example_inputs: Inputs of the module's ``forward``: a tuple of positional arguments, a dict
+            of keyword arguments, or a pair of both. An argument may be a tensor, a dict, list or
+            tuple of tensors, which become inputs of the graph, or a constant. An ExportedProgram
+            brings its own, and an ONNX file needs none.
         layers: Target layers: module paths (or value or node names of an ONNX file). By default
-            the last layer with spatial extent that the score's gradient reaches.
+            the last layer with spatial extent that the score's gradient reaches. ``encoder#1`` is
+            the first call of a module that is called several times (the last, without a number),
+            ``stages.2[0]`` and ``backbone[feat]`` are tensors of one that returns several.
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
             the axis of its classes.
         labels: Class names by id: a list; a dict by number (also Keras', and a model's ``names``
@@ -105,6 +110,8 @@ def export(
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
             nothing may wait for the GPU, as CUDA's graph capture requires. Numbers are the same.
         trace: How PyTorch exports the model; an ONNX file has its own opset, axes and names.
+        shapes: Fixes open axes of an ONNX file's inputs: the first input's shape, or shapes by
+            input. None leaves an axis as it is; the batch may be left out.
         verify: ``quick``: compare with PyTorch autograd (or finite differences) at ONNX Runtime's
             default settings before anything is written; ``full``: as `graftcam verify` does, at
             every optimisation level, with several batch sizes and numbers of classes, and by a
@@ -126,7 +133,7 @@ def export(
         TypeError: A keyword that there is not; the message says what to give.
     """
     score, trace = with_fields(score, trace, given)
-    settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name)
+    settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name, shapes)
     level = check_level(verify)
     if images is not None:
         check_images(settings, used=level != "off" or report is not None)
@@ -141,7 +148,7 @@ def export_as(
     settings: ExportSettings,
     model: Model,
     path: Path,
-    example_inputs: Sequence[Any] | None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     *,
     transform: Transform | None = None,
     verify: Level = "off",
@@ -180,7 +187,7 @@ def export_as(
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
             spec, heads = add_heads(captured, located, spec, profile, path)
-        if captured.module is None:
+        if captured.module is None or captured.inputs is None:
             notes += unverified(walks)
         if "embed_preprocess" in extras:
             clock("embed the preprocessing")
@@ -192,7 +199,8 @@ def export_as(
         # From here on only the record in the metadata changes: what is verified is what ships.
         verdict, shown = None, None
         file = Path(model) if isinstance(model, (str, Path)) else None
-        origin = Origin(captured.model, file, captured.module, captured.inputs, transform)
+        examples = captured.inputs or ()
+        origin = Origin(captured.model, file, captured.module, examples, transform)
         given = None if images is None else read_images(images, spec)
         if verify != "off":
             full = verify == "full"

@@ -20,6 +20,7 @@ from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
+from .locate.instances import lay_out_instances
 from .pipeline import export_as
 from .source.named import Source
 from .source.torch_module import module_of
@@ -81,23 +82,29 @@ def verify_artifact(
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
 
 
-def input_shape(file: Path) -> list[int] | None:
-    """The shape of the model's input without the batch axis; None where it is open or unknown.
+def input_shapes(file: Path) -> dict[str, list[int | None]]:
+    """The shapes of the model's inputs without the batch axis; None where one is open.
+
+    A single input goes without its name: a module may call it otherwise.
 
     Args:
         file: An artifact, or another ONNX file.
     """
     spec = _record(file)
     own = spec.own_inputs if spec else []
-    inputs = ir.load(file.resolve()).graph.inputs
-    shape = next((value.shape for value in inputs if value.name not in own), None)
+    graph = ir.load(file.resolve()).graph
+    inputs = [v for v in graph.inputs if v.name not in own and v.name not in graph.initializers]
+    shapes: dict[str, list[int | None]] = {}
+    for value in inputs:
+        extents = [] if value.shape is None else list(value.shape)[1:]
+        shapes[value.name or ""] = [e if isinstance(e, int) else None for e in extents]
     if spec and spec.preprocess and spec.preprocess.embedded:
         channels, size = len(spec.preprocess.mean), spec.preprocess.size
         rows = spec.preprocess.layout == "nchw"
-        return [channels, *size] if rows else [*size, channels]
-    extents = [] if shape is None else list(shape)[1:]
-    known = [extent for extent in extents if isinstance(extent, int)]
-    return known if known and len(known) == len(extents) else None
+        del shapes[spec.preprocess.input]
+        name = spec.settings.image_input if spec.settings else None
+        shapes[name or ""] = [channels, *size] if rows else [*size, channels]
+    return dict(zip([""], shapes.values(), strict=True)) if len(shapes) == 1 else shapes
 
 
 def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path | None) -> Verdict:
@@ -143,8 +150,10 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
             ir.save(inside.model_behind(ir.load(plain), spec), plain)
         return Origin(own, file=plain)
     if isinstance(source.model, Path):
-        captured = capture_file(source.model, [layer.name for layer in spec.layers])
+        shapes = None if spec.settings is None else spec.settings.shapes
+        captured = capture_file(source.model, [layer.name for layer in spec.layers], shapes)
         protect(captured.model.graph)
+        lay_out_instances(captured.model.graph, captured.targets)
         for layer in spec.layers:  # in the artifact it may have its output's name
             captured.targets[layer.name].name = layer.value
         return Origin(captured.model, file=source.model)

@@ -72,6 +72,8 @@ class Settings:
         trace: How PyTorch exports the model; None for an ONNX file.
         image_input: The model's own input that takes the image, if the preprocessing is embedded
             and the artifact has another input instead; None: the first input.
+        shapes: The extents that open axes of an ONNX file's inputs were fixed at, by input (``""``:
+            the first); None where an axis stays as it is. None: nothing was fixed.
     """
 
     score: Score
@@ -79,3 +81,4 @@ class Settings:
     layers: Sequence[str] | None = None
     trace: TorchExport | None = None
     image_input: str | None = None
+    shapes: dict[str, list[int | None]] | None = None

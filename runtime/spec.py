@@ -50,7 +50,9 @@ class Layer:
     Attributes:
         name: The layer as the user named it (module path, value or node name).
         value: The ONNX value of the layer's output.
-        layout: Axis order of that value in the model; the artifact's outputs are channel-first.
+        layout: Axis order of the layer's output in the model; the artifact's outputs are
+            channel-first. ``instances`` is [N * instances, C, *space], of which the artifact makes
+            [N, C, instances, *space].
         grid: Spatial shape of the map; None for a dynamic extent.
         prefix_tokens: Tokens before the grid (class, distillation, register) for ``tokens``.
         heatmap: Name of the output, float [N, K, *space].
@@ -130,7 +132,7 @@ class Preprocess:
     the JSON where they are None; a runtime that does not know one refuses the artifact.
 
     Attributes:
-        input: Name of the graph input that takes the image; ``""`` for the model's first input.
+        input: Name of the graph input that takes the image; ``""`` for the first that takes one.
         size: Height and width of the model's input.
         resize: Target of the resize; None for no resize, ``()`` for 256/224 of the size.
         resize_mode: ``shorter``: the shorter side becomes ``resize[0]`` with the same aspect ratio,

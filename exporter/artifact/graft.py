@@ -19,6 +19,7 @@ from ..graph.profiles import Profile
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_image_walks
+from ..locate.instances import lay_out_instances
 from ..locate.layout import read_target
 from ..locate.score import Located
 from ..score.class_scores import add_request, class_table
@@ -73,6 +74,9 @@ def graft(
     _check_labels(labels, located)
     preprocess = bind(preprocess, captured.model.graph)
     model, graph = captured.model, captured.model.graph
+    structure, weights = graph_hash(model)
+    before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
+    by_instance = lay_out_instances(graph, captured.targets)
     targets = [
         Target(
             layer,
@@ -81,8 +85,6 @@ def graft(
         )
         for layer, value in captured.targets.items()
     ]
-    structure, weights = graph_hash(model)
-    before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     emit = Emitter(graph, profile)
     channel = located.score.kind == "channel"
     table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
@@ -102,6 +104,9 @@ def graft(
     layers = [
         _publish_layer(emit, target, cotangents[target.value] / scale, batch, methods, many=many)
         for target in targets
+    ]
+    layers = [
+        replace(one, layout="instances") if one.name in by_instance else one for one in layers
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     emit.sweep()

@@ -11,28 +11,26 @@ import torch
 from ..errors import CaptureError, first_line
 from ..graph.emitter import dims_of
 from ..graph.infer_shapes import GROWTH
+from ..source.torch_inputs import ModuleInputs
 
 _SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _MOST_COLOURS = 4
 
 
 def open_axes(
-    examples: Sequence[Any], *, batch: bool, size: bool
-) -> tuple[dict[int, torch.export.Dim] | None, ...]:
-    """Return the ``dynamic_shapes`` of `torch.export`, an entry for each example.
+    inputs: ModuleInputs, *, batch: bool, size: bool
+) -> tuple[dict[int, torch.export.Dim], ...]:
+    """Return the ``dynamic_shapes`` of `torch.export`, an entry for each tensor.
 
     Args:
-        examples: Inputs of the model.
-        batch: Leave axis 0 open, one extent for all inputs.
+        inputs: Inputs of the model.
+        batch: Leave axis 0 open, one extent for all tensors that have the batch there.
         size: Leave the spatial axes of images (float tensors of rank 3 and more) open.
     """
     rows = torch.export.Dim("batch")
-    entries: list[dict[int, torch.export.Dim] | None] = []
-    for number, example in enumerate(examples):
-        if not isinstance(example, torch.Tensor):
-            entries.append(None)
-            continue
-        entry = {0: rows} if batch else {}
+    entries: list[dict[int, torch.export.Dim]] = []
+    for number, example in enumerate(inputs.tensors):
+        entry = {0: rows} if batch and inputs.has_batch(example) else {}
         if size and example.is_floating_point():
             axes = spatial_axes(example.shape)
             for name, axis in zip(_SPACE.get(len(axes), ()), axes, strict=False):
@@ -41,15 +39,15 @@ def open_axes(
     return tuple(entries)
 
 
-def check_sizes(module: torch.nn.Module, examples: Sequence[Any]) -> None:
+def check_sizes(module: torch.nn.Module, inputs: ModuleInputs) -> None:
     """Run the model on images of another size than the examples'.
 
     Raises:
         CaptureError: The model takes only one size.
     """
-    grown: list[Any] = []
-    for example in examples:
-        if isinstance(example, torch.Tensor) and example.is_floating_point():
+    grown: list[torch.Tensor] = []
+    for example in inputs.tensors:
+        if example.is_floating_point():
             shape = list(example.shape)
             for axis in spatial_axes(shape):
                 shape[axis] += GROWTH * axis
@@ -57,7 +55,7 @@ def check_sizes(module: torch.nn.Module, examples: Sequence[Any]) -> None:
         grown.append(example)
     try:
         with torch.no_grad():
-            module(*grown)
+            inputs.with_tensors(grown).call(module)
     except Exception as error:
         raise CaptureError(
             f"the model takes images of only one size ({first_line(error)}); export with "
@@ -71,14 +69,13 @@ def spatial_axes(shape: Sequence[int]) -> range:
     return range(1, len(shape) - 1) if channels_last else range(2, len(shape))
 
 
-def check_open(graph: ir.Graph, wanted: Sequence[dict[int, Any] | None]) -> None:
+def check_open(graph: ir.Graph, wanted: Sequence[dict[int, Any]]) -> None:
     """Check that PyTorch has left the requested axes open.
 
     Raises:
         CaptureError: An axis is fixed.
     """
-    entries = [entry for entry in wanted if entry is not None]
-    for value, entry in zip(graph.inputs, entries, strict=False):
+    for value, entry in zip(graph.inputs, wanted, strict=False):
         for axis, dim in entry.items():
             if isinstance(dims_of(value)[axis], int):
                 raise CaptureError(

@@ -7,6 +7,7 @@ optimises the graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import onnx_ir as ir
@@ -15,8 +16,8 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from ..errors import LayerError
-from ..source.torch_layers import layer_of
+from ..source.layer_taps import LayerTap
+from ..source.torch_inputs import ModuleInputs
 from ..source.torch_outputs import names_of, tensors_of
 
 _TAP = ("graftcam", "Tap")
@@ -27,7 +28,8 @@ class Tapped(nn.Module):
 
     Args:
         module: The model.
-        layers: Layers' names; see `layer_of`.
+        layers: Layers' names; see `LayerTap`.
+        arrange: Makes the arguments of the model's ``forward`` of its tensors.
         tell: Called after every forward pass with the number of calls of each layer. (Tracing
             reverts changes of attributes.)
         name: Called with the keys of the returned dict, likewise.
@@ -37,49 +39,38 @@ class Tapped(nn.Module):
         self,
         module: nn.Module,
         layers: Sequence[str],
+        arrange: Callable[[Sequence[torch.Tensor]], ModuleInputs],
         tell: Callable[[dict[str, int]], None],
         name: Callable[[list[str]], None],
     ) -> None:
         super().__init__()
         self.graftcam_model = module
         self.layers = list(layers)
+        self.arrange = arrange
         self.tell = tell
         self.name = name
 
-    def forward(self, *args: Any) -> list[torch.Tensor]:
-        """Run the model with a hook at each layer."""
+    def forward(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
+        """Run the model with a tap at each layer."""
         stored: dict[str, torch.Tensor] = {}
-        calls = dict.fromkeys(self.layers, 0)
 
-        def hook(path: str, output: Any) -> Any:
-            if not isinstance(output, torch.Tensor):
-                raise LayerError(
-                    f"layer {path!r} returns a {type(output).__name__}, not a tensor; "
-                    "choose a layer inside it"
-                )
-            stored[path] = output
-            calls[path] += 1
+        def store(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            stored[name] = tensor
             # The model continues with a clone: a later in-place activation cannot change the tap.
-            return output.clone()
+            return tensor.clone()
 
-        handles = [
-            layer_of(self.graftcam_model, path).register_forward_hook(
-                lambda _, __, output, path=path: hook(path, output)
-            )
-            for path in self.layers
-        ]
+        taps = [LayerTap(self.graftcam_model, n, partial(store, n)) for n in self.layers]
         try:
             with _Attention():
-                result = self.graftcam_model(*args)
+                result = self.arrange(tensors).call(self.graftcam_model)
         finally:
-            for handle in handles:
-                handle.remove()
-        self.tell(calls)
+            for tap in taps:
+                tap.handle.remove()
+        self.tell({tap.name.text: tap.calls for tap in taps if tap.name.call is None})
         self.name(names_of(result) or [])
-        missing = [path for path in self.layers if path not in stored]
-        if missing:
-            raise LayerError(f"layers {missing} are not called in a forward pass")
-        return [*tensors_of(result), *(stored[path] for path in self.layers)]
+        for tap in taps:
+            tap.check_called()
+        return [*tensors_of(result), *(stored[name] for name in self.layers)]
 
 
 class _Attention(TorchFunctionMode):

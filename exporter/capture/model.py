@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx_ir as ir
 
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     Model = torch.nn.Module | ExportedProgram | str | Path
 
 
+Shapes: TypeAlias = Mapping[str, Sequence[int | None]]
+
+
 def capture(
     model: Model,
-    example_inputs: Sequence[Any] | None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
 ) -> tuple[Captured, list[Candidate]]:
@@ -50,7 +53,12 @@ def capture(
     wanted = list(settings.layers or [])
     if isinstance(model, (str, Path)):
         progress("capture")
-        return _of_file(Path(model), example_inputs, wanted, settings.trace), []
+        file = _of_file(Path(model), example_inputs, wanted, settings.trace, settings.shapes)
+        return file, []
+    if settings.shapes:
+        raise CaptureError(
+            "shapes fix open axes of an ONNX file; a PyTorch model has those of its example_inputs"
+        )
     module, inputs = module_of(model, example_inputs)
     trace, candidates = settings.trace or TorchExport(), list[Candidate]()
     if not wanted:
@@ -68,9 +76,10 @@ def capture(
 
 def _of_file(
     path: Path,
-    examples: Sequence[Any] | None,
+    examples: Sequence[Any] | Mapping[str, Any] | None,
     layers: Sequence[str] = (),
     trace: TorchExport | None = None,
+    shapes: Shapes | None = None,
 ) -> Captured:
     """Read an ONNX file, and refuse what it cannot follow."""
     if not path.is_file():
@@ -84,9 +93,9 @@ def _of_file(
         raise CaptureError(
             f"{path.name} keeps its opset, axes and names: leave trace out (--opset, "
             "--dynamic-batch, --dynamic-size, --input-name, --output-name), or export the PyTorch "
-            "model"
+            "model; shapes (--shape) fix open axes"
         )
-    captured = capture_file(path, layers)
+    captured = capture_file(path, layers, shapes)
     if examples is not None and len(examples):
         raise CaptureError(f"{path.name} says itself what it takes; leave example_inputs out")
     return captured
@@ -156,11 +165,12 @@ def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str
 
 def candidates_of(
     model: Model,
-    example_inputs: Sequence[Any] | None = None,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
     output: str | None = None,
     class_axis: int | None = None,
     class_offset: int | None = None,
+    shapes: Shapes | None = None,
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 
@@ -170,13 +180,14 @@ def candidates_of(
         output: Name of the scored output, as in `Score`.
         class_axis: The axis of its classes, likewise.
         class_offset: Entries before the first class, likewise.
+        shapes: Extents of an ONNX file's open axes by input, as the settings have them.
     """
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
     with file_of_script(model, example_inputs, None) as script:
         if script is not None:
             model, example_inputs = script, None
         if isinstance(model, (str, Path)):
-            captured = _of_file(Path(model), example_inputs)
+            captured = _of_file(Path(model), example_inputs, shapes=shapes)
             graph = captured.model.graph
             return choose_shown(captured, graph_candidates(graph, find_score(graph, score).value))
     from ..locate.torch_candidates import scan

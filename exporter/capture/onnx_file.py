@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -14,6 +14,7 @@ from ...runtime.spec import METADATA_KEY
 from ..errors import CaptureError, first_line
 from ..graph.emitter import constant_of
 from ..graph.external_data import take_in
+from ..graph.fix_axes import fix_axes
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
 from ..graph.upgrade_opset import converted
@@ -22,6 +23,8 @@ from ..locate.layer import find_layer
 
 if TYPE_CHECKING:
     import torch
+
+    from ..source.torch_inputs import ModuleInputs
 
 # Recorded by PyTorch's exporter; all that graftcam keeps of a node's metadata in the artifact.
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -49,14 +52,18 @@ class Captured:
     model: ir.Model
     targets: dict[str, ir.Value]
     module: torch.nn.Module | None = None
-    inputs: tuple[Any, ...] = ()
+    inputs: ModuleInputs | None = None
     notes: list[str] = field(default_factory=list[str])
     arranged: dict[str, Arrangement] = field(default_factory=dict[str, Arrangement])
     folder: Path | None = None
 
 
-def capture_file(path: Path, layers: Sequence[str]) -> Captured:
+def capture_file(
+    path: Path, layers: Sequence[str], shapes: Mapping[str, Sequence[int | None]] | None = None
+) -> Captured:
     """Load an ONNX file, flatten its graph and convert it to opset 18 or newer.
+
+    ``shapes`` fix open axes of its inputs; see `fix_axes`.
 
     Raises:
         CaptureError: The file cannot be read or converted.
@@ -77,6 +84,8 @@ def capture_file(path: Path, layers: Sequence[str]) -> Captured:
     # ONNX Runtime's float16 converter puts casts of the inputs after their readers.
     model.graph.sort()
     take_plain_quantisers(model.graph)
+    if shapes:
+        fix_axes(model.graph, shapes)
     name_open_axes(model.graph)
     model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))

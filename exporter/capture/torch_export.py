@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 import warnings
 from collections.abc import Generator, Sequence
-from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -18,8 +16,9 @@ from ...runtime.settings import TorchExport
 from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
+from ..source.layer_taps import read_name
 from ..source.own_copy import own_copy
-from ..source.torch_layers import layer_of
+from ..source.torch_inputs import ModuleInputs
 from ..source.torch_module import run_module
 from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
@@ -29,7 +28,7 @@ _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
 
 def capture_module(
-    module: nn.Module, inputs: Sequence[Any], layers: Sequence[str], trace: TorchExport
+    module: nn.Module, inputs: ModuleInputs, layers: Sequence[str], trace: TorchExport
 ) -> Captured:
     """Export ``module`` with forward hooks that return the outputs of the target layers.
 
@@ -43,21 +42,27 @@ def capture_module(
         LayerError: A layer is unknown, or does not return a tensor.
         CaptureError: PyTorch cannot export the model; the error quotes its message.
     """
-    for path in layers:
-        layer_of(module, path)
+    for name in layers:
+        read_name(module, name)
     calls: dict[str, int] = {}
     keys: list[str] = []
-    tapped = Tapped(own_copy(module), layers, calls.update, keys.extend)
-    examples = tuple(_batch_of_two(x) if trace.dynamic_batch else x for x in inputs)
-    names = list(trace.input_names or _forward_names(module, len(examples)))
+    names = list(trace.input_names or inputs.names(module))
+    if len(names) != len(inputs.tensors):
+        raise CaptureError(
+            f"{len(names)} input names for {len(inputs.tensors)} tensors among the example inputs; "
+            "give one for each"
+        )
+    examples = _distinct(_batch_of_two(inputs) if trace.dynamic_batch else inputs)
+    tapped = Tapped(own_copy(module), layers, examples.with_tensors, calls.update, keys.extend)
     shapes = open_axes(examples, batch=trace.dynamic_batch, size=trace.dynamic_size)
     try:
         if trace.dynamic_size:
             check_sizes(own_copy(module), examples)
         with _quiet():
             program = torch.onnx.export(
-                tapped.eval(), examples, dynamo=True, verbose=False, opset_version=trace.opset,
-                dynamic_shapes=(shapes,), input_names=names, optimize=False,
+                tapped.eval(), tuple(examples.tensors), dynamo=True, verbose=False,
+                opset_version=trace.opset, dynamic_shapes=(shapes,), input_names=names,
+                optimize=False,
             )  # fmt: skip
             assert program is not None
             guard_taps(program.model.graph, len(layers))
@@ -67,6 +72,7 @@ def capture_module(
     except Exception as error:
         with torch.no_grad():
             run_module(own_copy(module), inputs)  # if it cannot be run at all, that is the reason
+            tapped(*inputs.tensors)  # or if a layer does not return what is asked for
         _raise_own(error)
         cause = str(error.__cause__ or error).strip().splitlines()
         reason = next((line for line in cause if line.strip()), type(error).__name__)
@@ -86,7 +92,7 @@ def capture_module(
         for path, count in calls.items()
         if count > 1
     ]
-    return Captured(model, targets, module, tuple(inputs), notes)
+    return Captured(model, targets, module, inputs, notes)
 
 
 def define_constants(graph: ir.Graph) -> None:
@@ -116,19 +122,18 @@ def _raise_own(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _batch_of_two(value: Any) -> Any:
+def _batch_of_two(inputs: ModuleInputs) -> ModuleInputs:
     """Repeat a batch of one: tracing would treat it as a constant."""
-    if isinstance(value, torch.Tensor) and value.dim() and value.shape[0] == 1:
-        return torch.cat([value, value])
-    return value
+    if inputs.batch != 1:
+        return inputs
+    return inputs.with_tensors(
+        [torch.cat([x, x]) if inputs.has_batch(x) else x for x in inputs.tensors]
+    )
 
 
-def _forward_names(module: nn.Module, count: int) -> list[str]:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [
-        name for name, p in inspect.signature(module.forward).parameters.items() if p.kind in kinds
-    ]
-    return names[:count] if len(names) >= count else [f"input_{i}" for i in range(count)]
+def _distinct(inputs: ModuleInputs) -> ModuleInputs:
+    """Tensors of their own: tracing would make one input of a tensor that is given twice."""
+    return inputs.with_tensors([tensor.detach().clone() for tensor in inputs.tensors])
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ NOTE = "TorchScript: exported as an ONNX file, whose layers go by its own names"
 
 @contextlib.contextmanager
 def file_of_script(
-    model: Any, example_inputs: Sequence[Any] | None, trace: TorchExport | None
+    model: Any, example_inputs: Sequence[Any] | Mapping[str, Any] | None, trace: TorchExport | None
 ) -> Generator[Path | None]:
     """Write a TorchScript module as an ONNX file that exists as long as the context.
 

@@ -148,6 +148,14 @@ def read_target(name: str, value: ir.Value, graph: ir.Graph) -> Reading:
             f"layer {name!r} has {shape}; a map needs [batch, channels, *space] or tokens"
         )
     dims, layout = dims_of(value), read_layout(value, lineages(graph).get(value, Lineage()))
+    if not layout.on_batch and any(
+        value.shape is not None and len(value.shape) == 5 for value in graph.inputs
+    ):
+        raise LayerError(
+            f"layer {name!r} has shape {dims}: its first axis is not the batch, and the graph does "
+            "not show that it holds the images of each bag or clip in the input's order; choose "
+            "the layer that joins them again"
+        )
     if not layout.on_batch:
         raise LayerError(
             f"layer {name!r} has shape {dims}: its first axis is not the batch (a window "

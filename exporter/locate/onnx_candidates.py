@@ -8,6 +8,7 @@ from ..graph.attributes import constant_ints
 from ..graph.emitter import constant_of, dims_of
 from ..graph.queries import ancestors
 from .candidate import Candidate
+from .instances import bags_of
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
 from .layout import Lineage, lineages, read_layout
 from .score import before_quantiser
@@ -39,7 +40,8 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
     found = [
         _facts(node, value, before[value], leading, maps)
         for node in graph
-        if (value := _float_map(node)) is not None and value is not score
+        for value in node.outputs
+        if _is_float_map(value) and value is not score
     ]
     grids = [
         tuple(dims_of(node.outputs[0])[2:]) for node in graph
@@ -59,18 +61,17 @@ def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> b
         leading: What the score depends on.
     """
     node = value.producer()
-    if node is None or _float_map(node) is not value:
+    if node is None or not _is_float_map(value):
         return False
     facts = _facts(node, value, lineages(graph)[value], leading, set())
     return judge_layer(facts, Surroundings()).usable
 
 
-def _float_map(node: ir.Node) -> ir.Value | None:
-    """The first output of a node, if it has a name, three axes or more, and a float type."""
-    value = node.outputs[0] if node.outputs else None
-    if value is None or value.name is None or value.shape is None or len(value.shape) < 3:
-        return None
-    return value if value.dtype is not None and value.dtype.is_floating_point() else None
+def _is_float_map(value: ir.Value) -> bool:
+    """Whether an output of a node has a name, three axes or more, and a float type."""
+    if not value.name or value.shape is None or len(value.shape) < 3:
+        return False
+    return value.dtype is not None and value.dtype.is_floating_point()
 
 
 def _facts(
@@ -86,7 +87,7 @@ def _facts(
         value.name or "",
         node.op_type,
         tuple(dims_of(value)),
-        on_batch=layout.on_batch,
+        on_batch=layout.on_batch or bags_of(value) is not None,
         tokens=layout.tokens,
         grids=tuple(dict.fromkeys(one.grid for one in layout.options)),
         branch=not sums and node.op_type != "LayerNormalization",

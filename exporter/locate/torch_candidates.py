@@ -6,16 +6,19 @@ decides on the records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from ...runtime.settings import Score
 from ..graph.precision import FLOAT16_SCALE
+from ..source.layer_taps import joined_name, maps_in
+from ..source.nested import Path, parts_of, with_part
 from ..source.own_copy import own_copy
+from ..source.torch_inputs import ModuleInputs
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from .candidate import Candidate
@@ -33,12 +36,15 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @dataclass
 class _Call:
-    """One call of one module.
+    """A tensor that one call of one module gave.
 
     Attributes:
         path: Module path.
         kind: Class name.
-        output: What the module returned.
+        output: The tensor.
+        number: Which call of the module, from 1.
+        place: Where it is in what the module returned; none if it is all, or the only map.
+        whole: Whether the module returned nothing else.
         convolution: Whether the module is one.
         origin: The first call that returned the same tensor; itself if none did.
     """
@@ -46,6 +52,9 @@ class _Call:
     path: str
     kind: str
     output: torch.Tensor
+    number: int
+    place: Path = ()
+    whole: bool = True
     convolution: bool = False
     origin: _Call | None = None
 
@@ -56,7 +65,7 @@ class _Call:
 
 def scan(
     module: nn.Module,
-    args: Sequence[Any],
+    inputs: ModuleInputs,
     score: Score,
     *,
     labels: int | None = None,
@@ -68,12 +77,12 @@ def scan(
 
     Args:
         module: The module.
-        args: Its example inputs.
+        inputs: Its example inputs.
         score: What to explain.
         labels: Number of labels, if there are any.
         names: Names of the outputs; see `score_of`.
     """
-    calls, table = _watch(module, args, score, labels, names)
+    calls, table = _watch(module, inputs, score, labels, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -84,17 +93,20 @@ def scan(
     grids = sorted({tuple(call.output.shape[2:]) for call in convolved})
     tokens = [tuple(call.output.shape) for call in calls if call.output.dim() == 3]
     around = Surroundings.of(grids, tokens)
-    shapes = [tuple(x.shape) for x in args if isinstance(x, torch.Tensor) and x.dim()] or [(0,)]
+    image: tuple[int, ...] = (0,) if inputs.image is None else tuple(inputs.image.shape)
+    # The image first; a layer of another input may have that one's places.
+    shapes = list(dict.fromkeys([image, *(tuple(x.shape) for x in inputs.tensors if x.dim() > 1)]))
     maps = table.shape[1] if table.dim() > 2 else None
+    repeated = {call.path for call in calls if call.number > 1}
     rows = {group[0].source.path for group in groups.values() if group[0].output.dim() == 3}
-    places = measure_places(module, args, rows) if rows else {}
-    facts = (_facts(group, grids, shapes, maps, places) for group in groups.values())
+    places = measure_places(module, inputs, rows) if rows else {}
+    facts = (_facts(group, repeated, grids, shapes, maps, places) for group in groups.values())
     return ranked([judge_layer(one, around) for one in facts])
 
 
 def _watch(
     module: nn.Module,
-    args: Sequence[Any],
+    inputs: ModuleInputs,
     score: Score,
     labels: int | None,
     names: Sequence[str] | None,
@@ -102,9 +114,25 @@ def _watch(
     """Run forward and backward; return the calls as they ended, and the class scores."""
     module = own_copy(module)
     calls: list[_Call] = []
+    counts: Counter[str] = Counter()
 
     def record(path: str, layer: nn.Module, output: object) -> object:
-        if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+        counts[path] += 1
+        if isinstance(output, torch.Tensor):
+            return pass_on(path, layer, output, (), whole=True)
+        maps = maps_in(output)
+        for place, tensor in maps:
+            only: Path = () if len(maps) == 1 else place
+            clone = pass_on(path, layer, tensor, only, whole=False)
+            for same in [place for place, part in parts_of(output) if part is tensor]:
+                output = with_part(output, same, clone)
+        return output
+
+    def pass_on(
+        path: str, layer: nn.Module, output: torch.Tensor, place: Path, *, whole: bool
+    ) -> torch.Tensor:
+        """Note a tensor that a module gave, and return what the model continues with."""
+        if not output.is_floating_point():
             return output
         # The same tensor, unless an in-place operation has changed it on the way.
         handed, origin = passed.get(id(output), (None, None))
@@ -112,7 +140,8 @@ def _watch(
         if not output.requires_grad:  # of token ids: nothing before it is to be differentiated
             output = output.detach().requires_grad_(True)
         kind, convolves = type(layer).__name__, isinstance(layer, _CONVOLUTIONS)
-        call = _Call(path, kind, output, convolves, origin if unchanged else None)
+        same = origin if unchanged else None
+        call = _Call(path, kind, output, counts[path], place, whole, convolves, same)
         calls.append(call)
         # A clone, so that a later in-place activation cannot change what this layer gave.
         clone = output.clone()
@@ -123,10 +152,9 @@ def _watch(
     for path, layer in named_layers(module).items():
         layer.register_forward_hook(lambda layer, _, output, path=path: record(path, layer, output))
     noise = torch.Generator().manual_seed(0)
-    inputs = [_leaf(argument, noise) for argument in args]
+    inputs = inputs.with_tensors([_leaf(tensor, noise) for tensor in inputs.tensors])
     with torch.enable_grad():
-        batch = next((x.shape[0] for x in inputs if isinstance(x, torch.Tensor) and x.dim()), 1)
-        table = score_of(run_module(module, inputs), score, batch, labels, names)
+        table = score_of(run_module(module, inputs), score, inputs.batch or 1, labels, names)
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
@@ -137,16 +165,23 @@ def _watch(
     return calls, table
 
 
-def _leaf(argument: Any, noise: torch.Generator) -> Any:
+def _by_instance(shape: tuple[int, ...], image: tuple[int, ...]) -> bool:
+    """Whether the first axis of [N * T, C, h, w] may be that of a bag [N, T, C, H, W] or clip."""
+    many = len(shape) == 4 and len(image) == 5
+    return many and shape[0] in {image[0] * count for count in image[1:3]}
+
+
+def _leaf(example: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
     """Noise in the shape of a float example: one of zeros could make every gradient vanish."""
-    if isinstance(argument, torch.Tensor) and argument.is_floating_point():
-        drawn = torch.randn(argument.shape, generator=noise, dtype=torch.float32)
-        return drawn.to(argument.dtype).requires_grad_(True)
-    return argument
+    if not example.is_floating_point():
+        return example
+    drawn = torch.randn(example.shape, generator=noise, dtype=torch.float32)
+    return drawn.to(example.dtype).requires_grad_(True)
 
 
 def _facts(
     group: Sequence[_Call],
+    repeated: Collection[str],
     grids: Sequence[tuple[int, ...]],
     inputs: Sequence[tuple[int, ...]],
     maps: int | None,
@@ -156,19 +191,24 @@ def _facts(
 
     Args:
         group: The calls.
+        repeated: Paths of the modules that are called several times.
         grids: Spatial extents of convolutions, which may be the grid of tokens as well.
         inputs: Shapes of the inputs.
         maps: Number of classes, where the scores have positions.
         places: What changes in layers with the parts of the input, by path.
     """
     source = group[0].source
-    named = min(group, key=lambda call: (call.path.count("."), len(call.path)))
+    named = min(
+        group, key=lambda call: (not call.whole, call.path.count("."), len(call.path), call.number)
+    )
+    number = named.number if named.path in repeated else None
     shape, slope = tuple(source.output.shape), source.output.grad
     # Of four axes the channels may be the second or the last.
     extents, prefix, tokens, refuted = (shape[2:], shape[1:-1]), 0, False, None
     if len(shape) == 3:
         options = rows_or_tokens(shape, inputs, grids, _side(source))
-        finding = places[source.path].best(options) if source.path in places else None
+        known = source.path not in repeated and source.whole and source.path in places
+        finding = places[source.path].best(options) if known else None
         best = finding.arrangement if finding else next(iter(options), None)
         tokens = best is None or best.layout == "tokens"
         extents, prefix = ((), 0) if best is None else ((best.grid,), best.prefix)
@@ -178,10 +218,10 @@ def _facts(
     if slope is not None and len(shape) > 2 and shape[1] == maps:
         class_map = bool((slope.flatten(2).any(2).sum(1) <= 1).all())
     return LayerFacts(
-        named.path,
+        joined_name(named.path, number, named.place),
         named.kind,
         shape,
-        on_batch=shape[:1] == inputs[0][:1],
+        on_batch=shape[:1] == inputs[0][:1] or _by_instance(shape, inputs[0]),
         tokens=tokens,
         grids=extents,
         branch=source.kind == "Linear",

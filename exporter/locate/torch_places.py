@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection
 
 import numpy as np
 import torch
-import torch.utils._pytree as pytree
 from torch import nn
 
 from ..source.own_copy import own_copy
+from ..source.torch_inputs import ModuleInputs
 from ..source.torch_layers import named_layers
 from .places import Array, Dependence, measure
 
 
 def measure_places(
-    module: nn.Module, args: Sequence[Any], paths: Collection[str]
+    module: nn.Module, inputs: ModuleInputs, paths: Collection[str]
 ) -> dict[str, Dependence]:
     """Exchange parts of the example input, and collect what changes in layers' outputs.
 
     Args:
         module: The module; a copy is run.
-        args: Its example inputs. Of floats only the shapes matter.
+        inputs: Its example inputs. Of floats only the shapes matter.
         paths: Layers by name.
 
     Returns:
         What changes in each layer's output, of its last call; empty if the module does not run.
     """
     watched = own_copy(module)
-    leaves, structure = pytree.tree_flatten(tuple(args))
-    tensors = {
-        place: x for place, x in enumerate(leaves) if isinstance(x, torch.Tensor) and x.dim()
-    }
+    tensors = {place: x for place, x in enumerate(inputs.tensors) if x.dim()}
     if not tensors:
         return {}
     chosen = max(tensors, key=lambda i: (tensors[i].is_floating_point(), tensors[i].numel()))
@@ -49,10 +45,10 @@ def measure_places(
 
     def run(changed: Array) -> dict[str, Array]:
         found.clear()
-        given = list(leaves)
+        given = list(inputs.tensors)
         given[chosen] = torch.from_numpy(changed).to(image.dtype)
         with torch.no_grad():
-            watched(*pytree.tree_unflatten(given, structure))
+            inputs.with_tensors(given).call(watched)
         return dict(found)
 
     for path, layer in named_layers(watched).items():

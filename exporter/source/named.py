@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ class Source:
         model: The argument of `export`.
         name: Its name in the metadata.
         inputs: Example inputs; empty if the model contains its own.
+        shapes: Extents at which open axes of an ONNX file are to be fixed, by input.
         preprocess: Its training transform, if known.
         labels: Class names, if known.
         notes: Notes for the user.
@@ -43,7 +44,8 @@ class Source:
 
     model: torch.nn.Module | ExportedProgram | Path
     name: str
-    inputs: tuple[Any, ...] = ()
+    inputs: Sequence[Any] | Mapping[str, Any] = ()
+    shapes: Mapping[str, Sequence[int | None]] | None = None
     preprocess: Preprocess | None = None
     labels: list[str] | None = None
     notes: list[str] = field(default_factory=list[str])
@@ -55,7 +57,9 @@ def is_file(text: str) -> bool:
 
 
 def load_source(
-    text: str, weights: str | None = None, shape: Sequence[int] | None = None
+    text: str,
+    weights: str | None = None,
+    shape: Sequence[int] | Mapping[str, Sequence[int | None]] | None = None,
 ) -> Source:
     """Load or construct a model from its description.
 
@@ -63,51 +67,63 @@ def load_source(
         text: One of `FORMS`.
         weights: File with a state dict (loaded with ``weights_only=True``), or the name of a
             torchvision weights enum such as ``ResNet50_Weights.IMAGENET1K_V2``.
-        shape: Shape of one input without the batch axis, such as (3, 224, 224); known for
-            torchvision, timm and files.
+        shape: Shape of the input without the batch axis, such as (3, 224, 224), or shapes by
+            input; known for torchvision and timm. Of an ONNX file they fix open axes.
 
     Raises:
         CaptureError: The model cannot be loaded; the message says why.
     """
-    path = Path(text)
+    path, shapes = Path(text), _by_input(shape)
     if is_file(text):
         if not path.is_file():
             raise CaptureError(f"no file {text}; give {FORMS}")
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
-        if shape:
-            raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
         if path.suffix == ".onnx":
-            return Source(path, path.stem)
+            return Source(path, path.stem, shapes=shapes or None)
+        if shapes:
+            raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
     if path.suffix in CHECKPOINTS and (not name or path.is_file()):
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
         source = Source(load_script(path), path.stem)
-        if shape is None:
+        if not shapes:
             raise CaptureError(
                 f"the input of {text} is unknown; give --shape, such as --shape 3,224,224"
             )
-        return _with_input(source, shape)
+        return _with_inputs(source, _closed(shapes))
     if path.suffix in _CONVERTERS:
         how = _CONVERTERS[path.suffix]
         raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
-    if shape is not None and min(shape) < 1:
-        raise CaptureError(
-            f"--shape {','.join(map(str, shape))} has an extent below 1; give the shape of one "
-            "input, such as --shape 3,224,224"
-        )
+    known = _closed(shapes)
     makers = {"torchvision": _torchvision, "timm": _timm}
     source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
-    if shape is not None:
-        source = replace(source, preprocess=_resized(source.preprocess, shape))
-        return _with_input(source, shape)
+    if known:
+        source = replace(source, preprocess=_resized(source.preprocess, next(iter(known.values()))))
+        return _with_inputs(source, known)
     if source.inputs:
         return source
     raise CaptureError(f"the input of {text} is unknown; give --shape, such as --shape 3,224,224")
+
+
+def _closed(shapes: Mapping[str, Sequence[int | None]]) -> dict[str, list[int]]:
+    """Shapes whose extents are all given.
+
+    Raises:
+        CaptureError: An extent is open or below 1.
+    """
+    known = {key: [e for e in one if e is not None and e > 0] for key, one in shapes.items()}
+    for key, one in shapes.items():
+        if len(known[key]) < len(one):
+            raise CaptureError(
+                f"--shape {','.join('?' if e is None else str(e) for e in one)} has an extent that "
+                "is open or below 1; give the shape of an input, such as --shape 3,224,224"
+            )
+    return known
 
 
 def _resized(preprocess: Preprocess | None, shape: Sequence[int]) -> Preprocess | None:
@@ -122,10 +138,24 @@ def _resized(preprocess: Preprocess | None, shape: Sequence[int]) -> Preprocess 
     return replace(preprocess, size=[height, width], resize=resize)
 
 
-def _with_input(source: Source, shape: Sequence[int]) -> Source:
+def _by_input(
+    shape: Sequence[int] | Mapping[str, Sequence[int | None]] | None,
+) -> Mapping[str, Sequence[int | None]]:
+    """Shapes by input; a single one is that of the first, whose name is empty."""
+    if isinstance(shape, Mapping):
+        return shape
+    return {} if shape is None else {"": shape}
+
+
+def _with_inputs(source: Source, shapes: Mapping[str, Sequence[int]]) -> Source:
+    """Add zeros as example inputs: the first positional argument, and others by keyword."""
     import torch
 
-    return replace(source, inputs=(torch.zeros(1, *shape),))
+    made = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
+    first = [made.pop("")] if "" in made else []
+    if not made:
+        return replace(source, inputs=tuple(first))
+    return replace(source, inputs=(tuple(first), made) if first else made)
 
 
 def _load_program(path: Path) -> ExportedProgram:
@@ -166,8 +196,9 @@ def _torchvision(name: str, weights: str | None) -> Source:
     transform = entry.transforms()
     labels = entry.meta.get("categories")
     preprocess = from_preset(transform)
-    source = Source(model, f"torchvision:{name}", (), preprocess, labels, notes)
-    return _with_input(source, (3, *(preprocess.size if preprocess else (224, 224))))
+    source = Source(model, f"torchvision:{name}", preprocess=preprocess, labels=labels, notes=notes)
+    size = preprocess.size if preprocess else (224, 224)
+    return _with_inputs(source, {"": (3, *size)})
 
 
 def _timm(name: str, weights: str | None) -> Source:
@@ -182,27 +213,30 @@ def _timm(name: str, weights: str | None) -> Source:
     notes = _load_weights(model, weights)
     config = timm.data.resolve_model_data_config(model)
     preprocess = from_timm(config)
-    return _with_input(
-        Source(model, f"timm:{name}", (), preprocess, None, notes), config["input_size"]
-    )
+    source = Source(model, f"timm:{name}", preprocess=preprocess, notes=notes)
+    return _with_inputs(source, {"": config["input_size"]})
 
 
 def _factory(module: str, name: str, weights: str | None) -> Source:
-    """Call ``module:name()``; the module may be in the working folder, as for ``python -m``."""
+    """Call ``module:name()``; the module may be in the working folder, as for ``python -m``.
+
+    It returns a model, or a pair of a model and its example inputs, as `export` takes them.
+    """
     factory = attribute(module, name)
     try:
-        model = factory()
+        made = factory()
     except Exception as error:
         raise CaptureError(f"cannot call {module}:{name}: {_line(error)}") from error
     import torch
 
+    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, ())
     if not isinstance(model, torch.nn.Module):
         raise CaptureError(
             f"{module}:{name} returns a {type(model).__name__}, not a torch.nn.Module"
         )
     if weights is not None:
         _load_weights(model, weights)
-    return Source(model, f"{module}:{name}")
+    return Source(model, f"{module}:{name}", (inputs,) if torch.is_tensor(inputs) else inputs)
 
 
 def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:

@@ -30,7 +30,9 @@ class ExportSettings(Settings):
         """What the metadata holds nowhere else."""
         embedded = self.preprocess is not None and "embed_preprocess" in self.extras
         image_input = self.preprocess.input if embedded and self.preprocess else ""
-        return Settings(self.score, self.extras, self.layers, self.trace, image_input or None)
+        return Settings(
+            self.score, self.extras, self.layers, self.trace, image_input or None, self.shapes
+        )  # fmt: skip
 
     @staticmethod
     def of_spec(spec: Spec) -> ExportSettings | None:
@@ -46,6 +48,7 @@ class ExportSettings(Settings):
             spec.settings.extras,
             spec.settings.layers,
             spec.settings.trace,
+            shapes=spec.settings.shapes,
             labels=spec.labels,
             preprocess=transform,
             profile=spec.profile or "default",

@@ -37,13 +37,17 @@ def layer_of(module: nn.Module, name: str) -> nn.Module:
     Raises:
         LayerError: There is no such layer; the message suggests the nearest names.
     """
-    paths = _paths(module)
-    if name in paths:
-        return paths[name]
-    owned = {own: layer for layer, own in _own_names(paths).items()}
-    if name not in owned:
+    layer = find_layer_at(module, name)
+    if layer is None:
         raise LayerError(unknown_layer(name, named_layers(module)))
-    return owned[name]
+    return layer
+
+
+def find_layer_at(module: nn.Module, name: str) -> nn.Module | None:
+    """The same; None where there is no such layer."""
+    paths = _paths(module)
+    owned = {own: layer for layer, own in _own_names(paths).items()}
+    return paths.get(name) or owned.get(name)
 
 
 def _paths(module: nn.Module) -> dict[str, nn.Module]:

@@ -11,47 +11,52 @@ from ..errors import CaptureError, first_line
 if TYPE_CHECKING:
     import torch
 
+    from .torch_inputs import ModuleInputs
+
 _WRAPPERS = ("OptimizedModule", "DataParallel", "DistributedDataParallel")
 
 
 def module_of(
-    model: object, example_inputs: Sequence[Any] | None
-) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    model: object, example_inputs: Sequence[Any] | Mapping[str, Any] | None
+) -> tuple[torch.nn.Module, ModuleInputs]:
     """Return the module and its example inputs; an ExportedProgram is unflattened to modules.
 
-    A tensor stands for a tuple of it.
+    A tensor stands for a tuple of it; see `bound_inputs`.
 
     Raises:
         CaptureError: ``model`` is neither, or there are no example inputs.
     """
     import torch
 
+    from .torch_inputs import ModuleInputs, bound_inputs
+
     if isinstance(example_inputs, torch.Tensor):
         example_inputs = (example_inputs,)
-    if not isinstance(example_inputs, (tuple, list, NoneType)):
+    if not isinstance(example_inputs, (tuple, list, Mapping, NoneType)):
         raise CaptureError(
             f"example_inputs are a {type(example_inputs).__name__}; give a tuple of tensors, such "
-            "as (torch.randn(1, 3, 224, 224),)"
+            "as (torch.randn(1, 3, 224, 224),), or a dict of forward's arguments"
         )
     if isinstance(model, torch.export.ExportedProgram):
-        stored = model.example_inputs[0] if model.example_inputs else ()
-        inputs = tuple(example_inputs or stored)
+        args, kwargs = model.example_inputs or ((), {})
+        stored = ModuleInputs(tuple(args), dict(kwargs))
         model = torch.export.unflatten(model)
+        inputs = bound_inputs(model, example_inputs) if example_inputs else stored
         for part in model.modules():
             for node in getattr(getattr(part, "graph", None), "nodes", ()):
                 # Tracing records contain fake tensors, which prevent copies of the module.
                 node.meta.clear()
     elif isinstance(model, torch.nn.Module):
-        inputs = tuple(example_inputs or ())
         model = _unwrapped(model)
+        inputs = bound_inputs(model, example_inputs or ())
         _check_weights(model)
     else:
         raise CaptureError(f"cannot export a {type(model).__name__}; {_remedy(model)}")
-    if not inputs:
+    if not (inputs.args or inputs.kwargs):
         raise CaptureError(
             "example_inputs are missing; give a tuple such as (torch.randn(1, 3, 224, 224),)"
         )
-    return model, tuple(x.cpu() if isinstance(x, torch.Tensor) else x for x in inputs)
+    return model, inputs.with_tensors([tensor.cpu() for tensor in inputs.tensors])
 
 
 def _remedy(model: object) -> str:
@@ -102,25 +107,17 @@ def _check_weights(model: torch.nn.Module) -> None:
                 )
 
 
-def run_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Any:
+def run_module(module: torch.nn.Module, inputs: ModuleInputs) -> Any:
     """Return what a module makes of its example inputs.
 
     Raises:
         CaptureError: It cannot be run on them; the error quotes PyTorch's first line.
     """
     try:
-        return module(*inputs)
+        return inputs.call(module)
     except Exception as error:
         reason = first_line(error).rstrip(".:")
-        given = ", ".join(_described(one) for one in inputs)
         raise CaptureError(
-            f"the model cannot be run on ({given}): {reason}; give "
+            f"the model cannot be run on ({inputs}): {reason}; give "
             "example_inputs (--shape) that its forward takes"
         ) from error
-
-
-def _described(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    kind = str(getattr(value, "dtype", "")).removeprefix("torch.")
-    name = type(value).__name__
-    return name if shape is None else f"{name} {kind} {list(shape)}"

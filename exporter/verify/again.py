@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,14 +25,15 @@ from .report import file_hash
 if TYPE_CHECKING:
     from ..capture.model import Model
 
+Examples: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 # `pipeline.export_as`, which this step cannot import; it gives the report of the export.
-Export: TypeAlias = Callable[[ExportSettings, Any, Path, Sequence[Any] | None], Any]
+Export: TypeAlias = Callable[[ExportSettings, Any, Path, Examples], Any]
 
 _HASHES = {"graph_sha256": "graph", "weights_sha256": "weights"}
 
 
 def check_again(
-    artifact: Path, spec: Spec, model: Model, examples: Sequence[Any] | None, export: Export
+    artifact: Path, spec: Spec, model: Model, examples: Examples, export: Export
 ) -> list[Finding]:
     """Export the source again as the artifact was, and compare hashes and bytes.
 

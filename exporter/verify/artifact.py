@@ -53,7 +53,24 @@ class Artifact:
     def batch(self) -> int | None:
         """The number of images of every run, where the artifact fixes it."""
         extents = [one.shape[0] for one in self.inputs if one.shape]
-        return None if any(not isinstance(extent, int) for extent in extents) else extents[0]
+        if any(not isinstance(extent, int) for extent in extents):
+            return None
+        scores = next(one for one in self.session.get_outputs() if one.name == self.spec.scores)
+        return scores.shape[0] if scores.shape[0] in extents else extents[0]
+
+    @property
+    def batched(self) -> set[str]:
+        """Names of the model's own inputs whose first axis is that of the images.
+
+        Others are the same for all images, such as the texts that every image is compared with.
+        """
+        batch = self.batch
+        first = {one.name: one.shape[0] for one in self.inputs if one.shape}
+        return {n for n, e in first.items() if e == batch or not isinstance(e, int)}
+
+    def images_in(self, feeds: Mapping[str, Array]) -> int:
+        """How many images the model's own inputs hold."""
+        return next(len(feeds[name]) for name in feeds if name in self.batched)
 
     @property
     def open_sizes(self) -> bool:

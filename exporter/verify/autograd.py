@@ -17,6 +17,8 @@ from .tensors import Tally, by_name, compare_runs
 if TYPE_CHECKING:
     import torch
 
+    from ..source.torch_inputs import ModuleInputs
+
 ATTEMPTS = (4, 12, 36)
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
 _ONE_SIZE = 2  # the same for artifacts that take images of any size, which differs between chunks
@@ -25,7 +27,7 @@ _ONE_SIZE = 2  # the same for artifacts that take images of any size, which diff
 def verify_module(
     artifact: Artifact,
     module: torch.nn.Module,
-    examples: Sequence[Any],
+    examples: ModuleInputs | Sequence[Any],
     *,
     matrix: Matrix = QUICK,
     draw: Draw | None = None,
@@ -50,10 +52,12 @@ def verify_module(
     """
     import torch
 
+    from ..source.torch_inputs import ModuleInputs
     from .torch_reference import Reference
 
     spec, outputs = artifact.spec, artifact.outputs
-    make = draw or random_inputs(artifact, examples)
+    given = ModuleInputs.of(examples)
+    make = draw or random_inputs(artifact, given)
     step = _CHUNK if artifact.inside is None else 1 if draw else _ONE_SIZE
     step = artifact.batch or step
     sizes = (0, GROWTH) if draw is None and artifact.open_sizes else (0,)
@@ -67,11 +71,8 @@ def verify_module(
         for grown, start in itertools.product(sizes, range(0, count, step)):
             seed = 1000 * attempt + start
             first = first_run(artifact, make(min(step, count - start), grown, seed), matrix, seed)
-            arrays = iter(first.source.values())
-            arguments = [
-                torch.from_numpy(next(arrays)) if isinstance(example, torch.Tensor) else example
-                for example in examples
-            ]
+            arrays = first.source.values()
+            arguments = given.with_tensors([torch.from_numpy(array) for array in arrays])
             found = (reference(arguments, *first.doubled) for reference in references)
             truths.append(Truth(first, *(by_name(one, spec, outputs) for one in found)))
         kind = "random" if draw is None else "given"

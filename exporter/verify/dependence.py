@@ -31,7 +31,7 @@ def check_dependence(artifact: Artifact, feeds: Tensors) -> list[Finding]:
         feeds: The model's own inputs, two different ones at least.
     """
     layers = artifact.spec.layers
-    if all((value == value[:1]).all() for value in feeds.values() if value.ndim):
+    if all((feeds[name] == feeds[name][:1]).all() for name in artifact.batched):
         reason = "no two inputs differ; give two different images with --images"
         return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in layers]
     results = _run(artifact, feeds)
@@ -41,14 +41,14 @@ def check_dependence(artifact: Artifact, feeds: Tensors) -> list[Finding]:
 def _run(artifact: Artifact, feeds: Tensors) -> Tensors:
     """Maps and activations for all inputs, of the same few classes by id or random weights."""
     spec = artifact.spec
-    images = max(len(value) for value in feeds.values() if value.ndim)
+    images, batched = artifact.images_in(feeds), artifact.batched
     step = artifact.batch or images
-    chosen = artifact.choose(some_rows(feeds, slice(step)), 0, 3)[spec.selector][:1]
+    chosen = artifact.choose(some_rows(feeds, slice(step), batched), 0, 3)[spec.selector][:1]
     if spec.score_weights is None:
         chosen = np.arange(chosen.shape[1], dtype=np.int64)[None, :]
     parts = [
-        artifact.run({**some_rows(feeds, slice(start, start + step)), spec.selector: chosen})
-        for start in range(0, images, step)
+        artifact.run({**some_rows(feeds, rows, batched), spec.selector: chosen})
+        for rows in (slice(start, start + step) for start in range(0, images, step))
     ]
     names = [n for layer in spec.layers for n in (layer.heatmap, layer.activations)]
     return {name: np.concatenate([part[name] for part in parts]) for name in names}

@@ -42,7 +42,7 @@ def write_heads(
     if not verify:
         return
     artifact = Artifact(path, spec, Embedded.of(captured.model, spec), level)
-    feeds = random_inputs(artifact, captured.inputs)(_IMAGES, 0, _SEED)
+    feeds = random_inputs(artifact, captured.inputs or ())(_IMAGES, 0, _SEED)
     whole, bound = {**feeds, **artifact.run(feeds)}, bound_of(captured.model.graph)
     del artifact.session  # large weights should not be in memory twice
     for head, written, layer in zip(heads, own, spec.layers, strict=True):

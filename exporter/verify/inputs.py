@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from ..graph.infer_shapes import GROWTH, OPEN_SIZES
 from .artifact import Artifact
 from .running import Draw, Tensors
 
+if TYPE_CHECKING:
+    from ..source.torch_inputs import ModuleInputs
+
 _FEEDS = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -31,7 +34,7 @@ _JITTER = 1e-2  # of an image's spread: moves values off a kink, and is not visi
 _MOST = 32  # images read of a folder, in the order of their names
 
 
-def random_inputs(artifact: Artifact, examples: Sequence[Any]) -> Draw:
+def random_inputs(artifact: Artifact, examples: ModuleInputs | Sequence[Any]) -> Draw:
     """Random inputs like the examples of a module, or as a file without examples takes them."""
 
     def of_file(count: int, grown: int, seed: int) -> Tensors:
@@ -43,7 +46,7 @@ def random_inputs(artifact: Artifact, examples: Sequence[Any]) -> Draw:
     return draw if artifact.inside is None else artifact.inside.random(draw)
 
 
-def _random_like(artifact: Artifact, examples: Sequence[Any]) -> Draw:
+def _random_like(artifact: Artifact, examples: ModuleInputs | Sequence[Any]) -> Draw:
     """Random tensors like the example inputs of a module; a fixed batch keeps its size.
 
     Open axes beside the batch grow by multiples, a different one each. Integers are the
@@ -53,13 +56,17 @@ def _random_like(artifact: Artifact, examples: Sequence[Any]) -> Draw:
     def draw(count: int, grown: int, seed: int) -> Tensors:
         import torch
 
+        from ..source.torch_inputs import ModuleInputs
+
+        tensors = ModuleInputs.of(examples).tensors
         generator = torch.Generator().manual_seed(seed)
         feeds: Tensors = {}
-        for argument, example in zip(artifact.session.get_inputs(), examples, strict=False):
-            if not isinstance(example, torch.Tensor):
-                continue
+        for argument, example in zip(artifact.session.get_inputs(), tensors, strict=False):
             known = list(argument.shape)
-            rows = known[0] if known and isinstance(known[0], int) else count
+            if not known:
+                feeds[argument.name] = example.numpy()
+                continue
+            rows = known[0] if isinstance(known[0], int) else count
             if not example.is_floating_point():
                 feeds[argument.name] = torch.cat([example] * rows)[:rows].numpy()
                 continue

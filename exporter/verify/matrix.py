@@ -142,7 +142,8 @@ def runs(artifact: Artifact, truth: Truth, matrix: Matrix) -> Iterator[Run]:
     Raises:
         VerificationError: ONNX Runtime cannot run one of them.
     """
-    first, spec, class_wise = truth.first, artifact.spec, artifact.class_wise
+    first, spec = truth.first, artifact.spec
+    class_wise, batched = artifact.class_wise, artifact.batched
     images, depth = first.selected.shape[:2]
 
     def part(tensors: Tensors, rows: slice, columns: Sequence[int]) -> Tensors:
@@ -155,7 +156,7 @@ def runs(artifact: Artifact, truth: Truth, matrix: Matrix) -> Iterator[Run]:
     for rows in _rows(images, (artifact.batch,) if artifact.batch else matrix.splits):
         for count in matrix.counts_of(spec):
             columns, selected, region = [*range(count)], first.selected[rows, :count], None
-            feeds = {**some_rows(first.feeds, rows), spec.selector: selected}
+            feeds = {**some_rows(first.feeds, rows, batched), spec.selector: selected}
             if first.region is not None:
                 region = first.region[rows, :count]
                 columns += range(depth, depth + count)

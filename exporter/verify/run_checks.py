@@ -30,6 +30,8 @@ from .straight_through import is_quantised
 if TYPE_CHECKING:
     import torch
 
+    from ..source.torch_inputs import ModuleInputs
+
 _SAMPLE = 4  # inputs of the checks that need no reference
 _CRASH = (
     "ONNX Runtime itself crashes while it optimises this float16 model; give it in float32, or "
@@ -53,7 +55,7 @@ class Origin:
     model: ir.Model
     file: Path | None = None
     module: torch.nn.Module | None = None
-    examples: Sequence[Any] = ()
+    examples: ModuleInputs | Sequence[Any] = ()
     transform: Transform | None = None
 
 
@@ -135,9 +137,10 @@ def _check_runs(artifact: Artifact, origin: Origin, given: Images | None, *, ful
     draw, batch = random_inputs(artifact, origin.examples), artifact.batch
     step = batch or _SAMPLE
     # Several times where the batch is fixed.
-    drawn = [draw(step, 0, seed) for seed in range(0, _SAMPLE, step)]
-    sample = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
-    small = some_rows(sample, slice(batch or 2))
+    drawn, batched = [draw(step, 0, seed) for seed in range(0, _SAMPLE, step)], artifact.batched
+    joined = {name: np.concatenate([one[name] for one in drawn]) for name in batched}
+    sample = {**drawn[0], **joined}
+    small = some_rows(sample, slice(batch or 2), batched)
     shown = None if given is None else given.draw(artifact)
     alone = [
         check_ranks(artifact, origin.model, small),

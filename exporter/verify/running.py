@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,10 +58,6 @@ def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:
         raise VerificationError(f"ONNX Runtime cannot run the artifact: {reason}") from error
 
 
-def some_rows(feeds: Tensors, rows: slice) -> Tensors:
-    """Part of the images; inputs that have no axis of images stay whole."""
-    images = max(len(value) for value in feeds.values() if value.ndim)
-    return {
-        name: value[rows] if value.ndim and len(value) == images else value
-        for name, value in feeds.items()
-    }
+def some_rows(feeds: Tensors, rows: slice, batched: Collection[str]) -> Tensors:
+    """Part of the images; inputs other than ``batched``, which have no axis of images, whole."""
+    return {name: value[rows] if name in batched else value for name, value in feeds.items()}

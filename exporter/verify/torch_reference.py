@@ -16,8 +16,9 @@ from torch.overrides import TorchFunctionMode
 
 from ...runtime.spec import Layer, ScoreRecord
 from ..graph.precision import FLOAT16_SCALE
+from ..source.layer_taps import LayerTap
 from ..source.own_copy import own_copy
-from ..source.torch_layers import layer_of
+from ..source.torch_inputs import ModuleInputs
 from ..source.torch_outputs import tensors_of
 from .artifact import Artifact
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
@@ -173,30 +174,35 @@ class Reference:
         self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
-        for layer in layers:
-            layer_of(self.module, layer.name).register_forward_hook(partial(self._tap, layer.name))
+        self._hooks = [
+            LayerTap(self.module, layer.name, partial(self._tap, layer.name)) for layer in layers
+        ]
 
-    def _tap(self, path: str, _layer: nn.Module, _args: Any, result: torch.Tensor) -> torch.Tensor:
+        self._joined: set[str] = set()
+
+    def _tap(self, path: str, result: torch.Tensor) -> torch.Tensor:
         # A fresh leaf cuts the graph below the first target, where no gradient is needed.
         leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
         self._taps[path] = leaf
         return leaf.clone()
 
     def __call__(
-        self, inputs: Sequence[Any], selected: Array, region: Array | None = None
+        self, given: ModuleInputs | Sequence[Any], selected: Array, region: Array | None = None
     ) -> Expected:
-        """Run on ``inputs`` and differentiate the selected scores.
+        """Run on ``given`` and differentiate the selected scores.
 
         Args:
-            inputs: Of the module.
+            given: Inputs of the module.
             selected: The classes, int64 [N, K]; for a linear score the weights,
                 [N or 1, K, *output].
             region: Scores with positions are summed over it, [N or 1, K or 1, *positions]; None:
                 over all.
         """
+        inputs = ModuleInputs.of(given)
         if self.dtype is not None:
-            floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
-            inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
+            inputs = inputs.with_tensors(
+                [x.to(self.dtype) if x.is_floating_point() else x for x in inputs.tensors]
+            )
         leaves, scores = self._forward(inputs, selected, region)
         found = Expected([leaf.detach().numpy() for leaf in leaves], scores.detach().numpy())
         taps = [self._taps[layer.name] for layer in self.layers]
@@ -209,8 +215,10 @@ class Reference:
             found.heatmaps[layer.name] = weighted.relu().numpy()
         for kind in self.of_input:
             # A model may work on its input in place, which a leaf does not allow.
-            image = inputs[self.image].detach().clone().requires_grad_(True)
-            changed = [image.clone() if i == self.image else x for i, x in enumerate(inputs)]
+            tensors = inputs.tensors
+            image = tensors[self.image].detach().clone().requires_grad_(True)
+            tensors[self.image] = image.clone()
+            changed = inputs.with_tensors(tensors)
             rule = _RULES[kind]
             with contextlib.nullcontext() if rule is None else ReluRule(rule):
                 _, scores = self._forward(changed, selected, region)
@@ -218,16 +226,28 @@ class Reference:
         return found
 
     def _forward(
-        self, inputs: Sequence[Any], selected: Array, region: Array | None
+        self, inputs: ModuleInputs, selected: Array, region: Array | None
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The model's tensors, and the selected scores, [N, K]."""
-        self._taps = {}
-        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
-        with torch.enable_grad(), widened, _Logits() as logits:
-            result = self.module(*inputs)
+        result, logits = self._run(inputs)
+        if fresh := [
+            one for one in self._hooks if one.nested and one.name.path not in self._joined
+        ]:
+            # One tensor of several may be computed from another, inside of the layer.
+            self._joined |= {_differentiable(hook) for hook in fresh}
+            result, logits = self._run(inputs)
         leaves = tensors_of(result)
         table = _single(self._table(leaves, logits))
         return leaves, _scores(table, self.score, selected, region)
+
+    def _run(self, inputs: ModuleInputs) -> tuple[Any, _Logits]:
+        """The model's result, and its activations."""
+        self._taps = {}
+        for hook in self._hooks:
+            hook.calls = 0
+        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
+        with torch.enable_grad(), widened, _Logits() as logits:
+            return inputs.call(self.module), logits
 
     def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
         """What is scored, with the classes along axis 1; any shape for a linear score."""
@@ -246,6 +266,25 @@ class Reference:
         table = table.unsqueeze(1) if table.dim() == 1 else table
         table = table.narrow(axis, offset, table.shape[axis] - offset).movedim(axis, 1)
         return torch.cat([-table, table], dim=1) if table.shape[1] == 1 else table
+
+
+def _differentiable(hook: LayerTap) -> str:
+    """Make all that a layer computes differentiable, and return its path."""
+
+    def opened(_layer: nn.Module, args: Any, kwargs: Any) -> Any:
+        inputs = ModuleInputs(args, kwargs)
+        tensors = [
+            x.detach().clone().requires_grad_(True).clone()
+            if x.is_floating_point() and not x.requires_grad
+            else x
+            for x in inputs.tensors
+        ]
+        inputs = inputs.with_tensors(tensors)
+        return inputs.args, inputs.kwargs
+
+    hook.layer.requires_grad_(True)
+    hook.layer.register_forward_pre_hook(opened, with_kwargs=True)
+    return hook.name.path
 
 
 def _scores(
@@ -295,4 +334,6 @@ def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor
         places = tensor.shape[lead] - layer.prefix_tokens
         tokens = tensor.narrow(lead, layer.prefix_tokens, places)
         return tokens.transpose(lead, lead + 1).unflatten(-1, grid)
+    if layer.layout == "instances":
+        return tensor.unflatten(0, (-1, layer.grid[0] or -1)).movedim(1, lead + 1)
     return tensor

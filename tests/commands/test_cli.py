@@ -138,7 +138,9 @@ def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
         (["--dynamic-size"], "keeps its opset, axes and names"),
         (["--input-name", "image"], "keeps its opset, axes and names"),
         (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
-        (["--shape", "3,8,8"], "states the shapes of its inputs; leave --shape out"),
+        (["--shape", "3,9,8"], "['N', 3, 8, 8], --shape has 3x9x8: the file fixes axis 2 at 8"),
+        (["--shape", "1x?x1x3x8x8"], "give an extent for each axis, with or without the batch"),
+        (["--shape", "image=3,8,8"], "--shape names the input 'image'; the model has "),
         (["--weights", "w.pt"], "contains its own weights"),
         (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes ['N', 3, 8, 8]"),
     ],
@@ -150,7 +152,7 @@ def test_what_an_onnx_file_cannot_follow_is_refused(
     assert message in fail("export", plain, "--to", tmp_path / "m.onnx", *arguments)
     assert not (tmp_path / "m.onnx").exists()
     if "--shape" in arguments:
-        fail("layers", plain, "--shape", "3,8,8")
+        assert message in fail("layers", plain, *arguments[-2:])
 
 
 def test_verify_needs_no_option_of_the_export_again(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from graftcam.exporter import (
 )
 from graftcam.exporter.arguments import RecordFields, with_fields
 from graftcam.exporter.pipeline import export_as
-from graftcam.exporter.release import input_shape, verify_artifact
+from graftcam.exporter.release import input_shapes, verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.source.settings import ExportSettings
 from graftcam.exporter.verify.again import check_again
@@ -157,7 +157,11 @@ def test_one_mean_stands_for_all_channels(tmp_path: Path) -> None:
 X = EXAMPLE[0]
 EXAMPLES = {
     "an array": (X.numpy(), "example_inputs are a ndarray; give a tuple"),
-    "a dict": ({"x": X}, "example_inputs are a dict; give a tuple"),
+    "a dict with another key": ({"y": X}, r"run on \({y: Tensor float32 \[1, 3, 8, 8\]}\): conv2d"),
+    "two keys": (
+        {"x": X, "y": X},
+        "x=Tensor float32 .*, y=Tensor .*unexpected keyword argument 'y'",
+    ),
     "channels": ((X[:, :1],), r"Tensor float32 \[1, 1, 8, 8\]\): Given groups=1"),
     "type": ((X.long(),), r"Tensor int64 \[1, 3, 8, 8\]\): "),
     "count": ((X, X), "takes 2 positional arguments but 3 were given"),
@@ -269,7 +273,8 @@ def test_a_second_export_needs_no_option_again(
 ) -> None:
     path = tmp_path / "m.onnx"
     spec = export(seeded(model), path, example, verify="off", **options).spec
-    assert input_shape(path) == [3, 8, 8]
+    names = ["shift", "x"] if "preprocess" in options else [""]
+    assert input_shapes(path) == {name: [3, 8, 8] for name in names}
     found = check_again(path, spec, seeded(model), example, export_as)
     assert [(one.check, one.status, one.reason) for one in found] == [
         ("source", "pass", ""), ("determinism", "pass", ""),

@@ -114,6 +114,23 @@ def test_a_pool_made_of_slices_computes_no_features(tmp_path: Path) -> None:
     assert reasons["pool"] == "Div computes no features of its own"
 
 
+def test_every_output_of_a_node_is_a_layer(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    gated (float[N, 4, 8, 8] x) => (float[N, 2] y) <int64[2] flat = {0, -1}> {
+        value, gate = Split <num_outputs = 2, axis = 1> (x)
+        open = Sigmoid(gate)
+        product = Mul(value, open)
+        rows = Reshape(product, flat)
+        y = Gemm(rows, weights)
+    }"""
+    model = onnx.parser.parse_model(text)
+    weights = onnx.numpy_helper.from_array(torch.randn(128, 2).numpy(), "weights")
+    model.graph.initializer.append(weights)
+    onnx.save(model, tmp_path / "m.onnx")
+    kinds = {one.name: one.kind for one in candidates_of(tmp_path / "m.onnx")}
+    assert (kinds["value"], kinds["gate"]) == ("Split", "Split")
+
+
 def test_a_class_token_that_is_cut_off_and_put_back_is_followed(tmp_path: Path) -> None:
     """As in XCiT's class attention: past ``norm`` no place but the class token is read."""
     text = """<ir_version: 8, opset_import: ["" : 18]>

@@ -133,13 +133,16 @@ def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
         return "ONNX Runtime, unoptimised", unoptimised
     import torch
 
+    from ...source.torch_inputs import ModuleInputs
     from ...verify.torch_reference import Reference
 
+    examples = ModuleInputs.of(origin.examples)
     watched = Reference(origin.module, spec.layers, None, artifact=artifact)
 
     def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-        (array,) = artifact.source_feeds(feeds).values()
-        return watched([torch.from_numpy(array)], classes).heatmaps[layer.name]
+        arrays = artifact.source_feeds(feeds).values()
+        inputs = examples.with_tensors([torch.from_numpy(array) for array in arrays])
+        return watched(inputs, classes).heatmaps[layer.name]
 
     return "PyTorch", autograd
 
