@@ -13,7 +13,7 @@ from ..errors import VerificationError
 from .compare import three_digits
 from .running import Level
 
-Status = Literal["pass", "fail", "skipped"]
+Status = Literal["pass", "fail", "skipped", "unproven"]
 InputKind = Literal["random", "given"]
 Reference = Literal[
     "autograd-float64", "finite-differences", "finite-differences-straight-through",
@@ -49,10 +49,11 @@ class Finding:
     Attributes:
         check: Its name, one of `CHECKS`.
         subject: The tensor or field; empty if the check is about the whole file.
-        status: ``pass``, ``fail`` or ``skipped``.
+        status: ``pass``, ``fail``, ``skipped`` (it does not apply here), or ``unproven`` (it was not
+            possible, or not in the time).
         value: The measured number, if there is one; mostly an error.
         threshold: The bound of the value.
-        reason: Why it failed or was skipped; else an explanation of the value, if it needs one.
+        reason: Why it failed, was skipped or is unproven; else an explanation of the value, if it needs one.
         level: ONNX Runtime's optimisation level.
         inputs: ``random`` numbers or ``given`` images, if there were inputs.
     """
@@ -111,9 +112,14 @@ class Verdict:
         return [finding for finding in self.findings if finding.status == "fail"]
 
     @property
-    def status(self) -> Literal["pass", "fail"]:
-        """``fail`` if anything failed."""
-        return "fail" if self.failures else "pass"
+    def unproven(self) -> list[Finding]:
+        """The findings that prove nothing, for want of time or of means."""
+        return [finding for finding in self.findings if finding.status == "unproven"]
+
+    @property
+    def status(self) -> Literal["pass", "fail", "unproven"]:
+        """``fail`` if anything failed, ``unproven`` if anything else is."""
+        return "fail" if self.failures else "unproven" if self.unproven else "pass"
 
     def by_check(self) -> dict[str, Status]:
         """The worst status of each check, in their order."""
@@ -157,7 +163,7 @@ class Verdict:
             )
 
 
-_RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "fail": 2}
+_RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "unproven": 2, "fail": 3}
 _TENSORS = ("outputs", "activations", "gradients", "heatmap", "scores", "agreement")
 _AGAINST = {
     "artifact": "the artifact that it was made from",

@@ -1,36 +1,35 @@
 """This module checks gradients by finite differences, for models without a PyTorch module.
 
-The part of the graph from a target layer to the score is cut out, brought to float64 and run by the
-ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's central
-difference along a direction must equal that direction's inner product with the gradient that the
-artifact gives. Where the head quantises, the differences are those of the lines that its staircases
-follow, see `straight_through`.
+The part of the graph from a target layer to the score is evaluated in float64, see `float64_head`.
+The score's central difference along a direction must equal that direction's inner product with the
+gradient that the artifact gives, see `differences`. Where the head quantises, the differences are
+those of the lines that its staircases follow, see `straight_through`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.random import Generator
 
 from ...runtime.methods.table import METHODS
 from ...runtime.spec import Layer
+from ..clock import Progress
 from ..graph.infer_shapes import GROWTH
-from ..graph.ort_session import session_of
 from .artifact import Artifact
 from .compare import relative_errors
+from .deadline import NO_DEADLINE, Deadline
+from .differences import channel_first
 from .findings import Finding, InputKind, Verdict, measured
-from .float64_head import head_in_float64
+from .float64_head import run_part
+from .head_gradients import check_gradients
 from .inputs import inputs_of_sizes, random_inputs
 from .matrix import FirstRun, Matrix, Truth, first_run
 from .running import Array, Draw, Tensors, load_session, run_session
-from .score_function import score_of
 from .tensors import compare_runs
 
 # Each class of each image costs a dozen evaluations of the head by the reference evaluator.
@@ -40,11 +39,6 @@ BOUND = 1e-3  # float64 differences are far better; a kink between the two point
 _BOUNDS = {ir.DataType.FLOAT16: 1e-2, ir.DataType.BFLOAT16: 1e-1}
 _QUANTISED = 5e-2  # a number near the middle between two codes may be rounded to either
 TABLED = ("logit", "output")  # kinds of scores that are entries of the score table
-_STEP = 1e-6
-# Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
-# much smaller than the bound, since the jumps of several kinks may cancel in this difference.
-_KINK = 1e-5
-_DIFFERENCED = 2  # images; the others of a chunk are compared with the first run only
 
 
 def verify_file(
@@ -55,12 +49,12 @@ def verify_file(
     matrix: Matrix = QUICK_FILE,
     draw: Draw | None = None,
     images: int = 2,
+    deadline: Deadline = NO_DEADLINE,
+    progress: Progress = lambda step: None,
 ) -> Verdict:
     """Compare outputs with the source file and gradients with finite differences.
 
-    The directions are the gradient itself, along which the score must change by its length, and the
-    gradient with random signs and random magnitudes, which show a wrong component. The differences
-    confirm the first run, and all other runs must give the same.
+    The differences confirm the first run, and all other runs must give the same.
 
     Args:
         artifact: The artifact.
@@ -70,6 +64,8 @@ def verify_file(
         matrix: Which runs are made.
         draw: Makes the inputs; random ones by default.
         images: Number of inputs, if the batch is open.
+        deadline: When to end.
+        progress: Called with the name of each step as it begins.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
@@ -110,11 +106,15 @@ def verify_file(
         Truth(first, _expected(artifact, model, plain, outputs, first), bound) for first in firsts
     ]
     del plain
-    for layer in layers:
-        worst = max(_worst_difference(artifact, model, one, layer, generator) for one in firsts)
-        findings.append(_finding("gradients", layer.gradients, worst, bound, kind))
-    for tally in compare_runs(artifact, truths, matrix, kind):
+    for tally in compare_runs(artifact, truths, matrix, kind, deadline):
         findings += tally.findings()
+    vars(artifact).pop("session", None)
+    for number, layer in enumerate(layers):
+        progress(f"verify gradients of {layer.name}")
+        share = deadline.share(len(layers) - number)
+        findings.append(
+            check_gradients(artifact, model, firsts, layer, bound, kind, generator, share)
+        )
     method = "finite-differences-straight-through" if quantised else "finite-differences"
     return Verdict(findings, method, sum(len(first.selected) for first in firsts))
 
@@ -176,58 +176,7 @@ def scores_of(table: Array, classes: Array, region: Array | None) -> Array:
 
 def value_of(artifact: Artifact, model: ir.Model, name: str, feeds: Mapping[str, Array]) -> Array:
     """Run ``model``, whose weights lie beside the artifact, up to a value, by ONNX Runtime."""
-    inputs = [value for value in model.graph.inputs if value.name in feeds]
-    graph = ir.convenience.extract(model.graph, inputs, [name])
-    part = ir.Model(graph, ir_version=model.ir_version)
-    session = session_of(part, artifact.path.parent)
-    (found,) = session.run(None, {value.name: feeds[value.name or ""] for value in graph.inputs})
-    return found
-
-
-def _worst_difference(
-    artifact: Artifact, model: ir.Model, first: FirstRun, layer: Layer, generator: Generator
-) -> float:
-    """The largest disagreement of a layer's gradients with differences of the scores."""
-    record, feeds = artifact.spec.score, first.source
-    head = head_in_float64(model, layer.value, record.value, feeds)
-    fed = feeds.get(layer.value)
-    start = value_of(artifact, model, layer.value, feeds) if fed is None else fed
-    start = start.astype(np.float64)
-    head(start)  # here, and only here, quantisers round
-    gradients = first.results[layer.gradients].astype(np.float64)
-    selected, region = first.doubled
-
-    def score(row: int, k: int, image: Array) -> float:
-        """The score of a class where one image has another value at the layer."""
-        value = start.copy()
-        value[row] = image
-        part = None if region is None else region[row, k]
-        return score_of(record, head(value)[row], selected[row, k], part)
-
-    worst = 0.0
-    for row, k in np.ndindex(min(len(selected), _DIFFERENCED), selected.shape[1]):
-        error = _row_error(partial(score, row, k), start[row], gradients[row, k], layer, generator)
-        worst = max(worst, error if np.isfinite(error) else np.inf)
-    return worst
-
-
-def channel_first(value: Array, layer: Layer) -> Array:
-    """One image's part of a layer's value, as [C, *space]."""
-    if layer.layout == "channels_last":
-        return np.moveaxis(value, -1, 0)
-    if layer.layout == "tokens":
-        grid = [-1 if side is None else side for side in layer.grid]
-        return value[layer.prefix_tokens :].T.reshape(-1, *grid)
-    return value
-
-
-def as_laid_out(tensor: Array, layer: Layer) -> Array:
-    """The opposite of `channel_first`, with zeros for the tokens before the grid."""
-    if layer.layout == "channels_last":
-        return np.moveaxis(tensor, 0, -1)
-    if layer.layout == "tokens":
-        return np.pad(tensor.reshape(len(tensor), -1).T, ((layer.prefix_tokens, 0), (0, 0)))
-    return tensor
+    return run_part(model, [name], feeds, artifact.path.parent)[name]
 
 
 def is_quantised(graph: ir.Graph) -> bool:
@@ -241,36 +190,3 @@ def bound_of(graph: ir.Graph) -> float:
         return _QUANTISED
     kinds = {value.dtype for node in graph for value in node.outputs}
     return max(_BOUNDS.get(kind, BOUND) for kind in {ir.DataType.FLOAT, *kinds} if kind)
-
-
-def _row_error(
-    score: Callable[[Array], float], start: Array, gradient: Array, layer: Layer, draw: Generator
-) -> float:
-    """Largest disagreement over the directions, relative to the gradient's length.
-
-    The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
-    no derivative. A direction that meets such a kink is tried again without moving the zeros.
-    """
-    length = float(np.linalg.norm(gradient))
-    signs = draw.choice([-1.0, 1.0], gradient.shape)
-    noise = draw.standard_normal(gradient.shape)
-    moving = channel_first(start, layer) != 0
-    step = _STEP * max(1.0, float(np.linalg.norm(start)))
-
-    def slopes(direction: Array) -> tuple[float, float]:
-        move = step * as_laid_out(direction, layer)
-        return (score(start + move) - here) / step, (here - score(start - move)) / step
-
-    here, worst = score(start), 0.0
-    for direction in [gradient, gradient * signs, noise] if length else [noise]:
-        unit = _unit(direction)
-        right, left = slopes(unit)
-        if abs(right - left) > _KINK * length:
-            unit = _unit(direction * moving)
-            right, left = slopes(unit)
-        worst = max(worst, abs((right + left) / 2 - float((gradient * unit).sum())))
-    return worst / max(length, 1e-6)
-
-
-def _unit(direction: Array) -> Array:
-    return direction / max(float(np.linalg.norm(direction)), 1e-300)
