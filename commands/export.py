@@ -27,6 +27,7 @@ from .options import FILE, json_option, source_options
 if TYPE_CHECKING:
     from ..exporter.source.named import Source
 
+_VERIFY = ("verify", "verify_seconds", "accept_partial")
 _TRANSFORM = ("preprocess", "mean", "std", "resize")
 
 
@@ -67,16 +68,18 @@ def export(
 
     SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx.
     Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
-    differences).
+    differences). The exit code is 0 if it is written and proven (or --verify off), 1 for an error,
+    and 3 if nothing is wrong but the verification could not come to its end.
     """
     need_exporter()
     if config is not None:
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")
         entries = read_config(config, export, source)
-        sys.exit(1 if export_all(entries, Lock(config), export, fresh=fresh) else 0)
+        sys.exit(export_all(entries, Lock(config), export, fresh=fresh))
     if source is None or path is None:
         raise click.UsageError("SOURCE and --to are needed, or --config")
+    from ..exporter import UnprovenError, Verify
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
     from ..exporter.source.named import is_file, load_source, read_labels
@@ -98,10 +101,12 @@ def export(
             trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
             preprocess=_transform(transform, loaded, shape) if given else loaded.preprocess,
-            progress=steps, **options,
+            verify=Verify(*(options.pop(key) for key in _VERIFY)), progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
+    if report.verification.verdict == "unproven":
+        sys.exit(UnprovenError.exit_code)
 
 
 def _names(record: Any) -> list[str]:

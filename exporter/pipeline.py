@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.settings import Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
-from .arguments import FLAGS, Level, check_images, check_level, refuse_unknown, settings_of
+from .arguments import FLAGS, check_images, refuse_unknown, settings_of
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
@@ -30,6 +30,7 @@ from .verify.again import check_again
 from .verify.heads import write_heads
 from .verify.inputs import read_images
 from .verify.run_checks import Origin, run_checks
+from .verify.settings import OFF, Thoroughness, Verify, checked
 
 if TYPE_CHECKING:
     from .capture.model import Model
@@ -48,7 +49,7 @@ def export(
     extras: str | Collection[str] = (),
     profile: ProfileName = "default",
     trace: TorchExport | None = None,
-    verify: Level = "quick",
+    verify: Thoroughness | Verify = "quick",
     images: str | Path | None = None,
     report: str | Path | None = None,
     name: str | None = None,
@@ -89,7 +90,8 @@ def export(
         verify: ``quick``: compare with PyTorch autograd (or finite differences) at ONNX Runtime's
             default settings before anything is written; ``full``: as `graftcam verify` does, at
             every optimisation level, with several batch sizes and numbers of classes, and by a
-            second export whose bytes must be the same; ``off``: do not compare.
+            second export whose bytes must be the same; ``off``: do not compare. A `Verify` also
+            says how long it may take, 60 seconds by default, and what a partial proof is worth.
         images: Folder of images to verify on beside random inputs, and to show in the report.
         report: Folder for a page to look at, ``index.html``, and ``report.json``; written even if
             the verification fails, to show why.
@@ -102,15 +104,17 @@ def export(
     Raises:
         GraftcamError: One of `CaptureError`, `LayerError`, `ScoreError`, `SettingsError`,
             `UnsupportedError`, `VerificationError`, `WriteError`; nothing has been written then.
+            An `UnprovenError` is a `VerificationError` of an artifact that may be right: the
+            verification did not come to its end.
         TypeError: A keyword that there is not; the message says what to give.
     """
     settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name)
-    level = check_level(verify)
+    checks = checked(verify)
     if images is not None:
-        check_images(settings, used=level != "off" or report is not None)
+        check_images(settings, used=checks != OFF or report is not None)
     return export_as(
         settings, model, Path(path), example_inputs, transform=original_of(preprocess),
-        verify=level, images=None if images is None else Path(images),
+        verify=checks, images=None if images is None else Path(images),
         report=report, progress=progress,
     )  # fmt: skip
 
@@ -122,7 +126,7 @@ def export_as(
     example_inputs: Sequence[Any] | None,
     *,
     transform: Transform | None = None,
-    verify: Level = "off",
+    verify: Verify = OFF,
     images: Path | None = None,
     report: str | Path | None = None,
     progress: Progress | None = None,
@@ -166,13 +170,16 @@ def export_as(
         file = Path(model) if isinstance(model, (str, Path)) else None
         origin = Origin(captured.model, file, captured.module, captured.inputs, transform)
         given = None if images is None else read_images(images, spec)
-        if verify != "off":
-            full = verify == "full"
-            verdict = run_checks(place, origin, full=full, given=given, progress=clock)
+        if verify != OFF:
+            full, deadline = verify.level == "full", verify.deadline()
+            verdict = run_checks(
+                place, origin, full=full, given=given, deadline=deadline, progress=clock
+            )
             if full:
                 clock("export again")
                 more = check_again(place, spec, model, example_inputs, export_as)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
+            notes += verdict.remarks
             spec = replace(spec, verification=verdict.record())
             size = write_record(spec, place)
         if page is not None and given is not None:
@@ -180,7 +187,7 @@ def export_as(
             shown = gallery(place, spec, origin, given)
         if heads and not (verdict and verdict.failures):
             clock("head")
-            write_heads(heads, spec, captured, place, verify=verify != "off")
+            write_heads(heads, spec, captured, place, verify=verify != OFF)
         clock.stop()
         result = Report(
             path,
@@ -198,5 +205,5 @@ def export_as(
         if page is not None:
             write_report(page, place, result, shown)
         if verdict is not None:
-            verdict.raise_on_failure()
+            verdict.raise_on_failure(partial=verify.partial)
     return result

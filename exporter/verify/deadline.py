@@ -85,4 +85,9 @@ class Deadline:
         return results[0]
 
 
+def over(deadline: Deadline) -> str:
+    """The reason when a deadline passed."""
+    return f"{deadline.seconds:.0f} s were not enough for all"
+
+
 NO_DEADLINE = Deadline()

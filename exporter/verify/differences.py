@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ...runtime.spec import Layer
-from .deadline import Deadline, OutOfTime
+from .deadline import Deadline, OutOfTime, over
 from .running import Array
 
 _STEP = 1e-6
@@ -59,6 +59,7 @@ class Gradient:
         values: The gradient, channel-first.
         layer: The layer.
         others: Directions to try beside the usual ones.
+        usual: Whether these are tried.
     """
 
     score: Callable[[Array], float]
@@ -66,6 +67,7 @@ class Gradient:
     values: Array
     layer: Layer
     others: Sequence[Array] = ()
+    usual: bool = True
 
 
 def compare_all(
@@ -77,7 +79,7 @@ def compare_all(
         try:
             error = _error(gradient, draw, deadline)
         except OutOfTime:
-            return replace(found, reason=f"{deadline.seconds:.0f} s were not enough")
+            return replace(found, reason=over(deadline))
         if error is None:
             found = replace(found, reason="the score has a kink in every direction")
             continue
@@ -109,6 +111,7 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float | N
         return (right - here) / step, (here - left) / step
 
     usual = [values, values * signs, noise] if length else [noise]
+    usual = usual if gradient.usual else []
     for direction in [*usual, *gradient.others]:
         for size, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
             unit = _unit(direction * among)

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from ..graph.ort_session import session_of
 from ..graph.queries import ancestors, inputs_of
-from .deadline import NO_DEADLINE, Deadline
+from .deadline import NO_DEADLINE
 from .float64_nodes import Float64Node, wide
 
 Array = npt.NDArray[Any]
@@ -89,9 +89,7 @@ class Float64Head:
         return max(self._times, key=self._times.__getitem__, default="")
 
 
-def _part_behind(
-    graph: ir.Graph, target: str, score: str
-) -> tuple[list[ir.Node], list[ir.Value]]:
+def _part_behind(graph: ir.Graph, target: str, score: str) -> tuple[list[ir.Node], list[ir.Value]]:
     """The nodes from ``target`` to ``score``, and the values that they read beside it."""
     values = ir.convenience.create_value_mapping(graph, include_subgraphs=False)
     needed, varying = ancestors(values[score]), {values[target]}

@@ -1,9 +1,9 @@
 """This module evaluates single nodes in float64, for finite differences.
 
 ONNX Runtime computes an operator in float64 where it has the kernel: that is asked, not listed. It
-has none for convolutions and most pools. Those are linear in their data, so from the point where the
-differences are taken ONNX Runtime's float32 kernel computes the *difference* of their result, to
-float32's relative precision. What remains runs in the ONNX reference evaluator, whose loops in
+has none for convolutions and most pools. Those are linear in their data, so from the point where
+the differences are taken ONNX Runtime's float32 kernel computes the *difference* of their result,
+to float32's relative precision. What remains runs in the ONNX reference evaluator, whose loops in
 Python can be slow.
 """
 
@@ -91,7 +91,7 @@ class Float64Node:
                 continue
             try:
                 found = evaluate(values)
-            except Exception:  # noqa: S112  (a kernel that exists and refuses; the next way may do)
+            except Exception:
                 continue
             self._chosen = evaluate
             return found
@@ -131,7 +131,7 @@ class Float64Node:
     def _by_reference(self) -> Evaluate:
         """The ONNX reference evaluator."""
         names = _read(self._proto)
-        own = [Erf, QuantizeLinear, DequantizeLinear]
+        own: list[type[OpRun]] = [Erf, QuantizeLinear, DequantizeLinear]
         graph = helper.make_graph(
             [self._proto], "node",
             [helper.make_empty_tensor_value_info(name) for name in names],
@@ -258,9 +258,7 @@ def _widened(node: onnx.NodeProto) -> onnx.NodeProto:
     if made.op_type == "GroupNormalization":  # its definition casts to float32 by default
         kept = [one for one in made.attribute if one.name != "stash_type"]
         del made.attribute[:]
-        made.attribute.extend(
-            [*kept, helper.make_attribute("stash_type", onnx.TensorProto.DOUBLE)]
-        )
+        made.attribute.extend([*kept, helper.make_attribute("stash_type", onnx.TensorProto.DOUBLE)])
     return made
 
 

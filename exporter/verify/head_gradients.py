@@ -14,7 +14,7 @@ from ...runtime.spec import Layer
 from ..errors import first_line
 from .artifact import Artifact
 from .compare import relative_errors
-from .deadline import Deadline, OutOfTime
+from .deadline import Deadline, OutOfTime, over
 from .differences import CALLS, Differences, Gradient, compare_all
 from .findings import Finding, InputKind, measured
 from .float64_head import Float64Head, run_part
@@ -56,7 +56,7 @@ def check_gradients(
         try:
             more, off = _compare(artifact, model, first, layer, bound, generator, share)
         except OutOfTime:
-            more, off = Differences(planned=planned, reason=late(share)), ""
+            more, off = Differences(planned=planned, reason=over(share)), ""
         except _NotProvenError as error:
             more, off = Differences(planned=planned, reason=str(error)), ""
         except Exception as error:  # the reference evaluator's, of any kind
@@ -64,11 +64,6 @@ def check_gradients(
             more, off = Differences(planned=planned, reason=reason), ""
         found, doubt = found | more, doubt or off
     return finding_of(found, layer.gradients, bound, kind, doubt)
-
-
-def late(deadline: Deadline) -> str:
-    """The reason when a deadline passed."""
-    return f"{deadline.seconds:.0f} s were not enough"
 
 
 def finding_of(
@@ -88,9 +83,7 @@ def finding_of(
         reason = f"not compared with finite differences, because {doubt or found.reason}"
         return Finding("gradients", subject, "unproven", reason=reason, inputs=kind)
     reason = f"error {found.error:.1e} (bound {bound:.0e})"
-    finding = measured(
-        "gradients", subject, found.error, bound, reason, level="all", inputs=kind
-    )
+    finding = measured("gradients", subject, found.error, bound, reason, level="all", inputs=kind)
     if wrong or found.done == found.planned:
         return finding
     part = f"{found.done} of {found.planned} compared: {found.reason}"
@@ -160,9 +153,7 @@ def _first_call(head: Float64Head, start: Array, deadline: Deadline) -> Array:
     return table
 
 
-def _doubt(
-    artifact: Artifact, model: ir.Model, table: Array, feeds: Tensors, bound: float
-) -> str:
+def _doubt(artifact: Artifact, model: ir.Model, table: Array, feeds: Tensors, bound: float) -> str:
     """What is wrong with the evaluation in float64, if it gives other scores than the model."""
     name = artifact.spec.score.value
     plain = run_part(model, [name], feeds, artifact.path.parent)[name].astype(np.float64)

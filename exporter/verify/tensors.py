@@ -13,7 +13,7 @@ from ...runtime.spec import Spec
 from ..errors import VerificationError
 from .artifact import Artifact
 from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine, three_digits
-from .deadline import NO_DEADLINE, Deadline
+from .deadline import NO_DEADLINE, Deadline, over
 from .findings import Finding, InputKind
 from .matrix import Matrix, Run, Truth, runs
 from .running import Array, Level, Tensors
@@ -206,8 +206,8 @@ def compare_runs(
         for run in (run for truth in truths for run in runs(opened, truth, matrix)):
             if tally.parts and deadline.passed:
                 tally.late = (
-                    f"{deadline.seconds:.0f} s were not enough for all runs at the levels "
-                    f"{', '.join(matrix.levels)}; the last was at {level}"
+                    f"{over(deadline)} runs at the levels {', '.join(matrix.levels)}; the last "
+                    f"was at {level}"
                 )
                 return tallies
             tally.add(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -144,10 +145,16 @@ class Reference:
         self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
+        self._calls = Counter[str]()
+        # A layer, its call by number, and the value to go on with instead of its own.
+        self._instead: tuple[str, int, torch.Tensor] | None = None
         for layer in layers:
             layer_of(self.module, layer.name).register_forward_hook(partial(self._tap, layer.name))
 
     def _tap(self, path: str, _layer: nn.Module, _args: Any, result: torch.Tensor) -> torch.Tensor:
+        self._calls[path] += 1
+        if self._instead is not None and self._instead[:2] == (path, self._calls[path]):
+            result = self._instead[2]
         # A fresh leaf cuts the graph below the first target, where no gradient is needed.
         leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
         self._taps[path] = leaf
@@ -165,9 +172,7 @@ class Reference:
             region: Scores with positions are summed over it, [N or 1, K or 1, *positions]; None:
                 over all.
         """
-        if self.dtype is not None:
-            floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
-            inputs = [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
+        inputs = self._in_precision(inputs)
         leaves, scores = self._forward(inputs, selected, region)
         found = Expected([leaf.detach().numpy() for leaf in leaves], scores.detach().numpy())
         taps = [self._taps[layer.name] for layer in self.layers]
@@ -188,14 +193,60 @@ class Reference:
             found.of_input[kind] = _gradients(scores, [image])[0].numpy()
         return found
 
+    def _in_precision(self, inputs: Sequence[Any]) -> list[Any]:
+        """The inputs, floats in the reference's precision."""
+        if self.dtype is None:
+            return [*inputs]
+        floats = [isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs]
+        return [x.to(self.dtype) if f else x for x, f in zip(inputs, floats, strict=True)]
+
+    def value_of(self, inputs: Sequence[Any], layer: str) -> Array:
+        """What a layer gives, as it lays it out; the image itself if the name is empty."""
+        inputs = self._in_precision(inputs)
+        if not layer:
+            return inputs[self.image].detach().numpy()
+        with torch.no_grad():
+            self._run(inputs)
+        return self._taps[layer].detach().numpy()
+
+    def scores_at(
+        self, inputs: Sequence[Any], layer: str, value: Array, selected: Array,
+        region: Array | None,
+    ) -> Array:  # fmt: skip
+        """The scores, [N, K], if a layer gave ``value``.
+
+        Args:
+            inputs: Of the module.
+            layer: The layer's name, which was run before; empty for the image itself.
+            value: In place of its last result.
+            selected: As for a call.
+            region: Likewise.
+        """
+        inputs = self._in_precision(inputs)
+        tensor = torch.from_numpy(value)
+        if layer:
+            self._instead = layer, self._calls[layer], tensor
+        else:
+            inputs[self.image] = tensor.clone()
+        try:
+            return self._forward(inputs, selected, region, grad=False)[1].detach().numpy()
+        finally:
+            self._instead = None
+
+    def _run(self, inputs: Sequence[Any]) -> tuple[Any, _Logits]:
+        """The model's result, with its layers' values in `_taps`."""
+        self._taps = {}
+        self._calls.clear()
+        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
+        with widened, _Logits() as logits:
+            return self.module(*inputs), logits
+
     def _forward(
-        self, inputs: Sequence[Any], selected: Array, region: Array | None
+        self, inputs: Sequence[Any], selected: Array, region: Array | None, *, grad: bool = True
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The model's tensors, and the selected scores, [N, K]."""
-        self._taps = {}
-        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
-        with torch.enable_grad(), widened, _Logits() as logits:
-            result = self.module(*inputs)
+        with torch.set_grad_enabled(grad):
+            result, logits = self._run(inputs)
         leaves = tensors_of(result)
         table = _single(self._table(leaves, logits))
         return leaves, _scores(table, self.score, selected, region)
