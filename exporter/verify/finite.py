@@ -106,8 +106,7 @@ def verify_file(
         Truth(first, _expected(artifact, model, plain, outputs, first), bound) for first in firsts
     ]
     del plain
-    for tally in compare_runs(artifact, truths, matrix, kind, deadline):
-        findings += tally.findings()
+    tallies = compare_runs(artifact, truths, matrix, kind, deadline)
     vars(artifact).pop("session", None)
     for number, layer in enumerate(layers):
         progress(f"verify gradients of {layer.name}")
@@ -115,6 +114,7 @@ def verify_file(
         findings.append(
             check_gradients(artifact, model, firsts, layer, bound, kind, generator, share)
         )
+    findings += [finding for tally in tallies for finding in tally.findings()]
     method = "finite-differences-straight-through" if quantised else "finite-differences"
     return Verdict(findings, method, sum(len(first.selected) for first in firsts))
 
