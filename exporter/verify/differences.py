@@ -17,7 +17,11 @@ from ...runtime.spec import Layer
 from .deadline import Deadline, OutOfTime, over
 from .running import Array
 
-_STEP = 1e-6
+_STEP = 1e-6  # of the size of the layer's value
+_LONGEST = 1e-3  # of that size; needed where the gradient is small beside the score
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of the score, in a difference
+_RESOLVED = 1e-5  # of the gradient's length: what rounding may contribute to a slope
+_LEAST = 1e-6  # a gradient that is shorter counts as this long
 _CLOSER = 1e-2  # of the step, for a second try
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
 # much smaller than the bound, since the jumps of several kinks may cancel in this difference.
@@ -80,29 +84,39 @@ def compare_all(
             error = _error(gradient, draw, deadline)
         except OutOfTime:
             return replace(found, reason=over(deadline))
-        if error is None:
-            found = replace(found, reason="the score has a kink in every direction")
+        except _UndecidedError as undecided:
+            found = replace(found, reason=str(undecided))
             continue
         error = error if np.isfinite(error) else np.inf
         found = replace(found, error=max(found.error, error), done=found.done + 1)
     return found
 
 
-def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float | None:
+class _UndecidedError(Exception):
+    """Why no difference tells anything."""
+
+
+def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float:
     """Largest disagreement over the directions, relative to the gradient's length.
 
     The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
     no derivative. A direction that meets such a kink is tried again closer to the point, and then
-    without moving the zeros. If it still meets one, any slope between the two is right; None if
-    that happens in all directions.
+    without moving the zeros. If it still meets one, any slope between the two is right.
+
+    Raises:
+        _UndecidedError: That happens in all directions, or rounding hides the slope.
     """
     values, start = gradient.values, gradient.start
     length = float(np.linalg.norm(values))
     signs = draw.choice([-1.0, 1.0], values.shape)
     noise = draw.standard_normal(values.shape)
     moving = channel_first(start, gradient.layer) != 0
-    step = _STEP * max(1.0, float(np.linalg.norm(start)))
     here, worst, decided = gradient.score(start), 0.0, 0
+    size, rounding = max(1.0, float(np.linalg.norm(start))), _ROUNDING * abs(here)
+    scale = max(length, _LEAST)
+    step = min(max(_STEP * size, rounding / (_RESOLVED * scale)), _LONGEST * size)
+    if rounding / step > 10 * _RESOLVED * scale:
+        raise _UndecidedError(f"the gradient is too small ({length:.0e}) beside the score")
 
     def slopes(direction: Array, step: float) -> tuple[float, float]:
         deadline.check()
@@ -113,10 +127,10 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float | N
     usual = [values, values * signs, noise] if length else [noise]
     usual = usual if gradient.usual else []
     for direction in [*usual, *gradient.others]:
-        for size, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
+        for near, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
             unit = _unit(direction * among)
-            right, left = slopes(unit, size)
-            smooth = not abs(right - left) > _KINK * length
+            right, left = slopes(unit, near)
+            smooth = not abs(right - left) > _KINK * length + 2 * rounding / near
             if smooth:
                 break
         expected = float((values * unit).sum())
@@ -126,7 +140,9 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float | N
         else:
             error = max(min(right, left) - expected, expected - max(right, left), 0.0)
         worst = np.fmax(worst, error) if np.isfinite(error) else np.inf
-    return worst / max(length, 1e-6) if decided or worst else None
+    if not decided and not worst:
+        raise _UndecidedError("the score has a kink in every direction")
+    return worst / scale
 
 
 def channel_first(value: Array, layer: Layer) -> Array:

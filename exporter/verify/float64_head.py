@@ -84,6 +84,11 @@ class Float64Head:
         return np.asarray(values[self._score])
 
     @property
+    def in_python(self) -> set[str]:
+        """The operators that the reference evaluator runs."""
+        return {node.op_type for node in self._nodes if node.slow}
+
+    @property
     def slowest(self) -> str:
         """The operator that took most of the last call."""
         return max(self._times, key=self._times.__getitem__, default="")

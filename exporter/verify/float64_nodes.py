@@ -253,7 +253,9 @@ def _widened(node: onnx.NodeProto) -> onnx.NodeProto:
             number = attribute.f if attribute.name == "value_float" else [*attribute.floats]
             array = np.array(number, np.float64)
             attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(array)))
-        for graph in (attribute.g, *attribute.graphs):
+        elif attribute.type == onnx.AttributeProto.GRAPH:
+            _widen_graph(attribute.g)
+        for graph in attribute.graphs:
             _widen_graph(graph)
     if made.op_type == "GroupNormalization":  # its definition casts to float32 by default
         kept = [one for one in made.attribute if one.name != "stash_type"]
