@@ -18,6 +18,7 @@ from .deadline import NO_DEADLINE
 from .float64_nodes import Float64Node, wide
 
 Array = npt.NDArray[Any]
+_EXTENTS = ("Shape", "Size")
 
 
 class Float64Head:
@@ -95,7 +96,10 @@ class Float64Head:
 
 
 def _part_behind(graph: ir.Graph, target: str, score: str) -> tuple[list[ir.Node], list[ir.Value]]:
-    """The nodes from ``target`` to ``score``, and the values that they read beside it."""
+    """The nodes from ``target`` to ``score``, and the values that they read beside it.
+
+    Extents are such values too: they stay when the layer's value moves.
+    """
     values = ir.convenience.create_value_mapping(graph, include_subgraphs=False)
     needed, varying = ancestors(values[score]), {values[target]}
     nodes: list[ir.Node] = []
@@ -103,7 +107,7 @@ def _part_behind(graph: ir.Graph, target: str, score: str) -> tuple[list[ir.Node
     for node in graph:
         outputs = [value for value in node.outputs if value in needed]
         read = list(inputs_of(node))
-        if outputs and values[target] not in node.outputs and varying.intersection(read):
+        if outputs and varying.intersection(read) and node.op_type not in _EXTENTS:
             nodes.append(node)
             varying.update(node.outputs)
     for node in nodes:

@@ -29,7 +29,9 @@ _HEAD = """<ir_version: 8, opset_import: ["" : 18]>
         layer = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (image, kernel)
         rectified = Relu(layer)
         larger = ConvTranspose <strides = [2, 2]> (rectified, back)
-        resized = Resize <mode = "linear"> (larger, none, scales)
+        extents = Shape(larger)
+        doubled = Mul(extents, twice)
+        resized = Resize <mode = "linear"> (larger, none, none, doubled)
         pooled = AveragePool <kernel_shape = [3, 3], strides = [2, 2]> (resized)
         bent = Erf(pooled)
         joined = Concat <axis = 1> (bent, pooled)
@@ -45,7 +47,7 @@ def _constants() -> dict[str, Any]:
         "kernel": draw.standard_normal((4, 3, 3, 3)).astype(np.float32),
         "back": draw.standard_normal((4, 2, 3, 3)).astype(np.float32),
         "none": np.zeros(0, np.float32),
-        "scales": np.array([1, 1, 2, 2], np.float32),
+        "twice": np.array([1, 1, 2, 2]),
     }
 
 
@@ -137,6 +139,29 @@ def test_exit_code_3_means_not_verified(plain: Path) -> None:
     assert result.exit_code == 3
     assert json.loads(result.stdout)["verdict"] == "unproven"
     assert call("verify", path).exit_code == 0
+
+
+def test_a_release_with_an_unproven_model_ends_with_3_and_makes_it_again(plain: Path) -> None:
+    config = plain.with_name("release.toml")
+    text = '[one]\nsource = "plain.onnx"\nto = "a.onnx"\nlayer = "layer"\n'
+    config.write_text(text + "verify-seconds = 0.001\naccept-partial = true\n")
+    for _ in range(2):  # a partial proof is not taken for the release
+        result = call("export", "--config", config)
+        assert result.exit_code == 3
+        assert "NOT verified" in result.stdout
+    config.write_text(text)
+    assert call("export", "--config", config).exit_code == 0
+
+
+def test_the_report_page_says_what_is_not_proven(plain: Path) -> None:
+    folder = plain.with_name("report")
+    with pytest.raises(UnprovenError):
+        export(plain, plain.with_name("a.onnx"), layers="layer", report=folder,
+               verify=Verify(seconds=1e-3))  # fmt: skip
+    page = (folder / "index.html").read_text("utf-8")
+    assert "NOT VERIFIED" in page
+    assert "What is not proven" in page
+    assert json.loads((folder / "report.json").read_text("utf-8"))["verdict"] == "unproven"
 
 
 def test_an_evaluator_that_fails_is_no_fault_of_the_artifact(
