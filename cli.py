@@ -28,13 +28,17 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 class _Group(click.Group):
-    """A group that turns the project's own errors into one line and exit code 1."""
+    """A group that turns the project's own errors into one line and their exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except GraftcamError as error:
-            raise click.ClickException(str(error)) from error
+            failure = click.ClickException(str(error))
+            if error.exit_code == failure.exit_code:
+                raise failure from error
+            failure.show()
+            raise click.exceptions.Exit(error.exit_code) from error
 
 
 @click.group(

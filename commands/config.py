@@ -194,11 +194,12 @@ def _digest(path: Path) -> str:
 
 
 def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, fresh: bool) -> int:
-    """Export the models that are not up to date, and return the number of failures.
+    """Export the models that are not up to date, and return the exit code.
 
-    A model that fails does not stop the others.
+    A model that fails does not stop the others. The exit code is 1 if one failed, 3 if some could
+    not be verified and the others are right.
     """
-    failed = 0
+    codes: set[int] = set()
     for entry in entries:
         if not fresh and lock.is_current(entry):
             click.echo(f"{entry.name}: {entry.path} is up to date")
@@ -207,8 +208,10 @@ def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, 
         try:
             command.main(entry.arguments, standalone_mode=False)
             lock.record(entry)
+        except SystemExit as end:  # written, but only in part proven
+            codes.add(int(end.code or 0))
         except (GraftcamError, click.ClickException) as error:
             reason = error.format_message() if isinstance(error, click.ClickException) else error
             click.echo(f"{entry.name}: failed: {reason}", err=True)
-            failed += 1
-    return failed
+            codes.add(error.exit_code)
+    return 1 if 1 in codes else max(codes, default=0)

@@ -23,6 +23,8 @@ from .export_options import (
 from .options import FILE, json_option, source_options
 from .transforms import TRANSFORM, transform_of
 
+_VERIFY = ("verify", "verify_seconds", "accept_partial")
+
 
 @command(
     "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
@@ -63,16 +65,18 @@ def export(
 
     SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx.
     Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
-    differences).
+    differences). The exit code is 0 if it is written and proven (or --verify off), 1 for an error,
+    and 3 if nothing is wrong but the verification could not come to its end.
     """
     need_exporter()
     if config is not None:
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")
         entries = read_config(config, export, source)
-        sys.exit(1 if export_all(entries, Lock(config), export, fresh=fresh) else 0)
+        sys.exit(export_all(entries, Lock(config), export, fresh=fresh))
     if source is None or path is None:
         raise click.UsageError("SOURCE and --to are needed, or --config")
+    from ..exporter import UnprovenError, Verify
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
     from ..exporter.source.labels import read_labels
@@ -93,10 +97,13 @@ def export(
             trace=TorchExport(**traced) if traced else None,
             labels=read_labels(labels) if labels else own, name=name or loaded.name,
             preprocess=transform_of(transform, loaded, shapes) if given else loaded.preprocess,
-            shapes=loaded.shapes, progress=steps, **options,
+            verify=Verify(*(options.pop(key) for key in _VERIFY)), shapes=loaded.shapes,
+            progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
+    if report.verification.verdict == "unproven":
+        sys.exit(UnprovenError.exit_code)
 
 
 def _names(record: Any) -> list[str]:

@@ -77,6 +77,11 @@ gate_options = group(
            show_default=True,
            help="quick: compare with PyTorch autograd or finite differences; full: check "
                 "everything that `graftcam verify` checks; off: do not compare."),
+    option("--verify-seconds", type=float, metavar="N",
+           help="How long to verify. Default: 60, with --verify full 600; inf: until it is done."),
+    option("--accept-partial", is_flag=True,
+           help="Write the artifact even if part of it could not be proven, such as for want of "
+                "time; the exit code is then 3. Without this option nothing is written."),
     option("--images", type=FILE, metavar="DIR",
            help="Folder of images: verify on them as well as on random inputs, and show them in "
                 "the report."),

@@ -25,14 +25,18 @@ from .options import FILE, source_options
                    "source.")  # fmt: skip
 @click.option("--images", type=FILE, metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
+@click.option("--seconds", type=float, metavar="N",
+              help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
 @click.option("--json", "file", type=FILE, metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], labels: Path | None, images: Path | None,
-    file: Path | None,
+    seconds: float | None, file: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
+
+    Exit code 3 if nothing is wrong but something could not be proven, such as for want of time.
 
     Outputs, activations, gradients and heatmaps are compared with the source (PyTorch autograd in
     float64, or finite differences) at every optimisation level of ONNX Runtime. The artifact
@@ -42,6 +46,7 @@ def verify(
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
     from ..exporter.artifact.save import write_text
+    from ..exporter.errors import UnprovenError
     from ..exporter.release import input_shapes, verify_artifact
     from ..exporter.source.labels import read_labels
     from ..exporter.source.named import is_file, load_source
@@ -57,7 +62,9 @@ def verify(
         source = load_source(against, weights, shapes)
     names = read_labels(labels) if labels else source and source.labels
     with Steps() as steps:
-        spec, verdict = verify_artifact(artifact, source, names, images, progress=steps)
+        spec, verdict = verify_artifact(
+            artifact, source, names, images, seconds=seconds, progress=steps
+        )
     report = to_json(artifact, spec, against, verdict)
     if file is not None and str(file) != "-":
         write_text(file, report)
@@ -65,5 +72,5 @@ def verify(
         click.echo(report, nl=False)
     else:
         click.echo(describe_verdict(artifact, verdict))
-    if verdict.failures:
-        raise click.exceptions.Exit(1)
+    if verdict.status != "pass":
+        raise click.exceptions.Exit(1 if verdict.failures else UnprovenError.exit_code)

@@ -8,6 +8,7 @@ from .errors import (
     LayerError,
     ScoreError,
     SettingsError,
+    UnprovenError,
     UnsupportedError,
     VerificationError,
     WriteError,
@@ -15,6 +16,7 @@ from .errors import (
 from .locate.candidate import Candidate
 from .pipeline import export
 from .report.report import Report
+from .verify.settings import Verify
 
 __all__ = [
     "Candidate",
@@ -26,8 +28,10 @@ __all__ = [
     "ScoreError",
     "SettingsError",
     "TorchExport",
+    "UnprovenError",
     "UnsupportedError",
     "VerificationError",
+    "Verify",
     "WriteError",
     "candidates_of",
     "export",

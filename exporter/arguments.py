@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, cast, get_args
+from typing import Any, ParamSpec, TypedDict, TypeVar, cast, get_args
 
 from ..runtime.methods.table import METHODS
 from ..runtime.settings import Activation, Score, ScoreKind, TorchExport
@@ -22,7 +22,6 @@ from .source.labels import as_labels
 from .source.preprocessing import as_preprocess
 from .source.settings import ExportSettings
 
-Level = Literal["quick", "full", "off"]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -85,19 +84,6 @@ def _remedy(name: str, value: object, names: Collection[str]) -> str:
         return f"give extras={{{', '.join(map(repr, given or []))}}}" if value else "leave it out"
     near = get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-
-
-def check_level(verify: object) -> Level:
-    """How much to verify.
-
-    Raises:
-        TypeError: ``verify`` is True or False.
-        SettingsError: It is another unknown value.
-    """
-    if isinstance(verify, bool):
-        level = "quick" if verify else "off"
-        raise TypeError(f"verify is 'quick', 'full' or 'off'; give verify={level!r}, not {verify}")
-    return _chosen("verify", verify, get_args(Level))
 
 
 def check_images(settings: ExportSettings, *, used: bool) -> None:

@@ -72,6 +72,16 @@ class VerificationError(GraftcamError):
     """The artifact disagrees with its reference; it is not written."""
 
 
+class UnprovenError(VerificationError):
+    """The artifact may be right, but its verification did not come to its end; it is not written.
+
+    Attributes:
+        exit_code: Of the command line, where other errors have 1.
+    """
+
+    exit_code = 3
+
+
 class WriteError(GraftcamError):
     """The artifact cannot be written."""
 

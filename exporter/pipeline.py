@@ -12,10 +12,8 @@ from ..runtime.settings import Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
 from .arguments import (
     FLAGS,
-    Level,
     RecordFields,
     check_images,
-    check_level,
     refuse_unknown,
     settings_of,
     with_fields,
@@ -41,6 +39,7 @@ from .verify.again import check_again
 from .verify.heads import write_heads
 from .verify.inputs import read_images
 from .verify.run_checks import Origin, run_checks
+from .verify.settings import OFF, Thoroughness, Verify, checked
 
 if TYPE_CHECKING:
     from .capture.model import Model
@@ -60,7 +59,7 @@ def export(
     profile: ProfileName = "default",
     trace: TorchExport | None = None,
     shapes: Mapping[str, Sequence[int | None]] | Sequence[int | None] | None = None,
-    verify: Level = "quick",
+    verify: Thoroughness | Verify = "quick",
     images: str | Path | None = None,
     report: str | Path | None = None,
     name: str | None = None,
@@ -115,7 +114,8 @@ def export(
         verify: ``quick``: compare with PyTorch autograd (or finite differences) at ONNX Runtime's
             default settings before anything is written; ``full``: as `graftcam verify` does, at
             every optimisation level, with several batch sizes and numbers of classes, and by a
-            second export whose bytes must be the same; ``off``: do not compare.
+            second export whose bytes must be the same; ``off``: do not compare. A `Verify` also
+            says how long it may take, 60 seconds by default, and what a partial proof is worth.
         images: Folder of images to verify on beside random inputs, and to show in the report.
         report: Folder for a page to look at, ``index.html``, and ``report.json``; written even if
             the verification fails, to show why.
@@ -130,16 +130,18 @@ def export(
     Raises:
         GraftcamError: One of `CaptureError`, `LayerError`, `ScoreError`, `SettingsError`,
             `UnsupportedError`, `VerificationError`, `WriteError`; nothing has been written then.
+            An `UnprovenError` is a `VerificationError` of an artifact that may be right: the
+            verification did not come to its end.
         TypeError: A keyword that there is not; the message says what to give.
     """
     score, trace = with_fields(score, trace, given)
     settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name, shapes)
-    level = check_level(verify)
+    checks = checked(verify)
     if images is not None:
-        check_images(settings, used=level != "off" or report is not None)
+        check_images(settings, used=checks != OFF or report is not None)
     return export_as(
         settings, model, Path(path), example_inputs, transform=original_of(preprocess),
-        verify=level, images=None if images is None else Path(images),
+        verify=checks, images=None if images is None else Path(images),
         report=report, progress=progress,
     )  # fmt: skip
 
@@ -151,7 +153,7 @@ def export_as(
     example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     *,
     transform: Transform | None = None,
-    verify: Level = "off",
+    verify: Verify = OFF,
     images: Path | None = None,
     report: str | Path | None = None,
     progress: Progress | None = None,
@@ -202,13 +204,16 @@ def export_as(
         examples = captured.inputs or ()
         origin = Origin(captured.model, file, captured.module, examples, transform)
         given = None if images is None else read_images(images, spec)
-        if verify != "off":
-            full = verify == "full"
-            verdict = run_checks(place, origin, full=full, given=given, progress=clock)
+        if verify != OFF:
+            full, deadline = verify.level == "full", verify.deadline()
+            verdict = run_checks(
+                place, origin, full=full, given=given, deadline=deadline, progress=clock
+            )
             if full:
                 clock("export again")
                 more = check_again(place, spec, model, example_inputs, export_as)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
+            notes += verdict.remarks
             spec = replace(spec, verification=verdict.record())
             size = write_record(spec, place)
         if page is not None and given is not None:
@@ -216,7 +221,7 @@ def export_as(
             shown = gallery(place, spec, origin, given)
         if heads and not (verdict and verdict.failures):
             clock("head")
-            write_heads(heads, spec, captured, place, verify=verify != "off")
+            write_heads(heads, spec, captured, place, verify=verify != OFF)
         clock.stop()
         result = Report(
             path,
@@ -235,5 +240,5 @@ def export_as(
         if page is not None:
             write_report(page, place, result, shown)
         if verdict is not None:
-            verdict.raise_on_failure()
+            verdict.raise_on_failure(partial=verify.partial)
     return result

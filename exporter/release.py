@@ -31,6 +31,7 @@ from .verify.embedded import Embedded
 from .verify.findings import Finding, Verdict
 from .verify.inputs import read_images
 from .verify.run_checks import Origin, run_checks
+from .verify.settings import Verify, checked
 
 
 def verify_artifact(
@@ -39,6 +40,7 @@ def verify_artifact(
     labels: Sequence[str] | None = None,
     images: Path | None = None,
     *,
+    seconds: float | None = None,
     progress: Progress = lambda step: None,
 ) -> tuple[Spec | None, Verdict]:
     """Run every check; see `CHECKS`.
@@ -48,6 +50,7 @@ def verify_artifact(
         source: What it was made from; None: its own forward part.
         labels: Class names that it should have.
         images: Folder of images to check on beside random inputs.
+        seconds: How long the comparison works; see `Verify`.
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -66,20 +69,23 @@ def verify_artifact(
         return spec, _of_shrunk(artifact, spec, source, images)
     given = None if images is None or spec is None else read_images(images, spec)
     more: list[Finding] = []
-    seconds: dict[str, float] = {}
+    taken: dict[str, float] = {}
     if spec is not None:
         since = time.perf_counter()
         if source is not None:
             progress("export again")
         more = _of_source(artifact, spec, source, labels)
-        seconds = {"export again": time.perf_counter() - since}
+        taken = {"export again": time.perf_counter() - since}
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         # Numbers can be compared with a source that has the artifact's graph.
         faults = {one.subject for one in more if one.check == "source" and one.status == "fail"}
         origin = _origin(artifact, spec, None if faults - {"weights"} else source, Path(folder))
-        verdict = run_checks(artifact, origin, full=True, given=given, progress=progress)
+        deadline = checked(Verify("full", seconds)).deadline()
+        verdict = run_checks(
+            artifact, origin, full=True, given=given, deadline=deadline, progress=progress
+        )
     findings = [*verdict.findings, *more]
-    return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **seconds})
+    return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **taken})
 
 
 def input_shapes(file: Path) -> dict[str, list[int | None]]:

@@ -7,7 +7,13 @@ from collections.abc import Generator
 
 
 class GraftcamError(Exception):
-    """Base of all errors of graftcam; the command line prints one line and exits with 1."""
+    """Base of all errors of graftcam; the command line prints one line and exits with 1.
+
+    Attributes:
+        exit_code: The command line's.
+    """
+
+    exit_code = 1
 
 
 class SpecError(GraftcamError):

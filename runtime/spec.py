@@ -204,7 +204,8 @@ class Verification:
     """The exporter's verdict on the artifact, with its errors and thresholds.
 
     Attributes:
-        verdict: ``pass``, ``fail`` or ``skipped``.
+        verdict: ``pass``, ``fail``, ``skipped``, or ``unproven``: no check failed, but some could
+            not be made, or not in the time that was given, and the user accepted that.
         reference: ``autograd-float64``, ``finite-differences``, the same
             ``-straight-through`` (gradients pass quantisers as if nothing were rounded),
             ``artifact`` (a head, compared with its artifact), or ``none``.
@@ -214,9 +215,10 @@ class Verification:
         thresholds: The bound of each error.
         checks: The status of each check of `graftcam verify`, by name; older artifacts have none.
         onnxruntime: The version of ONNX Runtime that ran it; likewise.
+        unproven: What is not proven, and why; not in the JSON if there is nothing.
     """
 
-    verdict: Literal["pass", "fail", "skipped"]
+    verdict: Literal["pass", "fail", "skipped", "unproven"]
     reference: Literal[
         "autograd-float64", "finite-differences", "finite-differences-straight-through",
         "artifact", "none",
@@ -227,6 +229,7 @@ class Verification:
     thresholds: dict[str, float] = field(default_factory=dict[str, float])
     checks: dict[str, str] | None = None
     onnxruntime: str | None = None
+    unproven: list[str] | None = None
 
     def worst(self) -> str:
         """Describe the largest error and its threshold."""

@@ -23,6 +23,7 @@ from ..source.torch_module import run_module
 from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
+from .torch_pools import translations
 
 _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
@@ -62,7 +63,7 @@ def capture_module(
             program = torch.onnx.export(
                 tapped.eval(), tuple(examples.tensors), dynamo=True, verbose=False,
                 opset_version=trace.opset, dynamic_shapes=(shapes,), input_names=names,
-                optimize=False,
+                optimize=False, custom_translation_table=translations(),
             )  # fmt: skip
             assert program is not None
             guard_taps(program.model.graph, len(layers))

@@ -65,7 +65,7 @@ def parts_of(value: ir.Value, axes: Sequence[int] | None = None) -> list[Part]:
 
 # Results are of the type of the first input, but for these operators.
 _COMPARING = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
-_COUNTING = ("ArgMax", "NonZero", "Shape", "Size")
+_COUNTING = ("ArgMax", "ArgMin", "NonZero", "Shape", "Size")
 _KINDS = {
     **dict.fromkeys(_COMPARING, ir.DataType.BOOL),
     **dict.fromkeys(_COUNTING, ir.DataType.INT64),

@@ -25,6 +25,9 @@ def describe_report(report: Report) -> str:
             f"  verified against {verdict.reference} on {verdict.images} random inputs: "
             f"{verdict.worst()}"
         )
+    elif verdict.unproven:
+        lines.append("  NOT verified: written because a partial proof was accepted")
+        lines += [f"    not proven: {reason}" for reason in verdict.unproven]
     else:
         lines.append("  not verified (--verify off)")
     lines += [f"  note: {note}" for note in report.notes]

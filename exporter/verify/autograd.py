@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ...runtime.spec import Layer, Spec
 from ..graph.infer_shapes import GROWTH
 from .artifact import Artifact
-from .findings import Verdict
+from .compare import Check, merge, relative_errors, three_digits
+from .deadline import NO_DEADLINE, Deadline, over
+from .findings import Finding, InputKind, Verdict
 from .inputs import random_inputs
-from .matrix import QUICK, Matrix, Truth, first_run
+from .judge import Judgement, acquitted, judge
+from .matrix import QUICK, FirstRun, Matrix, Truth, first_run
 from .running import Draw
 from .tensors import Tally, by_name, compare_runs
 
@@ -18,10 +25,15 @@ if TYPE_CHECKING:
     import torch
 
     from ..source.torch_inputs import ModuleInputs
+    from .torch_reference import Reference
 
 ATTEMPTS = (4, 12, 36)
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
+_LARGE = 600_000  # numbers of an image, beyond which one is enough at a time
 _ONE_SIZE = 2  # the same for artifacts that take images of any size, which differs between chunks
+_GROSS = 0.05  # an error that is no matter of a few kinks, in the median over the images
+_JUDGING = 60.0  # seconds for finite differences; a disagreement is rare and worth the time
+_CHANCE = 0.1  # kinks that flip make errors below this
 
 
 def verify_module(
@@ -32,11 +44,13 @@ def verify_module(
     matrix: Matrix = QUICK,
     draw: Draw | None = None,
     attempts: Sequence[int] = ATTEMPTS,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Verdict:
     """Run artifact and PyTorch on the same inputs and compare all outputs.
 
     Whether a kink flips on an image is chance, for the artifact as for PyTorch itself. So a
     comparison that fails on a few images is repeated on more: chance averages out, errors stay.
+    Where only gradients disagree, finite differences decide who is right, see `judge`.
 
     Args:
         artifact: The artifact.
@@ -46,6 +60,7 @@ def verify_module(
         draw: Makes the inputs; random ones like the examples by default.
         attempts: Number of inputs in each attempt, and for each of two sizes where the artifact
             leaves the size open.
+        deadline: When to end; each size is compared once at least.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run the artifact.
@@ -59,25 +74,106 @@ def verify_module(
     given = ModuleInputs.of(examples)
     make = draw or random_inputs(artifact, given)
     step = _CHUNK if artifact.inside is None else 1 if draw else _ONE_SIZE
-    step = artifact.batch or step
+    largest = max((x[:1].numel() for x in given.tensors if x.dim()), default=0)
+    step = artifact.batch or (1 if largest > _LARGE else step)
     sizes = (0, GROWTH) if draw is None and artifact.open_sizes else (0,)
     references = [
         Reference(module, spec.layers, dtype, artifact=artifact, of_input=list(spec.of_input))
         for dtype in (torch.float64, None)
     ]
-    tallies, truths = list[Tally](), list[Truth]()
+
+    def arguments_of(first: FirstRun) -> ModuleInputs:
+        return given.with_tensors([torch.from_numpy(array) for array in first.source.values()])
+
+    kind: InputKind = "random" if draw is None else "given"
+    tallies, truths, judgements, late = list[Tally](), list[Truth](), dict[str, Judgement](), ""
     for attempt, count in enumerate(attempts):
         truths = []
-        for grown, start in itertools.product(sizes, range(0, count, step)):
+        starts = [*range(0, count, step)]
+        for start, grown in itertools.product(starts, sizes):
+            if len(truths) >= len(sizes) and deadline.passed:
+                late = f"{len(truths) * step} of {count * len(sizes)} inputs: {over(deadline)}"
+                break
             seed = 1000 * attempt + start
             first = first_run(artifact, make(min(step, count - start), grown, seed), matrix, seed)
-            arrays = first.source.values()
-            arguments = given.with_tensors([torch.from_numpy(array) for array in arrays])
-            found = (reference(arguments, *first.doubled) for reference in references)
+            found = (reference(arguments_of(first), *first.doubled) for reference in references)
             truths.append(Truth(first, *(by_name(one, spec, outputs) for one in found)))
-        kind = "random" if draw is None else "given"
-        tallies = compare_runs(artifact, truths, matrix, kind)
+        tallies = compare_runs(artifact, truths, matrix, kind, deadline)
         if all(tally.passed for tally in tallies):
             break
-    findings = [finding for tally in tallies for finding in tally.findings()]
+        last = attempt == len(attempts) - 1 or deadline.passed
+        if last or _gross(tallies):
+            truths, judgements = _judge(references[0], arguments_of, spec, tallies, truths)
+            if any(one.right == "artifact" for one in judgements.values()):
+                tallies = compare_runs(artifact, truths, matrix, kind)
+                break
+        if deadline.passed:
+            late = late or f"{count * len(sizes)} inputs: {over(deadline)}"
+            break
+    findings = [
+        _explained(finding, judgements, late) for tally in tallies for finding in tally.findings()
+    ]
+    if late and not any(one.status == "fail" for one in findings):
+        findings.append(Finding("runs", "", "pass", reason=late, inputs=kind))
     return Verdict(findings, "autograd-float64", sum(len(one.first.selected) for one in truths))
+
+
+def _failing(tallies: Sequence[Tally]) -> dict[str, Check]:
+    """The comparisons that fail, by tensor."""
+    merged = (merge(group) for tally in tallies for group in tally.parts.values())
+    return {check.name: check for check in merged if not check.passed}
+
+
+def _gross(tallies: Sequence[Tally]) -> bool:
+    return any(float(np.median(one.errors)) > _GROSS for one in _failing(tallies).values())
+
+
+def _judge(
+    reference: Reference, arguments_of: Callable[[FirstRun], ModuleInputs], spec: Spec,
+    tallies: Sequence[Tally], truths: Sequence[Truth],
+) -> tuple[list[Truth], dict[str, Judgement]]:  # fmt: skip
+    """Ask who is right about the gradients that disagree, if nothing else does.
+
+    Returns:
+        The truths, with the artifact's gradients where it is right, and the judgements by tensor.
+    """
+    failing, found = set(_failing(tallies)), list(truths)
+    judgements: dict[str, Judgement] = {}
+    places = {one.gradients: (one, one.heatmap) for one in spec.layers}
+    if spec.input_gradients is not None:
+        name = spec.input_gradients
+        places[name] = Layer("", "", "channels_first", [], 0, "", "", name), ""
+    if failing - {*places, *(heatmap for _, heatmap in places.values())}:
+        return found, {}
+    limit = Deadline(_JUDGING)
+    for name, (layer, heatmap) in places.items():
+        if failing & {name, heatmap}:
+            # Of each size of images, the run where the two differ most.
+            worst = max(truths, key=lambda one: _difference(one, name))
+            made = judge(reference, arguments_of(worst.first), worst, layer, limit)
+            judgements[name] = judgements[heatmap] = made
+            if made.right == "artifact":
+                found = [acquitted(truth, layer, heatmap) for truth in found]
+    return found, judgements
+
+
+def _difference(truth: Truth, name: str) -> float:
+    return float(relative_errors(truth.first.results[name], truth.expected[name]).max(initial=0.0))
+
+
+def _explained(finding: Finding, judgements: Mapping[str, Judgement], late: str) -> Finding:
+    """A finding about gradients with the judgement, and with what the time was not enough for."""
+    if finding.check not in ("gradients", "heatmap"):
+        return finding
+    judgement, reason = judgements.get(finding.subject), finding.reason
+    if judgement is not None and judgement.right == "artifact":
+        value = max(finding.value or 0.0, three_digits(judgement.error))
+        finding = replace(finding, value=value)
+        reason = "; ".join(part for part in (reason, judgement.reason) if part)
+    elif judgement is not None and finding.status == "fail":
+        reason = f"{reason}; {judgement.reason}"
+    small = finding.value is not None and finding.value < _CHANCE
+    if finding.status == "fail" and late and small and not (judgement and judgement.right):
+        reason = f"{reason}; more inputs would show whether this is chance, but {late}"
+        return replace(finding, status="unproven", reason=reason)
+    return replace(finding, reason=reason)

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ...runtime.spec import Verification
-from ..errors import VerificationError
+from ..errors import UnprovenError, VerificationError
 from ..graph.ort_session import Level
 from .compare import three_digits
 
-Status = Literal["pass", "fail", "skipped"]
+Status = Literal["pass", "fail", "skipped", "unproven"]
 InputKind = Literal["random", "given"]
 Reference = Literal[
     "autograd-float64", "finite-differences", "finite-differences-straight-through",
@@ -49,10 +49,12 @@ class Finding:
     Attributes:
         check: Its name, one of `CHECKS`.
         subject: The tensor or field; empty if the check is about the whole file.
-        status: ``pass``, ``fail`` or ``skipped``.
+        status: ``pass``, ``fail``, ``skipped`` (it does not apply here), or ``unproven`` (it was
+            not possible, or not in the time).
         value: The measured number, if there is one; mostly an error.
         threshold: The bound of the value.
-        reason: Why it failed or was skipped; else an explanation of the value, if it needs one.
+        reason: Why it failed, was skipped or is unproven; else an explanation of the value, if it
+            needs one.
         level: ONNX Runtime's optimisation level.
         inputs: ``random`` numbers or ``given`` images, if there were inputs.
     """
@@ -111,9 +113,20 @@ class Verdict:
         return [finding for finding in self.findings if finding.status == "fail"]
 
     @property
-    def status(self) -> Literal["pass", "fail"]:
-        """``fail`` if anything failed."""
-        return "fail" if self.failures else "pass"
+    def unproven(self) -> list[Finding]:
+        """The findings that prove nothing, for want of time or of means."""
+        return [finding for finding in self.findings if finding.status == "unproven"]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say about checks that passed."""
+        passed = (one for one in self.findings if one.status == "pass" and one.reason)
+        return list(dict.fromkeys(f"{one.check}: {one.reason}" for one in passed))
+
+    @property
+    def status(self) -> Literal["pass", "fail", "unproven"]:
+        """``fail`` if anything failed, ``unproven`` if anything else is."""
+        return "fail" if self.failures else "unproven" if self.unproven else "pass"
 
     def by_check(self) -> dict[str, Status]:
         """The worst status of each check, in their order."""
@@ -141,13 +154,15 @@ class Verdict:
         return Verification(
             self.status, self.reference, self.images, self.seed, errors, bounds,
             dict(self.by_check()), importlib.metadata.version("onnxruntime"),
+            one_line(self.unproven) or None,
         )  # fmt: skip
 
-    def raise_on_failure(self) -> None:
-        """Raise unless everything passed.
+    def raise_on_failure(self, *, partial: bool = False) -> None:
+        """Raise unless everything passed, or with ``partial`` nothing failed.
 
         Raises:
             VerificationError: With each failure's reason, in one line.
+            UnprovenError: With the reasons why something is not proven.
         """
         if self.failures:
             against = _AGAINST.get(self.reference, "its contract")
@@ -155,9 +170,21 @@ class Verdict:
             if all(one.check == "runs" for one in self.failures):
                 what = "the artifact cannot be verified, nothing was written"
             raise VerificationError(f"{what}: {'; '.join(one_line(self.failures))}")
+        if self.unproven and not partial:
+            raise UnprovenError(
+                f"not verified, nothing was written: {'; '.join(one_line(self.unproven))}. "
+                f"{self._proven()}; give it more time with verify=Verify(seconds=...) "
+                "(--verify-seconds), choose a layer nearer to the score, or accept the partial "
+                "proof with Verify(partial=True) (--accept-partial)"
+            )
+
+    def _proven(self) -> str:
+        """The checks that passed."""
+        passed = [name for name, status in self.by_check().items() if status == "pass"]
+        return f"Proven so far: {', '.join(passed) or 'nothing'}"
 
 
-_RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "fail": 2}
+_RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "unproven": 2, "fail": 3}
 _TENSORS = ("outputs", "activations", "gradients", "heatmap", "scores", "agreement")
 _AGAINST = {
     "artifact": "the artifact that it was made from",

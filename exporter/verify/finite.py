@@ -1,35 +1,33 @@
 """This module checks gradients by finite differences, for models without a PyTorch module.
 
-The part of the graph from a target layer to the score is cut out, brought to float64 and run by the
-ONNX reference evaluator, which shares no code with graftcam or ONNX Runtime. The score's central
-difference along a direction must equal that direction's inner product with the gradient that the
-artifact gives. Quantised models are compared in `quantised`.
+The part of the graph from a target layer to the score is evaluated in float64, see `float64_head`.
+The score's central difference along a direction must equal that direction's inner product with the
+gradient that the artifact gives, see `differences`. Quantised models are compared in `quantised`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.random import Generator
 
 from ...runtime.methods.table import METHODS
 from ...runtime.spec import Layer
+from ..clock import Progress
 from ..graph.infer_shapes import GROWTH
-from ..graph.ort_session import session_of
 from .artifact import Artifact
-from .findings import Finding, InputKind, Verdict, measured
-from .float64_head import head_in_float64
+from .deadline import NO_DEADLINE, Deadline
+from .differences import channel_first
+from .findings import Finding, InputKind, Verdict
+from .head_gradients import check_gradients
 from .inputs import inputs_of_sizes, random_inputs
 from .matrix import FirstRun, Matrix, Truth, first_run
 from .running import Array, Draw, Tensors, load_session, run_session
-from .score_function import score_of
-from .straight_through import is_quantised
 from .tensors import compare_runs
+from .values import values_of
 
 # Each class of each image costs a dozen evaluations of the head by the reference evaluator.
 QUICK_FILE = Matrix(("all",), (2,), (1,))
@@ -37,11 +35,6 @@ BOUND = 1e-3  # float64 differences are far better; a kink between the two point
 # What the artifact's own arithmetic adds: units in the last place, times a few dozen operators.
 _BOUNDS = {ir.DataType.FLOAT16: 1e-2, ir.DataType.BFLOAT16: 1e-1}
 TABLED = ("logit", "output")  # kinds of scores that are entries of the score table
-_STEP = 1e-6
-# Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
-# much smaller than the bound, since the jumps of several kinks may cancel in this difference.
-_KINK = 1e-5
-_DIFFERENCED = 2  # images; the others of a chunk are compared with the first run only
 
 
 def verify_file(
@@ -52,12 +45,12 @@ def verify_file(
     matrix: Matrix = QUICK_FILE,
     draw: Draw | None = None,
     images: int = 2,
+    deadline: Deadline = NO_DEADLINE,
+    progress: Progress = lambda step: None,
 ) -> Verdict:
     """Compare outputs with the source file and gradients with finite differences.
 
-    The directions are the gradient itself, along which the score must change by its length, and the
-    gradient with random signs and random magnitudes, which show a wrong component. The differences
-    confirm the first run, and all other runs must give the same.
+    The differences confirm the first run, and all other runs must give the same.
 
     Args:
         artifact: The artifact.
@@ -67,6 +60,8 @@ def verify_file(
         matrix: Which runs are made.
         draw: Makes the inputs; random ones by default.
         images: Number of inputs, if the batch is open.
+        deadline: When to end.
+        progress: Called with the name of each step as it begins.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
@@ -83,8 +78,12 @@ def verify_file(
         Truth(first, expected_of(artifact, model, plain, outputs, first), bound) for first in firsts
     ]
     del plain
-    findings = check_differences(artifact, model, firsts, layers, bound, kind)
-    for tally in compare_runs(artifact, truths, matrix, kind):
+    tallies = compare_runs(artifact, truths, matrix, kind, deadline)
+    vars(artifact).pop("session", None)
+    findings = check_differences(
+        artifact, model, firsts, layers, bound, kind, deadline=deadline, progress=progress
+    )
+    for tally in tallies:
         findings += tally.findings()
     images = sum(len(first.selected) for first in firsts)
     return Verdict(findings, "finite-differences", images)
@@ -120,19 +119,16 @@ def differentiated_layers(artifact: Artifact) -> list[Layer]:
 
 def check_differences(
     artifact: Artifact, model: ir.Model, firsts: Sequence[FirstRun], layers: Sequence[Layer],
-    bound: float, inputs: InputKind,
+    bound: float, inputs: InputKind, *, deadline: Deadline, progress: Progress,
 ) -> list[Finding]:  # fmt: skip
     """Compare every layer's gradients with differences of the scores."""
     generator, findings = np.random.default_rng(0), list[Finding]()
-    for layer in layers:
-        error = max(_worst_difference(artifact, model, one, layer, generator) for one in firsts)
-        reason = f"error {error:.1e} (bound {bound:.0e})"
+    for number, layer in enumerate(layers):
+        progress(f"verify gradients of {layer.name}")
+        share = deadline.share(len(layers) - number)
         findings.append(
-            measured(
-                "gradients", layer.gradients, error, bound, reason, level=artifact.level,
-                inputs=inputs,
-            )
-        )  # fmt: skip
+            check_gradients(artifact, model, firsts, layer, bound, inputs, generator, share)
+        )
     return findings
 
 
@@ -178,104 +174,7 @@ def value_of(artifact: Artifact, model: ir.Model, name: str, feeds: Mapping[str,
     return values_of(artifact, model, feeds, [name])[name]
 
 
-def values_of(
-    artifact: Artifact, model: ir.Model, feeds: Mapping[str, Array], names: Sequence[str]
-) -> Tensors:
-    """The same for several values; inputs may be among them.
-
-    The graph runs unchanged, that of a quantised model as ONNX Runtime changes it at the
-    artifact's level: there its optimisations round otherwise.
-    """
-    found = {name: feeds[name] for name in names if name in feeds}
-    inside = [name for name in dict.fromkeys(names) if name not in found]
-    if not inside:
-        return found
-    inputs = [value for value in model.graph.inputs if value.name in feeds]
-    graph = ir.convenience.extract(model.graph, inputs, inside)
-    level = artifact.level if is_quantised(graph) else "disable"
-    session = session_of(ir.Model(graph, ir_version=model.ir_version), artifact.path.parent, level)
-    fed = {value.name: feeds[value.name or ""] for value in graph.inputs}
-    return found | dict(zip(inside, session.run(None, fed), strict=True))
-
-
-def _worst_difference(
-    artifact: Artifact, model: ir.Model, first: FirstRun, layer: Layer, generator: Generator
-) -> float:
-    """The largest disagreement of a layer's gradients with differences of the scores."""
-    record, feeds = artifact.spec.score, first.source
-    values = partial(values_of, artifact, model, feeds)
-    head = head_in_float64(model, layer.value, record.value, feeds, values)
-    start = values([layer.value])[layer.value].astype(np.float64)
-    gradients = first.results[layer.gradients].astype(np.float64)
-    selected, region = first.doubled
-
-    def score(row: int, k: int, image: Array) -> float:
-        """The score of a class where one image has another value at the layer."""
-        value = start.copy()
-        value[row] = image
-        part = None if region is None else region[row, k]
-        return score_of(record, head(value)[row], selected[row, k], part)
-
-    worst = 0.0
-    for row, k in np.ndindex(min(len(selected), _DIFFERENCED), selected.shape[1]):
-        error = _row_error(partial(score, row, k), start[row], gradients[row, k], layer, generator)
-        worst = max(worst, error if np.isfinite(error) else np.inf)
-    return worst
-
-
-def channel_first(value: Array, layer: Layer) -> Array:
-    """One image's part of a layer's value, as [C, *space]."""
-    if layer.layout == "channels_last":
-        return np.moveaxis(value, -1, 0)
-    if layer.layout == "tokens":
-        grid = [-1 if side is None else side for side in layer.grid]
-        return value[layer.prefix_tokens :].T.reshape(-1, *grid)
-    return value
-
-
-def as_laid_out(tensor: Array, layer: Layer) -> Array:
-    """The opposite of `channel_first`, with zeros for the tokens before the grid."""
-    if layer.layout == "channels_last":
-        return np.moveaxis(tensor, 0, -1)
-    if layer.layout == "tokens":
-        return np.pad(tensor.reshape(len(tensor), -1).T, ((layer.prefix_tokens, 0), (0, 0)))
-    return tensor
-
-
 def bound_of(graph: ir.Graph) -> float:
     """The error that the graph's narrowest float type explains."""
     kinds = {value.dtype for node in graph for value in node.outputs}
     return max(_BOUNDS.get(kind, BOUND) for kind in {ir.DataType.FLOAT, *kinds} if kind)
-
-
-def _row_error(
-    score: Callable[[Array], float], start: Array, gradient: Array, layer: Layer, draw: Generator
-) -> float:
-    """Largest disagreement over the directions, relative to the gradient's length.
-
-    The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
-    no derivative. A direction that meets such a kink is tried again without moving the zeros.
-    """
-    length = float(np.linalg.norm(gradient))
-    signs = draw.choice([-1.0, 1.0], gradient.shape)
-    noise = draw.standard_normal(gradient.shape)
-    moving = channel_first(start, layer) != 0
-    step = _STEP * max(1.0, float(np.linalg.norm(start)))
-
-    def slopes(direction: Array) -> tuple[float, float]:
-        move = step * as_laid_out(direction, layer)
-        return (score(start + move) - here) / step, (here - score(start - move)) / step
-
-    here, worst = score(start), 0.0
-    for direction in [gradient, gradient * signs, noise] if length else [noise]:
-        unit = _unit(direction)
-        right, left = slopes(unit)
-        if abs(right - left) > _KINK * length:
-            unit = _unit(direction * moving)
-            right, left = slopes(unit)
-        worst = max(worst, abs((right + left) / 2 - float((gradient * unit).sum())))
-    return worst / max(length, 1e-6)
-
-
-def _unit(direction: Array) -> Array:
-    return direction / max(float(np.linalg.norm(direction)), 1e-300)

@@ -1,79 +1,146 @@
-"""This module evaluates part of a graph in float64, by the ONNX reference evaluator."""
+"""This module evaluates the part of a graph behind a layer in float64, node by node."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
-from .straight_through import ValuesAt, follow_lines
+from ..graph.ort_session import session_of
+from ..graph.queries import ancestors, inputs_of
+from .deadline import NO_DEADLINE
+from .float64_nodes import Float64Node, wide
 
 Array = npt.NDArray[Any]
-_NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+_EXTENTS = ("Shape", "Size")
 
 
-class Erf(OpRun):
-    """The error function in the precision of its argument; the evaluator's is float32."""
+class Float64Head:
+    """The score table as a function of the layer's value.
 
-    op_domain = ""
+    Nodes that do not depend on the layer run once, in ONNX Runtime and the model's own precision;
+    this holds too for the other outputs of the node that gives the layer.
 
-    def _run(self, x: Array) -> tuple[Array]:
-        return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
+    Args:
+        model: The graph.
+        target: The layer's value.
+        score: The score table.
+        feeds: The graph's inputs.
+        folder: Folder of the model's external data.
 
-
-def head_in_float64(
-    model: ir.Model, target: str, score: str, feeds: Mapping[str, Array], values_at: ValuesAt
-) -> Callable[[Array], Array]:
-    """The subgraph from ``target`` to ``score`` in float64: a function from value to score table.
-
-    What it reads beside the target comes from ``feeds``, the graph's inputs. Quantisers become
-    lines, through the codes that ``values_at`` gives; see `straight_through`.
+    Attributes:
+        seconds: Time of the last call.
+        deadline: When a call must end.
     """
-    if target == score:
-        return lambda value: value
-    extra = [v.name for v in model.graph.inputs if v.name and v.name in feeds and v.name != target]
-    graph = ir.convenience.extract(model.graph, [target, *extra], [score])
-    follow_lines(graph, model.graph, values_at)
-    for node in graph.all_nodes():
-        _widen_attributes(node)
-        for value in node.outputs:
-            value.type, value.shape = None, None
-    for value in [*graph.inputs, *graph.initializers.values()]:
-        if value.dtype in _NARROW:
-            if value.const_value is not None:
-                value.const_value = ir.tensor(_wide(value.const_value.numpy()), name=value.name)
-            value.type = ir.TensorType(ir.DataType.DOUBLE)
-    graph.outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
-    proto = ir.to_proto(ir.Model(graph, ir_version=model.ir_version))
-    reference = ReferenceEvaluator(proto, new_ops=[Erf])
-    fixed = {name: _wide(feeds[name]) for name in extra}
 
-    def head(value: Array) -> Array:
-        found = reference.run(None, {**fixed, target: value})
-        assert isinstance(found, list)
-        return np.asarray(found[0])
+    def __init__(
+        self, model: ir.Model, target: str, score: str, feeds: Mapping[str, Array], folder: Path
+    ) -> None:
+        self._target, self._score = target, score
+        self.seconds, self.deadline = 0.0, NO_DEADLINE
+        self._times = Counter[str]()
+        nodes, beside = _part_behind(model.graph, target, score)
+        self._beside = _values(model, beside, feeds, folder)
+        varying = {target, *(value.name or "" for node in nodes for value in node.outputs)}
+        sessions: dict[bytes, Any] = {}
+        self._nodes = [
+            Float64Node(
+                node, model.graph.opset_imports, model.ir_version, varying, self._bounded, sessions
+            )
+            for node in nodes
+        ]
+        # Where each value is read last: it is dropped there.
+        self._last: dict[int, list[str]] = {}
+        last = {value.name or "": i for i, node in enumerate(nodes) for value in inputs_of(node)}
+        for name, place in last.items():
+            if name in varying and name != score:
+                self._last.setdefault(place, []).append(name)
 
-    return head
+    def _bounded(self, function: Any) -> Any:
+        return self.deadline.bounded(function)
+
+    def __call__(self, value: Array) -> Array:
+        """The table where the layer has this value; the first call is at the point itself.
+
+        Raises:
+            OutOfTime: The deadline passed.
+        """
+        began = time.perf_counter()
+        self._times.clear()
+        values: dict[str, Any] = {**self._beside, self._target: wide(value)}
+        for place, node in enumerate(self._nodes):
+            self.deadline.check()
+            since = time.perf_counter()
+            values |= zip(node.outputs, node(values), strict=True)
+            self._times[node.op_type] += time.perf_counter() - since  # pyright: ignore[reportArgumentType]
+            for name in self._last.get(place, ()):
+                del values[name]
+        self.seconds = time.perf_counter() - began
+        return np.asarray(values[self._score])
+
+    @property
+    def in_python(self) -> set[str]:
+        """The operators that the reference evaluator runs."""
+        return {node.op_type for node in self._nodes if node.slow}
+
+    @property
+    def slowest(self) -> str:
+        """The operator that took most of the last call."""
+        return max(self._times, key=self._times.__getitem__, default="")
 
 
-def _widen_attributes(node: ir.Node) -> None:
-    if node.op_type == "GroupNormalization":  # its definition casts to float32 by default
-        node.attributes["stash_type"] = ir.AttrInt64("stash_type", int(ir.DataType.DOUBLE))
-    for name, attribute in list(node.attributes.items()):
-        if name in ("to", "dtype") and attribute.as_int() in _NARROW:
-            node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
-        elif attribute.type == ir.AttributeType.TENSOR:
-            tensor = attribute.as_tensor()
-            if tensor.dtype in _NARROW:
-                node.attributes[name] = ir.AttrTensor(name, ir.tensor(_wide(tensor.numpy())))
+def _part_behind(graph: ir.Graph, target: str, score: str) -> tuple[list[ir.Node], list[ir.Value]]:
+    """The nodes from ``target`` to ``score``, and the values that they read beside it.
+
+    Extents are such values too: they stay when the layer's value moves.
+    """
+    values = ir.convenience.create_value_mapping(graph, include_subgraphs=False)
+    needed, varying = ancestors(values[score]), {values[target]}
+    nodes: list[ir.Node] = []
+    beside: dict[ir.Value, None] = {}
+    for node in graph:
+        outputs = [value for value in node.outputs if value in needed]
+        read = list(inputs_of(node))
+        if outputs and varying.intersection(read) and node.op_type not in _EXTENTS:
+            nodes.append(node)
+            varying.update(node.outputs)
+    for node in nodes:
+        beside.update((value, None) for value in inputs_of(node) if value not in varying)
+    return nodes, [*beside]
 
 
-def _wide(array: Array) -> Array:
-    """Narrower floats as float64, anything else as it is."""
-    return array.astype(np.float64) if ir.DataType.from_numpy(array.dtype) in _NARROW else array
+def _values(
+    model: ir.Model, wanted: Sequence[ir.Value], feeds: Mapping[str, Array], folder: Path
+) -> dict[str, Array]:
+    """Values by name, floats as float64: constants, inputs, and what ONNX Runtime computes."""
+    found: dict[str, Array] = {}
+    computed: list[str] = []
+    for value in wanted:
+        name = value.name or ""
+        if name in feeds:
+            found[name] = feeds[name]
+        elif value.const_value is not None:
+            found[name] = value.const_value.numpy()
+        else:
+            computed.append(name)
+    found |= run_part(model, computed, feeds, folder)
+    return {name: wide(array) for name, array in found.items()}
+
+
+def run_part(
+    model: ir.Model, names: Sequence[str], feeds: Mapping[str, Array], folder: Path
+) -> dict[str, Array]:
+    """Values of ``model``, whose weights lie in ``folder``, by ONNX Runtime."""
+    if not names:
+        return {}
+    inputs = [value for value in model.graph.inputs if value.name in feeds]
+    graph = ir.convenience.extract(model.graph, inputs, list(names))
+    session = session_of(ir.Model(graph, ir_version=model.ir_version), folder)
+    fed = {value.name: feeds[value.name or ""] for value in graph.inputs}
+    return dict(zip(names, session.run(None, fed), strict=True))

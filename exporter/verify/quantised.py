@@ -17,7 +17,9 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from ..clock import Progress
 from .artifact import Artifact
+from .deadline import NO_DEADLINE, Deadline
 from .findings import Finding, InputKind, Verdict
 from .finite import (
     QUICK_FILE,
@@ -43,6 +45,8 @@ def verify_quantised(
     matrix: Matrix = QUICK_FILE,
     draw: Draw | None = None,
     images: int = 2,
+    deadline: Deadline = NO_DEADLINE,
+    progress: Progress = lambda step: None,
 ) -> Verdict:
     """Compare a quantised artifact with its source, in both parts; arguments as for `verify_file`.
 
@@ -54,25 +58,28 @@ def verify_quantised(
     firsts = [first_run(exact, feeds, matrix, 0) for feeds in inputs_of(artifact, draw, images)]
     outputs, layers = float_outputs(exact, firsts[0]), differentiated_layers(artifact)
     del artifact.session, exact.session  # large weights should not be in memory twice
-    findings = check_differences(exact, model, firsts, layers, bound, kind)
+    findings = check_differences(
+        exact, model, firsts, layers, bound, kind, deadline=deadline.share(2), progress=progress
+    )
     bounds = rounding_bounds(exact, firsts, bound)
     counts = (max(matrix.counts_of(artifact.spec)),)
     once = Matrix(("disable",), (max(len(one.selected) for one in firsts),), counts)
     # The source itself may be of an older opset, whose operators ONNX Runtime computes otherwise.
     values = [Truth(one, expected_of(exact, model, None, (), one), bound) for one in firsts]
-    findings += _compared(exact, values, once, kind)
+    findings += _compared(exact, values, once, kind, deadline)
     for level in matrix.levels:
         plain, at = load_session(source, level=level), replace(artifact, level=level)
         truths = [Truth(one, expected_of(at, model, plain, outputs, one), bounds) for one in firsts]
         del plain
-        findings += _compared(at, truths, replace(matrix, levels=(level,)), kind)
+        findings += _compared(at, truths, replace(matrix, levels=(level,)), kind, deadline)
     rounds = any(node.op_type in ROUNDING for node in model.graph)
     method = "finite-differences-straight-through" if rounds else "finite-differences"
     return Verdict(findings, method, sum(len(first.selected) for first in firsts))
 
 
 def _compared(
-    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind
-) -> list[Finding]:
-    tallies = compare_runs(artifact, truths, matrix, inputs)
+    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind,
+    deadline: Deadline,
+) -> list[Finding]:  # fmt: skip
+    tallies = compare_runs(artifact, truths, matrix, inputs, deadline)
     return [finding for tally in tallies for finding in tally.findings()]

@@ -15,7 +15,7 @@ from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("graftcam", "onnxruntime", "numpy", "onnx", "onnx-ir", "torch", "torchvision", "timm")
-_MARKS = {"pass": "pass", "fail": "FAIL", "skipped": "skip"}
+_MARKS = {"pass": "pass", "fail": "FAIL", "skipped": "skip", "unproven": "open"}
 
 
 def to_json(artifact: Path, spec: Spec | None, against: str | None, verdict: Verdict) -> str:
@@ -70,6 +70,9 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
     if verdict.failures:
         failed = one_line(verdict.failures)
         lines.append(f"{artifact.name} may not ship, {len(failed)} failed: {'; '.join(failed)}")
+    elif verdict.unproven:
+        reasons = "; ".join(one_line(verdict.unproven))
+        lines.append(f"{artifact.name} is not verified: {reasons}")
     else:
         inputs = f"{verdict.images} random inputs"
         inputs += f" and {verdict.given} images" if verdict.given else ""

@@ -17,6 +17,7 @@ from ..source.preprocessing import Transform
 from .artifact import Artifact
 from .autograd import ATTEMPTS, verify_module
 from .contract import check_drop_in, check_metadata, check_methods, check_ranks
+from .deadline import NO_DEADLINE, Deadline
 from .dependence import check_dependence
 from .embedded import Embedded, check_original, trial_images
 from .findings import Finding, Verdict
@@ -65,6 +66,7 @@ def run_checks(
     *,
     full: bool,
     given: Images | None = None,
+    deadline: Deadline = NO_DEADLINE,
     progress: Progress = lambda step: None,
 ) -> Verdict:
     """Run the checks.
@@ -75,6 +77,7 @@ def run_checks(
         full: At every optimisation level of ONNX Runtime, with several batch sizes and numbers of
             classes; else at the default level, one of each.
         given: Images to check on beside random inputs.
+        deadline: When to end; what is not proven then has findings that say so.
         progress: Called with the name of each step as it begins.
     """
     progress("verify")
@@ -92,7 +95,7 @@ def run_checks(
         if artifact.inside is not None:
             origin = replace(origin, model=artifact.inside.model_behind(origin.model, spec))
         del model
-        verdict = _check_runs(artifact, origin, given, full=full)
+        verdict = _check_runs(artifact, origin, given, deadline, progress, full=full)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
@@ -132,7 +135,10 @@ def _check_transforms(
     return findings
 
 
-def _check_runs(artifact: Artifact, origin: Origin, given: Images | None, *, full: bool) -> Verdict:
+def _check_runs(
+    artifact: Artifact, origin: Origin, given: Images | None, deadline: Deadline,
+    progress: Progress, *, full: bool,
+) -> Verdict:  # fmt: skip
     """Run the checks that need the record."""
     draw, batch = random_inputs(artifact, origin.examples), artifact.batch
     step = batch or _SAMPLE
@@ -149,26 +155,30 @@ def _check_runs(artifact: Artifact, origin: Origin, given: Images | None, *, ful
         check_drop_in(artifact, small),
     ]
     del artifact.session  # the others open their own; large weights should not be in memory twice
-    verdict = _compare(artifact, origin, full=full)
+    share = deadline if given is None else deadline.share(2)
+    verdict = _compare(artifact, origin, share, progress, full=full)
     findings, count = verdict.findings, 0
     if given is not None:
         count = len(given.rows)
-        findings += _compare(artifact, origin, shown, max(_GIVEN, count), full=full).findings
+        progress("verify on images")
+        again = max(_GIVEN, count)
+        findings += _compare(artifact, origin, deadline, progress, shown, again, full=full).findings
     return replace(verdict, findings=[*findings, *alone], given=count)
 
 
 def _compare(
-    artifact: Artifact, origin: Origin, draw: Draw | None = None, count: int = 0, *, full: bool
-) -> Verdict:
+    artifact: Artifact, origin: Origin, deadline: Deadline, progress: Progress,
+    draw: Draw | None = None, count: int = 0, *, full: bool,
+) -> Verdict:  # fmt: skip
     """Compare all tensors with the module, or with the file and finite differences."""
     if origin.module is not None:
         return verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
-            attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS,
+            attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS, deadline=deadline,
         )  # fmt: skip
     assert origin.file is not None
     verify = verify_quantised if is_quantised(origin.model.graph) else verify_file
     return verify(
         artifact, origin.model, origin.file, matrix=FULL if full else QUICK_FILE, draw=draw,
-        images=count or (_SAMPLE if full else 2),
+        images=count or (_SAMPLE if full else 2), deadline=deadline, progress=progress,
     )  # fmt: skip

@@ -71,6 +71,26 @@ def follow_lines(graph: ir.Graph, whole: ir.Graph, values_at: ValuesAt) -> None:
     graph.sort()
 
 
+def without_codes(
+    model: ir.Model, target: str, score: str, feeds: Mapping[str, Array], values_at: ValuesAt
+) -> ir.Model:
+    """The part of a model from a layer to the score with lines for quantisers; itself without any.
+
+    Args:
+        model: The model.
+        target: The layer's value.
+        score: The score table.
+        feeds: The model's inputs.
+        values_at: See `ValuesAt`.
+    """
+    if not is_quantised(model.graph):
+        return model
+    extra = [v.name for v in model.graph.inputs if v.name and v.name in feeds and v.name != target]
+    graph = ir.convenience.extract(model.graph, [target, *extra], [score])
+    follow_lines(graph, model.graph, values_at)
+    return ir.Model(graph, ir_version=model.ir_version)
+
+
 @dataclass(frozen=True)
 class _Point:
     """A node, and its values at the current point.

@@ -14,6 +14,7 @@ from ..errors import VerificationError
 from ..graph.ort_session import Level
 from .artifact import Artifact
 from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine, three_digits
+from .deadline import NO_DEADLINE, Deadline, over
 from .findings import Finding, InputKind
 from .matrix import Bounds, Matrix, Run, Truth, runs
 from .running import Array, Tensors
@@ -117,6 +118,7 @@ class Tally:
     parts: dict[str, list[Check]] = field(default_factory=dict[str, list[Check]])
     shapes: dict[str, str] = field(default_factory=dict[str, str])
     wrong_classes: str = ""
+    late: str = ""  # why not all runs were made
     slopes: dict[str, list[Array]] = field(default_factory=dict[str, list[Array]])
 
     def add(self, run: Run) -> None:
@@ -157,6 +159,8 @@ class Tally:
             reasons["classes", self.spec.classes] = self.wrong_classes
         for (check, subject), reason in reasons.items():
             found.append(self._finding(check, subject, reason))
+        if self.late:
+            found.append(Finding("runs", "", "unproven", reason=self.late, inputs=self.inputs))
         return found
 
     def _of_tensor(self, check: str, found: Check) -> Finding:
@@ -189,15 +193,24 @@ def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
 
 
 def compare_runs(
-    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind
-) -> list[Tally]:
-    """Compare every run at every level; the first level has its session already."""
+    artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind,
+    deadline: Deadline = NO_DEADLINE,
+) -> list[Tally]:  # fmt: skip
+    """Compare every run at every level; the first level has its session already.
+
+    The first run is made even if there is no time.
+    """
     tallies: list[Tally] = []
     for level in matrix.levels:
         opened = artifact if level == artifact.level else replace(artifact, level=level)
         tally = Tally(artifact.spec, level, inputs)
-        for truth in truths:
-            for run in runs(opened, truth, matrix):
-                tally.add(run)
         tallies.append(tally)
+        for run in (run for truth in truths for run in runs(opened, truth, matrix)):
+            if tally.parts and deadline.passed:
+                tally.late = (
+                    f"{over(deadline)} runs at the levels {', '.join(matrix.levels)}; the last "
+                    f"was at {level}"
+                )
+                return tallies
+            tally.add(run)
     return tallies

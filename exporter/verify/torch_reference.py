@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -174,13 +175,18 @@ class Reference:
         self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
+        self._calls = Counter[str]()
+        # A layer, its call by number, and the value to go on with instead of its own.
+        self._instead: tuple[str, int, torch.Tensor] | None = None
         self._hooks = [
             LayerTap(self.module, layer.name, partial(self._tap, layer.name)) for layer in layers
         ]
-
         self._joined: set[str] = set()
 
     def _tap(self, path: str, result: torch.Tensor) -> torch.Tensor:
+        self._calls[path] += 1
+        if self._instead is not None and self._instead[:2] == (path, self._calls[path]):
+            result = self._instead[2]
         # A fresh leaf cuts the graph below the first target, where no gradient is needed.
         leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
         self._taps[path] = leaf
@@ -198,11 +204,7 @@ class Reference:
             region: Scores with positions are summed over it, [N or 1, K or 1, *positions]; None:
                 over all.
         """
-        inputs = ModuleInputs.of(given)
-        if self.dtype is not None:
-            inputs = inputs.with_tensors(
-                [x.to(self.dtype) if x.is_floating_point() else x for x in inputs.tensors]
-            )
+        inputs = self._in_precision(given)
         leaves, scores = self._forward(inputs, selected, region)
         found = Expected([leaf.detach().numpy() for leaf in leaves], scores.detach().numpy())
         taps = [self._taps[layer.name] for layer in self.layers]
@@ -225,28 +227,74 @@ class Reference:
             found.of_input[kind] = _gradients(scores, [image])[0].numpy()
         return found
 
+    def _in_precision(self, given: ModuleInputs | Sequence[Any]) -> ModuleInputs:
+        """The inputs, floats in the reference's precision."""
+        inputs, dtype = ModuleInputs.of(given), self.dtype
+        if dtype is None:
+            return inputs
+        return inputs.with_tensors(
+            [x.to(dtype) if x.is_floating_point() else x for x in inputs.tensors]
+        )
+
+    def value_of(self, given: ModuleInputs | Sequence[Any], layer: str) -> Array:
+        """What a layer gives, as it lays it out; the image itself if the name is empty."""
+        inputs = self._in_precision(given)
+        if not layer:
+            return inputs.tensors[self.image].detach().numpy()
+        with torch.no_grad():
+            self._run(inputs)
+        return self._taps[layer].detach().numpy()
+
+    def scores_at(
+        self, given: ModuleInputs | Sequence[Any], layer: str, value: Array, selected: Array,
+        region: Array | None,
+    ) -> Array:  # fmt: skip
+        """The scores, [N, K], if a layer gave ``value``.
+
+        Args:
+            given: Inputs of the module.
+            layer: The layer's name, which was run before; empty for the image itself.
+            value: In place of its last result.
+            selected: As for a call.
+            region: Likewise.
+        """
+        inputs = self._in_precision(given)
+        tensor = torch.from_numpy(value)
+        if layer:
+            self._instead = layer, self._calls[layer], tensor
+        else:
+            tensors = inputs.tensors
+            tensors[self.image] = tensor.clone()
+            inputs = inputs.with_tensors(tensors)
+        try:
+            return self._forward(inputs, selected, region, grad=False)[1].detach().numpy()
+        finally:
+            self._instead = None
+
     def _forward(
-        self, inputs: ModuleInputs, selected: Array, region: Array | None
+        self, inputs: ModuleInputs, selected: Array, region: Array | None, *, grad: bool = True
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The model's tensors, and the selected scores, [N, K]."""
-        result, logits = self._run(inputs)
-        if fresh := [
-            one for one in self._hooks if one.nested and one.name.path not in self._joined
-        ]:
+        with torch.set_grad_enabled(grad):
+            result, logits = self._run(inputs)
+        fresh = [one for one in self._hooks if one.nested and one.name.path not in self._joined]
+        if fresh and grad:
             # One tensor of several may be computed from another, inside of the layer.
             self._joined |= {_differentiable(hook) for hook in fresh}
-            result, logits = self._run(inputs)
+            with torch.enable_grad():
+                result, logits = self._run(inputs)
         leaves = tensors_of(result)
         table = _single(self._table(leaves, logits))
         return leaves, _scores(table, self.score, selected, region)
 
     def _run(self, inputs: ModuleInputs) -> tuple[Any, _Logits]:
-        """The model's result, and its activations."""
+        """The model's result, with its layers' values in `_taps`."""
         self._taps = {}
+        self._calls.clear()
         for hook in self._hooks:
             hook.calls = 0
         widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
-        with torch.enable_grad(), widened, _Logits() as logits:
+        with widened, _Logits() as logits:
             return inputs.call(self.module), logits
 
     def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:

@@ -62,6 +62,7 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
         )
     worst = f", {verdict.worst()}" if verdict.errors else ""
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
+    lines += [f"        not proven: {reason}" for reason in verdict.unproven or []]
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""These rules differentiate operators that repeat, interleave, accumulate or select by place."""
+"""These rules differentiate operators that repeat, interleave or accumulate."""
 
 from __future__ import annotations
 
@@ -81,14 +81,3 @@ def trilu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotange
     """The same triangle of the cotangent."""
     diagonal = [value for value in node.inputs[1:] if value is not None]
     return [g.op("Trilu", *diagonal, upper=node.attributes.get_int("upper", 1))]
-
-
-@vjp("GlobalMaxPool", since=1)
-def global_max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """The cotangent at the place of the maximum, the first one among ties, as in PyTorch."""
-    x = only_input(node)
-    flat = emit.op("Reshape", x, [0, 0, -1], role="flat")
-    place = emit.op("ArgMax", flat, role="place", axis=2, keepdims=0)
-    count = emit.op("Squeeze", emit.op("Shape", flat, role="count", start=2), [0], role="count")
-    hit = emit.op("OneHot", place, count, emit.constant([0.0, 1.0], x.dtype), role="hit")
-    return [g * emit.op("Reshape", hit, emit.extents(x), role="hit")]

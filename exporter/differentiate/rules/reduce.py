@@ -15,6 +15,12 @@ from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.values import input_of, needs_constant, output_of
 
+# What PyTorch's exporter notes about a node: the classes that it lies in, its operator last, and
+# the lines of the model that called it.
+_CLASSES, _TRACE = "pkg.torch.onnx.class_hierarchy", "pkg.torch.onnx.stack_trace"
+# Its adaptive pool to one place becomes a ReduceMax, as `amax` does.
+_FIRST, _POOL = ("'aten.max.dim'", "'aten.min.dim'", ".AdaptiveMaxPool"), "adaptive_max_pool"
+
 
 def reduced_axes(node: ir.Node) -> list[int]:
     """Axes of the input that a reduction runs over, sorted."""
@@ -89,12 +95,64 @@ def global_average_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Need
 
 @vjp("ReduceMax", "ReduceMin", since=13, inputs=(0,), check=needs_constant(1))
 def reduce_extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """Elements that reach the extreme share the cotangent evenly, as PyTorch's ``amax``."""
+    """Elements that reach the extreme share the cotangent evenly, as PyTorch's ``amax``.
+
+    TensorFlow and JAX do the same. But if PyTorch's exporter noted that the node was a ``max`` that
+    also gives the place, or an adaptive max pool, the first element takes the cotangent.
+    """
     x, axes = input_of(emit, node), reduced_axes(node)
     if not axes:
         return [g]
+    if takes_first(node):
+        arg = "ArgMax" if node.op_type == "ReduceMax" else "ArgMin"
+        return [_lifted(node, g) * first_along(emit, only_input(node), axes, arg)]
     reach = x.indicator(x.equals(_lifted_output(emit, node)))
     return [_lifted(node, g) * (reach / reach.sum(axes))]
+
+
+@vjp("GlobalMaxPool", since=1)
+def global_max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
+    """The cotangent at the place of the maximum, the first one among ties: as for all pools."""
+    x = only_input(node)
+    return [g * first_along(emit, x, range(2, len(dims_of(x))), "ArgMax")]
+
+
+def takes_first(node: ir.Node) -> bool:
+    """Whether PyTorch's exporter noted an origin whose gradient goes to the first extreme."""
+    origin = node.metadata_props.get(_CLASSES, "")
+    # A functional pool leaves no class: only the line of the model that called it.
+    called = node.metadata_props.get(_TRACE, "").rstrip().splitlines()[-1:]
+    return any(name in origin for name in _FIRST) or any(_POOL in line for line in called)
+
+
+def first_along(emit: Emitter, x: ir.Value, axes: Sequence[int], arg: str) -> ir.Value:
+    """1 at the first extreme along ``axes`` of ``x``, row by row, else 0.
+
+    Args:
+        emit: Where nodes are added.
+        x: The value.
+        axes: One axis, or several; sorted.
+        arg: ArgMax or ArgMin.
+    """
+    rank = len(dims_of(x))
+    others = [axis for axis in range(rank) if axis not in axes]
+    one = len(axes) == 1
+    order = [*others, *axes]
+    last = x if one or order == sorted(order) else emit.op("Transpose", x, role="last", perm=order)
+    flat = last if one else emit.op("Reshape", last, [0] * len(others) + [-1], role="flat")
+    along = axes[0] if one else len(others)
+    place = emit.op(arg, flat, role="place", axis=along, keepdims=0)
+    count = emit.op("Shape", flat, role="count", start=along, end=along + 1)
+    count = emit.op("Squeeze", count, [0], role="count")
+    hit = emit.op(
+        "OneHot", place, count, emit.constant([0.0, 1.0], x.dtype), role="hit", axis=along
+    )
+    if one:
+        return hit
+    hit = emit.op("Reshape", hit, emit.extents(x, order), role="hit")
+    if order == sorted(order):
+        return hit
+    return emit.op("Transpose", hit, role="hit", perm=[order.index(axis) for axis in range(rank)])
 
 
 @vjp("ReduceL2", since=13, inputs=(0,), check=needs_constant(1))

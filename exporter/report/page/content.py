@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ....runtime.output.text import particulars
 from ....runtime.spec import Preprocess
 from ...graph.ort_session import LEVELS
-from ...verify.findings import AT_LEAST, CHECKS, Finding, Verdict, worst_of
+from ...verify.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
 from ...verify.report import grouped
 from ..report import Report
 from .overlays import Gallery
@@ -52,7 +52,7 @@ def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> 
         "file": report.path.name,
         "status": "unverified" if verdict is None else verdict.status,
         "headline": _headline(verdict),
-        "failures": [line for line in lines if line.finding.status == "fail"],
+        "failures": [line for line in lines if line.finding.status in ("fail", "unproven")],
         "tiles": _tiles(report, verdict, lines, size),
         "lines": lines,
         "gallery": gallery,
@@ -73,6 +73,8 @@ def _headline(verdict: Verdict | None) -> str:
     if verdict.failures:
         count = len({(one.check, one.subject) for one in verdict.failures})
         return f"May not ship: {count} of its checks failed"
+    if verdict.unproven:
+        return "Not verified: no check failed, but some could not be made"
     skipped = sum(status == "skipped" for status in verdict.by_check().values())
     rest = f"no check failed, {skipped} skipped" if skipped else "every check passed"
     return f"May ship: {rest}"
@@ -85,7 +87,7 @@ def _tiles(
     tiles: list[tuple[str, str, str]] = []
     if verdict is not None:
         statuses = [line.finding.status for line in lines]
-        counts = {status: statuses.count(status) for status in ("pass", "fail", "skipped")}
+        counts = {status: statuses.count(status) for status in get_args(Status)}
         rest = [f"{n} {name}" for name, n in counts.items() if n and name != "pass"]
         remark = ", ".join(rest) or "none failed, none skipped"
         tiles.append(("checks passed", f"{counts['pass']} of {len(lines)}", remark))

@@ -1,0 +1,168 @@
+"""This module compares gradients with directional finite differences of the score, in float64.
+
+Along a direction the score must change by the direction's inner product with the gradient. The
+directions are the gradient itself, along which the score changes by its length, and the gradient
+with random signs and random magnitudes, which show a wrong component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.random import Generator
+
+from ...runtime.spec import Layer
+from .deadline import Deadline, OutOfTime, over
+from .running import Array
+
+_STEP = 1e-6  # of the size of the layer's value
+_LONGEST = 1e-3  # of that size; needed where the gradient is small beside the score
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of the score, in a difference
+_RESOLVED = 1e-5  # of the gradient's length: what rounding may contribute to a slope
+_LEAST = 1e-6  # a gradient that is shorter counts as this long
+_CLOSER = 1e-2  # of the step, for a second try
+# Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
+# much smaller than the bound, since the jumps of several kinks may cancel in this difference.
+_KINK = 1e-5
+CALLS = 6  # evaluations of the score for one gradient, beside that at the point itself
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How gradients compare with finite differences.
+
+    Attributes:
+        error: The largest disagreement, relative to the gradient's length.
+        done: Number of gradients, each of one class of one image, that were compared.
+        planned: Number of gradients that should have been.
+        reason: Why fewer were.
+    """
+
+    error: float = 0.0
+    done: int = 0
+    planned: int = 0
+    reason: str = ""
+
+    def __or__(self, other: Differences) -> Differences:
+        """Both together."""
+        return Differences(
+            max(self.error, other.error), self.done + other.done, self.planned + other.planned,
+            self.reason or other.reason,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A gradient, and what is needed to check it.
+
+    Attributes:
+        score: The score as a function of the layer's value for the image.
+        start: That value.
+        values: The gradient, channel-first.
+        layer: The layer.
+        others: Directions to try beside the usual ones.
+        usual: Whether these are tried.
+    """
+
+    score: Callable[[Array], float]
+    start: Array
+    values: Array
+    layer: Layer
+    others: Sequence[Array] = ()
+    usual: bool = True
+
+
+def compare_all(
+    gradients: Iterator[Gradient], planned: int, draw: Generator, deadline: Deadline
+) -> Differences:
+    """Compare gradients one after the other, as long as there is time."""
+    found = Differences(planned=planned)
+    for gradient in gradients:
+        try:
+            error = _error(gradient, draw, deadline)
+        except OutOfTime:
+            return replace(found, reason=over(deadline))
+        except _UndecidedError as undecided:
+            found = replace(found, reason=str(undecided))
+            continue
+        error = error if np.isfinite(error) else np.inf
+        found = replace(found, error=max(found.error, error), done=found.done + 1)
+    return found
+
+
+class _UndecidedError(Exception):
+    """Why no difference tells anything."""
+
+
+def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float:
+    """Largest disagreement over the directions, relative to the gradient's length.
+
+    The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
+    no derivative. A direction that meets such a kink is tried again closer to the point, and then
+    without moving the zeros. If it still meets one, any slope between the two is right.
+
+    Raises:
+        _UndecidedError: That happens in all directions, or rounding hides the slope.
+    """
+    values, start = gradient.values, gradient.start
+    length = float(np.linalg.norm(values))
+    signs = draw.choice([-1.0, 1.0], values.shape)
+    noise = draw.standard_normal(values.shape)
+    moving = channel_first(start, gradient.layer) != 0
+    here, worst, decided = gradient.score(start), 0.0, 0
+    size, rounding = max(1.0, float(np.linalg.norm(start))), _ROUNDING * abs(here)
+    scale = max(length, _LEAST)
+    step = min(max(_STEP * size, rounding / (_RESOLVED * scale)), _LONGEST * size)
+    if rounding / step > 10 * _RESOLVED * scale:
+        raise _UndecidedError(f"the gradient is too small ({length:.0e}) beside the score")
+
+    def slopes(direction: Array, step: float) -> tuple[float, float]:
+        deadline.check()
+        move = step * as_laid_out(direction, gradient.layer)
+        right, left = gradient.score(start + move), gradient.score(start - move)
+        return (right - here) / step, (here - left) / step
+
+    usual = [values, values * signs, noise] if length else [noise]
+    usual = usual if gradient.usual else []
+    for direction in [*usual, *gradient.others]:
+        for near, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
+            unit = _unit(direction * among)
+            right, left = slopes(unit, near)
+            smooth = not abs(right - left) > _KINK * length + 2 * rounding / near
+            if smooth:
+                break
+        expected = float((values * unit).sum())
+        if smooth:
+            decided += 1
+            error = abs((right + left) / 2 - expected)
+        else:
+            error = max(min(right, left) - expected, expected - max(right, left), 0.0)
+        worst = np.fmax(worst, error) if np.isfinite(error) else np.inf
+    if not decided and not worst:
+        raise _UndecidedError("the score has a kink in every direction")
+    return worst / scale
+
+
+def channel_first(value: Array, layer: Layer) -> Array:
+    """One image's part of a layer's value, as [C, *space]."""
+    if layer.layout == "channels_last":
+        return np.moveaxis(value, -1, 0)
+    if layer.layout == "tokens":
+        grid = [-1 if side is None else side for side in layer.grid]
+        return value[layer.prefix_tokens :].T.reshape(-1, *grid)
+    return value
+
+
+def as_laid_out(tensor: Array, layer: Layer) -> Array:
+    """The opposite of `channel_first`, with zeros for the tokens before the grid."""
+    if layer.layout == "channels_last":
+        return np.moveaxis(tensor, 0, -1)
+    if layer.layout == "tokens":
+        return np.pad(tensor.reshape(len(tensor), -1).T, ((layer.prefix_tokens, 0), (0, 0)))
+    return tensor
+
+
+def _unit(direction: Array) -> Array:
+    return direction / max(float(np.linalg.norm(direction)), 1e-300)

@@ -1,0 +1,141 @@
+"""Where artifact and PyTorch autograd disagree, finite differences decide who is right.
+
+Autograd is not always the derivative: a model may detach a part, or give an operator another
+backward pass, and PyTorch itself has faults (2.14: eval-mode batch norm, flatten and transpose of
+one image). The artifact gives the derivative of what the model computes. So do differences of
+PyTorch's own scores in float64; they share nothing with either gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...runtime.methods.table import METHODS
+from ...runtime.spec import Layer
+from .compare import SLACK, relative_errors
+from .deadline import Deadline
+from .differences import Differences, Gradient, compare_all
+from .matrix import Truth
+from .running import Array
+
+if TYPE_CHECKING:
+    from ..source.torch_inputs import ModuleInputs
+    from .torch_reference import Reference
+
+BOUND = 1e-3  # relative to the gradient's length, as for files
+_SIDE = 0.1  # of the disagreement: closer to one of the two than this is on its side
+_IMAGES = 2
+_PARTS = 4  # random halves of the gradient, to find errors that cancel in the whole
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Who is right about a layer's gradients.
+
+    Attributes:
+        right: ``artifact``, ``autograd`` or ``neither``; empty if differences do not tell.
+        reason: In words.
+        error: Of the artifact, against finite differences, if it is right.
+    """
+
+    right: str
+    reason: str
+    error: float = 0.0
+
+
+def judge(
+    reference: Reference, arguments: ModuleInputs, truth: Truth, layer: Layer, deadline: Deadline
+) -> Judgement:
+    """Compare both gradients of a layer with differences of the reference's scores.
+
+    Args:
+        reference: PyTorch in float64.
+        arguments: The module's inputs of the run.
+        truth: The run, and what autograd gives for it.
+        layer: Where the gradients disagree; its name is empty for the image's own.
+        deadline: When to end.
+    """
+    name = layer.gradients
+    own, theirs = (side[name].astype(np.float64) for side in (truth.first.results, truth.expected))
+    errors = relative_errors(own, theirs)
+    rows = [int(row) for row in np.argsort(-errors)[:_IMAGES] if errors[row] > 0]
+    start = reference.value_of(arguments, layer.name)
+    generator = np.random.default_rng(0)
+    selected, region = truth.first.doubled
+
+    def score(row: int, k: int, image: Array) -> float:
+        value = start.copy()
+        value[row] = image
+        return float(reference.scores_at(arguments, layer.name, value, selected, region)[row, k])
+
+    def gradients(side: Array, *, apart: bool) -> Iterator[Gradient]:
+        """One side's gradients, along the disagreement alone or along all other directions."""
+        for row, k in places:
+            values, off = side[row, k], own[row, k] - theirs[row, k]
+            halves = [values * (generator.random(values.shape) < 0.5) for _ in range(_PARTS)]
+            yield Gradient(
+                partial(score, row, k), start[row], values, layer, [off] if apart else halves,
+                usual=not apart,
+            )  # fmt: skip
+
+    # Classes whose gradients agree prove nothing about the disagreement.
+    places = [
+        (row, k)
+        for row in rows
+        for k in range(own.shape[1])
+        if not np.array_equal(own[row, k], theirs[row, k])
+    ]
+    sides: dict[str, Differences] = {}
+    for who, side in (("artifact", own), ("autograd", theirs)):
+        found = [
+            (compare_all(iter([one]), 1, generator, deadline), one)
+            for one in gradients(side, apart=True)
+        ]
+        if any(not one.done for one, _ in found):
+            reason = next(one.reason for one, _ in found if not one.done)
+            return Judgement("", f"finite differences do not tell: {reason}")
+        near = all(
+            one.error * max(np.linalg.norm(asked.values), 1e-6)
+            <= _SIDE * np.linalg.norm(asked.others[0])
+            for one, asked in found
+        )
+        if near:
+            sides[who] = compare_all(gradients(side, apart=False), len(places), generator, deadline)
+    return _judgement(sides, float(errors.max(initial=0.0)))
+
+
+def _judgement(sides: dict[str, Differences], error: float) -> Judgement:
+    for who, found in sides.items():
+        if found.error > BOUND:
+            continue
+        if found.done < found.planned:
+            return Judgement("", f"finite differences do not tell: {found.reason}")
+        if who == "autograd":
+            return Judgement(who, "finite differences agree with PyTorch autograd")
+        return Judgement(
+            who,
+            f"PyTorch autograd gives another gradient (error {error:.1e}), which is not the "
+            "derivative of what the model computes (it detaches a part, has a backward pass of its "
+            f"own, or PyTorch errs); finite differences agree with the artifact "
+            f"(error {found.error:.1e})",
+            found.error,
+        )
+    return Judgement("neither", "finite differences agree with neither")
+
+
+def acquitted(truth: Truth, layer: Layer, heatmap: str) -> Truth:
+    """The truth where the artifact is right about a layer: the gradients of its first run."""
+    gradients = truth.first.results[layer.gradients]
+    changed = {layer.gradients: gradients}
+    if heatmap:
+        values = truth.expected[layer.activations]
+        changed[heatmap] = METHODS["gradcam"](values, gradients)
+    assert isinstance(truth.own, dict)
+    # As if PyTorch's own error were its share of the bound.
+    own = {name: value * (1 + BOUND / SLACK) for name, value in changed.items()}
+    return replace(truth, expected=truth.expected | changed, own=truth.own | own)
