@@ -12,6 +12,7 @@ from ..graph.emitter import dims_of
 from ..locate.arrangement import Arrangement
 from ..locate.candidate import Candidate
 from ..locate.graph_places import find_places
+from ..locate.instances import bags_of
 from ..locate.layer import find_layer
 from ..locate.layer_rules import misplaced
 from ..locate.layout import read_target
@@ -68,7 +69,11 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
     usable = [one.name for one in candidates if one.usable]
     for start in range(0, len(usable), _AT_ONCE):
         chunk = {name: find_layer(graph, name) for name in usable[start : start + _AT_ONCE]}
-        options = {value: read_target(name, value, graph).options for name, value in chunk.items()}
+        options = {
+            value: read_target(name, value, graph).options
+            for name, value in chunk.items()
+            if bags_of(value) is None
+        }
         findings = _find(captured, options)
         for name, value in chunk.items():
             finding = findings.get(value)
@@ -86,6 +91,8 @@ def _certain(
     """Settle the layouts that are beyond doubt; return the options of the others."""
     options: dict[str, tuple[Arrangement, ...]] = {}
     for name, value in values.items():
+        if bags_of(value) is not None:
+            continue  # the graph shows the order of its instances, and each is an image
         reading = read_target(name, value, captured.model.graph)
         if reading.certain:
             captured.arranged[name] = reading.options[0]

@@ -113,7 +113,8 @@ def rows_or_tokens(
     """The layouts that a value of three axes may have, the most plausible first.
 
     They are tokens on a grid of the image; where there is no image (audio, text), also the rows of
-    a sequence, channels last or first; in a bag of images, one place for each of them.
+    a sequence, channels last or first. One token for each image of a bag, or frame of a clip, is no
+    place of an image.
 
     Args:
         dims: Its extents.
@@ -127,8 +128,8 @@ def rows_or_tokens(
     if _flat(inputs):
         first = Arrangement("channels_first", (dims[2],))
         return (first, row, *tokens) if side == "first" else (*tokens, row, first)
-    bag = any(len(shape) > 4 and shape[1] == dims[1] for shape in inputs)
-    return (*tokens, row) if bag else tokens
+    bag = any(len(shape) == 5 and dims[1] in shape[1:3] for shape in inputs)
+    return () if bag else tokens
 
 
 def _flat(inputs: Sequence[Sequence[Dim]]) -> bool:

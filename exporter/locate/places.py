@@ -98,6 +98,11 @@ class Dependence:
                 found = Finding(arrangement, worst, chance, axes)
         return found
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether nothing changes the layer."""
+        return not any(part.any() for parts in self.first.values() for part in parts)
+
     def best(self, options: Sequence[Arrangement]) -> Finding | None:
         """The layout that explains the changes best; of those shown, the one of most axes."""
         found = [self.agreement(one) for one in options]

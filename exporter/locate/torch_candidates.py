@@ -214,6 +214,8 @@ def _facts(
         extents, prefix = ((), 0) if best is None else ((best.grid,), best.prefix)
         if finding is not None and finding.verdict == "refuted":
             refuted = finding.agreement
+        elif known and places[source.path].is_constant:
+            refuted = 0.0
     class_map = False
     if slope is not None and len(shape) > 2 and shape[1] == maps:
         class_map = bool((slope.flatten(2).any(2).sum(1) <= 1).all())

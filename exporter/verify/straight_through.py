@@ -158,7 +158,8 @@ def _line(emit: Emitter, point: _Point, scale: Array, zero: Array, code: Array) 
 
 
 def _constant(emit: Emitter, array: Array) -> ir.Value:
-    return emit.constant(array.astype(np.float64))
+    """In the model's precision: what does not depend on the layer is computed in it."""
+    return emit.constant(array.astype(np.float32))
 
 
 def _quantize(emit: Emitter, point: _Point) -> list[ir.Value]:
