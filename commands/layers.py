@@ -6,6 +6,7 @@ import json
 
 import click
 
+from ..runtime.settings import Score
 from .common import command, need_exporter
 from .options import axis_options, json_option, output_option, source_options
 
@@ -27,18 +28,17 @@ def layers(
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     need_exporter()
-    from ..exporter import candidates_of
+    from ..exporter.capture.model import layers_and_score
     from ..exporter.report.describe import describe_candidates
     from ..exporter.source.named import load_source
 
     loaded = load_source(source, weights, shapes)
-    found = candidates_of(
-        loaded.model, loaded.inputs, output=output, class_axis=class_axis,
-        class_offset=class_offset, shapes=loaded.shapes,
-    )  # fmt: skip
+    score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
+    found, scored = layers_and_score(loaded.model, loaded.inputs, score, loaded.shapes)
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return
     shown = found if everything else [candidate for candidate in found if candidate.usable]
     hint = "" if everything else " (see --all)"
+    click.echo(f"scores {scored}\n")
     click.echo(describe_candidates(shown) if shown else f"no layer can be explained{hint}")

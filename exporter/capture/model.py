@@ -66,7 +66,9 @@ def capture(
 
         progress("locate")
         labels = len(settings.labels or ()) or None
-        candidates = scan(module, inputs, settings.score, labels=labels, names=trace.output_names)
+        candidates, _ = scan(
+            module, inputs, settings.score, labels=labels, names=trace.output_names
+        )
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
@@ -174,22 +176,35 @@ def candidates_of(
 ) -> list[Candidate]:
     """List the layers of a model that can be explained, the automatic choice first.
 
+    See `layers_and_score` for the arguments.
+    """
+    score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
+    return layers_and_score(model, example_inputs, score, shapes)[0]
+
+
+def layers_and_score(
+    model: Model,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
+    score: Score,
+    shapes: Shapes | None = None,
+) -> tuple[list[Candidate], str]:
+    """List the layers of a model as `candidates_of` does, and say what is scored and why.
+
     Args:
         model: As for `export`.
         example_inputs: Inputs of the module's ``forward``.
-        output: Name of the scored output, as in `Score`.
-        class_axis: The axis of its classes, likewise.
-        class_offset: Entries before the first class, likewise.
+        score: What is scored.
         shapes: Extents of an ONNX file's open axes by input, as the settings have them.
     """
-    score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
     with file_of_script(model, example_inputs, None) as script:
         if script is not None:
             model, example_inputs = script, None
         if isinstance(model, (str, Path)):
             captured = _of_file(Path(model), example_inputs, shapes=shapes)
             graph = captured.model.graph
-            return choose_shown(captured, graph_candidates(graph, find_score(graph, score).value))
+            located = find_score(graph, score)
+            found = choose_shown(captured, graph_candidates(graph, located.value))
+            return found, located.reason
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)

@@ -70,8 +70,10 @@ def scan(
     *,
     labels: int | None = None,
     names: Sequence[str] | None = None,
-) -> list[Candidate]:
+) -> tuple[list[Candidate], str]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
+
+    The second result says what is scored, and why.
 
     Modules that return the same tensor count once, under the outermost one's name.
 
@@ -82,7 +84,7 @@ def scan(
         labels: Number of labels, if there are any.
         names: Names of the outputs; see `score_of`.
     """
-    calls, table = _watch(module, inputs, score, labels, names)
+    calls, table, reason = _watch(module, inputs, score, labels, names)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)
@@ -101,7 +103,7 @@ def scan(
     rows = {group[0].source.path for group in groups.values() if group[0].output.dim() == 3}
     places = measure_places(module, inputs, rows) if rows else {}
     facts = (_facts(group, repeated, grids, shapes, maps, places) for group in groups.values())
-    return ranked([judge_layer(one, around) for one in facts])
+    return ranked([judge_layer(one, around) for one in facts]), reason
 
 
 def _watch(
@@ -110,8 +112,8 @@ def _watch(
     score: Score,
     labels: int | None,
     names: Sequence[str] | None,
-) -> tuple[list[_Call], torch.Tensor]:
-    """Run forward and backward; return the calls as they ended, and the class scores."""
+) -> tuple[list[_Call], torch.Tensor, str]:
+    """Run forward and backward; return the calls as they ended, the class scores, and why those."""
     module = own_copy(module)
     calls: list[_Call] = []
     counts: Counter[str] = Counter()
@@ -154,7 +156,9 @@ def _watch(
     noise = torch.Generator().manual_seed(0)
     inputs = inputs.with_tensors([_leaf(tensor, noise) for tensor in inputs.tensors])
     with torch.enable_grad():
-        table = score_of(run_module(module, inputs), score, inputs.batch or 1, labels, names)
+        table, reason = score_of(
+            run_module(module, inputs), score, inputs.batch or 1, labels, names
+        )
         for call in calls:
             if call.output.requires_grad:
                 call.output.retain_grad()
@@ -162,7 +166,7 @@ def _watch(
             sums = table.flatten(2).sum(2) if table.dim() > 2 else table
             best = sums.amax(dim=1)
             best.backward(torch.full_like(best, FLOAT16_SCALE))
-    return calls, table
+    return calls, table, reason
 
 
 def _by_instance(shape: tuple[int, ...], image: tuple[int, ...]) -> bool:

@@ -26,8 +26,8 @@ def score_of(
     batch: int,
     labels: int | None = None,
     output_names: Sequence[str] | None = None,
-) -> torch.Tensor:
-    """Return the class scores in a module's result, [N, classes, *positions].
+) -> tuple[torch.Tensor, str]:
+    """Return the class scores in a module's result, [N, classes, *positions], and what they are.
 
     They are chosen as in the graph; see `score_rules.choose_output`.
 
@@ -58,13 +58,13 @@ def score_of(
     found = choose_output(facts, score, frozenset({batch}), labels)
     table = leaves[found.place]
     if table.dim() == 1:
-        return table[:, None]
+        return table[:, None], found.reason
     offset = score.class_offset
     if offset is None:
         offset = _entries_before(table, found.axis)
     if found.axis != 1:
         table = table.movedim(found.axis, 1)
-    return table[:, offset:] if offset and score.kind != "linear" else table
+    return table[:, offset:] if offset and score.kind != "linear" else table, found.reason
 
 
 def _entries_before(table: torch.Tensor, axis: int) -> int:

@@ -47,5 +47,8 @@ def describe_candidates(found: Sequence[Candidate]) -> str:
             + ("" if candidate.usable and position else f"  {candidate.reason}")
         )
     if found[0].usable:
-        lines.append(f"\n* automatic choice: the last usable layer ({found[0].reason})")
+        lines.append(
+            f"\n* automatic choice: the last usable layer ({found[0].reason}); another one: "
+            "--layer NAME"
+        )
     return "\n".join(lines)

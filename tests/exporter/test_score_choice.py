@@ -147,8 +147,10 @@ class Heads(nn.Module):
 def test_a_module_is_judged_by_the_same_evidence() -> None:
     x = torch.rand(2, 3, 4, 4, requires_grad=True)
     result = Heads()(x)
-    assert score_of(result, Score(), 2) is result["p"]
-    moved = score_of(result, Score(output="table"), 2)
+    table, reason = score_of(result, Score(), 2)
+    assert table is result["p"]
+    assert reason == "p [2, 3]: ends in Softmax; 2 other outputs"
+    moved, _ = score_of(result, Score(output="table"), 2)
     assert torch.equal(moved, result["table"].movedim(2, 1))
 
 
@@ -156,5 +158,5 @@ def test_a_module_is_judged_by_the_same_evidence() -> None:
 def test_boxes_before_probabilities_are_no_classes_of_a_module_either(axis: int) -> None:
     x = torch.rand(2, 6, 6, requires_grad=True)
     boxes, classes = x.narrow(axis, 0, 4) * 2, x.narrow(axis, 4, 2).sigmoid()
-    table = score_of(torch.cat([boxes, classes], axis), Score(class_axis=axis), 2)
+    table, _ = score_of(torch.cat([boxes, classes], axis), Score(class_axis=axis), 2)
     assert torch.equal(table, classes.movedim(axis, 1))
