@@ -55,7 +55,7 @@ class OutputFacts:
     @property
     def described(self) -> str:
         """Its name and shape."""
-        return f"{self.name or 'an output'} {list(self.shape or ())}"
+        return f"{self.name or 'the output'} {list(self.shape or ())}"
 
 
 @dataclass(frozen=True)
