@@ -17,10 +17,10 @@ from ..graph.emitter import Dim
 _SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
 _LINEAR = "float tensor [batch, ...]"
 # Words in names that are no more than a hint: they decide between outputs that are alike otherwise.
-_OF_CLASSES = re.compile(r"logit|prob|score|(?<![a-z])cls|class|label|softmax")
+_OF_CLASSES = re.compile(r"logit|prob|score|(?<![a-z])cls|class|label|softmax|segment")
 _OF_OTHERS = re.compile(
     r"box|bbox|(?<![a-z])loc|(?<![a-z])reg|landmark|feat|embed|hidden|anchor|offset|delta|mask"
-    r"|pooler|(?<![a-z])aux"
+    r"|pooler|(?<![a-z])aux|detect"
 )
 
 

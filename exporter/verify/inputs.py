@@ -30,6 +30,13 @@ _FEEDS = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
+# Ids and flags: 0 and 1 are valid wherever a table has two rows.
+_IDS = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(bool)": np.bool_,
+}
 _JITTER = 1e-2  # of an image's spread: moves values off a kink, and is not visible
 _MOST = 32  # images read of a folder, in the order of their names
 
@@ -120,6 +127,10 @@ def _random_feeds(
             shape[free.pop(0)] = images
         for position, axis in enumerate(free):
             shape[axis] = side + GROWTH * position
+        if argument.type in _IDS:
+            ids = generator.integers(0, 2, shape)
+            feeds[argument.name] = ids.astype(_IDS[argument.type])
+            continue
         kind = _FEEDS.get(argument.type)
         if kind is None:
             raise VerificationError(

@@ -312,7 +312,7 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
             "pads",
         ),
         (
-            "y = Slice(x, one_i, two_i, one_i)", "N, D",
+            "y = Slice(x, one_i, two_i, one_i, two_i)", "N, D",
             "Slice 'n0': the extent of axis 1 is unknown; fix it by --shape or at export",
         ),
         (

@@ -224,8 +224,11 @@ def test_slice_ranges_of_a_node() -> None:
 
 
 def test_slices_that_are_not_known_before_run_time() -> None:
-    bounds = "int64[1] s = {1}, int64[1] e = {3}, int64[1] a = {0}"
+    bounds = "int64[1] s = {1}, int64[1] e = {3}, int64[1] a = {0}, int64[1] two = {2}"
+    assert slice_ranges(_node("Slice(x, s, e, a)", "N, 4", bounds)) == {
+        0: SliceRange(1, 1, 0, None)
+    }
     with pytest.raises(ValueError, match="the extent of axis 0 is unknown; fix it by --shape"):
-        slice_ranges(_node("Slice(x, s, e, a)", "N, 4", bounds))
+        slice_ranges(_node("Slice(x, s, e, a, two)", "N, 4", bounds))
     with pytest.raises(ValueError, match="its bounds are computed at run time"):
         slice_ranges(_node("Slice(x, s, s2)", "3, 4", "int64[1] s = {1}"))

@@ -107,4 +107,4 @@ def split(
 @vjp("Slice", since=10, inputs=(0,), quantised=True, check=readable(slice_ranges))
 def slice_(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """The cotangent at the places that were taken, zero elsewhere."""
-    return [g.through(put_back, node.outputs[0], slice_ranges(node))]
+    return [g.through(put_back, node.outputs[0], slice_ranges(node), only_input(node))]

@@ -16,12 +16,16 @@ _REVERSED_END = -(2**31)  # below any index: a slice that runs backwards include
 
 @dataclass(frozen=True)
 class SliceRange:
-    """Places that a slice takes from an axis."""
+    """Places that a slice takes from an axis.
+
+    An open axis has no extent before run time, and a step of 1. Its first place may be counted from
+    the end, as a negative number, and the count is that of the result.
+    """
 
     first: int
     step: int
     count: int
-    extent: int
+    extent: int | None
 
 
 def slice_range(start: int, end: int, step: int, extent: int) -> SliceRange:
@@ -52,16 +56,23 @@ def slice_ranges(node: ir.Node) -> dict[int, SliceRange]:
         extent = dims[axis]
         if step == 1 and start == 0 and end >= 2**31 - 1:
             continue
-        if not isinstance(extent, int):
+        if isinstance(extent, int):
+            ranges[axis] = slice_range(start, end, step, extent)
+        elif step == 1:
+            ranges[axis] = SliceRange(start, 1, 0, None)
+        else:
             raise ValueError(
                 f"the extent of axis {axis} is unknown; fix it by --shape or at export"
             )
-        ranges[axis] = slice_range(start, end, step, extent)
     return ranges
 
 
 def put_back(
-    emit: Emitter, grad: ir.Value, out: ir.Value, ranges: Mapping[int, SliceRange]
+    emit: Emitter,
+    grad: ir.Value,
+    out: ir.Value,
+    ranges: Mapping[int, SliceRange],
+    source: ir.Value,
 ) -> ir.Value:
     """Undo a slice: values at the places they came from, zeros elsewhere.
 
@@ -70,6 +81,7 @@ def put_back(
         grad: Cotangent [K, *dims of out].
         out: The slice.
         ranges: What was taken along each axis of ``out``.
+        source: What was sliced.
     """
     backwards = [axis for axis, taken in ranges.items() if taken.step < 0]
     if backwards:
@@ -79,9 +91,31 @@ def put_back(
     grad = stuff(emit, grad, emit.classes, parts_of(out), steps)
     widths: dict[int, tuple[int, int]] = {}
     for axis, taken in ranges.items():
+        if taken.extent is None:
+            continue
         before = min(taken.first, taken.first + taken.step * (taken.count - 1))
         widths[1 + axis] = before, taken.extent - before - taken.count * abs(taken.step)
-    return padded(emit, grad, 1 + len(dims_of(out)), widths)
+    grad = padded(emit, grad, 1 + len(dims_of(out)), widths)
+    for axis, taken in ranges.items():
+        if taken.extent is None:
+            grad = _put_back_open(emit, grad, out, source, axis, taken.first)
+    return grad
+
+
+def _put_back_open(
+    emit: Emitter, grad: ir.Value, out: ir.Value, source: ir.Value, axis: int, first: int
+) -> ir.Value:
+    """Undo a slice of step 1 along an axis whose extents are read at run time."""
+    whole, own = (emit.vector(parts_of(value, [axis])) for value in (source, out))
+    if first >= 0:
+        before = emit.op("Min", whole, [first], role="first")
+    else:
+        before = emit.op("Max", emit.op("Add", whole, [first]), [0], role="first")
+    after = emit.op("Sub", emit.op("Sub", whole, own), before, role="after")
+    rank = 1 + len(dims_of(out))
+    none, rest = [0] * (1 + axis), [0] * (rank - 2 - axis)
+    pads: list[Extent] = [*none, before, *rest, *none, after, *rest]
+    return emit.op("Pad", grad, emit.vector(pads), role="padded")
 
 
 def stuff(

@@ -129,6 +129,11 @@ CUT = [
     _slice("from 1", [1], [FAR], [2], None, np.s_[:, :, 1:]),
     _slice("up to the last", [0], [-1], [3], None, np.s_[..., :-1]),
     _slice("negative bounds", [-3], [-1], [3], None, np.s_[..., -3:-1]),
+    *(
+        _slice(f"open axes, {name}", [start], [end], [2], None, np.s_[:, :, start:end],
+               open=((0,), (0, 2)))
+        for name, start, end in (("inside", 1, 2), ("from the end", -2, -1), ("to it", 1, FAR))
+    ),
     _slice("negative axis", [1], [3], [-1], None, np.s_[..., 1:3]),
     _slice("bounds beyond the ends", [-9], [9], [2], None, np.s_[:]),
     _slice("whole, with an open axis", [0], [FAR], [0], None, np.s_[:]),
