@@ -78,7 +78,7 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
         for name, value in chunk.items():
             finding = findings.get(value)
             if finding is None or finding.verdict != "refuted":
-                return sorted(found, key=lambda one: (one.name != name, not one.usable))
+                return sorted(found, key=lambda one: (not one.usable, one.name != name))
             place = next(i for i, one in enumerate(found) if one.name == name)
             reason = misplaced(finding.agreement)
             found[place] = replace(found[place], usable=False, reason=reason)

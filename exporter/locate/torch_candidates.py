@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -21,8 +21,9 @@ from ..source.own_copy import own_copy
 from ..source.torch_inputs import ModuleInputs
 from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
+from .arrangement import Arrangement
 from .candidate import Candidate
-from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
+from .layer_rules import LayerFacts, Surroundings, judge_layer, misplaced, ranked
 from .layout import Side, rows_or_tokens
 from .places import Dependence
 from .torch_output_facts import score_of
@@ -30,6 +31,8 @@ from .torch_places import measure_places
 
 # Modules that only move, thin out or pass on what an earlier layer computed.
 _PASSIVE = ("Pool", "Dropout", "DropPath", "Identity", "Flatten", "Upsample", "Pad")
+
+_AT_ONCE = 6  # layers whose places are shown together
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -103,7 +106,40 @@ def scan(
     rows = {group[0].source.path for group in groups.values() if group[0].output.dim() == 3}
     places = measure_places(module, inputs, rows) if rows else {}
     facts = (_facts(group, repeated, grids, shapes, maps, places) for group in groups.values())
-    return ranked([judge_layer(one, around) for one in facts]), reason
+    told = [judge_layer(one, around) for one in facts]
+    shown = {call.path for call in calls if call.whole and call.path not in repeated}
+    return _shown_first(module, inputs, ranked(told), shown - rows), reason
+
+
+def _shown_first(
+    module: nn.Module, inputs: ModuleInputs, found: list[Candidate], unshown: Collection[str]
+) -> list[Candidate]:
+    """Refute the first usable layers whose places are none of the input's, until one is not.
+
+    Args:
+        module: The module.
+        inputs: Its example inputs.
+        found: All layers in order of preference.
+        unshown: Those whose places nothing has shown yet.
+    """
+    usable = [one for one in found if one.usable]
+    for start in range(0, len(usable), _AT_ONCE):
+        chunk = usable[start : start + _AT_ONCE]
+        if chunk[0].name not in unshown:
+            return found
+        places = measure_places(module, inputs, {one.name for one in chunk})
+        for one in chunk:
+            rank = len(one.shape)
+            options = [Arrangement("channels_first", one.shape[2:])] + [
+                Arrangement("channels_last", one.shape[1:-1])
+            ] * (rank > 3)
+            known = one.name in unshown and one.name in places
+            finding = places[one.name].best(options) if known else None
+            if finding is None or finding.verdict != "refuted":
+                return sorted(found, key=lambda other: (not other.usable, other.name != one.name))
+            fault = replace(one, usable=False, reason=misplaced(finding.agreement))
+            found = [fault if other is one else other for other in found]
+    return sorted(found, key=lambda one: not one.usable)
 
 
 def _watch(

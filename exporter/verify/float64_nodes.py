@@ -44,6 +44,15 @@ class Erf(OpRun):
         return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
 
 
+class GlobalMaxPool(OpRun):
+    """The maximum over all axes behind the channels; the evaluator's is for images only."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
 def wide(value: Any) -> Any:
     """Narrower floats as float64, anything else as it is."""
     if not isinstance(value, np.ndarray):
@@ -128,7 +137,7 @@ class Float64Node:
     def _by_reference(self) -> Evaluate:
         """The ONNX reference evaluator."""
         names = _read(self._proto)
-        own: list[type[OpRun]] = [Erf]
+        own: list[type[OpRun]] = [Erf, GlobalMaxPool]
         graph = helper.make_graph(
             [self._proto], "node",
             [helper.make_empty_tensor_value_info(name) for name in names],
