@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from graftcam.exporter.capture.dynamic_axes import open_axes
+from graftcam.exporter.source.torch_inputs import ModuleInputs
 from graftcam.exporter.verify import SLACK, Check, relative_errors
 
 from .session import open_session
@@ -94,9 +95,10 @@ def _wrong_shapes(
 def export_plain(module: nn.Module, shape: Sequence[int], path: Path, axes: Axes = "batch") -> None:
     """Export the module by `torch.onnx.export` alone."""
     example = (random_images(shape, 1 if axes == "none" else 2, 0),)
+    opened = open_axes(ModuleInputs.of(example), batch=axes != "none", size=axes == "size")
     torch.onnx.export(
         module, example, path, dynamo=True, verbose=False, opset_version=18, external_data=False,
-        dynamic_shapes=open_axes(example, batch=axes != "none", size=axes == "size"),
+        dynamic_shapes=opened,
     )  # fmt: skip
 
 

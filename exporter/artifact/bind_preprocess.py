@@ -18,8 +18,9 @@ _COLOURS = (1, 3)
 
 
 def bind(preprocess: Preprocess | Unsized | None, graph: ir.Graph) -> Preprocess | None:
-    """Name the input that the transform feeds, the first by default, and compare their shapes.
+    """Name the input that the transform feeds, and compare their shapes.
 
+    By default it is the first that takes images, [N, C, H, W]: of text and image, the second.
     A mean and std of one entry stand for all channels of an input that takes three.
 
     Raises:
@@ -32,7 +33,8 @@ def bind(preprocess: Preprocess | Unsized | None, graph: ir.Graph) -> Preprocess
         raise CaptureError(
             f"the preprocessing names input {preprocess.input!r}; the model has {list(inputs)}"
         )
-    preprocess = replace(preprocess, input=preprocess.input or next(iter(inputs)))
+    images = [name for name, value in inputs.items() if _takes_images(value)]
+    preprocess = replace(preprocess, input=preprocess.input or next(iter([*images, *inputs])))
     value = inputs[preprocess.input]
     if value.dtype is not None and value.dtype not in _IMAGE_TYPES:
         raise CaptureError(
@@ -84,3 +86,7 @@ def _sized(transform: Unsized, value: ir.Value) -> Preprocess:
             "Preprocess(size=(height, width), ...), or --shape"
         )
     return transform.sized(height, width, "nhwc" if last else "nchw")
+
+
+def _takes_images(value: ir.Value) -> bool:
+    return value.dtype in _IMAGE_TYPES and value.shape is not None and len(value.shape) == 4

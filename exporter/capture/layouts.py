@@ -65,7 +65,7 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
 
     Convolutions are shown as well: a detector's may work on boxes times anchors.
     """
-    graph, found = captured.model.graph, list(candidates)
+    graph, found, sure = captured.model.graph, list(candidates), set[str]()
     usable = [one.name for one in candidates if one.usable]
     for start in range(0, len(usable), _AT_ONCE):
         chunk = {name: find_layer(graph, name) for name in usable[start : start + _AT_ONCE]}
@@ -77,12 +77,18 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
         findings = _find(captured, options)
         for name, value in chunk.items():
             finding = findings.get(value)
-            if finding is None or finding.verdict != "refuted":
+            certain = value not in options or read_target(name, value, graph).certain
+            if finding is None or not (
+                finding.is_everywhere if certain else finding.verdict == "refuted"
+            ):
                 return sorted(found, key=lambda one: (not one.usable, one.name != name))
+            if certain:
+                sure.add(name)
             place = next(i for i, one in enumerate(found) if one.name == name)
             reason = misplaced(finding.agreement)
             found[place] = replace(found[place], usable=False, reason=reason)
-    return sorted(found, key=lambda one: not one.usable)
+    # A convolution keeps its places; where all see the whole input, it is still the best there is.
+    return candidates if sure else sorted(found, key=lambda one: not one.usable)
 
 
 def _certain(

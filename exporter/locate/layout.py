@@ -101,7 +101,30 @@ def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
         return Reading(on_batch, tokens, options, certain)
     last = Arrangement("channels_last", tuple(dims[1:-1]))
     options = {"first": (first,), "last": (last, first)}.get(side or "", (first, last))
-    return Reading(on_batch, tokens=False, options=options, certain=side == "first")
+    certain = side == "first" or (side == "last" and _of_convolution(value))
+    return Reading(on_batch, tokens=False, options=options, certain=certain)
+
+
+def _of_convolution(value: ir.Value) -> bool:
+    """Whether each place of a value is computed from that place of a convolution's result alone."""
+    rank, queue, seen = len(dims_of(value)), [value], {value}
+    for _ in range(_REACH):
+        if not queue:
+            return True
+        node = queue.pop().producer()
+        if node is None:
+            return False
+        if node.op_type in _FIRST:
+            continue
+        moved = node.op_type == "Transpose" and _side_shown(node, node.outputs[0], False, rank)
+        if not (moved or node.op_type in _THROUGH | {"LayerNormalization", "MatMul"}):
+            return False
+        before = [v for v in node.inputs if v is not None and constant_of(v) is None]
+        if any(v.shape is None or len(v.shape) != rank for v in before):
+            return False
+        queue += [v for v in before if v not in seen]
+        seen.update(before)
+    return False
 
 
 def rows_or_tokens(

@@ -31,6 +31,7 @@ _COLOURS = 4  # axes of at most so many entries, first or last, are channels
 # chance.
 _SHOWN = (0.3, 0.6)  # from where on places are shown: so many, or few, of them
 _REFUTED = (0.2, 0.4)  # and up to where they are refuted
+_ENOUGH = 8
 _TINY = 1e-12
 
 
@@ -43,12 +44,14 @@ class Finding:
         agreement: Correlation of what changes with nearness, of the worst axis; NaN if nothing
             changes.
         chance: Standard deviation of that where places have no order.
-        axes: The input's axis for each axis of the grid.
+        places: Number of places.
+        axes: The input's axis for each axis of the grid that is longer than 1.
     """
 
     arrangement: Arrangement
     agreement: float
     chance: float = 0
+    places: int = 0
     axes: tuple[int, ...] = ()
 
     @property
@@ -57,6 +60,14 @@ class Finding:
         if self.agreement >= np.clip(2.5 * self.chance, *_SHOWN):
             return "shown"
         return "refuted" if self.agreement < np.clip(2 * self.chance, *_REFUTED) else "doubtful"
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether the places of a convolution, which are in order, all see the whole input.
+
+        Of a few places nothing can be said.
+        """
+        return self.places >= _ENOUGH and self.agreement < _REFUTED[0]
 
 
 @dataclass
@@ -86,16 +97,16 @@ class Dependence:
         number, start = math.prod(grid), arrangement.prefix
         coordinates = np.indices(grid).reshape(len(grid), -1)
         found = Finding(arrangement, math.nan)
-        for axes in itertools.permutations(tables, len(grid)):
+        wide = [place for place, extent in enumerate(grid) if extent > 1]
+        for axes in itertools.permutations(tables, len(wide)):
             told: list[tuple[float, float]] = []
-            for axis, coordinate, extent in zip(axes, coordinates, grid, strict=True):
-                if extent > 1:
-                    table = np.stack(tables[axis]).reshape(len(tables[axis]), -1)
-                    table = table[:, start : start + number]
-                    told.append(_correlation(table, (coordinate + 0.5) / extent))
+            for axis, place in zip(axes, wide, strict=True):
+                table = np.stack(tables[axis]).reshape(len(tables[axis]), -1)
+                table = table[:, start : start + number]
+                told.append(_correlation(table, (coordinates[place] + 0.5) / grid[place]))
             worst, chance = min(told, default=(math.nan, 0))
             if not math.isnan(worst) and not worst <= found.agreement:
-                found = Finding(arrangement, worst, chance, axes)
+                found = Finding(arrangement, worst, chance, number, axes)
         return found
 
     @property

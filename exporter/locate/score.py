@@ -12,6 +12,7 @@ from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
 from .arrangement import Arrangement
 from .output_facts import batch_extents, ending_of, logits_of, output_facts
+from .probable_entries import probable_entries
 from .score_rules import activation_of, choose_output
 
 
@@ -134,20 +135,19 @@ def channel_score(layer: str, value: ir.Value, arrangement: Arrangement) -> Loca
 def _offset(value: ir.Value, axis: int) -> tuple[int, str]:
     """Entries before the first class, and what shows them.
 
-    Boxes stand before classes where only the last part of a concatenation ends in probabilities.
+    Boxes stand before classes where only the last entries are probabilities; a single one before
+    those of another operator says whether there is an object at all.
     """
-    producer = value.producer()
-    if producer is None or producer.op_type != "Concat" or len(producer.inputs) < 2:
+    entries = None if len(dims_of(value)) <= axis else probable_entries(value, axis)
+    if entries is None or not any(entries) or all(entries):
         return 0, ""
-    *before, last = producer.inputs
-    extents = [None if part is None else dims_of(part)[axis] for part in before]
-    known = [extent for extent in extents if isinstance(extent, int)]
-    part = class_part(value, axis, sum(known))
-    ended = [part is not None and ending_of(part) is not None for part in producer.inputs]
-    if part is None or last is None or ended != [False] * len(before) + [True]:
+    first = entries.index(1)
+    if not all(entries[first:]):
         return 0, ""
-    ending = ending_of(part)
-    return sum(known), f"; {sum(known)} other entries before the {ending and ending.op_type}"
+    last = max(entries)
+    if entries[first:].count(1) == 1 and last == 2:
+        first += 1
+    return first, f"; {first} other entries before the probabilities"
 
 
 def class_part(value: ir.Value, axis: int, offset: int) -> ir.Value | None:

@@ -122,7 +122,7 @@ def _shown_first(
         found: All layers in order of preference.
         unshown: Those whose places nothing has shown yet.
     """
-    usable = [one for one in found if one.usable]
+    given, usable = found, [one for one in found if one.usable]
     for start in range(0, len(usable), _AT_ONCE):
         chunk = usable[start : start + _AT_ONCE]
         if chunk[0].name not in unshown:
@@ -135,11 +135,11 @@ def _shown_first(
             ] * (rank > 3)
             known = one.name in unshown and one.name in places
             finding = places[one.name].best(options) if known else None
-            if finding is None or finding.verdict != "refuted":
+            if finding is None or not finding.is_everywhere:
                 return sorted(found, key=lambda other: (not other.usable, other.name != one.name))
             fault = replace(one, usable=False, reason=misplaced(finding.agreement))
             found = [fault if other is one else other for other in found]
-    return sorted(found, key=lambda one: not one.usable)
+    return given  # convolutions keep their places; these are still the best there are
 
 
 def _watch(

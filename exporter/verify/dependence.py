@@ -21,6 +21,7 @@ from .running import Tensors, some_rows
 
 # Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
 LEAST = 1e-5
+_COMPARED = 3  # images: a first one, beside two others
 
 
 def check_dependence(artifact: Artifact, feeds: Tensors) -> list[Finding]:
@@ -36,6 +37,38 @@ def check_dependence(artifact: Artifact, feeds: Tensors) -> list[Finding]:
         return [Finding("dependence", one.heatmap, "skipped", reason=reason) for one in layers]
     results = _run(artifact, feeds)
     return [_check_layer(layer, results) for layer in layers]
+
+
+def check_batch(artifact: Artifact, feeds: Tensors, bound: float) -> list[Finding]:
+    """Check that an image's results do not depend on the others of its batch.
+
+    A score that reads other images has a gradient at each of them, and no map is one image's.
+
+    Args:
+        artifact: The artifact.
+        feeds: The model's own inputs, three different ones at least.
+        bound: The largest relative error that rounding explains.
+    """
+    spec, batched = artifact.spec, artifact.batched
+    if artifact.batch is not None or artifact.images_in(feeds) < _COMPARED:
+        return []
+    ranks = artifact.choose(some_rows(feeds, slice(1), batched), 0, 1)[spec.selector][:1]
+    names = [*(layer.activations for layer in spec.layers), spec.scores]
+    one, other = (
+        artifact.run(
+            {**{k: v[[0, row]] if k in batched else v for k, v in feeds.items()},
+             spec.selector: ranks}
+        )
+        for row in (1, 2)
+    )  # fmt: skip
+    error = max(float(relative_errors(one[name][:1], other[name][:1])[0]) for name in names)
+    if not error > bound:
+        return []
+    reason = (
+        f"the images of a batch depend on each other: the first one's results change (by "
+        f"{error:.0e}) with the second; fix the batch at 1 (--shape, or --no-dynamic-batch)"
+    )
+    return [Finding("dependence", "batch", "fail", reason=reason)]
 
 
 def _run(artifact: Artifact, feeds: Tensors) -> Tensors:

@@ -18,10 +18,10 @@ from .artifact import Artifact
 from .autograd import ATTEMPTS, verify_module
 from .contract import check_drop_in, check_metadata, check_methods, check_ranks
 from .deadline import NO_DEADLINE, Deadline
-from .dependence import check_dependence
+from .dependence import check_batch, check_dependence
 from .embedded import Embedded, check_original, trial_images
 from .findings import Finding, Verdict
-from .finite import QUICK_FILE, verify_file
+from .finite import QUICK_FILE, bound_of, verify_file
 from .inputs import Images, random_inputs
 from .matrix import FULL, QUICK
 from .quantised import verify_quantised
@@ -148,8 +148,10 @@ def _check_runs(
     sample = {**drawn[0], **joined}
     small = some_rows(sample, slice(batch or 2), batched)
     shown = None if given is None else given.draw(artifact)
+    quantised = is_quantised(origin.model.graph)  # whose steps look like a dependence
     alone = [
         check_ranks(artifact, origin.model, small),
+        *([] if quantised else check_batch(artifact, sample, bound_of(origin.model.graph))),
         *check_dependence(artifact, sample),
         *check_methods(artifact, small),
         check_drop_in(artifact, small),

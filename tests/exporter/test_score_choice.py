@@ -134,8 +134,22 @@ def test_boxes_before_probabilities_are_no_classes() -> None:
     body = "b = MatMul(t, w4) z = MatMul(t, w2) p = Sigmoid(z) y = Concat<axis=2>(b, p)"
     found = find_score(graph_of(body, "float[N, 16, 6] y"), Score())
     assert (found.score.classes, found.score.class_offset, found.axis) == (2, 4, 2)
-    assert "4 other entries before the Sigmoid" in found.reason
+    assert "4 other entries before the probabilities" in found.reason
     assert find_score(graph_of(body, "float[N, 16, 6] y"), Score(class_offset=0)).score.classes == 6
+
+
+def test_boxes_are_found_through_cuts_joints_and_turns() -> None:
+    """As YOLOX ends: levels are joined and turned, boxes decoded, and the rest is cut off."""
+    body = (
+        "b = MatMul(t, w4) o = MatMul(t, w1) so = Sigmoid(o) z = MatMul(t, w2) p = Sigmoid(z) "
+        "level = Concat<axis=2>(b, so, p) turned = Transpose<perm=[0, 2, 1]>(level) "
+        "all = Transpose<perm=[0, 2, 1]>(turned) zero = Constant<value_ints=[0]>() "
+        "four = Constant<value_ints=[4]>() end = Constant<value_ints=[7]>() "
+        "two = Constant<value_ints=[2]>() box = Slice(all, zero, four, two) "
+        "decoded = Exp(box) rest = Slice(all, four, end, two) y = Concat<axis=2>(decoded, rest)"
+    )
+    found = find_score(graph_of(body, "float[N, 16, 7] y"), Score())
+    assert (found.score.classes, found.score.class_offset, found.axis) == (2, 5, 2)
 
 
 class Heads(nn.Module):

@@ -73,7 +73,7 @@ def test_a_crop_of_an_open_axis_is_refused() -> None:
     case = Case("", 'y = Resize<axes=[2, 3], coordinate_transformation_mode="tf_crop_and_resize">'
                 "(x, r, , s)", {"x": ("N", 1, 4, 5)},
                 constants={"s": [7, 7], "r": np.array([0.0, 0.0, 0.5, 0.5])})  # fmt: skip
-    with pytest.raises(UnsupportedError, match="the extent of axis 3 is unknown; export it"):
+    with pytest.raises(UnsupportedError, match="the extent of axis 3 is unknown; fix it"):
         graft(Model(case, np.float32, 1, (0, 3)))
 
 
