@@ -100,14 +100,16 @@ PICTURES = (
         "tesseranet 3x3", "17 street objects in a tile (CNN and attention)", _TESSERA,
         "azcrawlerpy_recaptcha_google/tesseranet_3x3.onnx",
         Truth("`probs` [N, 17, tiles] after Sigmoid, `masks` [N, 17, 16, 16]",
-              ("probs",), (17,), "sigmoid", places=_NCHW),
+              ("probs",), (17,), "sigmoid", places=_NCHW,
+              refusals=(r"images of a batch depend on each other",)),
         lambda: {"image": picture("astronaut", (128, 128))}, kinds=(1,),
     ),
     Subject(
         "tesseranet 4x4", "17 street objects in 16 tiles", _TESSERA,
         "azcrawlerpy_recaptcha_google/tesseranet_4x4.onnx",
         Truth("`probs` [N, 17, tiles] after Sigmoid, `masks` [N, 17, 56, 56]",
-              ("probs",), (17,), "sigmoid", places=_NCHW),
+              ("probs",), (17,), "sigmoid", places=_NCHW,
+              refusals=(*_AXIS, r"images of a batch depend on each other")),
         lambda: {"image": picture("astronaut", (448, 448))}, kinds=(1, 9),
     ),
     Subject(
@@ -134,7 +136,7 @@ PICTURES = (
     Subject(
         "ddddocr detection", "targets in a captcha (YOLOX)", _DDDD, "ddddocr/common_det.onnx",
         Truth("[1, 3549, 4 + 1 + 1]: anchors first; a box, an objectness, one class", ("output",),
-              (1,), axis=2, offsets=(4, 5), places=_NCHW, refusals=(*_AXIS, r"--class-offset")),
+              (2,), axis=2, offsets=(4, 5), places=_NCHW, refusals=(*_AXIS, r"--class-offset")),
         lambda: {"images": picture("astronaut", (416, 416), scale=1.0, bgr=True)}, kinds=(3,),
     ),
     Subject(

@@ -14,7 +14,9 @@ _TASHKEEL = Package("text2tashkeel", "0.1.0")
 _CLASS_AXIS = (r"--class-axis",)
 _SPECTROGRAM: tuple[Places, ...] = ((1, 2), (1,))
 _FROM_SOUND: tuple[Places, ...] = ((1, None), (1,))
-_RECURRENT = (r"\bIf\b", r"control flow", r"LSTM", r"recurrent")
+_RECURRENT = (
+    r"\bIf\b", r"control flow", r"LSTM", r"recurrent", r"images of a batch depend on each other",
+)  # fmt: skip
 _STATEFUL = "speech or not of 32 ms, with the LSTM's state as a second input"
 _QUANTISED = (r"DynamicQuantize", r"dynamically quantised", r"com\.microsoft")
 

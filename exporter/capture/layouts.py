@@ -88,7 +88,8 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
             reason = misplaced(finding.agreement)
             found[place] = replace(found[place], usable=False, reason=reason)
     # A convolution keeps its places; where all see the whole input, it is still the best there is.
-    left = [one if one.name in sure else other for one, other in zip(candidates, found, strict=True)]
+    both = zip(candidates, found, strict=True)
+    left = [one if one.name in sure else other for one, other in both]
     return sorted(left, key=lambda one: not one.usable)
 
 

@@ -71,6 +71,12 @@ def _write(
 ) -> None:
     import torch
 
+    others = [type(x).__name__ for x in inputs if not isinstance(x, torch.Tensor)]
+    if others:
+        raise CaptureError(
+            f"this TorchScript module takes {', '.join(others)} beside tensors, which become no "
+            "inputs of a graph; give the nn.Module that it was made of"
+        )
     examples = tuple(
         torch.cat([x, x]) if trace.dynamic_batch and x.dim() and x.shape[0] == 1 else x
         for x in inputs

@@ -83,7 +83,7 @@ def settle_extents(model: ir.Model, folder: Path) -> None:
     if session is None:
         return
     batches = {dim for value in inputs for dim in dims_of(value)[:1] if isinstance(dim, str)}
-    for extents in _trials(symbols, batches):
+    for extents in [*_trials(symbols, batches), *_trials(symbols, batches, alone=True)]:
         try:
             runs = [session.run(None, _feeds(graph, one)) for one in extents]
         except Exception:  # ONNX Runtime's exceptions share no base of their own
@@ -92,7 +92,14 @@ def settle_extents(model: ir.Model, folder: Path) -> None:
         shown = {tuple(one[s] for one in extents): s for s in reversed(symbols)}
         for value, *seen in zip(watched, *runs, strict=True):
             _store(value, seen, shown, whole=value in arithmetic)
+        if batches and all(one[name] == 1 for one in extents for name in batches):
+            _fix_at_one(inputs, batches)  # the model runs for no other batch
         return
+
+
+def _fix_at_one(inputs: Sequence[ir.Value], symbols: set[str]) -> None:
+    for value in inputs:
+        value.shape = ir.Shape([1 if dim in symbols else dim for dim in dims_of(value)])
 
 
 def _store(
@@ -159,14 +166,19 @@ def _probe(
         return None
 
 
-def _trials(symbols: Sequence[str], batches: set[str]) -> Iterator[list[Extents]]:
-    """Yield the extents of three runs for all open axes.
+def _trials(
+    symbols: Sequence[str], batches: set[str], *, alone: bool = False
+) -> Iterator[list[Extents]]:
+    """Yield the extents of three runs for all open axes; ``alone``, of one image each.
 
     No two axes change alike, and none by a multiple of another's changes. Models that take square
     images only are tried last.
     """
     if not symbols:
-        yield [{}]
+        if not alone:
+            yield [{}]
+        return
+    if alone and not batches:
         return
     others = [symbol for symbol in symbols if symbol not in batches]
     for alike in (False, True) if len(others) > 1 else (False,):
@@ -178,7 +190,7 @@ def _trials(symbols: Sequence[str], batches: set[str]) -> Iterator[list[Extents]
                         name: size + GROWTH * (step + (0, 1, step + 3)[run])
                         for name, step in steps.items()
                     },
-                    **dict.fromkeys(batches, _BATCHES[run]),
+                    **dict.fromkeys(batches, 1 if alone else _BATCHES[run]),
                 }
                 for run in range(3)
             ]

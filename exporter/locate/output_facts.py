@@ -18,6 +18,7 @@ _DEPTH = 64  # nodes that are read behind an output
 _CHANNELS_FIRST = frozenset({"Conv", "ConvTranspose", "ConvInteger", "QLinearConv"})
 _CHANNELS_LAST = frozenset({"Gemm", "MatMul", "QLinearMatMul", "MatMulInteger"})
 _REDUCTIONS = frozenset({"ReduceMean", "ReduceSum", "ReduceMax", "ReduceL2"})
+_MEANS = ("ReduceMean", "ReduceSum", "ReduceMax")
 _MOVES = _REDUCTIONS | {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 _TURNS = frozenset({"Identity", "Cast", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _PROBABILITIES = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
@@ -73,7 +74,7 @@ def ending_of(value: ir.Value) -> Ending | None:
     moves: list[ir.Node] = []
     node = value.producer()
     while node is not None and node.op_type not in _PROBABILITIES:
-        if node.op_type not in _TURNS or node.inputs[0] is None:
+        if node.inputs[0] is None or not (node.op_type in _TURNS or _reduces_nothing(node)):
             return None
         moves.insert(0, node)
         node = node.inputs[0].producer()
@@ -87,6 +88,15 @@ def ending_of(value: ir.Value) -> Ending | None:
     for moved in moves:
         axis = None if axis is None else _moved(moved, axis)
     return Ending(node, tuple(moves), axis)
+
+
+def _reduces_nothing(node: ir.Node) -> bool:
+    """Whether a reduction only takes axes of one entry away."""
+    axes = constant_ints(node.inputs[1]) if len(node.inputs) > 1 else None
+    before = node.inputs[0]
+    if node.op_type not in _MEANS or axes is None or before is None or before.shape is None:
+        return False
+    return all(dims_of(before)[axis] == 1 for axis in axes)
 
 
 def logits_of(graph: ir.Graph, ending: Ending) -> ir.Value:

@@ -102,10 +102,10 @@ def _chosen(graph: ir.Graph, score: Score, labels: int | None) -> tuple[ir.Value
 
 
 def _single_column(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    """The scores [N] as [N, 1]."""
-    axes = ir.Value(name=f"{value.name}/class_axis", const_value=ir.tensor([1]))
-    graph.register_initializer(axes)
-    node = ir.node("Unsqueeze", [value, axes], name=f"{value.name}/column")
+    """The scores [N] as [N, 1]: a Squeeze of all axes gives a scalar for one image."""
+    shape = ir.Value(name=f"{value.name}/column_shape", const_value=ir.tensor([-1, 1]))
+    graph.register_initializer(shape)
+    node = ir.node("Reshape", [value, shape], name=f"{value.name}/column")
     column = node.outputs[0]
     column.name, column.type = f"{value.name}/column", value.type
     column.shape = ir.Shape([*dims_of(value), 1])

@@ -99,6 +99,7 @@ def choose_output(
         fault = _fault(outputs[place], score, batches, labels)
         if fault:
             raise ScoreError(f"output {score.output!r} {fault}: {_listed(outputs)}")
+        _check_axis(outputs[place], score, labels)
         return _scored(place, outputs[place], score, labels, ["named by the user"])
     faults = [_fault(one, score, batches, labels) for one in outputs]
     fitting = [place for place, fault in enumerate(faults) if not fault]
@@ -110,6 +111,7 @@ def choose_output(
             f"no output is a {_expected(score)}{told}; the model has: {_listed(outputs)}"
         )
     best = max(fitting, key=lambda place: (*_evidence(outputs[place], score, labels), -place))
+    _check_axis(outputs[best], score, labels)
     others = len(outputs) - 1
     more = [f"{others} other output{'s' if others > 1 else ''}"] if others else []
     return _scored(best, outputs[best], score, labels, more)
@@ -199,12 +201,17 @@ def _fault(
         return expected
     if axis == 0 or not isinstance(one.shape[axis], int):
         return expected
-    if rank > 2 and one.channel_axis == 0 and score.class_axis is None and not one.softmax_axis:
-        return (
-            "has positions only, no axis of classes; name the axis to take for classes by "
-            "class_axis (--class-axis)"
-        )
     return None
+
+
+def _check_axis(one: OutputFacts, score: Score, labels: int | None) -> None:
+    """Refuse an output whose last layer has one channel, unless something shows the classes."""
+    shown = score.class_axis is not None or one.softmax_axis or _fitting_axis(one, score, labels)
+    if len(one.shape or ()) > 2 and one.channel_axis == 0 and not shown and score.kind != "linear":
+        raise ScoreError(
+            f"output {one.described} has positions only, no axis of classes; name the axis to "
+            "take for classes by class_axis (--class-axis)"
+        )
 
 
 def _batch_elsewhere(shape: Sequence[Dim], batches: frozenset[Dim]) -> int | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import Score, ScoreError
+from graftcam import Explainer
+from graftcam.exporter import Score, ScoreError, export
 from graftcam.exporter.graph.infer_shapes import settle_extents
 from graftcam.exporter.graph.inline import infer_shapes
 from graftcam.exporter.locate.score import find_score
@@ -174,3 +177,35 @@ def test_boxes_before_probabilities_are_no_classes_of_a_module_either(axis: int)
     boxes, classes = x.narrow(axis, 0, 4) * 2, x.narrow(axis, 4, 2).sigmoid()
     table, _ = score_of(torch.cat([boxes, classes], axis), Score(class_axis=axis), 2)
     assert torch.equal(table, classes.movedim(axis, 1))
+
+
+class Squeezed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.stem(x).relu().mean((2, 3))).squeeze(1)
+
+
+def test_one_logit_for_each_image_explains_both_classes(tmp_path: Path) -> None:
+    """Also of a file whose last Squeeze takes the batch's axis away where there is one image."""
+    torch.manual_seed(0)
+    path = tmp_path / "squeezed.onnx"
+    torch.onnx.export(
+        Squeezed().eval(), (torch.rand(2, 3, 8, 8),), path, dynamo=False, opset_version=13,
+        input_names=["x"], output_names=["y"], dynamic_axes={"x": {0: "N"}, "y": {0: "N"}},
+    )  # fmt: skip
+    model = onnx.load(path)
+    squeeze = next(node for node in model.graph.node if node.op_type == "Squeeze")
+    del squeeze.input[1:]  # all axes of one entry
+    onnx.save(model, path)
+    report = export(path, tmp_path / "explained.onnx")
+    assert (report.spec.score.single_logit, report.spec.score.classes) == (True, 2)
+    for images in (1, 3):
+        x = np.random.default_rng(0).random((images, 3, 8, 8), np.float32)
+        scores = Explainer(tmp_path / "explained.onnx").run(x, [[0, 1]])["scores"]
+        assert scores.shape == (images, 2)
+        assert np.array_equal(scores[:, 0], -scores[:, 1])
+        logits = onnxruntime.InferenceSession(path).run(None, {"x": x})[0]
+        assert np.allclose(scores[:, 1], logits.reshape(-1), atol=1e-6)
