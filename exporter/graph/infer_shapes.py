@@ -93,13 +93,15 @@ def settle_extents(model: ir.Model, folder: Path) -> None:
         for value, *seen in zip(watched, *runs, strict=True):
             _store(value, seen, shown, whole=value in arithmetic)
         if batches and all(one[name] == 1 for one in extents for name in batches):
-            _fix_at_one(inputs, batches)  # the model runs for no other batch
+            _fix_at_one(graph, batches)  # the model runs for no other batch
         return
 
 
-def _fix_at_one(inputs: Sequence[ir.Value], symbols: set[str]) -> None:
-    for value in inputs:
-        value.shape = ir.Shape([1 if dim in symbols else dim for dim in dims_of(value)])
+def _fix_at_one(graph: ir.Graph, symbols: set[str]) -> None:
+    """Give open axes the extent 1, in the inputs and in everything computed from them."""
+    for value in [*graph.inputs, *(value for node in graph for value in node.outputs)]:
+        if value.shape is not None and symbols.intersection(dims_of(value)):
+            value.shape = ir.Shape([1 if dim in symbols else dim for dim in dims_of(value)])
 
 
 def _store(

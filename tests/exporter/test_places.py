@@ -113,3 +113,22 @@ def test_a_layer_that_nothing_changes_shows_nothing() -> None:
         lambda _: {"layer": np.zeros((1, 16, 8))}, np.ones((1, 3, 16, 16)), np.random.default_rng(0)
     )
     assert measured["layer"].best([grid(4, 4)]) is None
+
+
+def test_places_that_all_see_the_whole_input_are_told_from_too_few_to_judge() -> None:
+    """As the last convolutions of a deep network do whose windows outgrow its input."""
+    mixing = RNG.standard_normal((16, 16))
+
+    def layer(x: Array) -> dict[str, Array]:
+        whole = np.tanh(np.einsum("qt,ntc->nqc", mixing, patches(x)))
+        return {"all": whole, "near": patches(x), "few": whole[:, :4]}
+
+    image = RNG.standard_normal((1, 3, 16, 16)).astype(np.float32)
+    measured = measure(layer, image, np.random.default_rng(0))
+    found = {
+        name: measured[name].best([grid(2, 2) if name == "few" else grid(4, 4)])
+        for name in measured
+    }
+    assert {name: one and one.is_everywhere for name, one in found.items()} == {
+        "all": True, "near": False, "few": False,
+    }  # fmt: skip

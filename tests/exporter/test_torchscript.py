@@ -67,3 +67,20 @@ def test_other_files_are_refused_for_what_they_hold(tmp_path: Path) -> None:
             load_source(str(path), shape=(3, 8, 8))
     with pytest.raises(CaptureError, match=r"convert it to ONNX first.* of Keras"):
         load_source(str(tmp_path / "m.keras"))
+
+
+class Rated(nn.Module):
+    """A sound and its sampling rate, as silero's detector takes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.fc = nn.Conv1d(1, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, sound: torch.Tensor, rate: int) -> torch.Tensor:
+        return self.fc(self.stem(sound[:, None]).relu().mean(2)) * (rate / 16000)
+
+
+def test_numbers_beside_tensors_are_refused_by_type(tmp_path: Path) -> None:
+    script = torch.jit.script(seeded(Rated()))
+    with pytest.raises(CaptureError, match="this TorchScript module takes int beside tensors"):
+        export(script, tmp_path / "m.onnx", (torch.rand(1, 64), 16000))
