@@ -61,6 +61,8 @@ class Layer:
         methods: Names of the outputs, float [N, K, *space], of further methods in the artifact, by
             their ids; not in the JSON if there are none.
         head: The head, if it was exported; else not in the JSON.
+        input_axes: The input's axes that those of the grid run along (the batch is axis 0), where
+            they run in another order; else not in the JSON.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Layer:
     gradients: str
     methods: dict[str, str] | None = None
     head: Head | None = None
+    input_axes: list[int] | None = None
 
     @property
     def baked(self) -> dict[str, str]:

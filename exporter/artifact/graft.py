@@ -152,6 +152,7 @@ def _publish_layer(
         target.name, target.value.name or "", target.arrangement.layout,
         [extent if isinstance(extent, int) else None for extent in space],
         target.arrangement.prefix, heatmap, activations, gradients, baked or None,
+        input_axes=list(target.arrangement.input_axes) or None,
     )  # fmt: skip
 
 

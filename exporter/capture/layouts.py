@@ -40,7 +40,7 @@ def settle_layouts(captured: Captured) -> None:
                 f"layer {name!r} [{shape}]: {misplaced(finding.agreement)}; choose a layer after "
                 "its places are put in order, before they are mixed or sorted, or an earlier one"
             )
-        captured.arranged[name] = layouts[0] if finding is None else finding.arrangement
+        captured.arranged[name] = layouts[0] if finding is None else finding.turned
         captured.notes.extend(_doubts(name, finding))
 
 
@@ -54,7 +54,7 @@ def _doubts(name: str, finding: Finding | None) -> list[str]:
             f"layer {name!r}: its places follow the input's only weakly "
             f"(agreement {finding.agreement:.2f})"
         )
-    if list(finding.axes) != sorted(finding.axes):
+    if finding.turned.input_axes:
         along = ", ".join(map(str, finding.axes))
         notes.append(f"layer {name!r}: the axes of its map run along axes {along} of the input")
     return notes

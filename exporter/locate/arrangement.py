@@ -16,8 +16,10 @@ class Arrangement:
         layout: Place of the channels; ``tokens`` is [N, prefix + h * w, C].
         grid: Spatial extents.
         prefix: Tokens before the grid.
+        input_axes: The input's axes that the grid runs along, where they are in another order.
     """
 
     layout: Layout
     grid: tuple[Dim, ...]
     prefix: int = 0
+    input_axes: tuple[int, ...] = ()

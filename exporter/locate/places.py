@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +60,13 @@ class Finding:
         if self.agreement >= np.clip(2.5 * self.chance, *_SHOWN):
             return "shown"
         return "refuted" if self.agreement < np.clip(2 * self.chance, *_REFUTED) else "doubtful"
+
+    @property
+    def turned(self) -> Arrangement:
+        """The layout, with the input's axes where the grid runs along them in another order."""
+        whole = len(self.axes) == len(self.arrangement.grid)
+        turned = self.verdict == "shown" and whole and list(self.axes) != sorted(self.axes)
+        return replace(self.arrangement, input_axes=self.axes) if turned else self.arrangement
 
     @property
     def is_everywhere(self) -> bool:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..inputs.batch import make_batch
@@ -70,10 +74,10 @@ def _explain_batch(
     found: list[list[Explanation]] = [[] for _ in examples]
     views: dict[tuple[int, str, int], View] = {}
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
-        signed = METHODS[method].is_signed(options)
+        signed, all_maps = METHODS[method].is_signed(options), _along_input(plan, output.maps)
         for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
-            cells, over = output.maps.shape[2:], inputs[method]
+            cells, over = all_maps.shape[2:], inputs[method]
             key = (row, over, len(cells))
             # Methods share the drawing of the input.
             view = views.get(key) or _view(plan, example, over, cells)
@@ -86,8 +90,8 @@ def _explain_batch(
                 classes=classes,
                 labels=[str(c) if labels is None else labels[c] for c in classes],
                 scores=output.scores[row],
-                maps=output.maps[row],
-                status=[map_status(raw, signed) for raw in output.maps[row]],
+                maps=all_maps[row],
+                status=[map_status(raw, signed) for raw in all_maps[row]],
                 layer=layer,
                 method=method,
                 input=over,
@@ -98,6 +102,17 @@ def _explain_batch(
             )
             found[row].append(explanation)
     return found
+
+
+def _along_input(plan: Plan, maps: NDArray[Any]) -> NDArray[Any]:
+    """Maps [N, K, *space] with their axes in the order of the input's that they run along."""
+    axes, extents = (
+        plan.layers[0].input_axes,
+        zip(plan.layers[0].grid, maps.shape[2:], strict=False),
+    )
+    if axes is None or any(known not in (None, extent) for known, extent in extents):
+        return maps  # those of the input's gradient lie along it
+    return maps.transpose(0, 1, *(2 + place for place in np.argsort(axes)))
 
 
 def _view(plan: Plan, example: Example, over: str, cells: tuple[int, ...]) -> View:
