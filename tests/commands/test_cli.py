@@ -113,7 +113,8 @@ def write_plain(path: Path) -> Path:
 def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> None:
     plain, path = write_plain(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
     assert call("layers", plain).stdout.split("\n\n")[1].startswith("* layer ")
-    assert call("layers", plain, "--output", "second").stdout.split("\n\n")[1].startswith("* other ")
+    listed = call("layers", plain, "--output", "second").stdout
+    assert listed.split("\n\n")[1].startswith("* other ")
     succeed(
         "export", plain, "--to", path, "--output", "second", "--preprocess", "imagenet",
         "--shape", "3,8,8", "--name", "mine",
