@@ -10,6 +10,7 @@ tried with other code or versions (after a change of a subject's input or module
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -50,7 +51,8 @@ def main() -> int:
     inputs.use(asked.cache)
     asked.folder.mkdir(parents=True, exist_ok=True)
     results = asked.folder / "results.jsonl"
-    names = set(asked.models.split(",")) if asked.models else set()
+    # A key may have a comma followed by a blank.
+    names = set(re.split(r",(?! )", asked.models)) if asked.models else set()
     chosen = [subject for subject in SUBJECTS if not names or subject.key in names]
     rows = _read(results, asked.docs / "field.json")
     code = code_digest()

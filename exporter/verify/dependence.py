@@ -54,19 +54,22 @@ def check_batch(artifact: Artifact, feeds: Tensors, bound: float) -> list[Findin
         return []
     ranks = artifact.choose(some_rows(feeds, slice(1), batched), 0, 1)[spec.selector][:1]
     names = [*(layer.activations for layer in spec.layers), spec.scores]
-    one, other = (
-        artifact.run(
-            {**{k: v[[0, row]] if k in batched else v for k, v in feeds.items()},
-             spec.selector: ranks}
-        )
-        for row in (1, 2)
-    )  # fmt: skip
-    error = max(float(relative_errors(one[name][:1], other[name][:1])[0]) for name in names)
+
+    def beside(other: int, place: int) -> Tensors:
+        """The first image's results in a batch of two, at ``place``."""
+        rows = [0, other] if place == 0 else [other, 0]
+        both = {name: v[rows] if name in batched else v for name, v in feeds.items()}
+        results = artifact.run({**both, spec.selector: ranks})
+        return {name: results[name][place : place + 1] for name in names}
+
+    # At both places: a recurrent network passes on from one to the next only.
+    pairs = [(beside(1, place), beside(2, place)) for place in (0, 1)]
+    error = max(float(relative_errors(a[n], b[n])[0]) for a, b in pairs for n in names)
     if not error > bound:
         return []
     reason = (
-        f"the images of a batch depend on each other: the first one's results change (by "
-        f"{error:.0e}) with the second; fix the batch at 1 (--shape, or --no-dynamic-batch)"
+        f"the images of a batch depend on each other: one's results change (by {error:.0e}) "
+        "with another; fix the batch at 1 (--shape, or --no-dynamic-batch)"
     )
     return [Finding("dependence", "batch", "fail", reason=reason)]
 
