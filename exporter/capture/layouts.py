@@ -17,7 +17,6 @@ from ..locate.layer import find_layer
 from ..locate.layer_rules import misplaced
 from ..locate.layout import read_target
 from ..locate.places import Array, Finding
-from ..source.torch_outputs import tensors_of
 from .onnx_file import Captured
 
 _AT_ONCE = 6  # candidates whose places one session shows
@@ -69,15 +68,15 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
     usable = [one.name for one in candidates if one.usable]
     for start in range(0, len(usable), _AT_ONCE):
         chunk = {name: find_layer(graph, name) for name in usable[start : start + _AT_ONCE]}
-        options = {
-            value: read_target(name, value, graph).options
+        readings = {
+            value: read_target(name, value, graph)
             for name, value in chunk.items()
             if bags_of(value) is None
         }
-        findings = _find(captured, options)
+        findings = _find(captured, {value: one.options for value, one in readings.items()})
         for name, value in chunk.items():
             finding = findings.get(value)
-            certain = value not in options or read_target(name, value, graph).certain
+            certain = value not in readings or readings[value].certain
             if finding is None or not (
                 finding.is_everywhere if certain else finding.verdict == "refuted"
             ):
@@ -119,9 +118,9 @@ def _find(
 
 def _examples(captured: Captured) -> dict[str, Array]:
     """The example inputs of a module by the graph's names: integers, whose range they show."""
-    if captured.module is None:
+    if captured.inputs is None:
         return {}
-    tensors = tensors_of(captured.inputs)
+    tensors = captured.inputs.tensors
     inputs = [one for one in captured.model.graph.inputs if one.name]
     if len(tensors) != len(inputs):
         return {}

@@ -120,7 +120,7 @@ def logits_of(graph: ir.Graph, ending: Ending) -> ir.Value:
 
 def _facts(value: ir.Value, behind: dict[ir.Value, set[ir.Value]]) -> OutputFacts:
     ending = ending_of(value)
-    channels = _channels(value)
+    channels = _channels(value, {})
     feeds = [
         other.name or "" for other, before in behind.items()
         if other is not value and value in before
@@ -147,8 +147,17 @@ class _Channels:
     split: bool = False
 
 
-def _channels(value: ir.Value, depth: int = _DEPTH) -> _Channels:
-    """Follow the channels of the last layer with weights up to ``value``."""
+def _channels(value: ir.Value, read: dict[ir.Value, _Channels], depth: int = _DEPTH) -> _Channels:
+    """Follow the channels of the last layer with weights up to ``value``.
+
+    Each value is read once: residual branches meet again and again.
+    """
+    if value not in read:
+        read[value] = _channels_of(value, read, depth)
+    return read[value]
+
+
+def _channels_of(value: ir.Value, read: dict[ir.Value, _Channels], depth: int) -> _Channels:
     node = value.producer()
     if node is None or not depth or value.shape is None:
         return _Channels()
@@ -160,7 +169,7 @@ def _channels(value: ir.Value, depth: int = _DEPTH) -> _Channels:
         return _Channels(rank - 1, node.op_type) if constant else _Channels()
     if node.op_type in _KEEP:
         told = [
-            _channels(before, depth - 1) for before in node.inputs
+            _channels(before, read, depth - 1) for before in node.inputs
             if before is not None and constant_of(before) is None
             and before.shape is not None and len(before.shape) == rank
         ]  # fmt: skip
@@ -168,7 +177,7 @@ def _channels(value: ir.Value, depth: int = _DEPTH) -> _Channels:
         return next((one for one in known if one.axis != SQUEEZED), next(iter(known), _Channels()))
     if node.op_type not in _MOVES or node.inputs[0] is None:
         return _Channels()
-    found = _channels(node.inputs[0], depth - 1)
+    found = _channels(node.inputs[0], read, depth - 1)
     if not found.axis:  # unknown, or gone
         return found
     axis = _moved(node, found.axis)

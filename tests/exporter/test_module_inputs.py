@@ -229,3 +229,24 @@ def test_a_factory_may_bring_its_examples_and_shapes_may_name_inputs(
 def test_layers_on_every_branch_are_on_the_batch() -> None:
     found = {one.name: one.usable for one in candidates_of(seeded(Nested()), nested())}
     assert found == {"encoder#1": True, "encoder#2": True, "head": False}
+
+
+class Words(nn.Module):
+    """Rows 0 and 1 of its table are alike, as padding and unknown words may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.mix, self.fc = nn.Embedding(9, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.mix(self.table(ids)).tanh().mean(1))
+
+
+def test_places_are_shown_on_the_example_ids(tmp_path: Path) -> None:
+    model = seeded(Words())
+    with torch.no_grad():
+        model.table.weight[1] = model.table.weight[0]
+    ids = torch.randint(2, 9, (1, 12), generator=torch.Generator().manual_seed(0))
+    report = export(model, tmp_path / "m.onnx", (ids,), layers="mix")
+    assert (report.spec.layers[0].layout, report.spec.layers[0].grid) == ("tokens", [12])
+    assert report.notes == []
