@@ -17,7 +17,7 @@ from torch import nn
 from graftcam.exporter import TorchExport, export
 from graftcam.exporter.report.report import Report
 from graftcam.exporter.verify import SLACK, Check, checks, merge
-from graftcam.exporter.verify.torch_reference import Reference
+from graftcam.exporter.verify.checks.torch_reference import Reference
 
 from .session import open_session
 from .smooth import KINKED

@@ -50,7 +50,7 @@ def verify(
     from ..exporter.release import input_shapes, verify_artifact
     from ..exporter.source.labels import read_labels
     from ..exporter.source.named import is_file, load_source
-    from ..exporter.verify.report import describe_verdict, to_json
+    from ..exporter.verify.verdict.report import describe_verdict, to_json
 
     source = None
     if against is not None:

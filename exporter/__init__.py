@@ -16,7 +16,7 @@ from .errors import (
 from .locate.candidate import Candidate
 from .pipeline import export
 from .report.report import Report
-from .verify.settings import Verify
+from .verify.verdict.settings import Verify
 
 __all__ = [
     "Candidate",

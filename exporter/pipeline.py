@@ -37,9 +37,9 @@ from .source.preprocessing import Transform, original_of
 from .source.settings import ExportSettings
 from .verify.again import check_again
 from .verify.heads import write_heads
-from .verify.inputs import read_images
 from .verify.run_checks import Origin, run_checks
-from .verify.settings import OFF, Thoroughness, Verify, checked
+from .verify.runs.inputs import read_images
+from .verify.verdict.settings import OFF, Thoroughness, Verify, checked
 
 if TYPE_CHECKING:
     from .capture.model import Model

@@ -26,12 +26,12 @@ from .source.named import Source
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
-from .verify.contract import check_metadata
-from .verify.embedded import Embedded
-from .verify.findings import Finding, Verdict
-from .verify.inputs import read_images
+from .verify.checks.contract import check_metadata
 from .verify.run_checks import Origin, run_checks
-from .verify.settings import Verify, checked
+from .verify.runs.embedded import Embedded
+from .verify.runs.inputs import read_images
+from .verify.verdict.findings import Finding, Verdict
+from .verify.verdict.settings import Verify, checked
 
 
 def verify_artifact(

@@ -28,7 +28,7 @@ from .artifact.save import staged, tool_versions, write_record
 from .clock import Progress
 from .errors import CaptureError, VerificationError, first_line
 from .verify.agreement import AT_LEAST, check_agreement
-from .verify.findings import Verdict
+from .verify.verdict.findings import Verdict
 
 Precision = Literal["int8", "float16"]
 _OWN = "grad/"  # prefix of the names of all nodes that an export adds

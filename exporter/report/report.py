@@ -8,7 +8,7 @@ from typing import Any
 
 from ...runtime.spec import Spec, Verification
 from ..locate.candidate import Candidate
-from ..verify.findings import Verdict
+from ..verify.verdict.findings import Verdict
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 In: an artifact's file and its source. Out: a `Verdict` of findings. Imports: every folder up to
 `artifact`; never the code that is verified.
 
-``compare`` defines when tensors are equal, ``artifact`` and ``inputs`` run and feed artifacts,
-``matrix`` and ``tensors`` compare every run with the reference, which ``autograd`` or ``finite``
-compute. ``contract`` and ``dependence`` are the checks without a reference, ``again`` those that
-export the source again. ``run_checks`` runs all checks in order; ``findings`` are their results.
+Four rooms, each importing only from those before it: ``verdict`` (when tensors are equal, what a
+finding is, how long a verification may take), ``runs`` (an artifact's inputs and its runs),
+``float64`` (a head's scores and their finite differences), ``checks`` (what is compared with what).
+``run_checks`` makes all checks in order; ``again`` exports the source a second time, ``heads`` and
+``agreement`` check what is cut or made from an artifact.
 """
 
-from .compare import SLACK, Check, merge, relative_errors
-from .tensors import checks
+from .runs.tensors import checks
+from .verdict.compare import SLACK, Check, merge, relative_errors
 
 __all__ = ["Check", "SLACK", "checks", "merge", "relative_errors"]

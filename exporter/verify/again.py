@@ -19,8 +19,8 @@ from ...runtime.errors import GraftcamError
 from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.save import tool_versions
 from ..source.settings import ExportSettings
-from .findings import Finding
-from .report import file_hash
+from .verdict.findings import Finding
+from .verdict.report import file_hash
 
 if TYPE_CHECKING:
     from ..capture.model import Model

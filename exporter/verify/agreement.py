@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...runtime.explainer import Explainer
 from ...runtime.tools.diff import Pair
-from .findings import Finding, Verdict, measured
+from .verdict.findings import Finding, Verdict, measured
 
 AT_LEAST = 0.9
 """Mean cosine of the heatmaps, and share of equal predictions, that count as the same model."""

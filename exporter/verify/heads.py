@@ -13,13 +13,13 @@ from ..artifact.head import Head
 from ..artifact.save import save, write_record
 from ..capture.onnx_file import Captured
 from ..errors import VerificationError
-from .artifact import Artifact
-from .compare import relative_errors, three_digits
-from .embedded import Embedded
-from .finite import bound_of
-from .inputs import random_inputs
-from .running import Tensors
-from .straight_through import is_quantised
+from .checks.finite import bound_of
+from .float64.straight_through import is_quantised
+from .runs.artifact import Artifact
+from .runs.embedded import Embedded
+from .runs.inputs import random_inputs
+from .runs.running import Tensors
+from .verdict.compare import relative_errors, three_digits
 
 _IMAGES = 4
 _SEED = 0

@@ -14,19 +14,19 @@ import onnx_ir as ir
 from ..clock import Progress
 from ..errors import VerificationError
 from ..source.preprocessing import Transform
-from .artifact import Artifact
-from .autograd import ATTEMPTS, verify_module
-from .contract import check_drop_in, check_metadata, check_methods, check_ranks
-from .deadline import NO_DEADLINE, Deadline
-from .dependence import check_batch, check_dependence
-from .embedded import Embedded, check_original, trial_images
-from .findings import Finding, Verdict
-from .finite import QUICK_FILE, bound_of, verify_file
-from .inputs import Images, random_inputs
-from .matrix import FULL, QUICK
-from .quantised import verify_quantised
-from .running import Draw, crashes, load_session, some_rows
-from .straight_through import is_quantised
+from .checks.autograd import ATTEMPTS, verify_module
+from .checks.contract import check_drop_in, check_metadata, check_methods, check_ranks
+from .checks.dependence import check_batch, check_dependence
+from .checks.finite import QUICK_FILE, bound_of, verify_file
+from .checks.quantised import verify_quantised
+from .float64.straight_through import is_quantised
+from .runs.artifact import Artifact
+from .runs.embedded import Embedded, check_original, trial_images
+from .runs.inputs import Images, random_inputs
+from .runs.matrix import FULL, QUICK
+from .runs.running import Draw, crashes, load_session, some_rows
+from .verdict.deadline import NO_DEADLINE, Deadline
+from .verdict.findings import Finding, Verdict
 
 if TYPE_CHECKING:
     import torch

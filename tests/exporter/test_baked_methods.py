@@ -20,7 +20,7 @@ from graftcam.exporter.graph.emitter import Emitter
 from graftcam.exporter.heatmap.baked import write_formula
 from graftcam.exporter.heatmap.channel_rows import ChannelRows
 from graftcam.exporter.heatmap.graph_operations import GraphOperations
-from graftcam.exporter.verify.baked_methods import check_baked
+from graftcam.exporter.verify.checks.baked_methods import check_baked
 from graftcam.runtime import Explainer, GraftcamError
 from graftcam.runtime.methods.operations import Operations
 from graftcam.runtime.methods.table import METHODS

@@ -16,9 +16,9 @@ import torch
 from torch.nn import functional
 
 from graftcam.exporter import SettingsError, UnprovenError, Verify, export
-from graftcam.exporter.verify import head_gradients
-from graftcam.exporter.verify.deadline import Deadline, OutOfTime
-from graftcam.exporter.verify.float64_head import Float64Head
+from graftcam.exporter.verify.float64 import head_gradients
+from graftcam.exporter.verify.float64.head import Float64Head
+from graftcam.exporter.verify.verdict.deadline import Deadline, OutOfTime
 from graftcam.runtime.explainer import Explainer
 from support.cli import call
 from support.onnx_text import parsed

@@ -22,7 +22,8 @@ from graftcam.exporter.errors import CaptureError, VerificationError
 from graftcam.exporter.graph.emitter import Emitter
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
-from graftcam.exporter.verify import embedded, run_checks
+from graftcam.exporter.verify import run_checks
+from graftcam.exporter.verify.runs import embedded
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import place, prepare

@@ -18,10 +18,10 @@ from torch import nn
 from graftcam.exporter import VerificationError, export
 from graftcam.exporter.differentiate import registry
 from graftcam.exporter.score import seed as seeding
-from graftcam.exporter.verify import running
-from graftcam.exporter.verify.compare import compare, relative_errors
-from graftcam.exporter.verify.running import load_session, run_session
-from graftcam.exporter.verify.torch_reference import Reference
+from graftcam.exporter.verify.checks.torch_reference import Reference
+from graftcam.exporter.verify.runs import running
+from graftcam.exporter.verify.runs.running import load_session, run_session
+from graftcam.exporter.verify.verdict.compare import compare, relative_errors
 from support.exports import to_onnx
 from support.images import noise
 from support.nets import Flat, Tiny, Tokens, seeded

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from graftcam.exporter import CaptureError, export
-from graftcam.exporter.verify.running import load_session, run_session
+from graftcam.exporter.verify.runs.running import load_session, run_session
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SpecError
 from graftcam.runtime.spec import Spec

@@ -20,8 +20,8 @@ from graftcam.exporter import (
     candidates_of,
     export,
 )
-from graftcam.exporter.verify.artifact import Artifact
-from graftcam.exporter.verify.autograd import verify_module
+from graftcam.exporter.verify.checks.autograd import verify_module
+from graftcam.exporter.verify.runs.artifact import Artifact
 from graftcam.runtime.spec import METADATA_KEY
 from support.exports import Made, make, to_onnx
 from support.images import noise

@@ -21,9 +21,9 @@ from torch import nn
 from graftcam.exporter import TorchExport, VerificationError, export
 from graftcam.exporter.release import verify_artifact
 from graftcam.exporter.source.named import Source
-from graftcam.exporter.verify.findings import CHECKS, Verdict
-from graftcam.exporter.verify.report import to_json
 from graftcam.exporter.verify.run_checks import Origin, run_checks
+from graftcam.exporter.verify.verdict.findings import CHECKS, Verdict
+from graftcam.exporter.verify.verdict.report import to_json
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 from support.cli import call, refuse, succeed
 from support.exports import make, to_onnx

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from graftcam.exporter import Score, ScoreError, TorchExport, VerificationError, export
-from graftcam.exporter.verify.artifact import Artifact
-from graftcam.exporter.verify.finite import verify_file
+from graftcam.exporter.verify.checks.finite import verify_file
+from graftcam.exporter.verify.runs.artifact import Artifact
 from graftcam.runtime.spec import Spec
 from support.exports import Made, to_onnx
 from support.images import noise

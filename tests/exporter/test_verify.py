@@ -12,11 +12,16 @@ import torch
 from onnx import numpy_helper
 
 from graftcam.exporter import VerificationError, export
-from graftcam.exporter.verify.artifact import Artifact
-from graftcam.exporter.verify.autograd import verify_module
-from graftcam.exporter.verify.compare import compare, merge, relative_errors, smallest_cosine
-from graftcam.exporter.verify.tensors import checks
-from graftcam.exporter.verify.torch_reference import Reference
+from graftcam.exporter.verify.checks.autograd import verify_module
+from graftcam.exporter.verify.checks.torch_reference import Reference
+from graftcam.exporter.verify.runs.artifact import Artifact
+from graftcam.exporter.verify.runs.tensors import checks
+from graftcam.exporter.verify.verdict.compare import (
+    compare,
+    merge,
+    relative_errors,
+    smallest_cosine,
+)
 from support.nets import Flat, Tiny, seeded
 
 

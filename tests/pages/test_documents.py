@@ -12,7 +12,7 @@ import pytest
 from graftcam.cli import main
 from graftcam.exporter.differentiate.rules import table
 from graftcam.exporter.report.operators import markdown
-from graftcam.exporter.verify.findings import CHECKS, Finding
+from graftcam.exporter.verify.verdict.findings import CHECKS, Finding
 from graftcam.runtime.methods.table import METHODS
 from support.cli import call
 from support.paths import ROOT

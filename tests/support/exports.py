@@ -19,7 +19,7 @@ from graftcam.demo.model import build
 from graftcam.demo.run import TRANSFORM, export_digits
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
-from graftcam.exporter.verify.torch_reference import Expected, Reference
+from graftcam.exporter.verify.checks.torch_reference import Expected, Reference
 from graftcam.runtime.spec import Spec
 from support.artifacts import LABELS, WEIGHTS, averaging, preprocess
 from support.nets import seeded

@@ -14,8 +14,8 @@ from torch import nn
 
 from graftcam.exporter import export
 from graftcam.exporter.source.torch_layers import layer_of
-from graftcam.exporter.verify.artifact import Artifact
-from graftcam.exporter.verify.autograd import verify_module
+from graftcam.exporter.verify.checks.autograd import verify_module
+from graftcam.exporter.verify.runs.artifact import Artifact
 from support.exports import Made
 
 # float32 against float64 on networks of a few layers: rounding only, no kink is near.

@@ -10,8 +10,8 @@ from typing import Any, get_args
 from ....runtime.output.text import particulars
 from ....runtime.spec import Preprocess
 from ...graph.ort_session import LEVELS
-from ...verify.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
-from ...verify.report import grouped
+from ...verify.verdict.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
+from ...verify.verdict.report import grouped
 from ..report import Report
 from .overlays import Gallery
 

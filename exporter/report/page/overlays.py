@@ -25,11 +25,11 @@ from ....runtime.inputs.scores import probabilities
 from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
 from ....runtime.spec import Spec
 from ...errors import VerificationError
-from ...verify.artifact import Artifact
-from ...verify.embedded import Embedded
-from ...verify.inputs import Images
 from ...verify.run_checks import Origin
-from ...verify.running import Array, Tensors
+from ...verify.runs.artifact import Artifact
+from ...verify.runs.embedded import Embedded
+from ...verify.runs.inputs import Images
+from ...verify.runs.running import Array, Tensors
 
 MOST = 12  # images on a page
 _SIDE = 360  # pixels of an image's longer side
@@ -134,7 +134,7 @@ def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
     import torch
 
     from ...source.torch_inputs import ModuleInputs
-    from ...verify.torch_reference import Reference
+    from ...verify.checks.torch_reference import Reference
 
     examples = ModuleInputs.of(origin.examples)
     watched = Reference(origin.module, spec.layers, None, artifact=artifact)

@@ -11,8 +11,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ...errors import WriteError
-from ...verify.findings import Verdict
-from ...verify.report import to_dict
+from ...verify.verdict.findings import Verdict
+from ...verify.verdict.report import to_dict
 from ..report import Report
 from .content import content
 from .overlays import Gallery

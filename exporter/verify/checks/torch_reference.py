@@ -15,13 +15,13 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 from torch.overrides import TorchFunctionMode
 
-from ...runtime.spec import Layer, ScoreRecord
-from ..graph.precision import FLOAT16_SCALE
-from ..source.layer_taps import LayerTap
-from ..source.own_copy import own_copy
-from ..source.torch_inputs import ModuleInputs
-from ..source.torch_outputs import tensors_of
-from .artifact import Artifact
+from ....runtime.spec import Layer, ScoreRecord
+from ...graph.precision import FLOAT16_SCALE
+from ...source.layer_taps import LayerTap
+from ...source.own_copy import own_copy
+from ...source.torch_inputs import ModuleInputs
+from ...source.torch_outputs import tensors_of
+from ..runs.artifact import Artifact
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
 
 Array = npt.NDArray[Any]

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...runtime.methods.table import METHODS
-from ...runtime.spec import Layer
-from .compare import SLACK, relative_errors
-from .deadline import Deadline
-from .differences import Differences, Gradient, compare_all
-from .matrix import Truth
-from .running import Array
+from ....runtime.methods.table import METHODS
+from ....runtime.spec import Layer
+from ..float64.differences import Differences, Gradient, compare_all
+from ..runs.matrix import Truth
+from ..runs.running import Array
+from ..verdict.compare import SLACK, relative_errors
+from ..verdict.deadline import Deadline
 
 if TYPE_CHECKING:
-    from ..source.torch_inputs import ModuleInputs
+    from ...source.torch_inputs import ModuleInputs
     from .torch_reference import Reference
 
 BOUND = 1e-3  # relative to the gradient's length, as for files

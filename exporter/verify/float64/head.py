@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ..graph.ort_session import session_of
-from ..graph.queries import ancestors, inputs_of
-from .deadline import NO_DEADLINE
-from .float64_nodes import Float64Node, wide
+from ...graph.ort_session import session_of
+from ...graph.queries import ancestors, inputs_of
+from ..verdict.deadline import NO_DEADLINE
+from .nodes import Float64Node, wide
 
 Array = npt.NDArray[Any]
 _EXTENTS = ("Shape", "Size")

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ..graph.emitter import Emitter, constant_of
-from ..graph.ort_session import session_of
-from ..graph.value_range import cutting_ends, keep_ends
+from ...graph.emitter import Emitter, constant_of
+from ...graph.ort_session import session_of
+from ...graph.value_range import cutting_ends, keep_ends
 
 Array = npt.NDArray[Any]
 ValuesAt: TypeAlias = Callable[[Sequence[str]], Mapping[str, Array]]

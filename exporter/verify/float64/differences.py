@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from ...runtime.spec import Layer
-from .deadline import Deadline, OutOfTime, over
-from .running import Array
+from ....runtime.spec import Layer
+from ..runs.running import Array
+from ..verdict.deadline import Deadline, OutOfTime, over
 
 _STEP = 1e-6  # of the size of the layer's value
 _LONGEST = 1e-3  # of that size; needed where the gradient is small beside the score

@@ -17,10 +17,15 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from ..clock import Progress
-from .artifact import Artifact
-from .deadline import NO_DEADLINE, Deadline
-from .findings import Finding, InputKind, Verdict
+from ...clock import Progress
+from ..float64.rounding import rounding_bounds
+from ..float64.straight_through import ROUNDING
+from ..runs.artifact import Artifact
+from ..runs.matrix import Matrix, Truth, first_run
+from ..runs.running import Draw, load_session
+from ..runs.tensors import compare_runs
+from ..verdict.deadline import NO_DEADLINE, Deadline
+from ..verdict.findings import Finding, InputKind, Verdict
 from .finite import (
     QUICK_FILE,
     bound_of,
@@ -30,11 +35,6 @@ from .finite import (
     float_outputs,
     inputs_of,
 )
-from .matrix import Matrix, Truth, first_run
-from .rounding import rounding_bounds
-from .running import Draw, load_session
-from .straight_through import ROUNDING
-from .tensors import compare_runs
 
 
 def verify_quantised(

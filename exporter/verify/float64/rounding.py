@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ..graph.emitter import Emitter, constant_of, dims_of
-from ..graph.ort_session import session_of
-from .artifact import Artifact
-from .compare import CEILING, relative_errors
-from .matrix import Bounds, FirstRun
+from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.ort_session import session_of
+from ..runs.artifact import Artifact
+from ..runs.matrix import Bounds, FirstRun
+from ..verdict.compare import CEILING, relative_errors
 from .straight_through import ROUNDING
 
 # Two engines that round independently differ by 0.8 times what this noise adds, in the mean; few

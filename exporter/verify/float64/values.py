@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from ..graph.ort_session import session_of
-from .artifact import Artifact
-from .running import Array, Tensors
+from ...graph.ort_session import session_of
+from ..runs.artifact import Artifact
+from ..runs.running import Array, Tensors
 from .straight_through import is_quantised
 
 

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ...runtime.spec import Spec
-from ..artifact.save import tool_versions
+from ....runtime.spec import Spec
+from ...artifact.save import tool_versions
 from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
 
 SCHEMA_VERSION = 1

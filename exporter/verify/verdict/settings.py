@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from ..errors import SettingsError, in_line
+from ...errors import SettingsError, in_line
 from .deadline import Deadline
 
 Thoroughness: TypeAlias = Literal["quick", "full", "off"]

@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ...runtime.inputs.images import Pixels
-from ...runtime.inputs.preprocess import prepare
-from ...runtime.spec import Preprocess, Spec
-from ..artifact.embed_preprocess import LAST_NODE
-from ..errors import VerificationError
-from ..graph.ort_session import session_of
-from ..source.preprocessing import Transform
-from .findings import Finding, measured
+from ....runtime.inputs.images import Pixels
+from ....runtime.inputs.preprocess import prepare
+from ....runtime.spec import Preprocess, Spec
+from ...artifact.embed_preprocess import LAST_NODE
+from ...errors import VerificationError
+from ...graph.ort_session import session_of
+from ...source.preprocessing import Transform
+from ..verdict.findings import Finding, measured
 from .running import Array, Draw, Tensors
 
 _Size: TypeAlias = tuple[int, int]

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.errors import GraftcamError, SessionError
-from ...runtime.session.session import Session
-from ...runtime.spec import Spec
-from ..errors import VerificationError
-from .artifact import Artifact
+from ....runtime.errors import GraftcamError, SessionError
+from ....runtime.session.session import Session
+from ....runtime.spec import Spec
+from ...errors import VerificationError
+from ..float64.straight_through import is_quantised
+from ..runs.artifact import Artifact
+from ..runs.running import Tensors, run_session
+from ..verdict.compare import FLOOR, relative_errors
+from ..verdict.findings import Finding, measured
 from .baked_methods import check_baked
-from .compare import FLOOR, relative_errors
-from .findings import Finding, measured
 from .finite import BOUND, TABLED, bound_of, score_table, scores_of
-from .running import Tensors, run_session
-from .straight_through import is_quantised
 
 _ROUNDED = 1e-4  # relative to the largest score: the table is computed without optimisations
 

@@ -10,17 +10,17 @@ import numpy as np
 import onnx_ir as ir
 from numpy.random import Generator
 
-from ...runtime.spec import Layer
-from ..errors import first_line
-from ..graph.ort_session import Level
-from .artifact import Artifact
-from .compare import relative_errors
-from .deadline import Deadline, OutOfTime, over
+from ....runtime.spec import Layer
+from ...errors import first_line
+from ...graph.ort_session import Level
+from ..runs.artifact import Artifact
+from ..runs.matrix import FirstRun
+from ..runs.running import Array, Tensors
+from ..verdict.compare import relative_errors
+from ..verdict.deadline import Deadline, OutOfTime, over
+from ..verdict.findings import Finding, InputKind, measured
 from .differences import CALLS, Differences, Gradient, compare_all
-from .findings import Finding, InputKind, measured
-from .float64_head import Float64Head
-from .matrix import FirstRun
-from .running import Array, Tensors
+from .head import Float64Head
 from .score_function import score_of
 from .straight_through import without_codes
 from .values import values_of

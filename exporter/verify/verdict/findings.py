@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ...runtime.spec import Verification
-from ..errors import UnprovenError, VerificationError
-from ..graph.ort_session import Level
+from ....runtime.spec import Verification
+from ...errors import UnprovenError, VerificationError
+from ...graph.ort_session import Level
 from .compare import three_digits
 
 Status = Literal["pass", "fail", "skipped", "unproven"]

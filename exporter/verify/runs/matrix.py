@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.spec import Spec
-from ..graph.ort_session import LEVELS, Level
+from ....runtime.spec import Spec
+from ...graph.ort_session import LEVELS, Level
 from .artifact import Artifact
 from .running import Array, Tensors, some_rows
 

@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.spec import Spec
-from ..errors import VerificationError
-from ..graph.ort_session import Level
+from ....runtime.spec import Spec
+from ...errors import VerificationError
+from ...graph.ort_session import Level
+from ..verdict.compare import (
+    SLACK,
+    Check,
+    compare,
+    merge,
+    relative_errors,
+    smallest_cosine,
+    three_digits,
+)
+from ..verdict.deadline import NO_DEADLINE, Deadline, over
+from ..verdict.findings import Finding, InputKind
 from .artifact import Artifact
-from .compare import SLACK, Check, compare, merge, relative_errors, smallest_cosine, three_digits
-from .deadline import NO_DEADLINE, Deadline, over
-from .findings import Finding, InputKind
 from .matrix import Bounds, Matrix, Run, Truth, runs
 from .running import Array, Tensors
 
 if TYPE_CHECKING:
-    from .torch_reference import Expected
+    from ..checks.torch_reference import Expected
 
 CANCELLED = 1e-4  # relative to its terms: a smaller sum consists of rounding errors
 

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.spec import Layer, Spec
-from ..graph.infer_shapes import GROWTH
-from .artifact import Artifact
-from .compare import Check, merge, relative_errors, three_digits
-from .deadline import NO_DEADLINE, Deadline, over
-from .findings import Finding, InputKind, Verdict
-from .inputs import random_inputs
+from ....runtime.spec import Layer, Spec
+from ...graph.infer_shapes import GROWTH
+from ..runs.artifact import Artifact
+from ..runs.inputs import random_inputs
+from ..runs.matrix import QUICK, FirstRun, Matrix, Truth, first_run
+from ..runs.running import Draw
+from ..runs.tensors import Tally, by_name, compare_runs
+from ..verdict.compare import Check, merge, relative_errors, three_digits
+from ..verdict.deadline import NO_DEADLINE, Deadline, over
+from ..verdict.findings import Finding, InputKind, Verdict
 from .judge import Judgement, acquitted, judge
-from .matrix import QUICK, FirstRun, Matrix, Truth, first_run
-from .running import Draw
-from .tensors import Tally, by_name, compare_runs
 
 if TYPE_CHECKING:
     import torch
 
-    from ..source.torch_inputs import ModuleInputs
+    from ...source.torch_inputs import ModuleInputs
     from .torch_reference import Reference
 
 ATTEMPTS = (4, 12, 36)
@@ -67,7 +67,7 @@ def verify_module(
     """
     import torch
 
-    from ..source.torch_inputs import ModuleInputs
+    from ...source.torch_inputs import ModuleInputs
     from .torch_reference import Reference
 
     spec, outputs = artifact.spec, artifact.outputs

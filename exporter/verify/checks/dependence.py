@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.spec import Layer
-from .artifact import Artifact
-from .compare import relative_errors
-from .findings import Finding, measured
-from .running import Tensors, some_rows
+from ....runtime.spec import Layer
+from ..runs.artifact import Artifact
+from ..runs.running import Tensors, some_rows
+from ..verdict.compare import relative_errors
+from ..verdict.findings import Finding, measured
 
 # Rounding makes 1e-7; deep models with random weights, whose features hardly vary, a few 1e-3.
 LEAST = 1e-5

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.inputs.image_files import Pixels, read_image
-from ...runtime.inputs.preprocess import prepare
-from ...runtime.spec import Spec
-from ...runtime.tools.jobs.find import find_images
-from ..errors import VerificationError
-from ..graph.infer_shapes import GROWTH, OPEN_SIZES
+from ....runtime.inputs.image_files import Pixels, read_image
+from ....runtime.inputs.preprocess import prepare
+from ....runtime.spec import Spec
+from ....runtime.tools.jobs.find import find_images
+from ...errors import VerificationError
+from ...graph.infer_shapes import GROWTH, OPEN_SIZES
 from .artifact import Artifact
 from .running import Draw, Tensors
 
 if TYPE_CHECKING:
-    from ..source.torch_inputs import ModuleInputs
+    from ...source.torch_inputs import ModuleInputs
 
 _FEEDS = {
     "tensor(float)": np.float32,
@@ -65,7 +65,7 @@ def _random_like(artifact: Artifact, examples: ModuleInputs | Sequence[Any]) -> 
     def draw(count: int, grown: int, seed: int) -> Tensors:
         import torch
 
-        from ..source.torch_inputs import ModuleInputs
+        from ...source.torch_inputs import ModuleInputs
 
         tensors = ModuleInputs.of(examples).tensors
         generator = torch.Generator().manual_seed(seed)

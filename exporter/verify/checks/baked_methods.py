@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.methods.table import METHODS
-from ...runtime.spec import Spec
-from ..errors import VerificationError
+from ....runtime.methods.table import METHODS
+from ....runtime.spec import Spec
+from ...errors import VerificationError
 
 Array = npt.NDArray[Any]
 _BOUND = 1e-3

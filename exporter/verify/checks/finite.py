@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.methods.table import METHODS
-from ...runtime.spec import Layer
-from ..clock import Progress
-from ..graph.infer_shapes import GROWTH
-from .artifact import Artifact
-from .deadline import NO_DEADLINE, Deadline
-from .differences import channel_first
-from .findings import Finding, InputKind, Verdict
-from .head_gradients import check_gradients
-from .inputs import inputs_of_sizes, random_inputs
-from .matrix import FirstRun, Matrix, Truth, first_run
-from .running import Array, Draw, Tensors, load_session, run_session
-from .tensors import compare_runs
-from .values import values_of
+from ....runtime.methods.table import METHODS
+from ....runtime.spec import Layer
+from ...clock import Progress
+from ...graph.infer_shapes import GROWTH
+from ..float64.differences import channel_first
+from ..float64.head_gradients import check_gradients
+from ..float64.values import values_of
+from ..runs.artifact import Artifact
+from ..runs.inputs import inputs_of_sizes, random_inputs
+from ..runs.matrix import FirstRun, Matrix, Truth, first_run
+from ..runs.running import Array, Draw, Tensors, load_session, run_session
+from ..runs.tensors import compare_runs
+from ..verdict.deadline import NO_DEADLINE, Deadline
+from ..verdict.findings import Finding, InputKind, Verdict
 
 # Each class of each image costs a dozen evaluations of the head by the reference evaluator.
 QUICK_FILE = Matrix(("all",), (2,), (1,))

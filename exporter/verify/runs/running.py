@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
-from ..errors import VerificationError, first_line
-from ..graph.ort_session import Level, optimisation
+from ...errors import VerificationError, first_line
+from ...graph.ort_session import Level, optimisation
 
 Array = npt.NDArray[Any]
 Tensors: TypeAlias = dict[str, Array]

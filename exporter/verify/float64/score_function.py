@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.spec import ScoreRecord
+from ....runtime.spec import ScoreRecord
 
 Array = npt.NDArray[Any]
 

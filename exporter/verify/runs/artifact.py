@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.session.session import defaults_of
-from ...runtime.spec import Spec
-from ..graph.ort_session import Level
+from ....runtime.session.session import defaults_of
+from ....runtime.spec import Spec
+from ...graph.ort_session import Level
 from .embedded import Embedded
 from .running import Array, Tensors, load_session, run_session
 

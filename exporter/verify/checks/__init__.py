@@ -1,0 +1,1 @@
+"""The checks themselves: against autograd or finite differences, and without a reference."""

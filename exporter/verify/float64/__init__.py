@@ -1,0 +1,1 @@
+"""Heads in float64: their scores, and directional finite differences of them."""
