@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast, get_args
 
 from ..runtime.methods.table import METHODS
-from ..runtime.settings import Activation, Score, ScoreKind, TorchExport
+from ..runtime.settings import Activation, DetectorChoice, Score, ScoreKind, TorchExport
 from .artifact.embed_preprocess import check_embeddable
 from .errors import LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
@@ -114,6 +114,8 @@ def settings_of(
     trace: TorchExport | None,
     name: str | None,
     shapes: Any = None,
+    detector: DetectorChoice | None = None,
+    context: bool = False,
 ) -> ExportSettings:
     """Check the arguments of `export`, and return them as one record.
 
@@ -131,6 +133,8 @@ def settings_of(
         preprocess=as_preprocess(preprocess),
         profile=profile,
         name=_text("name", name, SettingsError),
+        detector=_detector(detector),
+        context=context or None,
     )
     kind = settings.score.kind
     if kind == "channel" and (settings.score.output is not None or not settings.layers):
@@ -142,6 +146,15 @@ def settings_of(
     if "embed_preprocess" in settings.extras:
         check_embeddable(settings.preprocess)
     return settings
+
+
+def _detector(value: Any) -> DetectorChoice | None:
+    choices = get_args(DetectorChoice)
+    if value is not None and value not in choices:
+        raise SettingsError(
+            f"detector={value!r}; give one of {', '.join(choices)}, or leave it out"
+        )
+    return value
 
 
 def _score(score: object) -> Score:

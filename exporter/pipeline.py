@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..runtime.settings import Score, ScoreKind, TorchExport
+from ..runtime.settings import DetectorChoice, Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
 from .arguments import (
     FLAGS,
@@ -22,6 +22,7 @@ from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
 from .artifact.save import save, staged, write_record
+from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_score, reasons_for
 from .capture.onnx_file import drop_metadata
@@ -63,6 +64,8 @@ def export(
     images: str | Path | None = None,
     report: str | Path | None = None,
     name: str | None = None,
+    detector: DetectorChoice | None = None,
+    context: bool = False,
     progress: Progress | None = None,
     **given: Unpack[RecordFields],
 ) -> Report:
@@ -120,6 +123,11 @@ def export(
         report: Folder for a page to look at, ``index.html``, and ``report.json``; written even if
             the verification fails, to show why.
         name: What the metadata calls the model.
+        detector: The format of a detector's outputs, where the graph does not show it: ``dense``,
+            ``end_to_end``, ``queries``, ``levels``, ``centres`` or ``nms``; ``off`` takes a model
+            for a classifier. See docs/detectors.md.
+        context: Explain a detector at the layers of its backbone instead of its heads' inputs: maps
+            then show what lies around an object as well.
         progress: Called with the name of each step as it begins.
         **given: Fields of `Score` and `TorchExport`, as the command line takes them:
             ``class_axis=2`` stands for ``score=Score(class_axis=2)``.
@@ -135,7 +143,10 @@ def export(
         TypeError: A keyword that there is not; the message says what to give.
     """
     score, trace = with_fields(score, trace, given)
-    settings = settings_of(layers, score, labels, preprocess, extras, profile, trace, name, shapes)
+    settings = settings_of(
+        layers, score, labels, preprocess, extras, profile, trace, name, shapes,
+        detector, context,
+    )  # fmt: skip
     checks = checked(verify)
     if images is not None:
         check_images(settings, used=checks != OFF or report is not None)
@@ -176,7 +187,10 @@ def export_as(
         clock("differentiate")
         graph = captured.model.graph
         settle_layouts(captured)
-        located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
+        located = locate_detector(captured, settings)
+        levels = [] if located is None else choose_levels(captured, located)
+        if located is None:
+            located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
         if not captured.targets:
             candidates = choose_layer(captured, located)
         notes = captured.notes + protect(graph)
@@ -184,7 +198,7 @@ def export_as(
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
             captured, located, settings.labels, settings.preprocess, settings.name, profile, walks,
-            [extra for extra in extras if extra not in FLAGS],
+            [extra for extra in extras if extra not in FLAGS], levels,
         )  # fmt: skip
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:

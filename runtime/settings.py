@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+DetectorChoice = Literal["dense", "end_to_end", "queries", "levels", "centres", "nms", "off"]
 ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
 Activation = Literal["softmax", "sigmoid", "none"]
 
@@ -74,6 +75,8 @@ class Settings:
             and the artifact has another input instead; None: the first input.
         shapes: The extents that open axes of an ONNX file's inputs were fixed at, by input (``""``:
             the first); None where an axis stays as it is. None: nothing was fixed.
+        detector: The format of a detector, or ``off`` for a classifier; None: what the graph shows.
+        context: Whether a detector's layers are those of its backbone instead of its heads' inputs.
     """
 
     score: Score
@@ -82,3 +85,5 @@ class Settings:
     trace: TorchExport | None = None
     image_input: str | None = None
     shapes: dict[str, list[int | None]] | None = None
+    detector: DetectorChoice | None = None
+    context: bool | None = None

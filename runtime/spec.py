@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from .detector import Detector
 from .errors import InputError, SpecError
 from .settings import Activation, ScoreKind, Settings
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2  # the newest that is understood; artifacts without boxes follow version 1
 METADATA_KEY = "graftcam"
 
 Extent = TypeVar("Extent", int, int | None)
@@ -63,6 +64,7 @@ class Layer:
         head: The head, if it was exported; else not in the JSON.
         input_axes: The input's axes that those of the grid run along (the batch is axis 0), where
             they run in another order; else not in the JSON.
+        method: The method of `heatmap`, if it is not Grad-CAM; else not in the JSON.
     """
 
     name: str
@@ -76,11 +78,12 @@ class Layer:
     methods: dict[str, str] | None = None
     head: Head | None = None
     input_axes: list[int] | None = None
+    method: str | None = None
 
     @property
     def baked(self) -> dict[str, str]:
         """Names of all outputs that are maps, by method id."""
-        return {"gradcam": self.heatmap, **(self.methods or {})}
+        return {self.method or "gradcam": self.heatmap, **(self.methods or {})}
 
     @property
     def outputs(self) -> list[str]:
@@ -267,6 +270,8 @@ class Spec:
         score_weights: Name of the input, float32 [N or 1, K, *output], with the weights of a
             ``linear`` score; optional, likewise.
         settings: The settings of the export; heads and older artifacts have none.
+        detector: How a detector's boxes are requested and found; only in version 2, and only of
+            detectors.
     """
 
     version: int
@@ -287,12 +292,14 @@ class Spec:
     deconvnet_gradients: str | None = None
     score_weights: str | None = None
     settings: Settings | None = None
+    detector: Detector | None = None
 
     @property
     def own_inputs(self) -> list[str]:
         """Names of the inputs that the model itself does not have."""
         names = (self.class_index, self.region, self.score_weights)
-        return [name for name in names if name is not None]
+        of_boxes = () if self.detector is None else self.detector.own_inputs
+        return [*(name for name in names if name is not None), *of_boxes]
 
     @property
     def selector(self) -> str:
@@ -311,7 +318,9 @@ class Spec:
         classes = [] if self.classes is None else [self.classes]
         maps = [name for layer in self.layers for name in layer.outputs]
         heads = [name for layer in self.layers if layer.head for name in layer.head.outputs or []]
-        return [*classes, self.scores, *maps, *self.of_input.values(), *heads]
+        boxes = () if self.detector is None else self.detector.own_outputs
+        found = [*classes, self.scores, *maps, *self.of_input.values(), *heads, *boxes]
+        return list(dict.fromkeys(found))
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""

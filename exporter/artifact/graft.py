@@ -19,13 +19,17 @@ from ..graph.profiles import Profile
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_image_walks
+from ..locate.detectors.detection import LevelFound
 from ..locate.instances import lay_out_instances
 from ..locate.layout import read_target
 from ..locate.score import Located
-from ..score.class_scores import add_request, class_table
+from ..score.box_tables import box_tables
+from ..score.boxes import select_boxes
+from ..score.class_scores import RequestInputs, add_request, class_table
 from ..score.seed import cotangent_scale
 from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
+from .publish_boxes import BOX_METHOD, image_input, publish_boxes
 from .save import graph_hash, tool_versions
 
 
@@ -55,6 +59,7 @@ def graft(
     profile: Profile,
     walks: Sequence[str] = (),
     methods: Sequence[str] = (),
+    levels: Sequence[LevelFound] = (),
 ) -> Grafted:
     """Add class selection, gradients and heatmaps to the captured graph.
 
@@ -67,10 +72,14 @@ def graft(
         profile: What may be emitted.
         walks: Which outputs for the image's input, of `input_gradients.WALKS`.
         methods: Further heatmaps of each layer, by the ids of their methods.
+        levels: The target layers of a detector, in the order of the targets.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
     """
+    detection = located.detection
+    if labels is None and detection is not None:
+        labels = detection.names
     _check_labels(labels, located)
     preprocess = bind(preprocess, captured.model.graph)
     model, graph = captured.model, captured.model.graph
@@ -87,12 +96,21 @@ def graft(
     ]
     emit = Emitter(graph, profile)
     channel = located.score.kind == "channel"
-    table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
+    tables = None if detection is None else box_tables(emit, detection, image_input(graph))
+    if tables is not None:
+        table = tables.flat
+    else:
+        table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
     made = plan(graph, table, list(captured.targets.values()))
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
-    inputs, chosen = add_request(emit, table, located.score, scale)
+    selected = None
+    if detection is not None and tables is not None:
+        selected = select_boxes(emit, detection, tables, scale)
+        inputs, chosen = RequestInputs(selected.inputs[0]), selected.chosen
+    else:
+        inputs, chosen = add_request(emit, table, located.score, scale)
     cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
     classes = None
@@ -101,14 +119,20 @@ def graft(
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
     many = len(targets) > 1
+    method = "gradcam" if detection is None else BOX_METHOD
     layers = [
-        _publish_layer(emit, target, cotangents[target.value] / scale, batch, methods, many=many)
+        _publish_layer(
+            emit, target, cotangents[target.value] / scale, batch, methods, method, many=many
+        )
         for target in targets
     ]
     layers = [
         replace(one, layout="instances") if one.name in by_instance else one for one in layers
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
+    boxes = None
+    if detection is not None and selected is not None:
+        boxes = publish_boxes(emit, detection, selected, layers, levels)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
@@ -116,11 +140,11 @@ def graft(
     output = layers[0].activations if channel else located.score.output
     score = replace(located.score, value=table.name or "", output=output)
     spec = Spec(
-        SPEC_VERSION, _name(inputs.class_index), classes, scores, score, layers,
+        1 if boxes is None else SPEC_VERSION, _name(inputs.class_index), classes, scores, score, layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
         Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
-        score_weights=_name(inputs.score_weights),
+        score_weights=_name(inputs.score_weights), detector=boxes,
     )  # fmt: skip
     return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
 
@@ -135,24 +159,28 @@ def _publish_layer(
     gradient: Cotangent,
     batch: Dim,
     methods: Sequence[str],
+    method: str,
     *,
     many: bool,
 ) -> Layer:
     maps = gradcam(emit, target, gradient)
+    if method != "gradcam":
+        maps = replace(maps, heatmap=bake(emit, method, target, gradient, maps))
     channels, space = dims_of(maps.activations)[1], target.arrangement.grid
     suffix = f".{target.name}" if many else ""
     heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
     activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
     gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
     baked: dict[str, str] = {}
-    for method in methods:
-        value = bake(emit, method, target, gradient, maps)
-        baked[method] = publish(emit, value, f"heatmap.{method}{suffix}", [batch, "K", *space])
+    for further in methods:
+        value = bake(emit, further, target, gradient, maps)
+        baked[further] = publish(emit, value, f"heatmap.{further}{suffix}", [batch, "K", *space])
     return Layer(
         target.name, target.value.name or "", target.arrangement.layout,
         [extent if isinstance(extent, int) else None for extent in space],
         target.arrangement.prefix, heatmap, activations, gradients, baked or None,
         input_axes=list(target.arrangement.input_axes) or None,
+        method=None if method == "gradcam" else method,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from ...runtime.spec import ScoreRecord
 from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
 from .arrangement import Arrangement
+from .detectors.detection import Detection
 from .output_facts import batch_extents, ending_of, logits_of, output_facts
 from .probable_entries import probable_entries
 from .score_rules import activation_of, choose_output
@@ -26,6 +27,7 @@ class Located:
         axis: The axis of the classes.
         offset: Entries of that axis that are no classes.
         reason: Why it is the score.
+        detection: The detector, where boxes are explained: then `value` is one of its tables.
     """
 
     value: ir.Value
@@ -33,6 +35,7 @@ class Located:
     axis: int = 1
     offset: int = 0
     reason: str = ""
+    detection: Detection | None = None
 
 
 def find_score(graph: ir.Graph, score: Score, labels: int | None = None) -> Located:

@@ -31,7 +31,8 @@ class ExportSettings(Settings):
         embedded = self.preprocess is not None and "embed_preprocess" in self.extras
         image_input = self.preprocess.input if embedded and self.preprocess else ""
         return Settings(
-            self.score, self.extras, self.layers, self.trace, image_input or None, self.shapes
+            self.score, self.extras, self.layers, self.trace, image_input or None, self.shapes,
+            self.detector, self.context,
         )  # fmt: skip
 
     @staticmethod
@@ -49,6 +50,8 @@ class ExportSettings(Settings):
             spec.settings.layers,
             spec.settings.trace,
             shapes=spec.settings.shapes,
+            detector=spec.settings.detector,
+            context=spec.settings.context,
             labels=spec.labels,
             preprocess=transform,
             profile=spec.profile or "default",

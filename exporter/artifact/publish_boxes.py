@@ -1,0 +1,87 @@
+"""This module adds the outputs of a detector's artifact, and records how boxes are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...runtime.detector import EDGES, Detector, Level
+from ...runtime.spec import Layer
+from ..errors import CaptureError
+from ..graph.emitter import Emitter, dims_of, parts_of
+from ..graph.precision import SINGLE
+from ..heatmap.gradcam import publish
+from ..locate.detectors.detection import Corners, Detection, LevelFound
+from ..score.boxes import BoxSelection
+
+BOX_METHOD = "hirescam"
+"""The method of a detector's maps: Grad-CAM's mean over all places is nearly zero at its heads."""
+
+
+def image_input(graph: ir.Graph) -> ir.Value:
+    """The input whose pixels boxes are measured in.
+
+    Raises:
+        CaptureError: None is an image.
+    """
+    for value in graph.inputs:
+        if value.shape is not None and len(value.shape) == 4 and not value.is_initializer():
+            return value
+    raise CaptureError("a detector needs an input [N, channels, height, width]; it has none")
+
+
+def publish_boxes(
+    emit: Emitter,
+    detection: Detection,
+    selected: BoxSelection,
+    layers: Sequence[Layer],
+    levels: Sequence[LevelFound],
+) -> Detector:
+    """Add ``boxes``, the levels' common ``heatmap`` and, of slots, ``anchors``.
+
+    Args:
+        emit: Where nodes are added.
+        detection: What was recognised.
+        selected: From `select_boxes`.
+        layers: The published layers.
+        levels: What is known of them, in the same order.
+    """
+    graph, image = emit.graph, image_input(emit.graph)
+    outputs = {value.name: value for value in graph.outputs}
+    maps = [outputs[layer.heatmap] for layer in layers]
+    batch = dims_of(selected.boxes)[0] if selected.boxes.shape is not None else dims_of(image)[0]
+    single = emit.cast(selected.boxes, SINGLE, "boxes")
+    boxes = publish(emit, single, "boxes", [batch, "K", EDGES])
+    anchors = None
+    if selected.anchors is not None:
+        anchors = publish(emit, selected.anchors, "anchors", [batch, "K"])
+    heatmap = layers[0].heatmap
+    if len(layers) > 1:
+        whole = maps[0]
+        for other in maps[1:]:
+            size = [*parts_of(maps[0], [0]), emit.classes, *parts_of(maps[0], [2, 3])]
+            scaled = emit.op("Resize", other, None, None, size, role="resized", mode="linear")
+            whole = emit.op("Add", whole, scaled, role="levels")
+        heatmap = publish(emit, whole, "heatmap", dims_of(maps[0]))
+    corners = detection.boxes
+    own = isinstance(corners, Corners) and bool(detection.box_entries)
+    assert own and isinstance(corners, Corners)
+    return Detector(
+        detection.format, detection.task, selected.inputs[1].name or "",
+        selected.inputs[2].name or "", boxes, heatmap, list(detection.box_entries),
+        list(detection.score_entries), corners.layout, corners.units, detection.activated,
+        [_level(layer, level, image) for layer, level in zip(layers, levels, strict=True)],
+        list(detection.evidence), detection.final, list(detection.class_entries) or None,
+        list(detection.objectness_entries) or None, detection.no_object or None, anchors,
+    )  # fmt: skip
+
+
+def _level(layer: Layer, level: LevelFound, image: ir.Value) -> Level:
+    """The record of a level; its stride follows from the grid, where sizes are fixed."""
+    stride = [
+        side / cells
+        for side, cells in zip(dims_of(image)[2:], layer.grid, strict=False)
+        if isinstance(side, int) and cells
+    ]
+    return Level(layer.name, level.first, level.count, stride)
