@@ -140,7 +140,8 @@ def graft(
     output = layers[0].activations if channel else located.score.output
     score = replace(located.score, value=table.name or "", output=output)
     spec = Spec(
-        1 if boxes is None else SPEC_VERSION, _name(inputs.class_index), classes, scores, score, layers,
+        1 if boxes is None else SPEC_VERSION, _name(inputs.class_index), classes, scores, score,
+        layers,
         list(labels) if labels is not None else None, preprocess, source, tool_versions(),
         Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,

@@ -66,7 +66,8 @@ def publish_boxes(
         heatmap = publish(emit, whole, "heatmap", dims_of(maps[0]))
     corners = detection.boxes
     own = isinstance(corners, Corners) and bool(detection.box_entries)
-    assert own and isinstance(corners, Corners)
+    assert own
+    assert isinstance(corners, Corners)
     return Detector(
         detection.format, detection.task, selected.inputs[1].name or "",
         selected.inputs[2].name or "", boxes, heatmap, list(detection.box_entries),

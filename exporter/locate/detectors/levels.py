@@ -35,5 +35,6 @@ def _branches(detection: Detection) -> list[tuple[ir.Value, int]]:
     value, axis = detection.scores[0].value, detection.scores[0].box_axis
     while (node := value.producer()) is not None and node.op_type in _MOVES and node.inputs[0]:
         value = node.inputs[0]
-    assert node is not None and node.op_type == "Concat"
+    assert node is not None
+    assert node.op_type == "Concat"
     return [(one, dims_of(one)[axis]) for one in node.inputs if one is not None]  # type: ignore
