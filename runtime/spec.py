@@ -111,6 +111,9 @@ class ScoreRecord:
         class_axis: The axis of the classes in ``output``; not in the JSON if it is 1.
         class_offset: Entries of that axis before the first class, such as the coordinates of a
             box; not in the JSON if there are none.
+        box_axis: For detectors, whose `value` is a flat table [N, boxes * (classes + 4)] of scores
+            and edges: 1 if the entries of a box lie side by side, 2 if the boxes of an entry do;
+            else not in the JSON.
     """
 
     kind: ScoreKind
@@ -122,6 +125,7 @@ class ScoreRecord:
     single_logit: bool = False
     class_axis: int | None = None
     class_offset: int | None = None
+    box_axis: int | None = None
 
     def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
         """Return the extents of `output` except the batch and the classes."""

@@ -139,6 +139,8 @@ def graft(
         source["name"] = name
     output = layers[0].activations if channel else located.score.output
     score = replace(located.score, value=table.name or "", output=output)
+    if tables is not None:
+        score = replace(score, box_axis=tables.box_axis)
     spec = Spec(
         1 if boxes is None else SPEC_VERSION, _name(inputs.class_index), classes, scores, score,
         layers,

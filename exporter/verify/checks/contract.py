@@ -15,6 +15,7 @@ from ....runtime.spec import Spec
 from ...errors import VerificationError
 from ..float64.straight_through import is_quantised
 from ..runs.artifact import Artifact
+from ..runs.box_tables import readable, scores_of_boxes
 from ..runs.running import Tensors, run_session
 from ..verdict.compare import FLOOR, relative_errors
 from ..verdict.findings import Finding, measured
@@ -51,7 +52,7 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
 
 
 def _wrong_classes(spec: Spec, values: Mapping[str | None, ir.Value]) -> Iterator[str]:
-    if spec.score.kind in ("linear", "channel"):
+    if spec.score.kind in ("linear", "channel") or spec.detector is not None:
         return  # no classes, and channels wherever the layer has them
     value = values.get(spec.score.value)
     extent = None if value is None or value.shape is None else value.shape[1]
@@ -76,6 +77,8 @@ def check_ranks(artifact: Artifact, model: ir.Model, feeds: Tensors) -> Finding:
     The table is the graph's own, [N, classes, *positions], run without optimisations.
     """
     spec = artifact.spec
+    if spec.detector is not None:
+        return _check_box_ranks(artifact, feeds, bound_of(model.graph))
     if spec.classes is None or spec.score.kind not in TABLED:
         reason = f"a {spec.score.kind} score is not read off a table as it is"
         return Finding("classes", spec.scores, "skipped", reason=reason)
@@ -101,6 +104,24 @@ def check_ranks(artifact: Artifact, model: ir.Model, feeds: Tensors) -> Finding:
         if order > bound
         else f"the scores are not those of the classes that come with them (error {error:.1e})"
     )
+    return measured("classes", spec.scores, error, bound, reason, level=artifact.level)
+
+
+def _check_box_ranks(artifact: Artifact, feeds: Tensors, bound: float) -> Finding:
+    """Check that ranks give the boxes in the order of their best class scores."""
+    spec, detector = artifact.spec, artifact.spec.detector
+    assert detector is not None
+    ranks = -1 - np.arange(3, dtype=np.int64)[None, :]
+    ranked = artifact.run({**feeds, detector.box_index: ranks})
+    if not readable(spec, [*ranked]):
+        reason = "the model's outputs do not show the scores that boxes are ranked by"
+        return Finding("classes", spec.scores, "skipped", reason=reason)
+    best = scores_of_boxes(spec, ranked, np).astype(np.float64).max(axis=2)
+    expected = -np.sort(-best, axis=1)[:, :3]
+    size = np.abs(expected).max() or 1.0
+    error = float(np.abs(ranked[spec.scores][:, : expected.shape[1]] - expected).max() / size)
+    reason = f"ranks -1 to -3 give boxes with scores {ranked[spec.scores][0].tolist()}, the best "
+    reason += f"scores are {expected[0].tolist()}"
     return measured("classes", spec.scores, error, bound, reason, level=artifact.level)
 
 

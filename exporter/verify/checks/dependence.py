@@ -52,14 +52,15 @@ def check_batch(artifact: Artifact, feeds: Tensors, bound: float) -> list[Findin
     spec, batched = artifact.spec, artifact.batched
     if artifact.batch is not None or artifact.images_in(feeds) < _COMPARED:
         return []
-    ranks = artifact.choose(some_rows(feeds, slice(1), batched), 0, 1)[spec.selector][:1]
+    chosen = artifact.choose(some_rows(feeds, slice(1), batched), 0, 1)
+    chosen = {name: value[:1] for name, value in chosen.items()}
     names = [*(layer.activations for layer in spec.layers), spec.scores]
 
     def beside(other: int, place: int) -> Tensors:
         """The first image's results in a batch of two, at ``place``."""
         rows = [0, other] if place == 0 else [other, 0]
         both = {name: v[rows] if name in batched else v for name, v in feeds.items()}
-        results = artifact.run({**both, spec.selector: ranks})
+        results = artifact.run({**both, **chosen})
         return {name: results[name][place : place + 1] for name in names}
 
     # At both places: a recurrent network passes on from one to the next only.
@@ -79,11 +80,13 @@ def _run(artifact: Artifact, feeds: Tensors) -> Tensors:
     spec = artifact.spec
     images, batched = artifact.images_in(feeds), artifact.batched
     step = artifact.batch or images
-    chosen = artifact.choose(some_rows(feeds, slice(step), batched), 0, 3)[spec.selector][:1]
-    if spec.score_weights is None:
-        chosen = np.arange(chosen.shape[1], dtype=np.int64)[None, :]
+    chosen = artifact.choose(some_rows(feeds, slice(step), batched), 0, 3)
+    chosen = {name: value[:1] for name, value in chosen.items()}
+    if spec.score_weights is None and spec.detector is None:
+        count = chosen[spec.selector].shape[1]
+        chosen = {spec.selector: np.arange(count, dtype=np.int64)[None, :]}
     parts = [
-        artifact.run({**some_rows(feeds, rows, batched), spec.selector: chosen})
+        artifact.run({**some_rows(feeds, rows, batched), **chosen})
         for rows in (slice(start, start + step) for start in range(0, images, step))
     ]
     names = [n for layer in spec.layers for n in (layer.heatmap, layer.activations)]

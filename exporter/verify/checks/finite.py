@@ -15,14 +15,16 @@ import numpy as np
 import onnx_ir as ir
 
 from ....runtime.methods.table import METHODS
-from ....runtime.spec import Layer
+from ....runtime.spec import Layer, Spec
 from ...clock import Progress
 from ...graph.infer_shapes import GROWTH
 from ..float64.differences import channel_first
 from ..float64.head_gradients import check_gradients
 from ..float64.values import values_of
 from ..runs.artifact import Artifact
+from ..runs.box_tables import edges_of, readable, scores_of_boxes, selected_scores
 from ..runs.inputs import inputs_of_sizes, random_inputs
+from ..runs.levels_sum import sum_of_levels
 from ..runs.matrix import FirstRun, Matrix, Truth, first_run
 from ..runs.running import Array, Draw, Tensors, load_session, run_session
 from ..runs.tensors import compare_runs
@@ -144,15 +146,37 @@ def expected_of(
     given = run_session(plain, feeds) if outputs else {}
     expected = {name: given[name] for name in outputs}
     expected |= {name: results[name] for name in (spec.scores, *spec.of_input.values())}
-    if spec.score.kind in TABLED:
+    if spec.score.kind in TABLED and spec.detector is None:
         expected[spec.scores] = scores_of(score_table(artifact, model, feeds), *first.doubled)
     for layer in spec.layers:
         value = value_of(artifact, model, layer.value, feeds)
         laid = np.stack([channel_first(row, layer) for row in value])
         expected[layer.activations] = laid
         expected[layer.gradients] = results[layer.gradients]
-        expected[layer.heatmap] = METHODS["gradcam"](laid, results[layer.gradients])
+        method = METHODS[layer.method or "gradcam"]
+        expected[layer.heatmap] = method(laid, results[layer.gradients])
+    if spec.detector is not None:
+        expected |= expected_boxes(spec, artifact, expected, first)
     return expected
+
+
+def expected_boxes(spec: Spec, artifact: Artifact, expected: Tensors, first: FirstRun) -> Tensors:
+    """Boxes, scores and the common map of a detector, from the model's outputs where they show it.
+
+    Where they do not, the first run's own boxes and scores are taken: then the file's own outputs
+    of all boxes come from the same nodes, and there is nothing to compare with.
+    """
+    detector, results = spec.detector, first.results
+    assert detector is not None
+    found = {detector.heatmap: sum_of_levels([expected[one.heatmap] for one in spec.layers])}
+    if not readable(spec, artifact.outputs):
+        return found | {detector.boxes: results[detector.boxes]}
+    image = first.source[next(iter(artifact.batched))]
+    edges = edges_of(detector, expected, image.shape[2:], np)
+    found[detector.boxes] = np.take_along_axis(edges, first.selected[..., 1:2], axis=1)
+    scores = scores_of_boxes(spec, expected, np)
+    found[spec.scores] = selected_scores(detector, scores, edges, first.selected, np)
+    return found
 
 
 def score_table(artifact: Artifact, model: ir.Model, feeds: Mapping[str, Array]) -> Array:

@@ -134,7 +134,7 @@ def acquitted(truth: Truth, layer: Layer, heatmap: str) -> Truth:
     changed = {layer.gradients: gradients}
     if heatmap:
         values = truth.expected[layer.activations]
-        changed[heatmap] = METHODS["gradcam"](values, gradients)
+        changed[heatmap] = METHODS[layer.method or "gradcam"](values, gradients)
     assert isinstance(truth.own, dict)
     # As if PyTorch's own error were its share of the bound.
     own = {name: value * (1 + BOUND / SLACK) for name, value in changed.items()}

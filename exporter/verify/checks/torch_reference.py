@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ from ...source.own_copy import own_copy
 from ...source.torch_inputs import ModuleInputs
 from ...source.torch_outputs import tensors_of
 from ..runs.artifact import Artifact
+from ..runs.box_tables import edges_of, scores_of_boxes, selected_scores
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
 
 Array = npt.NDArray[Any]
@@ -49,6 +51,7 @@ class Expected:
         gradients: [N, K, C, *space] by layer.
         heatmaps: [N, K, *space] by layer.
         of_input: [N, K, *input] by the metadata's field.
+        boxes: [N, K, 4], of detectors only.
     """
 
     outputs: list[Array]
@@ -57,6 +60,7 @@ class Expected:
     gradients: dict[str, Array] = field(default_factory=dict[str, Array])
     heatmaps: dict[str, Array] = field(default_factory=dict[str, Array])
     of_input: dict[str, Array] = field(default_factory=dict[str, Array])
+    boxes: Array | None = None
 
 
 def _moved(func: Any, args: Any, kwargs: Any, value: torch.Tensor) -> torch.Tensor:
@@ -172,6 +176,8 @@ class Reference:
         self.module = own_copy(module, dtype)
         self.layers, self.dtype, self.of_input = list(layers), dtype, of_input
         self.score, outputs = (artifact.spec.score, artifact.outputs) if artifact else (_LOGIT, [])
+        self.outputs = outputs
+        self.spec = artifact.spec if artifact and artifact.spec.detector else None
         self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
@@ -206,14 +212,18 @@ class Reference:
         """
         inputs = self._in_precision(given)
         leaves, scores = self._forward(inputs, selected, region)
-        found = Expected([leaf.detach().numpy() for leaf in leaves], scores.detach().numpy())
+        arrays = [leaf.detach().numpy() for leaf in leaves]
+        found = self._boxes(inputs, leaves, selected, Expected(arrays, scores.detach().numpy()))
         taps = [self._taps[layer.name] for layer in self.layers]
         for layer, tap, gradient in zip(self.layers, taps, _gradients(scores, taps), strict=True):
             value = channel_first(_single(tap.detach()), layer, 1)
             slope = channel_first(gradient, layer, 2)
             found.activations[layer.name] = value.numpy()
             found.gradients[layer.name] = slope.numpy()
-            weighted = torch.einsum("nkc,nc...->nk...", slope.flatten(3).mean(-1), value)
+            if layer.method == "hirescam":
+                weighted = (slope * value.unsqueeze(1)).sum(2)
+            else:
+                weighted = torch.einsum("nkc,nc...->nk...", slope.flatten(3).mean(-1), value)
             found.heatmaps[layer.name] = weighted.relu().numpy()
         for kind in self.of_input:
             # A model may work on its input in place, which a leaf does not allow.
@@ -284,8 +294,32 @@ class Reference:
             with torch.enable_grad():
                 result, logits = self._run(inputs)
         leaves = tensors_of(result)
+        if self.spec is not None:
+            scores, edges = self._tables(inputs, leaves)
+            assert self.spec.detector is not None
+            return leaves, selected_scores(self.spec.detector, scores, edges, selected, torch)
         table = _single(self._table(leaves, logits))
         return leaves, _scores(table, self.score, selected, region)
+
+    def _tables(
+        self, inputs: ModuleInputs, leaves: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores and edges of all boxes of a detector, see `box_tables`."""
+        assert self.spec is not None
+        assert self.spec.detector is not None
+        outputs = {n: _single(v) for n, v in zip(self.outputs, leaves, strict=False)}
+        size = inputs.tensors[self.image].shape[2:]
+        edges = edges_of(self.spec.detector, outputs, size, torch)
+        return scores_of_boxes(self.spec, outputs, torch), edges
+
+    def _boxes(
+        self, inputs: ModuleInputs, leaves: Sequence[torch.Tensor], selected: Array, found: Expected
+    ) -> Expected:
+        """The same with the requested boxes, of a detector."""
+        if self.spec is None:
+            return found
+        edges = self._tables(inputs, leaves)[1].detach().numpy()
+        return replace(found, boxes=np.take_along_axis(edges, selected[..., 1:2], axis=1))
 
     def _run(self, inputs: ModuleInputs) -> tuple[Any, _Logits]:
         """The model's result, with its layers' values in `_taps`."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ....runtime.detector import EDGES
 from ....runtime.spec import ScoreRecord
 
 Array = npt.NDArray[Any]
@@ -21,11 +22,13 @@ def score_of(record: ScoreRecord, table: Array, selected: Array, region: Array |
     Args:
         record: What is differentiated.
         table: The logits; any shape for a linear score.
-        selected: The class, or the weights of a linear score.
+        selected: The class; of a detector class, box and target; or the weights of a linear score.
         region: What scores with positions are summed over.
     """
     if record.kind == "linear":
         return float((table * selected.astype(np.float64)).sum())
+    if record.box_axis is not None:
+        return float(table[_place(record, table.shape[0], *map(int, selected))])
     class_id = int(selected)
     weights = np.ones(()) if region is None else region.astype(np.float64)
     if record.kind == "channel":
@@ -37,6 +40,13 @@ def score_of(record: ScoreRecord, table: Array, selected: Array, region: Array |
     else:
         values = both[class_id]
     return float((values * weights).sum())
+
+
+def _place(record: ScoreRecord, entries: int, class_id: int, box: int, target: int) -> int:
+    """Where a detector's flat table has the score of a class of a box, or one of its edges."""
+    each = record.classes + EDGES
+    entry = class_id if target == 0 else record.classes + target - 1
+    return entry * (entries // each) + box if record.box_axis == 2 else box * each + entry
 
 
 def _odds_against(record: ScoreRecord, logits: Array, class_id: int) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Spec
 from ...graph.ort_session import Level
+from .box_tables import choose_boxes
 from .embedded import Embedded
 from .running import Array, Tensors, load_session, run_session
 
@@ -94,7 +95,8 @@ class Artifact:
         spec = self.spec
         maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
         classes = set[str]() if spec.classes is None else {spec.classes}
-        return {*classes, spec.scores, *maps, *spec.of_input.values()}
+        boxes = () if spec.detector is None else spec.detector.own_outputs
+        return {*classes, spec.scores, *maps, *spec.of_input.values(), *boxes}
 
     def source_feeds(self, feeds: Tensors) -> Tensors:
         """What the model that the artifact was made from takes instead of ``feeds``."""
@@ -114,9 +116,20 @@ class Artifact:
         both = {n: np.concatenate([plain[n], part[n]], axis=1) for n in self.class_wise}
         return {**plain, **both}
 
+    def request(self, selected: Array) -> Tensors:
+        """The inputs that ask for ``selected``; see `FirstRun.selected`."""
+        detector = self.spec.detector
+        if detector is None:
+            return {self.spec.selector: selected}
+        names = (self.spec.selector, detector.box_index, detector.box_target)
+        return dict(zip(names, np.moveaxis(selected, 2, 0), strict=True))
+
     def choose(self, feeds: Mapping[str, Array], seed: int, count: int) -> Tensors:
-        """The best ``count`` classes for `class_index`, or as many random `score_weights`."""
+        """The best ``count`` classes or boxes, or as many random `score_weights`, as feeds."""
         spec = self.spec
+        if spec.detector is not None:
+            plain = self.run({**feeds, spec.selector: np.zeros((1, 0), np.int64)})
+            return self.request(choose_boxes(spec, plain, count))
         if spec.score_weights is None:
             ranks = -1 - np.arange(min(count, spec.score.classes), dtype=np.int64)
             return {spec.selector: ranks[None, :]}

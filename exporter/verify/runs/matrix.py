@@ -34,7 +34,10 @@ class Matrix:
     counts: tuple[int, ...]
 
     def counts_of(self, spec: Spec) -> list[int]:
-        """The K of the runs."""
+        """The K of the runs; of a detector enough for a class and an edge of every level."""
+        if spec.detector is not None:
+            few = [count for count in self.counts if count < max(self.counts)]
+            return [*few, max(2 * len(spec.detector.levels), *self.counts)]
         most = max(self.counts) if spec.classes is None else spec.score.classes
         return sorted({min(count, most) for count in self.counts})
 
@@ -51,8 +54,8 @@ class FirstRun:
         feeds: The model's own inputs by name.
         source: What the source takes; something else if the artifact takes images as they are.
         results: All outputs; where there is a region, K doubled for it.
-        selected: The scores of the later runs: classes by id, [N, K], or weights of a linear
-            score, [N, K, *output]; not doubled.
+        selected: The scores of the later runs: classes by id, [N, K]; of a detector class, box
+            and target, [N, K, 3]; or weights of a linear score, [N, K, *output]; not doubled.
         region: Random weights of the scored output's positions, [N, K, *positions], or None.
     """
 
@@ -123,6 +126,8 @@ def first_run(artifact: Artifact, feeds: Tensors, matrix: Matrix, seed: int) -> 
     spec, source = artifact.spec, artifact.source_feeds(feeds)
     chosen = artifact.choose(feeds, seed, max(matrix.counts_of(spec)))
     ranked = artifact.run({**feeds, **chosen})
+    if spec.detector is not None:
+        return FirstRun(feeds, source, ranked, np.stack([*chosen.values()], axis=2))
     if spec.classes is None:
         return FirstRun(feeds, source, ranked, chosen[spec.selector])
     # A wrong artifact may name classes that do not exist; no reference could compute them.
@@ -156,7 +161,7 @@ def runs(artifact: Artifact, truth: Truth, matrix: Matrix) -> Iterator[Run]:
     for rows in _rows(images, (artifact.batch,) if artifact.batch else matrix.splits):
         for count in matrix.counts_of(spec):
             columns, selected, region = [*range(count)], first.selected[rows, :count], None
-            feeds = {**some_rows(first.feeds, rows, batched), spec.selector: selected}
+            feeds = {**some_rows(first.feeds, rows, batched), **artifact.request(selected)}
             if first.region is not None:
                 region = first.region[rows, :count]
                 columns += range(depth, depth + count)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ....runtime.detector import EDGES
 from ....runtime.spec import Spec
 from ...errors import VerificationError
 from ...graph.ort_session import Level
@@ -24,6 +25,7 @@ from ..verdict.compare import (
 from ..verdict.deadline import NO_DEADLINE, Deadline, over
 from ..verdict.findings import Finding, InputKind
 from .artifact import Artifact
+from .levels_sum import sum_of_levels
 from .matrix import Bounds, Matrix, Run, Truth, runs
 from .running import Array, Tensors
 
@@ -54,6 +56,9 @@ def by_name(expected: Expected, spec: Spec, outputs: Sequence[str]) -> Tensors:
         found[layer.activations] = expected.activations[layer.name]
         found[layer.gradients] = expected.gradients[layer.name]
         found[layer.heatmap] = expected.heatmaps[layer.name]
+    if spec.detector is not None:
+        found[spec.detector.heatmap] = sum_of_levels([found[one.heatmap] for one in spec.layers])
+        found |= {spec.detector.boxes: expected.boxes} if expected.boxes is not None else {}
     return found | {spec.of_input[field]: value for field, value in expected.of_input.items()}
 
 
@@ -64,6 +69,9 @@ def _kinds(spec: Spec, truth: Tensors) -> dict[str, str]:
     for layer in spec.layers:
         found |= {layer.activations: "activations", layer.gradients: "gradients"}
         found[layer.heatmap] = "heatmap"
+    if spec.detector is not None:
+        found |= {spec.detector.boxes: "boxes", spec.detector.heatmap: "heatmap"}
+    found = {name: kind for name, kind in found.items() if name in truth}
     return found | dict.fromkeys(spec.of_input.values(), "gradients")
 
 
@@ -136,10 +144,10 @@ class Tally:
             if results[name].shape != shape:
                 reason = f"has shape {list(results[name].shape)}, not {list(shape)}"
                 self.shapes.setdefault(name, reason)
-        if spec.classes and not np.array_equal(results[spec.classes], run.selected):
+        wanted = run.selected if spec.detector is None else run.selected[..., 0]
+        if spec.classes and not np.array_equal(results[spec.classes], wanted):
             self.wrong_classes = (
-                f"for classes {run.selected[0].tolist()} it explains "
-                f"{results[spec.classes][0].tolist()}"
+                f"for classes {wanted[0].tolist()} it explains {results[spec.classes][0].tolist()}"
             )
         self.kinds = _kinds(spec, run.expected)
         for check in _tensor_checks(results, spec, run.expected, run.own):
@@ -197,6 +205,9 @@ def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
         shapes[layer.activations] = features
         shapes[layer.gradients] = (images, classes, *features[1:])
         shapes[layer.heatmap] = (images, classes, *features[2:])
+    if spec.detector is not None:
+        shapes[spec.detector.boxes] = (images, classes, EDGES)
+        shapes[spec.detector.heatmap] = shapes[spec.layers[0].heatmap]
     return shapes
 
 

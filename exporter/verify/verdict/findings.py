@@ -29,6 +29,7 @@ CHECKS: dict[str, str] = {
     "gradients": "the gradients of the class scores equal those of the reference",
     "heatmap": "the heatmap equals the reference's, and the formula of activations and gradients",
     "scores": "the scores equal the reference's",
+    "boxes": "the boxes' edges equal those in the model's outputs",
     "shapes": "every output has the shape that the contract gives it",
     "classes": "requested ids are returned, ranks follow the scores, each class has its score",
     "dependence": "different inputs give different maps",
