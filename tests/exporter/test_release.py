@@ -86,7 +86,8 @@ def test_good_artifacts_pass_every_check(made: Callable[..., Any], name: str) ->
     skipped = {name for name, status in statuses.items() if status == "skipped"}
     unasked = {"drop-in", "classes"} if report.spec.classes is None else set[str]()
     assert skipped == ({"drop-in"} if report.spec.profile == "web" else unasked)
-    assert set(statuses) == set(CHECKS) - {"runs", "source", "labels", "determinism", "agreement"}
+    elsewhere = {"runs", "source", "labels", "determinism", "agreement", "boxes"}
+    assert set(statuses) == set(CHECKS) - elsewhere
     for check in ("gradients", "outputs"):
         assert {one.level for one in verdict.findings if one.check == check} == LEVELS
 
