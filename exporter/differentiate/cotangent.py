@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.emitter import AttributeValue, Emitter, dims_of, parts_of
+from ..graph.emitter import AttributeValue, Dim, Emitter, dims_of, parts_of
 from ..graph.expression import Expression, Operand, bare
 from .support.values import where
 
@@ -109,22 +109,29 @@ class Cotangent:
         """The same, but not one-hot: a tensor [K, N, classes, *positions] with no factor left."""
         if self.one_hot is None:
             return self
-        count = dims_of(self.forward)[1]
-        if not isinstance(count, int):
-            raise ValueError(f"scores {self.forward.name!r} have no static class count")
-        hits = self.hits(count)
+        hits = self.hits(dims_of(self.forward)[1])
         if self.tensor is not None:
             value = self.emit.op("Where", hits, self.tensor, 0.0, role="seed")
         else:
             value = self.emit.cast(hits, self.forward.dtype, "seed")
         return replace(self, tensor=value, one_hot=None).scaled()
 
-    def hits(self, count: int) -> ir.Value:
-        """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones]."""
-        rank = len(dims_of(self.forward))
-        index = self.emit.op("Unsqueeze", self.one_hot, range(2, 1 + rank), role="selected")
-        places = self.emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
-        return self.emit.op("Equal", index, places, role="hits")
+    def hits(self, count: Dim) -> ir.Value:
+        """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones].
+
+        A detector has as many entries as its image has places: where that is open, they are counted
+        at run time.
+        """
+        emit, rank = self.emit, len(dims_of(self.forward))
+        index = emit.op("Unsqueeze", self.one_hot, range(2, 1 + rank), role="selected")
+        if isinstance(count, int):
+            places = emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
+        else:
+            end = emit.op("Squeeze", emit.extents(self.forward, [1]), [0], role="count")
+            places = emit.op("Range", emit.constant(0), end, emit.constant(1), role="places")
+            if rank > 2:
+                places = emit.op("Unsqueeze", places, range(1, rank - 1), role="places")
+        return emit.op("Equal", index, places, role="hits")
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
         """A one-hot cotangent times a matrix: the selected rows, times the numbers there.

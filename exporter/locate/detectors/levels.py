@@ -27,7 +27,7 @@ def head_inputs(graph: ir.Graph, detection: Detection) -> list[LevelFound]:
         ]  # fmt: skip
         last = max(shared, key=order.__getitem__)
         found.append(LevelFound(last, first, count))
-        first += count
+        first += count or 0
     return found
 
 
