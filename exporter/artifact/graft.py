@@ -11,7 +11,7 @@ from ...runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
 from ..capture.onnx_file import Captured
 from ..differentiate.backward import differentiate
 from ..differentiate.cotangent import Cotangent
-from ..differentiate.plan import Plan, plan
+from ..differentiate.plan import Plan, plan, with_junctions
 from ..errors import CaptureError
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
@@ -102,6 +102,7 @@ def graft(
     else:
         table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
     made = plan(graph, table, list(captured.targets.values()))
+    made = made if detection is None else with_junctions(made)
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active)

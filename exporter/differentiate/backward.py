@@ -48,13 +48,17 @@ def differentiate(
         for value, grad in zip(node.outputs, grads, strict=True):
             if grad is not None:
                 pending[value] = [grad]
-        with emit.scope(node.name or node.op_type):
+        grads, rows = _alike(grads)
+        with emit.scope(node.name or node.op_type), emit.for_rows(rows):
             if node in fused and grads[0] is not None:
                 results = _by_fused_rule(fused[node], grads[0])
             else:
                 entry = overrides.get(node.op_type) or lookup(node)
                 assert entry is not None
                 results = _by_rule(emit, node, entry, grads, plan)
+            results = [(value, replace(result, rows=rows)) for value, result in results]
+            if node in plan.junctions:
+                results = [(value, result.only_rows()) for value, result in results]
         for value, result in results:
             if value in plan.active:
                 pending.setdefault(value, []).append(result)
@@ -66,8 +70,18 @@ def differentiate(
                 f"the gradient of the score is structurally zero at {target.name!r}; "
                 "choose another layer"
             )
-        found[target] = total.with_zeros()
+        found[target] = total.with_zeros().all_rows()
     return found
+
+
+def _alike(
+    grads: Sequence[Cotangent | None],
+) -> tuple[list[Cotangent | None], ir.Value | None]:
+    """Cotangents of a node's outputs with the same scores on their leading axis, and these."""
+    rows = {grad.rows for grad in grads if grad is not None}
+    if len(rows) > 1:
+        return [grad and grad.all_rows() for grad in grads], None
+    return [*grads], next(iter(rows))
 
 
 def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
@@ -76,6 +90,10 @@ def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
         cotangents = [one.with_zeros() for one in cotangents]
     if len({one.factor for one in cotangents}) > 1:
         cotangents = [one.scaled() for one in cotangents]
+    if len({one.rows for one in cotangents}) > 1:
+        if all(one.rows is not None for one in cotangents):
+            return reduce(Cotangent.beside, cotangents)
+        cotangents = [one.all_rows() for one in cotangents]
     return reduce(operator.add, cotangents) if cotangents else None
 
 

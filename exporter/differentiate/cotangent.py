@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from ..graph.emitter import AttributeValue, Dim, Emitter, dims_of, parts_of
 from ..graph.expression import Expression, Operand, bare
-from .support.values import where
+from .support.values import cells, places, where
 
 _P = ParamSpec("_P")
 
@@ -38,6 +38,8 @@ class Cotangent:
         spread: Axes of ``forward`` (K not counted) that ``tensor`` is broadcast along.
         one_hot: int64 [K, N], places along axis 1 of ``forward``, outside of which all is zero;
             None where the cotangent is not one-hot.
+        rows: int64 [R], the scores that the parts of ``tensor`` [R, *dims] belong to, those of one
+            score to be added up; the other scores' are zero. None: all K in their order.
     """
 
     emit: Emitter
@@ -46,6 +48,7 @@ class Cotangent:
     factor: float = 1.0
     spread: frozenset[int] = frozenset()
     one_hot: ir.Value | None = None
+    rows: ir.Value | None = None
 
     @property
     def value(self) -> ir.Value:
@@ -115,6 +118,43 @@ class Cotangent:
         else:
             value = self.emit.cast(hits, self.forward.dtype, "seed")
         return replace(self, tensor=value, one_hot=None).scaled()
+
+    def only_rows(self) -> Cotangent:
+        """The same, of those scores only whose cotangent is not zero everywhere."""
+        whole, emit = self.written_out(), self.emit
+        axes = range(1, 1 + len(dims_of(self.forward)))
+        sizes = emit.op("ReduceL1", whole.value, axes, role="sizes", keepdims=0)
+        found = emit.ops("NonZero", sizes, count=1, role="rows", dtype=[ir.DataType.INT64])[0]
+        places = emit.op("Squeeze", found, [0], role="rows")
+        tensor = emit.op("Gather", whole.value, places, role="reached", axis=0)
+        rows = places if self.rows is None else emit.op("Gather", self.rows, places, role="rows")
+        return replace(whole, tensor=tensor, rows=rows)
+
+    def all_rows(self) -> Cotangent:
+        """The same with zeros for the scores that `rows` leaves out."""
+        if self.rows is None:
+            return self
+        whole, emit = self.written_out(), self.emit
+        # A product with a matrix of zeros and ones: it adds up the parts of a score that several
+        # images of a batch reach by different ways.
+        column = emit.op("Unsqueeze", places(emit, emit.classes), [1], role="scores")
+        belongs = emit.cast(emit.op("Equal", column, self.rows), whole.value.dtype, "belongs")
+        flat = emit.op(
+            "Reshape",
+            whole.value,
+            [emit.op("Shape", self.rows, shape=[1]), cells(emit, self.forward)],
+        )
+        every = emit.op("MatMul", belongs, flat, role="every")
+        value = emit.op("Reshape", every, [emit.classes, *parts_of(self.forward)], role="every")
+        return replace(whole, tensor=value, rows=None)
+
+    def beside(self, other: Cotangent) -> Cotangent:
+        """The sum of two cotangents of some scores, one after the other."""
+        emit, a, b = self.emit, self.written_out(), other.written_out()
+        assert a.rows is not None
+        assert b.rows is not None
+        value = emit.op("Concat", a.value, b.value, role="joined", axis=0)
+        return replace(a, tensor=value, rows=emit.op("Concat", a.rows, b.rows, role="rows", axis=0))
 
     def hits(self, count: Dim) -> ir.Value:
         """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones].

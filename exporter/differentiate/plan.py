@@ -6,11 +6,12 @@ Only active values get a cotangent: those that descend from a target and lead to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from ..errors import IntegerError, LayerError, UnsupportedError
+from ..graph.emitter import dims_of
 from ..graph.integer_arithmetic import describe
 from ..graph.queries import ancestors, inputs_of, module_path
 from ..locate.layer import find_layer
@@ -30,12 +31,15 @@ class Plan:
         targets: The layers' values.
         nodes: Active nodes, in the order of the graph.
         active: Active values.
+        junctions: Nodes behind which most cotangents are zero for most scores, such as the Concat
+            of a detector's levels: only the scores that reach an input are followed from there.
     """
 
     score: ir.Value
     targets: tuple[ir.Value, ...]
     nodes: tuple[ir.Node, ...]
     active: frozenset[ir.Value]
+    junctions: frozenset[ir.Node] = frozenset()
 
 
 def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
@@ -66,6 +70,26 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
             f"{', '.join(repr(t.name) for t in targets)}; choose another layer"
         )
     return made
+
+
+def with_junctions(made: Plan) -> Plan:
+    """Mark where the ways of a detector's levels, and of its scores and edges, come together.
+
+    These are the Concats between the last layers and the score whose parts differ in size.
+    """
+    before = set[ir.Value]().union(*(ancestors(target) for target in made.targets))
+    found = [
+        node for node in made.nodes
+        if node.op_type == "Concat" and node.outputs[0] not in before and _is_junction(node, made)
+    ]  # fmt: skip
+    return replace(made, junctions=frozenset(found))
+
+
+def _is_junction(node: ir.Node, made: Plan) -> bool:
+    parts = [value for value in node.inputs if value is not None and value in made.active]
+    axis = node.attributes["axis"].as_int()
+    extents = [None if part.shape is None else dims_of(part)[axis] for part in parts]
+    return len(parts) > 1 and (len({*extents}) > 1 or None in extents)
 
 
 def _examine(

@@ -133,6 +133,17 @@ class Emitter:
         assert self.classes_dim is not None
         return self.classes_dim
 
+    @contextmanager
+    def for_rows(self, rows: ir.Value | None) -> Generator[None]:
+        """Let cotangents have the scores ``rows`` on their leading axis instead of all K."""
+        every = self.classes_dim
+        if rows is not None:
+            self.classes_dim = self.op("Shape", rows, role="rows", shape=[1])
+        try:
+            yield
+        finally:
+            self.classes_dim = every
+
     def op(
         self,
         op_type: str,

@@ -61,7 +61,7 @@ def _bounds(node: ir.Node, sources: Sequence[ir.Value]) -> list[tuple[list[Exten
 
     Open extents are read at run time.
     """
-    axis = node.attributes.get_int("axis", 0)
+    axis = node.attributes.get_int("axis", 0) % len(dims_of(sources[0]))
     ends: list[list[Extent]] = [[0]]
     for source in sources:
         extent = dims_of(source)[axis]
