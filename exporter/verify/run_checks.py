@@ -18,9 +18,11 @@ from .checks.autograd import ATTEMPTS, verify_module
 from .checks.contract import check_drop_in, check_metadata, check_methods, check_ranks
 from .checks.dependence import check_batch, check_dependence
 from .checks.finite import QUICK_FILE, bound_of, verify_file
+from .checks.module_outputs import verify_undecoded
 from .checks.quantised import verify_quantised
 from .float64.straight_through import is_quantised
 from .runs.artifact import Artifact
+from .runs.box_tables import readable
 from .runs.embedded import Embedded, check_original, trial_images
 from .runs.inputs import Images, random_inputs
 from .runs.matrix import FULL, QUICK
@@ -175,6 +177,14 @@ def _compare(
     draw: Draw | None = None, count: int = 0, *, full: bool,
 ) -> Verdict:  # fmt: skip
     """Compare all tensors with the module, or with the file and finite differences."""
+    spec = artifact.spec
+    decoded = spec.detector is None or readable(spec, artifact.outputs)
+    if origin.module is not None and not decoded:
+        return verify_undecoded(
+            artifact, origin.model, origin.module, origin.examples, draw=draw,
+            matrix=FULL if full else QUICK_FILE, images=count or (_SAMPLE if full else 2),
+            deadline=deadline, progress=progress,
+        )  # fmt: skip
     if origin.module is not None:
         return verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
