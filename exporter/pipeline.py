@@ -21,6 +21,7 @@ from .arguments import (
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
 from .artifact.head import Head, add_heads
+from .artifact.only_if_asked import run_only_if_asked
 from .artifact.save import save, staged, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
@@ -209,6 +210,8 @@ def export_as(
             clock("embed the preprocessing")
             spec = embed(captured.model, spec)
         shield_codes(graph)
+        if spec.detector is not None and profile.branches and grafted.count is not None:
+            run_only_if_asked(graph, spec, grafted.count)
         clock("save")
         drop_metadata(graph)
         size = save(captured.model, spec, place)

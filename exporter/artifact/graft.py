@@ -42,12 +42,14 @@ class Grafted:
         plan: What was differentiated.
         own_outputs: Names of the model's own outputs.
         nodes: Nodes of the model, and nodes added.
+        count: K, int64 [1].
     """
 
     spec: Spec
     plan: Plan
     own_outputs: list[str]
     nodes: tuple[int, int]
+    count: ir.Value | None = None
 
 
 def graft(
@@ -102,7 +104,8 @@ def graft(
     else:
         table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
     made = plan(graph, table, list(captured.targets.values()))
-    made = made if detection is None else with_junctions(made)
+    if detection is not None and profile.sizes_from_data:
+        made = with_junctions(made)
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
@@ -150,7 +153,13 @@ def graft(
         None if profile.name == "default" else profile.name,
         score_weights=_name(inputs.score_weights), detector=boxes,
     )  # fmt: skip
-    return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
+    return Grafted(
+        replace(spec, **of_input),
+        made,
+        own_outputs,
+        (before, len(graph) - before),
+        emit.classes_dim,
+    )
 
 
 def _name(value: ir.Value | None) -> str | None:

@@ -30,19 +30,21 @@ class Profile:
         sizes_from_data: Sizes may depend on the values of inputs, not on their shapes alone. Sizes
             are in CPU memory: the run must wait for the GPU to compute them, and CUDA cannot
             capture such a graph.
+        branches: A part of the graph may run only if it is needed.
     """
 
     name: ProfileName
     pool_indices: bool = True
     optional_inputs: bool = True
     sizes_from_data: bool = True
+    branches: bool = True
 
 
 DEFAULT = Profile("default")
 PROFILES: dict[ProfileName, Profile] = {
     "default": DEFAULT,
-    "web": Profile("web", pool_indices=False, optional_inputs=False),
-    "cuda": Profile("cuda", sizes_from_data=False),
+    "web": Profile("web", pool_indices=False, optional_inputs=False, branches=False),
+    "cuda": Profile("cuda", sizes_from_data=False, branches=False),
 }
 
 
