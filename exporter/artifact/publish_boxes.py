@@ -8,27 +8,14 @@ import onnx_ir as ir
 
 from ...runtime.detector import EDGES, Detector, Level
 from ...runtime.spec import Layer
-from ..errors import CaptureError
 from ..graph.emitter import Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
 from ..heatmap.gradcam import publish
-from ..locate.detectors.detection import Corners, Detection, LevelFound
+from ..locate.detectors.detection import Corners, Detection, LevelFound, image_input
 from ..score.boxes import BoxSelection
 
 BOX_METHOD = "hirescam"
 """The method of a detector's maps: Grad-CAM's mean over all places is nearly zero at its heads."""
-
-
-def image_input(graph: ir.Graph) -> ir.Value:
-    """The input whose pixels boxes are measured in.
-
-    Raises:
-        CaptureError: None is an image.
-    """
-    for value in graph.inputs:
-        if value.shape is not None and len(value.shape) == 4 and not value.is_initializer():
-            return value
-    raise CaptureError("a detector needs an input [N, channels, height, width]; it has none")
 
 
 def publish_boxes(
@@ -79,8 +66,8 @@ def publish_boxes(
 
 
 def _level(layer: Layer, level: LevelFound, image: ir.Value) -> Level:
-    """The record of a level; its stride follows from the grid, where sizes are fixed."""
-    stride = [
+    """The record of a level; without a trial its stride follows from the grid, if that is fixed."""
+    stride = list(level.stride or ()) or [
         side / cells
         for side, cells in zip(dims_of(image)[2:], layer.grid, strict=False)
         if isinstance(side, int) and cells
