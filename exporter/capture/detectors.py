@@ -28,7 +28,10 @@ def locate_detector(captured: Captured, settings: ExportSettings) -> Located | N
         return None
     graph = captured.model.graph
     detection = recognise(graph, captured.model.metadata_props, wanted)
-    return None if detection is None else _located(detection)
+    if detection is None:
+        return None
+    captured.notes.extend(detection.notes)
+    return _located(detection)
 
 
 def _located(detection: Detection) -> Located:

@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.emitter import AttributeValue, Emitter, dims_of, parts_of
+from ..graph.emitter import AttributeValue, Dim, Emitter, dims_of, parts_of
 from ..graph.expression import Expression, Operand, bare
 from .support.values import where
 
@@ -109,21 +109,27 @@ class Cotangent:
         """The same, but not one-hot: a tensor [K, N, classes, *positions] with no factor left."""
         if self.one_hot is None:
             return self
-        count = dims_of(self.forward)[1]
-        if not isinstance(count, int):
-            raise ValueError(f"scores {self.forward.name!r} have no static class count")
-        hits = self.hits(count)
+        hits = self.hits(dims_of(self.forward)[1])
         if self.tensor is not None:
             value = self.emit.op("Where", hits, self.tensor, 0.0, role="seed")
         else:
             value = self.emit.cast(hits, self.forward.dtype, "seed")
         return replace(self, tensor=value, one_hot=None).scaled()
 
-    def hits(self, count: int) -> ir.Value:
-        """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones]."""
+    def hits(self, count: Dim) -> ir.Value:
+        """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones].
+
+        The boxes of a detector whose input has an open size are counted at run time.
+        """
         rank = len(dims_of(self.forward))
         index = self.emit.op("Unsqueeze", self.one_hot, range(2, 1 + rank), role="selected")
-        places = self.emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
+        ones = [1] * (rank - 2)
+        if isinstance(count, int):
+            places = self.emit.constant(np.arange(count).reshape(-1, *ones))
+        else:
+            extent = self.emit.op("Squeeze", self.emit.vector([(self.forward, 1)]), role="count")
+            places = self.emit.op("Range", 0, extent, 1, role="places")
+            places = self.emit.op("Reshape", places, [-1, *ones], role="places") if ones else places
         return self.emit.op("Equal", index, places, role="hits")
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:

@@ -12,6 +12,11 @@ from .level_parts import LevelPart, level_parts
 from .maps import ImageMaps
 from .token_maps import token_maps
 
+_PREDICTS = frozenset(
+    {"Conv", "ConvTranspose", "MatMul", "Gemm", "QLinearConv", "QLinearMatMul", "ConvInteger"}
+    | {"MatMulInteger", "DeformConv", "FusedConv", "NhwcConv"}
+)
+
 
 def head_inputs(maps: ImageMaps, detection: Detection) -> list[LevelFound]:
     """The input of each level's head: the lowest common dominator of its class and its box branch.
@@ -71,19 +76,12 @@ def _branches(maps: ImageMaps, detection: Detection) -> list[LevelPart]:
 
 def _prediction(maps: ImageMaps, value: ir.Value) -> ir.Value:
     """What a map of predictions is merely cut from, moved or activated: a node with weights."""
-    while (node := value.producer()) is not None and not _has_weights(node):
+    while (node := value.producer()) is not None and node.op_type not in _PREDICTS:
         before = maps.feeding(value)
         if len(before) != 1 or before[0] not in maps:
             break
         value = before[0]
     return value
-
-
-def _has_weights(node: ir.Node) -> bool:
-    return any(
-        one is not None and one.is_initializer() and one.shape is not None and len(one.shape) > 1
-        for one in node.inputs
-    )
 
 
 def named_levels(

@@ -10,8 +10,9 @@ from ....runtime.detector import DetectorFormat
 from .dense import dense
 from .detection import Detection
 from .file_facts import read_facts
+from .levels_format import levels_format
 
-_FORMATS = {"dense": dense}
+_FORMATS = {"dense": dense, "levels": levels_format}
 
 
 def recognise(
