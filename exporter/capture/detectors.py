@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from ...runtime.spec import ScoreRecord
+from ..graph.emitter import dims_of
 from ..graph.trial_shapes import trial_shapes
 from ..locate.detectors.backbone import backbone_layers
 from ..locate.detectors.detection import Detection, LevelFound, image_input
@@ -30,8 +33,21 @@ def locate_detector(captured: Captured, settings: ExportSettings) -> Located | N
     detection = recognise(graph, captured.model.metadata_props, wanted)
     if detection is None:
         return None
-    captured.notes.extend(detection.notes)
+    captured.notes.extend([*detection.notes, *_of_batch(graph)])
     return _located(detection)
+
+
+def _of_batch(graph: ir.Graph) -> list[str]:
+    """A hint, where a file takes several images at once, which detectors are rarely meant to."""
+    image = image_input(graph)
+    batch, *sides = dims_of(image)
+    if not isinstance(batch, int) or batch < 2:
+        return []
+    extents = "x".join(map(str, sides))
+    return [
+        f"input {image.name!r} takes {batch} images of {extents} at once, as the file says; "
+        "--shape 1x3x480x640 (batch, channels, height, width) makes it take another size"
+    ]
 
 
 def _located(detection: Detection) -> Located:

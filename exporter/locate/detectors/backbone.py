@@ -8,7 +8,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from .detection import LevelFound
-from .maps import ImageMaps
+from .maps import Grid, ImageMaps
 
 _ENLARGES = frozenset({"Resize", "Upsample", "ConvTranspose", "DepthToSpace"})
 
@@ -16,7 +16,8 @@ _ENLARGES = frozenset({"Resize", "Upsample", "ConvTranspose", "DepthToSpace"})
 def backbone_layers(maps: ImageMaps, levels: Sequence[LevelFound]) -> list[LevelFound]:
     """The last map on each level's grid that feeds the heads and that no upsampling precedes.
 
-    Levels without such a map are left out.
+    Levels without such a map are left out. A single fine level that is enlarged from coarser maps, as
+    centres are found on, sees an object there: then the coarser grids count as well.
 
     Args:
         maps: Of the graph.
@@ -42,7 +43,20 @@ def backbone_layers(maps: ImageMaps, levels: Sequence[LevelFound]) -> list[Level
         last = next((one for one in own if one in near), own[0] if own else None)
         if last is not None and last not in found:
             found[last] = replace(level, value=last)
+    if len(levels) == 1 and levels[0].value in enlarged:
+        own = [one for one in before if one not in enlarged]
+        for value in _coarser(maps, own, levels[0].value):
+            found[value] = LevelFound(value, stride=maps.stride(value))
     return list(found.values())
+
+
+def _coarser(maps: ImageMaps, values: Sequence[ir.Value], level: ir.Value) -> Sequence[ir.Value]:
+    """The last map on each grid between a level's and that of pooled values, the finest first."""
+    last = dict[Grid, ir.Value]()
+    for value in values:
+        if value in maps and (1, 1) < maps.grid(value) < maps.grid(level):
+            last.setdefault(maps.grid(value), value)
+    return [last[grid] for grid in sorted(last, reverse=True)]
 
 
 def _on_grid(maps: ImageMaps, value: ir.Value) -> set[ir.Value]:

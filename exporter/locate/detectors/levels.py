@@ -17,9 +17,13 @@ _PREDICTS = frozenset(
     | {"MatMulInteger", "DeformConv", "FusedConv", "NhwcConv"}
 )
 
+_TABLES = frozenset({"MatMul", "Einsum", "Attention", "MultiHeadAttention"})  # of places by places
+
 
 def head_inputs(maps: ImageMaps, detection: Detection) -> list[LevelFound]:
     """The input of each level's head: the lowest common dominator of its class and its box branch.
+
+    See `_input_of` for the one exception.
 
     Queries and the slots of a selection among them belong to no level: the maps whose tokens they
     look at take the place of the heads' inputs.
@@ -39,12 +43,8 @@ def _of_branches(maps: ImageMaps, detection: Detection) -> list[LevelFound]:
     tree = Dominators(maps, [value for level in ends for value in level])
     found, first = dict[ir.Value, LevelFound](), 0
     for level, part in zip(ends, branches, strict=True):
-        shared = tree.common(level)
-        if shared in level:  # one node predicts all: what it reads is shared
-            shared = tree.above(shared)
-        while shared is not None and shared not in maps:
-            shared = tree.above(shared)
-        if shared is None or shared is maps.image:
+        shared = _input_of(maps, tree, level)
+        if shared is None:
             return []
         places = (first, part.count) if maps.fixed else (None, None)
         if shared in found:  # boxes of several sizes at the same places, not side by side
@@ -52,6 +52,51 @@ def _of_branches(maps: ImageMaps, detection: Detection) -> list[LevelFound]:
         found[shared] = LevelFound(shared, *places, maps.stride(shared))
         first += part.count
     return list(found.values())
+
+
+def _input_of(maps: ImageMaps, tree: Dominators, ends: Sequence[ir.Value]) -> ir.Value | None:
+    """The lowest common dominator of a level's predictions that is a map; None if there is none.
+
+    Where one pointwise convolution predicts all (YOLOv5, PicoDet), a gradient at its input is zero
+    but at the box's own place, and says nothing. Then it is the last map with a wider view.
+    """
+    shared = tree.common(ends)
+    if shared is not None and shared in ends:  # one node predicts all: what it reads is shared
+        shared = tree.above(shared)
+    narrow: ir.Value | None = None
+    while shared is not None and shared is not maps.image:
+        if shared in maps:
+            if narrow is not None and maps.grid(shared) != maps.grid(narrow):
+                break
+            if _looks_around(maps, shared, ends):
+                return shared
+            narrow = narrow or shared
+        shared = tree.above(shared)
+    return narrow
+
+
+def _looks_around(maps: ImageMaps, start: ir.Value, ends: Sequence[ir.Value]) -> bool:
+    """Whether predictions depend on more than their own place of a map."""
+    seen, stack = {start, *ends}, [end for end in ends if end is not start]
+    while stack:
+        value = stack.pop()
+        node, before = value.producer(), maps.feeding(value)
+        if node is not None and (_window(node) > 1 or (node.op_type in _TABLES and before[1:])):
+            return True
+        fresh = [one for one in before if one not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return False
+
+
+def _window(node: ir.Node) -> int:
+    """Places that a node looks at for one of its own, along the longer side."""
+    if "kernel_shape" in node.attributes:
+        return max(node.attributes["kernel_shape"].as_ints())
+    weights = node.inputs[1].shape if len(node.inputs) > 1 and node.inputs[1] else None
+    if node.op_type in _PREDICTS and weights is not None and len(weights) == 4:
+        return max((side for side in list(weights)[2:] if isinstance(side, int)), default=1)
+    return 1
 
 
 def _branches(maps: ImageMaps, detection: Detection) -> list[LevelPart]:
