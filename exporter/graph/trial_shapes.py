@@ -38,6 +38,9 @@ def trial_shapes(model: ir.Model, image: ir.Value, folder: Path | None = None) -
     values = [value for node in graph for value in node.outputs if value.name]
     clone = model.clone()
     twins = {value.name: value for node in clone.graph for value in node.outputs}
+    # ONNX Runtime shares memory by the names of extents, and some files give several one name.
+    for value in twins.values():
+        value.shape = None
     clone.graph.outputs.clear()
     for number, value in enumerate(values):
         node = ir.node("Shape", [twins[value.name]], name=f"graftcam/shape/{number}")

@@ -16,8 +16,8 @@ _ENLARGES = frozenset({"Resize", "Upsample", "ConvTranspose", "DepthToSpace"})
 def backbone_layers(maps: ImageMaps, levels: Sequence[LevelFound]) -> list[LevelFound]:
     """The last map on each level's grid that feeds the heads and that no upsampling precedes.
 
-    Levels without such a map are left out. A single fine level that is enlarged from coarser maps, as
-    centres are found on, sees an object there: then the coarser grids count as well.
+    Levels without such a map are left out. A single fine level that is enlarged from coarser maps,
+    as centres are found on, sees an object there: then the coarser grids count as well.
 
     Args:
         maps: Of the graph.
