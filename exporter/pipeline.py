@@ -189,7 +189,9 @@ def export_as(
         graph = captured.model.graph
         settle_layouts(captured)
         located = locate_detector(captured, settings)
-        levels = [] if located is None else choose_levels(captured, located)
+        levels = (
+            [] if located is None else choose_levels(captured, located, context=settings.context)
+        )
         if located is None:
             located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
         if not captured.targets:

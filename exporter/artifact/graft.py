@@ -19,7 +19,7 @@ from ..graph.profiles import Profile
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_image_walks
-from ..locate.detectors.detection import LevelFound
+from ..locate.detectors.detection import LevelFound, image_input
 from ..locate.instances import lay_out_instances
 from ..locate.layout import read_target
 from ..locate.score import Located
@@ -29,7 +29,7 @@ from ..score.class_scores import RequestInputs, add_request, class_table
 from ..score.seed import cotangent_scale
 from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
-from .publish_boxes import BOX_METHOD, image_input, publish_boxes
+from .publish_boxes import BOX_METHOD, publish_boxes
 from .save import graph_hash, tool_versions
 
 
@@ -135,8 +135,8 @@ def graft(
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     boxes = None
-    if detection is not None and selected is not None:
-        boxes = publish_boxes(emit, detection, selected, layers, levels)
+    if detection is not None and tables is not None and selected is not None:
+        boxes = publish_boxes(emit, detection, tables, selected, layers, levels)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:

@@ -85,7 +85,7 @@ def capture_file(
     model.graph.sort()
     take_plain_quantisers(model.graph)
     if shapes:
-        fix_axes(model.graph, shapes)
+        fix_axes(model, shapes, path.parent)
     name_open_axes(model.graph)
     model = flatten(model)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))

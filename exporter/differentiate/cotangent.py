@@ -139,11 +139,8 @@ class Cotangent:
         # images of a batch reach by different ways.
         column = emit.op("Unsqueeze", places(emit, emit.classes), [1], role="scores")
         belongs = emit.cast(emit.op("Equal", column, self.rows), whole.value.dtype, "belongs")
-        flat = emit.op(
-            "Reshape",
-            whole.value,
-            [emit.op("Shape", self.rows, shape=[1]), cells(emit, self.forward)],
-        )
+        count = emit.op("Shape", self.rows, role="rows", shape=[1])
+        flat = emit.op("Reshape", whole.value, [count, cells(emit, self.forward)], role="flat")
         every = emit.op("MatMul", belongs, flat, role="every")
         value = emit.op("Reshape", every, [emit.classes, *parts_of(self.forward)], role="every")
         return replace(whole, tensor=value, rows=None)

@@ -198,10 +198,16 @@ def _trials(
             ]
 
 
-def trial_feeds(graph: ir.Graph, side: int) -> dict[str, npt.NDArray[Any]]:
-    """Return noise for the model's inputs: one row, and ``side`` for every other open axis."""
+def trial_feeds(
+    graph: ir.Graph, side: int, chosen: Extents | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return noise for the model's inputs: one row, and ``side`` for every other open axis.
+
+    ``chosen`` gives some of these axes other extents, by name.
+    """
     inputs = [value for value in graph.inputs if value.shape is not None]
     extents = {str(dim): side for value in inputs for dim in dims_of(value)}
+    extents |= {**(chosen or {})}
     extents |= {str(dim): 1 for value in inputs for dim in dims_of(value)[:1]}
     return _feeds(graph, extents)
 

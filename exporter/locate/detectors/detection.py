@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import onnx_ir as ir
 
 from ....runtime.detector import BoxEntries, BoxLayout, BoxUnits, DetectorFormat, Task
+from ...errors import CaptureError
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,19 @@ class Entries:
     """Consecutive entries of all boxes, or of those of one level, in one value of the graph.
 
     Attributes:
-        value: Of rank 3: the batch (axis 0), boxes and entries.
-        box_axis: The axis of the boxes, 1 or 2.
+        value: Of rank 3: the batch (axis 0), boxes and entries; or a map [N, anchors * entries, h,
+            w], whose boxes are numbered by row, column and anchor.
+        box_axis: The axis of the boxes, 1 or 2; of a map, the one that they get in a table.
         first: The first entry.
         count: Number of entries.
+        anchors: Boxes at each place of a map.
     """
 
     value: ir.Value
     box_axis: int
     first: int
     count: int
+    anchors: int = 1
 
     @property
     def entry_axis(self) -> int:
@@ -54,21 +59,26 @@ class Corners:
 
 @dataclass(frozen=True)
 class Distances:
-    """Boxes as distances from a place to the four edges, in strides, as a distribution over bins.
+    """Boxes as four numbers that are measured from a place.
 
     Attributes:
-        entries: [left, top, right, bottom], each with ``bins`` logits, one for each level.
-        bins: Number of bins of each distance; 1 for the distance itself.
-        grids: The grid (height, width) of each level.
+        entries: The numbers, one value for each level; each of ``bins`` logits.
+        bins: Bins of the distribution of each number; 1 for the number itself.
         strides: Pixels between two places of each level.
-        offset: Where a place lies in its cell: 0.5 for its middle.
+        offset: Where a place lies in its cell: 0.5 for its middle, 0 for its left upper corner.
+        form: ``edges``: distances to the left, top, right and bottom edge; ``centre``: the centre's
+            offset from the place, and the logarithms of width and height.
+        grids: The grid (height, width) of each level; None where the entries are maps.
+        in_strides: The numbers are in strides; otherwise in pixels.
     """
 
     entries: Sequence[Entries]
     bins: int
-    grids: Sequence[tuple[int, int]]
     strides: Sequence[int]
     offset: float = 0.5
+    form: Literal["edges", "centre"] = "edges"
+    grids: Sequence[tuple[int, int]] | None = None
+    in_strides: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,12 @@ class Centres:
     """Boxes around the centres of a heat map.
 
     Attributes:
-        sizes: [N, 2, h, w], of boxes.
-        offsets: [N, 2, h, w], of centres in their cell; None where there are none.
+        sizes: [N, 2, h, w], of boxes, in strides.
+        offsets: [N, 2, h, w], of centres from a place, in strides; None where there are none.
         stride: Pixels between two places.
-        exponential: Whether sizes are logarithms, in strides.
+        exponential: Whether sizes are logarithms.
         vertical_first: Whether sizes and offsets hold the height before the width.
+        offset: Where a place lies in its cell: 0.5 for its middle, 0 for its left upper corner.
     """
 
     sizes: ir.Value
@@ -88,6 +99,7 @@ class Centres:
     stride: int
     exponential: bool
     vertical_first: bool
+    offset: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -98,11 +110,14 @@ class LevelFound:
         value: The target layer's output.
         first: The first of its boxes; None where boxes belong to no level.
         count: Number of its boxes; None likewise.
+        stride: Pixels of the model's input from one place to the next, (vertical, horizontal); None
+            where no size of the input could be tried.
     """
 
     value: ir.Value
     first: int | None = None
     count: int | None = None
+    stride: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,3 +183,15 @@ class Detection:
             of_boxes = [one.value for one in boxes.entries]
         scores = [one.value for one in (*self.scores, *self.objectness)]
         return [*scores, *of_boxes]
+
+
+def image_input(graph: ir.Graph) -> ir.Value:
+    """The input whose pixels boxes are measured in.
+
+    Raises:
+        CaptureError: None is an image.
+    """
+    for value in graph.inputs:
+        if value.shape is not None and len(value.shape) == 4 and not value.is_initializer():
+            return value
+    raise CaptureError("a detector needs an input [N, channels, height, width]; it has none")

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from ....runtime.detector import DetectorFormat
+from .centres import centres
 from .dense import dense
 from .detection import Detection
 from .file_facts import read_facts
+from .levels_format import levels_format
 
-_FORMATS = {"dense": dense}
+_FORMATS = {"dense": dense, "levels": levels_format, "centres": centres}
 
 
 def recognise(
