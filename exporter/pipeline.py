@@ -23,7 +23,7 @@ from .artifact.graft import graft
 from .artifact.head import Head, add_heads
 from .artifact.save import save, staged, write_record
 from .capture.layouts import settle_layouts
-from .capture.model import capture, choose_layer, locate_score, reasons_for
+from .capture.model import capture, choose_layer, locate_scores, reasons_for
 from .capture.onnx_file import drop_metadata
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
@@ -80,10 +80,11 @@ def export(
             the first call of a module that is called several times (the last, without a number),
             ``stages.2[0]`` and ``backbone[feat]`` are tensors of one that returns several.
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
-            the axis of its classes.
+            the axis of its classes. Several outputs, ``output=["gender", "age"]``: the artifact
+            explains any of them.
         labels: Class names by id: a list; a dict by number (also Keras', and a model's ``names``
             or ``id2label``) or by name; or the file of one of them (JSON, or text with a name on
-            each line).
+            each line). Of several outputs a dict of these by the output's name.
         preprocess: The training transform, stored for the runtime: a `Preprocess`; a Compose of
             torchvision's transforms (v1, v2 or timm's); a torchvision weights' ``transforms()``;
             timm's data configuration; an image processor of transformers; a path of its
@@ -176,15 +177,15 @@ def export_as(
         clock("differentiate")
         graph = captured.model.graph
         settle_layouts(captured)
-        located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
+        located = locate_scores(captured, settings)
         if not captured.targets:
             candidates = choose_layer(captured, located)
         notes = captured.notes + protect(graph)
         notes += remarks(profile, list(graph))
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
-            captured, located, settings.labels, settings.preprocess, settings.name, profile, walks,
-            [extra for extra in extras if extra not in FLAGS],
+            captured, located, settings.labels_of(), settings.preprocess, settings.name, profile,
+            walks, [extra for extra in extras if extra not in FLAGS],
         )  # fmt: skip
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
@@ -227,7 +228,7 @@ def export_as(
             path,
             spec,
             reasons_for(captured, candidates),
-            located.reason,
+            "; ".join(one.reason for one in located),
             candidates,
             dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
             grafted.nodes,

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ...runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
+from ...runtime.spec import (
+    OUTPUTS_VERSION,
+    SPEC_VERSION,
+    Layer,
+    Preprocess,
+    ScoredOutput,
+    Spec,
+    Verification,
+)
 from ..capture.onnx_file import Captured
 from ..differentiate.backward import differentiate
 from ..differentiate.cotangent import Cotangent
 from ..differentiate.plan import Plan, plan
-from ..errors import CaptureError
+from ..errors import CaptureError, LayerError
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
+from ..graph.queries import ancestors
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_image_walks
 from ..locate.instances import lay_out_instances
 from ..locate.layout import read_target
 from ..locate.score import Located
-from ..score.class_scores import add_request, class_table
+from ..score.class_scores import add_request, class_table, scores_table
 from ..score.seed import cotangent_scale
 from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
@@ -48,8 +57,8 @@ class Grafted:
 
 def graft(
     captured: Captured,
-    located: Located,
-    labels: Sequence[str] | None,
+    located: Sequence[Located],
+    labels: Sequence[Sequence[str] | None],
     preprocess: Preprocess | Unsized | None,
     name: str | None,
     profile: Profile,
@@ -60,8 +69,8 @@ def graft(
 
     Args:
         captured: The graph.
-        located: Its score.
-        labels: Class names by id.
+        located: Its score; several to explain several outputs.
+        labels: Class names by id, of each.
         preprocess: The training transform.
         name: What the metadata calls the model.
         profile: What may be emitted.
@@ -71,7 +80,8 @@ def graft(
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
     """
-    _check_labels(labels, located)
+    for names, one in zip(labels, located, strict=True):
+        _check_labels(names, one)
     preprocess = bind(preprocess, captured.model.graph)
     model, graph = captured.model, captured.model.graph
     structure, weights = graph_hash(model)
@@ -86,13 +96,16 @@ def graft(
         for layer, value in captured.targets.items()
     ]
     emit = Emitter(graph, profile)
-    channel = located.score.kind == "channel"
-    table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
+    channel = located[0].score.kind == "channel"
+    tables = [laid_out(emit, targets[0]) if channel else class_table(emit, o) for o in located]
+    table = scores_table(emit, tables, located)
+    if len(tables) > 1:
+        _check_reached(graph, tables, located, captured.targets)
     made = plan(graph, table, list(captured.targets.values()))
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
-    inputs, chosen = add_request(emit, table, located.score, scale)
+    inputs, chosen = add_request(emit, tables, table, [o.score for o in located], scale)
     cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
     classes = None
@@ -113,14 +126,25 @@ def graft(
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
-    output = layers[0].activations if channel else located.score.output
-    score = replace(located.score, value=table.name or "", output=output)
+    scored = [
+        ScoredOutput(
+            replace(
+                one.score,
+                value=table.name or "",
+                output=layers[0].activations if channel else one.score.output,
+            ),
+            None if names is None else list(names),
+        )
+        for one, table, names in zip(located, tables, labels, strict=True)
+    ]
+    several = len(scored) > 1
     spec = Spec(
-        SPEC_VERSION, _name(inputs.class_index), classes, scores, score, layers,
-        list(labels) if labels is not None else None, preprocess, source, tool_versions(),
+        OUTPUTS_VERSION if several else SPEC_VERSION, _name(inputs.class_index), classes, scores,
+        scored[0].score, layers, scored[0].labels, preprocess, source, tool_versions(),
         Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
-        score_weights=_name(inputs.score_weights),
+        score_weights=_name(inputs.score_weights), output_index=_name(inputs.output_index),
+        outputs=scored if several else None,
     )  # fmt: skip
     return Grafted(replace(spec, **of_input), made, own_outputs, (before, len(graph) - before))
 
@@ -156,8 +180,29 @@ def _publish_layer(
     )  # fmt: skip
 
 
+def _check_reached(
+    graph: ir.Graph, tables: Sequence[ir.Value], located: Sequence[Located],
+    targets: Mapping[str, ir.Value],
+) -> None:  # fmt: skip
+    """Refuse a layer that leads to some of the outputs only: its maps of the others are empty.
+
+    Raises:
+        LayerError: It is named, with the output.
+    """
+    for layer, target in targets.items():
+        for table, one in zip(tables, located, strict=True):
+            if target is not table and target not in ancestors(table):
+                raise LayerError(
+                    f"layer {layer!r} does not lead to output {one.score.output!r}; choose a layer "
+                    "before the outputs part (`graftcam layers` with the same --output), or leave "
+                    "that output out"
+                )
+            plan(graph, table, [target])  # refuses what has no gradient there
+
+
 def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
     if labels is not None and len(labels) != located.score.classes:
+        of = f" of output {located.score.output!r}" if located.score.output else ""
         raise CaptureError(
-            f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
+            f"{len(labels)} labels for {located.score.classes} classes{of}; give one label a class"
         )

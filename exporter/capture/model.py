@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
 from ..graph.integer_arithmetic import describe
-from ..locate.candidate import Candidate
+from ..locate.candidate import Candidate, shared
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located, channel_score, find_score
@@ -65,9 +65,12 @@ def capture(
         from ..locate.torch_candidates import scan
 
         progress("locate")
-        labels = len(settings.labels or ()) or None
-        candidates, _ = scan(
-            module, inputs, settings.score, labels=labels, names=trace.output_names
+        candidates = shared(
+            settings.score.outputs,
+            [
+                scan(module, inputs, score, labels=labels, names=trace.output_names)[0]
+                for score, labels in _scores_of(settings)
+            ],
         )
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
@@ -103,26 +106,33 @@ def _of_file(
     return captured
 
 
-def locate_score(captured: Captured, score: Score, labels: int | None = None) -> Located:
-    """Find the score in the graph; the number of labels tells outputs apart.
+def locate_scores(captured: Captured, settings: ExportSettings) -> list[Located]:
+    """Find the scores of each named output; the number of labels tells outputs apart.
 
     Raises:
-        ScoreError: No output, or no layer, has it.
+        ScoreError: No output, or no layer, has them.
     """
-    if score.kind != "channel":
-        return find_score(captured.model.graph, score, labels)
-    layer, value = next(iter(captured.targets.items()))
-    return channel_score(layer, value, captured.arranged[layer])
+    if settings.score.kind == "channel":
+        layer, value = next(iter(captured.targets.items()))
+        return [channel_score(layer, value, captured.arranged[layer])]
+    graph = captured.model.graph
+    return [find_score(graph, score, labels) for score, labels in _scores_of(settings)]
 
 
-def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
+def _scores_of(settings: ExportSettings) -> list[tuple[Score, int | None]]:
+    """The score of each named output, with its number of labels, if there are any."""
+    counts = (len(labels or ()) or None for labels in settings.labels_of())
+    return list(zip(settings.score.by_output(), counts, strict=True))
+
+
+def choose_layer(captured: Captured, located: Sequence[Located]) -> list[Candidate]:
     """Choose the target layer of an ONNX graph, and return the layers considered.
 
     Raises:
         LayerError: None can be chosen.
     """
     graph = captured.model.graph
-    candidates = choose_shown(captured, graph_candidates(graph, located.value))
+    candidates = choose_shown(captured, _graph_candidates(graph, located))
     integers = describe(graph, ", and no layer with floats before the score")
     if integers is not None and not any(one.usable for one in candidates):
         raise LayerError(integers)
@@ -130,6 +140,12 @@ def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
     captured.targets[best] = find_layer(graph, best)
     settle_layouts(captured)
     return candidates
+
+
+def _graph_candidates(graph: ir.Graph, located: Sequence[Located]) -> list[Candidate]:
+    """Layers of a graph that lead to all scores, the automatic choice first."""
+    names = [one.score.output for one in located]
+    return shared(names, [graph_candidates(graph, one.value) for one in located])
 
 
 def best_of(candidates: Sequence[Candidate], graph: ir.Graph | None = None) -> Candidate:
@@ -169,7 +185,7 @@ def candidates_of(
     model: Model,
     example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
-    output: str | None = None,
+    output: str | Sequence[str] | None = None,
     class_axis: int | None = None,
     class_offset: int | None = None,
     shapes: Shapes | None = None,
@@ -202,10 +218,12 @@ def layers_and_score(
         if isinstance(model, (str, Path)):
             captured = _of_file(Path(model), example_inputs, shapes=shapes)
             graph = captured.model.graph
-            located = find_score(graph, score)
-            found = choose_shown(captured, graph_candidates(graph, located.value))
-            return found, located.reason
+            located = [find_score(graph, one) for one in score.by_output()]
+            found = choose_shown(captured, _graph_candidates(graph, located))
+            return found, "; ".join(one.reason for one in located)
     from ..locate.torch_candidates import scan
 
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, score, names=())
+    each = [scan(module, inputs, one, names=()) for one in score.by_output()]
+    reasons = "; ".join(reason for _, reason in each)
+    return shared(score.outputs, [found for found, _ in each]), reasons
