@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeVar
 
 ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
@@ -52,8 +53,8 @@ class Score:
 
     def by_output(self) -> list[Score]:
         """Return the score of each named output."""
-        found: list[Score] = [replace(self, output=output) for output in self.outputs]
-        return found
+        make: Callable[..., Score] = partial(replace, self)
+        return [make(output=output) for output in self.outputs]
 
 
 @dataclass(frozen=True)
