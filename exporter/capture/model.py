@@ -11,11 +11,13 @@ import onnx_ir as ir
 
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
+from ..graph.emitter import dims_of
 from ..graph.integer_arithmetic import describe
 from ..locate.candidate import Candidate, shared
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located, channel_score, find_score
+from ..locate.score_rules import check_flat
 from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
@@ -27,6 +29,8 @@ _NESTED = ("If", "Loop", "Scan")
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
+
+    from ..source.torch_inputs import ModuleInputs
 
     Model = torch.nn.Module | ExportedProgram | str | Path
 
@@ -62,21 +66,32 @@ def capture(
     module, inputs = module_of(model, example_inputs)
     trace, candidates = settings.trace or TorchExport(), list[Candidate]()
     if not wanted:
-        from ..locate.torch_candidates import scan
-
         progress("locate")
-        candidates = shared(
-            settings.score.outputs,
-            [
-                scan(module, inputs, score, labels=labels, names=trace.output_names)[0]
-                for score, labels in _scores_of(settings)
-            ],
-        )
+        candidates, _ = _scan(module, inputs, _scores_of(settings), trace.output_names)
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
     progress("capture")
     return capture_module(module, inputs, wanted, trace), candidates
+
+
+def _scan(
+    module: torch.nn.Module, inputs: ModuleInputs, scores: Sequence[tuple[Score, int | None]],
+    names: Sequence[str] | None,
+) -> tuple[list[Candidate], str]:  # fmt: skip
+    """List the layers that lead to each score, with its number of labels, and say what is scored.
+
+    Raises:
+        ScoreError: An output cannot be scored, or not together with others.
+    """
+    from ..locate.torch_candidates import scan
+
+    flat = len(scores) > 1
+    each = [
+        scan(module, inputs, one, labels=labels, names=names, flat=flat) for one, labels in scores
+    ]
+    reasons = "; ".join(reason for _, reason in each)
+    return shared([one.outputs[0] for one, _ in scores], [found for found, _ in each]), reasons
 
 
 def _of_file(
@@ -143,7 +158,13 @@ def choose_layer(captured: Captured, located: Sequence[Located]) -> list[Candida
 
 
 def _graph_candidates(graph: ir.Graph, located: Sequence[Located]) -> list[Candidate]:
-    """Layers of a graph that lead to all scores, the automatic choice first."""
+    """Layers of a graph that lead to all scores, the automatic choice first.
+
+    Raises:
+        ScoreError: Several outputs cannot be explained together.
+    """
+    for one in located if len(located) > 1 else ():
+        check_flat(one.score.output, dims_of(one.value))
     names = [one.score.output for one in located]
     return shared(names, [graph_candidates(graph, one.value) for one in located])
 
@@ -221,9 +242,5 @@ def layers_and_score(
             located = [find_score(graph, one) for one in score.by_output()]
             found = choose_shown(captured, _graph_candidates(graph, located))
             return found, "; ".join(one.reason for one in located)
-    from ..locate.torch_candidates import scan
-
     module, inputs = module_of(model, example_inputs)
-    each = [scan(module, inputs, one, names=()) for one in score.by_output()]
-    reasons = "; ".join(reason for _, reason in each)
-    return shared(score.outputs, [found for found, _ in each]), reasons
+    return _scan(module, inputs, [(one, None) for one in score.by_output()], ())

@@ -17,6 +17,7 @@ from ..differentiate.cotangent import Cotangent
 from ..differentiate.support.values import static_extent
 from ..errors import ScoreError
 from ..graph.emitter import Dim, Emitter, dims_of
+from ..locate.score_rules import check_flat
 from .probability import Probabilities
 from .seed import Selection, add_input, resolve, signs, with_opposite
 
@@ -36,12 +37,7 @@ def join_tables(
                 f"outputs {twin!r} and {score.output!r} have the same scores; name one of them"
             )
     for table, score in zip(tables, scores, strict=True):
-        if len(dims_of(table)) != 2:
-            raise ScoreError(
-                f"output {score.output!r} has positions (its scores are {dims_of(table)}), and "
-                "several outputs are explained together only where each is [batch, classes]; "
-                "leave it out of output, or export it by itself"
-            )
+        check_flat(score.output, dims_of(table))
     batches = {score.output: dims_of(table)[0] for table, score in zip(tables, scores, strict=True)}
     if len({extent for extent in batches.values() if isinstance(extent, int)}) > 1:
         raise ScoreError(f"the outputs have different batches, {batches}; export them one by one")
