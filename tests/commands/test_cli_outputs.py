@@ -72,6 +72,16 @@ def test_verify_checks_every_output(folder: Path) -> None:
     assert "gradients of age" in text
 
 
+def test_verify_compares_the_labels_of_each_output(folder: Path) -> None:
+    right, wrong = folder / "age.txt", folder / "gender.txt"
+    text = succeed("verify", folder / "out.onnx", "--labels", f"age={right}").stdout
+    assert "labels       age" in text
+    text = call("verify", folder / "out.onnx", "--labels", f"age={wrong}").stdout
+    assert "class 0 is 'child' in the artifact and 'female' in the source" in text
+    message = refuse("verify", folder / "out.onnx", "--labels", right)
+    assert "names none of the outputs 'gender', 'age'" in message
+
+
 def test_labels_for_several_outputs_need_their_names(folder: Path, tmp_path: Path) -> None:
     message = refuse(
         "export", folder / "plain.onnx", *NAMED, "--labels", folder / "age.txt",
