@@ -20,6 +20,7 @@ from .further_inputs import input_option
 from .options import (
     FILE,
     class_option,
+    explained_output_option,
     group,
     json_option,
     provider_option,
@@ -38,9 +39,7 @@ _request_options = group(
     class_option,
     option("--top", type=click.IntRange(1), default=1, show_default=True,
            help="Number of best-ranked classes to explain."),
-    option("--output", metavar="NAME",
-           help="Output to explain, if MODEL explains several; the printed text names them. "
-                "Default: the first."),
+    explained_output_option,
     option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
            metavar="ID", help="Method that makes the maps; repeatable."),
     option("--option", "settings", multiple=True, type=Setting(),

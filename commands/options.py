@@ -64,6 +64,11 @@ class_option = option(
 
 
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+explained_output_option = option(
+    "--output", metavar="NAME",
+    help="Output that the class is of, if MODEL explains several; `graftcam inspect` names them. "
+         "Default: the first.",
+)  # fmt: skip
 output_option = option(
     "--output", multiple=True, callback=one_or_several, metavar="NAME",
     help="Output to explain, if the model has several; repeatable: one artifact then explains "

@@ -102,3 +102,15 @@ def test_a_release_file_names_outputs_and_their_labels(folder: Path, tmp_path: P
     assert "up to date" in succeed("export", "--config", config).stdout
     labels.write_text("\n".join(reversed(LABELS["age"])))
     assert "up to date" not in call("export", "--config", config).stdout
+
+
+def test_an_output_is_visualized(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    succeed(
+        "export", folder / "plain.onnx", "--layer", "features", *NAMED, "--verify", "off",
+        "--extra", "input_gradients", "--preprocess", "unit,squash", "-o", path,
+    )  # fmt: skip
+    arguments = ("visualize", path, "-o", tmp_path / "i.png", "--class", 4, "--steps", 20)
+    found = json.loads(succeed(*arguments, "--output", "age", "--json").stdout)
+    assert found["score"] > found["start"]
+    assert "class 4 is out of range; the model has 2" in refuse(*arguments)
