@@ -13,9 +13,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graftcam.exporter import Score, export
+from graftcam.exporter import Score, Verify, export
 from graftcam.exporter.capture.model import candidates_of
-from graftcam.exporter.errors import CaptureError, LayerError, ScoreError, VerificationError
+from graftcam.exporter.errors import (
+    CaptureError,
+    LayerError,
+    ScoreError,
+    UnprovenError,
+    VerificationError,
+)
 from graftcam.exporter.score import several_outputs
 from graftcam.exporter.source.labels import labels_of_files
 from graftcam.runtime.errors import GraftcamError, SpecError
@@ -285,3 +291,8 @@ def test_files_of_labels_are_read_by_output(tmp_path: Path) -> None:
 def test_a_score_takes_names_in_a_tuple(tmp_path: Path) -> None:
     spec = export_heads(tmp_path / "m.onnx", score=Score(output=("age", "gender"))).spec
     assert spec.output_names == ["age", "gender"]
+
+
+def test_a_proof_without_time_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnprovenError, match="no time was left to run the model behind it"):
+        export_heads(tmp_path / "m.onnx", output="age", verify=Verify(seconds=1e-4))
