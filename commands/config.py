@@ -139,12 +139,14 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
         texts = _texts(path, name, key, value, option)
         path_like = (
             option is None
-            or key in ("weights", "preprocess")
+            or key in ("weights", "preprocess", "labels")
             or isinstance(option.type, click.Path)
         )
         placed = [_placed(path.parent, key, text) for text in texts] if path_like else texts
         if path_like and key not in _WRITTEN:
-            reads += [file for text in placed if (file := Path(text)).exists()]
+            # Labels of one of several outputs are OUTPUT=FILE.
+            files = (Path(part) for text in placed for part in {text, text.partition("=")[2]})
+            reads += sorted(file for file in files if file.name and file.exists())
         if option is None:
             arguments = [*placed, *arguments]
         elif option.is_flag:
@@ -173,7 +175,11 @@ def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | N
 def _placed(folder: Path, key: str, text: str) -> str:
     """Resolve a path relative to the file's folder; return other texts unchanged."""
     path = folder / text
-    return str(path) if key in _WRITTEN or path.exists() else text
+    if key in _WRITTEN or path.exists():
+        return str(path)
+    output, equals, file = text.partition("=")
+    named = key == "labels" and equals and (folder / file).exists()
+    return f"{output}={folder / file}" if named else text
 
 
 def _factory(source: str) -> list[Path]:

@@ -20,6 +20,7 @@ from .further_inputs import input_option
 from .options import (
     FILE,
     class_option,
+    explained_output_option,
     group,
     json_option,
     provider_option,
@@ -38,6 +39,7 @@ _request_options = group(
     class_option,
     option("--top", type=click.IntRange(1), default=1, show_default=True,
            help="Number of best-ranked classes to explain."),
+    explained_output_option,
     option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
            metavar="ID", help="Method that makes the maps; repeatable."),
     option("--option", "settings", multiple=True, type=Setting(),
@@ -83,6 +85,7 @@ _request_options = group(
     "graftcam explain tumour.onnx scan.nii.gz -o out",
     "graftcam explain skin.onnx mole.jpg -o out --input age=54 --input site=0,0,1,0",
     "graftcam explain change.onnx before.jpg -o out --input after=after.jpg --over after",
+    "graftcam explain faces.onnx photo.jpg -o out --output age --class 31",
     "graftcam explain bert.onnx ids.npz -o out --tokens vocab.txt --format html",
 )
 @click.argument("model", type=FILE)
@@ -96,8 +99,9 @@ _request_options = group(
 @json_option
 def explain(
     model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
-    methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...], layers: tuple[str, ...],
-    fuse: Fuse, augment: tuple[str, ...], region: Path | None, box: list[int] | None,
+    output: str | None, methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...],
+    layers: tuple[str, ...], fuse: Fuse, augment: tuple[str, ...],
+    region: Path | None, box: list[int] | None,
     inputs: dict[str, Any], over: str | None, tokens: Path | None,
     score_weights: Path | None, drawing: Drawing, provider: str | None, threads: int | None,
     as_json: bool, **of_folder: Any,
@@ -132,6 +136,8 @@ def explain(
         request["inputs"] = further
     if over:
         request["over"] = over
+    if output:
+        request["output"] = output
     if tokens:
         request["tokens"] = absolute(tokens)
     if source is not None:

@@ -39,6 +39,7 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial")
     "    --verify full -o explained.onnx",
     "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
     "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
+    "graftcam export faces.onnx --output gender --output age --labels gender=g.txt -o out.onnx",
     "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
     "graftcam export --config release.toml",
 )
@@ -79,7 +80,7 @@ def export(
     from ..exporter import UnprovenError, Verify
     from ..exporter import export as run
     from ..exporter.report.describe import describe_report
-    from ..exporter.source.labels import read_labels
+    from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
 
     transform = {name: options.pop(name) for name in TRANSFORM}
@@ -89,13 +90,15 @@ def export(
     traced = {name: options.pop(name) for name in _names(TorchExport)}
     traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
-    # The source's own labels are those of its classes, not of a layer's channels.
-    own = None if score.kind == "channel" else loaded.labels
+    # The source's own labels are those of its classes, not of a layer's channels, nor of one of
+    # several outputs.
+    own = None if score.kind == "channel" or len(score.outputs) > 1 else loaded.labels
     with Steps() as steps:
         report = run(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None,
-            labels=read_labels(labels) if labels else own, name=name or loaded.name,
+            labels=labels_of_files(labels, score.outputs) if labels else own,
+            name=name or loaded.name,
             preprocess=transform_of(transform, loaded, shapes) if given else loaded.preprocess,
             verify=Verify(*(options.pop(key) for key in _VERIFY)), shapes=loaded.shapes,
             progress=steps, **options,

@@ -55,8 +55,9 @@ trace_options = group(
                 "else PyTorch's choice."),
 )  # fmt: skip
 transform_options = group(
-    option("--labels", type=FILE, metavar="FILE",
-           help="Class names: text, one on a line or number,name; or JSON, by number or name."),
+    option("--labels", multiple=True, metavar="[OUTPUT=]FILE",
+           help="Class names: text, one on a line or number,name; or JSON, by number or name. "
+                "Repeatable for several outputs, as OUTPUT=FILE then."),
     option("--preprocess", metavar="WORDS|FILE|MODULE:NAME",
            help="Training transform, if SOURCE has none. Words with commas: imagenet (that of "
                 "torchvision), Keras' torch, tf or caffe, unit (levels in [0, 1]) or raw (to 255); "

@@ -23,8 +23,9 @@ from .options import axis_options, json_option, output_option, source_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
-    source: str, weights: str | None, shapes: dict[str, list[int | None]], output: str | None,
-    class_axis: int | None, class_offset: int | None, everything: bool, as_json: bool,
+    source: str, weights: str | None, shapes: dict[str, list[int | None]],
+    output: str | list[str] | None, class_axis: int | None, class_offset: int | None,
+    everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first."""
     need_exporter()

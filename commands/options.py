@@ -50,6 +50,13 @@ def to_option(
                   metavar=metavar, help=text)  # fmt: skip
 
 
+def one_or_several(
+    _context: click.Context, _option: click.Parameter, names: Sequence[str]
+) -> str | list[str] | None:
+    """Return the name that was given, a list of several, or None."""
+    return list(names) if len(names) > 1 else next(iter(names), None)
+
+
 class_option = option(
     "--class", "classes", multiple=True, metavar="ID|LABEL",
     help="Class to explain; repeatable. Default: the best-ranked.",
@@ -57,10 +64,16 @@ class_option = option(
 
 
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-output_option = option(
+explained_output_option = option(
     "--output", metavar="NAME",
-    help="Output to explain, if the model has several. Default: the one that looks most like "
-         "class scores, which the report names.",
+    help="Output that the class is of, if MODEL explains several; `graftcam inspect` names them. "
+         "Default: the first.",
+)  # fmt: skip
+output_option = option(
+    "--output", multiple=True, callback=one_or_several, metavar="NAME",
+    help="Output to explain, if the model has several; repeatable: one artifact then explains "
+         "each of them. Default: the one that looks most like class scores, which the report "
+         "names.",
 )  # fmt: skip
 axis_options = group(
     option("--class-axis", type=int, metavar="AXIS",

@@ -20,9 +20,9 @@ from .options import FILE, source_options
               help="What it was made from, as for `graftcam export`. Default: its own forward "
                    "part, with finite differences.")  # fmt: skip
 @source_options
-@click.option("--labels", type=FILE, metavar="FILE",
-              help="Class names that it must have: one a line, or JSON. Default: those of the "
-                   "source.")  # fmt: skip
+@click.option("--labels", multiple=True, metavar="[OUTPUT=]FILE",
+              help="Class names that it must have: one a line, or JSON; repeatable for several "
+                   "outputs, as OUTPUT=FILE then. Default: those of the source.")  # fmt: skip
 @click.option("--images", type=FILE, metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
 @click.option("--seconds", type=float, metavar="N",
@@ -31,7 +31,7 @@ from .options import FILE, source_options
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
     artifact: Path, against: str | None, weights: str | None,
-    shapes: dict[str, list[int | None]], labels: Path | None, images: Path | None,
+    shapes: dict[str, list[int | None]], labels: tuple[str, ...], images: Path | None,
     seconds: float | None, file: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
@@ -47,8 +47,8 @@ def verify(
     need_exporter()
     from ..exporter.artifact.save import write_text
     from ..exporter.errors import UnprovenError
-    from ..exporter.release import input_shapes, verify_artifact
-    from ..exporter.source.labels import read_labels
+    from ..exporter.release import input_shapes, scored_outputs, verify_artifact
+    from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import is_file, load_source
     from ..exporter.verify.verdict.report import describe_verdict, to_json
 
@@ -60,7 +60,8 @@ def verify(
             )
         shapes = shapes if shapes or is_file(against) else input_shapes(artifact)
         source = load_source(against, weights, shapes)
-    names = read_labels(labels) if labels else source and source.labels
+    outputs = scored_outputs(artifact) if labels else ()
+    names = labels_of_files(labels, outputs) if labels else source and source.labels
     with Steps() as steps:
         spec, verdict = verify_artifact(
             artifact, source, names, images, seconds=seconds, progress=steps

@@ -10,7 +10,7 @@ import click
 from click import option
 
 from .common import Numbers, command, progress_bar
-from .options import FILE, group, json_option, provider_option, to_option
+from .options import FILE, explained_output_option, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
     from ..runtime.session.session import Session
@@ -23,6 +23,7 @@ _target_options = group(
            help="Maximise only at this position of the layer, or of a segmentation's output."),
     option("--score-weights", type=FILE, metavar="FILE.npy",
            help="For linear scores: weights of the output, [*output], instead of a class."),
+    explained_output_option,
 )  # fmt: skip
 _ascent_options = group(
     option("--steps", type=click.IntRange(1), default=256, show_default=True, metavar="N",
@@ -60,8 +61,8 @@ _ascent_options = group(
 @json_option
 def visualize(
     model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,
-    score_weights: Path | None, curve: Path | None, provider: str | None, as_json: bool,
-    **options: Any,
+    score_weights: Path | None, output: str | None, curve: Path | None, provider: str | None,
+    as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compute the image that maximises a class, a channel or a unit of the artifact MODEL.
 
@@ -69,6 +70,7 @@ def visualize(
     MODEL with --extra input_gradients (and, for channels, --score channel).
     """
     from ..runtime.errors import RenderError
+    from ..runtime.inputs.selection import choose_output
     from ..runtime.output.render import write_image
     from ..runtime.session.session import Session
     from ..runtime.visualize.ascent import Ascent
@@ -79,6 +81,7 @@ def visualize(
     if sum(given) != 1:
         raise click.UsageError("give one of --class, --channel and --score-weights")
     session = Session(model, provider)
+    session = session.about(choose_output(session.spec, output))
     selection = _selection(session, class_name, channel, score_weights)
     with progress_bar("maximising") as bar:
         found = run(session, selection, Ascent(**options), unit=unit, progress=bar)

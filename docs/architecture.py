@@ -30,8 +30,8 @@ ORDER = {
         "__init__",
     ),
     "runtime": (
-        "errors", "checks", "detector", "settings", "spec", "writing", "inorder", "session",
-        "inputs", "methods", "output", "explain", "visualize", "explainer", "tools", "__init__",
+        "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",
+        "session", "inputs", "methods", "output", "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

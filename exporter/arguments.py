@@ -18,7 +18,7 @@ from .artifact.embed_preprocess import check_embeddable
 from .errors import LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
 from .heatmap.baked import FORMULAS
-from .source.labels import as_labels
+from .source.labels import labels_for
 from .source.preprocessing import as_preprocess
 from .source.settings import ExportSettings
 
@@ -31,13 +31,13 @@ _EXTRA_FOR = {
     "deconvnet_gradients": "guided",
 }  # fmt: skip
 _OLDEST_OPSET = 18
-_NAMES = {"layers": "'layer4'"}
+_NAMES = {"layers": "'layer4'", "output": "'logits'"}
 
 
 class RecordFields(TypedDict, total=False):
     """Fields of `Score` and `TorchExport` that `export` also takes as keywords of its own."""
 
-    output: str | None
+    output: str | Sequence[str] | None
     activation: Activation | None
     class_axis: int | None
     class_offset: int | None
@@ -123,13 +123,14 @@ def settings_of(
         GraftcamError: One has a value or a type that it cannot have; the message says which.
     """
     profile_of(profile)
+    scored = _score(score)
     settings = ExportSettings(
-        score=_score(score),
+        score=scored,
         extras=_extras(extras),
         layers=_layers(layers),
         trace=_trace(trace),
         shapes=_shapes(shapes),
-        labels=None if labels is None else as_labels(labels),
+        labels=labels_for(labels, scored.outputs),
         preprocess=as_preprocess(preprocess),
         profile=profile,
         name=_text("name", name, SettingsError),
@@ -170,8 +171,33 @@ def _score(score: object) -> Score:
     offset = score.class_offset
     if offset is not None and (not _is_int(offset) or offset < 0):
         raise ScoreError(f"class_offset={score.class_offset!r} counts entries; give 0 or more")
-    _text("output", score.output, ScoreError)
-    return score
+    return replace(score, output=_outputs(score))
+
+
+def _outputs(score: Score) -> str | list[str] | None:
+    """The scored output's name, several names, or None.
+
+    Raises:
+        ScoreError: A name is given twice, or the score goes with one output only.
+    """
+    given = score.output
+    if given is None or isinstance(given, str):
+        return given
+    names = _names("output", given, ScoreError) or []
+    if len(names) < 2:
+        return names[0] if names else None
+    if len(set(names)) < len(names):
+        raise ScoreError(f"an output is named twice: {names}; name each once")
+    if score.kind in ("linear", "channel"):
+        raise ScoreError(f"a {score.kind} score is not one of several outputs; name one of {names}")
+    for field in ("class_axis", "class_offset"):
+        if getattr(score, field) is not None:
+            raise ScoreError(
+                f"{field}={getattr(score, field)} is that of one output, and output names "
+                f"{names}; leave {field} (--{field.replace('_', '-')}) out where the outputs show "
+                "it themselves, or export them one by one"
+            )
+    return names
 
 
 def _extras(extras: object) -> list[str]:

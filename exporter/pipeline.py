@@ -25,13 +25,14 @@ from .artifact.only_if_asked import run_only_if_asked
 from .artifact.save import save, staged, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
-from .capture.model import capture, choose_layer, locate_score, reasons_for
+from .capture.model import capture, choose_layer, locate_scores, reasons_for
 from .capture.onnx_file import drop_metadata
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.input_gradients import unverified, walks_for
+from .locate.detectors.detection import LevelFound
 from .report.page.overlays import gallery
 from .report.page.write import staged_folder, write_report
 from .report.report import Report
@@ -84,10 +85,11 @@ def export(
             the first call of a module that is called several times (the last, without a number),
             ``stages.2[0]`` and ``backbone[feat]`` are tensors of one that returns several.
         score: What to explain: a kind, or a `Score` that also names the output, its activation and
-            the axis of its classes.
+            the axis of its classes. Several outputs, ``output=["gender", "age"]``: the artifact
+            explains any of them.
         labels: Class names by id: a list; a dict by number (also Keras', and a model's ``names``
             or ``id2label``) or by name; or the file of one of them (JSON, or text with a name on
-            each line).
+            each line). Of several outputs a dict of these by the output's name.
         preprocess: The training transform, stored for the runtime: a `Preprocess`; a Compose of
             torchvision's transforms (v1, v2 or timm's); a torchvision weights' ``transforms()``;
             timm's data configuration; an image processor of transformers; a path of its
@@ -188,20 +190,18 @@ def export_as(
         clock("differentiate")
         graph = captured.model.graph
         settle_layouts(captured)
-        located = locate_detector(captured, settings)
-        levels = (
-            [] if located is None else choose_levels(captured, located, context=settings.context)
-        )
-        if located is None:
-            located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
+        detected, levels = locate_detector(captured, settings), list[LevelFound]()
+        if detected is not None:
+            levels = choose_levels(captured, detected, context=settings.context)
+        located = locate_scores(captured, settings) if detected is None else [detected]
         if not captured.targets:
             candidates = choose_layer(captured, located)
         notes = captured.notes + protect(graph)
         notes += remarks(profile, list(graph))
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
-            captured, located, settings.labels, settings.preprocess, settings.name, profile, walks,
-            [extra for extra in extras if extra not in FLAGS], levels,
+            captured, located, settings.labels_of(), settings.preprocess, settings.name, profile,
+            walks, [extra for extra in extras if extra not in FLAGS], levels,
         )  # fmt: skip
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
@@ -246,7 +246,7 @@ def export_as(
             path,
             spec,
             reasons_for(captured, candidates),
-            located.reason,
+            "; ".join(one.reason for one in located),
             candidates,
             dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
             grafted.nodes,

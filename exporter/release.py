@@ -22,6 +22,7 @@ from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
 from .locate.instances import lay_out_instances
 from .pipeline import export_as
+from .source.labels import Labels
 from .source.named import Source
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
@@ -37,7 +38,7 @@ from .verify.verdict.settings import Verify, checked
 def verify_artifact(
     artifact: Path,
     source: Source | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Labels = None,
     images: Path | None = None,
     *,
     seconds: float | None = None,
@@ -48,7 +49,7 @@ def verify_artifact(
     Args:
         artifact: The file; it is read only.
         source: What it was made from; None: its own forward part.
-        labels: Class names that it should have.
+        labels: Class names that it should have; of several outputs by the output's name.
         images: Folder of images to check on beside random inputs.
         seconds: How long the comparison works; see `Verify`.
         progress: Called with the name of each step as it begins.
@@ -113,6 +114,12 @@ def input_shapes(file: Path) -> dict[str, list[int | None]]:
     return dict(zip([""], shapes.values(), strict=True)) if len(shapes) == 1 else shapes
 
 
+def scored_outputs(artifact: Path) -> Sequence[str | None]:
+    """Names of the outputs that an artifact explains, if there are several; else a single None."""
+    spec = _record(artifact)
+    return [None] if spec is None or spec.outputs is None else spec.output_names
+
+
 def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path | None) -> Verdict:
     """The checks of an artifact that was made smaller, which has no derivatives of its own."""
     original = None if source is None else source.model
@@ -167,13 +174,11 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
     return Origin(own, module=module, examples=inputs)
 
 
-def _of_source(
-    artifact: Path, spec: Spec, source: Source | None, labels: Sequence[str] | None
-) -> list[Finding]:
+def _of_source(artifact: Path, spec: Spec, source: Source | None, labels: Labels) -> list[Finding]:
     """The checks that need the source itself."""
     named = check_labels(spec, labels)
     if source is not None:
-        return [*check_again(artifact, spec, source.model, source.inputs, export_as), named]
+        return [*check_again(artifact, spec, source.model, source.inputs, export_as), *named]
     reason = "no source to compare with; give it with --against"
     first, last = (Finding(n, "", "skipped", reason=reason) for n in ("source", "determinism"))
-    return [first, named, last]
+    return [first, *named, last]

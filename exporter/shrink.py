@@ -131,7 +131,7 @@ def _check(artifact: Path, spec: Spec) -> None:
 
 def _float32_nodes(model: onnx.ModelProto, spec: Spec) -> list[str]:
     """Return the nodes that stay float32: the added nodes, and those that compute the scores."""
-    outputs = {spec.score.value, spec.score.output}
+    outputs = {n for one in spec.by_output() for n in (one.score.value, one.score.output)}
     return [
         node.name
         for node in model.graph.node

@@ -22,7 +22,7 @@ from .inputs.examples import Example, ExampleReader, Given, Inputs
 from .inputs.images import as_array
 from .inputs.region import check_region
 from .inputs.score_weights import check_weights, takes_weights
-from .inputs.selection import Classes, check_index
+from .inputs.selection import Classes, check_outputs
 from .output.explanation import Explanation
 from .session.heads import Heads
 from .session.options import configure
@@ -173,6 +173,11 @@ class Explainer:
         return self._session.model_inputs
 
     @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs that the artifact explains; the first is explained by default."""
+        return self.spec.output_names
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """Endings of the names of the files that the artifact explains."""
         return ExampleReader(self._session).suffixes
@@ -234,6 +239,7 @@ class Explainer:
         class_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
         region: NDArray[Any] | None = None,
         score_weights: NDArray[Any] | None = None,
+        output_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
     ) -> Tensors:
         """Run the artifact on the caller's tensors and return all its outputs by name.
 
@@ -245,6 +251,9 @@ class Explainer:
                 ones.
             score_weights: For a linear score, instead of `class_index`: weights of the scored
                 output, [N or 1, K, *output].
+            output_index: For an artifact that explains several outputs: the place in
+                `spec.output_names` of the output that each class is of, integers [N or 1, K or 1];
+                None: the first. ``class_index`` may then have K = 1, too.
 
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
@@ -264,7 +273,10 @@ class Explainer:
             feeds[self.spec.selector] = selection.astype(np.float32)
         else:
             selection = np.asarray([[-1]] if class_index is None else class_index)
-            check_index(selection, rows, self.spec.score.classes)
+            which = feeds.pop(self.spec.output_index or "", output_index)
+            which = check_outputs(self.spec, which, selection, rows)
+            if which is not None:
+                feeds[self.spec.output_index or ""] = which
             feeds[self.spec.selector] = selection.astype(np.int64)
         if self.spec.region is not None:
             region = feeds.pop(self.spec.region, region)

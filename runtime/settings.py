@@ -1,14 +1,16 @@
-"""`Settings` records the arguments of an export that no other part of the metadata contains."""
+"""These records say what is explained, and with which arguments an artifact was exported."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, TypeVar
 
 DetectorChoice = Literal["dense", "end_to_end", "queries", "levels", "centres", "nms", "off"]
 ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
 Activation = Literal["softmax", "sigmoid", "none"]
+Extent = TypeVar("Extent", int, int | None)
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class Score:
             channel of the first target layer.
         output: Name of the scored output; by default the one that looks most like class scores:
             as many classes as labels, a Softmax at its end, nothing computed from it, no
-            positions.
+            positions. A list of names: each of these outputs can be explained, the first by
+            default.
         activation: The function that converts logits to probabilities, if the graph does not show
             it: softmax by default, sigmoid for multi-label models and single logits. With ``none``
-            a ``linear`` score uses the output without any activation.
+            a ``linear`` score uses the output without any activation. Of several outputs it is
+            that of each.
         class_axis: The axis of the scored output that indexes the classes. The other axes, except
             the batch, are its positions. By default the labels, a Softmax or the channels of the
             last layer show it; else it is axis 1.
@@ -36,10 +40,77 @@ class Score:
     """
 
     kind: ScoreKind = "logit"
-    output: str | None = None
+    output: str | Sequence[str] | None = None
     activation: Activation | None = None
     class_axis: int | None = None
     class_offset: int | None = None
+
+    @property
+    def outputs(self) -> list[str | None]:
+        """The named outputs; a single None leaves the choice open."""
+        if self.output is None or isinstance(self.output, str):
+            return [self.output]
+        return list(self.output)
+
+    def by_output(self) -> list[Score]:
+        """Return the score of each named output."""
+        make: Callable[..., Score] = partial(replace, self)
+        return [make(output=output) for output in self.outputs]
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """The score that is differentiated.
+
+    Attributes:
+        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output;
+            ``probability``, ``log_probability``: the activation of the logits;
+            ``linear``: the inner product with weights that the caller feeds; ``channel``: the
+            weighted mean of a channel of the first target layer.
+        value: The ONNX value with the scores, [N, classes] or [N, classes, *positions],
+            before the activation; for ``linear`` a value of rank 2 or more.
+        output: The scored output: the model's, or the layer's activations.
+        activation: The function that converts scores to probabilities.
+        activated: Whether ``output`` is probabilities already.
+        classes: Number of classes (a single-logit model has 2) or channels; for ``linear`` the
+            extent of axis 1, 0 if the file leaves it open.
+        single_logit: The model has one logit: class 1 is that logit, class 0 its negative.
+        class_axis: The axis of the classes in ``output``; not in the JSON if it is 1.
+        class_offset: Entries of that axis before the first class, such as the coordinates of a
+            box; not in the JSON if there are none.
+        box_axis: For detectors, whose `value` is a flat table [N, boxes * (classes + 4)] of scores
+            and edges: 1 if the entries of a box lie side by side, 2 if the boxes of an entry do;
+            else not in the JSON.
+    """
+
+    kind: ScoreKind
+    value: str
+    output: str
+    activation: Activation
+    activated: bool
+    classes: int
+    single_logit: bool = False
+    class_axis: int | None = None
+    class_offset: int | None = None
+    box_axis: int | None = None
+
+    def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
+        """Return the extents of `output` except the batch and the classes."""
+        axis = self.class_axis or 1
+        return tuple(extent for place, extent in enumerate(shape) if place not in (0, axis))
+
+
+@dataclass(frozen=True)
+class ScoredOutput:
+    """One of several outputs that an artifact explains.
+
+    Attributes:
+        score: The score of its classes.
+        labels: Its class names by id, or None.
+    """
+
+    score: ScoreRecord
+    labels: list[str] | None
 
 
 @dataclass(frozen=True)

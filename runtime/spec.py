@@ -8,19 +8,20 @@ only.
 from __future__ import annotations
 
 import json
-import types
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from .detector import Detector
 from .errors import InputError, SpecError
-from .settings import Activation, ScoreKind, Settings
+from .records import parse_record, written
+from .settings import ScoredOutput, ScoreRecord, Settings
 
-SPEC_VERSION = 2  # the newest that is understood; artifacts without boxes follow version 1
+SPEC_VERSION = 1  # of artifacts that need nothing newer
+OUTPUTS_VERSION = 2  # of artifacts that explain several outputs, or boxes
+NEWEST_VERSION = 2  # that this runtime reads
 METADATA_KEY = "graftcam"
 
-Extent = TypeVar("Extent", int, int | None)
 Layout = Literal["channels_first", "channels_last", "tokens", "instances"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 ResizeMode = Literal["shorter", "longer", "exact", "fit", "cover"]
@@ -89,48 +90,6 @@ class Layer:
     def outputs(self) -> list[str]:
         """Names of all outputs that describe the layer."""
         return [*self.baked.values(), self.activations, self.gradients]
-
-
-@dataclass(frozen=True)
-class ScoreRecord:
-    """The score that is differentiated.
-
-    Attributes:
-        kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output;
-            ``probability``, ``log_probability``: the activation of the logits;
-            ``linear``: the inner product with weights that the caller feeds; ``channel``: the
-            weighted mean of a channel of the first target layer.
-        value: The ONNX value with the scores, [N, classes] or [N, classes, *positions],
-            before the activation; for ``linear`` a value of rank 2 or more.
-        output: The scored output: the model's, or the layer's activations.
-        activation: The function that converts scores to probabilities.
-        activated: Whether ``output`` is probabilities already.
-        classes: Number of classes (a single-logit model has 2) or channels; for ``linear`` the
-            extent of axis 1, 0 if the file leaves it open.
-        single_logit: The model has one logit: class 1 is that logit, class 0 its negative.
-        class_axis: The axis of the classes in ``output``; not in the JSON if it is 1.
-        class_offset: Entries of that axis before the first class, such as the coordinates of a
-            box; not in the JSON if there are none.
-        box_axis: For detectors, whose `value` is a flat table [N, boxes * (classes + 4)] of scores
-            and edges: 1 if the entries of a box lie side by side, 2 if the boxes of an entry do;
-            else not in the JSON.
-    """
-
-    kind: ScoreKind
-    value: str
-    output: str
-    activation: Activation
-    activated: bool
-    classes: int
-    single_logit: bool = False
-    class_axis: int | None = None
-    class_offset: int | None = None
-    box_axis: int | None = None
-
-    def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
-        """Return the extents of `output` except the batch and the classes."""
-        axis = self.class_axis or 1
-        return tuple(extent for place, extent in enumerate(shape) if place not in (0, axis))
 
 
 @dataclass(frozen=True)
@@ -274,6 +233,10 @@ class Spec:
         score_weights: Name of the input, float32 [N or 1, K, *output], with the weights of a
             ``linear`` score; optional, likewise.
         settings: The settings of the export; heads and older artifacts have none.
+        output_index: Name of the input, int64 [N or 1, K], with the place in `outputs` that each
+            class is one of, if there are several; else not in the JSON.
+        outputs: The outputs that can be explained, the first of which `score` and `labels` are
+            about; likewise.
         detector: How a detector's boxes are requested and found; only in version 2, and only of
             detectors.
     """
@@ -296,14 +259,53 @@ class Spec:
     deconvnet_gradients: str | None = None
     score_weights: str | None = None
     settings: Settings | None = None
+    output_index: str | None = None
+    outputs: list[ScoredOutput] | None = None
     detector: Detector | None = None
 
     @property
     def own_inputs(self) -> list[str]:
         """Names of the inputs that the model itself does not have."""
-        names = (self.class_index, self.region, self.score_weights)
+        names = (self.class_index, self.region, self.score_weights, self.output_index)
         of_boxes = () if self.detector is None else self.detector.own_inputs
         return [*(name for name in names if name is not None), *of_boxes]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs that can be explained, in the order of `output_index`."""
+        return [one.score.output for one in self.outputs or [ScoredOutput(self.score, None)]]
+
+    @property
+    def place(self) -> int:
+        """The value of `output_index` for the output that `score` is about."""
+        return self.output_names.index(self.score.output)
+
+    def about(self, place: int) -> Spec:
+        """Return the metadata with `score` and `labels` of the output at ``place``."""
+        if self.outputs is None:
+            return self
+        return replace(self, score=self.outputs[place].score, labels=self.outputs[place].labels)
+
+    def by_output(self) -> list[Spec]:
+        """Return the metadata about each output that can be explained."""
+        return [self.about(place) for place in range(len(self.output_names))]
+
+    def check_outputs(self) -> None:
+        """Check the part of a record that is about several outputs.
+
+        Raises:
+            SpecError: It contradicts itself, or is in a record of a version that has no such part.
+        """
+        if self.outputs is None and self.output_index is None:
+            return
+        several, names = len(self.outputs or ()) > 1, self.output_names
+        distinct = len(set(names)) == len(names)
+        first = several and self.about(0) == self
+        if self.version < OUTPUTS_VERSION or not (first and distinct and self.output_index):
+            raise SpecError(
+                f"graftcam metadata of version {self.version} has outputs {names} and output_index "
+                f"{self.output_index!r}, which do not fit each other; export again"
+            )
 
     @property
     def selector(self) -> str:
@@ -328,7 +330,7 @@ class Spec:
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that the same record gives the same bytes."""
-        data = _written(self)
+        data = written(self)
         return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod
@@ -347,64 +349,11 @@ class Spec:
         version = data.get("version") if isinstance(data, dict) else None
         if not isinstance(version, int):
             raise SpecError("graftcam metadata has no version; export again")
-        if version > SPEC_VERSION:
+        if version > NEWEST_VERSION:
             raise SpecError(
                 f"artifact follows graftcam spec {version}, this runtime supports up to "
-                f"{SPEC_VERSION}; upgrade graftcam"
+                f"{NEWEST_VERSION}; upgrade graftcam"
             )
-        return _parse(Spec, data, "graftcam")
-
-
-def _written(value: Any) -> Any:
-    """Convert a record to JSON types; optional fields that are None are left out."""
-    if is_dataclass(value):
-        entries = [(e, _written(getattr(value, e.name))) for e in fields(value)]
-        return {e.name: made for e, made in entries if made is not None or e.default is not None}
-    if isinstance(value, (list, tuple)):
-        return [_written(item) for item in cast("Sequence[Any]", value)]
-    return value
-
-
-Record = TypeVar("Record")
-
-
-def _parse(kind: type[Record], data: Any, where: str) -> Record:
-    """Build the dataclass ``kind`` from parsed JSON, checking every field's presence and type."""
-    if not isinstance(data, dict):
-        raise SpecError(f"{where}: expected an object, found {type(data).__name__}; export again")
-    hints = get_type_hints(kind)
-    entries = fields(cast(Any, kind))
-    names = [entry.name for entry in entries if entry.name in data or entry.default is not None]
-    unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
-    if unknown or missing:
-        raise SpecError(
-            f"{where}: unknown fields {unknown}, missing fields {missing}; export again"
-        )
-    return kind(**{name: _check(hints[name], data[name], f"{where}.{name}") for name in names})
-
-
-def _check(kind: Any, value: Any, where: str) -> Any:
-    """Return ``value`` as the annotated type ``kind``, or raise."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _check(next(a for a in arguments if a is not type(None)), value, where)
-    if origin is Literal:
-        if value in arguments:
-            return value
-    elif origin in (list, Sequence):
-        if isinstance(value, list):
-            return [_check(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    elif origin is dict:
-        if isinstance(value, dict):
-            return {
-                key: _check(arguments[1], item, f"{where}.{key}") for key, item in value.items()
-            }
-    elif is_dataclass(kind):
-        return _parse(cast(type, kind), value, where)
-    elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
-        return value
-    raise SpecError(f"{where}: {value!r} is no {kind}; export again")
+        spec = parse_record(Spec, data, "graftcam")
+        spec.check_outputs()
+        return spec

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ...runtime.spec import SPEC_VERSION, Layer, Preprocess, Spec, Verification
+from ...runtime.spec import (
+    NEWEST_VERSION,
+    SPEC_VERSION,
+    Layer,
+    Preprocess,
+    ScoredOutput,
+    Spec,
+    Verification,
+)
 from ..capture.onnx_file import Captured
 from ..differentiate.backward import differentiate
 from ..differentiate.cotangent import Cotangent
 from ..differentiate.plan import Plan, plan, with_junctions
-from ..errors import CaptureError
+from ..errors import CaptureError, LayerError
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
+from ..graph.queries import ancestors
 from ..heatmap.baked import bake
 from ..heatmap.gradcam import Target, gradcam, laid_out, publish
 from ..heatmap.input_gradients import plan_image_walks
@@ -25,7 +34,7 @@ from ..locate.layout import read_target
 from ..locate.score import Located
 from ..score.box_tables import box_tables
 from ..score.boxes import select_boxes
-from ..score.class_scores import RequestInputs, add_request, class_table
+from ..score.class_scores import RequestInputs, add_request, class_table, scores_table
 from ..score.seed import cotangent_scale
 from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
@@ -54,8 +63,8 @@ class Grafted:
 
 def graft(
     captured: Captured,
-    located: Located,
-    labels: Sequence[str] | None,
+    located: Sequence[Located],
+    labels: Sequence[Sequence[str] | None],
     preprocess: Preprocess | Unsized | None,
     name: str | None,
     profile: Profile,
@@ -67,8 +76,8 @@ def graft(
 
     Args:
         captured: The graph.
-        located: Its score.
-        labels: Class names by id.
+        located: Its score; several to explain several outputs.
+        labels: Class names by id, of each.
         preprocess: The training transform.
         name: What the metadata calls the model.
         profile: What may be emitted.
@@ -79,10 +88,11 @@ def graft(
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
     """
-    detection = located.detection
-    if labels is None and detection is not None:
-        labels = detection.names
-    _check_labels(labels, located)
+    detection = located[0].detection
+    if detection is not None and labels[0] is None:
+        labels = [detection.names]
+    for names, one in zip(labels, located, strict=True):
+        _check_labels(names, one)
     preprocess = bind(preprocess, captured.model.graph)
     model, graph = captured.model, captured.model.graph
     structure, weights = graph_hash(model)
@@ -97,12 +107,15 @@ def graft(
         for layer, value in captured.targets.items()
     ]
     emit = Emitter(graph, profile)
-    channel = located.score.kind == "channel"
-    tables = None if detection is None else box_tables(emit, detection, image_input(graph))
-    if tables is not None:
-        table = tables.flat
+    channel = located[0].score.kind == "channel"
+    boxed = None if detection is None else box_tables(emit, detection, image_input(graph))
+    if boxed is not None:
+        tables = [table := boxed.flat]
     else:
-        table = laid_out(emit, targets[0]) if channel else class_table(emit, located)
+        tables = [laid_out(emit, targets[0]) if channel else class_table(emit, o) for o in located]
+        table = scores_table(emit, tables, located)
+    if len(tables) > 1:
+        _check_reached(graph, tables, located, captured.targets)
     made = plan(graph, table, list(captured.targets.values()))
     if detection is not None and profile.sizes_from_data:
         made = with_junctions(made)
@@ -110,11 +123,11 @@ def graft(
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
     selected = None
-    if detection is not None and tables is not None:
-        selected = select_boxes(emit, detection, tables, scale)
+    if detection is not None and boxed is not None:
+        selected = select_boxes(emit, detection, boxed, scale)
         inputs, chosen = RequestInputs(selected.inputs[0]), selected.chosen
     else:
-        inputs, chosen = add_request(emit, table, located.score, scale)
+        inputs, chosen = add_request(emit, tables, table, [o.score for o in located], scale)
     cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
     classes = None
@@ -135,23 +148,33 @@ def graft(
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     boxes = None
-    if detection is not None and tables is not None and selected is not None:
-        boxes = publish_boxes(emit, detection, tables, selected, layers, levels)
+    if detection is not None and boxed is not None and selected is not None:
+        boxes = publish_boxes(emit, detection, boxed, selected, layers, levels)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
-    output = layers[0].activations if channel else located.score.output
-    score = replace(located.score, value=table.name or "", output=output)
-    if tables is not None:
-        score = replace(score, box_axis=tables.box_axis)
+    scored = [
+        ScoredOutput(
+            replace(
+                one.score,
+                value=table.name or "",
+                output=layers[0].activations if channel else one.score.output,
+                box_axis=None if boxed is None else boxed.box_axis,
+            ),
+            None if names is None else list(names),
+        )
+        for one, table, names in zip(located, tables, labels, strict=True)
+    ]
+    several = len(scored) > 1
     spec = Spec(
-        1 if boxes is None else SPEC_VERSION, _name(inputs.class_index), classes, scores, score,
-        layers,
-        list(labels) if labels is not None else None, preprocess, source, tool_versions(),
+        SPEC_VERSION if boxes is None and not several else NEWEST_VERSION,
+        _name(inputs.class_index), classes, scores,
+        scored[0].score, layers, scored[0].labels, preprocess, source, tool_versions(),
         Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
         score_weights=_name(inputs.score_weights), detector=boxes,
+        output_index=_name(inputs.output_index), outputs=scored if several else None,
     )  # fmt: skip
     return Grafted(
         replace(spec, **of_input),
@@ -197,8 +220,29 @@ def _publish_layer(
     )  # fmt: skip
 
 
+def _check_reached(
+    graph: ir.Graph, tables: Sequence[ir.Value], located: Sequence[Located],
+    targets: Mapping[str, ir.Value],
+) -> None:  # fmt: skip
+    """Refuse a layer that leads to some of the outputs only: its maps of the others are empty.
+
+    Raises:
+        LayerError: It is named, with the output.
+    """
+    for layer, target in targets.items():
+        for table, one in zip(tables, located, strict=True):
+            if target is not table and target not in ancestors(table):
+                raise LayerError(
+                    f"layer {layer!r} does not lead to output {one.score.output!r}; choose a layer "
+                    "before the outputs part (`graftcam layers` with the same --output), or leave "
+                    "that output out"
+                )
+            plan(graph, table, [target])  # refuses what has no gradient there
+
+
 def _check_labels(labels: Sequence[str] | None, located: Located) -> None:
     if labels is not None and len(labels) != located.score.classes:
+        of = f" of output {located.score.output!r}" if located.score.output else ""
         raise CaptureError(
-            f"{len(labels)} labels for {located.score.classes} classes; give one label a class"
+            f"{len(labels)} labels for {located.score.classes} classes{of}; give one label a class"
         )

@@ -44,13 +44,13 @@ class Head:
 
 
 def add_heads(
-    captured: Captured, located: Located, spec: Spec, profile: Profile, path: Path
+    captured: Captured, located: Sequence[Located], spec: Spec, profile: Profile, path: Path
 ) -> tuple[Spec, list[Head]]:
     """Cut out the head of each target layer; what heads read becomes an output of the artifact.
 
     Args:
         captured: The model, grafted.
-        located: Its score.
+        located: Its score, or those of several outputs.
         spec: The artifact's metadata.
         profile: Where it is to run.
         path: Where it goes; heads go beside it.
@@ -65,12 +65,13 @@ def add_heads(
     heads: list[Head] = []
     for layer, file in zip(spec.layers, _files(spec.layers, path), strict=True):
         target = captured.targets[layer.name]
-        if target is located.value:
+        if any(target is one.value for one in located):
             raise LayerError(
                 f"layer {layer.name!r} is the score itself and has no head; choose an earlier "
                 "layer, or leave 'head' out of extras"
             )
-        cut = _cut(captured.model, target, located.value, layer)
+        scores = list(dict.fromkeys(one.value for one in located))
+        cut = _cut(captured.model, target, scores, layer)
         known = {value.name for value in captured.model.graph.outputs}
         inputs = _inputs(emit, cut, target, layer, many=len(spec.layers) > 1)
         added = [v.name or "" for v in captured.model.graph.outputs if v.name not in known]
@@ -107,10 +108,10 @@ def _files(layers: Sequence[Layer], path: Path) -> list[str]:
     return [f"{path.stem}.head.{tag}.onnx" for tag in tags]
 
 
-def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _Cut:
-    """The graph from the channel-first activations of ``target`` to ``score``."""
-    sources = read_beside(model.graph, target, score)
-    graph = ir.convenience.extract(model.graph, [target, *sources], [score])
+def _cut(model: ir.Model, target: ir.Value, scores: Sequence[ir.Value], layer: Layer) -> _Cut:
+    """The graph from the channel-first activations of ``target`` to ``scores``."""
+    sources = read_beside(model.graph, target, scores)
+    graph = ir.convenience.extract(model.graph, [target, *sources], scores)
     keep_ends(model.graph, graph)
     for name in sorted(graph.initializers):  # unordered, but equal exports give equal files
         graph.initializers[name] = graph.initializers.pop(name)
@@ -140,8 +141,8 @@ def _cut(model: ir.Model, target: ir.Value, score: ir.Value, layer: Layer) -> _C
     return _Cut(ir.Model(graph, ir_version=model.ir_version), activations, prefix, beside)
 
 
-def read_beside(graph: ir.Graph, target: ir.Value, score: ir.Value) -> list[ir.Value]:
-    """What leads to ``score`` past ``target``: values that neither depend on it nor are constant.
+def read_beside(graph: ir.Graph, target: ir.Value, scores: Sequence[ir.Value]) -> list[ir.Value]:
+    """What leads to ``scores`` past ``target``: values that neither depend on it nor are constant.
 
     What follows from constants and shapes alone is no such value (the head computes it itself, for
     its own batch), but the values whose shapes it reads are.
@@ -154,7 +155,7 @@ def read_beside(graph: ir.Graph, target: ir.Value, score: ir.Value) -> list[ir.V
         elif node.op_type in ("Shape", "Size") or all(_is_fixed(value, fixed) for value in read):
             fixed.update(node.outputs)
     found: list[ir.Value] = []
-    stack, seen = [score], {target}
+    stack, seen = list(scores), {target}
     while stack:
         value = stack.pop()
         if value in seen or (value.producer() is None and not value.is_graph_input()):
@@ -246,14 +247,20 @@ def _inputs(
     return taken
 
 
-def _grafted(cut: _Cut, located: Located, spec: Spec, layer: Layer, profile: Profile) -> Spec:
+def _grafted(
+    cut: _Cut, located: Sequence[Located], spec: Spec, layer: Layer, profile: Profile
+) -> Spec:
     """Graft gradients into a head, as into any model; its metadata.
 
     The hashes are those of the source that head and artifact were made from.
     """
-    output = cut.model.graph.outputs[0]
-    probabilities = located.score.activated and located.score.output == located.score.value
-    score = replace(located.score, output=located.score.value, activated=probabilities)
+    values = dict.fromkeys(one.value for one in located)
+    outputs = dict(zip(values, cut.model.graph.outputs, strict=True))
+    scored: list[Located] = []
+    for one in located:
+        probabilities = one.score.activated and one.score.output == one.score.value
+        score = replace(one.score, output=one.score.value, activated=probabilities)
+        scored.append(Located(outputs[one.value], score))
     captured = Captured(cut.model, {layer.name: cut.activations})
-    made = graft(captured, Located(output, score), None, None, None, profile)
+    made = graft(captured, scored, [None] * len(scored), None, None, profile)
     return replace(made.spec, source=spec.source)

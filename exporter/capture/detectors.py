@@ -84,7 +84,7 @@ def choose_levels(
     if context:
         levels = backbone_layers(maps, levels)
     if not levels:  # such as DETR, whose queries look at the tokens of one map
-        choose_layer(captured, located)
+        choose_layer(captured, [located])
         return named_levels(maps, [], list(captured.targets.values()))
     for level in levels:
         captured.targets[level.value.name or ""] = level.value

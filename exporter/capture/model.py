@@ -11,11 +11,13 @@ import onnx_ir as ir
 
 from ...runtime.settings import Score, TorchExport
 from ..errors import CaptureError, LayerError
+from ..graph.emitter import dims_of
 from ..graph.integer_arithmetic import describe
-from ..locate.candidate import Candidate
+from ..locate.candidate import Candidate, shared
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located, channel_score, find_score
+from ..locate.score_rules import check_flat
 from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
@@ -27,6 +29,8 @@ _NESTED = ("If", "Loop", "Scan")
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
+
+    from ..source.torch_inputs import ModuleInputs
 
     Model = torch.nn.Module | ExportedProgram | str | Path
 
@@ -62,18 +66,32 @@ def capture(
     module, inputs = module_of(model, example_inputs)
     trace, candidates = settings.trace or TorchExport(), list[Candidate]()
     if not wanted:
-        from ..locate.torch_candidates import scan
-
         progress("locate")
-        labels = len(settings.labels or ()) or None
-        candidates, _ = scan(
-            module, inputs, settings.score, labels=labels, names=trace.output_names
-        )
+        candidates, _ = _scan(module, inputs, _scores_of(settings), trace.output_names)
         wanted = [best_of(candidates).name]
     from .torch_export import capture_module
 
     progress("capture")
     return capture_module(module, inputs, wanted, trace), candidates
+
+
+def _scan(
+    module: torch.nn.Module, inputs: ModuleInputs, scores: Sequence[tuple[Score, int | None]],
+    names: Sequence[str] | None,
+) -> tuple[list[Candidate], str]:  # fmt: skip
+    """List the layers that lead to each score, with its number of labels, and say what is scored.
+
+    Raises:
+        ScoreError: An output cannot be scored, or not together with others.
+    """
+    from ..locate.torch_candidates import scan
+
+    flat = len(scores) > 1
+    each = [
+        scan(module, inputs, one, labels=labels, names=names, flat=flat) for one, labels in scores
+    ]
+    reasons = "; ".join(reason for _, reason in each)
+    return shared([one.outputs[0] for one, _ in scores], [found for found, _ in each]), reasons
 
 
 def _of_file(
@@ -103,26 +121,33 @@ def _of_file(
     return captured
 
 
-def locate_score(captured: Captured, score: Score, labels: int | None = None) -> Located:
-    """Find the score in the graph; the number of labels tells outputs apart.
+def locate_scores(captured: Captured, settings: ExportSettings) -> list[Located]:
+    """Find the scores of each named output; the number of labels tells outputs apart.
 
     Raises:
-        ScoreError: No output, or no layer, has it.
+        ScoreError: No output, or no layer, has them.
     """
-    if score.kind != "channel":
-        return find_score(captured.model.graph, score, labels)
-    layer, value = next(iter(captured.targets.items()))
-    return channel_score(layer, value, captured.arranged[layer])
+    if settings.score.kind == "channel":
+        layer, value = next(iter(captured.targets.items()))
+        return [channel_score(layer, value, captured.arranged[layer])]
+    graph = captured.model.graph
+    return [find_score(graph, score, labels) for score, labels in _scores_of(settings)]
 
 
-def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
+def _scores_of(settings: ExportSettings) -> list[tuple[Score, int | None]]:
+    """The score of each named output, with its number of labels, if there are any."""
+    counts = (len(labels or ()) or None for labels in settings.labels_of())
+    return list(zip(settings.score.by_output(), counts, strict=True))
+
+
+def choose_layer(captured: Captured, located: Sequence[Located]) -> list[Candidate]:
     """Choose the target layer of an ONNX graph, and return the layers considered.
 
     Raises:
         LayerError: None can be chosen.
     """
     graph = captured.model.graph
-    candidates = choose_shown(captured, graph_candidates(graph, located.value))
+    candidates = choose_shown(captured, _graph_candidates(graph, located))
     integers = describe(graph, ", and no layer with floats before the score")
     if integers is not None and not any(one.usable for one in candidates):
         raise LayerError(integers)
@@ -130,6 +155,18 @@ def choose_layer(captured: Captured, located: Located) -> list[Candidate]:
     captured.targets[best] = find_layer(graph, best)
     settle_layouts(captured)
     return candidates
+
+
+def _graph_candidates(graph: ir.Graph, located: Sequence[Located]) -> list[Candidate]:
+    """Layers of a graph that lead to all scores, the automatic choice first.
+
+    Raises:
+        ScoreError: Several outputs cannot be explained together.
+    """
+    for one in located if len(located) > 1 else ():
+        check_flat(one.score.output, dims_of(one.value))
+    names = [one.score.output for one in located]
+    return shared(names, [graph_candidates(graph, one.value) for one in located])
 
 
 def best_of(candidates: Sequence[Candidate], graph: ir.Graph | None = None) -> Candidate:
@@ -169,7 +206,7 @@ def candidates_of(
     model: Model,
     example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
-    output: str | None = None,
+    output: str | Sequence[str] | None = None,
     class_axis: int | None = None,
     class_offset: int | None = None,
     shapes: Shapes | None = None,
@@ -202,10 +239,8 @@ def layers_and_score(
         if isinstance(model, (str, Path)):
             captured = _of_file(Path(model), example_inputs, shapes=shapes)
             graph = captured.model.graph
-            located = find_score(graph, score)
-            found = choose_shown(captured, graph_candidates(graph, located.value))
-            return found, located.reason
-    from ..locate.torch_candidates import scan
-
+            located = [find_score(graph, one) for one in score.by_output()]
+            found = choose_shown(captured, _graph_candidates(graph, located))
+            return found, "; ".join(one.reason for one in located)
     module, inputs = module_of(model, example_inputs)
-    return scan(module, inputs, score, names=())
+    return _scan(module, inputs, [(one, None) for one in score.by_output()], ())

@@ -24,6 +24,7 @@ from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
 from .torch_pools import translations
+from .unused_sizes import without_unused_sizes
 
 _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
@@ -59,7 +60,7 @@ def capture_module(
     try:
         if trace.dynamic_size:
             check_sizes(own_copy(module), examples)
-        with _quiet():
+        with _quiet(), without_unused_sizes():
             program = torch.onnx.export(
                 tapped.eval(), tuple(examples.tensors), dynamo=True, verbose=False,
                 opset_version=trace.opset, dynamic_shapes=(shapes,), input_names=names,

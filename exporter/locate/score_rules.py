@@ -233,6 +233,20 @@ def _listed(outputs: Sequence[OutputFacts]) -> str:
     return ", ".join(one.described for one in outputs)
 
 
+def check_flat(output: str | None, shape: Sequence[Dim]) -> None:
+    """Refuse scores with positions, which are not explained together with other outputs.
+
+    Raises:
+        ScoreError: There are some; the message names the output.
+    """
+    if len(shape) != 2:
+        raise ScoreError(
+            f"output {output!r} has positions (its scores are {list(shape)}), and several outputs "
+            "are explained together only where each is [batch, classes]; leave it out of output, "
+            "or export it by itself"
+        )
+
+
 def activation_of(ends_in: str, *, single: bool, linear: bool) -> Activation:
     """The activation that an output shows or that its kind has by default."""
     if ends_in:

@@ -26,6 +26,7 @@ from .candidate import Candidate
 from .layer_rules import LayerFacts, Surroundings, judge_layer, misplaced, ranked
 from .layout import Side, rows_or_tokens
 from .places import Dependence
+from .score_rules import check_flat
 from .torch_output_facts import score_of
 from .torch_places import measure_places
 
@@ -73,6 +74,7 @@ def scan(
     *,
     labels: int | None = None,
     names: Sequence[str] | None = None,
+    flat: bool = False,
 ) -> tuple[list[Candidate], str]:
     """List the layers of ``module``, the automatic choice first; see `layer_rules.ranked`.
 
@@ -86,8 +88,11 @@ def scan(
         score: What to explain.
         labels: Number of labels, if there are any.
         names: Names of the outputs; see `score_of`.
+        flat: Refuse scores with positions; see `score_rules.check_flat`.
     """
     calls, table, reason = _watch(module, inputs, score, labels, names)
+    if flat:
+        check_flat(score.outputs[0], table.shape)
     groups: dict[int, list[_Call]] = {}
     for call in calls:
         groups.setdefault(id(call.source), []).append(call)

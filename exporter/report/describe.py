@@ -16,7 +16,11 @@ def describe_report(report: Report) -> str:
              f"{report.nodes[0]}"]  # fmt: skip
     lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
     lines += [f"  head of {one.name}: {one.head.file}" for one in spec.layers if one.head]
-    lines.append(f"  scores {report.score} ({spec.score.kind}, {counted(spec)})")
+    counts = [
+        counted(one) if spec.outputs is None else f"{one.score.output} {counted(one)}"
+        for one in spec.by_output()
+    ]
+    lines.append(f"  scores {report.score} ({spec.score.kind}, {', '.join(counts)})")
     if report.operators:
         counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
         lines.append(f"  differentiated: {counts}")

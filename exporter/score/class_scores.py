@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,6 +15,7 @@ from .linear import add_score_weights, select_linear
 from .probability import Probabilities
 from .region import add_region, select_in_region
 from .seed import Selection, add_class_index, select
+from .several_outputs import add_output_request, join_tables
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class RequestInputs:
     class_index: ir.Value | None = None
     region: ir.Value | None = None
     score_weights: ir.Value | None = None
+    output_index: ir.Value | None = None
 
 
 def class_table(emit: Emitter, located: Located) -> ir.Value:
@@ -47,17 +50,34 @@ def class_table(emit: Emitter, located: Located) -> ir.Value:
         return emit.op("Transpose", value, role="table", shape=shape, perm=perm)
 
 
+def scores_table(emit: Emitter, tables: Sequence[ir.Value], located: Sequence[Located]) -> ir.Value:
+    """The tables of all outputs, from `class_table`, as the one that is differentiated.
+
+    Raises:
+        ScoreError: Several outputs cannot be explained together.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    return join_tables(emit, tables, [one.score for one in located])
+
+
 def add_request(
-    emit: Emitter, table: ir.Value, score: ScoreRecord, scale: float
-) -> tuple[RequestInputs, Selection]:
+    emit: Emitter, tables: Sequence[ir.Value], table: ir.Value, scores: Sequence[ScoreRecord],
+    scale: float,
+) -> tuple[RequestInputs, Selection]:  # fmt: skip
     """Add the inputs that say what to explain, and select it.
 
     Args:
         emit: Where nodes are added.
-        table: From `class_table`.
-        score: What is differentiated.
+        tables: The table of each output, from `class_table`.
+        table: From `scores_table`.
+        scores: What is differentiated.
         scale: See `seed.cotangent_scale`.
     """
+    if len(scores) > 1:
+        index, output_index, chosen = add_output_request(emit, tables, table, scores, scale)
+        return RequestInputs(index, output_index=output_index), chosen
+    (score,) = scores
     if score.kind == "linear":
         weights = add_score_weights(emit, table)
         chosen = select_linear(emit, table, weights, scale=scale)

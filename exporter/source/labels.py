@@ -7,9 +7,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from ..errors import CaptureError, first_line, in_line
+
+Labels: TypeAlias = list[str] | dict[str, list[str]] | None
+"""Class names by id; of several outputs by the output's name; or none."""
 
 _NUMBERED = re.compile(r"\s*(\d+)\s*[,;:\t ]\s*(.+)")
 _TABLE = re.compile(r"^\s*\d+\s*[,;:\t]|[,;\t]\s*\d+\s*$")
@@ -42,6 +45,68 @@ def as_labels(value: Any) -> list[str]:
         f"labels takes a list of names, not {in_line(value)}, a dict or a file; give strings, such "
         "as ['cat', 'dog'] or {0: 'cat', 1: 'dog'}"
     )
+
+
+def labels_for(value: Any, outputs: Sequence[str | None]) -> Labels:
+    """Return class names by id, or of several outputs those of each by its name.
+
+    Args:
+        value: As for `as_labels`; of several outputs a dict of these by the output's name.
+        outputs: Names of the scored outputs; a single one may be None.
+
+    Raises:
+        CaptureError: As `as_labels`; also names of no output, or names for several at once.
+    """
+    if value is None:
+        return None
+    by_output = cast("Mapping[Any, Any]", value) if isinstance(value, Mapping) else None
+    if len(outputs) == 1:
+        (only,) = outputs
+        named = by_output is not None and list(by_output) == [only]
+        if by_output is not None and named and not _is_number(by_output[only]):
+            return as_labels(by_output[only])
+        return as_labels(value)
+    names = ", ".join(map(repr, outputs))
+    such = f"{{{outputs[0]!r}: [...]}} (--labels {outputs[0]}=FILE)"
+    if by_output is None:
+        raise CaptureError(
+            f"labels={in_line(value)}, and several outputs are named, {names}; give the names of "
+            f"each by its output, such as {such}"
+        )
+    unknown = [key for key in by_output if key not in outputs]
+    if unknown:
+        raise CaptureError(
+            f"labels has {', '.join(map(repr, unknown))}, and the named outputs are {names}; give "
+            f"the names of each by its output, such as {such}"
+        )
+    return {str(name): as_labels(by_output[name]) for name in outputs if name in by_output} or None
+
+
+def labels_of_files(given: Sequence[str], outputs: Sequence[str | None]) -> Labels:
+    """Read class names from ``FILE``, or for several outputs from ``OUTPUT=FILE`` for each.
+
+    Raises:
+        CaptureError: As `labels_for` and `read_labels`; also several files for one output.
+    """
+    pairs = [text.partition("=") for text in given]
+    named = {name: file for name, equals, file in pairs if equals and name in outputs}
+    if len(outputs) == 1:
+        if len(given) > 1:
+            raise CaptureError(
+                f"labels has {', '.join(given)}, and one output is explained; give one file, or "
+                "name the outputs with --output"
+            )
+        # A file's own name may have a = in it.
+        file = given[0] if Path(given[0]).is_file() else next(iter(named.values()), given[0])
+        return read_labels(Path(file))
+    if len(named) < len(given):
+        known = [f"{name}={file}" for name, file in named.items()]
+        wrong = next(text for text in given if text not in known)
+        raise CaptureError(
+            f"labels={wrong!r} names none of the outputs {', '.join(map(repr, outputs))}, or one "
+            f"again; give each output its file, such as --labels {outputs[0]}=FILE"
+        )
+    return {name: read_labels(Path(file)) for name, file in named.items()}
 
 
 def read_labels(path: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...runtime.settings import Score, Settings
@@ -21,10 +21,17 @@ class ExportSettings(Settings):
 
     score: Score = field(default_factory=Score)
     extras: Sequence[str] = ()
-    labels: Sequence[str] | None = None
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None
     preprocess: Preprocess | Unsized | None = None
     profile: ProfileName = "default"
     name: str | None = None
+
+    def labels_of(self) -> list[Sequence[str] | None]:
+        """The class names of each scored output, in their order."""
+        given = self.labels
+        if isinstance(given, Mapping):
+            return [None if name is None else given.get(name) for name in self.score.outputs]
+        return [given, *[None] * (len(self.score.outputs) - 1)]
 
     def record(self) -> Settings:
         """What the metadata holds nowhere else."""
@@ -40,7 +47,10 @@ class ExportSettings(Settings):
         """What an artifact was made with; None for one that does not record it."""
         if spec.settings is None:
             return None
-        transform = spec.preprocess
+        transform, labels = spec.preprocess, spec.labels
+        if spec.outputs is not None:
+            known = {one.score.output: one.labels for one in spec.outputs if one.labels}
+            labels = known or None
         if transform is not None and transform.embedded:
             given = spec.settings.image_input or ""
             transform = replace(transform, input=given, embedded=None)
@@ -52,7 +62,7 @@ class ExportSettings(Settings):
             shapes=spec.settings.shapes,
             detector=spec.settings.detector,
             context=spec.settings.context,
-            labels=spec.labels,
+            labels=labels,
             preprocess=transform,
             profile=spec.profile or "default",
             name=spec.source.get("name"),

@@ -18,6 +18,7 @@ import onnx
 from ...runtime.errors import GraftcamError
 from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.save import tool_versions
+from ..source.labels import Labels
 from ..source.settings import ExportSettings
 from .verdict.findings import Finding
 from .verdict.report import file_hash
@@ -61,8 +62,18 @@ def check_again(
         return [source, skipped if failed else _compare_bytes(artifact, path, spec, fresh)]
 
 
-def check_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
-    """Compare the artifact's class names with the source's."""
+def check_labels(spec: Spec, labels: Labels) -> list[Finding]:
+    """Compare the artifact's class names with the source's, for each of several outputs."""
+    if spec.outputs is None:
+        return [_compare_labels(spec, None if isinstance(labels, dict) else labels)]
+    by_output = labels if isinstance(labels, dict) else {}
+    return [
+        replace(_compare_labels(one, by_output.get(one.score.output)), subject=one.score.output)
+        for one in spec.by_output()
+    ]
+
+
+def _compare_labels(spec: Spec, labels: Sequence[str] | None) -> Finding:
     if labels is None or spec.labels is None:
         whose = "source" if labels is None else "artifact"
         return Finding("labels", "", "skipped", reason=f"the {whose} has no class names")

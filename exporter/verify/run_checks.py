@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,13 @@ from ..clock import Progress
 from ..errors import VerificationError
 from ..source.preprocessing import Transform
 from .checks.autograd import ATTEMPTS, verify_module
-from .checks.contract import check_drop_in, check_metadata, check_methods, check_ranks
+from .checks.contract import (
+    check_drop_in,
+    check_metadata,
+    check_methods,
+    check_mixture,
+    check_ranks,
+)
 from .checks.dependence import check_batch, check_dependence
 from .checks.finite import QUICK_FILE, bound_of, verify_file
 from .checks.module_outputs import verify_undecoded
@@ -91,13 +97,14 @@ def run_checks(
     spec, findings = check_metadata(path, model)
     if spec is None:
         return Verdict([replace(one, reason=_why(one.reason, model, origin)) for one in findings])
+    check = _check_runs if spec.outputs is None else _check_outputs
     try:
         artifact = Artifact(path, spec, Embedded.of(model, spec))
         findings += _check_transforms(model, artifact, origin, given)
         if artifact.inside is not None:
             origin = replace(origin, model=artifact.inside.model_behind(origin.model, spec))
         del model
-        verdict = _check_runs(artifact, origin, given, deadline, progress, full=full)
+        verdict = check(artifact, origin, given, deadline, progress, full=full)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
     seconds = {"verify": time.perf_counter() - began}
@@ -137,6 +144,32 @@ def _check_transforms(
     return findings
 
 
+def _check_outputs(
+    artifact: Artifact, origin: Origin, given: Images | None, deadline: Deadline,
+    progress: Progress, *, full: bool,
+) -> Verdict:  # fmt: skip
+    """Run the checks that need the record for each of several outputs, in equal times."""
+    specs, findings, verdict = artifact.spec.by_output(), list[Finding](), Verdict([])
+    # What is the same whichever output is asked for.
+    common = {*artifact.outputs, *(layer.activations for layer in artifact.spec.layers)}
+    del artifact.session  # large weights should not be in memory twice
+    for place, spec in enumerate(specs):
+        name = spec.score.output
+        progress(f"verify output {name}")
+        about, share = replace(artifact, spec=spec), deadline.share(len(specs) - place)
+        verdict = _check_runs(about, origin, given, share, progress, full=full)
+        findings += [_of_output(one, name, common) for one in verdict.findings]
+    feeds = random_inputs(artifact, origin.examples)(artifact.batch or 2, 0, 0)
+    return replace(verdict, findings=[*findings, check_mixture(artifact, feeds)])
+
+
+def _of_output(finding: Finding, output: str, common: Collection[str]) -> Finding:
+    """A finding whose subject says which output was asked for."""
+    if finding.subject in common:
+        return finding
+    return replace(finding, subject=f"{finding.subject} of {output}" if finding.subject else output)
+
+
 def _check_runs(
     artifact: Artifact, origin: Origin, given: Images | None, deadline: Deadline,
     progress: Progress, *, full: bool,
@@ -154,8 +187,9 @@ def _check_runs(
         check_ranks(artifact, origin.model, small),
         *check_dependence(artifact, sample),
         *check_methods(artifact, small),
-        check_drop_in(artifact, small),
     ]
+    if artifact.spec.place == 0:  # the default is about the first of several outputs
+        alone.append(check_drop_in(artifact, small))
     del artifact.session  # the others open their own; large weights should not be in memory twice
     share = deadline if given is None else deadline.share(2)
     verdict = _compare(artifact, origin, share, progress, full=full)

@@ -17,6 +17,7 @@ from ..inputs.scores import probabilities
 from ..inputs.token_table import shown_length, texts_of
 from ..inputs.values import Photo, Tensor
 from ..methods.table import METHODS
+from ..output.answer import answer_of
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..output.views import View, view_of
@@ -72,6 +73,7 @@ def _explain_batch(
     labels, layer = plan.rows or spec.labels, ", ".join(layer.name for layer in plan.layers)
     layer = layer if len(plan.layers) == 1 else f"{plan.fuse} of {layer}"
     found: list[list[Explanation]] = [[] for _ in examples]
+    abouts = spec.by_output() if spec.outputs else []
     views: dict[tuple[int, str, int], View] = {}
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
         signed, all_maps = METHODS[method].is_signed(options), _along_input(plan, output.maps)
@@ -99,6 +101,11 @@ def _explain_batch(
                 measures={name: values[row] for name, values in output.measures.items()},
                 signed=signed,
                 augment=plan.augment,
+                output_name=spec.score.output,
+                answers={
+                    one.score.output: answer_of(one, output.by_output[one.score.output][row])
+                    for one in abouts
+                },
             )
             found[row].append(explanation)
     return found

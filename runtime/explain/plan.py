@@ -14,7 +14,7 @@ from ..inputs.batch import region_input
 from ..inputs.examples import ExampleReader, Inputs
 from ..inputs.region import Region
 from ..inputs.score_weights import name_rows, takes_weights
-from ..inputs.selection import check_name, choose_classes, choose_layers
+from ..inputs.selection import check_name, choose_classes, choose_layers, choose_output
 from ..inputs.token_table import read_tokens
 from ..methods.augment import Augment, Change, changes_of, choose_augment
 from ..methods.dispatch import check_method, formula_outputs, run_method, share_options
@@ -157,8 +157,9 @@ def make_plan(
     Raises:
         TypeError: A keyword is unknown.
         ClassError: A class or ``top`` is out of range, or a label unknown.
-        InputError: A method, option, layer, fusion or augmentation is unknown; weights do not fit;
-            a region is given but the scores have no positions; or there is no input ``over``.
+        InputError: A method, option, output, layer, fusion or augmentation is unknown; weights do
+            not fit; a region is given but the scores have no positions; or there is no input
+            ``over``.
     """
     check_request(request)
     options = request.get("options") or {}
@@ -169,6 +170,7 @@ def make_plan(
         if "method" in request:
             raise TypeError("compare() takes a list of methods; leave method= out")
         by_method = share_options(methods, options)
+    session = session.about(choose_output(session.spec, request.get("output")))
     classes, weights = request.get("classes"), request.get("score_weights")
     rows, spec = None, session.spec
     if takes_weights(session, weights, classes):

@@ -24,6 +24,8 @@ class Request(TypedDict, total=False):
         classes: A class id, a label, or a list of them; an empty list only predicts. None: the
             ``top`` best-ranked classes of each image.
         top: Number of best-ranked classes, if ``classes`` is None. Default: 1.
+        output: For an artifact that explains several outputs: the name of the one that classes and
+            ``top`` are about; None: the first.
         method: The id of a method in docs/methods.md. Default: ``gradcam``, whose maps the
             artifact computes itself.
         options: The method's own options by name, such as ``{"samples": 50}``; see
@@ -59,6 +61,7 @@ class Request(TypedDict, total=False):
 
     classes: Classes
     top: int
+    output: str | None
     method: str
     options: Mapping[str, Any] | None
     layer: str | Sequence[str] | None
@@ -73,7 +76,7 @@ class Request(TypedDict, total=False):
     progress: Progress | None
 
 
-_TYPED = ("top", "options", "layer", "augment", "box", "over", "progress")
+_TYPED = ("top", "output", "options", "layer", "augment", "box", "over", "progress")
 _CLASSES = ("target", "targets", "label", "labels", "class_id", "class_ids", "class_index")
 
 

@@ -49,6 +49,17 @@ def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
     return [check_class(_class_id(spec, entry), spec.score.classes) for entry in classes]
 
 
+def choose_output(spec: Spec, name: str | None) -> int:
+    """Return the place of the output ``name`` among those that an artifact explains; None: 0.
+
+    Raises:
+        InputError: It explains no such output.
+    """
+    if name is None:
+        return 0
+    return spec.output_names.index(check_name("output", name, spec.output_names))
+
+
 def check_class(index: int, count: int) -> int:
     """Return ``index`` if it is an id or a rank of ``count`` classes, else raise ClassError."""
     if not -count <= index < count:
@@ -69,6 +80,47 @@ def check_index(index: NDArray[Any], rows: Collection[int], count: int) -> None:
         )
     for entry in np.unique(index):
         check_class(int(entry), count)
+
+
+def check_outputs(
+    spec: Spec, given: Any, index: NDArray[Any], rows: Collection[int]
+) -> NDArray[np.int64] | None:
+    """Check classes, and the outputs that they are of; return these as `Spec.output_index`.
+
+    Args:
+        spec: The artifact's metadata.
+        given: Places of outputs, [N or 1, K or 1]; None: that of the metadata.
+        index: `class_index`, [N or 1, K].
+        rows: Numbers of images that there may be.
+
+    Raises:
+        ClassError: A class is out of range, or one of the two has another type or shape.
+        InputError: Outputs are given, and the artifact explains one only.
+    """
+    if spec.outputs is None:
+        if given is not None:
+            raise InputError(
+                f"output_index={given!r}, and the artifact explains one output only, "
+                f"'{spec.score.output}'; leave it out"
+            )
+        check_index(index, rows, spec.score.classes)
+        return None
+    which = np.asarray([[spec.place]] if given is None else given)
+    last, counts = len(spec.outputs) - 1, {which.shape[-1:], index.shape[-1:]} - {(1,)}
+    shaped = which.ndim == 2 and len(which) in rows and len(counts) < 2
+    if not shaped or not np.issubdtype(which.dtype, np.integer) or not which.size:
+        raise ClassError(
+            f"output_index is {which.dtype} {list(which.shape)}; pass integers [N or 1, K or 1], "
+            f"for class_index {list(index.shape)}"
+        )
+    if which.min() < 0 or which.max() > last:
+        names = ", ".join(f"{place} {name}" for place, name in enumerate(spec.output_names))
+        raise ClassError(f"output_index {which.tolist()} is out of range; there is {names}")
+    check_index(index, rows, max(one.score.classes for one in spec.outputs))
+    both = np.stack(np.broadcast_arrays(which, index)).reshape(2, -1)
+    for place, entry in np.unique(both, axis=1).T:
+        check_class(int(entry), spec.outputs[place].score.classes)
+    return which.astype(np.int64)
 
 
 def choose_layer(spec: Spec, name: str | None) -> Layer:
@@ -120,6 +172,16 @@ def _class_id(spec: Spec, entry: ClassName) -> int:
         return int(entry)
     except ValueError:
         pass
+    elsewhere = [
+        one.score.output
+        for one in spec.outputs or ()
+        if entry.strip().casefold() in [label.casefold() for label in one.labels or ()]
+    ]
+    if elsewhere:
+        raise ClassError(
+            f"output '{spec.score.output}' has no class '{entry}', but output '{elsewhere[0]}' "
+            f"has; explain that one with output='{elsewhere[0]}' (--output {elsewhere[0]})"
+        )
     if spec.labels is None:
         raise ClassError(f"unknown label '{entry}': the artifact stores no labels; give class ids")
     near = get_close_matches(entry.casefold(), labels, n=3, cutoff=0.5)

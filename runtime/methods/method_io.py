@@ -68,13 +68,13 @@ class MethodInput:
         """
         if self.heads is None:
             raise InputError("the method reruns a layer's head; use Explainer.explain")
-        return self.heads.of(self.layer)
+        return self.heads.of(self.layer, self.session.spec.place)
 
     @property
     def common_outputs(self) -> list[str]:
         """Names of the artifact's outputs that every method fetches."""
         spec = self.session.spec
-        names = dict.fromkeys([spec.score.output, spec.classes, spec.scores])
+        names = dict.fromkeys([*spec.output_names, spec.classes, spec.scores])
         return [name for name in names if name is not None]
 
     def output(
@@ -87,9 +87,10 @@ class MethodInput:
             classes = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
         else:
             classes = got[spec.classes]
+        own = {name: got[name] for name in spec.output_names} if spec.outputs else {}
         return MethodOutput(
             maps.astype(np.float32, copy=False), got[spec.score.output], classes, scores,
-            dict(measures or {}),
+            dict(measures or {}), own,
         )  # fmt: skip
 
 
@@ -103,6 +104,7 @@ class MethodOutput:
         classes: The explained classes, int64 [N, K]; for a linear score the rows of its weights.
         scores: Their scores, float32 [N, K].
         measures: Numbers that the method measured about its maps, by name: floats [N, K].
+        by_output: All outputs that the artifact explains, by name, if there are several.
     """
 
     maps: NDArray[np.float32]
@@ -110,3 +112,4 @@ class MethodOutput:
     classes: NDArray[np.int64]
     scores: NDArray[np.float32]
     measures: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+    by_output: Tensors = field(default_factory=dict[str, NDArray[Any]])

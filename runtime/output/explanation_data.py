@@ -17,6 +17,7 @@ from ..errors import ClassError, PositionError
 from ..inputs.image_files import Pixels
 from ..inputs.preprocess import Placement
 from . import render
+from .answer import Answer
 from .views import Drawing, View
 
 STATES: dict[render.Status, str] = {
@@ -53,6 +54,9 @@ class ExplanationData:
         measures: Numbers that the method measured about its maps, by name: floats [K].
         signed: Whether negative values in the maps are evidence against the class.
         augment: Changes of the image that the maps are averaged over; empty: none.
+        output_name: The name of the model's output that the classes are of.
+        answers: What the model says at each output that the artifact explains, by name, if there
+            are several; else empty.
     """
 
     view: View = field(repr=False)
@@ -71,6 +75,8 @@ class ExplanationData:
     measures: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
     signed: bool = False
     augment: tuple[str, ...] = ()
+    output_name: str = ""
+    answers: dict[str, Answer] = field(default_factory=dict[str, Answer], repr=False)
 
     @property
     def image(self) -> Pixels:
@@ -162,8 +168,17 @@ class ExplanationData:
             "method": self.method,
             "signed": self.signed,
             "augment": list(self.augment),
+            **self._answers(),
             "classes": [self._summary(position, maps) for position in shown],
         }
+
+    def _answers(self) -> dict[str, Any]:
+        """Return the explained output, and the best classes of each, if there are several."""
+        if not self.answers:
+            return {}
+        count = max(1, len(self.classes))
+        best = {name: one.to_dicts(count) for name, one in self.answers.items()}
+        return {"output": self.output_name, "answers": best}
 
     def _summary(self, position: int, maps: bool) -> dict[str, Any]:
         raw = self.maps[position]

@@ -26,8 +26,17 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
     lines = [
         f"graftcam artifact, spec {spec.version}, of {spec.source.get('name', 'an unnamed model')}",
         _describe_selector(spec),
-        f"score   {spec.score.value} ({spec.score.kind}), {counted(spec)}, {spec.score.activation}",
     ]
+    if spec.output_index:
+        lines.append(
+            f"input   {spec.output_index}: int64 [N or 1, K], the output that each class is of: "
+            + ", ".join(f"{place} {name}" for place, name in enumerate(spec.output_names))
+        )
+    for one in spec.by_output():
+        score, name = one.score, f"{one.score.output}: " if spec.outputs else ""
+        lines.append(
+            f"score   {name}{score.value} ({score.kind}), {counted(one)}, {score.activation}"
+        )
     lines += [f"takes   {describe_port(port)}" for port in inputs]
     if spec.region:
         lines.append(
@@ -43,9 +52,10 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
             lines.append(f"        head in {layer.head.file}")
     if spec.of_input:
         lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
-    labels = spec.labels
-    lines.append(f"labels  {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
-                 if labels else "labels  none")  # fmt: skip
+    for one in spec.by_output():
+        labels, name = one.labels or [], f"{one.score.output}: " if spec.outputs else ""
+        lines.append(f"labels  {name}{', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"
+                     if labels else f"labels  {name}none")  # fmt: skip
     if transform:
         lines.append(
             f"image   {transform.input}: resize {transform.resize} ({transform.resize_mode}, "
@@ -116,6 +126,8 @@ def describe_explanation(
     """
     own = len(saved) == len(data.classes)  # one file for each class, or one for all
     lines = [f"{path}" if data.method == "gradcam" else f"{path}  {data.method}"]
+    if data.answers:
+        lines[0] += f"  output {data.output_name}"
     for position, found in enumerate(class_maps(data)):
         share = "" if found.probability is None else f"  p = {found.probability:.3f}"
         score = f"{found.score:.3f}" if math.isfinite(found.score) else "overflow"
@@ -132,4 +144,7 @@ def describe_explanation(
                 lines.append(data.view.coloured(values, palette(signed=data.signed), alpha=0.7))
             else:
                 lines.append(data.view.numbered(values))
+    others = [one.describe() for name, one in data.answers.items() if name != data.output_name]
+    if others:
+        lines.append(f"  other outputs: {'; '.join(others)} (explain one with --output NAME)")
     return "\n".join([*lines, *([] if own else [f"  -> {file}" for file in saved])])

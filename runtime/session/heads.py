@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -52,8 +52,8 @@ class Heads:
         self._by_layer: dict[str, Head] = {}
         self._lock = threading.Lock()
 
-    def of(self, layer: Layer) -> Head:
-        """Return the head of a layer.
+    def of(self, layer: Layer, place: int = 0) -> Head:
+        """Return the head of a layer, about the output at ``place`` of several.
 
         Raises:
             InputError: The artifact was exported without heads, the file is missing, or it is the
@@ -63,7 +63,8 @@ class Heads:
         with self._lock:
             if layer.name not in self._by_layer:
                 self._by_layer[layer.name] = self._open(layer)
-            return self._by_layer[layer.name]
+            head = self._by_layer[layer.name]
+        return head if place == 0 else replace(head, session=head.session.about(place))
 
     def _open(self, layer: Layer) -> Head:
         again = "export it with extras={'head'} (`graftcam export --extra head`)"
@@ -97,6 +98,7 @@ def _fits(head: Session, spec: Spec, layer: Layer) -> bool:
         all(own.source.get(key) == spec.source.get(key) for key in _HASHES)
         and own.layers[0].name == layer.name
         and (score.kind, score.value) == (spec.score.kind, spec.score.value)
+        and len(own.output_names) == len(spec.output_names)
         and layer.head is not None
         and set(layer.head.inputs) <= set(head.inputs)
     )

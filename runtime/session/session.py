@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,11 +166,21 @@ class Session(Model):
         """Run the graph once on ``feeds`` and `defaults`; see `Model.run`."""
         return super().run({**self.defaults, **feeds}, names)
 
+    def about(self, place: int) -> Session:
+        """Return the same session about another of several outputs; see `Spec.outputs`."""
+        if self.spec.outputs is None:
+            return self
+        other = copy(self)
+        other.spec = self.spec.about(place)
+        ranks = {name: len(self.inputs[name].shape) for name in self.defaults}
+        other.defaults = defaults_of(other.spec, ranks)
+        return other
+
     def _check_spec(self) -> None:
         """Raise SpecError if the metadata contradicts itself or the graph's inputs and outputs."""
         spec, inputs = self.spec, [*self.spec.own_inputs]
         inputs += [spec.preprocess.input] if spec.preprocess else []
-        outputs = [*spec.own_outputs, spec.score.output]
+        outputs = [*spec.own_outputs, *spec.output_names]
         for layer in spec.layers:
             sources = [] if layer.head is None else layer.head.inputs.values()
             outputs += [name for name in sources if name not in self.inputs]
@@ -183,10 +194,11 @@ class Session(Model):
         lacking += [name for name in outputs if name not in self.outputs]
         if lacking or not spec.layers:
             raise SpecError(f"the graph lacks {lacking or 'target layers'}; export again")
-        if spec.labels is not None and len(spec.labels) != spec.score.classes:
-            raise SpecError(
-                f"{len(spec.labels)} labels for {spec.score.classes} classes; export again"
-            )
+        for one in spec.by_output():
+            if one.labels is not None and len(one.labels) != one.score.classes:
+                raise SpecError(
+                    f"{len(one.labels)} labels for {one.score.classes} classes; export again"
+                )
 
     @property
     def model_inputs(self) -> list[Port]:
@@ -209,12 +221,17 @@ def _extents(node: Any) -> tuple[int | None, ...]:
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
     """Return the best-ranked class, and all positions, for those inputs that are in ``ranks``.
 
+    Also the place of the output that the metadata is about, if there are several.
+
     Args:
         spec: The artifact's metadata.
         ranks: Number of axes of each input that must be fed.
     """
-    return {
+    found = {
         name: np.full([1] * ranks[name], *value)
         for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
         if name is not None and name in ranks
     }
+    if spec.output_index is not None:
+        found[spec.output_index] = np.array([[spec.place]], np.int64)
+    return found

@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "activation": ({"score": Score(activation="relu")}, ScoreError, "unknown activation 'relu'"),  # pyright: ignore[reportArgumentType]
     "axis": ({"score": Score(class_axis=1.5)}, ScoreError, "class_axis=1.5"),  # pyright: ignore[reportArgumentType]
     "offset": ({"score": Score(class_offset=-1)}, ScoreError, "class_offset=-1"),
-    "output's type": ({"score": Score(output=["a"])}, ScoreError, "output=\\['a'\\]"),  # pyright: ignore[reportArgumentType]
+    "output's type": ({"score": Score(output=[3])}, ScoreError, "output takes a list of names"),  # pyright: ignore[reportArgumentType]
     "a layer's type": ({"layers": 3}, LayerError, "layers takes a list of names, not 3"),
     "layers' type": ({"layers": ["relu1", 1]}, LayerError, "not \\['relu1', 1\\]"),
     "twice": ({"layers": ["relu1", "relu1"]}, LayerError, "named twice"),

@@ -73,7 +73,7 @@ def test_no_option_is_taken_for_a_misspelt_keyword(method: str) -> None:
 
 def test_every_way_takes_all_keywords(explainer: Explainer) -> None:
     everything: Request = {
-        "classes": ["red", "green"], "top": 1, "method": "layercam",
+        "classes": ["red", "green"], "top": 1, "output": None, "method": "layercam",
         "options": {"eigen_smooth": True}, "layer": ["features.0"], "fuse": "max",
         "augment": "flip", "region": None, "box": None, "score_weights": None,
         "inputs": {}, "over": "image", "tokens": None, "progress": lambda done, total: None,

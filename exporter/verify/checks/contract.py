@@ -40,13 +40,18 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
         check = "runs" if isinstance(error, SessionError) else "metadata"
         return None, [Finding(check, "", "fail", reason=reason)]
     values = {value.name: value for node in model.graph for value in node.outputs}
-    named = {"score": spec.score.value} | {f"layer {one.name}:": one.value for one in spec.layers}
+    named = {
+        "score" if spec.outputs is None else f"the score of {one.score.output}:": one.score.value
+        for one in spec.by_output()
+    }
+    named |= {f"layer {one.name}:": one.value for one in spec.layers}
     wrong = [
         f"{what} {name!r} is no value of the graph; export again"
         for what, name in named.items()
         if name not in values
     ]
-    wrong += [*_wrong_classes(spec, values), *_wrong_grids(spec, model)]
+    wrong += [fault for one in spec.by_output() for fault in _wrong_classes(one, values)]
+    wrong += _wrong_grids(spec, model)
     status = "fail" if wrong else "pass"
     return spec, [Finding("metadata", "", status, reason="; ".join(wrong))]
 
@@ -138,6 +143,29 @@ def check_methods(artifact: Artifact, feeds: Tensors) -> list[Finding]:
     except VerificationError as error:
         return [Finding("heatmap", "baked methods", "fail", reason=str(error))]
     return [Finding("heatmap", name, "pass") for name in names]
+
+
+def check_mixture(artifact: Artifact, feeds: Tensors) -> Finding:
+    """Check that a request about several outputs gives what one request for each of them gives."""
+    specs, name = artifact.spec.by_output(), artifact.spec.output_index
+    assert name is not None
+    places = np.arange(len(specs), dtype=np.int64)[None]
+    mixed = artifact.run({**feeds, name: places})
+    alone = [artifact.run({**feeds, name: places[:, place : place + 1]}) for place in places[0]]
+    errors = {
+        subject: float(
+            relative_errors(
+                mixed[subject], np.concatenate([one[subject] for one in alone], axis=1)
+            ).max(initial=0.0)
+        )
+        for subject in artifact.class_wise
+    }
+    worst = max(errors, key=errors.__getitem__)
+    reason = (
+        f"{worst} differs by {errors[worst]:.1e} from what it is where each output is asked for "
+        "by itself"
+    )
+    return measured("classes", name, errors[worst], _ROUNDED, reason)
 
 
 def check_drop_in(artifact: Artifact, feeds: Tensors) -> Finding:

@@ -148,8 +148,11 @@ def _first_call(head: Float64Head, start: Array, deadline: Deadline) -> Array:
     try:
         table = head(start)
     except OutOfTime:
+        if not head.slowest:
+            reason = "no time was left to run the model behind it in float64"
+            raise _NotProvenError(reason) from None
         raise _NotProvenError(
-            f"one run of the model behind it, in float64, takes more than {deadline.seconds:.0f} s"
+            f"one run of the model behind it, in float64, takes more than {deadline.seconds:.3g} s"
             f" (it was at {head.slowest})"
         ) from None
     head(start)  # again: the first call also looks for kernels

@@ -110,7 +110,8 @@ class Embedded:
             return model
         own = {*spec.own_inputs, *spec.own_outputs, self.pixels, self.name}
         inputs = [self.name, *(v.name or "" for v in graph.inputs if v.name not in own)]
-        outputs = [layer.value for layer in spec.layers] + [spec.score.value]
+        outputs = [layer.value for layer in spec.layers]
+        outputs += [one.score.value for one in spec.by_output()]
         outputs += [value.name or "" for value in graph.outputs if value.name not in own]
         cut = ir.convenience.extract(graph, inputs, list(dict.fromkeys(outputs)))
         return ir.Model(cut, ir_version=model.ir_version)
