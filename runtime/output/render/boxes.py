@@ -41,7 +41,7 @@ def class_colour(class_id: int) -> Colour:
     """Return the colour of a class: always the same, and dark enough for white text."""
     hue = (_FIRST_HUE + class_id * _HUES) % 1
     # Green and yellow look lighter than red and blue of the same value.
-    value = 0.62 if 0.1 < hue < 0.5 else 0.8
+    value = 0.58 if 0.1 < hue < 0.55 else 0.8
     red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.85, value))
     return red, green, blue
 
