@@ -119,9 +119,7 @@ def letterbox(**changes: object) -> Spec:
         True, [Level("fine", 0, 16, [8, 8]), Level("coarse", 16, 4, [16, 16])], ["by hand"],
     )  # fmt: skip
     record: dict[str, object] = {
-        name: changes.pop(name)
-        for name in list(changes)
-        if name not in {entry for entry in Spec.__dataclass_fields__}
+        name: changes.pop(name) for name in list(changes) if name not in Spec.__dataclass_fields__
     }
     plain = spec(
         version=2,
