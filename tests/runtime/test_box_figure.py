@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer, figure
+from graftcam.runtime.detector import TARGETS
+from graftcam.runtime.output import box_figure
 from graftcam.runtime.output.render.boxes import Label, class_colour, draw_boxes, outline
 from support.detectors import street, write_detector
 
@@ -18,14 +20,6 @@ COLOUR = class_colour(3)
 @pytest.fixture(scope="module")
 def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
     return Explainer(write_detector(tmp_path_factory.mktemp("detector") / "cells.onnx"))
-
-
-def ground(image: np.ndarray, colour: tuple[int, int, int]) -> tuple[slice, slice]:
-    """The rectangle of pixels that have a label's colour, outlines left out."""
-    same = (image == np.array(colour)).all(axis=2)
-    rows = np.flatnonzero(same.sum(axis=1) > 24)
-    columns = np.flatnonzero(same.sum(axis=0) > 4)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def test_colours_of_classes_are_stable_distinct_and_dark() -> None:
@@ -65,29 +59,53 @@ def test_a_label_stays_inside_the_image(corners: tuple[float, float, float, floa
 
 def test_a_label_leaves_the_other_boxes_alone() -> None:
     image = np.full((200, 300, 3), 90, np.uint8)
-    above, below = (100, 20, 200, 88), (100, 100, 200, 180)
+    above, below = (100, 20, 200, 88), (100, 90, 200, 180)
     labels = [Label(above, "1 face 0.9", "1", COLOUR), Label(below, "2 face 0.8", "2", COLOUR)]
     drawn = draw_boxes(image, labels)
     for left, top, right, bottom in (above, below):
         assert (drawn[top + 6 : bottom - 6, left + 6 : right - 6] == 90).all()
 
 
-def test_the_sheet_has_a_panel_for_each_box_and_class(explainer: Explainer) -> None:
-    two = explainer.explain_boxes(SCENE, conf=0.5)
-    four = explainer.explain_boxes(SCENE)
-    one = explainer.explain_boxes(SCENE, 1)
-    sizes = [found.panel(64).shape[0] * found.panel(64).shape[1] for found in (one, two, four)]
-    assert sizes[0] < sizes[1] < sizes[2]
-    rows = four.panel(64)
-    # The image, four boxes, and the maxima of the two boxes of red and of green: two rows.
-    assert rows.shape[0] > 2 * 64
+def test_labels_of_one_place_do_not_cover_each_other() -> None:
+    image = np.full((200, 300, 3), 90, np.uint8)
+    corners = (100, 80, 200, 140)
+    labels = [Label(corners, f"{n} face", str(n), class_colour(n)) for n in (1, 2, 3)]
+    drawn = draw_boxes(image, labels)
+    for label in labels:
+        alone = (draw_boxes(image, [label]) == np.array(label.colour)).all(axis=2)
+        outlined = np.full_like(image, 90)
+        outline(outlined, corners, label.colour)
+        grounds = alone.sum() - (outlined == np.array(label.colour)).all(axis=2).sum()
+        assert (drawn == np.array(label.colour)).all(axis=2).sum() >= grounds
+
+
+def test_the_sheet_has_a_panel_for_each_box_and_class(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheets: list[list[str]] = []
+    drawn = box_figure.panel
+
+    def seen(images: list, titles: list[str], *more: object) -> np.ndarray:
+        sheets.append(list(titles))
+        return drawn(images, titles, *more)
+
+    monkeypatch.setattr(box_figure, "panel", seen)
+    explainer.explain_boxes(SCENE).panel(64)
+    explainer.explain_boxes(SCENE, 1, ["class", "edges"], conf=0.5).panel(64)
+    every, edges = sheets
+    assert every == [
+        "image", "1 red 1.00", "2 green 1.00", "3 red 0.27", "4 green 0.27", "red", "green",
+    ]  # fmt: skip
+    assert edges == ["image", "1 red 1.00", *(f"1 red: {edge}" for edge in TARGETS[1:])]
 
 
 def test_a_box_is_outlined_on_its_own_map(explainer: Explainer) -> None:
     found = explainer.explain_boxes(SCENE, [1], ["class", "left"], conf=0.5)
     plain = found.view.image
     drawn = found.draw(0)
-    assert (drawn[48, :3] != plain[48, :3]).any()
+    colour = np.array(class_colour(0))
+    assert (drawn[48, :3] == colour).all(axis=1).any()
+    assert (found.draw_input(128)[48, :3] == colour).all(axis=1).any()
     assert not (drawn[100:, 40:] != plain[100:, 40:]).any()
     assert found.draw(1).shape == plain.shape
     assert found.draw_input(256).shape == (256, 128, 3)
