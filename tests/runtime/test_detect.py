@@ -11,7 +11,7 @@ import pytest
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.detector import BoxEntries, Level
-from graftcam.runtime.errors import ClassError, GraftcamError, InputError, SpecError
+from graftcam.runtime.errors import ClassError, InputError, SpecError
 from graftcam.runtime.explain.box_maps import MOST_AT_ONCE
 from graftcam.runtime.explain.fuse_layers import sum_levels
 from graftcam.runtime.output.box_explanation import BoxExplanation
@@ -248,6 +248,8 @@ def test_run_names_wrong_boxes(explainer: Explainer, values: dict, message: str)
         ({"classes": [-1]}, "not by rank"),
         ({"method": "finercam"}, "boxes are different scores"),
         ({"boxes": "one"}, "boxes='o'"),
+        ({"method": "ablationcam"}, "reruns the head of one layer"),
+        ({"method": "hirescan"}, "did you mean 'hirescam'"),
     ],
 )
 def test_wrong_requests(explainer: Explainer, request_of: dict, message: str) -> None:
@@ -298,8 +300,3 @@ def test_the_summary_lists_boxes(explainer: Explainer) -> None:
     (only,) = summary["classes"]
     assert (only["number"], only["label"], only["why"], only["share"]) == (2, "green", "class", 1)
     assert summary["best"]["label"] == "red"
-
-
-def test_errors_are_ours(explainer: Explainer) -> None:
-    with pytest.raises(GraftcamError):
-        explainer.explain_boxes(SCENE, method="ablationcam")
