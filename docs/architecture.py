@@ -31,7 +31,8 @@ ORDER = {
     ),
     "runtime": (
         "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",
-        "session", "inputs", "methods", "output", "explain", "visualize", "explainer", "tools", "__init__",
+        "session", "inputs", "boxes", "methods", "output", "explain", "visualize", "explainer",
+        "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

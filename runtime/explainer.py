@@ -6,23 +6,24 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Unpack, cast, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
+from .boxes.detections import Detections
 from .checks import check_value, short
 from .errors import InputError
+from .explain.box_pipeline import detect_examples
+from .explain.box_request import CONF, IOU, MOST_DETECTED, Boxes
 from .explain.pipeline import explain_examples
 from .explain.plan import Plan, make_plan
 from .explain.request import Request
 from .explain.stream import Failure, explain_each, load, stream
-from .inputs.batch import only_input, positions_of, region_input
 from .inputs.examples import Example, ExampleReader, Given, Inputs
 from .inputs.images import as_array
-from .inputs.region import check_region
-from .inputs.score_weights import check_weights, takes_weights
-from .inputs.selection import Classes, check_outputs
+from .inputs.raw_feeds import Selection, raw_feeds
+from .inputs.selection import Classes
+from .output.box_explanation import BoxExplanation
 from .output.explanation import Explanation
 from .session.heads import Heads
 from .session.options import configure
@@ -103,7 +104,8 @@ class Explainer:
             request: What to explain, and how; see `Request`.
 
         Returns:
-            An Explanation for one image, a list for a batch.
+            An Explanation for one image, a list for a batch; of detectors a BoxExplanation, with a
+            map for each detected box.
 
         Raises:
             TypeError: A keyword is unknown.
@@ -125,6 +127,114 @@ class Explainer:
         examples = plan.reader.load([image] if several is None else several, plan.inputs)
         found = [one for (one,) in explain_examples(plan, examples)]
         return found[0] if several is None else found
+
+    @overload
+    def detect(
+        self,
+        image: Given,
+        conf: float = ...,
+        iou: float = ...,
+        limit: int = ...,
+        classes: Classes = ...,
+        inputs: Inputs | None = ...,
+    ) -> Detections: ...
+    @overload
+    def detect(
+        self,
+        image: Sequence[Given],
+        conf: float = ...,
+        iou: float = ...,
+        limit: int = ...,
+        classes: Classes = ...,
+        inputs: Inputs | None = ...,
+    ) -> list[Detections]: ...
+    def detect(
+        self,
+        image: Given | Sequence[Given],
+        conf: float = CONF,
+        iou: float = IOU,
+        limit: int = MOST_DETECTED,
+        classes: Classes = None,
+        inputs: Inputs | None = None,
+    ) -> Detections | list[Detections]:
+        """Detect objects in one image, or in each of a batch; nothing is explained.
+
+        Args:
+            image: As for `explain`.
+            conf: The smallest probability of a detection.
+            iou: Two boxes of one class that overlap more than this (intersection over union) count
+                as one; end-to-end detectors and those of queries have no such boxes.
+            limit: The largest number of boxes of an image.
+            classes: Ids or labels of the classes whose boxes count; None: all.
+            inputs: Values of further inputs; see `Request`.
+
+        Returns:
+            `Detections` for one image, a list for a batch; boxes are in pixels of the image.
+
+        Raises:
+            GraftcamError: As `explain`; also an InputError if the artifact is no detector's.
+        """
+        check_value("limit", limit, int, least=1)
+        request: Request = {"conf": conf, "iou": iou, "classes": classes, "inputs": inputs}
+        plan = self._plan_of_boxes("detect", request)
+        several = plan.reader.split(image)
+        examples = plan.reader.load([image] if several is None else several, plan.inputs)
+        found = detect_examples(plan, examples, limit)
+        return found[0] if several is None else found
+
+    @overload
+    def explain_boxes(
+        self,
+        image: Given,
+        numbers: Boxes | None = None,
+        reason: str | Sequence[str] | None = None,
+        /,
+        **request: Unpack[Request],
+    ) -> BoxExplanation: ...
+    @overload
+    def explain_boxes(
+        self,
+        image: Sequence[Given],
+        numbers: Boxes | None = None,
+        reason: str | Sequence[str] | None = None,
+        /,
+        **request: Unpack[Request],
+    ) -> list[BoxExplanation]: ...
+    def explain_boxes(
+        self,
+        image: Given | Sequence[Given],
+        numbers: Boxes | None = None,
+        reason: str | Sequence[str] | None = None,
+        /,
+        **request: Unpack[Request],
+    ) -> BoxExplanation | list[BoxExplanation]:
+        """Explain the boxes that a detector finds in one image, or in each of a batch.
+
+        It is `explain` for an artifact that must be a detector's.
+
+        Args:
+            image: As for `explain`.
+            numbers: The request's ``boxes``, as a positional argument.
+            reason: The request's ``why``, likewise.
+            request: ``boxes``, ``why``, ``conf``, ``iou``, ``limit``, ``classes``, ``near_miss``,
+                ``box_index`` and ``method``, among others; see `Request`.
+
+        Returns:
+            A `BoxExplanation` for one image, a list for a batch. It has no maps if there are no
+            boxes; its ``detections.best`` then names the best candidate.
+
+        Raises:
+            GraftcamError: As `explain`; also an InputError if the artifact is no detector's, or a
+                box does not exist.
+            TypeError: As `explain`.
+        """
+        for name, value in (("boxes", numbers), ("why", reason)):
+            if value is not None and name in request:
+                raise TypeError(f"explain_boxes() got {name} twice, by position and by keyword")
+            if value is not None:
+                request[name] = value
+        self._plan_of_boxes("explain_boxes", request)
+        return cast(Any, self.explain(image, **request))
 
     def explain_many(
         self,
@@ -240,6 +350,8 @@ class Explainer:
         region: NDArray[Any] | None = None,
         score_weights: NDArray[Any] | None = None,
         output_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
+        box_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
+        box_target: NDArray[Any] | Sequence[Sequence[int]] | None = None,
     ) -> Tensors:
         """Run the artifact on the caller's tensors and return all its outputs by name.
 
@@ -254,37 +366,28 @@ class Explainer:
             output_index: For an artifact that explains several outputs: the place in
                 `spec.output_names` of the output that each class is of, integers [N or 1, K or 1];
                 None: the first. ``class_index`` may then have K = 1, too.
+            box_index: Of detectors: boxes to explain, integers [N or 1, K or 1]: numbers in the
+                model's tables, or ranks from -1 downwards. None: the best box.
+            box_target: Of detectors, likewise: 0 the class, 1 to 4 the left, top, right and bottom
+                edge. None: the class. K is the largest of the three; 0 in one of them only detects.
 
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
             ClassError: ``class_index`` has another type or shape, or a class is out of range.
             SessionError: ONNX Runtime failed.
         """
-        named = arrays if isinstance(arrays, Mapping) else {only_input(self._session): arrays}
-        feeds = {name: np.asarray(value) for name, value in named.items()}
-        if self.spec.class_index is None:
-            score_weights = feeds.pop(self.spec.selector, score_weights)
-        else:
-            class_index = feeds.pop(self.spec.class_index, class_index)
-        rows = {value.shape[0] for value in feeds.values() if value.ndim} | {1}
-        if takes_weights(self._session, score_weights, class_index):
-            selection = np.asarray(score_weights)
-            check_weights(self._session, selection, rows)
-            feeds[self.spec.selector] = selection.astype(np.float32)
-        else:
-            selection = np.asarray([[-1]] if class_index is None else class_index)
-            which = feeds.pop(self.spec.output_index or "", output_index)
-            which = check_outputs(self.spec, which, selection, rows)
-            if which is not None:
-                feeds[self.spec.output_index or ""] = which
-            feeds[self.spec.selector] = selection.astype(np.int64)
-        if self.spec.region is not None:
-            region = feeds.pop(self.spec.region, region)
-        if region is not None:
-            name, weights = region_input(self._session), np.asarray(region)
-            check_region(weights, rows, selection.shape[1], positions_of(self._session))
-            feeds[name] = weights.astype(np.float32)
-        return self._session.run(feeds)
+        selection = Selection(
+            class_index, region, score_weights, output_index, box_index, box_target
+        )
+        return self._session.run(raw_feeds(self._session, arrays, selection))
+
+    def _plan_of_boxes(self, caller: str, request: Request) -> Plan:
+        """Return the plan, or raise InputError if the artifact is no detector's."""
+        if self.spec.detector is None:
+            raise InputError(
+                f"{caller}(): {self.path.name} is no detector's artifact; use explain()"
+            )
+        return make_plan(self._session, self._heads, request)
 
     def _shared_plan(self, request: Request) -> Plan:
         """Return the plan for any number of images."""
