@@ -207,14 +207,18 @@ def _extents(node: Any) -> tuple[int | None, ...]:
 
 
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
-    """Return the best-ranked class, and all positions, for those inputs that are in ``ranks``.
+    """Return the best-ranked class or box, and all positions, for those inputs in ``ranks``.
 
     Args:
         spec: The artifact's metadata.
         ranks: Number of axes of each input that must be fed.
     """
+    values = [(spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32))]
+    if spec.detector is not None:
+        box, target = spec.detector.own_inputs
+        values += [(box, (-1, np.int64)), (target, (0, np.int64))]
     return {
         name: np.full([1] * ranks[name], *value)
-        for name, value in ((spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32)))
+        for name, value in values
         if name is not None and name in ranks
     }
