@@ -48,7 +48,7 @@ def describe_detector(found: Detector) -> list[str]:
     lines += [
         f"input   {found.box_index}: int64 [N or 1, K], boxes by number or rank (-1 is the best)",
         f"input   {found.box_target}: int64 [N or 1, K]: {targets}",
-        f"output  {found.boxes}: float32 [N, K, 4], left, top, right, bottom, in the input's pixels",
+        f"output  {found.boxes}: float32 [N, K, 4], left, top, right, bottom in input pixels",
         f"output  {found.heatmap}: float32 [N, K, h, w], all levels' maps, summed",
     ]
     if found.anchors:

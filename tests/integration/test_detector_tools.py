@@ -10,8 +10,9 @@ import pytest
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.session.session import Session
+from graftcam.runtime.tools.bench import variants
 from graftcam.runtime.tools.triton import describe
-from support.cli import succeed
+from support.cli import fail, succeed
 from support.small_detector import export_detector
 
 
@@ -34,8 +35,7 @@ def test_inspect_tells_format_inputs_outputs_levels_and_evidence(artifact: Path)
         "        scores in output0[:, 4:6, :]: probabilities",
         "input   box_index: int64 [N or 1, K], boxes by number or rank (-1 is the best)",
         "input   box_target: int64 [N or 1, K]: 0 class, 1 left, 2 top, 3 right, 4 bottom",
-        f"output  {record.boxes}: float32 [N, K, 4], left, top, right, bottom, in the "
-        "input's pixels",
+        f"output  {record.boxes}: float32 [N, K, 4], left, top, right, bottom in input pixels",
         "level   1 p1, boxes 64 to 79, stride 16 x 16",
         f"because {record.evidence[0]}",
         "labels  red, blue",
@@ -74,3 +74,26 @@ def test_a_model_repository_names_every_input_and_output_of_boxes(
     joined = describe(Session(web, "cpu"), "m", 4, tensors=False)
     for name in ("class_index", *session.spec.detector.own_inputs):
         assert f'name: "{name}"\n  data_type: TYPE_INT64\n  dims: [-1]\n}}' in joined
+
+
+def test_bench_measures_boxes_and_compares_with_the_plain_detector(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "peak_memory", lambda *_: 10**6)
+    runs: list[variants.Variant] = []
+    explained = variants.explained
+    monkeypatch.setattr(
+        variants, "explained", lambda *given: runs.extend(explained(*given)) or list(runs)
+    )
+    data = json.loads(succeed("bench", artifact, "--rounds", 1, "--json").stdout)
+    assert [row["name"] for row in data["rows"]] == ["plain", "K = 0", "K = 1", "K = 4", "K = 16"]
+    four = runs[2]
+    np.testing.assert_array_equal(four.feeds["box_index"], [[-1, -2, -3, -4]])
+    found = four()
+    record = four.model.spec.detector
+    assert found[record.boxes].shape == (1, 4, 4)
+    assert found[record.heatmap].shape == (1, 4, 8, 8)
+    runs.clear()
+    data = json.loads(succeed("bench", artifact, "-k", 2, "--rounds", 1, "--json").stdout)
+    assert [row["name"] for row in data["rows"]] == ["plain", "K = 0", "K = 1", "K = 2"]
+    assert "give -k instead of --class" in fail("bench", artifact, "--class", "red", code=2)
