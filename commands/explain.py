@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
-from .common import Numbers, Setting, command, meter, progress_bar
+from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
+from .common import Setting, command, meter, progress_bar
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
@@ -28,7 +29,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..runtime import Request
+    from ..runtime import Explainer, Request
     from ..runtime.explain.fuse_layers import Fuse
 
 _MANY = 8  # with this many images, the progress counts images instead of runs
@@ -38,8 +39,9 @@ _request_options = group(
     class_option,
     option("--top", type=click.IntRange(1), default=1, show_default=True,
            help="Number of best-ranked classes to explain."),
-    option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-           metavar="ID", help="Method that makes the maps; repeatable."),
+    option("--method", "methods", multiple=True, metavar="ID",
+           help="Method that makes the maps; repeatable. Default: gradcam; of detectors the one "
+                "that the artifact computes."),
     option("--option", "settings", multiple=True, type=Setting(),
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
@@ -53,9 +55,7 @@ _request_options = group(
     option("--region", type=FILE, metavar="MASK",
            help="Segmentation: explain the class in the part of the image (or of the output) that "
                 "is not black in this PNG."),
-    option("--box", type=Numbers(int, 4), metavar="X0,Y0,X1,Y1",
-           help="Segmentation: explain the class inside this box, in the image's pixels; with "
-                "--region, in the part of the region inside the box."),
+    box_options,
     input_option,
     option("--over", metavar="INPUT",
            help="The input that maps are drawn over, if the model has several images. Default: "
@@ -83,11 +83,15 @@ _request_options = group(
     "graftcam explain tumour.onnx scan.nii.gz -o out",
     "graftcam explain skin.onnx mole.jpg -o out --input age=54 --input site=0,0,1,0",
     "graftcam explain change.onnx before.jpg -o out --input after=after.jpg --over after",
+    "graftcam explain yolo.onnx street.jpg",
+    "graftcam explain yolo.onnx street.jpg -o why.png --box 2 --why edges",
+    "graftcam explain yolo.onnx street.jpg -o out --class car --conf 0.1 --method layercam",
     "graftcam explain bert.onnx ids.npz -o out --tokens vocab.txt --format html",
 )
 @click.argument("model", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
-@to_option("folder", "DIR", "Folder for the files.")
+@to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
+           "NAME-boxes.png in the current folder.", required=False)  # fmt: skip
 @_request_options
 @drawing_options
 @provider_option
@@ -95,12 +99,13 @@ _request_options = group(
 @folder_options
 @json_option
 def explain(
-    model: Path, images: tuple[Path, ...], folder: Path, classes: tuple[str, ...], top: int,
+    model: Path, images: tuple[Path, ...], folder: Path | None, classes: tuple[str, ...], top: int,
     methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...], layers: tuple[str, ...],
-    fuse: Fuse, augment: tuple[str, ...], region: Path | None, box: list[int] | None,
+    fuse: Fuse, augment: tuple[str, ...], region: Path | None, boxes: tuple[list[int], ...],
     inputs: dict[str, Any], over: str | None, tokens: Path | None,
-    score_weights: Path | None, drawing: Drawing, provider: str | None, threads: int | None,
-    as_json: bool, **of_folder: Any,
+    score_weights: Path | None, box_index: tuple[int, ...], conf: float | None,
+    iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
+    provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write images that show where MODEL saw its classes in the IMAGES.
 
@@ -111,6 +116,9 @@ def explain(
     to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
     same command continues. An image that fails is recorded and stops nothing; the exit code is then
     1.
+
+    If MODEL is a detector, each box that it finds is explained: a line for each is printed, and one
+    picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
     """
     source = next((path for path in images if path.is_dir()), None)
     # A folder's images may be explained by processes that run elsewhere.
@@ -124,7 +132,7 @@ def explain(
         "fuse": fuse,
         "augment": list(augment),
         "region": absolute(region),
-        "box": box,
+        "box": boxes[0] if boxes else None,
         "score_weights": absolute(score_weights),
     }
     # A folder's table says what was asked for; these are in it only if they were.
@@ -137,9 +145,17 @@ def explain(
     if source is not None:
         if len(images) > 1:
             raise click.UsageError("a folder must be the only one of the IMAGES")
-        if len(methods) != 1 or drawing.panel:
+        if len(methods) > 1 or drawing.panel:
             raise click.UsageError("a folder takes one --method and no --panel")
-        request["method"] = methods[0]
+        if folder is None:
+            raise _no_folder()
+        explainer = _opened(model, provider, threads)
+        refuse_options(explainer)
+        if explainer.spec.detector is not None:
+            if boxes:
+                raise click.UsageError("a folder takes no --box N: the numbers are of one image")
+            request = request_of_boxes(request)
+        request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
         from ..runtime.tools.jobs.settings import Settings
 
         artifact, photos, to = (str(path.resolve()) for path in (model, source, folder))
@@ -150,11 +166,19 @@ def explain(
     given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
     if given:
         raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
-    from ..runtime import Explainer
     from ..runtime.inputs.names import Names
     from ..runtime.output.text import describe_explanation
 
-    explainer, names = Explainer(model, provider, threads), Names()
+    explainer, names = _opened(model, provider, threads), Names()
+    refuse_options(explainer)
+    if explainer.spec.detector is not None:
+        chosen = request_of_boxes(request)
+        explain_detector(explainer, images, chosen, methods, further, drawing, folder,
+                         as_json=as_json)  # fmt: skip
+        return
+    if folder is None:
+        raise _no_folder()
+    methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     rows: list[dict[str, Any]] = []
@@ -164,7 +188,8 @@ def explain(
             request["progress"] = None if many else meter(path.name)
             for example in explainer.read_file(path, further):
                 name = names.distinct(example.name)
-                compared = explainer.compare(example, each, **{**request, "inputs": None})
+                own: Any = {**request, "inputs": None}
+                compared = explainer.compare(example, each, **own)
                 found = [replace(one, name=name) for one in compared]
                 for one, saved in zip(found, drawing.write(found, folder), strict=True):
                     files = [str(file) for file in saved]
@@ -173,6 +198,16 @@ def explain(
             bar(count, len(images))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
     click.echo(f"ran on {explainer.provider}", err=True)
+
+
+def _opened(model: Path, provider: str | None, threads: int | None) -> Explainer:
+    from ..runtime import Explainer
+
+    return Explainer(model, provider, threads)
+
+
+def _no_folder() -> click.MissingParameter:
+    return click.MissingParameter(param_type="option", param_hint="'-o' / '--to'")
 
 
 def _absolute(needed: bool, value: Any) -> Any:

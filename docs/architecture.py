@@ -31,7 +31,8 @@ ORDER = {
     ),
     "runtime": (
         "errors", "checks", "detector", "settings", "spec", "writing", "inorder", "session",
-        "inputs", "methods", "output", "explain", "visualize", "explainer", "tools", "__init__",
+        "inputs", "boxes", "methods", "output", "explain", "visualize", "explainer", "tools",
+        "__init__",
     ),
 }  # fmt: skip
 TITLES = {

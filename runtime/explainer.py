@@ -6,13 +6,16 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes.detections import Detections
 from .checks import check_value, short
 from .errors import InputError
+from .explain.box_pipeline import detect_examples
+from .explain.box_request import CONF, IOU, MOST_DETECTED, Boxes
 from .explain.pipeline import explain_examples
 from .explain.plan import Plan, make_plan
 from .explain.request import Request
@@ -23,6 +26,7 @@ from .inputs.images import as_array
 from .inputs.region import check_region
 from .inputs.score_weights import check_weights, takes_weights
 from .inputs.selection import Classes, check_index
+from .output.box_explanation import BoxExplanation
 from .output.explanation import Explanation
 from .session.heads import Heads
 from .session.options import configure
@@ -103,7 +107,8 @@ class Explainer:
             request: What to explain, and how; see `Request`.
 
         Returns:
-            An Explanation for one image, a list for a batch.
+            An Explanation for one image, a list for a batch; of detectors a BoxExplanation, with a
+            map for each detected box.
 
         Raises:
             TypeError: A keyword is unknown.
@@ -125,6 +130,114 @@ class Explainer:
         examples = plan.reader.load([image] if several is None else several, plan.inputs)
         found = [one for (one,) in explain_examples(plan, examples)]
         return found[0] if several is None else found
+
+    @overload
+    def detect(
+        self,
+        image: Given,
+        conf: float = ...,
+        iou: float = ...,
+        limit: int = ...,
+        classes: Classes = ...,
+        inputs: Inputs | None = ...,
+    ) -> Detections: ...
+    @overload
+    def detect(
+        self,
+        image: Sequence[Given],
+        conf: float = ...,
+        iou: float = ...,
+        limit: int = ...,
+        classes: Classes = ...,
+        inputs: Inputs | None = ...,
+    ) -> list[Detections]: ...
+    def detect(
+        self,
+        image: Given | Sequence[Given],
+        conf: float = CONF,
+        iou: float = IOU,
+        limit: int = MOST_DETECTED,
+        classes: Classes = None,
+        inputs: Inputs | None = None,
+    ) -> Detections | list[Detections]:
+        """Detect objects in one image, or in each of a batch; nothing is explained.
+
+        Args:
+            image: As for `explain`.
+            conf: The smallest probability of a detection.
+            iou: Two boxes of one class that overlap more than this (intersection over union) count
+                as one; end-to-end detectors and those of queries have no such boxes.
+            limit: The largest number of boxes of an image.
+            classes: Ids or labels of the classes whose boxes count; None: all.
+            inputs: Values of further inputs; see `Request`.
+
+        Returns:
+            `Detections` for one image, a list for a batch; boxes are in pixels of the image.
+
+        Raises:
+            GraftcamError: As `explain`; also an InputError if the artifact is no detector's.
+        """
+        check_value("limit", limit, int, least=1)
+        request: Request = {"conf": conf, "iou": iou, "classes": classes, "inputs": inputs}
+        plan = self._plan_of_boxes("detect", request)
+        several = plan.reader.split(image)
+        examples = plan.reader.load([image] if several is None else several, plan.inputs)
+        found = detect_examples(plan, examples, limit)
+        return found[0] if several is None else found
+
+    @overload
+    def explain_boxes(
+        self,
+        image: Given,
+        numbers: Boxes | None = None,
+        reason: str | Sequence[str] | None = None,
+        /,
+        **request: Unpack[Request],
+    ) -> BoxExplanation: ...
+    @overload
+    def explain_boxes(
+        self,
+        image: Sequence[Given],
+        numbers: Boxes | None = None,
+        reason: str | Sequence[str] | None = None,
+        /,
+        **request: Unpack[Request],
+    ) -> list[BoxExplanation]: ...
+    def explain_boxes(
+        self,
+        image: Given | Sequence[Given],
+        numbers: Boxes | None = None,
+        reason: str | Sequence[str] | None = None,
+        /,
+        **request: Unpack[Request],
+    ) -> BoxExplanation | list[BoxExplanation]:
+        """Explain the boxes that a detector finds in one image, or in each of a batch.
+
+        It is `explain` for an artifact that must be a detector's.
+
+        Args:
+            image: As for `explain`.
+            numbers: The request's ``boxes``, as a positional argument.
+            reason: The request's ``why``, likewise.
+            request: ``boxes``, ``why``, ``conf``, ``iou``, ``limit``, ``classes``, ``near_miss``,
+                ``box_index`` and ``method``, among others; see `Request`.
+
+        Returns:
+            A `BoxExplanation` for one image, a list for a batch. It has no maps if there are no
+            boxes; its ``detections.best`` then names the best candidate.
+
+        Raises:
+            GraftcamError: As `explain`; also an InputError if the artifact is no detector's, or a
+                box does not exist.
+            TypeError: As `explain`.
+        """
+        for name, value in (("boxes", numbers), ("why", reason)):
+            if value is not None and name in request:
+                raise TypeError(f"explain_boxes() got {name} twice, by position and by keyword")
+            if value is not None:
+                request[name] = value
+        self._plan_of_boxes("explain_boxes", request)
+        return cast(Any, self.explain(image, **request))
 
     def explain_many(
         self,
@@ -273,6 +386,14 @@ class Explainer:
             check_region(weights, rows, selection.shape[1], positions_of(self._session))
             feeds[name] = weights.astype(np.float32)
         return self._session.run(feeds)
+
+    def _plan_of_boxes(self, caller: str, request: Request) -> Plan:
+        """Return the plan, or raise InputError if the artifact is no detector's."""
+        if self.spec.detector is None:
+            raise InputError(
+                f"{caller}(): {self.path.name} is no detector's artifact; use explain()"
+            )
+        return make_plan(self._session, self._heads, request)
 
     def _shared_plan(self, request: Request) -> Plan:
         """Return the plan for any number of images."""

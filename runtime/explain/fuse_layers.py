@@ -1,4 +1,4 @@
-"""`fuse` combines the maps of several layers into one."""
+"""`fuse` combines the maps of several layers into one, `sum_levels` those of a detector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..output.render import resample
+from ..output.render import interpolation, resample
 
 Maps: TypeAlias = NDArray[np.float32]
 Fuse: TypeAlias = Literal["mean", "max", "product"]
@@ -54,3 +54,30 @@ def _relative(maps: Maps, signed: bool) -> Maps:
     largest = np.abs(values).max(axis=tuple(range(2, values.ndim)), keepdims=True)
     with np.errstate(invalid="ignore"):  # inf / inf gives NaN, which the map's status reports
         return np.divide(values, largest, out=np.zeros_like(values), where=largest != 0)
+
+
+def sum_levels(maps: Sequence[Maps]) -> Maps:
+    """Sum the raw maps of a detector's levels on the finest grid, as its artifact does.
+
+    Levels are parts of one gradient: their values can be compared, and none is scaled.
+
+    Args:
+        maps: float32 [N, K, h, w], one for each level; the cells may differ.
+
+    Returns:
+        float32 [N, K, h, w] with the largest number of cells along each axis.
+
+    Raises:
+        InputError: The maps have other axes than two.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    if any(one.ndim != 4 for one in maps):
+        shapes = ", ".join(str(list(one.shape[2:])) for one in maps)
+        raise InputError(f"the levels' maps have shapes {shapes}; choose one of them by layer=")
+    height, width = (max(one.shape[axis] for one in maps) for axis in (2, 3))
+    summed = np.zeros((*maps[0].shape[:2], height, width), np.float32)
+    for one in maps:
+        rows, columns = interpolation(one.shape[2], height), interpolation(one.shape[3], width)
+        summed += rows @ one @ columns.T
+    return summed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..inputs.batch import make_batch
 from ..inputs.examples import Example
-from ..inputs.form import form_of
 from ..inputs.region import Region, cut, per_image
 from ..inputs.scores import probabilities
-from ..inputs.token_table import shown_length, texts_of
-from ..inputs.values import Photo, Tensor
+from ..inputs.values import Photo
 from ..methods.table import METHODS
 from ..output.explanation import Explanation
 from ..output.render import map_status
-from ..output.views import View, view_of
+from ..output.views import View
+from .batches import MAX_BATCH, parts_of
+from .box_pipeline import explain_boxes
 from .plan import Plan
-
-MAX_BATCH = 16
+from .view_of_example import view_of_example
 
 
 def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Explanation]]:
@@ -35,6 +34,8 @@ def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Expla
         InputError: The artifact lacks what a method needs, or a region does not fit.
         SessionError: ONNX Runtime failed.
     """
+    if plan.boxes is not None:
+        return explain_boxes(plan, plan.boxes, examples)
     regions: list[Region | None] = []
     given = per_image(plan.region, len(examples))
     for region, example in zip(given, examples, strict=True):
@@ -42,19 +43,8 @@ def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Expla
         size = about.pixels.shape[:2] if isinstance(about, Photo) else None
         regions.append(cut(region, plan.box, size))
     most = plan.session.inputs[plan.reader.main].shape[0] or MAX_BATCH
-    parts = _parts(examples, most)
+    parts = parts_of(examples, most)
     return [row for part in parts for row in _explain_batch(plan, examples[part], regions[part])]
-
-
-def _parts(examples: Sequence[Example], most: int) -> Generator[slice]:
-    """Yield the examples that run together: at most ``most``, and of one kind."""
-    start = 0
-    while start < len(examples):
-        kinds = [one.kind for one in examples[start : start + most]]
-        alike = [kind == kinds[0] for kind in kinds]
-        count = len(kinds) if all(alike) else alike.index(False)
-        yield slice(start, start + count)
-        start += count
 
 
 def _explain_batch(
@@ -80,7 +70,7 @@ def _explain_batch(
             cells, over = all_maps.shape[2:], inputs[method]
             key = (row, over, len(cells))
             # Methods share the drawing of the input.
-            view = views.get(key) or _view(plan, example, over, cells)
+            view = views.get(key) or view_of_example(plan, example, over, cells)
             views[key] = view
             explanation = Explanation(
                 view=view,
@@ -113,21 +103,3 @@ def _along_input(plan: Plan, maps: NDArray[Any]) -> NDArray[Any]:
     if axes is None or any(known not in (None, extent) for known, extent in extents):
         return maps  # those of the input's gradient lie along it
     return maps.transpose(0, 1, *(2 + place for place in np.argsort(axes)))
-
-
-def _view(plan: Plan, example: Example, over: str, cells: tuple[int, ...]) -> View:
-    """Return the view of the input that maps lie over."""
-    value, layer = example.values[over], plan.layers[0]
-    transform = plan.session.spec.preprocess if over == plan.reader.main else None
-    if isinstance(value, Photo):
-        return view_of(value, None, cells)
-    port = plan.session.inputs[over]
-    form = form_of(value.values.shape, port.dtype, cells, layer.layout, transform)
-    texts = None
-    if plan.tokens is not None and (form is None or form.kind != "tokens"):
-        raise InputError(f"the maps lie over '{over}', which takes no token ids; leave tokens out")
-    if form is not None and form.kind == "tokens":
-        ids, mask = value.values, example.values.get("attention_mask")
-        masked = mask.values if isinstance(mask, Tensor) else None
-        texts = texts_of(plan.tokens, ids)[: shown_length(ids, masked)]
-    return view_of(value, form, cells, transform, texts, layer.prefix_tokens)

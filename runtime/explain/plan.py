@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..inputs.batch import region_input
 from ..inputs.examples import ExampleReader, Inputs
 from ..inputs.region import Region
@@ -23,7 +24,8 @@ from ..methods.rerun import Rerun
 from ..methods.table import METHODS
 from ..session.heads import Heads
 from ..session.session import Session, Tensors
-from ..spec import Layer
+from ..spec import Layer, Spec
+from .box_request import BOX_KEYS, BoxRequest, box_request, check_method_of_boxes
 from .fuse_layers import FUSES, Fuse, fuse
 from .placed import Placing
 from .request import Request, check_request
@@ -50,6 +52,7 @@ class Plan:
         inputs: Values of further inputs, for all examples or for each.
         tokens: Texts of token ids; see `token_table.read_tokens`.
         progress: Called with the number of finished runs and of all runs.
+        boxes: Which boxes of a detector are explained; None: the model is no detector.
     """
 
     session: Session
@@ -67,6 +70,7 @@ class Plan:
     inputs: Inputs | None
     tokens: list[str] | dict[int, str] | None
     progress: Progress | None
+    boxes: BoxRequest | None = None
 
     def run(self, feeds: Tensors) -> list[MethodOutput]:
         """Run each method on a batch of images and return their outputs, in the methods' order.
@@ -101,7 +105,8 @@ class Plan:
         self, batch: MethodInput, classes: NDArray[np.int64]
     ) -> Iterator[tuple[Change, MethodInput]]:
         """Yield each change with the changed images as a batch for the same classes."""
-        changes, names = changes_of(self.augment), self._output_names(batch)
+        changes, formulas = changes_of(self.augment), self.formula_outputs()
+        names = [*dict.fromkeys([*batch.common_outputs, *formulas])] if formulas else []
         feeds = dict(batch.feeds)
         if self.session.spec.class_index is not None:
             feeds[self.session.spec.class_index] = classes
@@ -126,21 +131,24 @@ class Plan:
 
     def _run_methods(self, batch: MethodInput) -> list[list[MethodOutput]]:
         """Run each method on each layer: a list of layers for each method."""
-        batch.fetch(self._output_names(batch))
+        names = self.formula_outputs()
+        if names:
+            batch.fetch(dict.fromkeys([*batch.common_outputs, *names]))
         return [
             [run_method(batch.at_layer(layer), method, options) for layer in self.layers]
             for method, options in self.methods.items()
         ]
 
-    def _output_names(self, batch: MethodInput) -> list[str]:
+    def formula_outputs(self) -> list[str]:
         """Names of the outputs that the formulas among the methods read; empty without formulas."""
-        names = dict.fromkeys(
-            name
-            for method, options in self.methods.items()
-            for layer in self.layers
-            for name in formula_outputs(layer, method, options)
+        return list(
+            dict.fromkeys(
+                name
+                for method, options in self.methods.items()
+                for layer in self.layers
+                for name in formula_outputs(layer, method, options)
+            )
         )
-        return [*dict.fromkeys([*batch.common_outputs, *names])] if names else []
 
 
 def make_plan(
@@ -163,7 +171,7 @@ def make_plan(
     check_request(request)
     options = request.get("options") or {}
     if methods is None:
-        method = request.get("method", "gradcam")
+        method = request.get("method") or session.spec.layers[0].method or "gradcam"
         by_method = {check_method(method, options): options}
     else:
         if "method" in request:
@@ -171,13 +179,17 @@ def make_plan(
         by_method = share_options(methods, options)
     classes, weights = request.get("classes"), request.get("score_weights")
     rows, spec = None, session.spec
-    if takes_weights(session, weights, classes):
+    boxes = _boxes_of(spec, request, by_method)
+    if boxes is not None:
+        selection = np.zeros((1, 0), np.int64)  # box_maps chooses
+    elif takes_weights(session, weights, classes):
         rows, selection = name_rows(session, weights)
     else:
         selection = np.array([choose_classes(spec, classes, request.get("top", 1))], np.int64)
     how = request.get("fuse", "mean")
     check_name("way to fuse", how, FUSES)
-    layers = choose_layers(spec, request.get("layer"))
+    named = request.get("layer")
+    layers = spec.layers if boxes and named is None else choose_layers(spec, named)
     augment = choose_augment(request.get("augment", False))
     reader = ExampleReader(session)
     placing = Placing(session, reader.main, request.get("over"))
@@ -189,4 +201,28 @@ def make_plan(
     return Plan(
         session, heads, reader, placing, selection, by_method, layers, how, augment, rows, region,
         box, inputs, None if tokens is None else read_tokens(tokens), request.get("progress"),
+        boxes,
     )  # fmt: skip
+
+
+def _boxes_of(
+    spec: Spec, request: Request, methods: Mapping[str, Mapping[str, Any]]
+) -> BoxRequest | None:
+    """Return which boxes are explained; None: the model is no detector.
+
+    Raises:
+        InputError: Keywords, or a method, do not fit.
+        ClassError: A class is unknown.
+    """
+    if spec.detector is None:
+        given = {name: request.get(name) for name in BOX_KEYS}
+        stray = [name for name, one in given.items() if one is not None and one is not False]
+        if stray:
+            raise InputError(
+                f"the artifact is no detector, and takes no {', '.join(stray)}; choose classes by "
+                "classes= and top="
+            )
+        return None
+    for method in methods:
+        check_method_of_boxes(method, spec.detector)
+    return box_request(spec, request)

@@ -14,6 +14,7 @@ from ..inputs.selection import Classes
 from ..inputs.token_table import Tokens
 from ..methods.method_io import Progress
 from ..methods.table import METHODS
+from .box_request import Boxes
 from .fuse_layers import Fuse
 
 
@@ -22,14 +23,14 @@ class Request(TypedDict, total=False):
 
     Attributes:
         classes: A class id, a label, or a list of them; an empty list only predicts. None: the
-            ``top`` best-ranked classes of each image.
+            ``top`` best-ranked classes of each image. Detectors: the classes whose boxes count.
         top: Number of best-ranked classes, if ``classes`` is None. Default: 1.
-        method: The id of a method in docs/methods.md. Default: ``gradcam``, whose maps the
-            artifact computes itself.
+        method: The id of a method in docs/methods.md. Default: that of the maps which the artifact
+            computes itself, ``gradcam``, of detectors ``hirescam``.
         options: The method's own options by name, such as ``{"samples": 50}``; see
             docs/methods.md. If there are several methods, each gets the options that it takes.
         layer: A target layer of the artifact, or a list of layers whose maps are fused; None: the
-            first layer.
+            first layer, of detectors all levels, whose maps are summed.
         fuse: How the maps of several layers, each divided by its maximum, become one: ``mean``
             (the default), ``max`` or ``product``.
         augment: Average the maps over changed copies of the image: ``flip`` (left to right),
@@ -53,6 +54,17 @@ class Request(TypedDict, total=False):
             None: the one that the layer looks at.
         tokens: For models of token ids: the texts of the ids, as a list, as ids by text, or in a
             file (``vocab.txt``, ``vocab.json``); or a list with a text for each position.
+        boxes: Detectors: the boxes to explain, as their numbers in `Explainer.detect`'s list, from
+            1, or as its entries; None: all of them.
+        box_index: Detectors, instead: boxes by their number in the model's own tables (anchor,
+            query or slot), or by rank from -1 downwards, before suppression.
+        why: Detectors: what is explained of a box: its ``class``, one of its edges ``left``,
+            ``top``, ``right`` and ``bottom``, ``edges`` for all four, or a list. Default: class.
+        conf: Detectors: the smallest probability of a detection. Default: 0.25.
+        iou: Detectors: two boxes of one class that overlap more than this (intersection over
+            union) count as one. Default: 0.45.
+        limit: Detectors: the largest number of boxes that are explained. Default: 16.
+        near_miss: Detectors: if no box reaches ``conf``, explain the best candidate.
         progress: Methods that run the artifact many times call it with the number of finished runs
             and of all runs; the count begins again for each method and each batch.
     """
@@ -70,10 +82,17 @@ class Request(TypedDict, total=False):
     inputs: Inputs | None
     over: str | None
     tokens: Tokens | None
+    boxes: Boxes | None
+    box_index: int | Sequence[int] | None
+    why: str | Sequence[str]
+    conf: float
+    iou: float
+    limit: int
+    near_miss: bool
     progress: Progress | None
 
 
-_TYPED = ("top", "options", "layer", "augment", "box", "over", "progress")
+_TYPED = ("top", "options", "layer", "augment", "box", "over", "why", "near_miss", "progress")
 _CLASSES = ("target", "targets", "label", "labels", "class_id", "class_ids", "class_index")
 
 

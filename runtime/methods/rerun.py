@@ -64,12 +64,14 @@ class Rerun:
         logits) it runs with the classes.
         """
         score = self.session.spec.score
+        if self.session.spec.detector is not None:
+            return self._read_scores(count, variants, None)  # of boxes, not of the whole output
         predicts = score.kind in ("logit", "output") and score.value == score.output
         return self._read_scores(count, variants, table_of if predicts else None)
 
     def confidences(self, count: int, variants: Variants) -> Floats:
         """Return probabilities instead of `scores`, if the scores are those of a classification."""
-        if self.session.spec.score.kind == "linear":
+        if self.session.spec.score.kind == "linear" or self.session.spec.detector is not None:
             return self.scores(count, variants)
         return self._read_scores(count, variants, _confidences)
 

@@ -98,6 +98,10 @@ class ExplanationData:
         """Return one class's map over the input, float32 [H, W]; see `heatmaps`."""
         return self.view.project(render.normalise(self.maps[position], self.signed))
 
+    def draw_input(self, height: int | None = None) -> Pixels:
+        """Draw the input without a map, at a height in pixels; None: its own."""
+        return self.view.plain(height)
+
     def draw_class(self, position: int, height: int | None, look: render.LookOptions) -> Pixels:
         """Draw the map of the class at ``position``; see `Explanation.draw`."""
         chosen = render.Look(**look)
@@ -145,7 +149,7 @@ class ExplanationData:
         """Return a class's probability; None if the scores are not those of a classification."""
         if self.probabilities is None or self.probabilities.ndim != 1:
             return None
-        return _finite(self.probabilities[self.classes[position]])
+        return finite(self.probabilities[self.classes[position]])
 
     def to_dict(self, maps: bool = False, positions: Sequence[int] | None = None) -> dict[str, Any]:
         """Return a summary for JSON; NaN and infinity, which JSON lacks, become None.
@@ -170,23 +174,24 @@ class ExplanationData:
         summary: dict[str, Any] = {
             "id": self.classes[position],
             "label": self.labels[position],
-            "score": _finite(self.scores[position]),
+            "score": finite(self.scores[position]),
             "probability": self.probability(position),
             "status": self.status[position],
-            "map_maximum": _finite(raw.max()) if raw.size else None,
-            **{name: _finite(values[position]) for name, values in self.measures.items()},
+            "map_maximum": finite(raw.max()) if raw.size else None,
+            **{name: finite(values[position]) for name, values in self.measures.items()},
         }
         if maps:
             summary["map"] = _finite_rows(raw)
         return summary
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """Return a number for JSON, None in place of NaN and infinity."""
     return float(value) if math.isfinite(value) else None
 
 
 def _finite_rows(values: NDArray[Any]) -> list[Any]:
     """Return an array as nested lists, with None for what JSON lacks."""
     if values.ndim == 1:
-        return [_finite(value) for value in values]
+        return [finite(value) for value in values]
     return [_finite_rows(row) for row in values]

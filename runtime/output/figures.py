@@ -9,7 +9,7 @@ from ..errors import RenderError
 from ..inputs.image_files import Pixels
 from .class_map import ClassMap, class_maps
 from .explanation_data import ExplanationData
-from .render import Bar, Look, LookOptions, palette, panel, resized
+from .render import Bar, Look, LookOptions, palette, panel
 from .render.styles import LEVELS
 
 _WIDEST = 1600  # of a row of images, in pixels
@@ -42,7 +42,7 @@ def figure(
     own_row = first.view.own_row
     several, grid = len(found) > 1, len(found) > 1 and longest > 1 and not own_row
     tall = height or (first.image.shape[0] if own_row else _HEIGHT)
-    image, empty = resized(first.image, tall), (None, "", "")
+    image, empty = first.draw_input(tall), (None, "", "")
     note = first.layer if several else f"{first.method}, {first.layer}"
     tiles: list[tuple[Pixels | None, str, str]] = [(image, first.name, note)]
     for name, one in zip(_names(found), found, strict=True):

@@ -32,7 +32,9 @@ def html_of(
     height = None if view.own_row else _HEIGHT * _SHARPER
     figures: list[str] = []
     if not isinstance(view, TextView):
-        figures.append(_figure(_image(view.plain(height), view, data.name), data.name, heading))
+        figures.append(
+            _figure(_image(data.draw_input(height), view, data.name), data.name, heading)
+        )
     for position in range(len(data.classes)) if positions is None else positions:
         label, number, chance = (
             data.labels[position],

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..detector import EDGES
 from ..errors import InputError, SessionError, SpecError
 from ..spec import METADATA_KEY, Spec
 from .open import Configure, open_session
@@ -179,6 +180,8 @@ class Session(Model):
                 "a linear score goes with score_weights, any other score with class_index and "
                 "classes; export again"
             )
+        if spec.detector is not None:
+            outputs += _checked_detector(spec, self.outputs)
         lacking = [name for name in inputs if name not in self.inputs]
         lacking += [name for name in outputs if name not in self.outputs]
         if lacking or not spec.layers:
@@ -206,19 +209,49 @@ def _extents(node: Any) -> tuple[int | None, ...]:
     return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
 
 
+def _checked_detector(spec: Spec, outputs: Mapping[str, Sequence[int | None]]) -> list[str]:
+    """Return the outputs that a detector's boxes are read from.
+
+    Raises:
+        SpecError: Its record contradicts itself, the layers or the number of classes.
+    """
+    detector = spec.detector
+    assert detector is not None
+    boxes, scores = detector.box_entries, detector.score_entries
+    counts = {one.count - bool(detector.no_object) for one in scores}
+    expected = {1} if detector.class_entries else {spec.score.classes}
+    if not boxes or not scores or counts != expected:
+        raise SpecError(
+            f"the detector's outputs have {sorted(counts)} scores a box, the artifact names "
+            f"{spec.score.classes} classes; export again"
+        )
+    named = [layer.name for layer in spec.layers]
+    strangers = [level.layer for level in detector.levels if level.layer not in named]
+    if strangers or any(one.count != EDGES for one in boxes):
+        raise SpecError(
+            f"the detector's record does not fit its layers {named} or its boxes; export again"
+        )
+    every = [*boxes, *scores, *(detector.class_entries or []),
+             *(detector.objectness_entries or [])]  # fmt: skip
+    flat = [one.output for one in every if len(outputs.get(one.output, (1, 1, 1))) != 3]
+    if flat:
+        raise SpecError(f"the outputs {flat} have no boxes and entries; export again")
+    return [one.output for one in every]
+
+
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:
-    """Return the best-ranked class or box, and all positions, for those inputs in ``ranks``.
+    """Return the best-ranked class (of the best box), and all positions, for inputs in ``ranks``.
 
     Args:
         spec: The artifact's metadata.
         ranks: Number of axes of each input that must be fed.
     """
-    values = [(spec.class_index, (-1, np.int64)), (spec.region, (1, np.float32))]
+    values = [(spec.class_index, -1, np.int64), (spec.region, 1, np.float32)]
     if spec.detector is not None:
-        box, target = spec.detector.own_inputs
-        values += [(box, (-1, np.int64)), (target, (0, np.int64))]
+        values.append((spec.detector.box_index, -1, np.int64))
+        values.append((spec.detector.box_target, 0, np.int64))
     return {
-        name: np.full([1] * ranks[name], *value)
-        for name, value in values
+        name: np.full([1] * ranks[name], value, dtype)
+        for name, value, dtype in values
         if name is not None and name in ranks
     }

@@ -11,6 +11,7 @@ import pytest
 
 from graftcam.runtime import METHODS, Explainer, Request
 from graftcam.runtime.errors import InputError
+from graftcam.runtime.explain.box_request import BOX_KEYS
 from graftcam.runtime.explain.request import check_request
 from support.artifacts import SCENE
 
@@ -78,7 +79,7 @@ def test_every_way_takes_all_keywords(explainer: Explainer) -> None:
         "augment": "flip", "region": None, "box": None, "score_weights": None,
         "inputs": {}, "over": "image", "tokens": None, "progress": lambda done, total: None,
     }  # fmt: skip
-    assert set(everything) == set(get_type_hints(Request))
+    assert {*everything, *BOX_KEYS} == set(get_type_hints(Request))
     expected = explainer.explain(SCENE, **everything)
     for way in ("explain_many", "compare"):
         given: dict[str, Any] = {**everything}

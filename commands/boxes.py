@@ -1,0 +1,192 @@
+"""`graftcam explain` on a detector explains its boxes: options, pictures and lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click import option
+from click.core import ParameterSource
+
+from ..runtime.errors import InputError, RenderError
+from .common import Numbers, meter, progress_bar
+from .drawing import Drawing
+from .options import group
+
+if TYPE_CHECKING:
+    from ..runtime import Explainer, Request
+    from ..runtime.output.box_explanation import BoxExplanation
+
+_MANY = 8  # with this many images, the progress counts images instead of runs
+_IMAGES = (".png", ".jpg", ".jpeg")
+_OF_BOXES = ("box_index", "conf", "iou", "why", "limit", "near_miss")
+_OF_CLASSES = ("top", "region", "score_weights", "augment", "fuse", "over", "tokens")
+
+
+class BoxParameter(Numbers):
+    """The number of a detector's box, or the corners of a box for a segmentation."""
+
+    name = "N|X0,Y0,X1,Y1"
+
+    def __init__(self) -> None:
+        super().__init__(int)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return one or four numbers, or fail as a usage error."""
+        numbers = super().convert(value, param, ctx)
+        if len(numbers) not in (1, 4):
+            self.fail(f"{value!r} has {len(numbers)} numbers, not 4", param, ctx)
+        return numbers
+
+
+box_options = group(
+    option("--box", "boxes", type=BoxParameter(), multiple=True, metavar="N|X0,Y0,X1,Y1",
+           help="Detectors: the number of a box to explain, as printed; repeatable. Segmentation: "
+                "explain the class inside this box, in the image's pixels; with --region, in the "
+                "part of the region inside the box."),
+    option("--box-index", type=int, multiple=True, metavar="N",
+           help="Detectors, instead: a box by its number in the model's own tables (anchor, query "
+                "or slot), or by rank from -1 downwards; repeatable."),
+    option("--conf", type=float, metavar="P",
+           help="Detectors: the smallest probability of a box. Default: 0.25."),
+    option("--iou", type=float, metavar="P",
+           help="Detectors: boxes of one class that overlap more than this count as one. Default: "
+                "0.45."),
+    option("--why", multiple=True, metavar="class|left|top|right|bottom|edges",
+           help="Detectors: what is explained of a box: its class, or where its edges are; "
+                "repeatable. Default: class."),
+    option("--limit", type=click.IntRange(1), metavar="N",
+           help="Detectors: the largest number of boxes that are explained. Default: 16."),
+    option("--near-miss", is_flag=True,
+           help="Detectors: if there is no box, explain the best candidate."),
+)  # fmt: skip
+
+
+def refuse_options(explainer: Explainer) -> None:
+    """Raise InputError if an option is given that this kind of model does not take.
+
+    Args:
+        explainer: The artifact, of a detector or of another model.
+    """
+    of_boxes = explainer.spec.detector is not None
+    context = click.get_current_context()
+    names = _OF_CLASSES if of_boxes else _OF_BOXES
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in names
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    boxes: Sequence[Sequence[int]] = context.params.get("boxes") or ()
+    wrong = [one for one in boxes if len(one) != (1 if of_boxes else 4)]
+    if wrong:
+        given.append(f"--box {','.join(map(str, wrong[0]))}")
+    if given and of_boxes:
+        raise InputError(
+            f"{explainer.path.name} is a detector and takes no {', '.join(given)}; choose its "
+            "boxes by --box N, --class, --conf and --limit"
+        )
+    if given:
+        raise InputError(
+            f"{explainer.path.name} is no detector and takes no {', '.join(given)}; choose its "
+            "classes by --class and --top"
+        )
+    if not of_boxes and len(boxes) > 1:
+        raise InputError("--box is given twice; several boxes are of detectors only")
+
+
+def request_of_boxes(request: Request) -> Request:
+    """Return a request to a detector: what all requests share, and the options of boxes."""
+    given = click.get_current_context().params
+    shared = ("classes", "options", "layer", "inputs")
+    found: Any = {name: value for name, value in request.items() if name in shared}
+    found |= {name: given[name] for name in ("conf", "iou", "limit") if given[name] is not None}
+    found |= {name: list(given[name]) for name in ("box_index", "why") if given[name]}
+    if given["boxes"]:
+        found["boxes"] = [one for (one,) in given["boxes"]]
+    if given["near_miss"]:
+        found["near_miss"] = True
+    return found
+
+
+def explain_detector(
+    explainer: Explainer,
+    images: Sequence[Path],
+    request: Request,
+    methods: Sequence[str],
+    further: dict[str, Any],
+    drawing: Drawing,
+    target: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Explain the boxes of images: write a picture for each, and print a line for each box.
+
+    Args:
+        explainer: The artifact.
+        images: Photographs, or files of what the model takes.
+        request: What to explain.
+        methods: Ids of methods; empty: the artifact's own.
+        further: Values of further inputs.
+        drawing: How to draw.
+        target: A folder, or with one picture its file; None: a file in the current folder.
+        as_json: Print JSON instead of lines.
+    """
+    from ..runtime.inputs.names import Names
+    from ..runtime.output.box_text import describe_boxes
+
+    each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
+    examples = [(path, one) for path in images for one in explainer.read_file(path, further)]
+    single = target is not None and target.suffix.lower() in _IMAGES and not target.is_dir()
+    if single and len(examples) * len(each) > 1:
+        raise RenderError(f"{target} is one file for several pictures; give a folder: -o out")
+    names, many = Names(), len(images) >= _MANY
+    rows: list[dict[str, Any]] = []
+    texts: list[str] = []
+    with progress_bar("explaining", hidden=not many) as bar:
+        for done, (path, example) in enumerate(examples, 1):
+            name = names.distinct(example.name)
+            for method in each:
+                destination = _destination(target, name, method if len(each) > 1 else None, drawing)
+                own: Request = {**request, "progress": None if many else meter(path.name)}
+                if method is not None:
+                    own["method"] = method
+                found = explainer.explain_boxes(example, **own)
+                saved = _write(found, destination, drawing)
+                rows.append(
+                    {**found.to_dict(), "image": str(path), "files": [str(one) for one in saved]}
+                )
+                texts.append(describe_boxes(path, found, saved))
+            bar(done, len(examples))
+    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
+    click.echo(f"ran on {explainer.provider}", err=True)
+
+
+def _destination(target: Path | None, name: str, method: str | None, drawing: Drawing) -> Path:
+    """Return the file of one explanation; without a target one that does not exist yet."""
+    file = f"{'-'.join(filter(None, [name, 'boxes', method]))}.{drawing.kind}"
+    if target is None:
+        paths = (Path(file).with_stem(f"{Path(file).stem}{end}") for end in _endings())
+        return next(path for path in paths if not path.exists())
+    single = target.suffix.lower() in _IMAGES and not target.is_dir()
+    return target if single else target / file
+
+
+def _endings() -> Iterator[str]:
+    """Yield nothing, then ``-2``, ``-3`` and so on."""
+    yield ""
+    yield from (f"-{number}" for number in count(2))
+
+
+def _write(found: BoxExplanation, path: Path, drawing: Drawing) -> list[Path]:
+    """Write the sheet of an image's boxes, or its maps and numbers; nothing without boxes."""
+    from ..runtime.output.render import write_image
+
+    if not found.detections:
+        return []
+    if path.suffix.lower() in _IMAGES:
+        return [write_image(path, found.panel(**drawing.look))]
+    return found.save(path, **drawing.look)

@@ -1,0 +1,141 @@
+"""`box_sheet` draws a detector's boxes on the image, and a panel for each box and each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..boxes.detections import Detection, Detections
+from ..detector import TARGETS
+from ..inputs.image_files import Pixels
+from . import render
+from .explanation_data import ExplanationData
+from .render import Bar, Look, LookOptions, palette, panel
+from .render.boxes import Label, class_colour, draw_boxes, outline
+from .render.styles import LEVELS
+from .views import Drawing, PhotoView, PlaneView, View
+
+_HEIGHT = 320  # of a panel, in pixels
+_WIDEST = 1600  # of a row of panels
+_MOST = 4  # panels in a row
+_NAMED = 12  # with more boxes, labels are numbers: the panels' titles have the names
+
+
+def framed(drawn: Pixels, view: View, box: Detection, why: str) -> Pixels:
+    """Outline a box on a drawing of the image; of an edge, that edge is thick."""
+    corners = _corners(drawn, view, box)
+    if corners is None:
+        return drawn
+    drawn = drawn.copy()
+    edge = None if why == TARGETS[0] else why
+    outline(drawn, corners, class_colour(box.class_id), edge)
+    return drawn
+
+
+def numbered(view: View, boxes: Sequence[Detection], height: int | None = None) -> Pixels:
+    """Draw the image with numbered boxes, their names and probabilities."""
+    plain = view.plain(height)
+    labels: list[Label] = []
+    for box in boxes:
+        corners = _corners(plain, view, box)
+        if corners is not None:
+            text = f"{box.number} {box.label} {box.score:.2f}"
+            short = str(box.number)
+            colour = class_colour(box.class_id)
+            labels.append(Label(corners, short if len(boxes) > _NAMED else text, short, colour))
+    return draw_boxes(plain, labels)
+
+
+def box_sheet(
+    data: ExplanationData,
+    detections: Detections,
+    explained: Sequence[Detection],
+    whys: Sequence[str],
+    shares: Sequence[float | None],
+    height: int | None,
+    look: LookOptions,
+) -> Pixels:
+    """Set the image with its boxes, a panel for each map and one for each class in rows.
+
+    Args:
+        data: The maps.
+        detections: The image's boxes.
+        explained: The box of each map.
+        whys: Its target.
+        shares: The share of the map in its box.
+        height: Height of each panel in pixels; None: 320.
+        look: How maps are drawn.
+    """
+    tall = height or _HEIGHT
+    tiles = [(numbered(data.view, detections, tall), data.name, _heading(data, detections))]
+    for position, (box, why) in enumerate(zip(explained, whys, strict=True)):
+        title = f"{box.number} {box.label} {box.score:.2f}"
+        if why != TARGETS[0]:
+            title = f"{box.number} {box.label}: {why}"
+        share = shares[position]
+        note = "" if share is None else f"{share:.0%} of the map in the box"
+        tiles.append((data.draw_class(position, tall, look), title, note))
+    tiles += _classes(data, explained, whys, tall, Look(**look))
+    widest = max(image.shape[1] for image, _, _ in tiles)
+    columns = min(_MOST, max(1, _WIDEST // widest), len(tiles))
+    columns = -(-len(tiles) // -(-len(tiles) // columns))  # rows of about equal length
+    images, titles, notes = zip(*tiles, strict=True)
+    return panel(images, titles, tall, notes, columns, _bars(data, Look(**look)))
+
+
+def _corners(drawn: Pixels, view: View, box: Detection) -> tuple[float, float, float, float] | None:
+    """Return a box's corners in pixels of a drawing; None if the view shows no plane."""
+    if not isinstance(view, (PhotoView, PlaneView)):
+        return None
+    down, across = (drawn.shape[axis] / view.shape[axis] for axis in (0, 1))
+    left, top, right, bottom = box.box
+    return left * across, top * down, right * across, bottom * down
+
+
+def _heading(data: ExplanationData, detections: Detections) -> str:
+    count = len(detections)
+    if detections.near_miss:
+        return f"best candidate, below {detections.conf:g}; {data.method}"
+    return f"{count or 'no'} box{'es' * (count != 1)}; {data.method}"
+
+
+def _classes(
+    data: ExplanationData,
+    explained: Sequence[Detection],
+    whys: Sequence[str],
+    tall: int,
+    look: Look,
+) -> list[tuple[Pixels, str, str]]:
+    """Draw the maximum of the normalised maps of each class that has several boxes."""
+    positions: dict[int, list[int]] = {}
+    for position, (box, why) in enumerate(zip(explained, whys, strict=True)):
+        if why == TARGETS[0] and data.status[position] == "ok":
+            positions.setdefault(box.class_id, []).append(position)
+    tiles: list[tuple[Pixels, str, str]] = []
+    for class_id, own in positions.items():
+        if len(own) < 2:
+            continue
+        maps = np.stack([render.normalise(data.maps[position], data.signed) for position in own])
+        strongest = np.abs(maps).argmax(axis=0)
+        values = np.take_along_axis(maps, strongest[None], axis=0)[0]
+        colours = palette(look.colormap, data.signed)
+        drawn = data.view.draw(Drawing(values, colours, look, tall)).copy()
+        for position in own:
+            corners = _corners(drawn, data.view, explained[position])
+            if corners is not None:
+                outline(drawn, corners, class_colour(class_id))
+        tiles.append((drawn, explained[own[0]].label, f"maximum of {len(own)} boxes"))
+    return tiles
+
+
+def _bars(data: ExplanationData, look: Look) -> list[Bar]:
+    if look.style == "mask" or "ok" not in data.status:
+        return []
+    ticks = [(1.0, "max")]
+    if look.style == "contour":
+        ticks = [(level, f"{level:.0%}") for level in LEVELS]
+    elif look.scale == "shared":
+        ticks = [(1.0, f"{data.peak:.2g}")]
+    negative = [(-value, f"-{text}") for value, text in ticks] if data.signed else []
+    return [Bar(palette(look.colormap, data.signed), ((0.0, "0"), *ticks, *negative))]
