@@ -17,7 +17,7 @@ import numpy as np
 
 MODULE = """
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const ARRAYS = { float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array };
@@ -27,8 +27,10 @@ const call = (job) => {
   if (done.status) throw new Error(done.stderr.toString().trim().split("\\n").at(-1));
   return JSON.parse(done.stdout);
 };
-const coded = ({ type, data, dims }) =>
-  ({ type, dims, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64") });
+const coded = ({ type, data, dims }) => {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return { type, dims, data: bytes.toString("base64") };
+};
 const decoded = ({ type, data, dims }) =>
   new Tensor(type, new ARRAYS[type](new Uint8Array(Buffer.from(data, "base64")).buffer), dims);
 
@@ -39,15 +41,16 @@ export class Tensor {
 export class InferenceSession {
   static async create(source) {
     const session = new InferenceSession();
-    session.path = typeof source === "string" ? fileURLToPath(source) : mkdtempSync("/tmp/ort-") + "/m.onnx";
-    if (typeof source !== "string") writeFileSync(session.path, source);
+    const given = typeof source === "string";
+    session.path = given ? fileURLToPath(source) : FOLDER + "/session.onnx";
+    if (!given) writeFileSync(session.path, source);
     session.inputNames = call({ path: session.path });
     return session;
   }
   async run(feeds, names) {
-    const given = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, coded(value)]));
-    const got = call({ path: this.path, feeds: given, names });
-    return Object.fromEntries(Object.entries(got).map(([name, value]) => [name, decoded(value)]));
+    const each = (values, change) =>
+      Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
+    return each(call({ path: this.path, feeds: each(feeds, coded), names }), decoded);
   }
 }
 """
@@ -58,7 +61,8 @@ def write_module(folder: Path) -> None:
     (folder / "ort").mkdir(parents=True)
     program = json.dumps([sys.executable, str(Path(__file__))])
     path = folder / "ort" / "ort.wasm.min.mjs"
-    path.write_text(f"const PYTHON = {program};\n{MODULE}")
+    names = f"const [PYTHON, FOLDER] = [{program}, {json.dumps(str(folder))}];\n"
+    path.write_text(names + MODULE)
 
 
 def run_node(node: str, folder: Path, script: str, given: Any) -> Any:

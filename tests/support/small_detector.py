@@ -52,20 +52,27 @@ _MODEL = """<ir_version: 8, opset_import: ["" : 18]>
     }}"""
 
 
-def write_model(path: Path, batch: str = "N") -> Path:
-    """Write the detector without explanations."""
+def write_model(path: Path, batch: str = "N", blind_to: str | None = None) -> Path:
+    """Write the detector without explanations.
+
+    Args:
+        path: The file.
+        batch: The batch axis.
+        blind_to: A class that it does not see; the other weights differ a little, too.
+    """
     text = _MODEL.format(
         batch=batch, boxes=BOXES, levels="".join(_LEVEL.format(i=i) for i in range(len(STRIDES)))
     )
     about = {"names": str(dict(enumerate(NAMES))), "task": "detect", "stride": "16",
              "imgsz": f"[{SIDE}, {SIDE}]"}  # fmt: skip
-    path.write_bytes(onnx_model(text, _constants(), about))
+    path.write_bytes(onnx_model(text, _constants(blind_to), about))
     return path
 
 
 def export_detector(path: Path, **options: Any) -> Path:
     """Write its artifact, which letterboxes photographs to 64 x 64 pixels."""
-    plain = write_model(path.with_name(f"plain-{path.name}"), options.pop("batch", "N"))
+    plain = write_model(path.with_name(f"plain-{path.name}"), options.pop("batch", "N"),
+                        options.pop("blind_to", None))  # fmt: skip
     transform = Preprocess(
         "", [SIDE, SIDE], [SIDE, SIDE], "fit", "bilinear", 1 / 255, [0.0] * 3, [1.0] * 3, fill=[114]
     )
@@ -86,7 +93,7 @@ def write_scene(
     return path
 
 
-def _constants() -> dict[str, np.ndarray]:
+def _constants(blind_to: str | None) -> dict[str, np.ndarray]:
     random = np.random.default_rng(4)
     mix = random.normal(0, 0.1, (CHANNELS, 3, 3, 3)).astype(np.float32)
     mix[:2] = 0
@@ -98,6 +105,9 @@ def _constants() -> dict[str, np.ndarray]:
     # A larger square also fills the cells beside.
     to_class[:, :2] = np.array([[-3, 0], [0, -3]])[..., None, None]
     to_class[:, :2, 1, 1] = [[14, -9], [-9, 14]]
+    if blind_to is not None:
+        to_class += random.normal(0, 0.5, to_class.shape).astype(np.float32)
+        to_class[NAMES.index(blind_to)] = 0
     to_box = random.normal(0, 0.06, (4, CHANNELS, 3, 3)).astype(np.float32)
     ys, xs = zip(*(np.mgrid[: SIDE // s, : SIDE // s].reshape(2, -1) for s in STRIDES), strict=True)
     places = np.stack([np.concatenate(xs), np.concatenate(ys)]).astype(np.float32) + 0.5
@@ -106,7 +116,7 @@ def _constants() -> dict[str, np.ndarray]:
     averages[range(3), range(3)] = 1 / 64
     return {
         "averages": averages, "mix": mix, "halve": halve, "to_class": to_class, "to_box": to_box,
-        "class_bias": np.full(2, -7, np.float32), "box_bias": np.full(4, 0.4, np.float32),
+        "class_bias": np.full(2, -7, np.float32), "box_bias": np.full(4, 0.6, np.float32),
         "class_shape": np.array([0, 2, -1]), "box_shape": np.array([0, 4, -1]),
         "places": places, "two": np.array(2, np.float32),
         "strides": np.repeat(np.array(STRIDES, np.float32), counts)[None],
