@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graftcam.exporter import LayerError
 from graftcam.runtime import Explainer
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.tools.bench import variants
 from graftcam.runtime.tools.triton import describe
 from support.cli import fail, succeed
-from support.small_detector import export_detector
+from support.small_detector import export_detector, write_scene
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +98,47 @@ def test_bench_measures_boxes_and_compares_with_the_plain_detector(
     data = json.loads(succeed("bench", artifact, "-k", 2, "--rounds", 1, "--json").stdout)
     assert [row["name"] for row in data["rows"]] == ["plain", "K = 0", "K = 1", "K = 2"]
     assert "give -k instead of --class" in fail("bench", artifact, "--class", "red", code=2)
+
+
+def test_extras_of_a_detector_work_or_are_refused(tmp_path: Path) -> None:
+    photo = write_scene(tmp_path / "photo.png", ("red", 16, 16, 16))
+    with pytest.raises(LayerError, match=r"no heads.*leave 'head' out of extras"):
+        export_detector(tmp_path / "head.onnx", extras="head")
+    assert [path.name for path in tmp_path.glob("*head*")] == ["plain-head.onnx"]
+    guided = export_detector(tmp_path / "guided.onnx", extras="guided")
+    for method in ("saliency", "guided-gradcam"):
+        found = Explainer(guided, "cpu").explain_boxes(photo, method=method)
+        assert found.shares[0] > 0.5, method
+    raw = Explainer(export_detector(tmp_path / "raw.onnx", extras="embed_preprocess"), "cpu")
+    plain = Explainer(export_detector(tmp_path / "plain.onnx"), "cpu").explain_boxes(photo)
+    same = raw.explain_boxes(photo)
+    np.testing.assert_allclose(same.detections.boxes, plain.detections.boxes, atol=0.01)
+    np.testing.assert_allclose(same.maps, plain.maps, atol=1e-3 * plain.maps.max())
+
+
+def test_what_needs_one_score_or_one_head_is_refused(artifact: Path, tmp_path: Path) -> None:
+    photo = write_scene(tmp_path / "photo.png", ("red", 16, 16, 16))
+    said = fail("explain", artifact, photo, "-o", tmp_path / "out", "--method", "ablationcam")
+    assert "is a detector" in said
+    assert "export" not in said  # no export can give it
+    grown = export_detector(tmp_path / "ig.onnx", extras="input_gradients")
+    target = tmp_path / "image.png"
+    said = fail("visualize", grown, "--class", "red", "-o", target)
+    assert "there is no one score to maximise" in said
+    assert not target.exists()
+
+
+def test_the_optimised_form_and_smaller_copies_find_the_same(
+    artifact: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    photo = write_scene(folder / "photo.png", ("red", 16, 16, 16), ("blue", 40, 40, 8))
+    expected = Explainer(artifact, "cpu").explain_boxes(photo)
+    optimised, half = tmp_path / "optimised.onnx", tmp_path / "half.onnx"
+    succeed("optimize", artifact, "-o", optimised)
+    succeed("shrink", artifact, "--precision", "float16", "--images", folder, "-o", half)
+    for path, close in ((optimised, 1e-4), (half, 0.02)):
+        found = Explainer(path, "cpu").explain_boxes(photo)
+        assert found.detections.indices.tolist() == expected.detections.indices.tolist()
+        np.testing.assert_allclose(found.maps, expected.maps, atol=close * expected.maps.max())
