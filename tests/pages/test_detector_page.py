@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,30 @@ def test_the_page_detects_and_explains_a_box_and_its_edges(
         )
         assert why["score"] == pytest.approx(found.scores[position], rel=1e-4)
         assert why["share"] == pytest.approx(found.shares[position], abs=1e-4)
+
+
+def test_the_node_example_explains_the_best_box(node: str, site: Path, tmp_path: Path) -> None:
+    """Its package, onnxruntime-node, has the classes of onnxruntime-web."""
+    web = export_detector(site / "model.onnx", profile="web")
+    (site / "explain").mkdir()
+    example = (ROOT / "examples" / "node" / "explain.js").read_text()
+    example = example.replace('import ort from "onnxruntime-node"',
+                              'import * as ort from "../ort/ort.wasm.min.mjs"')  # fmt: skip
+    (site / "explain" / "explain.js").write_text(example.replace("../browser/", "../"))
+    (site / "package.json").write_text('{"type": "module"}')
+    photo = cv2.imread(str(write_scene(tmp_path / "photo.png", ("red", 16, 16, 16))))
+    pixels = (photo[..., ::-1].transpose(2, 0, 1)[None] / 255).astype(np.float32)
+    pixels.tofile(tmp_path / "pixels.f32")
+    done = subprocess.run(
+        [node, site / "explain" / "explain.js", web, tmp_path / "pixels.f32"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    explainer = Explainer(web, "cpu")
+    found, record = explainer.run(pixels), explainer.spec.detector
+    printed = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert printed["class"] == ["0", "red"]
+    np.testing.assert_allclose(
+        [float(side) for side in printed["box"]], found[record.boxes][0, 0], rtol=1e-4
+    )
+    assert float(printed["heatmap"][-1]) == pytest.approx(found[record.heatmap].max(), rel=1e-4)

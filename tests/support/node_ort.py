@@ -18,7 +18,6 @@ import numpy as np
 MODULE = """
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
 const ARRAYS = { float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array };
 const call = (job) => {
@@ -42,8 +41,9 @@ export class InferenceSession {
   static async create(source) {
     const session = new InferenceSession();
     const given = typeof source === "string";
-    session.path = given ? fileURLToPath(source) : FOLDER + "/session.onnx";
+    session.path = given ? source.replace("file://", "") : FOLDER + "/session.onnx";
     if (!given) writeFileSync(session.path, source);
+    session.inputMetadata = session.outputMetadata = [];
     session.inputNames = call({ path: session.path });
     return session;
   }
