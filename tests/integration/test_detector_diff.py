@@ -88,9 +88,9 @@ def test_boxes_match_by_class_and_place_once() -> None:
         explained = [SimpleNamespace(label=label, box=(x, 0, x + 10, 10)) for label, x in given]
         return type("Boxes", (list,), {"explained": explained})(explained)
 
-    first = boxes(("a", 0), ("a", 1), ("b", 0), ("a", 40))
-    second = boxes(("a", 1), ("b", 6), ("a", 2))
-    assert match(first, second) == [(0, 0), (1, 2), (2, None), (3, None)]  # type: ignore[arg-type]
+    first = boxes(("a", 0), ("a", 1), ("b", 0), ("b", 20), ("a", 40))
+    second = boxes(("a", 1), ("b", 0), ("a", 2), ("b", 26))
+    assert match(first, second) == [(0, 0), (1, 2), (2, 1), (3, None), (4, None)]  # type: ignore[arg-type]
     assert overlap_of((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
     assert overlap_of((0, 0, 0, 0), (0, 0, 0, 0)) == 0
 

@@ -91,7 +91,9 @@ def test_a_job_that_was_interrupted_ends_with_the_same_bytes(
 def test_edges_and_the_limit_show_in_the_line(settings: Settings) -> None:
     run(replace(settings, request={"conf": 0.2, "limit": 1, "why": ["class", "left"]}))
     first, second = rows_of(settings)["a/two.png"]["boxes"]
-    assert first["share"] > 0
+    of_class, of_edge = (one["share"] for one in rows_of(settings)["a/two.png"]["classes"])
+    assert first["share"] == of_class
+    assert of_class != of_edge
     assert (second["share"], second["status"]) == (None, None)
     whys = [(one["number"], one["why"]) for one in rows_of(settings)["a/two.png"]["classes"]]
     assert whys == [(1, "class"), (1, "left")]
