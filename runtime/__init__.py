@@ -15,11 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .boxes.detections import Detection, Detections
     from .errors import GraftcamError
     from .explain.request import Request
     from .explain.stream import Failure
     from .explainer import Explainer
     from .methods.table import METHODS
+    from .output.box_explanation import BoxExplanation
     from .output.class_map import ClassMap
     from .output.explanation import Explanation
     from .output.figures import figure
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "BoxExplanation",
     "ClassMap",
+    "Detection",
+    "Detections",
     "Explainer",
     "Explanation",
     "Failure",
@@ -38,7 +43,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BoxExplanation": ".output.box_explanation",
     "ClassMap": ".output.class_map",
+    "Detection": ".boxes.detections",
+    "Detections": ".boxes.detections",
     "Explainer": ".explainer",
     "Explanation": ".output.explanation",
     "Failure": ".explain.stream",

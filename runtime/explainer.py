@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .boxes.detections import Detections
@@ -20,12 +19,10 @@ from .explain.pipeline import explain_examples
 from .explain.plan import Plan, make_plan
 from .explain.request import Request
 from .explain.stream import Failure, explain_each, load, stream
-from .inputs.batch import only_input, positions_of, region_input
 from .inputs.examples import Example, ExampleReader, Given, Inputs
 from .inputs.images import as_array
-from .inputs.region import check_region
-from .inputs.score_weights import check_weights, takes_weights
-from .inputs.selection import Classes, check_index
+from .inputs.raw_feeds import Selection, raw_feeds
+from .inputs.selection import Classes
 from .output.box_explanation import BoxExplanation
 from .output.explanation import Explanation
 from .session.heads import Heads
@@ -347,6 +344,8 @@ class Explainer:
         class_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
         region: NDArray[Any] | None = None,
         score_weights: NDArray[Any] | None = None,
+        box_index: NDArray[Any] | Sequence[Sequence[int]] | None = None,
+        box_target: NDArray[Any] | Sequence[Sequence[int]] | None = None,
     ) -> Tensors:
         """Run the artifact on the caller's tensors and return all its outputs by name.
 
@@ -358,34 +357,18 @@ class Explainer:
                 ones.
             score_weights: For a linear score, instead of `class_index`: weights of the scored
                 output, [N or 1, K, *output].
+            box_index: Of detectors: boxes to explain, integers [N or 1, K or 1]: numbers in the
+                model's tables, or ranks from -1 downwards. None: the best box.
+            box_target: Of detectors, likewise: 0 the class, 1 to 4 the left, top, right and bottom
+                edge. None: the class. K is the largest of the three; 0 in one of them only detects.
 
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
             ClassError: ``class_index`` has another type or shape, or a class is out of range.
             SessionError: ONNX Runtime failed.
         """
-        named = arrays if isinstance(arrays, Mapping) else {only_input(self._session): arrays}
-        feeds = {name: np.asarray(value) for name, value in named.items()}
-        if self.spec.class_index is None:
-            score_weights = feeds.pop(self.spec.selector, score_weights)
-        else:
-            class_index = feeds.pop(self.spec.class_index, class_index)
-        rows = {value.shape[0] for value in feeds.values() if value.ndim} | {1}
-        if takes_weights(self._session, score_weights, class_index):
-            selection = np.asarray(score_weights)
-            check_weights(self._session, selection, rows)
-            feeds[self.spec.selector] = selection.astype(np.float32)
-        else:
-            selection = np.asarray([[-1]] if class_index is None else class_index)
-            check_index(selection, rows, self.spec.score.classes)
-            feeds[self.spec.selector] = selection.astype(np.int64)
-        if self.spec.region is not None:
-            region = feeds.pop(self.spec.region, region)
-        if region is not None:
-            name, weights = region_input(self._session), np.asarray(region)
-            check_region(weights, rows, selection.shape[1], positions_of(self._session))
-            feeds[name] = weights.astype(np.float32)
-        return self._session.run(feeds)
+        selection = Selection(class_index, region, score_weights, box_index, box_target)
+        return self._session.run(raw_feeds(self._session, arrays, selection))
 
     def _plan_of_boxes(self, caller: str, request: Request) -> Plan:
         """Return the plan, or raise InputError if the artifact is no detector's."""

@@ -73,7 +73,9 @@ def _wanted(request: BoxRequest, detections: Detections, name: str) -> list[Want
     """Return the boxes of one image that are explained, each with its targets."""
     if request.only_detects:
         return []
-    chosen: Sequence[Detection] = detections.found[: request.limit]
+    chosen: Sequence[Detection] = detections.found
+    if not detections.requested:
+        chosen = chosen[: request.limit]
     if request.boxes is not None:
         by_number = {one.number: one for one in detections}
         chosen = [

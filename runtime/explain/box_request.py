@@ -114,9 +114,14 @@ def check_method_of_boxes(method: str, detector: Detector) -> None:
             "method 'finercam' compares classes of one score, and boxes are different scores; "
             "use hirescam or layercam"
         )
+    needs = METHODS[method].needs if method in METHODS else ()
+    if "head" in needs:
+        raise InputError(
+            f"method '{method}' reruns the head of one layer, and a detector's boxes come from the "
+            "heads of all levels together; use hirescam, layercam or rise"
+        )
     slots = detector.anchors is not None or detector.class_entries is not None
-    copies = METHODS[method].needs
-    if slots and ("images" in copies or "head" in copies):
+    if slots and "images" in needs:
         raise InputError(
             f"method '{method}' runs changed images, and a slot of an end-to-end detector holds "
             "another box in each of them; use hirescam, layercam or another formula"

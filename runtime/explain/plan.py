@@ -171,7 +171,7 @@ def make_plan(
     check_request(request)
     options = request.get("options") or {}
     if methods is None:
-        method = request.get("method") or session.spec.layers[0].method or "gradcam"
+        method = request.get("method", session.spec.layers[0].method or "gradcam")
         by_method = {check_method(method, options): options}
     else:
         if "method" in request:

@@ -17,6 +17,7 @@ from .render.styles import LEVELS
 from .views import Drawing, PhotoView, PlaneView, View
 
 _HEIGHT = 320  # of a panel, in pixels
+_TALLEST, _NARROWEST = 760, 250
 _WIDEST = 1600  # of a row of panels
 _MOST = 4  # panels in a row
 _NAMED = 12  # with more boxes, labels are numbers: the panels' titles have the names
@@ -64,10 +65,10 @@ def box_sheet(
         explained: The box of each map.
         whys: Its target.
         shares: The share of the map in its box.
-        height: Height of each panel in pixels; None: 320.
+        height: Height of each panel in pixels; None: 320, more for upright images.
         look: How maps are drawn.
     """
-    tall = height or _HEIGHT
+    tall = height or _height(data.view)
     tiles = [(numbered(data.view, detections, tall), data.name, _heading(data, detections))]
     for position, (box, why) in enumerate(zip(explained, whys, strict=True)):
         title = f"{box.number} {box.label} {box.score:.2f}"
@@ -82,6 +83,13 @@ def box_sheet(
     columns = -(-len(tiles) // -(-len(tiles) // columns))  # rows of about equal length
     images, titles, notes = zip(*tiles, strict=True)
     return panel(images, titles, tall, notes, columns, _bars(data, Look(**look)))
+
+
+def _height(view: View) -> int:
+    """Return the height of a panel: upright images are larger, so that titles have room."""
+    if not isinstance(view, (PhotoView, PlaneView)):
+        return _HEIGHT
+    return min(max(_HEIGHT, round(_NARROWEST * view.shape[0] / view.shape[1])), _TALLEST)
 
 
 def _corners(drawn: Pixels, view: View, box: Detection) -> tuple[float, float, float, float] | None:

@@ -18,6 +18,7 @@ _RIM: Colour = (15, 15, 15)
 _HUES = 0.618034  # of a turn from one class to the next: neighbours differ, and none repeats
 _FIRST_HUE = 0.58
 _PAD = 3
+_LABEL_COST = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def class_colour(class_id: int) -> Colour:
     """Return the colour of a class: always the same, and dark enough for white text."""
     hue = (_FIRST_HUE + class_id * _HUES) % 1
     # Green and yellow look lighter than red and blue of the same value.
-    value = 0.62 if 0.1 < hue < 0.5 else 0.8
+    value = 0.58 if 0.1 < hue < 0.55 else 0.8
     red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.85, value))
     return red, green, blue
 
@@ -93,8 +94,7 @@ def draw_boxes(image: Pixels, labels: Sequence[Label], size: float = 0) -> Pixel
     for one in labels:
         others = [other.corners for other in labels if other is not one]
         options = [
-            _place(ascii_of(text), one.corners, size, (height, width), [*others, *placed],
-                   one.corners)
+            _place(ascii_of(text), one.corners, size, (height, width), others, placed)
             for text in dict.fromkeys((one.text, one.short))
         ]  # fmt: skip
         usable = [option for option in options if option is not None]
@@ -115,10 +115,10 @@ def _place(
     corners: Corners,
     size: float,
     extents: tuple[int, int],
-    taken: Sequence[Corners],
-    own: Corners,
+    others: Sequence[Corners],
+    labels: Sequence[Corners],
 ) -> tuple[Corners, str, float] | None:
-    """Return where a text hides the least, and how much that is: 0 nothing, 1 all of it."""
+    """Return where a text hides the least, and how much: 0 nothing, 1 a box as large as itself."""
     wide, tall = text_width(text, size) + 2 * _PAD + 3, round(size) + 2 * _PAD + 2
     height, width = extents
     if wide > width or tall > height:
@@ -134,7 +134,9 @@ def _place(
     for order, (start, row) in enumerate(spots):
         x, y = float(np.clip(start, 0, width - wide)), float(np.clip(row, 0, height - tall))
         room = (x, y, x + wide, y + tall)
-        hidden = max([_covered(room, other) for other in [*taken, own]])
+        hidden = max([_covered(room, box) for box in (*others, corners)])
+        # A label over another one makes both useless.
+        hidden = max([hidden, *(_LABEL_COST * _covered(room, label) for label in labels)])
         found.append((hidden, order, room))
     hidden, _, room = min(found)
     return room, text, hidden
