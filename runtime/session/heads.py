@@ -67,12 +67,6 @@ class Heads:
 
     def _open(self, layer: Layer) -> Head:
         again = "export it with extras={'head'} (`graftcam export --extra head`)"
-        if layer.head is None and self._spec.detector is not None:
-            raise InputError(
-                f"{self._path.name} is a detector, whose boxes need all of its levels: none of its "
-                "layers has a head that the method could rerun; use hirescam, layercam or another "
-                "formula, or scorecam or rise"
-            )
         if layer.head is None:
             raise InputError(
                 f"{self._path.name} was exported without the head of layer '{layer.name}', which "

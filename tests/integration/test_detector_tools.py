@@ -119,7 +119,7 @@ def test_extras_of_a_detector_work_or_are_refused(tmp_path: Path) -> None:
 def test_what_needs_one_score_or_one_head_is_refused(artifact: Path, tmp_path: Path) -> None:
     photo = write_scene(tmp_path / "photo.png", ("red", 16, 16, 16))
     said = fail("explain", artifact, photo, "-o", tmp_path / "out", "--method", "ablationcam")
-    assert "is a detector" in said
+    assert "a detector's boxes come from the heads of all levels" in said
     assert "export" not in said  # no export can give it
     grown = export_detector(tmp_path / "ig.onnx", extras="input_gradients")
     target = tmp_path / "image.png"
