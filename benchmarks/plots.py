@@ -90,7 +90,25 @@ def plot_scaling(rows: Sequence[Row], path: Path) -> None:
     _save(figure, panels[0], 4, path)
 
 
-PLOTS = {"last": plot_last, "peers": plot_peers, "scaling": plot_scaling}
+def plot_detector(rows: Sequence[Row], path: Path) -> None:
+    """Plot the cost of a detector's run against the number of explained boxes."""
+    figure, (axes,) = _panels(1, 5.2, 3.4)
+    points = [int(name) for name in rows[0]["ratios"] if name.isdigit()]
+    for row, colour in zip(rows, _COLOURS, strict=False):
+        found = [row["ratios"][str(point)] for point in points]
+        axes.errorbar(
+            points, [spread[1] for spread in found], yerr=_whiskers(found), fmt="-o", markersize=4,
+            color=colour, label=row["model"], linewidth=1.2,
+        )  # fmt: skip
+    axes.axhline(1, color=_INK, linestyle=":", label="plain forward")
+    axes.set(xlabel="explained boxes (K)", ylabel="time / plain forward", xticks=_ticks(points))
+    axes.set_ylim(bottom=0)
+    _save(figure, axes, 2, path)
+
+
+PLOTS = {
+    "last": plot_last, "peers": plot_peers, "scaling": plot_scaling, "detector": plot_detector,
+}  # fmt: skip
 
 
 def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:

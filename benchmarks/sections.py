@@ -210,4 +210,15 @@ SECTIONS = {
         "point; for K, the ratio to the plain forward.",
         [], _points,
     ),
+    "detector": Section(
+        "Boxes",
+        "A published detector (YOLOv8n of `nudenet`, 320 px) explained at the inputs of its heads, "
+        "for the K best boxes. **Extra** is the time of K = 1 minus the plain forward, divided by "
+        "the forward of what lies above the layers.",
+        [
+            *_ratios(extra="extra, K = 1"),
+            *((f"K = {k} / plain", "ratios", str(k), 2) for k in (0, 1, 2, 4, 8, 16)),
+            *_values("ms", 1, "plain", part="part above"),
+        ],
+    ),
 }  # fmt: skip

@@ -62,6 +62,8 @@ TARGETS = (
     Target("peers", "torch-cam", f"torch-cam {_PEER}", 1.5, at_most=False),
     Target("cold", "time", "process start to first map / pytorch-grad-cam", 0.333),
     Target("cold", "memory", "peak memory of it / pytorch-grad-cam", 0.333),
+    Target("detector", "0", "boxes, K = 0 / plain forward", 1.03),
+    Target("detector", "extra", "boxes, K = 1, extra time / forward of the part above", 1.15),
 )  # fmt: skip
 
 

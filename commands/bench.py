@@ -31,8 +31,8 @@ _NO_PLAIN = (
               help="Images in one run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
 @class_option
 @click.option("-k", "--top", type=click.IntRange(1), metavar="K",
-              help="Number of best-ranked classes to explain, instead of --class. K = 0 and "
-                   "K = 1 are always measured.")  # fmt: skip
+              help="Number of best-ranked classes to explain, instead of --class; of a detector, "
+                   "of boxes (default: 16). K = 0 and K = 1 are always measured.")  # fmt: skip
 @click.option("--shape", "sizes", type=Numbers(int), metavar="H,W",
               help="Size of the input, if the artifact leaves it open. Default: the size of its "
                    "stored preprocessing.")  # fmt: skip
@@ -52,8 +52,8 @@ def bench(
     """Measure what explaining costs with the artifact MODEL.
 
     Times plain prediction, K = 0 (the artifact used for prediction alone), K = 1 and the requested
-    classes, in turns and in random order. Then profiles the added nodes, and measures the peak
-    memory of each variant in a new process. Run it on a quiet machine.
+    classes (of a detector: boxes), in turns and in random order. Then profiles the added nodes, and
+    measures the peak memory of each variant in a new process. Run it on a quiet machine.
     """
     if classes and top is not None:
         raise click.UsageError("--class and -k exclude each other")
@@ -65,9 +65,15 @@ def bench(
     from ..runtime.tools.bench.describe import describe_cost
     from ..runtime.tools.bench.inputs import make_feeds
     from ..runtime.tools.bench.measure import measure, open_artifact
+    from ..runtime.tools.bench.variants import BOXES
 
     artifact = open_artifact(model, provider, threads)
-    index = choose_classes(artifact.spec, list(classes) or None, top or 1)
+    if artifact.spec.detector is not None:
+        if classes:
+            raise click.UsageError("a detector is measured by boxes: give -k instead of --class")
+        index = list(range(-1, -(top or BOXES) - 1, -1))
+    else:
+        index = choose_classes(artifact.spec, list(classes) or None, top or 1)
     feeds = make_feeds(artifact, batch, sizes, image)
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder, Steps() as steps:
         plain = against or _cut_back(model, Path(folder), steps)

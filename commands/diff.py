@@ -41,17 +41,19 @@ def diff(
     """Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).
 
     For each image, compares the maps of FIRST's best class: the cosine between them, the overlap
-    of their hottest fifths, and the distance of their maxima. The exit code is 1 if an image
-    cannot be read, too.
+    of their hottest fifths, and the distance of their maxima. Of detectors, compares the maps of
+    each box of FIRST with those of SECOND's box of the same class at the same place; one that only
+    one of them finds has a similarity of 0. The exit code is 1 if an image cannot be read, too.
     """
     from ..runtime import Explainer
     from ..runtime.errors import RenderError
     from ..runtime.output.render import write_image
-    from ..runtime.tools.diff import Pair, most_changed
+    from ..runtime.tools.diff import most_changed
+    from ..runtime.tools.diff_boxes import pair_of
     from ..runtime.tools.jobs.find import image_paths
     from ..runtime.writing import replace_file
 
-    pair = Pair(Explainer(first, provider), Explainer(second, provider), inputs)
+    pair = pair_of(Explainer(first, provider), Explainer(second, provider), inputs)
     paths, suffixes = list[Path](), pair.first.suffixes
     for image in images:
         paths += image_paths(image, folder, suffixes) if image.is_dir() else [image]
@@ -74,11 +76,11 @@ def diff(
 
 
 def _described(found: Comparison, first: Path, second: Path, show: int) -> str:
-    count = len(found.changes)
+    named = "class" if found.subject == "image" else "box"
     lines = [
-        f"{first.name} and {second.name} on {count} image{'s' * (count != 1)}: maps "
+        f"{first.name} and {second.name} on {found.counted}: maps "
         f"{found.similarity:.3f} similar, {found.agreement:.1%} the same prediction",
-        f"{'similar':>7}  {'overlap':>7}  {'shift':>5}  image (class)",
+        f"{'similar':>7}  {'overlap':>7}  {'shift':>5}  image ({named})",
     ]
     for change in found.changes[:show]:
         moved = "-" if change.shift is None else f"{change.shift:.2f}"

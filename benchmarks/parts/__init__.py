@@ -1,6 +1,7 @@
 """Each part of the bench lists its rows, with the function that measures them."""
 
 from .adjoint import ADJOINT
+from .detector import DETECTOR
 from .explained import INNER_LAYERS, LAST
 from .files import EXPORT, MEMORY, SIZE
 from .peers import PEERS
@@ -12,4 +13,5 @@ __all__ = ["CASES"]
 # In the order of the page.
 CASES = [
     *LAST, *INNER_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *IMPORTS, *PEERS, *COLD, *SCALING,
+    *DETECTOR,
 ]  # fmt: skip

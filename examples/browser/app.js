@@ -1,6 +1,8 @@
 /** This file connects the page's controls with the artifact and shows the results. */
 
 import { Artifact } from "./artifact.js";
+import { TARGETS } from "./boxes.js";
+import { choice, drawBoxes } from "./choices.js";
 import { normalise, paint, project } from "./heatmap.js";
 import { readImage } from "./image.js";
 
@@ -11,6 +13,7 @@ const backend = new URLSearchParams(location.search).get("backend");
 
 let artifact;
 let image;
+let found; // of a detector: the image's boxes, the best candidate, and the explained box
 let queue = Promise.resolve();
 
 /** Run tasks one after another, since a session runs once at a time. A failure is shown. */
@@ -25,46 +28,111 @@ function say(words, trouble = false) {
 }
 
 async function openModel(blob) {
+  found = undefined;
   say("Loading the model …");
   artifact = await Artifact.open(new Uint8Array(await blob.arrayBuffer()), backend);
   const choices = artifact.labels.map((label, id) => new Option(label, id));
   element.class.replaceChildren(new Option("the predicted class", -1), ...choices);
   element.layer.replaceChildren(...artifact.layers.map((name, i) => new Option(name, i)));
-  element["layer-field"].hidden = artifact.layers.length < 2;
+  element["layer-field"].hidden = artifact.detects || artifact.layers.length < 2;
+  element["class-field"].hidden = artifact.detects;
+  element["why-field"].hidden = !artifact.detects;
+  element.choices.textContent = artifact.detects ? "Boxes" : "Classes";
+  element.boxes.replaceChildren();
   say("Ready.");
-  if (image) await explain();
+  if (image) await begin();
 }
 
 async function openImage(blob) {
   image = await readImage(blob);
+  if (artifact) await begin();
+}
+
+/** Explain an image's predicted class; of a detector its best box. */
+async function begin() {
   element.class.value = -1;
-  if (artifact) await explain();
+  if (!artifact.detects) return explain();
+  element.why.value = 0;
+  say("Detecting …");
+  found = await artifact.detect(image);
+  found.chosen = found.boxes[0];
+  return found.chosen ? explain() : showNothing();
+}
+
+/** Say that no box reaches the threshold, and offer the best candidate. */
+function showNothing() {
+  const { label, probability } = found.best;
+  drawImage();
+  element.heat.getContext("2d").clearRect(0, 0, element.heat.width, element.heat.height);
+  element.caption.textContent =
+    `No box in this image; the best candidate is “${label}” with ${probability.toFixed(3)}`;
+  element.facts.replaceChildren();
+  listBoxes();
+  say("Detected nothing.");
+  document.dispatchEvent(new CustomEvent("explained", { detail: { ...found, map: [] } }));
 }
 
 async function explain() {
   say("Explaining …");
-  const found = await artifact.explain(image, +element.class.value, +element.layer.value);
-  show(found);
+  const shown = artifact.detects
+    ? await artifact.explainBox(image, found.chosen, +element.why.value)
+    : await artifact.explain(image, +element.class.value, +element.layer.value);
+  show(shown);
   const place = `on ${artifact.backend === "webgpu" ? "WebGPU" : "WASM"}`;
-  say(`Explained in ${found.milliseconds.toFixed(found.milliseconds < 10 ? 1 : 0)} ms ${place}.`);
+  say(`Explained in ${shown.milliseconds.toFixed(shown.milliseconds < 10 ? 1 : 0)} ms ${place}.`);
   // For pages that embed this one.
-  document.dispatchEvent(new CustomEvent("explained", { detail: found }));
+  document.dispatchEvent(new CustomEvent("explained", { detail: { ...found, ...shown } }));
 }
 
-function show(found) {
+/** Draw the image and return its drawn height and width. */
+function drawImage() {
   const shrunk = Math.min(1, LARGEST / Math.max(image.width, image.height));
   const [height, width] = [image.height, image.width].map((n) => Math.max(1, Math.round(n * shrunk)));
   Object.assign(element.photo, { width, height });
   element.photo.getContext("2d").drawImage(image.bitmap, 0, 0, width, height);
-  const drawn = { ...found.placement, image: [height, width] };
-  paint(element.heat, project(normalise(found.map), found.grid, drawn), height, width);
   element.frame.classList.add("filled");
-  element.caption.textContent = found.map.some((value) => value > 0)
-    ? `Evidence for “${found.label}”`
-    : `No evidence for “${found.label}” in this image at this layer`;
+  return [height, width];
+}
+
+function show(shown) {
+  const [height, width] = drawImage();
+  const drawn = { ...shown.placement, image: [height, width] };
+  paint(element.heat, project(normalise(shown.map), shown.grid, drawn), height, width);
+  const [about, share] = [subject(shown), shown.share];
+  element.caption.textContent = shown.map.some((value) => value > 0)
+    ? `Evidence for ${about}${share == null ? "" : `; ${(100 * share).toFixed(0)} % of it lies in the box`}`
+    : `No evidence for ${about} in this image at this layer`;
   element.heat.setAttribute("aria-label", element.caption.textContent);
-  rank(found);
-  state(found);
+  if (shown.box) listBoxes();
+  else rank(shown);
+  state(shown);
+}
+
+/** What is explained, in words. */
+function subject({ label, box }) {
+  if (!box) return `“${label}”`;
+  const [place, edge] = [found.boxes.indexOf(box) + 1, TARGETS[+element.why.value]];
+  const name = place ? `box ${place}, “${label}”` : `a candidate, “${label}”`;
+  return edge === "class" ? name : `the ${edge} edge of ${name}`;
+}
+
+/** List the boxes as buttons and draw them over the image; without any, the best candidate. */
+function listBoxes() {
+  const { boxes, best, chosen } = found;
+  const pick = (box) => {
+    found.chosen = box;
+    return enqueue(explain);
+  };
+  const offered = boxes.length ? boxes : [best];
+  element.ranking.replaceChildren(
+    ...offered.map((box, i) => {
+      const [share, pressed] = [box.probability, box === chosen];
+      const label = boxes.length ? `${i + 1} ${box.label}` : `below the threshold: ${box.label}`;
+      const text = share.toFixed(boxes.length ? 2 : 3);
+      return choice({ label, share, text, pressed }, () => pick(box));
+    }),
+  );
+  drawBoxes(element.boxes, boxes.length || !chosen ? boxes : [chosen], image, chosen, pick);
 }
 
 /** List the most probable classes and the explained one, as buttons that explain the class. */
@@ -75,34 +143,22 @@ function rank({ id, score, probabilities }) {
   element.ranking.replaceChildren(
     ...shown.map((one) => {
       const value = probabilities ? known[one] : score;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.ariaPressed = one === id;
-      button.append(...["label", "bar", "share"].map((name) => {
-        const part = document.createElement("span");
-        part.className = name;
-        return part;
-      }));
-      button.children[0].textContent = artifact.labels[one];
-      button.children[1].style.setProperty("--share", probabilities ? value : 0);
-      button.children[2].textContent = probabilities ? `${(100 * value).toFixed(1)} %` : value.toFixed(3);
-      button.addEventListener("click", () => {
+      const text = probabilities ? `${(100 * value).toFixed(1)} %` : value.toFixed(3);
+      const share = probabilities ? value : 0;
+      return choice({ label: artifact.labels[one], share, text, pressed: one === id }, () => {
         element.class.value = one;
         enqueue(explain);
       });
-      const item = document.createElement("li");
-      item.append(button);
-      return item;
     }),
   );
 }
 
-function state(found) {
+function state(shown) {
   const { record, layers } = artifact;
   const facts = {
     Model: record.source.name ?? "unnamed",
-    Layer: `${layers[+element.layer.value]}, ${found.grid.join(" × ")} cells`,
-    Score: found.score.toFixed(3),
+    Layer: `${artifact.detects ? layers.join(" + ") : layers[+element.layer.value]}, ${shown.grid.join(" × ")} cells`,
+    Score: shown.score.toFixed(3),
     Verified: `${record.verification.verdict} (${record.verification.reference})`,
   };
   element.facts.replaceChildren(
@@ -146,8 +202,10 @@ async function offerExamples() {
 for (const input of [element.image, element.model]) {
   input.addEventListener("change", () => input.files.length && open(input.files[0]));
 }
-for (const select of [element.class, element.layer]) {
-  select.addEventListener("change", () => image && enqueue(explain));
+element.why.replaceChildren(...TARGETS.map((name, i) => new Option(i ? `the ${name} edge` : "the class", i)));
+for (const select of [element.class, element.layer, element.why]) {
+  const ready = () => image && (!artifact.detects || found.chosen);
+  select.addEventListener("change", () => ready() && enqueue(explain));
 }
 element.opacity.addEventListener("input", setOpacity);
 addEventListener("dragover", (event) => {

@@ -1,5 +1,6 @@
-/** `Artifact` opens a graftcam artifact with onnxruntime-web and explains images. */
+/** `Artifact` opens a graftcam artifact with onnxruntime-web; it detects, and explains images. */
 
+import { decode, shareInside, suppress, toImage } from "./boxes.js";
 import { place, prepare } from "./image.js";
 import { readRecord } from "./record.js";
 
@@ -15,6 +16,18 @@ const BUILDS = { wasm: "./ort/ort.wasm.min.mjs", webgpu: "./ort/ort.webgpu.min.m
  * @property {number[]} grid [h, w].
  * @property {object} placement The geometry between the image and the model's input.
  * @property {number} milliseconds Time of the run alone.
+ * @property {Box} [box] The explained box.
+ * @property {number|null} [share] The share of the map that lies in it; null for an empty map.
+ */
+
+/**
+ * @typedef {object} Box A detection.
+ * @property {number} index Its number in the model's tables.
+ * @property {number} id Its class.
+ * @property {string} label The class's name.
+ * @property {number} probability Of that class.
+ * @property {number[]} corners Left, top, right, bottom in pixels of the image.
+ * @property {number[]} input The same in pixels of the model's input.
  */
 
 export class Artifact {
@@ -45,7 +58,8 @@ export class Artifact {
 
   constructor(ort, session, record, backend) {
     Object.assign(this, { ort, session, record, backend });
-    const own = [record.class_index, record.region].filter(Boolean);
+    const { box_index: box, box_target: target } = record.detector ?? {};
+    const own = [record.class_index, record.region, box, target].filter(Boolean);
     const missing = own.filter((name) => !session.inputNames.includes(name));
     if (missing.length) {
       throw new Error(`JavaScript cannot feed ${missing.join(", ")} here; export with: --profile web`);
@@ -56,12 +70,75 @@ export class Artifact {
     }
     this.labels = record.labels ?? Array.from({ length: record.score.classes }, (_, i) => `${i}`);
     this.layers = record.layers.map((layer) => layer.name);
+    this.detects = record.detector !== undefined;
   }
 
   /** Run once: a backend can load a model and still fail to run it, and the first run is slow. */
   async #rehearse() {
     const [height, width] = this.record.preprocess.size;
-    await this.explain({ pixels: new Uint8ClampedArray(4 * height * width), height, width });
+    const black = { pixels: new Uint8ClampedArray(4 * height * width), height, width };
+    if (!this.detects) return this.explain(black);
+    const { best } = await this.detect(black);
+    return this.explainBox(black, best);
+  }
+
+  /**
+   * Detect the boxes of an image; nothing is explained.
+   * @param {object} image The image; see image.js.
+   * @returns {Promise<{boxes: Box[], best: Box}>} The best first; `best` may be below the threshold.
+   */
+  async detect(image, conf = undefined, iou = undefined) {
+    const { detector, preprocess, score } = this.record;
+    const placement = place(preprocess, image.height, image.width);
+    const entries = ["box_entries", "score_entries", "class_entries", "objectness_entries"];
+    const names = entries.flatMap((name) => detector[name] ?? []).map(({ output }) => output);
+    const feeds = await this.#feeds(image, placement, [], [], []);
+    const outputs = await this.session.run(feeds, [...new Set(names)]);
+    const found = decode(detector, outputs, placement.size, score.activation);
+    const box = (index) => {
+      const input = [...found.corners.subarray(4 * index, 4 * index + 4)];
+      const [id, probability] = [found.ids[index], found.scores[index]];
+      return {
+        index, id, label: this.labels[id] ?? `${id}`, probability, input,
+        corners: toImage(input, placement),
+      };
+    };
+    const best = found.scores.reduce((most, value, i) => (value > found.scores[most] ? i : most), 0);
+    return { boxes: suppress(found, detector.final, conf, iou).map(box), best: box(best) };
+  }
+
+  /**
+   * Explain one box of an image.
+   * @param {object} image The image; see image.js.
+   * @param {Box} box Of `detect`.
+   * @param {number} target A position in `TARGETS`: its class, or an edge.
+   * @returns {Promise<Explanation>}
+   */
+  async explainBox(image, box, target = 0) {
+    const { detector, preprocess, scores } = this.record;
+    const placement = place(preprocess, image.height, image.width);
+    const feeds = await this.#feeds(image, placement, [box.id], [box.index], [target]);
+    const started = performance.now();
+    const got = await this.session.run(feeds, [scores, detector.heatmap]);
+    const milliseconds = performance.now() - started;
+    const { data: map, dims } = got[detector.heatmap];
+    return {
+      id: box.id, label: box.label, score: got[scores].data[0], probabilities: null, map,
+      grid: dims.slice(2), placement, milliseconds, box,
+      share: shareInside(map, dims.slice(2), box.input, placement.size),
+    };
+  }
+
+  /** Return the inputs of a detector for an image and the boxes that are explained. */
+  async #feeds(image, placement, ...numbers) {
+    const { ort, record } = this;
+    const { box_index: box, box_target: target } = record.detector;
+    const own = [record.class_index, box, target].map((name, i) => [
+      name,
+      new ort.Tensor("int64", BigInt64Array.from(numbers[i], BigInt), [1, numbers[i].length]),
+    ]);
+    const pixels = await prepare(ort, record.preprocess, image, placement);
+    return { [record.preprocess.input]: pixels, ...Object.fromEntries(own) };
   }
 
   /**

@@ -4,7 +4,7 @@
  * onnxruntime-web has no API for metadata (microsoft/onnxruntime#16547), so the file is parsed.
  */
 
-const SPEC_VERSION = 1;
+const SPEC_VERSION = 2;
 const METADATA_PROPS = 14; // ModelProto's field; its entries have a key (1) and a value (2)
 
 /**

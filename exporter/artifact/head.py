@@ -59,8 +59,13 @@ def add_heads(
         The metadata with the heads' names, and the heads.
 
     Raises:
-        LayerError: A layer is the score itself.
+        LayerError: A layer is the score itself, or one level of a detector.
     """
+    if spec.detector is not None:
+        raise LayerError(
+            "a detector has no heads: its boxes need all levels, and a head reads one layer; leave "
+            "'head' out of extras"
+        )
     emit = Emitter(captured.model.graph, profile)
     heads: list[Head] = []
     for layer, file in zip(spec.layers, _files(spec.layers, path), strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...runtime.explainer import Explainer
-from ...runtime.tools.diff import Pair
+from ...runtime.tools.diff_boxes import pair_of
 from .verdict.findings import Finding, Verdict, measured
 
 AT_LEAST = 0.9
@@ -29,20 +29,19 @@ def check_agreement(
         GraftcamError: A file cannot be read, or the two do not know the same classes.
     """
     since = time.perf_counter()
-    found = Pair(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(images)
-    count = len(found.changes)
+    found = pair_of(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(images)
     findings = [
         measured(
             "agreement", subject, value, at_least,
             f"{what} {value:.3f} only (at least {at_least:.3f})", inputs="given",
         )
         for subject, value, what in (
-            ("heatmap", found.similarity, f"maps of {count} images are similar by"),
-            ("prediction", found.agreement, f"of {count} predictions are equal"),
+            ("heatmap", found.similarity, f"maps of {found.counted} are similar by"),
+            ("prediction", found.agreement, f"of the predictions on {found.counted} are equal"),
         )
     ]  # fmt: skip
     findings += [
         Finding("agreement", path, "fail", reason=reason) for path, reason in found.failed.items()
     ]
     seconds = {"compare": time.perf_counter() - since}
-    return Verdict(findings, "artifact", given=count, seconds=seconds)
+    return Verdict(findings, "artifact", given=len(images) - len(found.failed), seconds=seconds)

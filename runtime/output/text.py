@@ -10,6 +10,7 @@ from ..inputs.values import describe_port
 from ..session.session import Port
 from ..spec import Preprocess, Spec
 from .class_map import class_maps
+from .detector_text import describe_detector
 from .explanation_data import STATES, ExplanationData
 from .render import palette
 from .views import TextView
@@ -43,6 +44,8 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
             f"region  {spec.region}: float32 [N or 1, K or 1, *positions of {spec.score.output}], "
             "weights of the positions that the score is summed over (default: all)"
         )
+    if spec.detector is not None:
+        lines += describe_detector(spec.detector)
     if spec.profile:
         lines.append(f"profile {spec.profile}")
     for layer in spec.layers:

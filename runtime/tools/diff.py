@@ -51,12 +51,21 @@ class Comparison:
     """The comparison of two artifacts on many images.
 
     Attributes:
-        changes: One entry for each image, the least similar first.
+        changes: One entry for each image (of detectors for each box), the least similar first.
         failed: Images that could not be read, with the reason.
+        subject: What an entry is about: ``image`` or ``box``.
     """
 
     changes: list[Change]
     failed: dict[str, str]
+    subject: str = "image"
+
+    @property
+    def counted(self) -> str:
+        """The number of entries with its noun."""
+        count = len(self.changes)
+        several = {"image": "images", "box": "boxes"}
+        return f"{count} {self.subject if count == 1 else several[self.subject]}"
 
     @property
     def similarity(self) -> float:
@@ -65,13 +74,14 @@ class Comparison:
 
     @property
     def agreement(self) -> float:
-        """Share of images for which both artifacts predict the same."""
+        """Share of entries for which both artifacts predict the same."""
         return fmean(len(set(change.predicted)) == 1 for change in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain JSON types."""
         return {
-            "images": len(self.changes),
+            **({"images": len(self.changes)} if self.subject == "image" else {}),
+            **({"boxes": len(self.changes)} if self.subject == "box" else {}),
             "similarity": self.similarity,
             "agreement": self.agreement,
             "changes": [vars(change) for change in self.changes],
@@ -88,6 +98,9 @@ class Pair:
             labels. Of several classes with that label it is the one at the same place among them.
         inputs: Values of further inputs, for both.
     """
+
+    subject = "image"
+    nothing = "there are none"
 
     def __init__(
         self, first: Explainer, second: Explainer, inputs: Mapping[str, Any] | None = None
@@ -113,15 +126,22 @@ class Pair:
         failed: dict[str, str] = {}
         for count, path in enumerate(paths, 1):
             try:
-                changes.append(_change(self, path, *self.explain(path)))
+                changes += self.changes(path)
             except ImageError as error:
                 failed[str(path)] = str(error)
             if progress:
                 progress(count)
         if not changes:
-            reasons = next(iter(failed.values()), "there are none")
+            reasons = next(iter(failed.values()), self.nothing)
             raise ImageError(f"no image could be compared ({reasons})")
-        return Comparison(sorted(changes, key=lambda change: change.similarity), failed)
+        return Comparison(sorted(changes, key=lambda change: change.similarity), failed,
+                          self.subject)  # fmt: skip
+
+    def changes(self, path: Path) -> list[Change]:
+        """Compare the two on one image; the errors are those of `explain`."""
+        found, other = self.explain(path)
+        predictions = predicted(self.first, found), predicted(self.second, other)
+        return [change_of(path, found.labels[0], predictions, (found, 0), (other, 0))]
 
     def explain(self, path: Path) -> tuple[Explanation, Explanation]:
         """Explain the first artifact's best class with both; the second adds its own best class.
@@ -213,18 +233,26 @@ def _named(labels: Sequence[str] | None, number: int) -> str:
     return f"{labels[number]} ({number})" if twin else labels[number]
 
 
-def _change(pair: Pair, path: Path, first: Explanation, second: Explanation) -> Change:
-    status = (first.status[0], second.status[0])
-    one, other = first.heatmaps[0], second.heatmaps[0]
+def change_of(
+    path: Path,
+    label: str,
+    predictions: tuple[str, str],
+    first: tuple[Explanation, int],
+    second: tuple[Explanation, int],
+) -> Change:
+    """Compare two maps, each given by its explanation and position."""
+    (found, place), (other, there) = first, second
+    status = (found.status[place], other.status[there])
+    one, two = found.heatmaps[place], other.heatmaps[there]
     finite = "nonfinite" not in status
     return Change(
         str(path),
-        first.labels[0],
-        (predicted(pair.first, first), predicted(pair.second, second)),
+        label,
+        predictions,
         status,
-        similarity(one, other) if finite else 0.0,
-        overlap(one, other) if finite else 0.0,
-        shift(one, other),
+        similarity(one, two) if finite else 0.0,
+        overlap(one, two) if finite else 0.0,
+        shift(one, two),
     )
 
 

@@ -25,8 +25,8 @@ class Objective:
 
     Raises:
         ImageError: The artifact stores no preprocessing, so the range of a pixel is unknown.
-        InputError: The artifact has no input gradients, does not take a batch of one, or takes
-            more than an image.
+        InputError: The artifact has no input gradients, does not take a batch of one, takes more
+            than an image, or is a detector.
     """
 
     def __init__(self, session: Session, selection: NDArray[Any]) -> None:
@@ -113,6 +113,12 @@ class Objective:
 
 def _gradients(session: Session) -> str:
     """Return the name of the output with the input's gradients."""
+    if session.spec.detector is not None:
+        raise InputError(
+            f"{session.path.name} is a detector: another box is the best in each step, so there is "
+            "no one score to maximise; export the model with detector='off' (--detector off), and "
+            "the axis and offset of its classes, to maximise a class at a place"
+        )
     if session.spec.input_gradients is None:
         raise InputError(
             f"{session.path.name} has no input gradients; export it with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from graftcam.runtime.tools.jobs.run import local, run
 from graftcam.runtime.tools.jobs.settings import Settings
 from support import cli
 from support.artifacts import SCENE
+from support.small_detector import export_detector, write_scene
 
 ray: Any = pytest.importorskip("ray")
 IMAGES = 24
@@ -80,6 +82,22 @@ def test_the_same_bytes_as_here(
     summary = run(settings(artifact, images, tmp_path / "out"), on_ray(actors=actors))
     assert (summary.explained, summary.failed) == (IMAGES, 1)
     assert results(tmp_path / "out") == here
+
+
+def test_boxes_are_the_same_as_here(tmp_path: Path) -> None:
+    detector, folder = export_detector(tmp_path / "squares.onnx"), tmp_path / "images"
+    folder.mkdir()
+    for number in range(6):
+        squares = [("red", 8 * number, 16, 16)] if number % 2 else []
+        write_scene(folder / f"{number}.png", *squares)
+    of_boxes = {"request": {"conf": 0.1}, "batch": 2}
+    run(settings(detector, folder, tmp_path / "here", **of_boxes), local)
+    run(settings(detector, folder, tmp_path / "there", **of_boxes), on_ray(actors=2))
+    lines = (tmp_path / "here" / "results.jsonl").read_text().splitlines()
+    counts = [len(json.loads(line)["boxes"]) for line in lines]
+    assert 0 in counts
+    assert max(counts) > 0
+    assert results(tmp_path / "there") == results(tmp_path / "here")
 
 
 def working() -> list[int]:

@@ -21,6 +21,7 @@ from support.artifacts import preprocess, write_artifact
 from support.browser import LISTEN, SOFTWARE_GPU, chromium, need, playwright, served
 from support.exports import export_segmenter, make
 from support.nets import Tiny
+from support.small_detector import export_detector, write_scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -197,6 +198,38 @@ def test_the_order_of_channels_and_the_padding_are_the_runtimes(page: Page, tmp_
     nth_explanation(page, 2)
     page.set_input_files("#image", photo)
     assert_same(nth_explanation(page, 3), Explainer(artifact, "cpu").explain(photo))
+
+
+def test_a_detectors_boxes_are_drawn_and_a_click_explains_one(page: Page, tmp_path: Path) -> None:
+    artifact = export_detector(tmp_path / "squares.onnx", profile="web")
+    squares = ("red", 16, 16, 16), ("blue", 40, 40, 8)
+    photo, empty = (
+        write_scene(tmp_path / name, *shown)
+        for name, shown in (("photo.png", squares), ("empty.png", ()))
+    )
+    explainer = Explainer(artifact, "cpu")
+    page.set_input_files("#model", artifact)
+    nth_explanation(page, 2)
+    page.set_input_files("#image", photo)
+    got = nth_explanation(page, 3)
+    found = explainer.explain_boxes(photo, boxes=[1, 2])
+    assert [box["index"] for box in got["boxes"]] == found.detections.indices.tolist()
+    np.testing.assert_allclose(
+        np.reshape(got["map"], found.maps[0].shape), found.maps[0], atol=CLOSE * found.maps[0].max()
+    )
+    page.locator("#boxes .box", has_text="2").click()
+    got = nth_explanation(page, 4)
+    assert got["box"]["index"] == found.detections[1].index
+    assert got["score"] == pytest.approx(found.scores[1], rel=CLOSE)
+    page.select_option("#why", label="the left edge")
+    got = nth_explanation(page, 5)
+    left = explainer.explain_boxes(photo, boxes=2, why="left")
+    assert got["score"] == pytest.approx(left.scores[0], rel=CLOSE)
+    assert "the left edge of box 2" in page.inner_text("#caption")
+    page.set_input_files("#image", empty)
+    nth_explanation(page, 6)
+    assert page.inner_text("#caption").startswith("No box in this image; the best candidate is")
+    assert page.locator("#boxes .box").count() == 0
 
 
 def test_geometry_is_the_runtimes(page: Page) -> None:

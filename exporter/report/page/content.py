@@ -13,6 +13,7 @@ from ...graph.ort_session import LEVELS
 from ...verify.verdict.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
 from ...verify.verdict.report import grouped
 from ..report import Report
+from .detections import BoxGallery
 from .overlays import Gallery
 
 _DECADES = (-9.0, 0.0)  # of the error bars
@@ -42,7 +43,9 @@ class Line:
     where: str
 
 
-def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> dict[str, Any]:
+def content(
+    report: Report, gallery: Gallery | BoxGallery | None, size: int, digest: str
+) -> dict[str, Any]:
     """Return everything that the template needs, by its names there."""
     verdict, spec, shown = report.verdict, report.spec, report.candidates[:_CANDIDATES]
     lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
@@ -55,7 +58,8 @@ def content(report: Report, gallery: Gallery | None, size: int, digest: str) -> 
         "failures": [line for line in lines if line.finding.status in ("fail", "unproven")],
         "tiles": _tiles(report, verdict, lines, size),
         "lines": lines,
-        "gallery": gallery,
+        "gallery": gallery if isinstance(gallery, Gallery) else None,
+        "boxes": gallery if isinstance(gallery, BoxGallery) else None,
         "layers": report.layers,
         "candidates": [(one, " x ".join(map(str, one.shape))) for one in shown],
         "hidden": len(report.candidates) - len(shown),
@@ -133,8 +137,15 @@ def _card(report: Report, digest: str) -> list[tuple[str, str]]:
     if spec.labels and len(spec.labels) > 12:
         labels += f", … ({len(spec.labels)} in all)"
     kind = "single logit" if spec.score.single_logit else spec.score.kind
+    found = spec.detector
+    levels = "" if found is None else ", ".join(level.layer for level in found.levels)
+    boxes = [] if found is None else [
+        ("Boxes", f"{found.format}, recognised since {'; '.join(found.evidence)}"),
+        ("Levels", levels),
+    ]  # fmt: skip
     return [
         ("Source", spec.source.get("name", "unnamed")),
+        *boxes,
         ("Classes", f"{spec.score.classes}: {labels}"),
         ("Score", f"{spec.score.value} ({kind}), probabilities by {spec.score.activation}"),
         ("Inputs added", ", ".join(spec.own_inputs)),

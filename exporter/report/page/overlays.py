@@ -6,7 +6,6 @@ there the artifact runs a second time, without ONNX Runtime's optimisations.
 
 from __future__ import annotations
 
-import base64
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -30,9 +28,9 @@ from ...verify.runs.artifact import Artifact
 from ...verify.runs.embedded import Embedded
 from ...verify.runs.inputs import Images
 from ...verify.runs.running import Array, Tensors
+from .detections import BoxGallery, box_gallery
+from .pictures import MOST, data_uri
 
-MOST = 12  # images on a page
-_SIDE = 360  # pixels of an image's longer side
 _COLORMAP = "turbo"
 Explain: TypeAlias = Callable[[Tensors, npt.NDArray[np.int64]], Array]
 
@@ -81,14 +79,16 @@ class Gallery:
     left_out: int = 0
 
 
-def gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery | None:
+def gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery | BoxGallery | None:
     """Explain the predicted class of each image twice, at the first target layer.
 
-    Returns None if there are no classes to predict, or if ONNX Runtime cannot run the artifact,
-    which the verdict reports.
+    Of a detector, the boxes that the artifact finds are explained. Returns None if there are no
+    classes to predict, or if ONNX Runtime cannot run the artifact, which the verdict reports.
     """
     if spec.classes is None:
         return None
+    if spec.detector is not None:
+        return box_gallery(path, images)
     try:
         return _gallery(path, spec, origin, images)
     except VerificationError:
@@ -173,22 +173,9 @@ def _row(
     views = [image, *(overlay(scene) for scene in scenes)]
     ink = 255 - np.rint(stretched * 215).astype(np.uint8)  # dark on white
     views.append(np.repeat(ink[:, :, None], 3, axis=2))
-    before, reference, artifact, differing = (_data_uri(view) for view in views)
+    before, reference, artifact, differing = (data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
     share = float(shares[chosen]) if shares is not None and shares.ndim == 1 else None
     return Shown(
         name, label, share, before, reference, artifact, differing, largest, not maps[1].any()
     )
-
-
-def _data_uri(image: Pixels) -> str:
-    """Return an image as a data URI, shrunk to fit the page."""
-    height, width = image.shape[:2]
-    scale = _SIDE / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    # Small images stay exact; large ones as PNG would make the page large.
-    suffix, kind = (".jpg", "jpeg") if scale < 1 else (".png", "png")
-    _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

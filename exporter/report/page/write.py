@@ -15,6 +15,7 @@ from ...verify.verdict.findings import Verdict
 from ...verify.verdict.report import to_dict
 from ..report import Report
 from .content import content
+from .detections import BoxGallery
 from .overlays import Gallery
 
 
@@ -60,7 +61,9 @@ def _move(place: Path, folder: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def write_report(place: Path, artifact: Path, report: Report, shown: Gallery | None) -> None:
+def write_report(
+    place: Path, artifact: Path, report: Report, shown: Gallery | BoxGallery | None
+) -> None:
     """Write ``index.html`` and ``report.json``.
 
     Args:

@@ -26,8 +26,8 @@ class Row:
     """The cost of one variant.
 
     Attributes:
-        name: ``plain`` or ``K = <classes>``.
-        classes: Number of explained classes; None: the plain model.
+        name: ``plain`` or ``K = <number>``.
+        classes: Number of explained classes or boxes; None: the plain model.
         ms: Milliseconds of a run: first quartile, median, third quartile.
         of_base: Quartiles of the rounds' ratios to the first row.
         peak_bytes: Peak memory above that of a process that only imports: the smallest, the
@@ -56,7 +56,7 @@ class Cost:
         plain: Origin of the plain model; None: it was not measured.
         rounds: How often each variant was timed.
         machine: Cores, system, load before the start, version of ONNX Runtime.
-        rows: The plain model, if measured, K = 0, K = 1, and the requested classes.
+        rows: The plain model, if measured, K = 0, K = 1, and the requested classes or boxes.
         profile: Profile of the last row.
         plain_profile: Profile of the plain model.
     """
@@ -107,8 +107,8 @@ def measure(
     Args:
         artifact: From `open_artifact`.
         feeds: The model's inputs by name, from `make_feeds`.
-        index: Classes to explain, as ``class_index`` takes them; with a linear score only their
-            number matters.
+        index: Classes to explain, as ``class_index`` takes them, or boxes; with a linear score only
+            their number matters.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
         origin: Origin of the plain model, as text.
         rounds: How often each variant is timed; None: for about ten seconds, 10 to 200 times.

@@ -1,4 +1,7 @@
-"""A `Variant` is one of the things to measure: the plain model, or the artifact with K classes."""
+"""A `Variant` is one of the things to measure: the plain model, or the artifact for some K.
+
+K counts classes, or the boxes of a detector.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ from .memory import peak_memory
 from .profile import RUNS, Profile, read_profile, start_profile
 from .timing import calm
 
+BOXES = 16
+"""Number of a detector's boxes that are measured by default."""
+BETWEEN = (4,)
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -23,7 +30,7 @@ class Variant:
 
     Attributes:
         model: The opened file.
-        classes: Number of explained classes; None: the plain model.
+        classes: Number of explained classes or boxes; None: the plain model.
         feeds: Its inputs.
         outputs: The outputs that a caller would fetch; no gradients.
         threads: Threads within one operator; None: ONNX Runtime's choice.
@@ -66,24 +73,41 @@ class Variant:
 def explained(
     artifact: Session, feeds: Tensors, index: Sequence[int], threads: int | None
 ) -> list[Variant]:
-    """Return the variants K = 0, K = 1 and all classes of ``index`` (or as many weights)."""
+    """Return the variants K = 0, K = 1 and all of ``index``.
+
+    Args:
+        artifact: The artifact.
+        feeds: The model's inputs by name.
+        index: Classes, of which a linear score takes as many weights; of a detector boxes, for
+            which some K between are measured, too.
+        threads: Threads within one operator; None: ONNX Runtime's choice.
+    """
     spec = artifact.spec
-    added = {spec.classes, spec.scores, *spec.of_input.values()}
-    for layer in spec.layers:
-        added |= set(layer.outputs)
-    own = [name for name in artifact.outputs if name not in added]
-    maps = [spec.scores, *(layer.heatmap for layer in spec.layers)]
-    maps += [spec.classes] if spec.classes else []
+    own = [name for name in artifact.outputs if name not in spec.own_outputs]
+    if spec.detector is not None:
+        maps = [spec.detector.boxes, spec.detector.heatmap]
+        counts = {0, 1, len(index), *(k for k in BETWEEN if k < len(index))}
+    else:
+        maps, counts = [layer.heatmap for layer in spec.layers], {0, 1, len(index)}
+    maps += [spec.scores, *([spec.classes] if spec.classes else [])]
 
-    def variant(classes: int) -> Variant:
-        if spec.score_weights is None:
-            selection = {spec.selector: np.array([index[:classes]], np.int64)}
-        else:
-            selection = weights_of_ones(artifact, feeds, classes)
-        all_feeds = {**artifact.defaults, **feeds, **selection}
-        return Variant(artifact, classes, all_feeds, [*own, *maps] if classes else own, threads)
+    def variant(count: int) -> Variant:
+        all_feeds = {**artifact.defaults, **feeds, **_selection(artifact, feeds, index[:count])}
+        return Variant(artifact, count, all_feeds, [*own, *maps] if count else own, threads)
 
-    return [variant(classes) for classes in sorted({0, 1, len(index)})]
+    return [variant(count) for count in sorted(counts)]
+
+
+def _selection(artifact: Session, feeds: Tensors, index: Sequence[int]) -> Tensors:
+    """The inputs that select what is explained."""
+    spec = artifact.spec
+    if spec.score_weights is not None:
+        return weights_of_ones(artifact, feeds, len(index))
+    numbers = np.array([index], np.int64)
+    if spec.detector is None:
+        return {spec.selector: numbers}
+    best = np.full(numbers.shape, -1, np.int64)  # each box's best class
+    return {spec.detector.box_index: numbers, spec.selector: best}
 
 
 def plain(path: Path, prediction: Variant, added: Sequence[str]) -> Variant:

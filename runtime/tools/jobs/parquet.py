@@ -37,7 +37,7 @@ def write_parquet(table: Path) -> Path:
     """
     arrow = need_pyarrow()
     parquet = importlib.import_module("pyarrow.parquet")
-    schema, path = _schema(arrow), table.with_suffix(".parquet")
+    schema, path = _schema(arrow, boxes=_has_boxes(table)), table.with_suffix(".parquet")
     with (
         atomic_write(path, JobError) as draft,
         parquet.ParquetWriter(draft, schema) as writer,
@@ -49,19 +49,29 @@ def write_parquet(table: Path) -> Path:
     return path
 
 
-def _schema(arrow: Any) -> Any:
+def _has_boxes(table: Path) -> bool:
+    """Whether the rows are a detector's: then all of them have boxes."""
+    with table.open("rb") as lines:
+        return "boxes" in json.loads(next(lines, b"{}"))
+
+
+def _schema(arrow: Any, *, boxes: bool) -> Any:
     """Return the fields of `Row` with their types, also for columns without values."""
     text, number, whole = arrow.string(), arrow.float64(), arrow.int64()
-    of_class = arrow.struct(
-        {
-            "id": whole, "label": text, "score": number, "probability": number, "status": text,
-            "map_maximum": number,
-        }
-    )  # fmt: skip
-    return arrow.schema(
-        {
-            "path": text, "status": text, "error": text, "width": whole, "height": whole,
-            "layer": text, "method": text, "classes": arrow.list_(of_class),
-            "files": arrow.list_(text),
-        }
-    )  # fmt: skip
+    of_class = {
+        "id": whole, "label": text, "score": number, "probability": number, "status": text,
+        "map_maximum": number,
+    }  # fmt: skip
+    of_box = {
+        "number": whole, "box": arrow.list_(number), "score": number, "class_id": whole,
+        "label": text, "box_index": whole, "level": whole, "layer": text, "anchor": whole,
+        "status": text, "share": number,
+    }  # fmt: skip
+    if boxes:
+        of_class |= {"number": whole, "why": text, "share": number}
+    fields = {
+        "path": text, "status": text, "error": text, "width": whole, "height": whole,
+        "layer": text, "method": text, "classes": arrow.list_(arrow.struct(of_class)),
+        "files": arrow.list_(text),
+    }  # fmt: skip
+    return arrow.schema(fields | ({"boxes": arrow.list_(arrow.struct(of_box))} if boxes else {}))

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypedDict
+from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
 from ...errors import JobError, system_errors
 from ...writing import atomic_write, replace_file
@@ -35,7 +35,10 @@ class Row(TypedDict):
         method: The method; None if it failed.
         classes: A record for each explained class: id, label, score, probability, status of its
             map (ok, zero, constant, nonfinite) and the map's maximum.
-        files: The overlays, one for each class, relative to the table's folder.
+        files: The overlays, one for each class, relative to the table's folder; of a detector one
+            picture of all boxes, or none where there are no boxes.
+        boxes: Only of detectors: a record for each detection, the best first; empty if nothing is
+            detected. See `tools.jobs.boxes.box_records`.
     """
 
     path: str
@@ -47,6 +50,7 @@ class Row(TypedDict):
     method: str | None
     classes: list[dict[str, Any]]
     files: list[str]
+    boxes: NotRequired[list[dict[str, Any]]]
 
 
 class Table:

@@ -10,7 +10,9 @@ from typing import Any
 from ...errors import RenderError, system_errors
 from ...explain.stream import Failure
 from ...explainer import Explainer
+from ...output.box_explanation import BoxExplanation
 from ...output.explanation import Explanation
+from .boxes import box_records, write_boxes
 from .settings import Settings
 from .table import Row
 
@@ -63,19 +65,24 @@ class Worker:
         if isinstance(found, Failure):
             # Without the folder's path, which is not a property of the image.
             error = str(found.error).replace(f"{self.settings.images}/", "")
-            return Row(
+            row = Row(
                 path=path, status="failed", error=error, width=None, height=None, layer=None,
                 method=None, classes=[], files=[],
             )  # fmt: skip
+            if self._explainer.spec.detector is not None:
+                row["boxes"] = []
+            return row
         target = Path(self.settings.output, "overlays", path).parent
         with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
         drawing: Any = self.settings.drawing
-        files = [
-            file.relative_to(self.settings.output).as_posix()
-            for file in found.save(target, **drawing)
-        ]
+        of_boxes = isinstance(found, BoxExplanation)
+        saved = write_boxes(found, target, **drawing) if of_boxes else found.save(target, **drawing)
+        files = [file.relative_to(self.settings.output).as_posix() for file in saved]
         # Only images have a width and a height.
         summary: dict[str, Any] = {"width": None, "height": None, **found.to_dict()}
         shared = {name: summary[name] for name in ("width", "height", "layer", "method", "classes")}
-        return Row(path=path, status="ok", error=None, files=files, **shared)
+        row = Row(path=path, status="ok", error=None, files=files, **shared)
+        if of_boxes:
+            row["boxes"] = box_records(found)
+        return row
