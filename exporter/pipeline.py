@@ -149,7 +149,8 @@ def export(
     )  # fmt: skip
     checks = checked(verify)
     if images is not None:
-        check_images(settings, used=checks != OFF or report is not None)
+        used, file = checks != OFF or report is not None, isinstance(model, (str, Path))
+        check_images(settings, used=used, may_follow=file)
     return export_as(
         settings, model, Path(path), example_inputs, transform=original_of(preprocess),
         verify=checks, images=None if images is None else Path(images),
@@ -191,6 +192,10 @@ def export_as(
         levels = [] if located is None else choose_levels(captured, located)
         if located is None:
             located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
+        if located.detection is not None and located.detection.transform is not None:
+            settings = replace(settings, preprocess=located.detection.transform)
+        if images is not None:
+            check_images(settings, used=verify != OFF or page is not None)
         if not captured.targets:
             candidates = choose_layer(captured, located)
         notes = captured.notes + protect(graph)
@@ -240,7 +245,7 @@ def export_as(
         result = Report(
             path,
             spec,
-            reasons_for(captured, candidates),
+            reasons_for(captured, candidates, automatic=bool(levels) and not settings.layers),
             located.reason,
             candidates,
             dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),

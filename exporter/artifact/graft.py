@@ -131,8 +131,8 @@ def graft(
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     boxes = None
-    if detection is not None and selected is not None:
-        boxes = publish_boxes(emit, detection, selected, layers, levels)
+    if detection is not None and tables is not None and selected is not None:
+        boxes = publish_boxes(emit, detection, tables, selected, layers, levels)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:

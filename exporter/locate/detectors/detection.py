@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from ....runtime.detector import BoxEntries, BoxLayout, BoxUnits, DetectorFormat, Task
+from ....runtime.spec import Preprocess
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class Detection:
         size: Height and width of the input that the file names for open sizes; else None.
         evidence: What showed it.
         notes: What users should know, such as masks that are not explained.
+        transform: The training transform, if the file's metadata show it; see `family_transform`.
     """
 
     format: DetectorFormat
@@ -152,6 +154,7 @@ class Detection:
     size: tuple[int, int] | None = None
     evidence: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=list[str])
+    transform: Preprocess | None = None
 
     @property
     def classes(self) -> int:
