@@ -22,7 +22,7 @@ FILES: dict[str, tuple[str, dict[str, Any], tuple[str, str, int, str]]] = {
     "v8, open": ("yolov8n", {"dynamic": True}, ("dense", "detect", 80, "cxcywh")),
     "v8, suppression": ("yolov8n", {"nms": True}, ("nms", "detect", 80, "xyxy")),
     "11, masks": ("yolo11n-seg", {}, ("dense", "segment", 80, "cxcywh")),
-    "11, key points": ("yolo11n-pose", {}, ("dense", "pose", 1, "cxcywh")),
+    "11, key points": ("yolo11n-pose", {}, ("dense", "pose", 80, "cxcywh")),
     "11, angles": ("yolo11n-obb", {}, ("dense", "obb", 80, "cxcywh")),
     "26, end to end": ("yolo26n", {"end2end": True}, ("end_to_end", "detect", 80, "xyxy")),
 }
