@@ -73,7 +73,9 @@ def axis_before(before: Sequence[Dim], after: Sequence[Dim], axis: int) -> int |
             or _size(before[place + 1 :]) == _size(after[axis + 1 :])
         )
     ]  # fmt: skip
-    return found[0] if len(found) == 1 or (found and after[axis] != 1) else None
+    if axis in found:  # of several axes of one entry the one that stays where it is
+        return axis
+    return found[0] if found else None
 
 
 def _size(extents: Sequence[Dim]) -> tuple[int, tuple[str, ...]]:

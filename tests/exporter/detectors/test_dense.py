@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from graftcam.exporter import ScoreError, export
 from graftcam.runtime.spec import Spec
@@ -178,3 +179,29 @@ def test_a_row_for_each_anchor_is_what_the_boxes_show(tmp_path: Path) -> None:
     assert spec.detector is not None
     words = f"{ANCHORS} boxes are the cells of strides 8, 16 at 32 x 32"
     assert words in spec.detector.evidence
+
+
+def test_an_angle_after_a_single_class_is_no_class(tmp_path: Path) -> None:
+    """Both are one sigmoid of one entry; the boxes depend on the angle alone."""
+    proto = detector(Tiny(classes=1, names=["ship"], extra=1, extra_sigmoid=True), task="obb")
+    nodes = list(proto.graph.node)
+    place = next(i for i, node in enumerate(nodes) if node.output[0] == "joined")
+    nodes[place].input[0] = "turned"
+    turn = [helper.make_node("Cos", ["extra_p"], ["turn"], "t0"),
+            helper.make_node("Add", ["pixels", "turn"], ["turned"], "t1")]  # fmt: skip
+    del proto.graph.node[:]
+    proto.graph.node.extend([*nodes[:place], *turn, *nodes[place:]])
+    (tmp_path / "plain.onnx").write_bytes(proto.SerializeToString())
+    spec = export(tmp_path / "plain.onnx", tmp_path / "artifact.onnx", verify="off").spec
+    assert spec.detector is not None
+    assert spec.detector.objectness_entries is None
+    assert [one.first for one in spec.detector.score_entries] == [4]
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_a_single_class_is_read(tmp_path: Path, texts: bool) -> None:
+    path, spec = made(tmp_path, Tiny(classes=1, names=["face"], texts=texts))
+    assert (spec.score.classes, spec.labels) == (1, ["face"] if texts else None)
+    own = run(path, {"images": image(), "box_index": np.array([[2, 17]])})
+    p = own["output0"][0, 4, [2, 17]]
+    np.testing.assert_allclose(own[spec.scores][0], logit(p), rtol=1e-4)
