@@ -14,6 +14,7 @@ from ..runtime.settings import Score, TorchExport
 from .common import Steps, command, need_exporter
 from .config import Lock, export_all, read_config
 from .export_options import (
+    detector_options,
     extra_options,
     gate_options,
     score_options,
@@ -40,7 +41,9 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial")
     "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
     "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
     "graftcam export faces.onnx --output gender --output age --labels gender=g.txt -o out.onnx",
-    "graftcam export yolov8n.onnx --class-offset 4 --activation sigmoid -o explained.onnx",
+    "graftcam export yolov8n.onnx -o explained.onnx",
+    "graftcam export detector.onnx --detector dense --labels names.txt --context \\",
+    "    --preprocess unit,letterbox=114 -o explained.onnx",
     "graftcam export --config release.toml",
 )
 @click.argument("source", required=False)
@@ -53,6 +56,7 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial")
 )
 @source_options
 @score_options
+@detector_options
 @extra_options
 @trace_options
 @transform_options

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 from click import option
 
-from ..runtime.settings import Activation, ScoreKind
+from ..runtime.settings import Activation, DetectorChoice, ScoreKind
 from .common import Numbers
 from .options import FILE, axis_options, group, output_option
 
@@ -26,6 +26,17 @@ score_options = group(
     option("--activation", type=click.Choice(get_args(Activation)),
            help="Function that converts logits to probabilities, if the graph does not show it."),
     axis_options,
+)  # fmt: skip
+detector_options = group(
+    option("--detector", type=click.Choice(get_args(DetectorChoice)),
+           help="Format of a detector's outputs, where the graph does not show it: dense: a row or "
+                "column for each anchor; end_to_end: slots that TopK selects inside; queries: DETR "
+                "and its kin; levels: outputs for each level; centres: a heat map of centres; nms: "
+                "a NonMaxSuppression inside. off: take the model for a classifier. Default: what "
+                "the graph and its metadata show (docs/detectors.md)."),
+    option("--context", is_flag=True,
+           help="Explain a detector at its backbone's layers, not at its heads' inputs: maps then "
+                "show what lies around an object as well."),
 )  # fmt: skip
 extra_options = group(
     option("--extra", "extras", multiple=True, metavar="NAME",

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
-from ..runtime.settings import Score
+from ..runtime.settings import DetectorChoice, Score
 from .common import command, need_exporter
+from .export_options import detector_options
 from .options import axis_options, json_option, output_option, source_options
 
 
 @command(
     "graftcam layers torchvision:mobilenet_v3_large",
     "graftcam layers model.onnx --all",
-    "graftcam layers detector.onnx --output scores",
+    "graftcam layers yolov8n.onnx",
+    "graftcam layers detector.onnx --detector dense --context",
+    "graftcam layers detector.onnx --detector off --output scores",
 )
 @click.argument("source")
 @source_options
 @output_option
 @axis_options
+@detector_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
     source: str, weights: str | None, shapes: dict[str, list[int | None]],
     output: str | list[str] | None, class_axis: int | None, class_offset: int | None,
-    everything: bool, as_json: bool,
+    detector: DetectorChoice | None, context: bool, everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """List the layers of SOURCE that can be explained, the automatic choice first."""
+    """List the layers of SOURCE that can be explained, the automatic choice first.
+
+    Of an ONNX file that is a detector, say what shows it, and list the layers of its levels.
+    """
     need_exporter()
+    from ..exporter.capture.detectors import detector_of
     from ..exporter.capture.model import layers_and_score
-    from ..exporter.report.describe import describe_candidates
+    from ..exporter.report.describe import describe_candidates, describe_detector
     from ..exporter.source.named import load_source
+    from ..exporter.source.settings import ExportSettings
 
     loaded = load_source(source, weights, shapes)
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
+    settings = ExportSettings(score, detector=detector, context=context)
+    boxes = detector_of(loaded.model, settings, loaded.shapes)
+    if boxes is not None:
+        click.echo(json.dumps(asdict(boxes), indent=2) if as_json else describe_detector(boxes))
+        return
     found, scored = layers_and_score(loaded.model, loaded.inputs, score, loaded.shapes)
     if as_json:
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))

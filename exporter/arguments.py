@@ -86,8 +86,13 @@ def _remedy(name: str, value: object, names: Collection[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
 
 
-def check_images(settings: ExportSettings, *, used: bool) -> None:
+def check_images(settings: ExportSettings, *, used: bool, may_follow: bool = False) -> None:
     """Refuse images that nothing would look at, or that cannot be fed.
+
+    Args:
+        settings: With the training transform.
+        used: Whether there is a verification or a report.
+        may_follow: The transform may still follow from a file's metadata.
 
     Raises:
         SettingsError: There is neither a verification nor a report, or no training transform.
@@ -97,7 +102,7 @@ def check_images(settings: ExportSettings, *, used: bool) -> None:
             "images are to verify on and to show in a report; leave images (--images) out, or give "
             "verify='quick' or a report"
         )
-    if settings.preprocess is None:
+    if settings.preprocess is None and not may_follow:
         raise SettingsError(
             "images cannot be fed without the training transform; give preprocess=... "
             "(--preprocess, or --mean and --std), or leave images (--images) out"

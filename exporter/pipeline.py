@@ -152,7 +152,8 @@ def export(
     )  # fmt: skip
     checks = checked(verify)
     if images is not None:
-        check_images(settings, used=checks != OFF or report is not None)
+        used, file = checks != OFF or report is not None, isinstance(model, (str, Path))
+        check_images(settings, used=used, may_follow=file)
     return export_as(
         settings, model, Path(path), example_inputs, transform=original_of(preprocess),
         verify=checks, images=None if images is None else Path(images),
@@ -191,8 +192,12 @@ def export_as(
         graph = captured.model.graph
         settle_layouts(captured)
         detected, levels = locate_detector(captured, settings), list[LevelFound]()
-        if detected is not None:
+        if detected is not None and detected.detection is not None:
             levels = choose_levels(captured, detected, context=settings.context)
+            if detected.detection.transform is not None:
+                settings = replace(settings, preprocess=detected.detection.transform)
+        if images is not None:
+            check_images(settings, used=verify != OFF or page is not None)
         located = locate_scores(captured, settings) if detected is None else [detected]
         if not captured.targets:
             candidates = choose_layer(captured, located)
@@ -245,7 +250,7 @@ def export_as(
         result = Report(
             path,
             spec,
-            reasons_for(captured, candidates),
+            reasons_for(captured, candidates, automatic=bool(levels) and not settings.layers),
             "; ".join(one.reason for one in located),
             candidates,
             dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),

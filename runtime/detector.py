@@ -80,6 +80,9 @@ class Detector:
         no_object: The last class means that there is nothing.
         final: The outputs are the detections: no suppression of overlapping boxes is needed.
         anchors: Name of the output, int64 [N, K]: the anchor behind each requested slot.
+        tables: Names of the outputs that ``box_entries`` and ``score_entries`` read, float32
+            [N, boxes, 4] and [N, boxes, classes], where the artifact adds them: the model's own
+            outputs then hold no decoded boxes, or no scores of all classes.
         levels: The target layers, the finest first.
         evidence: What showed that the model is a detector of this format.
     """
@@ -102,6 +105,7 @@ class Detector:
     objectness_entries: list[BoxEntries] | None = None
     no_object: bool | None = None
     anchors: str | None = None
+    tables: list[str] | None = None
 
     @property
     def own_inputs(self) -> Sequence[str]:
@@ -111,4 +115,5 @@ class Detector:
     @property
     def own_outputs(self) -> Sequence[str]:
         """Names of the outputs likewise."""
-        return (self.boxes, self.heatmap, *([self.anchors] if self.anchors else []))
+        anchors = [self.anchors] if self.anchors else []
+        return (self.boxes, self.heatmap, *anchors, *(self.tables or ()))

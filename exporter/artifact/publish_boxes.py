@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from ...runtime.detector import EDGES, BoxEntries, BoxLayout, BoxUnits, Detector, Level
+from ...runtime.detector import EDGES, BoxEntries, Detector, Level
 from ...runtime.spec import Layer
-from ..graph.emitter import Dim, Emitter, dims_of, parts_of
+from ..graph.emitter import Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
 from ..heatmap.gradcam import publish
 from ..locate.detectors.detection import Corners, Detection, LevelFound, image_input
-from ..score.box_rows import turned
-from ..score.box_tables import BoxTables
+from ..score.box_tables import BoxTables, probabilities
 from ..score.boxes import BoxSelection
 
 BOX_METHOD = "hirescam"
@@ -30,6 +29,9 @@ def publish_boxes(
     levels: Sequence[LevelFound],
 ) -> Detector:
     """Add ``boxes``, the levels' common ``heatmap`` and, of slots, ``anchors``.
+
+    Where the model's own outputs hold no decoded boxes with the scores of all classes,
+    ``all_boxes`` and ``all_scores`` are added too.
 
     Args:
         emit: Where nodes are added.
@@ -56,56 +58,39 @@ def publish_boxes(
             scaled = emit.op("Resize", other, None, None, size, role="resized", mode="linear")
             whole = emit.op("Add", whole, scaled, role="levels")
         heatmap = publish(emit, whole, "heatmap", dims_of(maps[0]))
-    found = _outputs(emit, detection, tables, batch)
-    return Detector(
+    record = Detector(
         detection.format, detection.task, selected.inputs[1].name or "",
-        selected.inputs[2].name or "", boxes, heatmap, found.boxes, found.scores, found.layout,
-        found.units, found.activated,
+        selected.inputs[2].name or "", boxes, heatmap, list(detection.box_entries),
+        list(detection.score_entries), "xyxy", "pixels", detection.activated,
         [_level(layer, level, image) for layer, level in zip(layers, levels, strict=True)],
         list(detection.evidence), detection.final, list(detection.class_entries) or None,
-        found.objectness, detection.no_object or None, anchors,
+        list(detection.objectness_entries) or None, detection.no_object or None, anchors,
     )  # fmt: skip
+    if isinstance(detection.boxes, Corners) and detection.box_entries:
+        return replace(record, box_layout=detection.boxes.layout, box_units=detection.boxes.units)
+    return _with_tables(emit, record, detection, tables)
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """Where the outputs hold all boxes and scores; fields are those of `Detector`."""
-
-    boxes: list[BoxEntries]
-    scores: list[BoxEntries]
-    layout: BoxLayout
-    units: BoxUnits
-    activated: bool
-    objectness: list[BoxEntries] | None
-
-
-def _outputs(emit: Emitter, detection: Detection, tables: BoxTables, batch: Dim) -> _Outputs:
-    """The model's own outputs; where none holds decoded boxes, ``all_boxes`` and ``all_scores``."""
-    corners = detection.boxes
-    if isinstance(corners, Corners) and detection.box_entries:
-        return _Outputs(
-            list(detection.box_entries), list(detection.score_entries), corners.layout,
-            corners.units, detection.activated, list(detection.objectness_entries) or None,
-        )  # fmt: skip
-    count, classes = dims_of(tables.edges)[1], detection.classes
-    edges = publish(emit, emit.cast(tables.edges, SINGLE), "all_boxes", [batch, count, EDGES])
-    probable = _probabilities(emit, detection, tables)
-    scores = publish(emit, probable, "all_scores", [batch, count, classes])
-    return _Outputs(
-        [BoxEntries(edges, 1, 0, EDGES)], [BoxEntries(scores, 1, 0, classes)],
-        "xyxy", "pixels", True, None,
-    )  # fmt: skip
-
-
-def _probabilities(emit: Emitter, detection: Detection, tables: BoxTables) -> ir.Value:
-    """Probabilities of all boxes, [N, boxes, classes]."""
-    scores = tables.scores if tables.box_axis == 1 else turned(emit, tables.scores)
-    shape = dims_of(scores)
-    if detection.objectness:  # scores are logarithms of products of probabilities
-        return emit.op("Exp", scores, role="all_scores", shape=shape)
-    if detection.activation == "softmax":
-        return emit.op("Softmax", scores, role="all_scores", axis=2, shape=shape)
-    return emit.op("Sigmoid", scores, role="all_scores", shape=shape)
+def _with_tables(
+    emit: Emitter, record: Detector, detection: Detection, tables: BoxTables
+) -> Detector:
+    """Add outputs of all boxes and probabilities, and let the record read those."""
+    scores = probabilities(emit, detection, tables)
+    edges = emit.cast(tables.edges, SINGLE, "all_boxes")
+    outputs = [
+        publish(emit, edges, "all_boxes", dims_of(edges)),
+        publish(emit, scores, "all_scores", dims_of(scores)),
+    ]
+    return replace(
+        record,
+        box_entries=[BoxEntries(outputs[0], 1, 0, EDGES)],
+        score_entries=[BoxEntries(outputs[1], 1, 0, detection.classes)],
+        activated=True,
+        class_entries=None,
+        objectness_entries=None,
+        no_object=None,
+        tables=outputs,
+    )
 
 
 def _level(layer: Layer, level: LevelFound, image: ir.Value) -> Level:

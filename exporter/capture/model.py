@@ -193,8 +193,12 @@ def _more(count: int) -> str:
     return f" and {count - 1} more" if count > 1 else ""
 
 
-def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str, str]:
-    """Why each target layer is one."""
+def reasons_for(
+    captured: Captured, candidates: Sequence[Candidate], *, automatic: bool = False
+) -> dict[str, str]:
+    """Why each target layer is one; ``automatic``: those of a detector's levels."""
+    if automatic:
+        return dict.fromkeys(captured.targets, "automatic: a level of the detector")
     if not candidates:
         return dict.fromkeys(captured.targets, "named by the user")
     usable = sum(one.usable for one in candidates)

@@ -28,7 +28,7 @@ GROWTH = 32  # by which they grow in a further run; a multiple of most strides
 # that strides, pools and paddings make of them: none of it goes down and up again.
 _BATCHES = (3, 2, 4)
 # The shapes of their results depend on the data, so runs show nothing.
-_BY_DATA = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Loop", "If", "Scan"})
+BY_DATA = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Loop", "If", "Scan"})
 _RANDOM = frozenset({"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"})
 
 
@@ -124,7 +124,7 @@ def _shape_arithmetic(graph: ir.Graph) -> set[ir.Value]:
         fixed = node.op_type in ("Shape", "Size") or all(
             v is None or v in found or constant_of(v) is not None for v in node.inputs
         )
-        if not fixed or node.op_type in _RANDOM | _BY_DATA or node.op_type == "Constant":
+        if not fixed or node.op_type in _RANDOM | BY_DATA or node.op_type == "Constant":
             continue
         found.update(v for v in node.outputs if v.shape is not None and len(v.shape) <= 1)
     return found
@@ -134,7 +134,7 @@ def _with_plain_shapes(graph: ir.Graph) -> Iterator[ir.Value]:
     """Yield tensors whose shape does not depend on the data."""
     tainted: set[ir.Value] = set()
     for node in graph:
-        if node.op_type in _BY_DATA or any(value in tainted for value in node.inputs if value):
+        if node.op_type in BY_DATA or any(value in tainted for value in node.inputs if value):
             tainted.update(node.outputs)
         elif node.op_type != "Constant" and not node.op_type.startswith("Sequence"):
             yield from (value for value in node.outputs if value.name)

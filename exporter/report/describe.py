@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.output.text import counted
+from ..capture.detectors import Shown
 from ..locate.candidate import Candidate
 from .report import Report
+
+_NAMES = 5  # class names that a line shows
 
 
 def describe_report(report: Report) -> str:
@@ -35,6 +38,28 @@ def describe_report(report: Report) -> str:
     else:
         lines.append("  not verified (--verify off)")
     lines += [f"  note: {note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def describe_detector(shown: Shown) -> str:
+    """Say what a detector is, what shows it, and which layers are explained."""
+    names = ", ".join(list(shown.names or ())[:_NAMES])
+    more = ", ..." if shown.classes > _NAMES else ""
+    classes = f"{shown.classes} {'class' if shown.classes == 1 else 'classes'}"
+    lines = [
+        f"detector, format {shown.format}, task {shown.task}",
+        classes + (f": {names}{more}" if names else " without names: give --labels"),
+        f"boxes: {shown.boxes}",
+        *(f"seen: {one}" for one in shown.evidence),
+        *(f"note: {one}" for one in shown.notes),
+        "",
+        "layers, one a level; others: --layer NAME, the backbone's: --context",
+    ]
+    width = max(len(name) for name, *_ in shown.levels)
+    for name, dims, count in shown.levels:
+        shape = " x ".join("?" if dim is None else str(dim) for dim in dims)
+        boxes = f"  {count} boxes" if count is not None else ""
+        lines.append(f"* {name:<{width}}  [{shape}]{boxes}")
     return "\n".join(lines)
 
 

@@ -66,6 +66,24 @@ def box_tables(emit: Emitter, detection: Detection, image: ir.Value) -> BoxTable
     return BoxTables(single, edges, axis, flat)
 
 
+def probabilities(emit: Emitter, detection: Detection, tables: BoxTables) -> ir.Value:
+    """The probability of each class of each box, float32 [N, boxes, classes]."""
+    with emit.scope("boxes"):
+        axis = tables.box_axis
+        if detection.activation == "softmax":
+            logits = emit.cast(joined(emit, detection.scores, axis), SINGLE, "scores")
+            all_classes = emit.op(
+                "Softmax", logits, role="probabilities", axis=3 - axis, shape=dims_of(logits)
+            )
+            found = cut(emit, all_classes, 3 - axis, 0, detection.classes)
+        else:
+            # With an objectness the scores are logarithms of probabilities.
+            operator = "Exp" if detection.objectness else "Sigmoid"
+            shape = dims_of(tables.scores)
+            found = emit.op(operator, tables.scores, role="probabilities", shape=shape)
+        return found if axis == 1 else turned(emit, found)
+
+
 def _log_sigmoid(emit: Emitter, x: ir.Value) -> ir.Value:
     """The logarithm of a probability, whose gradient does not vanish where the model is sure."""
     shape = dims_of(x)

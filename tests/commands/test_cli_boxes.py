@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from support.artifacts import write_artifact
+from support.box_artifacts import letterbox, street, write_detector
 from support.cli import fail, refuse, succeed
-from support.detectors import letterbox, street, write_detector
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from graftcam.runtime import Explainer, figure
 from graftcam.runtime.detector import TARGETS
 from graftcam.runtime.output import box_figure
 from graftcam.runtime.output.render.boxes import Label, class_colour, draw_boxes, outline
-from support.detectors import street, write_detector
+from support.box_artifacts import street, write_detector
 
 SCENE = street()
 COLOUR = class_colour(3)

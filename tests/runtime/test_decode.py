@@ -14,7 +14,7 @@ from graftcam.runtime.detector import BoxEntries, Detector
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import Placement, place
 from support.artifacts import preprocess
-from support.detectors import letterbox
+from support.box_artifacts import letterbox
 
 SIZE = (40, 80)
 CORNERS = np.array([[[8, 4, 24, 12], [0, 0, 80, 40], [40, 10, 42, 30]]], np.float32)

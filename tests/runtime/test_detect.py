@@ -16,7 +16,7 @@ from graftcam.runtime.explain.box_maps import MOST_AT_ONCE
 from graftcam.runtime.explain.fuse_layers import sum_levels
 from graftcam.runtime.output.box_explanation import BoxExplanation
 from support.artifacts import write_artifact
-from support.detectors import letterbox, street, write_detector
+from support.box_artifacts import letterbox, street, write_detector
 
 SCENE = street()
 DARK = np.zeros((40, 40, 3), np.uint8)

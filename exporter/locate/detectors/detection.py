@@ -14,6 +14,7 @@ from typing import Literal
 import onnx_ir as ir
 
 from ....runtime.detector import BoxEntries, BoxLayout, BoxUnits, DetectorFormat, Task
+from ....runtime.spec import Preprocess
 from ...errors import CaptureError
 
 
@@ -146,6 +147,7 @@ class Detection:
         size: Height and width of the input that the file names for open sizes; else None.
         evidence: What showed it.
         notes: What users should know, such as masks that are not explained.
+        transform: The training transform, if the file's metadata show it; see `family_transform`.
     """
 
     format: DetectorFormat
@@ -167,6 +169,7 @@ class Detection:
     size: tuple[int, int] | None = None
     evidence: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=list[str])
+    transform: Preprocess | None = None
 
     @property
     def classes(self) -> int:

@@ -4,39 +4,78 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+
+import onnx_ir as ir
+
+from ....runtime.detector import Task
+from .anchor_grid import AnchorGrid
+
+_FAMILY = ("task", "names", "stride")
+"""What the exporters of the YOLO family write; their training transform is one and known."""
+TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+
+GridOf = Callable[[ir.Value, int, int], "AnchorGrid | None"]
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What exporters of detectors write into a file's metadata.
+    """What is known of a detector beside its graph.
 
     Attributes:
         names: Class names by id.
         size: Height and width of the model's input.
         task: Such as detect, segment, pose or obb.
-        texts: All entries.
+        texts: All entries of the file's metadata.
+        labels: Number of class names that the user gave; they win over ``names``.
+        grid: Reads the meaning of boxes off their decoding: of a value, its axis of boxes and the
+            first of the four entries; see `anchor_grid`.
+        insisted: The user named the format: a reading that nothing contradicts is taken.
     """
 
     names: list[str] | None = None
     size: tuple[int, int] | None = None
     task: str | None = None
     texts: Mapping[str, str] | None = None
+    labels: int | None = None
+    grid: GridOf | None = None
+    insisted: bool = False
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes that have a name; None if there are no names."""
+        return self.labels or (len(self.names) if self.names else None)
+
+    @property
+    def whose_names(self) -> str:
+        """Who gave them."""
+        return "the labels name" if self.labels else "its metadata name"
+
+    @property
+    def is_family(self) -> bool:
+        """Whether an exporter of the YOLO family wrote the file."""
+        return all(key in (self.texts or {}) for key in _FAMILY)
 
 
-def read_facts(metadata: Mapping[str, str]) -> FileFacts:
+def read_facts(
+    metadata: Mapping[str, str], labels: int | None = None, grid: GridOf | None = None
+) -> FileFacts:
     """Read a file's metadata; what cannot be read is left out."""
+    task = metadata.get("task")
+    return FileFacts(_names(metadata), _size(metadata), task, metadata, labels, grid)
+
+
+def _size(metadata: Mapping[str, str]) -> tuple[int, int] | None:
     size = _literal(metadata.get("imgsz"))
-    pair = (
-        tuple(size)
-        if isinstance(size, (list, tuple)) and len(cast("list[Any]", size)) == 2
-        else None
-    )
-    return FileFacts(
-        _names(metadata), cast("tuple[int, int] | None", pair), metadata.get("task"), metadata
-    )
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, (list, tuple)):
+        sides = cast("Sequence[Any]", size)
+        if len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides):
+            return sides[0], sides[1]
+    return None
 
 
 def _names(metadata: Mapping[str, str]) -> list[str] | None:
@@ -45,9 +84,10 @@ def _names(metadata: Mapping[str, str]) -> list[str] | None:
         return lines.strip("\n").split("\n")
     found = _literal(metadata.get("names"))
     if isinstance(found, dict):
-        by_number = {
-            int(number): str(name) for number, name in cast("dict[Any, Any]", found).items()
-        }
+        entries = cast("dict[Any, Any]", found)
+        if not all(str(number).isdecimal() for number in entries):
+            return None
+        by_number = {int(number): str(name) for number, name in entries.items()}
         return [by_number[number] for number in sorted(by_number)]
     if isinstance(found, (list, tuple)):
         return [str(name) for name in cast("list[Any]", found)]

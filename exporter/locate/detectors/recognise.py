@@ -1,36 +1,68 @@
-"""`find_detector` recognises a detector, and gives its score and its target layers."""
+"""`recognise` asks each format's module whether a graph is a detector of its format."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import onnx_ir as ir
 
 from ....runtime.detector import DetectorFormat
+from ...errors import ScoreError
+from .anchor_grid import anchor_grid
 from .centres import centres
 from .dense import dense
 from .detection import Detection
+from .end_to_end import end_to_end
 from .file_facts import read_facts
 from .levels_format import levels_format
+from .nms import nms
+from .signs import detector_signs, nearest_reason
 
-_FORMATS = {"dense": dense, "levels": levels_format, "centres": centres}
+_FORMATS = {
+    "nms": nms, "end_to_end": end_to_end, "dense": dense, "levels": levels_format,
+    "centres": centres,
+}  # fmt: skip
 
 
 def recognise(
-    graph: ir.Graph, metadata: Mapping[str, str], wanted: DetectorFormat | None = None
+    model: ir.Model,
+    folder: Path | None = None,
+    wanted: DetectorFormat | None = None,
+    labels: int | None = None,
 ) -> Detection | None:
     """Recognise a detector.
 
     Args:
-        graph: The model.
-        metadata: Of its file.
+        model: The model; nodes may be added at the end of its graph.
+        folder: The folder of its external data.
         wanted: The only format to look for.
+        labels: Number of class names that the user gave.
 
     Raises:
         ScoreError: There is evidence of a detector, but of no known format.
     """
-    facts = read_facts(metadata)
+    plain = read_facts(model.metadata_props)
+    facts = replace(
+        plain, labels=labels, insisted=wanted is not None,
+        grid=lambda value, axis, first: anchor_grid(
+            model, value, axis, first, folder, plain.size
+        ),
+    )  # fmt: skip
     for name, format_of in _FORMATS.items():
-        if wanted in (None, name) and (found := format_of(graph, facts)) is not None:
+        if wanted in (None, name) and (found := format_of(model.graph, facts)) is not None:
             return found
+    if wanted is not None:
+        reason = f": {nearest_reason(model.graph, facts)}" if wanted == "dense" else ""
+        raise ScoreError(
+            f"this model shows no detector of format {wanted!r}{reason}; leave detector "
+            "(--detector) out, or give 'off' (--detector off) to take it for a classifier"
+        )
+    if signs := detector_signs(model.graph, facts):
+        raise ScoreError(
+            f"this looks like a detector ({'; '.join(signs)}), but of no format that is known: "
+            f"{nearest_reason(model.graph, facts)}; say which with detector (--detector dense, "
+            "end_to_end, queries, levels, centres or nms), or take it for a classifier with "
+            "detector='off' (--detector off)"
+        )
     return None
