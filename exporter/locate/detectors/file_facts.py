@@ -6,24 +6,38 @@ import ast
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What exporters of detectors write into a file's metadata.
+    """What exporters of detectors write into a file's metadata, and what the user says.
 
     Attributes:
         names: Class names by id.
         size: Height and width of the model's input.
         task: Such as detect, segment, pose or obb.
         texts: All entries.
+        labels: Number of class names that the user gave; they win over ``names``.
+        activation: What makes probabilities of the scores, where the user says so.
+        folder: The folder of the model's external data.
+        wanted: The only format to look for.
     """
 
     names: list[str] | None = None
     size: tuple[int, int] | None = None
     task: str | None = None
     texts: Mapping[str, str] | None = None
+    labels: int | None = None
+    activation: str | None = None
+    folder: Path | None = None
+    wanted: str | None = None
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes that have a name; None if there are no names."""
+        return self.labels or (len(self.names) if self.names else None)
 
 
 def read_facts(metadata: Mapping[str, str]) -> FileFacts:

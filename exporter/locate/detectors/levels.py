@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ...errors import LayerError
 from ...graph.emitter import dims_of
 from ...graph.queries import ancestors
 from .detection import Corners, Detection, Distances, LevelFound
-
-_MOVES = frozenset(
-    {"Reshape", "Transpose", "Split", "Slice", "Identity", "Cast", "Squeeze", "Unsqueeze"}
-)
 
 
 def head_inputs(graph: ir.Graph, detection: Detection) -> list[LevelFound]:
@@ -32,9 +29,17 @@ def head_inputs(graph: ir.Graph, detection: Detection) -> list[LevelFound]:
 
 
 def _branches(detection: Detection) -> list[tuple[ir.Value, int]]:
-    value, axis = detection.scores[0].value, detection.scores[0].box_axis
-    while (node := value.producer()) is not None and node.op_type in _MOVES and node.inputs[0]:
-        value = node.inputs[0]
-    assert node is not None
-    assert node.op_type == "Concat"
-    return [(one, dims_of(one)[axis]) for one in node.inputs if one is not None]  # type: ignore
+    axis = detection.scores[0].box_axis
+    queue, seen = [detection.scores[0].value], set[ir.Value]()
+    while queue:
+        value = queue.pop(0)
+        node = value.producer()
+        if value in seen or node is None:
+            continue
+        seen.add(value)
+        if node.op_type == "Concat" and len(value.shape or ()) == 3:
+            along = node.attributes["axis"].as_int() % 3
+            if along == axis:
+                return [(one, dims_of(one)[axis]) for one in node.inputs if one]  # type: ignore
+        queue += [one for one in node.inputs if one is not None]
+    raise LayerError("the levels of this detector were not found; name its layers with `layers`")
