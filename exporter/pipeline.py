@@ -25,6 +25,7 @@ from .artifact.save import save, staged, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_score, reasons_for
+from .capture.module_detector import capture_detector
 from .capture.onnx_file import drop_metadata
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
@@ -125,7 +126,8 @@ def export(
         name: What the metadata calls the model.
         detector: The format of a detector's outputs, where the graph does not show it: ``dense``,
             ``end_to_end``, ``queries``, ``levels``, ``centres`` or ``nms``; ``off`` takes a model
-            for a classifier. See docs/detectors.md.
+            for a classifier; ``before_nms`` explains all boxes of a torchvision module (FCOS,
+            RetinaNet, SSD) that suppresses overlapping ones inside. See docs/detectors.md.
         context: Explain a detector at the layers of its backbone instead of its heads' inputs: maps
             then show what lies around an object as well.
         progress: Called with the name of each step as it begins.
@@ -183,7 +185,9 @@ def export_as(
             return exported
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
     with staged_folder(report) as page, staged(path) as place:
-        captured, candidates = capture(model, example_inputs, settings, clock)
+        captured, candidates = capture_detector(model, example_inputs, settings, clock), []
+        if captured is None:
+            captured, candidates = capture(model, example_inputs, settings, clock)
         clock("differentiate")
         graph = captured.model.graph
         settle_layouts(captured)

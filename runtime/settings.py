@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-DetectorChoice = Literal["dense", "end_to_end", "queries", "levels", "centres", "nms", "off"]
+DetectorChoice = Literal[
+    "dense", "end_to_end", "queries", "levels", "centres", "nms", "before_nms", "off"
+]
 ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
 Activation = Literal["softmax", "sigmoid", "none"]
 
