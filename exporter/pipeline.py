@@ -197,7 +197,8 @@ def export_as(
             located = locate_score(captured, settings.score, len(settings.labels or ()) or None)
         if not captured.targets:
             candidates = choose_layer(captured, located)
-        notes = captured.notes + protect(graph)
+        # A detector is recognised in its first capture as well.
+        notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(

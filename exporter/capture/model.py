@@ -158,6 +158,8 @@ def _more(count: int) -> str:
 
 def reasons_for(captured: Captured, candidates: Sequence[Candidate]) -> dict[str, str]:
     """Why each target layer is one."""
+    if captured.levels:
+        return dict.fromkeys(captured.targets, "automatic: a level of the detector, by its graph")
     if not candidates:
         return dict.fromkeys(captured.targets, "named by the user")
     usable = sum(one.usable for one in candidates)

@@ -278,6 +278,21 @@ def test_a_module_that_suppresses_boxes_is_refused_with_the_option(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+class TwoStages(nn.Module):
+    """The parts that tell a detector of two stages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.rpn, self.roi_heads = Backbone(), nn.Identity(), nn.Identity()
+
+
+def test_two_stages_are_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(
+        CaptureError, match="TwoStages has two stages: .*; explain a detector of one"
+    ):
+        export(TwoStages(), tmp_path / "a.onnx", (images(),), detector="before_nms", verify="off")
+
+
 def test_other_modules_cannot_be_taken_before_nms(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="OwnDetector has no transform, head"):
         export(OwnDetector(), tmp_path / "a.onnx", (images(),), detector="before_nms", verify="off")
