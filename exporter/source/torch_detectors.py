@@ -24,8 +24,12 @@ def looks_like_detector(result: Any, inputs: ModuleInputs) -> bool:
     if image is None or image.dim() != _IMAGE_AXES:
         return False
     found = [one for one in tensors_of(result) if one.is_floating_point()]
-    tables = [one for one in found if one.dim() == 3 and max(one.shape[1:]) >= _LEAST_ENTRIES]
-    boxes = any(4 in one.shape[1:] for one in tables) and len(tables) > 1
+    tables = [one for one in found if one.dim() == 3]
+    boxes = any(
+        one.shape[2] == 4 and any(other is not one and other.shape[1] == one.shape[1]
+                                  for other in tables)
+        for one in tables
+    )  # fmt: skip
     joined = any(min(one.shape[1:]) >= _LEAST_ENTRIES for one in tables)
     maps = [one for one in found if one.dim() == _IMAGE_AXES]
     return boxes or joined or len(maps) > 1
