@@ -26,6 +26,7 @@ from .artifact.save import save, staged, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_scores, reasons_for
+from .capture.module_detector import capture_detector
 from .capture.onnx_file import drop_metadata
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
@@ -128,7 +129,8 @@ def export(
         name: What the metadata calls the model.
         detector: The format of a detector's outputs, where the graph does not show it: ``dense``,
             ``end_to_end``, ``queries``, ``levels``, ``centres`` or ``nms``; ``off`` takes a model
-            for a classifier. See docs/detectors.md.
+            for a classifier; ``before_nms`` explains all boxes of a torchvision module (FCOS,
+            RetinaNet, SSD) that suppresses overlapping ones inside. See docs/detectors.md.
         context: Explain a detector at the layers of its backbone instead of its heads' inputs: maps
             then show what lies around an object as well.
         progress: Called with the name of each step as it begins.
@@ -187,7 +189,9 @@ def export_as(
             return exported
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
     with staged_folder(report) as page, staged(path) as place:
-        captured, candidates = capture(model, example_inputs, settings, clock)
+        captured, candidates = capture_detector(model, example_inputs, settings, clock), []
+        if captured is None:
+            captured, candidates = capture(model, example_inputs, settings, clock)
         clock("differentiate")
         graph = captured.model.graph
         settle_layouts(captured)
@@ -201,7 +205,8 @@ def export_as(
         located = locate_scores(captured, settings) if detected is None else [detected]
         if not captured.targets:
             candidates = choose_layer(captured, located)
-        notes = captured.notes + protect(graph)
+        # A detector is recognised in its first capture as well.
+        notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeVar
 
-DetectorChoice = Literal["dense", "end_to_end", "queries", "levels", "centres", "nms", "off"]
+DetectorChoice = Literal[
+    "dense", "end_to_end", "queries", "levels", "centres", "nms", "before_nms", "off"
+]
 ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
 Activation = Literal["softmax", "sigmoid", "none"]
 Extent = TypeVar("Extent", int, int | None)

@@ -10,6 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ...runtime.spec import ScoreRecord
+from ..errors import LayerError, ScoreError
 from ..graph.emitter import Dim, dims_of
 from ..graph.trial_shapes import trial_shapes
 from ..locate.detectors.backbone import backbone_layers
@@ -19,10 +20,12 @@ from ..locate.detectors.file_facts import read_facts
 from ..locate.detectors.levels import head_inputs, named_levels
 from ..locate.detectors.maps import ImageMaps
 from ..locate.detectors.recognise import recognise
+from ..locate.detectors.token_layer import is_passed_by
+from ..locate.layer import find_layer
+from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located
 from ..source.settings import ExportSettings
-from .layouts import settle_layouts
-from .model import choose_layer
+from .layouts import choose_shown, settle_layouts
 from .onnx_file import Captured, capture_file
 
 
@@ -32,13 +35,19 @@ def locate_detector(captured: Captured, settings: ExportSettings) -> Located | N
     Raises:
         ScoreError: There is evidence of a detector, but its format is not known.
     """
-    score, wanted = settings.score, settings.detector
-    classifier = score.kind != "logit" or score.class_axis is not None or score.class_offset
-    if wanted == "off" or classifier:
+    wanted = settings.detector
+    if not may_be_detector(settings):
         return None
+    if wanted == "before_nms" and captured.module is None:
+        raise ScoreError(
+            "detector='before_nms' (--detector before_nms) takes the suppression of boxes off a "
+            "PyTorch module; leave it out for an ONNX file"
+        )
+    only = None if wanted in ("before_nms", "off") else wanted
     graph = captured.model.graph
     labels = len(settings.labels) if settings.labels else None
-    detection = recognise(captured.model, captured.folder, wanted, labels)
+    activation = settings.score.activation
+    detection = recognise(captured.model, captured.folder, only, labels, activation)
     if detection is None:
         return None
     captured.notes.extend([*detection.notes, *_of_batch(graph)])
@@ -120,6 +129,13 @@ def detector_of(
     )  # fmt: skip
 
 
+def may_be_detector(settings: ExportSettings) -> bool:
+    """Whether nothing is asked for that only classifiers have."""
+    score = settings.score
+    classifier = score.kind != "logit" or score.class_axis is not None or score.class_offset
+    return not (settings.detector == "off" or classifier)
+
+
 def _located(detection: Detection) -> Located:
     scores = detection.scores[0]
     outputs = detection.score_entries
@@ -146,6 +162,8 @@ def choose_levels(
         LayerError: A named layer has no places, or none can be chosen.
     """
     assert located.detection is not None
+    if captured.levels:
+        return list(captured.levels)
     model, image = captured.model, image_input(captured.model.graph)
     maps = ImageMaps(model.graph, image, trial_shapes(model, image, captured.folder))
     levels = head_inputs(maps, located.detection)
@@ -153,10 +171,30 @@ def choose_levels(
         return named_levels(maps, levels, list(captured.targets.values()))
     if context:
         levels = backbone_layers(maps, levels)
-    if not levels:  # such as DETR, whose queries look at the tokens of one map
-        choose_layer(captured, [located])
-        return named_levels(maps, [], list(captured.targets.values()))
+    # Without levels, such as DETR, queries look at the tokens of one map.
+    levels = levels or _of_tokens(captured, located.detection)
     for level in levels:
         captured.targets[level.value.name or ""] = level.value
     settle_layouts(captured)
     return levels
+
+
+def _of_tokens(captured: Captured, detection: Detection) -> list[LevelFound]:
+    """The last layer with places that all queries look through.
+
+    Raises:
+        LayerError: There is none.
+    """
+    graph, scores = captured.model.graph, detection.scores[0].value
+    image = image_input(graph)
+    rows = dims_of(scores)[detection.scores[0].box_axis]
+    found = [
+        one for one in graph_candidates(graph, scores)
+        # As many tokens as there are queries: these are no places, whatever grid they would fit.
+        if one.usable and not (len(one.shape) == 3 and one.shape[1] == rows)
+        and not is_passed_by(find_layer(graph, one.name), detection.leaves, image)
+    ]  # fmt: skip
+    best = next(iter(choose_shown(captured, found)), None)
+    if best is None or not best.usable:
+        raise LayerError("no layer with places lies before all queries; name one with `layers`")
+    return [LevelFound(find_layer(graph, best.name))]

@@ -197,7 +197,7 @@ def reasons_for(
     captured: Captured, candidates: Sequence[Candidate], *, automatic: bool = False
 ) -> dict[str, str]:
     """Why each target layer is one; ``automatic``: those of a detector's levels."""
-    if automatic:
+    if automatic or captured.levels:
         return dict.fromkeys(captured.targets, "automatic: a level of the detector")
     if not candidates:
         return dict.fromkeys(captured.targets, "named by the user")

@@ -19,6 +19,7 @@ from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
 from ..graph.upgrade_opset import converted
 from ..locate.arrangement import Arrangement
+from ..locate.detectors.detection import LevelFound
 from ..locate.layer import find_layer
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Captured:
         notes: Notes for the user.
         arranged: Layouts of the target layers, as far as they are settled.
         folder: The folder of the model's external data, for a file.
+        levels: The levels of a detector whose target layers are its module's, in their order.
     """
 
     model: ir.Model
@@ -56,6 +58,7 @@ class Captured:
     notes: list[str] = field(default_factory=list[str])
     arranged: dict[str, Arrangement] = field(default_factory=dict[str, Arrangement])
     folder: Path | None = None
+    levels: list[LevelFound] = field(default_factory=list[LevelFound])
 
 
 def capture_file(

@@ -23,7 +23,7 @@ from ..source.torch_module import run_module
 from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
-from .torch_pools import translations
+from .torch_translations import translations
 from .unused_sizes import without_unused_sizes
 
 _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names

@@ -6,6 +6,7 @@ import ast
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import onnx_ir as ir
@@ -32,7 +33,9 @@ class FileFacts:
         labels: Number of class names that the user gave; they win over ``names``.
         grid: Reads the meaning of boxes off their decoding: of a value, its axis of boxes and the
             first of the four entries; see `anchor_grid`.
-        insisted: The user named the format: a reading that nothing contradicts is taken.
+        activation: What makes probabilities of the scores, where the user says so.
+        folder: The folder of the model's external data.
+        wanted: The only format to look for: a reading that nothing contradicts is taken.
     """
 
     names: list[str] | None = None
@@ -41,12 +44,19 @@ class FileFacts:
     texts: Mapping[str, str] | None = None
     labels: int | None = None
     grid: GridOf | None = None
-    insisted: bool = False
+    activation: str | None = None
+    folder: Path | None = None
+    wanted: str | None = None
 
     @property
     def classes(self) -> int | None:
         """Number of classes that have a name; None if there are no names."""
         return self.labels or (len(self.names) if self.names else None)
+
+    @property
+    def insisted(self) -> bool:
+        """Whether the user named the format."""
+        return self.wanted is not None
 
     @property
     def whose_names(self) -> str:

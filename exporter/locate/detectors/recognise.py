@@ -17,12 +17,14 @@ from .end_to_end import end_to_end
 from .file_facts import read_facts
 from .levels_format import levels_format
 from .nms import nms
+from .queries import queries
+from .separate_tables import separate_tables
 from .signs import detector_signs, nearest_reason
 
-_FORMATS = {
-    "nms": nms, "end_to_end": end_to_end, "dense": dense, "levels": levels_format,
-    "centres": centres,
-}  # fmt: skip
+_FORMATS = (
+    ("nms", nms), ("end_to_end", end_to_end), ("dense", dense), ("dense", separate_tables),
+    ("levels", levels_format), ("centres", centres), ("queries", queries),
+)  # fmt: skip
 
 
 def recognise(
@@ -30,6 +32,7 @@ def recognise(
     folder: Path | None = None,
     wanted: DetectorFormat | None = None,
     labels: int | None = None,
+    activation: str | None = None,
 ) -> Detection | None:
     """Recognise a detector.
 
@@ -38,18 +41,19 @@ def recognise(
         folder: The folder of its external data.
         wanted: The only format to look for.
         labels: Number of class names that the user gave.
+        activation: What makes probabilities of the scores, where the user says so.
 
     Raises:
         ScoreError: There is evidence of a detector, but of no known format.
     """
     plain = read_facts(model.metadata_props)
     facts = replace(
-        plain, labels=labels, insisted=wanted is not None,
+        plain, labels=labels, activation=activation, folder=folder, wanted=wanted,
         grid=lambda value, axis, first: anchor_grid(
             model, value, axis, first, folder, plain.size
         ),
     )  # fmt: skip
-    for name, format_of in _FORMATS.items():
+    for name, format_of in _FORMATS:
         if wanted in (None, name) and (found := format_of(model.graph, facts)) is not None:
             return found
     if wanted is not None:

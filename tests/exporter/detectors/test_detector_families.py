@@ -1,0 +1,88 @@
+"""Detectors of other packages as modules, from small configurations with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from graftcam.exporter import export
+from support.sessions import open_session
+from support.torch_detectors import autograd
+
+pytestmark = pytest.mark.slow
+
+SIDE, CLASS = (64, 96), 2
+_SMALL = {
+    "use_timm_backbone": False, "use_pretrained_backbone": False, "d_model": 16,
+    "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16,
+    "num_queries": 5, "num_labels": 7,
+}  # fmt: skip
+
+
+def _images() -> torch.Tensor:
+    return torch.rand(1, 3, *SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def _seeded(module: nn.Module) -> nn.Module:
+    """Weights with which signals neither vanish nor grow."""
+    torch.manual_seed(0)
+    for one in module.parameters():
+        if one.dim() > 1:
+            nn.init.normal_(one, std=1.4 / one[0].numel() ** 0.5)
+    return module.eval()
+
+
+def _of_transformers(family: str) -> nn.Module:
+    transformers: Any = pytest.importorskip("transformers")
+    backbone = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage4"],
+    )  # fmt: skip
+    config = getattr(transformers, f"{family}Config")(backbone_config=backbone, **_SMALL)
+    return _seeded(getattr(transformers, f"{family}ForObjectDetection")(config))
+
+
+@pytest.mark.parametrize(("family", "no_object"), [("Detr", True), ("ConditionalDetr", None)])
+@pytest.mark.filterwarnings("ignore")
+def test_queries_of_transformers(tmp_path: Path, family: str, no_object: bool | None) -> None:
+    module = _of_transformers(family)
+    report = export(module, tmp_path / "a.onnx", (_images(),), verify="off")
+    detector, layers = report.spec.detector, [one.name for one in report.spec.layers]
+    assert detector is not None
+    assert (detector.format, detector.no_object) == ("queries", no_object)
+    assert report.spec.labels == [f"LABEL_{number}" for number in range(7)]
+    assert layers[0] in dict(module.named_modules())
+    session = open_session(tmp_path / "a.onnx")
+    names = [one.name for one in session.get_outputs()]
+    for target in (0, 1):
+
+        def score(result: Any, target: int = target) -> torch.Tensor:
+            x, _, width, _ = result["pred_boxes"][0, 3]
+            return (x - width / 2) * SIDE[1] if target else result["logits"][0, 3, CLASS]
+
+        feeds = {
+            session.get_inputs()[0].name: _images().numpy(), "box_index": np.array([[3]]),
+            "box_target": np.array([[target]]), "class_index": np.array([[CLASS]]),
+        }  # fmt: skip
+        found = dict(zip(names, session.run(None, feeds), strict=True))["gradients"][0, 0]
+        wanted = autograd(module, layers, score, _images())[0].reshape(found.shape)
+        assert np.linalg.norm(found - wanted) < 1e-3 * np.linalg.norm(wanted)  # float32
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_yolo_keeps_working_and_has_its_own_names_and_layers(tmp_path: Path) -> None:
+    ultralytics: Any = pytest.importorskip("ultralytics")
+    module, images = ultralytics.YOLO("yolov8n.yaml", verbose=False).model.eval(), _images()
+    report = export(module, tmp_path / "a.onnx", (images,), verify="off")
+    detector = report.spec.detector
+    assert detector is not None
+    assert [one.layer for one in detector.levels] == ["model.15", "model.18", "model.21"]
+    assert [one.count for one in detector.levels] == [96, 24, 6]
+    assert len(report.spec.labels or ()) == 80
+    assert module(images)[0].shape == (1, 84, 126)
