@@ -49,15 +49,14 @@ class BeforeNms(nn.Module):
         self.coder: Any = parts.box_coder
         # Hard negatives are mined of a class for the background; a focal loss needs none.
         self.has_background = hasattr(detector, "neg_to_pos_ratio")
-        self.divisor = int(parts.transform.size_divisible)
+        _check_size(image, int(parts.transform.size_divisible))
         mean, std = parts.transform.image_mean, parts.transform.image_std
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
         with torch.no_grad():
-            padded = self._prepared(image[:1].float())
-            size = (image.shape[2], image.shape[3])
-            images = _Images(padded, [size])
-            anchors = parts.anchor_generator(images, self._features(padded))
+            prepared = self._prepared(image[:1].float())
+            images = _Images(prepared, [(image.shape[2], image.shape[3])])
+            anchors = parts.anchor_generator(images, self._features(prepared))
         self.register_buffer("anchors", anchors[0])
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -71,11 +70,8 @@ class BeforeNms(nn.Module):
         return {"scores": logits.sigmoid(), "boxes": self._decoded(codes)}
 
     def _prepared(self, images: torch.Tensor) -> torch.Tensor:
-        """The images normalised, and padded as the model does it."""
-        images = (images - self.mean) / self.std
-        sides = images.shape[-2:]
-        below, right = (-side % self.divisor for side in sides)
-        return functional.pad(images, (0, right, 0, below)) if below or right else images
+        """The images normalised."""
+        return (images - self.mean) / self.std
 
     def _features(self, images: torch.Tensor) -> list[torch.Tensor]:
         maps = self.backbone(images)
@@ -93,6 +89,20 @@ class _Images:
 
     def __init__(self, tensors: torch.Tensor, sizes: list[tuple[int, int]]) -> None:
         self.tensors, self.image_sizes = tensors, sizes
+
+
+def _check_size(image: torch.Tensor, divisor: int) -> None:
+    """Check that the model pads no images: its maps would cover more than the input."""
+    sides = image.shape[2:]
+    if any(side % divisor for side in sides):
+        given, fit = (
+            "x".join(map(str, pair))
+            for pair in (sides, [-(-s // divisor) * divisor for s in sides])
+        )
+        raise CaptureError(
+            f"the model pads images to multiples of {divisor} pixels, and {given} is none; give "
+            f"example_inputs of {fit}"
+        )
 
 
 def check_parts(detector: nn.Module) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-SIDE = (32, 48)
+SIDE = (32, 64)
 
 
 class Backbone(nn.Module):

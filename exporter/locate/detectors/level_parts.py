@@ -33,16 +33,47 @@ def level_parts(maps: ImageMaps, tables: Sequence[Entries]) -> list[LevelPart]:
     """
     found: list[LevelPart] = []
     for table in tables:
-        boxes, parts = _boxes(maps, table), _joined(maps, table.value)
+        boxes = _boxes(maps, table)
         if not boxes:
             return []
-        total = sum(extent for _, extent in parts)
-        if len(parts) > 1 and (total < 1 or boxes % total):
+        ways = _ways(maps, table.value)
+        cut = [_levels_of(maps, _joined(maps, way), boxes) for way in ways]
+        counts = [[part.count for part in parts] for parts in cut]
+        if not cut[0] or any(one != counts[0] for one in counts):
             return []
-        for value, extent in parts:
-            count = boxes if len(parts) == 1 else extent * boxes // total
-            found.append(LevelPart(maps.behind(value)[0], count))
+        for parts in zip(*cut, strict=True):
+            found.append(LevelPart([one for part in parts for one in part.maps], parts[0].count))
     return found if all(_covers(maps, one) for one in found) else []
+
+
+def _levels_of(
+    maps: ImageMaps, parts: Sequence[tuple[ir.Value, int]], boxes: int
+) -> list[LevelPart]:
+    """The levels that a Concat joins, ``boxes`` in all; empty where their numbers do not add up."""
+    total = sum(extent for _, extent in parts)
+    if len(parts) > 1 and (total < 1 or boxes % total):
+        return []
+    return [
+        LevelPart(maps.behind(value)[0], boxes if len(parts) == 1 else extent * boxes // total)
+        for value, extent in parts
+    ]
+
+
+def _ways(maps: ImageMaps, value: ir.Value) -> list[ir.Value]:
+    """The Concats of levels that ``value`` is computed from, none behind another; itself if none.
+
+    FCOS, for example, makes scores of two tables: of its classes and of how central a place is.
+    """
+    between, found = maps.behind(value)[1], list[ir.Value]()
+    covered = set[ir.Value]()
+    for one in sorted(between, key=maps.order.__getitem__, reverse=True):
+        node = one.producer()
+        if one in covered or node is None or node.op_type != "Concat":
+            continue
+        if _joins_levels(maps, one):
+            found.append(one)
+            covered |= maps.behind(one)[1]
+    return found or [value]
 
 
 def _boxes(maps: ImageMaps, table: Entries) -> int:

@@ -51,12 +51,9 @@ FORMS = {
     "logits": Tiny(activated=False),
     "mask coefficients": Tiny(extra=4),
 }
-OPEN = pytest.mark.xfail(reason="levels of open sizes have no number of boxes yet", strict=False)
 
 
-@pytest.mark.parametrize(
-    "form", [pytest.param(one, marks=OPEN if one == "open sizes" else ()) for one in FORMS]
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_has_the_scores_boxes_and_gradients_of_the_plain_one(
     tmp_path: Path, form: str
 ) -> None:

@@ -23,6 +23,7 @@ from graftcam.exporter.locate.detectors.detection import (
 from graftcam.exporter.locate.detectors.levels import head_inputs
 from graftcam.exporter.locate.detectors.maps import ImageMaps
 from graftcam.runtime.detector import DetectorFormat
+from support.detectors import detector
 from support.onnx_text import parsed
 
 # A backbone of two grids, 4 x 6 and 2 x 3 (strides 8 and 16), and a neck: up, and down again.
@@ -218,20 +219,17 @@ def test_queries_look_at_the_maps_whose_tokens_are_joined(
 
 
 def test_the_layers_that_a_user_names_are_recorded(tmp_path: Path) -> None:
-    head = HEADS["branches apart"].replace(
-        "out = Concat <axis = 1> (boxes, scores)",
-        "probable = Sigmoid(scores)\n out = Concat <axis = 1> (boxes, probable)\n aside = Relu(p3)",
-    )
-    captured(tmp_path, head, "out")
-    plain, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
-    record = export(plain, path, layers=["p3", "n3"], verify="off").spec.detector
+    plain, path, model = tmp_path / "plain.onnx", tmp_path / "m.onnx", detector()
+    model.graph.node.append(onnx.helper.make_node("Relu", ["fine_sums"], ["aside"]))
+    onnx.save(model, plain)
+    record = export(plain, path, layers=["fine_sums", "fine"], verify="off").spec.detector
     assert record is not None
     assert [(one.layer, one.first, one.count, one.stride) for one in record.levels] == [
-        ("p3", None, None, [8.0, 8.0]),
-        ("n3", 0, 24, [8.0, 8.0]),
+        ("fine_sums", None, None, [8.0, 8.0]),
+        ("fine", 0, 16, [8.0, 8.0]),
     ]
     plain_context = export(plain, tmp_path / "c.onnx", context=True, verify="off").spec
-    assert [one.name for one in plain_context.layers] == ["p3", "p4"]
+    assert [one.name for one in plain_context.layers] == ["fine", "coarse"]
     with pytest.raises(GraftcamError, match="aside"):
         export(plain, tmp_path / "x.onnx", layers=["aside"], verify="off")
     assert not (tmp_path / "x.onnx").exists()

@@ -51,7 +51,7 @@ def test_levels_go_by_the_modules_that_return_them(dense: tuple[Report, Inferenc
     detector = dense[0].spec.detector
     assert detector is not None
     assert [(one.layer, one.first, one.count, one.stride) for one in detector.levels] == [
-        ("neck.0", 0, 96, [4.0, 4.0]), ("neck.1", 96, 24, [8.0, 8.0]),
+        ("neck.0", 0, 128, [4.0, 4.0]), ("neck.1", 128, 32, [8.0, 8.0]),
     ]  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_gradients_of_queries_are_autograds(tmp_path: Path, classes: int, refine
     for target in (0, 1, 4):
 
         def score(result: dict[str, torch.Tensor], target: int = target) -> torch.Tensor:
-            x, y, w, h = result["pred_boxes"][0, 2] * torch.tensor([48, 32, 48, 32])
+            x, y, w, h = result["pred_boxes"][0, 2] * torch.tensor([64, 32, 64, 32])
             edges = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
             return result["logits"][0, 2, CLASS] if target == 0 else edges[target - 1]
 
@@ -193,12 +193,12 @@ def _ssd() -> nn.Module:
     boxes = DefaultBoxGenerator([[2], [2]], scales=[0.1, 0.3, 0.6])
     head = SSDHead([32, 32], boxes.num_anchors_per_location(), 4)
     few = {key: value for key, value in _KEEP.items() if key not in ("min_size", "max_size")}
-    return SSD(Backbone(), boxes, (48, 32), 4, head=head, **few)
+    return SSD(Backbone(), boxes, (64, 32), 4, head=head, **few)
 
 
 # All boxes are returned, and images keep their size.
 _KEEP = {"score_thresh": 0.0, "nms_thresh": 1.0, "detections_per_img": 10**6,
-         "topk_candidates": 10**6, "min_size": 32, "max_size": 48}  # fmt: skip
+         "topk_candidates": 10**6, "min_size": 32, "max_size": 64}  # fmt: skip
 MAKERS = {"fcos": _fcos, "retinanet": _retinanet, "ssd": _ssd}
 
 
@@ -232,7 +232,7 @@ def test_all_that_torchvision_returns_is_among_the_boxes(
     outputs = [one[0].output for one in entries]
     found = session.run(outputs, {session.get_inputs()[0].name: images().numpy()})
     scores, boxes = (torch.tensor(one[0]) for one in found)
-    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([48.0, 32.0, 48.0, 32.0]))
+    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([64.0, 32.0, 64.0, 32.0]))
     assert len(kept["labels"]) > 20
     for label, score, box in zip(kept["labels"], kept["scores"], kept["boxes"], strict=True):
         # In pixels, and a probability.
@@ -250,8 +250,8 @@ def test_levels_of_torchvisions_detectors_are_the_backbones_maps(
     ]
 
 
-@pytest.mark.parametrize("target", [0, 2])
-@pytest.mark.parametrize("box", [BOX, -20])  # one of each level
+@pytest.mark.parametrize("target", [0, 3])
+@pytest.mark.parametrize("box", [BOX, -9])  # one of each level
 def test_gradients_before_suppression_are_autograds(
     suppressing: tuple[nn.Module, Report, InferenceSession], box: int, target: int
 ) -> None:
@@ -297,4 +297,14 @@ def test_other_modules_cannot_be_taken_before_nms(tmp_path: Path) -> None:
 
 
 def test_levels_say_why_they_are_the_layers(dense: tuple[Report, InferenceSession]) -> None:
-    assert set(dense[0].layers.values()) == {"automatic: a level of the detector, by its graph"}
+    assert set(dense[0].layers.values()) == {"automatic: a level of the detector"}
+
+
+def test_images_that_the_model_would_pad_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    with pytest.raises(CaptureError, match=r"multiples of 32 pixels, and 32x48 .* of 32x64"):
+        export(
+            _seeded(_fcos), tmp_path / "a.onnx", (torch.rand(1, 3, 32, 48),),
+            detector="before_nms", verify="off",
+        )  # fmt: skip
+    assert not (tmp_path / "a.onnx").exists()
