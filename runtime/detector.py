@@ -115,5 +115,10 @@ class Detector:
     @property
     def own_outputs(self) -> Sequence[str]:
         """Names of the outputs likewise."""
+        return (*self.requested, *(self.tables or ()))
+
+    @property
+    def requested(self) -> Sequence[str]:
+        """Names of those that are about the requested boxes, [N, K, ...]."""
         anchors = [self.anchors] if self.anchors else []
-        return (self.boxes, self.heatmap, *anchors, *(self.tables or ()))
+        return (self.boxes, self.heatmap, *anchors)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from ...runtime.detector import Detector
 from ...runtime.spec import (
     NEWEST_VERSION,
     SPEC_VERSION,
     Layer,
     Preprocess,
     ScoredOutput,
+    ScoreRecord,
     Spec,
     Verification,
 )
@@ -159,7 +161,8 @@ def graft(
             replace(
                 one.score,
                 value=table.name or "",
-                output=layers[0].activations if channel else one.score.output,
+                output=_scored_output(one.score, layers, boxes),
+                activated=one.score.activated if boxes is None else boxes.activated,
                 box_axis=None if boxed is None else boxed.box_axis,
             ),
             None if names is None else list(names),
@@ -183,6 +186,13 @@ def graft(
         (before, len(graph) - before),
         emit.classes_dim,
     )
+
+
+def _scored_output(score: ScoreRecord, layers: Sequence[Layer], boxes: Detector | None) -> str:
+    """The output that the scores are read from: not always one of the model's own."""
+    if score.kind == "channel":
+        return layers[0].activations
+    return score.output if boxes is None else boxes.score_entries[0].output
 
 
 def _name(value: ir.Value | None) -> str | None:

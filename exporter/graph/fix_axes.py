@@ -76,12 +76,12 @@ def fix_axes(
             known = [None if dim in gone else dim for dim in dims_of(value)]
             value.shape = ir.Shape(known)
     if against:
-        _forget_shapes(graph)
+        forget_shapes(graph)
         if not _runs(model, folder):
             raise CaptureError(against[0])
 
 
-def _forget_shapes(graph: ir.Graph) -> None:
+def forget_shapes(graph: ir.Graph) -> None:
     """Forget what a file says of shapes; those of outputs keep their rank."""
     for value in (value for node in graph for value in node.outputs):
         if value.shape is not None and not value.is_graph_output():

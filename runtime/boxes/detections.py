@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Corners = tuple[float, float, float, float]
+_SHORT = 0.005  # the smallest score that two decimals show
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ class Detection:
     layer: str | None = None
     anchor: int | None = None
     input_box: Corners = field(default=(0.0, 0.0, 0.0, 0.0), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The label for people: a bare id would be one more number among the others."""
+        return f"class {self.label}" if self.label == str(self.class_id) else self.label
+
+    @property
+    def probability(self) -> str:
+        """The score as text of two digits; a near miss may be far below a hundredth."""
+        return (
+            f"{self.score:.2f}" if self.score >= _SHORT or not self.score else f"{self.score:.1g}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a summary for JSON."""

@@ -41,7 +41,7 @@ def numbered(view: View, boxes: Sequence[Detection], height: int | None = None) 
     for box in boxes:
         corners = _corners(plain, view, box)
         if corners is not None:
-            text = f"{box.number} {box.label} {box.score:.2f}"
+            text = f"{box.number} {box.name} {box.probability}"
             short = str(box.number)
             colour = class_colour(box.class_id)
             labels.append(Label(corners, short if len(boxes) > _NAMED else text, short, colour))
@@ -71,9 +71,9 @@ def box_sheet(
     tall = height or _height(data.view)
     tiles = [(numbered(data.view, detections, tall), data.name, _heading(data, detections))]
     for position, (box, why) in enumerate(zip(explained, whys, strict=True)):
-        title = f"{box.number} {box.label} {box.score:.2f}"
+        title = f"{box.number} {box.name} {box.probability}"
         if why != TARGETS[0]:
-            title = f"{box.number} {box.label}: {why}"
+            title = f"{box.number} {box.name}: {why}"
         share = shares[position]
         note = "" if share is None else f"{share:.0%} of the map in the box"
         tiles.append((data.draw_class(position, tall, look), title, note))
@@ -133,7 +133,7 @@ def _classes(
             corners = _corners(drawn, data.view, explained[position])
             if corners is not None:
                 outline(drawn, corners, class_colour(class_id))
-        tiles.append((drawn, explained[own[0]].label, f"maximum of {len(own)} boxes"))
+        tiles.append((drawn, explained[own[0]].name, f"maximum of {len(own)} boxes"))
     return tiles
 
 

@@ -52,7 +52,7 @@ def _by_box(data: BoxExplanation) -> list[list[int]]:
 def _line(data: BoxExplanation, positions: Sequence[int]) -> str:
     box = data.explained[positions[0]]
     level = "" if box.level is None else f" level {box.level}"
-    start = f"{box.number} {box.label} {box.score:.2f} {corners_text(box)}{level}"
+    start = f"{box.number} {box.name} {box.probability} {corners_text(box)}{level}"
     if [data.whys[position] for position in positions] == [TARGETS[0]]:
         share, state = data.shares[positions[0]], STATES[data.status[positions[0]]]
         told = "" if share is None else f"; {100 * share:.0f} % of its map lies in the box"
@@ -70,7 +70,7 @@ def _none(data: BoxExplanation) -> str:
     if best is None:
         return f"no box above {conf:g}, and no candidate"
     return (
-        f"no box above {conf:g}; the best is {best.label} {best.score:.2g}: --near-miss explains "
+        f"no box above {conf:g}; the best is {best.name} {best.probability}: --near-miss explains "
         f"it, --conf {_rounded_down(best.score)} shows it"
     )
 

@@ -137,7 +137,7 @@ def _area(box: Sequence[float]) -> float:
 def _named(found: BoxExplanation, place: int) -> str:
     box = found.explained[place]
     left, top, right, bottom = (round(side) for side in box.box)
-    return f"{box.number} {box.label} ({left},{top})-({right},{bottom})"
+    return f"{box.number} {box.name} ({left},{top})-({right},{bottom})"
 
 
 def _lost(path: Path, found: BoxExplanation, place: int, *, first: bool) -> BoxChange:

@@ -128,3 +128,16 @@ def test_an_axis_that_shares_its_name_with_a_fixed_one_stays_open(tmp_path: Path
     square = write(tmp_path / "plain.onnx", TEXT.replace("H, W", "H, H"))
     export(square, tmp_path / "m.onnx", layers="map", shapes=[None, 3, 8, None])
     assert ports(tmp_path / "m.onnx")["image"] == ["N", 3, 8, "H"]
+
+
+def test_a_size_that_the_file_fixes_otherwise_is_verified_as_well(tmp_path: Path) -> None:
+    """ONNX Runtime would feed the file itself no other size, although its nodes take it."""
+    fixed = TEXT.replace("H, W", "8, 8").replace("H, H", "8, 8").replace("[N", "[4")
+    plain, path = write(tmp_path / "plain.onnx", fixed), tmp_path / "m.onnx"
+    shapes = {"image": [1, 3, 10, 12], "mask": [1, 3, 6, 6]}
+    report = export(plain, path, shapes=shapes, layers="map", verify="quick")
+    assert report.verification.verdict == "pass"
+    assert ports(path)["image"] == [1, 3, 10, 12]
+    source = load_source(str(plain), None, {})
+    found = verify_artifact(path, source)[1]
+    assert found.status == "pass", found.failures

@@ -40,6 +40,14 @@ def test_an_outline_shows_on_black_and_on_white(level: int) -> None:
     assert (image[25, 40] == level).all()  # the inside stays as it is
 
 
+def test_a_thin_box_is_framed_around_what_it_holds() -> None:
+    """A line of text on a page is thinner than a usual frame, which would hide it."""
+    image = np.full((320, 240, 3), 90, np.uint8)
+    outline(image, (40, 100, 200, 104), COLOUR)
+    assert (image[100:105, 41:200] == 90).all()
+    assert (image[97, 120] == np.array(COLOUR)).all()
+
+
 @pytest.mark.parametrize(
     "corners",
     [(100, 60, 160, 120), (0, 0, 60, 50), (240, 0, 300, 40), (0, 150, 50, 200), (5, 5, 295, 195)],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
+from graftcam.runtime.boxes.detections import Detection
 from graftcam.runtime.detector import BoxEntries, Level
 from graftcam.runtime.errors import ClassError, InputError, SpecError
 from graftcam.runtime.explain.box_maps import MOST_AT_ONCE
@@ -300,3 +301,14 @@ def test_the_summary_lists_boxes(explainer: Explainer) -> None:
     (only,) = summary["classes"]
     assert (only["number"], only["label"], only["why"], only["share"]) == (2, "green", "class", 1)
     assert summary["best"]["label"] == "red"
+
+
+@pytest.mark.parametrize(("label", "name"), [("3", "class 3"), ("cat", "cat"), ("4", "4")])
+def test_a_class_without_a_name_is_called_by_more_than_its_number(label: str, name: str) -> None:
+    """A line is full of numbers; a label that is another number is a name."""
+    assert Detection(1, (0, 0, 1, 1), 0.9, 3, label, 7).name == name
+
+
+@pytest.mark.parametrize(("score", "text"), [(0.924, "0.92"), (0.00016, "0.0002"), (0.0, "0.00")])
+def test_a_small_score_is_no_zero(score: float, text: str) -> None:
+    assert Detection(1, (0, 0, 1, 1), score, 3, "cat", 7).probability == text

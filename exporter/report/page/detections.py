@@ -87,7 +87,7 @@ def _heading(found: BoxExplanation) -> str:
         rest = f", the best {len(found)} explained" if hidden else ""
         return f"{count} box{'es' * (count != 1)}{rest}"
     nothing = f"no box reaches {detections.conf:g}"
-    return f"{nothing}; the best candidate is {best.label} {best.score:.3f}" if best else nothing
+    return f"{nothing}; the best candidate is {best.name} {best.probability}" if best else nothing
 
 
 def _boxes(found: BoxExplanation) -> list[BoxShown]:
@@ -96,6 +96,6 @@ def _boxes(found: BoxExplanation) -> list[BoxShown]:
     for position, share in pairs:
         box = found.explained[position]
         note = "the map is empty" if share is None else f"{share:.0%} of its map lies in the box"
-        title = f"{box.number} {box.label} {box.score:.2f}"
+        title = f"{box.number} {box.name} {box.probability}"
         shown.append(BoxShown(title, note, data_uri(found.draw(position))))
     return shown

@@ -26,7 +26,8 @@ from ..runs.box_tables import edges_of, readable, scores_of_boxes, selected_scor
 from ..runs.inputs import inputs_of_sizes, random_inputs
 from ..runs.levels_sum import sum_of_levels
 from ..runs.matrix import FirstRun, Matrix, Truth, first_run
-from ..runs.running import Array, Draw, Tensors, load_session, run_session
+from ..runs.running import Array, Draw, Tensors, run_session
+from ..runs.source import open_source
 from ..runs.tensors import compare_runs
 from ..verdict.deadline import NO_DEADLINE, Deadline
 from ..verdict.findings import Finding, InputKind, Verdict
@@ -75,7 +76,7 @@ def verify_file(
     layers = differentiated_layers(artifact)
     del artifact.session  # the source is opened next; large weights should not be in memory twice
     bound = bound_of(model.graph)
-    plain = load_session(source)
+    plain = open_source(source, model)
     truths = [
         Truth(first, expected_of(artifact, model, plain, outputs, first), bound) for first in firsts
     ]

@@ -22,7 +22,8 @@ from ..float64.rounding import rounding_bounds
 from ..float64.straight_through import ROUNDING
 from ..runs.artifact import Artifact
 from ..runs.matrix import Matrix, Truth, first_run
-from ..runs.running import Draw, load_session
+from ..runs.running import Draw
+from ..runs.source import open_source
 from ..runs.tensors import compare_runs
 from ..verdict.deadline import NO_DEADLINE, Deadline
 from ..verdict.findings import Finding, InputKind, Verdict
@@ -68,7 +69,7 @@ def verify_quantised(
     values = [Truth(one, expected_of(exact, model, None, (), one), bound) for one in firsts]
     findings += _compared(exact, values, once, kind, deadline)
     for level in matrix.levels:
-        plain, at = load_session(source, level=level), replace(artifact, level=level)
+        plain, at = open_source(source, model, level), replace(artifact, level=level)
         truths = [Truth(one, expected_of(at, model, plain, outputs, one), bounds) for one in firsts]
         del plain
         findings += _compared(at, truths, replace(matrix, levels=(level,)), kind, deadline)

@@ -95,7 +95,7 @@ class Artifact:
         spec = self.spec
         maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
         classes = set[str]() if spec.classes is None else {spec.classes}
-        boxes = () if spec.detector is None else spec.detector.own_outputs
+        boxes = () if spec.detector is None else spec.detector.requested
         return {*classes, spec.scores, *maps, *spec.of_input.values(), *boxes}
 
     def source_feeds(self, feeds: Tensors) -> Tensors:

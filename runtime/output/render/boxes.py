@@ -18,6 +18,8 @@ _RIM: Colour = (15, 15, 15)
 _HUES = 0.618034  # of a turn from one class to the next: neighbours differ, and none repeats
 _FIRST_HUE = 0.58
 _PAD = 3
+_LEAST_SIDES = 5  # of a box, in widths of its line
+_AWAY = 3  # from the box to its frame, in pixels
 _LABEL_COST = 10.0
 
 
@@ -63,6 +65,10 @@ def outline(
     line = width or max(2, round(min(height, wide) / 160))
     left, right = (int(np.clip(round(side), 0, wide - 1)) for side in corners[0::2])
     top, bottom = (int(np.clip(round(side), 0, height - 1)) for side in corners[1::2])
+    if not width and min(right - left, bottom - top) < _LEAST_SIDES * line:
+        line = 1  # around the box, as a line of text is thinner than its frame would be
+        left, top = max(left - _AWAY, 0), max(top - _AWAY, 0)
+        right, bottom = min(right + _AWAY, wide - 1), min(bottom + _AWAY, height - 1)
     for tint, thickness in ((WHITE, line + 2), (_RIM, line + 1), (colour, line)):
         cv2.rectangle(image, (left, top), (right, bottom), tint, thickness)
     ends = {

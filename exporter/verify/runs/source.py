@@ -1,0 +1,52 @@
+"""This module opens the file that an artifact was made from, to compare its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from ...errors import VerificationError, first_line
+from ...graph.emitter import dims_of
+from ...graph.fix_axes import forget_shapes
+from ...graph.ort_session import Level, session_of
+from .running import load_session
+
+
+def open_source(path: Path, model: ir.Model, level: Level = "all") -> Any:
+    """Open a session of the file, at the sizes that it was exported with.
+
+    ONNX Runtime takes no other sizes than those that a file fixes, even where its nodes would. An
+    artifact may have others, if its user gave them; the file's own are forgotten then.
+
+    Args:
+        path: The file.
+        model: The graph that the artifact was made of, whose inputs have the artifact's sizes.
+        level: ONNX Runtime's level of graph optimisation.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot load it.
+    """
+    session = load_session(path, level=level)
+    wanted = {value.name: dims_of(value) for value in model.graph.inputs if value.shape is not None}
+    if all(_fits(one.shape, wanted.get(one.name) or one.shape) for one in session.get_inputs()):
+        return session
+    del session  # large weights should not be in memory twice
+    source = ir.load(path.resolve())
+    for value in source.graph.inputs:
+        if value.name in wanted:
+            value.shape = ir.Shape(wanted[value.name])
+    forget_shapes(source.graph)
+    try:
+        return session_of(source, path.resolve().parent, level)
+    except Exception as error:
+        reason = f"ONNX Runtime cannot load {path.name} at other sizes: {first_line(error)}"
+        raise VerificationError(reason) from error
+
+
+def _fits(own: Sequence[Any], wanted: Sequence[Any]) -> bool:
+    """Whether an input takes these extents; text and None stand for open ones."""
+    pairs = zip(own, wanted, strict=False)
+    return not any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)
