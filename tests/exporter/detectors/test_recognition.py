@@ -146,7 +146,7 @@ def test_layers_says_what_a_detector_is(tmp_path: Path) -> None:
     plain.write_bytes(detector(Tiny(extra=2), task="segment").SerializeToString())
     text = succeed("layers", plain).stdout
     for words in ("detector, format dense, task segment", "3 classes: cat, dog, owl",
-                  "seen: its metadata name 3 classes", "masks are not drawn", "* fine",
+                  "seen: 3 classes have names", "masks are not drawn", "* fine",
                   "16 boxes"):  # fmt: skip
         assert words in text, words
     assert "scores output0" in succeed("layers", plain, "--detector", "off").stdout
