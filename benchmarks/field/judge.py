@@ -65,6 +65,12 @@ def refusal(said: str) -> str | None:
 
 def _score(seen: dict[str, Any], truth: Truth) -> list[str]:
     """What is wrong with the explained score."""
+    if seen.get("detector"):
+        if not truth.boxes:
+            return ["takes the model for a detector"]
+        count = seen["classes"]
+        right = count == truth.boxes
+        return [] if right else [f"{count} classes of boxes; there are {truth.boxes}"]
     if not truth.outputs:
         return [f"explains `{seen['output']}`, but the model has no class scores"]
     named = [n for n, key in enumerate(truth.outputs) if key in (seen["output"], seen["position"])]

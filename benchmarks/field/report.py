@@ -99,6 +99,8 @@ def _cells(row: dict[str, Any], subject: Subject, verdict: Verdict) -> list[str]
     if seen:
         offset = f" from entry {seen['offset']}" if seen["offset"] else ""
         explained = f"`{_short(seen['output'])}`, axis {seen['axis']}: {seen['classes']}{offset}"
+        if seen.get("detector"):
+            explained = f"boxes ({seen['detector']}), {seen['classes']} classes"
         layer = f"`{_short(seen['layer'])}`, {' x '.join(map(str, seen['grid']))}"
         place = f"{seen['place']:.2f}" if "place" in seen else ""
         effect = f"{seen['effect']:+.2f}" if abs(seen.get("effect", _TELLS)) < _TELLS else ""

@@ -32,6 +32,7 @@ class Truth:
             map axis follows; None for an axis that the input does not have (the frequencies of a
             waveform).
         refusals: Patterns of messages that are true. Empty: only an explanation is right.
+        boxes: Number of classes of a detector, whose boxes are explained; 0 for other models.
     """
 
     why: str
@@ -42,6 +43,7 @@ class Truth:
     offsets: tuple[int, ...] = (0,)
     places: tuple[Places, ...] = ()
     refusals: tuple[str, ...] = ()
+    boxes: int = 0
 
 
 @dataclass(frozen=True)
