@@ -78,7 +78,10 @@ def prove(path: Path, subject: Subject) -> dict[str, Any]:
     found: dict[str, Any] = {
         **summary,
         "grid": list(grid),
-        "constant": _is_constant(activations[0], gradients[0, 0]),
+        # Of a detector's levels only that of the explained box need have a gradient.
+        "constant": _is_constant(activations[0], gradients[0, 0])
+        if spec.detector is None
+        else bool(np.ptp(heatmap[0, 0]) == 0),
         "class": int(chosen[0, 0]),
         "top_matches": not subject.top or int(chosen[0, 0]) in subject.top,
     }
