@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
+from typing import TypeAlias
 
 import onnx_ir as ir
 
@@ -38,11 +39,12 @@ def differentiate(
         overrides: Entries that replace the table's, by operator.
     """
     pending: dict[ir.Value, list[Cotangent]] = {plan.score: [seed]}
+    joined: Joined = {}
     # No fused rule may skip a node whose rule is replaced.
     changed = [value for node in plan.nodes if node.op_type in overrides for value in node.outputs]
     fused = fused_rules(plan.nodes, [*plan.targets, *changed])
     for node in reversed(plan.nodes):
-        grads = [_total(pending.get(value, [])) for value in node.outputs]
+        grads = [total_of(pending.get(value, []), joined) for value in node.outputs]
         if all(grad is None for grad in grads):
             continue
         for value, grad in zip(node.outputs, grads, strict=True):
@@ -64,7 +66,7 @@ def differentiate(
                 pending.setdefault(value, []).append(result)
     found: dict[ir.Value, Cotangent] = {}
     for target in plan.targets:
-        total = _total(pending.get(target, []))
+        total = total_of(pending.get(target, []), joined)
         if total is None:
             raise LayerError(
                 f"the gradient of the score is structurally zero at {target.name!r}; "
@@ -84,17 +86,34 @@ def _alike(
     return [*grads], next(iter(rows))
 
 
-def _total(cotangents: Sequence[Cotangent]) -> Cotangent | None:
+Joined: TypeAlias = dict[ir.Value, frozenset[ir.Value]]
+"""The lists that were joined to lists of scores, by the whole."""
+
+
+def total_of(cotangents: Sequence[Cotangent], joined: Joined) -> Cotangent | None:
     """The sum of the consumers' cotangents of a value; a single one-hot cotangent stays one."""
     if len(cotangents) > 1:
         cotangents = [one.with_zeros() for one in cotangents]
     if len({one.factor for one in cotangents}) > 1:
         cotangents = [one.scaled() for one in cotangents]
-    if len({one.rows for one in cotangents}) > 1:
-        if all(one.rows is not None for one in cotangents):
-            return reduce(Cotangent.beside, cotangents)
+    lists = {one.rows for one in cotangents}
+    if len(lists) > 1:
+        parts = [joined.get(rows, frozenset({rows})) for rows in lists if rows is not None]
+        whole = frozenset[ir.Value]().union(*parts)
+        # Lists with a part in common would name its scores twice, and then four times, and so on.
+        if None not in lists and len(whole) == sum(map(len, parts)):
+            total = reduce(Cotangent.beside, _summed(cotangents))
+            assert total.rows is not None
+            joined[total.rows] = whole
+            return total
         cotangents = [one.all_rows() for one in cotangents]
     return reduce(operator.add, cotangents) if cotangents else None
+
+
+def _summed(cotangents: Sequence[Cotangent]) -> list[Cotangent]:
+    """The sums of those about the same list of scores."""
+    lists = dict.fromkeys(one.rows for one in cotangents)
+    return [reduce(operator.add, [one for one in cotangents if one.rows is rows]) for rows in lists]
 
 
 def _by_fused_rule(rule: FusedRule, grad: Cotangent) -> list[tuple[ir.Value, Cotangent]]:

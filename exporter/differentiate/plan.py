@@ -75,14 +75,28 @@ def plan(graph: ir.Graph, score: ir.Value, targets: Sequence[ir.Value]) -> Plan:
 def with_junctions(made: Plan) -> Plan:
     """Mark where the ways of a detector's levels, and of its scores and edges, come together.
 
-    These are the Concats between the last layers and the score whose parts differ in size.
+    These are the Concats between the last layers and the score whose parts differ in size. Between
+    them and the score nothing mixes the boxes, as the attention of a decoder does: behind that,
+    every score reaches every part.
     """
     before = set[ir.Value]().union(*(ancestors(target) for target in made.targets))
-    found = [
-        node for node in made.nodes
-        if node.op_type == "Concat" and node.outputs[0] not in before and _is_junction(node, made)
-    ]  # fmt: skip
+    mixed, found = set[ir.Value](), list[ir.Node]()
+    for node in reversed(made.nodes):
+        if _mixes(node, made) or not mixed.isdisjoint(node.outputs):
+            mixed.update(inputs_of(node))
+        elif node.op_type == "Concat" and node.outputs[0] not in before:
+            found += [node] if _is_junction(node, made) else []
     return replace(made, junctions=frozenset(found))
+
+
+def _mixes(node: ir.Node, made: Plan) -> bool:
+    """Whether a number of the output may depend on those of several places."""
+    if node.op_type in ("MatMul", "Gemm", "Einsum"):
+        return sum(value in made.active for value in inputs_of(node)) > 1
+    if node.op_type == "Conv":  # the expected value of a distribution is one with a single filter
+        weight = node.inputs[1]
+        return weight is None or weight.shape is None or dims_of(weight)[0] != 1
+    return node.op_type in ("GridSample", "ConvTranspose", "Attention")
 
 
 def _is_junction(node: ir.Node, made: Plan) -> bool:

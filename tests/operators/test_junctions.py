@@ -10,7 +10,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from graftcam.exporter.differentiate.backward import differentiate
+from graftcam.exporter.differentiate.backward import differentiate, total_of
 from graftcam.exporter.differentiate.cotangent import Cotangent
 from graftcam.exporter.differentiate.plan import plan, with_junctions
 from graftcam.exporter.graph.emitter import Emitter
@@ -104,3 +104,41 @@ def test_a_branch_that_no_score_reaches_computes_nothing() -> None:
     )
     found = run(model, np.array([[3], [5]], np.int64))
     assert sorted(len(found[name]) for name in gathered) == [0, 2]
+
+
+@pytest.mark.parametrize(("mixes", "found"), [("MatMul(c, t)", 0), ("Mul(c, c)", 1)])
+def test_what_attention_mixes_afterwards_is_no_junction(mixes: str, found: int) -> None:
+    """Behind the attention of a decoder every score reaches every part, layer after layer."""
+    text = f"""<ir_version: 9, opset_import: ["" : 18]>
+    g (float[1, 3, 4, 4] x, float[1, 3, 2, 4] w) => (float[N, M] y) {{
+        u = Relu(x)
+        v = Tanh(u)
+        s = Slice(v, zero, two, axis)
+        c = Concat<axis = 2>(s, v)
+        t = Transpose<perm = [0, 1, 3, 2]>(c)
+        z = {mixes}
+        y = Reshape(z, flat)
+    }}"""
+    numbers = {"zero": np.array([0]), "two": np.array([2]), "axis": np.array([2])}
+    constants = {**numbers, "flat": np.array([0, -1])}
+    proto = onnx.shape_inference.infer_shapes(parsed(text, constants), data_prop=True)
+    graph = ir.from_proto(proto).graph
+    values = {value.name: value for node in graph for value in node.outputs}
+    made = with_junctions(plan(graph, values["y"], [values["u"]]))
+    assert len(made.junctions) == found
+
+
+def test_lists_that_share_scores_are_not_joined_again() -> None:
+    """Each join of a list with itself would double the scores that are followed."""
+    graph = ir.from_proto(gradients(SIDES["fixed"], junctions=False)).graph
+    value = next(value for node in graph for value in node.outputs if value.name == "u")
+    emit = Emitter(graph)
+    emit.classes_dim = emit.vector([(graph.inputs[1], 0)])
+    whole, joined = Cotangent(emit, value, value), {}
+    one, two = whole.only_rows(), (whole * 2.0).only_rows()
+    both = total_of([one, two, one], joined)
+    assert both is not None
+    assert joined == {both.rows: frozenset({one.rows, two.rows})}
+    again = total_of([both, one], joined)
+    assert again is not None
+    assert again.rows is None

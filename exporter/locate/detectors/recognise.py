@@ -15,6 +15,7 @@ from .dense import dense
 from .detection import Detection
 from .end_to_end import end_to_end
 from .file_facts import read_facts
+from .joint_outputs import joint_levels
 from .levels_format import levels_format
 from .nms import nms
 from .queries import queries
@@ -57,16 +58,21 @@ def recognise(
         if wanted in (None, name) and (found := format_of(model.graph, facts)) is not None:
             return found
     if wanted is not None:
-        reason = f": {nearest_reason(model.graph, facts)}" if wanted == "dense" else ""
+        joint = joint_levels(model.graph, facts)
+        reason = f": {nearest_reason(model.graph, facts)}" if joint or wanted == "dense" else ""
         raise ScoreError(
             f"this model shows no detector of format {wanted!r}{reason}; leave detector "
             "(--detector) out, or give 'off' (--detector off) to take it for a classifier"
         )
     if signs := detector_signs(model.graph, facts):
+        which = (
+            "say which with detector (--detector dense, end_to_end, queries, levels, centres or "
+            "nms), or "
+        )
         raise ScoreError(
             f"this looks like a detector ({'; '.join(signs)}), but of no format that is known: "
-            f"{nearest_reason(model.graph, facts)}; say which with detector (--detector dense, "
-            "end_to_end, queries, levels, centres or nms), or take it for a classifier with "
+            f"{nearest_reason(model.graph, facts)}; "
+            f"{'or ' if joint_levels(model.graph, facts) else which}take it for a classifier with "
             "detector='off' (--detector off)"
         )
     return None

@@ -16,6 +16,7 @@ from ...graph.queries import subgraphs
 from .end_to_end import slot_columns
 from .entry_parts import entry_parts
 from .file_facts import TASKS, FileFacts
+from .joint_outputs import JOINT, joint_levels
 
 _STRIDES = (4, 8, 16, 32, 64, 128)
 _LEAST = 5  # entries of a dense output: a box and a class
@@ -36,6 +37,8 @@ def detector_signs(graph: ir.Graph, facts: FileFacts) -> list[str]:
     outputs = [value for value in graph.outputs if value.shape is not None]
     for value in outputs:
         found += _of_output(value, size)
+    joint = joint_levels(graph, facts)
+    found += [joint] if joint else []
     return found + _of_pairs(outputs) + _of_levels(outputs, size) + _of_centres(outputs)
 
 
@@ -164,7 +167,9 @@ def _ends_in_sigmoid(value: ir.Value) -> bool:
 
 
 def nearest_reason(graph: ir.Graph, facts: FileFacts) -> str:
-    """What kept a dense output from being read, for the message of a refusal."""
+    """What kept outputs from being read, for the message of a refusal."""
+    if joint_levels(graph, facts):
+        return JOINT
     for value in graph.outputs:
         if value.shape is None or len(dims_of(value)) != 3:
             continue

@@ -27,6 +27,7 @@ from ..runs.inputs import inputs_of_sizes, random_inputs
 from ..runs.levels_sum import sum_of_levels
 from ..runs.matrix import FirstRun, Matrix, Truth, first_run
 from ..runs.running import Array, Draw, Tensors, run_session
+from ..runs.slots import slots_in_order
 from ..runs.source import open_source
 from ..runs.tensors import compare_runs
 from ..verdict.deadline import NO_DEADLINE, Deadline
@@ -145,7 +146,7 @@ def expected_of(
     """
     spec, feeds, results = artifact.spec, first.source, first.results
     given = run_session(plain, feeds) if outputs else {}
-    expected = {name: given[name] for name in outputs}
+    expected = slots_in_order(spec.detector, {name: given[name] for name in outputs}, results)
     expected |= {name: results[name] for name in (spec.scores, *spec.of_input.values())}
     if spec.score.kind in TABLED and spec.detector is None:
         expected[spec.scores] = scores_of(score_table(artifact, model, feeds), *first.doubled)
