@@ -95,7 +95,10 @@ def test_a_greyscale_model_explains_colour_images(tmp_path: Path) -> None:
 
 def test_without_preprocessing_the_remedy_is_run(tmp_path: Path) -> None:
     explainer = Explainer(write_artifact(tmp_path / "bare.onnx", spec(preprocess=None)))
-    with pytest.raises(ImageError, match=r"bare.onnx stores no preprocessing; .*Explainer.run"):
+    with pytest.raises(
+        ImageError,
+        match=r"bare.onnx stores no preprocessing; .*--preprocess imagenet, .*Explainer.run",
+    ):
         explainer.explain(SCENE)
     assert explainer.run(np.ones((1, 3, 32, 32), np.float32))["heatmap"].shape == (1, 1, 4, 4)
 

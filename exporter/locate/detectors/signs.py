@@ -170,6 +170,11 @@ def nearest_reason(graph: ir.Graph, facts: FileFacts) -> str:
     """What kept outputs from being read, for the message of a refusal."""
     if joint_levels(graph, facts):
         return JOINT
+    if any(node.op_type == "DequantizeLinear" for node in graph):
+        return (
+            "it is quantised (DequantizeLinear), which hides what its outputs hold; export the "
+            "float model, and make the artifact int8 with `graftcam shrink`"
+        )
     for value in graph.outputs:
         if value.shape is None or len(dims_of(value)) != 3:
             continue

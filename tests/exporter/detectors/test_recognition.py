@@ -165,3 +165,16 @@ def test_export_takes_the_format_on_the_command_line(tmp_path: Path) -> None:
 def test_labels_are_still_checked_for_classifiers(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="2 labels for 3 classes"):
         made(tmp_path, detector(), detector="off", class_axis=1, class_offset=4, labels=["a", "b"])
+
+
+def test_a_quantised_detector_is_refused_with_that_word(tmp_path: Path) -> None:
+    proto = detector()
+    last = next(node for node in proto.graph.node if "output0" in node.output)
+    last.output[0] = "plain"
+    scale = [onnx.numpy_helper.from_array(np.array(1, np.float32), "scale")]
+    proto.graph.initializer.extend(scale)
+    for op_type, source, result in (("QuantizeLinear", "plain", "codes"),
+                                    ("DequantizeLinear", "codes", "output0")):  # fmt: skip
+        proto.graph.node.append(onnx.helper.make_node(op_type, [source, "scale"], [result]))
+    with pytest.raises(ScoreError, match=r"it is quantised .*; export the float model.*shrink"):
+        made(tmp_path, proto)
