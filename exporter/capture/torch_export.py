@@ -162,9 +162,12 @@ def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[
         output_names: The outputs' names.
         keys: Names to use otherwise, unless the graph has them already.
     """
+    # A buffer may be called as PyTorch calls a result: ``mean``, and that of ``x.mean()``.
+    taken = {value.name for value in graph.inputs}
+    taken |= {value.name for node in graph for value in node.outputs}
     for name, value in list(graph.initializers.items()):
         plain = name.removeprefix(f"{_WRAPPED}.")
-        if plain != name and plain not in graph.initializers:
+        if plain != name and plain not in graph.initializers and plain not in taken:
             value.name = plain
     if output_names:
         if len(output_names) != len(graph.outputs):
@@ -175,8 +178,7 @@ def _rename(graph: ir.Graph, output_names: Sequence[str] | None, keys: Sequence[
         for value, name in zip(graph.outputs, output_names, strict=True):
             value.name = name
         return
-    taken = {value.name for value in [*graph.inputs, *graph.initializers.values()]}
-    taken |= {value.name for node in graph for value in node.outputs}
+    taken |= {value.name for value in graph.initializers.values()}
     keys = keys[-len(graph.outputs) :]
     for value, name in zip(graph.outputs, keys, strict=False):
         if name not in taken:
