@@ -66,6 +66,8 @@ class Layer:
         input_axes: The input's axes that those of the grid run along (the batch is axis 0), where
             they run in another order; else not in the JSON.
         method: The method of `heatmap`, if it is not Grad-CAM; else not in the JSON.
+        suffix_tokens: Tokens behind the grid (those of a detector, for example) for ``tokens``; not
+            in the JSON if there are none.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Layer:
     head: Head | None = None
     input_axes: list[int] | None = None
     method: str | None = None
+    suffix_tokens: int | None = None
 
     @property
     def baked(self) -> dict[str, str]:

@@ -227,6 +227,7 @@ def _publish_layer(
         target.arrangement.prefix, heatmap, activations, gradients, baked or None,
         input_axes=list(target.arrangement.input_axes) or None,
         method=None if method == "gradcam" else method,
+        suffix_tokens=target.arrangement.suffix or None,
     )  # fmt: skip
 
 

@@ -70,6 +70,12 @@ def add_heads(
     heads: list[Head] = []
     for layer, file in zip(spec.layers, _files(spec.layers, path), strict=True):
         target = captured.targets[layer.name]
+        if layer.suffix_tokens:
+            raise LayerError(
+                f"layer {layer.name!r} has {layer.suffix_tokens} tokens behind its grid, which a "
+                "head has no input for; choose a layer before they are joined, or leave 'head' out "
+                "of extras"
+            )
         if any(target is one.value for one in located):
             raise LayerError(
                 f"layer {layer.name!r} is the score itself and has no head; choose an earlier "

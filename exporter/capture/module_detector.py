@@ -65,7 +65,7 @@ def capture_detector(
     if located is None:
         return None
     progress("locate")
-    levels = choose_levels(first, located)
+    levels = choose_levels(first, located, context=settings.context)
     names = _layer_names(first, levels)
     if not names:
         return replace(first, levels=levels)

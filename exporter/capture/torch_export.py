@@ -23,6 +23,7 @@ from ..source.torch_module import run_module
 from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
+from .open_lengths import open_lengths
 from .torch_translations import translations
 from .unused_sizes import without_unused_sizes
 
@@ -60,7 +61,7 @@ def capture_module(
     try:
         if trace.dynamic_size:
             check_sizes(own_copy(module), examples)
-        with _quiet(), without_unused_sizes():
+        with _quiet(), without_unused_sizes(), open_lengths(tapped):
             program = torch.onnx.export(
                 tapped.eval(), tuple(examples.tensors), dynamo=True, verbose=False,
                 opset_version=trace.opset, dynamic_shapes=(shapes,), input_names=names,

@@ -75,16 +75,20 @@ def _channels_second(rank: int) -> list[int]:
 
 
 def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Value:
-    """Tokens [..., N, prefix + h * w, C] as [..., N, C, h, w]; ``lead`` axes come before N."""
+    """Tokens [..., N, prefix + h * w + suffix, C] as [..., N, C, h, w].
+
+    ``lead`` axes come before N.
+    """
     prefix, grid = target.arrangement.prefix, target.arrangement.grid
+    suffix = target.arrangement.suffix
     batch, tokens, channels = dims_of(target.value)
-    places = tokens - prefix if isinstance(tokens, int) else None
+    places = tokens - prefix - suffix if isinstance(tokens, int) else None
 
     def shape(*dims: Dim) -> list[Dim] | None:
         return [batch, *dims] if lead == 0 else None
 
-    if prefix:
-        bounds = [prefix], [2**31 - 1], [1 + lead]
+    if prefix or suffix:
+        bounds = [prefix], [-suffix or 2**31 - 1], [1 + lead]
         value = emit.op("Slice", value, *bounds, role="places", shape=shape(places, channels))
     axes, turned = [*range(1 + lead), 2 + lead, 1 + lead], shape(channels, places)
     value = emit.op("Transpose", value, role="channels", shape=turned, perm=axes)

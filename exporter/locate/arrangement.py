@@ -13,9 +13,10 @@ class Arrangement:
     """The layout of a layer's output.
 
     Attributes:
-        layout: Place of the channels; ``tokens`` is [N, prefix + h * w, C].
+        layout: Place of the channels; ``tokens`` is [N, prefix + h * w + suffix, C].
         grid: Spatial extents.
         prefix: Tokens before the grid.
+        suffix: Tokens behind the grid, such as those that a detector reads its boxes off.
         input_axes: The input's axes that the grid runs along, where they are in another order.
     """
 
@@ -23,3 +24,4 @@ class Arrangement:
     grid: tuple[Dim, ...]
     prefix: int = 0
     input_axes: tuple[int, ...] = ()
+    suffix: int = 0

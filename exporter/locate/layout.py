@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,7 @@ _THROUGH = frozenset(
     {"Add", "Sub", "Mul", "Div", "Relu", "Sigmoid", "Tanh", "Erf", "Gelu", "Clip", "Identity"}
     | {"HardSwish", "HardSigmoid", "LeakyRelu", "Elu", "Dropout", "Cast", "Neg", "Exp", "Pow"}
 )
+_BY_SHAPE = frozenset({"Shape", "Size"})  # they read how large a value is, not what it holds
 Side = Literal["first", "last"]
 
 
@@ -64,10 +65,15 @@ class Lineage:
     Attributes:
         inputs: Inputs of the graph with two axes or more, in their order.
         grids: Extents of the convolutions on the way, its own included.
+        joined: Where the model puts tokens of its own behind the image's: the number of tokens
+            before them, theirs, and the number behind them.
+        content: Whether it depends on what the inputs hold, not only on how large they are.
     """
 
     inputs: tuple[ir.Value, ...] = ()
     grids: frozenset[tuple[Dim, ...]] = frozenset()
+    joined: frozenset[tuple[int, int, int]] = frozenset()
+    content: bool = True
 
 
 def lineages(graph: ir.Graph) -> dict[ir.Value, Lineage]:
@@ -78,11 +84,29 @@ def lineages(graph: ir.Graph) -> dict[ir.Value, Lineage]:
         before = [found[value] for value in inputs_of(node) if value in found]
         inputs = tuple(port for port in ports if any(port in one.inputs for one in before))
         grids = frozenset[tuple[Dim, ...]]().union(*(one.grids for one in before))
+        joined = frozenset(_joined(node, found)).union(*(one.joined for one in before))
+        content = node.op_type not in _BY_SHAPE and any(one.content for one in before)
         for value in node.outputs:
             own = node.op_type == "Conv" and value.shape is not None
             more = {tuple(dims_of(value)[2:])} if own else set[tuple[Dim, ...]]()
-            found[value] = Lineage(inputs, grids | more)
+            found[value] = Lineage(inputs, grids | more, joined, content)
     return found
+
+
+def _joined(node: ir.Node, found: Mapping[ir.Value, Lineage]) -> set[tuple[int, int, int]]:
+    """Tokens before, of and behind the image, if a node joins the image's with the model's own."""
+    if node.op_type != "Concat" or any(one is None or one.shape is None for one in node.inputs):
+        return set()
+    parts = [one for one in node.inputs if one is not None]
+    counts = [dims_of(one)[1] for one in parts if len(dims_of(one)) == 3]
+    of_image = [one in found and found[one].content for one in parts]
+    numbers = [count for count in counts if isinstance(count, int)]
+    along = node.attributes["axis"].as_int() in (1, -2)
+    if not along or len(numbers) < len(parts) or sum(of_image) != 1:
+        return set()
+    place = of_image.index(True)
+    behind = sum(numbers[place + 1 :])
+    return {(sum(numbers[:place]), numbers[place], behind)} if behind else set()
 
 
 def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
@@ -95,7 +119,7 @@ def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
     on_batch = not inputs or dims[0] in {shape[0] for shape in inputs}
     side = _channel_side(value)
     if len(dims) == 3:
-        options = rows_or_tokens(dims, inputs, lineage.grids, side)
+        options = rows_or_tokens(dims, inputs, lineage.grids, side, lineage.joined)
         tokens = side != "first" if _flat(inputs) else True
         certain = options[:1] == (first,) and side == "first"
         return Reading(on_batch, tokens, options, certain)
@@ -132,6 +156,7 @@ def rows_or_tokens(
     inputs: Sequence[Sequence[Dim]],
     grids: Iterable[tuple[Dim, ...]],
     side: Side | None,
+    joined: Iterable[tuple[int, int, int]] = (),
 ) -> tuple[Arrangement, ...]:
     """The layouts that a value of three axes may have, the most plausible first.
 
@@ -144,7 +169,14 @@ def rows_or_tokens(
         inputs: Shapes of the inputs that it is computed from.
         grids: Spatial extents of convolutions before it.
         side: The side of the channels, if operators show it.
+        joined: See `Lineage`.
     """
+    for before, places, behind in sorted(joined):
+        if before + places + behind == dims[1]:
+            fits = [one for one in static_grids(grids) if len(one) > 1 and math.prod(one) == places]
+            return tuple(
+                Arrangement("tokens", grid, before, suffix=behind) for grid in sorted(fits)
+            )
     image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
     tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], list(grids), image))
     row = Arrangement("tokens", (dims[1],))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
-from ..graph.emitter import constant_of, dims_of
+from ..graph.emitter import Dim, constant_of, dims_of
 from ..graph.queries import ancestors
 from .candidate import Candidate
 from .instances import bags_of
@@ -81,6 +81,7 @@ def _facts(
     layout = read_layout(value, lineage)
     found = layout.found
     prefix = 0 if found is None else found.prefix
+    suffix = 0 if found is None else found.suffix
     sums = node.op_type == "Add" and all(constant_of(v) is None for v in node.inputs)
     codes = node.inputs[0].uses() if node.inputs and node.inputs[0] is not None else ()
     return LayerFacts(
@@ -92,7 +93,10 @@ def _facts(
         grids=tuple(dict.fromkeys(one.grid for one in layout.options)),
         branch=not sums and node.op_type != "LayerNormalization",
         connected=value in leading,
-        gradient=not prefix or not _only_prefix_read(value, prefix),
+        gradient=not (
+            (prefix and _only_prefix_read(value, prefix))
+            or (suffix and _only_suffix_read(value, suffix))
+        ),
         class_map=value in maps,
         passive=_passive(node),
         # Whether it reads codes that others read as well.
@@ -169,6 +173,31 @@ def _only_prefix_read(value: ir.Value, prefix: int) -> bool:
             pending += [(out, after) for out in node.outputs if out not in seen]
             seen.update(node.outputs)
     return True
+
+
+def _only_suffix_read(value: ir.Value, suffix: int) -> bool:
+    """Whether all that reads a value takes the last ``suffix`` tokens of it, or fewer."""
+    pending, seen = [value], {value}
+    while pending:
+        current = pending.pop()
+        for use in current.uses():
+            node = use.node
+            if node.op_type == "Shape" or _selects_suffix(node, dims_of(current)[1], suffix):
+                continue
+            if node.op_type not in _BY_TOKEN or not _keeps_tokens(node):
+                return False
+            pending += [out for out in node.outputs if out not in seen]
+            seen.update(node.outputs)
+    return True
+
+
+def _selects_suffix(node: ir.Node, tokens: Dim, suffix: int) -> bool:
+    """Whether a Slice along axis 1 takes nothing before the last ``suffix`` tokens."""
+    if node.op_type != "Slice" or len(node.inputs) < 4 or not isinstance(tokens, int):
+        return False
+    starts, axes = constant_ints(node.inputs[1]), constant_ints(node.inputs[3])
+    start = dict(zip(axes or [], starts or [], strict=False)).get(1, 0)
+    return (start + tokens if start < 0 else start) >= tokens - suffix
 
 
 def _prefix_after(node: ir.Node, value: ir.Value, prefix: int) -> int | None:

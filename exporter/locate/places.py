@@ -98,7 +98,7 @@ class Dependence:
         """How well a layout explains the changes."""
         tables = self.first if arrangement.layout == "channels_first" else self.last
         places = next(iter(tables.values()))[0].shape
-        grid = _static(arrangement.grid, places, arrangement.prefix)
+        grid = _static(arrangement.grid, places, arrangement.prefix, arrangement.suffix)
         if grid is None:
             return Finding(arrangement, math.nan)
         number, start = math.prod(grid), arrangement.prefix
@@ -185,14 +185,16 @@ def _other(part: Array, generator: np.random.Generator) -> Array:
     return known[(np.searchsorted(known, part) + step) % len(known)]
 
 
-def _static(grid: Sequence[Dim], places: tuple[int, ...], prefix: int) -> tuple[int, ...] | None:
+def _static(
+    grid: Sequence[Dim], places: tuple[int, ...], prefix: int, suffix: int
+) -> tuple[int, ...] | None:
     """The grid in numbers, where the layer has so many places; None otherwise."""
-    if len(grid) == len(places) and not prefix:
+    if len(grid) == len(places) and not prefix + suffix:
         return places
     known = tuple(side for side in grid if isinstance(side, int))
     if len(known) < len(grid) and len(grid) == 1:
-        return (places[0] - prefix,)
-    fits = len(known) == len(grid) and math.prod(known) + prefix == places[0]
+        return (places[0] - prefix - suffix,)
+    fits = len(known) == len(grid) and math.prod(known) + prefix + suffix == places[0]
     return known if fits and len(places) == 1 else None
 
 

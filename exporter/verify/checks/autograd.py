@@ -20,7 +20,7 @@ from ..verdict.compare import Check, merge, relative_errors, three_digits
 from ..verdict.deadline import NO_DEADLINE, Deadline, over
 from ..verdict.findings import Finding, InputKind, Verdict
 from .engine_noise import forward_values, with_engine_noise
-from .judge import Judgement, acquitted, judge
+from .judge import Judgement, acquitted, judge, with_common_map
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,9 @@ _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
 _LARGE = 600_000  # numbers of an image, beyond which one is enough at a time
 _ONE_SIZE = 2  # the same for artifacts that take images of any size, which differs between chunks
 _GROSS = 0.05  # an error that is no matter of a few kinks, in the median over the images
-_JUDGING = 60.0  # seconds for finite differences; a disagreement is rare and worth the time
+_JUDGING = (
+    120.0  # seconds a layer for finite differences; a disagreement is rare and worth the time
+)
 _CHANCE = 0.1  # kinks that flip make errors below this
 
 
@@ -147,17 +149,19 @@ def _judge(
     if spec.input_gradients is not None:
         name = spec.input_gradients
         places[name] = Layer("", "", "channels_first", [], 0, "", "", name), ""
-    if failing - {*places, *(heatmap for _, heatmap in places.values())}:
+    common = set() if spec.detector is None else {spec.detector.heatmap}
+    if failing - {*places, *(heatmap for _, heatmap in places.values())} - common:
         return found, {}
-    limit = Deadline(_JUDGING)
     for name, (layer, heatmap) in places.items():
         if failing & {name, heatmap}:
             # Of each size of images, the run where the two differ most.
             worst = max(truths, key=lambda one: _difference(one, name))
-            made = judge(reference, arguments_of(worst.first), worst, layer, limit)
+            made = judge(reference, arguments_of(worst.first), worst, layer, Deadline(_JUDGING))
             judgements[name] = judgements[heatmap] = made
             if made.right == "artifact":
                 found = [acquitted(truth, layer, heatmap) for truth in found]
+    if any(one.right == "artifact" for one in judgements.values()):
+        found = [with_common_map(truth, spec) for truth in found]
     return found, judgements
 
 

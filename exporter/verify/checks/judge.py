@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....runtime.methods.table import METHODS
-from ....runtime.spec import Layer
-from ..float64.differences import Differences, Gradient, compare_all
+from ....runtime.spec import Layer, Spec
+from ..float64.differences import Differences, Gradient, SelectionFlippedError, compare_all
+from ..runs.levels_sum import sum_of_levels
 from ..runs.matrix import Truth
 from ..runs.running import Array
 from ..verdict.compare import SLACK, relative_errors
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 BOUND = 1e-3  # relative to the gradient's length, as for files
 _SIDE = 0.1  # of the disagreement: closer to one of the two than this is on its side
 _IMAGES = 2
+_SCORES = 3  # of an image: those about which the two disagree most
 _PARTS = 4  # random halves of the gradient, to find errors that cancel in the whole
 
 
@@ -65,13 +67,17 @@ def judge(
     errors = relative_errors(own, theirs)
     rows = [int(row) for row in np.argsort(-errors)[:_IMAGES] if errors[row] > 0]
     start = reference.value_of(arguments, layer.name)
+    selections = reference.selections
     generator = np.random.default_rng(0)
     selected, region = truth.first.doubled
 
     def score(row: int, k: int, image: Array) -> float:
         value = start.copy()
         value[row] = image
-        return float(reference.scores_at(arguments, layer.name, value, selected, region)[row, k])
+        found = reference.scores_at(arguments, layer.name, value, selected, region)[row, k]
+        if not reference.selects_as(selections):
+            raise SelectionFlippedError
+        return float(found)
 
     def gradients(side: Array, *, apart: bool) -> Iterator[Gradient]:
         """One side's gradients, along the disagreement alone or along all other directions."""
@@ -84,11 +90,12 @@ def judge(
             )  # fmt: skip
 
     # Classes whose gradients agree prove nothing about the disagreement.
+    by_score = [relative_errors(own[row], theirs[row]) for row in rows]
     places = [
-        (row, k)
-        for row in rows
-        for k in range(own.shape[1])
-        if not np.array_equal(own[row, k], theirs[row, k])
+        (row, int(k))
+        for row, apart in zip(rows, by_score, strict=True)
+        for k in np.argsort(-apart)[:_SCORES]
+        if apart[k] > 0
     ]
     sides: dict[str, Differences] = {}
     for who, side in (("artifact", own), ("autograd", theirs)):
@@ -104,8 +111,9 @@ def judge(
             <= _SIDE * np.linalg.norm(asked.others[0])
             for one, asked in found
         )
-        if near:
+        if near:  # so the other is not
             sides[who] = compare_all(gradients(side, apart=False), len(places), generator, deadline)
+            break
     return _judgement(sides, float(errors.max(initial=0.0)))
 
 
@@ -117,12 +125,13 @@ def _judgement(sides: dict[str, Differences], error: float) -> Judgement:
             return Judgement("", f"finite differences do not tell: {found.reason}")
         if who == "autograd":
             return Judgement(who, "finite differences agree with PyTorch autograd")
+        left_out = f"; {found.left_out}" if found.left_out else ""
         return Judgement(
             who,
             f"PyTorch autograd gives another gradient (error {error:.1e}), which is not the "
             "derivative of what the model computes (it detaches a part, has a backward pass of its "
             f"own, or PyTorch errs); finite differences agree with the artifact "
-            f"(error {found.error:.1e})",
+            f"(error {found.error:.1e}{left_out})",
             found.error,
         )
     return Judgement("neither", "finite differences agree with neither")
@@ -139,3 +148,14 @@ def acquitted(truth: Truth, layer: Layer, heatmap: str) -> Truth:
     # As if PyTorch's own error were its share of the bound.
     own = {name: value * (1 + BOUND / SLACK) for name, value in changed.items()}
     return replace(truth, expected=truth.expected | changed, own=truth.own | own)
+
+
+def with_common_map(truth: Truth, spec: Spec) -> Truth:
+    """The truth with the sum of its levels' maps, some of which were exchanged; of detectors."""
+    if spec.detector is None:
+        return truth
+    assert isinstance(truth.own, dict)
+    name, maps = spec.detector.heatmap, [one.heatmap for one in spec.layers]
+    whole = sum_of_levels([truth.expected[one] for one in maps])
+    own = {name: whole * (1 + BOUND / SLACK)}
+    return replace(truth, expected=truth.expected | {name: whole}, own=truth.own | own)

@@ -37,6 +37,7 @@ _MOVES = (
 )  # fmt: skip
 _Move = Callable[[torch.Tensor], torch.Tensor]
 _JOINS = ("cat", "concat", "concatenate")
+_SELECTS = ("topk", "sort", "argsort", "argmax", "argmin")
 _LOGIT = ScoreRecord("logit", "", "", "softmax", activated=False, classes=0)
 
 
@@ -68,7 +69,10 @@ def _moved(func: Any, args: Any, kwargs: Any, value: torch.Tensor) -> torch.Tens
 
 
 class _Logits(TorchFunctionMode):
-    """Records the inputs of each softmax, sigmoid and concatenation, and what is only moved."""
+    """Records the inputs of each softmax, sigmoid and concatenation, and what is only moved.
+
+    Also which parts the model selects by size, see `selections`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,11 +80,16 @@ class _Logits(TorchFunctionMode):
         self.calls: list[tuple[str, torch.Tensor, Any, int | None]] = []
         # Results of moves, what they move, and how to move something else likewise.
         self.moves: list[tuple[torch.Tensor, torch.Tensor, _Move]] = []
+        # Indices that topk and the like give, in the order of the calls.
+        self.selections: list[Array] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
+        if name in _SELECTS:
+            indices: torch.Tensor = result if isinstance(result, torch.Tensor) else result[1]
+            self.selections.append(indices.numpy().copy())
         if isinstance(result, torch.Tensor) and (name in _ACTIVATIONS or name in _JOINS):
             source: Any = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
@@ -162,6 +171,9 @@ class Reference:
         artifact: What gives the scored output, and the kind of its score; by default the first
             output, and its logits.
         of_input: Fields of the metadata whose gradients with respect to the image are computed.
+
+    Attributes:
+        selections: Indices of what the last run selected by size (the best queries, for example).
     """
 
     def __init__(
@@ -184,6 +196,7 @@ class Reference:
         self._calls = Counter[str]()
         # A layer, its call by number, and the value to go on with instead of its own.
         self._instead: tuple[str, int, torch.Tensor] | None = None
+        self.selections: list[Array] = []
         self._hooks = [
             LayerTap(self.module, layer.name, partial(self._tap, layer.name)) for layer in layers
         ]
@@ -281,6 +294,12 @@ class Reference:
         finally:
             self._instead = None
 
+    def selects_as(self, before: Sequence[Array]) -> bool:
+        """Whether the last run selected the same parts as `selections` of a run before it."""
+        pairs = zip(self.selections, before, strict=False)
+        same = len(self.selections) == len(before)
+        return same and all(np.array_equal(one, other) for one, other in pairs)
+
     def _forward(
         self, inputs: ModuleInputs, selected: Array, region: Array | None, *, grad: bool = True
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -329,7 +348,9 @@ class Reference:
             hook.calls = 0
         widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
         with widened, _Logits() as logits:
-            return inputs.call(self.module), logits
+            result = inputs.call(self.module)
+        self.selections = logits.selections
+        return result, logits
 
     def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
         """What is scored, with the classes along axis 1; any shape for a linear score."""
@@ -413,7 +434,7 @@ def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor
         return tensor.movedim(-1, lead)
     if layer.layout == "tokens":
         grid = [side or -1 for side in layer.grid]
-        places = tensor.shape[lead] - layer.prefix_tokens
+        places = tensor.shape[lead] - layer.prefix_tokens - (layer.suffix_tokens or 0)
         tokens = tensor.narrow(lead, layer.prefix_tokens, places)
         return tokens.transpose(lead, lead + 1).unflatten(-1, grid)
     if layer.layout == "instances":

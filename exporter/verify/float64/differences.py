@@ -38,19 +38,29 @@ class Differences:
         done: Number of gradients, each of one class of one image, that were compared.
         planned: Number of gradients that should have been.
         reason: Why fewer were.
+        flips: Number of directions that were left out, see `SelectionFlippedError`.
     """
 
     error: float = 0.0
     done: int = 0
     planned: int = 0
     reason: str = ""
+    flips: int = 0
 
     def __or__(self, other: Differences) -> Differences:
         """Both together."""
         return Differences(
             max(self.error, other.error), self.done + other.done, self.planned + other.planned,
-            self.reason or other.reason,
+            self.reason or other.reason, self.flips + other.flips,
         )  # fmt: skip
+
+    @property
+    def left_out(self) -> str:
+        """What was left out, in words; empty for nothing."""
+        if not self.flips:
+            return ""
+        directions = "1 direction" if self.flips == 1 else f"{self.flips} directions"
+        return f"{directions} left out, where the model selects other parts"
 
 
 @dataclass(frozen=True)
@@ -81,27 +91,51 @@ def compare_all(
     found = Differences(planned=planned)
     for gradient in gradients:
         try:
-            error = _error(gradient, draw, deadline)
+            error, flips = _error(gradient, draw, deadline)
         except OutOfTime:
             return replace(found, reason=over(deadline))
         except _UndecidedError as undecided:
-            found = replace(found, reason=str(undecided))
+            flips = found.flips + undecided.flips
+            found = replace(found, reason=str(undecided), flips=flips)
             continue
         error = error if np.isfinite(error) else np.inf
-        found = replace(found, error=max(found.error, error), done=found.done + 1)
+        found = replace(
+            found, error=max(found.error, error), done=found.done + 1, flips=found.flips + flips
+        )
     return found
 
 
+class SelectionFlippedError(Exception):
+    """A score's function raises it where the model selects other parts than at the point itself.
+
+    A detector with queries takes those with the best scores. Where a step exchanges one for
+    another the score jumps, and its difference is no slope.
+    """
+
+
 class _UndecidedError(Exception):
-    """Why no difference tells anything."""
+    """Why no difference tells anything.
+
+    Args:
+        reason: In words.
+        flips: Directions that were left out.
+    """
+
+    def __init__(self, reason: str, flips: int = 0) -> None:
+        super().__init__(reason)
+        self.flips = flips
 
 
-def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float:
+def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[float, int]:
     """Largest disagreement over the directions, relative to the gradient's length.
 
     The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
     no derivative. A direction that meets such a kink is tried again closer to the point, and then
-    without moving the zeros. If it still meets one, any slope between the two is right.
+    without moving the zeros. If it still meets one, any slope between the two is right. If the
+    model's selection flips in all of these, the direction is left out.
+
+    Returns:
+        The disagreement, and the number of directions that were left out.
 
     Raises:
         _UndecidedError: That happens in all directions, or rounding hides the slope.
@@ -111,7 +145,7 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float:
     signs = draw.choice([-1.0, 1.0], values.shape)
     noise = draw.standard_normal(values.shape)
     moving = channel_first(start, gradient.layer) != 0
-    here, worst, decided = gradient.score(start), 0.0, 0
+    here, worst, decided, flips = gradient.score(start), 0.0, 0, 0
     size, rounding = max(1.0, float(np.linalg.norm(start))), _ROUNDING * abs(here)
     scale = max(length, _LEAST)
     step = min(max(_STEP * size, rounding / (_RESOLVED * scale)), _LONGEST * size)
@@ -127,13 +161,21 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float:
     usual = [values, values * signs, noise] if length else [noise]
     usual = usual if gradient.usual else []
     for direction in [*usual, *gradient.others]:
+        found, smooth = list[tuple[float, float, float]](), False
         for near, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
             unit = _unit(direction * among)
-            right, left = slopes(unit, near)
+            try:
+                right, left = slopes(unit, near)
+            except SelectionFlippedError:
+                continue
+            found = [(right, left, float((values * unit).sum()))]
             smooth = not abs(right - left) > _KINK * length + 2 * rounding / near
             if smooth:
                 break
-        expected = float((values * unit).sum())
+        if not found:
+            flips += 1
+            continue
+        ((right, left, expected),) = found
         if smooth:
             decided += 1
             error = abs((right + left) / 2 - expected)
@@ -141,8 +183,9 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> float:
             error = max(min(right, left) - expected, expected - max(right, left), 0.0)
         worst = np.fmax(worst, error) if np.isfinite(error) else np.inf
     if not decided and not worst:
-        raise _UndecidedError("the score has a kink in every direction")
-    return worst / scale
+        what = "the model selects other parts" if flips else "the score has a kink"
+        raise _UndecidedError(f"{what} in every direction", flips)
+    return worst / scale, flips
 
 
 def channel_first(value: Array, layer: Layer) -> Array:
@@ -151,16 +194,18 @@ def channel_first(value: Array, layer: Layer) -> Array:
         return np.moveaxis(value, -1, 0)
     if layer.layout == "tokens":
         grid = [-1 if side is None else side for side in layer.grid]
-        return value[layer.prefix_tokens :].T.reshape(-1, *grid)
+        end = len(value) - (layer.suffix_tokens or 0)
+        return value[layer.prefix_tokens : end].T.reshape(-1, *grid)
     return value
 
 
 def as_laid_out(tensor: Array, layer: Layer) -> Array:
-    """The opposite of `channel_first`, with zeros for the tokens before the grid."""
+    """The opposite of `channel_first`, with zeros for the tokens around the grid."""
     if layer.layout == "channels_last":
         return np.moveaxis(tensor, 0, -1)
     if layer.layout == "tokens":
-        return np.pad(tensor.reshape(len(tensor), -1).T, ((layer.prefix_tokens, 0), (0, 0)))
+        around = layer.prefix_tokens, layer.suffix_tokens or 0
+        return np.pad(tensor.reshape(len(tensor), -1).T, (around, (0, 0)))
     return tensor
 
 

@@ -15,10 +15,12 @@ import onnx_ir as ir
 from ...graph.ort_session import session_of
 from ...graph.queries import ancestors, inputs_of
 from ..verdict.deadline import NO_DEADLINE
+from .differences import SelectionFlippedError
 from .nodes import Float64Node, wide
 
 Array = npt.NDArray[Any]
 _EXTENTS = ("Shape", "Size")
+_SELECTS = ("TopK", "ArgMax", "ArgMin")
 
 
 class Float64Head:
@@ -45,6 +47,7 @@ class Float64Head:
         self._target, self._score = target, score
         self.seconds, self.deadline = 0.0, NO_DEADLINE
         self._times = Counter[str]()
+        self._selected = dict[str, Array]()  # indices at the point itself, by name
         nodes, beside = _part_behind(model.graph, target, score)
         self._beside = _values(model, beside, feeds, folder)
         varying = {target, *(value.name or "" for node in nodes for value in node.outputs)}
@@ -70,6 +73,7 @@ class Float64Head:
 
         Raises:
             OutOfTime: The deadline passed.
+            SelectionFlippedError: Other parts are selected than at the point.
         """
         began = time.perf_counter()
         self._times.clear()
@@ -78,11 +82,17 @@ class Float64Head:
             self.deadline.check()
             since = time.perf_counter()
             values |= zip(node.outputs, node(values), strict=True)
+            if node.op_type in _SELECTS:
+                self._check_selection(node.outputs[-1], values[node.outputs[-1]])
             self._times[node.op_type] += time.perf_counter() - since  # pyright: ignore[reportArgumentType]
             for name in self._last.get(place, ()):
                 del values[name]
         self.seconds = time.perf_counter() - began
         return np.asarray(values[self._score])
+
+    def _check_selection(self, name: str, indices: Array) -> None:
+        if not np.array_equal(self._selected.setdefault(name, indices), indices):
+            raise SelectionFlippedError
 
     @property
     def in_python(self) -> set[str]:

@@ -89,10 +89,12 @@ def finding_of(
         return Finding("gradients", subject, "unproven", reason=reason, inputs=kind)
     reason = f"error {found.error:.1e} (bound {bound:.0e})"
     finding = measured("gradients", subject, found.error, bound, reason, level=level, inputs=kind)
-    if wrong or found.done == found.planned:
+    if wrong or (found.done == found.planned and not found.flips):
         return finding
-    part = f"{found.done} of {found.planned} compared: {found.reason}"
-    return replace(finding, reason=part)
+    part = f"{found.done} of {found.planned} compared"
+    if found.done < found.planned:
+        part = f"{part}: {found.reason}"
+    return replace(finding, reason=f"{part}; {found.left_out}" if found.left_out else part)
 
 
 def _compare(

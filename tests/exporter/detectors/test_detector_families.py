@@ -86,3 +86,58 @@ def test_a_yolo_keeps_working_and_has_its_own_names_and_layers(tmp_path: Path) -
     assert [one.count for one in detector.levels] == [96, 24, 6]
     assert len(report.spec.labels or ()) == 80
     assert module(images)[0].shape == (1, 84, 126)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_yolos_is_explained_where_patches_still_reach_its_detection_tokens(tmp_path: Path) -> None:
+    transformers: Any = pytest.importorskip("transformers")
+    config = transformers.YolosConfig(
+        hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+        image_size=[*SIDE], patch_size=16, num_detection_tokens=5, num_labels=7,
+    )  # fmt: skip
+    module = _seeded(transformers.YolosForObjectDetection(config))
+    report = export(module, tmp_path / "a.onnx", (_images(),))
+    (layer,) = report.spec.layers
+    assert layer.name == "vit.encoder.layer.1"  # of the last one only the detection tokens are read
+    assert (layer.grid, layer.prefix_tokens, layer.suffix_tokens) == ([4, 6], 1, 5)
+    assert report.verification.verdict == "pass"
+
+
+def _calibrated(module: nn.Module) -> nn.Module:
+    """Batch norms with the statistics of noise, frozen ones too: signals stay of the same size."""
+
+    def measure(layer: Any, given: Any) -> None:
+        layer.running_mean.copy_(given[0].mean((0, 2, 3)))
+        layer.running_var.copy_(given[0].var((0, 2, 3), unbiased=False) + 1e-3)
+
+    norms = [one for one in module.modules() if hasattr(one, "running_mean")]
+    hooks = [one.register_forward_pre_hook(measure) for one in norms]
+    with torch.no_grad():
+        module(torch.rand(2, 3, *SIDE))
+    for hook in hooks:
+        hook.remove()
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rt_detr_is_judged_by_finite_differences(tmp_path: Path) -> None:
+    transformers: Any = pytest.importorskip("transformers")
+    backbone = transformers.RTDetrResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = transformers.RTDetrConfig(
+        backbone_config=backbone, use_timm_backbone=False, use_pretrained_backbone=False,
+        encoder_hidden_dim=16, encoder_in_channels=[8, 16, 16], encoder_layers=1,
+        encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, num_queries=6,
+        decoder_in_channels=[16, 16, 16], decoder_ffn_dim=16, decoder_layers=2,
+        decoder_attention_heads=2, decoder_n_points=2, num_denoising=0, num_labels=7,
+    )  # fmt: skip
+    module = _calibrated(_seeded(transformers.RTDetrForObjectDetection(config)))
+    report = export(module, tmp_path / "a.onnx", (_images(),))
+    names = [f"model.decoder_input_proj.{place}" for place in range(3)]
+    assert [one.name for one in report.spec.layers] == names
+    notes = " ".join(report.notes)
+    assert "PyTorch autograd gives another gradient" in notes
+    assert "finite differences agree with the artifact" in notes
+    assert report.verification.verdict == "pass"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,7 @@ def test_other_modules_cannot_be_taken_before_nms(tmp_path: Path) -> None:
 
 
 def test_levels_say_why_they_are_the_layers(dense: tuple[Report, InferenceSession]) -> None:
+<<<<<<< HEAD
     assert set(dense[0].layers.values()) == {"automatic: a level of the detector"}
 
 
@@ -308,3 +310,23 @@ def test_images_that_the_model_would_pad_are_refused(tmp_path: Path) -> None:
             detector="before_nms", verify="off",
         )  # fmt: skip
     assert not (tmp_path / "a.onnx").exists()
+=======
+    assert set(dense[0].layers.values()) == {"automatic: a level of the detector, by its graph"}
+
+
+class _TopDown(nn.Module):
+    """A neck that adds the coarse map to the fine one."""
+
+    def forward(self, maps: OrderedDict[str, torch.Tensor]) -> OrderedDict[str, torch.Tensor]:
+        larger = nn.functional.interpolate(maps["coarse"], scale_factor=2.0)
+        return OrderedDict(fine=torch.tanh(maps["fine"] + larger), coarse=maps["coarse"] * 2)
+
+
+def test_context_takes_the_layers_of_a_modules_backbone(tmp_path: Path) -> None:
+    module = OwnDetector().eval()
+    module.backbone = nn.Sequential(module.backbone, _TopDown())  # type: ignore[assignment]
+    report = export(module, tmp_path / "a.onnx", (images(),), context=True)
+    names = [one.name for one in report.spec.layers]
+    assert names[0] == "backbone.0.fine"
+    assert report.verification.verdict == "pass"
+>>>>>>> families
