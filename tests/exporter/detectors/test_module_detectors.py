@@ -298,7 +298,6 @@ def test_other_modules_cannot_be_taken_before_nms(tmp_path: Path) -> None:
 
 
 def test_levels_say_why_they_are_the_layers(dense: tuple[Report, InferenceSession]) -> None:
-<<<<<<< HEAD
     assert set(dense[0].layers.values()) == {"automatic: a level of the detector"}
 
 
@@ -310,8 +309,6 @@ def test_images_that_the_model_would_pad_are_refused(tmp_path: Path) -> None:
             detector="before_nms", verify="off",
         )  # fmt: skip
     assert not (tmp_path / "a.onnx").exists()
-=======
-    assert set(dense[0].layers.values()) == {"automatic: a level of the detector, by its graph"}
 
 
 class _TopDown(nn.Module):
@@ -329,4 +326,3 @@ def test_context_takes_the_layers_of_a_modules_backbone(tmp_path: Path) -> None:
     names = [one.name for one in report.spec.layers]
     assert names[0] == "backbone.0.fine"
     assert report.verification.verdict == "pass"
->>>>>>> families
