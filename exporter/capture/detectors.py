@@ -13,14 +13,14 @@ from ...runtime.spec import ScoreRecord
 from ..errors import LayerError, ScoreError
 from ..graph.emitter import Dim, dims_of
 from ..graph.trial_shapes import trial_shapes
-from ..locate.detectors.backbone import backbone_layers
 from ..locate.detectors.detection import Corners, Detection, Distances, LevelFound, image_input
 from ..locate.detectors.family import family_transform
 from ..locate.detectors.file_facts import read_facts
-from ..locate.detectors.levels import head_inputs, named_levels
-from ..locate.detectors.maps import ImageMaps
+from ..locate.detectors.layers.backbone import backbone_layers
+from ..locate.detectors.layers.head_inputs import head_inputs, named_levels
+from ..locate.detectors.layers.image_maps import ImageMaps
+from ..locate.detectors.layers.token_layer import is_passed_by
 from ..locate.detectors.recognise import recognise
-from ..locate.detectors.token_layer import is_passed_by
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located

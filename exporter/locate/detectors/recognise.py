@@ -10,17 +10,17 @@ import onnx_ir as ir
 from ....runtime.detector import DetectorFormat
 from ...errors import ScoreError
 from .anchor_grid import anchor_grid
-from .centres import centres
-from .dense import dense
 from .detection import Detection
-from .end_to_end import end_to_end
 from .file_facts import read_facts
-from .joint_outputs import joint_levels
-from .levels_format import levels_format
-from .nms import nms
-from .queries import queries
-from .separate_tables import separate_tables
-from .signs import detector_signs, nearest_reason
+from .formats.centres import centres
+from .formats.dense import dense
+from .formats.end_to_end import end_to_end
+from .formats.joint_outputs import joint_levels
+from .formats.nms import nms
+from .formats.per_level import levels_format
+from .formats.queries import queries
+from .formats.separate_tables import separate_tables
+from .formats.signs import detector_signs, nearest_reason
 
 _FORMATS = (
     ("nms", nms), ("end_to_end", end_to_end), ("dense", dense), ("dense", separate_tables),

@@ -12,7 +12,6 @@ from graftcam import export
 from graftcam.exporter.capture.onnx_file import Captured, capture_file
 from graftcam.exporter.errors import GraftcamError
 from graftcam.exporter.graph.trial_shapes import trial_shapes
-from graftcam.exporter.locate.detectors.backbone import backbone_layers
 from graftcam.exporter.locate.detectors.detection import (
     Corners,
     Detection,
@@ -20,8 +19,9 @@ from graftcam.exporter.locate.detectors.detection import (
     LevelFound,
     image_input,
 )
-from graftcam.exporter.locate.detectors.levels import head_inputs
-from graftcam.exporter.locate.detectors.maps import ImageMaps
+from graftcam.exporter.locate.detectors.layers.backbone import backbone_layers
+from graftcam.exporter.locate.detectors.layers.head_inputs import head_inputs
+from graftcam.exporter.locate.detectors.layers.image_maps import ImageMaps
 from graftcam.runtime.detector import DetectorFormat
 from support.detectors import detector
 from support.onnx_text import parsed

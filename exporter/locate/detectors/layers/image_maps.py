@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
-from ...graph.queries import inputs_of
-from ...graph.trial_shapes import Shapes
+from ....graph.queries import inputs_of
+from ....graph.trial_shapes import Shapes
 
 Grid = tuple[int, int]
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...errors import CaptureError
-from ...graph.emitter import constant_of, dims_of
-from .detection import image_input
-from .entry_parts import entry_parts
-from .file_facts import FileFacts
-from .level_outputs import LevelOutput, level_outputs
+from ....errors import CaptureError
+from ....graph.emitter import constant_of, dims_of
+from ..detection import image_input
+from ..file_facts import FileFacts
+from ..tables.entry_parts import entry_parts
+from ..tables.level_outputs import LevelOutput, level_outputs
 
 _BOX = 4
 _BINS = range(5, 41)

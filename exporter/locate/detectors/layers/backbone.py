@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from .detection import LevelFound
-from .maps import Grid, ImageMaps
+from ..detection import LevelFound
+from .image_maps import Grid, ImageMaps
 
 _ENLARGES = frozenset({"Resize", "Upsample", "ConvTranspose", "DepthToSpace"})
 

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ...errors import ScoreError
-from ...graph.emitter import constant_of
-from ...graph.queries import ancestors
-from ..output_facts import ending_of
-from .detection import Detection
-from .file_facts import FileFacts
+from ....errors import ScoreError
+from ....graph.emitter import constant_of
+from ....graph.queries import ancestors
+from ...output_facts import ending_of
+from ..detection import Detection
+from ..file_facts import FileFacts
+from ..tables.table_pairs import TablePair, sigmoids_behind, table_pair
 from .separate_tables import describe, last_layer
-from .table_pairs import TablePair, sigmoids_behind, table_pair
 
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Conv"})
 # Operators of families that score each class apart: two-stage queries, deformable attention.

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ....runtime.detector import EDGES, BoxEntries, Task
-from ...graph.emitter import Emitter, dims_of
-from .anchor_grid import AnchorGrid
-from .detection import Corners, Detection, Entries
-from .entry_parts import Part, entry_parts
-from .file_facts import TASKS, FileFacts
-from .heads import Head, read_head
-from .take_entries import take_entries, take_table
+from .....runtime.detector import EDGES, BoxEntries, Task
+from ....graph.emitter import Emitter, dims_of
+from ..anchor_grid import AnchorGrid
+from ..detection import Corners, Detection, Entries
+from ..file_facts import TASKS, FileFacts
+from ..tables.entry_parts import Part, entry_parts
+from ..tables.heads import Head, read_head
+from ..tables.take_entries import take_entries, take_table
 
 _NOTES = {
     "segment": "boxes are explained by class and edge; masks are not drawn, and not explained",

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ....runtime.detector import BoxLayout, BoxUnits
-from ...errors import ScoreError
-from ...graph.infer_shapes import OPEN_SIZES, trial_feeds
-from ...graph.ort_session import session_of
+from .....runtime.detector import BoxLayout, BoxUnits
+from ....errors import ScoreError
+from ....graph.infer_shapes import OPEN_SIZES, trial_feeds
+from ....graph.ort_session import session_of
 from .table_pairs import sigmoids_behind
 
 _UNIT = 4.0  # shares of the image stay below this, also for boxes that reach beyond it

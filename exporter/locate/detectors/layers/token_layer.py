@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ...graph.queries import inputs_of
+from ....graph.queries import inputs_of
 
 _BY_SHAPE = frozenset({"Shape", "Size"})  # they read how large a value is, not what it holds
 

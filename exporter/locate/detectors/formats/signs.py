@@ -11,11 +11,11 @@ from itertools import combinations, pairwise
 
 import onnx_ir as ir
 
-from ...graph.emitter import dims_of
-from ...graph.queries import subgraphs
+from ....graph.emitter import dims_of
+from ....graph.queries import subgraphs
+from ..file_facts import TASKS, FileFacts
+from ..tables.entry_parts import entry_parts
 from .end_to_end import slot_columns
-from .entry_parts import entry_parts
-from .file_facts import TASKS, FileFacts
 from .joint_outputs import JOINT, joint_levels
 
 _STRIDES = (4, 8, 16, 32, 64, 128)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ....runtime.detector import EDGES
-from ...graph.emitter import dims_of
-from ...graph.queries import ancestors
+from .....runtime.detector import EDGES
+from ....graph.emitter import dims_of
+from ....graph.queries import ancestors
 
 _OF_BOXES = re.compile(r"box|(?<![a-z])dets?(?![a-z])|(?<![a-z])loc|coord")
 _OF_CLASSES = re.compile(r"logit|score|prob|conf|class|label|(?<![a-z])cls")

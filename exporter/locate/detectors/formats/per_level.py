@@ -21,11 +21,11 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from ...errors import CaptureError, ScoreError
-from ...graph.emitter import constant_of
-from .detection import Detection, Distances, Entries, image_input
-from .file_facts import FileFacts
-from .level_outputs import LevelOutput, level_outputs, names_of
+from ....errors import CaptureError, ScoreError
+from ....graph.emitter import constant_of
+from ..detection import Detection, Distances, Entries, image_input
+from ..file_facts import FileFacts
+from ..tables.level_outputs import LevelOutput, level_outputs, names_of
 
 _BINS = range(5, 41)
 _KEYPOINTS = 10  # two numbers of each of a face's five

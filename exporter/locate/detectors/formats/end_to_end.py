@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ....runtime.detector import EDGES, BoxEntries, BoxLayout, BoxUnits
-from ...errors import ScoreError
-from ...graph.emitter import Dim, Emitter, dims_of
-from ...graph.queries import ancestors
+from .....runtime.detector import EDGES, BoxEntries, BoxLayout, BoxUnits
+from ....errors import ScoreError
+from ....graph.emitter import Dim, Emitter, dims_of
+from ....graph.queries import ancestors
+from ..detection import Corners, Detection
+from ..file_facts import TASKS, FileFacts
+from ..tables.entry_parts import Part, entry_parts
+from ..tables.heads import more
+from ..tables.take_entries import take_table
 from .dense import further, notes_of
-from .detection import Corners, Detection
-from .entry_parts import Part, entry_parts
-from .file_facts import TASKS, FileFacts
-from .heads import more
-from .take_entries import take_table
 
 _GATHERS = frozenset({"Gather", "GatherElements", "GatherND"})
 _MOVES = frozenset(

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from ....runtime.detector import EDGES
-from ...graph.emitter import Dim, Emitter, dims_of
-from ...graph.infer_shapes import BY_DATA
-from ...graph.queries import ancestors
-from .anchor_grid import AnchorGrid
+from .....runtime.detector import EDGES
+from ....graph.emitter import Dim, Emitter, dims_of
+from ....graph.infer_shapes import BY_DATA
+from ....graph.queries import ancestors
+from ..anchor_grid import AnchorGrid
+from ..detection import Corners, Detection, Entries
+from ..file_facts import TASKS, FileFacts
+from ..tables.entry_parts import Part, entry_parts
+from ..tables.take_entries import take_entries, take_table
 from .dense import further, notes_of, reaches_maps, shifted, upright
-from .detection import Corners, Detection, Entries
 from .end_to_end import check_names
-from .entry_parts import Part, entry_parts
-from .file_facts import TASKS, FileFacts
-from .take_entries import take_entries, take_table
 
 SUPPRESSION = "NonMaxSuppression"
 

@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from ...graph.emitter import constant_of, dims_of
+from ....graph.emitter import constant_of, dims_of
 
 _STRIDING = frozenset({"Conv", "MaxPool", "AveragePool", "LpPool", "QLinearConv", "ConvInteger"})
 # Results of rank 4 that have not the places of what they are made from.

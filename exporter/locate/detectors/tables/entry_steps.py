@@ -13,8 +13,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from ...graph.attributes import constant_ints
-from ...graph.emitter import Dim, dims_of
+from ....graph.attributes import constant_ints
+from ....graph.emitter import Dim, dims_of
 
 _LIKE = frozenset({"Identity", "Cast", "Dropout"})
 _RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})

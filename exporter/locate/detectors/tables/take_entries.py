@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.emitter import Dim, Emitter, dims_of
-from .detection import Entries
+from ....graph.emitter import Dim, Emitter, dims_of
+from ..detection import Entries
 from .entry_steps import Step, step_back
 
 

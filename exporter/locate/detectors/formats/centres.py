@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from ...errors import CaptureError
-from .detection import Centres, Detection, Entries, image_input
-from .file_facts import FileFacts
-from .level_outputs import LevelOutput, level_outputs, names_of
+from ....errors import CaptureError
+from ..detection import Centres, Detection, Entries, image_input
+from ..file_facts import FileFacts
+from ..tables.level_outputs import LevelOutput, level_outputs, names_of
 
 _FACE = 10  # numbers of five key points
 _FINEST = 8  # the largest stride that centres of objects are told apart at

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ....runtime.detector import EDGES
-from ...errors import ScoreError
-from ...graph.queries import ancestors
+from .....runtime.detector import EDGES
+from ....errors import ScoreError
+from ....graph.queries import ancestors
+from ..file_facts import FileFacts
 from .entry_parts import Part, entry_parts
-from .file_facts import FileFacts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import onnx_ir as ir
 
-from ...graph.emitter import dims_of
+from ....graph.emitter import dims_of
 from .entry_steps import step_back
 
 _DEPTH = 80  # nodes that are followed behind a value

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ....runtime.detector import BoxEntries
-from ...errors import ScoreError
-from ...graph.emitter import dims_of
-from ..output_facts import ending_of, logits_of, output_facts
-from .box_layout import layout_of
-from .detection import Corners, Detection, Entries
-from .file_facts import FileFacts
-from .table_pairs import TablePair, table_pair
+from .....runtime.detector import BoxEntries
+from ....errors import ScoreError
+from ....graph.emitter import dims_of
+from ...output_facts import ending_of, logits_of, output_facts
+from ..detection import Corners, Detection, Entries
+from ..file_facts import FileFacts
+from ..tables.box_layout import layout_of
+from ..tables.table_pairs import TablePair, table_pair
 
 
 def separate_tables(graph: ir.Graph, facts: FileFacts) -> Detection | None:

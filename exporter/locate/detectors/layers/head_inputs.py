@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from .detection import Centres, Detection, LevelFound
+from ..detection import Centres, Detection, LevelFound
 from .dominators import Dominators
+from .image_maps import ImageMaps
 from .level_parts import LevelPart, level_parts
-from .maps import ImageMaps
 from .token_maps import token_maps
 
 _PREDICTS = frozenset(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from .detection import Entries
-from .maps import ImageMaps
+from ..detection import Entries
+from .image_maps import ImageMaps
 
 
 @dataclass(frozen=True)

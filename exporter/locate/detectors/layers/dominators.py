@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from .maps import ImageMaps
+from .image_maps import ImageMaps
 
 
 class Dominators:

@@ -1,0 +1,1 @@
+"""The formats of detectors, a module for each, and what is refused."""

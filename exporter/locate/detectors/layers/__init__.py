@@ -1,0 +1,1 @@
+"""A detector's target layers, found by the structure of its graph."""
