@@ -16,8 +16,9 @@ from torch import nn
 
 from graftcam.exporter import TorchExport, export
 from graftcam.exporter.report.report import Report
-from graftcam.exporter.verify import SLACK, Check, checks, merge
+from graftcam.exporter.verify import SLACK, Check, merge
 from graftcam.exporter.verify.checks.torch_reference import Reference
+from graftcam.exporter.verify.runs.tensors import checks
 
 from .session import open_session
 from .smooth import KINKED

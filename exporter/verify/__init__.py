@@ -10,7 +10,6 @@ finding is, how long a verification may take), ``runs`` (an artifact's inputs an
 ``agreement`` check what is cut or made from an artifact.
 """
 
-from .runs.tensors import checks
 from .verdict.compare import SLACK, Check, merge, relative_errors
 
-__all__ = ["Check", "SLACK", "checks", "merge", "relative_errors"]
+__all__ = ["Check", "SLACK", "merge", "relative_errors"]
