@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +20,18 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
 
 from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
+from .artifact.only_if_asked import run_always
 from .artifact.save import staged, tool_versions, write_record
 from .clock import Progress
 from .errors import CaptureError, VerificationError, first_line
+from .graph.external_data import keep_beside, take_in
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.verdict.findings import Verdict
 
@@ -86,10 +91,11 @@ def shrink(
     _check(artifact, spec)
     with staged(path) as place:
         progress("convert")
-        if precision == "int8":
-            _quantise(artifact, place, spec, _calibration(session, images))
-        else:
-            _halve(artifact, place, spec)
+        with _without_branches(artifact, spec) as whole:
+            if precision == "int8":
+                _quantise(whole, place, spec, _calibration(session, images))
+            else:
+                _halve(whole, place, spec)
         made = replace(spec, source={**spec.source, "precision": precision}, tools=tool_versions())
         model = onnx.load(place)
         del model.metadata_props[:]
@@ -105,6 +111,23 @@ def shrink(
             )
         write_record(replace(made, verification=verdict.record()), place)
     return Shrunk(path, precision, (artifact.stat().st_size, path.stat().st_size), verdict)
+
+
+@contextlib.contextmanager
+def _without_branches(artifact: Path, spec: Spec) -> Generator[Path]:
+    """The artifact, or a copy whose nodes all run always: converters do not look into an If."""
+    if spec.detector is None:
+        yield artifact
+        return
+    with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
+        model = ir.load(artifact.resolve())
+        take_in(model, artifact.resolve())
+        run_always(model.graph)
+        passes.RemoveUnusedNodesPass()(model)
+        whole = Path(folder) / artifact.name
+        keep_beside(model, whole)
+        ir.save(model, whole)
+        yield whole
 
 
 def _calibration(session: Session, images: Sequence[Path]) -> Any:

@@ -14,6 +14,8 @@ import onnx_ir as ir
 from ...runtime.spec import Spec
 from ..graph.queries import ancestors
 
+_NAME = "grad/asked"  # of the If
+
 
 def run_only_if_asked(graph: ir.Graph, spec: Spec, count: ir.Value) -> None:
     """Move the nodes that only gradients and maps need into a branch that runs if K is not 0.
@@ -56,7 +58,7 @@ def run_only_if_asked(graph: ir.Graph, spec: Spec, count: ir.Value) -> None:
         node.outputs[0].name, node.outputs[0].type = node.name, ir.TensorType(ir.DataType.BOOL)
     branches = [ir.AttrGraph("then_branch", explained), ir.AttrGraph("else_branch", nothing)]
     graph.extend([some, flag])
-    graph.append(ir.Node("", "If", flag.outputs, branches, outputs=given, name="grad/asked"))
+    graph.append(ir.Node("", "If", flag.outputs, branches, outputs=given, name=_NAME))
     graph.sort()
 
 
@@ -95,3 +97,22 @@ def _empty_branch(asked: Sequence[ir.Value], shapes: Sequence[tuple[int, ir.Valu
         made.type, made.shape = value.type, value.shape
         outputs.append(made)
     return ir.Graph([], outputs, nodes=nodes, name="nothing")
+
+
+def run_always(graph: ir.Graph) -> None:
+    """Undo `run_only_if_asked`, for tools that do not look into branches."""
+    node = next((node for node in graph if node.name == _NAME), None)
+    if node is None:
+        return
+    branch = node.attributes["then_branch"].as_graph()
+    made, outside = list(branch.outputs), list(node.outputs)
+    inside = list(branch)
+    branch.outputs.clear()
+    branch.remove(inside)
+    for value, plain in zip(outside, made, strict=True):
+        name, value.name = value.name, None
+        plain.name = name
+        graph.outputs[list(graph.outputs).index(value)] = plain
+    graph.remove(node)
+    graph.extend(inside)
+    graph.sort()

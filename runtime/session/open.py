@@ -87,8 +87,9 @@ def _open(
     if configure is not None:
         configure(options)
     if target is not None:
-        target.check(path, Target.here(ort, providers[0][0]))
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        target.check(path, Target.here(ort, providers[0][0], layouts=target.layouts))
+        if target.layouts:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if providers[0][0] == CUDA:
         _load_cuda(ort)
     try:

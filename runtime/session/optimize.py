@@ -48,13 +48,19 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
         raise SessionError(f"{path} is optimised already; optimise the original artifact")
+    plain, ort = Session(path, provider), load_onnxruntime()
+    # ONNX Runtime (1.32) gives what it stores in another layout the same names inside and outside
+    # of an If, as artifacts of detectors have one, and cannot read that again.
+    layouts = plain.spec.detector is None
     with atomic_write(target, SessionError) as draft:
 
         def save(options: Any) -> None:
             options.optimized_model_filepath = str(draft)
+            if not layouts:
+                options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
 
         first = Session(path, provider, configure=save)
-        made_for = Target.here(load_onnxruntime(), first.provider)
+        made_for = Target.here(ort, first.provider, layouts=layouts)
         write_target(draft, made_for)
         again = Session(draft, first.provider)
         for what in ("spec", "inputs", "outputs"):

@@ -36,16 +36,19 @@ class Target:
         onnxruntime: Version of ONNX Runtime.
         provider: Its execution provider.
         machine: System, architecture and the processor's instruction sets.
+        layouts: Whether values are stored in the processor's own layouts, so that nothing is left
+            to optimise at load.
     """
 
     onnxruntime: str
     provider: str
     machine: str
+    layouts: bool = True
 
     @staticmethod
-    def here(ort: Any, provider: str) -> Target:
+    def here(ort: Any, provider: str, *, layouts: bool = True) -> Target:
         """Return the target of this machine with this ONNX Runtime."""
-        return Target(ort.__version__, provider, machine())
+        return Target(ort.__version__, provider, machine(), layouts)
 
     def check(self, path: Path, here: Target) -> None:
         """Raise SessionError unless a file for this target runs correctly on ``here``."""

@@ -139,11 +139,9 @@ def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
         (["--dynamic-size"], "keeps its opset, axes and names"),
         (["--input-name", "image"], "keeps its opset, axes and names"),
         (["--output-name", "a", "--output-name", "b"], "keeps its opset, axes and names"),
-        (["--shape", "3,9,8"], "['N', 3, 8, 8], --shape has 3x9x8: the file fixes axis 2 at 8"),
         (["--shape", "1x?x1x3x8x8"], "give an extent for each axis, with or without the batch"),
         (["--shape", "image=3,8,8"], "--shape names the input 'image'; the model has "),
         (["--weights", "w.pt"], "contains its own weights"),
-        (["--preprocess", "imagenet", "--shape", "3,9,9"], "takes ['N', 3, 8, 8]"),
     ],
 )
 def test_what_an_onnx_file_cannot_follow_is_refused(

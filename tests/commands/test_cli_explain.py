@@ -134,7 +134,6 @@ def test_every_keyword_of_a_request_is_an_option() -> None:
              "boxes": "box"}  # fmt: skip
     for name in Request.__annotations__:
         assert f"--{words.get(name, name).replace('_', '-')}" in options, name
-    assert "--output" not in options, "that is the model's scored output"
 
 
 def test_a_folder_takes_a_region_a_box_and_weights(tmp_path: Path) -> None:

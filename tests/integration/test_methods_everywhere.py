@@ -82,9 +82,9 @@ def test_every_method_explains_two_classes_and_takes_what_the_table_says(
         images.append(feeds[explainer.spec.preprocess.input])
         return run(feeds, names)
 
-    def watched_head(self: Heads, of: Layer) -> object:
+    def watched_head(self: Heads, of: Layer, place: int = 0) -> object:
         heads.append(of.name)
-        return head_of(self, of)
+        return head_of(self, of, place)
 
     monkeypatch.setattr(session, "run", watched)
     monkeypatch.setattr(Heads, "of", watched_head)
