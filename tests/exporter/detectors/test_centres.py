@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from graftcam import export
+from graftcam.exporter.errors import ScoreError
 from support.onnx_text import parsed
 from support.sessions import open_session, results
 
@@ -130,3 +131,29 @@ def test_the_extents_of_an_example_may_be_replaced_where_the_file_runs_with_othe
     assert spec.layers[0].grid == [4, 12]
     image = np.zeros((1, 3, 16, 48), np.float32)
     assert results(open_session(path), {"image": image})["all_boxes"].shape == (1, 48, 4)
+
+
+@pytest.mark.parametrize("names", ["hm, wh, reg", "a, b, c"])
+def test_a_heat_map_of_logits_is_no_segmentation(names: str, tmp_path: Path) -> None:
+    write(tmp_path / "plain.onnx", face=False)
+    model = onnx.load(tmp_path / "plain.onnx")
+    model.graph.node.remove(next(one for one in model.graph.node if one.op_type == "Sigmoid"))
+    renamed = dict(zip(["hm", "wh", "reg"], names.split(", "), strict=True))
+    for node in model.graph.node:
+        node.output[:] = [{"logits": renamed["hm"], **renamed}.get(n, n) for n in node.output]
+    for output in model.graph.output:
+        output.name = renamed[output.name]
+    raw = tmp_path / "raw.onnx"
+    onnx.save(model, raw)
+    if names.startswith("a"):
+        with pytest.raises(ScoreError, match=r"this looks like a detector .*'a' is a heat map"):
+            export(raw, tmp_path / "a.onnx", verify="off")
+    found = export(raw, tmp_path / "a.onnx", detector="centres").spec
+    plain = export(tmp_path / "plain.onnx", tmp_path / "p.onnx", verify="off").spec
+    assert found.detector is not None
+    assert plain.detector is not None
+    assert found.score.classes == plain.score.classes == 3
+    image = np.random.default_rng(1).random((1, 3, *SIDES), np.float32)
+    both = [results(open_session(tmp_path / f"{one}.onnx"), {"image": image}) for one in "ap"]
+    for name in ("boxes", "scores", "heatmap", "all_scores"):
+        np.testing.assert_allclose(both[0][name], both[1][name], rtol=1e-6)

@@ -30,8 +30,10 @@ def centres(graph: ir.Graph, facts: FileFacts) -> Detection | None:
     if len(levels) != 1 or not 1 < levels[0][0].stride <= _FINEST:
         return None
     level = levels[0]
-    heat = [one for one in level if one.sigmoid]
-    pairs = [one for one in level if one.channels == 2 and not one.sigmoid]
+    heat = [one for one in level if one.sigmoid] or _logits(level, facts)
+    pairs = [
+        one for one in level if one.channels == 2 and not one.sigmoid and one not in heat
+    ]  # fmt: skip
     if len(heat) != 1 or len(pairs) != 2:
         return None
     classes, face = heat[0].channels, _is_face(heat[0], level)
@@ -51,15 +53,24 @@ def centres(graph: ir.Graph, facts: FileFacts) -> Detection | None:
             vertical_first=face, offset=0.5 if face else 0.0,
         ),
         "pose" if face else "detect",
-        activated=True,
+        activated=heat[0].sigmoid,
         names=facts.names,
         size=facts.size,
         evidence=[
-            f"{heat[0].name} is a sigmoid of {classes} classes at stride {level[0].stride}, "
+            f"{heat[0].name} is {'a sigmoid' if heat[0].sigmoid else 'logits'} of {classes} "
+            f"classes at stride {level[0].stride}, "
             f"{sizes.name} and {offsets.name} hold two numbers for each of its places"
         ],
         notes=notes,
     )  # fmt: skip
+
+
+def _logits(level: Sequence[LevelOutput], facts: FileFacts) -> list[LevelOutput]:
+    """A heat map whose sigmoid is outside the graph, where names or the user say that it is one."""
+    named = [one for one in level if one.is_called("hm", "heat", "cent")]
+    if named or not facts.insisted:
+        return named
+    return [one for one in level if one.channels != 2]
 
 
 def _is_face(heat: LevelOutput, level: Sequence[LevelOutput]) -> bool:

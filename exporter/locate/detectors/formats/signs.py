@@ -145,15 +145,12 @@ def _of_levels(
 
 
 def _of_centres(outputs: Sequence[ir.Value]) -> list[str]:
-    """A heat map of probabilities, with pairs of numbers for each of its places."""
+    """A heat map, with pairs of numbers for each of its places."""
     maps = [value for value in outputs if len(dims_of(value)) == 4]
     for heat in maps:
-        node = heat.producer()
-        if node is None or node.op_type != "Sigmoid":
-            continue
         pairs = [
             one.name for one in maps
-            if dims_of(one)[1] == 2 and dims_of(one)[2:] == dims_of(heat)[2:]
+            if one is not heat and dims_of(one)[1] == 2 and dims_of(one)[2:] == dims_of(heat)[2:]
         ]  # fmt: skip
         if len(pairs) > 1:
             return [f"{heat.name!r} is a heat map, and {pairs[0]!r} and {pairs[1]!r} have two "
