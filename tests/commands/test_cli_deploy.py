@@ -104,7 +104,8 @@ work, batches = Worker.__call__, []
 def stall(self, paths):
     batches.append(paths)
     if len(batches) > 3:
-        print("stalls", flush=True)
+        sys.stdout.write("stalls\\n")  # at once: two threads may stall
+        sys.stdout.flush()
         time.sleep(2)
     return work(self, paths)
 Worker.__call__ = stall
