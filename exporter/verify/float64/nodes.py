@@ -32,6 +32,7 @@ _LINEAR = frozenset(
     {"Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool", "Resize", "Upsample",
      "GridSample", "Col2Im"}
 )  # fmt: skip
+_NEW_MODES = 20  # the opset of GridSample's
 _SMALL = 64  # numbers; kernels want shapes and axes as constants
 
 
@@ -80,7 +81,7 @@ class Float64Node:
         guard: Callable[[Callable[[], Any]], Any], sessions: dict[bytes, Any],
     ) -> None:  # fmt: skip
         self.op_type, self.outputs = node.op_type, [value.name or "" for value in node.outputs]
-        self._narrow = ir.serde.serialize_node(node)
+        self._narrow, opsets = _with_kernel(ir.serde.serialize_node(node), opsets)
         self._proto = _widened(self._narrow)
         self._opsets, self._ir_version = tuple(sorted(opsets.items())), ir_version
         self._varying, self._guard, self._sessions = varying, guard, sessions
@@ -184,6 +185,23 @@ class Float64Node:
             return [next(found) if name else None for name in proto.output]
 
         return evaluate
+
+
+def _with_kernel(
+    proto: onnx.NodeProto, opsets: Mapping[str, int]
+) -> tuple[onnx.NodeProto, Mapping[str, int]]:
+    """A node that ONNX Runtime has a float64 kernel for in a later opset, as it is written there.
+
+    That is GridSample, whose modes were renamed; the reference evaluator knows the new names only.
+    """
+    if proto.op_type != "GridSample" or opsets.get("", 0) >= _NEW_MODES:
+        return proto, opsets
+    for attribute in proto.attribute:
+        if attribute.name == "mode":
+            attribute.s = {b"bilinear": b"linear", b"bicubic": b"cubic"}.get(
+                attribute.s, attribute.s
+            )
+    return proto, {**opsets, "": _NEW_MODES}
 
 
 def _as_type(value: Array, dtype: type[np.floating[Any]]) -> Array:
