@@ -108,6 +108,17 @@ class Detector:
     tables: list[str] | None = None
 
     @property
+    def has_slots(self) -> bool:
+        """Whether boxes are slots, selected inside the graph and fixed within one run only."""
+        return self.anchors is not None or self.class_entries is not None
+
+    @property
+    def entries(self) -> list[BoxEntries]:
+        """All that is read off the outputs to decode boxes."""
+        further = (self.class_entries or [], self.objectness_entries or [])
+        return [*self.box_entries, *self.score_entries, *further[0], *further[1]]
+
+    @property
     def own_inputs(self) -> Sequence[str]:
         """Names of the inputs that only an artifact of a detector has."""
         return (self.box_index, self.box_target)

@@ -162,13 +162,12 @@ class Cotangent:
         emit, rank = self.emit, len(dims_of(self.forward))
         index = emit.op("Unsqueeze", self.one_hot, range(2, 1 + rank), role="selected")
         if isinstance(count, int):
-            places = emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
+            numbers = emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 2)))
         else:
-            end = emit.op("Squeeze", emit.extents(self.forward, [1]), [0], role="count")
-            places = emit.op("Range", emit.constant(0), end, emit.constant(1), role="places")
+            numbers = places(emit, (self.forward, 1))
             if rank > 2:
-                places = emit.op("Unsqueeze", places, range(1, rank - 1), role="places")
-        return emit.op("Equal", index, places, role="hits")
+                numbers = emit.op("Unsqueeze", numbers, range(1, rank - 1), role="places")
+        return emit.op("Equal", index, numbers, role="hits")
 
     def selected_rows(self, weights: ir.Value, axis: int = 0) -> Cotangent:
         """A one-hot cotangent times a matrix: the selected rows, times the numbers there.

@@ -132,12 +132,20 @@ def _shape_arithmetic(graph: ir.Graph) -> set[ir.Value]:
 
 def _with_plain_shapes(graph: ir.Graph) -> Iterator[ir.Value]:
     """Yield tensors whose shape does not depend on the data."""
-    tainted: set[ir.Value] = set()
+    tainted = shaped_by_data(graph)
     for node in graph:
-        if node.op_type in BY_DATA or any(value in tainted for value in node.inputs if value):
-            tainted.update(node.outputs)
-        elif node.op_type != "Constant" and not node.op_type.startswith("Sequence"):
-            yield from (value for value in node.outputs if value.name)
+        if node.op_type == "Constant" or node.op_type.startswith("Sequence"):
+            continue
+        yield from (value for value in node.outputs if value.name and value not in tainted)
+
+
+def shaped_by_data(graph: ir.Graph) -> set[ir.Value]:
+    """Return the values whose extents may depend on the data."""
+    found: set[ir.Value] = set()
+    for node in graph:
+        if node.op_type in BY_DATA or any(value in found for value in node.inputs if value):
+            found.update(node.outputs)
+    return found
 
 
 def _is_known(value: ir.Value, symbols: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..locate.detectors.detection import Entries
+from ..locate.detectors.tables.take_entries import cut
 
 
 def joined(emit: Emitter, levels: Sequence[Entries], axis: int) -> ir.Value:
@@ -24,10 +25,9 @@ def joined(emit: Emitter, levels: Sequence[Entries], axis: int) -> ir.Value:
 
 def rows(emit: Emitter, entries: Entries, axis: int) -> ir.Value:
     """Entries of one value as rank 3, the boxes along ``axis``."""
-    value, end = entries.value, entries.first + entries.count
-    if len(dims_of(value)) == 4:
+    if len(dims_of(entries.value)) == 4:
         return _of_map(emit, entries, axis)
-    value = cut(emit, value, entries.entry_axis, entries.first, end)
+    value = cut(emit, entries.value, entries.entry_axis, entries.first, entries.count)
     return value if entries.box_axis == axis else turned(emit, value)
 
 
@@ -42,7 +42,7 @@ def _of_map(emit: Emitter, entries: Entries, axis: int) -> ir.Value:
         "Reshape", value, [(value, 0), anchors, each, -1], role="places",
         shape=[batch, anchors, each, places],
     )  # fmt: skip
-    own = cut(emit, whole, 2, entries.first, entries.first + count)
+    own = cut(emit, whole, 2, entries.first, count)
     perm = [0, 3, 1, 2] if axis == 1 else [0, 2, 3, 1]
     sides: list[Dim] = [batch, anchors, count, places]
     if anchors > 1:
@@ -54,17 +54,6 @@ def _of_map(emit: Emitter, entries: Entries, axis: int) -> ir.Value:
         target, shape = [count, -1], [batch, count, boxes]
     table = emit.op("Reshape", own, [(value, 0), *target], role="boxes", shape=shape)
     return table if axis == 2 or anchors > 1 else turned(emit, table)
-
-
-def cut(emit: Emitter, value: ir.Value, axis: int, first: int, end: int) -> ir.Value:
-    """Consecutive entries along an axis; all of them are the value itself."""
-    dims = dims_of(value)
-    if first == 0 and dims[axis] == end:
-        return value
-    return emit.op(
-        "Slice", value, [first], [end], [axis], role="entries",
-        shape=replaced(dims, axis, end - first),
-    )  # fmt: skip
 
 
 def turned(emit: Emitter, value: ir.Value) -> ir.Value:

@@ -13,8 +13,9 @@ from ...runtime.detector import EDGES
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..locate.detectors.detection import Detection
+from ..locate.detectors.tables.take_entries import cut
 from .box_edges import edges_of
-from .box_rows import cut, joined, replaced, turned
+from .box_rows import joined, replaced, turned
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from ...runtime.detector import EDGES
 from ..differentiate.cotangent import Cotangent
 from ..graph.emitter import Emitter, dims_of
 from ..locate.detectors.detection import Detection
@@ -122,7 +123,7 @@ def _flat(
 ) -> ir.Value:
     """The place of an entry of a box in the flat table."""
     if tables.box_axis == 1:
-        start = emit.op("Mul", box, [detection.classes + 4], role="start")
+        start = emit.op("Mul", box, [detection.classes + EDGES], role="start")
         return emit.op("Add", start, entry, role="flat")
     extent = dims_of(tables.scores)[2]
     boxes = [extent] if isinstance(extent, int) else [(tables.scores, 2)]

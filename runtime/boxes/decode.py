@@ -98,11 +98,7 @@ def decode(
 
 def entry_outputs(detector: Detector) -> list[str]:
     """Return the names of the outputs that `decode` reads."""
-    every = [
-        *detector.box_entries, *detector.score_entries, *(detector.class_entries or []),
-        *(detector.objectness_entries or []),
-    ]  # fmt: skip
-    return list(dict.fromkeys(one.output for one in every))
+    return list(dict.fromkeys(one.output for one in detector.entries))
 
 
 def _joined(outputs: Mapping[str, NDArray[Any]], levels: Sequence[BoxEntries]) -> Floats:

@@ -120,8 +120,7 @@ def check_method_of_boxes(method: str, detector: Detector) -> None:
             f"method '{method}' reruns the head of one layer, and a detector's boxes come from the "
             "heads of all levels together; use hirescam, layercam or rise"
         )
-    slots = detector.anchors is not None or detector.class_entries is not None
-    if slots and "images" in needs:
+    if detector.has_slots and "images" in needs:
         raise InputError(
             f"method '{method}' runs changed images, and a slot of an end-to-end detector holds "
             "another box in each of them; use hirescam, layercam or another formula"

@@ -103,8 +103,7 @@ def ranges_of(detector: Detector, cells: Sequence[int], boxes: int) -> Ranges:
 
 def with_level(detection: Detection, detector: Detector, ranges: Ranges) -> Detection:
     """Add the level whose boxes contain a detection's anchor, or its index if it is no slot."""
-    slot = detector.anchors is not None or detector.class_entries is not None
-    index = detection.anchor if slot else detection.index
+    index = detection.anchor if detector.has_slots else detection.index
     for number, (level, part) in enumerate(zip(detector.levels, ranges, strict=False), start=1):
         if index in part:
             return replace(detection, level=number, layer=level.layer)

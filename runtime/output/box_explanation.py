@@ -10,7 +10,7 @@ from ..boxes.detections import Detection, Detections
 from ..detector import TARGETS
 from ..inputs.image_files import Pixels
 from .box_figure import box_sheet, framed, numbered
-from .class_map import ClassMap
+from .class_map import ClassMap, class_map
 from .explanation import Explanation
 from .explanation_data import finite
 from .render import LookOptions
@@ -112,14 +112,7 @@ class BoxExplanation(Explanation):
 
     def _box_map(self, position: int) -> BoxMap:
         return BoxMap(
-            id=self.classes[position],
-            label=self.labels[position],
-            score=float(self.scores[position]),
-            probability=self.probability(position),
-            status=self.status[position],
-            map=self.maps[position],
-            _data=self,
-            _position=position,
+            **vars(class_map(self, position)),
             detection=self.explained[position],
             why=self.whys[position],
             share=self.shares[position],

@@ -243,12 +243,10 @@ def _checked_detector(spec: Spec, outputs: Mapping[str, Sequence[int | None]]) -
         raise SpecError(
             f"the detector's record does not fit its layers {named} or its boxes; export again"
         )
-    every = [*boxes, *scores, *(detector.class_entries or []),
-             *(detector.objectness_entries or [])]  # fmt: skip
-    flat = [one.output for one in every if len(outputs.get(one.output, (1, 1, 1))) != 3]
+    flat = [one.output for one in detector.entries if len(outputs.get(one.output, (1, 1, 1))) != 3]
     if flat:
         raise SpecError(f"the outputs {flat} have no boxes and entries; export again")
-    return [one.output for one in every]
+    return [one.output for one in detector.entries]
 
 
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from .....runtime.detector import EDGES
 from ....graph.emitter import Dim, Emitter, dims_of
-from ....graph.infer_shapes import BY_DATA
+from ....graph.infer_shapes import shaped_by_data
 from ....graph.queries import ancestors
 from ..anchor_grid import AnchorGrid
 from ..detection import Corners, Detection, Entries
@@ -35,7 +35,7 @@ def nms(graph: ir.Graph, facts: FileFacts) -> Detection | None:
     found = next((node for node in graph if node.op_type == SUPPRESSION), None)
     if found is None or found.inputs[0] is None or found.inputs[1] is None:
         return None
-    by_data = _by_data(graph)
+    by_data = shaped_by_data(graph)
     for scores in _tables(graph, found.inputs[1], by_data):
         for axis in (1, 2):
             parts = entry_parts(scores, axis)
@@ -47,15 +47,6 @@ def nms(graph: ir.Graph, facts: FileFacts) -> Detection | None:
             if boxes is not None:
                 return _detection(graph, (scores, axis, parts[0]), boxes, facts)
     return None
-
-
-def _by_data(graph: ir.Graph) -> set[ir.Value]:
-    """Values whose extents depend on the data."""
-    found: set[ir.Value] = set()
-    for node in graph:
-        if node.op_type in BY_DATA or any(value in found for value in node.inputs if value):
-            found.update(node.outputs)
-    return found
 
 
 def _tables(graph: ir.Graph, before: ir.Value, by_data: set[ir.Value]) -> Iterator[ir.Value]:

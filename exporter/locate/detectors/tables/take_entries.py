@@ -53,15 +53,15 @@ def take_entries(
     """
     node = value.producer()
     if node is not None and before and node.op_type == before and node.inputs[0] is not None:
-        return _cut(emit, node.inputs[0], axis, first, count)
+        return cut(emit, node.inputs[0], axis, first, count)
     whole = first == 0 and dims_of(value)[axis] == count
     step = None if whole and not before else step_back(value, axis)
     if step is None:
-        return _cut(emit, value, axis, first, count)
+        return cut(emit, value, axis, first, count)
     shape = [count if place == axis else dim for place, dim in enumerate(dims_of(value))]
     if step.kind == "product":
         if not before:
-            return _cut(emit, value, axis, first, count)
+            return cut(emit, value, axis, first, count)
         if factor:
             return take_entries(emit, step.inputs[1], step.axis, 0, 1, before)
         return take_entries(emit, step.inputs[0], step.axis, first, count, before)
@@ -139,7 +139,8 @@ def _other_axes(
     return inner
 
 
-def _cut(emit: Emitter, value: ir.Value, axis: int, first: int, count: int) -> ir.Value:
+def cut(emit: Emitter, value: ir.Value, axis: int, first: int, count: int) -> ir.Value:
+    """Consecutive entries along an axis; all of them are the value itself."""
     dims = dims_of(value)
     if first == 0 and dims[axis] == count:
         return value
