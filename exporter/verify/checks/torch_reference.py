@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
-from torch.overrides import TorchFunctionMode
 
 from ....runtime.spec import Layer, ScoreRecord
 from ...graph.precision import FLOAT16_SCALE
@@ -24,20 +23,13 @@ from ...source.torch_inputs import ModuleInputs
 from ...source.torch_outputs import tensors_of
 from ..runs.artifact import Artifact
 from ..runs.box_tables import edges_of, scores_of_boxes, selected_scores
+from .torch_modes import Logits, Widened
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
 
 Array = npt.NDArray[Any]
-_ACTIVATIONS = ("softmax", "log_softmax", "sigmoid")
 _RULES: dict[str, Rule | None] = {
     "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
 }  # fmt: skip
-_MOVES = (
-    "transpose", "permute", "reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze",
-    "movedim", "swapaxes", "contiguous", "clone",
-)  # fmt: skip
-_Move = Callable[[torch.Tensor], torch.Tensor]
-_JOINS = ("cat", "concat", "concatenate")
-_SELECTS = ("topk", "sort", "argsort", "argmax", "argmin")
 _LOGIT = ScoreRecord("logit", "", "", "softmax", activated=False, classes=0)
 
 
@@ -62,102 +54,6 @@ class Expected:
     heatmaps: dict[str, Array] = field(default_factory=dict[str, Array])
     of_input: dict[str, Array] = field(default_factory=dict[str, Array])
     boxes: Array | None = None
-
-
-def _moved(func: Any, args: Any, kwargs: Any, value: torch.Tensor) -> torch.Tensor:
-    return func(value, *args, **kwargs)
-
-
-class _Logits(TorchFunctionMode):
-    """Records the inputs of each softmax, sigmoid and concatenation, and what is only moved.
-
-    Also which parts the model selects by size, see `selections`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Names, results, arguments and axes, the last call first.
-        self.calls: list[tuple[str, torch.Tensor, Any, int | None]] = []
-        # Results of moves, what they move, and how to move something else likewise.
-        self.moves: list[tuple[torch.Tensor, torch.Tensor, _Move]] = []
-        # Indices that topk and the like give, in the order of the calls.
-        self.selections: list[Array] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        name = getattr(func, "__name__", "")
-        if name in _SELECTS:
-            indices: torch.Tensor = result if isinstance(result, torch.Tensor) else result[1]
-            self.selections.append(indices.numpy().copy())
-        if isinstance(result, torch.Tensor) and (name in _ACTIVATIONS or name in _JOINS):
-            source: Any = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
-            axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
-            axis = axis % result.dim() if isinstance(axis, int) else None
-            self.calls.insert(0, (name, result, source, axis))
-        elif isinstance(result, torch.Tensor) and name in _MOVES and args:
-            again = partial(_moved, func, args[1:], kwargs)
-            self.moves.insert(0, (result, args[0], again))
-        return result
-
-    def before(self, output: torch.Tensor, axis: int) -> torch.Tensor:
-        """The input of the activation that made ``output``, moved alike; itself if none did.
-
-        A softmax over another axis than the classes' makes no probabilities.
-        """
-        for name, result, source, along in self.calls:
-            if name in _ACTIVATIONS and result is output and along in (axis, None):
-                return source
-        moved = self._before_moves(output)
-        if moved is None:
-            return output
-        name, logits = moved
-        whole = output.exp() if name == "log_softmax" else output
-        sums = whole.detach().sum(axis)
-        return (
-            logits if name == "sigmoid" or torch.allclose(sums, torch.ones_like(sums)) else output
-        )
-
-    def _before_moves(self, output: torch.Tensor) -> tuple[str, torch.Tensor] | None:
-        """The activation behind moves, and what it makes ``output`` of, moved alike."""
-        for result, source, again in self.moves:
-            if result is output and source is not output:
-                for name, made, logits, _ in self.calls:
-                    if name in _ACTIVATIONS and made is source:
-                        return name, again(logits)
-                inner = self._before_moves(source)
-                return None if inner is None else (inner[0], again(inner[1]))
-        return None
-
-    def classes_of(self, output: torch.Tensor, axis: int, offset: int) -> torch.Tensor | None:
-        """The last part of a concatenation, if it begins at ``offset``; see `class_part`."""
-        for name, result, parts, along in self.calls:
-            if name in _JOINS and result is output and (along or 0) == axis:
-                before = sum(part.shape[axis] for part in parts[:-1])
-                return parts[-1] if before == offset else None
-        return None
-
-
-class _Widened(TorchFunctionMode):
-    """Turns every cast to a float type in the model's own code into a cast to ``dtype``.
-
-    A model that casts to float32 by itself (a normalisation, all Keras layers) would round the
-    float64 reference.
-    """
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in ("half", "bfloat16", "float"):
-            return args[0].to(self.dtype)
-        given = {key: self._wide(value) for key, value in (kwargs or {}).items()}
-        return func(*(self._wide(value) for value in args), **given)
-
-    def _wide(self, value: Any) -> Any:
-        narrow = isinstance(value, torch.dtype) and value.is_floating_point
-        return self.dtype if narrow else value
 
 
 class Reference:
@@ -340,19 +236,19 @@ class Reference:
         edges = self._tables(inputs, leaves)[1].detach().numpy()
         return replace(found, boxes=np.take_along_axis(edges, selected[..., 1:2], axis=1))
 
-    def _run(self, inputs: ModuleInputs) -> tuple[Any, _Logits]:
+    def _run(self, inputs: ModuleInputs) -> tuple[Any, Logits]:
         """The model's result, with its layers' values in `_taps`."""
         self._taps = {}
         self._calls.clear()
         for hook in self._hooks:
             hook.calls = 0
-        widened = contextlib.nullcontext() if self.dtype is None else _Widened(self.dtype)
-        with widened, _Logits() as logits:
+        widened = contextlib.nullcontext() if self.dtype is None else Widened(self.dtype)
+        with widened, Logits() as logits:
             result = inputs.call(self.module)
         self.selections = logits.selections
         return result, logits
 
-    def _table(self, leaves: Sequence[torch.Tensor], logits: _Logits) -> torch.Tensor:
+    def _table(self, leaves: Sequence[torch.Tensor], logits: Logits) -> torch.Tensor:
         """What is scored, with the classes along axis 1; any shape for a linear score."""
         score, layer = self.score, self.layers[0]
         if score.kind == "channel":
