@@ -51,6 +51,7 @@ def differentiate(
             if grad is not None:
                 pending[value] = [grad]
         grads, rows = _alike(grads)
+        behind = any(grad is not None and grad.unbounded for grad in grads)
         with emit.scope(node.name or node.op_type), emit.for_rows(rows):
             if node in fused and grads[0] is not None:
                 results = _by_fused_rule(fused[node], grads[0])
@@ -58,7 +59,10 @@ def differentiate(
                 entry = overrides.get(node.op_type) or lookup(node)
                 assert entry is not None
                 results = _by_rule(emit, node, entry, grads, plan)
-            results = [(value, replace(result, rows=rows)) for value, result in results]
+                behind |= entry.unbounded(node)
+            results = [
+                (value, replace(result, rows=rows, unbounded=behind)) for value, result in results
+            ]
             if node in plan.junctions:
                 results = [(value, result.only_rows()) for value, result in results]
         for value, result in results:

@@ -40,6 +40,8 @@ class Cotangent:
             None where the cotangent is not one-hot.
         rows: int64 [R], the scores that the parts of ``tensor`` [R, *dims] belong to, those of one
             score to be added up; the other scores' are zero. None: all K in their order.
+        unbounded: It may be infinite or NaN where a mask makes it zero: a derivative that has no
+            bound, such as that of a square root, lies between here and the score.
     """
 
     emit: Emitter
@@ -49,6 +51,7 @@ class Cotangent:
     spread: frozenset[int] = frozenset()
     one_hot: ir.Value | None = None
     rows: ir.Value | None = None
+    unbounded: bool = False
 
     @property
     def value(self) -> ir.Value:
@@ -151,7 +154,8 @@ class Cotangent:
         assert a.rows is not None
         assert b.rows is not None
         value = emit.op("Concat", a.value, b.value, role="joined", axis=0)
-        return replace(a, tensor=value, rows=emit.op("Concat", a.rows, b.rows, role="rows", axis=0))
+        rows = emit.op("Concat", a.rows, b.rows, role="rows", axis=0)
+        return replace(a, tensor=value, rows=rows, unbounded=a.unbounded or b.unbounded)
 
     def hits(self, count: Dim) -> ir.Value:
         """The places of a one-hot cotangent among ``count``, bool [K, N, count, *ones].
@@ -199,7 +203,9 @@ class Cotangent:
         a, b = self.with_zeros(), other.with_zeros()
         if a.factor != b.factor:
             a, b = a.scaled(), b.scaled()
-        return replace(a.op(op_type, b.value, role=role), spread=a.spread & b.spread)
+        total = a.op(op_type, b.value, role=role)
+        unbounded = a.unbounded or b.unbounded
+        return replace(total, spread=a.spread & b.spread, unbounded=unbounded)
 
     def __neg__(self) -> Cotangent:
         return self * -1.0
@@ -222,18 +228,22 @@ class Cotangent:
         left, spread = self._beside(other.value if isinstance(other, Expression) else other)
         return replace(left.op(op_type, other), spread=spread)
 
-    def where(self, condition: ir.Value, other: Cotangent | None = None) -> Cotangent:
-        """The cotangent where a condition of ``forward``'s shape holds, else zero or ``other``."""
-        if other is not None:
-            whole, rest = self.written_out(), other.dense()
-            return whole.with_value(where(self.emit, condition, whole.value, rest))
-        left, spread = self._beside(condition)
-        return left.with_value(where(self.emit, condition, left.value), spread)
+    def where(self, condition: ir.Value) -> Cotangent:
+        """The cotangent where a condition of ``forward``'s shape holds, else zero.
+
+        As a product with zeros and ones: ONNX Runtime's Where takes ten times as long. But zero
+        times infinity is not zero.
+        """
+        kind = self.value.dtype or self.forward.dtype
+        if self.unbounded or kind is None:
+            left, spread = self._beside(condition)
+            return left.with_value(where(self.emit, condition, left.value), spread)
+        return self._with_operand("Mul", self.emit.cast(condition, kind, "mask"))
 
     def unless(self, condition: ir.Value) -> Cotangent:
         """Zero where a condition of ``forward``'s shape holds, else the cotangent."""
-        left, spread = self._beside(condition)
-        return left.with_value(where(self.emit, condition, 0.0, left.value), spread)
+        shape = None if condition.shape is None else dims_of(condition)
+        return self.where(self.emit.op("Not", condition, role="outside", shape=shape))
 
     def _beside(self, operand: ir.Value) -> tuple[Cotangent, frozenset[int]]:
         """The cotangent prepared for an operand, and the axes that stay spread beside it.
@@ -241,8 +251,8 @@ class Cotangent:
         They are those along which the operand has one place. Where it may have one or many, the
         cotangent is expanded first.
         """
-        if not self.spread:
-            return self, self.spread
+        if not self.spread or operand.shape is None:
+            return self.expanded(), frozenset()
         dims, out = dims_of(operand), dims_of(self.forward)
         lead = len(out) - len(dims)
         unsure = [

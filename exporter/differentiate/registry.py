@@ -46,6 +46,8 @@ class Entry:
             its sign, and are linear for positive factors only.
         quantised: Integers that it returns, or takes and moves, represent numbers. They carry a
             float cotangent where the operator has a rule, and are refused where it is refused.
+        unbounded: Whether the derivative of a node has no bound: it may be infinite at a finite
+            input, and what is masked behind it must be zero all the same.
     """
 
     op_type: str
@@ -60,6 +62,7 @@ class Entry:
     refusal: str | None = None
     quantised: bool = False
     linear: bool = True
+    unbounded: Callable[[ir.Node], bool] = lambda node: False
 
     @property
     def state(self) -> Literal["rule", "zero", "refused"]:
@@ -91,13 +94,15 @@ def vjp(
     check: Check | None = None,
     selection: SelectionRule | None = None,
     quantised: bool = False,
+    unbounded: Callable[[ir.Node], bool] | bool = False,
 ) -> Callable[[Rule], Rule]:
     """Register a rule for operators with one differentiable output; see `Entry`."""
+    asked = unbounded if callable(unbounded) else lambda node: unbounded
 
     def register(rule: Rule) -> Rule:
         for op_type in op_types:
             entry = Entry(op_type, since, rule, False, inputs, lazy, broadcasts, check, selection)
-            _register(replace(entry, quantised=quantised))
+            _register(replace(entry, quantised=quantised, unbounded=asked))
         return rule
 
     return register

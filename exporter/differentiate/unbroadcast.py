@@ -39,7 +39,7 @@ def unbroadcast(cotangent: Cotangent, node: ir.Node, source: ir.Value) -> Cotang
     value = sum_open(emit, value, source, [a for a in unsure if a not in spread], lead)
     value = sum_broadcast(emit, value, [a for a in summed if a not in spread], lead)
     spread = frozenset(axis - lead for axis in spread if axis not in summed)
-    return Cotangent(emit, source, value, factor, spread)
+    return replace(cotangent, forward=source, tensor=value, factor=factor, spread=spread)
 
 
 def _counted(emit: Emitter, value: ir.Value, count: ir.Value) -> ir.Value:

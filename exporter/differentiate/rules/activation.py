@@ -8,52 +8,58 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of
+from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import both, input_of, output_of
+from ..support.values import below_zero, both, input_of, output_of
 
 
-@vjp("Relu", since=6)
+@vjp("Relu", since=6, lazy=True)
 def relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the output is positive; 0 at 0, as in PyTorch."""
     return [g.where(output_of(emit, node).above())]
 
 
-@vjp("LeakyRelu", since=6)
+@vjp("LeakyRelu", since=6, lazy=True)
 def leaky_relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the input is positive, else ``alpha g``."""
     alpha = node.attributes.get_float("alpha", 0.01)
     # With a positive slope the output has the sign of the input.
     sign = output_of(emit, node) if alpha > 0 else input_of(emit, node)
-    return [g.where(sign.above(), g * alpha)]
+    return [g * sign.choice(sign.above(), 1.0, alpha)]
 
 
-@vjp("PRelu", since=9, inputs=(0,), broadcasts=True)
+@vjp("PRelu", since=9, inputs=(0,), lazy=True)
 def prelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the input is positive, else ``slope * g``."""
-    return [g.where(input_of(emit, node).above(), g * only_input(node, 1))]
+    x, slope = input_of(emit, node), input_of(emit, node, 1)
+    positive = x.indicator(x.above())
+    return [g * (positive * (1.0 - slope) + slope)]
 
 
-@vjp("Elu", since=6)
+@vjp("Elu", since=6, lazy=True)
 def elu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where positive, else ``g (y + alpha)``, since ``y = alpha (e^x - 1)`` there."""
-    x, y, alpha = (
-        input_of(emit, node),
-        output_of(emit, node),
-        node.attributes.get_float("alpha", 1.0),
-    )
-    return [g.where(x.above(), g * (y + alpha))]
+    alpha = node.attributes.get_float("alpha", 1.0)
+    return [g * _exponential_slope(input_of(emit, node), output_of(emit, node), 1.0, alpha)]
 
 
-@vjp("Selu", since=6)
+@vjp("Selu", since=6, lazy=True)
 def selu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``gamma g`` where positive, else ``g (y + alpha gamma)``."""
-    x, y = input_of(emit, node), output_of(emit, node)
     alpha = node.attributes.get_float("alpha", 1.6732632423543772)
     gamma = node.attributes.get_float("gamma", 1.0507009873554805)
-    return [(g * gamma).where(x.above(), g * (y + alpha * gamma))]
+    x, y = input_of(emit, node), output_of(emit, node)
+    return [g * _exponential_slope(x, y, gamma, alpha * gamma)]
+
+
+def _exponential_slope(x: Expression, y: Expression, right: float, left: float) -> Expression:
+    """``right`` where x is positive, else ``y + left``, which is ``left`` times an exponential."""
+    exponential = below_zero(y) + left
+    if right == left:
+        return exponential
+    return exponential * x.choice(x.above(), right / left, 1.0)
 
 
 @vjp("Sigmoid", since=6)
@@ -69,11 +75,11 @@ def tanh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     return [g * (1.0 - output_of(emit, node).squared())]
 
 
-@vjp("HardSigmoid", since=6)
+@vjp("HardSigmoid", since=6, lazy=True)
 def hard_sigmoid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``alpha g`` strictly between the bounds."""
     y = output_of(emit, node)
-    inside = both(emit, y.above(), y.below(y.number(1.0)))
+    inside = both(emit, y.above(), y.beneath(1.0))
     return [g.where(inside) * node.attributes.get_float("alpha", 0.2)]
 
 
@@ -81,9 +87,10 @@ def hard_sigmoid(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> 
 def hard_swish(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (x / 3 + 1/2)`` strictly between -3 and 3, 0 up to -3, ``g`` from 3 on, as PyTorch."""
     x = input_of(emit, node)
-    slope = x * x.number(1 / 3) + 0.5
-    slope = slope.where(x.below(x.number(3.0)), 1.0)
-    return [g * slope.where(x.above(-3.0))]
+    inside = x.indicator(both(emit, x.above(-3.0), x.beneath(3.0)))
+    # The gate's height, x / 6 + 1/2 between 0 and 1, and x times its slope.
+    part = x * x.number(1 / 6)
+    return [g * (part.op("HardSigmoid", alpha=1.0, beta=0.5) + part * inside)]
 
 
 @vjp("Softplus", since=1)

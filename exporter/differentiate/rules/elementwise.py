@@ -6,14 +6,14 @@ import math
 import operator
 from functools import reduce
 
+import numpy as np
 import onnx_ir as ir
 
 from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
-from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import both, input_of, output_of
+from ..support.values import below_zero, both, input_of, output_of
 
 
 @vjp("Identity", since=1, lazy=True, quantised=True)
@@ -78,14 +78,26 @@ def mul(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
     return [g * b if needed[0] else None, g * a if needed[1] else None]
 
 
-@vjp("Div", since=7, lazy=True, broadcasts=True)
+def _open_divisor(node: ir.Node) -> bool:
+    """Whether the divisor may be zero."""
+    divisor = constant_of(node.inputs[1])
+    return divisor is None or not bool(np.all(divisor))
+
+
+@vjp("Div", since=7, lazy=True, broadcasts=True, unbounded=_open_divisor)
 def div(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / b`` and ``-g y / b``."""
     top = g / only_input(node, 1)
     return [top, -top * node.outputs[0] if needed[1] else None]
 
 
-@vjp("Pow", since=7, broadcasts=True)
+def _root(node: ir.Node) -> bool:
+    """Whether the exponent may be below 1, where the derivative at 0 is infinite."""
+    exponent = constant_of(node.inputs[1])
+    return exponent is None or bool((exponent < 1).any())
+
+
+@vjp("Pow", since=7, broadcasts=True, unbounded=_root)
 def power(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g p x^(p-1)`` and ``g y ln x``, where ``0 ln 0`` counts as 0, as in PyTorch."""
     x, exponent, y = input_of(emit, node), input_of(emit, node, 1), output_of(emit, node)
@@ -109,19 +121,19 @@ def exp(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
     return [g * node.outputs[0]]
 
 
-@vjp("Log", since=6)
+@vjp("Log", since=6, unbounded=True)
 def log(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / x``."""
     return [g / only_input(node)]
 
 
-@vjp("Sqrt", since=6)
+@vjp("Sqrt", since=6, unbounded=True)
 def sqrt(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / (2 y)``."""
     return [g / node.outputs[0] * 0.5]
 
 
-@vjp("Reciprocal", since=6)
+@vjp("Reciprocal", since=6, unbounded=True)
 def reciprocal(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``-g y^2``."""
     return [-g * output_of(emit, node).squared()]
@@ -173,7 +185,7 @@ def extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotan
     return [share * one if asked else None for one, asked in zip(reach, needed, strict=True)]
 
 
-@vjp("Clip", since=11, inputs=(0,))
+@vjp("Clip", since=11, inputs=(0,), lazy=True)
 def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` strictly between the bounds, 0 elsewhere.
 
@@ -185,21 +197,23 @@ def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     low, high = (node.inputs[i] if i < len(node.inputs) else None for i in (1, 2))
     masks: list[ir.Value] = []
     if low is not None:
-        masks.append(y.exceeds(_bound(low, y)))
+        known = _number(low)
+        masks.append(y.exceeds(low) if known is None else y.above(known))
     if high is not None:
-        masks.append(y.below(_bound(high, y)))
+        known = _number(high)
+        masks.append(y.below(high) if known is None else y.beneath(known))
     if not masks:
         return [g]
     return [g.where(masks[0] if len(masks) == 1 else both(emit, *masks))]
 
 
-def _bound(bound: ir.Value, y: Expression) -> Expression:
-    """A bound of a clip; nothing is computed with a constant one for K = 0."""
+def _number(bound: ir.Value) -> float | None:
+    """A constant bound of a clip."""
     known = constant_of(bound)
-    return y.of(bound) if known is None else y.number(float(known.reshape(())))
+    return None if known is None else float(known.reshape(()))
 
 
-@vjp("Asin", since=7)
+@vjp("Asin", since=7, unbounded=True)
 def asin(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
@@ -207,7 +221,7 @@ def asin(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     return [g / ((1.0 - x) * (1.0 + x)).op("Sqrt")]
 
 
-@vjp("Acos", since=7)
+@vjp("Acos", since=7, unbounded=True)
 def acos(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``-g / sqrt(1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
@@ -220,7 +234,7 @@ def asinh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotange
     return [g / (input_of(emit, node).squared() + 1.0).op("Sqrt")]
 
 
-@vjp("Acosh", since=9)
+@vjp("Acosh", since=9, unbounded=True)
 def acosh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / sqrt(x^2 - 1)``; infinite at 1, as in PyTorch."""
     x = input_of(emit, node)
@@ -233,7 +247,7 @@ def atan(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     return [g / (input_of(emit, node).squared() + 1.0)]
 
 
-@vjp("Atanh", since=9)
+@vjp("Atanh", since=9, unbounded=True)
 def atanh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / (1 - x^2)``; infinite at 1 and -1, as in PyTorch."""
     x = input_of(emit, node)
@@ -252,26 +266,26 @@ def cosh(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     return [g * input_of(emit, node).op("Sinh")]
 
 
-@vjp("Tan", since=7)
+@vjp("Tan", since=7, unbounded=True)
 def tan(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g (y^2 + 1)``."""
     return [g * (output_of(emit, node).squared() + 1.0)]
 
 
-@vjp("Celu", since=12)
+@vjp("Celu", since=12, lazy=True)
 def celu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where positive, else ``g (y / alpha + 1) = g e^(x / alpha)``."""
     y, rate = output_of(emit, node), 1.0 / node.attributes.get_float("alpha", 1.0)
-    return [g.where(y.above(), g * (y * rate + 1.0))]
+    return [g * (below_zero(y) * rate + 1.0)]
 
 
-@vjp("ThresholdedRelu", since=10)
+@vjp("ThresholdedRelu", since=10, lazy=True)
 def thresholded_relu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where the input is above ``alpha``; 0 at ``alpha``, as PyTorch's ``threshold``."""
     return [g.where(input_of(emit, node).above(node.attributes.get_float("alpha", 1.0)))]
 
 
-@vjp("Shrink", since=9)
+@vjp("Shrink", since=9, lazy=True)
 def shrink(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g`` where ``|x| > lambd``, else 0, at the bounds too, as PyTorch's shrinkages."""
     x = input_of(emit, node)

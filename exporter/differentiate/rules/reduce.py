@@ -174,7 +174,7 @@ def reduce_sum_square(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
     return [_lifted(node, g) * only_input(node) * 2.0]
 
 
-@vjp("ReduceLogSum", since=13, inputs=(0,), check=needs_constant(1))
+@vjp("ReduceLogSum", since=13, inputs=(0,), check=needs_constant(1), unbounded=True)
 def reduce_log_sum(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g / e^y``, the same for all summands."""
     return [_summands(node, g / output_of(emit, node).op("Exp"))]

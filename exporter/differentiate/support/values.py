@@ -64,8 +64,14 @@ def where(
 
 
 def both(emit: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
-    """Where two masks are true."""
-    return emit.op("And", a, b, role="inside")
+    """Where two masks of one shape are true."""
+    shape = None if a.shape is None else dims_of(a)
+    return emit.op("And", a, b, role="inside", shape=shape)
+
+
+def below_zero(y: Expression) -> Expression:
+    """The smaller of a forward value and 0; a product, since WebGPU has no Min."""
+    return y * y.indicator(y.beneath(0.0))
 
 
 def reshape_like(emit: Emitter, grad: ir.Value, forward: ir.Value, role: str = "") -> ir.Value:
