@@ -109,6 +109,20 @@ def first_prediction(path: str, threads: int) -> dict[str, float]:
     return _done()
 
 
+def drawing_times(path: str, rounds: int) -> dict[str, float]:
+    """CPU time of decoding, preparing, drawing and encoding a photograph, in milliseconds."""
+    from .drawing import times
+
+    return times(path, rounds)
+
+
+def drawing_memory(path: str) -> dict[str, float]:
+    """By how much decoding, drawing and encoding a photograph raise the peak memory."""
+    from .drawing import memory
+
+    return memory(path, peak_mb)
+
+
 def _done() -> dict[str, float]:
     print("map", flush=True)
     return {"mb": peak_mb()}

@@ -23,6 +23,8 @@ SUFFIXES = (
 
 WHITE = 255
 
+_STRIP = 64  # rows that are converted at once
+
 
 def read_image(path: str | Path, ground: int = WHITE) -> Pixels:
     """Read an image file; see `decode_image`.
@@ -60,7 +62,9 @@ def decode_image(data: NDArray[np.uint8], name: str, ground: int = WHITE) -> Pix
     image = _decode(data, cv2.IMREAD_COLOR)
     if image is None:
         raise ImageError(f"{name} is no image that OpenCV can decode; convert it to PNG or JPEG")
-    rgb = cast("Pixels", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    rgb = cast("Pixels", image)
+    for strip in _strips(rgb):
+        strip[:] = cv2.cvtColor(strip, cv2.COLOR_BGR2RGB)
     if not may_be_transparent(data):
         return rgb
     whole = _decode(data, cv2.IMREAD_UNCHANGED)
@@ -82,9 +86,17 @@ def lay_over(rgba: NDArray[Any], ground: int = WHITE, *, multiplied: bool = Fals
         ground: The grey level.
         multiplied: Its colours are multiplied by alpha already.
     """
-    colours, alpha = rgba[:, :, :3], rgba[:, :, 3:].astype(np.uint16)
-    weighted = colours * np.uint16(255) if multiplied else colours * alpha
-    return ((weighted + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
+    laid = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for part, strip in zip(_strips(rgba), _strips(laid), strict=True):
+        colours, alpha = part[:, :, :3], part[:, :, 3:].astype(np.uint16)
+        weighted = colours * np.uint16(255) if multiplied else colours * alpha
+        strip[:] = (weighted + ground * (255 - alpha) + 127) // 255
+    return laid
+
+
+def _strips(image: NDArray[Any]) -> list[NDArray[Any]]:
+    """Cut an image into strips of rows, as views: a second copy of a large one is never needed."""
+    return [image[top : top + _STRIP] for top in range(0, len(image), _STRIP)]
 
 
 def _decode(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:

@@ -24,13 +24,11 @@ _NAMED = 12  # with more boxes, labels are numbers: the panels' titles have the 
 
 
 def framed(drawn: Pixels, view: View, box: Detection, why: str) -> Pixels:
-    """Outline a box on a drawing of the image; of an edge, that edge is thick."""
+    """Outline a box on a drawing of the image, in place; of an edge, that edge is thick."""
     corners = _corners(drawn, view, box)
-    if corners is None:
-        return drawn
-    drawn = drawn.copy()
-    edge = None if why == TARGETS[0] else why
-    outline(drawn, corners, class_colour(box.class_id), edge)
+    if corners is not None:
+        edge = None if why == TARGETS[0] else why
+        outline(drawn, corners, class_colour(box.class_id), edge)
     return drawn
 
 
@@ -128,7 +126,7 @@ def _classes(
         strongest = np.abs(maps).argmax(axis=0)
         values = np.take_along_axis(maps, strongest[None], axis=0)[0]
         colours = palette(look.colormap, data.signed)
-        drawn = data.view.draw(Drawing(values, colours, look, tall)).copy()
+        drawn = data.view.draw(Drawing(values, colours, look, tall))
         for position in own:
             corners = _corners(drawn, data.view, explained[position])
             if corners is not None:

@@ -10,14 +10,14 @@ import pytest
 from graftcam.runtime.errors import RenderError
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.output.render import (
-    continued,
+    Projection,
     map_status,
     normalise,
     peak,
     project,
-    seen,
     write_image,
 )
+from graftcam.runtime.output.render.projection import blocks
 from support.artifacts import preprocess
 from support.images import read_rgb
 
@@ -136,16 +136,31 @@ def test_a_map_can_be_put_on_another_scale() -> None:
     np.testing.assert_array_equal(normalise(raw, scale=8), [[0, 0.125], [0.25, 0]])
 
 
-def test_maps_go_on_where_nothing_was_seen_only_for_lines() -> None:
-    place_ = place(preprocess(), 80, 160)
-    inside = seen(place_)
-    assert inside[8:72, 48:112].all()
-    assert inside.sum() == 64 * 64
-    ones = continued(np.ones((4, 4), np.float32), place_)
-    np.testing.assert_allclose(ones, 1)
-    stack = np.stack([one_hot(1, 2), one_hot(3, 0)])
-    together = continued(stack, place_)
-    np.testing.assert_array_equal(together[1], continued(stack[1], place_))
+def test_a_projection_continues_the_map_outside_the_crop_and_says_what_was_seen() -> None:
+    placed = place(preprocess(), 80, 160)
+    projection = Projection(np.ones((4, 4), np.float32), placed)
+    assert projection.seen == (slice(8, 72), slice(48, 112))
+    whole = (slice(0, 80), slice(0, 160))
+    np.testing.assert_allclose(projection.at(whole), 1)
+    assert np.abs(projection.slope(whole)).max() < 1e-6
+
+
+def test_blocks_of_a_projection_are_parts_of_the_whole() -> None:
+    values = np.random.default_rng(0).normal(0, 1, (5, 7, 3)).astype(np.float32)
+    colours, plane = (Projection.over(one, (90, 701)) for one in (values, values[:, :, 1]))
+    whole = (slice(0, 90), slice(0, 701))
+    everything, slopes = colours.at(whole), plane.slope(whole)
+    np.testing.assert_allclose(everything[:, :, 1], plane.at(whole), atol=1e-6)
+    # The slope is numpy's gradient, whose border is one-sided, too.
+    steepest = np.hypot(*np.gradient(plane.at(whole)))
+    np.testing.assert_allclose(slopes, steepest, atol=1e-6)
+    cut = list(blocks(whole))
+    assert [(rows.start, columns.start) for rows, columns in cut] == [
+        (0, 0), (0, 512), (64, 0), (64, 512)
+    ]  # fmt: skip
+    for part in [*cut, (slice(89, 90), slice(700, 701)), (slice(31, 32), slice(5, 6))]:
+        np.testing.assert_allclose(colours.at(part), everything[part], atol=1e-6)
+        np.testing.assert_allclose(plane.slope(part), slopes[part], atol=1e-6)
 
 
 def test_files_appear_whole_with_the_umasks_permissions(tmp_path: Path) -> None:

@@ -18,9 +18,16 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ....runtime.inputs.image_files import Pixels
-from ....runtime.inputs.preprocess import Placement, place
+from ....runtime.inputs.preprocess import place
 from ....runtime.inputs.scores import probabilities
-from ....runtime.output.render import Scene, normalise, overlay, palette, project, seen
+from ....runtime.output.render import (
+    Projection,
+    Scene,
+    normalise,
+    overlay,
+    palette,
+    project,
+)
 from ....runtime.spec import Spec
 from ...errors import VerificationError
 from ...verify.run_checks import Origin
@@ -112,9 +119,7 @@ def _gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
         output = results[spec.score.output][0]
         placed = place(transform, *image.shape[:2])
         maps = [project(normalise(one[0, 0]), placed) for one in (other, results[layer.heatmap])]
-        rows.append(
-            _row(spec, images.names[number], image, placed, maps, int(classes[0, 0]), output)
-        )
+        rows.append(_row(spec, images.names[number], image, maps, int(classes[0, 0]), output))
     # The first run of a session is slow; with one image there is no other.
     seconds = {who: statistics.median(taken[1:] or taken) for who, taken in times.items()}
     return Gallery(rows, name, seconds, len(images.images) - len(rows))
@@ -158,7 +163,6 @@ def _row(
     spec: Spec,
     name: str,
     image: Pixels,
-    placed: Placement,
     maps: Sequence[npt.NDArray[np.float32]],
     chosen: int,
     output: Array,
@@ -168,8 +172,8 @@ def _row(
     difference = np.abs(maps[0] - maps[1])
     largest = float(difference.max())
     stretched = difference / largest if largest > 0 else difference
-    inside, colours = seen(placed), palette(_COLORMAP)
-    scenes = (Scene(image, one, inside, colours) for one in maps)
+    size, colours = (image.shape[0], image.shape[1]), palette(_COLORMAP)
+    scenes = (Scene(image, Projection.over(one, size), colours) for one in maps)
     views = [image, *(overlay(scene) for scene in scenes)]
     ink = 255 - np.rint(stretched * 215).astype(np.uint8)  # dark on white
     views.append(np.repeat(ink[:, :, None], 3, axis=2))

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from .files import encode_image, write_image
 from .look import Look, LookOptions
-from .maps import (
-    Heatmap,
-    Status,
-    continued,
-    interpolation,
-    map_status,
-    normalise,
-    peak,
-    project,
-    resample,
-    seen,
-)
+from .maps import Heatmap, Status, map_status, normalise, peak
 from .marks import mark
 from .palettes import palette
 from .panels import Bar, panel, resized
+from .projection import Projection, interpolation, project, resample, seen
 from .styles import STYLES, Scene, contour, heatmap, masked, overlay
 
 __all__ = [
@@ -27,9 +17,9 @@ __all__ = [
     "Heatmap",
     "Look",
     "LookOptions",
+    "Projection",
     "Scene",
     "Status",
-    "continued",
     "contour",
     "encode_image",
     "heatmap",

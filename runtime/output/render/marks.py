@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ...inputs.image_files import Pixels
 from .maps import Status
+from .projection import blocks
 from .text import WHITE, text_width, wrap, write
 
 CAPTIONS: dict[Status, str] = {
@@ -21,12 +23,19 @@ _SMALLEST, _LARGEST = 6.0, 26.0  # height of a capital, in pixels
 def mark(image: Pixels, status: Status) -> Pixels:
     """Draw the image in pale grey, hatched, under a band with the reason."""
     height, width = image.shape[:2]
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    pale = 130 + 0.45 * grey
+    marked = np.empty_like(image)
+    levels = np.arange(256, dtype=np.float32)
+    pale = 130 + 0.45 * levels
+    between, stripe = (np.rint(one).astype(np.uint8) for one in (pale, pale * np.float32(0.82)))
     step = max(8, min(height, width) // 16)
-    rows, columns = np.indices((height, width))
-    pale[(rows + columns) % step < max(1, step // 8)] *= 0.82
-    marked = np.repeat(np.rint(pale).astype(np.uint8)[:, :, None], 3, axis=2)
+    # A pixel's row plus its column decides: a row is the one above, moved by a pixel.
+    striped = np.arange(height + width) % step < max(1, step // 8)
+    for rows, columns in blocks((slice(0, height), slice(0, width))):
+        grey = cv2.cvtColor(image[rows, columns], cv2.COLOR_RGB2GRAY)
+        lines = sliding_window_view(striped, columns.stop - columns.start)
+        hatched = lines[columns.start + rows.start : columns.start + rows.stop]
+        shade = np.where(hatched, cv2.LUT(grey, stripe), cv2.LUT(grey, between))
+        marked[rows, columns] = cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB)
     size = float(np.clip(min(height, width) / 18, _SMALLEST, _LARGEST))
     _band(marked, wrap(CAPTIONS[status], width - round(size), size), size)
     return marked

@@ -41,9 +41,14 @@ class Palette:
     signed: bool
 
     def paint(self, heatmap: Heatmap) -> Pixels:
-        """Colour a heatmap [H, W]: RGB uint8 [H, W, 3]."""
-        levels = _MIDDLE + 127 * heatmap if self.signed else 255 * heatmap
-        return self.colours[np.rint(levels).astype(np.uint8)]
+        """Colour a heatmap [..., W]: RGB uint8 [..., W, 3]."""
+        if not heatmap.size:
+            return np.empty((*heatmap.shape, 3), np.uint8)
+        scale, zero = (127, _MIDDLE) if self.signed else (255, 0)
+        lines = heatmap.reshape(-1, heatmap.shape[-1])
+        levels = cv2.convertScaleAbs(lines, alpha=scale, beta=zero)
+        painted = cv2.applyColorMap(levels, self.colours[:, None])
+        return cast("Pixels", painted).reshape(*heatmap.shape, 3)
 
 
 def palette(colormap: str | None = None, signed: bool = False) -> Palette:

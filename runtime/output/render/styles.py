@@ -1,24 +1,34 @@
-"""Each style draws one map: over the image, alone, as contour lines, or by hiding the rest."""
+"""Each style draws one map: over the image, alone, as contour lines, or by hiding the rest.
+
+Images are drawn block by block: whole copies in floating point would take more time than decoding
+the image's file, and a gigabyte for 24 megapixels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ...inputs.image_files import Pixels
+from .blend import darken, mix, shares, shrunk
 from .look import Style
 from .maps import Heatmap
 from .palettes import Palette
+from .projection import BLOCK, Projection, blocks
 
 LEVELS = (0.25, 0.5, 0.75)
 """Shares of the scale at which contours are drawn."""
 
-_UNSEEN = (200, 200, 200)
+_UNSEEN = 200
 _DARK = 0.25
+_BLUR = 4  # the blur's sigma in pixels of a shrunk copy: enough for a smooth enlargement
+_PLATEAU = 1e-6  # changes per pixel up to this are rounding
+_FAR = 1e9  # from any line, in pixels
+_RIM = 0.6  # darkness of the rim of a line
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,22 +37,15 @@ class Scene:
 
     Attributes:
         image: RGB uint8 [H, W, 3].
-        heatmap: float32 [H, W] in [0, 1] or, signed, [-1, 1]; continued outside the crop.
-        seen: bool [H, W], the part of the image that the model saw.
+        heatmap: The map over the image, in [0, 1] or, signed, [-1, 1].
         palette: The colours.
         alpha: Share of the colour where the heatmap is strongest.
     """
 
     image: Pixels
-    heatmap: Heatmap
-    seen: NDArray[np.bool_]
+    heatmap: Projection
     palette: Palette
     alpha: float = 0.5
-
-    @property
-    def strength(self) -> Heatmap:
-        """The heatmap's magnitude, 0 outside the crop."""
-        return np.where(self.seen, np.abs(self.heatmap), np.float32(0))
 
 
 def overlay(scene: Scene) -> Pixels:
@@ -51,14 +54,19 @@ def overlay(scene: Scene) -> Pixels:
     The share of the colour is ``alpha`` times the square root of the heatmap's magnitude: without
     evidence the image does not change.
     """
-    share = np.float32(scene.alpha) * np.sqrt(scene.strength)
-    return _blend(scene.image, scene.palette.paint(scene.heatmap), share)
+    drawn = scene.image.copy()
+    for block in blocks(scene.heatmap.seen):
+        values = scene.heatmap.at(block)
+        strength = cast("Heatmap", cv2.sqrt(np.abs(values)))
+        mix(drawn[block], scene.palette.paint(values), shares(strength, scene.alpha))
+    return drawn
 
 
 def heatmap(scene: Scene) -> Pixels:
     """Draw the colours alone; grey outside the crop."""
-    drawn = scene.palette.paint(scene.heatmap)
-    drawn[~scene.seen] = _UNSEEN
+    drawn = np.full_like(scene.image, _UNSEEN)
+    for block in blocks(scene.heatmap.seen):
+        drawn[block] = scene.palette.paint(scene.heatmap.at(block))
     return drawn
 
 
@@ -68,26 +76,30 @@ def contour(scene: Scene) -> Pixels:
     The share of a line in a pixel follows from the distance to the level, (value - level) / slope,
     to first order. Lines have a dark rim, so that they are visible on any image.
     """
+    drawn = scene.image.copy()
     width = max(1.5, min(scene.heatmap.shape) / 180)
-    slope = _slope(scene.heatmap)
     levels = [*LEVELS, *(-level for level in LEVELS)] if scene.palette.signed else LEVELS
-    drawn = scene.image
-    for level in levels:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            distance = (np.abs(scene.heatmap - level) / slope).astype(np.float32)
-        # There is no line on a plateau, even at the level itself.
-        distance[(slope <= 0) | ~scene.seen] = np.inf
-        colour = scene.palette.paint(np.full_like(distance, level))
-        drawn = _blend(drawn, np.zeros_like(drawn), 0.6 * _line(distance, width + 2))
-        drawn = _blend(drawn, colour, _line(distance, width))
+    colours = [scene.palette.paint(np.full(BLOCK, level, np.float32)) for level in levels]
+    for block in blocks(scene.heatmap.seen):
+        values, slope = scene.heatmap.at(block), scene.heatmap.slope(block)
+        reach = (width + 3) / 2 * float(slope.max())
+        low, high = float(values.min()) - reach, float(values.max()) + reach
+        for level, colour in zip(levels, colours, strict=True):
+            if low <= level <= high:
+                _draw_line(drawn[block], _distance(values - level, slope), width, colour)
     return drawn
 
 
 def masked(scene: Scene) -> Pixels:
     """Draw the image dark and blurred where there is no evidence."""
-    sigma = max(1.0, max(scene.heatmap.shape) / 60)
-    hidden = _DARK * cv2.GaussianBlur(scene.image, (0, 0), sigma).astype(np.float32)
-    return _blend(hidden, scene.image, scene.strength)
+    hidden = _blurred(scene.image)
+    drawn = np.empty_like(scene.image)
+    height, width = scene.heatmap.shape
+    for block in blocks((slice(0, height), slice(0, width))):
+        cv2.convertScaleAbs(hidden.at(block), drawn[block], alpha=_DARK)
+    for block in blocks(scene.heatmap.seen):
+        mix(drawn[block], scene.image[block], shares(np.abs(scene.heatmap.at(block))))
+    return drawn
 
 
 STYLES: dict[Style, Callable[[Scene], Pixels]] = {
@@ -98,19 +110,34 @@ STYLES: dict[Style, Callable[[Scene], Pixels]] = {
 }
 
 
-def _blend(below: NDArray[np.uint8] | NDArray[np.float32], above: Pixels, share: Heatmap) -> Pixels:
-    """Mix two images [H, W, 3]; ``share`` [H, W] is the share of ``above``."""
-    mixed = below + share[:, :, None] * (above.astype(np.float32) - below)
-    return np.rint(mixed).astype(np.uint8)
+def _draw_line(image: Pixels, distance: Heatmap, width: float, colours: Pixels) -> None:
+    """Draw a line and its rim on a block in place, where the distance to its middle is small."""
+    height, wide = distance.shape
+    rim, line = (_covered(distance, one) for one in (width + 2, width))
+    darken(image, shares(rim, _RIM))
+    mix(image, colours[:height, :wide], shares(line))
 
 
-def _slope(values: Heatmap) -> Heatmap:
-    """Return the change of values [H, W] per pixel; at the border they are continued linearly."""
-    padded = np.pad(values, 1, mode="reflect", reflect_type="odd")
-    down, right = np.gradient(padded)
-    return np.hypot(down, right)[1:-1, 1:-1].astype(np.float32)
+def _distance(difference: Heatmap, slope: Heatmap) -> Heatmap:
+    """Return the distance in pixels to where the difference is 0, to first order."""
+    # There is no line on a plateau, even at the level itself: far + 0 / slope.
+    far = np.where(slope > _PLATEAU, np.float32(0), np.float32(_FAR))
+    far += np.abs(difference) / np.maximum(slope, np.float32(_PLATEAU))
+    return far
 
 
-def _line(distance: Heatmap, width: float) -> Heatmap:
+def _covered(distance: Heatmap, width: float) -> Heatmap:
     """Return the share of each pixel that a line covers, from the distance to its middle."""
     return np.clip(np.float32((width + 1) / 2) - distance, 0, 1)
+
+
+def _blurred(image: Pixels) -> Projection:
+    """Blur an image, in a small copy: its fine detail is what the blur removes."""
+    height, width = image.shape[:2]
+    sigma = max(1.0, max(height, width) / 60)
+    factor = max(1.0, sigma / _BLUR)
+    size = max(1, round(height / factor)), max(1, round(width / factor))
+    blurred = cv2.GaussianBlur(
+        shrunk(image, size), (0, 0), sigma / factor, borderType=cv2.BORDER_REFLECT
+    )
+    return Projection.over(cast("Pixels", blurred).astype(np.float32), (height, width))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...inputs.image_files import Pixels
 from ...inputs.preprocess import Placement
-from ..render import STYLES, Heatmap, Scene, continued, project, resized, seen
+from ..render import STYLES, Heatmap, Projection, Scene, project
 from .view import Drawing, View
 
 
@@ -29,8 +29,7 @@ class PhotoView(View):
 
     def draw(self, drawing: Drawing) -> Pixels:
         """Draw the map over the photograph, both at the height."""
-        image = self.image if drawing.height is None else resized(self.image, drawing.height)
-        return over_image(image, drawing, self._placement)
+        return over_image(self.plain(drawing.height), drawing, self._placement)
 
     def draw_own(self, drawing: Drawing) -> Pixels:
         """Draw the map over the photograph at its own height."""
@@ -57,6 +56,6 @@ def over_image(image: Pixels, drawing: Drawing, placement: Placement | None = No
     size = (image.shape[0], image.shape[1])
     whole = Placement(size, size, (0, 0), size)
     placement = whole if placement is None else replace(placement, image=size)
-    values = continued(np.ascontiguousarray(drawing.values), placement)
-    scene = Scene(image, values, seen(placement), drawing.palette, drawing.look.alpha)
+    values = Projection(np.ascontiguousarray(drawing.values), placement)
+    scene = Scene(image, values, drawing.palette, drawing.look.alpha)
     return STYLES[drawing.look.style](scene)

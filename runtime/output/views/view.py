@@ -43,6 +43,7 @@ class View(ABC):
     shape: tuple[int, ...]
     placement: Placement | None = None
     own_row: bool = True
+    _small: Pixels | None = None
 
     @cached_property
     def image(self) -> Pixels:
@@ -58,11 +59,16 @@ class View(ABC):
         """Draw the map over the input, at the view's own height."""
 
     def plain(self, height: int | None = None) -> Pixels:
-        """Draw the input alone at a height; None: its own."""
-        return self.image if height is None else resized(self.image, height)
+        """Draw the input alone at a height; None: its own. Callers must not change the result."""
+        if height is None or height == self.image.shape[0]:
+            return self.image
+        # The drawings of a figure lie over the same small copy.
+        if self._small is None or self._small.shape[0] != height:
+            self._small = resized(self.image, height)
+        return self._small
 
     def draw(self, drawing: Drawing) -> Pixels:
-        """Draw the map over the input."""
+        """Draw the map over the input, as a new array."""
         drawn = self.draw_own(drawing)
         return drawn if drawing.height is None else resized(drawn, drawing.height)
 
