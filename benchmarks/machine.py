@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,19 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def describe(threads: int) -> dict[str, Any]:
-    """Return the setting of a run; results of two settings are never mixed in one table."""
+def describe(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
+    """Return the setting of a run; results of two settings are never mixed in one table.
+
+    Args:
+        threads: Of each way of running a model.
+        packages: Those whose versions matter; all are installed.
+    """
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": threads,
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": {package: metadata.version(package) for package in _PACKAGES},
+        "versions": {package: metadata.version(package) for package in packages},
     }
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 from torchvision import models
 
 from graftcam.exporter import TorchExport, export
+from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
 from .condition import condition
@@ -69,10 +71,16 @@ class Artifact:
 
 @lru_cache(maxsize=1)
 def module(model: str) -> nn.Module:
-    """The PyTorch model, with random weights under which every branch carries signal."""
+    """The PyTorch model, with random weights under which every branch carries signal.
+
+    A name is torchvision's, or timm's as ``timm:NAME``.
+    """
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _, timm, name = model.rpartition("timm:")
+        if timm:
+            return condition(import_module("timm").create_model(name, pretrained=False), SHAPE)
         return condition(models.get_model(model, weights=None), SHAPE)
 
 
@@ -92,11 +100,18 @@ class Subjects:
             path.with_suffix(".tmp").rename(path)
         return path
 
-    def artifact(self, model: str, layer: str | None = None, axes: Axes = "batch") -> Artifact:
+    def artifact(
+        self,
+        model: str,
+        layer: str | None = None,
+        axes: Axes = "batch",
+        profile: ProfileName = "default",
+    ) -> Artifact:
         """The file that graftcam writes, unverified: the tests and the zoo hold it true."""
-        path = self.file(model, f"{layer or 'auto'}.{axes}.onnx")
+        variant = axes if profile == "default" else f"{axes}.{profile}"
+        path = self.file(model, f"{layer or 'auto'}.{variant}.onnx")
         if not path.exists():
-            write_artifact(module(model), path, layer, axes)
+            write_artifact(module(model), path, layer, axes, profile)
         session = open_session(path)
         spec = Spec.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
         names = [output.name for output in session.get_outputs()]
@@ -129,16 +144,26 @@ class Subjects:
 
     def file(self, model: str, name: str) -> Path:
         """A place in the model's folder."""
-        (self._folder / model).mkdir(exist_ok=True)
-        return self._folder / model / name
+        folder = self._folder / _folder_name(model)
+        folder.mkdir(exist_ok=True)
+        return folder / name
 
     def drop(self, model: str) -> None:
         """Delete a model's files."""
-        shutil.rmtree(self._folder / model, ignore_errors=True)
+        shutil.rmtree(self._folder / _folder_name(model), ignore_errors=True)
+
+
+def _folder_name(model: str) -> str:
+    """The model's name without what Windows takes in no name."""
+    return model.replace(":", "-")
 
 
 def write_artifact(
-    model: nn.Module, path: Path, layer: str | None = None, axes: Axes = "batch"
+    model: nn.Module,
+    path: Path,
+    layer: str | None = None,
+    axes: Axes = "batch",
+    profile: ProfileName = "default",
 ) -> None:
     """What graftcam makes of the model."""
     transform = Preprocess(
@@ -147,7 +172,7 @@ def write_artifact(
     )  # fmt: skip
     export(
         model, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off",
-        preprocess=transform,
+        preprocess=transform, profile=profile,
         trace=TorchExport(
             dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=[INPUT]
         ),
