@@ -94,7 +94,7 @@ def div(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
 def _root(node: ir.Node) -> bool:
     """Whether the exponent may be below 1, where the derivative at 0 is infinite."""
     exponent = constant_of(node.inputs[1])
-    return exponent is None or bool((exponent < 1).any())
+    return exponent is None or bool(np.less(exponent, 1).any())
 
 
 @vjp("Pow", since=7, broadcasts=True, unbounded=_root)
