@@ -170,7 +170,7 @@ RUN = saved("""
     grad/head: ConvTranspose m -> g
     grad/cam: Add g activations -> heatmap
 """)
-MS = {"stem": 1.0, "head": 2.0, "linear": 1.0, "grad/mask": 1.5, "grad/head": 4.0, "grad/cam": 0.25}
+MS = {"stem": 0.5, "head": 2.0, "linear": 1.0, "grad/mask": 1.5, "grad/head": 4.0, "grad/cam": 0.25}
 HALF = 8 * 64 * 8 * 9  # multiplications of head
 SHAPES: dict[str, tuple[list[Shape], list[Shape]]] = {
     "stem": ([(1, 4, 10, 10), (8, 4, 3, 3)], [(1, 8, 8, 8)]),
@@ -196,7 +196,7 @@ def floor() -> Floor:
 
 
 def test_the_peak_is_the_fastest_of_the_largest_nodes(floor: Floor) -> None:
-    # head and grad/head have more than half of the multiplications; stem's rate is the same.
+    # head and grad/head have more than half of the multiplications; stem is faster, but small.
     assert floor.peak is not None
     assert (floor.peak.node, floor.peak.operator, floor.peak.macs) == ("head", "Conv", HALF)
     assert floor.peak.per_ms == HALF / 2
@@ -204,7 +204,7 @@ def test_the_peak_is_the_fastest_of_the_largest_nodes(floor: Floor) -> None:
 
 def test_parts_and_operators_sum_up(floor: Floor) -> None:
     assert [(row.part, row.nodes, row.ms) for row in floor.parts] == [
-        ("above", 2, 3.0), ("rest", 1, 1.0), ("added", 3, 5.75),
+        ("above", 2, 3.0), ("rest", 1, 0.5), ("added", 3, 5.75),
     ]  # fmt: skip
     above, added = floor.part("above"), floor.part("added")
     assert above

@@ -65,7 +65,9 @@ def test_a_branch_has_weights_of_its_own_and_reads_outer_values(tmp_path: Path) 
     assert choice.reads == {"asked", "x"}
 
 
-@pytest.mark.parametrize("content", [b"", b"no model", field(7, b"\x0a\xff")])
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", field(7, b"\x0a\xff"), field(7, b"\x0a\x05ab")]
+)
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
