@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from graftcam.runtime.tools.bench.profile import Profile, read_profile
+from graftcam.runtime.tools.bench.profile import Profile
+from graftcam.runtime.tools.bench.profile_file import read_profile
 
 from .session import open_session
 from .truth import Array

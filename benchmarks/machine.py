@@ -18,8 +18,8 @@ import graftcam.exporter
 import graftcam.runtime
 
 _PACKAGES = (
-    "onnxruntime", "torch", "torchvision", "onnx", "onnxscript", "onnx-ad", "grad-cam", "captum",
-    "torchcam", "numpy",
+    "onnxruntime", "torch", "torchvision", "timm", "onnx", "onnxscript", "onnx-ad",
+    "grad-cam", "captum", "torchcam", "numpy",
 )  # fmt: skip
 
 

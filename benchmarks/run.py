@@ -49,8 +49,11 @@ def main() -> int:
     if unknown := set(parts) - set(_PARTS):
         say(f"unknown parts {sorted(unknown)}; there are {', '.join(_PARTS)}")
         return 2
-    torch.set_num_threads(asked.threads)
     models = asked.models.split(",") if asked.models else _MODELS
+    if unknown := set(models) - set(_MODELS):
+        say(f"unknown models {sorted(unknown)}; there are {', '.join(filter(None, _MODELS))}")
+        return 2
+    torch.set_num_threads(asked.threads)
     cases = [case for case in CASES if case.part in parts and case.model in models]
     load = round(os.getloadavg()[0], 2)
     path = asked.docs / "benchmarks.json"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .book import Row
+from .floor_tables import floor_tables
 from .script import shown, table
 
 # Title, ``values`` or ``ratios`` of the row, name in them, digits after the decimal point.
@@ -128,6 +129,24 @@ SECTIONS = {
             *_ratios(explained="extra, K = 1", five="extra, K = 5", predict="K = 0 / plain"),
             *_values("ms", 1, "plain", "explained", part="part above"),
         ],
+    ),
+    "floor": Section(
+        "The floor",
+        "Inner layers of all kinds of networks; **plain** is here the model inside the artifact. "
+        "**Extra** is, as above, the time of the explained run minus the plain forward, divided "
+        "by the forward of the part above the layer. **A map** of K = 4 and of N = 8 is what "
+        "explaining adds, divided by the number of maps, relative to K = 1 and N = 1. **Memory** "
+        "is the peak above a process that only imports ONNX Runtime, relative to the plain "
+        "model's.",
+        [
+            *_ratios(
+                explained="extra, K = 1", predict="K = 0 / plain", four="a map, K = 4",
+                eight="a map, N = 8", memory="memory / plain",
+            ),
+            *_values("ms", 1, "plain", "explained", part="part above"),
+            *_values("MB", 0, **{"plain MB": "plain", "explained MB": "explained"}),
+        ],
+        floor_tables(name_of),
     ),
     "adjoint": Section(
         "Inner layers against onnx-ad",

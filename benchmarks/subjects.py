@@ -17,6 +17,7 @@ from torch import nn
 from torchvision import models
 
 from graftcam.exporter import TorchExport, export
+from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 
@@ -38,6 +39,22 @@ INNER = (
     ("efficientnet_b0", "features.3"),
     ("vit_b_16", "encoder.layers.encoder_layer_6"),
 )
+# Inner layers by kind of network; each kind has a target of its own.
+FLOOR = {
+    "convolutions": (
+        ("resnet34", "layer2"), ("resnet50", "layer2"), ("resnet50", "layer3"),
+        ("wide_resnet50_2", "layer3"),
+    ),
+    "light": (
+        ("mobilenet_v2", "features.10"), ("mnasnet1_0", "layers.10"),
+        ("regnet_x_800mf", "trunk_output.block2"), ("efficientnet_b0", "features.4"),
+        ("shufflenet_v2_x1_0", "stage3"), ("timm:ghostnet_100", "blocks.4"),
+    ),
+    "dense and tokens": (
+        ("densenet121", "features.denseblock3"), ("vit_b_16", "encoder.layers.encoder_layer_6"),
+        ("swin_t", "features.3"), ("convnext_tiny", "features.5"),
+    ),
+}  # fmt: skip
 INPUT = "x"  # of all artifacts
 _LINEAR = {"Gemm", "MatMul"}
 _POOLS = {"ReduceMean", "GlobalAveragePool"}
@@ -117,6 +134,14 @@ class Subjects:
         names = [output.name for output in session.get_outputs()]
         unread = (spec.layers[0].activations, spec.layers[0].gradients)
         return Artifact(path, spec, [name for name in names if name not in unread])
+
+    def stripped(self, model: str, layer: str) -> Path:
+        """The plain model inside the artifact of a layer, which needs no export of its own."""
+        artifact = self.artifact(model, layer)
+        path = artifact.path.with_suffix(".stripped")
+        if not path.exists():
+            write_plain(artifact.path, path)
+        return path
 
     def part(self, model: str, layer: str | None, axes: Axes = "batch") -> Path:
         """The model from the layer's value to the score, cut out of the artifact.

@@ -22,6 +22,7 @@ _NO_PLAIN = (
     "graftcam bench resnet50.onnx",
     "graftcam bench resnet50.onnx --against plain.onnx --batch 8 -k 5 --threads 2",
     "graftcam bench fcn.onnx --shape 480,640 --json",
+    "graftcam bench resnet50.onnx --profile --threads 2",
 )
 @click.argument("model", type=FILE)
 @click.option("--against", type=FILE, metavar="PLAIN",
@@ -41,13 +42,17 @@ _NO_PLAIN = (
 @click.option("--rounds", type=click.IntRange(1), metavar="N",
               help="Number of times that each variant is timed. Default: for about ten seconds, 10 "
                    "to 200 times.")  # fmt: skip
+@click.option("--profile", "floor", is_flag=True,
+              help="Count multiplications and bytes, too, from ONNX Runtime's profile: for the "
+                   "forward above the layer and for the added nodes, by operator, with their share "
+                   "of this machine's peak, and where the time above that floor goes.")  # fmt: skip
 @threads_option
 @provider_option
 @json_option
 def bench(
     model: Path, against: Path | None, batch: int | None, classes: tuple[str, ...],
     top: int | None, sizes: list[int] | None, image: Path | None, rounds: int | None,
-    threads: int | None, provider: str | None, as_json: bool,
+    floor: bool, threads: int | None, provider: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure what explaining costs with the artifact MODEL.
 
@@ -79,8 +84,9 @@ def bench(
         plain = against or _cut_back(model, Path(folder), steps)
         origin = str(against) if against else "the model inside the artifact"
         cost = measure(
-            artifact, feeds, index, plain, origin, rounds=rounds, threads=threads, progress=steps
-        )
+            artifact, feeds, index, plain, origin,
+            rounds=rounds, threads=threads, floor=floor, progress=steps,
+        )  # fmt: skip
     click.echo(json.dumps(cost.to_dict(), indent=2) if as_json else describe_cost(cost))
     if plain is None:
         click.echo(f"note: {_NO_PLAIN}", err=as_json)

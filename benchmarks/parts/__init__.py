@@ -4,6 +4,7 @@ from .adjoint import ADJOINT
 from .detector import DETECTOR
 from .explained import INNER_LAYERS, LAST
 from .files import EXPORT, MEMORY, SIZE
+from .floor import FLOOR_LAYERS
 from .peers import PEERS
 from .scaling import SCALING
 from .start import COLD, IMPORTS
@@ -12,6 +13,6 @@ __all__ = ["CASES"]
 
 # In the order of the page.
 CASES = [
-    *LAST, *INNER_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *IMPORTS, *PEERS, *COLD, *SCALING,
-    *DETECTOR,
+    *LAST, *INNER_LAYERS, *FLOOR_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *IMPORTS, *PEERS, *COLD,
+    *SCALING, *DETECTOR,
 ]  # fmt: skip

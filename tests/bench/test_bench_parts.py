@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from graftcam.runtime.tools.bench.profile import NodeTime, Profile, read_profile
+from graftcam.runtime.tools.bench.profile import Call, NodeTime, Profile, Tensor
+from graftcam.runtime.tools.bench.profile_file import read_profile
 from graftcam.runtime.tools.bench.timing import WARM_UPS, interleave, quartiles, ratio, warm_up
 
 
@@ -56,9 +57,10 @@ def written(tmp_path: Path) -> Path:
             event("conv1_kernel_time", start + factor, 5 * factor, "Conv"),
             event("conv1_fence_before", start, 0, "Conv"),
             event("ReorderOutput_token_1_kernel_time", start + 6 * factor, factor, "ReorderOutput"),
-            event("loop_kernel_time", start + 10 * factor, 20 * factor, "Loop"),
             event("grad/a/b_kernel_time", start + 11 * factor, 3 * factor, "Mul"),
             event("grad/a/b_kernel_time", start + 14 * factor, 3 * factor, "Mul"),
+            # ONNX Runtime writes an event when it ends.
+            event("loop_kernel_time", start + 10 * factor, 20 * factor, "Loop"),
             event("grad/c/d_kernel_time", start + 31 * factor, factor, "Mul"),
             event("grad/e/f_kernel_time", start + 32 * factor, 4 * factor, "Add"),
         ]
@@ -79,6 +81,44 @@ def test_a_profile_gives_each_nodes_own_time_in_a_run(written: Path) -> None:
         "grad/c/d": pytest.approx(0.04),
         "grad/e/f": pytest.approx(4 * 0.04),
     }
+
+
+def shaped(name: str, start: int, length: int, operator: str, extent: int) -> dict[str, Any]:
+    found = event(f"{name}_kernel_time", start, length, operator)
+    shapes = {f"{side}_type_shape": [{"float": [extent]}] for side in ("input", "output")}
+    found["args"] |= shapes
+    return found
+
+
+def test_nodes_have_places_in_the_order_of_the_run_and_the_shapes_of_the_last(
+    tmp_path: Path,
+) -> None:
+    events = [
+        one
+        for run in (0, 100)
+        for one in (
+            event("model_run", run, 50),
+            # All begin in the same microsecond; ONNX Runtime writes an event when it ends.
+            shaped("first", run, 0, "Add", run),
+            shaped("inner", run, 2, "Add", run),
+            shaped("loop", run, 5, "Loop", run),
+            shaped("last", run + 5, 1, "Add", run),
+        )
+    ]
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(events))
+    found = {node.name: node for node in read_profile(path).nodes}
+    places = {name: (node.place, node.held) for name, node in found.items()}
+    assert places == {
+        "first": (0, False), "loop": (1, False), "inner": (1, True), "last": (2, False),
+    }  # fmt: skip
+    one = Tensor("float", (100,))
+    assert found["last"].calls == [Call([one], [one])]
+    assert found["loop"].ms == pytest.approx(0.003)
+
+
+def test_a_profile_without_shapes_says_so(written: Path) -> None:
+    assert {node.calls is None for node in read_profile(written).nodes} == {True}
 
 
 def test_one_disturbed_run_does_not_move_a_time(written: Path) -> None:

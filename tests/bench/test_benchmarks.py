@@ -9,8 +9,13 @@ import pytest
 
 from benchmarks.book import Book, MixError, read
 from benchmarks.changes import changes
+from benchmarks.floor_tables import TITLES, floor_tables
+from benchmarks.parts import CASES
+from benchmarks.run import main
 from benchmarks.script import options, table
+from benchmarks.subjects import FLOOR
 from benchmarks.targets import missed
+from graftcam.runtime.tools.bench.floor.floor import CAUSES
 
 MACHINE = {"cpu": "A", "threads": 2, "versions": {"onnxruntime": "1.31"}}
 KEY = "size/resnet50/auto/1"
@@ -103,6 +108,63 @@ def test_changes_between_machines_are_not_shown_and_between_versions_are(tmp_pat
 def test_a_target_is_missed_by_the_median():
     assert missed("size", _row(1.0, 1.02, 1.5)) == []
     assert missed("size", _row(1.0, 1.03, 1.5)) == ["artifact"]
+
+
+def _floor_row(group: str, extra: float) -> dict[str, Any]:
+    part = {"nodes": 3, "mb": 30.0, "share": 0.5}
+    floor = {
+        "parts": {
+            "above": part | {"ms": 4.0, "mmac": 100.0},
+            "added": part | {"ms": 6.0, "mmac": 50.0, "share": None},
+        },
+        "gmac_per_s": 50.0, "at_peak_ms": 1.0, "gap_ms": {"masks": 3.0, "other": 2.0},
+        "notes": ["1 of them"],
+    }  # fmt: skip
+    ratios = {"explained": [extra] * 3}
+    return {"model": "a", "layer": "b", "group": group, "ratios": ratios, "floor": floor}
+
+
+@pytest.mark.parametrize(
+    ("group", "reached", "missed_at"),
+    [("convolutions", 1.15, 1.16), ("light", 1.5, 1.51), ("dense and tokens", 1.3, 1.31)],
+)
+def test_each_kind_of_network_has_a_target_of_its_own(
+    group: str, reached: float, missed_at: float
+) -> None:
+    assert missed("floor", _floor_row(group, reached)) == []
+    assert missed("floor", _floor_row(group, missed_at)) == ["explained"]
+
+
+def test_the_last_block_of_a_vit_has_a_target_of_its_own() -> None:
+    row = {"linear_head": False, "ratios": {"explained": [1, 1.05, 1.1]}}
+    assert missed("last", row | {"model": "vit_b_16"}) == []
+    assert missed("last", row | {"model": "swin_t"}) == ["explained"]
+
+
+def test_every_measured_layer_belongs_to_a_kind_that_has_a_target() -> None:
+    cases = [case for case in CASES if case.part == "floor"]
+    assert len(cases) == len({case.key for case in cases}) == 14
+    for group in FLOOR:
+        assert missed("floor", _floor_row(group, 9)) == ["explained"]
+
+
+def test_the_floors_tables_show_work_and_what_is_above_it() -> None:
+    lines = floor_tables(lambda row: row["model"])([_floor_row("light", 1)])
+    work, gap = (line for line in lines if line.startswith("| a |"))
+    assert work == "| a | 100.0 | 50.0 | 0.50 | 30.0 | 30.0 | 50% |  | 50.0 |"
+    # At the forward's pace: half of the multiplications, so half of its time.
+    assert gap == "| a | 1.00 | 2.00 | 6.00 | 3.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 2.00 |"
+    assert lines[-1] == "- a: 1 of them"
+    assert set(TITLES) == set(CAUSES)
+
+
+def test_an_unknown_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["", "--models", "resnet5", "--docs", str(tmp_path)])
+    assert main() == 2
+    assert "unknown models ['resnet5']; there are resnet50, " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_option_has_the_type_of_its_default(monkeypatch: pytest.MonkeyPatch) -> None:

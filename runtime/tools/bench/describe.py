@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from .floor.text import describe_floor
 from .measure import Cost, Row
 from .profile import NodeTime, Owner, Profile
+from .table import aligned
 
 _TOP = 5
 _BUSY = 0.5  # load before the start above which times are unreliable
@@ -22,7 +24,7 @@ def describe_cost(cost: Cost) -> str:
         f"{cost.provider}, {machine['cores']} cores, {threads}, ONNX Runtime "
         f"{machine['onnxruntime']}",
         "",
-        *_aligned(["", "ms", "", of, "", "peak MB", of], *(_cells(row) for row in cost.rows)),
+        *aligned([["", "ms", "", of, "", "peak MB", of], *(_cells(row) for row in cost.rows)]),
         "",
         *([f"plain: {cost.plain}"] if cost.plain else []),
         "K = 0: the artifact, used for prediction alone",
@@ -30,6 +32,7 @@ def describe_cost(cost: Cost) -> str:
         "memory above that of a process that has only imported ONNX Runtime",
         "",
         *_profile(cost.rows[-1].name, cost.profile, cost.plain_profile),
+        *(["", describe_floor(cost.floor, cost.rows[-1].name)] if cost.floor else []),
     ]
     notes = [f"note: {note}" for note in _notes(cost)]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
@@ -45,18 +48,6 @@ def _cells(row: Row) -> list[str]:
     ]  # fmt: skip
 
 
-def _aligned(*rows: Sequence[str]) -> list[str]:
-    """Align the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if place else f"{cell:<{width}}"
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
 def _profile(name: str, profile: Profile, plain: Profile | None) -> list[str]:
     whole = sum(node.ms for node in profile.nodes)
     labels: dict[Owner, str] = {
@@ -68,12 +59,12 @@ def _profile(name: str, profile: Profile, plain: Profile | None) -> list[str]:
         share = float(cells[1]) / whole if whole else 0
         other = _sums(plain.of(owner)) if plain else []
         rows.append([label, *cells, f"{share:.1%}", *other])
-    lines = [f"One run with {name}, by ONNX Runtime's profile:", *_aligned(*rows)]
+    lines = [f"One run with {name}, by ONNX Runtime's profile:", *aligned(rows)]
     operators = [[op, str(count), f"{ms:.3f}"] for op, count, ms in profile.operators("added")]
     nodes = [[node.name, node.operator, f"{node.ms:.3f}"] for node in profile.of("added")]
     if operators:
-        lines += ["", *_aligned(["added operator", "nodes", "ms"], *operators[:_TOP])]
-        lines += ["", *_aligned(["added node", "operator", "ms"], *nodes[:_TOP])]
+        lines += ["", *aligned([["added operator", "nodes", "ms"], *operators[:_TOP]])]
+        lines += ["", *aligned([["added node", "operator", "ms"], *nodes[:_TOP]])]
     return lines
 
 

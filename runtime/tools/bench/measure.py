@@ -14,6 +14,7 @@ from typing import Any
 from ...session.providers import load_onnxruntime
 from ...session.session import Session, Tensors
 from . import variants
+from .floor.floor import Floor, find_floor
 from .profile import Profile
 from .timing import calm, interleave, quartiles, ratio, warm_up
 
@@ -59,6 +60,7 @@ class Cost:
         rows: The plain model, if measured, K = 0, K = 1, and the requested classes or boxes.
         profile: Profile of the last row.
         plain_profile: Profile of the plain model.
+        floor: Work of the last row's run compared with this machine's peak, if requested.
     """
 
     artifact: Path
@@ -72,6 +74,7 @@ class Cost:
     rows: list[Row]
     profile: Profile
     plain_profile: Profile | None
+    floor: Floor | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the costs as plain JSON types."""
@@ -79,6 +82,7 @@ class Cost:
         data["artifact"] = str(self.artifact)
         data["profile"] = self.profile.to_dict()
         data["plain_profile"] = self.plain_profile and self.plain_profile.to_dict()
+        data["floor"] = self.floor and self.floor.to_dict()
         return data
 
 
@@ -100,6 +104,7 @@ def measure(
     *,
     rounds: int | None,
     threads: int | None,
+    floor: bool = False,
     progress: Callable[[str], None],
 ) -> Cost:
     """Measure the time, the profile and the memory of explaining.
@@ -113,6 +118,7 @@ def measure(
         origin: Origin of the plain model, as text.
         rounds: How often each variant is timed; None: for about ten seconds, 10 to 200 times.
         threads: The value that `open_artifact` got.
+        floor: Whether to count multiplications and bytes of the last variant.
         progress: Called with the name of each step as it begins.
 
     Raises:
@@ -133,7 +139,11 @@ def measure(
     times = interleave(runs, rounds)
     progress("profile")
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
-        profile = chosen[-1].profile(Path(folder))
+        graph = None
+        if floor:
+            profile, graph = chosen[-1].profile_and_graph(Path(folder))
+        else:
+            profile = chosen[-1].profile(Path(folder))
         plain_profile = base.profile(Path(folder)) if base else None
     progress("peak memory")
     # The allocator's memory differs between processes by a seventh.
@@ -148,6 +158,7 @@ def measure(
         artifact.path, [layer.name for layer in artifact.spec.layers],
         {name: list(value.shape) for name, value in feeds.items()}, artifact.provider, threads,
         origin if base else None, rounds, machine, rows, profile, plain_profile,
+        find_floor(profile, artifact.spec, graph) if floor else None,
     )  # fmt: skip
 
 

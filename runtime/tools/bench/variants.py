@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, SessionError
 from ...inputs.score_weights import weights_of_ones
 from ...session.session import Model, Session, Tensors
+from .floor.saved_graph import SavedGraph, read_graph, save_graph
 from .memory import peak_memory
-from .profile import RUNS, Profile, read_profile, start_profile
+from .profile import Profile
+from .profile_file import RUNS, read_profile, start_profile
 from .timing import calm
 
 BOXES = 16
@@ -51,17 +53,36 @@ class Variant:
         """Run once."""
         return self.model.run(self.feeds, self.outputs)
 
-    def profile(self, folder: Path) -> Profile:
-        """Return ONNX Runtime's profile; its file is written to ``folder``."""
+    def profile(self, folder: Path, graph: Path | None = None) -> Profile:
+        """Return ONNX Runtime's profile; its file is written to ``folder``.
+
+        Args:
+            folder: An empty folder.
+            graph: A file in it, to which ONNX Runtime saves the graph that it optimised.
+        """
 
         def configure(options: Any) -> None:
             calm(options)
             start_profile(options, folder / "profile")
+            if graph is not None:
+                save_graph(options, graph)
 
         model = Model(self.model.path, [self.model.provider], self.threads, configure)
         for _ in range(RUNS):
             model.run(self.feeds, self.outputs)
         return read_profile(model.end_profiling())
+
+    def profile_and_graph(self, folder: Path) -> tuple[Profile, SavedGraph | None]:
+        """Return the profile, and the graph as ONNX Runtime optimised it for the same run.
+
+        Some execution providers compile nodes, which cannot be saved; then there is no graph.
+        """
+        path = folder / "optimized.onnx"
+        try:
+            profile = self.profile(folder, path)
+        except SessionError:
+            return self.profile(folder), None
+        return profile, read_graph(path)
 
     def peak_memory(self) -> int | None:
         """Return its peak memory in a new process; see `peak_memory`."""
