@@ -15,7 +15,8 @@ from support.sessions import open_session
 
 MASKED = [
     nn.ReLU(), nn.ReLU6(), nn.LeakyReLU(), nn.PReLU(), nn.ELU(), nn.ELU(0.5), nn.SELU(),
-    nn.CELU(0.5), nn.Hardswish(), nn.Hardsigmoid(), nn.Hardtanh(), nn.Softshrink(), nn.Threshold(0.1, 0.0),
+    nn.CELU(0.5), nn.Hardswish(), nn.Hardsigmoid(), nn.Hardtanh(), nn.Softshrink(),
+    nn.Threshold(0.1, 0.0),
 ]  # fmt: skip
 
 
