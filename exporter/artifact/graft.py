@@ -30,13 +30,12 @@ from ..heatmap.gradcam import Target, gradcam, publish
 from ..heatmap.input_gradients import plan_image_walks
 from ..locate.detectors.detection import LevelFound
 from ..locate.instances import lay_out_instances
-from ..locate.layout import read_target
 from ..locate.score import Located
 from ..score.seed import cotangent_scale
 from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
 from .save import graph_hash, tool_versions
-from .subject import subject_of
+from .subject import subject_of, targets_of
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,7 @@ def graft(
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     by_instance = lay_out_instances(graph, captured.targets)
-    targets = [
-        Target(
-            layer,
-            value,
-            captured.arranged.get(layer) or read_target(layer, value, graph).options[0],
-        )
-        for layer, value in captured.targets.items()
-    ]
+    targets = targets_of(captured)
     emit = Emitter(graph, profile)
     subject = subject_of(emit, located, targets, levels)
     table = subject.table

@@ -13,10 +13,13 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from ...runtime.detector import Detector
-from ...runtime.spec import Layer, ScoreRecord
+from ...runtime.spec import Layer, ScoreRecord, Spec
+from ..capture.onnx_file import Captured
 from ..graph.emitter import Emitter
+from ..graph.profiles import profile_of
 from ..heatmap.gradcam import Target, laid_out
 from ..locate.detectors.detection import Detection, LevelFound, image_input
+from ..locate.layout import read_target
 from ..locate.score import Located
 from ..score.box_tables import box_tables
 from ..score.boxes import BoxSelection, select_boxes
@@ -115,6 +118,33 @@ class Boxes(Subject):
             score, value=table.name or "", output=boxes.score_entries[0].output,
             activated=boxes.activated, box_axis=self.boxed.box_axis,
         )  # fmt: skip
+
+
+def targets_of(captured: Captured) -> list[Target]:
+    """The target layers, as they are laid out."""
+    graph = captured.model.graph
+    return [
+        Target(
+            layer,
+            value,
+            captured.arranged.get(layer) or read_target(layer, value, graph).options[0],
+        )
+        for layer, value in captured.targets.items()
+    ]
+
+
+def add_tables(captured: Captured, located: Sequence[Located], spec: Spec) -> None:
+    """Add the tables of scores that an artifact has to the model that it was made from.
+
+    Args:
+        captured: The model; its tables get the names that they have in the artifact.
+        located: What is explained of it.
+        spec: The artifact's metadata.
+    """
+    emit = Emitter(captured.model.graph, profile_of(spec.profile or "default"))
+    tables = subject_of(emit, located, targets_of(captured), ()).tables
+    for table, one in zip(tables, spec.by_output(), strict=True):
+        table.name = one.score.value
 
 
 def subject_of(
