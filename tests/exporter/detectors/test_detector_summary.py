@@ -24,22 +24,23 @@ def summary_of(model: nn.Module, **settings: Any) -> DetectorSummary:
     return found
 
 
-MODULES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
-    "dense": (OwnDetector, {}),
-    "context": (with_neck, {"context": True}),
-    "queries": (Queries, {"labels": ["a", "b", "c"]}),
-    "before its suppression": (retinanet, {"detector": "before_nms"}),
+MODULES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], str]] = {
+    "dense": (OwnDetector, {}, "neck.0"),
+    "context": (with_neck, {"context": True}, "backbone.0.fine"),
+    "queries": (Queries, {"labels": ["a", "b", "c"]}, "body"),
+    "before its suppression": (retinanet, {"detector": "before_nms"}, "backbone.fine"),
 }
 
 
 @pytest.mark.parametrize("case", MODULES)
 def test_it_is_what_the_export_takes(tmp_path: Path, case: str) -> None:
-    make, options = MODULES[case]
+    make, options, finest = MODULES[case]
     if case.startswith("before"):
         pytest.importorskip("torchvision")
     shown = summary_of(make(), **options)
     spec = export(make(), tmp_path / "a.onnx", (images(),), verify="off", **options).spec
     assert spec.detector is not None
+    assert shown.levels[0][0] == finest
     assert [name for name, *_ in shown.levels] == [one.name for one in spec.layers]
     assert [count for *_, count in shown.levels] == [one.count for one in spec.detector.levels]
     assert (shown.format, list(shown.evidence)) == (spec.detector.format, spec.detector.evidence)

@@ -105,6 +105,9 @@ SEGMENTATIONS = {
     "a number that is not so": ({"channels": 19}, {}),
     "fine places": ({"channels": 125, "stride": 4}, {}),
     "probabilities": ({"last": "raw = Conv(maps, head) {out} = Softmax <axis = 1> (raw)"}, {}),
+    "probabilities of a named kind": (
+        {"out": "anchors", "last": "raw = Conv(maps, head) {out} = Softmax <axis = 1> (raw)"}, {},
+    ),
     "independent probabilities": ({"last": "raw = Conv(maps, head) {out} = Sigmoid(raw)"}, {}),
     "the user's word": ({"channels": 125}, {"detector": "off"}),
     "metadata of others": ({"channels": 19, "anchors": "none"}, {}),
