@@ -19,10 +19,8 @@ from .options import group
 
 if TYPE_CHECKING:
     from ..runtime import Explainer, Request
-    from ..runtime.output.box_explanation import BoxExplanation
 
 _MANY = 8  # with this many images, the progress counts images instead of runs
-_IMAGES = (".png", ".jpg", ".jpeg")
 _OF_BOXES = ("box_index", "conf", "iou", "why", "limit", "near_miss")
 _OF_CLASSES = ("top", "region", "score_weights", "augment", "fuse", "over", "tokens")
 
@@ -136,12 +134,12 @@ def explain_detector(
         as_json: Print JSON instead of lines.
     """
     from ..runtime.inputs.names import Names
+    from ..runtime.output.box_files import write_boxes
     from ..runtime.output.box_text import describe_boxes
 
     each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
     examples = [(path, one) for path in images for one in explainer.read_file(path, further)]
-    single = target is not None and target.suffix.lower() in _IMAGES and not target.is_dir()
-    if single and len(examples) * len(each) > 1:
+    if _is_picture(target) and len(examples) * len(each) > 1:
         raise RenderError(f"{target} is one file for several pictures; give a folder: -o out")
     names, many = Names(), len(images) >= _MANY
     rows: list[dict[str, Any]] = []
@@ -155,7 +153,7 @@ def explain_detector(
                 if method is not None:
                     own["method"] = method
                 found = explainer.explain_boxes(example, **own)
-                saved = _write(found, destination, drawing)
+                saved = write_boxes(found, destination, **drawing.look)
                 rows.append(
                     {**found.to_dict(), "image": str(path), "files": [str(one) for one in saved]}
                 )
@@ -167,26 +165,23 @@ def explain_detector(
 
 def _destination(target: Path | None, name: str, method: str | None, drawing: Drawing) -> Path:
     """Return the file of one explanation; without a target one that does not exist yet."""
-    file = f"{'-'.join(filter(None, [name, 'boxes', method]))}.{drawing.kind}"
+    from ..runtime.output.box_files import boxes_file
+
+    file = boxes_file(name, f".{drawing.kind}", method)
     if target is None:
         paths = (Path(file).with_stem(f"{Path(file).stem}{end}") for end in _endings())
         return next(path for path in paths if not path.exists())
-    single = target.suffix.lower() in _IMAGES and not target.is_dir()
-    return target if single else target / file
+    return target if _is_picture(target) else target / file
+
+
+def _is_picture(target: Path | None) -> bool:
+    """Whether a target names one picture, not a folder."""
+    from ..runtime.output.box_files import IMAGES
+
+    return target is not None and target.suffix.lower() in IMAGES and not target.is_dir()
 
 
 def _endings() -> Iterator[str]:
     """Yield nothing, then ``-2``, ``-3`` and so on."""
     yield ""
     yield from (f"-{number}" for number in count(2))
-
-
-def _write(found: BoxExplanation, path: Path, drawing: Drawing) -> list[Path]:
-    """Write the sheet of an image's boxes, or its maps and numbers; nothing without boxes."""
-    from ..runtime.output.render import write_image
-
-    if not found.detections:
-        return []
-    if path.suffix.lower() in _IMAGES:
-        return [write_image(path, found.panel(**drawing.look))]
-    return found.save(path, **drawing.look)

@@ -18,6 +18,7 @@ from .options import axis_options, json_option, output_option, source_options
     "graftcam layers model.onnx --all",
     "graftcam layers yolov8n.onnx",
     "graftcam layers detector.onnx --detector dense --context",
+    "graftcam layers torchvision:ssd300_vgg16 --detector before_nms --shape 3,300,300",
     "graftcam layers detector.onnx --detector off --output scores",
 )
 @click.argument("source")
@@ -34,10 +35,10 @@ def layers(
 ) -> None:  # fmt: skip
     """List the layers of SOURCE that can be explained, the automatic choice first.
 
-    Of an ONNX file that is a detector, say what shows it, and list the layers of its levels.
+    Of a detector, say what shows it, and list the layers of its levels.
     """
     need_exporter()
-    from ..exporter.capture.detectors import detector_of
+    from ..exporter.capture.detector_summary import summarise_detector
     from ..exporter.capture.model import layers_and_score
     from ..exporter.report.describe import describe_candidates, describe_detector
     from ..exporter.source.named import load_source
@@ -45,16 +46,19 @@ def layers(
 
     loaded = load_source(source, weights, shapes)
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
-    settings = ExportSettings(score, detector=detector, context=context)
-    boxes = detector_of(loaded.model, settings, loaded.shapes)
+    own = None if len(score.outputs) > 1 else loaded.labels  # as for `export`
+    settings = ExportSettings(score, detector=detector, context=context, labels=own)
+    boxes, notes = summarise_detector(loaded.model, loaded.inputs, settings, loaded.shapes)
     if boxes is not None:
         click.echo(json.dumps(asdict(boxes), indent=2) if as_json else describe_detector(boxes))
         return
     found, scored = layers_and_score(loaded.model, loaded.inputs, score, loaded.shapes)
     if as_json:
+        click.echo("".join(f"note: {note}\n" for note in notes), err=True, nl=False)
         click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
         return
     shown = found if everything else [candidate for candidate in found if candidate.usable]
     hint = "" if everything else " (see --all)"
-    click.echo(f"scores {scored}\n")
+    click.echo(f"scores {scored}")
+    click.echo("".join(f"note: {note}\n" for note in notes))
     click.echo(describe_candidates(shown) if shown else f"no layer can be explained{hint}")

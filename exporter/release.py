@@ -15,7 +15,11 @@ from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
 from .artifact.strip import write_plain
-from .capture.onnx_file import capture_file
+from .artifact.subject import add_tables
+from .capture.detectors import locate_detector
+from .capture.layouts import settle_layouts
+from .capture.model import locate_scores
+from .capture.onnx_file import Captured, capture_file
 from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
 from .errors import VerificationError, first_line
@@ -24,6 +28,7 @@ from .locate.instances import lay_out_instances
 from .pipeline import export_as
 from .source.labels import Labels
 from .source.named import Source
+from .source.settings import ExportSettings
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
@@ -169,9 +174,25 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         lay_out_instances(captured.model.graph, captured.targets)
         for layer in spec.layers:  # in the artifact it may have its output's name
             captured.targets[layer.name].name = layer.value
+        _add_tables(captured, spec)
         return Origin(captured.model, file=source.model)
     module, inputs = module_of(source.model, source.inputs)
     return Origin(own, module=module, examples=inputs)
+
+
+def _add_tables(captured: Captured, spec: Spec) -> None:
+    """Add what an export adds to the source before the scores are differentiated.
+
+    A table of boxes, for example, is no value of the model itself.
+    """
+    settings = ExportSettings.of_spec(spec)
+    values = ir.convenience.create_value_mapping(captured.model.graph, include_subgraphs=False)
+    if settings is None or all(one.score.value in values for one in spec.by_output()):
+        return
+    settle_layouts(captured)
+    detected = locate_detector(captured, settings)
+    located = locate_scores(captured, settings) if detected is None else [detected]
+    add_tables(captured, located, spec)
 
 
 def _of_source(artifact: Path, spec: Spec, source: Source | None, labels: Labels) -> list[Finding]:

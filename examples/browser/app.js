@@ -155,11 +155,12 @@ function rank({ id, score, probabilities }) {
 
 function state(shown) {
   const { record, layers } = artifact;
+  const { verdict, reference } = record.verification;
   const facts = {
     Model: record.source.name ?? "unnamed",
     Layer: `${artifact.detects ? layers.join(" + ") : layers[+element.layer.value]}, ${shown.grid.join(" × ")} cells`,
-    Score: shown.score.toFixed(3),
-    Verified: `${record.verification.verdict} (${record.verification.reference})`,
+    ...scored(shown),
+    Verified: verdict === "skipped" ? "no" : `${verdict} (${reference})`,
   };
   element.facts.replaceChildren(
     ...Object.entries(facts).flatMap(([name, value]) => {
@@ -169,6 +170,12 @@ function state(shown) {
       return [term, detail];
     }),
   );
+}
+
+/** What was differentiated: a class's score, or where an edge is. */
+function scored({ box, score }) {
+  const edge = box && +element.why.value;
+  return edge ? { Edge: `${score.toFixed(1)} pixels of the model's input` } : { Score: score.toFixed(3) };
 }
 
 function setOpacity() {

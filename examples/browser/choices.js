@@ -1,6 +1,7 @@
 /** These functions show what can be explained: buttons of a list, and boxes over the image. */
 
 const SVG = "http://www.w3.org/2000/svg";
+const TALL = 4; // height of a number, in hundredths of the image's longer side
 
 /**
  * Return a list's item with a button: a label, a bar and a number.
@@ -16,7 +17,7 @@ export function choice({ label, share, text, pressed }, pick) {
     part.className = name;
     return part;
   }));
-  button.children[0].textContent = label;
+  button.children[0].textContent = button.title = label;
   button.children[1].style.setProperty("--share", share);
   button.children[2].textContent = text;
   button.addEventListener("click", pick);
@@ -42,13 +43,20 @@ export function drawBoxes(layer, boxes, { width, height }, chosen, pick) {
     const about = shape("title");
     about.textContent = `${i + 1} ${box.label} ${box.probability.toFixed(2)}`;
     const frame = shape("rect", { x: left, y: top, width: right - left, height: bottom - top });
-    const number = shape("text", { x: left + unit, y: top + 4 * unit, "font-size": 4 * unit });
+    const y = numberAt(top, bottom, height, unit);
+    const number = shape("text", { x: left, y, "font-size": TALL * unit });
     number.textContent = i + 1;
     group.append(about, frame, number);
     group.addEventListener("click", () => pick(box));
     return [box, group];
   });
   layer.replaceChildren(...drawn.sort(([a], [b]) => area(b) - area(a)).map(([, group]) => group));
+}
+
+/** Where a box's number stands: above the box, or below, so that it hides no map; else inside. */
+function numberAt(top, bottom, height, unit) {
+  if (top >= TALL * unit) return top - unit;
+  return bottom + TALL * unit <= height ? bottom + TALL * unit : top + TALL * unit;
 }
 
 function shape(tag, attributes = {}) {

@@ -4,7 +4,10 @@
  *
  * Models are trained with Pillow's antialiased resize, which a canvas does not have. ONNX Runtime's
  * Resize has it: resize_linear.onnx and resize_cubic.onnx are the runtime's own one-node models.
+ * Detectors are mostly trained with OpenCV's, without antialiasing: plain_resize.js has that.
  */
+
+import { halfToEven, plainBilinear } from "./plain_resize.js";
 
 /**
  * A decoded image.
@@ -68,12 +71,6 @@ function resizedTo({ resize, resize_mode: mode, longest }, height, width) {
 const cropStart = (length, size, half) =>
   length >= size ? half((length - size) / 2) : -Math.floor((size - length) / 2);
 
-/** Python's round(). */
-function halfToEven(value) {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
-}
-
 /**
  * Return the model's input for one image.
  * @param {object} ort onnxruntime-web.
@@ -116,7 +113,9 @@ const KNOWN =
 /** Refuse what would give other pixels than the runtime. */
 function check(transform) {
   const unknown = Object.keys(transform).filter((name) => !KNOWN.split(" ").includes(name));
-  if (transform.antialias === false) unknown.push("a resize without antialiasing");
+  if (transform.antialias === false && transform.interpolation === "bicubic") {
+    unknown.push("a bicubic resize without antialiasing");
+  }
   if (unknown.length) {
     throw new Error(
       `This page cannot preprocess with ${unknown.join(", ")}; export with --extra embed_preprocess.`,
@@ -152,6 +151,7 @@ async function resize(ort, planes, { height, width }, transform, { resized }) {
   const channels = planes.length / (height * width);
   if (resized[0] === height && resized[1] === width) return planes;
   if (transform.interpolation === "nearest") return nearest(planes, [height, width], resized, channels);
+  if (transform.antialias === false) return plainBilinear(planes, [height, width], resized, channels);
   const session = await resizer(ort, transform.interpolation === "bicubic" ? "cubic" : "linear");
   const made = await session.run({
     image: new ort.Tensor("uint8", planes, [1, channels, height, width]),

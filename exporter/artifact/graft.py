@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ...runtime.detector import Detector
 from ...runtime.spec import (
     NEWEST_VERSION,
     SPEC_VERSION,
     Layer,
     Preprocess,
     ScoredOutput,
-    ScoreRecord,
     Spec,
     Verification,
 )
@@ -28,20 +26,16 @@ from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import ancestors
 from ..heatmap.baked import bake
-from ..heatmap.gradcam import Target, gradcam, laid_out, publish
+from ..heatmap.gradcam import Target, gradcam, publish
 from ..heatmap.input_gradients import plan_image_walks
-from ..locate.detectors.detection import LevelFound, image_input
+from ..locate.detectors.detection import LevelFound
 from ..locate.instances import lay_out_instances
-from ..locate.layout import read_target
 from ..locate.score import Located
-from ..score.box_tables import box_tables
-from ..score.boxes import select_boxes
-from ..score.class_scores import RequestInputs, add_request, class_table, scores_table
 from ..score.seed import cotangent_scale
 from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
-from .publish_boxes import BOX_METHOD, publish_boxes
 from .save import graph_hash, tool_versions
+from .subject import subject_of, targets_of
 
 
 @dataclass(frozen=True)
@@ -100,36 +94,19 @@ def graft(
     structure, weights = graph_hash(model)
     before, own_outputs = len(graph), [value.name or "" for value in graph.outputs]
     by_instance = lay_out_instances(graph, captured.targets)
-    targets = [
-        Target(
-            layer,
-            value,
-            captured.arranged.get(layer) or read_target(layer, value, graph).options[0],
-        )
-        for layer, value in captured.targets.items()
-    ]
+    targets = targets_of(captured)
     emit = Emitter(graph, profile)
-    channel = located[0].score.kind == "channel"
-    boxed = None if detection is None else box_tables(emit, detection, image_input(graph))
-    if boxed is not None:
-        tables = [table := boxed.flat]
-    else:
-        tables = [laid_out(emit, targets[0]) if channel else class_table(emit, o) for o in located]
-        table = scores_table(emit, tables, located)
-    if len(tables) > 1:
-        _check_reached(graph, tables, located, captured.targets)
+    subject = subject_of(emit, located, targets, levels)
+    table = subject.table
+    if len(subject.tables) > 1:
+        _check_reached(graph, subject.tables, located, captured.targets)
     made = plan(graph, table, list(captured.targets.values()))
-    if detection is not None and profile.sizes_from_data:
+    if subject.in_parts and profile.sizes_from_data:
         made = with_junctions(made)
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active)
-    selected = None
-    if detection is not None and boxed is not None:
-        selected = select_boxes(emit, detection, boxed, scale)
-        inputs, chosen = RequestInputs(selected.inputs[0]), selected.chosen
-    else:
-        inputs, chosen = add_request(emit, tables, table, [o.score for o in located], scale)
+    inputs, chosen = subject.select(scale)
     cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
     classes = None
@@ -138,10 +115,15 @@ def graft(
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
     many = len(targets) > 1
-    method = "gradcam" if detection is None else BOX_METHOD
     layers = [
         _publish_layer(
-            emit, target, cotangents[target.value] / scale, batch, methods, method, many=many
+            emit,
+            target,
+            cotangents[target.value] / scale,
+            batch,
+            methods,
+            subject.method,
+            many=many,
         )
         for target in targets
     ]
@@ -149,25 +131,17 @@ def graft(
         replace(one, layout="instances") if one.name in by_instance else one for one in layers
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
-    boxes = None
-    if detection is not None and boxed is not None and selected is not None:
-        boxes = publish_boxes(emit, detection, boxed, selected, layers, levels)
+    boxes = subject.publish(layers)
     emit.sweep()
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
     scored = [
         ScoredOutput(
-            replace(
-                one.score,
-                value=table.name or "",
-                output=_scored_output(one.score, layers, boxes),
-                activated=one.score.activated if boxes is None else boxes.activated,
-                box_axis=None if boxed is None else boxed.box_axis,
-            ),
+            subject.record(one.score, table, layers, boxes),
             None if names is None else list(names),
         )
-        for one, table, names in zip(located, tables, labels, strict=True)
+        for one, table, names in zip(located, subject.tables, labels, strict=True)
     ]
     several = len(scored) > 1
     spec = Spec(
@@ -186,13 +160,6 @@ def graft(
         (before, len(graph) - before),
         emit.classes_dim,
     )
-
-
-def _scored_output(score: ScoreRecord, layers: Sequence[Layer], boxes: Detector | None) -> str:
-    """The output that the scores are read from: not always one of the model's own."""
-    if score.kind == "channel":
-        return layers[0].activations
-    return score.output if boxes is None else boxes.score_entries[0].output
 
 
 def _name(value: ir.Value | None) -> str | None:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import onnx_ir as ir
 
 from ...runtime.spec import ScoreRecord
 from ..errors import LayerError, ScoreError
-from ..graph.emitter import Dim, dims_of
+from ..graph.emitter import dims_of
 from ..graph.trial_shapes import trial_shapes
-from ..locate.detectors.detection import Corners, Detection, Distances, LevelFound, image_input
+from ..locate.detectors.detection import Detection, LevelFound, image_input
 from ..locate.detectors.family import family_transform
 from ..locate.detectors.file_facts import read_facts
 from ..locate.detectors.layers.backbone import backbone_layers
 from ..locate.detectors.layers.head_inputs import head_inputs, named_levels
 from ..locate.detectors.layers.image_maps import ImageMaps
 from ..locate.detectors.layers.token_layer import is_passed_by
-from ..locate.detectors.recognise import recognise
+from ..locate.detectors.recognise import doubts, recognise
 from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located
 from ..source.settings import ExportSettings
 from .layouts import choose_shown, settle_layouts
-from .onnx_file import Captured, capture_file
+from .onnx_file import Captured
 
 
 def locate_detector(captured: Captured, settings: ExportSettings) -> Located | None:
@@ -49,6 +46,7 @@ def locate_detector(captured: Captured, settings: ExportSettings) -> Located | N
     activation = settings.score.activation
     detection = recognise(captured.model, captured.folder, only, labels, activation)
     if detection is None:
+        captured.notes.extend(doubts(captured.model, labels))
         return None
     captured.notes.extend([*detection.notes, *_of_batch(graph)])
     family = family_transform(graph, read_facts(captured.model.metadata_props))
@@ -70,63 +68,6 @@ def _of_batch(graph: ir.Graph) -> list[str]:
         f"input {image.name!r} takes {batch} images of {extents} at once, as the file says; "
         "--shape 1x3x480x640 (batch, channels, height, width) makes it take another size"
     ]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What `graftcam layers` shows of a detector.
-
-    Attributes:
-        format: See `runtime.detector.Detector`.
-        task: Likewise.
-        classes: Number of classes.
-        names: Their names, if the file has them.
-        boxes: What its boxes are, in words.
-        evidence: What showed it.
-        notes: What users should know.
-        levels: Name and shape of each target layer, and the number of its boxes, if known.
-    """
-
-    format: str
-    task: str
-    classes: int
-    names: Sequence[str] | None
-    boxes: str
-    evidence: Sequence[str]
-    notes: Sequence[str]
-    levels: Sequence[tuple[str, list[Dim], int | None]]
-
-
-def detector_of(
-    model: Any, settings: ExportSettings, shapes: Mapping[str, Sequence[int | None]] | None = None
-) -> Shown | None:
-    """Recognise a detector in an ONNX file, and choose its layers; None for any other model.
-
-    Raises:
-        GraftcamError: The file cannot be read, or its format is not known.
-    """
-    if not isinstance(model, (str, Path)) or not Path(model).is_file():
-        return None
-    if Path(model).suffix != ".onnx":
-        return None
-    captured = capture_file(Path(model), settings.layers or [], shapes)
-    located = locate_detector(captured, settings)
-    if located is None or located.detection is None:
-        return None
-    found = located.detection
-    levels = choose_levels(captured, located, context=settings.context)
-    boxes = found.boxes
-    if isinstance(boxes, Corners):
-        corners = boxes.layout == "xyxy"
-        words = "left, top, right, bottom" if corners else "centre, width, height"
-        words += " in pixels" if boxes.units == "pixels" else " as shares of the input's sides"
-    else:
-        words = "distances to the edges" if isinstance(boxes, Distances) else "sizes at centres"
-    return Shown(
-        found.format, found.task, found.classes, found.names, words, found.evidence,
-        captured.notes,
-        [(level.value.name or "", dims_of(level.value), level.count) for level in levels],
-    )  # fmt: skip
 
 
 def may_be_detector(settings: ExportSettings) -> bool:

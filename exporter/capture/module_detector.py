@@ -8,7 +8,7 @@ of each level, so that layers have a module's name and can be verified in PyTorc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import onnx_ir as ir
 from ...runtime.settings import TorchExport
 from ..errors import CaptureError, ScoreError
 from ..locate.detectors.detection import LevelFound
+from ..locate.score import Located
 from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .detectors import choose_levels, locate_detector, may_be_detector
@@ -27,6 +28,25 @@ if TYPE_CHECKING:
 
     from ..source.torch_inputs import ModuleInputs
     from .model import Model
+
+
+@dataclass(frozen=True)
+class ModuleDetector:
+    """A PyTorch module that returns boxes.
+
+    Attributes:
+        captured: Its graph, without target layers.
+        located: Its scores and boxes.
+        levels: Its target layers in that graph.
+        layers: The modules that return them; empty if one has none.
+        capture: Captures the module again, with target layers of these names.
+    """
+
+    captured: Captured
+    located: Located
+    levels: Sequence[LevelFound]
+    layers: Sequence[str]
+    capture: Callable[[Sequence[str]], Captured]
 
 
 def capture_detector(
@@ -41,7 +61,50 @@ def capture_detector(
         CaptureError: It cannot be captured.
         ScoreError: It is a detector, but of no known format, or it suppresses boxes inside.
     """
-    if isinstance(model, (str, Path)) or settings.shapes or not may_be_detector(settings):
+    if isinstance(model, (str, Path)) or settings.shapes:
+        return None
+    capture = _capture_of(model, example_inputs, settings)
+    if capture is None:
+        return None
+    if settings.layers:
+        progress("capture")
+        return capture(settings.layers)
+    found = _located_module(capture, settings, progress)
+    if found is None:
+        return None
+    if not found.layers:
+        return replace(found.captured, levels=list(found.levels))
+    progress("capture")
+    second = found.capture(found.layers)
+    levels = [
+        replace(level, value=second.targets[name])
+        for level, name in zip(found.levels, found.layers, strict=True)
+    ]
+    return replace(second, levels=levels)
+
+
+def locate_module_detector(
+    model: Model,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
+    settings: ExportSettings,
+) -> ModuleDetector | None:
+    """Recognise a module that returns boxes, and choose its layers; None for other modules.
+
+    Raises:
+        CaptureError: It cannot be captured.
+        ScoreError: It is a detector, but of no known format, or it suppresses boxes inside.
+    """
+    capture = _capture_of(model, example_inputs, settings)
+    return None if capture is None else _located_module(capture, settings, lambda _: None)
+
+
+def _capture_of(
+    model: Model,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None,
+    settings: ExportSettings,
+) -> Callable[[Sequence[str]], Captured] | None:
+    """A function that captures a module with target layers; None for modules without boxes."""
+    if not may_be_detector(settings):
         return None
     module, inputs = module_of(model, example_inputs)
     trace = settings.trace or TorchExport()
@@ -57,25 +120,23 @@ def capture_detector(
         found.model.metadata_props.update(module_facts(module))
         return found
 
+    return captured_with
+
+
+def _located_module(
+    capture: Callable[[Sequence[str]], Captured],
+    settings: ExportSettings,
+    progress: Callable[[str], None],
+) -> ModuleDetector | None:
+    """Export a module, and find its levels in its graph."""
     progress("capture")
-    if settings.layers:
-        return captured_with(settings.layers)
-    first = captured_with([])
+    first = capture([])
     located = locate_detector(first, settings)
     if located is None:
         return None
     progress("locate")
     levels = choose_levels(first, located, context=settings.context)
-    names = _layer_names(first, levels)
-    if not names:
-        return replace(first, levels=levels)
-    progress("capture")
-    second = captured_with(names)
-    found = [
-        replace(level, value=second.targets[name])
-        for level, name in zip(levels, names, strict=True)
-    ]
-    return replace(second, levels=found)
+    return ModuleDetector(first, located, levels, _layer_names(first, levels), capture)
 
 
 def _before_nms(

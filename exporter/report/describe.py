@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.output.text import counted
-from ..capture.detectors import Shown
+from ..capture.detector_summary import DetectorSummary
 from ..locate.candidate import Candidate
 from .report import Report
 
@@ -41,7 +41,7 @@ def describe_report(report: Report) -> str:
     return "\n".join(lines)
 
 
-def describe_detector(shown: Shown) -> str:
+def describe_detector(shown: DetectorSummary) -> str:
     """Say what a detector is, what shows it, and which layers are explained."""
     names = ", ".join(list(shown.names or ())[:_NAMES])
     more = ", ..." if shown.classes > _NAMES else ""

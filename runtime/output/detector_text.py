@@ -53,7 +53,7 @@ def describe_detector(found: Detector) -> list[str]:
     ]
     if found.anchors:
         lines.append(f"output  {found.anchors}: int64 [N, K], the anchor behind each slot")
-    lines += [f"level   {number} {_level(one)}" for number, one in enumerate(found.levels)]
+    lines += [f"level   {number} {_level(one)}" for number, one in enumerate(found.levels, 1)]
     return [*lines, f"because {'; '.join(found.evidence)}"]
 
 

@@ -22,6 +22,8 @@ from support.exports import export_segmenter
 from support.images import noise
 from support.interpreter import FORBIDDEN, python
 from support.onnx_bytes import onnx_model
+from support.three_heads import LABELS as HEAD_LABELS
+from support.three_heads import export_heads
 
 MEGABYTE = 10**6
 
@@ -168,7 +170,7 @@ main(["bench", sys.argv[1], "--rounds", "2"])
 def test_memory_is_that_of_the_model_not_of_the_process_that_asks(pair: tuple[Path, Path]) -> None:
     ballast = np.ones(300 * MEGABYTE, np.uint8)
     artifact = open_artifact(pair[1], "cpu", None)
-    peak = variants.explained(artifact, make_feeds(artifact), [-1], 1)[-1].peak_memory()
+    peak = variants.explained(artifact, make_feeds(artifact), {None: [-1]}, 1)[-1].peak_memory()
     # Linux's getrusage would count the ballast before and after, and see no difference.
     assert MEGABYTE < peak < ballast.nbytes / 3
 
@@ -186,6 +188,37 @@ def test_a_process_that_fails_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(GraftcamError, match=r"gone\.onnx: measuring its memory failed: ") as caught:
         memory.peak_memory(tmp_path / "gone.onnx", {}, [], "cpu", 1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("heads") / "m.onnx"
+    export_heads(path, labels=HEAD_LABELS)
+    return path
+
+
+@pytest.mark.usefixtures("fake_memory")
+def test_each_of_several_outputs_is_measured(heads: Path) -> None:
+    names = [f"K = {count} of {name}" for name, most in (("gender", 2), ("age", 3), ("smile", 2))
+             for count in (1, most)]  # fmt: skip
+    rows = cost_of(heads, "-k", 3)["rows"]
+    assert [row["name"] for row in rows] == ["plain", "K = 0", *names]
+    assert [row["output"] for row in rows[2:4]] == ["gender", "gender"]
+    rows = cost_of(heads, "--output", "age", "-k", 4)["rows"]
+    assert [row["name"] for row in rows] == ["plain", "K = 0", "K = 1 of age", "K = 4 of age"]
+    rows = cost_of(heads, "--class", "male")["rows"]
+    assert [row["name"] for row in rows] == ["plain", "K = 0", "K = 1 of gender"]
+    assert "output 'mask'" in refuse("bench", heads, "--output", "mask")
+
+
+def test_a_variant_asks_for_its_own_output(heads: Path) -> None:
+    artifact = open_artifact(heads, "cpu", None)
+    feeds = make_feeds(artifact)
+    found = variants.explained(artifact, feeds, {"gender": [-1], "age": [4]}, 1)
+    spec, logits = artifact.spec, artifact.run(feeds, ["age"])["age"]
+    results = found[-1]()
+    np.testing.assert_array_equal(results[spec.classes or ""], [[4]])
+    np.testing.assert_allclose(results[spec.scores], logits[:, 4:], rtol=1e-5)
 
 
 OTHER_INPUT = "compare with the model that m.onnx was made from"

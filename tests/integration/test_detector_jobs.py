@@ -106,3 +106,19 @@ def test_parquet_has_a_column_of_boxes(settings: Settings) -> None:
     rows = rows_of(settings)
     assert [row["boxes"] for row in read] == [rows[row["path"]]["boxes"] for row in read]
     assert [row["classes"] for row in read] == [rows[row["path"]]["classes"] for row in read]
+
+
+def test_a_batch_gives_each_image_its_own_boxes(settings: Settings) -> None:
+    """Images with two boxes, one and none in one run, and one by one."""
+    alone = replace(settings, batch=1, output=f"{settings.output}-alone")
+    together = replace(settings, batch=3)
+    for job in (alone, together):
+        run(job)
+    found, expected = rows_of(together), rows_of(alone)
+    counts = {path: len(row["boxes"]) for path, row in found.items()}
+    assert counts["none.png"] == 0 < counts["one.png"] < counts["a/two.png"]
+    for path, row in found.items():
+        assert row["files"] == expected[path]["files"]
+        for one, other in zip(row["boxes"], expected[path]["boxes"], strict=True):
+            assert one["box_index"] == other["box_index"]
+            assert one["share"] == pytest.approx(other["share"], abs=1e-4)

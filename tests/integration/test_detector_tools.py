@@ -37,7 +37,7 @@ def test_inspect_tells_format_inputs_outputs_levels_and_evidence(artifact: Path)
         "input   box_index: int64 [N or 1, K], boxes by number or rank (-1 is the best)",
         "input   box_target: int64 [N or 1, K]: 0 class, 1 left, 2 top, 3 right, 4 bottom",
         f"output  {record.boxes}: float32 [N, K, 4], left, top, right, bottom in input pixels",
-        "level   1 p1, boxes 64 to 79, stride 16 x 16",
+        "level   2 p1, boxes 64 to 79, stride 16 x 16",
         f"because {'; '.join(record.evidence)}",
         "labels  red, blue",
     ):

@@ -217,6 +217,9 @@ def test_a_detectors_boxes_are_drawn_and_a_click_explains_one(page: Page, tmp_pa
     np.testing.assert_allclose(
         np.reshape(got["map"], found.maps[0].shape), found.maps[0], atol=CLOSE * found.maps[0].max()
     )
+    above = """boxes => boxes.every(({ children: [, frame, number] }) =>
+        +number.getAttribute("y") <= frame.y.baseVal.value)"""
+    assert page.locator("#boxes .box").evaluate_all(above)  # numbers hide no map
     page.locator("#boxes .box", has_text="2").click()
     got = nth_explanation(page, 4)
     assert got["box"]["index"] == found.detections[1].index

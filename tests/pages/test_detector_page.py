@@ -17,7 +17,7 @@ from graftcam.runtime.boxes.decode import decode
 from graftcam.runtime.boxes.geometry import share_inside, to_image
 from graftcam.runtime.boxes.suppress import suppress
 from graftcam.runtime.detector import BoxEntries, Detector
-from graftcam.runtime.inputs.preprocess import Placement
+from graftcam.runtime.inputs.preprocess import Placement, resize
 from support.browser import need
 from support.node_ort import run_node, write_module
 from support.paths import ROOT
@@ -148,6 +148,32 @@ def test_boxes_of_every_format_are_the_runtimes(node: str, site: Path) -> None:
         np.testing.assert_allclose(page["image"], to_image(corners[kept], placement), atol=1e-3)
         for share, four in zip(page["shares"], corners[kept], strict=True):
             assert share == pytest.approx(share_inside(grid, tuple(four), SIZE), abs=1e-6)
+
+
+SIZES = [((512, 512), (320, 320)), ((300, 640), (150, 320)), ((37, 53), (64, 91)),
+         ((10, 7), (3, 20)), ((1, 9), (4, 4))]  # fmt: skip
+
+
+def test_a_resize_without_antialiasing_is_opencvs(node: str, site: Path) -> None:
+    """All that exporters of the YOLO family write is trained so."""
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (*size, 3), np.uint8) for size, _ in SIZES]
+    got = run_node(
+        node, site,
+        """
+        import { plainBilinear } from "./plain_resize.js";
+        print(given.map(([planes, from, to]) =>
+          [...plainBilinear(Uint8Array.from(planes), from, to, 3)]));
+        """,
+        [[image.transpose(2, 0, 1).ravel().tolist(), *sizes]
+         for image, sizes in zip(images, SIZES, strict=True)],
+    )  # fmt: skip
+    for image, (_, to), planes in zip(images, SIZES, got, strict=True):
+        expected = resize(image.transpose(2, 0, 1), to, "bilinear", antialias=False)
+        off = np.abs(np.reshape(planes, expected.shape) - expected.astype(int))
+        # Equal here; OpenCV's own code differs by a level between kinds of processors.
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.01
 
 
 def test_the_page_detects_and_explains_a_box_and_its_edges(

@@ -23,6 +23,8 @@ from support.exports import to_onnx
 from support.nets import Flat, Tiny, seeded
 from support.paths import ROOT
 from support.rules import louder
+from support.three_heads import LABELS as HEAD_LABELS
+from support.three_heads import OUTPUTS, PREPROCESS, ThreeHeads, export_heads
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -91,6 +93,26 @@ def test_an_onnx_file_is_shown_beside_itself_unoptimised(
         report=tmp_path / "report",
     )  # fmt: skip
     assert "ONNX Runtime, unoptimised" in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["file", "module"])
+def test_each_of_several_outputs_is_shown(tmp_path: Path, image_folder: Path, kind: str) -> None:
+    options = {"preprocess": PREPROCESS, "labels": HEAD_LABELS, "images": image_folder,
+               "report": tmp_path / "report"}  # fmt: skip
+    if kind == "file":
+        export_heads(tmp_path / "m.onnx", **options)
+    else:
+        torch.manual_seed(0)
+        export(ThreeHeads().eval(), tmp_path / "m.onnx", (torch.rand(1, 3, 12, 12),),
+               output=OUTPUTS, layers="act", verify="off", **options)  # fmt: skip
+    html = (tmp_path / "report" / "index.html").read_text()
+    for name in OUTPUTS:
+        assert html.count(f"· {name} ·") == len(list(image_folder.glob("*.png")))
+        assert f"<dt>Classes of {name}</dt>" in html
+    assert "more images were checked" not in html
+    # The two maps of a row are one map: differences are those of rounding.
+    shares = [float(one) for one in re.findall(r"difference, at most (\S+) of the maximum", html)]
+    assert all(one < 1e-3 for one in shares)
 
 
 def test_a_folder_that_cannot_be_written_stops_the_export_before_any_work(tmp_path: Path) -> None:

@@ -120,3 +120,48 @@ def autograd(
         np.zeros(kept[name].shape) if one is None else one.numpy()
         for name, one in zip(layers, found, strict=True)
     ]
+
+
+class TopDown(nn.Module):
+    """A neck that adds the coarse map to the fine one."""
+
+    def forward(self, maps: OrderedDict[str, torch.Tensor]) -> OrderedDict[str, torch.Tensor]:
+        larger = nn.functional.interpolate(maps["coarse"], scale_factor=2.0)
+        return OrderedDict(fine=torch.tanh(maps["fine"] + larger), coarse=maps["coarse"] * 2)
+
+
+def with_neck() -> OwnDetector:
+    """The detector with a neck, whose backbone lies before its heads' inputs."""
+    module = OwnDetector().eval()
+    module.backbone = nn.Sequential(module.backbone, TopDown())  # type: ignore[assignment]
+    return module
+
+
+# Those of torchvision
+
+# All boxes are returned, and images keep their size.
+KEEP_ALL = {"score_thresh": 0.0, "nms_thresh": 1.0, "detections_per_img": 10**6,
+         "topk_candidates": 10**6, "min_size": 32, "max_size": 64}  # fmt: skip
+
+
+def anchors() -> Any:
+    """One anchor for each place of both levels."""
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+    return AnchorGenerator(((8,), (16,)), ((1.0,), (1.0,)))
+
+
+def seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    """Make a detector with random weights that tell boxes apart."""
+    torch.manual_seed(0)
+    made = make().eval()
+    for one in made.parameters():  # their biases make all scores small and alike
+        torch.nn.init.normal_(one, std=0.1)
+    return made
+
+
+def retinanet() -> nn.Module:
+    """A RetinaNet of four classes."""
+    from torchvision.models.detection.retinanet import RetinaNet
+
+    return seeded(lambda: RetinaNet(Backbone(), 4, anchor_generator=anchors(), **KEEP_ALL))

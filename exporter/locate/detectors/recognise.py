@@ -15,7 +15,7 @@ from .file_facts import read_facts
 from .formats.centres import centres
 from .formats.dense import dense
 from .formats.end_to_end import end_to_end
-from .formats.joint_outputs import joint_levels
+from .formats.joint_map import joint_map, joint_seen
 from .formats.nms import nms
 from .formats.per_level import levels_format
 from .formats.queries import queries
@@ -58,7 +58,7 @@ def recognise(
         if wanted in (None, name) and (found := format_of(model.graph, facts)) is not None:
             return found
     if wanted is not None:
-        joint = joint_levels(model.graph, facts)
+        joint = joint_seen(model.graph, facts)
         reason = f": {nearest_reason(model.graph, facts)}" if joint or wanted == "dense" else ""
         raise ScoreError(
             f"this model shows no detector of format {wanted!r}{reason}; leave detector "
@@ -72,7 +72,18 @@ def recognise(
         raise ScoreError(
             f"this looks like a detector ({'; '.join(signs)}), but of no format that is known: "
             f"{nearest_reason(model.graph, facts)}; "
-            f"{'or ' if joint_levels(model.graph, facts) else which}take it for a classifier with "
+            f"{'or ' if joint_seen(model.graph, facts) else which}take it for a classifier with "
             "detector='off' (--detector off)"
         )
     return None
+
+
+def doubts(model: ir.Model, labels: int | None = None) -> list[str]:
+    """What users should know of a model that is taken for none, but may be a detector.
+
+    Args:
+        model: The model.
+        labels: Number of class names that the user gave.
+    """
+    found = joint_map(model.graph, read_facts(model.metadata_props, labels))
+    return [] if found is None else [found.doubt]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from ....runtime.output.text import particulars
-from ....runtime.spec import Preprocess
+from ....runtime.spec import Preprocess, Spec
 from ...graph.ort_session import LEVELS
 from ...verify.verdict.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
 from ...verify.verdict.report import grouped
@@ -60,6 +60,7 @@ def content(
         "lines": lines,
         "gallery": gallery if isinstance(gallery, Gallery) else None,
         "boxes": gallery if isinstance(gallery, BoxGallery) else None,
+        "outputs": spec.output_names if spec.outputs else [],
         "layers": report.layers,
         "candidates": [(one, " x ".join(map(str, one.shape))) for one in shown],
         "hidden": len(report.candidates) - len(shown),
@@ -133,10 +134,6 @@ def _along(number: float) -> float:
 def _card(report: Report, digest: str) -> list[tuple[str, str]]:
     """Return name and value of each entry of the model card."""
     spec = report.spec
-    labels = "none" if not spec.labels else ", ".join(spec.labels[:12])
-    if spec.labels and len(spec.labels) > 12:
-        labels += f", … ({len(spec.labels)} in all)"
-    kind = "single logit" if spec.score.single_logit else spec.score.kind
     found = spec.detector
     levels = "" if found is None else ", ".join(level.layer for level in found.levels)
     boxes = [] if found is None else [
@@ -146,8 +143,7 @@ def _card(report: Report, digest: str) -> list[tuple[str, str]]:
     return [
         ("Source", spec.source.get("name", "unnamed")),
         *boxes,
-        ("Classes", f"{spec.score.classes}: {labels}"),
-        ("Score", f"{spec.score.value} ({kind}), probabilities by {spec.score.activation}"),
+        *(entry for one in spec.by_output() for entry in _scored(one)),
         ("Inputs added", ", ".join(spec.own_inputs)),
         ("Outputs added", ", ".join(spec.own_outputs)),
         ("Preprocessing", _preprocessing(spec.preprocess)),
@@ -156,6 +152,19 @@ def _card(report: Report, digest: str) -> list[tuple[str, str]]:
         ("File, SHA-256", digest),
         ("Source graph, SHA-256", spec.source["graph_sha256"]),
         ("Source weights, SHA-256", spec.source["weights_sha256"]),
+    ]
+
+
+def _scored(spec: Spec) -> list[tuple[str, str]]:
+    """Return the classes and the score of the output that the metadata is about."""
+    labels = "none" if not spec.labels else ", ".join(spec.labels[:12])
+    if spec.labels and len(spec.labels) > 12:
+        labels += f", … ({len(spec.labels)} in all)"
+    kind = "single logit" if spec.score.single_logit else spec.score.kind
+    of = "" if spec.outputs is None else f" of {spec.score.output}"
+    return [
+        (f"Classes{of}", f"{spec.score.classes}: {labels}"),
+        (f"Score{of}", f"{spec.score.value} ({kind}), probabilities by {spec.score.activation}"),
     ]
 
 

@@ -56,6 +56,7 @@ class Shown:
         difference: The difference of the two maps, scaled to the full range, dark on white.
         largest: The largest difference, as a share of the map's maximum.
         empty: Whether the map has no evidence.
+        output: The output that the class is of, where the artifact explains several.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Shown:
     difference: str
     largest: float
     empty: bool
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Gallery:
     """All rows, and the time for one image.
 
     Attributes:
-        rows: One for each image.
+        rows: One for each image and output.
         reference: Name of the reference.
         seconds: Median time of a run, for the reference and the artifact.
         left_out: Number of images that are not shown.
@@ -87,7 +89,7 @@ class Gallery:
 
 
 def gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery | BoxGallery | None:
-    """Explain the predicted class of each image twice, at the first target layer.
+    """Explain the predicted class of each image and output twice, at the first target layer.
 
     Of a detector, the boxes that the artifact finds are explained. Returns None if there are no
     classes to predict, or if ONNX Runtime cannot run the artifact, which the verdict reports.
@@ -107,35 +109,54 @@ def _gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
     layer, transform = spec.layers[0], spec.preprocess
     assert transform is not None
     draw = images.draw(artifact)
-    name, explain = _reference(artifact, origin)
+    each = [artifact.about(number) for number in range(len(spec.output_names))]
+    name, explains = _references(artifact, each, origin)
     times: dict[str, list[float]] = {"ONNX Runtime": [], name: []}
     rows: list[Shown] = []
     for number, image in enumerate(images.images[:MOST]):
         feeds = draw(artifact.batch or 1, 0, number)
         ranked = {**feeds, spec.selector: np.array([[-1]], np.int64)}
-        results = _timed(times["ONNX Runtime"], artifact.run, ranked)
-        classes = results[spec.classes or ""]
-        other = _timed(times[name], explain, feeds, classes)
-        output = results[spec.score.output][0]
         placed = place(transform, *image.shape[:2])
-        maps = [project(normalise(one[0, 0]), placed) for one in (other, results[layer.heatmap])]
-        rows.append(_row(spec, images.names[number], image, maps, int(classes[0, 0]), output))
+        for about, explain in zip(each, explains, strict=True):
+            results = _timed(times["ONNX Runtime"], about.run, ranked)
+            classes = results[spec.classes or ""]
+            other = _timed(times[name], explain, feeds, classes)
+            output = results[about.spec.score.output][0]
+            both = other, results[layer.heatmap]
+            maps = [project(normalise(one[0, 0]), placed) for one in both]
+            file, chosen = images.names[number], int(classes[0, 0])
+            rows.append(_row(about.spec, file, image, maps, chosen, output))
     # The first run of a session is slow; with one image there is no other.
     seconds = {who: statistics.median(taken[1:] or taken) for who, taken in times.items()}
-    return Gallery(rows, name, seconds, len(images.images) - len(rows))
+    return Gallery(rows, name, seconds, len(images.images) - len(rows) // len(each))
 
 
-def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
-    """Return the reference's name, and a function from inputs and classes to its maps."""
-    spec, layer = artifact.spec, artifact.spec.layers[0]
+def _references(
+    artifact: Artifact, each: Sequence[Artifact], origin: Origin
+) -> tuple[str, list[Explain]]:
+    """Return the reference's name, and for each output a function from inputs and classes."""
     if origin.module is None:
         plain = replace(artifact, level="disable")
         _ = plain.session  # opened here, where no time is measured
+        found = [_unoptimised(plain.about(number)) for number in range(len(each))]
+        return "ONNX Runtime, unoptimised", found
+    return "PyTorch", [_autograd(about, origin) for about in each]
 
-        def unoptimised(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
-            return plain.run({**feeds, spec.selector: classes})[layer.heatmap]
 
-        return "ONNX Runtime, unoptimised", unoptimised
+def _unoptimised(artifact: Artifact) -> Explain:
+    """The artifact's own maps, without ONNX Runtime's optimisations."""
+    spec = artifact.spec
+
+    def explain(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
+        return artifact.run({**feeds, spec.selector: classes})[spec.layers[0].heatmap]
+
+    return explain
+
+
+def _autograd(artifact: Artifact, origin: Origin) -> Explain:
+    """The maps of the module that the artifact was made from."""
+    assert origin.module is not None
+    spec, layer = artifact.spec, artifact.spec.layers[0]
     import torch
 
     from ...source.torch_inputs import ModuleInputs
@@ -144,12 +165,12 @@ def _reference(artifact: Artifact, origin: Origin) -> tuple[str, Explain]:
     examples = ModuleInputs.of(origin.examples)
     watched = Reference(origin.module, spec.layers, None, artifact=artifact)
 
-    def autograd(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
+    def explain(feeds: Tensors, classes: npt.NDArray[np.int64]) -> Array:
         arrays = artifact.source_feeds(feeds).values()
         inputs = examples.with_tensors([torch.from_numpy(array) for array in arrays])
         return watched(inputs, classes).heatmaps[layer.name]
 
-    return "PyTorch", autograd
+    return explain
 
 
 def _timed(times: list[float], run: Callable[..., Any], *args: Any) -> Any:
@@ -181,5 +202,6 @@ def _row(
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
     share = float(shares[chosen]) if shares is not None and shares.ndim == 1 else None
     return Shown(
-        name, label, share, before, reference, artifact, differing, largest, not maps[1].any()
-    )
+        name, label, share, before, reference, artifact, differing, largest, not maps[1].any(),
+        None if spec.outputs is None else spec.score.output,
+    )  # fmt: skip

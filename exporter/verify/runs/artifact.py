@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,12 @@ class Artifact:
     def session(self) -> Any:
         """Opened at first use; ``del artifact.session`` frees its memory."""
         return load_session(self.path, level=self.level)
+
+    def about(self, place: int) -> Artifact:
+        """The same file, in the same session, about the output at ``place`` of several."""
+        other = replace(self, spec=self.spec.about(place))
+        other.session = self.session
+        return other
 
     @property
     def inputs(self) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -27,13 +27,14 @@ class Row:
     """The cost of one variant.
 
     Attributes:
-        name: ``plain`` or ``K = <number>``.
+        name: ``plain``, ``K = <number>`` or ``K = <number> of <output>``.
         classes: Number of explained classes or boxes; None: the plain model.
         ms: Milliseconds of a run: first quartile, median, third quartile.
         of_base: Quartiles of the rounds' ratios to the first row.
         peak_bytes: Peak memory above that of a process that only imports: the smallest, the
             median and the largest of three processes; None: the system does not report it.
         peak_of_base: Ratio of the median to the first row's.
+        output: The output that the classes are of, where the artifact explains several.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Row:
     of_base: list[float]
     peak_bytes: list[int] | None
     peak_of_base: float | None
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def open_artifact(path: Path, provider: str | None, threads: int | None) -> Sess
 def measure(
     artifact: Session,
     feeds: Tensors,
-    index: Sequence[int],
+    asked: variants.Asked,
     plain: Path | None,
     origin: str,
     *,
@@ -112,8 +114,8 @@ def measure(
     Args:
         artifact: From `open_artifact`.
         feeds: The model's inputs by name, from `make_feeds`.
-        index: Classes to explain, as ``class_index`` takes them, or boxes; with a linear score only
-            their number matters.
+        asked: What to explain of each output: classes, as ``class_index`` takes them, or boxes;
+            with a linear score only their number matters.
         plain: The model without explanation; its inputs are the artifact's, by name or in order.
         origin: Origin of the plain model, as text.
         rounds: How often each variant is timed; None: for about ten seconds, 10 to 200 times.
@@ -126,7 +128,7 @@ def measure(
         SessionError: ONNX Runtime failed.
     """
     machine = _machine()
-    chosen = variants.explained(artifact, feeds, index, threads)
+    chosen = variants.explained(artifact, feeds, asked, threads)
     base = None
     if plain is not None:
         base = variants.plain(plain, chosen[0], artifact.spec.own_inputs)
@@ -153,7 +155,8 @@ def measure(
     for variant, peak in zip(chosen, peaks, strict=True):
         ms, of_base = times[variant.name], ratio(times[variant.name], times[chosen[0].name])
         more = median(peak) / median(peaks[0]) if peak and peaks[0] else None
-        rows.append(Row(variant.name, variant.classes, quartiles(ms), of_base, peak, more))
+        row = Row(variant.name, variant.classes, quartiles(ms), of_base, peak, more, variant.of)
+        rows.append(row)
     return Cost(
         artifact.path, [layer.name for layer in artifact.spec.layers],
         {name: list(value.shape) for name, value in feeds.items()}, artifact.provider, threads,

@@ -5,15 +5,16 @@ K counts classes, or the boxes of a detector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ...errors import InputError, SessionError
 from ...inputs.score_weights import weights_of_ones
+from ...inputs.selection import choose_output
 from ...session.session import Model, Session, Tensors
 from .floor.saved_graph import SavedGraph, read_graph, save_graph
 from .memory import peak_memory
@@ -21,6 +22,9 @@ from .profile import Profile
 from .profile_file import RUNS, read_profile, start_profile
 from .timing import calm
 
+Asked: TypeAlias = Mapping[str | None, Sequence[int]]
+"""Classes by the output that they are of (None: the only one); a linear score takes as many
+weights, and a detector boxes, of which it measures some K between, too."""
 BOXES = 16
 """Number of a detector's boxes that are measured by default."""
 BETWEEN = (4,)
@@ -36,6 +40,7 @@ class Variant:
         feeds: Its inputs.
         outputs: The outputs that a caller would fetch; no gradients.
         threads: Threads within one operator; None: ONNX Runtime's choice.
+        of: The output that the classes are of, where the artifact explains several.
     """
 
     model: Model
@@ -43,11 +48,13 @@ class Variant:
     feeds: Tensors
     outputs: list[str]
     threads: int | None
+    of: str | None = None
 
     @property
     def name(self) -> str:
-        """``plain`` or ``K = 1``."""
-        return "plain" if self.classes is None else f"K = {self.classes}"
+        """``plain``, ``K = 1`` or ``K = 1 of age``."""
+        of = f" of {self.of}" if self.of else ""
+        return "plain" if self.classes is None else f"K = {self.classes}{of}"
 
     def __call__(self) -> Tensors:
         """Run once."""
@@ -92,39 +99,47 @@ class Variant:
 
 
 def explained(
-    artifact: Session, feeds: Tensors, index: Sequence[int], threads: int | None
+    artifact: Session, feeds: Tensors, asked: Asked, threads: int | None
 ) -> list[Variant]:
-    """Return the variants K = 0, K = 1 and all of ``index``.
+    """Return the variants K = 0, and of each output K = 1 and all that is asked for.
 
     Args:
         artifact: The artifact.
         feeds: The model's inputs by name.
-        index: Classes, of which a linear score takes as many weights; of a detector boxes, for
-            which some K between are measured, too.
+        asked: What to explain of each output.
         threads: Threads within one operator; None: ONNX Runtime's choice.
     """
     spec = artifact.spec
     own = [name for name in artifact.outputs if name not in spec.own_outputs]
-    if spec.detector is not None:
-        maps = [spec.detector.boxes, spec.detector.heatmap]
-        counts = {0, 1, len(index), *(k for k in BETWEEN if k < len(index))}
-    else:
-        maps, counts = [layer.heatmap for layer in spec.layers], {0, 1, len(index)}
+    boxes, maps = spec.detector, [layer.heatmap for layer in spec.layers]
+    if boxes is not None:
+        maps = [boxes.boxes, boxes.heatmap]
     maps += [spec.scores, *([spec.classes] if spec.classes else [])]
 
-    def variant(count: int) -> Variant:
-        all_feeds = {**artifact.defaults, **feeds, **_selection(artifact, feeds, index[:count])}
-        return Variant(artifact, count, all_feeds, [*own, *maps] if count else own, threads)
+    def variant(count: int, output: str | None, index: Sequence[int]) -> Variant:
+        request = _selection(artifact, feeds, index[:count], output)
+        all_feeds = {**artifact.defaults, **feeds, **request}
+        fetched, of = ([*own, *maps], output) if count else (own, None)
+        return Variant(artifact, count, all_feeds, fetched, threads, of)
 
-    return [variant(count) for count in sorted(counts)]
+    found = [variant(0, *next(iter(asked.items())))]
+    for output, index in asked.items():
+        between = [k for k in BETWEEN if boxes is not None and k < len(index)]
+        found += [variant(k, output, index) for k in sorted({1, len(index), *between})]
+    return found
 
 
-def _selection(artifact: Session, feeds: Tensors, index: Sequence[int]) -> Tensors:
+def _selection(
+    artifact: Session, feeds: Tensors, index: Sequence[int], output: str | None
+) -> Tensors:
     """The inputs that select what is explained."""
     spec = artifact.spec
     if spec.score_weights is not None:
         return weights_of_ones(artifact, feeds, len(index))
     numbers = np.array([index], np.int64)
+    if spec.output_index is not None:
+        place = np.array([[choose_output(spec, output)]], np.int64)
+        return {spec.selector: numbers, spec.output_index: place}
     if spec.detector is None:
         return {spec.selector: numbers}
     best = np.full(numbers.shape, -1, np.int64)  # each box's best class

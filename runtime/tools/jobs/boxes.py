@@ -1,15 +1,11 @@
-"""These functions make a detector's part of a job's row: its boxes, and the picture of them."""
+"""`box_records` makes a detector's part of a job's row."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from ...detector import TARGETS
 from ...output.box_explanation import BoxExplanation
-from ...output.render import LookOptions, write_image
-
-_IMAGES = (".png", ".jpg", ".jpeg")
 
 
 def box_records(found: BoxExplanation) -> list[dict[str, Any]]:
@@ -26,25 +22,3 @@ def box_records(found: BoxExplanation) -> list[dict[str, Any]]:
         own = maps.get(box["number"], {})
         records.append({**box, "status": own.get("status"), "share": own.get("share")})
     return records
-
-
-def write_boxes(
-    found: BoxExplanation, folder: Path, suffix: str = ".png", **look: Unpack[LookOptions]
-) -> list[Path]:
-    """Write a picture of all boxes and their maps, or another file; nothing without boxes.
-
-    Args:
-        found: The explanation.
-        folder: Where ``<image>-boxes.png`` goes.
-        suffix: Suffix of the file; see `Explanation.save` for those of no image.
-        look: As for `Explanation.draw`.
-
-    Raises:
-        RenderError: The file cannot be written, or its suffix is unknown.
-    """
-    if not found.detections:
-        return []
-    if suffix in _IMAGES:
-        path = folder / f"{found.name}-boxes{suffix}"
-        return [write_image(path, found.panel(**look))]
-    return found.save(folder, suffix=suffix, **look)

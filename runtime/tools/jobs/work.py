@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ...errors import RenderError, system_errors
 from ...explain.stream import Failure
 from ...explainer import Explainer
 from ...output.box_explanation import BoxExplanation
+from ...output.box_files import boxes_file, write_boxes
 from ...output.explanation import Explanation
-from .boxes import box_records, write_boxes
+from ...output.render import LookOptions
+from .boxes import box_records
 from .settings import Settings
 from .table import Row
 
@@ -75,14 +77,21 @@ class Worker:
         target = Path(self.settings.output, "overlays", path).parent
         with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
-        drawing: Any = self.settings.drawing
-        of_boxes = isinstance(found, BoxExplanation)
-        saved = write_boxes(found, target, **drawing) if of_boxes else found.save(target, **drawing)
+        saved = _saved(found, target, **self.settings.drawing)
         files = [file.relative_to(self.settings.output).as_posix() for file in saved]
         # Only images have a width and a height.
         summary: dict[str, Any] = {"width": None, "height": None, **found.to_dict()}
         shared = {name: summary[name] for name in ("width", "height", "layer", "method", "classes")}
         row = Row(path=path, status="ok", error=None, files=files, **shared)
-        if of_boxes:
+        if isinstance(found, BoxExplanation):
             row["boxes"] = box_records(found)
         return row
+
+
+def _saved(
+    found: Explanation, folder: Path, suffix: str = ".png", **look: Unpack[LookOptions]
+) -> list[Path]:
+    """Write one image's files: of a detector one for all boxes, else one for each class."""
+    if isinstance(found, BoxExplanation):
+        return write_boxes(found, folder / boxes_file(found.name, suffix), **look)
+    return found.save(folder, suffix=suffix, **look)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,18 @@ from graftcam.exporter.errors import CaptureError, ScoreError
 from graftcam.exporter.report.report import Report
 from graftcam.exporter.source.before_nms import BeforeNms
 from support.sessions import open_session
-from support.torch_detectors import Backbone, OwnDetector, Queries, autograd, images
+from support.torch_detectors import (
+    KEEP_ALL,
+    Backbone,
+    OwnDetector,
+    Queries,
+    anchors,
+    autograd,
+    images,
+    retinanet,
+    seeded,
+    with_neck,
+)
 
 BOX, CLASS = 37, 1
 LEVELS = ["neck.0", "neck.1"]
@@ -169,22 +178,10 @@ def test_gradients_of_queries_are_autograds(tmp_path: Path, classes: int, refine
 # torchvision's, before their suppression
 
 
-def _anchors() -> Any:
-    from torchvision.models.detection.anchor_utils import AnchorGenerator
-
-    return AnchorGenerator(((8,), (16,)), ((1.0,), (1.0,)))
-
-
 def _fcos() -> nn.Module:
     from torchvision.models.detection.fcos import FCOS
 
-    return FCOS(Backbone(), 4, anchor_generator=_anchors(), **_KEEP)
-
-
-def _retinanet() -> nn.Module:
-    from torchvision.models.detection.retinanet import RetinaNet
-
-    return RetinaNet(Backbone(), 4, anchor_generator=_anchors(), **_KEEP)
+    return FCOS(Backbone(), 4, anchor_generator=anchors(), **KEEP_ALL)
 
 
 def _ssd() -> nn.Module:
@@ -193,22 +190,11 @@ def _ssd() -> nn.Module:
 
     boxes = DefaultBoxGenerator([[2], [2]], scales=[0.1, 0.3, 0.6])
     head = SSDHead([32, 32], boxes.num_anchors_per_location(), 4)
-    few = {key: value for key, value in _KEEP.items() if key not in ("min_size", "max_size")}
+    few = {key: value for key, value in KEEP_ALL.items() if key not in ("min_size", "max_size")}
     return SSD(Backbone(), boxes, (64, 32), 4, head=head, **few)
 
 
-# All boxes are returned, and images keep their size.
-_KEEP = {"score_thresh": 0.0, "nms_thresh": 1.0, "detections_per_img": 10**6,
-         "topk_candidates": 10**6, "min_size": 32, "max_size": 64}  # fmt: skip
-MAKERS = {"fcos": _fcos, "retinanet": _retinanet, "ssd": _ssd}
-
-
-def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
-    torch.manual_seed(0)
-    made = make().eval()
-    for one in made.parameters():  # their biases make all scores small and alike
-        torch.nn.init.normal_(one, std=0.1)
-    return made
+MAKERS = {"fcos": _fcos, "retinanet": retinanet, "ssd": _ssd}
 
 
 @pytest.fixture(scope="module", params=MAKERS)
@@ -216,7 +202,7 @@ def suppressing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[nn.Module, Report, InferenceSession]:
     pytest.importorskip("torchvision")
-    module = _seeded(MAKERS[request.param])
+    module = seeded(MAKERS[request.param])
     path = tmp_path_factory.mktemp("tv") / "a.onnx"
     report = export(module, path, (images(),), detector="before_nms", verify="off")
     return module, report, open_session(path)
@@ -275,7 +261,7 @@ def test_gradients_before_suppression_are_autograds(
 def test_a_module_that_suppresses_boxes_is_refused_with_the_option(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     with pytest.raises(ScoreError, match="detector='before_nms'"):
-        export(_seeded(_fcos), tmp_path / "a.onnx", (images(),), verify="off")
+        export(seeded(_fcos), tmp_path / "a.onnx", (images(),), verify="off")
     assert not list(tmp_path.iterdir())
 
 
@@ -305,24 +291,14 @@ def test_images_that_the_model_would_pad_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     with pytest.raises(CaptureError, match=r"multiples of 32 pixels, and 32x48 .* of 32x64"):
         export(
-            _seeded(_fcos), tmp_path / "a.onnx", (torch.rand(1, 3, 32, 48),),
+            seeded(_fcos), tmp_path / "a.onnx", (torch.rand(1, 3, 32, 48),),
             detector="before_nms", verify="off",
         )  # fmt: skip
     assert not (tmp_path / "a.onnx").exists()
 
 
-class _TopDown(nn.Module):
-    """A neck that adds the coarse map to the fine one."""
-
-    def forward(self, maps: OrderedDict[str, torch.Tensor]) -> OrderedDict[str, torch.Tensor]:
-        larger = nn.functional.interpolate(maps["coarse"], scale_factor=2.0)
-        return OrderedDict(fine=torch.tanh(maps["fine"] + larger), coarse=maps["coarse"] * 2)
-
-
 def test_context_takes_the_layers_of_a_modules_backbone(tmp_path: Path) -> None:
-    module = OwnDetector().eval()
-    module.backbone = nn.Sequential(module.backbone, _TopDown())  # type: ignore[assignment]
-    report = export(module, tmp_path / "a.onnx", (images(),), context=True)
+    report = export(with_neck(), tmp_path / "a.onnx", (images(),), context=True)
     names = [one.name for one in report.spec.layers]
     assert names[0] == "backbone.0.fine"
     assert report.verification.verdict == "pass"

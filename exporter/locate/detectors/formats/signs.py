@@ -16,7 +16,8 @@ from ....graph.queries import subgraphs
 from ..file_facts import TASKS, FileFacts
 from ..tables.entry_parts import entry_parts
 from .end_to_end import slot_columns
-from .joint_outputs import JOINT, joint_levels
+from .joint_map import joint_seen
+from .joint_outputs import JOINT
 
 _STRIDES = (4, 8, 16, 32, 64, 128)
 _LEAST = 5  # entries of a dense output: a box and a class
@@ -37,7 +38,7 @@ def detector_signs(graph: ir.Graph, facts: FileFacts) -> list[str]:
     outputs = [value for value in graph.outputs if value.shape is not None]
     for value in outputs:
         found += _of_output(value, size)
-    joint = joint_levels(graph, facts)
+    joint = joint_seen(graph, facts)
     found += [joint] if joint else []
     return found + _of_pairs(outputs) + _of_levels(outputs, size) + _of_centres(outputs)
 
@@ -165,7 +166,7 @@ def _ends_in_sigmoid(value: ir.Value) -> bool:
 
 def nearest_reason(graph: ir.Graph, facts: FileFacts) -> str:
     """What kept outputs from being read, for the message of a refusal."""
-    if joint_levels(graph, facts):
+    if joint_seen(graph, facts):
         return JOINT
     if any(node.op_type == "DequantizeLinear" for node in graph):
         return (

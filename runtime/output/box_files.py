@@ -1,0 +1,34 @@
+"""`write_boxes` writes the explanation of a detector's boxes to one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+from .box_explanation import BoxExplanation
+from .render import LookOptions, write_image
+
+IMAGES = (".png", ".jpg", ".jpeg")
+
+
+def boxes_file(name: str, suffix: str, method: str | None = None) -> str:
+    """Return the name of the file for an image's boxes: ``<image>-boxes[-<method>].png``."""
+    return f"{'-'.join(filter(None, [name, 'boxes', method]))}{suffix}"
+
+
+def write_boxes(found: BoxExplanation, path: Path, **look: Unpack[LookOptions]) -> list[Path]:
+    """Write one picture of all boxes and their maps, or the maps and numbers; nothing without any.
+
+    Args:
+        found: The explanation.
+        path: The file; its suffix says what is written, see `Explanation.save`.
+        look: As for `Explanation.draw`.
+
+    Raises:
+        RenderError: The file cannot be written, or its suffix is unknown.
+    """
+    if not found.detections:
+        return []
+    if path.suffix.lower() in IMAGES:
+        return [write_image(path, found.panel(**look))]
+    return found.save(path, **look)
