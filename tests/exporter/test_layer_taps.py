@@ -182,7 +182,7 @@ def test_a_layer_that_changes_nothing_has_only_the_derivative_behind_it(
 def test_a_layer_that_works_in_place_keeps_all_that_reads_its_tensor() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
     found = list[torch.Tensor]()
-    tap = LayerTap(model, "1", lambda tensor: found.append(tensor))
+    tap = LayerTap(model, "1", found.append)
     given = list[torch.Tensor]()
     model[0].register_forward_hook(lambda _layer, _args, output: given.append(output))
     model(*EXAMPLE)
