@@ -65,7 +65,7 @@ class Tapped(nn.Module):
                 result = self.arrange(tensors).call(self.graftcam_model)
         finally:
             for tap in taps:
-                tap.handle.remove()
+                tap.remove()
         self.tell({tap.name.text: tap.calls for tap in taps if tap.name.call is None})
         self.name(names_of(result) or [])
         for tap in taps:

@@ -91,7 +91,6 @@ class LayerTap:
         calls: How often the layer was called; set it to 0 before a forward pass.
         layer: The layer.
         nested: Whether it returned more than a tensor.
-        handle: Removes the tap.
 
     Raises:
         LayerError: There is no such layer; and from inside the forward pass, if it does not return
@@ -105,7 +104,18 @@ class LayerTap:
         self.change = change
         self.calls = 0
         self.nested = False
-        self.handle = self.layer.register_forward_hook(self._hook)
+        # What the layer is called with, and how often each tensor was changed in place before: a
+        # layer that returns one unchanged passes it on (an Identity, or a Dropout in eval mode).
+        self._given: list[tuple[torch.Tensor, int]] = []
+        self._handles = [
+            self.layer.register_forward_pre_hook(self._before, with_kwargs=True),
+            self.layer.register_forward_hook(self._hook),
+        ]
+
+    def remove(self) -> None:
+        """Take the tap off the layer."""
+        for handle in self._handles:
+            handle.remove()
 
     def check_called(self) -> None:
         """Check that the last forward pass came by.
@@ -121,19 +131,32 @@ class LayerTap:
                 f"layer {self.name.path!r} is called {times}; there is no call {self.name.text!r}"
             )
 
+    def _before(self, _layer: nn.Module, args: Any, kwargs: Any) -> None:
+        given = (part for _, part in parts_of((args, kwargs)))
+        self._given = [(one, _changes(one)) for one in given if isinstance(one, torch.Tensor)]
+
     def _hook(self, _layer: nn.Module, _args: Any, output: Any) -> Any:
+        given, self._given = self._given, []
         self.calls += 1
         if self.name.call not in (None, self.calls):
             return None
         self.nested = not isinstance(output, torch.Tensor)
         tensor = _tensor_of(self.name, output)
-        new = self.change(tensor)
+        # Others may read what is only passed on, beside the layer: a copy has no readers but those
+        # behind it.
+        passed = any(one is tensor and changes == _changes(one) for one, changes in given)
+        new = self.change(tensor.clone() if passed else tensor)
         if new is None:
             return None
         for place, part in parts_of(output):
             if part is tensor:
                 output = with_part(output, place, new)
         return output
+
+
+def _changes(tensor: torch.Tensor) -> int:
+    """How often a tensor was changed in place; PyTorch does not count it in inference mode."""
+    return 0 if tensor.is_inference() else tensor._version  # pyright: ignore[reportPrivateUsage]
 
 
 def _tensor_of(name: LayerName, output: Any) -> torch.Tensor:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from torch import nn
 from graftcam.exporter import LayerError, candidates_of, export
 from graftcam.exporter.source.layer_taps import LayerTap, read_name
 from support.nets import seeded
+from support.sessions import open_session
 
 EXAMPLE = (torch.rand(1, 3, 8, 8),)
 
@@ -144,3 +146,47 @@ def test_an_unknown_call_is_refused_with_the_number_of_calls(tmp_path: Path) -> 
     with pytest.raises(LayerError, match="'act' is called 3 times; there is no call 'act#4'"):
         export(seeded(Net()), tmp_path / "m.onnx", EXAMPLE, layers="act#4")
     assert list(tmp_path.iterdir()) == []
+
+
+class Passed(nn.Module):
+    """A map that goes to the head through a layer which changes nothing, and also past it."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.layer, self.down = nn.Conv2d(3, 4, 3), layer, nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.conv(x)
+        through, past = self.layer(found).square(), self.down(found).sin()
+        return self.head(torch.cat([through.mean((2, 3)), past.mean((2, 3))], 1))
+
+
+@pytest.mark.parametrize("layer", [nn.Identity(), nn.Dropout(0.5)], ids=["identity", "dropout"])
+def test_a_layer_that_changes_nothing_has_only_the_derivative_behind_it(
+    layer: nn.Module, tmp_path: Path
+) -> None:
+    model = seeded(Passed(layer))
+    report = export(model, tmp_path / "m.onnx", EXAMPLE, layers="layer")
+    assert report.verification.verdict == "pass"
+    assert not report.verification.errors["gradients"] > 1e-5
+    session = open_session(tmp_path / "m.onnx")
+    names = [one.name for one in session.get_outputs()]
+    feeds = {session.get_inputs()[0].name: EXAMPLE[0].numpy(), "class_index": np.array([[1]])}
+    given = dict(zip(names, session.run(None, feeds), strict=True))["gradients"][0, 0]
+    with torch.no_grad():
+        wanted = 2 * model.conv(EXAMPLE[0])[0] * model.head.weight[1, :4, None, None] / 36
+    np.testing.assert_allclose(given, wanted.numpy(), rtol=1e-4, atol=1e-7)
+
+
+def test_a_layer_that_works_in_place_keeps_all_that_reads_its_tensor() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
+    found = list[torch.Tensor]()
+    tap = LayerTap(model, "1", found.append)
+    given = list[torch.Tensor]()
+    model[0].register_forward_hook(lambda _layer, _args, output: given.append(output))
+    model(*EXAMPLE)
+    assert found[0] is given[0]
+    tap.remove()
+    model(*EXAMPLE)
+    assert len(found) == 1

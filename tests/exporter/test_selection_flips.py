@@ -65,13 +65,13 @@ def test_a_reference_knows_what_its_last_run_selected() -> None:
     rows = torch.tensor([[[1.0, 2], [5, 6], [3, 4], [0, 0]]])
     reference = Reference(_Best(), [Layer("rows", "", "tokens", [4], 0, "", "", "")])
     selected = np.array([[0]])
-    start = reference.value_of([rows], "rows")
+    start = reference.values_of([rows])["rows"]
     before = reference.selections
-    reference.scores_at([rows], "rows", start + 1e-3, selected, None)
+    reference.scores_at([rows], {"rows": start + 1e-3}, selected, None)
     assert reference.selects_as(before)
     changed = start.copy()
     changed[0, 0] = 9
-    reference.scores_at([rows], "rows", changed, selected, None)
+    reference.scores_at([rows], {"rows": changed}, selected, None)
     assert not reference.selects_as(before)
 
 

@@ -17,7 +17,13 @@ import numpy as np
 
 from ....runtime.methods.table import METHODS
 from ....runtime.spec import Layer, Spec
-from ..float64.differences import Differences, Gradient, SelectionFlippedError, compare_all
+from ..float64.differences import (
+    Differences,
+    Gradient,
+    SelectionFlippedError,
+    as_laid_out,
+    compare_all,
+)
 from ..runs.levels_sum import sum_of_levels
 from ..runs.matrix import Truth
 from ..runs.running import Array
@@ -32,6 +38,7 @@ BOUND = 1e-3  # relative to the gradient's length, as for files
 _SIDE = 0.1  # of the disagreement: closer to one of the two than this is on its side
 _IMAGES = 2
 _SCORES = 3  # of an image: those about which the two disagree most
+_MOVED = 1e-3  # of a layer's largest number, to see which others follow from it
 _PARTS = 4  # random halves of the gradient, to find errors that cancel in the whole
 
 
@@ -55,6 +62,8 @@ def judge(
 ) -> Judgement:
     """Compare both gradients of a layer with differences of the reference's scores.
 
+    They are taken where the artifact's layers were, see `_point`.
+
     Args:
         reference: PyTorch in float64.
         arguments: The module's inputs of the run.
@@ -66,15 +75,18 @@ def judge(
     own, theirs = (side[name].astype(np.float64) for side in (truth.first.results, truth.expected))
     errors = relative_errors(own, theirs)
     rows = [int(row) for row in np.argsort(-errors)[:_IMAGES] if errors[row] > 0]
-    start = reference.value_of(arguments, layer.name)
+    selected, region = truth.first.doubled
+    point = _point(reference, arguments, truth, layer)
+    start = point[layer.name]
+    reference.scores_at(arguments, point, selected, region)
     selections = reference.selections
     generator = np.random.default_rng(0)
-    selected, region = truth.first.doubled
 
     def score(row: int, k: int, image: Array) -> float:
         value = start.copy()
         value[row] = image
-        found = reference.scores_at(arguments, layer.name, value, selected, region)[row, k]
+        at = {**point, layer.name: value}
+        found = reference.scores_at(arguments, at, selected, region)[row, k]
         if not reference.selects_as(selections):
             raise SelectionFlippedError
         return float(found)
@@ -115,6 +127,37 @@ def judge(
             sides[who] = compare_all(gradients(side, apart=False), len(places), generator, deadline)
             break
     return _judgement(sides, float(errors.max(initial=0.0)))
+
+
+def _point(
+    reference: Reference, arguments: ModuleInputs, truth: Truth, layer: Layer
+) -> dict[str, Array]:
+    """Values of the layer, and of others that do not follow from it, as the artifact has them.
+
+    They are as precise as the artifact's type. Where the model is steep, its gradient there is
+    another one than at PyTorch's values in float64, and neither is wrong.
+    """
+    values, results = reference.values_of(arguments), truth.first.results
+    found = {layer.name: values[layer.name]}
+    if not layer.name:
+        return found
+    value = values[layer.name]
+    noise = np.random.default_rng(0).standard_normal(value.shape)
+    moved = value + _MOVED * max(1.0, float(np.abs(value).max(initial=0.0))) * noise
+    follow = reference.read_by(arguments, layer.name, moved.astype(value.dtype))
+    for one in reference.layers:
+        if one.name not in follow:
+            found[one.name] = _with_maps(values[one.name], results[one.activations], one)
+    return found
+
+
+def _with_maps(value: Array, maps: Array, layer: Layer) -> Array:
+    """A layer's value with other maps, [N, C, *space]; what has no place stays as it is."""
+    if layer.layout == "instances":
+        return value
+    laid = np.stack([as_laid_out(one.astype(np.float64), layer) for one in maps])
+    placed = np.stack([as_laid_out(np.ones(one.shape), layer) for one in maps])
+    return np.where(placed, laid, value)
 
 
 def _judgement(sides: dict[str, Differences], error: float) -> Judgement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -90,8 +90,8 @@ class Reference:
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
         self._calls = Counter[str]()
-        # A layer, its call by number, and the value to go on with instead of its own.
-        self._instead: tuple[str, int, torch.Tensor] | None = None
+        # Layers by name: which call, and the value to go on with instead of its own.
+        self._instead: dict[str, tuple[int, torch.Tensor]] = {}
         self.selections: list[Array] = []
         self._hooks = [
             LayerTap(self.module, layer.name, partial(self._tap, layer.name)) for layer in layers
@@ -100,8 +100,8 @@ class Reference:
 
     def _tap(self, path: str, result: torch.Tensor) -> torch.Tensor:
         self._calls[path] += 1
-        if self._instead is not None and self._instead[:2] == (path, self._calls[path]):
-            result = self._instead[2]
+        call, value = self._instead.get(path, (0, result))
+        result = value if call == self._calls[path] else result
         # A fresh leaf cuts the graph below the first target, where no gradient is needed.
         leaf = result if result.requires_grad else result.detach().clone().requires_grad_(True)
         self._taps[path] = leaf
@@ -155,40 +155,55 @@ class Reference:
             [x.to(dtype) if x.is_floating_point() else x for x in inputs.tensors]
         )
 
-    def value_of(self, given: ModuleInputs | Sequence[Any], layer: str) -> Array:
-        """What a layer gives, as it lays it out; the image itself if the name is empty."""
+    def values_of(self, given: ModuleInputs | Sequence[Any]) -> dict[str, Array]:
+        """What each layer gives, as it lays it out; under an empty name the image itself."""
         inputs = self._in_precision(given)
-        if not layer:
-            return inputs.tensors[self.image].detach().numpy()
         with torch.no_grad():
             self._run(inputs)
-        return self._taps[layer].detach().numpy()
+        values = {name: tap.detach().numpy() for name, tap in self._taps.items()}
+        return {"": inputs.tensors[self.image].detach().numpy(), **values}
+
+    def read_by(self, given: ModuleInputs | Sequence[Any], layer: str, value: Array) -> set[str]:
+        """The other layers whose values follow if a layer gave ``value``."""
+        before = self.values_of(given)
+        with self._going_on(given, {layer: value}) as inputs, torch.no_grad():
+            self._run(inputs)
+        after = {name: tap.detach().numpy() for name, tap in self._taps.items()}
+        return {n for n, v in after.items() if n != layer and not np.array_equal(v, before[n])}
 
     def scores_at(
-        self, given: ModuleInputs | Sequence[Any], layer: str, value: Array, selected: Array,
+        self, given: ModuleInputs | Sequence[Any], values: Mapping[str, Array], selected: Array,
         region: Array | None,
     ) -> Array:  # fmt: skip
-        """The scores, [N, K], if a layer gave ``value``.
+        """The scores, [N, K], if layers gave ``values``.
 
         Args:
             given: Inputs of the module.
-            layer: The layer's name, which was run before; empty for the image itself.
-            value: In place of its last result.
+            values: In place of the last results of layers, which were run before; under an empty
+                name the image itself.
             selected: As for a call.
             region: Likewise.
         """
-        inputs = self._in_precision(given)
-        tensor = torch.from_numpy(value)
-        if layer:
-            self._instead = layer, self._calls[layer], tensor
-        else:
-            tensors = inputs.tensors
-            tensors[self.image] = tensor.clone()
-            inputs = inputs.with_tensors(tensors)
-        try:
+        with self._going_on(given, values) as inputs:
             return self._forward(inputs, selected, region, grad=False)[1].detach().numpy()
+
+    @contextlib.contextmanager
+    def _going_on(
+        self, given: ModuleInputs | Sequence[Any], values: Mapping[str, Array]
+    ) -> Generator[ModuleInputs]:
+        """The inputs, while layers go on with ``values``."""
+        inputs = self._in_precision(given)
+        tensors = {name: torch.from_numpy(value).clone() for name, value in values.items()}
+        image = tensors.pop("", None)
+        if image is not None:
+            own = inputs.tensors
+            own[self.image] = image
+            inputs = inputs.with_tensors(own)
+        self._instead = {name: (self._calls[name], one) for name, one in tensors.items()}
+        try:
+            yield inputs
         finally:
-            self._instead = None
+            self._instead = {}
 
     def selects_as(self, before: Sequence[Array]) -> bool:
         """Whether the last run selected the same parts as `selections` of a run before it."""

@@ -26,6 +26,9 @@ _CLOSER = 1e-2  # of the step, for a second try
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
 # much smaller than the bound, since the jumps of several kinks may cancel in this difference.
 _KINK = 1e-5
+# A bend shrinks with the step, a kink stays. What is left of it, and how much that may be, of the
+# gradient's length: half of it is the most that a small kink beside it adds to an error.
+_SHRUNK, _BENT = 2 * _CLOSER, 1e-3
 CALLS = 6  # evaluations of the score for one gradient, beside that at the point itself
 
 
@@ -130,9 +133,10 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
     """Largest disagreement over the directions, relative to the gradient's length.
 
     The zeros that a ReLU leaves tie in a max pool, where the score has a slope to either side but
-    no derivative. A direction that meets such a kink is tried again closer to the point, and then
-    without moving the zeros. If it still meets one, any slope between the two is right. If the
-    model's selection flips in all of these, the direction is left out.
+    no derivative. A direction that meets such a kink is tried again closer to the point, where a
+    steep model's bend is small, and then without moving the zeros. If it still meets one, any slope
+    between the two is right. If the model's selection flips in all of these, the direction is left
+    out.
 
     Returns:
         The disagreement, and the number of directions that were left out.
@@ -161,7 +165,7 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
     usual = [values, values * signs, noise] if length else [noise]
     usual = usual if gradient.usual else []
     for direction in [*usual, *gradient.others]:
-        found, smooth = list[tuple[float, float, float]](), False
+        found, smooth, before = list[tuple[float, float, float]](), False, 0.0
         for near, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
             unit = _unit(direction * among)
             try:
@@ -169,7 +173,10 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
             except SelectionFlippedError:
                 continue
             found = [(right, left, float((values * unit).sum()))]
-            smooth = not abs(right - left) > _KINK * length + 2 * rounding / near
+            apart = abs(right - left)
+            smooth = not apart > _KINK * length + 2 * rounding / near
+            bends = near < step and apart <= min(_SHRUNK * before, _BENT * length)
+            smooth, before = smooth or bends, apart
             if smooth:
                 break
         if not found:

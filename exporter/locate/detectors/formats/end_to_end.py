@@ -7,7 +7,6 @@ is explained. The selection is repeated on the anchors' numbers, so that each sl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -20,30 +19,11 @@ from ..detection import Corners, Detection
 from ..file_facts import TASKS, FileFacts
 from ..tables.entry_parts import Part, entry_parts
 from ..tables.heads import more
+from ..tables.selected_boxes import GATHERS, MOVES, SelectedBoxes, anchors_of, selection_behind
 from ..tables.take_entries import take_table
 from .dense import further, notes_of
 
-_GATHERS = frozenset({"Gather", "GatherElements", "GatherND"})
-_MOVES = frozenset(
-    {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice"}
-    | {"Split"}
-)
 _COLUMNS = 6  # of a slot at least: a box, its score and its class
-
-
-@dataclass(frozen=True)
-class _Selected:
-    """Boxes behind a selection.
-
-    Attributes:
-        table: All boxes, before it.
-        box_axis: Their axis there.
-        path: The nodes from the table to the slots, the first one first.
-    """
-
-    table: ir.Value
-    box_axis: int
-    path: tuple[ir.Node, ...]
 
 
 def end_to_end(graph: ir.Graph, facts: FileFacts) -> Detection | None:
@@ -61,7 +41,7 @@ def end_to_end(graph: ir.Graph, facts: FileFacts) -> Detection | None:
         if found is None or _suppresses(output):
             continue
         score, label = found
-        selected = _selection(parts[0].sources[0])
+        selected = selection_behind(parts[0].sources[0])
         if selected is None:
             continue
         table = _scores(score.sources[0], dims_of(selected.table)[selected.box_axis])
@@ -96,33 +76,17 @@ def _of_integers(value: ir.Value) -> bool:
 def _path_to_topk(value: ir.Value) -> bool:
     """Whether a value is the first result of TopK, moved or made a probability."""
     node = value.producer()
-    while node is not None and node.op_type in _MOVES | {"Sigmoid"} and node.inputs[0] is not None:
+    while node is not None and node.op_type in MOVES | {"Sigmoid"} and node.inputs[0] is not None:
         value = node.inputs[0]
         node = value.producer()
     return node is not None and node.op_type == "TopK" and value is node.outputs[0]
-
-
-def _selection(value: ir.Value) -> _Selected | None:
-    """The table behind gathered boxes; None if nothing was gathered."""
-    path, found, node = list[ir.Node](), None, value.producer()
-    while node is not None and node.op_type in _GATHERS | _MOVES and node.inputs[0] is not None:
-        path.insert(0, node)
-        before = node.inputs[0]
-        if node.op_type in _GATHERS and before.shape is not None and len(before.shape) == 3:
-            axis = node.attributes.get_int("batch_dims", 0) if node.op_type == "GatherND" else (
-                node.attributes.get_int("axis", 0) % 3
-            )  # fmt: skip
-            if axis in (1, 2) and dims_of(before)[3 - axis] == EDGES:
-                found = _Selected(before, axis, tuple(path))
-        node = before.producer()
-    return found
 
 
 def _scores(value: ir.Value, boxes: Dim) -> tuple[ir.Value, int, Part] | None:
     """The table of all class scores behind a selection, its axis of classes and their origin."""
     found, node = None, value.producer()
     while node is not None and node.inputs and node.inputs[0] is not None:
-        if node.op_type not in _GATHERS | _MOVES | {"TopK", "ReduceMax", "Sigmoid"}:
+        if node.op_type not in GATHERS | MOVES | {"TopK", "ReduceMax", "Sigmoid"}:
             break
         before = node.inputs[0]
         dims = dims_of(before) if before.shape is not None else []
@@ -137,7 +101,7 @@ def _scores(value: ir.Value, boxes: Dim) -> tuple[ir.Value, int, Part] | None:
     return found
 
 
-def _meaning(facts: FileFacts, selected: _Selected) -> tuple[BoxLayout, BoxUnits, str] | None:
+def _meaning(facts: FileFacts, selected: SelectedBoxes) -> tuple[BoxLayout, BoxUnits, str] | None:
     """What the four numbers of a box are, and what shows it."""
     grid = None if facts.grid is None else facts.grid(selected.table, selected.box_axis, 0)
     grid = None if grid is None or grid.vertical_first else grid
@@ -154,7 +118,7 @@ def _meaning(facts: FileFacts, selected: _Selected) -> tuple[BoxLayout, BoxUnits
 def _detection(
     graph: ir.Graph,
     output: ir.Value,
-    selected: _Selected,
+    selected: SelectedBoxes,
     table: tuple[ir.Value, int, Part],
     columns: tuple[Part, Part],
     meaning: tuple[BoxLayout, BoxUnits, str],
@@ -179,7 +143,7 @@ def _detection(
         [logits],
         Corners([boxes], layout, units),
         task,
-        anchors=_anchors(emit, selected),
+        anchors=anchors_of(emit, selected),
         slot_classes=_slot_classes(emit, output, label),
         box_entries=[BoxEntries(name, 1, 0, EDGES)],
         score_entries=[BoxEntries(name, 1, score.first, 1)],
@@ -210,48 +174,6 @@ def check_names(facts: FileFacts, classes: int, where: str) -> None:
         f"{facts.whose_names} {facts.classes}; give labels (--labels) with one name a class, or "
         "take the model for a classifier with detector='off' (--detector off)"
     )
-
-
-def _anchors(emit: Emitter, selected: _Selected) -> ir.Value:
-    """int64 [N, slots], the anchor of each slot: the selection, repeated on their numbers."""
-    table, axis = selected.table, selected.box_axis
-    with emit.scope("anchors"):
-        extent = emit.op("Shape", table, role="extent", shape=[1], start=axis, end=axis + 1)
-        none = emit.constant(np.array(0, np.int64))
-        one = emit.constant(np.array(1, np.int64))
-        count = emit.op("Reshape", extent, emit.ints([]), role="count", shape=[])
-        numbers = emit.op("Range", none, count, one, role="numbers")
-        row = [1, -1, 1] if axis == 1 else [1, 1, -1]
-        numbers = emit.op("Reshape", numbers, row, role="row")
-        shape = emit.op("Shape", table, role="shape", shape=[3])
-        copied = {table: emit.op("Expand", numbers, shape, role="all", shape=dims_of(table))}
-        for node in selected.path:
-            before, result = node.inputs[0], node.outputs[0]
-            if before not in copied:
-                continue
-            if node.op_type in ("Identity", "Cast"):
-                copied[result] = copied[before]
-                continue
-            copies = _copy(emit, node, copied[before])
-            copied |= dict(zip(node.outputs, copies, strict=True))
-        slots = copied[selected.path[-1].outputs[0]]
-        first = emit.op("Gather", slots, none, role="first", axis=2)
-        batch, places = dims_of(selected.path[-1].outputs[0])[:2]
-        first.shape = ir.Shape([batch, places])
-    return first
-
-
-def _copy(emit: Emitter, node: ir.Node, value: ir.Value) -> list[ir.Value]:
-    """A node that moves entries, on other entries."""
-    copy = ir.node(
-        node.op_type, [value, *node.inputs[1:]], dict(node.attributes),
-        num_outputs=len(node.outputs), name=emit.unique(f"grad/anchors/{node.name}"),
-    )  # fmt: skip
-    for made, like in zip(copy.outputs, node.outputs, strict=True):
-        made.name = emit.unique(f"grad/anchors/{like.name}")
-        made.type, made.shape = ir.TensorType(ir.DataType.INT64), like.shape
-    emit.graph.append(copy)
-    return list(copy.outputs)
 
 
 def _slot_classes(emit: Emitter, output: ir.Value, label: Part) -> ir.Value:
