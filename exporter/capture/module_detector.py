@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..source.torch_inputs import ModuleInputs
     from .model import Model
+    from .programs import Programs
 
 
 def capture_detector(
@@ -34,8 +35,11 @@ def capture_detector(
     example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
+    programs: Programs | None = None,
 ) -> Captured | None:
     """Capture a module that returns boxes; None for files, and for other modules.
+
+    For ``programs`` see `capture_module`.
 
     Raises:
         CaptureError: It cannot be captured.
@@ -53,7 +57,7 @@ def capture_detector(
     from .torch_export import capture_module
 
     def captured_with(layers: Sequence[str]) -> Captured:
-        found = capture_module(module, inputs, layers, trace)
+        found = capture_module(module, inputs, layers, trace, programs)
         found.model.metadata_props.update(module_facts(module))
         return found
 
