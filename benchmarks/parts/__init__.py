@@ -3,7 +3,7 @@
 from .adjoint import ADJOINT
 from .detector import DETECTOR
 from .explained import INNER_LAYERS, LAST
-from .files import EXPORT, MEMORY, SIZE
+from .files import EXPORT, MEMORY, SIZE, VERIFIED
 from .peers import PEERS
 from .scaling import SCALING
 from .start import COLD, IMPORTS
@@ -12,6 +12,6 @@ __all__ = ["CASES"]
 
 # In the order of the page.
 CASES = [
-    *LAST, *INNER_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *IMPORTS, *PEERS, *COLD, *SCALING,
-    *DETECTOR,
+    *LAST, *INNER_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *VERIFIED, *IMPORTS, *PEERS, *COLD,
+    *SCALING, *DETECTOR,
 ]  # fmt: skip
