@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import numpy as np
 import onnx
@@ -14,6 +16,7 @@ import torch
 from onnx import numpy_helper
 
 from graftcam.exporter import VerificationError, export
+from graftcam.exporter.memory import paused_collector
 from graftcam.exporter.verify.checks.autograd import verify_module
 from graftcam.exporter.verify.checks.torch_reference import Reference
 from graftcam.exporter.verify.runs import artifact as runs_artifact
@@ -150,3 +153,15 @@ def test_weights_are_in_memory_once_at_a_time(
     verdict = verify_module(artifact, model, example, matrix=matrix)
     assert not verdict.failures
     assert held == [1] * (1 + len(matrix.levels))
+
+
+def test_a_closed_reference_leaves_no_copy_of_the_module(tmp_path: Path) -> None:
+    model, example = seeded(Flat()), (torch.zeros(1, 3, 8, 8),)
+    spec = export(model, tmp_path / "m.onnx", example, verify="off").spec
+    gc.collect()
+    with paused_collector():
+        with closing(Reference(model, spec.layers, torch.float64)) as reference:
+            reference([torch.rand(2, 3, 8, 8)], np.zeros((2, 1), np.int64))
+            left = ref(reference.module)
+        del reference
+        assert left() is None

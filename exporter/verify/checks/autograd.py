@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -93,8 +94,8 @@ def verify_module(
 
     def computed(dtype: torch.dtype | None, firsts: Iterable[FirstRun]) -> list[Tensors]:
         """What PyTorch makes of the inputs of these runs, in a precision."""
-        made = reference(dtype)
-        return [by_name(made(arguments_of(one), *one.doubled), spec, outputs) for one in firsts]
+        with closing(reference(dtype)) as made:
+            return [by_name(made(arguments_of(one), *one.doubled), spec, outputs) for one in firsts]
 
     kind: InputKind = "random" if draw is None else "given"
     tallies, truths, judgements, late = list[Tally](), list[Truth](), dict[str, Judgement](), ""
