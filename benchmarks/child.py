@@ -123,6 +123,32 @@ def drawing_memory(path: str) -> dict[str, float]:
     return memory(path, peak_mb)
 
 
+def exported(model: str, how: str, path: str, threads: int) -> dict[str, float]:
+    """Processor seconds and peak memory of a process that makes a model and exports it.
+
+    Args:
+        model: Name of the model.
+        how: ``load``: it only makes the model; ``torch``: `torch.onnx.export`; or the level of
+            verification of `graftcam.export`.
+        path: Where the file goes.
+        threads: Of PyTorch; ONNX Runtime decides itself.
+    """
+    from pathlib import Path
+
+    import torch
+
+    from .contract import export_plain
+    from .subjects import SHAPE, module, write_artifact
+
+    torch.set_num_threads(threads)
+    net = module(model)
+    if how == "torch":
+        export_plain(net, SHAPE, Path(path))
+    elif how != "load":
+        write_artifact(net, Path(path), verify=how)
+    return {"s": time.process_time(), "mb": peak_mb()}
+
+
 def _done() -> dict[str, float]:
     print("map", flush=True)
     return {"mb": peak_mb()}

@@ -182,6 +182,18 @@ SECTIONS = {
         "includes the choice of the layer.",
         [*_ratios(graftcam="graftcam / torch"), *_values("ms", 0, "torch", "graftcam")],
     ),
+    "verified": Section(
+        "Verified export",
+        "Processor seconds (of all threads) and peak resident memory, in 10^6 bytes, of a process "
+        "that makes the model and exports it, its imports included. **torch** is "
+        "`torch.onnx.export`; **off**, **quick** and **full** are `graftcam.export` with that "
+        "verification; **load** only makes the model.",
+        [
+            *_ratios(quick="quick / torch", full="full / torch"),
+            *_values("s", 1, *("load", "torch", "off", "quick", "full")),
+            *_values("MB", 0, **{f"{how} MB": how for how in ("load", "torch", "quick", "full")}),
+        ],
+    ),
     "imports": Section(
         "Import",
         "Each in a new process, without the interpreter's start. **Libraries**: `import "

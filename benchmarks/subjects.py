@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -184,19 +185,16 @@ def _folder_name(model: str) -> str:
 
 
 def write_artifact(
-    model: nn.Module,
-    path: Path,
-    layer: str | None = None,
-    axes: Axes = "batch",
-    profile: ProfileName = "default",
-) -> None:
+    model: nn.Module, path: Path, layer: str | None = None, axes: Axes = "batch",
+    profile: ProfileName = "default", *, verify: Any = "off",
+) -> None:  # fmt: skip
     """What graftcam makes of the model."""
     transform = Preprocess(
         INPUT, list(SHAPE[1:]), [256, 256], "shorter", "bilinear", 1 / 255,
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(
-        model, path, (random_images(SHAPE, 1, 0),), layers=layer, verify="off",
+        model, path, (random_images(SHAPE, 1, 0),), layers=layer, verify=verify,
         preprocess=transform, profile=profile,
         trace=TorchExport(
             dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=[INPUT]

@@ -25,9 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Rooms in the order of the data's way; each imports only from those before it.
 ORDER = {
     "exporter": (
-        "errors", "clock", "graph", "source", "locate", "capture", "differentiate", "score",
-        "heatmap", "artifact", "verify", "report", "arguments", "pipeline", "release", "shrink",
-        "__init__",
+        "errors", "memory", "clock", "graph", "source", "locate", "capture", "differentiate",
+        "score", "heatmap", "artifact", "verify", "report", "arguments", "pipeline", "release",
+        "shrink", "__init__",
     ),
     "runtime": (
         "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from .memory import give_back
+
 Progress = Callable[[str], None]
 
 
@@ -21,7 +23,8 @@ class Clock:
         self._step, self._since = "", time.perf_counter()
 
     def __call__(self, step: str) -> None:
-        """Begin ``step``."""
+        """Begin ``step``, without the memory that the last one has freed."""
+        give_back()
         self.stop()
         if self._progress is not None:
             self._progress(step)

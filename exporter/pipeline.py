@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -28,11 +29,13 @@ from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_scores, reasons_for
 from .capture.module_detector import capture_detector
 from .capture.onnx_file import drop_metadata
+from .capture.programs import Programs
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.input_gradients import unverified, walks_for
+from .locate.candidate import Candidate
 from .locate.detectors.detection import LevelFound
 from .report.page.overlays import gallery
 from .report.page.write import staged_folder, write_report
@@ -174,10 +177,21 @@ def export_as(
     images: Path | None = None,
     report: str | Path | None = None,
     progress: Progress | None = None,
+    programs: Programs | None = None,
 ) -> Report:
     """Do what `export` does, with its settings as a record.
 
-    ``transform`` is the training transform that the user gave, to verify the embedded one with.
+    Args:
+        settings: What decides the artifact's bytes.
+        model: As for `export`, and so are all that are not here.
+        path: Likewise.
+        example_inputs: Likewise.
+        transform: The training transform that the user gave, to verify the embedded one with.
+        verify: How, and how long.
+        images: Likewise.
+        report: Likewise.
+        progress: Likewise.
+        programs: What PyTorch made of this source in an export before.
     """
     with file_of_script(model, example_inputs, settings.trace) as script:
         if script is not None:
@@ -188,10 +202,13 @@ def export_as(
             exported.notes.append(NOTE)
             return exported
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
+    if verify.level == "full":
+        programs = Programs()
     with staged_folder(report) as page, staged(path) as place:
-        captured, candidates = capture_detector(model, example_inputs, settings, clock), []
+        captured = capture_detector(model, example_inputs, settings, clock, programs)
+        candidates = list[Candidate]()
         if captured is None:
-            captured, candidates = capture(model, example_inputs, settings, clock)
+            captured, candidates = capture(model, example_inputs, settings, clock, programs)
         clock("differentiate")
         graph = captured.model.graph
         settle_layouts(captured)
@@ -240,7 +257,8 @@ def export_as(
             )
             if full:
                 clock("export again")
-                more = check_again(place, spec, model, example_inputs, export_as)
+                again = partial(export_as, programs=programs)
+                more = check_again(place, spec, model, example_inputs, again)
                 verdict = replace(verdict, findings=[*verdict.findings, *more])
             notes += verdict.remarks
             spec = replace(spec, verification=verdict.record())

@@ -3,7 +3,7 @@
 from .adjoint import ADJOINT
 from .detector import DETECTOR
 from .explained import INNER_LAYERS, LAST
-from .files import EXPORT, MEMORY, SIZE
+from .files import EXPORT, MEMORY, SIZE, VERIFIED
 from .floor import FLOOR_LAYERS
 from .peers import PEERS
 from .scaling import SCALING
@@ -13,6 +13,7 @@ __all__ = ["CASES"]
 
 # In the order of the page.
 CASES = [
-    *LAST, *INNER_LAYERS, *FLOOR_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *IMPORTS, *PEERS, *COLD,
+    *LAST, *INNER_LAYERS, *FLOOR_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *VERIFIED, *IMPORTS,
+    *PEERS, *COLD,
     *SCALING, *DETECTOR,
 ]  # fmt: skip

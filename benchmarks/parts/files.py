@@ -1,4 +1,4 @@
-"""These parts measure the size of the file, the time to write it, and a session's memory."""
+"""These parts measure the size of the file, what writing it costs, and a session's memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..timing import extra, gather, measure, ratio, ratios, spread, spreads
 from .part import Case
 
 # Exports take long: models of each kind, small and large.
+_VERIFIED = ("load", "torch", "off", "quick", "full")
 _EXPORTED = ("resnet50", "mobilenet_v3_large", "densenet121", "vit_b_16")
 
 
@@ -62,6 +63,19 @@ def _measure_export(case: Case, subjects: Subjects) -> Row:
     return {"values": spreads(times, 0), "ratios": ratios(times, "torch")}
 
 
+def _measure_verified(case: Case, subjects: Subjects) -> Row:
+    """Processes that export a model and verify the artifact, and one that only makes the model."""
+    file = subjects.file(case.model, "verified.onnx")
+    run = partial(spawn, "exported", model=case.model, path=file, threads=subjects.threads)
+    found = gather({how: partial(run, how=how) for how in _VERIFIED}, case.rounds)
+    times, memory = found["s"], found["mb"]
+    return {
+        "values": spreads(times, 1) | {f"{how} MB": v for how, v in spreads(memory, 0).items()},
+        "ratios": {how: ratio(times, how, "torch") for how in ("quick", "full")}
+        | {f"{how} MB": ratio(memory, how, "torch") for how in ("quick", "full")},
+    }  # fmt: skip
+
+
 SIZE = [Case("size", _measure_size, 1, model) for model in MODELS]
 MEMORY = [
     Case("memory", _measure_memory, 3, model, images=images)
@@ -69,3 +83,4 @@ MEMORY = [
     for images in (1, 8)
 ]
 EXPORT = [Case("export", _measure_export, 3, model) for model in _EXPORTED]
+VERIFIED = [Case("verified", _measure_verified, 3, model) for model in _EXPORTED]

@@ -10,13 +10,13 @@ from collections.abc import Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 
 from ...runtime.spec import METADATA_KEY, Spec
 from ...runtime.writing import replace_file
 from ..errors import WriteError
 from ..graph.external_data import keep_beside
+from .record import exchange_record
 
 _TOOLS = ("graftcam", "torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript")
 
@@ -118,13 +118,10 @@ def save(model: ir.Model, spec: Spec, path: Path) -> int:
 def write_record(spec: Spec, path: Path) -> int:
     """Write another record into an artifact and return its size; graph and weights stay.
 
-    The graph's bytes are copied as they are, so that what was verified is what ships.
+    The graph's bytes are not touched, so that what was verified is what ships.
     """
-    model = onnx.load(path, load_external_data=False)
-    (entry,) = (one for one in model.metadata_props if one.key == METADATA_KEY)
-    entry.value = spec.to_json()
     try:
-        path.write_bytes(model.SerializeToString())
+        exchange_record(path, spec.to_json())
     except OSError as error:
         raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
     return _size(path)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from ..source.torch_inputs import ModuleInputs
+    from .programs import Programs
 
     Model = torch.nn.Module | ExportedProgram | str | Path
 
@@ -43,8 +44,9 @@ def capture(
     example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
+    programs: Programs | None = None,
 ) -> tuple[Captured, list[Candidate]]:
-    """Capture the model.
+    """Capture the model; for ``programs`` see `capture_module`.
 
     Returns:
         The graph, and the layers that were considered, the best first, where the automatic choice
@@ -72,7 +74,7 @@ def capture(
     from .torch_export import capture_module
 
     progress("capture")
-    return capture_module(module, inputs, wanted, trace), candidates
+    return capture_module(module, inputs, wanted, trace, programs), candidates
 
 
 def _scan(

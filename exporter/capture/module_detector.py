@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..source.torch_inputs import ModuleInputs
     from .model import Model
+    from .programs import Programs
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ def capture_detector(
     example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     settings: ExportSettings,
     progress: Callable[[str], None],
+    programs: Programs | None = None,
 ) -> Captured | None:
     """Capture a module that returns boxes; None for files, and for other modules.
+
+    For ``programs`` see `capture_module`.
 
     Raises:
         CaptureError: It cannot be captured.
@@ -63,7 +67,7 @@ def capture_detector(
     """
     if isinstance(model, (str, Path)) or settings.shapes:
         return None
-    capture = _capture_of(model, example_inputs, settings)
+    capture = _capture_of(model, example_inputs, settings, programs)
     if capture is None:
         return None
     if settings.layers:
@@ -102,6 +106,7 @@ def _capture_of(
     model: Model,
     example_inputs: Sequence[Any] | Mapping[str, Any] | None,
     settings: ExportSettings,
+    programs: Programs | None = None,
 ) -> Callable[[Sequence[str]], Captured] | None:
     """A function that captures a module with target layers; None for modules without boxes."""
     if not may_be_detector(settings):
@@ -116,7 +121,7 @@ def _capture_of(
     from .torch_export import capture_module
 
     def captured_with(layers: Sequence[str]) -> Captured:
-        found = capture_module(module, inputs, layers, trace)
+        found = capture_module(module, inputs, layers, trace, programs)
         found.model.metadata_props.update(module_facts(module))
         return found
 

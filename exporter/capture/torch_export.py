@@ -16,6 +16,7 @@ from ...runtime.settings import TorchExport
 from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
+from ..memory import paused_collector
 from ..source.layer_taps import read_name
 from ..source.own_copy import own_copy
 from ..source.torch_inputs import ModuleInputs
@@ -24,6 +25,7 @@ from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
 from .open_lengths import open_lengths
+from .programs import Program, Programs, key_of
 from .torch_translations import translations
 from .unused_sizes import without_unused_sizes
 
@@ -31,8 +33,9 @@ _WRAPPED = "graftcam_model"  # the attribute of `Tapped`, which shows in names
 
 
 def capture_module(
-    module: nn.Module, inputs: ModuleInputs, layers: Sequence[str], trace: TorchExport
-) -> Captured:
+    module: nn.Module, inputs: ModuleInputs, layers: Sequence[str], trace: TorchExport,
+    programs: Programs | None = None,
+) -> Captured:  # fmt: skip
     """Export ``module`` with forward hooks that return the outputs of the target layers.
 
     Args:
@@ -40,6 +43,7 @@ def capture_module(
         inputs: Example inputs of ``forward``.
         layers: Layers' names; see `layer_of`.
         trace: How to export it.
+        programs: What was exported before is taken from here, and kept for the next export.
 
     Raises:
         LayerError: A layer is unknown, or does not return a tensor.
@@ -47,24 +51,51 @@ def capture_module(
     """
     for name in layers:
         read_name(module, name)
-    calls: dict[str, int] = {}
-    keys: list[str] = []
     names = list(trace.input_names or inputs.names(module))
     if len(names) != len(inputs.tensors):
         raise CaptureError(
             f"{len(names)} input names for {len(inputs.tensors)} tensors among the example inputs; "
             "give one for each"
         )
+    key = None if programs is None else key_of(module, inputs, layers, trace)
+    program = None if programs is None or key is None else programs.find(key)
+    if program is None:
+        program = _exported(module, inputs, layers, trace, names)
+        if programs is not None and key is not None:
+            programs.keep(key, program)
+    model = program.model
+    targets = take_taps(model.graph, layers)
+    if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
+        # The adjoint of a broadcast needs to know which extents are 1.
+        infer_shapes(model)
+    _rename(model.graph, trace.output_names, program.keys)
+    _clean(model.graph)
+    notes = ["the model is in training mode; its evaluation mode is exported"] * module.training
+    notes += [
+        f"layer {path!r} is called {count} times; its last call is explained"
+        for path, count in program.calls.items()
+        if count > 1
+    ]
+    return Captured(model, targets, module, inputs, notes)
+
+
+def _exported(
+    module: nn.Module, inputs: ModuleInputs, layers: Sequence[str], trace: TorchExport,
+    names: Sequence[str],
+) -> Program:  # fmt: skip
+    """What PyTorch's exporter and optimiser make of the module, with taps."""
+    calls: dict[str, int] = {}
+    keys: list[str] = []
     examples = _distinct(_batch_of_two(inputs) if trace.dynamic_batch else inputs)
     tapped = Tapped(own_copy(module), layers, examples.with_tensors, calls.update, keys.extend)
     shapes = open_axes(examples, batch=trace.dynamic_batch, size=trace.dynamic_size)
     try:
         if trace.dynamic_size:
             check_sizes(own_copy(module), examples)
-        with _quiet(), without_unused_sizes(), open_lengths(tapped):
+        with _quiet(), without_unused_sizes(), open_lengths(tapped), paused_collector():
             program = torch.onnx.export(
                 tapped.eval(), tuple(examples.tensors), dynamo=True, verbose=False,
-                opset_version=trace.opset, dynamic_shapes=(shapes,), input_names=names,
+                opset_version=trace.opset, dynamic_shapes=(shapes,), input_names=list(names),
                 optimize=False, custom_translation_table=translations(),
             )  # fmt: skip
             assert program is not None
@@ -82,20 +113,7 @@ def capture_module(
         used = [f"{o}=False" for o in ("dynamic_batch", "dynamic_size") if getattr(trace, o)]
         hint = f" ({' or '.join(reversed(used))} may help)" if used else ""
         raise CaptureError(f"PyTorch cannot export this model: {reason}{hint}") from error
-    model = program.model
-    targets = take_taps(model.graph, layers)
-    if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
-        # The adjoint of a broadcast needs to know which extents are 1.
-        infer_shapes(model)
-    _rename(model.graph, trace.output_names, keys)
-    _clean(model.graph)
-    notes = ["the model is in training mode; its evaluation mode is exported"] * module.training
-    notes += [
-        f"layer {path!r} is called {count} times; its last call is explained"
-        for path, count in calls.items()
-        if count > 1
-    ]
-    return Captured(model, targets, module, inputs, notes)
+    return Program(program.model, calls, keys)
 
 
 def define_constants(graph: ir.Graph) -> None:

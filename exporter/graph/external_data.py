@@ -11,7 +11,7 @@ from ..errors import CaptureError
 
 # A protobuf message holds 2 GiB; weights beyond this go to a file beside the graph.
 EMBED_LIMIT = 1_900_000_000
-_SMALL = 1 << 20  # bytes; passes and converters may read smaller tensors, such as shapes and scales
+SMALL = 1 << 20  # bytes; passes and converters may read smaller tensors, such as shapes and scales
 
 
 def take_in(model: ir.Model, path: Path) -> None:
@@ -31,7 +31,7 @@ def take_in(model: ir.Model, path: Path) -> None:
                 f"{path.name} stores its weights in {tensor.location!r}, which {fault}; "
                 f"put the whole file beside {path.name}"
             )
-    large = _total(model) > EMBED_LIMIT
+    large = exceeds_message(model)
     for graph in model.graphs():
         for node in graph:
             for name, attribute in list(node.attributes.items()):
@@ -39,7 +39,7 @@ def take_in(model: ir.Model, path: Path) -> None:
                     node.attributes[name] = ir.AttrTensor(name, _read(attribute.value))
         for value in graph.initializers.values():
             tensor = value.const_value
-            if isinstance(tensor, ir.ExternalTensor) and not (large and tensor.nbytes > _SMALL):
+            if isinstance(tensor, ir.ExternalTensor) and not (large and tensor.nbytes > SMALL):
                 value.const_value = _read(tensor)
 
 
@@ -49,9 +49,9 @@ def keep_beside(model: ir.Model, path: Path) -> None:
     When the model is saved again with other metadata, only the graph is written.
     """
     data = path.with_name(f"{path.name}.data")
-    if _total(model) <= EMBED_LIMIT or data.exists():
+    if not exceeds_message(model) or data.exists():
         return
-    ir.external_data.unload_from_model(model, path.parent, data.name, size_threshold_bytes=_SMALL)
+    ir.external_data.unload_from_model(model, path.parent, data.name, size_threshold_bytes=SMALL)
 
 
 def _beside(model: ir.Model) -> Iterator[ir.ExternalTensor]:
@@ -61,9 +61,11 @@ def _beside(model: ir.Model) -> Iterator[ir.ExternalTensor]:
         yield from (tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor))
 
 
-def _total(model: ir.Model) -> int:
+def exceeds_message(model: ir.Model) -> bool:
+    """Whether the weights are too large for a file with the graph."""
     values = (value for graph in model.graphs() for value in graph.initializers.values())
-    return sum(value.const_value.nbytes for value in values if value.const_value is not None)
+    size = sum(value.const_value.nbytes for value in values if value.const_value is not None)
+    return size > EMBED_LIMIT
 
 
 def _read(tensor: ir.ExternalTensor) -> ir.Tensor:

@@ -45,7 +45,7 @@ def write_heads(
     feeds = random_inputs(artifact, captured.inputs or ())(_IMAGES, 0, _SEED)
     bound, layers = bound_of(captured.model.graph), spec.layers
     runs = [{**feeds, **replace(artifact, spec=one).run(feeds)} for one in spec.by_output()]
-    vars(artifact).pop("session", None)  # large weights should not be in memory twice
+    artifact.close()
     for head, written, layer in zip(heads, own, layers, strict=True):
         about = [replace(written, spec=one) for one in head.spec.by_output()]
         pairs = zip(about, runs, strict=True)

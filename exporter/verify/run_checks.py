@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from ..clock import Progress
 from ..errors import VerificationError
+from ..memory import give_back
 from ..source.preprocessing import Transform
 from .checks.autograd import ATTEMPTS, verify_module
 from .checks.contract import (
@@ -104,6 +105,7 @@ def run_checks(
         if artifact.inside is not None:
             origin = replace(origin, model=artifact.inside.model_behind(origin.model, spec))
         del model
+        give_back()
         verdict = check(artifact, origin, given, deadline, progress, full=full)
     except VerificationError as error:
         verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
@@ -152,7 +154,7 @@ def _check_outputs(
     specs, findings, verdict = artifact.spec.by_output(), list[Finding](), Verdict([])
     # What is the same whichever output is asked for.
     common = {*artifact.outputs, *(layer.activations for layer in artifact.spec.layers)}
-    del artifact.session  # large weights should not be in memory twice
+    artifact.close()
     for place, spec in enumerate(specs):
         name = spec.score.output
         progress(f"verify output {name}")
@@ -190,7 +192,6 @@ def _check_runs(
     ]
     if artifact.spec.place == 0:  # the default is about the first of several outputs
         alone.append(check_drop_in(artifact, small))
-    del artifact.session  # the others open their own; large weights should not be in memory twice
     share = deadline if given is None else deadline.share(2)
     verdict = _compare(artifact, origin, share, progress, full=full)
     findings, count = verdict.findings, 0

@@ -69,7 +69,7 @@ def test_large_weights_go_beside_the_artifact(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(external_data, "EMBED_LIMIT", 1000)
-    monkeypatch.setattr(external_data, "_SMALL", 100)
+    monkeypatch.setattr(external_data, "SMALL", 100)
     path = tmp_path / "out" / "m.onnx"
     path.parent.mkdir()
     source = {"module": seeded(Tiny()), "file": plain}.get(kind)

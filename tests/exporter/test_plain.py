@@ -59,7 +59,7 @@ def test_the_artifact_stays_as_it_is_and_large_weights_go_beside_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(external_data, "EMBED_LIMIT", 1000)
-    monkeypatch.setattr(external_data, "_SMALL", 100)
+    monkeypatch.setattr(external_data, "SMALL", 100)
     path, out = tmp_path / "in" / "m.onnx", tmp_path / "out" / "plain.onnx"
     for folder in (path.parent, out.parent):
         folder.mkdir()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from weakref import WeakSet, ref
 
 import numpy as np
 import onnx
@@ -12,9 +16,13 @@ import torch
 from onnx import numpy_helper
 
 from graftcam.exporter import VerificationError, export
+from graftcam.exporter.memory import paused_collector
 from graftcam.exporter.verify.checks.autograd import verify_module
 from graftcam.exporter.verify.checks.torch_reference import Reference
+from graftcam.exporter.verify.runs import artifact as runs_artifact
 from graftcam.exporter.verify.runs.artifact import Artifact
+from graftcam.exporter.verify.runs.matrix import FULL, QUICK, Matrix
+from graftcam.exporter.verify.runs.running import load_session
 from graftcam.exporter.verify.runs.tensors import checks
 from graftcam.exporter.verify.verdict.compare import (
     compare,
@@ -107,3 +115,53 @@ def test_the_verdict_is_stored_with_errors_and_thresholds(tmp_path: Path) -> Non
         report.spec.score.output, "scores", "heatmap", "activations", "gradients"
     }  # fmt: skip
     assert all(0 <= verdict.errors[name] <= verdict.thresholds[name] for name in verdict.errors)
+
+
+def test_a_closed_artifact_knows_its_inputs_and_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    spec = export(seeded(Flat()), path, (torch.zeros(1, 3, 8, 8),), verify="off").spec
+    artifact = Artifact(path, spec)
+    known = artifact.inputs, artifact.outputs, artifact.batch, artifact.batched
+    artifact.close()
+    artifact.close()
+    assert (artifact.inputs, artifact.outputs, artifact.batch, artifact.batched) == known
+    assert "session" not in vars(artifact)
+
+
+@pytest.mark.parametrize("matrix", [QUICK, FULL])
+def test_weights_are_in_memory_once_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, matrix: Matrix
+) -> None:
+    """Neither a reference beside a session, nor sessions of two levels."""
+    model, example = seeded(Flat()), (torch.zeros(1, 3, 8, 8),)
+    spec = export(model, tmp_path / "m.onnx", example, verify="off").spec
+    artifact, opened, held = Artifact(tmp_path / "m.onnx", spec), WeakSet[object](), list[int]()
+    load, compute = load_session, Reference.__call__
+
+    def loaded(*args: Any, **kwargs: Any) -> Any:
+        session = load(*args, **kwargs)
+        opened.add(session)
+        held.append(len(opened))
+        return session
+
+    def computed(*args: Any, **kwargs: Any) -> Any:
+        assert not opened
+        return compute(*args, **kwargs)
+
+    monkeypatch.setattr(runs_artifact, "load_session", loaded)
+    monkeypatch.setattr(Reference, "__call__", computed)
+    verdict = verify_module(artifact, model, example, matrix=matrix)
+    assert not verdict.failures
+    assert held == [1] * (1 + len(matrix.levels))
+
+
+def test_a_closed_reference_leaves_no_copy_of_the_module(tmp_path: Path) -> None:
+    model, example = seeded(Flat()), (torch.zeros(1, 3, 8, 8),)
+    spec = export(model, tmp_path / "m.onnx", example, verify="off").spec
+    gc.collect()
+    with paused_collector():
+        with closing(Reference(model, spec.layers, torch.float64)) as reference:
+            reference([torch.rand(2, 3, 8, 8)], np.zeros((2, 1), np.int64))
+            left = ref(reference.module)
+        del reference
+        assert left() is None

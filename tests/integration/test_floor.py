@@ -55,7 +55,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def floor_of(path: Path, folder: Path, images: int, classes: int) -> Floor:
     session = open_artifact(path, "cpu", 1)
     index = list(range(max(classes, 1)))
-    found = variants.explained(session, make_feeds(session, images), index, 1)
+    found = variants.explained(session, make_feeds(session, images), {None: index}, 1)
     chosen = next(one for one in found if one.classes == classes)
     profile, graph = chosen.profile_and_graph(folder)
     assert graph is not None
@@ -127,7 +127,7 @@ def test_a_provider_whose_graph_cannot_be_saved_still_has_a_profile(
 
     monkeypatch.setattr(variants, "save_graph", refuse)
     session = open_artifact(artifact, "cpu", 1)
-    chosen = variants.explained(session, make_feeds(session), [0], 1)[-1]
+    chosen = variants.explained(session, make_feeds(session), {None: [0]}, 1)[-1]
     profile, graph = chosen.profile_and_graph(tmp_path)
     assert graph is None
     found = find_floor(profile, session.spec, graph)

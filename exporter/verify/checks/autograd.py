@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ....runtime.spec import Layer, Spec
 from ...graph.infer_shapes import GROWTH
+from ...memory import give_back
 from ..runs.artifact import Artifact
 from ..runs.inputs import random_inputs
 from ..runs.matrix import QUICK, FirstRun, Matrix, Truth, first_run
-from ..runs.running import Draw
+from ..runs.running import Draw, Tensors
 from ..runs.tensors import Tally, by_name, compare_runs
 from ..verdict.compare import Check, merge, relative_errors, three_digits
 from ..verdict.deadline import NO_DEADLINE, Deadline, over
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from ...source.torch_inputs import ModuleInputs
     from .torch_reference import Reference
 
+Part = TypeVar("Part")
 ATTEMPTS = (4, 12, 36)
 _CHUNK = 4  # images at a time, to bound the memory of the float64 pass
 _LARGE = 600_000  # numbers of an image, beyond which one is enough at a time
@@ -80,27 +84,35 @@ def verify_module(
     largest = max((x[:1].numel() for x in given.tensors if x.dim()), default=0)
     step = artifact.batch or (1 if largest > _LARGE else step)
     sizes = (0, GROWTH) if draw is None and artifact.open_sizes else (0,)
-    references = [
-        Reference(module, spec.layers, dtype, artifact=artifact, of_input=list(spec.of_input))
-        for dtype in (torch.float64, None)
-    ]
+    # A reference holds a copy of the module, so it lives only while it works.
+    reference = partial(
+        Reference, module, spec.layers, artifact=artifact, of_input=list(spec.of_input)
+    )
 
     def arguments_of(first: FirstRun) -> ModuleInputs:
         return given.with_tensors([torch.from_numpy(array) for array in first.source.values()])
 
+    def computed(dtype: torch.dtype | None, firsts: Iterable[FirstRun]) -> list[Tensors]:
+        """What PyTorch makes of the inputs of these runs, in a precision."""
+        with closing(reference(dtype)) as made:
+            return [by_name(made(arguments_of(one), *one.doubled), spec, outputs) for one in firsts]
+
     kind: InputKind = "random" if draw is None else "given"
     tallies, truths, judgements, late = list[Tally](), list[Truth](), dict[str, Judgement](), ""
     for attempt, count in enumerate(attempts):
-        truths = []
-        starts = [*range(0, count, step)]
-        for start, grown in itertools.product(starts, sizes):
-            if len(truths) >= len(sizes) and deadline.passed:
-                late = f"{len(truths) * step} of {count * len(sizes)} inputs: {over(deadline)}"
-                break
+        firsts = list[FirstRun]()
+        planned = [*itertools.product(range(0, count, step), sizes)]
+        for start, grown in _in_time(planned, len(sizes), deadline):
             seed = 1000 * attempt + start
-            first = first_run(artifact, make(min(step, count - start), grown, seed), matrix, seed)
-            found = (reference(arguments_of(first), *first.doubled) for reference in references)
-            truths.append(Truth(first, *(by_name(one, spec, outputs) for one in found)))
+            feeds = make(min(step, count - start), grown, seed)
+            firsts.append(first_run(artifact, feeds, matrix, seed))
+        artifact.close()  # the reference has its own copy of the weights
+        exact = computed(torch.float64, _in_time(firsts, len(sizes), deadline))
+        if len(exact) < len(planned):
+            late = f"{len(exact) * step} of {count * len(sizes)} inputs: {over(deadline)}"
+        rounded = computed(None, firsts[: len(exact)])
+        truths = [Truth(*one) for one in zip(firsts, exact, rounded, strict=False)]
+        give_back()
         tallies = compare_runs(artifact, truths, matrix, kind, deadline)
         if (failing := {*_failing(tallies)}) and failing <= forward_values(artifact):
             truths = with_engine_noise(artifact, truths, failing)
@@ -109,7 +121,8 @@ def verify_module(
             break
         last = attempt == len(attempts) - 1 or deadline.passed
         if last or _gross(tallies):
-            truths, judgements = _judge(references[0], arguments_of, spec, tallies, truths)
+            judging = reference(torch.float64)
+            truths, judgements = _judge(judging, arguments_of, spec, tallies, truths)
             if any(one.right == "artifact" for one in judgements.values()):
                 tallies = compare_runs(artifact, truths, matrix, kind)
                 break
@@ -122,6 +135,14 @@ def verify_module(
     if late and not any(one.status == "fail" for one in findings):
         findings.append(Finding("runs", "", "pass", reason=late, inputs=kind))
     return Verdict(findings, "autograd-float64", sum(len(one.first.selected) for one in truths))
+
+
+def _in_time(parts: Sequence[Part], least: int, deadline: Deadline) -> Iterator[Part]:
+    """As many of the parts as there is time for, but ``least`` at any rate."""
+    for place, part in enumerate(parts):
+        if place >= least and deadline.passed:
+            return
+        yield part
 
 
 def _failing(tallies: Sequence[Tally]) -> dict[str, Check]:

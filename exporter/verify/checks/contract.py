@@ -171,7 +171,7 @@ def check_mixture(artifact: Artifact, feeds: Tensors) -> Finding:
 def check_drop_in(artifact: Artifact, feeds: Tensors) -> Finding:
     """Check that the original inputs alone give the original outputs, and the best class's map."""
     spec, session = artifact.spec, artifact.session
-    needed = [one.name for one in session.get_inputs() if one.name not in feeds]
+    needed = [one.name for one in artifact.ports[0] if one.name not in feeds]
     status, reason = "skipped", ""
     if spec.score_weights is not None:
         reason = f"a linear score has no default: {spec.score_weights} must be fed"

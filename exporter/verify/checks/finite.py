@@ -75,7 +75,7 @@ def verify_file(
     firsts = [first_run(artifact, feeds, matrix, 0) for feeds in inputs]
     outputs = float_outputs(artifact, firsts[0])
     layers = differentiated_layers(artifact)
-    del artifact.session  # the source is opened next; large weights should not be in memory twice
+    artifact.close()  # the source is opened next
     bound = bound_of(model.graph)
     plain = open_source(source, model)
     truths = [
@@ -83,7 +83,7 @@ def verify_file(
     ]
     del plain
     tallies = compare_runs(artifact, truths, matrix, kind, deadline)
-    vars(artifact).pop("session", None)
+    artifact.close()
     findings = check_differences(
         artifact, model, firsts, layers, bound, kind, deadline=deadline, progress=progress
     )

@@ -58,7 +58,8 @@ def verify_quantised(
     exact, bound = replace(artifact, level="disable"), bound_of(model.graph)
     firsts = [first_run(exact, feeds, matrix, 0) for feeds in inputs_of(artifact, draw, images)]
     outputs, layers = float_outputs(exact, firsts[0]), differentiated_layers(artifact)
-    del artifact.session, exact.session  # large weights should not be in memory twice
+    artifact.close()
+    exact.close()
     findings = check_differences(
         exact, model, firsts, layers, bound, kind, deadline=deadline.share(2), progress=progress
     )

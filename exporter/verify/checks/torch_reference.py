@@ -146,6 +146,12 @@ class Reference:
             found.of_input[kind] = _gradients(scores, [image])[0].numpy()
         return found
 
+    def close(self) -> None:
+        """Take the hooks off: they lead from the copy of the module back to it and keep both."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks, self._taps = [], {}
+
     def _in_precision(self, given: ModuleInputs | Sequence[Any]) -> ModuleInputs:
         """The inputs, floats in the reference's precision."""
         inputs, dtype = ModuleInputs.of(given), self.dtype

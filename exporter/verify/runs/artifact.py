@@ -13,9 +13,25 @@ import numpy as np
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Spec
 from ...graph.ort_session import Level
+from ...memory import give_back
 from .box_tables import choose_boxes
 from .embedded import Embedded
 from .running import Array, Tensors, load_session, run_session
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output, as ONNX Runtime describes it.
+
+    Attributes:
+        name: Its name.
+        type: ONNX Runtime's name for its type.
+        shape: Its extents; text or None for open ones.
+    """
+
+    name: str
+    type: str
+    shape: list[Any]
 
 
 @dataclass
@@ -36,7 +52,7 @@ class Artifact:
 
     @cached_property
     def session(self) -> Any:
-        """Opened at first use; ``del artifact.session`` frees its memory."""
+        """Opened at first use; `close` frees its memory."""
         return load_session(self.path, level=self.level)
 
     def about(self, place: int) -> Artifact:
@@ -45,16 +61,27 @@ class Artifact:
         other.session = self.session
         return other
 
+    def close(self) -> None:
+        """Close the session, if it is open: large weights should not be in memory twice."""
+        if vars(self).pop("session", None) is not None:
+            give_back()
+
+    @cached_property
+    def ports(self) -> tuple[list[Port], list[Port]]:
+        """The inputs that have no default, and the outputs; they stay when the session closes."""
+        sides = self.session.get_inputs(), self.session.get_outputs()
+        taken, given = ([Port(one.name, one.type, one.shape) for one in side] for side in sides)
+        return taken, given
+
     @property
-    def inputs(self) -> list[Any]:
-        """The model's own inputs, as ONNX Runtime describes them."""
-        return [one for one in self.session.get_inputs() if one.name not in self.spec.own_inputs]
+    def inputs(self) -> list[Port]:
+        """The model's own inputs."""
+        return [one for one in self.ports[0] if one.name not in self.spec.own_inputs]
 
     @property
     def outputs(self) -> list[str]:
         """Names of the model's own outputs."""
-        names = [one.name for one in self.session.get_outputs()]
-        return [name for name in names if name not in self.spec.own_outputs]
+        return [one.name for one in self.ports[1] if one.name not in self.spec.own_outputs]
 
     @property
     def batch(self) -> int | None:
@@ -62,7 +89,7 @@ class Artifact:
         extents = [one.shape[0] for one in self.inputs if one.shape]
         if any(not isinstance(extent, int) for extent in extents):
             return None
-        scores = next(one for one in self.session.get_outputs() if one.name == self.spec.scores)
+        scores = next(one for one in self.ports[1] if one.name == self.spec.scores)
         return scores.shape[0] if scores.shape[0] in extents else extents[0]
 
     @property
@@ -113,7 +140,7 @@ class Artifact:
 
         Added inputs that are not fed, and have no default in the file, take the usual one.
         """
-        spec, ranks = self.spec, {one.name: len(one.shape) for one in self.session.get_inputs()}
+        spec, ranks = self.spec, {one.name: len(one.shape) for one in self.ports[0]}
         feeds = {**defaults_of(spec, ranks), **feeds}
         plain = run_session(self.session, feeds)
         if spec.region is None or region is None:
@@ -139,7 +166,7 @@ class Artifact:
         if spec.score_weights is None:
             ranks = -1 - np.arange(min(count, spec.score.classes), dtype=np.int64)
             return {spec.selector: ranks[None, :]}
-        port = next(one for one in self.session.get_inputs() if one.name == spec.score_weights)
+        port = next(one for one in self.ports[0] if one.name == spec.score_weights)
         extents = [extent if isinstance(extent, int) else 1 for extent in port.shape[2:]]
         none = {**feeds, spec.score_weights: np.zeros((1, 0, *extents), np.float32)}
         # Extents that the file leaves open are known from a run only.

@@ -70,7 +70,7 @@ def _random_like(artifact: Artifact, examples: ModuleInputs | Sequence[Any]) -> 
         tensors = ModuleInputs.of(examples).tensors
         generator = torch.Generator().manual_seed(seed)
         feeds: Tensors = {}
-        for argument, example in zip(artifact.session.get_inputs(), tensors, strict=False):
+        for argument, example in zip(artifact.ports[0], tensors, strict=False):
             known = list(argument.shape)
             if not known:
                 feeds[argument.name] = example.numpy()

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from ...errors import VerificationError, first_line
-from ...graph.ort_session import Level, optimisation
+from ...graph.ort_session import Level, options_of
+from ...memory import give_back
 
 Array = npt.NDArray[Any]
 Tensors: TypeAlias = dict[str, Array]
@@ -28,16 +29,15 @@ def load_session(path: Path, *, level: Level = "all") -> Any:
     """Open a session on the CPU."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = optimisation(level)
-    if level == "disable":  # the same arithmetic as `session_of`
-        options.add_session_config_entry("session.disable_prepacking", "1")
+    options = options_of(level)
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = first_line(error)
         raise VerificationError(f"ONNX Runtime cannot load {path.name}: {reason}") from error
+    give_back()  # loading a file takes twice its size
+    return session
 
 
 def crashes(path: Path) -> bool:

@@ -232,4 +232,6 @@ def compare_runs(
                 )
                 return tallies
             tally.add(run)
+        if len(matrix.levels) > 1:
+            opened.close()
     return tallies
