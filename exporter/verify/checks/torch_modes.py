@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -99,12 +99,23 @@ class Widened(TorchFunctionMode):
     """Turns every cast to a float type in the model's own code into a cast to ``dtype``.
 
     A model that casts to float32 by itself (a normalisation, all Keras layers) would round the
-    float64 reference.
+    float64 reference. Tensors that it makes without a type get ``dtype`` too: zeros in float32
+    cannot meet weights in float64.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
+        self._before: list[torch.dtype] = []
+
+    def __enter__(self) -> Self:
+        self._before.append(torch.get_default_dtype())
+        torch.set_default_dtype(self.dtype)
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        torch.set_default_dtype(self._before.pop())
+        super().__exit__(*raised)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in ("half", "bfloat16", "float"):

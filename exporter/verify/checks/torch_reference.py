@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 from ....runtime.spec import Layer, ScoreRecord
+from ...errors import VerificationError, first_line
 from ...graph.precision import FLOAT16_SCALE
 from ...source.layer_taps import LayerTap
 from ...source.own_copy import own_copy
@@ -265,7 +266,16 @@ class Reference:
             hook.calls = 0
         widened = contextlib.nullcontext() if self.dtype is None else Widened(self.dtype)
         with widened, Logits() as logits:
-            result = inputs.call(self.module)
+            try:
+                result = inputs.call(self.module)
+            except RuntimeError as error:
+                if self.dtype is None:
+                    raise
+                raise VerificationError(
+                    f"the model does not run in float64, with which it is compared: "
+                    f"{first_line(error)}; let the tensors that it makes have its weights' type, "
+                    "or export an ONNX file of it"
+                ) from error
         self.selections = logits.selections
         return result, logits
 
