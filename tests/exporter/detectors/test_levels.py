@@ -233,3 +233,42 @@ def test_the_layers_that_a_user_names_are_recorded(tmp_path: Path) -> None:
     with pytest.raises(GraftcamError, match="aside"):
         export(plain, tmp_path / "x.onnx", layers=["aside"], verify="off")
     assert not (tmp_path / "x.onnx").exists()
+
+
+GROUP_NORM = """<ir_version: 8, opset_import: ["" : 18]>
+g (float[1,3,32,48] x) => (float[1,3,30] scores, float[1,4,30] boxes) {
+    groups = Constant <value_ints = [1, 2, -1]> ()
+    whole4 = Constant <value_ints = [1, 4, 4, 6]> ()
+    whole5 = Constant <value_ints = [1, 4, 2, 3]> ()
+    four = Constant <value_ints = [1, 4, -1]> ()
+    c4 = Conv <strides = [8, 8]> (x, w0)
+    c5 = Conv <strides = [16, 16]> (x, w0)
+    a4 = Reshape (c4, groups)
+    a5 = Reshape (c5, groups)
+    b4 = InstanceNormalization (a4, ones, zeros)
+    b5 = InstanceNormalization (a5, ones, zeros)
+    d4 = Reshape (b4, whole4)
+    d5 = Reshape (b5, whole5)
+    n4 = Mul (d4, gain)
+    n5 = Mul (d5, gain)
+    f4 = Reshape (n4, four)
+    f5 = Reshape (n5, four)
+    all = Concat <axis = 2> (f4, f5)
+    scores = MatMul (ws, all)
+    boxes = MatMul (wb, all)
+}"""
+
+
+def test_a_group_norm_that_is_written_out_gives_a_map(tmp_path: Path) -> None:
+    """PyTorch's exporter writes it as an instance norm of groups, between two Reshapes."""
+    draw = np.random.default_rng(0)
+    weights = {
+        "w0": draw.standard_normal((4, 3, 1, 1), np.float32), "ones": np.ones(2, np.float32),
+        "zeros": np.zeros(2, np.float32), "gain": np.ones((4, 1, 1), np.float32),
+        "ws": draw.standard_normal((3, 4), np.float32),
+        "wb": draw.standard_normal((4, 4), np.float32),
+    }  # fmt: skip
+    onnx.save(parsed(GROUP_NORM, weights), tmp_path / "plain.onnx")
+    maps, _ = maps_and_levels(capture_file(tmp_path / "plain.onnx", []), 2)
+    found = {value.name for value in maps.order if value in maps}
+    assert found == {"c4", "c5", "d4", "d5", "n4", "n5"}

@@ -24,6 +24,7 @@ _MIXES = frozenset(
     {"Reshape", "Transpose", "Flatten", "MatMul", "Gemm", "Einsum", "Squeeze", "Unsqueeze"}
     | {"Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "GridSample"}
 )
+_NORMS = frozenset({"InstanceNormalization", "LayerNormalization"})
 
 
 class ImageMaps:
@@ -113,13 +114,27 @@ class ImageMaps:
             return False
         if not whole or shape[0] != whole[0] or not self._is_grid(shape[2], shape[3]):
             return False
-        if node.op_type in _SPATIAL:
+        if node.op_type in _SPATIAL or self._is_normalised(node, shape):
             return True
         return node.op_type not in _MIXES and any(
             before in self._maps and self.grid(before) == shape[2:]
             for before in node.inputs
             if before is not None
         )
+
+    def _is_normalised(self, node: ir.Node, shape: tuple[int, ...]) -> bool:
+        """Whether a Reshape gives a map its shape back after a normalisation in another one.
+
+        A group norm is written out as an instance norm of [N, groups, -1].
+        """
+        inner = node.inputs[0].producer() if node.op_type == "Reshape" and node.inputs[0] else None
+        if inner is None or inner.op_type not in _NORMS or inner.inputs[0] is None:
+            return False
+        outer = inner.inputs[0].producer()
+        if outer is None or outer.op_type != "Reshape":
+            return False
+        before = outer.inputs[0]
+        return before in self._maps and self.shape(before) == shape
 
     def _is_grid(self, rows: int, columns: int) -> bool:
         """Whether one stride explains both extents, each rounded up or down."""
