@@ -284,11 +284,6 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
             "Pad 'n0': mode='reflect': the padding of axis 1 is wider than the axis; pad twice",
         ),
         (
-            "y = MatMul(x, row)", "N, 4",
-            "MatMul 'n0': a product with a vector has no gradient rule; write it as a matrix "
-            "product",
-        ),
-        (
             "y = MaxPool<kernel_shape=[2, 2], storage_order=1>(x)", "N, 2, 4, 4",
             "MaxPool 'n0': storage_order=1 has no gradient rule; only storage_order=0 has",
         ),

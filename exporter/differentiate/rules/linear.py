@@ -106,13 +106,7 @@ def _matmul_selection(
     return [g.selected_rows(weights, axis=1)]
 
 
-def _matrices(node: ir.Node) -> str | None:
-    if any(value is None or len(dims_of(value)) < 2 for value in node.inputs):
-        return "a product with a vector has no gradient rule; write it as a matrix product"
-    return None
-
-
-@vjp("MatMul", since=9, lazy=True, check=_matrices, broadcasts=False, selection=_matmul_selection)
+@vjp("MatMul", since=9, lazy=True, broadcasts=False, selection=_matmul_selection)
 def matmul(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """``g b^T`` and ``a^T g``, summed over broadcast stacks.
 
@@ -120,6 +114,8 @@ def matmul(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
     product with a matrix.
     """
     a, b = only_input(node, 0), only_input(node, 1)
+    if min(len(dims_of(a)), len(dims_of(b))) == 1:
+        return _by_vector(emit, a, b, g.expanded(), needed)
     rank = len(dims_of(node.outputs[0]))
     by_a = by_b = None
     if needed[0] and len(dims_of(b)) == 2 and constant_of(b) is not None:
@@ -136,6 +132,26 @@ def matmul(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
         product = whole.with_value(emit.op("MatMul", left, whole.value))
         by_b = product.through(_stack_sum, node, b)
     return [by_a, by_b]
+
+
+def _by_vector(emit: Emitter, a: ir.Value, b: ir.Value, g: Cotangent, needed: Needed) -> Cotangents:
+    """A vector is a row on the left and a column on the right; the axis it adds is left out.
+
+    With that axis back, each side's cotangent is the other side times ``g``, summed over the axes
+    that a vector does not have.
+    """
+    right = len(dims_of(b)) == 1
+    rank = len(dims_of(a if right else b))
+    whole = g.op("Unsqueeze", [-1 if right else -2], role="column")
+    column = a if right else emit.op("Unsqueeze", a, [1], role="column")
+    over = range(1, rank) if right else [*range(1, rank - 1), rank]
+
+    def summed(product: Cotangent) -> Cotangent:
+        return product.op("ReduceSum", over, role="summed", keepdims=0) if over else product
+
+    by_a = whole * b if needed[0] else None
+    by_b = whole * column if needed[1] else None
+    return [by_a, by_b and summed(by_b)] if right else [by_a and summed(by_a), by_b]
 
 
 def lifted(emit: Emitter, value: ir.Value, rank: int) -> ir.Value:
