@@ -21,8 +21,8 @@ from ..float64.differences import (
     Differences,
     Gradient,
     SelectionFlippedError,
-    as_laid_out,
     compare_all,
+    with_maps,
 )
 from ..runs.levels_sum import sum_of_levels
 from ..runs.matrix import Truth
@@ -158,17 +158,8 @@ def _point(
     follow = reference.read_by(arguments, layer.name, moved.astype(value.dtype))
     for one in reference.layers:
         if one.name not in follow:
-            found[one.name] = _with_maps(values[one.name], results[one.activations], one)
+            found[one.name] = with_maps(values[one.name], results[one.activations], one)
     return found
-
-
-def _with_maps(value: Array, maps: Array, layer: Layer) -> Array:
-    """A layer's value with other maps, [N, C, *space]; what has no place stays as it is."""
-    if layer.layout == "instances":
-        return value
-    laid = np.stack([as_laid_out(one.astype(np.float64), layer) for one in maps])
-    placed = np.stack([as_laid_out(np.ones(one.shape), layer) for one in maps])
-    return np.where(placed, laid, value)
 
 
 def _judgement(sides: dict[str, Differences], error: float, deadline: Deadline) -> Judgement:

@@ -216,5 +216,14 @@ def as_laid_out(tensor: Array, layer: Layer) -> Array:
     return tensor
 
 
+def with_maps(value: Array, maps: Array, layer: Layer) -> Array:
+    """A layer's value with other maps, [N, C, *space]; what has no place stays as it is."""
+    if layer.layout == "instances":
+        return value
+    laid = np.stack([as_laid_out(one.astype(np.float64), layer) for one in maps])
+    placed = np.stack([as_laid_out(np.ones(one.shape), layer) for one in maps])
+    return np.where(placed, laid, value)
+
+
 def _unit(direction: Array) -> Array:
     return direction / max(float(np.linalg.norm(direction)), 1e-300)

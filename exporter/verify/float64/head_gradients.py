@@ -19,7 +19,7 @@ from ..runs.running import Array, Tensors
 from ..verdict.compare import relative_errors
 from ..verdict.deadline import Deadline, OutOfTime, over
 from ..verdict.findings import Finding, InputKind, measured
-from .differences import CALLS, Differences, Gradient, compare_all
+from .differences import CALLS, Differences, Gradient, compare_all, with_maps
 from .head import Float64Head
 from .score_function import score_of
 from .straight_through import without_codes
@@ -104,7 +104,10 @@ def _compare(
     """The comparison for one run, and what casts doubt on it."""
     record, feeds, folder = artifact.spec.score, first.source, artifact.path.parent
     values = partial(values_of, artifact, model, feeds)
+    # Where the artifact was: a steep model's gradient is another one at the source's own value.
     start = values([layer.value])[layer.value].astype(np.float64)
+    if layer.activations in first.results:
+        start = with_maps(start, first.results[layer.activations], layer)
     head: Callable[[Array], Array] = _same
     if layer.value == record.value:
         table = start
