@@ -66,7 +66,7 @@ def _work(
 ) -> tuple[Floor, dict[str, list[int]]]:
     """Return the floor of a run with K = 1, and peak bytes of some processes by variant."""
     session = open_artifact(artifact.path, "cpu", threads)
-    none, explained = variants.explained(session, {INPUT: pixels}, [FIRST], threads)
+    none, explained = variants.explained(session, {INPUT: pixels}, {None: [FIRST]}, threads)
     with tempfile.TemporaryDirectory() as folder:
         profile, graph = explained.profile_and_graph(Path(folder))
     base = variants.plain(plain, none, session.spec.own_inputs)
