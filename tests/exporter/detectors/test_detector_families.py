@@ -120,20 +120,23 @@ def _calibrated(module: nn.Module) -> nn.Module:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_rt_detr_is_judged_by_finite_differences(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["RTDetr", "RTDetrV2", "DFine"])
+def test_models_that_detach_are_judged_by_finite_differences(tmp_path: Path, family: str) -> None:
     transformers: Any = pytest.importorskip("transformers")
     backbone = transformers.RTDetrResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
         out_features=["stage2", "stage3", "stage4"],
     )  # fmt: skip
-    config = transformers.RTDetrConfig(
+    points = [2, 2, 2] if family == "DFine" else 2
+    config = getattr(transformers, f"{family}Config")(
         backbone_config=backbone, use_timm_backbone=False, use_pretrained_backbone=False,
         encoder_hidden_dim=16, encoder_in_channels=[8, 16, 16], encoder_layers=1,
         encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, num_queries=6,
         decoder_in_channels=[16, 16, 16], decoder_ffn_dim=16, decoder_layers=2,
-        decoder_attention_heads=2, decoder_n_points=2, num_denoising=0, num_labels=7,
+        decoder_attention_heads=2, decoder_n_points=points, num_denoising=0, num_labels=7,
     )  # fmt: skip
-    module = _calibrated(_seeded(transformers.RTDetrForObjectDetection(config)))
+    made = getattr(transformers, f"{family}ForObjectDetection")(config)
+    module = _calibrated(_seeded(made))
     report = export(module, tmp_path / "a.onnx", (_images(),))
     names = [f"model.decoder_input_proj.{place}" for place in range(3)]
     assert [one.name for one in report.spec.layers] == names
