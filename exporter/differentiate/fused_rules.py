@@ -44,7 +44,8 @@ def fused_rules(
 
 def _through(x: ir.Value, slope: Slope, g: Cotangent) -> Sequence[tuple[ir.Value, Cotangent]]:
     """``g`` times the slope of a self-gated activation of ``x``."""
-    return [(x, g.expanded() * slope(Expression(g.emit, x)))]
+    ends = Expression(g.emit, x), Expression(g.emit, g.forward)
+    return [(x, g.expanded() * slope(*ends))]
 
 
 def _key(node: ir.Node, count: int) -> tuple[object, ...]:

@@ -19,9 +19,10 @@ from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import input_of
+from ..support.values import input_of, output_of
 
-Slope: TypeAlias = Callable[[Expression], Expression]
+# From an activation's input and output.
+Slope: TypeAlias = Callable[[Expression, Expression], Expression]
 
 _TOLERANCE = 1e-6  # constants are float32
 
@@ -122,19 +123,16 @@ def _closed(
     return not any(value in targets for value in values) and not readers & set(active) - own
 
 
-def silu_slope(x: Expression) -> Expression:
-    """``s (x (1 - s) + 1)`` with ``s = sigmoid(x)``, computed again.
+def silu_slope(x: Expression, y: Expression) -> Expression:
+    """``y + s (1 - y)`` with ``s = sigmoid(x)``, computed again.
 
-    Reading the forward's own sigmoid would prevent ONNX Runtime from fusing it with the product,
-    and reading ``y`` too would need a copy from its blocked layout; both cost more than these
-    passes.
+    Reading the forward's own sigmoid would prevent ONNX Runtime from fusing it with the product.
     """
-    x = x * x.number(1.0)
-    s = x.op("Sigmoid")
-    return s * (x * (1.0 - s) + 1.0)
+    s = (x * x.number(1.0)).op("Sigmoid")
+    return s * (y.number(1.0) - y) + y
 
 
-def gelu_slope(x: Expression) -> Expression:
+def gelu_slope(x: Expression, y: Expression) -> Expression:
     """``Phi(x) + x phi(x)`` with the normal distribution: ``(erf(u) + 1) / 2 + u bell / sqrt(pi)``.
 
     ``u = x / sqrt(2)``; the bell's height is put into its exponent, which saves a pass.
@@ -149,7 +147,7 @@ def gelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
     x = input_of(emit, node)
     exact = node.attributes.get_string("approximate", "none") == "none"
-    return [g * (gelu_slope(x) if exact else _tanh_slope(x))]
+    return [g * (gelu_slope(x, output_of(emit, node)) if exact else _tanh_slope(x))]
 
 
 def _tanh_slope(x: Expression) -> Expression:
