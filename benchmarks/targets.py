@@ -136,8 +136,9 @@ WHY = {
     ),
     ("floor", "predict"): "As for the inner layers above.",
     ("floor", "memory"): (
-        "Values of the forward that the adjoint reads stay in memory until then, and its weights "
-        "are further copies: flipped, or in another layout."
+        "The peak is that of loading, the same for K = 0: ONNX Runtime computes the flipped "
+        "weights of the adjoint and stores them once more in its blocked layout, beside those of "
+        "the forward. A file that `graftcam optimize` wrote has them ready."
     ),
     ("adjoint", "ours_of_theirs"): (
         "Half of onnx-ad's time would be below the minimum that the row above explains."
