@@ -1,22 +1,21 @@
 """These functions exchange the record in a file's metadata, and leave all other bytes as they are.
 
-An ONNX file is a protobuf message: fields one after the other, each a tag and a value. The metadata
-come after the graph, so that another record changes only the last bytes of the file.
+An ONNX file is a protobuf message, whose metadata come after the graph, so that another record
+changes only the last bytes of the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 
+from ...runtime.protobuf import field_of, fields
 from ...runtime.spec import METADATA_KEY
 
 _METADATA = onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 _CHUNK = 1 << 20
 
 
@@ -54,52 +53,11 @@ def digest_with(path: Path, text: str) -> str:
 def _behind(path: Path, text: str) -> tuple[int, bytes]:
     """Where the record begins, and the bytes that follow from there with another record."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for number, begin, value, end in _fields(data):
-            if number != _METADATA:
+        for one in fields(data):
+            if one.number != _METADATA:
                 continue
-            entry = onnx.StringStringEntryProto.FromString(data[value:end])
+            entry = onnx.StringStringEntryProto.FromString(data[one.start : one.end])
             if entry.key == METADATA_KEY:
                 entry.value = text
-                content = entry.SerializeToString()
-                tag = _METADATA << 3 | _BYTES
-                return begin, _varint(tag) + _varint(len(content)) + content + data[end:]
+                return one.begin, field_of(_METADATA, entry.SerializeToString()) + data[one.end :]
     raise ValueError(f"{path.name} has no {METADATA_KEY!r} in its metadata")
-
-
-def _fields(data: mmap.mmap) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the number of each field, and where its tag, its value and what follows begin."""
-    place = 0
-    while place < len(data):
-        begin = place
-        tag, place = _read_varint(data, place)
-        kind, value = tag & 7, place
-        if kind == _VARINT:
-            _, place = _read_varint(data, place)
-        elif kind == _BYTES:
-            length, value = _read_varint(data, place)
-            place = value + length
-        elif kind in (_FIXED64, _FIXED32):
-            place += 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind} at byte {begin} is none of an ONNX file")
-        yield tag >> 3, begin, value, place
-
-
-def _read_varint(data: mmap.mmap, place: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
-    number, shift = 0, 0
-    while True:
-        byte = data[place]
-        number |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return number, place
-
-
-def _varint(number: int) -> bytes:
-    found = bytearray()
-    while number >= 0x80:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SessionError, system_errors
+from ..protobuf import field_of
 
 _KEY = b"graftcam.target"
-_ENTRY = 14 << 3 | 2  # ModelProto.metadata_props, a message of the strings key (1) and value (2)
-_FIELD_KEY, _FIELD_VALUE = 1 << 3 | 2, 2 << 3 | 2
+_ENTRY = 14  # ModelProto.metadata_props, a message of the strings key (1) and value (2)
+_FIELD_KEY, _FIELD_VALUE = 1, 2
 _TAIL = 4096  # the entry is far smaller
 # Instruction sets by which ONNX Runtime's CPU kernels choose their layouts.
 _SETS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "sve")
@@ -74,9 +75,9 @@ def machine() -> str:
 def write_target(path: Path, target: Target) -> None:
     """Append the entry to an ONNX file."""
     value = json.dumps(asdict(target), sort_keys=True).encode()
-    entry = _field(_FIELD_KEY, _KEY) + _field(_FIELD_VALUE, value)
+    entry = field_of(_FIELD_KEY, _KEY) + field_of(_FIELD_VALUE, value)
     with path.open("ab") as file:
-        file.write(_field(_ENTRY, entry))
+        file.write(field_of(_ENTRY, entry))
 
 
 def read_target(path: Path) -> Target | None:
@@ -88,23 +89,13 @@ def read_target(path: Path) -> Target | None:
     with system_errors(SessionError, f"cannot read {path}"), path.open("rb") as file:
         file.seek(-min(_TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
         tail = file.read()
-    _, found, value = tail.rpartition(_field(_FIELD_KEY, _KEY))
+    _, found, value = tail.rpartition(field_of(_FIELD_KEY, _KEY))
     if not found:
         return None
     try:
         return Target(**json.loads(value[value.index(b"{") :]))
     except (ValueError, TypeError):
         raise SessionError(f"{path} is damaged at its end; run `graftcam optimize` again") from None
-
-
-def _field(tag: int, content: bytes) -> bytes:
-    """Encode a protobuf field of bytes: tag, length as a varint, content."""
-    length, size = bytearray(), len(content)
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    length.append(size)
-    return bytes([tag, *length]) + content
 
 
 def _instruction_sets() -> str:

@@ -1,18 +1,19 @@
 """`read_graph` reads nodes and weights' shapes of an ONNX file without the package onnx.
 
-ONNX files are protobuf messages. Each field is a key, ``number << 3 | kind``, and a value. The
-numbers are those of ``onnx.proto``. Only what the floor needs is read; weights are skipped.
+ONNX files are protobuf messages; the numbers of their fields are those of ``onnx.proto``. Only what
+the floor needs is read; weights are skipped.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ....errors import SessionError
+from ....protobuf import VARINT, fields, read_varint
 from ..profile import Tensor
 
 _GRAPH = 7  # of ModelProto
@@ -20,7 +21,6 @@ _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
 _ATTRIBUTE = 5  # of NodeProto: 1 inputs, 2 outputs, 3 name, 4 operator
 _SUBGRAPHS = (6, 11)  # of AttributeProto
 _DIMS, _TYPE, _NAME = 1, 2, 8  # of TensorProto
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # TensorProto.DataType, in the words of ONNX Runtime's profile.
 _TYPES = {
     1: "float", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
@@ -102,22 +102,22 @@ def _read(data: memoryview) -> SavedGraph:
 
 def _graph(data: memoryview, outer: Mapping[str, Tensor]) -> tuple[list[SavedNode], set[str]]:
     """Return the nodes, and the names of the values that the graph itself defines."""
-    fields = _fields(data)
-    own = dict(_weight(_bytes(one)) for one in fields[_INITIALIZER])
-    formal = {_text(_fields(_bytes(one))[1][0]) for one in fields[_INPUT]}
+    found = _fields(data)
+    own = dict(_weight(_bytes(one)) for one in found[_INITIALIZER])
+    formal = {_text(_fields(_bytes(one))[1][0]) for one in found[_INPUT]}
     # A name of the inner graph hides the same name of the outer one.
     weights = {name: tensor for name, tensor in outer.items() if name not in formal} | own
-    nodes = [_node(_bytes(one), weights) for one in fields[_NODE]]
+    nodes = [_node(_bytes(one), weights) for one in found[_NODE]]
     return nodes, {*own, *formal, *(name for node in nodes for name in node.outputs)}
 
 
 def _node(data: memoryview, weights: Mapping[str, Tensor]) -> SavedNode:
-    fields = _fields(data)
-    inputs, outputs = ([name for one in fields[n] if (name := _text(one))] for n in (1, 2))
-    name, operator = (_text(fields[n][0]) if fields[n] else "" for n in (3, 4))
+    found = _fields(data)
+    inputs, outputs = ([name for one in found[n] if (name := _text(one))] for n in (1, 2))
+    name, operator = (_text(found[n][0]) if found[n] else "" for n in (3, 4))
     inner: list[SavedNode] = []
     captured: set[str] = set()
-    for attribute in fields[_ATTRIBUTE]:
+    for attribute in found[_ATTRIBUTE]:
         about = _fields(_bytes(attribute))
         for graph in (one for number in _SUBGRAPHS for one in about[number]):
             nodes, defined = _graph(_bytes(graph), weights)
@@ -128,58 +128,28 @@ def _node(data: memoryview, weights: Mapping[str, Tensor]) -> SavedNode:
 
 
 def _weight(data: memoryview) -> tuple[str, Tensor]:
-    fields = _fields(data)
+    found = _fields(data)
     shape: list[int] = []
-    for one in fields[_DIMS]:
+    for one in found[_DIMS]:
         shape += [one] if isinstance(one, int) else _packed(one)
-    kind = fields[_TYPE][0] if fields[_TYPE] else 0
-    return _text(fields[_NAME][0]), Tensor(_TYPES.get(int(kind), "other"), tuple(shape))  # type: ignore[arg-type]
+    kind = found[_TYPE][0] if found[_TYPE] else 0
+    return _text(found[_NAME][0]), Tensor(_TYPES.get(int(kind), "other"), tuple(shape))  # type: ignore[arg-type]
 
 
 def _fields(data: memoryview) -> Fields:
     """Return the values of a message's fields by number."""
     found: Fields = defaultdict(list)
-    for number, value in _each(data):
-        found[number].append(value)
+    for one in fields(data):
+        value = data[one.start : one.end]
+        found[one.number].append(read_varint(value, 0)[0] if one.kind == VARINT else value)
     return found
-
-
-def _each(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == _VARINT:
-            value, at = _varint(data, at)
-            yield key >> 3, value
-            continue
-        if kind == _BYTES:
-            size, at = _varint(data, at)
-        elif kind in (_FIXED32, _FIXED64):
-            size = 4 if kind == _FIXED32 else 8
-        else:
-            raise ValueError(f"field of the unknown kind {kind}")
-        if at + size > len(data):
-            raise ValueError("it ends within a field")
-        yield key >> 3, data[at : at + size]
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Return a number and where it ends: seven bits a byte, the lowest first."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value, at, shift = value | (byte & 0x7F) << shift, at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 def _packed(data: memoryview) -> list[int]:
     found: list[int] = []
     at = 0
     while at < len(data):
-        value, at = _varint(data, at)
+        value, at = read_varint(data, at)
         found.append(value)
     return found
 
