@@ -121,8 +121,8 @@ def verify_module(
             break
         last = attempt == len(attempts) - 1 or deadline.passed
         if last or _gross(tallies):
-            judging = reference(torch.float64)
-            truths, judgements = _judge(judging, arguments_of, spec, tallies, truths)
+            with closing(reference(torch.float64)) as judging:
+                truths, judgements = _judge(judging, arguments_of, spec, tallies, truths)
             if any(one.right == "artifact" for one in judgements.values()):
                 tallies = compare_runs(artifact, truths, matrix, kind)
                 break

@@ -8,7 +8,7 @@ PyTorch's own scores in float64; they share nothing with either gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -116,7 +116,7 @@ def judge(
             for one in gradients(side, apart=True)
         ]
         decided = [place for place, (one, _) in zip(places, found, strict=True) if one.done]
-        if not _enough(decided, places, deadline):
+        if not _enough(len(decided), len(places), deadline):
             reason = next(one.reason for one, _ in found if not one.done)
             return Judgement("", f"finite differences do not tell: {reason}")
         near = all(
@@ -132,12 +132,12 @@ def judge(
     return _judgement(sides, float(errors.max(initial=0.0)), deadline)
 
 
-def _enough(decided: Sized, places: Sized, deadline: Deadline) -> bool:
+def _enough(decided: int, planned: int, deadline: Deadline) -> bool:
     """Whether differences tell in all places, or in most of them and not for lack of time.
 
     A place is left out where the score has a kink in every direction, or selects other parts.
     """
-    return len(decided) == len(places) or (2 * len(decided) > len(places) and not deadline.passed)
+    return decided == planned or (2 * decided > planned and not deadline.passed)
 
 
 def _point(
@@ -166,7 +166,7 @@ def _judgement(sides: dict[str, Differences], error: float, deadline: Deadline) 
     for who, found in sides.items():
         if found.error > BOUND:
             continue
-        if not _enough(range(found.done), range(found.planned), deadline):
+        if not _enough(found.done, found.planned, deadline):
             return Judgement("", f"finite differences do not tell: {found.reason}")
         if who == "autograd":
             return Judgement(who, "finite differences agree with PyTorch autograd")
