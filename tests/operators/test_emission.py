@@ -30,7 +30,7 @@ def _added(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 @pytest.mark.parametrize("activation", [nn.SiLU(), nn.GELU()])
-def test_a_self_gated_activation_is_read_where_it_begins_only(
+def test_nothing_inside_a_self_gated_activation_is_read(
     tmp_path: Path, activation: nn.Module
 ) -> None:
     """Reading an inner value would prevent ONNX Runtime from fusing it."""

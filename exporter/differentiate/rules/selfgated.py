@@ -3,7 +3,7 @@
 Written out they are five small operators between ``x`` and a product. Walked one by one they cost
 ten passes over tensors of K classes, and reading the values inside prevents ONNX Runtime from
 fusing the forward part. So such an activation is recognised by its end, and its slope is computed
-from ``x`` alone, once for all classes.
+from its input and output alone, once for all classes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.values import input_of, output_of
+from ..support.values import input_of
 
 # From an activation's input and output.
 Slope: TypeAlias = Callable[[Expression, Expression], Expression]
@@ -87,7 +87,7 @@ def _gate_of(x: ir.Value, end: ir.Value) -> tuple[float, list[ir.Node], Slope] |
         return None
     if not math.isclose(scaled[1], math.sqrt(0.5), rel_tol=_TOLERANCE):
         return None
-    return 2.0, [last, erf, inner], gelu_slope
+    return 2.0, [last, erf, inner], lambda x, _: gelu_slope(x)
 
 
 def _with_scalar(node: ir.Node, op_type: str) -> tuple[ir.Value, float] | None:
@@ -132,7 +132,7 @@ def silu_slope(x: Expression, y: Expression) -> Expression:
     return s * (y.number(1.0) - y) + y
 
 
-def gelu_slope(x: Expression, y: Expression) -> Expression:
+def gelu_slope(x: Expression) -> Expression:
     """``Phi(x) + x phi(x)`` with the normal distribution: ``(erf(u) + 1) / 2 + u bell / sqrt(pi)``.
 
     ``u = x / sqrt(2)``; the bell's height is put into its exponent, which saves a pass.
@@ -147,7 +147,7 @@ def gelu(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangen
     """``g (Phi(x) + x phi(x))``, or the derivative of the tanh approximation."""
     x = input_of(emit, node)
     exact = node.attributes.get_string("approximate", "none") == "none"
-    return [g * (gelu_slope(x, output_of(emit, node)) if exact else _tanh_slope(x))]
+    return [g * (gelu_slope(x) if exact else _tanh_slope(x))]
 
 
 def _tanh_slope(x: Expression) -> Expression:

@@ -1,4 +1,4 @@
-"""One output map of boxes with classes is no segmentation: evidence refuses it, a doubt is told."""
+"""One map of boxes with classes is refused where something shows it; else a note tells the doubt."""
 
 from __future__ import annotations
 
