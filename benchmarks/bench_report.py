@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .book import Book, Row
+from .book import Book, Row, preliminary
 from .changes import changes
 from .plots import PLOTS
 from .script import shown, table
 from .sections import SECTIONS, name_of, table_of
 from .targets import TARGETS, WHY, Target
 
-_QUIET = 0.10  # share of all cores that others use; above it times are unreliable
 _SHOWN = 0.01  # ms; smaller times are not listed
 
 _TEXT = """# Benchmarks
@@ -84,12 +83,8 @@ def _quietness(rows: Sequence[Row], code: str) -> str:
         f"Load average before the start: {min(loads)} to {max(loads)}. While a row was measured, "
         f"other processes used {min(others):.0%} to {max(others):.0%} of all cores."
     )
-    quick, noisy = sum(row["quick"] for row in rows), sum(o > _QUIET for o in others)
-    stale = sum(row["code"] != code for row in rows)
-    reasons = [f"{quick} of {len(rows)} rows have few rounds"] if quick else []
-    reasons += [f"{noisy} were disturbed (others used more than {_QUIET:.0%})"] if noisy else []
-    reasons += [f"{stale} (†) were measured with earlier code"] if stale else []
-    return f"{text}\n\n> Preliminary: {', '.join(reasons)}." if reasons else text
+    remark = preliminary(rows, code)
+    return f"{text}\n\n{remark}" if remark else text
 
 
 def _targets(parts: dict[str, list[Row]]) -> list[str]:

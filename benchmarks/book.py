@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
 FORMAT = 2
+QUIET = 0.10  # share of all cores that others use; above it times are unreliable
 
 
 class MixError(Exception):
@@ -79,6 +81,22 @@ class Book:
         beside = self.path.with_suffix(".tmp")
         beside.write_text(f'{head}, "rows": [\n{rows}\n]}}\n')
         beside.replace(self.path)
+
+
+def preliminary(rows: Sequence[Row], code: str) -> str:
+    """Say what makes the figures of rows preliminary; empty if nothing does.
+
+    Args:
+        rows: What a page shows.
+        code: Digest of the present code.
+    """
+    quick = sum(row["quick"] for row in rows)
+    noisy = sum(row["others"] > QUIET for row in rows)
+    stale = sum(row["code"] != code for row in rows)
+    reasons = [f"{quick} of {len(rows)} rows have few rounds"] if quick else []
+    reasons += [f"{noisy} were disturbed (others used more than {QUIET:.0%})"] if noisy else []
+    reasons += [f"{stale} (†) were measured with earlier code"] if stale else []
+    return f"> Preliminary: {', '.join(reasons)}." if reasons else ""
 
 
 def read(path: Path) -> dict[str, Any] | None:

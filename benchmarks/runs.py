@@ -44,11 +44,17 @@ def explained_runs(
 def part_run(part: Path, pixels: Array, threads: int) -> Run:
     """The forward of the part above the layer, on random activations."""
     session = open_session(part, threads)
+    feeds = part_feeds(session, pixels)
+    return lambda: session.run(None, feeds)
+
+
+def part_feeds(session: Any, pixels: Array) -> dict[str, Array]:
+    """Inputs of the part above a layer: random activations, and the pixels if it reads them."""
     feeds = random_feeds(session.get_inputs(), len(pixels))
     if INPUT in feeds:
         # Asked for its shape only.
         feeds[INPUT] = pixels
-    return lambda: session.run(None, feeds)
+    return feeds
 
 
 def random_feeds(ports: Sequence[Any], images: int) -> dict[str, Array]:

@@ -14,6 +14,5 @@ __all__ = ["CASES"]
 # In the order of the page.
 CASES = [
     *LAST, *INNER_LAYERS, *FLOOR_LAYERS, *ADJOINT, *MEMORY, *SIZE, *EXPORT, *VERIFIED, *IMPORTS,
-    *PEERS, *COLD,
-    *SCALING, *DETECTOR,
+    *PEERS, *COLD, *SCALING, *DETECTOR,
 ]  # fmt: skip

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graftcam.runtime.tools.bench.timing import calm
+
 Array = npt.NDArray[Any]
 Model = Callable[[Mapping[str, Array], Sequence[str]], list[Array]]
 """Takes inputs by name and the names of the wanted outputs; returns these."""
@@ -67,7 +69,7 @@ def plugin(module: str) -> Callable[[int], tuple[Opener, str]]:
             options = ort.SessionOptions()
             options.log_severity_level = 3
             options.intra_op_num_threads = threads
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            calm(options)
             options.add_provider_for_devices(offered[:1], {})
             return _session(ort.InferenceSession(path, sess_options=options))
 

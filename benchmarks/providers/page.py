@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..book import Book, Row
+from ..book import Book, Row, preliminary
 from ..script import shown, table
 from .engines import ENGINES
 from .verdict import EXPLANATION_BOUND, FORWARD_BOUND
-
-_QUIET = 0.10  # as in bench_report: share of all cores that others use
 
 _TEXT = """# Other engines
 
@@ -145,11 +143,5 @@ def _size(pair: tuple[str, float | None]) -> float:
 
 def _quietness(rows: Sequence[Row], code: str) -> str:
     """Return what makes the figures preliminary, if anything does."""
-    timed = [row for row in rows if row.get("ratios")]
-    quick = sum(row["quick"] for row in timed)
-    noisy = sum(row["others"] > _QUIET for row in timed)
-    stale = sum(row["code"] != code for row in timed)
-    reasons = [f"{quick} of {len(timed)} rows have few rounds"] if quick else []
-    reasons += [f"{noisy} were disturbed by other processes"] if noisy else []
-    reasons += [f"{stale} (†) were measured with earlier code"] if stale else []
-    return f"\n> Preliminary: {', '.join(reasons)}.\n" if reasons else ""
+    remark = preliminary([row for row in rows if row.get("ratios")], code)
+    return f"\n{remark}\n" if remark else ""

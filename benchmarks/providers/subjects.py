@@ -11,9 +11,9 @@ import numpy as np
 
 from graftcam.exporter.graph.profiles import ProfileName
 
-from ..runs import FIRST, batch, random_feeds
+from ..runs import FIRST, batch, part_feeds
 from ..session import open_session
-from ..subjects import INPUT, Artifact, Subjects
+from ..subjects import Artifact, Subjects
 from ..truth import Array
 from .job import Call, Job
 
@@ -87,14 +87,10 @@ def job_of(files: Files, rounds: int, threads: int, seconds: float = 60) -> Job:
         "explained": Call(artifact.path, _asked(artifact, pixels, 1), artifact.fetched),
     }
     if files.part:
-        timed["part"] = Call(files.part, part_feeds(files.part, pixels), _outputs(files.part))
+        timed["part"] = Call(
+            files.part, part_feeds(open_session(files.part), pixels), _outputs(files.part)
+        )
     return Job(timed, _compared(artifact), rounds, seconds, threads)
-
-
-def part_feeds(part: Path, pixels: Array) -> dict[str, Array]:
-    """Random activations; the pixels where the part asks for their shape."""
-    feeds = random_feeds(open_session(part).get_inputs(), len(pixels))
-    return feeds | {name: pixels for name in feeds if name == INPUT}
 
 
 def reference(files: Files, threads: int, *, optimised: bool = True) -> dict[str, Array]:
