@@ -1,4 +1,4 @@
-"""One map of boxes with classes is refused where something shows it; else a note tells the doubt."""
+"""One map of boxes and classes is refused where something shows it; else a note tells the doubt."""
 
 from __future__ import annotations
 
