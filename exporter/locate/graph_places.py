@@ -12,7 +12,8 @@ import onnx_ir as ir
 from ..graph.infer_shapes import OPEN_SIZES, trial_feeds
 from ..graph.ort_session import session_of
 from .arrangement import Arrangement
-from .places import Array, Dependence, Finding, measure
+from .exchange import measure
+from .places import Array, Dependence, Finding
 
 
 def find_places(

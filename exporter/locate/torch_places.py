@@ -11,7 +11,8 @@ from torch import nn
 from ..source.own_copy import own_copy
 from ..source.torch_inputs import ModuleInputs
 from ..source.torch_layers import named_layers
-from .places import Array, Dependence, measure
+from .exchange import measure
+from .places import Array, Dependence
 
 
 def measure_places(

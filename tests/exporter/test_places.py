@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from graftcam.exporter.locate.arrangement import Arrangement
-from graftcam.exporter.locate.places import Array, measure
+from graftcam.exporter.locate.exchange import measure
+from graftcam.exporter.locate.places import Array
 
 RNG = np.random.default_rng(3)
 PATCHES = RNG.standard_normal((48, 8))
@@ -65,6 +66,25 @@ def test_a_layout_is_shown_or_refuted(
         assert finding.verdict != "shown"
     else:
         assert (finding.arrangement, finding.verdict) == (expected, "shown")
+
+
+@pytest.mark.parametrize("order", ["alike", "sorted"])
+def test_an_axis_that_says_nothing_does_not_refute_the_others(order: str) -> None:
+    """Attention in windows as high as the grid; rows that are sorted do refute."""
+
+    def layer(x: Array) -> dict[str, Array]:
+        rows = patches(x).reshape(1, 4, 4, 8)
+        if order == "sorted":
+            return {"layer": rows[:, [2, 0, 3, 1]]}
+        return {"layer": np.broadcast_to(rows.mean(1, keepdims=True), rows.shape)}
+
+    image = RNG.standard_normal((1, 3, 16, 16)).astype(np.float32)
+    measured = measure(layer, image, np.random.default_rng(0))
+    last = Arrangement("channels_last", (4, 4))
+    finding = measured["layer"].best([Arrangement("channels_first", (4, 8)), last])
+    assert finding is not None
+    assert finding.verdict == ("doubtful" if order == "alike" else "refuted")
+    assert order == "sorted" or finding.arrangement == last
 
 
 def test_the_axes_of_a_map_may_run_along_other_axes_of_the_input() -> None:
