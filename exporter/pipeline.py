@@ -66,7 +66,7 @@ def export(
     profile: ProfileName = "default",
     trace: TorchExport | None = None,
     shapes: Mapping[str, Sequence[int | None]] | Sequence[int | None] | None = None,
-    verify: Thoroughness | Verify = "quick",
+    verify: Thoroughness | Verify | bool = "quick",
     images: str | Path | None = None,
     report: str | Path | None = None,
     name: str | None = None,

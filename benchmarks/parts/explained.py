@@ -43,7 +43,7 @@ def _measure(case: Case, subjects: Subjects) -> Row:
             plain, artifact.path, pixels,
             artifact.feeds(pixels, range(FIRST, FIRST + _CLASSES[name])), threads,
         )
-        for name in missed(case.part, row)
+        for name in missed(case.part, {"model": case.model} | row)
     }  # fmt: skip
     return row | {"profiles": profiles}
 

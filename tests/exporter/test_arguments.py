@@ -30,6 +30,7 @@ from graftcam.exporter.release import input_shapes, verify_artifact
 from graftcam.exporter.source.named import Source
 from graftcam.exporter.source.settings import ExportSettings
 from graftcam.exporter.verify.again import check_again
+from graftcam.exporter.verify.verdict.settings import OFF, checked
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.spec import METADATA_KEY, Spec
 from support.exports import to_onnx
@@ -46,8 +47,6 @@ OLD_WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "no head": ({"head": False}, "leave it out"),
     "method": ({"methods": "layercam"}, "give extras={'layercam'}"),
     "methods": ({"methods": ["cam", "fem"]}, "give extras={'cam', 'fem'}"),
-    "verified": ({"verify": True}, "give verify='quick'"),
-    "not verified": ({"verify": False}, "give verify='off'"),
     "a slip": ({"layer": "relu1"}, "no argument 'layer'; did you mean 'layers'?"),
     "nothing like it": ({"zzz": 1}, "no argument 'zzz'; it has "),
 }
@@ -58,6 +57,11 @@ def test_another_word_says_what_to_give(keywords: dict[str, Any], message: str) 
     with pytest.raises(TypeError) as caught:
         export(Tiny(), "unused.onnx", EXAMPLE, **keywords)
     assert message in str(caught.value)
+
+
+def test_true_is_a_quick_verification_and_false_is_none() -> None:
+    assert checked(True) == checked("quick")
+    assert checked(False) == OFF
 
 
 def test_fields_of_the_score_and_the_trace_are_keywords_too() -> None:

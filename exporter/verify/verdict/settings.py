@@ -42,15 +42,13 @@ OFF = Verify("off")
 
 
 def checked(verify: object) -> Verify:
-    """The settings that a user gave, as a level or whole.
+    """The settings that a user gave: whole, as a level, or as True (quick) or False (off).
 
     Raises:
-        TypeError: ``verify`` is True or False.
-        SettingsError: It is another unknown value, or has one.
+        SettingsError: It is another value, or has one that is unknown.
     """
     if isinstance(verify, bool):
-        level = "quick" if verify else "off"
-        raise TypeError(f"verify is 'quick', 'full' or 'off'; give verify={level!r}, not {verify}")
+        verify = "quick" if verify else "off"
     found = verify if isinstance(verify, Verify) else Verify(verify)  # pyright: ignore[reportArgumentType]
     levels = get_args(Thoroughness)
     if found.level not in levels:
