@@ -126,9 +126,9 @@ WHY = {
     ),
     ("inner", "explained"): (
         "The convolutions of the adjoint take as long as those of the forward pass, so an extra of "
-        "about 1 is the minimum. Further costs are masks (Greater, Cast, Mul, or a SiLU's "
-        "derivative), which the forward pass has fused into its convolutions; the copies between "
-        "blocked and plain order around them; and strided convolutions, whose ConvTranspose is slower than the "
+        "about 1 is the minimum. Further costs are masks (Greater, Where, or a SiLU's derivative), "
+        "which the forward pass has fused into its convolutions; the copies between blocked and "
+        "plain order around them; and strided convolutions, whose ConvTranspose is slower than the "
         "convolution, but faster than any other form that was tried."
     ),
     ("floor", "explained"): (

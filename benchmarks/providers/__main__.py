@@ -8,6 +8,7 @@ run can be interrupted. Then ``docs/providers.md`` is written. Times count on a 
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +22,7 @@ from ..script import DOCS, ROOT, options, say
 from ..subjects import Subjects
 from ..timing import Spread, extra, ratio, spread, spreads
 from .engines import ENGINES, Engine
-from .job import Outcome, run, write
+from .job import Outcome, first_words, run, write
 from .page import write_page
 from .subjects import CASES, Case, Files, job_of, reference, roles
 from .verdict import judge
@@ -43,6 +44,7 @@ def main() -> int:
         threads=(1, "of each engine"),
         docs=(DOCS, "folder for the page"),
         work=(ROOT / ".bench" / "providers", "folder for the models' files"),
+        xai=(Path(), "Python with openvino_xai, whose maps are timed beside; default: none"),
     )
     names = asked.engines.split(",") if asked.engines else [one.name for one in ENGINES]
     models = asked.models.split(",") if asked.models else [one.model for one in CASES]
@@ -65,7 +67,7 @@ def main() -> int:
         for case in cases:
             for engine in engines:
                 if asked.again or not done(book, engine, case):
-                    _add(book, engine, case, subjects, rounds, asked.limit)
+                    _add(book, engine, case, subjects, rounds, asked.limit, asked.xai)
     except KeyboardInterrupt:
         say("interrupted; run again to continue")
     finally:
@@ -86,13 +88,14 @@ def done(book: Book, engine: Engine, case: Case) -> bool:
 
 
 def _add(
-    book: Book, engine: Engine, case: Case, subjects: Subjects, rounds: int, limit: float
-) -> None:
+    book: Book, engine: Engine, case: Case, subjects: Subjects, rounds: int, limit: float,
+    xai: Path,
+) -> None:  # fmt: skip
     watch = Watch()
     if missing := engine.missing():
         found: Row = {"state": "not installed", "reason": missing, "layer": case.layer}
     else:
-        found = measure(engine, case, subjects, rounds, limit)
+        found = measure(engine, case, subjects, rounds, limit, xai)
     row: Row = {"engine": engine.name, "model": case.model, "version": engine.version(), **found}
     book.add(key_of(engine, case), row, watch.others())
     medians = {name: one[1] for name, one in row.get("ratios", {}).items()}
@@ -100,13 +103,18 @@ def _add(
 
 
 def measure(
-    engine: Engine, case: Case, subjects: Subjects, rounds: int, limit: float
+    engine: Engine, case: Case, subjects: Subjects, rounds: int, limit: float, xai: Path
 ) -> dict[str, Any]:
     """Run one engine on one case, and compare its values."""
     files = Files.of(case, subjects, engine.profile)
+    # Its map is of the last layer, whichever class.
+    peer = None
+    if engine.name == "openvino" and xai.is_file() and case.layer is None:
+        peer = with_xai(xai, files.plain)
     environment = engine.environment()
     # What a processor takes to imitate a GPU says nothing about a GPU.
-    job = job_of(files, 0 if environment else rounds, subjects.threads, seconds=limit / 4)
+    rounds = 0 if environment else rounds
+    job = job_of(files, rounds, subjects.threads, seconds=limit / 4, peer=peer)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(job, folder)
@@ -122,11 +130,25 @@ def measure(
     return row | figures(outcome, state, errors)
 
 
+def with_xai(python: Path, plain: Path) -> Path | None:
+    """The plain file with the branch of OpenVINO XAI; None where the package cannot add it."""
+    target = plain.with_suffix(".xai.xml")
+    script = Path(__file__).with_name("insert_xai.py")
+    made = subprocess.run(
+        [python, script, plain, target], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        say(f"OpenVINO XAI, {plain.name}: {first_words(made.stderr[-300:])}")
+    return target if made.returncode == 0 else None
+
+
 def figures(outcome: Outcome, state: str, errors: dict[str, float]) -> dict[str, Any]:
     """The row's numbers: times, and what they are in units of the plain file and of the part."""
     times, found = outcome.times, dict[str, Spread]()
     if times:
         found["explained"] = ratio(times, "explained", "plain")
+    if "peer" in times:
+        found["peer"] = ratio(times, "peer", "plain")
     if "part" in times:
         found["extra"] = spread(extra(times, "explained", "plain") / times["part"])
     # JSON has no NaN and no infinity.

@@ -58,6 +58,7 @@ def write_page(book: Book, path: Path) -> None:
         if measured:
             lines += ["", f"## {model}, `{place}`", "", *_measured(measured, titles, book.code)]
             lines += _reasons([r for r in of_case if r["state"] not in _ABSENT | {"right"}], titles)
+            lines += _peers(measured, titles)
         elif any(row["state"] not in _ABSENT for row in of_case):
             lines += ["", f"## {model}, `{place}`", *_reasons(of_case, titles)]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,17 @@ def _reasons(rows: Sequence[Row], titles: dict[str, str]) -> list[str]:
             file = f" ({row['file']} file)" if row.get("file") else ""
             lines.append(f"- {title}, {row['state']}{file}: {row['reason']}")
     return ["", *lines] if lines else []
+
+
+def _peers(rows: Sequence[Row], titles: dict[str, str]) -> list[str]:
+    """Return a line for the map of OpenVINO XAI, where it was timed."""
+    return [
+        line
+        for row in rows if "peer" in row["ratios"]
+        for line in ("", f"OpenVINO XAI in {titles[row['engine']]}, in the same run: "
+                     f"{shown(row['ratios']['peer'], 2)} of plain. Its map (ReciproCAM) covers the "
+                     "features place by place instead of differentiating, for all classes at once.")
+    ]  # fmt: skip
 
 
 def _text(error: float | None) -> str:

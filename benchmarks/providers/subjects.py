@@ -18,6 +18,7 @@ from ..truth import Array
 from .job import Call, Job
 
 _IMAGES, _CLASSES = 3, 2  # of the run whose values are compared
+_SALIENCY = "saliency_map"  # what OpenVINO XAI calls its output
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,18 @@ class Files:
         )
 
 
-def job_of(files: Files, rounds: int, threads: int, seconds: float = 60) -> Job:
-    """Make the job: one image and class are timed, several are compared."""
+def job_of(
+    files: Files, rounds: int, threads: int, seconds: float = 60, peer: Path | None = None
+) -> Job:
+    """Make the job: one image and class are timed, several are compared.
+
+    Args:
+        files: Of the case.
+        rounds: How often each is timed, at most.
+        threads: Of the engine.
+        seconds: Time that the rounds should take.
+        peer: A file that another package made of the plain one, to time beside it.
+    """
     artifact, pixels = files.artifact, batch(1)
     name = open_session(files.plain).get_inputs()[0].name
     timed = {
@@ -90,6 +101,8 @@ def job_of(files: Files, rounds: int, threads: int, seconds: float = 60) -> Job:
         timed["part"] = Call(
             files.part, part_feeds(open_session(files.part), pixels), _outputs(files.part)
         )
+    if peer:
+        timed["peer"] = Call(peer, {name: pixels}, [*_outputs(files.plain), _SALIENCY])
     return Job(timed, _compared(artifact), rounds, seconds, threads)
 
 
