@@ -7,8 +7,9 @@ value, so that all of them lie between the two.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from hypothesis import strategies as st
 from graftcam.exporter.differentiate import registry
 from graftcam.exporter.differentiate.cotangent import Cotangents
 from support.operators.corrected import reference
-from support.operators.graph_builder import Builder, Draw
-from support.operators.graph_steps import STEPS
+from support.operators.graph_builder import Builder, Shape
+from support.operators.graph_steps import EXACT
 from support.operators.harness import Array, Case, Model, graft, run_ort, session
 
 # float32 against float64 through up to six operators, relative to the sum of the products' sizes.
@@ -29,6 +30,8 @@ SMOOTH = 1e-5
 DIRECTIONS = 3
 # Numbers per image that a value may have: finite differences evaluate it often.
 LARGEST = 160
+
+Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class Drawn(Case):
@@ -46,33 +49,21 @@ class Drawn(Case):
 @st.composite
 def graphs(draw: Draw) -> Case:
     """A model ``x`` -> ``y`` [N, classes] as a case."""
-    first = st.sampled_from([(2, 5, 4), (4, 3, 3), (4, 4, 6), (3, 5), (6, 4), (7,)])
-    build = Builder(draw, draw(first))
+    firsts: list[Shape] = [(2, 5, 4), (4, 3, 3), (4, 4, 6), (3, 5), (6, 4), (7,)]
+    build = Builder(lambda count: draw(st.integers(0, count - 1)), draw(st.sampled_from(firsts)))
     shape = build.latest[1]
     for _ in range(draw(st.integers(2, 6))):
         name, now = build.latest
         # Steps that take maps only come up twice as often.
-        fitting = [made for made, ranks in STEPS if len(now) in ranks]
-        fitting += [made for made, ranks in STEPS if ranks == (3,) and len(now) == 3]
-        before = list(build.lines), dict(build.constants), list(build.values)
-        draw(st.sampled_from(fitting))(build, name, now)
+        fitting = [one for one in EXACT if len(now) in one.ranks]
+        fitting += [one for one in EXACT if one.ranks == (3,) and len(now) == 3]
+        before = build.state()
+        draw(st.sampled_from(fitting)).make(build, name, now)
         if not 0 < math.prod(build.latest[1]) <= LARGEST:
-            build.lines, build.constants, build.values = before
-    _head(build)
+            build.restore(before)
+    build.close()
     body = "\n".join(build.lines)
     return Drawn("random", body, {"x": ("N", *shape)}, constants=build.constants, span=(-1.5, 1.5))
-
-
-def _head(build: Builder) -> None:
-    name, shape = build.latest
-    places = math.prod(shape)
-    if len(shape) > 1:
-        build.add(f"Reshape({name}, {build.constant([0, places])})", (places,))
-        name = build.latest[0]
-    if build.one_of(True, False) or places < 2:
-        rows = build.tensor(places, 3, fan=places)
-        build.add(f"Gemm({name}, {rows}, {build.tensor(3)})", (3,))
-    build.lines.append(f"y = Identity({build.latest[0]})")
 
 
 def slopes(case: Case, batch: int, towards: Array, step: float) -> Array:

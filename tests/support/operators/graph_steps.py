@@ -1,27 +1,15 @@
-"""What the steps of random graphs are: operators with attributes that fit the value they take."""
+"""Steps of random graphs that the ONNX reference evaluator computes as ONNX Runtime does."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
 
 from support.operators.graph_builder import Builder, Shape
+from support.operators.graph_table import STEPS, step
 from support.operators.harness import weights
 
-Step: TypeAlias = Callable[[Builder, str, Shape], None]
-# Steps, and the ranks (the batch not counted) of the values that they take.
-STEPS: list[tuple[Step, tuple[int, ...]]] = []
-
-
-def step(*ranks: int) -> Callable[[Step], Step]:
-    """Register a step for values of these ranks; all of them by default."""
-
-    def register(made: Step) -> Step:
-        STEPS.append((made, ranks or (1, 2, 3)))
-        return made
-
-    return register
+# The opset that brought a function, where it is not one of the oldest.
+SINCE = {"HardSwish": 14, "Mish": 18}
 
 
 @step(3)
@@ -76,8 +64,12 @@ def resize(build: Builder, x: str, shape: Shape) -> None:
     """Resize to twice the size."""
     channels, height, width = shape
     mode = build.one_of("nearest", "linear", "cubic")
-    sizes = build.constant([2 * height, 2 * width])
-    text = f'Resize<mode="{mode}", axes=[2, 3]>({x}, , , {sizes})'
+    if build.opset < 18:
+        scales = build.constant([1.0, 1.0, 2.0, 2.0])
+        text = f'Resize<mode="{mode}">({x}, {build.no_region()}, {scales})'
+    else:
+        sizes = build.constant([2 * height, 2 * width])
+        text = f'Resize<mode="{mode}", axes=[2, 3]>({x}, , , {sizes})'
     build.add(text, (channels, 2 * height, 2 * width))
 
 
@@ -113,7 +105,8 @@ def activate(build: Builder, x: str, shape: Shape) -> None:
         "Tanh", "Sigmoid", "Softplus", "Relu", "LeakyRelu", "Elu", "HardSwish", "Erf", "Softsign",
         "Sin", "Cos", "Neg", "Abs", "Selu", "HardSigmoid", "Mish", "ThresholdedRelu",
     )  # fmt: skip
-    build.add(f"{build.one_of(*kinds)}({x})", shape)
+    known = [kind for kind in kinds if build.opset >= SINCE.get(kind, 11)]
+    build.add(f"{build.one_of(*known)}({x})", shape)
 
 
 @step()
@@ -124,7 +117,7 @@ def combine(build: Builder, x: str, shape: Shape) -> None:
     if kind == "earlier":
         other = build.one_of(*others)
     elif kind == "mean":
-        other = build.hidden(f"ReduceMean({x}, {build.constant([build.axis(shape)])})")
+        other = build.hidden(build.reduction("Mean", x, [build.axis(shape)]))
     else:
         other = build.tensor(*build.narrow(shape))
     operator = build.one_of("Add", "Sub", "Mul", "Div", "Max", "Min")
@@ -140,16 +133,15 @@ def reduce(build: Builder, x: str, shape: Shape) -> None:
     """A reduction over some axes, with or without keepdims."""
     axes = [a for a in range(1, len(shape) + 1) if build.one_of(True, False)] or [len(shape)]
     keep = int(len(axes) == len(shape) or build.one_of(True, False))
-    kinds = ("Mean", "Sum", "Max", "Min", "L1", "L2", "LogSumExp", "SumSquare")
+    kind = build.one_of("Mean", "Sum", "Max", "Min", "L1", "L2", "LogSumExp", "SumSquare")
     left = [1 if a in axes else n for a, n in enumerate(shape, 1) if keep or a not in axes]
-    over = build.constant(axes)
-    build.add(f"Reduce{build.one_of(*kinds)}<keepdims={keep}>({x}, {over})", left)
+    build.add(build.reduction(kind, x, axes, keep), left)
 
 
 @step()
 def distribute(build: Builder, x: str, shape: Shape) -> None:
     """A softmax, or a layer normalisation of the last axis."""
-    kind = build.one_of("Softmax", "LogSoftmax", "layer")
+    kind = build.one_of(*("Softmax", "LogSoftmax", "layer")[: 2 if build.opset < 17 else 3])
     if kind == "layer":
         scale, shift = build.tensor(shape[-1]), build.tensor(shape[-1])
         build.add(f"LayerNormalization<epsilon=0.1>({x}, {scale}, {shift})", shape)
@@ -219,9 +211,12 @@ def join(build: Builder, x: str, shape: Shape) -> None:
     extent = shape[axis - 1]
     if extent > 1 and build.one_of(True, False):
         cut = build.number(1, extent - 1)
-        sizes = build.constant([cut, extent - cut])
+        sizes = [cut, extent - cut]
+        split = f"axis={axis}, split={sizes}>({x})"
+        if build.opset >= 13:
+            split = f"axis={axis}>({x}, {build.constant(sizes)})"
         low, high = f"v{len(build.lines)}a", f"v{len(build.lines)}b"
-        build.hidden(f"Identity({x})\n{low}, {high} = Split<axis={axis}>({x}, {sizes})")
+        build.hidden(f"Identity({x})\n{low}, {high} = Split<{split}")
         build.add(f"Concat<axis={axis}>({high}, {low})", shape)
     else:
         other = build.one_of(*(name for name, known in build.values if known == shape))
@@ -254,3 +249,6 @@ def repeat(build: Builder, x: str, shape: Shape) -> None:
         build.add(f"Where({mask}, {x}, {build.tensor(*build.narrow(shape))})", shape)
     else:
         build.add(f"Clip({x}, {build.constant(-0.7)}, {build.constant(0.8)})", shape)
+
+
+EXACT = [one for one in STEPS if not one.measured]
