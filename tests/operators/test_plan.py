@@ -299,8 +299,8 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
         (
             "y = ConvTranspose<strides=[1, 2], dilations=[2, 2], output_padding=[1, 1]>(x, k)",
             "N, 2, 4, 4",
-            "ConvTranspose 'n0': its output goes beyond its windows by a stride or more, which ONNX "
-            "Runtime does not run; give a smaller output_padding or output_shape",
+            "ConvTranspose 'n0': its output goes beyond its windows by a stride or more, which "
+            "ONNX Runtime does not run; give a smaller output_padding or output_shape",
         ),
         (
             "y = ConvTranspose<output_shape=[7, 7]>(x, k)", "N, 2, H, 4",

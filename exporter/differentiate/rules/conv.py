@@ -83,8 +83,8 @@ def _check_transposed(node: ir.Node) -> str | None:
     window = _transposed_window(node)
     if any(q <= -s for q, s in zip(window.after, window.strides, strict=True)):
         return (
-            "its output goes beyond its windows by a stride or more, which ONNX Runtime does not run; "
-            "give a smaller output_padding or output_shape"
+            "its output goes beyond its windows by a stride or more, which ONNX Runtime does not "
+            "run; give a smaller output_padding or output_shape"
         )
     return None
 
