@@ -29,8 +29,9 @@ if TYPE_CHECKING:
            required=False)  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="Number of most changed images to draw and list.")  # fmt: skip
-@click.option("--at-least", type=click.FloatRange(0, 1), metavar="SIMILARITY",
-              help="Fail (exit code 1) if the mean similarity is lower.")  # fmt: skip
+@click.option("--at-least", type=click.FloatRange(0, 1), metavar="SHARE",
+              help="Fail (exit code 1) if the mean similarity of the maps, or the share of equal "
+                   "predictions, is lower.")  # fmt: skip
 @input_option
 @provider_option
 @json_option
@@ -69,9 +70,9 @@ def diff(
     click.echo(text if as_json else _described(found, first, second, show))
     for path, reason in found.failed.items():
         click.echo(f"failed: {path}: {reason}", err=True)
-    low = at_least is not None and found.similarity < at_least
-    if low:
-        click.echo(f"similarity {found.similarity:.3f} is below {at_least:.3f}", err=True)
+    low = [] if at_least is None else found.below(at_least)
+    for reason in low:
+        click.echo(reason, err=True)
     sys.exit(1 if low or found.failed else 0)
 
 

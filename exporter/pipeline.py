@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from .arguments import (
 )
 from .artifact.embed_preprocess import embed
 from .artifact.graft import graft
+from .artifact.half_range import ScaleTooLargeError, check_scale
 from .artifact.head import Head, add_heads
 from .artifact.only_if_asked import run_only_if_asked
 from .artifact.save import save, staged, write_record
@@ -201,6 +203,29 @@ def export_as(
             )  # fmt: skip
             exported.notes.append(NOTE)
             return exported
+    limit = math.inf
+    while True:
+        try:
+            return _attempt(
+                settings, model, path, example_inputs, transform, verify, images, report, progress,
+                programs, limit,
+            )  # fmt: skip
+        except ScaleTooLargeError as error:  # gradients of a float16 model, larger than most
+            limit = error.fitting
+
+
+def _attempt(
+    settings: ExportSettings, model: Model, path: Path,
+    example_inputs: Sequence[Any] | Mapping[str, Any] | None, transform: Transform | None,
+    verify: Verify, images: Path | None, report: str | Path | None, progress: Progress | None,
+    programs: Programs | None, limit: float,
+) -> Report:  # fmt: skip
+    """Export with float16 cotangents that are larger than gradients by ``limit`` at most.
+
+    Raises:
+        ScaleTooLargeError: Gradients exceed the range of float16 with this scale; nothing was
+            written.
+    """
     clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
     if verify.level == "full":
         programs = Programs()
@@ -228,11 +253,11 @@ def export_as(
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
             captured, located, settings.labels_of(), settings.preprocess, settings.name, profile,
-            walks, [extra for extra in extras if extra not in FLAGS], levels,
+            walks, [extra for extra in extras if extra not in FLAGS], levels, limit,
         )  # fmt: skip
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
-            spec, heads = add_heads(captured, located, spec, profile, path)
+            spec, heads = add_heads(captured, located, spec, profile, path, limit)
         if captured.module is None or captured.inputs is None:
             notes += unverified(walks)
         if "embed_preprocess" in extras:
@@ -241,6 +266,9 @@ def export_as(
         shield_codes(graph)
         if spec.detector is not None and profile.branches and grafted.count is not None:
             run_only_if_asked(graph, spec, grafted.count)
+        if grafted.scale != 1.0 or limit < math.inf:
+            clock("find the scale of gradients")
+            check_scale(captured.model, spec, grafted.scale, captured.folder)
         clock("save")
         drop_metadata(graph)
         size = save(captured.model, spec, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -48,6 +49,7 @@ class Grafted:
         own_outputs: Names of the model's own outputs.
         nodes: Nodes of the model, and nodes added.
         count: K, int64 [1].
+        scale: How much larger than the gradients float16 cotangents are; 1 without any.
     """
 
     spec: Spec
@@ -55,6 +57,7 @@ class Grafted:
     own_outputs: list[str]
     nodes: tuple[int, int]
     count: ir.Value | None = None
+    scale: float = 1.0
 
 
 def graft(
@@ -67,6 +70,7 @@ def graft(
     walks: Sequence[str] = (),
     methods: Sequence[str] = (),
     levels: Sequence[LevelFound] = (),
+    limit: float = math.inf,
 ) -> Grafted:
     """Add class selection, gradients and heatmaps to the captured graph.
 
@@ -80,6 +84,7 @@ def graft(
         walks: Which outputs for the image's input, of `input_gradients.WALKS`.
         methods: Further heatmaps of each layer, by the ids of their methods.
         levels: The target layers of a detector, in the order of the targets.
+        limit: The largest scale of float16 cotangents; see `half_range`.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
@@ -105,7 +110,7 @@ def graft(
         made = with_junctions(made)
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
-    scale = cotangent_scale(made.active)
+    scale = cotangent_scale(made.active, limit)
     inputs, chosen = subject.select(scale)
     cotangents = differentiate(emit, made, chosen.seed)
     batch = dims_of(table)[0]
@@ -159,6 +164,7 @@ def graft(
         own_outputs,
         (before, len(graph) - before),
         emit.classes_dim,
+        scale,
     )
 
 

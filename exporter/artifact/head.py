@@ -8,6 +8,7 @@ artifact also gives the other values that a head reads: those that do not descen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,8 +45,9 @@ class Head:
 
 
 def add_heads(
-    captured: Captured, located: Sequence[Located], spec: Spec, profile: Profile, path: Path
-) -> tuple[Spec, list[Head]]:
+    captured: Captured, located: Sequence[Located], spec: Spec, profile: Profile, path: Path,
+    limit: float = math.inf,
+) -> tuple[Spec, list[Head]]:  # fmt: skip
     """Cut out the head of each target layer; what heads read becomes an output of the artifact.
 
     Args:
@@ -54,6 +56,7 @@ def add_heads(
         spec: The artifact's metadata.
         profile: Where it is to run.
         path: Where it goes; heads go beside it.
+        limit: The largest scale of float16 cotangents; see `half_range`.
 
     Returns:
         The metadata with the heads' names, and the heads.
@@ -87,7 +90,7 @@ def add_heads(
         inputs = _inputs(emit, cut, target, layer, many=len(spec.layers) > 1)
         added = [v.name or "" for v in captured.model.graph.outputs if v.name not in known]
         record = contract.Head(file, inputs, added or None)
-        heads.append(Head(cut.model, _grafted(cut, located, spec, layer, profile), record))
+        heads.append(Head(cut.model, _grafted(cut, located, spec, layer, profile, limit), record))
     layers = [replace(one, head=head.record) for one, head in zip(spec.layers, heads, strict=True)]
     return replace(spec, layers=layers), heads
 
@@ -259,8 +262,9 @@ def _inputs(
 
 
 def _grafted(
-    cut: _Cut, located: Sequence[Located], spec: Spec, layer: Layer, profile: Profile
-) -> Spec:
+    cut: _Cut, located: Sequence[Located], spec: Spec, layer: Layer, profile: Profile,
+    limit: float,
+) -> Spec:  # fmt: skip
     """Graft gradients into a head, as into any model; its metadata.
 
     The hashes are those of the source that head and artifact were made from.
@@ -273,5 +277,5 @@ def _grafted(
         score = replace(one.score, output=one.score.value, activated=probabilities)
         scored.append(Located(outputs[one.value], score))
     captured = Captured(cut.model, {layer.name: cut.activations})
-    made = graft(captured, scored, [None] * len(scored), None, None, profile)
+    made = graft(captured, scored, [None] * len(scored), None, None, profile, limit=limit)
     return replace(made.spec, source=spec.source)

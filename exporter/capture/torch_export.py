@@ -16,6 +16,7 @@ from ...runtime.settings import TorchExport
 from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
+from ..graph.sequences import resolve_sequences
 from ..memory import paused_collector
 from ..source.layer_taps import read_name
 from ..source.own_copy import own_copy
@@ -102,6 +103,7 @@ def _exported(
             guard_taps(program.model.graph, len(layers))
             program.optimize()
             define_constants(program.model.graph)
+            resolve_sequences(program.model)
             check_open(program.model.graph, shapes)
     except Exception as error:
         with torch.no_grad():

@@ -22,6 +22,7 @@ from .fused_rules import FusedRule, fused_rules
 from .plan import Plan
 from .rules import Entry, lookup
 from .unbroadcast import unbroadcast
+from .unsupported import refused_if_its_rule_fails
 
 
 def differentiate(
@@ -52,7 +53,11 @@ def differentiate(
                 pending[value] = [grad]
         grads, rows = _alike(grads)
         behind = any(grad is not None and grad.unbounded for grad in grads)
-        with emit.scope(node.name or node.op_type), emit.for_rows(rows):
+        with (
+            refused_if_its_rule_fails(node),
+            emit.scope(node.name or node.op_type),
+            emit.for_rows(rows),
+        ):
             if node in fused and grads[0] is not None:
                 results = _by_fused_rule(fused[node], grads[0])
             else:

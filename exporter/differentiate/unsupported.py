@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import onnx_ir as ir
 
+from ...runtime.errors import GraftcamError
+from ..errors import UnsupportedError, first_line
 from ..graph.integer_arithmetic import kind_of
 from ..graph.queries import inputs_of, module_path
 from .rules import Entry, is_code
@@ -29,10 +32,7 @@ def unsupported_reason(
         outputs: Those of its outputs that lead to the score.
         active: Values that depend on a target.
     """
-    path = module_path(node)
-    plain = node.domain in ("", "ai.onnx")
-    operator = node.op_type if plain else f"{node.domain}.{node.op_type}"
-    where = f"{operator} {node.name!r}" + (f" ({path})" if path else "")
+    plain, where = _is_plain(node), described(node)
     opset = graph.opset_imports.get("", _NEWEST)
     if not plain and (kind := kind_of(node)) is not None:
         return f"{where}: no gradient rule: {kind.word}: {kind.reason}; {kind.remedy}"
@@ -61,8 +61,42 @@ def unsupported_reason(
         return f"{where}: the rank of {unknown[0].name!r} is unknown; {_rank(unknown[0])}"
     if not entry.many and any(v is not node.outputs[0] for v in outputs):
         return f"{where}: the gradient of its output {outputs[0].name!r} has no rule"
-    reason = entry.check(node) if entry.check else None
+    try:
+        reason = entry.check(node) if entry.check else None
+    except Exception as error:  # a node such as its rule never expected
+        reason = f"its gradient rule does not cover it ({_cause(error)})"
     return f"{where}: {reason}" if reason else None
+
+
+@contextmanager
+def refused_if_its_rule_fails(node: ir.Node) -> Generator[None]:
+    """Inside, the gradient rule of ``node`` runs.
+
+    Raises:
+        UnsupportedError: The rule raised an exception of another kind, which is the cause.
+    """
+    try:
+        yield
+    except GraftcamError:
+        raise
+    except Exception as error:
+        reason = f"{described(node)}: its gradient rule fails ({_cause(error)})"
+        raise UnsupportedError([reason]) from error
+
+
+def described(node: ir.Node) -> str:
+    """Operator, name and module path of a node, as messages give them."""
+    path = module_path(node)
+    operator = node.op_type if _is_plain(node) else f"{node.domain}.{node.op_type}"
+    return f"{operator} {node.name!r}" + (f" ({path})" if path else "")
+
+
+def _is_plain(node: ir.Node) -> bool:
+    return node.domain in ("", "ai.onnx")
+
+
+def _cause(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _plain(domain: str) -> str:

@@ -1,15 +1,16 @@
-"""`flatten` inlines functions and branches with a known condition, and infers shapes."""
+"""`flatten` inlines functions, branches and what else a graph hides, and infers shapes."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from .constant_folding import known_array
-from .queries import subgraphs
+from .lift_nodes import UniqueNames, lift_nodes
+from .sequences import resolve_sequences
+from .unroll import unroll_scans
 
 # ONNX infers no shape for these. Their shape is that of their first input, as for their stand-ins.
 _STAND_INS = {
@@ -23,10 +24,11 @@ def flatten(model: ir.Model) -> ir.Model:
 
     Conditions that follow from constants and static extents are known. Branches may contain
     branches, and a shape that follows from one inlined branch may decide the next condition.
+    Sequences of a known structure become their tensors, and short Scans their steps.
     """
     model = passes.InlinePass()(model).model
     model = infer_shapes(model)
-    while _take_branches(model):
+    while _take_branches(model) or resolve_sequences(model) or unroll_scans(model):
         model = infer_shapes(model)
     return model
 
@@ -72,46 +74,13 @@ def _take(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
 
     The If's output becomes a copy of the branch's, since a branch may also return a constant.
     """
-    results, nodes = list(branch.outputs), list(branch)
-    weights = list(branch.initializers.values())
-    branch.outputs.clear()
-    branch.remove(nodes)
-    branch.initializers.clear()
-    names = set(_names(graph, node))
-    for inner in nodes:
-        inner.name = _unique(inner.name, node, names)
-    for value in [*weights, *(value for inner in nodes for value in inner.outputs)]:
-        value.name = _unique(value.name, node, names)
-    for value in weights:
-        graph.register_initializer(value)
+    names = UniqueNames(graph, apart=node)
+    nodes, results = lift_nodes(branch, graph, names, node.name)
     copies: list[ir.Node] = []
     for position, (result, output) in enumerate(zip(results, node.outputs, strict=True)):
         named = ir.Value(name=output.name, type=output.type or result.type, shape=output.shape)
-        name = _unique(f"output_{position}", node, names, always=True)
+        name = names.of(f"output_{position}", node.name, always=True)
         copies.append(ir.Node("", "Identity", [result], outputs=[named], name=name))
     ir.convenience.replace_nodes_and_values(
         graph, node, [node], [*nodes, *copies], node.outputs, [copy.outputs[0] for copy in copies]
     )
-
-
-def _names(graph: ir.Graph, apart: ir.Node) -> Iterator[str]:
-    """Yield the names of nodes and values in a graph and its subgraphs, except node ``apart``."""
-    for value in [*graph.inputs, *graph.initializers.values()]:
-        yield value.name or ""
-    for node in graph:
-        yield node.name or ""
-        yield from (value.name or "" for value in node.outputs)
-        if node is not apart:
-            for inner in subgraphs(node):
-                yield from _names(inner, apart)
-
-
-def _unique(name: str | None, node: ir.Node, names: set[str], *, always: bool = False) -> str:
-    """Return ``name``, prefixed with the If's (and numbered) if the graph has it already."""
-    plain, number = name or "node", 1
-    candidate = f"{node.name}/{plain}" if always else plain
-    while candidate in names:
-        candidate = f"{node.name}/{plain}" + (f"_{number}" if number > 1 else "")
-        number += 1
-    names.add(candidate)
-    return candidate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,15 +52,19 @@ def add_class_index(emit: Emitter) -> ir.Value:
     return value
 
 
-def cotangent_scale(active: Iterable[ir.Value]) -> float:
+def cotangent_scale(active: Iterable[ir.Value], limit: float = math.inf) -> float:
     """The factor by which the cotangents of ``active`` are larger than the gradients.
 
     Every rule is linear in the cotangent, so one number serves all of them, wherever the model
     casts between types. It is a factor of the seed and not a lazy one, which would leave the
     numbers small. bfloat16 has float32's range and needs none.
+
+    Args:
+        active: The values.
+        limit: The largest that leaves room for large gradients; see `half_range`.
     """
     half = any(value.dtype is ir.DataType.FLOAT16 for value in active)
-    return FLOAT16_SCALE if half else 1.0
+    return min(FLOAT16_SCALE, limit) if half else 1.0
 
 
 def select(

@@ -77,6 +77,15 @@ class Comparison:
         """Share of entries for which both artifacts predict the same."""
         return fmean(len(set(change.predicted)) == 1 for change in self.changes)
 
+    def below(self, least: float) -> list[str]:
+        """Say which of the two figures do not reach ``least``."""
+        figures = {
+            "similarity of the maps": self.similarity,
+            "agreement of the predictions": self.agreement,
+        }
+        low = {what: value for what, value in figures.items() if value < least}
+        return [f"{what} {value:.3f} is below {least:.3f}" for what, value in low.items()]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain JSON types."""
         return {

@@ -15,7 +15,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Runt
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import nn
 
-from graftcam.exporter import VerificationError, export
+from graftcam.exporter import VerificationError, export, pipeline
 from graftcam.exporter.differentiate import registry
 from graftcam.exporter.score import seed as seeding
 from graftcam.exporter.verify.checks.torch_reference import Reference
@@ -116,6 +116,49 @@ def test_without_the_scale_they_would_not(tmp_path: Path, monkeypatch: pytest.Mo
     error, gradients = _faint(tmp_path)
     assert error > 20 * EPSILON
     assert (gradients == 0).mean() > 0.01
+
+
+class Steep(nn.Module):
+    """Gradients of several hundred; the usual scale of cotangents leaves room for 64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x).tanh()
+        return self.head((500 * y).sum((2, 3)) / 2)
+
+
+def _steep(tmp_path: Path) -> tuple[Any, np.ndarray]:
+    """Gradients of `Steep`, rounded to float16 after every operator, and the right ones."""
+    model = seeded(Steep()).half()
+    report = export(model, tmp_path / "m.onnx", HALF, layers="stem", verify="off")
+    evaluator = ReferenceEvaluator(onnx.load(tmp_path / "m.onnx"))
+    given = {"x": noise(2).astype(np.float16), "class_index": np.array([[0]])}
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = dict(zip(evaluator.output_names, evaluator.run(None, given), strict=True))
+    return _truth(model, report, found | given).gradients["stem"], found["gradients"]
+
+
+def test_steep_gradients_fit_into_float16(tmp_path: Path) -> None:
+    right, gradients = _steep(tmp_path)
+    assert np.abs(right).max() > 64
+    assert relative_errors(gradients, right).max() < 10 * EPSILON
+    verdict = export(
+        seeded(Steep()).half(), tmp_path / "full.onnx", HALF, layers="stem", verify="full"
+    ).verification
+    assert verdict.verdict == "pass"
+    assert verdict.checks["determinism"] == "pass"
+    assert verdict.thresholds["gradients"] < 0.1  # PyTorch's own gradients are finite as well
+
+
+def test_with_the_usual_scale_they_would_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "check_scale", lambda *arguments: None)
+    assert not np.isfinite(_steep(tmp_path)[1]).all()
 
 
 def test_a_lost_reference_proves_nothing() -> None:

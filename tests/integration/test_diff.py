@@ -13,7 +13,7 @@ import pytest
 from graftcam.demo.bundled import FOLDER, images
 from graftcam.exporter import Score
 from graftcam.runtime import Explainer
-from graftcam.runtime.tools.diff import Pair, overlap, shift, similarity
+from graftcam.runtime.tools.diff import Change, Comparison, Pair, overlap, shift, similarity
 from support import cli
 from support.exports import export_demo, exported_digits
 
@@ -122,3 +122,11 @@ def test_no_image_at_all_is_one_line(release, tmp_path):
 def test_other_labels_are_refused(release, tmp_path):
     path = export_demo(tmp_path / "letters.onnx", labels=list("abcdefghij"))
     assert "letters.onnx cannot explain" in cli.fail("diff", release, path, PATHS[0])
+
+
+def test_other_predictions_fail_although_the_maps_agree():
+    def compared(*predictions: str) -> Comparison:
+        return Comparison([Change("a.png", "1", predictions, ("ok", "ok"), 1.0, 1.0, 0.0)], {})
+
+    assert compared("1", "1").below(0.9) == []
+    assert compared("1", "2").below(0.9) == ["agreement of the predictions 0.000 is below 0.900"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from graftcam.exporter.differentiate import registry
 from graftcam.exporter.differentiate.support.resampling import Resampling, resampling_matrix
 from graftcam.exporter.errors import UnsupportedError
 from support.operators.harness import Case, Model, graft, run_ort, session
@@ -109,3 +113,31 @@ def test_the_matrix_is_what_onnx_runtime_computes(
     }  # fmt: skip
     axis = Resampling(5, count, None, tuple(settings.items()))
     np.testing.assert_allclose(y[0, :, 0].T, resampling_matrix(axis), atol=1e-5)
+
+
+def _failing(*arguments: Any) -> Any:
+    raise KeyError("axis")
+
+
+RELU = Case("", "y = Relu(x)", ROW)
+
+
+def test_an_exception_in_a_rule_is_a_refusal_that_names_the_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = replace(registry.table()["Relu"], rule=_failing)
+    monkeypatch.setitem(registry._TABLE, "Relu", entry)
+    reason = r"Relu 'node_0': its gradient rule fails \(KeyError: 'axis'\)"
+    with pytest.raises(UnsupportedError, match=reason) as caught:
+        graft(Model(RELU, np.float32, 1))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_an_exception_in_the_check_of_a_rule_is_a_refusal_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = replace(registry.table()["Relu"], check=_failing)
+    monkeypatch.setitem(registry._TABLE, "Relu", entry)
+    reason = r"Relu 'node_0': its gradient rule does not cover it \(KeyError: 'axis'\)"
+    with pytest.raises(UnsupportedError, match=reason):
+        graft(Model(RELU, np.float32, 1))

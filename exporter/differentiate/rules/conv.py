@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...graph.attributes import ints_attribute, only_input
+from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, dims_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.convolution import conv_adjoint, flipped
 from ..support.values import fold, readable, static_extent, unfold
-from ..support.window import Window, window_of
+from ..support.window import Window, transposed_window_of, window_of
 
 
 def conv_window(node: ir.Node) -> Window:
-    """The window of a Conv or ConvTranspose; the weights give what ``kernel_shape`` does not."""
-    kernel = [extent for extent in dims_of(only_input(node, 1))[2:] if isinstance(extent, int)]
-    return window_of(node, kernel)
+    """The window of a Conv; the weights give what ``kernel_shape`` does not."""
+    return window_of(node, _kernel(node))
+
+
+def _kernel(node: ir.Node) -> list[int]:
+    return [extent for extent in dims_of(only_input(node, 1))[2:] if isinstance(extent, int)]
 
 
 def _check_conv(node: ir.Node) -> str | None:
+    return _static_weights(node) or readable(conv_window)(node)
+
+
+def _static_weights(node: ir.Node) -> str | None:
     weights = node.inputs[1]
     if weights is None or weights.shape is None or not weights.shape.is_static():
         return "its weights have no static shape; write it into the model"
-    return readable(conv_window)(node)
+    return None
 
 
 def _conv_selection(
@@ -65,29 +72,35 @@ def _pointwise(
     return emit.op("Reshape", value, shape, role="unfolded")
 
 
+def _transposed_window(node: ir.Node) -> Window:
+    return transposed_window_of(node, _kernel(node))
+
+
 def _check_transposed(node: ir.Node) -> str | None:
-    if (
-        "output_shape" in node.attributes
-        or node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET"
-    ):
-        return "output_shape and auto_pad have no gradient rule; give explicit pads"
-    reason = _check_conv(node)
-    beyond = ints_attribute(node, "output_padding") or []
-    if reason is None and any(
-        p >= s for p, s in zip(beyond, conv_window(node).strides, strict=False)
-    ):
-        return f"output_padding={beyond} is not smaller than the strides"
-    return reason
+    reason = _static_weights(node) or readable(_transposed_window)(node)
+    if reason is not None:
+        return reason
+    window = _transposed_window(node)
+    if any(q <= -s for q, s in zip(window.after, window.strides, strict=True)):
+        return (
+            "its output goes beyond its windows by a stride or more, which ONNX Runtime does not "
+            "run; give a smaller output_padding or output_shape"
+        )
+    return None
 
 
 @vjp("ConvTranspose", since=1, inputs=(0,), check=_check_transposed)
 def conv_transpose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """A convolution with the same weights and window; ``output_padding`` cells fed nothing."""
+    """A convolution with the same weights and window; places that no input reached fed nothing.
+
+    They are fewer than a stride, so that no further window fits in.
+    """
     x, weights, out = only_input(node), only_input(node, 1), node.outputs[0]
-    window = conv_window(node)
+    window = _transposed_window(node)
     value = emit.op(
         "Conv", fold(emit, g.value, out), weights,
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-        pads=[*window.before, *window.after], group=node.attributes.get_int("group", 1),
+        pads=[*window.before, *(max(q, 0) for q in window.after)],
+        group=node.attributes.get_int("group", 1),
     )  # fmt: skip
     return [g.with_value(unfold(emit, value, x))]

@@ -14,11 +14,16 @@ declare_refused(
     remedy="export the model with the condition fixed, or choose a layer after it",
 )
 declare_refused(
-    "Loop", "Scan", "SequenceMap",
+    "Loop", "SequenceMap",
     reason="its body runs a number of times that is known at run time only",
     remedy="export the model with the loop unrolled (torch.onnx.export with dynamo=True does), or "
     "choose a layer after it",
 )  # fmt: skip
+declare_refused(
+    "Scan",
+    reason="its length is known at run time only, or its steps are too many to write them out",
+    remedy="fix the length by --shape, or choose a layer after it",
+)
 declare_refused(
     *("SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert"),
     *("ConcatFromSequence", "SplitToSequence"),

@@ -116,11 +116,8 @@ def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:
     Raises:
         ValueError: ``auto_pad`` with a stride on an extent that is not static.
     """
-    shape = ints_attribute(node, "kernel_shape") or list(kernel or [])
+    shape, strides, dilations, pads = _written(node, kernel)
     rank = len(shape)
-    strides = ints_attribute(node, "strides") or [1] * rank
-    dilations = ints_attribute(node, "dilations") or [1] * rank
-    pads = ints_attribute(node, "pads") or [0] * (2 * rank)
     before, after = pads[:rank], pads[rank:]
     auto = node.attributes.get_string("auto_pad", "NOTSET")
     if auto == "VALID":
@@ -136,6 +133,60 @@ def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:
             pairs.append(same_padding(known, k, s, d, auto == "SAME_UPPER"))
         before, after = [p for p, _ in pairs], [q for _, q in pairs]
     return Window(tuple(shape), tuple(strides), tuple(dilations), tuple(before), tuple(after))
+
+
+def transposed_window_of(node: ir.Node, kernel: Sequence[int]) -> Window:
+    """The window that slides over a ConvTranspose's output: a position for each place of its input.
+
+    Its upper padding is negative where the output has places that no window reaches
+    (``output_padding``, or an ``output_shape`` larger than what the windows cover). What ``pads``
+    does not say is distributed as ONNX Runtime does it: of an odd padding, ``SAME_UPPER`` has the
+    larger half above, everything else below.
+
+    Args:
+        node: The ConvTranspose.
+        kernel: Spatial extents of its weights.
+
+    Raises:
+        ValueError: ``output_shape`` on an extent that is not static.
+    """
+    shape, strides, dilations, pads = _written(node, kernel)
+    rank = len(shape)
+    beyond = ints_attribute(node, "output_padding") or [0] * rank
+    wanted = ints_attribute(node, "output_shape") or []
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
+    before, after = pads[:rank], [q - more for q, more in zip(pads[rank:], beyond, strict=True)]
+    if auto != "NOTSET" or wanted:
+        before, after = [0] * rank, [-more for more in beyond]
+    for axis, (k, s, d) in enumerate(zip(shape, strides, dilations, strict=True)):
+        covered = d * (k - 1) + 1  # by the window of one place; the next begins a stride further
+        if wanted:
+            extent = dims_of(only_input(node))[2 + axis]
+            if not isinstance(extent, int):
+                raise ValueError("output_shape needs static spatial extents of its input")
+            covered += (extent - 1) * s
+            places = wanted[-rank:][axis]  # N and C may come first
+        elif auto.startswith("SAME"):
+            places = s  # for each place of the input
+        else:
+            continue
+        rest = covered + beyond[axis] - places
+        total = max(rest, 0)
+        before[axis] = total // 2 if auto == "SAME_UPPER" else (total + 1) // 2
+        # ``SAME`` never adds places; ``output_shape`` may.
+        after[axis] = (rest if wanted else total) - before[axis] - beyond[axis]
+    return Window(tuple(shape), tuple(strides), tuple(dilations), tuple(before), tuple(after))
+
+
+def _written(
+    node: ir.Node, kernel: Sequence[int] | None
+) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Kernel, strides, dilations and pads as the node's attributes give them."""
+    shape = ints_attribute(node, "kernel_shape") or list(kernel or [])
+    rank = len(shape)
+    strides = ints_attribute(node, "strides") or [1] * rank
+    dilations = ints_attribute(node, "dilations") or [1] * rank
+    return shape, strides, dilations, ints_attribute(node, "pads") or [0] * (2 * rank)
 
 
 def has_window(node: ir.Node) -> str | None:

@@ -343,11 +343,17 @@ def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.T
     """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
     if not scores.shape[1]:
         return [_single(one).new_zeros((one.shape[0], 0, *one.shape[1:])) for one in of]
-    # A power of two changes no digit; as in the artifact it prevents float16 from underflowing.
-    seed = torch.full_like(scores[:, 0], FLOAT16_SCALE)
-    rows = [torch.autograd.grad(row, of, seed, retain_graph=True) for row in scores.unbind(1)]
-    stacked = (torch.stack([*slopes], dim=1) for slopes in zip(*rows, strict=True))
-    return [_single(slopes) / FLOAT16_SCALE for slopes in stacked]
+    found: list[torch.Tensor] = []
+    # Powers of two change no digit; as in the artifact they prevent float16 from underflowing, and
+    # smaller ones from overflowing.
+    for scale in (FLOAT16_SCALE, 1.0, 1 / FLOAT16_SCALE):
+        seed = torch.full_like(scores[:, 0], scale)
+        rows = [torch.autograd.grad(row, of, seed, retain_graph=True) for row in scores.unbind(1)]
+        stacked = (torch.stack([*slopes], dim=1) for slopes in zip(*rows, strict=True))
+        found = [_single(slopes) / scale for slopes in stacked]
+        if all(slopes.isfinite().all() for slopes in found):
+            break
+    return found
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:

@@ -122,6 +122,41 @@ def _transposed(
     )  # fmt: skip
 
 
+def _resized(
+    name: str, space: Sequence[int], kernel: Sequence[int], strides: Sequence[int], text: str,
+    starts: Sequence[int], extents: Sequence[int], **more: Any,
+) -> Case:  # fmt: skip
+    """Padding that the node leaves to ONNX Runtime: its output is part of the whole, or more."""
+    rank, beyond = len(kernel), 9
+    function = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[rank]
+
+    def twin(x: Any, w: Any) -> Any:
+        whole = F.pad(function(x, w, stride=strides), [0, beyond] * rank)
+        inside = (slice(p, p + n) for p, n in zip(starts, extents, strict=True))
+        return whole[(..., *inside)]
+
+    return Case(
+        f"transposed, {name}", f"y = ConvTranspose<strides={list(strides)}, {text}>(x, w)",
+        {"x": ("N", 2, *space)}, twin, {"w": weights(2, 3, *kernel)}, reference="none",
+        remark="the evaluator distributes padding otherwise than ONNX Runtime", **more,
+    )  # fmt: skip
+
+
+UPPER, LOWER = 'auto_pad="SAME_UPPER"', 'auto_pad="SAME_LOWER"'
+RESIZED = [
+    _resized("same, upper", (3, 2), (3, 4), (2, 3), UPPER, (0, 0), (6, 6), open=SPACE),
+    _resized("same, lower", (3, 2), (3, 4), (2, 3), LOWER, (1, 1), (6, 6), open=SPACE),
+    _resized("same, an even rest", (3, 2), (4, 3), (2, 1), UPPER, (1, 1), (6, 2), open=SPACE),
+    _resized("valid", (3, 2), (3, 4), (2, 3), 'auto_pad="VALID"', (0, 0), (7, 7), open=SPACE),
+    _resized("same, 1-d, strides beyond the kernel", (3,), (2,), (4,), UPPER, (0,), (10,)),
+    _resized("an output_shape", (3, 2), (3, 4), (2, 3), "output_shape=[5, 4]", (1, 2), (5, 4)),
+    _resized("an odd output_shape, upper", (3, 2), (3, 4), (2, 3),
+             f"output_shape=[6, 4], {UPPER}", (0, 1), (6, 4)),
+    _resized("an odd output_shape, lower", (3, 2), (3, 4), (2, 3),
+             f"output_shape=[6, 4], {LOWER}", (1, 2), (6, 4)),
+    _resized("an odd output_shape", (3, 2), (3, 4), (2, 3), "output_shape=[6, 4]", (1, 2), (6, 4)),
+]  # fmt: skip
+
 CASES = [
     *PLAIN,
     *STRIDED,
@@ -148,6 +183,7 @@ CASES = [
     _transposed("transposed, 1-d", (3,), (3,), ", strides=[2]", {"stride": 2}),
     _transposed("transposed, 3-d", (2, 2, 1), (2, 1, 2), ", strides=[2, 1, 2]",
                 {"stride": (2, 1, 2)}, channels=(1, 2)),
+    *RESIZED,
     Case("transposed, uneven pads", "y = ConvTranspose<strides=[2], pads=[0, 2]>(x, w)",
          {"x": ("N", 2, 3)}, constants={"w": weights(2, 1, 3)}),
     Case("dynamic weights", "w2 = Add(w, w) y = Conv(x, w2)", {"x": ("N", 2, 3, 3)},
