@@ -18,6 +18,7 @@ from ..graph.fix_axes import fix_axes
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
 from ..graph.upgrade_opset import converted
+from ..graph.write_out import write_out
 from ..locate.arrangement import Arrangement
 from ..locate.detectors.detection import LevelFound
 from ..locate.layer import find_layer
@@ -97,6 +98,7 @@ def capture_file(
         ir.external_data.set_base_dir(model.graph, path.parent)
         notes.append(f"converted from opset {version} to 18")
     settle_extents(model, path.parent)
+    write_out(model.graph)
     targets = {name: find_layer(model.graph, name) for name in layers}
     return Captured(model, targets, notes=notes, folder=path.parent)
 

@@ -17,6 +17,7 @@ from ..errors import CaptureError
 from ..graph.emitter import dims_of
 from ..graph.inline import infer_shapes
 from ..graph.sequences import resolve_sequences
+from ..graph.write_out import write_out
 from ..memory import paused_collector
 from ..source.layer_taps import read_name
 from ..source.own_copy import own_copy
@@ -69,6 +70,7 @@ def capture_module(
     if any(v.shape is None or None in dims_of(v) for node in model.graph for v in node.outputs):
         # The adjoint of a broadcast needs to know which extents are 1.
         infer_shapes(model)
+    write_out(model.graph)
     _rename(model.graph, trace.output_names, program.keys)
     _clean(model.graph)
     notes = ["the model is in training mode; its evaluation mode is exported"] * module.training

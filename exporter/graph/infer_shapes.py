@@ -1,4 +1,4 @@
-"""Three runs of the model show the extents that ONNX's shape inference leaves open.
+"""Runs of the model show the extents that ONNX's shape inference leaves open or may misjudge.
 
 Older exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), where shape
 inference fails early. Therefore the model is run three times, with different extents for each open
@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from .emitter import constant_of, dims_of
 from .ort_session import session_of
+from .write_out import may_be_misjudged
 
 Extents: TypeAlias = Mapping[str, int]
 
@@ -72,9 +73,10 @@ def settle_extents(model: ir.Model, folder: Path) -> None:
     names = (dim for value in inputs for dim in dims_of(value) if isinstance(dim, str))
     symbols = list(dict.fromkeys(names))
     # What a file declares of its outputs need not be true.
+    doubted = any(may_be_misjudged(node) for node in graph)
     watched = [
         value for value in _with_plain_shapes(graph)
-        if value.is_graph_output() or not _is_known(value, symbols)
+        if doubted or value.is_graph_output() or not _is_known(value, symbols)
     ]  # fmt: skip
     if not watched:
         return

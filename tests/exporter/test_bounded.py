@@ -97,7 +97,7 @@ def test_the_head_in_float64_moves_as_pytorch_says(plain: Path) -> None:
     np.testing.assert_allclose(here, truth(start).numpy(), rtol=1e-5)
     # A millionth of a step, which float32 would not show.
     moved = (head((start + 1e-6 * move).numpy()) - here) / 1e-6
-    assert head.in_python == {"Erf"}
+    assert head.in_python == set()
     expected = torch.func.jvp(truth, (start,), (move,))[1]
     np.testing.assert_allclose(moved, expected.numpy(), rtol=1e-4)
 

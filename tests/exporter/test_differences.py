@@ -44,6 +44,34 @@ def test_a_wrong_gradient_of_a_steep_score_shows_its_whole_error() -> None:
     assert _compare(1.01).error == pytest.approx(0.01 / 1.01, rel=1e-3)
 
 
+def _compare_in_float32(factor: float, *, known: bool = True, kinks: bool = False) -> Differences:
+    """Differences of a score that is computed in float32."""
+    generator = np.random.default_rng(0)
+    start, weights = generator.standard_normal((2, 4, 36))
+
+    def score(value: np.ndarray) -> float:
+        bent = np.maximum(value, 0) + np.sin(value) if kinks else np.sin(value)
+        return float((weights * bent).astype(np.float32).sum(dtype=np.float32))
+
+    slope = np.cos(start) + (start > 0) * kinks
+    asked = Gradient(score, start, weights * slope * factor, _layer(""), in_float32=known)
+    return compare_all(iter([asked]), 1, np.random.default_rng(0), NO_DEADLINE)
+
+
+def test_a_score_in_float32_is_compared_over_longer_steps() -> None:
+    assert _compare_in_float32(1.0, known=False).error > 1e-3
+    found = _compare_in_float32(1.0)
+    assert (found.done, found.reason) == (1, "")
+    assert found.error < 5e-4
+    assert _compare_in_float32(1.01).error > 5e-3
+
+
+def test_kinks_of_a_score_in_float32_are_no_errors() -> None:
+    found = _compare_in_float32(1.0, kinks=True)
+    assert found.error < 1e-3
+    assert _compare_in_float32(1.02, kinks=True).error > 5e-3 or not found.done
+
+
 class _Three(nn.Module):
     """Two layers side by side, and one that reads the first."""
 

@@ -72,6 +72,10 @@ OTHERS = {
     "Pad, 2": (9, "Pad<pads=[0, 0, 1, 2, 0, 0, 0, 1], value=0.5>(x)"),
     "Softmax over all that follows, 11": (11, "Softmax<axis=1>(x)"),
     "Softmax over the last axis, 11": (11, "Softmax<axis=3>(x)"),
+    "Hardmax over all that follows, 12": (12, "Hardmax<axis=1>(x)"),
+    "Hardmax by default, 11": (11, "Hardmax(x)"),
+    "Hardmax along the last axis, 12": (12, "Hardmax<axis=-1>(x)"),
+    "Hardmax, 14": (14, "Hardmax<axis=1>(x)"),
     "LogSoftmax, 9": (9, "LogSoftmax<axis=2>(x)"),
     "ReduceSum, 11": (11, "ReduceSum<axes=[3]>(x)"),
     "ReduceMean, 13": (13, "ReduceMean<axes=[-1]>(x)"),
@@ -141,3 +145,10 @@ def test_what_the_converter_cannot_do_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=message) as caught:
         export(tmp_path / "old.onnx", tmp_path / "m.onnx")
     assert "\n" not in str(caught.value)
+
+
+def test_an_old_hardmax_has_one_winner_in_all_that_follows_its_axis(tmp_path: Path) -> None:
+    body = "a = Tanh(x) h = Hardmax<axis=1>(a) t = Mul(h, a) y = Flatten(t)"
+    onnx.save(parsed(12, body, "float[1] w = {1}"), tmp_path / "old.onnx")
+    report = export(tmp_path / "old.onnx", tmp_path / "m.onnx", layers="a")
+    assert max(report.verification.errors.values()) < 1e-5

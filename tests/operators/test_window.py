@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import onnx.parser
 import onnx_ir as ir
@@ -18,6 +20,8 @@ from graftcam.exporter.differentiate.support.window import (
     same_padding,
     window_of,
 )
+from graftcam.exporter.graph.write_out import pool_padding
+from support.sessions import open_session
 
 EXACT = settings(max_examples=200, derandomize=True, deadline=None)
 SMALL = st.integers(1, 4)
@@ -155,6 +159,58 @@ def test_same_padding_keeps_the_extent_over_the_stride(
 )
 def test_window_of_a_node(attributes: str, window: Window) -> None:
     assert window_of(_node(f"MaxPool<{attributes}>(x)")) == window
+
+
+@pytest.mark.parametrize(
+    ("extent", "kernel", "stride", "upper", "pads"),
+    [
+        (5, 2, 1, True, (0, 1)),
+        (5, 2, 1, False, (1, 0)),
+        (6, 3, 2, True, (0, 1)),
+        (6, 1, 3, True, (-1, -1)),  # the stride leaves two cells out: windows begin at the second
+        (6, 1, 3, False, (0, -2)),
+        (5, 2, 3, True, (0, 0)),
+    ],
+)
+def test_pool_padding(
+    extent: int, kernel: int, stride: int, upper: bool, pads: tuple[int, int]
+) -> None:
+    assert pool_padding(extent, kernel, stride, upper) == pads
+
+
+def _cells(op_type: str, attributes: str, extent: int) -> np.ndarray | None:
+    """Which cells each window of a pool covers in ONNX Runtime, [extent, windows]."""
+    text = f"""<ir_version: 9, opset_import: ["" : 19]>
+    g (float[N, 1, {extent}] x) => (float[N, 1, W] y) {{ y = {op_type}<{attributes}>(x) }}"""
+    session = open_session(onnx.parser.parse_model(text).SerializeToString())
+    try:
+        (y,) = session.run(None, {"x": np.eye(extent, dtype=np.float32)[:, None]})
+    except Exception:  # the window is longer than the padded input
+        return None
+    return y[:, 0] > 0
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool", "LpPool"])
+def test_the_windows_of_a_padded_pool_are_those_of_onnx_runtime(op_type: str, auto: str) -> None:
+    seen = 0
+    for extent, kernel, stride, dilation in product(range(3, 8), (1, 2, 3), (1, 2, 3, 4), (1, 2)):
+        attributes = (
+            f"kernel_shape=[{kernel}], strides=[{stride}], dilations=[{dilation}], "
+            f'auto_pad="{auto}"'
+        )
+        covered = _cells(op_type, attributes, extent)
+        if covered is None:
+            continue
+        window = window_of(_node(f"{op_type}<{attributes}>(x)", f"N, 1, {extent}"))
+        first = np.arange(covered.shape[1]) * stride - window.before[0]
+        read = first[:, None] + np.arange(kernel) * dilation
+        if op_type == "AveragePool":  # it reads nothing that negative padding crops
+            read = np.where(read < extent + window.after[0], read, -1)
+        expected = (read == np.arange(extent)[:, None, None]).any(axis=2)
+        np.testing.assert_array_equal(covered, expected, err_msg=f"{attributes} of {extent}")
+        seen += 1
+    assert seen > 90
 
 
 def test_a_window_that_depends_on_an_open_extent() -> None:

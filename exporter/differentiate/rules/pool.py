@@ -38,14 +38,13 @@ def max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cota
     window.
     """
     x, out = only_input(node), node.outputs[0]
-    window = window_of(node)
     if not emit.profile.pool_indices:
+        window = window_of(node)
         return [g.through(max_pool_by_mask, x, out, window).through(reshape_like, x)]
+    own = {name: one.value for name, one in node.attributes.items()}
     indices = emit.ops(
-        "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64],
-        kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-        pads=[*window.before, *window.after], ceil_mode=node.attributes.get_int("ceil_mode", 0),
-    )[1]  # fmt: skip
+        "MaxPool", x, count=2, role="places", dtype=[x.dtype, ir.DataType.INT64], **own
+    )[1]
     flat = emit.op("Reshape", g.value, [emit.classes, cells(emit, out)], role="flat")
     places = emit.op("Reshape", indices, [1, -1], role="places")
     places = emit.op("Expand", places, [emit.classes, 1], role="places")
@@ -78,14 +77,22 @@ def average_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> 
     """Spread each window's cotangent evenly over the cells that the window counted.
 
     Padding cells count only under ``count_include_pad``; cells that ``ceil_mode`` adds beyond the
-    padding never do, as in PyTorch.
+    padding never do, as in PyTorch. ONNX Runtime reads no cells that negative padding crops.
     """
     x, out = only_input(node), node.outputs[0]
     window = window_of(node)
     if window.tiles and window.unit_stride:
         return [g]
     g = _shares(emit, node, g, window)
-    return [g.through(_tile, x, out, window) if window.tiles else _slid(g, x, out, window)]
+    if window.tiles:
+        return [g.through(_tile, x, out, window)]
+    g = _slid(g, x, out, window)
+    for axis, after in enumerate(window.after):
+        if after < 0:  # only dilated windows reach so far
+            read = np.arange(extent := static_extent(x, 2 + axis)) < extent + after
+            shape = [-1] + [1] * (len(window.after) - 1 - axis)
+            g = g * emit.constant(read.reshape(shape), x.dtype)
+    return [g]
 
 
 def _slid(g: Cotangent, x: ir.Value, out: ir.Value, window: Window) -> Cotangent:
@@ -115,7 +122,7 @@ def _shares(emit: Emitter, node: ir.Node, g: Cotangent, window: Window) -> Cotan
 def cell_counts(extent: int, windows: int, window: Window, axis: int, include: bool) -> np.ndarray:
     """Number of cells that each window along a spatial axis counts, float64 [windows]."""
     before, after = window.before[axis], window.after[axis]
-    low, high = (-before, extent + after) if include else (0, extent)
+    low, high = (-before, extent + after) if include else (0, extent + min(after, 0))
     first = np.arange(windows)[:, None] * window.strides[axis] - before
     cells = first + np.arange(window.kernel[axis])[None, :] * window.dilations[axis]
     return ((cells >= low) & (cells < high)).sum(axis=1).astype(np.float64)

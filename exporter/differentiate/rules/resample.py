@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ...graph.attributes import only_input
-from ...graph.emitter import Emitter, Part, parts_of
+from ...graph.emitter import Emitter, Part, constant_of, parts_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
 from ..support.resampling import Resampling, resampling_matrix
@@ -63,18 +63,35 @@ def _matrix(
     if known and resampling.extent is not None and resampling.count is not None:
         return emit.constant(resampling_matrix(resampling), x.dtype), 0
     extent = parts_of(x)[axis]
-    image = emit.op("Unsqueeze", identity(emit, extent, x.dtype), [0, 1], role="image")
-    scales = sizes = None
+    image = emit.op("Unsqueeze", identity(emit, extent, x.dtype), [1, 3], role="image")
+    scales = sizes = roi = None
     if by_sizes(node):
-        sizes = emit.vector([1, 1, extent, parts_of(node.outputs[0])[axis]])
+        sizes = emit.vector([extent, 1, parts_of(node.outputs[0])[axis], 1])
     else:
         place = resized_axes(node).index(axis)
         own = emit.op("Slice", only_input(node, 2), [place], [place + 1], role="scale")
-        ones = emit.constant([1.0, 1.0, 1.0], ir.DataType.FLOAT)
-        scales = emit.op("Concat", ones, own, role="scales", axis=0)
-    inputs, settings = (image, None, scales, sizes), dict(resampling.settings)
-    resized = emit.op("Resize", *inputs, role="measured", **settings)
-    return emit.op("Squeeze", resized, [0, 1], role="matrix"), 1
+        ones = emit.constant([1.0, 1.0], ir.DataType.FLOAT)
+        scales = emit.op("Concat", ones, own, _beside(emit, node), role="scales", axis=0)
+    settings, (start, end) = dict(resampling.settings), resampling.region
+    if settings.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+        roi = emit.constant([0.0, 0.0, start, 0.0, 1.0, 1.0, end, 1.0], ir.DataType.FLOAT)
+    resized = emit.op("Resize", image, roi, scales, sizes, role="measured", **settings)
+    first = emit.op("Slice", resized, [0], [1], [3], role="first")
+    return emit.op("Squeeze", first, [1, 3], role="matrix"), 1
+
+
+def _beside(emit: Emitter, node: ir.Node) -> ir.Value:
+    """The scale of one cell beside the axis: 2 where the node changes any extent, else 1.
+
+    ONNX Runtime copies a tensor whose extents all stay, whatever the scales.
+    """
+    x, scales = only_input(node), constant_of(only_input(node, 2))
+    changing = [] if scales is None else [s for s in scales.tolist() if s <= 0.5 or s >= 2]
+    if changing:
+        return emit.constant([2.0], ir.DataType.FLOAT)
+    same = emit.op("Equal", emit.extents(x), emit.extents(node.outputs[0]), role="same")
+    same = emit.op("ReduceMin", emit.cast(same, ir.DataType.FLOAT), [0], role="all_same")
+    return emit.op("Sub", emit.constant([2.0], ir.DataType.FLOAT), same, role="beside")
 
 
 def _turned(emit: Emitter, value: ir.Value, rank: int, axis: int) -> ir.Value:

@@ -7,8 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
+
+from ...graph.ort_session import session_of
 
 WHOLE = (0.0, 1.0)
+_OPSET = 19  # the first whose Resize has all coordinate transformations
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,35 @@ class Resampling:
 
 @lru_cache(maxsize=32)
 def resampling_matrix(axis: Resampling) -> np.ndarray:
-    """The map as a matrix, float64 [count, extent].
+    """The map as a matrix, float32 [count, extent].
 
-    It is read off the ONNX reference implementation, applied to the identity.
+    ONNX Runtime resizes the identity, since runtimes differ in where a sample lies: how they round
+    the resized length and the coordinate decides which cells it reads. The axis lies beside one
+    that always changes: ONNX Runtime copies a tensor whose extents all stay, whatever the scale.
     """
-    from onnx import helper
-    from onnx.reference import ReferenceEvaluator
-
-    assert axis.extent is not None
-    feeds = {"x": np.eye(axis.extent), "roi": np.array(axis.region, np.float32)}
+    extent, (start, end) = axis.extent, axis.region
+    assert extent is not None
+    asked: dict[str, np.ndarray[Any, Any]]
     if axis.scale is None:
-        feeds["sizes"] = np.array([axis.count])
+        asked = {"sizes": np.array([extent, 1, axis.count, 2], np.int64)}
     else:
-        feeds["scales"] = np.array([axis.scale], np.float32)
-    inputs = ["x", "roi", "", "sizes"] if axis.scale is None else ["x", "roi", "scales"]
-    node = helper.make_node("Resize", inputs, ["y"], axes=[1], **dict(axis.settings))
-    found = ReferenceEvaluator(node, opsets={"": 18}).run(None, feeds)
-    assert isinstance(found, list)
-    return np.ascontiguousarray(np.asarray(found[0], np.float64).T)
+        asked = {"scales": np.array([1, 1, axis.scale, 2], np.float32)}
+    asked["roi"] = np.array([0, 0, start, 0, 1, 1, end, 1], np.float32)
+    x = ir.Value(
+        name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([extent, 1, extent, 1])
+    )
+    given = {
+        name: ir.Value(name=name, const_value=ir.tensor(array, name=name))
+        for name, array in asked.items()
+    }
+    inputs = [x, given["roi"], given.get("scales"), given.get("sizes")]
+    node = ir.node("Resize", inputs, dict(axis.settings))
+    y = node.outputs[0]
+    y.name, y.type = "y", x.type
+    graph = ir.Graph(
+        [x], [y], nodes=[node], initializers=[*given.values()], opset_imports={"": _OPSET},
+        name="resize",
+    )  # fmt: skip
+    identity = np.eye(extent, dtype=np.float32)[:, None, :, None]
+    (found,) = session_of(ir.Model(graph, ir_version=9), None).run(None, {"x": identity})
+    return np.ascontiguousarray(found[:, 0, :, 0].T)

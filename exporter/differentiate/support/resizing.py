@@ -13,60 +13,49 @@ _COORDINATES = (
     "tf_crop_and_resize",
 )  # fmt: skip
 _MODES = ("nearest", "linear", "cubic")
-_DEFAULTS = {
-    "mode": "nearest",
-    "coordinate_transformation_mode": "half_pixel",
-    "nearest_mode": "round_prefer_floor",
-    "cubic_coeff_a": -0.75,
-    "antialias": 0,
-    "exclude_outside": 0,
-}
+_SETTINGS = (
+    "mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a", "antialias",
+    "exclude_outside",
+)  # fmt: skip
 
 
 def resamplings(node: ir.Node) -> dict[int, Resampling]:
     """What a Resize node does, by axis; unchanged axes are left out.
 
+    As in ONNX Runtime, an axis of scale 1 stays as it is, also where ``tf_crop_and_resize`` names a
+    part of it, and so do all axes where no extent changes.
+
     Raises:
         ValueError: Something about it has no rule.
     """
-    given = {name: value.value for name, value in node.attributes.items()}
-    settings = {name: given.get(name, default) for name, default in _DEFAULTS.items()}
-    for name, known in (("mode", _MODES), ("coordinate_transformation_mode", _COORDINATES)):
-        if settings[name] not in known:
-            raise ValueError(
-                f"{name}={settings[name]!r} has no gradient rule; use {' or '.join(known)}"
-            )
-    crops = settings["coordinate_transformation_mode"] == "tf_crop_and_resize"
+    settings = {name: one.value for name, one in node.attributes.items() if name in _SETTINGS}
+    coordinates = settings.get("coordinate_transformation_mode", _COORDINATES[0])
+    for name, value, known in (
+        ("mode", settings.get("mode", _MODES[0]), _MODES),
+        ("coordinate_transformation_mode", coordinates, _COORDINATES),
+    ):
+        if value not in known:
+            raise ValueError(f"{name}={value!r} has no gradient rule; use {' or '.join(known)}")
     before, after = dims_of(only_input(node)), dims_of(node.outputs[0])
     axes = resized_axes(node)
-    scales, untouched = _scales(node, axes), _untouched(node, axes)
-    regions = _regions(node, axes) if crops else {}
     _keeps_its_sizes(node, axes)
+    if None not in before and before == after:
+        return {}
+    scales, untouched = _scales(node, axes), _untouched(node, axes)
+    regions = _regions(node, axes) if coordinates == "tf_crop_and_resize" else {}
     found: dict[int, Resampling] = {}
     for axis in sorted(axes):
-        extent, count = before[axis], after[axis]
-        scale, region = scales.get(axis), regions.get(axis, WHOLE)
-        # Sizes that change nothing change no value either; a scale may, even so.
-        unchanged = axis in untouched or (by_sizes(node) and extent == count and extent is not None)
-        if region == WHOLE and (unchanged or scale == 1.0):
+        extent, count, scale = before[axis], after[axis], scales.get(axis)
+        same = by_sizes(node) and extent == count and extent is not None
+        if axis in untouched or same or scale == 1.0:
             continue
-        if scale is not None and extent == count and isinstance(extent, int) and region == WHOLE:
-            raise ValueError(
-                f"scale {scale:g} keeps axis {axis} as it is; runtimes differ there; give 1"
-            )
-        if region != WHOLE and not (isinstance(extent, int) and isinstance(count, int)):
-            raise ValueError(
-                f"the extent of axis {axis} is unknown; fix it by --shape or at export"
-            )
         found[axis] = Resampling(
             extent if isinstance(extent, int) else None,
             count if isinstance(count, int) else None,
             scale,
-            tuple(settings.items()),
-            region,
+            tuple(sorted(settings.items())),
+            regions.get(axis, WHOLE),
         )
-    if found and before == after and crops:
-        raise ValueError("a crop that keeps all extents is ignored by ONNX Runtime; crop by Slice")
     return found
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Dim, dims_of
+from ...graph.write_out import POOLS, pool_padding
 from .values import readable
 
 
@@ -99,7 +100,7 @@ def balanced(
 def same_padding(
     extent: int, kernel: int, stride: int, dilation: int, upper: bool
 ) -> tuple[int, int]:
-    """Padding of ``auto_pad=SAME_*``: the output has ``ceil(extent / stride)`` places."""
+    """Padding of a convolution's ``auto_pad=SAME_*``: ``ceil(extent / stride)`` places result."""
     windows = -(-extent // stride)
     total = max((windows - 1) * stride + dilation * (kernel - 1) + 1 - extent, 0)
     small, large = total // 2, total - total // 2
@@ -124,13 +125,16 @@ def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:
         before = after = [0] * rank
     elif auto.startswith("SAME"):
         spatial: list[Dim] = dims_of(only_input(node))[2:]
-        pairs: list[tuple[int, int]] = []
+        pairs, upper = list[tuple[int, int]](), auto == "SAME_UPPER"
         for extent, k, s, d in zip(spatial, shape, strides, dilations, strict=True):
             if s != 1 and not isinstance(extent, int):
                 raise ValueError(f"auto_pad={auto} with a stride needs static spatial extents")
             # At stride 1 the padding does not depend on the extent.
             known = extent if isinstance(extent, int) else d * (k - 1) + 1
-            pairs.append(same_padding(known, k, s, d, auto == "SAME_UPPER"))
+            if node.op_type in POOLS:
+                pairs.append(pool_padding(known, k, s, upper))
+            else:
+                pairs.append(same_padding(known, k, s, d, upper))
         before, after = [p for p, _ in pairs], [q for _, q in pairs]
     return Window(tuple(shape), tuple(strides), tuple(dilations), tuple(before), tuple(after))
 

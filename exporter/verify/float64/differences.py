@@ -16,6 +16,7 @@ from numpy.random import Generator
 from ....runtime.spec import Layer
 from ..runs.running import Array
 from ..verdict.deadline import Deadline, OutOfTime, over
+from .float32_slopes import STEP, is_hidden, rounding_of, slope_at
 
 _STEP = 1e-6  # of the size of the layer's value
 _LONGEST = 1e-3  # of that size; needed where the gradient is small beside the score
@@ -42,6 +43,7 @@ class Differences:
         planned: Number of gradients that should have been.
         reason: Why fewer were.
         flips: Number of directions that were left out, see `SelectionFlippedError`.
+        remark: How they were compared, where that is not in float64.
     """
 
     error: float = 0.0
@@ -49,12 +51,13 @@ class Differences:
     planned: int = 0
     reason: str = ""
     flips: int = 0
+    remark: str = ""
 
     def __or__(self, other: Differences) -> Differences:
         """Both together."""
         return Differences(
             max(self.error, other.error), self.done + other.done, self.planned + other.planned,
-            self.reason or other.reason, self.flips + other.flips,
+            self.reason or other.reason, self.flips + other.flips, self.remark or other.remark,
         )  # fmt: skip
 
     @property
@@ -77,6 +80,7 @@ class Gradient:
         layer: The layer.
         others: Directions to try beside the usual ones.
         usual: Whether these are tried.
+        in_float32: Whether the score is computed in float32.
     """
 
     score: Callable[[Array], float]
@@ -85,6 +89,7 @@ class Gradient:
     layer: Layer
     others: Sequence[Array] = ()
     usual: bool = True
+    in_float32: bool = False
 
 
 def compare_all(
@@ -152,6 +157,8 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
     here, worst, decided, flips = gradient.score(start), 0.0, 0, 0
     size, rounding = max(1.0, float(np.linalg.norm(start))), _ROUNDING * abs(here)
     scale = max(length, _LEAST)
+    if gradient.in_float32:
+        return _error_in_float32(gradient, [values, values * signs, noise], scale, draw, deadline)
     step = min(max(_STEP * size, rounding / (_RESOLVED * scale)), _LONGEST * size)
     if rounding / step > 10 * _RESOLVED * scale:
         raise _UndecidedError(f"the gradient is too small ({length:.0e}) beside the score")
@@ -191,6 +198,39 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
         worst = np.fmax(worst, error) if np.isfinite(error) else np.inf
     if not decided and not worst:
         what = "the model selects other parts" if flips else "the score has a kink"
+        raise _UndecidedError(f"{what} in every direction", flips)
+    return worst / scale, flips
+
+
+def _error_in_float32(
+    gradient: Gradient, directions: Sequence[Array], scale: float, draw: Generator,
+    deadline: Deadline,
+) -> tuple[float, int]:  # fmt: skip
+    """The same for a score in float32; where its slope jumps, any between the two is right."""
+    start, here = gradient.start, gradient.score(gradient.start)
+    rounding = rounding_of(gradient.score, start, draw)
+    step = STEP * max(1.0, float(np.linalg.norm(start)))
+    if is_hidden(rounding, step, scale):
+        raise _UndecidedError("float32 hides so small a gradient beside the score")
+    worst, decided, flips = 0.0, 0, 0
+    for unit in map(_unit, [*directions, *gradient.others]):
+        deadline.check()
+        move = as_laid_out(unit, gradient.layer)
+        try:
+            found = slope_at(
+                lambda way, move=move: gradient.score(start + way * move), here, step, rounding,
+                scale,
+            )  # fmt: skip
+        except SelectionFlippedError:
+            flips += 1
+            continue
+        if found is not None:
+            slope, jump = found
+            error = abs(slope - float((gradient.values * unit).sum())) - jump / 2
+            worst = max(worst, error) if np.isfinite(error) else np.inf
+            decided += 1
+    if not decided:
+        what = "the model selects other parts" if flips else "the score has kinks"
         raise _UndecidedError(f"{what} in every direction", flips)
     return worst / scale, flips
 

@@ -16,7 +16,8 @@ from ...graph.ort_session import session_of
 from ...graph.queries import ancestors, inputs_of
 from ..verdict.deadline import NO_DEADLINE
 from .differences import SelectionFlippedError
-from .nodes import Float64Node, wide
+from .kernels import Kernels, wide
+from .nodes import Float64Node
 
 Array = npt.NDArray[Any]
 _EXTENTS = ("Shape", "Size")
@@ -51,13 +52,8 @@ class Float64Head:
         nodes, beside = _part_behind(model.graph, target, score)
         self._beside = _values(model, beside, feeds, folder)
         varying = {target, *(value.name or "" for node in nodes for value in node.outputs)}
-        sessions: dict[bytes, Any] = {}
-        self._nodes = [
-            Float64Node(
-                node, model.graph.opset_imports, model.ir_version, varying, self._bounded, sessions
-            )
-            for node in nodes
-        ]
+        kernels = Kernels(model.graph.opset_imports, model.ir_version, varying)
+        self._nodes = [Float64Node(node, kernels, self._bounded) for node in nodes]
         # Where each value is read last: it is dropped there.
         self._last: dict[int, list[str]] = {}
         last = {value.name or "": i for i, node in enumerate(nodes) for value in inputs_of(node)}
@@ -97,7 +93,12 @@ class Float64Head:
     @property
     def in_python(self) -> set[str]:
         """The operators that the reference evaluator runs."""
-        return {node.op_type for node in self._nodes if node.slow}
+        return {node.op_type for node in self._nodes if node.by_reference}
+
+    @property
+    def in_float32(self) -> list[str]:
+        """Why operators are evaluated in float32, one sentence each."""
+        return sorted({node.in_float32 for node in self._nodes if node.in_float32})
 
     @property
     def slowest(self) -> str:

@@ -85,16 +85,21 @@ def finding_of(
     """
     wrong = found.error > bound
     if (wrong and doubt) or (not wrong and not found.done):
-        reason = f"not compared with finite differences, because {doubt or found.reason}"
+        parts = (
+            f"not compared with finite differences, because {doubt or found.reason}",
+            found.remark,
+        )
+        reason = "; ".join(part for part in parts if part)
         return Finding("gradients", subject, "unproven", reason=reason, inputs=kind)
-    reason = f"error {found.error:.1e} (bound {bound:.0e})"
+    parts = [found.left_out, found.remark]
+    if wrong:
+        parts = [f"error {found.error:.1e} (bound {bound:.0e})", found.remark]
+    elif found.done < found.planned or found.flips:
+        why = f": {found.reason}" if found.done < found.planned else ""
+        parts.insert(0, f"{found.done} of {found.planned} compared{why}")
+    reason = "; ".join(part for part in parts if part)
     finding = measured("gradients", subject, found.error, bound, reason, level=level, inputs=kind)
-    if wrong or (found.done == found.planned and not found.flips):
-        return finding
-    part = f"{found.done} of {found.planned} compared"
-    if found.done < found.planned:
-        part = f"{part}: {found.reason}"
-    return replace(finding, reason=f"{part}; {found.left_out}" if found.left_out else part)
+    return finding if wrong else replace(finding, reason=reason)
 
 
 def _compare(
@@ -109,12 +114,14 @@ def _compare(
     if layer.activations in first.results:
         start = with_maps(start, first.results[layer.activations], layer)
     head: Callable[[Array], Array] = _same
+    remarks = list[str]()
     if layer.value == record.value:
         table = start
     else:
         floats = without_codes(model, layer.value, record.value, feeds, values)
         head = Float64Head(floats, layer.value, record.value, feeds, folder)
         table = _first_call(head, start, deadline)
+        remarks = head.in_float32
     selected, region = first.doubled
     detector = artifact.spec.detector
     if detector is not None and detector.anchors is not None:
@@ -129,11 +136,14 @@ def _compare(
         part = None if region is None else region[row, k]
         return score_of(record, head(value)[row], selected[row, k], part)
 
+    coarse = bool(remarks)
     places = [*np.ndindex(min(len(selected), _DIFFERENCED), selected.shape[1])]
     asked = (
-        Gradient(partial(score, row, k), start[row], gradients[row, k], layer) for row, k in places
+        Gradient(partial(score, row, k), start[row], gradients[row, k], layer, in_float32=coarse)
+        for row, k in places
     )
     found = compare_all(asked, len(places), generator, deadline)
+    found = replace(found, remark="; ".join(remarks))
     wrong = found.error > bound
     return found, _doubt(artifact, model, table, feeds, bound) if wrong else ""
 

@@ -1,65 +1,35 @@
 """This module evaluates single nodes in float64, for finite differences.
 
-ONNX Runtime computes an operator in float64 where it has the kernel: that is asked, not listed. It
-has none for convolutions and most pools. Those are linear in their data, so from the point where
-the differences are taken ONNX Runtime's float32 kernel computes the *difference* of their result,
-to float32's relative precision. What remains runs in the ONNX reference evaluator, whose loops in
-Python can be slow.
+ONNX Runtime runs the artifact, and so it says what an operator computes. It does so in float64
+where it has the kernel: that is asked, not listed. It has none for convolutions and most pools.
+For those its float32 kernel computes differences (`linear_part`). What remains is written out
+(`formulas`) or runs in the ONNX reference evaluator. All of these are believed only if they give
+what ONNX Runtime's float32 kernel gives at the point where the differences are taken; where nothing
+is believed that kernel itself is taken.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-from onnx import helper, numpy_helper
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
-Array = npt.NDArray[Any]
-# From the values that a node reads, by name, to those that it gives.
-Evaluate: TypeAlias = Callable[[Mapping[str, Any]], list[Any]]
-NARROW = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-_THREADS = min(4, os.cpu_count() or 1)
-# Linear in their first input while the others stay, but for a constant.
-_LINEAR = frozenset(
-    {"Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool", "Resize", "Upsample",
-     "GridSample", "Col2Im"}
-)  # fmt: skip
+from ..verdict.deadline import OutOfTime
+from .formulas import FORMULAS
+from .kernels import Evaluate, Kernels, read_by, wide, widened
+from .linear_part import by_difference, by_powers
+
 _NEW_MODES = 20  # the opset of GridSample's
-_SMALL = 64  # numbers; kernels want shapes and axes as constants
-
-
-class Erf(OpRun):
-    """The error function in the precision of its argument; the evaluator's is float32."""
-
-    op_domain = ""
-
-    def _run(self, x: Array) -> tuple[Array]:
-        return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
-
-
-class GlobalMaxPool(OpRun):
-    """The maximum over all axes behind the channels; the evaluator's is for images only."""
-
-    op_domain = ""
-
-    def _run(self, x: Array) -> tuple[Array]:
-        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
-
-
-def wide(value: Any) -> Any:
-    """Narrower floats as float64, anything else as it is."""
-    if not isinstance(value, np.ndarray):
-        return value
-    narrow = ir.DataType.from_numpy(value.dtype) in NARROW
-    return value.astype(np.float64) if narrow else value
+# What two evaluations may differ by: of the result's length, and of what a unit in the last place
+# of what enters makes of it. float32 kernels are far better than the first, unless the function is
+# steep or large numbers cancel; the second shows that.
+_SAME, _ROUNDED = 1e-3, 8.0
 
 
 class Float64Node:
@@ -69,122 +39,138 @@ class Float64Node:
 
     Args:
         node: The node, with its attributes as they are in the model.
-        opsets: Version of each domain.
-        ir_version: The model's.
-        varying: Names of its inputs that change from call to call.
+        kernels: Sessions for it.
         guard: Bounds what may take long.
-        sessions: Those of equal nodes, by their bytes; new ones are added.
+
+    Attributes:
+        by_reference: Whether the reference evaluator runs it.
+        in_float32: Why it is evaluated in float32; empty if it is not.
     """
 
     def __init__(
-        self, node: ir.Node, opsets: Mapping[str, int], ir_version: int, varying: set[str],
-        guard: Callable[[Callable[[], Any]], Any], sessions: dict[bytes, Any],
-    ) -> None:  # fmt: skip
+        self, node: ir.Node, kernels: Kernels, guard: Callable[[Callable[[], Any]], Any]
+    ) -> None:
         self.op_type, self.outputs = node.op_type, [value.name or "" for value in node.outputs]
-        self._narrow, opsets = _with_kernel(ir.serde.serialize_node(node), opsets)
-        self._proto = _widened(self._narrow)
-        self._opsets, self._ir_version = tuple(sorted(opsets.items())), ir_version
-        self._varying, self._guard, self._sessions = varying, guard, sessions
+        self._narrow, self._opsets = _with_kernel(ir.serde.serialize_node(node), kernels.opsets)
+        self._proto = widened(self._narrow)
+        self._kernels, self._guard = kernels, guard
         self._chosen: Evaluate | None = None
-        self.slow = False  # whether the reference evaluator runs it
+        self.by_reference, self.in_float32 = False, ""
 
     def __call__(self, values: Mapping[str, Any]) -> list[Any]:
         """What the node gives, in order."""
         if self._chosen is not None:
             return self._chosen(values)
-        for make in (self._by_kernel, self._by_difference):
-            evaluate = make(values)
-            if evaluate is None:
-                continue
+        self._chosen, found = self._choose({name: values[name] for name in read_by(self._proto)})
+        return found
+
+    def _choose(self, values: Mapping[str, Any]) -> tuple[Evaluate, list[Any]]:
+        """The first evaluation in float64 that gives what ONNX Runtime gives, and what it gives.
+
+        Raises:
+            Exception: Of the last evaluator that was tried, if none can run the node.
+        """
+        runtime = self._kernels.evaluate(self._narrow, self._opsets, values, np.float32)
+        truth = None if runtime is None else _tried(runtime, values)
+        node = self._kernels, self._narrow, self._opsets
+        failure: Exception = NotImplementedError(f"nothing evaluates {self.op_type}")
+        reason = "nothing else evaluates it"
+        for name, make in (
+            ("ONNX Runtime in float64", self._by_kernel),
+            ("its linear part", partial(by_difference, *node)),
+            ("its linear part", partial(by_powers, *node)),
+            ("its formula", self._by_formula),
+            ("the ONNX reference evaluator", self._by_reference),
+        ):
             try:
+                evaluate = make(values)
+                if evaluate is None:
+                    continue
                 found = evaluate(values)
-            except Exception:
-                continue
-            self._chosen = evaluate
-            return found
-        self._chosen, self.slow = self._by_reference(), True
-        return self._chosen(values)
+                if (
+                    runtime is None or truth is None or _agree(found, truth, truth)
+                    or _agree(found, truth, runtime(_shaken(values, self._kernels.varying)))
+                ):  # fmt: skip
+                    self.by_reference = make == self._by_reference
+                    return evaluate, found
+            except OutOfTime:
+                raise
+            except Exception as error:  # those of ONNX Runtime and numpy share no base of their own
+                failure = error
+            else:
+                reason = f"{name} gives other values than ONNX Runtime"
+        if runtime is None or truth is None:
+            raise failure
+        self.in_float32 = f"{self.op_type} is differenced in float32, since {reason}"
+        return lambda now: [wide(one) for one in runtime(now)], [wide(one) for one in truth]
 
     def _by_kernel(self, values: Mapping[str, Any]) -> Evaluate | None:
         """ONNX Runtime in float64."""
-        return self._session(self._proto, values, np.float64)
+        return self._kernels.evaluate(self._proto, self._opsets, values, np.float64)
 
-    def _by_difference(self, values: Mapping[str, Any]) -> Evaluate | None:
-        """ONNX Runtime's float32 kernel for the difference from the first call."""
-        data = self._proto.input[0] if self._proto.input else ""
-        if self.op_type not in _LINEAR or self._varying & {*self._proto.input} != {data}:
+    def _by_formula(self, values: Mapping[str, Any]) -> Evaluate | None:
+        """What `formulas` writes out."""
+        formula = FORMULAS.get(self.op_type) if self._proto.domain in ("", "ai.onnx") else None
+        if formula is None:
             return None
-        kernel = self._session(self._narrow, values, np.float32)
-        if kernel is None:
-            return None
-        point = values[data]
-        at_point = [wide(one) for one in kernel(values)]
-        constant = [wide(one) for one in kernel({**values, data: np.zeros_like(point)})]
+        attributes = {one.name: helper.get_attribute_value(one) for one in self._proto.attribute}
+        return lambda now: [formula(attributes, *(now[name] for name in self._proto.input))]
 
-        def evaluate(now: Mapping[str, Any]) -> list[Any]:
-            difference = now[data] - point
-            size = float(np.abs(difference).max(initial=0.0))
-            if not size or not np.isfinite(size):
-                return [one + size for one in at_point]
-            scale = 2.0 ** math.frexp(size)[1]  # a power of two changes no digit
-            moved = kernel({**now, data: difference / scale})
-            return [
-                start + scale * (wide(one) - none)
-                for start, one, none in zip(at_point, moved, constant, strict=True)
-            ]
-
-        return evaluate
-
-    def _by_reference(self) -> Evaluate:
+    def _by_reference(self, values: Mapping[str, Any]) -> Evaluate:
         """The ONNX reference evaluator."""
-        names = _read(self._proto)
-        own: list[type[OpRun]] = [Erf, GlobalMaxPool]
+        names = read_by(self._proto)
         graph = helper.make_graph(
             [self._proto], "node",
             [helper.make_empty_tensor_value_info(name) for name in names],
             [helper.make_empty_tensor_value_info(name) for name in self._proto.output if name],
         )  # fmt: skip
-        evaluator = ReferenceEvaluator(_model(graph, self._opsets, self._ir_version), new_ops=own)
+        evaluator = ReferenceEvaluator(self._kernels.model(graph, self._opsets))
 
-        def evaluate(values: Mapping[str, Any]) -> list[Any]:
-            feeds = {name: values[name] for name in names}
+        def evaluate(now: Mapping[str, Any]) -> list[Any]:
+            feeds = {name: now[name] for name in names}
             found = iter(self._guard(lambda: evaluator.run(None, feeds)))
             return [next(found) if name else None for name in self._proto.output]
 
         return evaluate
 
-    def _session(
-        self, proto: onnx.NodeProto, values: Mapping[str, Any], dtype: type[np.floating[Any]]
-    ) -> Evaluate | None:
-        """The node in ONNX Runtime with floats of one type; None where it cannot run it."""
-        names = _read(proto)
-        if not all(isinstance(values[name], np.ndarray) for name in names):
-            return None  # sequences
-        graph = onnx.GraphProto(name="node", node=[proto])
-        for name in names:
-            value = _as_type(values[name], dtype)
-            fixed = name not in self._varying and value.dtype.kind in "iub"
-            if fixed and value.size <= _SMALL:
-                graph.initializer.append(numpy_helper.from_array(value, name))
-            else:
-                kind = helper.np_dtype_to_tensor_dtype(value.dtype)
-                graph.input.append(helper.make_tensor_value_info(name, kind, None))
-        outputs = [name for name in proto.output if name]
-        graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
-        fed = [one.name for one in graph.input]
-        renamed, first = _canonical(graph)
-        data = _model(renamed, self._opsets, self._ir_version).SerializeToString(deterministic=True)
-        session = self._sessions.setdefault(data, None) or _open(data)
-        self._sessions[data] = session
-        if session is None:
-            return None
 
-        def evaluate(now: Mapping[str, Any]) -> list[Any]:
-            feeds = {first[name]: _as_type(now[name], dtype) for name in fed}
-            found = iter(session.run([first[name] for name in outputs], feeds))
-            return [next(found) if name else None for name in proto.output]
+def _tried(evaluate: Evaluate, values: Mapping[str, Any]) -> list[Any] | None:
+    """What an evaluation gives, or None if it fails."""
+    try:
+        return evaluate(values)
+    except Exception:
+        return None
 
-        return evaluate
+
+def _agree(found: Sequence[Any], truth: Sequence[Any], shaken: Sequence[Any]) -> bool:
+    """Whether float64 results are float32's; ``shaken`` shows how much of these is rounding.
+
+    Numbers that overflow in float32 tell nothing. Neither do types other than float32: a float16
+    is too coarse, and integers may be the places of what ties.
+    """
+    for one, right, other in zip(found, truth, shaken, strict=True):
+        if not isinstance(right, np.ndarray) or right.dtype != np.float32:
+            continue
+        if not isinstance(one, np.ndarray) or (one.shape, one.dtype) != (right.shape, np.float64):
+            return False
+        clear = np.isfinite(right) & np.isfinite(other)
+        expected = right[clear].astype(np.float64)
+        noise = float(np.linalg.norm(other[clear] - expected))
+        bound = _SAME * float(np.linalg.norm(expected)) + _ROUNDED * noise
+        bound += float(np.finfo(np.float32).tiny) * expected.size  # digits are lost below that
+        if not float(np.linalg.norm(one[clear] - expected)) <= bound:
+            return False
+    return True
+
+
+def _shaken(values: Mapping[str, Any], varying: Collection[str]) -> dict[str, Any]:
+    """Values whose varying floats are moved by a unit in float32's last place."""
+    signs, epsilon = np.random.default_rng(0), float(np.finfo(np.float32).eps)
+    return {
+        name: value * (1 + epsilon * signs.choice([-1.0, 1.0], value.shape))
+        if name in varying and isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+        for name, value in values.items()
+    }  # fmt: skip
 
 
 def _with_kernel(
@@ -202,106 +188,3 @@ def _with_kernel(
                 attribute.s, attribute.s
             )
     return proto, {**opsets, "": _NEW_MODES}
-
-
-def _as_type(value: Array, dtype: type[np.floating[Any]]) -> Array:
-    """Floats in one type, anything else as it is; ONNX Runtime wants contiguous rows."""
-    value = np.ascontiguousarray(value).reshape(value.shape)
-    return value.astype(dtype, copy=False) if value.dtype.kind == "f" else value
-
-
-def _read(proto: onnx.NodeProto) -> list[str]:
-    """Names that a node reads, those of outer values in its subgraphs included."""
-    names = dict.fromkeys(name for name in proto.input if name)
-    for attribute in proto.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            own = {one.name for one in (*graph.input, *graph.initializer)}
-            own |= {name for node in graph.node for name in node.output}
-            inner = [name for node in graph.node for name in _read(node)]
-            inner += [one.name for one in graph.output]
-            names.update(dict.fromkeys(name for name in inner if name and name not in own))
-    return list(names)
-
-
-def _canonical(graph: onnx.GraphProto) -> tuple[onnx.GraphProto, dict[str, str]]:
-    """The graph with names by place, so that equal nodes share a session; and the new names."""
-    (node,) = graph.node
-    names = [one.name for one in (*graph.input, *graph.initializer)] + list(node.output)
-    if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-        return graph, {name: name for name in names}  # its subgraphs read outer names
-    new = {name: f"v{place}" for place, name in enumerate(dict.fromkeys(names)) if name}
-    made = onnx.GraphProto()
-    made.CopyFrom(graph)
-    made.node[0].name = ""
-    del made.node[0].metadata_props[:]
-    made.node[0].doc_string = ""
-    for entry in (*made.input, *made.initializer, *made.output):
-        entry.name = new[entry.name]
-    made.node[0].input[:] = [new.get(name, "") for name in node.input]
-    made.node[0].output[:] = [new.get(name, "") for name in node.output]
-    return made, new
-
-
-def _model(
-    graph: onnx.GraphProto, opsets: Sequence[tuple[str, int]], ir_version: int
-) -> onnx.ModelProto:
-    imports = [helper.make_opsetid(domain, version) for domain, version in opsets]
-    return helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
-
-
-def _open(data: bytes) -> Any:
-    """A session for a model of one node, or None if ONNX Runtime has no kernel for it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = _THREADS  # each session has its own
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception:
-        return None
-
-
-def _widened(node: onnx.NodeProto) -> onnx.NodeProto:
-    """The node with float64 where its attributes name or hold a narrower float type."""
-    made = onnx.NodeProto()
-    made.CopyFrom(node)
-    for attribute in made.attribute:
-        if attribute.name in ("to", "dtype") and attribute.i in NARROW:
-            attribute.i = onnx.TensorProto.DOUBLE
-        elif attribute.type == onnx.AttributeProto.TENSOR:
-            _widen_tensor(attribute.t)
-        elif made.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):
-            number = attribute.f if attribute.name == "value_float" else [*attribute.floats]
-            array = np.array(number, np.float64)
-            attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(array)))
-        elif attribute.type == onnx.AttributeProto.GRAPH:
-            _widen_graph(attribute.g)
-        for graph in attribute.graphs:
-            _widen_graph(graph)
-    if made.op_type == "GroupNormalization":  # its definition casts to float32 by default
-        kept = [one for one in made.attribute if one.name != "stash_type"]
-        del made.attribute[:]
-        made.attribute.extend([*kept, helper.make_attribute("stash_type", onnx.TensorProto.DOUBLE)])
-    return made
-
-
-def _widen_tensor(tensor: onnx.TensorProto) -> None:
-    if tensor.data_type in NARROW:
-        array = numpy_helper.to_array(tensor).astype(np.float64)
-        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-
-
-def _widen_graph(graph: onnx.GraphProto) -> None:
-    """The body of a control-flow node in float64."""
-    del graph.value_info[:]
-    nodes = [_widened(node) for node in graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    for tensor in graph.initializer:
-        _widen_tensor(tensor)
-    for value in (*graph.input, *graph.output):
-        if value.type.tensor_type.elem_type in NARROW:
-            value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE

@@ -87,7 +87,8 @@ class Case:
         metadata: ``metadata_props`` of the nodes.
         reference: What the ONNX reference evaluator gets right in float64: the operator and its
             adjoint, the operator only, or nothing; "runtime": nothing, but ONNX Runtime computes
-            in float64 and stands in for it.
+            in float64 and stands in for it; "linear": nothing, but the operator is linear, so that
+            ONNX Runtime in float32 shows its slopes by any step.
         remark: Why not all.
     """
 
@@ -104,7 +105,7 @@ class Case:
     float32: float = FLOAT32
     loose: float = FLOAT64
     metadata: Mapping[str, str] = field(default_factory=dict)
-    reference: Literal["all", "forward", "none", "runtime"] = "all"
+    reference: Literal["all", "forward", "none", "runtime", "linear"] = "all"
     remark: str = ""
 
     @cached_property
@@ -298,8 +299,10 @@ def seeds(classes: int, shape: Sequence[int]) -> Array:
 @cache
 def jacobian(case: Case, batch: int, step: float = 1e-6) -> Arrays:
     """Central differences in float64, [*y, elements of x]; see `Case.reference`."""
-    made = session if case.reference == "runtime" else reference
-    evaluator = made(Model(case, np.float64, batch).proto)
+    linear = case.reference == "linear"
+    dtype, step = (np.float32, 1.0) if linear else (np.float64, step)
+    made = session if linear or case.reference == "runtime" else reference
+    evaluator = made(Model(case, dtype, batch).proto)
     feeds = case.feeds(batch)
     found: Arrays = {}
     for name, x in feeds.items():
@@ -309,9 +312,11 @@ def jacobian(case: Case, batch: int, step: float = 1e-6) -> Arrays:
             for sign in (1.0, -1.0):
                 moved = x.copy()
                 moved.flat[place] += sign * step
-                around.append(np.asarray(evaluator.run(None, {**feeds, name: moved})[0]))
-            assert around[0].dtype == np.float64
-            columns.append((around[0] - around[1]) / (2 * step))
+                fed = {key: x.astype(dtype) for key, x in {**feeds, name: moved}.items()}
+                around.append(np.asarray(evaluator.run(None, fed)[0]))
+            assert around[0].dtype == dtype
+            above, below = (one.astype(np.float64) for one in around)
+            columns.append((above - below) / (2 * step))
         found[name] = np.stack(columns, axis=-1)
     return found
 
