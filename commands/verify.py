@@ -58,8 +58,8 @@ def verify(
             raise click.UsageError(
                 "the artifact records the shapes that it was exported with; leave --shape out"
             )
-        shapes = shapes if shapes or is_file(against) else input_shapes(artifact)
-        source = load_source(against, weights, shapes)
+        recorded = {} if is_file(against) else input_shapes(artifact)
+        source = load_source(against, weights, shapes, recorded)
     outputs = scored_outputs(artifact) if labels else ()
     names = labels_of_files(labels, outputs) if labels else source and source.labels
     with Steps() as steps:

@@ -97,6 +97,8 @@ def verify_artifact(
 def input_shapes(file: Path) -> dict[str, list[int | None]]:
     """The shapes of the model's inputs without the batch axis; None where one is open.
 
+    An image of any size gets the size that the training transform gives it.
+
     A single input goes without its name: a module may call it otherwise.
 
     Args:
@@ -110,12 +112,15 @@ def input_shapes(file: Path) -> dict[str, list[int | None]]:
     for value in inputs:
         extents = [] if value.shape is None else list(value.shape)[1:]
         shapes[value.name or ""] = [e if isinstance(e, int) else None for e in extents]
-    if spec and spec.preprocess and spec.preprocess.embedded:
-        channels, size = len(spec.preprocess.mean), spec.preprocess.size
-        rows = spec.preprocess.layout == "nchw"
-        del shapes[spec.preprocess.input]
-        name = spec.settings.image_input if spec.settings else None
-        shapes[name or ""] = [channels, *size] if rows else [*size, channels]
+    transform = spec.preprocess if spec else None
+    if spec and transform:
+        channels, size = len(transform.mean), transform.size
+        image = [channels, *size] if transform.layout == "nchw" else [*size, channels]
+        if transform.embedded:
+            del shapes[transform.input]
+            shapes[(spec.settings and spec.settings.image_input) or ""] = [*image]
+        elif None in shapes.get(transform.input, []):
+            shapes[transform.input] = [*image]
     return dict(zip([""], shapes.values(), strict=True)) if len(shapes) == 1 else shapes
 
 

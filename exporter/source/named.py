@@ -60,6 +60,7 @@ def load_source(
     text: str,
     weights: str | None = None,
     shape: Sequence[int] | Mapping[str, Sequence[int | None]] | None = None,
+    recorded: Mapping[str, Sequence[int | None]] | None = None,
 ) -> Source:
     """Load or construct a model from its description.
 
@@ -69,11 +70,13 @@ def load_source(
             torchvision weights enum such as ``ResNet50_Weights.IMAGENET1K_V2``.
         shape: Shape of the input without the batch axis, such as (3, 224, 224), or shapes by
             input; known for torchvision and timm. Of an ONNX file they fix open axes.
+        recorded: Shapes by input that an artifact of the model has, for want of others. Example
+            inputs that a factory returns count more: they have the values that the model takes.
 
     Raises:
         CaptureError: The model cannot be loaded; the message says why.
     """
-    path, shapes = Path(text), _by_input(shape)
+    path, shapes, recorded = Path(text), _by_input(shape), recorded or {}
     if is_file(text):
         if not path.is_file():
             raise CaptureError(f"no file {text}; give {FORMS}")
@@ -89,11 +92,11 @@ def load_source(
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
         source = Source(load_script(path), path.stem)
-        if not shapes:
+        if not shapes and not recorded:
             raise CaptureError(
                 f"the input of {text} is unknown; give --shape, such as --shape 3,224,224"
             )
-        return _with_inputs(source, _closed(shapes))
+        return _with_inputs(source, _closed(shapes or recorded))
     if path.suffix in _CONVERTERS:
         how = _CONVERTERS[path.suffix]
         raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
@@ -102,12 +105,18 @@ def load_source(
     known = _closed(shapes)
     makers = {"torchvision": _torchvision, "timm": _timm}
     source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
+    if not known and not (source.inputs and (kind not in makers or _is_open(recorded))):
+        known = _closed(recorded)
     if known:
         source = replace(source, preprocess=_resized(source.preprocess, next(iter(known.values()))))
         return _with_inputs(source, known)
     if source.inputs:
         return source
     raise CaptureError(f"the input of {text} is unknown; give --shape, such as --shape 3,224,224")
+
+
+def _is_open(shapes: Mapping[str, Sequence[int | None]]) -> bool:
+    return any(None in one for one in shapes.values())
 
 
 def _closed(shapes: Mapping[str, Sequence[int | None]]) -> dict[str, list[int]]:

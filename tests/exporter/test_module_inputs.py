@@ -226,6 +226,25 @@ def test_a_factory_may_bring_its_examples_and_shapes_may_name_inputs(
         load_source(f"{here}:two_inputs")
 
 
+def test_an_artifacts_shapes_stand_in_for_those_that_a_factory_does_not_bring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    here, recorded = Path(__file__).stem, {"": [3, 8, 8], "table": [5]}
+    args, named = load_source(f"{here}:two_inputs", recorded=recorded).inputs
+    assert (args[0].shape, named["table"].shape) == ((1, 3, 8, 8), (1, 5))
+    given = {"": [3, 4, 4], "table": [5]}
+    args, _ = load_source(f"{here}:two_inputs", None, given, recorded).inputs
+    assert args[0].shape == (1, 3, 4, 4)
+    own = load_source(f"{here}:with_examples", recorded={"pixel_values": [3, 9, 9]}).inputs
+    assert isinstance(own, dict)
+    assert own["input_ids"].dtype is torch.int64
+    with pytest.raises(CaptureError, match=r"3,\?,\? has an extent that is open"):
+        load_source(f"{here}:two_inputs", recorded={"": [3, None, None]})
+    known = load_source("torchvision:squeezenet1_1", recorded={"": [3, None, None]}).inputs
+    assert known[0].shape == (1, 3, 224, 224)
+
+
 def test_layers_on_every_branch_are_on_the_batch() -> None:
     found = {one.name: one.usable for one in candidates_of(seeded(Nested()), nested())}
     assert found == {"encoder#1": True, "encoder#2": True, "head": False}
