@@ -1,7 +1,8 @@
-"""This module gives PyTorch's exporter a translation of adaptive max pools.
+"""This module gives PyTorch's exporter translations of pools.
 
 The exporter itself turns an adaptive max pool to one place into ``amax``, which has the same value
-but shares the gradient among ties, and it refuses one whose windows differ in size.
+but shares the gradient among ties, and it refuses one whose windows differ in size. It ignores the
+``divisor_override`` of an average pool.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, TypeAlias
 
 import torch
 from onnxscript import opset18
+from onnxscript.function_libs.torch_lib.ops import nn as torchlib
 
 from ..errors import CaptureError
 
@@ -24,8 +26,40 @@ _Window: TypeAlias = tuple[tuple[int, int], ...]
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """The table for ``torch.onnx.export(custom_translation_table=...)``."""
-    pools = (torch.ops.aten.adaptive_max_pool2d, torch.ops.aten.adaptive_max_pool3d)
-    return {pool.default: _adaptive_max_pool for pool in pools}
+    aten = torch.ops.aten
+    return {
+        aten.adaptive_max_pool2d.default: _adaptive_max_pool,
+        aten.adaptive_max_pool3d.default: _adaptive_max_pool,
+        aten.avg_pool2d.default: _divided(2, torchlib.aten_avg_pool2d),
+        aten.avg_pool3d.default: _divided(3, torchlib.aten_avg_pool3d),
+    }
+
+
+def _divided(rank: int, average: Callable[..., Any]) -> Callable[..., Any]:
+    """An average pool that knows ``divisor_override``: the sum of a window over that number.
+
+    Args:
+        rank: Number of spatial axes.
+        average: The exporter's own translation.
+    """
+
+    def translate(
+        x: Any, kernel_size: Sequence[int], stride: Sequence[int] = (), padding: Any = 0,
+        ceil_mode: bool = False, count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Any:  # fmt: skip
+        if divisor_override is None:
+            return average(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        if ceil_mode:
+            raise CaptureError(
+                "an average pool with divisor_override and ceil_mode has no operator in ONNX; "
+                "leave one of the two out"
+            )
+        mean = average(x, kernel_size, stride, padding, False, True)
+        sides = [*kernel_size] * (1 if len(kernel_size) == rank else rank)
+        return op.Mul(mean, math.prod(sides) / divisor_override)
+
+    return translate
 
 
 def _adaptive_max_pool(x: Any, output_size: Sequence[int]) -> tuple[Any, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
-from functools import reduce
 
 import numpy as np
 import onnx_ir as ir
@@ -13,6 +11,7 @@ from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
+from ..support.torch_notes import rests_at_zero
 from ..support.values import below_zero, both, input_of, output_of
 
 
@@ -97,15 +96,24 @@ def _root(node: ir.Node) -> bool:
     return exponent is None or bool(np.less(exponent, 1).any())
 
 
-@vjp("Pow", since=7, broadcasts=True, unbounded=_root)
+def _infinite_at_zero(node: ir.Node) -> bool:
+    return _root(node) and not rests_at_zero(node)
+
+
+@vjp("Pow", since=7, broadcasts=True, unbounded=_infinite_at_zero)
 def power(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """``g p x^(p-1)`` and ``g y ln x``, where ``0 ln 0`` counts as 0, as in PyTorch."""
+    """``g p x^(p-1)`` and ``g y ln x``, where ``0 ln 0`` counts as 0, as in PyTorch.
+
+    The root of a norm that PyTorch exported is 0 at 0, as its own gradient.
+    """
     x, exponent, y = input_of(emit, node), input_of(emit, node, 1), output_of(emit, node)
     assert x.value.dtype is not None
     zero = x.of(0.0)
     by_base = by_exponent = None
-    if needed[0]:
-        p = x.of(emit.cast(exponent.value, x.value.dtype))
+    p = x.of(emit.cast(exponent.value, x.value.dtype))
+    if needed[0] and _root(node) and rests_at_zero(node):
+        by_base = (g * (p * x.without_zeros() ** (p - 1.0))).unless(x.equals(0.0))
+    elif needed[0]:
         # 0 * 0^(-1) would be NaN where the exponent is 0.
         by_base = g * zero.where(p.equals(0.0), p * x ** (p - 1.0))
     if needed[1]:
@@ -127,10 +135,13 @@ def log(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangent
     return [g / only_input(node)]
 
 
-@vjp("Sqrt", since=6, unbounded=True)
+@vjp("Sqrt", since=6, unbounded=lambda node: not rests_at_zero(node))
 def sqrt(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """``g / (2 y)``."""
-    return [g / node.outputs[0] * 0.5]
+    """``g / (2 y)``; 0 at 0 for a standard deviation that PyTorch exported, as its own gradient."""
+    y = output_of(emit, node)
+    if rests_at_zero(node):
+        return [(g / y.without_zeros() * 0.5).unless(y.equals(0.0))]
+    return [g / y * 0.5]
 
 
 @vjp("Reciprocal", since=6, unbounded=True)
@@ -173,44 +184,6 @@ def choose(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotang
         g.where(condition) if needed[1] else None,
         g.unless(condition) if needed[2] else None,
     ]
-
-
-@vjp("Max", "Min", since=8, broadcasts=True)
-def extreme(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """Inputs that reach the extreme share the cotangent evenly (half each for two, as PyTorch)."""
-    y = output_of(emit, node)
-    inputs = [input_of(emit, node, index) for index in range(len(node.inputs))]
-    reach = [y.indicator(one.equals(y)) for one in inputs]
-    share = g / reduce(operator.add, reach)
-    return [share * one if asked else None for one, asked in zip(reach, needed, strict=True)]
-
-
-@vjp("Clip", since=11, inputs=(0,), lazy=True)
-def clip(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
-    """``g`` strictly between the bounds, 0 elsewhere.
-
-    At a bound that is the subgradient of least norm, which PyTorch takes for relu6, hardtanh and
-    (since pytorch/pytorch#184574) clamp. The mask can read the output, which is between the bounds
-    where the input is.
-    """
-    y = output_of(emit, node)
-    low, high = (node.inputs[i] if i < len(node.inputs) else None for i in (1, 2))
-    masks: list[ir.Value] = []
-    if low is not None:
-        known = _number(low)
-        masks.append(y.exceeds(low) if known is None else y.above(known))
-    if high is not None:
-        known = _number(high)
-        masks.append(y.below(high) if known is None else y.beneath(known))
-    if not masks:
-        return [g]
-    return [g.where(masks[0] if len(masks) == 1 else both(emit, *masks))]
-
-
-def _number(bound: ir.Value) -> float | None:
-    """A constant bound of a clip."""
-    known = constant_of(bound)
-    return None if known is None else float(known.reshape(()))
 
 
 @vjp("Asin", since=7, unbounded=True)

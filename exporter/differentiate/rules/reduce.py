@@ -13,13 +13,8 @@ from ...graph.emitter import Emitter, dims_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
+from ..support.torch_notes import takes_first
 from ..support.values import input_of, needs_constant, output_of
-
-# What PyTorch's exporter notes about a node: the classes that it lies in, its operator last, and
-# the lines of the model that called it.
-_CLASSES, _TRACE = "pkg.torch.onnx.class_hierarchy", "pkg.torch.onnx.stack_trace"
-# Its adaptive pool to one place becomes a ReduceMax, as `amax` does.
-_FIRST, _POOL = ("'aten.max.dim'", "'aten.min.dim'", ".AdaptiveMaxPool"), "adaptive_max_pool"
 
 
 def reduced_axes(node: ir.Node) -> list[int]:
@@ -115,14 +110,6 @@ def global_max_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) 
     """The cotangent at the place of the maximum, the first one among ties: as for all pools."""
     x = only_input(node)
     return [g * first_along(emit, x, range(2, len(dims_of(x))), "ArgMax")]
-
-
-def takes_first(node: ir.Node) -> bool:
-    """Whether PyTorch's exporter noted an origin whose gradient goes to the first extreme."""
-    origin = node.metadata_props.get(_CLASSES, "")
-    # A functional pool leaves no class: only the line of the model that called it.
-    called = node.metadata_props.get(_TRACE, "").rstrip().splitlines()[-1:]
-    return any(name in origin for name in _FIRST) or any(_POOL in line for line in called)
 
 
 def first_along(emit: Emitter, x: ir.Value, axes: Sequence[int], arg: str) -> ir.Value:
