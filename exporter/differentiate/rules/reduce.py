@@ -70,7 +70,7 @@ def _over_count(g: Cotangent, x: ir.Value, axes: Sequence[int]) -> Cotangent:
         count = emit.op("ReduceProd", emit.extents(x, dynamic), role="count", keepdims=0)
         count = emit.cast(count, g.value.dtype, "count")
         g = g.with_value(emit.op("Div", g.value, count, role="mean"))
-    return g / max(static, 1)  # the gradient of a mean over nothing is empty, too
+    return g / static
 
 
 @vjp("ReduceSum", since=13, inputs=(0,), lazy=True, check=needs_constant(1))
