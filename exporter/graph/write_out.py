@@ -27,7 +27,11 @@ def pool_padding(extent: int, kernel: int, stride: int, upper: bool) -> tuple[in
 
     Dilations do not count. Where the stride leaves cells out, the padding is negative and crops.
     """
-    total = (-(-extent // stride) - 1) * stride + kernel - extent
+    return halves((-(-extent // stride) - 1) * stride + kernel - extent, upper)
+
+
+def halves(total: int, upper: bool) -> tuple[int, int]:
+    """Padding at both ends; the odd cell is at the upper end, or at the lower one."""
     before = int((total if upper else total + 1) / 2)  # rounded towards 0
     return before, total - before
 
