@@ -102,9 +102,10 @@ def _pool_by_numbers(graph: ir.Graph, node: ir.Node, before: Ints, after: Ints) 
     # Padding of ceil_mode does not count, and ONNX Runtime takes less than the kernel's size.
     enough = np.maximum((after - 1) * strides + reach - before - low, high)
     counted = bool(node.attributes.get_int("count_include_pad", 0)) and np.any(enough > high)
-    if np.all(enough < kernel) and not counted:
+    exact = (before + low + enough - reach) // strides + 1 == after
+    if np.all(exact & (enough < kernel)) and not counted:
         _set(node, kernel, strides, dilations, (low, enough), ceil=False)
-    elif len(node.outputs) == 1 and np.any(down):
+    elif len(node.outputs) == 1 and np.any(down) and np.all(exact):
         # The axes of the last one first: ties of a MaxPool are taken row by row.
         for inner, part in ((True, down == down[-1]), (False, down != down[-1])):
             at = _before(graph, node) if inner else node

@@ -35,6 +35,8 @@ SHRUNK = {
     "dilations=[2, 1], pads=[0, 0, 1, 0]>(L)",
     "mean of a window longer than the input": "AveragePool<kernel_shape=[3, 3], strides=[8, 1], "
     "dilations=[4, 1], count_include_pad=1>(L)",
+    "norm of dilated cells between gaps": "LpPool<kernel_shape=[2, 1], strides=[2, 1], "
+    "dilations=[2, 2], auto_pad='SAME_UPPER'>(L)",
     "norm of cells between gaps": "LpPool<kernel_shape=[1, 1], strides=[3, 3], "
     "auto_pad='SAME_LOWER'>(L)",
     "resized by fractions": "Resize<mode='linear'>(L, , s)",
