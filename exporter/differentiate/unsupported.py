@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ...runtime.errors import GraftcamError
 from ..errors import UnsupportedError, first_line
+from ..graph.emitter import dims_of
 from ..graph.integer_arithmetic import kind_of
 from ..graph.queries import inputs_of, module_path
 from .rules import Entry, is_code
@@ -59,6 +60,9 @@ def unsupported_reason(
         return None  # the node that it comes from is an obstacle already
     if unknown:
         return f"{where}: the rank of {unknown[0].name!r} is unknown; {_rank(unknown[0])}"
+    empty = next((v for v in inputs_of(node) if v in active and 0 in dims_of(v)), None)
+    if empty is not None and node.op_type != "Concat" and not any(0 in dims_of(v) for v in outputs):
+        return f"{where}: its input {empty.name!r} is empty, {dims_of(empty)}; give larger inputs"
     if not entry.many and any(v is not node.outputs[0] for v in outputs):
         return f"{where}: the gradient of its output {outputs[0].name!r} has no rule"
     try:

@@ -7,7 +7,7 @@ know better meet. What it computes is another matter (seen in ONNX 1.23, ONNX Ru
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from .emitter import Dim, constant_of, dims_of
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
+_CROP = "tf_crop_and_resize"
 POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 
 
@@ -26,7 +27,11 @@ def pool_padding(extent: int, kernel: int, stride: int, upper: bool) -> tuple[in
 
     Dilations do not count. Where the stride leaves cells out, the padding is negative and crops.
     """
-    total = (-(-extent // stride) - 1) * stride + kernel - extent
+    return halves((-(-extent // stride) - 1) * stride + kernel - extent, upper)
+
+
+def halves(total: int, upper: bool) -> tuple[int, int]:
+    """Padding at both ends; the odd cell is at the upper end, or at the lower one."""
     before = int((total if upper else total + 1) / 2)  # rounded towards 0
     return before, total - before
 
@@ -35,7 +40,8 @@ def may_be_misjudged(node: ir.Node) -> bool:
     """Whether ONNX's shape inference may give other extents than ONNX Runtime.
 
     The two round the length of a Resize by fractions differently. Only ONNX counts a pool's last
-    window that would begin past the input, and dilations in the padding of ``auto_pad``.
+    window that would begin past the input, and dilations in the padding of ``auto_pad``. Only ONNX
+    Runtime has a window that is longer than the input.
     """
     if node.op_type == "Resize":
         given = node.inputs[2] if len(node.inputs) > 2 else None
@@ -43,15 +49,16 @@ def may_be_misjudged(node: ir.Node) -> bool:
         whole = scales is not None and all(float(one).is_integer() for one in scales.tolist())
         return given is not None and not whole
     automatic = node.attributes.get_string("auto_pad", "").startswith("SAME")
-    rounded = automatic or bool(node.attributes.get_int("ceil_mode", 0))
-    return node.op_type in POOLS and rounded
+    dilated = any(gap != 1 for gap in ints_attribute(node, "dilations") or [])
+    rounded = bool(node.attributes.get_int("ceil_mode", 0))
+    return node.op_type in POOLS and (automatic or dilated or rounded)
 
 
 def write_out(graph: ir.Graph) -> None:
     """Write such nodes so that ONNX infers the extents that are known; they compute the same.
 
     A pool gets its padding in numbers and rounds down where its windows end; a Resize gets the
-    sizes that make its scales.
+    sizes that make its scales. Where an axis needs what another does not bear, there are two nodes.
     """
     for node in [node for node in graph if may_be_misjudged(node)]:
         x, y = node.inputs[0], node.outputs[0]
@@ -61,38 +68,81 @@ def write_out(graph: ir.Graph) -> None:
         if node.op_type == "Resize":
             _by_sizes(graph, node, before, after)
         elif all(isinstance(extent, int) for extent in (*before[2:], *after[2:])):
-            _pool_by_numbers(node, np.array(before[2:], int), np.array(after[2:], int))
+            _pool_by_numbers(graph, node, np.array(before[2:], int), np.array(after[2:], int))
 
 
-def _pool_by_numbers(node: ir.Node, before: Ints, after: Ints) -> None:
-    kernel = ints_attribute(node, "kernel_shape") or []
-    strides = ints_attribute(node, "strides") or [1] * len(kernel)
-    dilations = ints_attribute(node, "dilations") or [1] * len(kernel)
-    pads = ints_attribute(node, "pads") or [0] * 2 * len(kernel)
+def _pool_by_numbers(graph: ir.Graph, node: ir.Node, before: Ints, after: Ints) -> None:
+    """Padding in numbers, rounded down: as much as the windows need that are counted so.
+
+    Where that is not possible for all axes, those that are rounded down get a node of their own.
+    """
+    kernel = np.array(ints_attribute(node, "kernel_shape") or [])
+    ones = [1] * len(kernel)
+    strides = np.array(ints_attribute(node, "strides") or ones)
+    dilations = np.array(ints_attribute(node, "dilations") or ones)
     auto = node.attributes.get_string("auto_pad", "NOTSET")
+    pads = ints_attribute(node, "pads") if auto == "NOTSET" else None
+    low, high = np.reshape(pads or [0] * 2 * len(kernel), (2, -1))
+    reach = dilations * (kernel - 1) + 1
     if auto.startswith("SAME"):
         upper = auto == "SAME_UPPER"
         pairs = [pool_padding(*one, upper) for one in zip(before, kernel, strides, strict=True)]
-        pads = [low for low, _ in pairs] + [high for _, high in pairs]
-        if min(pads) < 0 or all(d == 1 for d in dilations):
-            return  # ONNX knows no negative padding
-        _set_pads(node, pads)
-    low, high = np.reshape(pads, (2, -1))
-    reach = np.multiply(dilations, np.subtract(kernel, 1)) + 1
-    rounded_up = -(-(before + low + high - reach) // strides) + 1
-    if not node.attributes.get_int("ceil_mode", 0) or np.array_equal(rounded_up, after):
+        low, high = np.transpose(pairs)
+        judged = all(dilations == 1) and not node.attributes.get_int("ceil_mode", 0)
+    else:
+        steps = (before + low + high - reach) / strides
+        up = bool(node.attributes.get_int("ceil_mode", 0))
+        judged = np.array_equal((np.ceil(steps) if up else np.floor(steps)) + 1, after)
+    # AveragePool reads nothing that negative padding crops.
+    cropped = node.op_type == "AveragePool" and np.any((high < 0) & (dilations > 1))
+    if judged or cropped or np.any(low < 0):
         return
-    # The padding with which as many windows fit, rounded down: more where the last one is cut off.
+    high = np.maximum(high, 0)
+    down = (before + low + high - reach) // strides + 1 == after
+    # Padding of ceil_mode does not count, and ONNX Runtime takes less than the kernel's size.
     enough = np.maximum((after - 1) * strides + reach - before - low, high)
-    counted = node.attributes.get_int("count_include_pad", 0) and np.any(enough > high)
-    if not counted and np.all(enough < kernel):
-        node.attributes.add(ir.AttrInt64("ceil_mode", 0))
-        _set_pads(node, [*low, *enough])
+    counted = bool(node.attributes.get_int("count_include_pad", 0)) and np.any(enough > high)
+    exact = (before + low + enough - reach) // strides + 1 == after
+    if np.all(exact & (enough < kernel)) and not counted:
+        _set(node, kernel, strides, dilations, (low, enough), ceil=False)
+    elif len(node.outputs) == 1 and np.any(down) and np.all(exact):
+        # The axes of the last one first: ties of a MaxPool are taken row by row.
+        for inner, part in ((True, down == down[-1]), (False, down != down[-1])):
+            at = _before(graph, node) if inner else node
+            widths = np.where(part, low, 0), np.where(part, high, 0)
+            ceil = not down[part][0]
+            size, step, gap = (np.where(part, one, 1) for one in (kernel, strides, dilations))
+            _set(at, size, step, gap, widths, ceil=ceil)
+            if inner:
+                dims = dims_of(node.outputs[0])
+                dims[2:] = [int(n) for n in np.where(part, after, before)]
+                at.outputs[0].shape = ir.Shape(dims)
 
 
-def _set_pads(node: ir.Node, pads: Iterable[int]) -> None:
+def _set(
+    node: ir.Node, kernel: Ints, strides: Ints, dilations: Ints, pads: tuple[Ints, Ints], *,
+    ceil: bool,
+) -> None:  # fmt: skip
     node.attributes.add(ir.AttrString("auto_pad", "NOTSET"))
-    node.attributes.add(ir.AttrInt64s("pads", [int(width) for width in pads]))
+    given = {"kernel_shape": kernel, "strides": strides, "pads": np.concatenate(pads)}
+    if any(dilations != 1) or "dilations" in node.attributes:
+        given["dilations"] = dilations
+    for name, numbers in given.items():
+        node.attributes.add(ir.AttrInt64s(name, [int(number) for number in numbers]))
+    if ceil or "ceil_mode" in node.attributes:
+        node.attributes.add(ir.AttrInt64("ceil_mode", int(ceil)))
+
+
+def _before(graph: ir.Graph, node: ir.Node) -> ir.Node:
+    """A node of the same kind that gives the node its input."""
+    y = node.outputs[0]
+    value = ir.Value(name=f"{y.name}/between", type=y.type)
+    attributes = [*node.attributes.values()]
+    first = ir.Node("", node.op_type, [node.inputs[0]], attributes, outputs=[value])
+    first.name = value.name
+    graph.insert_before(node, first)
+    node.replace_input_with(0, value)
+    return first
 
 
 def _by_sizes(graph: ir.Graph, node: ir.Node, before: Sequence[Dim], after: Sequence[Dim]) -> None:
@@ -101,9 +151,10 @@ def _by_sizes(graph: ir.Graph, node: ir.Node, before: Sequence[Dim], after: Sequ
     Resizing runs along one axis after the other, but a node where no extent changes copies.
     """
     scales = constant_of(node.inputs[2])
-    axes = ints_attribute(node, "axes") or list(range(len(before)))
-    coordinates = node.attributes.get_string("coordinate_transformation_mode", "")
-    if scales is None or coordinates == "tf_crop_and_resize":
+    axes = [a % len(before) for a in ints_attribute(node, "axes") or range(len(before))]
+    crops = node.attributes.get_string("coordinate_transformation_mode", "") == _CROP
+    roi = constant_of(node.inputs[1])
+    if scales is None or (crops and roi is None):
         return
     sizes, rest = dict[int, int](), dict[int, float]()
     for axis, scale in zip(axes, scales.tolist(), strict=True):
@@ -115,35 +166,39 @@ def _by_sizes(graph: ir.Graph, node: ir.Node, before: Sequence[Dim], after: Sequ
         if math.floor(extent * scale) != count:
             if np.float32(count) / np.float32(extent) != np.float32(scale):
                 return
-            sizes[axis % len(before)] = count
+            sizes[axis] = count
         elif extent == count:
             return
         else:
-            rest[axis % len(before)] = scale
+            rest[axis] = scale
     if not sizes:
         return
+
+    def limit(at: ir.Node, chosen: Sequence[int]) -> None:
+        at.attributes.add(ir.AttrInt64s("axes", chosen))
+        region = None
+        if crops and roi is not None:
+            part = roi.reshape(2, -1)[:, [axes.index(axis) for axis in chosen]].reshape(-1)
+            region = _constant(graph, f"{at.outputs[0].name}/roi", part)
+        at.replace_input_with(1, region)
+
     y = node.outputs[0]
     if rest:
-        between = [sizes.get(axis, extent) for axis, extent in enumerate(before)]
-        value = ir.Value(name=f"{y.name}/between", type=y.type, shape=ir.Shape(between))
-        others = [one for one in node.attributes.values() if one.name != "axes"]
-        first = ir.Node("", "Resize", [node.inputs[0]], others, outputs=[value])
-        first.name = value.name
-        graph.insert_before(node, first)
-        node.replace_input_with(0, value)
-        node.replace_input_with(2, _constant(graph, y, "scales", np.array([*rest.values()], "f4")))
-        node.attributes.add(ir.AttrInt64s("axes", [*rest]))
+        first = _before(graph, node)
+        dims = [sizes.get(axis, extent) for axis, extent in enumerate(before)]
+        first.outputs[0].shape = ir.Shape(dims)
+        scale = _constant(graph, f"{y.name}/scales", np.array([*rest.values()], np.float32))
+        node.replace_input_with(2, scale)
+        limit(node, [*rest])
         node = first
     node.resize_inputs(4)
     node.replace_input_with(2, None)
-    node.replace_input_with(3, _constant(graph, y, "sizes", np.array([*sizes.values()], "i8")))
-    node.attributes.add(ir.AttrInt64s("axes", [*sizes]))
+    counts = np.array([*sizes.values()], np.int64)
+    node.replace_input_with(3, _constant(graph, f"{y.name}/sizes", counts))
+    limit(node, [*sizes])
 
 
-def _constant(
-    graph: ir.Graph, y: ir.Value, role: str, array: np.ndarray[Any, np.dtype[Any]]
-) -> ir.Value:
-    name = f"{y.name}/{role}"
+def _constant(graph: ir.Graph, name: str, array: np.ndarray[Any, np.dtype[Any]]) -> ir.Value:
     tensor = ir.tensor(array, name=name)
     kind, shape = ir.TensorType(tensor.dtype), ir.Shape(array.shape)
     value = ir.Value(name=name, type=kind, shape=shape, const_value=tensor)

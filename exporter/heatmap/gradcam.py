@@ -93,7 +93,9 @@ def _on_grid(emit: Emitter, target: Target, value: ir.Value, lead: int) -> ir.Va
     axes, turned = [*range(1 + lead), 2 + lead, 1 + lead], shape(channels, places)
     value = emit.op("Transpose", value, role="channels", shape=turned, perm=axes)
     sides = (side for side in grid if isinstance(side, int))
-    extents = [*[0] * (1 + lead), *parts_of(target.value, [2]), *sides]
+    # Where C is read at run time, K is read, too: see `Emitter.classes`.
+    leading = [0 if isinstance(channels, int) else emit.classes] * lead
+    extents = [*leading, 0, *parts_of(target.value, [2]), *sides]
     return emit.op("Reshape", value, extents, role="grid", shape=shape(channels, *grid))
 
 

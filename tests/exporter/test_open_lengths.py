@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import onnx
+import onnx.parser
 import torch
 from torch import nn
 
@@ -37,3 +39,16 @@ def test_the_name_is_there_only_in_the_meantime() -> None:
         assert file["len"](torch.zeros(3, 2)) == file["len"]("abc") == 3
         assert "len" not in nn.Linear.forward.__globals__
     assert "len" not in file
+
+
+def test_an_open_axis_may_be_taken_for_channels(tmp_path: Path) -> None:
+    """K = 0 classes run too, where the extent of the channels is read at run time."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["": 19]> g (float[2, 3, D] x) => (float[A, K] y) '
+        "<float[3, 2] w = {1.0, 2.0, -1.0, 0.5, 0.3, -2.0}> { L = Tanh(x) t = Celu(L) "
+        "p = GlobalAveragePool(t) f = Flatten(p) y = MatMul(f, w) }"
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    report = export(tmp_path / "m.onnx", tmp_path / "a.onnx", layers="L")
+    assert report.spec.layers[0].layout == "tokens"
+    assert report.verification.verdict == "pass"

@@ -27,9 +27,21 @@ SHRUNK = {
     "mean, dilated": "AveragePool<kernel_shape=[2, 2], dilations=[2, 2], auto_pad='SAME_LOWER'>(L)",
     "mean of cells between gaps": "AveragePool<kernel_shape=[1, 1], strides=[3, 3], "
     "auto_pad='SAME_UPPER', count_include_pad=1>(L)",
+    "mean of every second cell": "AveragePool<ceil_mode=1, kernel_shape=[2, 1], strides=[2, 2], "
+    "auto_pad='SAME_LOWER'>(L)",
+    "mean, one axis rounded up": "AveragePool<ceil_mode=1, kernel_shape=[3, 2], strides=[2, 3], "
+    "pads=[1, 0, 1, 1], count_include_pad=1>(L)",
+    "maximum, one axis rounded up": "MaxPool<ceil_mode=1, kernel_shape=[2, 2], strides=[3, 3], "
+    "dilations=[2, 1], pads=[0, 0, 1, 0]>(L)",
+    "mean of a window longer than the input": "AveragePool<kernel_shape=[3, 3], strides=[8, 1], "
+    "dilations=[4, 1], count_include_pad=1>(L)",
+    "norm of dilated cells between gaps": "LpPool<kernel_shape=[2, 1], strides=[2, 1], "
+    "dilations=[2, 2], auto_pad='SAME_UPPER'>(L)",
     "norm of cells between gaps": "LpPool<kernel_shape=[1, 1], strides=[3, 3], "
     "auto_pad='SAME_LOWER'>(L)",
     "resized by fractions": "Resize<mode='linear'>(L, , s)",
+    "resized from a part": "Resize<mode='linear', "
+    "coordinate_transformation_mode='tf_crop_and_resize'>(L, r, s)",
     "resized, corners aligned": "Resize<mode='cubic', "
     "coordinate_transformation_mode='align_corners'>(L, , s)",
 }
@@ -39,13 +51,14 @@ def _model(body: str, shape: str) -> onnx.ModelProto:
     body = body.replace("'", '"')
     return onnx.parser.parse_model(
         f'<ir_version: 9, opset_import: ["": 19]> g (float[{shape}] x) => (float[N, K] y) '
-        "<float[4] s = {1.0, 1.0, 0.6, 1.4}, float[3, 2] w = {1.0, 2.0, -1.0, 0.5, 0.3, -2.0}> "
+        "<float[8] r = {0.0, 0.0, 0.1, 0.2, 1.0, 1.0, 0.8, 0.9}, "
+        "float[4] s = {1.0, 1.0, 0.6, 1.4}, float[3, 2] w = {1.0, 2.0, -1.0, 0.5, 0.3, -2.0}> "
         f"{{ L = Tanh(x) t = {body} u = Sin(t) p = GlobalAveragePool(u) f = Flatten(p) "
         "y = MatMul(f, w) }"
     )
 
 
-@pytest.mark.parametrize("shape", ["N, 3, 4, 4", "2, 3, 6, 5"])
+@pytest.mark.parametrize("shape", ["N, 3, 4, 6", "2, 3, 6, 5", "N, 3, 7, 6"])
 @pytest.mark.parametrize("body", SHRUNK.values(), ids=SHRUNK)
 def test_the_extent_of_a_run_is_taken(body: str, shape: str, tmp_path: Path) -> None:
     proto = _model(body, shape)

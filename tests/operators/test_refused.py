@@ -33,6 +33,8 @@ PLACES = {"i": np.array([[[0], [1]]]), "u": np.ones((1, 2))}
         (Case("", "y = RNN<hidden_size=2, layout=1>(x, w, r)", {"x": (1, 4, 3)},
               constants={"w": np.ones((1, 2, 3)), "r": np.ones((1, 2, 2))}),
          "layout=1 has no gradient rule (and ONNX Runtime no kernel); export with layout=0"),
+        (Case("", "e = Slice(x, b, b, a) y = ReduceSum(e, a)", X, constants={"a": [2], "b": [1]}),
+         "its input 'e' is empty, [1, 1, 0, 5]; give larger inputs"),
         (Case("", "y = LRN<size=4>(x)", X),
          "ONNX Runtime has no kernel for size=4; use an odd size"),
         (Case("", 'y = Einsum<equation="ab,ab->ab">(x, c)', {"x": (1, 3)},

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ...graph.attributes import ints_attribute, only_input
 from ...graph.emitter import Dim, dims_of
-from ...graph.write_out import POOLS, pool_padding
+from ...graph.write_out import POOLS, halves, pool_padding
 from .values import readable
 
 
@@ -100,11 +100,14 @@ def balanced(
 def same_padding(
     extent: int, kernel: int, stride: int, dilation: int, upper: bool
 ) -> tuple[int, int]:
-    """Padding of a convolution's ``auto_pad=SAME_*``: ``ceil(extent / stride)`` places result."""
-    windows = -(-extent // stride)
-    total = max((windows - 1) * stride + dilation * (kernel - 1) + 1 - extent, 0)
-    small, large = total // 2, total - total // 2
-    return (small, large) if upper else (large, small)
+    """Padding of a convolution's ``auto_pad=SAME_*``: ``ceil(extent / stride)`` places result.
+
+    Where a long stride leaves cells out ONNX Runtime's padding is negative, as `pool_padding` is,
+    but for one cell.
+    """
+    reach = dilation * (kernel - 1) + 1
+    total = (-(-extent // stride) - 1) * stride + reach - extent
+    return halves(total + 1 if total < 0 else total, upper)
 
 
 def window_of(node: ir.Node, kernel: Sequence[int] | None = None) -> Window:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ...graph.ort_session import session_of
 from ..runs.artifact import Artifact
-from ..runs.running import Array, Tensors
+from ..runs.running import Array, Tensors, run_session
 from .straight_through import is_quantised
 
 
@@ -19,6 +19,9 @@ def values_of(
 
     The graph runs unchanged, that of a quantised model as ONNX Runtime changes it at the
     artifact's level: there its optimisations round otherwise.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot run it so.
     """
     found = {name: feeds[name] for name in names if name in feeds}
     inside = [name for name in dict.fromkeys(names) if name not in found]
@@ -28,5 +31,4 @@ def values_of(
     graph = ir.convenience.extract(model.graph, inputs, inside)
     level = artifact.level if is_quantised(graph) else "disable"
     session = session_of(ir.Model(graph, ir_version=model.ir_version), artifact.path.parent, level)
-    fed = {value.name: feeds[value.name or ""] for value in graph.inputs}
-    return found | dict(zip(inside, session.run(None, fed), strict=True))
+    return found | run_session(session, {one.name: feeds[one.name] for one in session.get_inputs()})
