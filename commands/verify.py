@@ -14,6 +14,7 @@ from .options import FILE, source_options
     "graftcam verify resnet50.onnx",
     "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
+    "graftcam verify my.onnx --against my.models:build --all",
 )
 @click.argument("artifact", type=FILE)
 @click.option("--against", metavar="SOURCE",
@@ -27,20 +28,23 @@ from .options import FILE, source_options
               help="Folder of images to check on beside random inputs.")  # fmt: skip
 @click.option("--seconds", type=float, metavar="N",
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
+@click.option("--all", "everything", is_flag=True,
+              help="Make every check. Default: stop at the first that fails.")  # fmt: skip
 @click.option("--json", "file", type=FILE, metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], labels: tuple[str, ...], images: Path | None,
-    seconds: float | None, file: Path | None,
+    seconds: float | None, everything: bool, file: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
     Exit code 3 if nothing is wrong but something could not be proven, such as for want of time.
 
     Outputs, activations, gradients and heatmaps are compared with the source (PyTorch autograd in
-    float64, or finite differences) at every optimisation level of ONNX Runtime. The artifact
-    itself is not changed.
+    float64, or finite differences) at every optimisation level of ONNX Runtime. The first check
+    that fails decides; those after it are skipped unless --all is given. The artifact itself is
+    not changed.
     """
     if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
@@ -64,7 +68,7 @@ def verify(
     names = labels_of_files(labels, outputs) if labels else source and source.labels
     with Steps() as steps:
         spec, verdict = verify_artifact(
-            artifact, source, names, images, seconds=seconds, progress=steps
+            artifact, source, names, images, seconds=seconds, progress=steps, everything=everything
         )
     report = to_json(artifact, spec, against, verdict)
     if file is not None and str(file) != "-":

@@ -283,7 +283,7 @@ def _attempt(
             verdict = run_checks(
                 place, origin, full=full, given=given, deadline=deadline, progress=clock
             )
-            if full:
+            if full and not verdict.failures:
                 clock("export again")
                 again = partial(export_as, programs=programs)
                 more = check_again(place, spec, model, example_inputs, again)

@@ -33,10 +33,10 @@ from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
 from .verify.checks.contract import check_metadata
-from .verify.run_checks import Origin, run_checks
+from .verify.run_checks import USUAL, Origin, run_checks
 from .verify.runs.embedded import Embedded
 from .verify.runs.inputs import read_images
-from .verify.verdict.findings import Finding, Verdict
+from .verify.verdict.findings import Finding, Verdict, fails, not_made
 from .verify.verdict.settings import Verify, checked
 
 
@@ -48,8 +48,9 @@ def verify_artifact(
     *,
     seconds: float | None = None,
     progress: Progress = lambda step: None,
+    everything: bool = False,
 ) -> tuple[Spec | None, Verdict]:
-    """Run every check; see `CHECKS`.
+    """Run the checks until one fails; see `CHECKS`.
 
     Args:
         artifact: The file; it is read only.
@@ -58,6 +59,7 @@ def verify_artifact(
         images: Folder of images to check on beside random inputs.
         seconds: How long the comparison works; see `Verify`.
         progress: Called with the name of each step as it begins.
+        everything: Run every check, whatever fails.
 
     Returns:
         The record, if it can be read, and what was found.
@@ -69,7 +71,10 @@ def verify_artifact(
         trace = None if (known := _record(artifact)) is None else known.settings
         with file_of_script(source.model, source.inputs, trace and trace.trace) as script:
             source = replace(source, model=script or source.model, inputs=())
-            return verify_artifact(artifact, source, labels, images, progress=progress)
+            return verify_artifact(
+                artifact, source, labels, images, seconds=seconds, progress=progress,
+                everything=everything,
+            )  # fmt: skip
     spec = _record(artifact)
     if spec is not None and "precision" in spec.source:
         return spec, _of_shrunk(artifact, spec, source, images)
@@ -82,13 +87,21 @@ def verify_artifact(
             progress("export again")
         more = _of_source(artifact, spec, source, labels)
         taken = {"export again": time.perf_counter() - since}
+        if fails(more) and not everything:
+            return spec, Verdict([*more, *not_made(more, USUAL)], seconds=taken)
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         # Numbers can be compared with a source that has the artifact's graph.
         faults = {one.subject for one in more if one.check == "source" and one.status == "fail"}
         origin = _origin(artifact, spec, None if faults - {"weights"} else source, Path(folder))
         deadline = checked(Verify("full", seconds)).deadline()
         verdict = run_checks(
-            artifact, origin, full=True, given=given, deadline=deadline, progress=progress
+            artifact,
+            origin,
+            full=True,
+            given=given,
+            deadline=deadline,
+            progress=progress,
+            everything=everything,
         )
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **taken})

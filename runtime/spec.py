@@ -183,7 +183,8 @@ class Verification:
             ``artifact`` (a head, compared with its artifact), or ``none``.
         images: Number of random inputs.
         seed: Their seed.
-        errors: Largest relative L2 error of each checked tensor.
+        errors: Relative L2 error of each checked tensor: the largest, or the median over the inputs
+            where one of them lies at a kink and the median decided.
         thresholds: The bound of each error.
         checks: The status of each check of `graftcam verify`, by name; older artifacts have none.
         onnxruntime: The version of ONNX Runtime that ran it; likewise.

@@ -92,9 +92,11 @@ def ending_of(value: ir.Value) -> Ending | None:
 
 def _reduces_nothing(node: ir.Node) -> bool:
     """Whether a reduction only takes axes of one entry away."""
-    axes = constant_ints(node.inputs[1]) if len(node.inputs) > 1 else None
     before = node.inputs[0]
-    if node.op_type not in _MEANS or axes is None or before is None or before.shape is None:
+    if node.op_type not in _MEANS or len(node.inputs) < 2 or before is None:
+        return False
+    axes = constant_ints(node.inputs[1])
+    if axes is None or before.shape is None:
         return False
     return all(dims_of(before)[axis] == 1 for axis in axes)
 

@@ -25,7 +25,8 @@ from .checks.contract import (
 )
 from .checks.dependence import check_batch, check_dependence
 from .checks.finite import QUICK_FILE, bound_of, verify_file
-from .checks.module_outputs import verify_undecoded
+from .checks.fit import check_fit
+from .checks.module_outputs import outputs_of, verify_undecoded
 from .checks.quantised import verify_quantised
 from .float64.straight_through import is_quantised
 from .runs.artifact import Artifact
@@ -33,9 +34,11 @@ from .runs.box_tables import readable
 from .runs.embedded import Embedded, check_original, trial_images
 from .runs.inputs import Images, random_inputs
 from .runs.matrix import FULL, QUICK
-from .runs.running import Draw, crashes, load_session, some_rows
+from .runs.running import Draw, Tensors, crashes, run_session, some_rows
+from .runs.source import open_source, why_not_loaded, why_not_run
 from .verdict.deadline import NO_DEADLINE, Deadline
-from .verdict.findings import Finding, Verdict
+from .verdict.effort import Effort
+from .verdict.findings import Finding, InputKind, Verdict, fails, not_made
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +50,9 @@ _CRASH = (
     "ONNX Runtime itself crashes while it optimises this float16 model; give it in float32, or "
     "use another release of ONNX Runtime"
 )
+USUAL = ("outputs", "activations", "gradients", "heatmap", "scores", "shapes", "classes",
+          "dependence", "drop-in")  # fmt: skip
+"""The checks of every artifact."""
 _GIVEN = 6  # images, or noisy copies where fewer are given: a single image may lie on a kink
 
 
@@ -77,8 +83,9 @@ def run_checks(
     given: Images | None = None,
     deadline: Deadline = NO_DEADLINE,
     progress: Progress = lambda step: None,
+    everything: bool = False,
 ) -> Verdict:
-    """Run the checks.
+    """Run the checks, from the cheapest to the dearest, until one fails.
 
     Args:
         path: The artifact.
@@ -88,17 +95,21 @@ def run_checks(
         given: Images to check on beside random inputs.
         deadline: When to end; what is not proven then has findings that say so.
         progress: Called with the name of each step as it begins.
+        everything: Run them all, whatever fails.
     """
+    effort = Effort(full, everything, deadline, progress)
     progress("verify")
     began = time.perf_counter()
     model = ir.load(path.resolve())
     # Some of ONNX Runtime's float16 optimisations crash (1.32, a Gelu of Div, Erf, Add, Mul, Mul).
     if _has(model, ir.DataType.FLOAT16) and crashes(path):
-        return Verdict([Finding("runs", "", "fail", reason=_CRASH)])
+        return _with_rest([Finding("runs", "", "fail", reason=_CRASH)], Verdict([]))
     spec, findings = check_metadata(path, model)
     if spec is None:
-        return Verdict([replace(one, reason=_why(one.reason, model, origin)) for one in findings])
+        findings = [replace(one, reason=_why(one.reason, model, origin)) for one in findings]
+        return _with_rest(findings, Verdict([]))
     check = _check_runs if spec.outputs is None else _check_outputs
+    verdict = Verdict([])
     try:
         artifact = Artifact(path, spec, Embedded.of(model, spec))
         findings += _check_transforms(model, artifact, origin, given)
@@ -106,11 +117,20 @@ def run_checks(
             origin = replace(origin, model=artifact.inside.model_behind(origin.model, spec))
         del model
         give_back()
-        verdict = check(artifact, origin, given, deadline, progress, full=full)
+        if not effort.decided(findings):
+            verdict = check(artifact, origin, given, effort)
     except VerificationError as error:
-        verdict = Verdict([Finding("runs", "", "fail", reason=str(error))])
+        fault = None if origin.file is None else why_not_run(origin.file)
+        reason = fault or str(error)
+        verdict = Verdict([Finding("runs", "", "fail", reason=reason)])
     seconds = {"verify": time.perf_counter() - began}
-    return replace(verdict, findings=[*findings, *verdict.findings], seconds=seconds)
+    return _with_rest(findings, replace(verdict, seconds=seconds))
+
+
+def _with_rest(findings: Sequence[Finding], verdict: Verdict) -> Verdict:
+    """A verdict with the findings before it, and with those of the checks that were not made."""
+    found = [*findings, *verdict.findings]
+    return replace(verdict, findings=[*found, *not_made(found, USUAL)])
 
 
 def _has(model: ir.Model, kind: ir.DataType) -> bool:
@@ -124,12 +144,7 @@ def _why(reason: str, model: ir.Model, origin: Origin) -> str:
             f"the model is bfloat16, and {reason}; give it in float32 or float16, or export with "
             "verify='off' for a device that has kernels for it"
         )
-    if origin.file is not None:
-        try:
-            load_session(origin.file)
-        except VerificationError as error:
-            return f"{error}: the file is at fault, not the artifact; make it anew"
-    return reason
+    return reason if origin.file is None else why_not_loaded(origin.file) or reason
 
 
 def _check_transforms(
@@ -147,9 +162,8 @@ def _check_transforms(
 
 
 def _check_outputs(
-    artifact: Artifact, origin: Origin, given: Images | None, deadline: Deadline,
-    progress: Progress, *, full: bool,
-) -> Verdict:  # fmt: skip
+    artifact: Artifact, origin: Origin, given: Images | None, effort: Effort
+) -> Verdict:
     """Run the checks that need the record for each of several outputs, in equal times."""
     specs, findings, verdict = artifact.spec.by_output(), list[Finding](), Verdict([])
     # What is the same whichever output is asked for.
@@ -157,10 +171,12 @@ def _check_outputs(
     artifact.close()
     for place, spec in enumerate(specs):
         name = spec.score.output
-        progress(f"verify output {name}")
-        about, share = replace(artifact, spec=spec), deadline.share(len(specs) - place)
-        verdict = _check_runs(about, origin, given, share, progress, full=full)
+        effort.progress(f"verify output {name}")
+        share = replace(effort, deadline=effort.deadline.share(len(specs) - place))
+        verdict = _check_runs(replace(artifact, spec=spec), origin, given, share)
         findings += [_of_output(one, name, common) for one in verdict.findings]
+        if effort.decided(findings):
+            return replace(verdict, findings=findings)
     feeds = random_inputs(artifact, origin.examples)(artifact.batch or 2, 0, 0)
     return replace(verdict, findings=[*findings, check_mixture(artifact, feeds)])
 
@@ -173,61 +189,88 @@ def _of_output(finding: Finding, output: str, common: Collection[str]) -> Findin
 
 
 def _check_runs(
-    artifact: Artifact, origin: Origin, given: Images | None, deadline: Deadline,
-    progress: Progress, *, full: bool,
-) -> Verdict:  # fmt: skip
-    """Run the checks that need the record."""
+    artifact: Artifact, origin: Origin, given: Images | None, effort: Effort
+) -> Verdict:
+    """Run the checks that need the record, the cheapest first."""
     draw, batch = random_inputs(artifact, origin.examples), artifact.batch
     step = batch or _SAMPLE
     # Several times where the batch is fixed.
     drawn, batched = [draw(step, 0, seed) for seed in range(0, _SAMPLE, step)], artifact.batched
     joined = {name: np.concatenate([one[name] for one in drawn]) for name in batched}
     sample = {**drawn[0], **joined}
-    small = some_rows(sample, slice(batch or 2), batched)
     shown = None if given is None else given.draw(artifact)
-    alone = [
-        check_ranks(artifact, origin.model, small),
-        *check_dependence(artifact, sample),
-        *check_methods(artifact, small),
-    ]
-    if artifact.spec.place == 0:  # the default is about the first of several outputs
-        alone.append(check_drop_in(artifact, small))
-    share = deadline if given is None else deadline.share(2)
-    verdict = _compare(artifact, origin, share, progress, full=full)
+    alone, verdict = _check_alone(artifact, origin.model, sample), Verdict([])
+    if not effort.decided(alone):
+        share = effort if given is None else replace(effort, deadline=effort.deadline.share(2))
+        verdict = _compare(artifact, origin, share)
+    if fails([*alone, *verdict.findings]):
+        unfit = _unfit(artifact, origin, drawn[0], "random")
+        if unfit is not None and shown is not None:  # the images are what the model is for
+            sample, verdict = shown(step, 0, 0), Verdict([replace(unfit, status="skipped")])
+            alone = _check_alone(artifact, origin.model, sample)
+            unfit = _unfit(artifact, origin, sample, "given") if fails(alone) else None
+        if unfit is not None:
+            return Verdict([unfit])
     findings, count = verdict.findings, 0
-    if given is not None:
+    if given is not None and not effort.decided([*alone, *findings]):
         count = len(given.rows)
-        progress("verify on images")
-        again = max(_GIVEN, count)
-        findings += _compare(artifact, origin, deadline, progress, shown, again, full=full).findings
+        effort.progress("verify on images")
+        on_images = _compare(artifact, origin, effort, shown, max(_GIVEN, count))
+        findings = [*findings, *on_images.findings]
+        verdict = replace(verdict, reference=on_images.reference)
     # Where gradients are wrong, this may be why; a quantised model's steps only look like it.
-    wrong = any(one.check == "gradients" and one.status == "fail" for one in findings)
-    if wrong and not is_quantised(origin.model.graph):
+    if fails(findings, "gradients") and not is_quantised(origin.model.graph):
         alone += check_batch(artifact, sample, bound_of(origin.model.graph))
     return replace(verdict, findings=[*findings, *alone], given=count)
 
 
+def _check_alone(artifact: Artifact, model: ir.Model, sample: Tensors) -> list[Finding]:
+    """The checks that need no reference."""
+    small = some_rows(sample, slice(artifact.batch or 2), artifact.batched)
+    found = [
+        check_ranks(artifact, model, small),
+        *check_dependence(artifact, sample),
+        *check_methods(artifact, small),
+    ]
+    if artifact.spec.place == 0:  # the default is about the first of several outputs
+        found.append(check_drop_in(artifact, small))
+    return found
+
+
+def _unfit(artifact: Artifact, origin: Origin, feeds: Tensors, kind: InputKind) -> Finding | None:
+    """What makes inputs unfit for a comparison, see `check_fit`."""
+
+    def source(feeds: Tensors) -> Tensors:
+        if origin.module is not None:
+            return outputs_of(artifact, origin.module, origin.examples, feeds)
+        assert origin.file is not None
+        return run_session(open_source(origin.file, origin.model), artifact.source_feeds(feeds))
+
+    return check_fit(artifact, source, feeds, kind)
+
+
 def _compare(
-    artifact: Artifact, origin: Origin, deadline: Deadline, progress: Progress,
-    draw: Draw | None = None, count: int = 0, *, full: bool,
-) -> Verdict:  # fmt: skip
+    artifact: Artifact, origin: Origin, effort: Effort, draw: Draw | None = None, count: int = 0
+) -> Verdict:
     """Compare all tensors with the module, or with the file and finite differences."""
-    spec = artifact.spec
+    spec, full, deadline = artifact.spec, effort.full, effort.deadline
     decoded = spec.detector is None or readable(spec, artifact.outputs)
-    if origin.module is not None and not decoded:
-        return verify_undecoded(
-            artifact, origin.model, origin.module, origin.examples, draw=draw,
-            matrix=FULL if full else QUICK_FILE, images=count or (_SAMPLE if full else 2),
-            deadline=deadline, progress=progress,
-        )  # fmt: skip
-    if origin.module is not None:
+    if origin.module is not None and decoded:
         return verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
             attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS, deadline=deadline,
+            everything=effort.everything,
+        )  # fmt: skip
+    matrix, images = FULL if full else QUICK_FILE, count or (_SAMPLE if full else 2)
+    if origin.module is not None:
+        return verify_undecoded(
+            artifact, origin.model, origin.module, origin.examples, draw=draw, matrix=matrix,
+            images=images, deadline=deadline, progress=effort.progress,
+            everything=effort.everything,
         )  # fmt: skip
     assert origin.file is not None
     verify = verify_quantised if is_quantised(origin.model.graph) else verify_file
     return verify(
-        artifact, origin.model, origin.file, matrix=FULL if full else QUICK_FILE, draw=draw,
-        images=count or (_SAMPLE if full else 2), deadline=deadline, progress=progress,
+        artifact, origin.model, origin.file, matrix=matrix, draw=draw, images=images,
+        deadline=deadline, progress=effort.progress, everything=effort.everything,
     )  # fmt: skip

@@ -233,10 +233,9 @@ def test_a_wrong_transform_inside_the_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Path, step: str, wrong: Any,
     of_file: bool,
 ) -> None:  # fmt: skip
-    """Its pixels are compared, and so is all that the model makes of them."""
+    """Its pixels are compared before all that the model makes of them."""
     monkeypatch.setattr(module, step, wrong)
-    both = "grey levels off the runtime's on an image of .* activations: error"
-    with pytest.raises(VerificationError, match=both):
+    with pytest.raises(VerificationError, match="grey levels off the runtime's on an image of "):
         export(
             plain if of_file else seeded(Tiny()), tmp_path / "a.onnx", None if of_file else EXAMPLE,
             layers="relu" if of_file else "relu1", preprocess=RECORD, extras=["embed_preprocess"],

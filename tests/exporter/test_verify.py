@@ -30,6 +30,7 @@ from graftcam.exporter.verify.verdict.compare import (
     relative_errors,
     smallest_cosine,
 )
+from graftcam.exporter.verify.verdict.findings import compared
 from support.nets import Flat, Tiny, seeded
 
 
@@ -56,6 +57,43 @@ def test_one_flipped_kink_passes_and_an_error_on_every_image_does_not() -> None:
     assert compare("gradients", flipped, truth, own).passed
     assert not compare("gradients", truth * (1 + 1e-4), truth, own).passed
     assert not compare("gradients", np.roll(truth, 1, axis=1), truth, own).passed
+
+
+def test_the_figure_is_the_one_that_decided_and_it_keeps_its_bound() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.standard_normal((6, 1000))
+    own = truth * (1 + 1e-7)
+    flipped = truth * (1 + 2e-7)
+    flipped[0, 0] += 0.05
+    found = compared("gradients", compare("slopes", flipped, truth, own))
+    assert (found.status, found.value, found.threshold) == ("pass", 2e-7, 4e-6)
+    assert found.largest is not None
+    assert found.largest > 1e-3
+    plain = compared("gradients", compare("slopes", truth * (1 + 2e-7), truth, own))
+    assert (plain.status, plain.value, plain.largest) == ("pass", 2e-7, None)
+
+
+def test_a_failure_says_which_figure_misses_which_bound() -> None:
+    truth = np.random.default_rng(0).standard_normal((6, 1000))
+    own = truth * (1 + 1e-7)
+    found = compare("slopes", truth * (1 + 1e-4), truth, own)
+    assert found.fault() == (
+        "error 1.0e-04 (bound 4.0e-06), median 1.0e-04 (bound 4.0e-06), cosine 1.000000"
+    )
+    assert found.everywhere
+    turned = truth.copy()
+    turned[0] = np.roll(turned[0], 1)
+    assert "(at least 0.9999" in compare("slopes", turned, truth, own).fault()
+    assert not compare("slopes", turned, truth, own).everywhere
+
+
+def test_infinities_in_the_same_places_are_equal() -> None:
+    """A model masks classes that it never predicts by -inf."""
+    truth = np.array([[1.0, -np.inf, 2.0]])
+    assert relative_errors(truth, truth).tolist() == [0.0]
+    assert smallest_cosine(truth, truth) == pytest.approx(1.0)
+    assert relative_errors(-truth, truth).tolist() == [np.inf]
+    assert relative_errors(np.array([[1.0, 0.0, 2.0]]), truth).tolist() == [np.inf]
 
 
 def test_a_score_is_judged_by_the_output_that_it_is_an_entry_of(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ...errors import VerificationError
 from ..float64.straight_through import is_quantised
 from ..runs.artifact import Artifact
 from ..runs.box_tables import readable, scores_of_boxes
-from ..runs.running import Tensors, run_session
+from ..runs.running import Array, Tensors, run_session
 from ..verdict.compare import FLOOR, relative_errors
 from ..verdict.findings import Finding, measured
 from .baked_methods import check_baked
@@ -95,12 +95,12 @@ def check_ranks(artifact: Artifact, model: ir.Model, feeds: Tensors) -> Finding:
     results = artifact.run({**feeds, **artifact.choose(feeds, 0, depth)})
     classes, scores = results[spec.classes], results[spec.scores].astype(np.float64)
     best = -np.sort(-totals, axis=1)[:, :depth]
-    size = np.abs(totals).max() or 1.0
+    size = np.abs(totals[np.isfinite(totals)]).max(initial=0.0) or 1.0
     # By the scores, not the ids: classes that tie may come in any order.
     ids = np.where((classes >= 0) & (classes < totals.shape[1]), classes, 0)
     ordered, bound = scores_of(table, ids, None), bound_of(model.graph)
-    order = float(np.abs(ordered - best).max() / size)
-    error = max(order, float(np.abs(scores - ordered).max() / size))
+    order = _gap(ordered, best) / size
+    error = max(order, _gap(scores, ordered) / size)
     # Narrow types round the table.
     bound = _ROUNDED if bound == BOUND else bound
     reason = (
@@ -110,6 +110,12 @@ def check_ranks(artifact: Artifact, model: ir.Model, feeds: Tensors) -> Finding:
         else f"the scores are not those of the classes that come with them (error {error:.1e})"
     )
     return measured("classes", spec.scores, error, bound, reason, level=artifact.level)
+
+
+def _gap(one: Array, other: Array) -> float:
+    """The largest difference; classes that a model masks have -inf in both."""
+    with np.errstate(invalid="ignore"):
+        return float(np.where(one == other, 0.0, np.abs(one - other)).max())
 
 
 def _check_box_ranks(artifact: Artifact, feeds: Tensors, bound: float) -> Finding:

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from ....runtime.methods.table import METHODS
 from ....runtime.spec import Layer, Spec
 from ...clock import Progress
+from ...errors import VerificationError, first_line
 from ...graph.infer_shapes import GROWTH
 from ..float64.differences import channel_first
 from ..float64.head_gradients import check_gradients
@@ -31,7 +32,7 @@ from ..runs.slots import slots_in_order
 from ..runs.source import open_source
 from ..runs.tensors import compare_runs
 from ..verdict.deadline import NO_DEADLINE, Deadline
-from ..verdict.findings import Finding, InputKind, Verdict
+from ..verdict.findings import FORWARD, Finding, InputKind, Verdict, fails
 
 # Each class of each image costs a dozen evaluations of the head in float64.
 QUICK_FILE = Matrix(("all",), (2,), (1,))
@@ -51,10 +52,12 @@ def verify_file(
     images: int = 2,
     deadline: Deadline = NO_DEADLINE,
     progress: Progress = lambda step: None,
+    everything: bool = False,
 ) -> Verdict:
     """Compare outputs with the source file and gradients with finite differences.
 
-    The differences confirm the first run, and all other runs must give the same.
+    The differences confirm the first run, and all other runs must give the same. Where the forward
+    pass is wrong, none are taken.
 
     Args:
         artifact: The artifact.
@@ -66,6 +69,7 @@ def verify_file(
         images: Number of inputs, if the batch is open.
         deadline: When to end.
         progress: Called with the name of each step as it begins.
+        everything: All runs and differences, whatever fails first.
 
     Raises:
         VerificationError: ONNX Runtime cannot load or run a file, or an input has an unknown type.
@@ -82,13 +86,15 @@ def verify_file(
         Truth(first, expected_of(artifact, model, plain, outputs, first), bound) for first in firsts
     ]
     del plain
-    tallies = compare_runs(artifact, truths, matrix, kind, deadline)
+    tallies = compare_runs(artifact, truths, matrix, kind, deadline, everything=everything)
     artifact.close()
-    findings = check_differences(
-        artifact, model, firsts, layers, bound, kind, deadline=deadline, progress=progress
-    )
-    for tally in tallies:
-        findings += tally.findings()
+    found = [finding for tally in tallies for finding in tally.findings()]
+    findings = list[Finding]()
+    if everything or not fails(found, *FORWARD):
+        findings = check_differences(
+            artifact, model, firsts, layers, bound, kind, deadline=deadline, progress=progress
+        )
+    findings += found
     images = sum(len(first.selected) for first in firsts)
     return Verdict(findings, "finite-differences", images)
 
@@ -196,8 +202,16 @@ def scores_of(table: Array, classes: Array, region: Array | None) -> Array:
 
 
 def value_of(artifact: Artifact, model: ir.Model, name: str, feeds: Mapping[str, Array]) -> Array:
-    """Run ``model``, whose weights lie beside the artifact, up to a value, by ONNX Runtime."""
-    return values_of(artifact, model, feeds, [name])[name]
+    """Run ``model``, whose weights lie beside the artifact, up to a value, by ONNX Runtime.
+
+    Raises:
+        VerificationError: ONNX Runtime cannot run it.
+    """
+    try:
+        return values_of(artifact, model, feeds, [name])[name]
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        reason = f"ONNX Runtime cannot run the model up to {name!r}: {first_line(error)}"
+        raise VerificationError(reason) from error
 
 
 def bound_of(graph: ir.Graph) -> float:

@@ -8,7 +8,6 @@ PyTorch's own scores in float64; they share nothing with either gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -91,15 +90,15 @@ def judge(
             raise SelectionFlippedError
         return float(found)
 
-    def gradients(side: Array, *, apart: bool) -> Iterator[Gradient]:
-        """One side's gradients, along the disagreement alone or along all other directions."""
-        for row, k in places:
-            values, off = side[row, k], own[row, k] - theirs[row, k]
-            halves = [values * (generator.random(values.shape) < 0.5) for _ in range(_PARTS)]
-            yield Gradient(
-                partial(score, row, k), start[row], values, layer, [off] if apart else halves,
-                usual=not apart,
-            )  # fmt: skip
+    def gradient(side: Array, place: tuple[int, int], *, apart: bool) -> Gradient:
+        """One side's gradient, along the disagreement alone or along all other directions."""
+        row, k = place
+        values, off = side[row, k], own[row, k] - theirs[row, k]
+        halves = [values * (generator.random(values.shape) < 0.5) for _ in range(_PARTS)]
+        return Gradient(
+            partial(score, row, k), start[row], values, layer, [off] if apart else halves,
+            usual=not apart,
+        )  # fmt: skip
 
     # Classes whose gradients agree prove nothing about the disagreement.
     by_score = [relative_errors(own[row], theirs[row]) for row in rows]
@@ -111,25 +110,33 @@ def judge(
     ]
     sides: dict[str, Differences] = {}
     for who, side in (("artifact", own), ("autograd", theirs)):
-        found = [
-            (compare_all(iter([one]), 1, generator, deadline), one)
-            for one in gradients(side, apart=True)
-        ]
-        decided = [place for place, (one, _) in zip(places, found, strict=True) if one.done]
+        decided, reason = list[tuple[int, int]](), ""
+        refuted: tuple[int, int] | None = None
+        for place in places:
+            asked = gradient(side, place, apart=True)
+            found = compare_all(iter([asked]), 1, generator, deadline)
+            if not found.done:
+                reason = reason or found.reason
+                continue
+            decided.append(place)
+            if not _is_near(found, asked):
+                refuted = place
+                break
+        if refuted is not None:
+            places = [refuted]  # one place is enough to tell that it is wrong, and by whom
+            continue
         if not _enough(len(decided), len(places), deadline):
-            reason = next(one.reason for one, _ in found if not one.done)
             return Judgement("", f"finite differences do not tell: {reason}")
-        near = all(
-            one.error * max(np.linalg.norm(asked.values), 1e-6)
-            <= _SIDE * np.linalg.norm(asked.others[0])
-            for one, asked in found
-            if one.done
-        )
-        if near:  # so the other is not
-            places = decided
-            sides[who] = compare_all(gradients(side, apart=False), len(places), generator, deadline)
-            break
+        others = (gradient(side, place, apart=False) for place in decided)
+        sides[who] = compare_all(others, len(decided), generator, deadline)
+        break
     return _judgement(sides, float(errors.max(initial=0.0)), deadline)
+
+
+def _is_near(found: Differences, asked: Gradient) -> bool:
+    """Whether a side is right along the disagreement, as far as it is about that."""
+    error = found.error * max(float(np.linalg.norm(asked.values)), 1e-6)
+    return error <= _SIDE * float(np.linalg.norm(asked.others[0]))
 
 
 def _enough(decided: int, planned: int, deadline: Deadline) -> bool:

@@ -26,7 +26,7 @@ from ..runs.running import Draw
 from ..runs.source import open_source
 from ..runs.tensors import compare_runs
 from ..verdict.deadline import NO_DEADLINE, Deadline
-from ..verdict.findings import Finding, InputKind, Verdict
+from ..verdict.findings import Finding, InputKind, Verdict, fails
 from .finite import (
     QUICK_FILE,
     bound_of,
@@ -48,6 +48,7 @@ def verify_quantised(
     images: int = 2,
     deadline: Deadline = NO_DEADLINE,
     progress: Progress = lambda step: None,
+    everything: bool = False,
 ) -> Verdict:
     """Compare a quantised artifact with its source, in both parts; arguments as for `verify_file`.
 
@@ -70,6 +71,8 @@ def verify_quantised(
     values = [Truth(one, expected_of(exact, model, None, (), one), bound) for one in firsts]
     findings += _compared(exact, values, once, kind, deadline)
     for level in matrix.levels:
+        if fails(findings) and not everything:
+            break
         plain, at = open_source(source, model, level), replace(artifact, level=level)
         truths = [Truth(one, expected_of(at, model, plain, outputs, one), bounds) for one in firsts]
         del plain

@@ -1,4 +1,4 @@
-"""This module opens the file that an artifact was made from, to compare its outputs."""
+"""This module opens the file that an artifact was made from, and finds out whether it runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import onnx_ir as ir
 from ...errors import VerificationError, first_line
 from ...graph.emitter import dims_of
 from ...graph.fix_axes import forget_shapes
+from ...graph.infer_shapes import OPEN_SIZES, name_open_axes, trial_feeds
 from ...graph.ort_session import Level, session_of
 from .running import load_session
+
+_AT_FAULT = "the file is at fault, not the artifact; make it anew"
 
 
 def open_source(path: Path, model: ir.Model, level: Level = "all") -> Any:
@@ -44,6 +47,39 @@ def open_source(path: Path, model: ir.Model, level: Level = "all") -> Any:
     except Exception as error:
         reason = f"ONNX Runtime cannot load {path.name} at other sizes: {first_line(error)}"
         raise VerificationError(reason) from error
+
+
+def why_not_loaded(path: Path) -> str | None:
+    """Why ONNX Runtime does not load a file, if it does not."""
+    try:
+        load_session(path)
+    except VerificationError as error:
+        return f"{error}: {_AT_FAULT}"
+    return None
+
+
+def why_not_run(path: Path) -> str | None:
+    """Why ONNX Runtime runs a file on no size of its inputs that is tried, if it does not.
+
+    The inputs are noise, and zeros for integers.
+    """
+    if fault := why_not_loaded(path):
+        return fault
+    session, graph = load_session(path), ir.load(path.resolve()).graph
+    name_open_axes(graph)
+    reasons = list[str]()
+    for side in OPEN_SIZES:
+        try:
+            feeds = trial_feeds(graph, side)
+        except Exception:  # it takes what cannot be made up, such as text
+            return None
+        try:
+            session.run(None, feeds)
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            reasons.append(first_line(error))
+        else:
+            return None
+    return f"ONNX Runtime cannot run {path.name} itself: {reasons[0]}: {_AT_FAULT}"
 
 
 def _fits(own: Sequence[Any], wanted: Sequence[Any]) -> bool:

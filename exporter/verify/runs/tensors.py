@@ -20,10 +20,9 @@ from ..verdict.compare import (
     merge,
     relative_errors,
     smallest_cosine,
-    three_digits,
 )
 from ..verdict.deadline import NO_DEADLINE, Deadline, over
-from ..verdict.findings import Finding, InputKind
+from ..verdict.findings import Finding, InputKind, compared
 from .artifact import Artifact
 from .levels_sum import sum_of_levels
 from .matrix import Bounds, Matrix, Run, Truth, runs
@@ -32,6 +31,9 @@ from .running import Array, Tensors
 if TYPE_CHECKING:
     from ..checks.torch_reference import Expected
 
+_JUMPING = ("gradients", "heatmap")  # checks of tensors that jump at the kinks of a model
+_GROSS = 0.05  # an error that is no matter of a few kinks
+_MANY = 8  # images of which not each one lies at a kink
 CANCELLED = 1e-4  # relative to its terms: a smaller sum consists of rounding errors
 
 
@@ -162,6 +164,25 @@ class Tally:
         """Whether all tensors agree; more inputs change nothing about the other findings."""
         return all(merge(group).passed for group in self.parts.values())
 
+    @property
+    def failed(self) -> bool:
+        """Whether anything is wrong."""
+        return not self.passed or bool(self.shapes or self.wrong_classes)
+
+    def settled(self, images: int) -> bool:
+        """Whether a tensor is wrong, and no number of further images could change that.
+
+        Where a ReLU flips, a gradient jumps: whether an image lies there is chance, and its errors
+        say little. No such chance explains errors on every image if the tensor has no jumps, or if
+        most of them are gross, or if there are many images.
+        """
+        return any(
+            found.everywhere
+            and (self.kinds[found.name] not in _JUMPING or found.median > _GROSS or images >= _MANY)
+            for found in map(merge, self.parts.values())
+            if not found.passed
+        )
+
     def findings(self) -> list[Finding]:
         """A finding for every tensor, and for the shapes and the classes."""
         found = [
@@ -180,13 +201,10 @@ class Tally:
         return found
 
     def _of_tensor(self, check: str, found: Check) -> Finding:
-        value, bound = three_digits(float(found.errors.max(initial=0.0))), three_digits(found.bound)
-        reason = f"error {value:.1e} (bound {bound:.1e}), cosine {found.cosine:.6f}"
-        slopes = self.slopes.get(found.name, [])
+        slopes, remark = self.slopes.get(found.name, []), ""
         if len(slopes) > 1 and all(np.array_equal(slope, slopes[0]) for slope in slopes[1:]):
-            reason += "; they are the same for every input, as if baked in as a constant"
-        finding = self._finding(check, found.name, "" if found.passed else reason)
-        return replace(finding, value=value, threshold=bound)
+            remark = "; they are the same for every input, as if baked in as a constant"
+        return compared(check, found, remark, level=self.level, inputs=self.inputs)
 
     def _finding(self, check: str, subject: str, reason: str) -> Finding:
         """A finding that failed if there is a reason."""
@@ -213,11 +231,12 @@ def _shapes(run: Run, spec: Spec) -> dict[str, tuple[int, ...]]:
 
 def compare_runs(
     artifact: Artifact, truths: Sequence[Truth], matrix: Matrix, inputs: InputKind,
-    deadline: Deadline = NO_DEADLINE,
+    deadline: Deadline = NO_DEADLINE, *, everything: bool = False,
 ) -> list[Tally]:  # fmt: skip
     """Compare every run at every level; the first level has its session already.
 
-    The first run is made even if there is no time.
+    The first run is made even if there is no time. After a level that fails no other is tried,
+    unless for ``everything``.
     """
     tallies: list[Tally] = []
     for level in matrix.levels:
@@ -234,4 +253,6 @@ def compare_runs(
             tally.add(run)
         if len(matrix.levels) > 1:
             opened.close()
+        if tally.failed and not everything:
+            break
     return tallies

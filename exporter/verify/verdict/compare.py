@@ -45,11 +45,60 @@ class Check:
         return min(CEILING, SLACK * max(FLOOR, float(self.own.max(initial=0.0))))
 
     @property
+    def median_bound(self) -> float:
+        """Largest median of the errors accepted."""
+        return min(CEILING, SLACK * max(FLOOR, float(np.median(self.own))))
+
+    @property
+    def least_cosine(self) -> float:
+        """Smallest cosine accepted."""
+        return min(0.9999, 1 - SLACK * (1 - self.own_cosine))
+
+    @property
+    def largest(self) -> float:
+        """The largest error."""
+        return float(self.errors.max(initial=0.0))
+
+    @property
+    def median(self) -> float:
+        """The median of the errors."""
+        return float(np.median(self.errors))
+
+    @property
     def passed(self) -> bool:
         """Whether the median or the maximum is within its bound, and the direction agrees."""
-        median = min(CEILING, SLACK * max(FLOOR, float(np.median(self.own))))
-        close = bool(np.median(self.errors) <= median or self.errors.max() <= self.bound)
-        return close and self.cosine >= min(0.9999, 1 - SLACK * (1 - self.own_cosine))
+        close = self.largest <= self.bound or self.median <= self.median_bound
+        return close and self.aligned
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the direction agrees."""
+        return self.cosine >= self.least_cosine
+
+    @property
+    def by_median(self) -> bool:
+        """Whether it passed for the median of the errors, not for the largest."""
+        return self.passed and self.largest > self.bound
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the error of each image is larger than any accepted one."""
+        return bool(self.errors.size) and float(self.errors.min()) > self.bound
+
+    @property
+    def deciding(self) -> tuple[float, float]:
+        """The error that decides, and its bound."""
+        pair = (self.median, self.median_bound) if self.by_median else (self.largest, self.bound)
+        return three_digits(pair[0]), three_digits(pair[1])
+
+    def fault(self) -> str:
+        """Why the tensors are not equal: each figure with its bound."""
+        error, bound = self.deciding
+        parts = [f"error {error:.1e} (bound {bound:.1e})"]
+        if self.errors.size > 1:
+            parts.append(f"median {self.median:.1e} (bound {self.median_bound:.1e})")
+        least = "" if self.aligned else f" (at least {self.least_cosine:.6f})"
+        return f"{', '.join(parts)}, cosine {self.cosine:.6f}{least}"
 
 
 def relative_errors(
@@ -57,14 +106,14 @@ def relative_errors(
 ) -> npt.NDArray[np.float64]:
     """Relative L2 error for each entry along axis 0; 0 where both vanish, inf where one is NaN.
 
-    What is no larger than ``floor`` counts as 0.
+    What is no larger than ``floor`` counts as 0, and so do infinities that both have in a place.
     """
-    a = actual.reshape(len(actual), -1).astype(np.float64)
-    e = expected.reshape(len(expected), -1).astype(np.float64)
-    difference, size = np.linalg.norm(a - e, axis=1), np.linalg.norm(a, axis=1)
-    norm = np.maximum(np.linalg.norm(e, axis=1), floor)
-    difference = np.where((size <= floor) & (norm <= floor), 0.0, difference)
-    errors = np.where(norm > 0, difference / np.where(norm > 0, norm, 1.0), difference)
+    a, e = _rows(actual, expected)
+    with np.errstate(invalid="ignore"):  # infinities
+        difference, size = np.linalg.norm(a - e, axis=1), np.linalg.norm(a, axis=1)
+        norm = np.maximum(np.linalg.norm(e, axis=1), floor)
+        difference = np.where((size <= floor) & (norm <= floor), 0.0, difference)
+        errors = np.where(norm > 0, difference / np.where(norm > 0, norm, 1.0), difference)
     return np.where(np.isfinite(errors), errors, np.inf)
 
 
@@ -72,13 +121,25 @@ def smallest_cosine(
     actual: Array, expected: Array, floor: npt.NDArray[np.float64] | float = 0.0
 ) -> float:
     """Smallest cosine similarity over axis 0; entries no larger than ``floor`` count as equal."""
-    a = actual.reshape(len(actual), -1).astype(np.float64)
-    e = expected.reshape(len(expected), -1).astype(np.float64)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(e, axis=1)
-    dots = (a * e).sum(axis=1)
-    same = (np.linalg.norm(a, axis=1) <= floor) & (np.linalg.norm(e, axis=1) <= floor)
-    cosines = np.where(same, 1.0, dots / np.where(norms > 0, norms, 1.0))
+    a, e = _rows(actual, expected)
+    with np.errstate(invalid="ignore"):
+        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(e, axis=1)
+        dots = (a * e).sum(axis=1)
+        same = (np.linalg.norm(a, axis=1) <= floor) & (np.linalg.norm(e, axis=1) <= floor)
+        cosines = np.where(same, 1.0, dots / np.where(norms > 0, norms, 1.0))
     return float(np.min(np.nan_to_num(cosines, nan=-1.0), initial=1.0))
+
+
+def _rows(
+    actual: Array, expected: Array
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Both in double, a row for each image, with 0 for infinities that both have in a place.
+
+    A model may mask classes by -inf, always the same ones.
+    """
+    a, e = (one.reshape(len(one), -1).astype(np.float64) for one in (actual, expected))
+    same = np.isinf(e) & (a == e) if a.shape == e.shape else np.False_
+    return np.where(same, 0.0, a), np.where(same, 0.0, e)
 
 
 def compare(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ....runtime.spec import Verification
 from ...errors import UnprovenError, VerificationError
 from ...graph.ort_session import Level
-from .compare import three_digits
+from .compare import Check, three_digits
 
 Status = Literal["pass", "fail", "skipped", "unproven"]
 InputKind = Literal["random", "given"]
@@ -39,6 +39,8 @@ CHECKS: dict[str, str] = {
     "runs": "ONNX Runtime loads and runs the file",
 }
 """Every check by name, with the condition that it tests."""
+FORWARD = ("outputs", "activations", "scores", "boxes", "shapes", "classes")
+"""Checks that no gradient enters."""
 AT_LEAST = frozenset({"dependence", "agreement"})
 """Checks whose value must reach the threshold; the values of all others must not exceed it."""
 
@@ -58,6 +60,8 @@ class Finding:
             needs one.
         level: ONNX Runtime's optimisation level.
         inputs: ``random`` numbers or ``given`` images, if there were inputs.
+        largest: The largest error, where `value` is the median over the inputs: one of them may
+            lie where a ReLU flips, for the artifact or for the reference.
     """
 
     check: str
@@ -68,11 +72,12 @@ class Finding:
     reason: str = ""
     level: Level | None = None
     inputs: InputKind | None = None
+    largest: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON types; numbers that JSON lacks become None."""
         data = asdict(self)
-        for name in ("value", "threshold"):
+        for name in ("value", "threshold", "largest"):
             number = data[name]
             data[name] = number if number is not None and math.isfinite(number) else None
         return data
@@ -86,6 +91,32 @@ def measured(
     passed = value >= threshold if check in AT_LEAST else value <= threshold
     status, reason = ("pass", "") if passed else ("fail", reason)
     return Finding(check, subject, status, three_digits(value), threshold, reason, level, inputs)
+
+
+def compared(
+    check: str, found: Check, remark: str = "", *,
+    level: Level | None = None, inputs: InputKind | None = None,
+) -> Finding:  # fmt: skip
+    """The finding of the comparison of one tensor; ``remark`` is added to why it failed."""
+    value, bound = found.deciding
+    largest = three_digits(found.largest) if found.by_median else None
+    status, reason = ("pass", "") if found.passed else ("fail", found.fault() + remark)
+    return Finding(check, found.name, status, value, bound, reason, level, inputs, largest)
+
+
+def fails(findings: Iterable[Finding], *checks: str) -> bool:
+    """Whether a check failed; only these ``checks``, if any are named."""
+    return any(one.status == "fail" and (not checks or one.check in checks) for one in findings)
+
+
+def not_made(findings: Sequence[Finding], checks: Iterable[str]) -> list[Finding]:
+    """Findings that say which of ``checks`` were not made since another one failed before."""
+    failed = next((one.check for one in findings if one.status == "fail"), None)
+    if failed is None:
+        return []
+    made = {one.check for one in findings}
+    reason = f"{_NOT_MADE}: {failed} failed before it"
+    return [Finding(name, "", "skipped", reason=reason) for name in checks if name not in made]
 
 
 @dataclass(frozen=True)
@@ -114,6 +145,11 @@ class Verdict:
         return [finding for finding in self.findings if finding.status == "fail"]
 
     @property
+    def stopped(self) -> list[str]:
+        """The checks that were not made since another one failed."""
+        return [one.check for one in self.findings if one.reason.startswith(_NOT_MADE)]
+
+    @property
     def unproven(self) -> list[Finding]:
         """The findings that prove nothing, for want of time or of means."""
         return [finding for finding in self.findings if finding.status == "unproven"]
@@ -138,7 +174,7 @@ class Verdict:
         return worst
 
     def record(self) -> Verification:
-        """The verdict as the artifact's metadata stores it: the largest error of each tensor.
+        """The verdict as the artifact's metadata stores it: the error of each tensor that decided.
 
         The error of two artifacts is 1 minus their agreement.
         """
@@ -172,11 +208,16 @@ class Verdict:
                 what = "the artifact cannot be verified, nothing was written"
             raise VerificationError(f"{what}: {'; '.join(one_line(self.failures))}")
         if self.unproven and not partial:
+            remedy = (
+                "give it more time with verify=Verify(seconds=...) (--verify-seconds), choose a "
+                "layer nearer to the score, or accept the partial proof with Verify(partial=True) "
+                "(--accept-partial)"
+            )
+            if all(one.check == "outputs" for one in self.unproven):  # more time proves no more
+                remedy = "or write it unproven, with Verify(partial=True) (--accept-partial)"
             raise UnprovenError(
                 f"not verified, nothing was written: {'; '.join(one_line(self.unproven))}. "
-                f"{self._proven()}; give it more time with verify=Verify(seconds=...) "
-                "(--verify-seconds), choose a layer nearer to the score, or accept the partial "
-                "proof with Verify(partial=True) (--accept-partial)"
+                f"{self._proven()}; {remedy}"
             )
 
     def _proven(self) -> str:
@@ -185,6 +226,7 @@ class Verdict:
         return f"Proven so far: {', '.join(passed) or 'nothing'}"
 
 
+_NOT_MADE = "not made"
 _RANK: dict[Status, int] = {"pass": 0, "skipped": 1, "unproven": 2, "fail": 3}
 _TENSORS = ("outputs", "activations", "gradients", "heatmap", "scores", "agreement")
 _AGAINST = {
@@ -205,4 +247,4 @@ def one_line(findings: Iterable[Finding]) -> list[str]:
 
 def worst_of(group: Sequence[Finding]) -> Finding:
     """The finding that decides for several of one check: failures first, then larger values."""
-    return max(group, key=lambda one: (_RANK[one.status], one.value or 0.0))
+    return max(group, key=lambda one: (_RANK[one.status], one.largest or one.value or 0.0))

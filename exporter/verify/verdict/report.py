@@ -63,6 +63,8 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
         if worst.status != "fail" and worst.value is not None and worst.threshold is not None:
             limit = "at least" if worst.check in AT_LEAST else "at most"
             numbers = f"{worst.value:.1e}, {limit} {worst.threshold:.1e}"
+            if worst.largest is not None:
+                numbers = f"the median is {numbers}; the largest, {worst.largest:.1e}, is at a kink"
         levels = list(dict.fromkeys(one.level for one in group if one.level))
         which = f"levels {', '.join(levels)}" if len(levels) > 1 else ""
         detail = ", ".join(part for part in (numbers, worst.reason, which) if part)
@@ -70,6 +72,8 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
     if verdict.failures:
         failed = one_line(verdict.failures)
         lines.append(f"{artifact.name} may not ship, {len(failed)} failed: {'; '.join(failed)}")
+        if verdict.stopped:
+            lines[-1] += f". Not checked after it: {', '.join(verdict.stopped)} (--all checks all)"
     elif verdict.unproven:
         reasons = "; ".join(one_line(verdict.unproven))
         lines.append(f"{artifact.name} is not verified: {reasons}")

@@ -1,0 +1,32 @@
+"""An `Effort` is how thoroughly a verification works, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ...clock import Progress
+from .deadline import Deadline
+from .findings import Finding, fails
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thoroughly a verification works.
+
+    Attributes:
+        full: At every optimisation level of ONNX Runtime, with several batch sizes and numbers of
+            classes; else at the default level, one of each.
+        everything: Whether checks go on after one has failed. One is enough for the verdict.
+        deadline: When to end.
+        progress: Called with the name of each step as it begins.
+    """
+
+    full: bool
+    everything: bool
+    deadline: Deadline
+    progress: Progress
+
+    def decided(self, findings: Iterable[Finding]) -> bool:
+        """Whether the verdict is known, and what is left need not be checked."""
+        return not self.everything and fails(findings)
