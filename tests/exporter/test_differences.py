@@ -44,6 +44,20 @@ def test_a_wrong_gradient_of_a_steep_score_shows_its_whole_error() -> None:
     assert _compare(1.01).error == pytest.approx(0.01 / 1.01, rel=1e-3)
 
 
+def test_a_direction_along_which_only_zeros_move_decides_nothing() -> None:
+    """Without its zeros nothing of it is left, and a score that stays the same is no slope."""
+    start = np.array([[0.0, 1.0]])
+
+    def score(value: np.ndarray) -> float:
+        return float(np.maximum(value, 0).sum())
+
+    for slope in (0.0, 1.0):  # both are right where the score has a kink
+        values, off = np.array([[slope, 1.0]]), np.array([[1.0, 0.0]])
+        asked = Gradient(score, start, values, _layer(""), [off], usual=False)
+        found = compare_all(iter([asked]), 1, np.random.default_rng(0), NO_DEADLINE)
+        assert (found.done, found.reason) == (0, "the score has a kink in every direction")
+
+
 class _Three(nn.Module):
     """Two layers side by side, and one that reads the first."""
 
