@@ -25,6 +25,7 @@ from .checks.contract import (
 )
 from .checks.dependence import check_batch, check_dependence
 from .checks.finite import QUICK_FILE, bound_of, verify_file
+from .checks.flat_files import notes_on_flat
 from .checks.module_outputs import verify_undecoded
 from .checks.quantised import verify_quantised
 from .float64.straight_through import is_quantised
@@ -60,6 +61,8 @@ class Origin:
         module: The PyTorch module that it was made from, instead of the file.
         examples: Example inputs of the module.
         transform: The training transform as the user gave it, if it can be run.
+        sharing: Names of extremes that share the gradient among ties, though the file does not tell
+            whether its framework shares it.
     """
 
     model: ir.Model
@@ -67,6 +70,7 @@ class Origin:
     module: torch.nn.Module | None = None
     examples: ModuleInputs | Sequence[Any] = ()
     transform: Transform | None = None
+    sharing: Sequence[str] = ()
 
 
 def run_checks(
@@ -221,13 +225,20 @@ def _compare(
             deadline=deadline, progress=progress,
         )  # fmt: skip
     if origin.module is not None:
-        return verify_module(
+        from .checks.exporter_fault import with_exporter_fault
+
+        verdict = verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
             attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS, deadline=deadline,
         )  # fmt: skip
+        return with_exporter_fault(verdict, artifact, origin.model, origin.module, origin.examples)
     assert origin.file is not None
     verify = verify_quantised if is_quantised(origin.model.graph) else verify_file
-    return verify(
+    verdict = verify(
         artifact, origin.model, origin.file, matrix=FULL if full else QUICK_FILE, draw=draw,
         images=count or (_SAMPLE if full else 2), deadline=deadline, progress=progress,
     )  # fmt: skip
+    if draw is not None or spec.detector is not None or deadline.passed:
+        return verdict
+    notes = notes_on_flat(artifact, origin.model, origin.sharing, random_inputs(artifact, ()))
+    return replace(verdict, findings=[*verdict.findings, *notes])

@@ -14,7 +14,7 @@ from ...graph.ort_session import Level
 from .compare import three_digits
 
 Status = Literal["pass", "fail", "skipped", "unproven"]
-InputKind = Literal["random", "given"]
+InputKind = Literal["random", "flat", "given"]
 Reference = Literal[
     "autograd-float64", "finite-differences", "finite-differences-straight-through",
     "artifact", "none",
@@ -57,7 +57,8 @@ class Finding:
         reason: Why it failed, was skipped or is unproven; else an explanation of the value, if it
             needs one.
         level: ONNX Runtime's optimisation level.
-        inputs: ``random`` numbers or ``given`` images, if there were inputs.
+        inputs: ``random`` numbers, ``flat`` images (of one colour), or ``given`` images, if
+            there were inputs.
     """
 
     check: str
