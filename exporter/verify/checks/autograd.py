@@ -166,7 +166,7 @@ def verify_module(
 
 
 def _parts(count: int, step: int, batch: int | None) -> list[tuple[int, slice]]:
-    """The batches of ``count`` inputs that are drawn by ``step``: the number of the first, the rows.
+    """The batches of ``count`` inputs that are drawn by ``step``: the first number, and the rows.
 
     In an open batch the first input stands alone: PyTorch and ONNX Runtime have kernels of their
     own for one image, and users give one most often.

@@ -68,7 +68,8 @@ def compare_flat(
             off = f"error {largest:.1e} beside PyTorch autograd"
             reasons.append(f"{_WHERE} {off}, where {made.reason}")
         reason = "; ".join(dict.fromkeys(reasons))
-        findings.append(Finding("gradients", name, status, reason=reason, inputs="flat"))
+        level = artifact.level
+        findings.append(Finding("gradients", name, status, None, None, reason, level, "flat"))
     return findings
 
 

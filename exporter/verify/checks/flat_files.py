@@ -45,7 +45,7 @@ def _endless(artifact: Artifact, feeds: Sequence[Tensors]) -> list[Finding]:
     found = [artifact.run({**one, **artifact.choose(one, 0, 1)}) for one in feeds]
     reason = f"{_WHERE} it is not finite, and the status of the map is 'nonfinite'"
     return [
-        Finding("gradients", layer.gradients, "pass", reason=reason, inputs="flat")
+        Finding("gradients", layer.gradients, "pass", None, None, reason, artifact.level, "flat")
         for layer in artifact.spec.layers
         if not all(np.isfinite(results[layer.gradients]).all() for results in found)
     ]
@@ -66,7 +66,10 @@ def _shared(
                 "TensorFlow and PyTorch's amax; PyTorch's max(dim) gives it to the first"
             )
             extreme = node.outputs[0].name or ""
-            findings.append(Finding("gradients", extreme, "pass", reason=reason, inputs="flat"))
+            level = artifact.level
+            findings.append(
+                Finding("gradients", extreme, "pass", None, None, reason, level, "flat")
+            )
     return findings
 
 
