@@ -117,6 +117,18 @@ def test_the_note_names_the_call_that_autograd_does_not_pass(
     assert "PyTorch is wrong" not in note
 
 
+def test_a_straight_through_estimator_is_named(tmp_path: Path) -> None:
+    class Rounded(_Gated):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            y = y + (y.round() - y).detach()
+            return self.head(y.square().mean((2, 3)))
+
+    torch.manual_seed(0)
+    note = " ".join(_export(Rounded(torch.Tensor.detach), tmp_path).notes)
+    assert "does not pass through detach() in the model's own forward" in note
+
+
 def test_a_call_that_changes_no_gradient_is_not_named(tmp_path: Path) -> None:
     class Logged(_Normed):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
