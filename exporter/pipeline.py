@@ -34,6 +34,7 @@ from .capture.onnx_file import drop_metadata
 from .capture.programs import Programs
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
+from .differentiate.support.torch_notes import shares_by_default
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.input_gradients import unverified, walks_for
@@ -270,13 +271,15 @@ def _attempt(
             clock("find the scale of gradients")
             check_scale(captured.model, spec, grafted.scale, captured.folder)
         clock("save")
+        nodes = filter(shares_by_default, grafted.plan.nodes)
+        sharing = [node.outputs[0].name or "" for node in nodes]
         drop_metadata(graph)
         size = save(captured.model, spec, place)
         # From here on only the record in the metadata changes: what is verified is what ships.
         verdict, shown = None, None
         file = Path(model) if isinstance(model, (str, Path)) else None
         examples = captured.inputs or ()
-        origin = Origin(captured.model, file, captured.module, examples, transform)
+        origin = Origin(captured.model, file, captured.module, examples, transform, sharing)
         given = None if images is None else read_images(images, spec)
         if verify != OFF:
             full, deadline = verify.level == "full", verify.deadline()

@@ -62,7 +62,8 @@ class Tapped(nn.Module):
         taps = [LayerTap(self.graftcam_model, n, partial(store, n)) for n in self.layers]
         try:
             with _Attention():
-                result = self.arrange(tensors).call(self.graftcam_model)
+                given = self.arrange(tensors)
+                result = self.graftcam_model(*given.args, **given.kwargs)
         finally:
             for tap in taps:
                 tap.remove()

@@ -70,8 +70,9 @@ class ModuleInputs:
         return ModuleInputs(*call)
 
     def call(self, module: nn.Module) -> Any:
-        """Run ``module`` on them."""
-        return module(*self.args, **self.kwargs)
+        """Run ``module`` on copies of the tensors: it may work on its input in place."""
+        own = self.with_tensors([tensor.clone() for tensor in self.tensors])
+        return module(*own.args, **own.kwargs)
 
     def names(self, module: nn.Module) -> list[str]:
         """A name for each tensor.

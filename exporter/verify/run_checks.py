@@ -26,6 +26,7 @@ from .checks.contract import (
 from .checks.dependence import check_batch, check_dependence
 from .checks.finite import QUICK_FILE, bound_of, verify_file
 from .checks.fit import check_fit
+from .checks.flat_files import notes_on_flat
 from .checks.module_outputs import outputs_of, verify_undecoded
 from .checks.quantised import verify_quantised
 from .float64.straight_through import is_quantised
@@ -66,6 +67,8 @@ class Origin:
         module: The PyTorch module that it was made from, instead of the file.
         examples: Example inputs of the module.
         transform: The training transform as the user gave it, if it can be run.
+        sharing: Names of extremes that share the gradient among ties, though the file does not tell
+            whether its framework shares it.
     """
 
     model: ir.Model
@@ -73,6 +76,7 @@ class Origin:
     module: torch.nn.Module | None = None
     examples: ModuleInputs | Sequence[Any] = ()
     transform: Transform | None = None
+    sharing: Sequence[str] = ()
 
 
 def run_checks(
@@ -256,11 +260,14 @@ def _compare(
     spec, full, deadline = artifact.spec, effort.full, effort.deadline
     decoded = spec.detector is None or readable(spec, artifact.outputs)
     if origin.module is not None and decoded:
-        return verify_module(
+        from .checks.exporter_fault import with_exporter_fault
+
+        verdict = verify_module(
             artifact, origin.module, origin.examples, matrix=FULL if full else QUICK, draw=draw,
             attempts=(count, 2 * count, 6 * count) if count else ATTEMPTS, deadline=deadline,
             everything=effort.everything,
         )  # fmt: skip
+        return with_exporter_fault(verdict, artifact, origin.model, origin.module, origin.examples)
     matrix, images = FULL if full else QUICK_FILE, count or (_SAMPLE if full else 2)
     if origin.module is not None:
         return verify_undecoded(
@@ -270,7 +277,11 @@ def _compare(
         )  # fmt: skip
     assert origin.file is not None
     verify = verify_quantised if is_quantised(origin.model.graph) else verify_file
-    return verify(
+    verdict = verify(
         artifact, origin.model, origin.file, matrix=matrix, draw=draw, images=images,
         deadline=deadline, progress=effort.progress, everything=effort.everything,
     )  # fmt: skip
+    if draw is not None or spec.detector is not None or deadline.passed:
+        return verdict
+    notes = notes_on_flat(artifact, origin.model, origin.sharing, random_inputs(artifact, ()))
+    return replace(verdict, findings=[*verdict.findings, *notes])

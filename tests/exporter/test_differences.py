@@ -72,6 +72,20 @@ def test_kinks_of_a_score_in_float32_are_no_errors() -> None:
     assert _compare_in_float32(1.02, kinks=True).error > 5e-3
 
 
+def test_a_direction_along_which_only_zeros_move_decides_nothing() -> None:
+    """Without its zeros nothing of it is left, and a score that stays the same is no slope."""
+    start = np.array([[0.0, 1.0]])
+
+    def score(value: np.ndarray) -> float:
+        return float(np.maximum(value, 0).sum())
+
+    for slope in (0.0, 1.0):  # both are right where the score has a kink
+        values, off = np.array([[slope, 1.0]]), np.array([[1.0, 0.0]])
+        asked = Gradient(score, start, values, _layer(""), [off], usual=False)
+        found = compare_all(iter([asked]), 1, np.random.default_rng(0), NO_DEADLINE)
+        assert (found.done, found.reason) == (0, "the score has a kink in every direction")
+
+
 class _Three(nn.Module):
     """Two layers side by side, and one that reads the first."""
 

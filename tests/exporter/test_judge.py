@@ -32,19 +32,51 @@ class _Normed(nn.Module):
         return self.head((torch.tanh(tokens) * self.weights).sum(1))
 
 
-class _Detached(nn.Module):
-    """A gate whose input is detached, as the reference points of RT-DETR."""
+class _Gate(nn.Module):
+    """A linear layer behind something that autograd does not pass through."""
 
-    def __init__(self) -> None:
+    def __init__(self, cut: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.cut = cut
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.linear(self.cut(y)))
+
+
+class _Gated(nn.Module):
+    """A gate whose input is cut off, as the reference points of RT-DETR."""
+
+    def __init__(self, cut: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.conv = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Sigmoid())
-        self.gate = nn.Linear(4, 4)
+        self.gate = _Gate(cut)
         self.head = nn.Linear(4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv(x)
-        gate = torch.tanh(self.gate(y.mean((2, 3)).detach()))
-        return self.head(gate * y.square().mean((2, 3)))
+        return self.head(self.gate(y.mean((2, 3))) * y.square().mean((2, 3)))
+
+
+class _Double(torch.autograd.Function):
+    """Twice its input; its backward pass gives half of it."""
+
+    @staticmethod
+    def forward(ctx: Any, y: torch.Tensor) -> torch.Tensor:  # pyright: ignore
+        return 2 * y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # pyright: ignore
+        return gradient / 2
+
+
+def _without_grad(y: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return 2 * y
+
+
+def _detached() -> nn.Module:
+    return _Gated(torch.Tensor.detach)
 
 
 def _export(model: nn.Module, folder: Path, layer: str = "conv") -> Any:
@@ -53,7 +85,7 @@ def _export(model: nn.Module, folder: Path, layer: str = "conv") -> Any:
     return export(model.eval(), folder / "a.onnx", (image,), layers=layer, trace=trace)
 
 
-@pytest.mark.parametrize("make", [_Normed, _Detached])
+@pytest.mark.parametrize("make", [_Normed, _detached])
 def test_a_right_artifact_passes_where_autograd_is_not_the_derivative(
     make: Callable[[], nn.Module], tmp_path: Path
 ) -> None:
@@ -66,8 +98,51 @@ def test_a_right_artifact_passes_where_autograd_is_not_the_derivative(
     assert "finite differences agree with the artifact" in note
 
 
+@pytest.mark.parametrize(
+    ("cut", "named"),
+    [
+        pytest.param(torch.Tensor.detach, "detach() in module 'gate'", id="detach"),
+        pytest.param(_without_grad, "no_grad() in module 'gate'", id="no_grad"),
+        pytest.param(
+            _Double.apply, "the autograd function _Double in module 'gate'", id="function"
+        ),
+    ],
+)
+def test_the_note_names_the_call_that_autograd_does_not_pass(
+    cut: Callable[[torch.Tensor], torch.Tensor], named: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    note = " ".join(_export(_Gated(cut), tmp_path).notes)
+    assert f"does not pass through {named}, which ONNX does not keep" in note
+    assert "PyTorch is wrong" not in note
+
+
+def test_a_straight_through_estimator_is_named(tmp_path: Path) -> None:
+    class Rounded(_Gated):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            y = y + (y.round() - y).detach()
+            return self.head(y.square().mean((2, 3)))
+
+    torch.manual_seed(0)
+    note = " ".join(_export(Rounded(torch.Tensor.detach), tmp_path).notes)
+    assert "does not pass through detach() in the model's own forward" in note
+
+
+def test_a_call_that_changes_no_gradient_is_not_named(tmp_path: Path) -> None:
+    class Logged(_Normed):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logged = self.conv(x).detach().mean()
+            return super().forward(x) + 0 * logged
+
+    torch.manual_seed(0)
+    note = " ".join(_export(Logged(), tmp_path).notes)
+    assert "PyTorch is wrong here: PyTorch autograd gives another gradient (error" in note
+    assert "detach" not in note
+
+
 @pytest.mark.parametrize("factor", [1.01, 0.5, -1.0])
-@pytest.mark.parametrize("make", [_Normed, _Detached])
+@pytest.mark.parametrize("make", [_Normed, _detached])
 def test_a_wrong_artifact_fails_even_there(
     make: Callable[[], nn.Module], factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,10 +101,7 @@ KINKS: dict[str, _Function] = {
 ROOTS: dict[str, _Function] = {
     "sqrt": torch.sqrt,
     "var, sqrt": lambda y: y.var(2).sqrt(),
-    "sum of squares, sqrt": lambda y: y.square().sum(2).sqrt(),
-    "pow 0.5": lambda y: y**0.5,
     "vector_norm 0.5": lambda y: torch.linalg.vector_norm(y, 0.5, 2),
-    "log": torch.log,
 }
 
 

@@ -113,7 +113,7 @@ def _line(group: Sequence[Finding]) -> Line:
     worst = worst_of(group)
     levels = list(dict.fromkeys(one.level for one in group if one.level))
     inputs = list(dict.fromkeys(one.inputs for one in group if one.inputs))
-    words = {"random": "random numbers", "given": "images"}
+    words = {"random": "random numbers", "flat": "images of one colour", "given": "images"}
     every = len(levels) == len(LEVELS)
     where = ["every level" if every else f"level {', '.join(levels)}"] if levels else []
     where += [" and ".join(words[kind] for kind in inputs)] if inputs else []

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ....runtime.spec import Layer, Spec
+from ...errors import VerificationError, first_line
 from ...graph.infer_shapes import GROWTH
 from ...memory import give_back
 from ..runs.artifact import Artifact
+from ..runs.flat_images import example_inputs, flat_images
 from ..runs.inputs import random_inputs
 from ..runs.matrix import QUICK, FirstRun, Matrix, Truth, first_run
-from ..runs.running import Draw, Tensors
+from ..runs.running import Draw, Tensors, some_rows
 from ..runs.tensors import Tally, by_name, compare_runs
 from ..verdict.compare import Check, merge, relative_errors, three_digits
 from ..verdict.deadline import NO_DEADLINE, Deadline, over
 from ..verdict.findings import Finding, InputKind, Verdict
 from .engine_noise import forward_values, with_engine_noise
+from .flat import compare_flat
 from .judge import Judgement, acquitted, judge, with_common_map
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ _ONE_SIZE = 2  # the same for artifacts that take images of any size, which diff
 _JUDGING = (
     120.0  # seconds a layer for finite differences; a disagreement is rare and worth the time
 )
+# What a model that asserts something of its input may raise, in PyTorch or ONNX Runtime.
+_MODELS = (VerificationError, RuntimeError, ValueError, IndexError)
 _CHANCE = 0.1  # kinks that flip make errors below this
 
 
@@ -99,19 +104,32 @@ def verify_module(
     def compared(truths: Sequence[Truth]) -> list[Tally]:
         return compare_runs(artifact, truths, matrix, kind, deadline, everything=everything)
 
+    def on_flat_images(known: Collection[str]) -> list[Finding]:
+        """Compare the gradients that are not known to differ from autograd's."""
+        feeds = [*flat_images(artifact, make), *example_inputs(artifact, given)]
+        firsts = [first_run(artifact, one, matrix, 0) for one in feeds]
+        artifact.close()
+        both = (computed(dtype, firsts) for dtype in (torch.float64, None))
+        shown = [Truth(*one) for one in zip(firsts, *both, strict=True)]
+        places = {name: one for name, one in _places(spec).items() if name not in known}
+        with closing(reference(torch.float64)) as judging:
+            return compare_flat(judging, arguments_of, artifact, places, shown)
+
     kind: InputKind = "random" if draw is None else "given"
     tallies, truths, judgements, late = list[Tally](), list[Truth](), dict[str, Judgement](), ""
     for attempt, count in enumerate(attempts):
         firsts = list[FirstRun]()
-        planned = [*itertools.product(range(0, count, step), sizes)]
-        for start, grown in _in_time(planned, len(sizes), deadline):
+        planned = [*itertools.product(_parts(count, step, artifact.batch), sizes)]
+        for (start, rows), grown in _in_time(planned, len(sizes), deadline):
             seed = 1000 * attempt + start
             feeds = make(min(step, count - start), grown, seed)
+            feeds = some_rows(feeds, rows, artifact.batched)
             firsts.append(first_run(artifact, feeds, matrix, seed))
         artifact.close()  # the reference has its own copy of the weights
         exact = computed(torch.float64, _in_time(firsts, len(sizes), deadline))
         if len(exact) < len(planned):
-            late = f"{len(exact) * step} of {count * len(sizes)} inputs: {over(deadline)}"
+            done = sum(len(one.selected) for one in firsts[: len(exact)])
+            late = f"{done} of {count * len(sizes)} inputs: {over(deadline)}"
         rounded = computed(None, firsts[: len(exact)])
         truths = [Truth(*one) for one in zip(firsts, exact, rounded, strict=False)]
         give_back()
@@ -137,9 +155,31 @@ def verify_module(
     findings = [
         _explained(finding, judgements, late) for tally in tallies for finding in tally.findings()
     ]
-    if late and not any(one.status == "fail" for one in findings):
+    right = not any(one.status == "fail" for one in findings)
+    # Ties decide which boxes a detector gives for an image of one colour.
+    if right and draw is None and spec.detector is None:
+        if deadline.left < deadline.seconds / 2:  # they take as long as the others did
+            late = late or f"no images of one colour: {over(deadline)}"
+        else:
+            try:
+                findings += on_flat_images({*judgements})
+            except _MODELS as error:
+                late = late or f"the model fails on images of one colour: {first_line(error)}"
+    if late and right:
         findings.append(Finding("runs", "", "pass", reason=late, inputs=kind))
     return Verdict(findings, "autograd-float64", sum(len(one.first.selected) for one in truths))
+
+
+def _parts(count: int, step: int, batch: int | None) -> list[tuple[int, slice]]:
+    """The batches of ``count`` inputs that are drawn by ``step``: the first number, and the rows.
+
+    In an open batch the first input stands alone: PyTorch and ONNX Runtime have kernels of their
+    own for one image, and users give one most often.
+    """
+    whole = [(start, slice(None)) for start in range(0, count, step)]
+    if batch or min(step, count) == 1:
+        return whole
+    return [(0, slice(1)), (0, slice(1, None)), *whole[1:]]
 
 
 def _in_time(parts: Sequence[Part], least: int, deadline: Deadline) -> Iterator[Part]:
@@ -167,14 +207,12 @@ def _judge(
     """
     failing, found = set(_failing(tallies)), list(truths)
     judgements: dict[str, Judgement] = {}
-    places = {one.gradients: (one, one.heatmap) for one in spec.layers}
-    if spec.input_gradients is not None:
-        name = spec.input_gradients
-        places[name] = Layer("", "", "channels_first", [], 0, "", "", name), ""
+    places = _places(spec)
     common = set() if spec.detector is None else {spec.detector.heatmap}
-    if failing - {*places, *(heatmap for _, heatmap in places.values())} - common:
+    if failing - {*places, *(one.heatmap for one in places.values())} - common:
         return found, {}
-    for name, (layer, heatmap) in places.items():
+    for name, layer in places.items():
+        heatmap = layer.heatmap
         if failing & {name, heatmap}:
             # Of each size of images, the run where the two differ most.
             worst = max(truths, key=lambda one: _difference(one, name))
@@ -185,6 +223,15 @@ def _judge(
     if any(one.right == "artifact" for one in judgements.values()):
         found = [with_common_map(truth, spec) for truth in found]
     return found, judgements
+
+
+def _places(spec: Spec) -> dict[str, Layer]:
+    """The layers by their gradients' names; the image is one without a name and a map."""
+    found = {one.gradients: one for one in spec.layers}
+    if spec.input_gradients is not None:
+        name = spec.input_gradients
+        found[name] = Layer("", "", "channels_first", [], 0, "", "", name)
+    return found
 
 
 def _difference(truth: Truth, name: str) -> float:

@@ -70,8 +70,33 @@ def judge(
         layer: Where the gradients disagree; its name is empty for the image's own.
         deadline: When to end.
     """
+    from .torch_cuts import cuts_behind
+
+    made = _decided(reference, arguments, truth, layer, deadline)
+    if made.right == "autograd":
+        return made
+    cuts = cuts_behind(reference, arguments, truth, layer, deadline)
+    calls = ", ".join(map(str, cuts))
+    lost = f"it does not pass through {calls}, which ONNX does not keep"
+    if made.right != "artifact":
+        return replace(made, reason=f"{made.reason}; of autograd, {lost}") if cuts else made
+    error = float(relative_errors(*_sides(truth, layer)).max(initial=0.0))
+    other = f"PyTorch autograd gives another gradient (error {error:.1e})"
+    other = f"{other}: {lost}" if cuts else f"PyTorch is wrong here: {other}"
+    return replace(made, reason=f"{other}; {made.reason}")
+
+
+def _sides(truth: Truth, layer: Layer) -> tuple[Array, Array]:
+    """The gradients of a layer: the artifact's and autograd's."""
     name = layer.gradients
-    own, theirs = (side[name].astype(np.float64) for side in (truth.first.results, truth.expected))
+    return truth.first.results[name].astype(np.float64), truth.expected[name].astype(np.float64)
+
+
+def _decided(
+    reference: Reference, arguments: ModuleInputs, truth: Truth, layer: Layer, deadline: Deadline
+) -> Judgement:
+    """What differences say, along the disagreement and then in other directions."""
+    own, theirs = _sides(truth, layer)
     errors = relative_errors(own, theirs)
     rows = [int(row) for row in np.argsort(-errors)[:_IMAGES] if errors[row] > 0]
     selected, region = truth.first.doubled
@@ -130,7 +155,7 @@ def judge(
         others = (gradient(side, place, apart=False) for place in decided)
         sides[who] = compare_all(others, len(decided), generator, deadline)
         break
-    return _judgement(sides, float(errors.max(initial=0.0)), deadline)
+    return _judgement(sides, deadline)
 
 
 def _is_near(found: Differences, asked: Gradient) -> bool:
@@ -169,7 +194,7 @@ def _point(
     return found
 
 
-def _judgement(sides: dict[str, Differences], error: float, deadline: Deadline) -> Judgement:
+def _judgement(sides: dict[str, Differences], deadline: Deadline) -> Judgement:
     for who, found in sides.items():
         if found.error > BOUND:
             continue
@@ -178,14 +203,8 @@ def _judgement(sides: dict[str, Differences], error: float, deadline: Deadline) 
         if who == "autograd":
             return Judgement(who, "finite differences agree with PyTorch autograd")
         left_out = f"; {found.left_out}" if found.left_out else ""
-        return Judgement(
-            who,
-            f"PyTorch autograd gives another gradient (error {error:.1e}), which is not the "
-            "derivative of what the model computes (it detaches a part, has a backward pass of its "
-            f"own, or PyTorch errs); finite differences agree with the artifact "
-            f"(error {found.error:.1e}{left_out})",
-            found.error,
-        )
+        agree = f"finite differences agree with the artifact (error {found.error:.1e}{left_out})"
+        return Judgement(who, agree, found.error)
     return Judgement("neither", "finite differences agree with neither")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from .torch_modes import Logits, Widened
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
 
 Array = npt.NDArray[Any]
+Mode = TypeVar("Mode", bound=contextlib.AbstractContextManager[Any])
 _RULES: dict[str, Rule | None] = {
     "input_gradients": None, "guided_gradients": guided, "deconvnet_gradients": deconvnet,
 }  # fmt: skip
@@ -98,6 +99,7 @@ class Reference:
             LayerTap(self.module, layer.name, partial(self._tap, layer.name)) for layer in layers
         ]
         self._joined: set[str] = set()
+        self._watch: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
 
     def _tap(self, path: str, result: torch.Tensor) -> torch.Tensor:
         self._calls[path] += 1
@@ -136,10 +138,9 @@ class Reference:
                 weighted = torch.einsum("nkc,nc...->nk...", slope.flatten(3).mean(-1), value)
             found.heatmaps[layer.name] = weighted.relu().numpy()
         for kind in self.of_input:
-            # A model may work on its input in place, which a leaf does not allow.
             tensors = inputs.tensors
             image = tensors[self.image].detach().clone().requires_grad_(True)
-            tensors[self.image] = image.clone()
+            tensors[self.image] = image
             changed = inputs.with_tensors(tensors)
             rule = _RULES[kind]
             with contextlib.nullcontext() if rule is None else ReluRule(rule):
@@ -152,6 +153,15 @@ class Reference:
         for hook in self._hooks:
             hook.remove()
         self._hooks, self._taps = [], {}
+
+    @contextlib.contextmanager
+    def watching(self, mode: Mode) -> Generator[Mode]:
+        """Run the model's forward pass inside of ``mode``."""
+        self._watch = mode
+        try:
+            yield mode
+        finally:
+            self._watch = contextlib.nullcontext()
 
     def _in_precision(self, given: ModuleInputs | Sequence[Any]) -> ModuleInputs:
         """The inputs, floats in the reference's precision."""
@@ -265,7 +275,7 @@ class Reference:
         for hook in self._hooks:
             hook.calls = 0
         widened = contextlib.nullcontext() if self.dtype is None else Widened(self.dtype)
-        with widened, Logits() as logits:
+        with widened, Logits() as logits, self._watch:
             try:
                 result = inputs.call(self.module)
             except RuntimeError as error:

@@ -175,6 +175,8 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
         found, smooth, before = list[tuple[float, float, float]](), False, 0.0
         for near, among in ((step, 1.0), (step * _CLOSER, 1.0), (step, moving)):
             unit = _unit(direction * among)
+            if not unit.any():  # nothing moves, which tells nothing
+                continue
             try:
                 right, left = slopes(unit, near)
             except SelectionFlippedError:
@@ -196,7 +198,7 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
         else:
             error = max(min(right, left) - expected, expected - max(right, left), 0.0)
         worst = np.fmax(worst, error) if np.isfinite(error) else np.inf
-    if not decided and not worst:
+    if not decided and worst <= _KINK * scale:
         what = "the model selects other parts" if flips else "the score has a kink"
         raise _UndecidedError(f"{what} in every direction", flips)
     return worst / scale, flips

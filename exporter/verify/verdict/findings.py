@@ -14,7 +14,7 @@ from ...graph.ort_session import Level
 from .compare import Check, three_digits
 
 Status = Literal["pass", "fail", "skipped", "unproven"]
-InputKind = Literal["random", "given"]
+InputKind = Literal["random", "flat", "given"]
 Reference = Literal[
     "autograd-float64", "finite-differences", "finite-differences-straight-through",
     "artifact", "none",
@@ -59,7 +59,8 @@ class Finding:
         reason: Why it failed, was skipped or is unproven; else an explanation of the value, if it
             needs one.
         level: ONNX Runtime's optimisation level.
-        inputs: ``random`` numbers or ``given`` images, if there were inputs.
+        inputs: ``random`` numbers, ``flat`` images (of one colour), or ``given`` images, if
+            there were inputs.
         largest: The largest error, where `value` is the median over the inputs: one of them may
             lie where a ReLU flips, for the artifact or for the reference.
     """
