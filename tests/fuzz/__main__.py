@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import signal
 import sys
 import threading
 import time
@@ -54,6 +55,7 @@ def main() -> int:
     done = set() if asked.fresh else book.done(any_code=asked.keep)
     missing = [key for key in chosen if key not in done]
     say(f"{len(chosen) - len(missing)} models are done, {len(missing)} to go")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers as well
     try:
         _run(missing, book, asked.jobs, asked.minutes or math.inf)
     except KeyboardInterrupt:

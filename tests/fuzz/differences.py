@@ -31,6 +31,7 @@ class Precision:
 SINGLE = Precision(2.0**-6, 2.0**-23, 5e-3)
 DOUBLE = Precision(2.0**-12, 2.0**-52, 1e-3)
 _OPERATIONS = 8  # rounding errors that add up before they are divided by the step
+_NOTHING = 1e-6  # what a gradient in float32 leaves where terms cancel to 0
 _CURVED = 0.02  # two steps that differ by more have a kink or a jump between them
 _BENT = 0.2  # and so have the two sides of a place
 
@@ -79,10 +80,11 @@ def slopes(run: Callable[[Array], Array], x: Array, precision: Precision) -> Slo
         steady = unsure <= 0.1 * np.maximum(np.abs(far), np.abs(near)) + noise
         largest = np.where(steady, np.abs(extrapolated), 0.0).max(axis=0, keepdims=True)
         straight = unsure <= _CURVED * largest + noise
-        smooth = straight & (np.abs(right - left) <= _BENT * largest + 2 * noise)
+        bend = np.abs(right - left)  # a small kink's, too, which is no more than it is off by
+        smooth = straight & (bend <= _BENT * largest + 2 * noise)
         apart = np.maximum(np.abs(far_right - right), np.abs(far_left - left))
         settled = apart <= _BENT * largest + 2 * noise
-        bound = 2 * unsure + noise + precision.tolerance * largest
+        bound = 2 * unsure + bend + noise + precision.tolerance * largest + _NOTHING
 
     def laid_out(values: Array) -> Array:
         return np.moveaxis(values, 0, -1).reshape(*values.shape[1:], *x.shape[1:])

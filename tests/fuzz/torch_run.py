@@ -57,5 +57,12 @@ def scores_with(model: nn.Module, x: torch.Tensor, value: torch.Tensor) -> torch
 
 
 def in_double(model: nn.Module) -> nn.Module:
-    """A copy in float64."""
-    return copy.deepcopy(model).double()
+    """A copy in float64 of the model that float32 runs.
+
+    An RMSNorm without an epsilon takes that of its type.
+    """
+    made = copy.deepcopy(model).double()
+    for module in made.modules():
+        if isinstance(module, nn.RMSNorm) and module.eps is None:
+            module.eps = torch.finfo(torch.float32).eps
+    return made

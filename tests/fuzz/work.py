@@ -27,7 +27,7 @@ KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 Record = dict[str, Any]
 _TIMEOUT = 600.0  # seconds for one model, with shrinking
 _EXAMPLES = 2  # of one cause
-_SHRINKING: dict[ModelKind, float] = {"onnx": 60.0, "torch": 180.0}
+_SHRINKING: dict[ModelKind, float] = {"onnx": 45.0, "torch": 90.0}
 
 
 def kind_of(name: ModelKind) -> Any:

@@ -32,7 +32,7 @@ def told(records: Sequence[Record]) -> list[str]:
     return [f"{one['kind']} {one['seed']}: {one['outcome']}: {one['detail']}" for one in faults]
 
 
-@pytest.mark.parametrize("first", range(0, 240, EACH))
+@pytest.mark.parametrize("first", range(0, 200, EACH))
 def test_random_onnx_files_have_the_gradient_that_differences_find(first: int) -> None:
     records = [run_one("onnx", seed, verify=False) for seed in range(first, first + EACH)]
     assert told(records) == []
@@ -44,7 +44,7 @@ def test_random_onnx_files_pass_the_verification_if_they_are_right(first: int) -
     assert told([run_one("onnx", seed) for seed in range(first, first + EACH)]) == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_modules_have_the_gradient_that_pytorch_finds(seed: int) -> None:
     assert told([run_one("torch", seed)]) == []
 
