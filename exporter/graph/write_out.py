@@ -41,7 +41,8 @@ def may_be_misjudged(node: ir.Node) -> bool:
 
     The two round the length of a Resize by fractions differently. Only ONNX counts a pool's last
     window that would begin past the input, and dilations in the padding of ``auto_pad``. Only ONNX
-    Runtime has a window that is longer than the input.
+    Runtime has a window that is longer than the input, and takes the ``output_padding`` of a
+    ConvTranspose off its automatic padding.
     """
     if node.op_type == "Resize":
         given = node.inputs[2] if len(node.inputs) > 2 else None
@@ -49,6 +50,8 @@ def may_be_misjudged(node: ir.Node) -> bool:
         whole = scales is not None and all(float(one).is_integer() for one in scales.tolist())
         return given is not None and not whole
     automatic = node.attributes.get_string("auto_pad", "").startswith("SAME")
+    if node.op_type == "ConvTranspose":
+        return automatic and any(ints_attribute(node, "output_padding") or [])
     dilated = any(gap != 1 for gap in ints_attribute(node, "dilations") or [])
     rounded = bool(node.attributes.get_int("ceil_mode", 0))
     return node.op_type in POOLS and (automatic or dilated or rounded)
@@ -67,8 +70,30 @@ def write_out(graph: ir.Graph) -> None:
         before, after = dims_of(x), dims_of(y)
         if node.op_type == "Resize":
             _by_sizes(graph, node, before, after)
-        elif all(isinstance(extent, int) for extent in (*before[2:], *after[2:])):
+        elif not all(isinstance(extent, int) for extent in (*before[2:], *after[2:])):
+            continue
+        elif node.op_type == "ConvTranspose":
+            _transposed_by_numbers(node, np.array(before[2:], int), np.array(after[2:], int))
+        else:
             _pool_by_numbers(graph, node, np.array(before[2:], int), np.array(after[2:], int))
+
+
+def _transposed_by_numbers(node: ir.Node, before: Ints, after: Ints) -> None:
+    """Padding in numbers, as ONNX Runtime distributes it: an odd cell above for SAME_UPPER only."""
+    weights = node.inputs[1]
+    kernel = ints_attribute(node, "kernel_shape") or (dims_of(weights)[2:] if weights else [])
+    if not all(isinstance(extent, int) for extent in kernel):
+        return
+    ones = [1] * len(before)
+    strides = np.array(ints_attribute(node, "strides") or ones)
+    reach = np.array(ints_attribute(node, "dilations") or ones) * (np.array(kernel, int) - 1) + 1
+    beyond = np.array(ints_attribute(node, "output_padding") or [0] * len(before))
+    total = (before - 1) * strides + reach + beyond - after
+    low = (
+        total // 2 if node.attributes.get_string("auto_pad", "") == "SAME_UPPER" else -(-total // 2)
+    )
+    node.attributes.pop("auto_pad", None)
+    node.attributes["pads"] = ir.AttrInt64s("pads", [int(n) for n in (*low, *(total - low))])
 
 
 def _pool_by_numbers(graph: ir.Graph, node: ir.Node, before: Ints, after: Ints) -> None:

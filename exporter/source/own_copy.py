@@ -45,7 +45,11 @@ def own_copy(module: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
             "that it does not change; remove what its attributes hold beside modules and tensors"
         ) from error
     if dtype is not None:
-        for part in (copied, *named_layers(copied).values()):
+        sources = (module, *named_layers(module).values())
+        parts = (copied, *named_layers(copied).values())
+        for source, part in zip(sources, parts, strict=True):
+            if isinstance(part, nn.RMSNorm) and part.eps is None:  # it takes that of its type
+                part.eps = torch.finfo(_type_of(source)).eps
             part.to(dtype)
     return copied
 
@@ -77,3 +81,8 @@ def _detached(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor |
         return nn.Parameter(values.cpu(), requires_grad=False)
     values = values.clone().cpu()
     return values if dtype is None or not values.is_floating_point() else values.to(dtype)
+
+
+def _type_of(module: nn.Module) -> torch.dtype:
+    """Type of a module's numbers."""
+    return next((x.dtype for x in module.parameters() if x.is_floating_point()), torch.float32)

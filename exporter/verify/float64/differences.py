@@ -23,6 +23,9 @@ _LONGEST = 1e-3  # of that size; needed where the gradient is small beside the s
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of the score, in a difference
 _RESOLVED = 1e-5  # of the gradient's length: what rounding may contribute to a slope
 _LEAST = 1e-6  # a gradient that is shorter counts as this long
+# Of the score over the layer's size: what terms that cancel leave of a gradient in float32. Such a
+# change moves the score by no more than its own rounding.
+_CANCELLED = 64 * float(np.finfo(np.float32).eps)
 _CLOSER = 1e-2  # of the step, for a second try
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
 # much smaller than the bound, since the jumps of several kinks may cancel in this difference.
@@ -201,7 +204,7 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
     if not decided and worst <= _KINK * scale:
         what = "the model selects other parts" if flips else "the score has a kink"
         raise _UndecidedError(f"{what} in every direction", flips)
-    return worst / scale, flips
+    return (0.0 if worst <= _CANCELLED * abs(here) / size else worst / scale), flips
 
 
 def _error_in_float32(

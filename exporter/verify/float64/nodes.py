@@ -30,6 +30,8 @@ _NEW_MODES = 20  # the opset of GridSample's
 # of what enters makes of it. float32 kernels are far better than the first, unless the function is
 # steep or large numbers cancel; the second shows that.
 _SAME, _ROUNDED = 1e-3, 8.0
+_FEW = 0.1  # the share of float64 numbers that are float32 numbers by chance is far smaller
+_EPSILON, _MOVED = float(np.finfo(np.float32).eps), 1e-4  # relative: a rounding, and a step
 
 
 class Float64Node:
@@ -105,8 +107,12 @@ class Float64Node:
         return lambda now: [wide(one) for one in runtime(now)], [wide(one) for one in truth]
 
     def _by_kernel(self, values: Mapping[str, Any]) -> Evaluate | None:
-        """ONNX Runtime in float64."""
-        return self._kernels.evaluate(self._proto, self._opsets, values, np.float64)
+        """ONNX Runtime in float64, unless that kernel computes in float32 (Shrink's does)."""
+        evaluate = self._kernels.evaluate(self._proto, self._opsets, values, np.float64)
+        if evaluate is None or not self._kernels.varying.intersection(values):
+            return evaluate
+        both = [evaluate(one) for one in (values, _shaken(values, self._kernels.varying, _MOVED))]
+        return None if all(map(_is_rounded, *both)) else evaluate
 
     def _by_formula(self, values: Mapping[str, Any]) -> Evaluate | None:
         """What `formulas` writes out."""
@@ -163,9 +169,19 @@ def _agree(found: Sequence[Any], truth: Sequence[Any], shaken: Sequence[Any]) ->
     return True
 
 
-def _shaken(values: Mapping[str, Any], varying: Collection[str]) -> dict[str, Any]:
-    """Values whose varying floats are moved by a unit in float32's last place."""
-    signs, epsilon = np.random.default_rng(0), float(np.finfo(np.float32).eps)
+def _is_rounded(before: Any, after: Any) -> bool:
+    """Whether what changes in a float64 result is float32 numbers, some of it at least."""
+    if not isinstance(after, np.ndarray) or after.dtype != np.float64:
+        return False
+    changed = after[(after != before) & np.isfinite(after)]
+    return bool(changed.size) and float(np.mean(changed == changed.astype(np.float32))) > _FEW
+
+
+def _shaken(
+    values: Mapping[str, Any], varying: Collection[str], epsilon: float = _EPSILON
+) -> dict[str, Any]:
+    """Values whose varying floats are moved, by default by a unit in float32's last place."""
+    signs = np.random.default_rng(0)
     return {
         name: value * (1 + epsilon * signs.choice([-1.0, 1.0], value.shape))
         if name in varying and isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
