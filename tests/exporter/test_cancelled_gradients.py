@@ -1,4 +1,4 @@
-"""A gradient that is 0 but for rounding is no fault; a wrong one beside it still is."""
+"""What precision alone makes of a gradient is no fault; a wrong one beside it still is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from graftcam.exporter import export
 from graftcam.exporter.differentiate import registry
@@ -50,3 +52,11 @@ def test_a_wrong_gradient_is_refused(
     monkeypatch.setitem(registry._TABLE, "Sin", replace(entry, rule=wrong))
     with pytest.raises(VerificationError, match="gradients"):
         export(written(tmp_path, text), tmp_path / "b.onnx", layers="L")
+
+
+def test_a_norm_without_an_epsilon_keeps_that_of_its_type(tmp_path: Path) -> None:
+    """Where a row is 0 the epsilon makes the gradient; float64 has a smaller one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.ReLU(), nn.RMSNorm(4), nn.Flatten(), nn.Linear(60, 3)).eval()
+    report = export(model, tmp_path / "a.onnx", (torch.randn(2, 3, 5, 4),), layers="0")
+    assert report.verification.verdict == "pass"

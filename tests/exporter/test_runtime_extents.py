@@ -39,6 +39,10 @@ SHRUNK = {
     "dilations=[2, 2], auto_pad='SAME_UPPER'>(L)",
     "norm of cells between gaps": "LpPool<kernel_shape=[1, 1], strides=[3, 3], "
     "auto_pad='SAME_LOWER'>(L)",
+    "spread, upper": "ConvTranspose<auto_pad='SAME_UPPER', strides=[2, 1], "
+    "output_padding=[1, 0], kernel_shape=[2, 1]>(L, v)",
+    "spread, lower": "ConvTranspose<auto_pad='SAME_LOWER', strides=[2, 1], "
+    "output_padding=[1, 0], kernel_shape=[2, 1]>(L, v)",
     "resized by fractions": "Resize<mode='linear'>(L, , s)",
     "resized from a part": "Resize<mode='linear', "
     "coordinate_transformation_mode='tf_crop_and_resize'>(L, r, s)",
@@ -52,7 +56,9 @@ def _model(body: str, shape: str) -> onnx.ModelProto:
     return onnx.parser.parse_model(
         f'<ir_version: 9, opset_import: ["": 19]> g (float[{shape}] x) => (float[N, K] y) '
         "<float[8] r = {0.0, 0.0, 0.1, 0.2, 1.0, 1.0, 0.8, 0.9}, "
-        "float[4] s = {1.0, 1.0, 0.6, 1.4}, float[3, 2] w = {1.0, 2.0, -1.0, 0.5, 0.3, -2.0}> "
+        "float[4] s = {1.0, 1.0, 0.6, 1.4}, float[3, 3, 2, 1] v = "
+        "{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, -0.1, -0.2, -0.3, -0.4, -0.5, -0.6, "
+        "-0.7, -0.8}, float[3, 2] w = {1.0, 2.0, -1.0, 0.5, 0.3, -2.0}> "
         f"{{ L = Tanh(x) t = {body} u = Sin(t) p = GlobalAveragePool(u) f = Flatten(p) "
         "y = MatMul(f, w) }"
     )
