@@ -26,7 +26,7 @@ from support.operators.graph_table import STEPS
 from support.sessions import open_session
 
 from .onnx_judge import Files, judge
-from .program import Choices
+from .program import Choices, took
 from .trial import SCORE, Judgement
 
 # Steps are registered by these modules as they are imported.
@@ -166,13 +166,7 @@ class OnnxKind:
 
     def grow(self, grown: OnnxBuilder, name: str, choices: Choices) -> bool:
         """Take a step if ONNX Runtime runs it."""
-        before, grown.choose = grown.state(), choices
-        try:
-            BY_NAME[name].make(grown, *grown.latest)
-        except Exception:  # whatever it is, this step does not fit here
-            grown.restore(before)
-            return False
-        return len(grown.values) > len(before[2])
+        return took(grown, BY_NAME[name].make, choices)
 
     def finish(self, grown: OnnxBuilder, choices: Choices) -> OnnxSource:
         """Scores from the latest value."""

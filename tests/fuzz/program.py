@@ -7,7 +7,7 @@ that shrinking needs to know.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -50,6 +50,37 @@ class Program:
     opening: tuple[int, ...]
     steps: tuple[tuple[str, tuple[int, ...]], ...]
     closing: tuple[int, ...]
+
+
+class Growing(Protocol):
+    """What both kinds of builders have."""
+
+    choose: Any
+    values: list[Any]
+
+    @property
+    def latest(self) -> tuple[str, Any]:
+        """Name and shape of the latest value."""
+        ...
+
+    def state(self) -> Any:
+        """What `restore` needs; the values are its third part."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Go back to a state."""
+        ...
+
+
+def took(grown: Growing, make: Callable[..., Any], choices: Choices) -> bool:
+    """Take a step, if it runs behind the latest value; else leave everything as it was."""
+    before, grown.choose = grown.state(), choices
+    try:
+        make(grown, *grown.latest)
+    except Exception:  # whatever it is, this step does not fit here
+        grown.restore(before)
+        return False
+    return len(grown.values) > len(before[2])
 
 
 Grown = TypeVar("Grown")

@@ -10,7 +10,7 @@ from typing import Any
 from graftcam.exporter import export
 
 from . import torch_steps, torch_steps_maps
-from .program import Choices
+from .program import Choices, took
 from .torch_builder import TORCH_STEPS, TorchBuilder
 from .torch_judge import judge
 from .torch_run import LAYER, in_double, loaded
@@ -61,13 +61,7 @@ class TorchKind:
 
     def grow(self, grown: TorchBuilder, name: str, choices: Choices) -> bool:
         """Take a step if PyTorch runs it and has its gradient."""
-        before, grown.choose = grown.state(), choices
-        try:
-            BY_NAME[name].make(grown, *grown.latest)
-        except Exception:  # whatever it is, this step does not fit here
-            grown.restore(before)
-            return False
-        return len(grown.values) > len(before[2])
+        return took(grown, BY_NAME[name].make, choices)
 
     def finish(self, grown: TorchBuilder, choices: Choices) -> TorchSource:
         """Scores from the latest value."""
