@@ -26,6 +26,7 @@ _LEAST = 1e-6  # a gradient that is shorter counts as this long
 # Of the score over the layer's size: what terms that cancel leave of a gradient in float32. Such a
 # change moves the score by no more than its own rounding.
 _CANCELLED = 64 * float(np.finfo(np.float32).eps)
+_SMALL = 1e-4  # below every bound: what such a change counts as at most
 _CLOSER = 1e-2  # of the step, for a second try
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
 # much smaller than the bound, since the jumps of several kinks may cancel in this difference.
@@ -204,7 +205,8 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
     if not decided and worst <= _KINK * scale:
         what = "the model selects other parts" if flips else "the score has a kink"
         raise _UndecidedError(f"{what} in every direction", flips)
-    return (0.0 if worst <= _CANCELLED * abs(here) / size else worst / scale), flips
+    error = worst / scale
+    return (min(error, _SMALL) if worst <= _CANCELLED * abs(here) / size else error), flips
 
 
 def _error_in_float32(
