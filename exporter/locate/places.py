@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -110,15 +110,16 @@ class Dependence:
         found = Finding(arrangement, math.nan)
         wide = [place for place, extent in enumerate(grid) if extent > 1]
         for axes in itertools.permutations(tables, len(wide)):
-            told: list[tuple[float, float, float]] = []
+            told: list[_Told] = []
             for axis, place in zip(axes, wide, strict=True):
                 table = np.stack(tables[axis]).reshape(len(tables[axis]), -1)
                 table = table[:, start : start + number]
                 told.append(_correlation(table, (coordinates[place] + 0.5) / grid[place]))
-            if all(math.isnan(one[0]) for one in told):
+            if all(math.isnan(one.agreement) for one in told):
                 continue
+            # An axis along which nothing differs agrees with nothing.
             worst, chance, _ = min(
-                (0.0 if math.isnan(one[0]) else one[0], *one[1:]) for one in told
+                one._replace(agreement=0.0) if math.isnan(one.agreement) else one for one in told
             )
             partly = len(grid) == len(places) and _is_partly_shown(told)
             if (partly, worst) > (found.partly, found.agreement) or math.isnan(found.agreement):
@@ -163,34 +164,45 @@ def _is_shown(agreement: float, chance: float) -> bool:
     return bool(agreement >= np.clip(2.5 * chance, *_SHOWN))
 
 
-def _is_partly_shown(told: Sequence[tuple[float, float, float]]) -> bool:
+class _Told(NamedTuple):
+    """What the changes tell of one axis.
+
+    Attributes:
+        agreement: Their correlation with nearness; NaN if nothing differs.
+        chance: Its standard deviation over all orders of the places.
+        along: How much they differ along the axis: the standard deviation of their logarithms.
+    """
+
+    agreement: float
+    chance: float = 0.0
+    along: float = 0.0
+
+
+def _is_partly_shown(told: Sequence[_Told]) -> bool:
     """Whether the axes that say something are shown, and not all do."""
-    loud = [one for one in told if one[2] >= _FAINT]
-    return 0 < len(loud) < len(told) and all(_is_shown(one[0], one[1]) for one in loud)
+    loud = [one for one in told if one.along >= _FAINT]
+    shown = all(_is_shown(one.agreement, one.chance) for one in loud)
+    return 0 < len(loud) < len(told) and shown
 
 
-def _correlation(table: Array, coordinates: Array) -> tuple[float, float, float]:
+def _correlation(table: Array, coordinates: Array) -> _Told:
     """How the changes, [parts, places], go with the nearness of parts and places, from -1 to 1.
 
     Both are freed of what all parts, or all places, have in common: an exchange changes some
     channels everywhere, and a class token depends on everything.
-
-    Returns:
-        The correlation, its standard deviation over all orders of the places, and how much the
-        changes differ along the axis: the standard deviation of their logarithms.
     """
     if not table.max(initial=0) > 0:
-        return math.nan, 0, 0
+        return _Told(math.nan)
     centres = (np.arange(len(table)) + 0.5) / len(table)
     changes = _centred(np.log(table + _TINY * table.max()))
     nearness = _centred(-np.abs(centres[:, None] - coordinates[None]))
     size = float(np.sqrt((changes**2).sum() * (nearness**2).sum()))
     if size < _TINY:
-        return math.nan, 0, 0
+        return _Told(math.nan)
     spread = ((changes @ changes.T) * (nearness @ nearness.T)).sum() / (table.shape[1] - 1)
     along = [changes[:, coordinates == one].mean(1) for one in np.unique(coordinates)]
     told = float((changes * nearness).sum()) / size
-    return told, float(np.sqrt(max(spread, 0))) / size, float(np.std(along))
+    return _Told(told, float(np.sqrt(max(spread, 0))) / size, float(np.std(along)))
 
 
 def _centred(table: Array) -> Array:
