@@ -96,6 +96,7 @@ def _explain_batch(
                     one.score.output: answer_of(one, output.by_output[one.score.output][row])
                     for one in abouts
                 },
+                sources=(*plan.files, *example.files),
             )
             found[row].append(explanation)
     return found

@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def image_name(image: object) -> str:
-    """Return the name of an image's file without its suffix; ``image`` if there is no file.
+def file_of(image: object) -> str | Path | None:
+    """Return the file that an image comes from, if it has one.
 
     Open files, and images that Pillow opened, have an attribute with the name of their file.
     """
     file = image if isinstance(image, (str, Path)) else None
     for attribute in ("filename", "name"):
         file = file or getattr(image, attribute, None)
-    if not isinstance(file, (str, Path)):
+    return file if isinstance(file, (str, Path)) else None
+
+
+def image_name(image: object) -> str:
+    """Return the name of an image's file without its suffix; ``image`` if there is no file."""
+    file = file_of(image)
+    if file is None:
         return "image"
     stem = Path(file).stem
     return (Path(stem).stem if stem.lower().endswith(".nii") else stem) or "image"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
+from ..writing import protected
 from .box_explanation import BoxExplanation
 from .render import LookOptions, write_image
 
@@ -30,5 +31,6 @@ def write_boxes(found: BoxExplanation, path: Path, **look: Unpack[LookOptions]) 
     if not found.detections:
         return []
     if path.suffix.lower() in IMAGES:
-        return [write_image(path, found.panel(**look))]
+        with protected(found.sources):
+            return [write_image(path, found.panel(**look))]
     return found.save(path, **look)

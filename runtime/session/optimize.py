@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SessionError
-from ..writing import atomic_write
+from ..writing import atomic_write, guard, protected
 from .optimized_for import Target, read_target, write_target
 from .providers import load_onnxruntime
 from .session import Session
@@ -42,17 +42,20 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
         provider: ONNX Runtime's execution provider; None: the best one available.
 
     Raises:
-        SessionError: The artifact cannot be loaded, is an optimised one, or cannot be written.
+        SessionError: The artifact cannot be loaded or is an optimised one, or ``target`` cannot be
+            written or is the artifact.
         SpecError: The file is not an artifact.
     """
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
         raise SessionError(f"{path} is optimised already; optimise the original artifact")
+    files = [path, path.with_name(f"{path.name}.data")]
+    guard(target, files, SessionError)
     plain, ort = Session(path, provider), load_onnxruntime()
     # ONNX Runtime (1.32) gives what it stores in another layout the same names inside and outside
     # of an If, as artifacts of detectors have one, and cannot read that again.
     layouts = plain.spec.detector is None
-    with atomic_write(target, SessionError) as draft:
+    with protected(files), atomic_write(target, SessionError) as draft:
 
         def save(options: Any) -> None:
             options.optimized_model_filepath = str(draft)

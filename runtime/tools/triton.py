@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import PackageError, system_errors
 from ..session.session import Session
 from ..spec import METADATA_KEY
+from ..writing import guard, staged
 
 _TYPES = {"float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP64"} | {
     name: name.upper()
@@ -52,21 +52,16 @@ def write_repository(
         SessionError: ONNX Runtime is missing or cannot load the file.
         SpecError: The file is not an artifact.
     """
-    session = Session(artifact, "cpu")
     name = name or artifact.stem
-    config = describe(session, name, max_batch, tensors=tensors)
     target = folder / name
     if target.exists():
         raise PackageError(f"{target} exists; remove it, or give the model another --name")
-    with system_errors(PackageError, f"cannot write {target}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".graftcam-", dir=folder))
-        try:
-            _fill(draft, artifact, config, session.spec.labels)
-            draft.chmod(0o755)  # mkdtemp's is private; the server may be another user
-            draft.rename(target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    guard(target, [artifact], PackageError, folder=True)
+    session = Session(artifact, "cpu")
+    config = describe(session, name, max_batch, tensors=tensors)
+    failed = f"cannot write {target}"
+    with staged(folder, PackageError, target) as place, system_errors(PackageError, failed):
+        _fill(place / name, artifact, config, session.spec.labels)
     return target
 
 
@@ -126,6 +121,7 @@ def _quoted(text: str) -> str:
 
 
 def _fill(draft: Path, artifact: Path, config: str, labels: list[str] | None) -> None:
+    draft.mkdir()
     (draft / "config.pbtxt").write_text(config, "utf-8")
     if labels is not None:
         (draft / _LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")

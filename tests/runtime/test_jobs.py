@@ -98,7 +98,7 @@ def test_an_interrupted_job_ends_with_the_bytes_of_an_undisturbed_one(
     out = tmp_path / "out"
     with (out / "results.jsonl").open("ab") as file:
         file.write(b'{"path": "half')
-    (out / "overlays" / f".{'0' * 32}.tmp").write_bytes(b"half")
+    (out / "overlays" / f".graftcam-{'0' * 32}.tmp").write_bytes(b"half")
     summary = run(settings)
     assert (summary.before, summary.explained, summary.failed) == (3, 7, 1)
     assert output(settings) == output(whole)

@@ -20,6 +20,6 @@ def test_refusals_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     succeed(*package, "--triton")
     assert f"{models / 'fixed'} exists; remove it, or give" in fail(*package, "--triton")
     blocked = fail("package", fixed, "--triton", "-o", fixed / "models")
-    assert blocked.startswith(f"Error: cannot write {fixed / 'models' / 'fixed'}: ")
+    assert blocked.startswith(f"Error: cannot write {fixed / 'models'}: {fixed} is no folder; ")
     assert [path.name for path in models.iterdir()] == ["fixed"]
     fail(*package, code=2)

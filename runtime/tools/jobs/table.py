@@ -11,15 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
+from ...drafts import DRAFTS, remove_dead
 from ...errors import JobError, system_errors
 from ...writing import atomic_write, replace_file
-
-_DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 class Row(TypedDict):
@@ -149,7 +147,7 @@ class Table:
         self.close()
 
     def _begin(self, record: Mapping[str, Any]) -> None:
-        """Refuse the results of another job; else write this job's record and delete drafts."""
+        """Refuse the results of another job; else write this job's record and remove old drafts."""
         # Through JSON, which turns tuples into lists.
         now = json.loads(json.dumps(record))
         if not self._job.exists():
@@ -173,9 +171,7 @@ class Table:
                 f"({'; '.join(different) or 'job.json is damaged'}); choose another output folder, "
                 "or delete this one"
             )
-        for draft in self.path.parent.rglob(".*.tmp"):
-            if _DRAFT.fullmatch(draft.name):
-                draft.unlink()
+        remove_dead(self.path.parent.rglob(DRAFTS))
 
     def _read(self) -> None:
         """Index the rows; remove the partial line of a killed process."""

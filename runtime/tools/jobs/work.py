@@ -18,6 +18,9 @@ from .boxes import box_records
 from .settings import Settings
 from .table import Row
 
+OVERLAYS = "overlays"
+"""The folder for drawings, in the output folder."""
+
 
 class Worker:
     """Explains batches of a folder's images; safe to share between threads.
@@ -74,7 +77,7 @@ class Worker:
             if self._explainer.spec.detector is not None:
                 row["boxes"] = []
             return row
-        target = Path(self.settings.output, "overlays", path).parent
+        target = Path(self.settings.output, OVERLAYS, path).parent
         with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
         saved = _saved(found, target, **self.settings.drawing)
