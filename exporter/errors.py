@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ..runtime.errors import GraftcamError
 
@@ -19,7 +20,15 @@ class CaptureError(GraftcamError):
 
 
 class LayerError(GraftcamError):
-    """A target layer is unknown, returns no usable tensor or does not lead to the score."""
+    """A target layer is unknown, returns no usable tensor or does not lead to the score.
+
+    Attributes:
+        candidates: Layers that the automatic choice considered (`Candidate`), if it took none.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[Any] = ()) -> None:
+        self.candidates = list(candidates)
+        super().__init__(message)
 
 
 class ScoreError(GraftcamError):

@@ -27,10 +27,11 @@ from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
+from ..runtime.writing import guard, protected, staged
 from .artifact.only_if_asked import run_always
-from .artifact.save import staged, tool_versions, write_record
+from .artifact.save import tool_versions, write_record
 from .clock import Progress
-from .errors import CaptureError, VerificationError, first_line
+from .errors import CaptureError, VerificationError, WriteError, first_line
 from .graph.external_data import keep_beside, take_in
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.verdict.findings import Verdict
@@ -81,15 +82,18 @@ def shrink(
     Raises:
         CaptureError: The artifact is not float32, or stores no preprocessing.
         VerificationError: The two do not agree; nothing is written.
-        WriteError: The file cannot be written.
+        WriteError: The file cannot be written, or is one that is read.
         GraftcamError: The artifact or an image cannot be read.
     """
     if precision not in get_args(Precision):
         raise CaptureError(f"unknown precision {precision!r}; there is {get_args(Precision)}")
+    files = [artifact, artifact.with_name(f"{artifact.name}.data"), *images]
+    guard(path, files, WriteError)
     session = Session(artifact, "cpu")
     spec = session.spec
     _check(artifact, spec)
-    with staged(path) as place:
+    with protected(files), staged(path.parent, WriteError, path, last=path.name) as folder:
+        place = folder / path.name
         progress("convert")
         with _without_branches(artifact, spec) as whole:
             if precision == "int8":

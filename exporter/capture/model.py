@@ -152,7 +152,7 @@ def choose_layer(captured: Captured, located: Sequence[Located]) -> list[Candida
     candidates = choose_shown(captured, _graph_candidates(graph, located))
     integers = describe(graph, ", and no layer with floats before the score")
     if integers is not None and not any(one.usable for one in candidates):
-        raise LayerError(integers)
+        raise LayerError(integers, candidates)
     best = best_of(candidates, graph).name
     captured.targets[best] = find_layer(graph, best)
     settle_layouts(captured)
@@ -187,7 +187,8 @@ def best_of(candidates: Sequence[Candidate], graph: ir.Graph | None = None) -> C
         seen.append(f"{inside.op_type} {inside.name!r} hides what it runs")
     raise LayerError(
         f"no layer can be chosen automatically ({'; '.join(seen) or 'none found'}); name one with "
-        "`layers`"
+        "`layers`",
+        candidates,
     )
 
 

@@ -50,6 +50,7 @@ class Captured:
         arranged: Layouts of the target layers, as far as they are settled.
         folder: The folder of the model's external data, for a file.
         levels: The levels of a detector whose target layers are its module's, in their order.
+        files: Files beside the model's own that hold weights, for a file.
     """
 
     model: ir.Model
@@ -60,6 +61,7 @@ class Captured:
     arranged: dict[str, Arrangement] = field(default_factory=dict[str, Arrangement])
     folder: Path | None = None
     levels: list[LevelFound] = field(default_factory=list[LevelFound])
+    files: list[Path] = field(default_factory=list[Path])
 
 
 def capture_file(
@@ -81,7 +83,7 @@ def capture_file(
         raise CaptureError(
             f"cannot read {path.name} as ONNX: {first_line(error)}; give an ONNX file"
         ) from error
-    take_in(model, path)
+    files = take_in(model, path)
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
@@ -100,7 +102,7 @@ def capture_file(
     settle_extents(model, path.parent)
     write_out(model.graph)
     targets = {name: find_layer(model.graph, name) for name in layers}
-    return Captured(model, targets, notes=notes, folder=path.parent)
+    return Captured(model, targets, notes=notes, folder=path.parent, files=files)
 
 
 def take_plain_quantisers(graph: ir.Graph) -> None:

@@ -14,16 +14,18 @@ EMBED_LIMIT = 1_900_000_000
 SMALL = 1 << 20  # bytes; passes and converters may read smaller tensors, such as shapes and scales
 
 
-def take_in(model: ir.Model, path: Path) -> None:
-    """Read the weights that ``model`` stores in files beside ``path``.
+def take_in(model: ir.Model, path: Path) -> list[Path]:
+    """Read the weights that ``model`` stores in files beside ``path``, and return these files.
 
     If they exceed 1.9 GB only small ones are read; the others are mapped from their file on use.
 
     Raises:
         CaptureError: A file is missing or too short.
     """
+    files: dict[Path, None] = {}
     for tensor in _beside(model):
         file = Path(tensor.path)
+        files[file] = None
         end = (tensor.offset or 0) + (tensor.length or 0)
         if not file.is_file() or file.stat().st_size < end:
             fault = "is truncated" if file.is_file() else "is missing"
@@ -41,6 +43,7 @@ def take_in(model: ir.Model, path: Path) -> None:
             tensor = value.const_value
             if isinstance(tensor, ir.ExternalTensor) and not (large and tensor.nbytes > SMALL):
                 value.const_value = _read(tensor)
+    return list(files)
 
 
 def keep_beside(model: ir.Model, path: Path) -> None:

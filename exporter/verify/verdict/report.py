@@ -34,16 +34,21 @@ def to_dict(
     artifact: Path, spec: Spec | None, against: str | None, verdict: Verdict
 ) -> dict[str, Any]:
     """The same as plain JSON types."""
+    about = {
+        "file": artifact.name,
+        "sha256": file_hash(artifact),
+        "bytes": artifact.stat().st_size,
+        "name": spec.source.get("name") if spec else None,
+        "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
+    }
+    return _to_dict(about, against, verdict)
+
+
+def _to_dict(about: dict[str, Any], against: str | None, verdict: Verdict) -> dict[str, Any]:
     return {
         "schema": SCHEMA_VERSION,
         "verdict": verdict.status,
-        "artifact": {
-            "file": artifact.name,
-            "sha256": file_hash(artifact),
-            "bytes": artifact.stat().st_size,
-            "name": spec.source.get("name") if spec else None,
-            "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
-        },
+        "artifact": about,
         "against": against,
         "reference": verdict.reference,
         "inputs": {"random": verdict.images, "given": verdict.given, "seed": verdict.seed},
@@ -51,6 +56,22 @@ def to_dict(
         "checks": [one.to_dict() for one in verdict.findings],
         "seconds": {step: round(taken, 3) for step, taken in verdict.seconds.items()},
     }
+
+
+def error_to_dict(
+    artifact: Path, name: str, error: dict[str, str], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """The report of an export that failed before there was an artifact to check.
+
+    Args:
+        artifact: The file that was to be written.
+        name: The model's name.
+        error: What went wrong: ``kind``, ``message`` and ``step``.
+        seconds: Time by step.
+    """
+    about = {"file": artifact.name, "sha256": None, "bytes": None, "name": name, "source": {}}
+    nothing = _to_dict(about, None, Verdict([], seconds=seconds))
+    return {**nothing, "verdict": "error", "error": error}
 
 
 def describe_verdict(artifact: Path, verdict: Verdict) -> str:
