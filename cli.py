@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -19,6 +20,7 @@ from .commands.ops import ops
 from .commands.optimize import optimize
 from .commands.package import package
 from .commands.shrink import shrink
+from .commands.signals import ending_by_signals
 from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError
@@ -28,7 +30,12 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 class _Group(click.Group):
-    """A group that turns the project's own errors into one line and their exit code."""
+    """A group that turns the project's and the system's errors into one line and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line; a signal to end it unwinds it."""
+        with ending_by_signals():
+            return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -39,6 +46,11 @@ class _Group(click.Group):
                 raise failure from error
             failure.show()
             raise click.exceptions.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of the output has gone
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
 
 
 @click.group(

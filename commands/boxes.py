@@ -13,6 +13,7 @@ from click import option
 from click.core import ParameterSource
 
 from ..runtime.errors import InputError, RenderError
+from ..runtime.writing import guard
 from .common import Numbers, meter, progress_bar
 from .drawing import Drawing
 from .options import group
@@ -137,6 +138,8 @@ def explain_detector(
     from ..runtime.output.box_files import write_boxes
     from ..runtime.output.box_text import describe_boxes
 
+    if target is not None:
+        guard(target, (), RenderError, folder=not _is_picture(target))
     each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
     examples = [(path, one) for path in images for one in explainer.read_file(path, further)]
     if _is_picture(target) and len(examples) * len(each) > 1:

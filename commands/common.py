@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ..runtime.errors import GraftcamError
+from .guarded import GuardedCommand
 
 
 def example(*lines: str) -> str:
@@ -21,8 +22,8 @@ def example(*lines: str) -> str:
 
 
 def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command whose help ends with commands to copy."""
-    return click.command(epilog=example(*examples))
+    """Make a command whose help ends with commands to copy, and that never overwrites an input."""
+    return click.command(cls=GuardedCommand, epilog=example(*examples))
 
 
 class Numbers(click.ParamType):

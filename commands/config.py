@@ -23,6 +23,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import click
 
 from ..runtime.errors import GraftcamError
 from ..runtime.writing import replace_file
+from .config_places import check_places
 
 # Paths that an export writes: they are no sources.
 _WRITTEN = {"to", "report"}
@@ -44,12 +46,16 @@ class Entry:
         path: The artifact.
         arguments: Its arguments of `graftcam export`.
         reads: Files and folders that the arguments name.
+        report: The folder of its report, if it has one.
+        heads: Whether heads are written beside the artifact.
     """
 
     name: str
     path: Path
     arguments: list[str]
     reads: list[Path]
+    report: Path | None
+    heads: bool
 
     def digests(self) -> dict[str, str]:
         """Return the artifact's digest, and that of its sources.
@@ -67,11 +73,16 @@ class Entry:
         return {"from": total.hexdigest(), "artifact": _digest(self.path)}
 
 
+def lock_of(config: Path) -> Path:
+    """Return the lock file of a release's TOML file."""
+    return config.with_name(f"{config.stem}.lock.json")
+
+
 class Lock:
     """Digests of the last exports and of their sources, in ``<stem>.lock.json``."""
 
     def __init__(self, config: Path) -> None:
-        self._path = config.with_name(f"{config.stem}.lock.json")
+        self._path = lock_of(config)
         try:
             self._digests = json.loads(self._path.read_text("utf-8"))
         except (OSError, ValueError):  # missing or truncated: everything is exported again
@@ -98,7 +109,8 @@ def read_config(path: Path, command: click.Command, only: str | None = None) -> 
         only: Name of the only model to read; None: all.
 
     Raises:
-        GraftcamError: The file cannot be read or has no such model, or a key or value is wrong.
+        GraftcamError: The file cannot be read or has no such model, a key or value is wrong, or
+            tables would overwrite each other or what they read.
     """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
@@ -114,7 +126,9 @@ def read_config(path: Path, command: click.Command, only: str | None = None) -> 
     if only is not None and only not in tables:
         raise GraftcamError(f"{path} has no model {only!r}; it has {', '.join(tables)}")
     chosen = tables if only is None else {only: tables[only]}
-    return [_entry(path, name, {**defaults, **table}, command) for name, table in chosen.items()]
+    entries = [_entry(path, name, {**defaults, **table}, command) for name, table in chosen.items()]
+    check_places(entries, path, lock_of(path))
+    return entries
 
 
 def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Command) -> Entry:
@@ -154,7 +168,9 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
         else:
             arguments += [part for text in placed for part in (f"--{key}", text)]
     named = [one for key in ("source", "preprocess") for one in _factory(str(table.get(key, "")))]
-    return Entry(name, path.parent / table["to"], arguments, reads + named)
+    report = path.parent / table["report"] if "report" in table else None
+    heads = ("--extra", "head") in pairwise(arguments)
+    return Entry(name, path.parent / table["to"], arguments, reads + named, report, heads)
 
 
 def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | None) -> list[str]:

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from .common import Steps, command, need_exporter
-from .options import FILE, json_option
+from .guarded import Destination
+from .options import json_option
 
 
 @command("graftcam demo", "graftcam demo -o /tmp/demo")
-@click.option("-o", "--to", "folder", type=FILE, default="out/demo",
+@click.option("-o", "--to", "folder", type=Destination(folder=True), default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @json_option
 def demo(folder: Path, as_json: bool) -> None:

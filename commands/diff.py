@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("second", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for drawings of the most changed maps, and diff.json.",
-           required=False)  # fmt: skip
+           folder=True, required=False)  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SHARE",

@@ -94,7 +94,7 @@ _request_options = group(
 @click.argument("model", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
-           "NAME-boxes.png in the current folder.", required=False)  # fmt: skip
+           "NAME-boxes.png in the current folder.", folder=None, required=False)  # fmt: skip
 @_request_options
 @drawing_options
 @provider_option
@@ -184,6 +184,7 @@ def explain(
         return
     if folder is None:
         raise _no_folder()
+    drawing.check(folder)
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ

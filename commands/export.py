@@ -21,6 +21,7 @@ from .export_options import (
     trace_options,
     transform_options,
 )
+from .guarded import Destination, TextOrFile
 from .options import FILE, json_option, source_options
 from .transforms import TRANSFORM, transform_of
 
@@ -46,8 +47,9 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial")
     "    --preprocess unit,letterbox=114 -o explained.onnx",
     "graftcam export --config release.toml",
 )
-@click.argument("source", required=False)
-@click.option("-o", "--to", "path", type=FILE, metavar="FILE", help="The artifact to write.")
+@click.argument("source", required=False, type=TextOrFile())
+@click.option("-o", "--to", "path", type=Destination(), metavar="FILE",
+              help="The artifact to write; one that is there is replaced.")  # fmt: skip
 @click.option("--config", type=FILE, metavar="FILE",
               help="Export the models of this TOML file, or only the model that SOURCE names; "
                    "artifacts that are up to date are skipped (docs/release.md).")  # fmt: skip
@@ -83,10 +85,15 @@ def export(
         raise click.UsageError("SOURCE and --to are needed, or --config")
     from ..exporter import UnprovenError, Verify
     from ..exporter import export as run
+    from ..exporter.clock import Clock
+    from ..exporter.places import check_places
     from ..exporter.report.describe import describe_report
+    from ..exporter.report.known import Known
+    from ..exporter.report.page.write import page_of_failure
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
 
+    check_places(path, options["report"], ())
     transform = {name: options.pop(name) for name in TRANSFORM}
     given = any(value is not None for value in transform.values())
     shapes, labels, name = (options.pop(key) for key in ("shapes", "labels", "name"))
@@ -97,15 +104,16 @@ def export(
     # The source's own labels are those of its classes, not of a layer's channels, nor of one of
     # several outputs.
     own = None if score.kind == "channel" or len(score.outputs) > 1 else loaded.labels
+    name = name or loaded.name
+    with page_of_failure(options["report"], Known(path, name, Clock(None))):
+        verify = Verify(*(options.pop(key) for key in _VERIFY))
+        labels = labels_of_files(labels, score.outputs) if labels else own
+        preprocess = transform_of(transform, loaded, shapes) if given else loaded.preprocess
     with Steps() as steps:
         report = run(
             loaded.model, path, loaded.inputs, score=score,
-            trace=TorchExport(**traced) if traced else None,
-            labels=labels_of_files(labels, score.outputs) if labels else own,
-            name=name or loaded.name,
-            preprocess=transform_of(transform, loaded, shapes) if given else loaded.preprocess,
-            verify=Verify(*(options.pop(key) for key in _VERIFY)), shapes=loaded.shapes,
-            progress=steps, **options,
+            trace=TorchExport(**traced) if traced else None, labels=labels, name=name,
+            preprocess=preprocess, verify=verify, shapes=loaded.shapes, progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))

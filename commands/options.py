@@ -10,6 +10,7 @@ import click
 from click import option
 
 from .common import Shape, shapes_by_input
+from .guarded import Destination, TextOrFile
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
@@ -28,11 +29,13 @@ def group(*options: Decorator) -> Decorator:
 
 
 def to_option(
-    name: str, metavar: str, text: str, *, required: bool = True, words: Collection[str] = ()
-) -> Decorator:
+    name: str, metavar: str, text: str, *, folder: bool | None = False, required: bool = True,
+    words: Collection[str] = (),
+) -> Decorator:  # fmt: skip
     """Return ``-o``, ``--to``, for the file or folder to write; twice is an error.
 
-    One of ``words`` is no file; the context's ``meta`` holds it under `TO_WORD`.
+    For ``folder`` see `Destination`. One of ``words`` is no file; the context's ``meta`` holds it
+    under `TO_WORD`.
     """
 
     def once(
@@ -46,8 +49,8 @@ def to_option(
             raise click.BadParameter(f"it is the one {metavar} to write, and has {given}")
         return paths[0] if paths else None
 
-    return option("-o", "--to", name, type=FILE, required=required, multiple=True, callback=once,
-                  metavar=metavar, help=text)  # fmt: skip
+    return option("-o", "--to", name, type=Destination(folder=folder), required=required,
+                  multiple=True, callback=once, metavar=metavar, help=text)  # fmt: skip
 
 
 def one_or_several(
@@ -85,7 +88,7 @@ axis_options = group(
 )  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(
-    option("--weights", metavar="FILE|ENUM",
+    option("--weights", type=TextOrFile(), metavar="FILE|ENUM",
            help="State dict (read with weights_only=True) or torchvision weights enum."),
     option("--shape", "shapes", type=Shape(), multiple=True, callback=shapes_by_input,
            help="Shape of an input without the batch axis; repeatable, as INPUT=N,N,... then. Of "

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .common import Steps, command, need_exporter
+from .guarded import STDOUT, Destination, TextOrFile
 from .options import FILE, source_options
 
 
@@ -17,11 +18,11 @@ from .options import FILE, source_options
     "graftcam verify my.onnx --against my.models:build --all",
 )
 @click.argument("artifact", type=FILE)
-@click.option("--against", metavar="SOURCE",
+@click.option("--against", type=TextOrFile(), metavar="SOURCE",
               help="What it was made from, as for `graftcam export`. Default: its own forward "
                    "part, with finite differences.")  # fmt: skip
 @source_options
-@click.option("--labels", multiple=True, metavar="[OUTPUT=]FILE",
+@click.option("--labels", multiple=True, type=TextOrFile(), metavar="[OUTPUT=]FILE",
               help="Class names that it must have: one a line, or JSON; repeatable for several "
                    "outputs, as OUTPUT=FILE then. Default: those of the source.")  # fmt: skip
 @click.option("--images", type=FILE, metavar="DIR",
@@ -30,7 +31,7 @@ from .options import FILE, source_options
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True,
               help="Make every check. Default: stop at the first that fails.")  # fmt: skip
-@click.option("--json", "file", type=FILE, metavar="FILE",
+@click.option("--json", "file", type=Destination(), metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
     artifact: Path, against: str | None, weights: str | None,
@@ -49,12 +50,12 @@ def verify(
     if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
-    from ..exporter.artifact.save import write_text
-    from ..exporter.errors import UnprovenError
+    from ..exporter.errors import UnprovenError, WriteError
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import is_file, load_source
     from ..exporter.verify.verdict.report import describe_verdict, to_json
+    from ..runtime.writing import replace_file
 
     source = None
     if against is not None:
@@ -71,9 +72,9 @@ def verify(
             artifact, source, names, images, seconds=seconds, progress=steps, everything=everything
         )
     report = to_json(artifact, spec, against, verdict)
-    if file is not None and str(file) != "-":
-        write_text(file, report)
-    if str(file) == "-":
+    if file is not None and str(file) != STDOUT:
+        replace_file(file, report.encode(), WriteError)
+    if str(file) == STDOUT:
         click.echo(report, nl=False)
     else:
         click.echo(describe_verdict(artifact, verdict))

@@ -10,6 +10,7 @@ import click
 from click import option
 
 from .common import Numbers, command, progress_bar
+from .guarded import Destination
 from .options import FILE, explained_output_option, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _ascent_options = group(
 @to_option("path", "FILE", "The image to write.")
 @_target_options
 @_ascent_options
-@click.option("--curve", type=FILE, metavar="FILE",
+@click.option("--curve", type=Destination(), metavar="FILE",
               help="File for a plot of the score by step; a .json beside it gets the "
                    "numbers.")  # fmt: skip
 @provider_option
@@ -71,15 +72,20 @@ def visualize(
     """
     from ..runtime.errors import RenderError
     from ..runtime.inputs.selection import choose_output
-    from ..runtime.output.render import write_image
+    from ..runtime.output.render import check_image_path, write_image
     from ..runtime.session.session import Session
     from ..runtime.visualize.ascent import Ascent
     from ..runtime.visualize.ascent import visualize as run
-    from ..runtime.writing import replace_file
+    from ..runtime.writing import guard, replace_file
 
     given = [class_name is not None, channel is not None, score_weights is not None]
     if sum(given) != 1:
         raise click.UsageError("give one of --class, --channel and --score-weights")
+    images = [path] if curve is None else [path, curve]
+    for one in images:
+        check_image_path(one)
+    if curve is not None:
+        guard(curve.with_suffix(".json"), (), RenderError)
     session = Session(model, provider)
     session = session.about(choose_output(session.spec, output))
     selection = _selection(session, class_name, channel, score_weights)
