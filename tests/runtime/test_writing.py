@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -263,7 +263,7 @@ with ending_by_signals(), atomic_write(folder / "file", JobError) as one:
 
 
 @contextmanager
-def writer(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def writer(folder: Path) -> Generator[subprocess.Popen[str]]:
     """A process that drafts a file and a folder of files."""
     program = [sys.executable, "-c", WRITER, str(folder)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
