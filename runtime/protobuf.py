@@ -12,6 +12,8 @@ from typing import NamedTuple, TypeAlias
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _SIZES = {FIXED64: 8, FIXED32: 4}
+_LONGEST = 10  # bytes of a number of 64 bits
+_MASK = (1 << 64) - 1
 
 Data: TypeAlias = memoryview | mmap.mmap
 
@@ -60,13 +62,18 @@ def fields(data: Data) -> Iterator[Field]:
 
 
 def read_varint(data: Data, place: int) -> tuple[int, int]:
-    """Return a number and where it ends."""
+    """Return a number and where it ends.
+
+    Raises:
+        ValueError: It has more than 64 bits; at the end of the data, an IndexError.
+    """
     number = shift = 0
-    while True:
-        byte = data[place]
-        number, place, shift = number | (byte & 0x7F) << shift, place + 1, shift + 7
+    for end in range(place + 1, place + 1 + _LONGEST):
+        byte = data[end - 1]
+        number, shift = number | (byte & 0x7F) << shift, shift + 7
         if byte < 0x80:
-            return number, place
+            return number & _MASK, end
+    raise ValueError(f"the number at byte {place} does not end")
 
 
 def field_of(number: int, content: bytes) -> bytes:

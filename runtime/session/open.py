@@ -14,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import SessionError
+from ..onnx_file.check import check_file
 from .cuda_graph import Bound
 from .optimized_for import Target, read_target
 from .providers import (
@@ -45,6 +46,7 @@ def open_session(
     ort = load_onnxruntime()
     if not path.is_file():
         raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
+    check_file(path, SessionError)
     target = read_target(path)
     if target is not None and providers is None:
         providers = target.provider
