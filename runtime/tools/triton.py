@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import PackageError, system_errors
+from ..onnx_file.check import check_file
 from ..session.session import Session
 from ..spec import METADATA_KEY
 
@@ -47,13 +48,19 @@ def write_repository(
             listed, requested or not.
 
     Raises:
-        PackageError: Triton cannot join requests, a model of this name exists, or the folder cannot
-            be written.
+        PackageError: Triton cannot join requests, a model of this name exists or it is no name of a
+            folder, or the folder cannot be written.
         SessionError: ONNX Runtime is missing or cannot load the file.
         SpecError: The file is not an artifact.
     """
     session = Session(artifact, "cpu")
-    name = name or artifact.stem
+    name = artifact.stem if name is None else name
+    plain = name not in ("", ".", "..") and not {*"/\\"}.intersection(name)
+    if not plain or not name.isprintable():
+        raise PackageError(
+            f"the model cannot be called {name!r}: the name becomes a folder in {folder}; give "
+            "--name a plain name"
+        )
     config = describe(session, name, max_batch, tensors=tensors)
     target = folder / name
     if target.exists():
@@ -131,9 +138,17 @@ def _fill(draft: Path, artifact: Path, config: str, labels: list[str] | None) ->
         (draft / _LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
     version = draft / "1"
     version.mkdir()
-    model, weights = version / "model.onnx", artifact.with_name(f"{artifact.name}.data")
-    if weights.exists():
+    model, beside = version / "model.onnx", check_file(artifact, PackageError)
+    if beside:
+        if model.name in (Path(location).as_posix() for location in beside):
+            raise PackageError(
+                f"{artifact.name} keeps weights in {model.name}, as Triton calls the graph; give "
+                "them another name"
+            )
         model.mkdir()
-        shutil.copyfile(weights, model / weights.name)
+        for location in beside:
+            place = model / location
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifact.parent / location, place)
         model /= model.name
     shutil.copyfile(artifact, model)
