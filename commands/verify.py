@@ -34,7 +34,7 @@ from .options import FILE, source_options
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
 def verify(
     artifact: Path, against: str | None, weights: str | None,
-    shapes: dict[str, list[int | None]], labels: tuple[str, ...], images: Path | None,
+    shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,
     seconds: float | None, everything: bool, file: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
@@ -50,7 +50,7 @@ def verify(
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     need_exporter()
     from ..exporter.artifact.save import write_text
-    from ..exporter.errors import UnprovenError
+    from ..exporter.errors import UnprovenError, errors_of_model
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import is_file, load_source
@@ -63,10 +63,10 @@ def verify(
                 "the artifact records the shapes that it was exported with; leave --shape out"
             )
         recorded = {} if is_file(against) else input_shapes(artifact)
-        source = load_source(against, weights, shapes, recorded)
+        source = load_source(against, weights, shapes, recorded, trust=trust)
     outputs = scored_outputs(artifact) if labels else ()
     names = labels_of_files(labels, outputs) if labels else source and source.labels
-    with Steps() as steps:
+    with Steps() as steps, errors_of_model(artifact):
         spec, verdict = verify_artifact(
             artifact, source, names, images, seconds=seconds, progress=steps, everything=everything
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
 
 from ..runtime.errors import GraftcamError
 
@@ -16,6 +18,10 @@ class SettingsError(GraftcamError):
 
 class CaptureError(GraftcamError):
     """The source cannot be loaded or converted to an ONNX graph."""
+
+
+class MalformedError(CaptureError):
+    """A step fails at the graph of a file for a reason that it does not know; the cause tells."""
 
 
 class LayerError(GraftcamError):
@@ -86,13 +92,45 @@ class WriteError(GraftcamError):
     """The artifact cannot be written."""
 
 
+@contextlib.contextmanager
+def errors_of_model(model: object) -> Generator[None]:
+    """Raise as one line what a model does to the code that works on it.
+
+    A file may have faults that no check knows. The code of a module is the user's: its errors stay
+    as they are, but it must not end the program as if all were well.
+
+    Args:
+        model: The path of a file, or a module.
+
+    Raises:
+        MalformedError: A step failed at a file.
+        CaptureError: The model's code ended the program.
+    """
+    name = Path(model).name if isinstance(model, (str, Path)) else type(model).__name__
+    try:
+        yield
+    except SystemExit as end:
+        raise CaptureError(
+            f"{name} ends the program with sys.exit({end.code!r}); let it return or raise"
+        ) from end
+    except GraftcamError:
+        raise
+    except Exception as error:
+        if not isinstance(model, (str, Path)):
+            raise
+        raise MalformedError(
+            f"cannot follow the graph of {name}: {type(error).__name__}: {first_line(error)}; if "
+            "onnx.checker.check_model takes it, report this"
+        ) from error
+
+
 def in_line(value: object) -> str:
     """Return a value as text of one line: a module's is a page."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _MOST else f"{text[:_MOST]}..."
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of a message, or the error's class."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -35,6 +35,8 @@ from .capture.programs import Programs
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
 from .differentiate.support.torch_notes import shares_by_default
+from .errors import errors_of_model
+from .graph.check_weights import check_weights
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.input_gradients import unverified, walks_for
@@ -205,14 +207,15 @@ def export_as(
             exported.notes.append(NOTE)
             return exported
     limit = math.inf
-    while True:
-        try:
-            return _attempt(
-                settings, model, path, example_inputs, transform, verify, images, report, progress,
-                programs, limit,
-            )  # fmt: skip
-        except ScaleTooLargeError as error:  # gradients of a float16 model, larger than most
-            limit = error.fitting
+    with errors_of_model(model):
+        while True:
+            try:
+                return _attempt(
+                    settings, model, path, example_inputs, transform, verify, images, report,
+                    progress, programs, limit,
+                )  # fmt: skip
+            except ScaleTooLargeError as error:  # gradients of a float16 model, larger than most
+                limit = error.fitting
 
 
 def _attempt(
@@ -237,6 +240,7 @@ def _attempt(
             captured, candidates = capture(model, example_inputs, settings, clock, programs)
         clock("differentiate")
         graph = captured.model.graph
+        check_weights(graph)
         settle_layouts(captured)
         detected, levels = locate_detector(captured, settings), list[LevelFound]()
         if detected is not None and detected.detection is not None:

@@ -22,7 +22,8 @@ from .capture.model import locate_scores
 from .capture.onnx_file import Captured, capture_file
 from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
-from .errors import VerificationError, first_line
+from .errors import VerificationError
+from .graph.open_file import open_file
 from .graph.ort_workarounds import protect
 from .locate.instances import lay_out_instances
 from .pipeline import export_as
@@ -119,7 +120,7 @@ def input_shapes(file: Path) -> dict[str, list[int | None]]:
     """
     spec = _record(file)
     own = spec.own_inputs if spec else []
-    graph = ir.load(file.resolve()).graph
+    graph = open_file(file).graph
     inputs = [v for v in graph.inputs if v.name not in own and v.name not in graph.initializers]
     shapes: dict[str, list[int | None]] = {}
     for value in inputs:
@@ -151,7 +152,7 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
             f"{artifact.name} is a copy in {spec.source['precision']}; give the artifact that it "
             "was made from with --against, and images with --images"
         )
-    _, findings = check_metadata(artifact, ir.load(artifact.resolve()))
+    _, findings = check_metadata(artifact, open_file(artifact))
     known = Session(original, "cpu").spec.source
     for part in ("graph", "weights"):
         same = spec.source.get(f"{part}_sha256") == known.get(f"{part}_sha256")
@@ -163,10 +164,7 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
 
 def _record(artifact: Path) -> Spec | None:
     """The metadata; None where it cannot be read, which the check of the metadata reports."""
-    try:
-        text = ir.load(artifact.resolve()).metadata_props.get(METADATA_KEY)
-    except Exception as error:
-        raise VerificationError(f"cannot read {artifact} as ONNX: {first_line(error)}") from error
+    text = open_file(artifact, VerificationError).metadata_props.get(METADATA_KEY)
     try:
         return Spec.from_json(text or "")
     except GraftcamError:
@@ -175,7 +173,7 @@ def _record(artifact: Path) -> Spec | None:
 
 def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Path) -> Origin:
     """What the artifact is compared with: its source, or its own forward part."""
-    own = ir.load(artifact.resolve())
+    own = open_file(artifact)
     if spec is None:
         return Origin(own)
     inside = Embedded.of(own, spec)
@@ -183,7 +181,7 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         plain = folder / "plain.onnx"
         write_plain(artifact, plain)
         if inside is not None:
-            ir.save(inside.model_behind(ir.load(plain), spec), plain)
+            ir.save(inside.model_behind(open_file(plain), spec), plain)
         return Origin(own, file=plain)
     if isinstance(source.model, Path):
         shapes = None if spec.settings is None else spec.settings.shapes

@@ -32,6 +32,7 @@ from .artifact.save import staged, tool_versions, write_record
 from .clock import Progress
 from .errors import CaptureError, VerificationError, first_line
 from .graph.external_data import keep_beside, take_in
+from .graph.open_file import open_file, open_proto
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.verdict.findings import Verdict
 
@@ -120,8 +121,8 @@ def _without_branches(artifact: Path, spec: Spec) -> Generator[Path]:
         yield artifact
         return
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
-        model = ir.load(artifact.resolve())
-        take_in(model, artifact.resolve())
+        model = open_file(artifact)
+        take_in(model, artifact)
         run_always(model.graph)
         passes.RemoveUnusedNodesPass()(model)
         whole = Path(folder) / artifact.name
@@ -165,7 +166,7 @@ def _float32_nodes(model: onnx.ModelProto, spec: Spec) -> list[str]:
 def _quantise(artifact: Path, path: Path, spec: Spec, calibration: Any) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    excluded = _float32_nodes(onnx.load(artifact, load_external_data=False), spec)
+    excluded = _float32_nodes(open_proto(artifact), spec)
     try:
         with _quiet():
             quantize_static(
@@ -180,7 +181,7 @@ def _quantise(artifact: Path, path: Path, spec: Spec, calibration: Any) -> None:
 def _halve(artifact: Path, path: Path, spec: Spec) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    model = onnx.load(artifact)
+    model = open_proto(artifact, weights=True)
     with _quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that float16 rounds to zero
         half = convert_float_to_float16(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import onnx_ir as ir
 
 from ...runtime.settings import Score, TorchExport
-from ..errors import CaptureError, LayerError
+from ..errors import CaptureError, LayerError, errors_of_model
 from ..graph.emitter import dims_of
 from ..graph.integer_arithmetic import describe
 from ..locate.candidate import Candidate, shared
@@ -239,7 +239,7 @@ def layers_and_score(
         score: What is scored.
         shapes: Extents of an ONNX file's open axes by input, as the settings have them.
     """
-    with file_of_script(model, example_inputs, None) as script:
+    with errors_of_model(model), file_of_script(model, example_inputs, None) as script:
         if script is not None:
             model, example_inputs = script, None
         if isinstance(model, (str, Path)):
@@ -248,5 +248,5 @@ def layers_and_score(
             located = [find_score(graph, one) for one in score.by_output()]
             found = choose_shown(captured, _graph_candidates(graph, located))
             return found, "; ".join(one.reason for one in located)
-    module, inputs = module_of(model, example_inputs)
-    return _scan(module, inputs, [(one, None) for one in score.by_output()], ())
+        module, inputs = module_of(model, example_inputs)
+        return _scan(module, inputs, [(one, None) for one in score.by_output()], ())

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from ...runtime.spec import METADATA_KEY
-from ..errors import CaptureError, first_line
+from ..errors import CaptureError
+from ..graph.check_work import check_work
 from ..graph.emitter import constant_of
 from ..graph.external_data import take_in
 from ..graph.fix_axes import fix_axes
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
+from ..graph.open_file import open_file
 from ..graph.upgrade_opset import converted
 from ..graph.write_out import write_out
 from ..locate.arrangement import Arrangement
@@ -70,17 +72,11 @@ def capture_file(
     ``shapes`` fix open axes of its inputs; see `fix_axes`.
 
     Raises:
-        CaptureError: The file cannot be read or converted.
+        CaptureError: The file cannot be read or converted, or takes too much work.
         LayerError: A layer is unknown.
     """
-    # With a relative path onnx_ir would not check the location of external data.
     path = path.resolve()
-    try:
-        model = ir.load(path)
-    except Exception as error:
-        raise CaptureError(
-            f"cannot read {path.name} as ONNX: {first_line(error)}; give an ONNX file"
-        ) from error
+    model = open_file(path, source=True)
     take_in(model, path)
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
@@ -97,6 +93,7 @@ def capture_file(
         model = infer_shapes(converted(model, version, path.name))
         ir.external_data.set_base_dir(model.graph, path.parent)
         notes.append(f"converted from opset {version} to 18")
+    check_work(model, path.parent, path.name)
     settle_extents(model, path.parent)
     write_out(model.graph)
     targets = {name: find_layer(model.graph, name) for name in layers}

@@ -14,12 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import onnx
-
 from ...runtime.errors import GraftcamError
 from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.record import digest_with
 from ..artifact.save import tool_versions
+from ..graph.open_file import open_proto
 from ..source.labels import Labels
 from ..source.settings import ExportSettings
 from .verdict.findings import Finding
@@ -137,7 +136,7 @@ def _compare_bytes(artifact: Path, again: Path, spec: Spec, fresh: Spec) -> Find
 
 def _digest(path: Path, spec: Spec) -> tuple[str, str]:
     """SHA-256 of the graph, with no verdict in its record, and of the weights beside it."""
-    model = onnx.load(path, load_external_data=False)
+    model = open_proto(path)
     record = _unproven(spec)
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
