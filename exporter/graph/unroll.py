@@ -16,6 +16,7 @@ from .lift_nodes import UniqueNames, add_ints, lift_nodes
 
 _SINCE = 13  # opset: before 9 a Scan has a batch axis, before 13 Split has another form
 _MOST = 2000  # nodes that the steps of one Scan may have in all
+_MOST_IN_ALL = 50_000  # nodes of a graph with the steps of all Scans
 
 
 def unroll_scans(model: ir.Model) -> bool:
@@ -26,7 +27,8 @@ def unroll_scans(model: ir.Model) -> bool:
     for node in list(graph):
         if node.op_type == "Scan" and node.domain in ("", "ai.onnx"):
             steps = _steps_of(node)
-            if steps and steps * len(node.attributes["body"].as_graph()) <= _MOST:
+            made = (steps or 0) * len(node.attributes["body"].as_graph())
+            if steps and made <= _MOST and made + len(graph) <= _MOST_IN_ALL:
                 _unroll(graph, node, steps)
                 found = True
     return found
@@ -52,7 +54,8 @@ def _unroll(graph: ir.Graph, node: ir.Node, steps: int) -> None:
     body, scanned = node.attributes["body"].as_graph(), _scanned(node)
     states = [value for value in node.inputs if value is not None][: -len(scanned)]
     stacked = len(node.outputs) - len(states)
-    names = UniqueNames(graph, apart=node)
+    names = UniqueNames(graph)
+    names.release(node)
     made = list[ir.Node]()
 
     def add(op_type: str, inputs: Sequence[ir.Value | None], **attributes: int) -> list[ir.Value]:
