@@ -68,7 +68,8 @@ def export(
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
-    SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx.
+    SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.onnx, or with
+    --trust-source model.pt2 or script.pt.
     Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
     differences). The exit code is 0 if it is written and proven (or --verify off), 1 for an error,
     and 3 if nothing is wrong but the verification could not come to its end.
@@ -90,7 +91,8 @@ def export(
     transform = {name: options.pop(name) for name in TRANSFORM}
     given = any(value is not None for value in transform.values())
     shapes, labels, name = (options.pop(key) for key in ("shapes", "labels", "name"))
-    loaded = load_source(source, options.pop("weights"), shapes)
+    trust = options.pop("trust")
+    loaded = load_source(source, options.pop("weights"), shapes, trust=trust)
     traced = {name: options.pop(name) for name in _names(TorchExport)}
     traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})

@@ -29,7 +29,7 @@ from .options import axis_options, json_option, output_option, source_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
-    source: str, weights: str | None, shapes: dict[str, list[int | None]],
+    source: str, weights: str | None, shapes: dict[str, list[int | None]], trust: bool,
     output: str | list[str] | None, class_axis: int | None, class_offset: int | None,
     detector: DetectorChoice | None, context: bool, everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -44,7 +44,7 @@ def layers(
     from ..exporter.source.named import load_source
     from ..exporter.source.settings import ExportSettings
 
-    loaded = load_source(source, weights, shapes)
+    loaded = load_source(source, weights, shapes, trust=trust)
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
     own = None if len(score.outputs) > 1 else loaded.labels  # as for `export`
     settings = ExportSettings(score, detector=detector, context=context, labels=own)

@@ -90,6 +90,9 @@ source_options = group(
     option("--shape", "shapes", type=Shape(), multiple=True, callback=shapes_by_input,
            help="Shape of an input without the batch axis; repeatable, as INPUT=N,N,... then. Of "
                 "an ONNX file: fixes its open axes (1x3x224x224; ? leaves one as it is)."),
+    option("--trust-source", "trust", is_flag=True,
+           help="Load a .pt2 or TorchScript file, which can run code of whoever made it "
+                "(docs/security.md)."),
 )  # fmt: skip
 threads_option = option(
     "--threads", type=click.IntRange(1), metavar="N",

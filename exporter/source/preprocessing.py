@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ...runtime.spec import Anchor, Channels, Interpolation, Preprocess, ResizeMode
 from ..errors import CaptureError, in_line
-from .attribute import attribute
+from .attribute import attribute, called
 from .image_processors import from_processor, processor_config
 from .preprocess_words import WHITE, Unsized, in_words
 from .torch_transforms import from_preset, from_steps, from_timm, steps_of
@@ -94,7 +94,7 @@ def read_transform(source: str | Path) -> Any:
     if not colon:
         return in_words(text)
     made = attribute(module, name)
-    return made() if inspect.isfunction(made) else made
+    return called(made, text) if inspect.isfunction(made) else made
 
 
 def _of_json(path: Path) -> Any:
