@@ -175,6 +175,8 @@ def _texts(path: Path, name: str, key: str, value: Any, option: click.Option | N
 def _placed(folder: Path, key: str, text: str) -> str:
     """Resolve a path relative to the file's folder; return other texts unchanged."""
     path = folder / text
+    if key in _WRITTEN:
+        _check_inside(folder, key, text)
     if key in _WRITTEN or path.exists():
         return str(path)
     output, equals, file = text.partition("=")
@@ -182,11 +184,24 @@ def _placed(folder: Path, key: str, text: str) -> str:
     return f"{output}={folder / file}" if named else text
 
 
+def _check_inside(folder: Path, key: str, text: str) -> None:
+    """Refuse to write outside of the file's folder, unless the path is absolute on purpose."""
+    inside = (folder / text).resolve().is_relative_to(folder.resolve())
+    if not inside and not Path(text).is_absolute():
+        raise GraftcamError(
+            f"{key} = {text!r} leads out of {folder.resolve()}; give an absolute path if it is "
+            "meant"
+        )
+
+
 def _factory(source: str) -> list[Path]:
     """Return the file of ``package.module`` in ``package.module:factory``."""
     module = source.partition(":")[0]
     if ":" not in source or module in ("torchvision", "timm"):
         return []
+    from ..exporter.source.attribute import find_in_working_folder
+
+    find_in_working_folder()
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError):

@@ -93,8 +93,9 @@ def test_a_model_that_fails_stops_no_other_and_is_not_recorded(release: Path) ->
         (('"sigmoid"', '["sigmoid", "none"]'), "give one value"),
         (("[defaults]", "stray = 1\n[defaults]"), "\\['stray'\\] stand outside of a table"),
         (("[defaults]", "[defaults"), "cannot read"),
+        (("dist/digits", "../digits"), "to = .*\\.\\./digits\\.onnx.* leads out of"),
     ],
-    ids=["key", "flag", "list", "stray", "syntax"],
+    ids=["key", "flag", "list", "stray", "syntax", "outside"],
 )
 def test_a_wrong_file_is_one_line(release: Path, change: tuple[str, str], message: str) -> None:
     release.write_text(MODEL.replace(*change, 1))
