@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from ..runtime.errors import GraftcamError
+from ..runtime.errors import first_line as first_line
+from ..runtime.plain_text import plain, plain_lines
 
 _MOST = 120  # characters of a value that a message shows
 
@@ -40,10 +42,14 @@ class UnsupportedError(GraftcamError):
         self.obstacles = list(obstacles)
         self.later = later
         plural = "operators have" if len(self.obstacles) > 1 else "operator has"
-        super().__init__(
+        heading = (
             f"{len(self.obstacles)} {plural} no gradient between {self.start} and the score "
-            f"({self._remedy()}):\n  " + "\n  ".join(self.obstacles)
+            f"({self._remedy()}):"
         )
+        super().__init__(heading)
+        # A line for each, where other messages have one in all.
+        lines = [heading, *(f"  {one}" for one in self.obstacles)]
+        self.args = (plain_lines(lines),)
 
     def _remedy(self) -> str:
         such = f" such as {self.later!r}" if self.later else ""
@@ -65,7 +71,7 @@ class IntegerError(UnsupportedError):
     def __init__(self, reason: str, obstacles: Sequence[str], later: str | None = None) -> None:
         super().__init__(obstacles, later)
         such = f"; or choose a later layer such as {later!r}" if later else ""
-        self.args = (f"{reason}{such}",)
+        self.args = (plain(f"{reason}{such}"),)
 
 
 class VerificationError(GraftcamError):
@@ -90,12 +96,6 @@ def in_line(value: object) -> str:
     """Return a value as text of one line: a module's is a page."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _MOST else f"{text[:_MOST]}..."
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a message, or the error's class."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def unknown_layer(name: str, names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import SessionError
+from ..errors import SessionError, first_line
 from .cuda_graph import Bound
 from .optimized_for import Target, read_target
 from .providers import (
@@ -21,7 +21,6 @@ from .providers import (
     Provider,
     choose_providers,
     cuda_options,
-    first_line,
     install,
     load_onnxruntime,
 )

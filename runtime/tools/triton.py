@@ -9,13 +9,14 @@ The fields are those of Triton's ModelConfig (model_config.proto), in protobuf's
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import PackageError, system_errors
+from ..json_text import write_json
+from ..plain_text import plain
 from ..session.session import Session
 from ..spec import METADATA_KEY
 
@@ -122,13 +123,13 @@ def _tensor(
 
 def _quoted(text: str) -> str:
     """Quote a string for protobuf's text format, whose escapes are JSON's."""
-    return json.dumps(text, ensure_ascii=False)
+    return write_json(text, ensure_ascii=False)
 
 
 def _fill(draft: Path, artifact: Path, config: str, labels: list[str] | None) -> None:
     (draft / "config.pbtxt").write_text(config, "utf-8")
     if labels is not None:
-        (draft / _LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
+        (draft / _LABELS).write_text("".join(f"{plain(label)}\n" for label in labels), "utf-8")
     version = draft / "1"
     version.mkdir()
     model, weights = version / "model.onnx", artifact.with_name(f"{artifact.name}.data")

@@ -40,7 +40,7 @@ NASTY = '<script>alert(1)</script> & "co"'
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder: Path) -> None:
-    labels = [NASTY, *"bcde"]
+    labels = [NASTY, "\x1b[2J\u202eb\nc", *"cde"]
     export(
         seeded(Flat()), tmp_path / "m.onnx", EXAMPLE, labels=labels, preprocess=TRANSFORM,
         name="nets", images=image_folder, report=tmp_path / "report",
@@ -50,6 +50,8 @@ def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder:
     assert "May ship: every check passed" in html
     assert NASTY not in html
     assert "&lt;script&gt;" in html
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", html)
+    assert r"\x1b[2J\u202eb\nc" in html
     # Everything is inside: no address leads out of the page.
     assert set(re.findall(r'(?:src|href)="(\w+:)', html)) == {"data:"}
     assert "://" not in html

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
+from ....runtime.json_text import write_json
+from ....runtime.plain_text import plain
 from ...errors import WriteError
 from ...verify.verdict.findings import Verdict
 from ...verify.verdict.report import to_dict
@@ -61,6 +63,11 @@ def _move(place: Path, folder: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def _plain(value: Any) -> Any:
+    """Return a value of the page; names and messages in it turn no writing around."""
+    return plain(value) if isinstance(value, str) else value
+
+
 def write_report(
     place: Path, artifact: Path, report: Report, shown: Gallery | BoxGallery | None
 ) -> None:
@@ -80,6 +87,7 @@ def write_report(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_plain,
     )
     data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
     if report.verdict is None:
@@ -89,6 +97,6 @@ def write_report(
     facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
     # Both texts are made before the first file is written: the folder has both files or none.
     html = environment.get_template("page.html").render(facts)
-    text = json.dumps(data, indent=2, allow_nan=False)
+    text = write_json(data, indent=2, allow_nan=False)
     (place / "index.html").write_text(html, encoding="utf-8")
     (place / "report.json").write_text(f"{text}\n", encoding="utf-8")

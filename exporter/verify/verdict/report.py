@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ....runtime.json_text import write_json
+from ....runtime.plain_text import plain_lines
 from ....runtime.spec import Spec
 from ...artifact.save import tool_versions
 from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
@@ -27,7 +28,8 @@ def to_json(artifact: Path, spec: Spec | None, against: str | None, verdict: Ver
         against: The source, as it was given.
         verdict: What was found.
     """
-    return json.dumps(to_dict(artifact, spec, against, verdict), indent=2, allow_nan=False) + "\n"
+    report = to_dict(artifact, spec, against, verdict)
+    return write_json(report, indent=2, allow_nan=False) + "\n"
 
 
 def to_dict(
@@ -81,7 +83,7 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
         inputs = f"{verdict.images} random inputs"
         inputs += f" and {verdict.given} images" if verdict.given else ""
         lines.append(f"{artifact.name} passes: {verdict.reference}, {inputs}")
-    return "\n".join(lines)
+    return plain_lines(lines)
 
 
 def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
