@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -14,7 +13,10 @@ from typing import Any, TypeAlias, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from ...runtime.limits import TEXT_BYTES
+from ...runtime.reading import read_file
 from ...runtime.spec import Anchor, Channels, Interpolation, Preprocess, ResizeMode
+from ...runtime.strict_json import read_json
 from ..errors import CaptureError, in_line
 from .attribute import attribute
 from .image_processors import from_processor, processor_config
@@ -99,8 +101,8 @@ def read_transform(source: str | Path) -> Any:
 
 def _of_json(path: Path) -> Any:
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        data = read_json(read_file(path, CaptureError, TEXT_BYTES).decode("utf-8-sig"))
+    except ValueError as error:
         raise CaptureError(f"cannot read the preprocessing from {path}: {error}") from error
     if not isinstance(data, dict):
         raise CaptureError(

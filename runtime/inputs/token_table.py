@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -10,7 +9,10 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, system_errors
+from ..errors import InputError
+from ..limits import TEXT_BYTES
+from ..reading import read_file
+from ..strict_json import read_json
 
 Tokens: TypeAlias = str | Path | Sequence[str] | Mapping[str, int]
 
@@ -28,11 +30,10 @@ def read_tokens(tokens: Tokens) -> list[str] | dict[int, str]:
     origin = "tokens"
     if isinstance(tokens, (str, Path)):
         origin = str(tokens)
-        with system_errors(InputError, f"cannot read {origin}"):
-            data = Path(tokens).read_bytes()
+        data = read_file(tokens, InputError, TEXT_BYTES)
         try:
             text = data.decode()
-            tokens = json.loads(text) if origin.endswith(".json") else text.splitlines()
+            tokens = read_json(text) if origin.endswith(".json") else text.splitlines()
         except ValueError as error:
             raise InputError(f"{origin} is no table of tokens in UTF-8: {error}") from error
     found: Any = tokens
