@@ -280,7 +280,7 @@ def _attempt(
         file = Path(model) if isinstance(model, (str, Path)) else None
         examples = captured.inputs or ()
         origin = Origin(captured.model, file, captured.module, examples, transform, sharing)
-        given = None if images is None else read_images(images, spec)
+        given = None if images is None else read_images(images, spec, verify.max_pixels)
         if verify != OFF:
             full, deadline = verify.level == "full", verify.deadline()
             verdict = run_checks(

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..runtime.errors import GraftcamError
+from ..runtime.limits import MAX_PIXELS
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
@@ -49,6 +50,7 @@ def verify_artifact(
     seconds: float | None = None,
     progress: Progress = lambda step: None,
     everything: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Spec | None, Verdict]:
     """Run the checks until one fails; see `CHECKS`.
 
@@ -60,6 +62,7 @@ def verify_artifact(
         seconds: How long the comparison works; see `Verify`.
         progress: Called with the name of each step as it begins.
         everything: Run every check, whatever fails.
+        max_pixels: Number of pixels that an image may have.
 
     Returns:
         The record, if it can be read, and what was found.
@@ -73,12 +76,12 @@ def verify_artifact(
             source = replace(source, model=script or source.model, inputs=())
             return verify_artifact(
                 artifact, source, labels, images, seconds=seconds, progress=progress,
-                everything=everything,
+                everything=everything, max_pixels=max_pixels,
             )  # fmt: skip
     spec = _record(artifact)
     if spec is not None and "precision" in spec.source:
-        return spec, _of_shrunk(artifact, spec, source, images)
-    given = None if images is None or spec is None else read_images(images, spec)
+        return spec, _of_shrunk(artifact, spec, source, images, max_pixels)
+    given = None if images is None or spec is None else read_images(images, spec, max_pixels)
     more: list[Finding] = []
     taken: dict[str, float] = {}
     if spec is not None:
@@ -143,7 +146,9 @@ def scored_outputs(artifact: Path) -> Sequence[str | None]:
     return [None] if spec is None or spec.outputs is None else spec.output_names
 
 
-def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path | None) -> Verdict:
+def _of_shrunk(
+    artifact: Path, spec: Spec, source: Source | None, images: Path | None, max_pixels: int
+) -> Verdict:
     """The checks of an artifact that was made smaller, which has no derivatives of its own."""
     original = None if source is None else source.model
     if not isinstance(original, Path) or images is None:
@@ -157,7 +162,7 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
         same = spec.source.get(f"{part}_sha256") == known.get(f"{part}_sha256")
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
         findings.append(Finding("source", part, "pass" if same else "fail", reason=reason))
-    verdict = check_agreement(artifact, original, image_paths(images))
+    verdict = check_agreement(artifact, original, image_paths(images), max_pixels=max_pixels)
     return replace(verdict, findings=[*findings, *verdict.findings])
 
 

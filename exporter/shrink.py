@@ -25,6 +25,7 @@ from onnx_ir.passes import common as passes
 
 from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
+from ..runtime.limits import MAX_PIXELS
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from .artifact.only_if_asked import run_always
@@ -63,6 +64,7 @@ def shrink(
     images: Sequence[Path],
     *,
     at_least: float = AT_LEAST,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress = lambda step: None,
 ) -> Shrunk:
     """Write a copy of an artifact whose forward part has fewer bits.
@@ -76,6 +78,7 @@ def shrink(
         precision: Precision of the forward part.
         images: Image files like those that the model will see: for ranges and comparison.
         at_least: Smallest mean similarity of maps (cosine) and share of equal predictions.
+        max_pixels: Number of pixels that an image may have.
         progress: Called with the name of each step as it begins.
 
     Raises:
@@ -87,6 +90,7 @@ def shrink(
     if precision not in get_args(Precision):
         raise CaptureError(f"unknown precision {precision!r}; there is {get_args(Precision)}")
     session = Session(artifact, "cpu")
+    session.max_pixels = max_pixels
     spec = session.spec
     _check(artifact, spec)
     with staged(path) as place:
@@ -102,7 +106,7 @@ def shrink(
         model.metadata_props.add(key=METADATA_KEY, value=made.to_json())
         onnx.save(model, place)
         progress("compare")
-        verdict = check_agreement(place, artifact, images, at_least)
+        verdict = check_agreement(place, artifact, images, at_least, max_pixels)
         if verdict.failures:
             reasons = "; ".join(one.reason for one in verdict.failures)
             raise VerificationError(
@@ -135,7 +139,7 @@ def _calibration(session: Session, images: Sequence[Path]) -> Any:
     transform = session.spec.preprocess
     assert transform is not None
     count = session.inputs[transform.input].shape[0] or 1
-    rows = (prepare(transform, as_rgb(path)) for path in images)
+    rows = (prepare(transform, as_rgb(path, session.max_pixels)) for path in images)
     feeds = ({**session.defaults, transform.input: np.stack([row] * count)} for row in rows)
     return SimpleNamespace(get_next=partial(next, feeds, None))
 

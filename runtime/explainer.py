@@ -23,6 +23,7 @@ from .inputs.examples import Example, ExampleReader, Given, Inputs
 from .inputs.images import as_array
 from .inputs.raw_feeds import Selection, raw_feeds
 from .inputs.selection import Classes
+from .limits import MAX_PIXELS
 from .output.box_explanation import BoxExplanation
 from .output.explanation import Explanation
 from .session.heads import Heads
@@ -47,6 +48,7 @@ class Explainer:
         threads: int | None = None,
         options: Mapping[str, Any] | None = None,
         head: str | Path | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Open an artifact.
 
@@ -62,15 +64,18 @@ class Explainer:
                 `runtime.session.options`: ``{"arena": False, "spinning": False}``.
             head: The file with the target layer's head (``export --extra head``), which some
                 methods rerun; None: the file beside the artifact, opened at first use.
+            max_pixels: Number of pixels that the header of an image file may name.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
                 file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
         """
+        check_value("max_pixels", max_pixels, int, least=1)
         setup = partial(configure, options or {})
         open_file = partial(Session, providers=providers, threads=threads, configure=setup)
         self._session = open_file(path)
+        self._session.max_pixels = max_pixels
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
@@ -265,7 +270,7 @@ class Explainer:
             TypeError: As `explain`, before the first image.
             ClassError: Likewise.
             InputError: Likewise.
-            SessionError: ONNX Runtime failed; raised in place of the next explanation.
+            SessionError: The device failed; raised in place of the next explanation.
         """
         check_value("batch", batch, int, least=1)
         check_value("readers", readers, int, least=1)

@@ -42,7 +42,7 @@ def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Expla
     for region, example in zip(given, examples, strict=True):
         about = example.values[plan.reader.main]
         size = about.pixels.shape[:2] if isinstance(about, Photo) else None
-        regions.append(cut(region, plan.box, size))
+        regions.append(cut(region, plan.box, size, plan.session.max_pixels))
     most = plan.session.inputs[plan.reader.main].shape[0] or MAX_BATCH
     parts = parts_of(examples, most)
     return [row for part in parts for row in _explain_batch(plan, examples[part], regions[part])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -13,14 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..detector import EDGES
-from ..errors import InputError, SessionError, SpecError
+from ..errors import InputError, RunError, SessionError, SpecError, first_line
+from ..limits import MAX_PIXELS
 from ..spec import METADATA_KEY, Spec
 from .open import Configure, open_session
-from .providers import Provider, first_line
+from .providers import CPU, Provider
 
 Tensors = dict[str, NDArray[Any]]
 
 logger = logging.getLogger("graftcam")
+
+# In the messages of ONNX Runtime, whose exceptions have no type for it.
+_NO_MEMORY = re.compile("bad.alloc|fail\\w* to allocate|out of memory", re.IGNORECASE)
 
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -111,6 +116,7 @@ class Model:
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
             SessionError: ONNX Runtime failed.
+            RunError: It failed for a reason that lies in the inputs.
         """
         unknown = sorted(set(feeds) - set(self.inputs))
         missing = [n for n, port in self.inputs.items() if port.required and n not in feeds]
@@ -124,7 +130,11 @@ class Model:
         try:
             values = self._run(names, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
+            reason = first_line(error)
+            # A device can be lost; the processor can only refuse what it gets.
+            of_inputs = self.provider == CPU or _NO_MEMORY.search(reason)
+            kind = RunError if of_inputs else SessionError
+            raise kind(f"{self.path.name}: the run failed: {reason}") from error
         return dict(zip(names, values, strict=True))
 
     def end_profiling(self) -> Path:
@@ -139,7 +149,10 @@ class Session(Model):
         spec: Its metadata.
         defaults: Values for the inputs that graftcam added, if the caller leaves them out and
             the file has no default.
+        max_pixels: Number of pixels that an image file for it may have.
     """
+
+    max_pixels: int = MAX_PIXELS
 
     def __init__(
         self,
