@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+
+from ..limits import NAME_BYTES
+
+_DIGITS = 12  # of a digest: enough to tell the files of a folder apart
 
 
 def image_name(image: object) -> str:
@@ -17,6 +22,25 @@ def image_name(image: object) -> str:
         return "image"
     stem = Path(file).stem
     return (Path(stem).stem if stem.lower().endswith(".nii") else stem) or "image"
+
+
+def file_name(stem: str, suffix: str) -> str:
+    """Return the name of a file: ``stem`` and ``suffix``, if file systems allow one so long.
+
+    Else the start of ``stem`` with a digest of it, so that two long names stay two.
+    """
+    whole, end = _bytes(stem), _bytes(suffix)
+    if len(whole) + len(end) <= NAME_BYTES:
+        return f"{stem}{suffix}"
+    digest = hashlib.sha256(whole).hexdigest()[:_DIGITS]
+    room = NAME_BYTES - len(end) - _DIGITS - 1
+    # A letter that the cut divides is left out.
+    return f"{whole[:room].decode(errors='ignore')}-{digest}{suffix}"
+
+
+def _bytes(text: str) -> bytes:
+    # Names of files may hold halves of surrogate pairs.
+    return text.encode("utf-8", "surrogatepass")
 
 
 class Names:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import RenderError
-from ..inputs.names import Names
+from ..inputs.names import Names, file_name
+from ..json_text import write_json
 from ..writing import replace_file
 from .explanation_data import ExplanationData
 from .notebook import page_of
@@ -28,14 +28,14 @@ def save(
     """Write the classes at ``positions`` and return the files' paths; see `Explanation.save`."""
     target, name = Path(target), name or data.name
     to_folder = not target.suffix or target.is_dir()
-    whole = target / f"{name}{suffix}" if to_folder else target
+    whole = target / file_name(name, suffix) if to_folder else target
     if whole.suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, data.maps[list(positions)], allow_pickle=False)
         return [replace_file(whole, buffer.getvalue(), RenderError)]
     if whole.suffix == ".json":
         summary = data.to_dict(maps=True, positions=positions)
-        text = json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
+        text = write_json(summary, allow_nan=False, ensure_ascii=False) + "\n"
         return [replace_file(whole, text.encode(), RenderError)]
     if whole.suffix == ".html":
         page = page_of(data, positions, look)
@@ -46,7 +46,7 @@ def save(
         # A class may occur twice, and labels may differ in punctuation only.
         label = names.distinct(_slug(data.labels[position]))
         lone = len(positions) == 1 and not to_folder
-        path = whole if lone else whole.with_stem(f"{stem}-{label}")
+        path = whole if lone else whole.with_name(file_name(f"{stem}-{label}", whole.suffix))
         paths.append(write_image(path, data.draw_class(position, None, look)))
     return paths
 

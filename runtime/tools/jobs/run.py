@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ...inorder import batched, in_order
+from ...plain_text import unicode_only
 from .find import find_images
 from .settings import Settings
 from .table import Row, Table
@@ -80,7 +81,8 @@ def run(
             table.drop([path for path, status in table.recorded.items() if status == "failed"])
         before = len(table.recorded)
         whole = batched(images, settings.batch)
-        batches = [batch for batch in whole if not table.recorded.keys() >= set(batch)]
+        known = table.recorded.keys()
+        batches = [batch for batch in whole if not known >= set(map(unicode_only, batch))]
         with closing(engine(worker, batches)) as done:
             for rows in done:
                 table.add(rows)

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
 from ...errors import JobError, system_errors
+from ...json_text import write_json
+from ...strict_json import read_json
 from ...writing import atomic_write, replace_file
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
@@ -151,7 +153,7 @@ class Table:
     def _begin(self, record: Mapping[str, Any]) -> None:
         """Refuse the results of another job; else write this job's record and delete drafts."""
         # Through JSON, which turns tuples into lists.
-        now = json.loads(json.dumps(record))
+        now = json.loads(write_json(record))
         if not self._job.exists():
             if self.path.exists():
                 raise JobError(f"{self.path} is not a job's table; choose another output folder")
@@ -159,7 +161,7 @@ class Table:
             replace_file(self._job, f"{text}\n".encode(), JobError)
             return
         try:
-            before = json.loads(self._job.read_bytes())
+            before = read_json(self._job.read_bytes())
         except ValueError:
             before = None
         if not isinstance(before, dict) or before != now:
@@ -186,7 +188,7 @@ class Table:
                 self._file.truncate(place)
                 break
             try:
-                row = json.loads(line)
+                row = read_json(line)
                 self._note(row, place, len(line))
             except (ValueError, TypeError, KeyError):
                 raise JobError(
@@ -222,7 +224,8 @@ class Table:
 
 
 def _line(row: Row) -> bytes:
-    return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    text = write_json(row, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
 
 
 def _trouble(path: Path) -> contextlib.AbstractContextManager[None]:
