@@ -21,7 +21,8 @@ from .commands.package import package
 from .commands.shrink import shrink
 from .commands.verify import verify
 from .commands.visualize import visualize
-from .runtime.errors import GraftcamError
+from .runtime.errors import GraftcamError, first_line
+from .runtime.plain_text import plain, plain_page
 
 # OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -33,6 +34,13 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except MemoryError as error:
+            reason = first_line(error)
+            raise click.ClickException(f"there is not enough memory: {plain(reason)}") from error
+        except click.ClickException as error:
+            # Names of files, from a pattern of the shell, can be in it.
+            vars(error)["message"] = plain_page(error.message)
+            raise
         except GraftcamError as error:
             failure = click.ClickException(str(error))
             if error.exit_code == failure.exit_code:

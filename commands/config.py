@@ -29,7 +29,9 @@ from typing import Any
 import click
 
 from ..runtime.errors import GraftcamError
+from ..runtime.plain_text import plain
 from ..runtime.writing import replace_file
+from .common import say
 
 # Paths that an export writes: they are no sources.
 _WRITTEN = {"to", "report"}
@@ -63,7 +65,7 @@ class Entry:
         for path in self.reads:
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
             for file in files:
-                total.update(f"{file.name} {_digest(file)}".encode())
+                total.update(f"{file.name} {_digest(file)}".encode(errors="surrogatepass"))
         return {"from": total.hexdigest(), "artifact": _digest(self.path)}
 
 
@@ -208,9 +210,9 @@ def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, 
     codes: set[int] = set()
     for entry in entries:
         if not fresh and lock.is_current(entry):
-            click.echo(f"{entry.name}: {entry.path} is up to date")
+            say(plain(f"{entry.name}: {entry.path} is up to date"))
             continue
-        click.echo(f"{entry.name}:", err=True)
+        say(plain(f"{entry.name}:"), err=True)
         try:
             command.main(entry.arguments, standalone_mode=False)
             lock.record(entry)
@@ -218,6 +220,6 @@ def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, 
             codes.add(int(end.code or 0))
         except (GraftcamError, click.ClickException) as error:
             reason = error.format_message() if isinstance(error, click.ClickException) else error
-            click.echo(f"{entry.name}: failed: {reason}", err=True)
+            say(plain(f"{entry.name}: failed:") + f" {reason}", err=True)
             codes.add(error.exit_code)
     return 1 if 1 in codes else max(codes, default=0)

@@ -61,11 +61,13 @@ class Drawing:
     def write(self, found: Sequence[Explanation], folder: Path) -> list[list[Path]]:
         """Write an image's explanations by one or more methods; return the files of each."""
         from ..runtime import figure
+        from ..runtime.inputs.names import file_name
         from ..runtime.output.render import write_image
 
         if self.panel:
             sheet = figure(found, **self.look)
-            path = write_image(folder / f"{found[0].name}-panel.{self.kind}", sheet)
+            name = file_name(f"{found[0].name}-panel", f".{self.kind}")
+            path = write_image(folder / name, sheet)
             return [[path]] * len(found)
         several = len(found) > 1
         names = [f"{one.name}-{one.method}" if several else None for one in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import click
 
+from ..runtime.json_text import write_json
 from ..runtime.settings import Score, TorchExport
-from .common import Steps, command, need_exporter
+from .common import Steps, command, need_exporter, say
 from .config import Lock, export_all, read_config
 from .export_options import (
     detector_options,
@@ -24,7 +24,7 @@ from .export_options import (
 from .options import FILE, json_option, source_options
 from .transforms import TRANSFORM, transform_of
 
-_VERIFY = ("verify", "verify_seconds", "accept_partial")
+_VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
 
 
 @command(
@@ -108,7 +108,7 @@ def export(
             progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
-    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
+    say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
     if report.verification.verdict == "unproven":
         sys.exit(UnprovenError.exit_code)
 

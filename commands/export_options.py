@@ -12,7 +12,7 @@ from click import option
 
 from ..runtime.settings import Activation, DetectorChoice, ScoreKind
 from .common import Numbers
-from .options import FILE, axis_options, group, output_option
+from .options import FILE, axis_options, group, max_pixels_option, output_option
 
 score_options = group(
     option("--layer", "layers", multiple=True, metavar="NAME",
@@ -97,6 +97,7 @@ gate_options = group(
     option("--images", type=FILE, metavar="DIR",
            help="Folder of images: verify on them as well as on random inputs, and show them in "
                 "the report."),
+    max_pixels_option,
     option("--report", type=FILE, metavar="DIR",
            help="Folder for a report page (index.html) and report.json; written even if the "
                 "verification fails, to show why."),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .common import command
+from ..runtime.json_text import write_json
+from .common import command, say
 from .options import FILE, json_option
 
 
@@ -22,4 +23,4 @@ def inspect(model: Path, as_json: bool) -> None:
     explainer = Explainer(model, "cpu")
     spec = explainer.spec
     text = describe_spec(spec, explainer.inputs)
-    click.echo(json.dumps(json.loads(spec.to_json()), indent=2) if as_json else text)
+    say(write_json(json.loads(spec.to_json()), indent=2) if as_json else text)

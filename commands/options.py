@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click import option
 
+from ..runtime.limits import MAX_PIXELS
 from .common import Shape, shapes_by_input
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -82,6 +83,10 @@ axis_options = group(
     option("--class-offset", type=click.IntRange(0), metavar="N",
            help="Number of entries of that axis before the first class, such as the 4 of a box. "
                 "Default: what stands before the only part that ends in probabilities; else 0."),
+)  # fmt: skip
+max_pixels_option = option(
+    "--max-pixels", type=click.IntRange(1), default=MAX_PIXELS, show_default=True, metavar="N",
+    help="Number of pixels that an image file may have; a larger one is refused by its header.",
 )  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .common import command
+from ..runtime.plain_text import plain
+from .common import command, say
 from .options import FILE, to_option
 
 
@@ -31,4 +32,4 @@ def package(model: Path, folder: Path, name: str | None, max_batch: int, tensors
 
     written = write_repository(model, folder, name, max_batch, tensors=tensors)
     for path in sorted(path for path in written.rglob("*") if path.is_file()):
-        click.echo(path)
+        say(plain(str(path)))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from .common import Steps, command, need_exporter
-from .options import FILE, source_options
+from .common import Steps, command, need_exporter, say
+from .options import FILE, max_pixels_option, source_options
 
 
 @command(
@@ -26,6 +26,7 @@ from .options import FILE, source_options
                    "outputs, as OUTPUT=FILE then. Default: those of the source.")  # fmt: skip
 @click.option("--images", type=FILE, metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
+@max_pixels_option
 @click.option("--seconds", type=float, metavar="N",
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True,
@@ -35,7 +36,7 @@ from .options import FILE, source_options
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], labels: tuple[str, ...], images: Path | None,
-    seconds: float | None, everything: bool, file: Path | None,
+    max_pixels: int, seconds: float | None, everything: bool, file: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
@@ -68,14 +69,15 @@ def verify(
     names = labels_of_files(labels, outputs) if labels else source and source.labels
     with Steps() as steps:
         spec, verdict = verify_artifact(
-            artifact, source, names, images, seconds=seconds, progress=steps, everything=everything
-        )
+            artifact, source, names, images, seconds=seconds, progress=steps,
+            everything=everything, max_pixels=max_pixels,
+        )  # fmt: skip
     report = to_json(artifact, spec, against, verdict)
     if file is not None and str(file) != "-":
         write_text(file, report)
     if str(file) == "-":
-        click.echo(report, nl=False)
+        say(report, nl=False)
     else:
-        click.echo(describe_verdict(artifact, verdict))
+        say(describe_verdict(artifact, verdict))
     if verdict.status != "pass":
         raise click.exceptions.Exit(1 if verdict.failures else UnprovenError.exit_code)

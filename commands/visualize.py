@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click import option
 
-from .common import Numbers, command, progress_bar
+from ..runtime.json_text import write_json
+from ..runtime.plain_text import plain
+from .common import Numbers, command, progress_bar, say
 from .options import FILE, explained_output_option, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ def visualize(
     selection = _selection(session, class_name, channel, score_weights)
     with progress_bar("maximising") as bar:
         found = run(session, selection, Ascent(**options), unit=unit, progress=bar)
-    numbers = json.dumps(found.to_dict(), indent=2)
+    numbers = write_json(found.to_dict(), indent=2)
     files = [write_image(path, found.image)]
     if curve is not None:
         files.append(write_image(curve, found.draw_curve()))
         files.append(replace_file(curve.with_suffix(".json"), numbers.encode(), RenderError))
-    click.echo(numbers if as_json else f"score {found.start:.3f} for grey noise, {found.score:.3f} "
-               f"after {len(found.curve)} steps  -> {', '.join(map(str, files))}")  # fmt: skip
-    click.echo(f"ran on {session.provider}", err=True)
+    written = plain(", ".join(map(str, files)))
+    say(numbers if as_json else f"score {found.start:.3f} for grey noise, {found.score:.3f} "
+        f"after {len(found.curve)} steps  -> {written}")  # fmt: skip
+    say(f"ran on {session.provider}", err=True)
 
 
 def _selection(
