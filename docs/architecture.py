@@ -30,9 +30,10 @@ ORDER = {
         "shrink", "__init__",
     ),
     "runtime": (
-        "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",
-        "protobuf", "session", "inputs", "boxes", "methods", "output", "explain", "visualize",
-        "explainer", "tools", "__init__",
+        "limits", "plain_text", "json_text", "errors", "strict_json", "reading", "checks",
+        "detector", "settings", "records", "spec", "writing", "inorder", "protobuf", "session",
+        "inputs", "boxes", "methods", "output", "explain", "visualize", "explainer", "tools",
+        "__init__",
     ),
 }  # fmt: skip
 TITLES = {
