@@ -84,8 +84,9 @@ def read_scan(file: str) -> Tensor:
             stream: Any = gzip.GzipFile(fileobj=opened) if compressed else opened
             data, version = _bounded(file, stream)
             kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
-            image = kind.from_bytes(data)
-            values = np.asarray(image.dataobj, np.float32)
+            with np.errstate(all="ignore"):  # values beyond float32 become infinite
+                image = kind.from_bytes(data)
+                values = np.asarray(image.dataobj, np.float32)
             spacing = tuple(float(one) for one in image.header.get_zooms()[:3])
         except InputError:
             raise
