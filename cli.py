@@ -22,7 +22,7 @@ from .commands.shrink import shrink
 from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError, first_line
-from .runtime.plain_text import plain, plain_page
+from .runtime.plain_text import plain
 
 # OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -39,7 +39,7 @@ class _Group(click.Group):
             raise click.ClickException(f"there is not enough memory: {plain(reason)}") from error
         except click.ClickException as error:
             # Names of files, from a pattern of the shell, can be in it.
-            vars(error)["message"] = plain_page(error.message)
+            vars(error)["message"] = plain(error.message)
             raise
         except GraftcamError as error:
             failure = click.ClickException(str(error))
