@@ -14,11 +14,11 @@ _END_OF_IMAGE = 0xD9
 def is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG file ends before its end marker.
 
-    Some decoders silently fill the rest of a truncated image with grey. Truncated files of other
-    formats are not decoded at all.
+    Some decoders silently fill the rest of a truncated image with grey, and OpenCV takes the memory
+    that a chunk of a PNG claims to need. Truncated files of other formats are not decoded at all.
     """
     if data.startswith(_PNG):
-        return b"IEND" not in data
+        return not _png_ends(data)
     return data.startswith(_JPEG) and not _jpeg_ends(data)
 
 
@@ -35,6 +35,16 @@ def may_be_transparent(data: bytes) -> bool:
         before_pixels = data[: 1 << 16].partition(b"IDAT")[0]
         return len(head) > 25 and (head[25] in (4, 6) or b"tRNS" in before_pixels)
     return not head.startswith(_NEVER_TRANSPARENT)
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether the chunks of a PNG lead to its last one, each as long as it says."""
+    place = len(_PNG)
+    while place + 12 <= len(data):
+        if data[place + 4 : place + 8] == b"IEND":
+            return True
+        place += 12 + int.from_bytes(data[place : place + 4], "big")  # length, kind and checksum
+    return False
 
 
 def _jpeg_ends(data: bytes) -> bool:

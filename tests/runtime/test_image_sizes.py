@@ -205,3 +205,11 @@ def test_every_way_to_give_an_image_has_the_limit_of_the_explainer(
     assert Explainer(artifact, max_pixels=2000).explain(path).classes
     with pytest.raises(InputError, match=re.escape("max_pixels=0 is out of range")):
         Explainer(artifact, max_pixels=0)
+
+
+def test_a_chunk_longer_than_its_file_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = png(8, 8)
+    start = whole.index(b"IDAT") - 4
+    monkeypatch.setattr(image_files.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match="a is cut off"):
+        decode_image(whole[:start] + b"\xff\0\0\0" + whole[start + 4 :], "a")
