@@ -20,6 +20,7 @@ from .values import Tensor
 _GZIP = b"\x1f\x8b"
 _LONGEST = 540  # bytes of the longer of the two headers
 _ROOM = 1 << 20  # bytes between the header and the values, for notes in the file
+_PIECE = 1 << 20
 
 
 class _Places(NamedTuple):
@@ -108,9 +109,18 @@ def _bounded(file: str, stream: BinaryIO) -> tuple[bytes, int]:
     if not 0 <= header.start <= _ROOM:
         raise InputError(f"{file} has its values {header.start:.0f} bytes behind its start")
     try:
-        return start + stream.read(max(header.length - len(start), 0)), header.version
+        return start + _read(stream, header.length - len(start)), header.version
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{file} is cut off or damaged: {first_line(error)}") from error
+
+
+def _read(stream: BinaryIO, count: int) -> bytes:
+    """Read up to ``count`` bytes in pieces: memory for all at once would be taken first."""
+    pieces: list[bytes] = []
+    while count > 0 and (piece := stream.read(min(count, _PIECE))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
 
 
 def _header(data: bytes) -> _Header:
