@@ -109,9 +109,12 @@ def _bounded(file: str, stream: BinaryIO) -> tuple[bytes, int]:
     if not 0 <= header.start <= _ROOM:
         raise InputError(f"{file} has its values {header.start:.0f} bytes behind its start")
     try:
-        return start + _read(stream, header.length - len(start)), header.version
+        data = start + _read(stream, header.length - len(start))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{file} is cut off or damaged: {first_line(error)}") from error
+    if len(data) < header.length:
+        raise InputError(f"{file} is cut off: its header promises shape {list(shape)}")
+    return data, header.version
 
 
 def _read(stream: BinaryIO, count: int) -> bytes:
