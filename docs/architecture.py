@@ -30,9 +30,9 @@ ORDER = {
         "shrink", "__init__",
     ),
     "runtime": (
-        "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",
-        "protobuf", "session", "inputs", "boxes", "methods", "output", "explain", "visualize",
-        "explainer", "tools", "__init__",
+        "errors", "bounds", "strict_json", "checks", "records", "detector", "settings", "spec",
+        "writing", "inorder", "protobuf", "session", "inputs", "boxes", "methods", "output",
+        "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {
