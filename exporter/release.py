@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..runtime.errors import GraftcamError
+from ..runtime.session.contract import check_contract
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
@@ -32,7 +33,7 @@ from .source.settings import ExportSettings
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
-from .verify.checks.contract import check_metadata
+from .verify.checks.contract import check_metadata, ports_of
 from .verify.run_checks import USUAL, Origin, run_checks
 from .verify.runs.embedded import Embedded
 from .verify.runs.inputs import read_images
@@ -162,15 +163,21 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
 
 
 def _record(artifact: Path) -> Spec | None:
-    """The metadata; None where it cannot be read, which the check of the metadata reports."""
+    """The metadata; None where they cannot be read, or are not those of the graph.
+
+    The check of the metadata reports why.
+    """
     try:
-        text = ir.load(artifact.resolve()).metadata_props.get(METADATA_KEY)
+        model = ir.load(artifact.resolve())
+        text = model.metadata_props.get(METADATA_KEY)
     except Exception as error:
         raise VerificationError(f"cannot read {artifact} as ONNX: {first_line(error)}") from error
     try:
-        return Spec.from_json(text or "")
+        spec = Spec.from_json(text or "")
+        check_contract(spec, ports_of(model.graph))
     except GraftcamError:
         return None
+    return spec
 
 
 def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Path) -> Origin:

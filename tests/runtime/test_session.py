@@ -130,7 +130,7 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         (spec(class_index="index"), r"the graph lacks \['index'\]; export again"),
         (spec(layers=[layer]), r"the graph lacks \['elsewhere'\]"),
         (spec(preprocess=preprocess(input="pixels")), r"the graph lacks \['pixels'\]"),
-        (spec(layers=[]), "the graph lacks target layers"),
+        (spec(layers=[]), r"layers: \[\] is not a list of objects, 1 or more of them"),
         (spec(labels=LABELS[:3]), "3 labels for 4 classes"),
     ):
         write_artifact(path, metadata=record.to_json())
