@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from ..runtime.errors import GraftcamError
+from ..runtime.strict_json import read_json
 
 
 def example(*lines: str) -> str:
@@ -90,7 +90,7 @@ class Setting(click.ParamType):
         if not key or not equals:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
         try:
-            return key.replace("-", "_"), json.loads(text)
+            return key.replace("-", "_"), read_json(text)
         except ValueError:
             word = {"True": True, "False": False, "None": None}.get(text, text)
             return key.replace("-", "_"), word

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+from ...runtime.strict_json import read_json
 from ..errors import CaptureError, first_line, in_line
 
 Labels: TypeAlias = list[str] | dict[str, list[str]] | None
@@ -129,7 +129,7 @@ def read_labels(path: Path) -> list[str]:
     try:
         if path.suffix != ".json":
             return _of_lines([line.strip() for line in text.splitlines() if line.strip()])
-        data = json.loads(text)
+        data = read_json(text)
         plain = isinstance(data, list) and all(isinstance(one, (str, int, float)) for one in data)
         return [str(one) for one in data] if plain else as_labels(data)
     except (CaptureError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,7 +25,7 @@ def read_weights(path: str | Path) -> NDArray[Any]:
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, OverflowError, ValueError, zipfile.BadZipFile) as error:
         reason = first_line(error) if isinstance(error, OSError) else "no array of numbers"
         raise InputError(
             f"cannot read weights from {path}: {reason}; write them with numpy.save"

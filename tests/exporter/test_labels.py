@@ -80,3 +80,14 @@ def test_a_file_with_a_gap_or_of_another_encoding_says_so(tmp_path: Path) -> Non
     (tmp_path / "b.txt").write_bytes("caf\xe9".encode("latin-1"))
     with pytest.raises(CaptureError, match="no UTF-8 text"):
         read_labels(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "5", "null", "[[]]", '[{"id": 1}]', '{"a": NaN}', '{"0": "a", "0": "b"}', "[" * 5000],
+)
+def test_json_that_holds_no_labels_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(CaptureError, match=r"cannot read labels from .*a\.json: ") as caught:
+        read_labels(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)

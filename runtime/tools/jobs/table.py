@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
+from ...checks import matches
 from ...errors import JobError, system_errors
+from ...strict_json import read_json
 from ...writing import atomic_write, replace_file
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
@@ -159,7 +161,7 @@ class Table:
             replace_file(self._job, f"{text}\n".encode(), JobError)
             return
         try:
-            before = json.loads(self._job.read_bytes())
+            before = read_json(self._job.read_bytes())
         except ValueError:
             before = None
         if not isinstance(before, dict) or before != now:
@@ -186,13 +188,15 @@ class Table:
                 self._file.truncate(place)
                 break
             try:
-                row = json.loads(line)
-                self._note(row, place, len(line))
-            except (ValueError, TypeError, KeyError):
+                row = read_json(line)
+                if not matches(row, Row):
+                    raise ValueError("it has other fields")
+            except ValueError as error:
                 raise JobError(
                     f"{self.path}, line {number}: not a job's row; delete the line, or choose "
-                    "another output folder"
+                    f"another output folder ({error})"
                 ) from None
+            self._note(row, place, len(line))
             place += len(line)
 
     def _note(self, row: Row, place: int, length: int) -> None:
