@@ -31,8 +31,8 @@ ORDER = {
     ),
     "runtime": (
         "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",
-        "protobuf", "session", "inputs", "boxes", "methods", "output", "explain", "visualize",
-        "explainer", "tools", "__init__",
+        "protobuf", "custody", "session", "inputs", "boxes", "methods", "output", "explain",
+        "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

@@ -25,7 +25,7 @@ from .artifact.graft import graft
 from .artifact.half_range import ScaleTooLargeError, check_scale
 from .artifact.head import Head, add_heads
 from .artifact.only_if_asked import run_only_if_asked
-from .artifact.save import save, staged, write_record
+from .artifact.save import save, size_of, staged, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_scores, reasons_for
@@ -300,6 +300,7 @@ def _attempt(
         if heads and not (verdict and verdict.failures):
             clock("head")
             write_heads(heads, spec, captured, place, verify=verify != OFF)
+            size = size_of(place)
         clock.stop()
         result = Report(
             path,

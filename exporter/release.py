@@ -33,6 +33,7 @@ from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
 from .verify.checks.contract import check_metadata
+from .verify.checks.digests import check_digests
 from .verify.run_checks import USUAL, Origin, run_checks
 from .verify.runs.embedded import Embedded
 from .verify.runs.inputs import read_images
@@ -75,17 +76,20 @@ def verify_artifact(
                 artifact, source, labels, images, seconds=seconds, progress=progress,
                 everything=everything,
             )  # fmt: skip
-    spec = _record(artifact)
+    spec, custody = _record(artifact), check_digests(artifact)
+    if fails(custody) and not everything:
+        return spec, Verdict([*custody, *not_made(custody, USUAL)])
     if spec is not None and "precision" in spec.source:
-        return spec, _of_shrunk(artifact, spec, source, images)
+        verdict = _of_shrunk(artifact, spec, source, images)
+        return spec, replace(verdict, findings=[*custody, *verdict.findings])
     given = None if images is None or spec is None else read_images(images, spec)
-    more: list[Finding] = []
+    more = custody
     taken: dict[str, float] = {}
     if spec is not None:
         since = time.perf_counter()
         if source is not None:
             progress("export again")
-        more = _of_source(artifact, spec, source, labels)
+        more = [*custody, *_of_source(artifact, spec, source, labels)]
         taken = {"export again": time.perf_counter() - since}
         if fails(more) and not everything:
             return spec, Verdict([*more, *not_made(more, USUAL)], seconds=taken)

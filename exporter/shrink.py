@@ -23,6 +23,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ..runtime.custody.digests import check_digests, write_digests
 from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
 from ..runtime.session.session import Session
@@ -83,11 +84,13 @@ def shrink(
         VerificationError: The two do not agree; nothing is written.
         WriteError: The file cannot be written.
         GraftcamError: The artifact or an image cannot be read.
+        CustodyError: The artifact changed after its export.
     """
     if precision not in get_args(Precision):
         raise CaptureError(f"unknown precision {precision!r}; there is {get_args(Precision)}")
     session = Session(artifact, "cpu")
     spec = session.spec
+    digests = check_digests(artifact, required=False)
     _check(artifact, spec)
     with staged(path) as place:
         progress("convert")
@@ -101,6 +104,7 @@ def shrink(
         del model.metadata_props[:]
         model.metadata_props.add(key=METADATA_KEY, value=made.to_json())
         onnx.save(model, place)
+        write_digests(place, None if digests is None else digests.heads)
         progress("compare")
         verdict = check_agreement(place, artifact, images, at_least)
         if verdict.failures:

@@ -52,6 +52,10 @@ class PackageError(GraftcamError):
     """An artifact cannot be packaged with these options, or the folder cannot be written."""
 
 
+class CustodyError(GraftcamError):
+    """A file is not as it was exported or signed, or cannot be signed."""
+
+
 @contextlib.contextmanager
 def system_errors(kind: type[GraftcamError], failed: str, remedy: str = "") -> Generator[None]:
     """Raise an OSError as ``kind``, with what ``failed`` (``cannot write x``) and the reason."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from ...runtime.custody.digests import write_digests
 from ...runtime.spec import METADATA_KEY, Spec
 from ...runtime.writing import replace_file
 from ..errors import WriteError
@@ -102,7 +103,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save(model: ir.Model, spec: Spec, path: Path) -> int:
-    """Write an artifact with its metadata and return its size in bytes.
+    """Write an artifact with its metadata and digests and return its size in bytes.
 
     Weights beyond 1.9 GB go to ``<name>.data`` beside it.
     """
@@ -110,9 +111,10 @@ def save(model: ir.Model, spec: Spec, path: Path) -> int:
     try:
         keep_beside(model, path)
         ir.save(model, path)
+        write_digests(path)
     except OSError as error:
         raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
-    return _size(path)
+    return size_of(path)
 
 
 def write_record(spec: Spec, path: Path) -> int:
@@ -124,10 +126,10 @@ def write_record(spec: Spec, path: Path) -> int:
         exchange_record(path, spec.to_json())
     except OSError as error:
         raise WriteError(f"cannot write {path.name}: {error.strerror}") from error
-    return _size(path)
+    return size_of(path)
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
     """Bytes of an artifact, weights beside it included."""
     parts = [path, path.with_name(f"{path.name}.data")]
     return sum(part.stat().st_size for part in parts if part.exists())

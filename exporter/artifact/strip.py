@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ...runtime.custody.digests import DIGESTS_KEY
 from ...runtime.errors import SpecError
 from ...runtime.spec import METADATA_KEY, Spec
 from ..graph.external_data import keep_beside, take_in
@@ -26,6 +27,7 @@ def write_plain(artifact: Path, path: Path) -> None:
     artifact = artifact.resolve()
     model = ir.load(artifact)
     text = model.metadata_props.pop(METADATA_KEY, None)
+    model.metadata_props.pop(DIGESTS_KEY, None)
     if text is None:
         raise SpecError(f"{artifact} has no graftcam metadata; make one with `graftcam export`")
     take_in(model, artifact)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..custody.digests import check_digests, write_digests
 from ..errors import SessionError
 from ..writing import atomic_write
 from .optimized_for import Target, read_target, write_target
@@ -43,12 +44,14 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
 
     Raises:
         SessionError: The artifact cannot be loaded, is an optimised one, or cannot be written.
+        CustodyError: The artifact changed after its export.
         SpecError: The file is not an artifact.
     """
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
         raise SessionError(f"{path} is optimised already; optimise the original artifact")
     plain, ort = Session(path, provider), load_onnxruntime()
+    digests = check_digests(path, required=False)
     # ONNX Runtime (1.32) gives what it stores in another layout the same names inside and outside
     # of an If, as artifacts of detectors have one, and cannot read that again.
     layouts = plain.spec.detector is None
@@ -61,6 +64,8 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
 
         first = Session(path, provider, configure=save)
         made_for = Target.here(ort, first.provider, layouts=layouts)
+        if digests is not None:
+            write_digests(draft, digests.heads)
         write_target(draft, made_for)
         again = Session(draft, first.provider)
         for what in ("spec", "inputs", "outputs"):
