@@ -19,6 +19,7 @@ from .commands.ops import ops
 from .commands.optimize import optimize
 from .commands.package import package
 from .commands.shrink import shrink
+from .commands.sign import sign
 from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError
@@ -56,8 +57,8 @@ def main() -> None:
 
 
 for command in (
-    export, verify, layers, explain, visualize, inspect, diff, shrink, optimize, package, bench,
-    ops, demo,
+    export, verify, sign, layers, explain, visualize, inspect, diff, shrink, optimize, package,
+    bench, ops, demo,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .common import Steps, command, need_exporter
+from .custody import check_signature, checked_key, custody_options, write_attestation
 from .options import FILE, source_options
 
 
@@ -15,6 +16,8 @@ from .options import FILE, source_options
     "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     "graftcam verify my.onnx --against my.models:build --all",
+    "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
+    "graftcam verify my.onnx --attest verdict.json --key key.pem",
 )
 @click.argument("artifact", type=FILE)
 @click.option("--against", metavar="SOURCE",
@@ -32,10 +35,12 @@ from .options import FILE, source_options
               help="Make every check. Default: stop at the first that fails.")  # fmt: skip
 @click.option("--json", "file", type=FILE, metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
+@custody_options
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], labels: tuple[str, ...], images: Path | None,
-    seconds: float | None, everything: bool, file: Path | None,
+    seconds: float | None, everything: bool, file: Path | None, signature: Path | None,
+    public_key: Path | None, chain: tuple[Path, ...], attest: Path | None, key: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
@@ -45,9 +50,19 @@ def verify(
     float64, or finite differences) at every optimisation level of ONNX Runtime. The first check
     that fails decides; those after it are skipped unless --all is given. The artifact itself is
     not changed.
+
+    With --signature, and none of the options that compare, only the signature and the digests in
+    the file are checked; PyTorch is not needed.
     """
     if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
+    signer = checked_key(signature, public_key, chain, attest, key)
+    if signature is not None:
+        compared = (against, labels, images, seconds is not None, everything, file, attest)
+        alone = not any(compared)
+        check_signature(artifact, signature, public_key, chain, alone=alone)
+        if alone:
+            return
     need_exporter()
     from ..exporter.artifact.save import write_text
     from ..exporter.errors import UnprovenError
@@ -73,6 +88,8 @@ def verify(
     report = to_json(artifact, spec, against, verdict)
     if file is not None and str(file) != "-":
         write_text(file, report)
+    if attest is not None:
+        write_attestation(artifact, attest, report, signer)
     if str(file) == "-":
         click.echo(report, nl=False)
     else:
