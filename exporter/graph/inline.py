@@ -10,7 +10,7 @@ import onnx_ir.passes.common as passes
 from .constant_folding import known_array
 from .lift_nodes import UniqueNames, lift_nodes
 from .sequences import resolve_sequences
-from .unroll import unroll_scans
+from .unroll import unroll
 
 # ONNX infers no shape for these. Their shape is that of their first input, as for their stand-ins.
 _STAND_INS = {
@@ -24,11 +24,11 @@ def flatten(model: ir.Model) -> ir.Model:
 
     Conditions that follow from constants and static extents are known. Branches may contain
     branches, and a shape that follows from one inlined branch may decide the next condition.
-    Sequences of a known structure become their tensors, and short Scans their steps.
+    Sequences of a known structure become their tensors, short Scans and Loops their steps.
     """
     model = passes.InlinePass()(model).model
     model = infer_shapes(model)
-    while _take_branches(model) or resolve_sequences(model) or unroll_scans(model):
+    while _take_branches(model) or resolve_sequences(model) or unroll(model):
         model = infer_shapes(model)
     return model
 

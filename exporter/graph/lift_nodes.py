@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -70,10 +71,18 @@ def add_ints(
     graph: ir.Graph, numbers: Sequence[int], names: UniqueNames, prefix: str | None
 ) -> ir.Value:
     """Add a list of numbers, such as axes, as an initializer int64 [count]."""
+    return add_constant(graph, np.array(numbers, np.int64), names, prefix)
+
+
+def add_constant(
+    graph: ir.Graph, array: np.ndarray[Any, Any], names: UniqueNames, prefix: str | None
+) -> ir.Value:
+    """Add an array as an initializer."""
     label = names.of("ints", prefix, always=True)
+    tensor = ir.tensor(array, name=label)
     value = ir.Value(
-        name=label, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([len(numbers)]),
-        const_value=ir.tensor(np.array(numbers, np.int64), name=label),
+        name=label, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape),
+        const_value=tensor,
     )  # fmt: skip
     graph.register_initializer(value)
     return value
