@@ -22,8 +22,10 @@ from .capture.model import locate_scores
 from .capture.onnx_file import Captured, capture_file
 from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
+from .differentiate.support.torch_notes import shares_by_default
 from .errors import VerificationError, first_line
 from .graph.ort_workarounds import protect
+from .graph.queries import ancestors
 from .locate.instances import lay_out_instances
 from .pipeline import export_as
 from .source.labels import Labels
@@ -193,9 +195,23 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         for layer in spec.layers:  # in the artifact it may have its output's name
             captured.targets[layer.name].name = layer.value
         _add_tables(captured, spec)
-        return Origin(captured.model, file=source.model)
+        return Origin(captured.model, file=source.model, sharing=_sharing(captured, spec))
     module, inputs = module_of(source.model, source.inputs)
     return Origin(own, module=module, examples=inputs)
+
+
+def _sharing(captured: Captured, spec: Spec) -> list[str]:
+    """Names of the extremes between layers and scores that `Origin.sharing` is about."""
+    graph, layers = captured.model.graph, {*captured.targets.values()}
+    values = ir.convenience.create_value_mapping(graph, include_subgraphs=False)
+    scores = [values[one.score.value] for one in spec.by_output() if one.score.value in values]
+    needed = {value for score in scores for value in ancestors(score)}
+    return [
+        value.name or ""
+        for node in filter(shares_by_default, graph)
+        if (value := node.outputs[0]) in needed and layers & ancestors(value)
+        and value.dtype is not None and value.dtype.is_floating_point()
+    ]  # fmt: skip
 
 
 def _add_tables(captured: Captured, spec: Spec) -> None:
