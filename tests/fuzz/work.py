@@ -36,7 +36,11 @@ def kind_of(name: ModelKind) -> Any:
         from .onnx_model import OnnxKind
 
         return OnnxKind()
+    from support.torch_exporter import share_operators
+
     from .torch_model import TorchKind
+
+    share_operators()
 
     return TorchKind()
 
