@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+def _environment() -> dict[str, str]:
+    """The environment in which Python stores what it compiles, as it does for users."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def spawn(task: str, **arguments: Any) -> dict[str, float]:
@@ -27,7 +33,7 @@ def spawn(task: str, **arguments: Any) -> dict[str, float]:
     start, reached, last = time.perf_counter(), 0.0, ""
     with tempfile.TemporaryFile("w+") as said:
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, cwd=_ROOT
+            command, stdout=subprocess.PIPE, stderr=said, text=True, cwd=_ROOT, env=_environment()
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:

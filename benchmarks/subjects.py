@@ -171,7 +171,7 @@ class Subjects:
     def file(self, model: str, name: str) -> Path:
         """A place in the model's folder."""
         folder = self._folder / _folder_name(model)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
     def drop(self, model: str) -> None:
