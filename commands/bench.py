@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .common import Numbers, Steps, command
-from .options import FILE, class_option, json_option, provider_option, threads_option
+from ..runtime.json_text import write_json
+from .common import Numbers, Steps, command, say
+from .options import (
+    FILE,
+    class_option,
+    json_option,
+    max_pixels_option,
+    provider_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from ..runtime.spec import Spec
@@ -48,6 +55,7 @@ _NO_PLAIN = (
                    "stored preprocessing.")  # fmt: skip
 @click.option("--image", type=FILE, metavar="FILE",
               help="An image to feed. Default: random numbers.")  # fmt: skip
+@max_pixels_option
 @click.option("--rounds", type=click.IntRange(1), metavar="N",
               help="Number of times that each variant is timed. Default: for about ten seconds, 10 "
                    "to 200 times.")  # fmt: skip
@@ -61,7 +69,8 @@ _NO_PLAIN = (
 def bench(
     model: Path, against: Path | None, batch: int | None, classes: tuple[str, ...],
     output: str | None, top: int | None, sizes: list[int] | None, image: Path | None,
-    rounds: int | None, floor: bool, threads: int | None, provider: str | None, as_json: bool,
+    max_pixels: int, rounds: int | None, floor: bool, threads: int | None, provider: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Measure what explaining costs with the artifact MODEL.
 
@@ -81,6 +90,7 @@ def bench(
     from ..runtime.tools.bench.measure import measure, open_artifact
 
     artifact = open_artifact(model, provider, threads)
+    artifact.max_pixels = max_pixels
     asked = _asked(artifact.spec, list(classes), top, output)
     feeds = make_feeds(artifact, batch, sizes, image)
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder, Steps() as steps:
@@ -90,9 +100,9 @@ def bench(
             artifact, feeds, asked, plain, origin,
             rounds=rounds, threads=threads, floor=floor, progress=steps,
         )  # fmt: skip
-    click.echo(json.dumps(cost.to_dict(), indent=2) if as_json else describe_cost(cost))
+    say(write_json(cost.to_dict(), indent=2) if as_json else describe_cost(cost))
     if plain is None:
-        click.echo(f"note: {_NO_PLAIN}", err=as_json)
+        say(f"note: {_NO_PLAIN}", err=as_json)
 
 
 def _asked(spec: Spec, classes: list[str], top: int | None, output: str | None) -> Asked:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -13,7 +12,8 @@ from click import option
 from click.core import ParameterSource
 
 from ..runtime.errors import InputError, RenderError
-from .common import Numbers, meter, progress_bar
+from ..runtime.writing import guard
+from .common import Numbers, meter, progress_bar, say
 from .drawing import Drawing
 from .options import group
 
@@ -134,9 +134,12 @@ def explain_detector(
         as_json: Print JSON instead of lines.
     """
     from ..runtime.inputs.names import Names
+    from ..runtime.json_text import write_json
     from ..runtime.output.box_files import write_boxes
     from ..runtime.output.box_text import describe_boxes
 
+    if target is not None:
+        guard(target, (), RenderError, folder=not _is_picture(target))
     each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
     examples = [(path, one) for path in images for one in explainer.read_file(path, further)]
     if _is_picture(target) and len(examples) * len(each) > 1:
@@ -159,17 +162,18 @@ def explain_detector(
                 )
                 texts.append(describe_boxes(path, found, saved))
             bar(done, len(examples))
-    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
-    click.echo(f"ran on {explainer.provider}", err=True)
+    say(write_json(rows, indent=2) if as_json else "\n".join(texts))
+    say(f"ran on {explainer.provider}", err=True)
 
 
 def _destination(target: Path | None, name: str, method: str | None, drawing: Drawing) -> Path:
     """Return the file of one explanation; without a target one that does not exist yet."""
+    from ..runtime.inputs.names import file_name
     from ..runtime.output.box_files import boxes_file
 
-    file = boxes_file(name, f".{drawing.kind}", method)
+    file = Path(boxes_file(name, f".{drawing.kind}", method))
     if target is None:
-        paths = (Path(file).with_stem(f"{Path(file).stem}{end}") for end in _endings())
+        paths = (Path(file_name(f"{file.stem}{end}", file.suffix)) for end in _endings())
         return next(path for path in paths if not path.exists())
     return target if _is_picture(target) else target / file
 

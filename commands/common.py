@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -13,6 +12,9 @@ from typing import Any
 import click
 
 from ..runtime.errors import GraftcamError
+from ..runtime.plain_text import plain, plain_page
+from ..runtime.strict_json import read_json
+from .guarded import GuardedCommand
 
 
 def example(*lines: str) -> str:
@@ -21,8 +23,8 @@ def example(*lines: str) -> str:
 
 
 def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command whose help ends with commands to copy."""
-    return click.command(epilog=example(*examples))
+    """Make a command whose help ends with commands to copy, and that never overwrites an input."""
+    return click.command(cls=GuardedCommand, epilog=example(*examples))
 
 
 class Numbers(click.ParamType):
@@ -90,16 +92,32 @@ class Setting(click.ParamType):
         if not key or not equals:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
         try:
-            return key.replace("-", "_"), json.loads(text)
+            return key.replace("-", "_"), read_json(text)
         except ValueError:
             word = {"True": True, "False": False, "None": None}.get(text, text)
             return key.replace("-", "_"), word
+
+
+def say(text: object, *, err: bool = False, nl: bool = True, colour: bool = False) -> None:
+    """Print text of which nothing controls the terminal, whatever the names in it.
+
+    A text that is made of lines has `plain` ones, so that no name forges one.
+
+    Args:
+        text: The text.
+        err: Print to stderr.
+        nl: End the line.
+        colour: Whether the text may set colours.
+    """
+    click.echo(plain_page(str(text), colour=colour), err=err, nl=nl)
 
 
 def meter(label: str) -> Callable[[int, int], None] | None:
     """Return a function that prints progress to stderr; None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         return None
+
+    label = plain(label)
 
     def show(done: int, total: int) -> None:
         click.echo(f"\r{label} {done}/{total}", err=True, nl=done == total)
@@ -143,16 +161,16 @@ class Steps:
     def __call__(self, step: str) -> None:
         """Begin ``step``."""
         self._finish()
-        click.echo(f"{step} ... ", err=True, nl=False)
+        say(f"{plain(step)} ... ", err=True, nl=False)
         self._since = time.perf_counter()
 
     def _finish(self) -> None:
         if self._since is not None:
-            click.echo(f"{time.perf_counter() - self._since:.1f} s", err=True)
+            say(f"{time.perf_counter() - self._since:.1f} s", err=True)
             self._since = None
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None and self._since is not None:
-            click.echo("failed", err=True)
+            say("failed", err=True)
         else:
             self._finish()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from .common import Steps, command, need_exporter
-from .options import FILE, json_option
+from ..runtime.json_text import write_json
+from ..runtime.plain_text import plain
+from .common import Steps, command, need_exporter, say
+from .guarded import Destination
+from .options import json_option
 
 
 @command("graftcam demo", "graftcam demo -o /tmp/demo")
-@click.option("-o", "--to", "folder", type=FILE, default="out/demo",
+@click.option("-o", "--to", "folder", type=Destination(folder=True), default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @json_option
 def demo(folder: Path, as_json: bool) -> None:
@@ -24,10 +26,10 @@ def demo(folder: Path, as_json: bool) -> None:
     with Steps() as steps:
         summary = run(folder, steps)
     if as_json:
-        click.echo(json.dumps(summary.to_dict(), indent=2))
+        say(write_json(summary.to_dict(), indent=2))
         return
-    click.echo(describe_report(summary.report))
+    say(describe_report(summary.report))
     for row in summary.rows:
-        click.echo(f"  {row}")
-    click.echo(summary.pointing)
-    click.echo(f"overlays: {folder / 'overview.png'} and {len(summary.files)} more in {folder}")
+        say(f"  {row}")
+    say(summary.pointing)
+    say(plain(f"overlays: {folder / 'overview.png'} and {len(summary.files)} more in {folder}"))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import command, progress_bar
+from ..runtime.plain_text import plain, plain_lines
+from .common import command, progress_bar, say
 from .further_inputs import input_option
-from .options import FILE, json_option, provider_option, to_option
+from .options import FILE, json_option, max_pixels_option, provider_option, to_option
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 @click.argument("second", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for drawings of the most changed maps, and diff.json.",
-           required=False)  # fmt: skip
+           folder=True, required=False)  # fmt: skip
 @click.option("--show", type=click.IntRange(0), default=8, show_default=True,
               help="Number of most changed images to draw and list.")  # fmt: skip
 @click.option("--at-least", type=click.FloatRange(0, 1), metavar="SHARE",
               help="Fail (exit code 1) if the mean similarity of the maps, or the share of equal "
                    "predictions, is lower.")  # fmt: skip
 @input_option
+@max_pixels_option
 @provider_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
-    at_least: float | None, inputs: dict[str, Any], provider: str | None, as_json: bool,
+    at_least: float | None, inputs: dict[str, Any], max_pixels: int, provider: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).
 
@@ -48,31 +50,34 @@ def diff(
     """
     from ..runtime import Explainer
     from ..runtime.errors import RenderError
+    from ..runtime.inputs.names import file_name
+    from ..runtime.json_text import write_json
     from ..runtime.output.render import write_image
     from ..runtime.tools.diff import most_changed
     from ..runtime.tools.diff_boxes import pair_of
     from ..runtime.tools.jobs.find import image_paths
     from ..runtime.writing import replace_file
 
-    pair = pair_of(Explainer(first, provider), Explainer(second, provider), inputs)
+    one, other = (Explainer(path, provider, max_pixels=max_pixels) for path in (first, second))
+    pair = pair_of(one, other, inputs)
     paths, suffixes = list[Path](), pair.first.suffixes
     for image in images:
         paths += image_paths(image, folder, suffixes) if image.is_dir() else [image]
     with progress_bar("comparing", hidden=len(paths) < 8) as bar:
         found = pair.compare(paths, lambda count: bar(count, len(paths)))
-    text = json.dumps(found.to_dict(), indent=2)
+    text = write_json(found.to_dict(), indent=2)
     changed = most_changed(found.changes, show)
     if folder:
         for rank, change in enumerate(changed, 1):
-            name = f"{rank:02}-{Path(change.path).stem}.png"
+            name = file_name(f"{rank:02}-{Path(change.path).stem}", ".png")
             write_image(folder / name, pair.image(change))
         replace_file(folder / "diff.json", text.encode() + b"\n", RenderError)
-    click.echo(text if as_json else _described(found, first, second, show))
+    say(text if as_json else _described(found, first, second, show))
     for path, reason in found.failed.items():
-        click.echo(f"failed: {path}: {reason}", err=True)
+        say(plain(f"failed: {path}: {reason}"), err=True)
     low = [] if at_least is None else found.below(at_least)
     for reason in low:
-        click.echo(reason, err=True)
+        say(reason, err=True)
     sys.exit(1 if low or found.failed else 0)
 
 
@@ -90,4 +95,4 @@ def _described(found: Comparison, first: Path, second: Path, show: int) -> str:
             f"{change.similarity:7.3f}  {change.overlap:7.3f}  {moved:>5}  "
             f"{change.path} ({change.label}{best})"
         )
-    return "\n".join(lines)
+    return plain_lines(lines)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click import option
 
+from ..runtime.inputs.names import Names
 from .options import group
 
 if TYPE_CHECKING:
@@ -48,31 +50,53 @@ class Drawing:
         panel: Whether each image gets one file with all its maps.
         kind: The suffix of the files, without the dot.
         look: The keyword arguments of ``Explanation.draw``.
+        names: The names of the files that were written.
     """
 
     panel: bool
     kind: str
     look: LookOptions
+    names: Names = field(default_factory=Names)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keyword arguments of ``Explanation.save``."""
         return {**self.look, "suffix": f".{self.kind}"}
 
+    def check(self, target: Path) -> None:
+        """Refuse a folder, or a file, that cannot be written, before any work.
+
+        Raises:
+            RenderError: See `guard`.
+        """
+        from ..runtime.errors import RenderError
+        from ..runtime.output.save import names_file
+        from ..runtime.writing import guard
+
+        guard(target, (), RenderError, folder=not names_file(target))
+
     def write(self, found: Sequence[Explanation], folder: Path) -> list[list[Path]]:
         """Write an image's explanations by one or more methods; return the files of each."""
         from ..runtime import figure
+        from ..runtime.errors import RenderError
+        from ..runtime.inputs.names import file_name
         from ..runtime.output.render import write_image
+        from ..runtime.output.save import names_file, save
+        from ..runtime.writing import made_folder
 
         if self.panel:
             sheet = figure(found, **self.look)
-            path = write_image(folder / f"{found[0].name}-panel.{self.kind}", sheet)
+            name = file_name(f"{found[0].name}-panel", f".{self.kind}")
+            path = write_image(folder / name, sheet)
             return [[path]] * len(found)
         several = len(found) > 1
         names = [f"{one.name}-{one.method}" if several else None for one in found]
-        return [
-            one.save(folder, name=name, **self.to_dict())
-            for one, name in zip(found, names, strict=True)
-        ]
+        # A folder may have a name with a dot, such as v1.2.
+        there = contextlib.nullcontext() if names_file(folder) else made_folder(folder, RenderError)
+        with there:
+            return [
+                save(one, folder, range(len(one)), f".{self.kind}", name, self.look, self.names)
+                for one, name in zip(found, names, strict=True)
+            ]
 
 
 def drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:

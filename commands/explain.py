@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import replace
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
+from ..runtime.json_text import write_json
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
-from .common import Setting, command, meter, progress_bar
+from .common import Setting, command, meter, progress_bar, say
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
@@ -24,6 +24,7 @@ from .options import (
     explained_output_option,
     group,
     json_option,
+    max_pixels_option,
     provider_option,
     threads_option,
     to_option,
@@ -94,9 +95,10 @@ _request_options = group(
 @click.argument("model", type=FILE)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
-           "NAME-boxes.png in the current folder.", required=False)  # fmt: skip
+           "NAME-boxes.png in the current folder.", folder=None, required=False)  # fmt: skip
 @_request_options
 @drawing_options
+@max_pixels_option
 @provider_option
 @threads_option
 @folder_options
@@ -109,7 +111,7 @@ def explain(
     inputs: dict[str, Any], over: str | None, tokens: Path | None,
     score_weights: Path | None, box_index: tuple[int, ...], conf: float | None,
     iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
-    provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
+    max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write images that show where MODEL saw its classes in the IMAGES.
 
@@ -155,7 +157,7 @@ def explain(
             raise click.UsageError("a folder takes one --method and no --panel")
         if folder is None:
             raise _no_folder()
-        explainer = _opened(model, provider, threads)
+        explainer = _opened(model, provider, threads, max_pixels)
         refuse_options(explainer)
         if explainer.spec.detector is not None:
             if boxes:
@@ -167,7 +169,7 @@ def explain(
         artifact, photos, to = (str(path.resolve()) for path in (model, source, folder))
         batch = of_folder.pop("batch") or Settings.batch
         look = drawing.to_dict()
-        job = Settings(artifact, photos, to, request, look, batch, provider, threads)
+        job = Settings(artifact, photos, to, request, look, batch, provider, threads, max_pixels)
         explain_folder(job, as_json=as_json, **of_folder)
     given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
     if given:
@@ -175,7 +177,7 @@ def explain(
     from ..runtime.inputs.names import Names
     from ..runtime.output.text import describe_explanation
 
-    explainer, names = _opened(model, provider, threads), Names()
+    explainer, names = _opened(model, provider, threads, max_pixels), Names()
     refuse_options(explainer)
     if explainer.spec.detector is not None:
         chosen = request_of_boxes(request)
@@ -184,6 +186,7 @@ def explain(
         return
     if folder is None:
         raise _no_folder()
+    drawing.check(folder)
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -202,14 +205,14 @@ def explain(
                     rows.append({**one.to_dict(), "image": str(path), "files": files})
                     texts.append(describe_explanation(path, one, saved, colour=colour))
             bar(count, len(images))
-    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(texts))
-    click.echo(f"ran on {explainer.provider}", err=True)
+    say(write_json(rows, indent=2) if as_json else "\n".join(texts), colour=colour)
+    say(f"ran on {explainer.provider}", err=True)
 
 
-def _opened(model: Path, provider: str | None, threads: int | None) -> Explainer:
+def _opened(model: Path, provider: str | None, threads: int | None, max_pixels: int) -> Explainer:
     from ..runtime import Explainer
 
-    return Explainer(model, provider, threads)
+    return Explainer(model, provider, threads, max_pixels=max_pixels)
 
 
 def _no_folder() -> click.MissingParameter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import click
 
+from ..runtime.json_text import write_json
 from ..runtime.settings import Score, TorchExport
-from .common import Steps, command, need_exporter
+from .common import Steps, command, need_exporter, say
 from .config import Lock, export_all, read_config
 from .export_options import (
     detector_options,
@@ -21,10 +21,11 @@ from .export_options import (
     trace_options,
     transform_options,
 )
+from .guarded import Destination, TextOrFile
 from .options import FILE, json_option, source_options
 from .transforms import TRANSFORM, transform_of
 
-_VERIFY = ("verify", "verify_seconds", "accept_partial")
+_VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
 
 
 @command(
@@ -46,8 +47,9 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial")
     "    --preprocess unit,letterbox=114 -o explained.onnx",
     "graftcam export --config release.toml",
 )
-@click.argument("source", required=False)
-@click.option("-o", "--to", "path", type=FILE, metavar="FILE", help="The artifact to write.")
+@click.argument("source", required=False, type=TextOrFile())
+@click.option("-o", "--to", "path", type=Destination(), metavar="FILE",
+              help="The artifact to write; one that is there is replaced.")  # fmt: skip
 @click.option("--config", type=FILE, metavar="FILE",
               help="Export the models of this TOML file, or only the model that SOURCE names; "
                    "artifacts that are up to date are skipped (docs/release.md).")  # fmt: skip
@@ -68,7 +70,8 @@ def export(
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
-    SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.pt2 or model.onnx.
+    SOURCE is torchvision:NAME, timm:NAME, package.module:factory, model.onnx, or with
+    --trust-source model.pt2 or script.pt.
     Nothing is written unless the result agrees with PyTorch autograd (for ONNX files: with finite
     differences). The exit code is 0 if it is written and proven (or --verify off), 1 for an error,
     and 3 if nothing is wrong but the verification could not come to its end.
@@ -83,32 +86,39 @@ def export(
         raise click.UsageError("SOURCE and --to are needed, or --config")
     from ..exporter import UnprovenError, Verify
     from ..exporter import export as run
+    from ..exporter.clock import Clock
+    from ..exporter.places import check_places
     from ..exporter.report.describe import describe_report
+    from ..exporter.report.known import Known
+    from ..exporter.report.page.write import page_of_failure
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
 
+    check_places(path, options["report"], ())
     transform = {name: options.pop(name) for name in TRANSFORM}
     given = any(value is not None for value in transform.values())
     shapes, labels, name = (options.pop(key) for key in ("shapes", "labels", "name"))
-    loaded = load_source(source, options.pop("weights"), shapes)
+    trust = options.pop("trust")
+    loaded = load_source(source, options.pop("weights"), shapes, trust=trust)
     traced = {name: options.pop(name) for name in _names(TorchExport)}
     traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
     # The source's own labels are those of its classes, not of a layer's channels, nor of one of
     # several outputs.
     own = None if score.kind == "channel" or len(score.outputs) > 1 else loaded.labels
+    name = name or loaded.name
+    with page_of_failure(options["report"], Known(path, name, Clock(None))):
+        verify = Verify(*(options.pop(key) for key in _VERIFY))
+        labels = labels_of_files(labels, score.outputs) if labels else own
+        preprocess = transform_of(transform, loaded, shapes) if given else loaded.preprocess
     with Steps() as steps:
         report = run(
             loaded.model, path, loaded.inputs, score=score,
-            trace=TorchExport(**traced) if traced else None,
-            labels=labels_of_files(labels, score.outputs) if labels else own,
-            name=name or loaded.name,
-            preprocess=transform_of(transform, loaded, shapes) if given else loaded.preprocess,
-            verify=Verify(*(options.pop(key) for key in _VERIFY)), shapes=loaded.shapes,
-            progress=steps, **options,
+            trace=TorchExport(**traced) if traced else None, labels=labels, name=name,
+            preprocess=preprocess, verify=verify, shapes=loaded.shapes, progress=steps, **options,
         )  # fmt: skip
     report.notes.extend(loaded.notes)
-    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else describe_report(report))
+    say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
     if report.verification.verdict == "unproven":
         sys.exit(UnprovenError.exit_code)
 

@@ -12,7 +12,8 @@ from click import option
 
 from ..runtime.settings import Activation, DetectorChoice, ScoreKind
 from .common import Numbers
-from .options import FILE, axis_options, group, output_option
+from .guarded import Destination, TextOrFile
+from .options import FILE, axis_options, group, max_pixels_option, output_option
 
 score_options = group(
     option("--layer", "layers", multiple=True, metavar="NAME",
@@ -66,10 +67,10 @@ trace_options = group(
                 "else PyTorch's choice."),
 )  # fmt: skip
 transform_options = group(
-    option("--labels", multiple=True, metavar="[OUTPUT=]FILE",
+    option("--labels", multiple=True, type=TextOrFile(), metavar="[OUTPUT=]FILE",
            help="Class names: text, one on a line or number,name; or JSON, by number or name. "
                 "Repeatable for several outputs, as OUTPUT=FILE then."),
-    option("--preprocess", metavar="WORDS|FILE|MODULE:NAME",
+    option("--preprocess", type=TextOrFile(), metavar="WORDS|FILE|MODULE:NAME",
            help="Training transform, if SOURCE has none. Words with commas: imagenet (that of "
                 "torchvision), Keras' torch, tf or caffe, unit (levels in [0, 1]) or raw (to 255); "
                 "crop, squash or letterbox (letterbox=0: the level of the padding); bgr, grey, "
@@ -97,7 +98,8 @@ gate_options = group(
     option("--images", type=FILE, metavar="DIR",
            help="Folder of images: verify on them as well as on random inputs, and show them in "
                 "the report."),
-    option("--report", type=FILE, metavar="DIR",
+    max_pixels_option,
+    option("--report", type=Destination(folder=True), metavar="DIR",
            help="Folder for a report page (index.html) and report.json; written even if the "
-                "verification fails, to show why."),
+                "export fails, to show why."),
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from click import option
 
-from .common import progress_bar
+from ..runtime.json_text import write_json
+from ..runtime.plain_text import plain
+from .common import progress_bar, say
 from .options import group
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def explain_folder(
             if parquet:
                 write_parquet(summary.table)
     except KeyboardInterrupt:
-        click.echo("Interrupted; run the same command again to go on", err=True)
+        say("Interrupted; run the same command again to go on", err=True)
         sys.exit(INTERRUPTED)
-    click.echo(json.dumps(asdict(summary), indent=2, default=str) if as_json else _text(summary))
-    click.echo(f"ran on {summary.provider}", err=True)
+    say(write_json(asdict(summary), indent=2, default=str) if as_json else _text(summary))
+    say(f"ran on {summary.provider}", err=True)
     sys.exit(1 if summary.failed else 0)
 
 
@@ -77,4 +78,4 @@ def _text(summary: Summary) -> str:
         parts.append(f"{summary.before} of these in an earlier run")
     if summary.others:
         parts.append(f"skipped {summary.others} files whose names are not those of images")
-    return f"{', '.join(parts)} -> {summary.table}"
+    return plain(f"{', '.join(parts)} -> {summary.table}")

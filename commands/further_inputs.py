@@ -13,6 +13,7 @@ class InputValue(click.ParamType):
     """``name=value``, the value a file or comma-separated numbers."""
 
     name = "NAME=FILE|N,N,..."
+    reads = True  # a value may be a file
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return name and value, numbers or a path, or fail as a usage error."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
+from ..runtime.json_text import write_json
+from ..runtime.plain_text import plain
 from ..runtime.settings import DetectorChoice, Score
-from .common import command, need_exporter
+from .common import command, need_exporter, say
 from .export_options import detector_options
 from .options import axis_options, json_option, output_option, source_options
 
@@ -29,7 +30,7 @@ from .options import axis_options, json_option, output_option, source_options
 @click.option("--all", "everything", is_flag=True, help="Show unusable layers too.")
 @json_option
 def layers(
-    source: str, weights: str | None, shapes: dict[str, list[int | None]],
+    source: str, weights: str | None, shapes: dict[str, list[int | None]], trust: bool,
     output: str | list[str] | None, class_axis: int | None, class_offset: int | None,
     detector: DetectorChoice | None, context: bool, everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -44,21 +45,22 @@ def layers(
     from ..exporter.source.named import load_source
     from ..exporter.source.settings import ExportSettings
 
-    loaded = load_source(source, weights, shapes)
+    loaded = load_source(source, weights, shapes, trust=trust)
     score = Score(output=output, class_axis=class_axis, class_offset=class_offset)
     own = None if len(score.outputs) > 1 else loaded.labels  # as for `export`
     settings = ExportSettings(score, detector=detector, context=context, labels=own)
     boxes, notes = summarise_detector(loaded.model, loaded.inputs, settings, loaded.shapes)
     if boxes is not None:
-        click.echo(json.dumps(asdict(boxes), indent=2) if as_json else describe_detector(boxes))
+        say(write_json(asdict(boxes), indent=2) if as_json else describe_detector(boxes))
         return
     found, scored = layers_and_score(loaded.model, loaded.inputs, score, loaded.shapes)
+    shown_notes = "".join(f"note: {plain(note)}\n" for note in notes)
     if as_json:
-        click.echo("".join(f"note: {note}\n" for note in notes), err=True, nl=False)
-        click.echo(json.dumps([candidate.__dict__ for candidate in found], indent=2))
+        say(shown_notes, err=True, nl=False)
+        say(write_json([candidate.__dict__ for candidate in found], indent=2))
         return
     shown = found if everything else [candidate for candidate in found if candidate.usable]
     hint = "" if everything else " (see --all)"
-    click.echo(f"scores {scored}")
-    click.echo("".join(f"note: {note}\n" for note in notes))
-    click.echo(describe_candidates(shown) if shown else f"no layer can be explained{hint}")
+    say(plain(f"scores {scored}"))
+    say(shown_notes)
+    say(describe_candidates(shown) if shown else f"no layer can be explained{hint}")

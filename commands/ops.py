@@ -6,7 +6,7 @@ import json
 
 import click
 
-from .common import command, need_exporter
+from .common import command, need_exporter, say
 from .options import json_option
 
 
@@ -24,9 +24,9 @@ def ops(as_markdown: bool, as_json: bool) -> None:
         for name, entry in table().items()
     }
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
     elif as_markdown:
-        click.echo(markdown(), nl=False)
+        say(markdown(), nl=False)
     else:
         width = max(map(len, rows))
-        click.echo("\n".join(f"{name:<{width}}  {row['adjoint']}" for name, row in rows.items()))
+        say("\n".join(f"{name:<{width}}  {row['adjoint']}" for name, row in rows.items()))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from .common import command
+from ..runtime.json_text import write_json
+from ..runtime.plain_text import plain
+from .common import command, say
 from .options import FILE, json_option, to_option
 
 
@@ -33,8 +34,8 @@ def optimize(model: Path, path: Path, provider: str | None, as_json: bool) -> No
 
     made = run(model, path, provider)
     if as_json:
-        click.echo(json.dumps(asdict(made), indent=2, default=str))
+        say(write_json(asdict(made), indent=2, default=str))
         return
     target = made.target
-    click.echo(f"{made.path}: {made.size / 1e6:.1f} MB (from {made.before / 1e6:.1f} MB)")
-    click.echo(f"for ONNX Runtime {target.onnxruntime}, {target.provider}, {target.machine}")
+    say(plain(f"{made.path}: {made.size / 1e6:.1f} MB (from {made.before / 1e6:.1f} MB)"))
+    say(plain(f"for ONNX Runtime {target.onnxruntime}, {target.provider}, {target.machine}"))

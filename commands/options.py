@@ -9,7 +9,9 @@ from typing import Any
 import click
 from click import option
 
+from ..runtime.limits import MAX_PIXELS
 from .common import Shape, shapes_by_input
+from .guarded import Destination, TextOrFile
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
@@ -28,11 +30,13 @@ def group(*options: Decorator) -> Decorator:
 
 
 def to_option(
-    name: str, metavar: str, text: str, *, required: bool = True, words: Collection[str] = ()
-) -> Decorator:
+    name: str, metavar: str, text: str, *, folder: bool | None = False, required: bool = True,
+    words: Collection[str] = (),
+) -> Decorator:  # fmt: skip
     """Return ``-o``, ``--to``, for the file or folder to write; twice is an error.
 
-    One of ``words`` is no file; the context's ``meta`` holds it under `TO_WORD`.
+    For ``folder`` see `Destination`. One of ``words`` is no file; the context's ``meta`` holds it
+    under `TO_WORD`.
     """
 
     def once(
@@ -46,8 +50,8 @@ def to_option(
             raise click.BadParameter(f"it is the one {metavar} to write, and has {given}")
         return paths[0] if paths else None
 
-    return option("-o", "--to", name, type=FILE, required=required, multiple=True, callback=once,
-                  metavar=metavar, help=text)  # fmt: skip
+    return option("-o", "--to", name, type=Destination(folder=folder), required=required,
+                  multiple=True, callback=once, metavar=metavar, help=text)  # fmt: skip
 
 
 def one_or_several(
@@ -83,13 +87,20 @@ axis_options = group(
            help="Number of entries of that axis before the first class, such as the 4 of a box. "
                 "Default: what stands before the only part that ends in probabilities; else 0."),
 )  # fmt: skip
+max_pixels_option = option(
+    "--max-pixels", type=click.IntRange(1), default=MAX_PIXELS, show_default=True, metavar="N",
+    help="Number of pixels that an image file may have; a larger one is refused by its header.",
+)  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(
-    option("--weights", metavar="FILE|ENUM",
+    option("--weights", type=TextOrFile(), metavar="FILE|ENUM",
            help="State dict (read with weights_only=True) or torchvision weights enum."),
     option("--shape", "shapes", type=Shape(), multiple=True, callback=shapes_by_input,
            help="Shape of an input without the batch axis; repeatable, as INPUT=N,N,... then. Of "
                 "an ONNX file: fixes its open axes (1x3x224x224; ? leaves one as it is)."),
+    option("--trust-source", "trust", is_flag=True,
+           help="Load a .pt2 or TorchScript file, which can run code of whoever made it "
+                "(docs/security.md)."),
 )  # fmt: skip
 threads_option = option(
     "--threads", type=click.IntRange(1), metavar="N",

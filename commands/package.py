@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .common import command
+from ..runtime.plain_text import plain
+from .common import command, say
 from .options import FILE, to_option
 
 
@@ -17,7 +18,7 @@ from .options import FILE, to_option
 @click.argument("model", type=FILE)
 @click.option("--triton", "layout", flag_value="triton", required=True, expose_value=False,
               help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
-@to_option("folder", "DIR", "The repository; the model becomes a folder in it.")
+@to_option("folder", "DIR", "The repository; the model becomes a folder in it.", folder=True)
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the file's.")
 @click.option("--max-batch", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Let the server join requests of up to N images. Then only artifacts of the "
@@ -31,4 +32,4 @@ def package(model: Path, folder: Path, name: str | None, max_batch: int, tensors
 
     written = write_repository(model, folder, name, max_batch, tensors=tensors)
     for path in sorted(path for path in written.rglob("*") if path.is_file()):
-        click.echo(path)
+        say(plain(str(path)))

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from .common import Steps, command, need_exporter
-from .options import FILE, TO_WORD, to_option
+from ..runtime.plain_text import plain
+from .common import Steps, command, need_exporter, say
+from .options import FILE, TO_WORD, max_pixels_option, to_option
 
 _PRECISIONS = ("int8", "float16")
 
@@ -23,13 +24,15 @@ _PRECISIONS = ("int8", "float16")
 @click.option("--images", type=FILE, required=True, metavar="DIR",
               help="Folder of images like those that the model will see: for int8's ranges, and "
                    "to compare both artifacts on.")  # fmt: skip
+@max_pixels_option
 @click.option("--at-least", type=click.FloatRange(0, 1), default=0.9, show_default=True,
               metavar="SHARE", help="Smallest similarity of the maps, and smallest share of equal "
                                     "predictions, to accept.")  # fmt: skip
 @to_option("path", "FILE", "The smaller artifact.", required=False, words=_PRECISIONS)
 def shrink(
-    artifact: Path, precision: Any, images: Path, at_least: float, path: Path | None
-) -> None:
+    artifact: Path, precision: Any, images: Path, max_pixels: int, at_least: float,
+    path: Path | None,
+) -> None:  # fmt: skip
     """Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay float32.
 
     Nothing is written unless both predict the same classes and their maps agree.
@@ -44,11 +47,15 @@ def shrink(
 
     paths = image_paths(images)
     with Steps() as steps:
-        done = run(artifact, path, precision, paths, at_least=at_least, progress=steps)
+        done = run(
+            artifact, path, precision, paths, at_least=at_least, max_pixels=max_pixels,
+            progress=steps,
+        )  # fmt: skip
     before, after = done.bytes
     figures = {one.subject: one.value for one in done.verdict.findings}
-    click.echo(
-        f"{path}: {after / 1e6:.1f} MB of {before / 1e6:.1f}, forward part in {precision}\n"
+    name = plain(str(path))
+    say(
+        f"{name}: {after / 1e6:.1f} MB of {before / 1e6:.1f}, forward part in {precision}\n"
         f"  on {len(paths)} images: maps {figures['heatmap']:.3f} similar, "
         f"{figures['prediction']:.1%} of the predictions equal"
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from .common import Steps, command, need_exporter
-from .options import FILE, source_options
+from .common import Steps, command, need_exporter, say
+from .custody import check_signature, checked_key, custody_options, write_attestation
+from .guarded import STDOUT, Destination, TextOrFile
+from .options import FILE, max_pixels_option, source_options
 
 
 @command(
@@ -15,27 +17,33 @@ from .options import FILE, source_options
     "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     "graftcam verify my.onnx --against my.models:build --all",
+    "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
+    "graftcam verify my.onnx --attest verdict.json --key key.pem",
 )
 @click.argument("artifact", type=FILE)
-@click.option("--against", metavar="SOURCE",
+@click.option("--against", type=TextOrFile(), metavar="SOURCE",
               help="What it was made from, as for `graftcam export`. Default: its own forward "
                    "part, with finite differences.")  # fmt: skip
 @source_options
-@click.option("--labels", multiple=True, metavar="[OUTPUT=]FILE",
+@click.option("--labels", multiple=True, type=TextOrFile(), metavar="[OUTPUT=]FILE",
               help="Class names that it must have: one a line, or JSON; repeatable for several "
                    "outputs, as OUTPUT=FILE then. Default: those of the source.")  # fmt: skip
 @click.option("--images", type=FILE, metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
+@max_pixels_option
 @click.option("--seconds", type=float, metavar="N",
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True,
               help="Make every check. Default: stop at the first that fails.")  # fmt: skip
-@click.option("--json", "file", type=FILE, metavar="FILE",
+@click.option("--json", "file", type=Destination(), metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
+@custody_options
 def verify(
     artifact: Path, against: str | None, weights: str | None,
-    shapes: dict[str, list[int | None]], labels: tuple[str, ...], images: Path | None,
-    seconds: float | None, everything: bool, file: Path | None,
+    shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,
+    max_pixels: int, seconds: float | None, everything: bool, file: Path | None,
+    signature: Path | None, public_key: Path | None, chain: tuple[Path, ...],
+    attest: Path | None, key: Path | None,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
@@ -45,16 +53,26 @@ def verify(
     float64, or finite differences) at every optimisation level of ONNX Runtime. The first check
     that fails decides; those after it are skipped unless --all is given. The artifact itself is
     not changed.
+
+    With --signature, and none of the options that compare, only the signature and the digests in
+    the file are checked; PyTorch is not needed.
     """
     if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
+    signer = checked_key(signature, public_key, chain, attest, key)
+    if signature is not None:
+        compared = (against, labels, images, seconds is not None, everything, file, attest)
+        alone = not any(compared)
+        check_signature(artifact, signature, public_key, chain, alone=alone)
+        if alone:
+            return
     need_exporter()
-    from ..exporter.artifact.save import write_text
-    from ..exporter.errors import UnprovenError
+    from ..exporter.errors import UnprovenError, WriteError, errors_of_model
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import is_file, load_source
     from ..exporter.verify.verdict.report import describe_verdict, to_json
+    from ..runtime.writing import replace_file
 
     source = None
     if against is not None:
@@ -63,19 +81,22 @@ def verify(
                 "the artifact records the shapes that it was exported with; leave --shape out"
             )
         recorded = {} if is_file(against) else input_shapes(artifact)
-        source = load_source(against, weights, shapes, recorded)
+        source = load_source(against, weights, shapes, recorded, trust=trust)
     outputs = scored_outputs(artifact) if labels else ()
     names = labels_of_files(labels, outputs) if labels else source and source.labels
-    with Steps() as steps:
+    with Steps() as steps, errors_of_model(artifact):
         spec, verdict = verify_artifact(
-            artifact, source, names, images, seconds=seconds, progress=steps, everything=everything
-        )
+            artifact, source, names, images, seconds=seconds, progress=steps,
+            everything=everything, max_pixels=max_pixels,
+        )  # fmt: skip
     report = to_json(artifact, spec, against, verdict)
-    if file is not None and str(file) != "-":
-        write_text(file, report)
-    if str(file) == "-":
-        click.echo(report, nl=False)
+    if file is not None and str(file) != STDOUT:
+        replace_file(file, report.encode(), WriteError)
+    if attest is not None:
+        write_attestation(artifact, attest, report, signer)
+    if str(file) == STDOUT:
+        say(report, nl=False)
     else:
-        click.echo(describe_verdict(artifact, verdict))
+        say(describe_verdict(artifact, verdict))
     if verdict.status != "pass":
         raise click.exceptions.Exit(1 if verdict.failures else UnprovenError.exit_code)

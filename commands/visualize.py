@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click import option
 
-from .common import Numbers, command, progress_bar
+from ..runtime.json_text import write_json
+from ..runtime.plain_text import plain
+from .common import Numbers, command, progress_bar, say
+from .guarded import Destination
 from .options import FILE, explained_output_option, group, json_option, provider_option, to_option
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ _ascent_options = group(
 @to_option("path", "FILE", "The image to write.")
 @_target_options
 @_ascent_options
-@click.option("--curve", type=FILE, metavar="FILE",
+@click.option("--curve", type=Destination(), metavar="FILE",
               help="File for a plot of the score by step; a .json beside it gets the "
                    "numbers.")  # fmt: skip
 @provider_option
@@ -71,28 +73,34 @@ def visualize(
     """
     from ..runtime.errors import RenderError
     from ..runtime.inputs.selection import choose_output
-    from ..runtime.output.render import write_image
+    from ..runtime.output.render import check_image_path, write_image
     from ..runtime.session.session import Session
     from ..runtime.visualize.ascent import Ascent
     from ..runtime.visualize.ascent import visualize as run
-    from ..runtime.writing import replace_file
+    from ..runtime.writing import guard, replace_file
 
     given = [class_name is not None, channel is not None, score_weights is not None]
     if sum(given) != 1:
         raise click.UsageError("give one of --class, --channel and --score-weights")
+    images = [path] if curve is None else [path, curve]
+    for one in images:
+        check_image_path(one)
+    if curve is not None:
+        guard(curve.with_suffix(".json"), (), RenderError)
     session = Session(model, provider)
     session = session.about(choose_output(session.spec, output))
     selection = _selection(session, class_name, channel, score_weights)
     with progress_bar("maximising") as bar:
         found = run(session, selection, Ascent(**options), unit=unit, progress=bar)
-    numbers = json.dumps(found.to_dict(), indent=2)
+    numbers = write_json(found.to_dict(), indent=2)
     files = [write_image(path, found.image)]
     if curve is not None:
         files.append(write_image(curve, found.draw_curve()))
         files.append(replace_file(curve.with_suffix(".json"), numbers.encode(), RenderError))
-    click.echo(numbers if as_json else f"score {found.start:.3f} for grey noise, {found.score:.3f} "
-               f"after {len(found.curve)} steps  -> {', '.join(map(str, files))}")  # fmt: skip
-    click.echo(f"ran on {session.provider}", err=True)
+    written = plain(", ".join(map(str, files)))
+    say(numbers if as_json else f"score {found.start:.3f} for grey noise, {found.score:.3f} "
+        f"after {len(found.curve)} steps  -> {written}")  # fmt: skip
+    say(f"ran on {session.provider}", err=True)
 
 
 def _selection(

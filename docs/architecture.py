@@ -26,13 +26,14 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = {
     "exporter": (
         "errors", "memory", "clock", "graph", "source", "locate", "capture", "differentiate",
-        "score", "heatmap", "artifact", "verify", "report", "arguments", "pipeline", "release",
-        "shrink", "__init__",
+        "score", "heatmap", "artifact", "verify", "report", "arguments", "places", "pipeline",
+        "release", "shrink", "__init__",
     ),
     "runtime": (
-        "errors", "checks", "detector", "settings", "records", "spec", "writing", "inorder",
-        "protobuf", "session", "inputs", "boxes", "methods", "output", "explain", "visualize",
-        "explainer", "tools", "__init__",
+        "limits", "plain_text", "json_text", "errors", "bounds", "strict_json", "reading",
+        "checks", "records", "detector", "settings", "spec", "drafts", "writing", "inorder",
+        "protobuf", "onnx_file", "custody", "session", "inputs", "boxes", "methods", "output",
+        "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

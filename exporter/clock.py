@@ -30,6 +30,11 @@ class Clock:
             self._progress(step)
         self._step = step
 
+    @property
+    def step(self) -> str:
+        """The step that is running; empty between steps."""
+        return self._step
+
     def stop(self) -> None:
         """End the step that is running."""
         now = time.perf_counter()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from ..runtime.errors import GraftcamError
+from ..runtime.errors import first_line as first_line
+from ..runtime.plain_text import plain, plain_lines
 
 _MOST = 120  # characters of a value that a message shows
 
@@ -18,8 +23,20 @@ class CaptureError(GraftcamError):
     """The source cannot be loaded or converted to an ONNX graph."""
 
 
+class MalformedError(CaptureError):
+    """A step fails at the graph of a file for a reason that it does not know; the cause tells."""
+
+
 class LayerError(GraftcamError):
-    """A target layer is unknown, returns no usable tensor or does not lead to the score."""
+    """A target layer is unknown, returns no usable tensor or does not lead to the score.
+
+    Attributes:
+        candidates: Layers that the automatic choice considered (`Candidate`), if it took none.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[Any] = ()) -> None:
+        self.candidates = list(candidates)
+        super().__init__(message)
 
 
 class ScoreError(GraftcamError):
@@ -40,10 +57,14 @@ class UnsupportedError(GraftcamError):
         self.obstacles = list(obstacles)
         self.later = later
         plural = "operators have" if len(self.obstacles) > 1 else "operator has"
-        super().__init__(
+        heading = (
             f"{len(self.obstacles)} {plural} no gradient between {self.start} and the score "
-            f"({self._remedy()}):\n  " + "\n  ".join(self.obstacles)
+            f"({self._remedy()}):"
         )
+        super().__init__(heading)
+        # A line for each, where other messages have one in all.
+        lines = [heading, *(f"  {one}" for one in self.obstacles)]
+        self.args = (plain_lines(lines),)
 
     def _remedy(self) -> str:
         such = f" such as {self.later!r}" if self.later else ""
@@ -65,7 +86,7 @@ class IntegerError(UnsupportedError):
     def __init__(self, reason: str, obstacles: Sequence[str], later: str | None = None) -> None:
         super().__init__(obstacles, later)
         such = f"; or choose a later layer such as {later!r}" if later else ""
-        self.args = (f"{reason}{such}",)
+        self.args = (plain(f"{reason}{such}"),)
 
 
 class VerificationError(GraftcamError):
@@ -86,16 +107,42 @@ class WriteError(GraftcamError):
     """The artifact cannot be written."""
 
 
+@contextlib.contextmanager
+def errors_of_model(model: object) -> Generator[None]:
+    """Raise as one line what a model does to the code that works on it.
+
+    A file may have faults that no check knows. The code of a module is the user's: its errors stay
+    as they are, but it must not end the program as if all were well.
+
+    Args:
+        model: The path of a file, or a module.
+
+    Raises:
+        MalformedError: A step failed at a file.
+        CaptureError: The model's code ended the program.
+    """
+    name = Path(model).name if isinstance(model, (str, Path)) else type(model).__name__
+    try:
+        yield
+    except SystemExit as end:
+        raise CaptureError(
+            f"{name} ends the program with sys.exit({end.code!r}); let it return or raise"
+        ) from end
+    except GraftcamError:
+        raise
+    except Exception as error:
+        if not isinstance(model, (str, Path)):
+            raise
+        raise MalformedError(
+            f"cannot follow the graph of {name}: {type(error).__name__}: {first_line(error)}; if "
+            "onnx.checker.check_model takes it, report this"
+        ) from error
+
+
 def in_line(value: object) -> str:
     """Return a value as text of one line: a module's is a page."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _MOST else f"{text[:_MOST]}..."
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a message, or the error's class."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def unknown_layer(name: str, names: Iterable[str]) -> str:

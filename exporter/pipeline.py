@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..runtime.settings import DetectorChoice, Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
+from ..runtime.writing import guard, protected, staged
 from .arguments import (
     FLAGS,
     RecordFields,
@@ -25,7 +27,7 @@ from .artifact.graft import graft
 from .artifact.half_range import ScaleTooLargeError, check_scale
 from .artifact.head import Head, add_heads
 from .artifact.only_if_asked import run_only_if_asked
-from .artifact.save import save, staged, write_record
+from .artifact.save import save, size_of, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_scores, reasons_for
@@ -35,13 +37,17 @@ from .capture.programs import Programs
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
 from .differentiate.support.torch_notes import shares_by_default
+from .errors import WriteError, errors_of_model
+from .graph.check_weights import check_weights
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .heatmap.input_gradients import unverified, walks_for
 from .locate.candidate import Candidate
 from .locate.detectors.detection import LevelFound
+from .places import check_places, files_read
+from .report.known import Known, name_of
 from .report.page.overlays import gallery
-from .report.page.write import staged_folder, write_report
+from .report.page.write import page_of_failure, write_report
 from .report.report import Report
 from .source.preprocessing import Transform, original_of
 from .source.settings import ExportSettings
@@ -82,7 +88,8 @@ def export(
 
     Args:
         model: An ``nn.Module``, an ``ExportedProgram``, or the path of an ONNX file.
-        path: Where the artifact goes. It appears whole and verified, or not at all.
+        path: Where the artifact goes. It appears whole and verified, or not at all, and replaces
+            a file that is there, but none that the export reads.
         example_inputs: Inputs of the module's ``forward``: a tuple of positional arguments, a dict
             of keyword arguments, or a pair of both. An argument may be a tensor, a dict, list or
             tuple of tensors, which become inputs of the graph, or a constant. An ExportedProgram
@@ -131,7 +138,7 @@ def export(
             says how long it may take, 60 seconds by default, and what a partial proof is worth.
         images: Folder of images to verify on beside random inputs, and to show in the report.
         report: Folder for a page to look at, ``index.html``, and ``report.json``; written even if
-            the verification fails, to show why.
+            the export fails, to show why.
         name: What the metadata calls the model.
         detector: The format of a detector's outputs, where the graph does not show it: ``dense``,
             ``end_to_end``, ``queries``, ``levels``, ``centres`` or ``nms``; ``off`` takes a model
@@ -153,20 +160,25 @@ def export(
             verification did not come to its end.
         TypeError: A keyword that there is not; the message says what to give.
     """
-    score, trace = with_fields(score, trace, given)
-    settings = settings_of(
-        layers, score, labels, preprocess, extras, profile, trace, name, shapes,
-        detector, context,
-    )  # fmt: skip
-    checks = checked(verify)
-    if images is not None:
-        used, file = checks != OFF or report is not None, isinstance(model, (str, Path))
-        check_images(settings, used=used, may_follow=file)
-    return export_as(
-        settings, model, Path(path), example_inputs, transform=original_of(preprocess),
-        verify=checks, images=None if images is None else Path(images),
-        report=report, progress=progress,
-    )  # fmt: skip
+    folder = None if report is None else Path(report)
+    inputs = files_read(model, labels, preprocess, images)
+    check_places(Path(path), folder, inputs)
+    known = Known(Path(path), str(name or name_of(model)), Clock(progress))
+    with protected(inputs), page_of_failure(folder, known):
+        score, trace = with_fields(score, trace, given)
+        settings = settings_of(
+            layers, score, labels, preprocess, extras, profile, trace, name, shapes,
+            detector, context,
+        )  # fmt: skip
+        checks = checked(verify)
+        if images is not None:
+            used, file = checks != OFF or report is not None, isinstance(model, (str, Path))
+            check_images(settings, used=used, may_follow=file)
+        return export_as(
+            settings, model, Path(path), example_inputs, transform=original_of(preprocess),
+            verify=checks, images=None if images is None else Path(images), report=folder,
+            known=known,
+        )  # fmt: skip
 
 
 def export_as(
@@ -178,8 +190,8 @@ def export_as(
     transform: Transform | None = None,
     verify: Verify = OFF,
     images: Path | None = None,
-    report: str | Path | None = None,
-    progress: Progress | None = None,
+    report: Path | None = None,
+    known: Known | None = None,
     programs: Programs | None = None,
 ) -> Report:
     """Do what `export` does, with its settings as a record.
@@ -193,32 +205,32 @@ def export_as(
         verify: How, and how long.
         images: Likewise.
         report: Likewise.
-        progress: Likewise.
+        known: Gets what is found out, step by step.
         programs: What PyTorch made of this source in an export before.
     """
+    known = known or Known(path, settings.name or name_of(model), Clock(None))
     with file_of_script(model, example_inputs, settings.trace) as script:
         if script is not None:
-            exported = export_as(
-                replace(settings, trace=None), script, path, None, transform=transform,
-                verify=verify, images=images, report=report, progress=progress,
-            )  # fmt: skip
-            exported.notes.append(NOTE)
-            return exported
-    limit = math.inf
-    while True:
-        try:
-            return _attempt(
-                settings, model, path, example_inputs, transform, verify, images, report, progress,
-                programs, limit,
-            )  # fmt: skip
-        except ScaleTooLargeError as error:  # gradients of a float16 model, larger than most
-            limit = error.fitting
+            settings, model, example_inputs = replace(settings, trace=None), script, None
+        limit = math.inf
+        with errors_of_model(model):
+            while True:
+                try:
+                    exported = _attempt(
+                        settings, model, path, example_inputs, transform, verify, images, report,
+                        known, programs, limit,
+                    )  # fmt: skip
+                    break
+                except ScaleTooLargeError as error:  # gradients larger than most float16 models'
+                    limit = error.fitting
+        exported.notes.extend([] if script is None else [NOTE])
+        return exported
 
 
 def _attempt(
     settings: ExportSettings, model: Model, path: Path,
     example_inputs: Sequence[Any] | Mapping[str, Any] | None, transform: Transform | None,
-    verify: Verify, images: Path | None, report: str | Path | None, progress: Progress | None,
+    verify: Verify, images: Path | None, report: Path | None, known: Known,
     programs: Programs | None, limit: float,
 ) -> Report:  # fmt: skip
     """Export with float16 cotangents that are larger than gradients by ``limit`` at most.
@@ -227,16 +239,21 @@ def _attempt(
         ScaleTooLargeError: Gradients exceed the range of float16 with this scale; nothing was
             written.
     """
-    clock, profile, extras = Clock(progress), profile_of(settings.profile), settings.extras
+    clock, profile, extras = known.clock, profile_of(settings.profile), settings.extras
     if verify.level == "full":
         programs = Programs()
-    with staged_folder(report) as page, staged(path) as place:
+    with ExitStack() as reading, staged(path.parent, WriteError, path, last=path.name) as folder:
+        place = folder / path.name
         captured = capture_detector(model, example_inputs, settings, clock, programs)
         candidates = list[Candidate]()
         if captured is None:
             captured, candidates = capture(model, example_inputs, settings, clock, programs)
+        reading.enter_context(protected(captured.files))
+        guard(path, (), WriteError)
+        known.candidates, known.notes = candidates, captured.notes
         clock("differentiate")
         graph = captured.model.graph
+        check_weights(graph)
         settle_layouts(captured)
         detected, levels = locate_detector(captured, settings), list[LevelFound]()
         if detected is not None and detected.detection is not None:
@@ -244,12 +261,16 @@ def _attempt(
             if detected.detection.transform is not None:
                 settings = replace(settings, preprocess=detected.detection.transform)
         if images is not None:
-            check_images(settings, used=verify != OFF or page is not None)
+            check_images(settings, used=verify != OFF or report is not None)
         located = locate_scores(captured, settings) if detected is None else [detected]
+        known.score = "; ".join(one.reason for one in located)
         if not captured.targets:
             candidates = choose_layer(captured, located)
+        automatic = bool(levels) and not settings.layers
+        known.layers = reasons_for(captured, candidates, automatic=automatic)
+        known.candidates = candidates
         # A detector is recognised in its first capture as well.
-        notes = [*dict.fromkeys(captured.notes), *protect(graph)]
+        known.notes = notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
@@ -259,6 +280,8 @@ def _attempt(
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
             spec, heads = add_heads(captured, located, spec, profile, path, limit)
+            for head in heads:
+                guard(path.with_name(head.record.file), (), WriteError)
         if captured.module is None or captured.inputs is None:
             notes += unverified(walks)
         if "embed_preprocess" in extras:
@@ -280,7 +303,7 @@ def _attempt(
         file = Path(model) if isinstance(model, (str, Path)) else None
         examples = captured.inputs or ()
         origin = Origin(captured.model, file, captured.module, examples, transform, sharing)
-        given = None if images is None else read_images(images, spec)
+        given = None if images is None else read_images(images, spec, verify.max_pixels)
         if verify != OFF:
             full, deadline = verify.level == "full", verify.deadline()
             verdict = run_checks(
@@ -294,18 +317,19 @@ def _attempt(
             notes += verdict.remarks
             spec = replace(spec, verification=verdict.record())
             size = write_record(spec, place)
-        if page is not None and given is not None:
+        if report is not None and given is not None:
             clock("draw")
             shown = gallery(place, spec, origin, given)
         if heads and not (verdict and verdict.failures):
             clock("head")
             write_heads(heads, spec, captured, place, verify=verify != OFF)
+            size = size_of(place)
         clock.stop()
         result = Report(
             path,
             spec,
-            reasons_for(captured, candidates, automatic=bool(levels) and not settings.layers),
-            "; ".join(one.reason for one in located),
+            known.layers,
+            known.score,
             candidates,
             dict(Counter(node.op_type for node in grafted.plan.nodes).most_common()),
             grafted.nodes,
@@ -315,8 +339,9 @@ def _attempt(
             notes,
             verdict,
         )
-        if page is not None:
-            write_report(page, place, result, shown)
+        if report is not None:
+            write_report(report, place, result, shown)
+            known.reported = True
         if verdict is not None:
             verdict.raise_on_failure(partial=verify.partial)
     return result

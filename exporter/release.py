@@ -11,6 +11,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..runtime.errors import GraftcamError
+from ..runtime.limits import MAX_PIXELS
+from ..runtime.session.contract import check_contract
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
@@ -22,8 +24,11 @@ from .capture.model import locate_scores
 from .capture.onnx_file import Captured, capture_file
 from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
-from .errors import VerificationError, first_line
+from .differentiate.support.torch_notes import shares_by_default
+from .errors import VerificationError
+from .graph.open_file import open_file
 from .graph.ort_workarounds import protect
+from .graph.queries import ancestors
 from .locate.instances import lay_out_instances
 from .pipeline import export_as
 from .source.labels import Labels
@@ -32,7 +37,8 @@ from .source.settings import ExportSettings
 from .source.torch_module import module_of
 from .verify.again import check_again, check_labels
 from .verify.agreement import check_agreement
-from .verify.checks.contract import check_metadata
+from .verify.checks.contract import check_metadata, ports_of
+from .verify.checks.digests import check_digests
 from .verify.run_checks import USUAL, Origin, run_checks
 from .verify.runs.embedded import Embedded
 from .verify.runs.inputs import read_images
@@ -49,6 +55,7 @@ def verify_artifact(
     seconds: float | None = None,
     progress: Progress = lambda step: None,
     everything: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Spec | None, Verdict]:
     """Run the checks until one fails; see `CHECKS`.
 
@@ -60,6 +67,7 @@ def verify_artifact(
         seconds: How long the comparison works; see `Verify`.
         progress: Called with the name of each step as it begins.
         everything: Run every check, whatever fails.
+        max_pixels: Number of pixels that an image may have.
 
     Returns:
         The record, if it can be read, and what was found.
@@ -73,19 +81,22 @@ def verify_artifact(
             source = replace(source, model=script or source.model, inputs=())
             return verify_artifact(
                 artifact, source, labels, images, seconds=seconds, progress=progress,
-                everything=everything,
+                everything=everything, max_pixels=max_pixels,
             )  # fmt: skip
-    spec = _record(artifact)
+    spec, custody = _record(artifact), check_digests(artifact)
+    if fails(custody) and not everything:
+        return spec, Verdict([*custody, *not_made(custody, USUAL)])
     if spec is not None and "precision" in spec.source:
-        return spec, _of_shrunk(artifact, spec, source, images)
-    given = None if images is None or spec is None else read_images(images, spec)
-    more: list[Finding] = []
+        verdict = _of_shrunk(artifact, spec, source, images, max_pixels)
+        return spec, replace(verdict, findings=[*custody, *verdict.findings])
+    given = None if images is None or spec is None else read_images(images, spec, max_pixels)
+    more = custody
     taken: dict[str, float] = {}
     if spec is not None:
         since = time.perf_counter()
         if source is not None:
             progress("export again")
-        more = _of_source(artifact, spec, source, labels)
+        more = [*custody, *_of_source(artifact, spec, source, labels)]
         taken = {"export again": time.perf_counter() - since}
         if fails(more) and not everything:
             return spec, Verdict([*more, *not_made(more, USUAL)], seconds=taken)
@@ -119,7 +130,7 @@ def input_shapes(file: Path) -> dict[str, list[int | None]]:
     """
     spec = _record(file)
     own = spec.own_inputs if spec else []
-    graph = ir.load(file.resolve()).graph
+    graph = open_file(file).graph
     inputs = [v for v in graph.inputs if v.name not in own and v.name not in graph.initializers]
     shapes: dict[str, list[int | None]] = {}
     for value in inputs:
@@ -143,7 +154,9 @@ def scored_outputs(artifact: Path) -> Sequence[str | None]:
     return [None] if spec is None or spec.outputs is None else spec.output_names
 
 
-def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path | None) -> Verdict:
+def _of_shrunk(
+    artifact: Path, spec: Spec, source: Source | None, images: Path | None, max_pixels: int
+) -> Verdict:
     """The checks of an artifact that was made smaller, which has no derivatives of its own."""
     original = None if source is None else source.model
     if not isinstance(original, Path) or images is None:
@@ -151,31 +164,34 @@ def _of_shrunk(artifact: Path, spec: Spec, source: Source | None, images: Path |
             f"{artifact.name} is a copy in {spec.source['precision']}; give the artifact that it "
             "was made from with --against, and images with --images"
         )
-    _, findings = check_metadata(artifact, ir.load(artifact.resolve()))
+    _, findings = check_metadata(artifact, open_file(artifact))
     known = Session(original, "cpu").spec.source
     for part in ("graph", "weights"):
         same = spec.source.get(f"{part}_sha256") == known.get(f"{part}_sha256")
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
         findings.append(Finding("source", part, "pass" if same else "fail", reason=reason))
-    verdict = check_agreement(artifact, original, image_paths(images))
+    verdict = check_agreement(artifact, original, image_paths(images), max_pixels=max_pixels)
     return replace(verdict, findings=[*findings, *verdict.findings])
 
 
 def _record(artifact: Path) -> Spec | None:
-    """The metadata; None where it cannot be read, which the check of the metadata reports."""
+    """The metadata; None where they cannot be read, or are not those of the graph.
+
+    The check of the metadata reports why.
+    """
+    model = open_file(artifact, VerificationError)
+    text = model.metadata_props.get(METADATA_KEY)
     try:
-        text = ir.load(artifact.resolve()).metadata_props.get(METADATA_KEY)
-    except Exception as error:
-        raise VerificationError(f"cannot read {artifact} as ONNX: {first_line(error)}") from error
-    try:
-        return Spec.from_json(text or "")
+        spec = Spec.from_json(text or "")
+        check_contract(spec, ports_of(model.graph))
     except GraftcamError:
         return None
+    return spec
 
 
 def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Path) -> Origin:
     """What the artifact is compared with: its source, or its own forward part."""
-    own = ir.load(artifact.resolve())
+    own = open_file(artifact)
     if spec is None:
         return Origin(own)
     inside = Embedded.of(own, spec)
@@ -183,7 +199,7 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         plain = folder / "plain.onnx"
         write_plain(artifact, plain)
         if inside is not None:
-            ir.save(inside.model_behind(ir.load(plain), spec), plain)
+            ir.save(inside.model_behind(open_file(plain), spec), plain)
         return Origin(own, file=plain)
     if isinstance(source.model, Path):
         shapes = None if spec.settings is None else spec.settings.shapes
@@ -193,9 +209,23 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         for layer in spec.layers:  # in the artifact it may have its output's name
             captured.targets[layer.name].name = layer.value
         _add_tables(captured, spec)
-        return Origin(captured.model, file=source.model)
+        return Origin(captured.model, file=source.model, sharing=_sharing(captured, spec))
     module, inputs = module_of(source.model, source.inputs)
     return Origin(own, module=module, examples=inputs)
+
+
+def _sharing(captured: Captured, spec: Spec) -> list[str]:
+    """Names of the extremes between layers and scores that `Origin.sharing` is about."""
+    graph, layers = captured.model.graph, {*captured.targets.values()}
+    values = ir.convenience.create_value_mapping(graph, include_subgraphs=False)
+    scores = [values[one.score.value] for one in spec.by_output() if one.score.value in values]
+    needed = {value for score in scores for value in ancestors(score)}
+    return [
+        value.name or ""
+        for node in filter(shares_by_default, graph)
+        if (value := node.outputs[0]) in needed and layers & ancestors(value)
+        and value.dtype is not None and value.dtype.is_floating_point()
+    ]  # fmt: skip
 
 
 def _add_tables(captured: Captured, spec: Spec) -> None:

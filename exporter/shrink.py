@@ -23,15 +23,19 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ..runtime.custody.digests import check_digests, write_digests
 from ..runtime.inputs.images import as_rgb
 from ..runtime.inputs.preprocess import prepare
+from ..runtime.limits import MAX_PIXELS
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
+from ..runtime.writing import guard, protected, staged
 from .artifact.only_if_asked import run_always
-from .artifact.save import staged, tool_versions, write_record
+from .artifact.save import tool_versions, write_record
 from .clock import Progress
-from .errors import CaptureError, VerificationError, first_line
+from .errors import CaptureError, VerificationError, WriteError, first_line
 from .graph.external_data import keep_beside, take_in
+from .graph.open_file import open_file, open_proto
 from .verify.agreement import AT_LEAST, check_agreement
 from .verify.verdict.findings import Verdict
 
@@ -63,6 +67,7 @@ def shrink(
     images: Sequence[Path],
     *,
     at_least: float = AT_LEAST,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress = lambda step: None,
 ) -> Shrunk:
     """Write a copy of an artifact whose forward part has fewer bits.
@@ -76,20 +81,27 @@ def shrink(
         precision: Precision of the forward part.
         images: Image files like those that the model will see: for ranges and comparison.
         at_least: Smallest mean similarity of maps (cosine) and share of equal predictions.
+        max_pixels: Number of pixels that an image may have.
         progress: Called with the name of each step as it begins.
 
     Raises:
         CaptureError: The artifact is not float32, or stores no preprocessing.
         VerificationError: The two do not agree; nothing is written.
-        WriteError: The file cannot be written.
+        WriteError: The file cannot be written, or is one that is read.
         GraftcamError: The artifact or an image cannot be read.
+        CustodyError: The artifact changed after its export.
     """
     if precision not in get_args(Precision):
         raise CaptureError(f"unknown precision {precision!r}; there is {get_args(Precision)}")
+    files = [artifact, artifact.with_name(f"{artifact.name}.data"), *images]
+    guard(path, files, WriteError)
     session = Session(artifact, "cpu")
+    session.max_pixels = max_pixels
     spec = session.spec
+    digests = check_digests(artifact, required=False)
     _check(artifact, spec)
-    with staged(path) as place:
+    with protected(files), staged(path.parent, WriteError, path, last=path.name) as folder:
+        place = folder / path.name
         progress("convert")
         with _without_branches(artifact, spec) as whole:
             if precision == "int8":
@@ -101,8 +113,9 @@ def shrink(
         del model.metadata_props[:]
         model.metadata_props.add(key=METADATA_KEY, value=made.to_json())
         onnx.save(model, place)
+        write_digests(place, None if digests is None else digests.heads)
         progress("compare")
-        verdict = check_agreement(place, artifact, images, at_least)
+        verdict = check_agreement(place, artifact, images, at_least, max_pixels)
         if verdict.failures:
             reasons = "; ".join(one.reason for one in verdict.failures)
             raise VerificationError(
@@ -120,8 +133,8 @@ def _without_branches(artifact: Path, spec: Spec) -> Generator[Path]:
         yield artifact
         return
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
-        model = ir.load(artifact.resolve())
-        take_in(model, artifact.resolve())
+        model = open_file(artifact)
+        take_in(model, artifact)
         run_always(model.graph)
         passes.RemoveUnusedNodesPass()(model)
         whole = Path(folder) / artifact.name
@@ -135,7 +148,7 @@ def _calibration(session: Session, images: Sequence[Path]) -> Any:
     transform = session.spec.preprocess
     assert transform is not None
     count = session.inputs[transform.input].shape[0] or 1
-    rows = (prepare(transform, as_rgb(path)) for path in images)
+    rows = (prepare(transform, as_rgb(path, session.max_pixels)) for path in images)
     feeds = ({**session.defaults, transform.input: np.stack([row] * count)} for row in rows)
     return SimpleNamespace(get_next=partial(next, feeds, None))
 
@@ -165,7 +178,7 @@ def _float32_nodes(model: onnx.ModelProto, spec: Spec) -> list[str]:
 def _quantise(artifact: Path, path: Path, spec: Spec, calibration: Any) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    excluded = _float32_nodes(onnx.load(artifact, load_external_data=False), spec)
+    excluded = _float32_nodes(open_proto(artifact), spec)
     try:
         with _quiet():
             quantize_static(
@@ -180,7 +193,7 @@ def _quantise(artifact: Path, path: Path, spec: Spec, calibration: Any) -> None:
 def _halve(artifact: Path, path: Path, spec: Spec) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    model = onnx.load(artifact)
+    model = open_proto(artifact, weights=True)
     with _quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that float16 rounds to zero
         half = convert_float_to_float16(

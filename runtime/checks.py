@@ -8,13 +8,25 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
+from .bounds import Bound, Range
 from .errors import GraftcamError, InputError
 
 _NOUNS: dict[Any, str] = {int: "whole number", float: "number", str: "text"}
 _WORDS: dict[Any, str] = {
-    bool: "True or False", NoneType: "None", Callable: "a function",
+    bool: "True or False", NoneType: "None", Callable: "a function", dict: "an object",
     Mapping: 'a mapping, such as {"samples": 50}',
 }  # fmt: skip
 
@@ -22,7 +34,7 @@ _WORDS: dict[Any, str] = {
 @functools.cache
 def types_of(annotated: Any) -> dict[str, Any]:
     """Return the types of a function's or a class's names; reading them costs half a ms."""
-    return get_type_hints(annotated)
+    return get_type_hints(annotated, include_extras=True)
 
 
 def check_value(
@@ -41,10 +53,10 @@ def check_value(
         error: The exception to raise.
         least: The smallest number that is allowed.
     """
-    if not _has(value, kind):
-        raise error(f"{name}={short(value)}: give {_described(kind)}")
-    if least is not None and isinstance(value, Real) and value < least:
-        raise error(f"{name}={value} is out of range; give {_described(kind)} from {least} on")
+    if not matches(value, kind):
+        raise error(f"{name}={short(value)}: give {described(kind)}")
+    if least is not None and not (bound := Range(least)).allows(value):
+        raise error(f"{name}={value} is out of range; give {bound.narrow(described(kind))}")
 
 
 def check_keywords(
@@ -76,31 +88,91 @@ def short(value: object) -> str:
     return text if len(text) < 40 and "\n" not in text else "..."
 
 
-def _has(value: Any, kind: Any) -> bool:
-    origin, arguments = get_origin(kind) or kind, get_args(kind)
-    if origin in (Union, UnionType):
-        return any(_has(value, one) for one in arguments)
+def parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return what an annotation is made with (list, Union, Annotated, int...), and of what."""
+    return get_origin(kind) or kind, get_args(kind)
+
+
+def is_union(origin: Any) -> bool:
+    """Whether an annotation allows several types."""
+    return origin in (Union, UnionType)
+
+
+def matches(value: Any, kind: Any) -> bool:
+    """Whether a value has the annotated type, and lies within the annotation's bounds.
+
+    Any collection but a text or a mapping is a list. Numbers must be finite, and True is none.
+    """
+    origin, arguments = parts(kind)
+    if origin is Annotated:
+        bounds = cast("Sequence[Bound]", arguments[1:])
+        return matches(value, arguments[0]) and all(one.allows(value) for one in bounds)
+    if is_union(origin):
+        return any(matches(value, one) for one in arguments)
     if origin is Literal:
-        return isinstance(value, str) and value in arguments
-    if origin is Sequence:
+        return any(matches(value, type(one)) and value == one for one in arguments)
+    if origin is NotRequired:
+        return matches(value, arguments[0])
+    if origin in (Sequence, list):
         listed = isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping))
-        return listed and all(_has(one, arguments[0]) for one in value)
+        return listed and all(matches(one, arguments[0]) for one in value)
+    if origin is dict and arguments:
+        return isinstance(value, Mapping) and all(
+            matches(key, arguments[0]) and matches(one, arguments[1])
+            for key, one in cast("Mapping[Any, Any]", value).items()
+        )
+    if is_typeddict(origin):
+        return _has_fields(value, types_of(origin))
     if origin in (int, float) and isinstance(value, bool):
         return False  # which Python counts as a number
     if origin is int:
         return isinstance(value, Integral)
     if origin is float:
-        return isinstance(value, Real) and math.isfinite(value)
+        return isinstance(value, Real) and _is_finite(value)
     return origin is Any or isinstance(value, origin)
 
 
-def _described(kind: Any) -> str:
-    origin, arguments = get_origin(kind) or kind, get_args(kind)
-    if origin in (Union, UnionType):
-        *others, last = [_described(one) for one in arguments]
+def _has_fields(value: Any, kinds: Mapping[str, Any]) -> bool:
+    needed = {name for name, kind in kinds.items() if get_origin(kind) is not NotRequired}
+    return (
+        isinstance(value, Mapping)
+        and needed <= set(cast("Mapping[str, Any]", value)) <= set(kinds)
+        and all(matches(one, kinds[name]) for name, one in value.items())
+    )
+
+
+def _is_finite(number: Real) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def described(kind: Any) -> str:
+    """Return an annotation in words, such as ``a list of whole numbers from 1 on or None``."""
+    origin, arguments = parts(kind)
+    if origin is Annotated:
+        return _narrowed(described(arguments[0]), arguments[1:])
+    if is_union(origin):
+        *others, last = [described(one) for one in arguments]
         return f"{', '.join(others)} or {last}"
     if origin is Literal:
-        return f"one of {', '.join(arguments)}"
-    if origin is Sequence:
-        return f"a list of {_NOUNS.get(arguments[0], 'number')}s"
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin in (Sequence, list):
+        return f"a list of {_plural(arguments[0])}"
     return _WORDS.get(origin) or f"a {_NOUNS.get(origin, origin.__name__)}"
+
+
+def _plural(kind: Any) -> str:
+    origin, arguments = parts(kind)
+    if origin is Annotated:
+        return _narrowed(_plural(arguments[0]), arguments[1:])
+    if is_union(origin):
+        return " or ".join("None" if one is NoneType else _plural(one) for one in arguments)
+    return f"{_NOUNS.get(origin, 'object')}s"
+
+
+def _narrowed(words: str, bounds: Sequence[Bound]) -> str:
+    for bound in bounds:
+        words = bound.narrow(words)
+    return words

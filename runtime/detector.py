@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from .bounds import Count, Length, Name, Positive, Range
 
 DetectorFormat = Literal["dense", "end_to_end", "queries", "levels", "centres", "nms"]
 BoxLayout = Literal["xyxy", "cxcywh"]
@@ -30,10 +32,10 @@ class BoxEntries:
         count: Number of entries.
     """
 
-    output: str
-    box_axis: int
-    first: int
-    count: int
+    output: Name
+    box_axis: Annotated[int, Range(1, 2)]
+    first: Count
+    count: Positive
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Level:
         stride: Pixels of the model's input from one place to the next, (vertical, horizontal).
     """
 
-    layer: str
-    first: int | None
-    count: int | None
-    stride: list[float]
+    layer: Name
+    first: Count | None
+    count: Positive | None
+    stride: Annotated[list[Annotated[float, Range(1e-6, 65536)]], Length(0, 2)]
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,23 @@ class Detector:
 
     format: DetectorFormat
     task: Task
-    box_index: str
-    box_target: str
-    boxes: str
-    heatmap: str
-    box_entries: list[BoxEntries]
-    score_entries: list[BoxEntries]
+    box_index: Name
+    box_target: Name
+    boxes: Name
+    heatmap: Name
+    box_entries: Annotated[list[BoxEntries], Length(1)]
+    score_entries: Annotated[list[BoxEntries], Length(1)]
     box_layout: BoxLayout
     box_units: BoxUnits
     activated: bool
-    levels: list[Level]
+    levels: Annotated[list[Level], Length(1)]
     evidence: list[str]
     final: bool = False
     class_entries: list[BoxEntries] | None = None
     objectness_entries: list[BoxEntries] | None = None
     no_object: bool | None = None
-    anchors: str | None = None
-    tables: list[str] | None = None
+    anchors: Name | None = None
+    tables: list[Name] | None = None
 
     @property
     def has_slots(self) -> bool:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
+from .limits import MESSAGE, RELAYED
+from .plain_text import clip, plain
+
 
 class GraftcamError(Exception):
     """Base of all errors of graftcam; the command line prints one line and exits with 1.
+
+    The message is one line of bounded length that controls no terminal, whatever the names in it.
 
     Attributes:
         exit_code: The command line's.
     """
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(clip(plain(str(message)), MESSAGE))
 
 
 class SpecError(GraftcamError):
@@ -22,6 +30,10 @@ class SpecError(GraftcamError):
 
 class SessionError(GraftcamError):
     """ONNX Runtime is missing, cannot load the file, or lacks the requested provider."""
+
+
+class RunError(SessionError):
+    """A run failed on its inputs: the graph does not take them, or they need too much memory."""
 
 
 class ImageError(GraftcamError):
@@ -52,6 +64,10 @@ class PackageError(GraftcamError):
     """An artifact cannot be packaged with these options, or the folder cannot be written."""
 
 
+class CustodyError(GraftcamError):
+    """A file is not as it was exported or signed, or cannot be signed."""
+
+
 @contextlib.contextmanager
 def system_errors(kind: type[GraftcamError], failed: str, remedy: str = "") -> Generator[None]:
     """Raise an OSError as ``kind``, with what ``failed`` (``cannot write x``) and the reason."""
@@ -59,3 +75,9 @@ def system_errors(kind: type[GraftcamError], failed: str, remedy: str = "") -> G
         yield
     except OSError as error:
         raise kind(f"{failed}: {error.strerror or error}{remedy}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's message, of bounded length."""
+    lines = str(error).strip().splitlines()
+    return clip(lines[0], RELAYED) if lines else type(error).__name__

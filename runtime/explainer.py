@@ -23,8 +23,10 @@ from .inputs.examples import Example, ExampleReader, Given, Inputs
 from .inputs.images import as_array
 from .inputs.raw_feeds import Selection, raw_feeds
 from .inputs.selection import Classes
+from .limits import MAX_PIXELS
 from .output.box_explanation import BoxExplanation
 from .output.explanation import Explanation
+from .session.checked import open_checked
 from .session.heads import Heads
 from .session.options import configure
 from .session.providers import Provider
@@ -47,6 +49,8 @@ class Explainer:
         threads: int | None = None,
         options: Mapping[str, Any] | None = None,
         head: str | Path | None = None,
+        check: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Open an artifact.
 
@@ -62,19 +66,26 @@ class Explainer:
                 `runtime.session.options`: ``{"arena": False, "spinning": False}``.
             head: The file with the target layer's head (``export --extra head``), which some
                 methods rerun; None: the file beside the artifact, opened at first use.
+            check: Read each file whole before it is opened, and compare graph and weights with the
+                digests that the export stored.
+            max_pixels: Number of pixels that the header of an image file may name.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
                 file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
+            CustodyError: With ``check``: the file changed after its export, or has no digests.
         """
+        check_value("max_pixels", max_pixels, int, least=1)
         setup = partial(configure, options or {})
         open_file = partial(Session, providers=providers, threads=threads, configure=setup)
+        open_head = open_checked(Path(path), open_file) if check else open_file
         self._session = open_file(path)
+        self._session.max_pixels = max_pixels
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
-        self._heads = Heads(self.path, self.spec, open_file, None if head is None else Path(head))
+        self._heads = Heads(self.path, self.spec, open_head, None if head is None else Path(head))
 
     @overload
     def explain(
@@ -224,9 +235,8 @@ class Explainer:
             boxes; its ``detections.best`` then names the best candidate.
 
         Raises:
-            GraftcamError: As `explain`; also an InputError if the artifact is no detector's, or a
-                box does not exist.
-            TypeError: As `explain`.
+            GraftcamError, TypeError: As `explain`; also an InputError if the artifact is no
+                detector's, or a box does not exist.
         """
         for name, value in (("boxes", numbers), ("why", reason)):
             if value is not None and name in request:
@@ -262,10 +272,8 @@ class Explainer:
             get a number: ``photo``, ``photo-2``.
 
         Raises:
-            TypeError: As `explain`, before the first image.
-            ClassError: Likewise.
-            InputError: Likewise.
-            SessionError: ONNX Runtime failed; raised in place of the next explanation.
+            TypeError, ClassError, InputError: As `explain`, before the first image.
+            SessionError: The device failed; raised in place of the next explanation.
         """
         check_value("batch", batch, int, least=1)
         check_value("readers", readers, int, least=1)
@@ -300,8 +308,7 @@ class Explainer:
             inputs: Values of further inputs; see `Request`.
 
         Raises:
-            ImageError: As `explain`.
-            InputError: Likewise.
+            ImageError, InputError: As `explain`.
         """
         return ExampleReader(self._session).load_file(path, inputs)
 

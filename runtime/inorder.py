@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import islice
 from typing import TypeVar
 
@@ -17,15 +18,16 @@ def in_order(
 ) -> Generator[Result]:
     """Apply ``function`` in ``workers`` threads and yield its results in the order of ``items``.
 
-    Items are taken in the caller's thread, at most ``ahead`` of them before the next result is
-    requested: memory is bounded for any number of items. An error of ``function`` is raised in
-    place of its result. When the generator is closed, tasks that have not started are cancelled.
+    The threads have the caller's context variables. Items are taken in its thread, at most
+    ``ahead`` of them before the next result is requested: memory is bounded for any number of
+    items. An error of ``function`` is raised in place of its result. When the generator is closed,
+    tasks that have not started are cancelled.
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            waiting.append(pool.submit(copy_context().run, function, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:

@@ -12,6 +12,8 @@ from typing import NamedTuple, TypeAlias
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _SIZES = {FIXED64: 8, FIXED32: 4}
+_LONGEST = 10  # bytes of a number of 64 bits
+_MASK = (1 << 64) - 1
 
 Data: TypeAlias = memoryview | mmap.mmap
 
@@ -34,14 +36,19 @@ class Field(NamedTuple):
     end: int
 
 
-def fields(data: Data) -> Iterator[Field]:
+def fields(data: Data, start: int = 0, stop: int | None = None) -> Iterator[Field]:
     """Yield the fields of a message, without those inside it.
+
+    Args:
+        data: The bytes that the message lies in.
+        start: Where it begins.
+        stop: Where it ends; None: at the end of ``data``.
 
     Raises:
         ValueError: It is no message; at its end, an IndexError.
     """
-    end = 0
-    while end < len(data):
+    end, stop = start, len(data) if stop is None else stop
+    while end < stop:
         begin = end
         tag, start = read_varint(data, begin)
         number, kind = tag >> 3, tag & 7
@@ -54,19 +61,24 @@ def fields(data: Data) -> Iterator[Field]:
             end = start + _SIZES[kind]
         else:
             raise ValueError(f"the field at byte {begin} is of the unknown kind {kind}")
-        if end > len(data):
+        if end > stop:
             raise ValueError("it ends within a field")
         yield Field(number, kind, begin, start, end)
 
 
 def read_varint(data: Data, place: int) -> tuple[int, int]:
-    """Return a number and where it ends."""
+    """Return a number and where it ends.
+
+    Raises:
+        ValueError: It has more than 64 bits; at the end of the data, an IndexError.
+    """
     number = shift = 0
-    while True:
-        byte = data[place]
-        number, place, shift = number | (byte & 0x7F) << shift, place + 1, shift + 7
+    for end in range(place + 1, place + 1 + _LONGEST):
+        byte = data[end - 1]
+        number, shift = number | (byte & 0x7F) << shift, shift + 7
         if byte < 0x80:
-            return number, place
+            return number & _MASK, end
+    raise ValueError(f"the number at byte {place} does not end")
 
 
 def field_of(number: int, content: bytes) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
+
+from .bounds import Axis, Count, Labels, Name, Positive, Range
+from .records import Fault, Record
 
 DetectorChoice = Literal[
     "dense", "end_to_end", "queries", "levels", "centres", "nms", "before_nms", "off"
@@ -42,10 +45,10 @@ class Score:
     """
 
     kind: ScoreKind = "logit"
-    output: str | Sequence[str] | None = None
+    output: Name | Sequence[Name] | None = None
     activation: Activation | None = None
-    class_axis: int | None = None
-    class_offset: int | None = None
+    class_axis: Annotated[int, Range(-32, 31)] | None = None
+    class_offset: Count | None = None
 
     @property
     def outputs(self) -> list[str | None]:
@@ -61,7 +64,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class ScoreRecord:
+class ScoreRecord(Record):
     """The score that is differentiated.
 
     Attributes:
@@ -86,15 +89,20 @@ class ScoreRecord:
     """
 
     kind: ScoreKind
-    value: str
-    output: str
+    value: Name
+    output: Name
     activation: Activation
     activated: bool
-    classes: int
+    classes: Count
     single_logit: bool = False
-    class_axis: int | None = None
-    class_offset: int | None = None
-    box_axis: int | None = None
+    class_axis: Axis | None = None
+    class_offset: Count | None = None
+    box_axis: Annotated[int, Range(1, 2)] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        if self.single_logit and self.classes != 2:
+            yield "classes", "2, those of a single logit"
 
     def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
         """Return the extents of `output` except the batch and the classes."""
@@ -112,7 +120,7 @@ class ScoredOutput:
     """
 
     score: ScoreRecord
-    labels: list[str] | None
+    labels: Labels | None
 
 
 @dataclass(frozen=True)
@@ -128,11 +136,11 @@ class TorchExport:
             PyTorch's choice.
     """
 
-    opset: int = 18
+    opset: Annotated[int, Range(18, 1000)] = 18
     dynamic_batch: bool = True
     dynamic_size: bool = False
-    input_names: Sequence[str] | None = None
-    output_names: Sequence[str] | None = None
+    input_names: Sequence[Name] | None = None
+    output_names: Sequence[Name] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,10 +161,10 @@ class Settings:
     """
 
     score: Score
-    extras: Sequence[str]
-    layers: Sequence[str] | None = None
+    extras: Sequence[Name]
+    layers: Sequence[Name] | None = None
     trace: TorchExport | None = None
-    image_input: str | None = None
-    shapes: dict[str, list[int | None]] | None = None
+    image_input: Name | None = None
+    shapes: dict[str, list[Positive | None]] | None = None
     detector: DetectorChoice | None = None
     context: bool | None = None

@@ -8,25 +8,46 @@ only.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from .bounds import (
+    Axis,
+    Count,
+    FileName,
+    Labels,
+    Length,
+    MethodId,
+    Name,
+    Positive,
+    Range,
+    Side,
+    Version,
+)
+from .checks import matches, short
 from .detector import Detector
 from .errors import InputError, SpecError
-from .records import parse_record, written
+from .records import Fault, Record, parse_record, written
 from .settings import ScoredOutput, ScoreRecord, Settings
+from .strict_json import read_json
 
 SPEC_VERSION = 1  # of artifacts that need nothing newer
 OUTPUTS_VERSION = 2  # of artifacts that explain several outputs, or boxes
 NEWEST_VERSION = 2  # that this runtime reads
 METADATA_KEY = "graftcam"
 
+_SIDES = Annotated[Sequence[Annotated[float, Range(0, 1 << 31)]], Length(1)]
 Layout = Literal["channels_first", "channels_last", "tokens", "instances"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 ResizeMode = Literal["shorter", "longer", "exact", "fit", "cover"]
 Anchor = Literal["lower", "top_left"]
 Channels = Literal["bgr", "grey"]
+Scale = Annotated[float, Range(1e-12, 1e12)]  # beyond it float32 overflows
+Mean = Annotated[float, Range(-1e12, 1e12)]
+Error = Annotated[float, Range(0)]
+Verdict = Literal["pass", "fail", "skipped", "unproven"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +61,13 @@ class Head:
             none.
     """
 
-    file: str
-    inputs: dict[str, str]
-    outputs: list[str] | None = None
+    file: FileName
+    inputs: dict[Name, Name]
+    outputs: list[Name] | None = None
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Record):
     """One target layer and the outputs that describe it.
 
     Attributes:
@@ -70,19 +91,25 @@ class Layer:
             in the JSON if there are none.
     """
 
-    name: str
-    value: str
+    name: Name
+    value: Name
     layout: Layout
-    grid: list[int | None]
-    prefix_tokens: int
-    heatmap: str
-    activations: str
-    gradients: str
-    methods: dict[str, str] | None = None
+    grid: Annotated[list[Positive | None], Length(1, 8)]
+    prefix_tokens: Count
+    heatmap: Name
+    activations: Name
+    gradients: Name
+    methods: dict[MethodId, Name] | None = None
     head: Head | None = None
-    input_axes: list[int] | None = None
-    method: str | None = None
-    suffix_tokens: int | None = None
+    input_axes: list[Axis] | None = None
+    method: MethodId | None = None
+    suffix_tokens: Count | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        axes = self.input_axes
+        if axes is not None and not len({*axes}) == len(axes) == len(self.grid):
+            yield "input_axes", f"a different axis for each of the {len(self.grid)} of the grid"
 
     @property
     def baked(self) -> dict[str, str]:
@@ -96,7 +123,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Preprocess:
+class Preprocess(Record):
     """The training transform from an RGB uint8 image to the model's input.
 
     Resize, then crop (with padding if the image is smaller), then ``(pixel * scale - mean) / std``.
@@ -135,19 +162,19 @@ class Preprocess:
     """
 
     input: str = ""
-    size: Sequence[int] = (224, 224)
-    resize: Sequence[int] | None = ()
+    size: Annotated[Sequence[Side], Length(2, 2)] = (224, 224)
+    resize: Annotated[Sequence[Side], Length(1, 2)] | None = ()
     resize_mode: ResizeMode = "shorter"
     interpolation: Interpolation = "bilinear"
-    scale: float = 1 / 255
-    mean: Sequence[float] = (0.485, 0.456, 0.406)
-    std: Sequence[float] = (0.229, 0.224, 0.225)
+    scale: Scale = 1 / 255
+    mean: Sequence[Mean] = (0.485, 0.456, 0.406)
+    std: Sequence[Scale] = (0.229, 0.224, 0.225)
     layout: Literal["nchw", "nhwc"] = "nchw"
     embedded: bool | None = None
-    longest: int | None = None
-    antialias: bool | None = None
+    longest: Side | None = None
+    antialias: Literal[False] | None = None
     anchor: Anchor | None = None
-    fill: Sequence[int] | None = None
+    fill: Sequence[Annotated[int, Range(0, 255)]] | None = None
     channels: Channels | None = None
 
     def __post_init__(self) -> None:
@@ -160,10 +187,22 @@ class Preprocess:
                     "resize=(shorter side,), and mean, std and fill with a number for each channel"
                 )
             object.__setattr__(self, name, None if value is None else list(value))
-        if self.resize == []:
+        if self.resize == [] and not matches(self.size, _SIDES):
+            object.__setattr__(self, "resize", None)  # `faults_of` refuses such a size
+        elif self.resize == []:
             sides = [round(side * 256 / 224) for side in self.size]
             one_side = self.resize_mode in ("shorter", "longer")
             object.__setattr__(self, "resize", [min(sides)] if one_side else sides)
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        channels = len(self.mean)
+        if channels not in (1, 3):
+            yield "mean", "1 or 3 numbers"
+        if len(self.std) != channels:
+            yield "std", f"{channels} numbers, as many as mean"
+        if self.fill is not None and len(self.fill) not in (1, channels):
+            yield "fill", f"one level, or {channels}, as many as mean"
 
     @property
     def is_grey(self) -> bool:
@@ -172,7 +211,7 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Record):
     """The exporter's verdict on the artifact, with its errors and thresholds.
 
     Attributes:
@@ -191,18 +230,24 @@ class Verification:
         unproven: What is not proven, and why; not in the JSON if there is nothing.
     """
 
-    verdict: Literal["pass", "fail", "skipped", "unproven"]
+    verdict: Verdict
     reference: Literal[
         "autograd-float64", "finite-differences", "finite-differences-straight-through",
         "artifact", "none",
     ]  # fmt: skip
-    images: int = 0
-    seed: int = 0
-    errors: dict[str, float] = field(default_factory=dict[str, float])
-    thresholds: dict[str, float] = field(default_factory=dict[str, float])
-    checks: dict[str, str] | None = None
-    onnxruntime: str | None = None
+    images: Count = 0
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
+    errors: dict[Name, Error] = field(default_factory=dict[str, float])
+    thresholds: dict[Name, Error] = field(default_factory=dict[str, float])
+    checks: dict[Name, Verdict] | None = None
+    onnxruntime: Version | None = None
     unproven: list[str] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        for name in self.errors:
+            if name not in self.thresholds:
+                yield "thresholds", f"a threshold for each error, also for {short(name)}"
 
     def worst(self) -> str:
         """Describe the largest error and its threshold."""
@@ -212,7 +257,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Record):
     """Everything that a consumer needs to know about an artifact beside its inputs and outputs.
 
     Attributes:
@@ -245,25 +290,25 @@ class Spec:
             detectors.
     """
 
-    version: int
-    class_index: str | None
-    classes: str | None
-    scores: str
+    version: Annotated[int, Range(SPEC_VERSION, NEWEST_VERSION)]
+    class_index: Name | None
+    classes: Name | None
+    scores: Name
     score: ScoreRecord
-    layers: list[Layer]
-    labels: list[str] | None
+    layers: Annotated[list[Layer], Length(1)]
+    labels: Labels | None
     preprocess: Preprocess | None
-    source: dict[str, str]
-    tools: dict[str, str]
+    source: dict[Name, str]
+    tools: dict[Name, Version]
     verification: Verification
-    region: str | None = None
+    region: Name | None = None
     profile: Literal["web", "cuda"] | None = None
-    input_gradients: str | None = None
-    guided_gradients: str | None = None
-    deconvnet_gradients: str | None = None
-    score_weights: str | None = None
+    input_gradients: Name | None = None
+    guided_gradients: Name | None = None
+    deconvnet_gradients: Name | None = None
+    score_weights: Name | None = None
     settings: Settings | None = None
-    output_index: str | None = None
+    output_index: Name | None = None
     outputs: list[ScoredOutput] | None = None
     detector: Detector | None = None
 
@@ -293,6 +338,21 @@ class Spec:
     def by_output(self) -> list[Spec]:
         """Return the metadata about each output that can be explained."""
         return [self.about(place) for place in range(len(self.output_names))]
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        if self.detector is not None and self.version < OUTPUTS_VERSION:
+            yield "version", f"{OUTPUTS_VERSION}, which has detectors"
+        names = [layer.name for layer in self.layers]
+        if len({*names}) < len(names):
+            yield "layers", "layers of different names"
+        outputs = [name for layer in self.layers for name in layer.outputs]
+        outputs += [name for name in (self.classes, self.scores, *self.of_input.values()) if name]
+        if len({*outputs}) < len(outputs):
+            yield "layers", "layers with an output of its own for each tensor"
+        for key, value in self.source.items():
+            if key.endswith("_sha256") and not re.fullmatch("[0-9a-f]{64}", value):
+                yield "source", f"a record whose {short(key)} is 64 hexadecimal digits"
 
     def check_outputs(self) -> None:
         """Check the part of a record that is about several outputs.
@@ -342,16 +402,17 @@ class Spec:
         """Parse strictly.
 
         Raises:
-            SpecError: Not JSON, a newer version, or a missing, unknown or ill-typed field.
+            SpecError: Not JSON, a newer version, or a missing, unknown or ill-typed field, or one
+                out of its bounds.
         """
         try:
-            data = json.loads(text)
+            data = read_json(text)
         except ValueError as error:
             raise SpecError(
                 f"graftcam metadata is not valid JSON ({error}); export again"
             ) from None
         version = data.get("version") if isinstance(data, dict) else None
-        if not isinstance(version, int):
+        if not isinstance(version, int) or isinstance(version, bool):
             raise SpecError("graftcam metadata has no version; export again")
         if version > NEWEST_VERSION:
             raise SpecError(

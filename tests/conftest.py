@@ -6,6 +6,7 @@ Test processes share the cores, and small tensors gain nothing from a second one
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,17 @@ import pytest
 from graftcam.runtime import Explainer
 from support.artifacts import write_artifact
 from support.images import images, write_images
+from support.torch_exporter import share_operators
 
 # PyTorch, which nothing above imports, reads it once.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _shared_operators() -> None:
+    """Tests that export modules share what takes most of the time of a small one."""
+    if "torch" in sys.modules:
+        share_operators()
 
 
 @pytest.fixture(scope="module")

@@ -274,8 +274,11 @@ def _grafted(
     scored: list[Located] = []
     for one in located:
         probabilities = one.score.activated and one.score.output == one.score.value
-        score = replace(one.score, output=one.score.value, activated=probabilities)
-        scored.append(Located(outputs[one.value], score))
+        score = replace(
+            one.score, output=one.score.value, activated=probabilities,
+            class_axis=None if one.axis == 1 else one.axis, class_offset=one.offset or None,
+        )  # fmt: skip
+        scored.append(replace(one, value=outputs[one.value], score=score))
     captured = Captured(cut.model, {layer.name: cut.activations})
     made = graft(captured, scored, [None] * len(scored), None, None, profile, limit=limit)
     return replace(made.spec, source=spec.source)

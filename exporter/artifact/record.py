@@ -10,12 +10,10 @@ import hashlib
 import mmap
 from pathlib import Path
 
-import onnx
-
-from ...runtime.protobuf import field_of, fields
+from ...runtime.custody.digests import DIGESTS_KEY
+from ...runtime.custody.entries import find_entry, mapped, splice, write_entries
 from ...runtime.spec import METADATA_KEY
 
-_METADATA = onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER
 _CHUNK = 1 << 20
 
 
@@ -26,38 +24,29 @@ def exchange_record(path: Path, text: str) -> None:
         OSError: The file cannot be written.
         ValueError: It has no record.
     """
-    start, rest = _behind(path, text)
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.truncate()
-        file.write(rest)
+    with mapped(path) as data:
+        _check(path, data)
+    write_entries(path, {METADATA_KEY: text})
 
 
 def digest_with(path: Path, text: str) -> str:
-    """SHA-256 that a file would have with another record.
+    """SHA-256 that a file would have with another record, and without its own digests.
+
+    Those follow from the graph, and from heads that may not be written yet.
 
     Raises:
         ValueError: It has no record.
     """
-    start, rest = _behind(path, text)
     found = hashlib.sha256()
-    with path.open("rb") as file:
-        while start:
-            chunk = file.read(min(start, _CHUNK))
-            found.update(chunk)
-            start -= len(chunk)
+    with mapped(path) as data:
+        _check(path, data)
+        start, rest = splice(data, {METADATA_KEY: text, DIGESTS_KEY: None})
+        for place in range(0, start, _CHUNK):
+            found.update(data[place : min(place + _CHUNK, start)])
     found.update(rest)
     return found.hexdigest()
 
 
-def _behind(path: Path, text: str) -> tuple[int, bytes]:
-    """Where the record begins, and the bytes that follow from there with another record."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for one in fields(data):
-            if one.number != _METADATA:
-                continue
-            entry = onnx.StringStringEntryProto.FromString(data[one.start : one.end])
-            if entry.key == METADATA_KEY:
-                entry.value = text
-                return one.begin, field_of(_METADATA, entry.SerializeToString()) + data[one.end :]
-    raise ValueError(f"{path.name} has no {METADATA_KEY!r} in its metadata")
+def _check(path: Path, data: mmap.mmap) -> None:
+    if find_entry(data, METADATA_KEY) is None:
+        raise ValueError(f"{path.name} has no {METADATA_KEY!r} in its metadata")

@@ -7,9 +7,11 @@ from pathlib import Path
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ...runtime.custody.digests import DIGESTS_KEY
 from ...runtime.errors import SpecError
 from ...runtime.spec import METADATA_KEY, Spec
 from ..graph.external_data import keep_beside, take_in
+from ..graph.open_file import open_file
 
 
 def write_plain(artifact: Path, path: Path) -> None:
@@ -19,13 +21,12 @@ def write_plain(artifact: Path, path: Path) -> None:
     weights stay as they are. Weights beyond 1.9 GB go to ``<name>.data`` beside ``path``.
 
     Raises:
-        CaptureError: Weights beside the artifact are missing.
+        CaptureError: The file cannot be read, or weights beside it are missing.
         SpecError: The file is no artifact.
     """
-    # ONNX IR skips its checks of paths beside a file that is given by a relative one.
-    artifact = artifact.resolve()
-    model = ir.load(artifact)
+    model = open_file(artifact)
     text = model.metadata_props.pop(METADATA_KEY, None)
+    model.metadata_props.pop(DIGESTS_KEY, None)
     if text is None:
         raise SpecError(f"{artifact} has no graftcam metadata; make one with `graftcam export`")
     take_in(model, artifact)

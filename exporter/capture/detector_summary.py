@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ScoreError
+from ..errors import ScoreError, errors_of_model
 from ..graph.emitter import Dim, dims_of
 from ..locate.detectors.detection import Corners, Detection, Distances, LevelFound
 from ..locate.score import Located
@@ -68,11 +68,11 @@ def summarise_detector(
     """
     if not may_be_detector(settings):
         return None, ()
-    with file_of_script(model, example_inputs, None) as script:
+    with errors_of_model(model), file_of_script(model, example_inputs, None) as script:
         file = script or model
         if isinstance(file, (str, Path)):
             return _of_file(Path(file), settings, shapes)
-    found = locate_module_detector(model, example_inputs, settings)
+        found = locate_module_detector(model, example_inputs, settings)
     if found is None:
         if settings.detector is not None:
             raise ScoreError(

@@ -20,6 +20,7 @@ from ..locate.places import Array, Finding
 from .onnx_file import Captured
 
 _AT_ONCE = 6  # candidates whose places one session shows
+_MOST_SHOWN = 120  # candidates whose places are shown in all
 
 
 def settle_layouts(captured: Captured) -> None:
@@ -65,7 +66,8 @@ def choose_shown(captured: Captured, candidates: list[Candidate]) -> list[Candid
     Convolutions are shown as well: a detector's may work on boxes times anchors.
     """
     graph, found, sure = captured.model.graph, list(candidates), set[str]()
-    usable = [one.name for one in candidates if one.usable]
+    # Behind the last ones, `settle_layouts` refuses the choice if it must.
+    usable = [one.name for one in candidates if one.usable][:_MOST_SHOWN]
     for start in range(0, len(usable), _AT_ONCE):
         chunk = {name: find_layer(graph, name) for name in usable[start : start + _AT_ONCE]}
         readings = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import onnx_ir as ir
 
 from ...runtime.settings import Score, TorchExport
-from ..errors import CaptureError, LayerError
+from ..errors import CaptureError, LayerError, errors_of_model
 from ..graph.emitter import dims_of
 from ..graph.integer_arithmetic import describe
 from ..locate.candidate import Candidate, shared
@@ -152,7 +152,7 @@ def choose_layer(captured: Captured, located: Sequence[Located]) -> list[Candida
     candidates = choose_shown(captured, _graph_candidates(graph, located))
     integers = describe(graph, ", and no layer with floats before the score")
     if integers is not None and not any(one.usable for one in candidates):
-        raise LayerError(integers)
+        raise LayerError(integers, candidates)
     best = best_of(candidates, graph).name
     captured.targets[best] = find_layer(graph, best)
     settle_layouts(captured)
@@ -187,7 +187,8 @@ def best_of(candidates: Sequence[Candidate], graph: ir.Graph | None = None) -> C
         seen.append(f"{inside.op_type} {inside.name!r} hides what it runs")
     raise LayerError(
         f"no layer can be chosen automatically ({'; '.join(seen) or 'none found'}); name one with "
-        "`layers`"
+        "`layers`",
+        candidates,
     )
 
 
@@ -239,7 +240,7 @@ def layers_and_score(
         score: What is scored.
         shapes: Extents of an ONNX file's open axes by input, as the settings have them.
     """
-    with file_of_script(model, example_inputs, None) as script:
+    with errors_of_model(model), file_of_script(model, example_inputs, None) as script:
         if script is not None:
             model, example_inputs = script, None
         if isinstance(model, (str, Path)):
@@ -248,5 +249,5 @@ def layers_and_score(
             located = [find_score(graph, one) for one in score.by_output()]
             found = choose_shown(captured, _graph_candidates(graph, located))
             return found, "; ".join(one.reason for one in located)
-    module, inputs = module_of(model, example_inputs)
-    return _scan(module, inputs, [(one, None) for one in score.by_output()], ())
+        module, inputs = module_of(model, example_inputs)
+        return _scan(module, inputs, [(one, None) for one in score.by_output()], ())

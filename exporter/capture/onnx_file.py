@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from ...runtime.spec import METADATA_KEY
-from ..errors import CaptureError, first_line
+from ..errors import CaptureError
+from ..graph.check_work import check_work
 from ..graph.emitter import constant_of
 from ..graph.external_data import take_in
 from ..graph.fix_axes import fix_axes
 from ..graph.infer_shapes import name_open_axes, settle_extents
 from ..graph.inline import flatten, infer_shapes
+from ..graph.open_file import open_file
 from ..graph.upgrade_opset import converted
 from ..graph.write_out import write_out
 from ..locate.arrangement import Arrangement
@@ -50,6 +52,7 @@ class Captured:
         arranged: Layouts of the target layers, as far as they are settled.
         folder: The folder of the model's external data, for a file.
         levels: The levels of a detector whose target layers are its module's, in their order.
+        files: Files beside the model's own that hold weights, for a file.
     """
 
     model: ir.Model
@@ -60,6 +63,7 @@ class Captured:
     arranged: dict[str, Arrangement] = field(default_factory=dict[str, Arrangement])
     folder: Path | None = None
     levels: list[LevelFound] = field(default_factory=list[LevelFound])
+    files: list[Path] = field(default_factory=list[Path])
 
 
 def capture_file(
@@ -70,18 +74,12 @@ def capture_file(
     ``shapes`` fix open axes of its inputs; see `fix_axes`.
 
     Raises:
-        CaptureError: The file cannot be read or converted.
+        CaptureError: The file cannot be read or converted, or takes too much work.
         LayerError: A layer is unknown.
     """
-    # With a relative path onnx_ir would not check the location of external data.
     path = path.resolve()
-    try:
-        model = ir.load(path)
-    except Exception as error:
-        raise CaptureError(
-            f"cannot read {path.name} as ONNX: {first_line(error)}; give an ONNX file"
-        ) from error
-    take_in(model, path)
+    model = open_file(path, source=True)
+    files = take_in(model, path)
     if METADATA_KEY in model.metadata_props:
         raise CaptureError(f"{path.name} is a graftcam artifact already; give the model behind it")
     notes: list[str] = []
@@ -97,10 +95,11 @@ def capture_file(
         model = infer_shapes(converted(model, version, path.name))
         ir.external_data.set_base_dir(model.graph, path.parent)
         notes.append(f"converted from opset {version} to 18")
+    check_work(model, path.parent, path.name)
     settle_extents(model, path.parent)
     write_out(model.graph)
     targets = {name: find_layer(model.graph, name) for name in layers}
-    return Captured(model, targets, notes=notes, folder=path.parent)
+    return Captured(model, targets, notes=notes, folder=path.parent, files=files)
 
 
 def take_plain_quantisers(graph: ir.Graph) -> None:

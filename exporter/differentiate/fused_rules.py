@@ -17,6 +17,7 @@ from .cotangent import Cotangent
 from .rules.reshape import parts_of_concat
 from .rules.selfgated import Slope, self_gated
 
+_MOST_JOINED = 500  # inputs of a Concat whose beginnings are looked for; DenseNets have 60
 # From the cotangent of a node's output, its factor left out, to the cotangents of values.
 FusedRule: TypeAlias = Callable[[Cotangent], Sequence[tuple[ir.Value, Cotangent]]]
 
@@ -57,7 +58,7 @@ def _longest_beginning(
     node: ir.Node, joined: Mapping[tuple[object, ...], ir.Node]
 ) -> ir.Node | None:
     """The Concat that joins the most of the first inputs of ``node``, but not all."""
-    for count in range(len(node.inputs) - 1, 1, -1):
+    for count in range(min(len(node.inputs), _MOST_JOINED) - 1, 1, -1):
         if (known := joined.get(_key(node, count))) is not None:
             return known
     return None

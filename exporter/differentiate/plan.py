@@ -20,6 +20,7 @@ from .rules import Entry, is_code, lookup
 from .unsupported import unsupported_reason
 
 _FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+_MOST_TRIED = 100  # layers after the last obstacle; each takes a walk of the graph
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ def _later_layer(graph: ir.Graph, made: Plan, last: ir.Node, leading: set[ir.Val
         name = module_path(node) if scoped else node.outputs[0].name or ""
         if name in tried:
             continue
+        if len(tried) > _MOST_TRIED:
+            return None
         tried.add(name)
         value = find_layer(graph, name)
         if is_explicable(graph, value, leading):

@@ -1,4 +1,4 @@
-"""`known_array` evaluates what a graph computes from constants and shapes alone.
+"""`KnownArrays` evaluates what a graph computes from constants and shapes alone.
 
 Old exporters test shapes at run time ("is this extent 1?") and branch on the result. Usually a
 shape is known only in part: the batch is open, the channels are not.
@@ -6,7 +6,7 @@ shape is known only in part: the batch is open, the channels are not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,7 +15,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from .emitter import constant_of, dims_of
-from .queries import ancestors, subgraphs
+from .queries import subgraphs
+from .result_size import result_size
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -26,7 +27,9 @@ _MOVING = frozenset(
 _DRAWING = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"}) | frozenset(
     {"Dropout", "RandomUniform", "RandomUniformLike"}
 )
+_MEASURING = frozenset({"Shape", "Size"})
 _LARGEST = 1024  # elements; shape arithmetic is small, and weights need no evaluation
+_LARGEST_RESULT = 1 << 20  # elements; a few bytes can describe an array that no memory holds
 
 
 @dataclass(frozen=True)
@@ -41,38 +44,65 @@ class _Part:
         return bool(self.known.all())
 
 
-def known_array(graph: ir.Graph, value: ir.Value, opset: int) -> Array | None:
-    """Return the array that ``value`` always is, or None if it depends on the inputs' contents."""
-    needed = ancestors(value)
-    found: dict[ir.Value, _Part] = {}
-    for node in graph:
-        if len(node.outputs) == 1 and node.outputs[0] in needed:
-            part = _evaluated(node, found, opset)
-            if part is not None:
-                found[node.outputs[0]] = part
-    part = _part_of(value, found)
-    return part.values if part is not None and part.whole else None
+class KnownArrays:
+    """Finds the arrays that values of a graph always are, each node evaluated once.
 
+    The graph may change in the meantime: what a value always is, it stays. New values are evaluated
+    as they come.
+    """
 
-def _part_of(value: ir.Value, found: dict[ir.Value, _Part]) -> _Part | None:
-    array = constant_of(value)
-    if array is not None and array.size <= _LARGEST:
-        return _Part(array, np.ones(array.shape, np.int64))
-    return found.get(value)
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
+        self._found: dict[ir.Value, _Part | None] = {}
 
+    def of(self, value: ir.Value) -> Array | None:
+        """Return the array that ``value`` is, or None if it depends on the inputs' contents."""
+        pending = [value]
+        while pending:
+            missing = None if pending[-1] in self._found else self._evaluate(pending[-1])
+            if missing is None:
+                pending.pop()
+            else:
+                pending.append(missing)
+        part = self._found[value]
+        return part.values if part is not None and part.whole else None
 
-def _evaluated(node: ir.Node, found: dict[ir.Value, _Part], opset: int) -> _Part | None:
-    if node.domain not in ("", "ai.onnx") or node.op_type in _DRAWING or subgraphs(node):
+    def _evaluate(self, value: ir.Value) -> ir.Value | None:
+        """Evaluate ``value``, or return a value that must be evaluated before."""
+        node, part = value.producer(), _constant(value)
+        if part is None and node is not None and _may_be_known(node):
+            reads = [] if node.op_type in _MEASURING else [*filter(None, node.inputs)]
+            for one in reads:
+                if one not in self._found:
+                    return one
+                if self._found[one] is None:
+                    break
+            else:
+                part = _evaluated(node, self._found, self._opset)
+        self._found[value] = part
         return None
+
+
+def _constant(value: ir.Value) -> _Part | None:
+    tensor = value.const_value
+    if tensor is not None and tensor.size > _LARGEST:
+        return None
+    array = constant_of(value)
+    if array is None or array.size > _LARGEST:
+        return None
+    return _Part(array, np.ones(array.shape, np.int64))
+
+
+def _may_be_known(node: ir.Node) -> bool:
+    plain = node.domain in ("", "ai.onnx") and len(node.outputs) == 1
+    return plain and node.op_type not in _DRAWING and not subgraphs(node)
+
+
+def _evaluated(node: ir.Node, found: Mapping[ir.Value, _Part | None], opset: int) -> _Part | None:
     source = node.inputs[0] if node.inputs else None
-    if node.op_type in ("Shape", "Size"):
+    if node.op_type in _MEASURING:
         return None if source is None or source.shape is None else _measured(node, source)
-    parts: list[_Part | None] = []
-    for value in node.inputs:
-        part = None if value is None else _part_of(value, found)
-        if value is not None and part is None:
-            return None
-        parts.append(part)
+    parts = [None if value is None else found[value] for value in node.inputs]
     values = [part and part.values for part in parts]
     if all(part is None or part.whole for part in parts):
         array = _run(node, values, opset)
@@ -103,6 +133,8 @@ def _run(node: ir.Node, arrays: Sequence[Array | None], opset: int) -> Array | N
     """Run one node in the ONNX reference evaluator; None if it does not support the operator."""
     from onnx.reference import ReferenceEvaluator
 
+    if result_size(node, arrays) > _LARGEST_RESULT:
+        return None
     feeds = {
         value.name or "": array
         for value, array in zip(node.inputs, arrays, strict=True)

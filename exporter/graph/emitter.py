@@ -103,6 +103,7 @@ class Emitter:
         self._names = {value.name for node in graph for value in node.outputs}
         self._names |= {value.name for value in graph.inputs} | set(graph.initializers)
         self._names |= {node.name for node in graph}
+        self._numbers: dict[str, int] = {}  # the last one that a name got
 
     @contextmanager
     def scope(self, name: str) -> Generator[None]:
@@ -115,10 +116,11 @@ class Emitter:
 
     def unique(self, name: str) -> str:
         """Return ``name``, with a number appended if the graph has it already."""
-        candidate, number = name, 1
+        candidate, number = name, self._numbers.get(name, 1)
         while candidate in self._names:
             number += 1
             candidate = f"{name}_{number}"
+        self._numbers[name] = number
         self._names.add(candidate)
         return candidate
 

@@ -7,11 +7,12 @@ import contextlib
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
-from .constant_folding import known_array
+from .constant_folding import KnownArrays
 from .lift_nodes import UniqueNames, lift_nodes
 from .sequences import resolve_sequences
-from .unroll import unroll_scans
+from .unroll import unroll
 
+_MOST_ROUNDS = 100  # each may show what the next one needs; files of exporters take a few
 # ONNX infers no shape for these. Their shape is that of their first input, as for their stand-ins.
 _STAND_INS = {
     "GroupNormalization": "InstanceNormalization",
@@ -24,11 +25,13 @@ def flatten(model: ir.Model) -> ir.Model:
 
     Conditions that follow from constants and static extents are known. Branches may contain
     branches, and a shape that follows from one inlined branch may decide the next condition.
-    Sequences of a known structure become their tensors, and short Scans their steps.
+    Sequences of a known structure become their tensors, short Scans and Loops their steps.
     """
     model = passes.InlinePass()(model).model
     model = infer_shapes(model)
-    while _take_branches(model) or resolve_sequences(model) or unroll_scans(model):
+    for _ in range(_MOST_ROUNDS):
+        if not (_take_branches(model) or resolve_sequences(model) or unroll(model)):
+            break
         model = infer_shapes(model)
     return model
 
@@ -57,24 +60,24 @@ def infer_shapes(model: ir.Model) -> ir.Model:
 
 def _take_branches(model: ir.Model) -> bool:
     """Inline the known branches of the top graph; return whether there were any."""
-    graph, opset = model.graph, model.opset_imports.get("", 1)
-    taken = False
+    graph, known = model.graph, KnownArrays(model.opset_imports.get("", 1))
+    names, taken = UniqueNames(graph), False
     for node in list(graph):
         if node.op_type == "If" and node.domain in ("", "ai.onnx") and node.inputs[0] is not None:
-            condition = known_array(graph, node.inputs[0], opset)
+            condition = known.of(node.inputs[0])
             if condition is not None and condition.size == 1:
                 branch = "then_branch" if condition.item() else "else_branch"
-                _take(graph, node, node.attributes[branch].as_graph())
+                _take(graph, node, node.attributes[branch].as_graph(), names)
                 taken = True
     return taken
 
 
-def _take(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
+def _take(graph: ir.Graph, node: ir.Node, branch: ir.Graph, names: UniqueNames) -> None:
     """Replace an `If` by the nodes of one branch.
 
     The If's output becomes a copy of the branch's, since a branch may also return a constant.
     """
-    names = UniqueNames(graph, apart=node)
+    names.release(node)
     nodes, results = lift_nodes(branch, graph, names, node.name)
     copies: list[ir.Node] = []
     for position, (result, output) in enumerate(zip(results, node.outputs, strict=True)):

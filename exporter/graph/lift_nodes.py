@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -15,11 +17,15 @@ class UniqueNames:
 
     Args:
         graph: The graph.
-        apart: A node whose subgraphs do not count: what is inside is about to leave it.
     """
 
-    def __init__(self, graph: ir.Graph, apart: ir.Node | None = None) -> None:
-        self._taken = set(_names(graph, apart))
+    def __init__(self, graph: ir.Graph) -> None:
+        self._taken = Counter(_names(graph))
+        self._next: dict[str, int] = {}
+
+    def release(self, node: ir.Node) -> None:
+        """Let the names inside a node be taken again: its subgraphs are about to leave it."""
+        self._taken.subtract(name for inner in subgraphs(node) for name in _names(inner))
 
     def of(self, name: str | None, prefix: str | None, *, always: bool = False) -> str:
         """Return ``name``, with a prefix (and a number) if the graph has it already.
@@ -29,12 +35,16 @@ class UniqueNames:
             prefix: What the name belongs to.
             always: With the prefix in any case.
         """
-        plain, number = name or "node", 1
-        candidate = f"{prefix}/{plain}" if always else plain
-        while candidate in self._taken:
-            candidate = f"{prefix}/{plain}" + (f"_{number}" if number > 1 else "")
-            number += 1
-        self._taken.add(candidate)
+        plain = name or "node"
+        long = f"{prefix}/{plain}"
+        candidate = long if always else plain
+        if self._taken[candidate] > 0:
+            candidate, number = long, self._next.get(long, 1)
+            while self._taken[candidate] > 0:
+                number += 1
+                candidate = f"{long}_{number}"
+            self._next[long] = number
+        self._taken[candidate] += 1
         return candidate
 
 
@@ -70,21 +80,28 @@ def add_ints(
     graph: ir.Graph, numbers: Sequence[int], names: UniqueNames, prefix: str | None
 ) -> ir.Value:
     """Add a list of numbers, such as axes, as an initializer int64 [count]."""
+    return add_constant(graph, np.array(numbers, np.int64), names, prefix)
+
+
+def add_constant(
+    graph: ir.Graph, array: np.ndarray[Any, Any], names: UniqueNames, prefix: str | None
+) -> ir.Value:
+    """Add an array as an initializer."""
     label = names.of("ints", prefix, always=True)
+    tensor = ir.tensor(array, name=label)
     value = ir.Value(
-        name=label, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([len(numbers)]),
-        const_value=ir.tensor(np.array(numbers, np.int64), name=label),
+        name=label, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape),
+        const_value=tensor,
     )  # fmt: skip
     graph.register_initializer(value)
     return value
 
 
-def _names(graph: ir.Graph, apart: ir.Node | None) -> Iterator[str]:
+def _names(graph: ir.Graph) -> Iterator[str]:
     for value in [*graph.inputs, *graph.initializers.values()]:
         yield value.name or ""
     for node in graph:
         yield node.name or ""
         yield from (value.name or "" for value in node.outputs)
-        if node is not apart:
-            for inner in subgraphs(node):
-                yield from _names(inner, apart)
+        for inner in subgraphs(node):
+            yield from _names(inner)

@@ -16,11 +16,12 @@ def module_path(node: ir.Node) -> str:
 
 def ancestors(score: ir.Value) -> set[ir.Value]:
     """Return ``score`` and every value that it depends on."""
-    seen = {score}
+    seen, producers = {score}, set[ir.Node]()
     stack = [score]
     while stack:
         producer = stack.pop().producer()
-        if producer is not None:
+        if producer is not None and producer not in producers:
+            producers.add(producer)
             fresh = [value for value in inputs_of(producer) if value not in seen]
             seen.update(fresh)
             stack.extend(fresh)

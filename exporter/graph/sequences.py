@@ -12,11 +12,12 @@ import numpy as np
 import onnx_ir as ir
 
 from .attributes import only_input
-from .constant_folding import known_array
+from .constant_folding import KnownArrays
 from .emitter import dims_of
 from .lift_nodes import UniqueNames, add_ints
 
 _AXES_AS_INPUTS = 13  # the opset from which on Split, Squeeze and Unsqueeze read them
+_LONGEST = 1000  # tensors of a sequence that is followed
 _READING = ("SequenceAt", "SequenceLength", "ConcatFromSequence")
 
 
@@ -51,7 +52,7 @@ class _Resolver:
     def __init__(self, model: ir.Model) -> None:
         self.replaced = False
         self._graph, self._opset = model.graph, model.opset_imports.get("", 1)
-        self._names = UniqueNames(model.graph)
+        self._names, self._known = UniqueNames(model.graph), KnownArrays(self._opset)
         self._tensors: dict[ir.Value, list[ir.Value]] = {}
         self._made: list[ir.Node] = []
         self._numbers: list[ir.Value] = []
@@ -77,7 +78,7 @@ class _Resolver:
             place = self._place(node, 1, len(known), default=len(known) - 1)
             if place is not None:
                 found = [*known[:place], *known[place + 1 :]]
-        if found is not None:
+        if found is not None and len(found) <= _LONGEST:
             self._tensors[node.outputs[0]] = found
 
     def replace(self, node: ir.Node) -> None:
@@ -126,7 +127,7 @@ class _Resolver:
         given = node.inputs[index] if index < len(node.inputs) else None
         if given is None:
             return default
-        number = known_array(self._graph, given, self._opset)
+        number = self._known.of(given)
         if number is None or not -length <= int(number.item()) <= length:
             return None
         place = int(number.item())
@@ -137,13 +138,15 @@ class _Resolver:
         source, axis = only_input(node), node.attributes.get_int("axis", 0)
         extent = None if source.shape is None else dims_of(source)[axis]
         given = node.inputs[1] if len(node.inputs) > 1 else None
-        known = None if given is None else known_array(self._graph, given, self._opset)
+        known = None if given is None else self._known.of(given)
         if known is not None and known.ndim:
             sizes = [int(size) for size in known]
         elif not isinstance(extent, int) or (given is not None and known is None):
             return None
         else:
             size = 1 if known is None else int(known.item())
+            if size < 1 or extent > size * _LONGEST:
+                return None
             sizes = [min(size, extent - start) for start in range(0, extent, size)]
         if not sizes:
             return None

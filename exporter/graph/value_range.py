@@ -28,13 +28,19 @@ _FAR = 64  # producers in a row
 _KEPT = "graftcam.cutting_ends"
 
 
-def range_of(value: ir.Value | None, far: int = _FAR) -> Range:
-    """The smallest and the largest number that a value can hold, as far as its producers show.
+def range_of(value: ir.Value | None) -> Range:
+    """The smallest and the largest number that a value can hold, as far as its producers show."""
+    return _range_of(value, _FAR, {})
 
-    Args:
-        value: Of a graph.
-        far: How many producers in a row are followed.
-    """
+
+def _range_of(value: ir.Value | None, far: int, found: dict[ir.Value | None, Range]) -> Range:
+    """The same, where ``far`` producers in a row are followed, and each value once."""
+    if value not in found:
+        found[value] = _read(value, far, found)
+    return found[value]
+
+
+def _read(value: ir.Value | None, far: int, found: dict[ir.Value | None, Range]) -> Range:
     known = constant_of(value)
     if known is not None and known.size:
         return float(known.min()), float(known.max())
@@ -45,7 +51,8 @@ def range_of(value: ir.Value | None, far: int = _FAR) -> Range:
         return _FIXED[node.op_type]
     if node.op_type == "DequantizeLinear":
         return _of_codes(node)
-    parts = [range_of(one, far - 1) for one in node.inputs[: _READ.get(node.op_type, 0)]]
+    count = _READ.get(node.op_type, 0)
+    parts = [_range_of(one, far - 1, found) for one in node.inputs[:count]]
     return _RULES[node.op_type](parts) if parts else ANY
 
 

@@ -100,6 +100,7 @@ def _pool_by_numbers(graph: ir.Graph, node: ir.Node, before: Ints, after: Ints) 
     """Padding in numbers, rounded down: as much as the windows need that are counted so.
 
     Where that is not possible for all axes, those that are rounded down get a node of their own.
+    Where windows begin behind the first cells, these are cut off first.
     """
     kernel = np.array(ints_attribute(node, "kernel_shape") or [])
     ones = [1] * len(kernel)
@@ -118,19 +119,26 @@ def _pool_by_numbers(graph: ir.Graph, node: ir.Node, before: Ints, after: Ints) 
         steps = (before + low + high - reach) / strides
         up = bool(node.attributes.get_int("ceil_mode", 0))
         judged = np.array_equal((np.ceil(steps) if up else np.floor(steps)) + 1, after)
-    # AveragePool reads nothing that negative padding crops.
-    cropped = node.op_type == "AveragePool" and np.any((high < 0) & (dilations > 1))
-    if judged or cropped or np.any(low < 0):
+    # Windows start behind what negative padding crops; AveragePool does not read beyond it, either.
+    ends = (high < 0) & (dilations > 1) & (node.op_type == "AveragePool")
+    first, last = np.maximum(-low, 0), before + np.where(ends, high, 0)
+    cropped = bool(np.any(first > 0) or np.any(ends))
+    if judged or (cropped and len(node.outputs) > 1):  # Indices are places in the whole input
         return
-    high = np.maximum(high, 0)
+    before, low, high = last - first, np.maximum(low, 0), np.maximum(high, 0)
     down = (before + low + high - reach) // strides + 1 == after
     # Padding of ceil_mode does not count, and ONNX Runtime takes less than the kernel's size.
     enough = np.maximum((after - 1) * strides + reach - before - low, high)
     counted = bool(node.attributes.get_int("count_include_pad", 0)) and np.any(enough > high)
     exact = (before + low + enough - reach) // strides + 1 == after
-    if np.all(exact & (enough < kernel)) and not counted:
+    at_once = bool(np.all(exact & (enough < kernel))) and not counted
+    if not at_once and not (len(node.outputs) == 1 and np.any(down) and np.all(exact)):
+        return
+    if cropped:
+        _cut(graph, node, first, last)
+    if at_once:
         _set(node, kernel, strides, dilations, (low, enough), ceil=False)
-    elif len(node.outputs) == 1 and np.any(down) and np.all(exact):
+    else:
         # The axes of the last one first: ties of a MaxPool are taken row by row.
         for inner, part in ((True, down == down[-1]), (False, down != down[-1])):
             at = _before(graph, node) if inner else node
@@ -142,6 +150,22 @@ def _pool_by_numbers(graph: ir.Graph, node: ir.Node, before: Ints, after: Ints) 
                 dims = dims_of(node.outputs[0])
                 dims[2:] = [int(n) for n in np.where(part, after, before)]
                 at.outputs[0].shape = ir.Shape(dims)
+
+
+def _cut(graph: ir.Graph, node: ir.Node, first: Ints, last: Ints) -> None:
+    """Give a pool the cells of each spatial axis from the first up to the last, exclusive."""
+    x, y = node.inputs[0], node.outputs[0]
+    assert x is not None
+    numbers = {"starts": first, "ends": last, "axes": np.arange(2, 2 + len(first))}
+    given = [
+        _constant(graph, f"{y.name}/{name}", np.asarray(array, np.int64))
+        for name, array in numbers.items()
+    ]
+    dims = [*dims_of(x)[:2], *(int(n) for n in last - first)]
+    value = ir.Value(name=f"{y.name}/cut", type=x.type, shape=ir.Shape(dims))
+    made = ir.Node("", "Slice", [x, *given], outputs=[value], name=value.name)
+    graph.insert_before(node, made)
+    node.replace_input_with(0, value)
 
 
 def _set(

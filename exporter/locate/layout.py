@@ -23,6 +23,7 @@ from .arrangement import Arrangement
 _MAX_PREFIX = 16  # class, distillation and register tokens; no known model has more
 _FEW_PREFIX = 2  # where the grid itself is a guess
 _REACH = 64  # nodes that are read around a layer
+_MOST_GRIDS = 256  # of convolutions before a value; models have a few dozen
 _FIRST = frozenset(
     {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "MaxPool"}
     | {"GroupNormalization", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
@@ -82,15 +83,34 @@ def lineages(graph: ir.Graph) -> dict[ir.Value, Lineage]:
     found = {value: Lineage((value,)) for value in ports}
     for node in graph:
         before = [found[value] for value in inputs_of(node) if value in found]
-        inputs = tuple(port for port in ports if any(port in one.inputs for one in before))
-        grids = frozenset[tuple[Dim, ...]]().union(*(one.grids for one in before))
+        inputs = _in_order(ports, [one.inputs for one in before])
+        grids = _union([one.grids for one in before])
         joined = frozenset(_joined(node, found)).union(*(one.joined for one in before))
         content = node.op_type not in _BY_SHAPE and any(one.content for one in before)
         for value in node.outputs:
             own = node.op_type == "Conv" and value.shape is not None
-            more = {tuple(dims_of(value)[2:])} if own else set[tuple[Dim, ...]]()
-            found[value] = Lineage(inputs, grids | more, joined, content)
+            more = frozenset({tuple(dims_of(value)[2:])} if own else ())
+            every = _union([grids, more]) if len(grids) < _MOST_GRIDS else grids
+            found[value] = Lineage(inputs, every, joined, content)
     return found
+
+
+def _union(sets: Sequence[frozenset[tuple[Dim, ...]]]) -> frozenset[tuple[Dim, ...]]:
+    """The union of sets; one of them itself where it holds the others, as in most nodes."""
+    largest = max(sets, key=len, default=frozenset[tuple[Dim, ...]]())
+    return largest if all(one <= largest for one in sets) else largest.union(*sets)
+
+
+def _in_order(
+    ports: Sequence[ir.Value], inputs: Sequence[tuple[ir.Value, ...]]
+) -> tuple[ir.Value, ...]:
+    """The ports that are in one of several tuples, which have the order of the ports."""
+    longest = max(inputs, key=len, default=())
+    known = {*longest}
+    if all(known.issuperset(one) for one in inputs if one is not longest):
+        return longest
+    known.update(*inputs)
+    return tuple(port for port in ports if port in known)
 
 
 def _joined(node: ir.Node, found: Mapping[ir.Value, Lineage]) -> set[tuple[int, int, int]]:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
 from ..graph.emitter import Dim, constant_of, dims_of
-from ..graph.queries import ancestors
+from ..graph.queries import inputs_of
 from .score_rules import OutputFacts
 
 SQUEEZED = 0  # the axis of channels that an output no longer has
@@ -34,8 +34,8 @@ _KEEP = frozenset(
 
 def output_facts(graph: ir.Graph) -> list[OutputFacts]:
     """What the graph shows of each of its outputs."""
-    behind = {value: ancestors(value) for value in graph.outputs}
-    return [_facts(value, behind) for value in graph.outputs]
+    feeds = _feeds(graph)
+    return [_facts(value, feeds[value]) for value in graph.outputs]
 
 
 def batch_extents(graph: ir.Graph) -> frozenset[Dim]:
@@ -73,13 +73,14 @@ def ending_of(value: ir.Value) -> Ending | None:
     """
     moves: list[ir.Node] = []
     node = value.producer()
-    while node is not None and node.op_type not in _PROBABILITIES:
+    while node is not None and node.op_type not in _PROBABILITIES and len(moves) <= _DEPTH:
         if node.inputs[0] is None or not (node.op_type in _TURNS or _reduces_nothing(node)):
             return None
-        moves.insert(0, node)
+        moves.append(node)
         node = node.inputs[0].producer()
-    if node is None:
+    if node is None or len(moves) > _DEPTH:
         return None
+    moves.reverse()
     if node.op_type == "Sigmoid":
         return Ending(node, tuple(moves), None)
     rank = len(dims_of(node.outputs[0]))
@@ -120,13 +121,26 @@ def logits_of(graph: ir.Graph, ending: Ending) -> ir.Value:
     return value
 
 
-def _facts(value: ir.Value, behind: dict[ir.Value, set[ir.Value]]) -> OutputFacts:
+def _feeds(graph: ir.Graph) -> dict[ir.Value, list[str]]:
+    """For each output of a graph, the names of the others that depend on it."""
+    own = {value: 1 << place for place, value in enumerate(graph.outputs)}
+    before = {value: own.get(value, 0) for value in graph.inputs}  # a bit for each output
+    for node in graph:
+        bits = 0
+        for value in inputs_of(node):
+            bits |= before.get(value, 0)
+        before.update((value, bits | own.get(value, 0)) for value in node.outputs)
+    return {
+        value: [
+            other.name or "" for other in own if other is not value and before.get(other, 0) & bit
+        ]
+        for value, bit in own.items()
+    }
+
+
+def _facts(value: ir.Value, feeds: Sequence[str]) -> OutputFacts:
     ending = ending_of(value)
     channels = _channels(value, {})
-    feeds = [
-        other.name or "" for other, before in behind.items()
-        if other is not value and value in before
-    ]  # fmt: skip
     return OutputFacts(
         value.name or "",
         None if value.shape is None else tuple(dims_of(value)),

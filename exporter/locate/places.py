@@ -200,7 +200,8 @@ def _correlation(table: Array, coordinates: Array) -> _Told:
     if size < _TINY:
         return _Told(math.nan)
     spread = ((changes @ changes.T) * (nearness @ nearness.T)).sum() / (table.shape[1] - 1)
-    along = [changes[:, coordinates == one].mean(1) for one in np.unique(coordinates)]
+    _, groups = np.unique(coordinates, return_inverse=True)
+    along = [np.bincount(groups, row) / np.bincount(groups) for row in changes]
     told = float((changes * nearness).sum()) / size
     return _Told(told, float(np.sqrt(max(spread, 0))) / size, float(np.std(along)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.output.text import counted
+from ...runtime.plain_text import plain_lines
 from ..capture.detector_summary import DetectorSummary
 from ..locate.candidate import Candidate
 from .report import Report
@@ -38,7 +39,7 @@ def describe_report(report: Report) -> str:
     else:
         lines.append("  not verified (--verify off)")
     lines += [f"  note: {note}" for note in report.notes]
-    return "\n".join(lines)
+    return plain_lines(lines)
 
 
 def describe_detector(shown: DetectorSummary) -> str:
@@ -60,7 +61,7 @@ def describe_detector(shown: DetectorSummary) -> str:
         shape = " x ".join("?" if dim is None else str(dim) for dim in dims)
         boxes = f"  {count} boxes" if count is not None else ""
         lines.append(f"* {name:<{width}}  [{shape}]{boxes}")
-    return "\n".join(lines)
+    return plain_lines(lines)
 
 
 def describe_candidates(found: Sequence[Candidate]) -> str:
@@ -76,8 +77,9 @@ def describe_candidates(found: Sequence[Candidate]) -> str:
             + ("" if candidate.usable and position else f"  {candidate.reason}")
         )
     if found[0].usable:
+        lines.append("")
         lines.append(
-            f"\n* automatic choice: the last usable layer ({found[0].reason}); another one: "
+            f"* automatic choice: the last usable layer ({found[0].reason}); another one: "
             "--layer NAME"
         )
-    return "\n".join(lines)
+    return plain_lines(lines)

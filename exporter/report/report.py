@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ...runtime.spec import Spec, Verification
 from ..locate.candidate import Candidate
@@ -45,8 +47,17 @@ class Report:
     verdict: Verdict | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON types."""
+        """Return the report as plain JSON types; numbers that JSON lacks become None."""
         data = asdict(self)
         data["path"] = str(self.path)
         data["verdict"] = self.verdict and [one.to_dict() for one in self.verdict.findings]
-        return data
+        return _finite(data)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return {name: _finite(one) for name, one in entries.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in cast("Sequence[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

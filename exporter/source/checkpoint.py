@@ -1,6 +1,6 @@
 """Files that torch.save and torch.jit.save write: weights, TorchScript, or pickled Python objects.
 
-Nothing is unpickled that could run code.
+Nothing is unpickled that could run code. A TorchScript module is loaded only if the user trusts it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, first_line
+from .trust import need_trust
 
 if TYPE_CHECKING:
     import torch
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 CHECKPOINTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".ts", ".torchscript")
 
 
-def load_script(path: Path) -> torch.jit.ScriptModule:
+def load_script(path: Path, *, trust: bool = False) -> torch.jit.ScriptModule:
     """Load a TorchScript module, whose file holds the model with its weights.
 
+    Args:
+        path: The file.
+        trust: Whether to load it although it is a program.
+
     Raises:
-        CaptureError: There is no such file, or it holds something else; the message says what.
+        CaptureError: There is no such file, it holds something else, or it must be trusted.
     """
     import torch
 
@@ -38,6 +43,7 @@ def load_script(path: Path) -> torch.jit.ScriptModule:
             f"{path} holds weights, not their architecture; give both, such as "
             f"torchvision:resnet18 --weights {path}"
         )
+    need_trust(path, "TorchScript", trust=trust)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's, that TorchScript is deprecated
@@ -77,7 +83,7 @@ def read_weights(path: Path) -> Any:
             reason = "it is no file of torch.save, or it is damaged"
         raise CaptureError(
             f"{path} is no state dict: {reason}; write one with "
-            "torch.save(model.state_dict(), path), where the model can be loaded"
+            "torch.save(model.state_dict(), path) or safetensors, where the model can be loaded"
         ) from error
 
 
@@ -96,5 +102,5 @@ def _names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):  # as damage makes zipfile raise
         return []

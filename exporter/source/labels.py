@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+from ...runtime.limits import LABEL_BYTES, LABEL_LENGTH, LABELS
+from ...runtime.reading import read_file
+from ...runtime.strict_json import read_json
 from ..errors import CaptureError, first_line, in_line
 
 Labels: TypeAlias = list[str] | dict[str, list[str]] | None
 """Class names by id; of several outputs by the output's name; or none."""
 
 _NUMBERED = re.compile(r"\s*(\d+)\s*[,;:\t ]\s*(.+)")
-_TABLE = re.compile(r"^\s*\d+\s*[,;:\t]|[,;\t]\s*\d+\s*$")
+_NUMBER_FIRST = re.compile(r"\s*\d+\s*[,;:\t]")
 _SHOWN = 5  # missing ids that a message names
 _NESTED = ("id2label", "names", "labels", "classes")  # keys of a model's configuration
 
@@ -118,22 +121,39 @@ def read_labels(path: Path) -> list[str]:
     Raises:
         CaptureError: The file cannot be read, has another format, or ids are missing.
     """
+    data = read_file(path, CaptureError, LABEL_BYTES, "labels")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CaptureError(
             f"cannot read labels from {path}: it is no UTF-8 text; save it as UTF-8"
         ) from error
-    except OSError as error:
-        raise CaptureError(f"cannot read labels from {path}: {error.strerror}") from error
     try:
         if path.suffix != ".json":
-            return _of_lines([line.strip() for line in text.splitlines() if line.strip()])
-        data = json.loads(text)
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            return _of_lines(_at_most(lines))
+        data = read_json(text)
+        if isinstance(data, str):  # which `as_labels` would take for the name of another file
+            raise CaptureError("it holds a single text; give a list of names")
         plain = isinstance(data, list) and all(isinstance(one, (str, int, float)) for one in data)
-        return [str(one) for one in data] if plain else as_labels(data)
-    except (CaptureError, ValueError) as error:
+        return _at_most([str(one) for one in data] if plain else as_labels(data))
+    except (CaptureError, ValueError, csv.Error) as error:
         raise CaptureError(f"cannot read labels from {path}: {first_line(error)}") from error
+
+
+def _at_most(names: list[str]) -> list[str]:
+    """Return the names, if they are not too many and too long to be those of classes."""
+    if len(names) > LABELS:
+        raise CaptureError(
+            f"it has {len(names):,} names, and {LABELS:,} are the most; give a name for each class"
+        )
+    long = next((name for name in names if len(name) > LABEL_LENGTH), None)
+    if long is not None:
+        raise CaptureError(
+            f"the name {in_line(long)} has {len(long):,} characters, and {LABEL_LENGTH:,} are the "
+            "most; give a shorter one"
+        )
+    return names
 
 
 def _of_mapping(data: Mapping[Any, Any]) -> list[str]:
@@ -172,10 +192,19 @@ def _of_lines(lines: list[str]) -> list[str]:
                 continue
             names = {int(row[number]): row[name] for row in body}
             # "7 up" and "3 musketeers" are names; a table that has gaps is a table.
-            table = all(_TABLE.search(line) for line in lines[start:])
+            table = all(map(_is_row, lines[start:]))
             if len(names) == len(body) and (table or max(names) <= len(names)):
                 return _in_order(names)
     return lines
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is a row of a table: with a number before or behind a delimiter."""
+    if _NUMBER_FIRST.match(line):
+        return True
+    name = line.rstrip("0123456789")
+    delimiter = name[len(name.rstrip()) - 1 :]  # and blanks behind it
+    return name != line and any(one in delimiter for one in ",;\t")
 
 
 def _cells(line: str) -> list[str]:
@@ -197,12 +226,16 @@ def _split(line: str, cells: list[str], delimiter: str) -> list[str]:
 
 
 def _in_order(names: Mapping[int, str]) -> list[str]:
+    if min(names) < 0:
+        raise CaptureError(f"the labels have a name for {min(names)}; count classes from 0")
     first = 1 if 0 not in names and 1 in names and len(names) in names else 0
     wanted = range(first, first + len(names))
-    missing = [number for number in range(first, max(names) + 1) if number not in names]
-    if missing:
-        shown = ", ".join(map(str, missing[:_SHOWN]))
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    count = max(names) + 1 - first - len(names)
+    if count:
+        # A number may be as large as the file says: no list of all that are missing.
+        absent = (number for number in itertools.count(first) if number not in names)
+        shown = ", ".join(map(str, itertools.islice(absent, min(count, _SHOWN))))
+        more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
         raise CaptureError(
             f"the labels have no name for {shown}{more}, of the numbers {first} to {max(names)}; "
             "give each class one"

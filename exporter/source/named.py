@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.spec import Preprocess
-from ..errors import CaptureError
-from .attribute import attribute
+from ..errors import CaptureError, first_line
+from .attribute import attribute, called
 from .checkpoint import CHECKPOINTS, load_script, read_weights
 from .torch_transforms import from_preset, from_timm
+from .trust import need_trust
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +63,8 @@ def load_source(
     weights: str | None = None,
     shape: Sequence[int] | Mapping[str, Sequence[int | None]] | None = None,
     recorded: Mapping[str, Sequence[int | None]] | None = None,
+    *,
+    trust: bool = False,
 ) -> Source:
     """Load or construct a model from its description.
 
@@ -72,9 +76,10 @@ def load_source(
             input; known for torchvision and timm. Of an ONNX file they fix open axes.
         recorded: Shapes by input that an artifact of the model has, for want of others. Example
             inputs that a factory returns count more: they have the values that the model takes.
+        trust: Whether to load files that run code, .pt2 and TorchScript.
 
     Raises:
-        CaptureError: The model cannot be loaded; the message says why.
+        CaptureError: The model cannot be loaded, or must be trusted; the message says why.
     """
     path, shapes, recorded = Path(text), _by_input(shape), recorded or {}
     if is_file(text):
@@ -86,12 +91,13 @@ def load_source(
             return Source(path, path.stem, shapes=shapes or None)
         if shapes:
             raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
+        need_trust(path, ".pt2", trust=trust)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
     if path.suffix in CHECKPOINTS and (not name or path.is_file()):
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
-        source = Source(load_script(path), path.stem)
+        source = Source(load_script(path, trust=trust), path.stem)
         if not shapes and not recorded:
             raise CaptureError(
                 f"the input of {text} is unknown; give --shape, such as --shape 3,224,224"
@@ -170,10 +176,21 @@ def _with_inputs(source: Source, shapes: Mapping[str, Sequence[int]]) -> Source:
 def _load_program(path: Path) -> ExportedProgram:
     import torch
 
+    logger = logging.getLogger("torch.export")  # it prints the traceback of what it then raises
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         return torch.export.load(path)
     except Exception as error:
-        raise CaptureError(f"cannot read {path.name} as an exported program: {error}") from error
+        reason = first_line(error)
+        if "weights" in reason.lower():  # PyTorch advises to load them as objects that run code
+            reason = "its weights are Python objects"
+        raise CaptureError(
+            f"cannot read {path.name} as an exported program: {reason}; write it again with "
+            "torch.export.save, by this version of PyTorch"
+        ) from error
+    finally:
+        logger.setLevel(level)
 
 
 def _torchvision(name: str, weights: str | None) -> Source:
@@ -227,15 +244,12 @@ def _timm(name: str, weights: str | None) -> Source:
 
 
 def _factory(module: str, name: str, weights: str | None) -> Source:
-    """Call ``module:name()``; the module may be in the working folder, as for ``python -m``.
+    """Call ``module:name()``; see `attribute` for where the module may lie.
 
     It returns a model, or a pair of a model and its example inputs, as `export` takes them.
     """
     factory = attribute(module, name)
-    try:
-        made = factory()
-    except Exception as error:
-        raise CaptureError(f"cannot call {module}:{name}: {_line(error)}") from error
+    made = called(factory, f"{module}:{name}")
     import torch
 
     model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, ())

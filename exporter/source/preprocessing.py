@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.spec import Anchor, Channels, Interpolation, Preprocess, ResizeMode
+from ...runtime.limits import TEXT_BYTES
+from ...runtime.reading import read_file
+from ...runtime.records import faults_of
+from ...runtime.spec import Preprocess
+from ...runtime.strict_json import read_json
 from ..errors import CaptureError, in_line
-from .attribute import attribute
+from .attribute import attribute, called
 from .image_processors import from_processor, processor_config
-from .preprocess_words import WHITE, Unsized, in_words
+from .preprocess_words import Unsized, in_words
 from .torch_transforms import from_preset, from_steps, from_timm, steps_of
 
 Transform: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
@@ -41,6 +43,8 @@ def as_preprocess(transform: Any) -> Preprocess | Unsized | None:
     """
     if isinstance(transform, (str, Path)):
         transform = read_transform(transform)
+    if isinstance(transform, Unsized):
+        _checked(transform.sized(1, 1, "nchw"))  # what does not depend on the size
     if transform is None or isinstance(transform, Unsized):
         return transform
     if isinstance(transform, Preprocess):
@@ -49,12 +53,13 @@ def as_preprocess(transform: Any) -> Preprocess | Unsized | None:
     if steps is not None:
         return _checked(from_steps(steps))
     config = processor_config(transform)
-    if config is not None:
-        return _checked(from_processor(config))
     try:
-        timms = isinstance(transform, Mapping)
-        record = (from_timm if timms else from_preset)(transform)
-    except (KeyError, TypeError, ValueError):  # a mapping that is no data configuration
+        if config is not None:
+            record = from_processor(config)
+        else:
+            timms = isinstance(transform, Mapping)
+            record = (from_timm if timms else from_preset)(transform)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # odd settings
         record = None
     if record is None:
         raise CaptureError(
@@ -94,20 +99,21 @@ def read_transform(source: str | Path) -> Any:
     if not colon:
         return in_words(text)
     made = attribute(module, name)
-    return made() if inspect.isfunction(made) else made
+    return called(made, text) if inspect.isfunction(made) else made
 
 
 def _of_json(path: Path) -> Any:
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        data = read_json(read_file(path, CaptureError, TEXT_BYTES).decode("utf-8-sig"))
+    except ValueError as error:
         raise CaptureError(f"cannot read the preprocessing from {path}: {error}") from error
     if not isinstance(data, dict):
         raise CaptureError(
             f"{path} holds a {type(data).__name__}, not the settings of a transform by name"
         )
     settings = cast("dict[str, Any]", data)
-    settings = settings.get("pretrained_cfg", settings)  # timm's config.json
+    inner = settings.get("pretrained_cfg")  # timm's config.json
+    settings = cast("dict[str, Any]", inner) if isinstance(inner, dict) else settings
     known = {entry.name for entry in fields(Preprocess)} - {"embedded"}
     if {"input_size", "image_processor_type", "feature_extractor_type", "do_resize"} & set(
         settings
@@ -123,49 +129,20 @@ def _of_json(path: Path) -> Any:
 
 
 def _checked(transform: Preprocess) -> Preprocess:
-    """The record itself, if all its values can be."""
-    mean, std = transform.mean, transform.std
-    size, resize = transform.size, transform.resize
-    modes, filters = get_args(ResizeMode), get_args(Interpolation)
-    fill, longest = transform.fill, transform.longest
-    fine = {
-        "size": (_numbers(size, int) and len(size) == 2, "height and width in whole pixels"),
-        "resize": (
-            resize is None or (_numbers(resize, int) and len(resize) <= 2),
-            "None, or one or two sides in whole pixels",
-        ),
-        "resize_mode": (transform.resize_mode in modes, ", ".join(modes)),
-        "interpolation": (transform.interpolation in filters, ", ".join(filters)),
-        "scale": (_numbers([transform.scale]), "a number above 0, such as 1 / 255"),
-        "mean": (_numbers(mean, least=-math.inf) and len(mean) in (1, 3), "1 or 3 numbers"),
-        "std": (
-            _numbers(std) and len(std) == len(mean), f"{len(mean)} numbers above 0, as many as mean"
-        ),
-        "layout": (transform.layout in ("nchw", "nhwc"), "nchw or nhwc"),
-        "longest": (longest is None or _numbers([longest], int), "None, or whole pixels"),
-        "antialias": (transform.antialias in (None, False), "None or False"),
-        "anchor": (transform.anchor in (None, *get_args(Anchor)), "None, lower or top_left"),
-        "fill": (
-            fill is None or (_numbers(fill, int, -1) and len(fill) in (1, len(mean))
-                             and max(fill) <= WHITE),
-            "None, or whole levels of 0 to 255, one or one for each channel",
-        ),
-        "channels": (transform.channels in (None, *get_args(Channels)), "None, bgr or grey"),
-    }  # fmt: skip
-    for name, (right, remedy) in fine.items():
-        if not right:
-            value = in_line(getattr(transform, name))
-            raise CaptureError(f"the preprocessing cannot have {name}={value}; give {remedy}")
+    """Return the record itself, if all its values can be.
+
+    Raises:
+        CaptureError: One has a wrong type, is out of its bounds, or does not fit another one.
+    """
+    faults = list(faults_of(transform))
+    one_side = transform.resize_mode in ("shorter", "longer")
+    if not faults and one_side and len(transform.resize or ()) > 1:
+        # A record may have it: the runtime reads the first side.
+        faults = [("resize", f"one side, or a resize_mode other than {transform.resize_mode}")]
+    for name, expected in faults:
+        value = in_line(getattr(transform, name))
+        raise CaptureError(f"the preprocessing cannot have {name}={value}; give {expected}")
     return transform
-
-
-def _numbers(values: Sequence[Any], kind: type = float, least: float = 0) -> bool:
-    """Whether these are finite numbers above ``least``: whole ones, if ``kind`` is int."""
-    kinds = (int,) if kind is int else (int, float)
-    return all(
-        isinstance(value, kinds) and not isinstance(value, bool) and least < value < math.inf
-        for value in values
-    )
 
 
 def original_of(transform: Any) -> Transform | None:

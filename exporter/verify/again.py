@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx
 
+from ...runtime.custody.digests import DIGESTS_KEY
 from ...runtime.errors import GraftcamError
 from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.record import digest_with
 from ..artifact.save import tool_versions
+from ..graph.open_file import open_proto
 from ..source.labels import Labels
 from ..source.settings import ExportSettings
 from .verdict.findings import Finding
@@ -137,11 +139,10 @@ def _compare_bytes(artifact: Path, again: Path, spec: Spec, fresh: Spec) -> Find
 
 def _digest(path: Path, spec: Spec) -> tuple[str, str]:
     """SHA-256 of the graph, with no verdict in its record, and of the weights beside it."""
-    model = onnx.load(path, load_external_data=False)
-    record = _unproven(spec)
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            entry.value = record
+    model = open_proto(path)
+    entries = {one.key: one.value for one in model.metadata_props} | {METADATA_KEY: _unproven(spec)}
+    entries.pop(DIGESTS_KEY, None)  # it follows from the graph
+    onnx.helper.set_model_props(model, entries)
     graph = hashlib.sha256(model.SerializeToString(deterministic=True))
     return graph.hexdigest(), _beside(path)
 

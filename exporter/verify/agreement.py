@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...runtime.explainer import Explainer
+from ...runtime.limits import MAX_PIXELS
 from ...runtime.tools.diff_boxes import pair_of
 from .verdict.findings import Finding, Verdict, measured
 
@@ -15,7 +16,11 @@ AT_LEAST = 0.9
 
 
 def check_agreement(
-    artifact: Path, original: Path, images: Sequence[Path], at_least: float = AT_LEAST
+    artifact: Path,
+    original: Path,
+    images: Sequence[Path],
+    at_least: float = AT_LEAST,
+    max_pixels: int = MAX_PIXELS,
 ) -> Verdict:
     """Compare predictions and maps of the predicted class.
 
@@ -24,12 +29,14 @@ def check_agreement(
         original: What it was made from.
         images: Image files.
         at_least: What both figures must reach.
+        max_pixels: Number of pixels that an image may have.
 
     Raises:
         GraftcamError: A file cannot be read, or the two do not know the same classes.
     """
     since = time.perf_counter()
-    found = pair_of(Explainer(original, "cpu"), Explainer(artifact, "cpu")).compare(images)
+    large, small = (Explainer(one, "cpu", max_pixels=max_pixels) for one in (original, artifact))
+    found = pair_of(large, small).compare(images)
     findings = [
         measured(
             "agreement", subject, value, at_least,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...runtime.custody.digests import record_heads
 from ...runtime.spec import Layer, Spec, Verification
 from ..artifact.head import Head
 from ..artifact.save import save, write_record
@@ -30,6 +31,8 @@ def write_heads(
 ) -> None:
     """Write heads beside the artifact ``path``, and compare them with it if ``verify``.
 
+    The artifact gets their digests.
+
     Raises:
         VerificationError: A head gives other scores or gradients than the artifact.
         WriteError: A file cannot be written.
@@ -39,6 +42,7 @@ def write_heads(
     own = [Artifact(path.with_name(h.record.file), h.spec, level=level) for h in heads]
     for head, written in zip(heads, own, strict=True):
         save(head.model, head.spec, written.path)
+    record_heads(path, [one.path for one in own])
     if not verify:
         return
     artifact = Artifact(path, spec, Embedded.of(captured.model, spec), level)

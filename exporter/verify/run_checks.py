@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from ..clock import Progress
 from ..errors import VerificationError
+from ..graph.open_file import open_file
 from ..memory import give_back
 from ..source.preprocessing import Transform
 from .checks.autograd import ATTEMPTS, verify_module
@@ -104,7 +105,7 @@ def run_checks(
     effort = Effort(full, everything, deadline, progress)
     progress("verify")
     began = time.perf_counter()
-    model = ir.load(path.resolve())
+    model = open_file(path, VerificationError)
     # Some of ONNX Runtime's float16 optimisations crash (1.32, a Gelu of Div, Erf, Add, Mul, Mul).
     if _has(model, ir.DataType.FLOAT16) and crashes(path):
         return _with_rest([Finding("runs", "", "fail", reason=_CRASH)], Verdict([]))

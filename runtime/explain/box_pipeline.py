@@ -137,6 +137,7 @@ def _explanations(
                 input=main,
                 measures=row.measures,
                 signed=signed,
+                sources=(*plan.files, *example.files),
                 detections=detections,
                 explained=explained,
                 whys=[TARGETS[target] for _, target in wanted],

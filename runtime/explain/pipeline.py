@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, SpecError
 from ..inputs.batch import make_batch
 from ..inputs.examples import Example
 from ..inputs.region import Region, cut, per_image
 from ..inputs.scores import probabilities
 from ..inputs.values import Photo
+from ..methods.method_io import MethodOutput
 from ..methods.table import METHODS
 from ..output.answer import answer_of
 from ..output.explanation import Explanation
@@ -42,7 +43,7 @@ def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Expla
     for region, example in zip(given, examples, strict=True):
         about = example.values[plan.reader.main]
         size = about.pixels.shape[:2] if isinstance(about, Photo) else None
-        regions.append(cut(region, plan.box, size))
+        regions.append(cut(region, plan.box, size, plan.session.max_pixels))
     most = plan.session.inputs[plan.reader.main].shape[0] or MAX_BATCH
     parts = parts_of(examples, most)
     return [row for part in parts for row in _explain_batch(plan, examples[part], regions[part])]
@@ -66,6 +67,7 @@ def _explain_batch(
     abouts = spec.by_output() if spec.outputs else []
     views: dict[tuple[int, str, int], View] = {}
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
+        _check_shapes(output, len(examples))
         signed, all_maps = METHODS[method].is_signed(options), _along_input(plan, output.maps)
         for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
@@ -96,9 +98,22 @@ def _explain_batch(
                     one.score.output: answer_of(one, output.by_output[one.score.output][row])
                     for one in abouts
                 },
+                sources=(*plan.files, *example.files),
             )
             found[row].append(explanation)
     return found
+
+
+def _check_shapes(output: MethodOutput, examples: int) -> None:
+    """Refuse what a graph computes that does not declare the shapes of its outputs."""
+    shapes = [output.classes.shape, output.scores.shape, output.maps.shape[:2]]
+    right = len(shapes[0]) == 2 and shapes[0][0] >= examples and len(set(shapes)) == 1
+    if not right or output.model_output.shape[:1] < (examples,):
+        found = ", ".join(str(list(shape)) for shape in [*shapes, output.model_output.shape])
+        raise SpecError(
+            f"classes, scores, maps and the scored output have the shapes {found} for {examples} "
+            "inputs; export the artifact again"
+        )
 
 
 def _along_input(plan: Plan, maps: NDArray[Any]) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Plan:
         tokens: Texts of token ids; see `token_table.read_tokens`.
         progress: Called with the number of finished runs and of all runs.
         boxes: Which boxes of a detector are explained; None: the model is no detector.
+        files: The artifact, and the files that the request names.
     """
 
     session: Session
@@ -71,6 +73,7 @@ class Plan:
     tokens: list[str] | dict[int, str] | None
     progress: Progress | None
     boxes: BoxRequest | None = None
+    files: Sequence[Path] = ()
 
     def run(self, feeds: Tensors) -> list[MethodOutput]:
         """Run each method on a batch of images and return their outputs, in the methods' order.
@@ -203,8 +206,13 @@ def make_plan(
     return Plan(
         session, heads, reader, placing, selection, by_method, layers, how, augment, rows, region,
         box, inputs, None if tokens is None else read_tokens(tokens), request.get("progress"),
-        boxes,
+        boxes, [session.path, *_files(request)],
     )  # fmt: skip
+
+
+def _files(request: Request) -> list[Path]:
+    named = [request.get(name) for name in ("region", "score_weights", "tokens")]
+    return [Path(one) for one in named if isinstance(one, (str, Path))]
 
 
 def _boxes_of(

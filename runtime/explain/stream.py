@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..errors import GraftcamError, ImageError, InputError
+import cv2
+
+from ..errors import GraftcamError, ImageError, InputError, RunError, first_line
 from ..inorder import batched, in_order
 from ..inputs.examples import Example, Given
 from ..inputs.names import Names
@@ -30,12 +32,24 @@ class Failure:
     error: GraftcamError
 
 
+# What one example can cause. Other errors are of the session or the request, and stop everything.
+OF_ONE_EXAMPLE = (ImageError, InputError, RunError, MemoryError, OSError, cv2.error)
+
+
+def failure_of(image: Any, error: Exception) -> Failure:
+    """Return the failure for one of the errors `OF_ONE_EXAMPLE`."""
+    if isinstance(error, GraftcamError):
+        return Failure(image, error)
+    what = "it needs more memory than there is" if isinstance(error, MemoryError) else "it failed"
+    return Failure(image, ImageError(f"{what}: {first_line(error)}"))
+
+
 def load(plan: Plan, given: Given, name: str) -> Example | Failure:
     """Read an example; return a Failure if it cannot be read."""
     try:
         return plan.reader.read(given, name, plan.inputs)
-    except (ImageError, InputError) as error:
-        return Failure(given, error)
+    except OF_ONE_EXAMPLE as error:
+        return failure_of(given, error)
 
 
 def explain_each(plan: Plan, entries: Sequence[Example | Failure]) -> list[Explanation | Failure]:
@@ -54,9 +68,9 @@ def _explain_all(plan: Plan, examples: Sequence[Example]) -> list[Explanation | 
         return []
     try:
         return [one for (one,) in explain_examples(plan, examples)]
-    except (ImageError, InputError) as error:
+    except OF_ONE_EXAMPLE as error:
         if len(examples) == 1:
-            return [Failure(examples[0].source, error)]
+            return [failure_of(examples[0].source, error)]
     return [found for one in examples for found in _explain_all(plan, [one])]
 
 

@@ -63,7 +63,10 @@ def make_batch(
         about = example.values[main]
         at = about.placement if isinstance(about, Photo) else None
         everywhere = np.ones(positions, np.float32)
-        weights.append(everywhere if region is None else as_weights(region, at, positions))
+        weights.append(
+            everywhere if region is None
+            else as_weights(region, at, positions, session.max_pixels)
+        )  # fmt: skip
     # As many regions as examples, copies included.
     feeds[region_input(session)] = np.stack([*weights, *weights[-1:] * lacking])[:, None]
     return feeds, weights

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..session.session import Session
 from . import image_files, tensor_files
 from .images import Image, as_array
-from .names import Names, image_name
+from .names import Names, file_of, image_name
 from .tensor_files import is_tensor_file, read_tensor
 from .value_reader import ValueReader, is_numbers, numbers_of
 from .values import Tensor, Value, describe_port, is_row_batch
@@ -29,12 +29,14 @@ class Example:
         name: The name of its explanation.
         values: A value for each of the model's inputs.
         shared: The inputs without a batch axis, which all examples of a run share.
+        files: The files that its values were read from.
     """
 
     source: Any
     name: str
     values: dict[str, Value] = field(repr=False)
     shared: frozenset[str] = frozenset()
+    files: tuple[Path, ...] = field(default=(), repr=False)
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -150,6 +152,7 @@ class ExampleReader:
         named = dict(self._named(given))
         self._check_once(named, inputs)
         named.update(inputs or {})
+        files = [file for one in (given, *named.values()) if (file := file_of(one))]
         self.check_names(named)
         missing = [key for key in self._ports if key not in named]
         if missing:
@@ -158,7 +161,7 @@ class ExampleReader:
                 "name, in inputs= (--input NAME=FILE)"
             )
         values = {key: self._values.read(key, named[key]) for key in self._ports}
-        return Example(given, name, values, self._values.shared)
+        return Example(given, name, values, self._values.shared, tuple(map(Path, files)))
 
     def check_names(self, names: Mapping[str, Any]) -> None:
         """Raise InputError if the model has no input of one of these names."""

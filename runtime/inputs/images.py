@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError
-from .image_files import Pixels, decode_image, lay_over, read_image
+from ..errors import ImageError, first_line
+from ..limits import MAX_PIXELS
+from .image_files import Pixels, check_pixels, decode_image, lay_over, read_image
 
 
 class _BinaryFile(Protocol):
@@ -55,7 +56,7 @@ def is_image_like(value: object) -> bool:
     return known or hasattr(value, "read") or _comes_from(value, "PIL")
 
 
-def as_rgb(image: object) -> Pixels:
+def as_rgb(image: object, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return one image as RGB uint8 [H, W, 3], as a copy.
 
     For every kind of image, transparent parts are laid over white, greyscale is repeated, and the
@@ -65,22 +66,25 @@ def as_rgb(image: object) -> Pixels:
         image: A path; the bytes of an image file, or a binary file to read them from; an image of
             Pillow in any mode; a uint8 array, RGB [H, W, 3], RGBA [H, W, 4], greyscale [H, W] or
             [H, W, 1]; or a uint8 tensor of PyTorch with channels first, [1, 3 or 4, H, W].
+        max_pixels: Number of pixels that an image may have that is still to be decoded.
 
     Raises:
-        ImageError: The file is missing or not an image; the array has another type or shape.
+        ImageError: The file is missing, too large or not an image; the array has another type or
+            shape.
     """
     if isinstance(image, (str, Path)):
-        return read_image(image)
+        return read_image(image, max_pixels=max_pixels)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return decode_image(np.frombuffer(image, np.uint8), f"{len(image)} bytes")
+        data = bytes(image)
+        return decode_image(data, f"{len(data)} bytes", max_pixels=max_pixels)
     if _comes_from(image, "PIL"):
-        return _of_pillow(cast("Any", image))
+        return _of_pillow(cast("Any", image), max_pixels)
     if _comes_from(image, "torch"):
         return _of_array(np.asarray(cast("Any", image).detach().cpu()), tensor=True)
     if hasattr(image, "__array__"):
         return _of_array(np.asarray(cast("Any", image)))
     if hasattr(image, "read"):
-        return _of_file(cast("Any", image))
+        return _of_file(cast("Any", image), max_pixels)
     raise ImageError(f"a {type(image).__name__} is no image; {_REMEDY}")
 
 
@@ -88,7 +92,7 @@ def _comes_from(image: object, package: str) -> bool:
     return any(kind.__module__.partition(".")[0] == package for kind in type(image).__mro__)
 
 
-def _of_file(file: Any) -> Pixels:
+def _of_file(file: Any, max_pixels: int) -> Pixels:
     """Read and decode an open file, from its current position."""
     name = getattr(file, "name", None)
     name = name if isinstance(name, str) else "the file object"
@@ -100,12 +104,14 @@ def _of_file(file: Any) -> Pixels:
         raise ImageError(f"{name} gives {type(data).__name__}; open it with mode 'rb'")
     if not data:
         raise ImageError(f"{name} has no bytes left to read; go to its start with .seek(0)")
-    return decode_image(np.frombuffer(data, np.uint8), name)
+    return decode_image(data, name, max_pixels=max_pixels)
 
 
-def _of_pillow(image: Any) -> Pixels:
+def _of_pillow(image: Any, max_pixels: int) -> Pixels:
     """Convert an image of Pillow as a file of the same content would be read."""
     mode = str(image.mode)
+    # Pillow decodes at first use.
+    check_pixels("the Pillow image", image.size, max_pixels)
     try:
         if mode.startswith("I;16"):  # Pillow would clip at 255
             array = (np.asarray(image) >> 8).astype(np.uint8)
@@ -118,8 +124,11 @@ def _of_pillow(image: Any) -> Pixels:
             transparent = mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info
             array = np.asarray(image.convert("RGBA" if transparent else "RGB"))
         orientation = image.getexif().get(_ORIENTATION, 1)
-    except (OSError, ValueError) as error:
-        raise ImageError(f"Pillow cannot convert its image of mode {mode!r}: {error}") from error
+    except ImageError:
+        raise
+    except Exception as error:  # what a broken file makes Pillow's decoders raise
+        reason = first_line(error)
+        raise ImageError(f"Pillow cannot convert its image of mode {mode!r}: {reason}") from error
     return _of_array(_turned(array, orientation))
 
 

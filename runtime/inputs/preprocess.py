@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
+from ..limits import MAX_PIXELS
 from ..session.providers import CPU, load_onnxruntime
 from ..spec import Preprocess
 from .image_files import Pixels
@@ -26,7 +27,6 @@ from .image_files import Pixels
 Plane = TypeVar("Plane", bound=np.generic)
 
 _PLAIN = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-MAX_PIXELS = 1 << 28  # of a resized image; only an extreme aspect ratio leads to more
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def place(transform: Preprocess, height: int, width: int) -> Placement:
         ImageError: The image is so narrow that its resized copy would not fit in memory.
     """
     resized = _resized(transform, height, width)
-    if resized[0] * resized[1] > MAX_PIXELS:
+    # Only an extreme aspect ratio leads to so many more than the image has.
+    if resized[0] * resized[1] > max(MAX_PIXELS, height * width):
         raise ImageError(
             f"image of {width} x {height} pixels would be resized to {resized[1]} x {resized[0]};"
             " crop it to a less extreme shape first"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..limits import MAX_PIXELS
 from ..session.session import fits, shown
 from .image_files import read_image
 from .preprocess import Placement, crop, nearest
@@ -19,13 +20,17 @@ Region: TypeAlias = str | Path | NDArray[Any]
 Weights: TypeAlias = NDArray[np.float32]
 
 
-def read_mask(path: str | Path) -> NDArray[np.bool_]:
+def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool_]:
     """Read an image file as a mask [H, W]: True for pixels that are not black or transparent.
 
+    Args:
+        path: The file.
+        max_pixels: Number of pixels that it may have.
+
     Raises:
-        ImageError: The file is missing or not an image.
+        ImageError: The file is missing, too large or not an image.
     """
-    return read_image(path, ground=0).max(axis=2) > 0
+    return read_image(path, 0, max_pixels).max(axis=2) > 0
 
 
 def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
@@ -49,7 +54,10 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def cut(
-    region: Region | None, box: Sequence[int] | None, size: tuple[int, int] | None
+    region: Region | None,
+    box: Sequence[int] | None,
+    size: tuple[int, int] | None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Region | None:
     """Return the region inside a box; the box itself if there is no region.
 
@@ -57,6 +65,7 @@ def cut(
         region: A mask [H, W] or its file.
         box: ``(x0, y0, x1, y1)`` in pixels; None: return the region unchanged.
         size: Height and width of the image; None: the input is no image.
+        max_pixels: Number of pixels that the mask's file may have.
 
     Raises:
         ImageError: The mask's file is missing or not an image.
@@ -69,7 +78,7 @@ def cut(
     inside = box_mask(size, box)
     if region is None:
         return inside
-    mask = read_mask(region) if isinstance(region, (str, Path)) else np.asarray(region)
+    mask = np.asarray(_loaded(region, max_pixels))
     if mask.shape != inside.shape:
         raise InputError(
             f"the region has shape {list(mask.shape)}, the image {list(size)}; a box can only crop "
@@ -78,7 +87,12 @@ def cut(
     return mask * inside
 
 
-def as_weights(region: object, placement: Placement | None, positions: tuple[int, ...]) -> Weights:
+def as_weights(
+    region: object,
+    placement: Placement | None,
+    positions: tuple[int, ...],
+    max_pixels: int = MAX_PIXELS,
+) -> Weights:
     """Convert a region to weights of the positions of the model's output, float32 [*positions].
 
     Args:
@@ -86,12 +100,13 @@ def as_weights(region: object, placement: Placement | None, positions: tuple[int
             other than 0 have weight 1; floats are weights.
         placement: The geometry between image and model's input; None: the input is no image.
         positions: The output's extents after the class axis.
+        max_pixels: Number of pixels that the mask's file may have.
 
     Raises:
-        ImageError: The file is missing or not an image.
+        ImageError: The file is missing, too large or not an image.
         InputError: The mask has another shape or type, or is empty at the output's resolution.
     """
-    mask = read_mask(region) if isinstance(region, (str, Path)) else region
+    mask = _loaded(region, max_pixels)
     if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "biuf":
         raise InputError(
             "the region is not a mask; pass an array of booleans or numbers, or a path"
@@ -118,6 +133,11 @@ def as_weights(region: object, placement: Placement | None, positions: tuple[int
             f"the region has shape {list(mask.shape)}; pass {image}{list(positions)}, the output's"
         )
     return weights
+
+
+def _loaded(region: object, max_pixels: int) -> object:
+    """Return a mask, read from its file if it is a path."""
+    return read_mask(region, max_pixels) if isinstance(region, (str, Path)) else region
 
 
 def check_region(

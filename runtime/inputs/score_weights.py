@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..session.providers import first_line
+from ..errors import InputError, first_line, system_errors
+from ..limits import ARRAY_BYTES
+from ..reading import check_regular
 from ..session.session import Session, Tensors, fits, shown
 
 ScoreWeights: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]] | str | Path
@@ -22,16 +23,18 @@ def read_weights(path: str | Path) -> NDArray[Any]:
     Raises:
         InputError: The file is missing or has another format.
     """
+    check_regular(path, InputError, ARRAY_BYTES, "weights")
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        reason = first_line(error) if isinstance(error, OSError) else "no array of numbers"
+        with system_errors(InputError, f"cannot read weights from {path}"):
+            # Mapped, and numbers alone: a header takes no memory, and a pickle is never loaded.
+            return np.lib.format.open_memmap(str(path), mode="r")
+    except InputError:
+        raise
+    except Exception as error:  # what the header makes numpy raise
         raise InputError(
-            f"cannot read weights from {path}: {reason}; write them with numpy.save"
+            f"cannot read weights from {path}: no array of numbers ({first_line(error)}); write "
+            "them with numpy.save"
         ) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} contains several arrays; write one with numpy.save")
-    return array
 
 
 def name_rows(

@@ -1,24 +1,25 @@
-"""These functions read arrays from files: numpy's, sound, and the scans of NIfTI."""
+"""These functions read arrays from files: numpy's, and sound; for scans see `scans`."""
 
 from __future__ import annotations
 
+import io
+import math
 import struct
 import zipfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, system_errors
-from ..session.providers import first_line
+from ..errors import InputError, first_line, system_errors
+from ..limits import ARRAY_BYTES, RIFF_CHUNKS, UNPACKED_BYTES
+from ..reading import check_regular, read_file
+from .scans import read_scan
 from .values import Tensor
 
 SUFFIXES = (".npy", ".npz", ".wav", ".nii", ".nii.gz")
 """Endings of the files that are tensors, not images."""
-
-MOST_BYTES = 1 << 32  # of an unpacked file: more is no example for a model
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # WAVE's format tags
 
@@ -35,17 +36,35 @@ def read_tensor(path: str | Path) -> Tensor | dict[str, Tensor]:
     file's axes x, y, z, after an axis for the channels if the file has one behind them.
 
     Raises:
-        InputError: The file is missing, broken, too large, or needs a package.
+        InputError: The file is missing, broken, too large, no regular file, or needs a package.
     """
     file, entry = _archive(str(path))
     suffix = next(suffix for suffix in reversed(SUFFIXES) if file.lower().endswith(suffix))
+    check_regular(file, InputError, ARRAY_BYTES)
     with system_errors(InputError, f"cannot read {file}"):
-        Path(file).open("rb").close()
         if suffix == ".npz":
             return _entries(file, entry)
         if suffix == ".npy":
-            return Tensor(_numpy(file))
-        return _sound(file) if suffix == ".wav" else _scan(file)
+            return Tensor(map_array(file))
+        return _sound(file) if suffix == ".wav" else read_scan(file)
+
+
+def map_array(file: str) -> NDArray[Any]:
+    """Return the array of numbers of a ``.npy`` file, which is read where it is used.
+
+    A header that promises more than the file has is refused before memory is taken, and Python's
+    objects are never loaded.
+
+    Raises:
+        InputError: It is no array of numbers.
+        OSError: The file cannot be read.
+    """
+    try:
+        return np.lib.format.open_memmap(file, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # what a header makes numpy and its parser raise
+        raise InputError(f"{file} is no array of numbers: {first_line(error)}") from error
 
 
 def _archive(path: str) -> tuple[str, str | None]:
@@ -54,35 +73,48 @@ def _archive(path: str) -> tuple[str, str | None]:
     return (file, entry) if colon and file.lower().endswith(".npz") else (path, None)
 
 
-def _numpy(file: str) -> NDArray[Any]:
-    try:
-        # Mapped: a header that promises more than the file has is refused before memory is taken.
-        return np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OverflowError) as error:
-        raise InputError(f"{file} is no array of numbers: {first_line(error)}") from error
-
-
 def _entries(file: str, entry: str | None) -> Tensor | dict[str, Tensor]:
     try:
         with zipfile.ZipFile(file) as archive:
-            size = sum(one.file_size for one in archive.infolist())
-        if size > MOST_BYTES:
-            raise InputError(f"{file} unpacks to {size >> 20} MB; write a smaller one")
-        with np.load(file, allow_pickle=False) as arrays:
-            names = list(arrays.files)
-            if entry is not None and entry not in names:
-                raise InputError(f"{file} has no entry '{entry}'; it has {', '.join(names)}")
-            found = {name: Tensor(arrays[name]) for name in ([entry] if entry else names)}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            infos = archive.infolist()
+            size = sum(one.file_size for one in infos)
+            if size > UNPACKED_BYTES:
+                raise InputError(f"{file} unpacks to {size >> 20} MB; write a smaller one")
+            by_name = {one.filename.removesuffix(".npy"): one for one in infos}
+            if entry is not None and entry not in by_name:
+                raise InputError(f"{file} has no entry '{entry}'; it has {', '.join(by_name)}")
+            chosen = by_name if entry is None else {entry: by_name[entry]}
+            found = {name: Tensor(_array(archive.read(one))) for name, one in chosen.items()}
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # what an entry makes zipfile, zlib and numpy raise
         raise InputError(f"{file} is no archive of arrays: {first_line(error)}") from error
     if not found:
         raise InputError(f"{file} is empty; write arrays with numpy.savez")
     return next(iter(found.values())) if len(found) == 1 else found
 
 
+def _array(data: bytes) -> NDArray[Any]:
+    """Return the array of an entry's bytes, which may be shorter than its header says."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):  # later ones are for names of columns
+        raise ValueError(f"version {version} of the format, which is not of numbers")
+    formats = np.lib.format
+    read = formats.read_array_header_1_0 if version[0] == 1 else formats.read_array_header_2_0
+    shape, by_column, dtype = read(stream)
+    if dtype.kind not in "biufc":
+        raise ValueError(f"it holds {dtype}, no numbers")
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize > len(data) - stream.tell():
+        raise ValueError(f"its header promises shape {shape}, and the data end before")
+    values = np.frombuffer(data, dtype, count, stream.tell()) if count else np.zeros(0, dtype)
+    return values.reshape(shape, order="F" if by_column else "C")
+
+
 def _sound(file: str) -> Tensor:
     """Read WAVE: integers of 8 to 32 bits, or floats."""
-    data = Path(file).read_bytes()
+    data = read_file(file, InputError, UNPACKED_BYTES)
     chunks = dict(_chunks(data)) if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else {}
     header, samples = chunks.get(b"fmt ", b""), chunks.get(b"data")
     if len(header) < 16 or samples is None:
@@ -99,15 +131,17 @@ def _sound(file: str) -> Tensor:
     samples = samples[: len(samples) // block * block]
     if not samples:
         raise InputError(f"{file} has no samples")
+    if len(samples) // width * 4 > UNPACKED_BYTES:  # as float32
+        raise InputError(f"{file} has {len(samples) // width:,} numbers; give a shorter sound")
     values = _floats(samples, width, tag).reshape(-1, channels).T
     return Tensor(np.ascontiguousarray(values), (1 / rate,), "s")
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the chunks of a RIFF file by their names; the last one may be cut off."""
+    """Return the first chunks of a RIFF file by their names; the last one may be cut off."""
     found: list[tuple[bytes, bytes]] = []
     place = 12
-    while place + 8 <= len(data):
+    while place + 8 <= len(data) and len(found) < RIFF_CHUNKS:
         size = int.from_bytes(data[place + 4 : place + 8], "little")
         found.append((data[place : place + 4], data[place + 8 : place + 8 + size]))
         place += 8 + size + size % 2
@@ -124,28 +158,3 @@ def _floats(samples: bytes, width: int, tag: int) -> NDArray[np.float32]:
     padded = np.zeros((len(samples) // width, 4), np.uint8)
     padded[:, 4 - width :] = np.frombuffer(samples, np.uint8).reshape(-1, width)
     return (padded.view("<i4")[:, 0] / 2.0**31).astype(np.float32)
-
-
-def _scan(file: str) -> Tensor:
-    """Read a NIfTI volume with nibabel."""
-    try:
-        nibabel: Any = import_module("nibabel")
-    except ImportError:
-        raise InputError(
-            f'{file} needs nibabel: pip install "graftcam[nifti]", or write the array as .npy'
-        ) from None
-    try:
-        image = nibabel.load(file)
-        shape = tuple(int(extent) for extent in image.shape)
-        if not 2 <= len(shape) <= 4 or 4 * int(np.prod(shape, dtype=object)) > MOST_BYTES:
-            raise InputError(f"{file} is a scan of shape {list(shape)}; write a volume as .npy")
-        values = np.asarray(image.dataobj, np.float32)
-        spacing = tuple(float(one) for one in image.header.get_zooms()[:3])
-    except InputError:
-        raise
-    except Exception as error:  # nibabel's exceptions share no base
-        raise InputError(f"{file} is no NIfTI scan: {first_line(error)}") from error
-    if values.ndim == 4:
-        values = np.moveaxis(values, -1, 0)
-    right = all(np.isfinite(one) and one > 0 for one in spacing)
-    return Tensor(values, spacing if right else None, "mm")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -10,7 +9,11 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, system_errors
+from ..checks import matches
+from ..errors import InputError
+from ..limits import TEXT_BYTES
+from ..reading import read_file
+from ..strict_json import read_json
 
 Tokens: TypeAlias = str | Path | Sequence[str] | Mapping[str, int]
 
@@ -28,22 +31,17 @@ def read_tokens(tokens: Tokens) -> list[str] | dict[int, str]:
     origin = "tokens"
     if isinstance(tokens, (str, Path)):
         origin = str(tokens)
-        with system_errors(InputError, f"cannot read {origin}"):
-            data = Path(tokens).read_bytes()
+        data = read_file(tokens, InputError, TEXT_BYTES)
         try:
             text = data.decode()
-            tokens = json.loads(text) if origin.endswith(".json") else text.splitlines()
+            tokens = read_json(text) if origin.endswith(".json") else text.splitlines()
         except ValueError as error:
             raise InputError(f"{origin} is no table of tokens in UTF-8: {error}") from error
-    found: Any = tokens
-    if isinstance(found, Mapping):
-        pairs = list(cast("Mapping[Any, Any]", found).items())
-        if all(isinstance(k, str) and isinstance(v, int) for k, v in pairs):
-            return {number: text for text, number in pairs}
-    elif isinstance(found, (list, tuple)):
-        texts = list(cast("Sequence[Any]", found))
-        if all(isinstance(text, str) for text in texts):
-            return texts
+    if matches(tokens, dict[str, int]):
+        table = cast("Mapping[str, int]", tokens)
+        return {number: text for text, number in table.items()}
+    if isinstance(tokens, (list, tuple)) and matches(tokens, list[str]):
+        return list(tokens)
     raise InputError(f"{origin} is no table of tokens; give a text for each id, or ids by text")
 
 

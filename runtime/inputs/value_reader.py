@@ -28,10 +28,12 @@ class ValueReader:
         transform: The stored preprocessing.
         main: The input with that preprocessing, else the first.
         shared: The inputs without a batch axis.
+        max_pixels: Number of pixels that an image file may have.
     """
 
     def __init__(self, session: Session) -> None:
         self.file = session.path.name
+        self.max_pixels = session.max_pixels
         self.ports = {port.name: port for port in session.model_inputs}
         self.transform = session.spec.preprocess
         if not self.ports:
@@ -59,7 +61,7 @@ class ValueReader:
                 )
             if transform is None:
                 raise ImageError(self._no_image(name, source))
-            return Photo(as_rgb(source), transform)
+            return Photo(as_rgb(source, self.max_pixels), transform)
         if name in self.shared:
             return self._fit_shared(tensor, port, origin)
         if name == self.main and not tensor.values.size:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
+from ..inputs.names import file_name
+from ..writing import protected
 from .box_explanation import BoxExplanation
 from .render import LookOptions, write_image
 
@@ -13,7 +15,7 @@ IMAGES = (".png", ".jpg", ".jpeg")
 
 def boxes_file(name: str, suffix: str, method: str | None = None) -> str:
     """Return the name of the file for an image's boxes: ``<image>-boxes[-<method>].png``."""
-    return f"{'-'.join(filter(None, [name, 'boxes', method]))}{suffix}"
+    return file_name("-".join(filter(None, [name, "boxes", method])), suffix)
 
 
 def write_boxes(found: BoxExplanation, path: Path, **look: Unpack[LookOptions]) -> list[Path]:
@@ -30,5 +32,6 @@ def write_boxes(found: BoxExplanation, path: Path, **look: Unpack[LookOptions]) 
     if not found.detections:
         return []
     if path.suffix.lower() in IMAGES:
-        return [write_image(path, found.panel(**look))]
+        with protected(found.sources):
+            return [write_image(path, found.panel(**look))]
     return found.save(path, **look)

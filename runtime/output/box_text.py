@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..boxes.detections import Detection
 from ..detector import TARGETS
+from ..plain_text import plain, plain_lines
 from .box_explanation import BoxExplanation
 from .explanation_data import STATES
 
@@ -22,7 +23,7 @@ def describe_boxes(path: Path, data: BoxExplanation, saved: Sequence[Path]) -> s
     """
     detections, rows = data.detections, _by_box(data)
     if not detections:
-        return f"{path}: {_none(data)}"
+        return plain(f"{path}: {_none(data)}")
     count = len(detections)
     heading = f"{path}: {count} box{'es' * (count != 1)}"
     if detections.near_miss:
@@ -32,7 +33,7 @@ def describe_boxes(path: Path, data: BoxExplanation, saved: Sequence[Path]) -> s
     rest = 0 if detections.requested else count - len(rows)
     if rest > 0:
         lines.append(f"{rest} more box{'es' * (rest != 1)}, not explained")
-    return "\n".join([*lines, *(f"  -> {file}" for file in saved)])
+    return plain_lines([*lines, *(f"  -> {file}" for file in saved)])
 
 
 def corners_text(box: Detection) -> str:

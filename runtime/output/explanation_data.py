@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -57,6 +58,7 @@ class ExplanationData:
         output_name: The name of the model's output that the classes are of.
         answers: What the model says at each output that the artifact explains, by name, if there
             are several; else empty.
+        sources: The files that it was made from; `save` replaces none of them.
     """
 
     view: View = field(repr=False)
@@ -77,6 +79,7 @@ class ExplanationData:
     augment: tuple[str, ...] = ()
     output_name: str = ""
     answers: dict[str, Answer] = field(default_factory=dict[str, Answer], repr=False)
+    sources: tuple[Path, ...] = field(default=(), repr=False)
 
     @property
     def image(self) -> Pixels:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..inputs.image_files import Pixels
+from ..plain_text import plain
 from .explanation_data import STATES, ExplanationData
 from .render import Look, LookOptions, encode_image, palette
 from .views import TextView, View
@@ -59,7 +60,7 @@ def page_of(data: ExplanationData, positions: Sequence[int], look: LookOptions) 
     """Return an HTML page with the classes at ``positions``."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>{escape(data.name)}</title>"
+        f"<title>{escape(plain(data.name))}</title>"
         f'<body style="background:#fff">{html_of(data, positions, look)}</body></html>\n'
     )
 
@@ -68,11 +69,11 @@ def _image(image: Pixels, view: View, title: str) -> str:
     data = b64encode(encode_image(image)).decode()
     size = f'style="max-width:100%" width="{image.shape[1]}"'
     size = size if view.own_row else f'height="{_HEIGHT}"'
-    return f'<img {size} alt="{escape(title)}" src="data:image/png;base64,{data}">'
+    return f'<img {size} alt="{escape(plain(title))}" src="data:image/png;base64,{data}">'
 
 
 def _figure(shown: str, title: str, note: str) -> str:
     return (
         f'<figure style="margin:0">{shown}'
-        f"<figcaption><b>{escape(title)}</b><br>{escape(note)}</figcaption></figure>"
+        f"<figcaption><b>{escape(plain(title))}</b><br>{escape(plain(note))}</figcaption></figure>"
     )

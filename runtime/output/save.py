@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ..errors import RenderError
-from ..inputs.names import Names
-from ..writing import replace_file
+from ..inputs.names import Names, file_name
+from ..json_text import write_json
+from ..writing import protected, replace_file
 from .explanation_data import ExplanationData
 from .notebook import page_of
 from .render import LookOptions, write_image
+
+_TEXTS = (".npy", ".json", ".html")
 
 
 def save(
@@ -24,29 +27,56 @@ def save(
     suffix: str,
     name: str | None,
     look: LookOptions,
+    names: Names | None = None,
 ) -> list[Path]:
-    """Write the classes at ``positions`` and return the files' paths; see `Explanation.save`."""
-    target, name = Path(target), name or data.name
+    """Write the classes at ``positions`` and return the files' paths; see `Explanation.save`.
+
+    ``names`` are those of the files that other explanations have in the folder: "photo" with a
+    "red fox" and "photo-red" with a "fox" get two.
+    """
+    names = Names() if names is None else names
+    with protected(data.sources):
+        return _save(data, Path(target), positions, suffix, name or data.name, look, names)
+
+
+def names_file(target: Path) -> bool:
+    """Whether `save` takes a name for a file's; else it is that of a folder, which must exist."""
+    if target.is_dir() or not target.suffix:
+        return False
+    return target.suffix in _TEXTS or cv2.haveImageWriter(f"file{target.suffix}")
+
+
+def _save(
+    data: ExplanationData,
+    target: Path,
+    positions: Sequence[int],
+    suffix: str,
+    name: str,
+    look: LookOptions,
+    names: Names,
+) -> list[Path]:
     to_folder = not target.suffix or target.is_dir()
-    whole = target / f"{name}{suffix}" if to_folder else target
+    whole = target / file_name(name, suffix) if to_folder else target
+    lone = len(positions) == 1 and not to_folder
+    if lone or whole.suffix in _TEXTS:
+        whole = whole.with_stem(names.distinct(whole.stem))
     if whole.suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, data.maps[list(positions)], allow_pickle=False)
         return [replace_file(whole, buffer.getvalue(), RenderError)]
     if whole.suffix == ".json":
         summary = data.to_dict(maps=True, positions=positions)
-        text = json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
+        text = write_json(summary, allow_nan=False, ensure_ascii=False) + "\n"
         return [replace_file(whole, text.encode(), RenderError)]
     if whole.suffix == ".html":
         page = page_of(data, positions, look)
         return [replace_file(whole, page.encode(), RenderError)]
     stem = name if to_folder else whole.stem
-    names, paths = Names(), list[Path]()
+    paths: list[Path] = []
     for position in positions:
         # A class may occur twice, and labels may differ in punctuation only.
-        label = names.distinct(_slug(data.labels[position]))
-        lone = len(positions) == 1 and not to_folder
-        path = whole if lone else whole.with_stem(f"{stem}-{label}")
+        label = names.distinct(f"{stem}-{_slug(data.labels[position])}")
+        path = whole if lone else whole.with_name(file_name(label, whole.suffix))
         paths.append(write_image(path, data.draw_class(position, None, look)))
     return paths
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..inputs.values import describe_port
+from ..plain_text import plain, plain_lines
 from ..session.session import Port
 from ..spec import Preprocess, Spec
 from .class_map import class_maps
@@ -77,7 +78,7 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
     lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
     lines += [f"        not proven: {reason}" for reason in verdict.unproven or []]
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
-    return "\n".join(lines)
+    return plain_lines(lines)
 
 
 def particulars(transform: Preprocess) -> str:
@@ -128,9 +129,10 @@ def describe_explanation(
         colour: Show tokens in colours, as a terminal can; else with their values.
     """
     own = len(saved) == len(data.classes)  # one file for each class, or one for all
-    lines = [f"{path}" if data.method == "gradcam" else f"{path}  {data.method}"]
+    heading = f"{path}" if data.method == "gradcam" else f"{path}  {data.method}"
     if data.answers:
-        lines[0] += f"  output {data.output_name}"
+        heading += f"  output {data.output_name}"
+    lines = [plain(heading)]
     for position, found in enumerate(class_maps(data)):
         share = "" if found.probability is None else f"  p = {found.probability:.3f}"
         score = f"{found.score:.3f}" if math.isfinite(found.score) else "overflow"
@@ -140,7 +142,8 @@ def describe_explanation(
         )
         target = f"  -> {saved[position]}" if own else ""
         state = STATES[found.status]
-        lines.append(f"  {found.label}  score {score}{share}{measured}{state}{target}")
+        line = f"  {found.label}  score {score}{share}{measured}{state}{target}"
+        lines.append(plain(line))
         if isinstance(data.view, TextView) and found.status == "ok":
             values = data.heatmap(position)
             if colour:
@@ -149,5 +152,6 @@ def describe_explanation(
                 lines.append(data.view.numbered(values))
     others = [one.describe() for name, one in data.answers.items() if name != data.output_name]
     if others:
-        lines.append(f"  other outputs: {'; '.join(others)} (explain one with --output NAME)")
-    return "\n".join([*lines, *([] if own else [f"  -> {file}" for file in saved])])
+        shown = "; ".join(others)
+        lines.append(plain(f"  other outputs: {shown} (explain one with --output NAME)"))
+    return "\n".join([*lines, *([] if own else [plain(f"  -> {file}") for file in saved])])

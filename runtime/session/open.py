@@ -13,7 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import SessionError
+from ..errors import SessionError, first_line
+from ..onnx_file.check import check_file
 from .cuda_graph import Bound
 from .optimized_for import Target, read_target
 from .providers import (
@@ -21,7 +22,6 @@ from .providers import (
     Provider,
     choose_providers,
     cuda_options,
-    first_line,
     install,
     load_onnxruntime,
 )
@@ -45,6 +45,7 @@ def open_session(
     ort = load_onnxruntime()
     if not path.is_file():
         raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
+    check_file(path, SessionError)
     target = read_target(path)
     if target is not None and providers is None:
         providers = target.provider

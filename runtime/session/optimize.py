@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..custody.digests import check_digests, write_digests
 from ..errors import SessionError
-from ..writing import atomic_write
+from ..writing import atomic_write, guard, protected
 from .optimized_for import Target, read_target, write_target
 from .providers import load_onnxruntime
 from .session import Session
@@ -42,17 +43,22 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
         provider: ONNX Runtime's execution provider; None: the best one available.
 
     Raises:
-        SessionError: The artifact cannot be loaded, is an optimised one, or cannot be written.
+        SessionError: The artifact cannot be loaded or is an optimised one, or ``target`` cannot be
+            written or is the artifact.
+        CustodyError: The artifact changed after its export.
         SpecError: The file is not an artifact.
     """
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
         raise SessionError(f"{path} is optimised already; optimise the original artifact")
+    files = [path, path.with_name(f"{path.name}.data")]
+    guard(target, files, SessionError)
     plain, ort = Session(path, provider), load_onnxruntime()
+    digests = check_digests(path, required=False)
     # ONNX Runtime (1.32) gives what it stores in another layout the same names inside and outside
     # of an If, as artifacts of detectors have one, and cannot read that again.
     layouts = plain.spec.detector is None
-    with atomic_write(target, SessionError) as draft:
+    with protected(files), atomic_write(target, SessionError) as draft:
 
         def save(options: Any) -> None:
             options.optimized_model_filepath = str(draft)
@@ -61,6 +67,8 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
 
         first = Session(path, provider, configure=save)
         made_for = Target.here(ort, first.provider, layouts=layouts)
+        if digests is not None:
+            write_digests(draft, digests.heads)
         write_target(draft, made_for)
         again = Session(draft, first.provider)
         for what in ("spec", "inputs", "outputs"):

@@ -20,6 +20,8 @@ from typing import Any
 
 from ..errors import SessionError, system_errors
 from ..protobuf import field_of
+from ..records import faults_of
+from ..strict_json import read_json
 
 _KEY = b"graftcam.target"
 _ENTRY = 14  # ModelProto.metadata_props, a message of the strings key (1) and value (2)
@@ -93,9 +95,12 @@ def read_target(path: Path) -> Target | None:
     if not found:
         return None
     try:
-        return Target(**json.loads(value[value.index(b"{") :]))
+        target = Target(**read_json(value[value.index(b"{") :]))
+        if next(faults_of(target), None) is not None:
+            raise ValueError("it has fields of other types")
     except (ValueError, TypeError):
         raise SessionError(f"{path} is damaged at its end; run `graftcam optimize` again") from None
+    return target
 
 
 def _instruction_sets() -> str:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import SessionError
+from ..errors import SessionError, first_line
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 Provider = str | tuple[str, dict[str, Any]]
@@ -74,8 +74,3 @@ def cuda_options(options: Mapping[str, Any]) -> dict[str, Any]:
     chooses one without trying.
     """
     return {"cudnn_conv_algo_search": "HEURISTIC", **options}
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -12,15 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..detector import EDGES
-from ..errors import InputError, SessionError, SpecError
+from ..errors import InputError, RunError, SessionError, SpecError, first_line
+from ..limits import MAX_PIXELS
 from ..spec import METADATA_KEY, Spec
+from .contract import Ports, check_contract
 from .open import Configure, open_session
-from .providers import Provider, first_line
+from .providers import CPU, Provider
 
 Tensors = dict[str, NDArray[Any]]
 
 logger = logging.getLogger("graftcam")
+
+# In the messages of ONNX Runtime, whose exceptions have no type for it.
+_NO_MEMORY = re.compile("bad.alloc|fail\\w* to allocate|out of memory", re.IGNORECASE)
 
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -93,6 +98,17 @@ class Model:
             configure: Called with ONNX Runtime's ``SessionOptions`` to set more.
         """
         self.path = Path(path)
+        try:
+            self._open(providers, threads, configure)
+        except UnicodeDecodeError as error:
+            raise SessionError(
+                f"{self.path} has names that are not UTF-8 ({error.reason}); export again"
+            ) from None
+
+    def _open(
+        self, providers: str | Sequence[Provider] | None, threads: int | None,
+        configure: Configure | None,
+    ) -> None:  # fmt: skip
         self._session, self._run = open_session(self.path, providers, threads, configure)
         self.provider: str = self._session.get_providers()[0]
         logger.info("%s runs on %s", self.path.name, self.provider)
@@ -111,6 +127,7 @@ class Model:
         Raises:
             InputError: An input is unknown, missing, or of another dtype or shape.
             SessionError: ONNX Runtime failed.
+            RunError: It failed for a reason that lies in the inputs.
         """
         unknown = sorted(set(feeds) - set(self.inputs))
         missing = [n for n, port in self.inputs.items() if port.required and n not in feeds]
@@ -124,7 +141,11 @@ class Model:
         try:
             values = self._run(names, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise SessionError(f"{self.path.name}: the run failed: {first_line(error)}") from error
+            reason = first_line(error)
+            # A device can be lost; the processor can only refuse what it gets.
+            of_inputs = self.provider == CPU or _NO_MEMORY.search(reason)
+            kind = RunError if of_inputs else SessionError
+            raise kind(f"{self.path.name}: the run failed: {reason}") from error
         return dict(zip(names, values, strict=True))
 
     def end_profiling(self) -> Path:
@@ -139,7 +160,10 @@ class Session(Model):
         spec: Its metadata.
         defaults: Values for the inputs that graftcam added, if the caller leaves them out and
             the file has no default.
+        max_pixels: Number of pixels that an image file for it may have.
     """
+
+    max_pixels: int = MAX_PIXELS
 
     def __init__(
         self,
@@ -150,14 +174,15 @@ class Session(Model):
     ) -> None:
         """Open ``path``; see ``Model`` and ``Explainer`` for the arguments and errors."""
         super().__init__(path, providers, threads, configure)
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text = self._metadata().get(METADATA_KEY)
         if text is None:
             raise SpecError(
                 f"{self.path} has no graftcam metadata; make one with `graftcam export`"
             )
         try:
             self.spec = Spec.from_json(text)
-            self._check_spec()
+            shapes = {port.name: port.shape for port in self.inputs.values()}
+            check_contract(self.spec, Ports(shapes, self.outputs, self.types))
         except SpecError as error:
             raise SpecError(f"{self.path}: {error}") from None
         required = [port for port in self.inputs.values() if port.required]
@@ -177,31 +202,13 @@ class Session(Model):
         other.defaults = defaults_of(other.spec, ranks)
         return other
 
-    def _check_spec(self) -> None:
-        """Raise SpecError if the metadata contradicts itself or the graph's inputs and outputs."""
-        spec, inputs = self.spec, [*self.spec.own_inputs]
-        inputs += [spec.preprocess.input] if spec.preprocess else []
-        outputs = [*spec.own_outputs, *spec.output_names]
-        for layer in spec.layers:
-            sources = [] if layer.head is None else layer.head.inputs.values()
-            outputs += [name for name in sources if name not in self.inputs]
-        linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
-        if len({spec.score_weights is not None, *linear}) > 1:
+    def _metadata(self) -> dict[str, str]:
+        try:
+            return self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
             raise SpecError(
-                "a linear score goes with score_weights, any other score with class_index and "
-                "classes; export again"
-            )
-        if spec.detector is not None:
-            outputs += _checked_detector(spec, self.outputs)
-        lacking = [name for name in inputs if name not in self.inputs]
-        lacking += [name for name in outputs if name not in self.outputs]
-        if lacking or not spec.layers:
-            raise SpecError(f"the graph lacks {lacking or 'target layers'}; export again")
-        for one in spec.by_output():
-            if one.labels is not None and len(one.labels) != one.score.classes:
-                raise SpecError(
-                    f"{len(one.labels)} labels for {one.score.classes} classes; export again"
-                )
+                f"{self.path} has metadata that are not UTF-8 ({error.reason}); export again"
+            ) from None
 
     @property
     def model_inputs(self) -> list[Port]:
@@ -219,34 +226,6 @@ class Session(Model):
 
 def _extents(node: Any) -> tuple[int | None, ...]:
     return tuple(extent if isinstance(extent, int) else None for extent in node.shape)
-
-
-def _checked_detector(spec: Spec, outputs: Mapping[str, Sequence[int | None]]) -> list[str]:
-    """Return the outputs that a detector's boxes are read from.
-
-    Raises:
-        SpecError: Its record contradicts itself, the layers or the number of classes.
-    """
-    detector = spec.detector
-    assert detector is not None
-    boxes, scores = detector.box_entries, detector.score_entries
-    counts = {one.count - bool(detector.no_object) for one in scores}
-    expected = {1} if detector.class_entries else {spec.score.classes}
-    if not boxes or not scores or counts != expected:
-        raise SpecError(
-            f"the detector's outputs have {sorted(counts)} scores a box, the artifact names "
-            f"{spec.score.classes} classes; export again"
-        )
-    named = [layer.name for layer in spec.layers]
-    strangers = [level.layer for level in detector.levels if level.layer not in named]
-    if strangers or any(one.count != EDGES for one in boxes):
-        raise SpecError(
-            f"the detector's record does not fit its layers {named} or its boxes; export again"
-        )
-    flat = [one.output for one in detector.entries if len(outputs.get(one.output, (1, 1, 1))) != 3]
-    if flat:
-        raise SpecError(f"the outputs {flat} have no boxes and entries; export again")
-    return [one.output for one in detector.entries]
 
 
 def defaults_of(spec: Spec, ranks: Mapping[str, int]) -> Tensors:

@@ -9,15 +9,17 @@ The fields are those of Triton's ModelConfig (model_config.proto), in protobuf's
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import PackageError, system_errors
+from ..json_text import write_json
+from ..onnx_file.check import check_file
+from ..plain_text import plain
 from ..session.session import Session
 from ..spec import METADATA_KEY
+from ..writing import guard, staged
 
 _TYPES = {"float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP64"} | {
     name: name.upper()
@@ -47,26 +49,27 @@ def write_repository(
             listed, requested or not.
 
     Raises:
-        PackageError: Triton cannot join requests, a model of this name exists, or the folder cannot
-            be written.
+        PackageError: Triton cannot join requests, a model of this name exists or it is no name of a
+            folder, or the folder cannot be written.
         SessionError: ONNX Runtime is missing or cannot load the file.
         SpecError: The file is not an artifact.
     """
-    session = Session(artifact, "cpu")
-    name = name or artifact.stem
-    config = describe(session, name, max_batch, tensors=tensors)
+    name = artifact.stem if name is None else name
+    is_name = name not in ("", ".", "..") and not {*"/\\"}.intersection(name)
+    if not is_name or not name.isprintable():
+        raise PackageError(
+            f"the model cannot be called {name!r}: the name becomes a folder in {folder}; give "
+            "--name a plain name"
+        )
     target = folder / name
     if target.exists():
         raise PackageError(f"{target} exists; remove it, or give the model another --name")
-    with system_errors(PackageError, f"cannot write {target}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".graftcam-", dir=folder))
-        try:
-            _fill(draft, artifact, config, session.spec.labels)
-            draft.chmod(0o755)  # mkdtemp's is private; the server may be another user
-            draft.rename(target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    guard(target, [artifact], PackageError, folder=True)
+    session = Session(artifact, "cpu")
+    config = describe(session, name, max_batch, tensors=tensors)
+    failed = f"cannot write {target}"
+    with staged(folder, PackageError, target) as place, system_errors(PackageError, failed):
+        _fill(place / name, artifact, config, session.spec.labels)
     return target
 
 
@@ -122,18 +125,27 @@ def _tensor(
 
 def _quoted(text: str) -> str:
     """Quote a string for protobuf's text format, whose escapes are JSON's."""
-    return json.dumps(text, ensure_ascii=False)
+    return write_json(text, ensure_ascii=False)
 
 
 def _fill(draft: Path, artifact: Path, config: str, labels: list[str] | None) -> None:
+    draft.mkdir()
     (draft / "config.pbtxt").write_text(config, "utf-8")
     if labels is not None:
-        (draft / _LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
+        (draft / _LABELS).write_text("".join(f"{plain(label)}\n" for label in labels), "utf-8")
     version = draft / "1"
     version.mkdir()
-    model, weights = version / "model.onnx", artifact.with_name(f"{artifact.name}.data")
-    if weights.exists():
+    model, beside = version / "model.onnx", check_file(artifact, PackageError)
+    if beside:
+        if model.name in (Path(location).as_posix() for location in beside):
+            raise PackageError(
+                f"{artifact.name} keeps weights in {model.name}, as Triton calls the graph; give "
+                "them another name"
+            )
         model.mkdir()
-        shutil.copyfile(weights, model / weights.name)
+        for location in beside:
+            place = model / location
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifact.parent / location, place)
         model /= model.name
     shutil.copyfile(artifact, model)

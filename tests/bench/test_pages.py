@@ -40,11 +40,9 @@ def test_the_benchmarks_page_shows_the_stored_rows(tmp_path: Path) -> None:
 def test_every_stored_row_is_one_that_the_bench_measures() -> None:
     stored = read(DOCS / "benchmarks.json")
     assert stored is not None
-    # The points of the scaling part depend on the machine, its rows do not. A part may be newer
-    # than the figures; then the page says that it was not measured.
-    found = {row["key"] for row in stored["rows"]}
-    parts = {key.partition("/")[0] for key in found}
-    assert found == {case.key for case in CASES if case.part in parts}
+    # The points of the scaling part depend on the machine, its rows do not. A part or a row may be
+    # newer than the figures.
+    assert {row["key"] for row in stored["rows"]} <= {case.key for case in CASES}
 
 
 def test_the_models_page_shows_the_stored_records(tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ def test_export_of_a_saved_program_and_of_an_onnx_file(tmp_path: Path) -> None:
     )
     torch.export.save(program, tmp_path / "model.pt2")
     result = succeed(
-        "export", tmp_path / "model.pt2", "-o", tmp_path / "a.onnx", "--layer", "layer3"
-    )
+        "export", tmp_path / "model.pt2", "-o", tmp_path / "a.onnx", "--layer", "layer3",
+        "--trust-source",
+    )  # fmt: skip
     assert "verified against autograd-float64" in result.output
     assert Explainer(tmp_path / "a.onnx").spec.layers[0].name == "layer3"
     plain = tmp_path / "plain.onnx"

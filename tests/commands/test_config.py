@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from graftcam.commands.config import Entry, Lock
 from graftcam.demo.bundled import WEIGHTS
 from graftcam.demo.data import LABELS
 from graftcam.runtime import Explainer
@@ -93,8 +94,36 @@ def test_a_model_that_fails_stops_no_other_and_is_not_recorded(release: Path) ->
         (('"sigmoid"', '["sigmoid", "none"]'), "give one value"),
         (("[defaults]", "stray = 1\n[defaults]"), "\\['stray'\\] stand outside of a table"),
         (("[defaults]", "[defaults"), "cannot read"),
+        (("[defaults]", "x = " + "[" * 5000), "cannot read .*nested too deeply"),
+        (("[defaults]", "defaults = 5\n[other]"), "\\['defaults'\\] stand outside of a table"),
+        (("labels =", "lables ="), "did you mean 'labels'\\? keys are source"),
+        (('to = "dist/digits.onnx"', "to = 5"), "\\[digits\\] to = 5; give text"),
+        (('to = "dist/digits.onnx"', 'to = ["a", "b"]'), "give text"),
+        (('weights = "digits.pt"', "weights = 2001-01-01"), "weights = .*2001.*; give text"),
+        (('weights = "digits.pt"', "weights = {a = 1}"), "weights = {'a': 1}; give text"),
+        (("shape = [3, 96, 96]", "shape = [[3], 1]"), "shape = \\[\\[3\\], 1\\]; give one value"),
+        (('source = "graftcam.demo.model:build"', 'source = "--help"'), "begins with a dash"),
+        (('source = "graftcam.demo.model:build"', "source = 3"), "source = 3; give text"),
+        (("dist/digits", "../digits"), "to = .*\\.\\./digits\\.onnx.* leads out of"),
     ],
-    ids=["key", "flag", "list", "stray", "syntax"],
+    ids=[
+        "key",
+        "flag",
+        "list",
+        "stray",
+        "syntax",
+        "depth",
+        "defaults",
+        "near",
+        "to",
+        "two files",
+        "date",
+        "table",
+        "inner list",
+        "option",
+        "number",
+        "outside",
+    ],
 )
 def test_a_wrong_file_is_one_line(release: Path, change: tuple[str, str], message: str) -> None:
     release.write_text(MODEL.replace(*change, 1))
@@ -105,3 +134,17 @@ def test_unknown_models_and_outputs_are_refused(release: Path) -> None:
     assert "has no model 'other'; it has digits, early" in call(release, "other").stderr
     assert "leave --to out" in cli.fail("export", "--config", release, "-o", "x.onnx", code=2)
     cli.fail("export", code=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "5", "{", '{"m": 3}', '{"m": {"from": 1}}', '{"m": NaN}', "[" * 5000, "\xff"],
+)
+def test_a_damaged_lock_file_means_that_nothing_is_up_to_date(tmp_path: Path, text: str) -> None:
+    config, artifact = tmp_path / "release.toml", tmp_path / "m.onnx"
+    artifact.write_bytes(b"artifact")
+    config.with_name("release.lock.json").write_text(text, "latin-1")
+    entry, lock = Entry("m", artifact, [], [], None, heads=False), Lock(config)
+    assert not lock.is_current(entry)
+    lock.record(entry)
+    assert Lock(config).is_current(entry)

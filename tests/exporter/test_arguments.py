@@ -97,11 +97,12 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "batch's type": ({"trace": TorchExport(dynamic_batch="no")}, SettingsError, "True or False"),  # pyright: ignore[reportArgumentType]
     "size": ({"preprocess": Preprocess(size=(8,))}, CaptureError, r"cannot have size=\[8\]"),
     "colours": ({"preprocess": Preprocess(mean=[0.5])}, CaptureError, "cannot have std="),
-    "resize": ({"preprocess": Preprocess(resize=[-5])}, CaptureError, r"resize=\[-5\]; give None"),
+    "resize": ({"preprocess": Preprocess(resize=[-5])}, CaptureError, r"resize=\[-5\]; give a"),
     "scale": ({"preprocess": Preprocess(scale=0)}, CaptureError, "have scale=0; give a number"),
     "mean's type": ({"preprocess": Preprocess(mean="abc")}, CaptureError, "have mean="),
     "no number": ({"preprocess": Preprocess(mean=[float("nan")] * 3)}, CaptureError, "have mean="),
     "parts": ({"preprocess": Preprocess(size=(8.0, 8.0))}, CaptureError, r"size=\[8.0, 8.0\]"),
+    "zero std": ({"preprocess": Preprocess(std=[0] * 3)}, CaptureError, r"std=\[0, 0, 0\]; give"),
     "a part": ({"preprocess": {"mean": 1}}, CaptureError, "cannot store {'mean': 1}"),
     "weights": ({"preprocess": ResNet18_Weights.DEFAULT}, CaptureError, "result of a call"),
     "no call": ({"preprocess": ResNet18_Weights.DEFAULT.transforms}, CaptureError, "of a call"),

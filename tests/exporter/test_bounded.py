@@ -19,8 +19,11 @@ from graftcam.exporter import SettingsError, UnprovenError, Verify, export
 from graftcam.exporter.verify.float64 import head_gradients
 from graftcam.exporter.verify.float64.head import Float64Head
 from graftcam.exporter.verify.verdict.deadline import Deadline, OutOfTime
+from graftcam.runtime.errors import ImageError
 from graftcam.runtime.explainer import Explainer
+from graftcam.runtime.spec import Preprocess
 from support.cli import call
+from support.images import images, write_images
 from support.onnx_text import parsed
 
 _HEAD = """<ir_version: 8, opset_import: ["" : 18]>
@@ -223,8 +226,19 @@ def test_one_of_several_outputs_is_a_layer_like_any_other(
         lambda: Verify("quik"),  # pyright: ignore[reportArgumentType]
         lambda: Verify(seconds=0),
         lambda: Verify("off", seconds=5),
+        lambda: Verify(max_pixels=0),
+        lambda: Verify(max_pixels=True),
     ],
 )
 def test_settings_that_cannot_be_are_refused(given: Callable[[], Verify], plain: Path) -> None:
     with pytest.raises(SettingsError):
         export(plain, plain.with_name("a.onnx"), verify=given())
+
+
+def test_images_to_verify_on_have_the_limit_of_the_settings(plain: Path, tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "photos", images(1, 10, 10))
+    transform = Preprocess("", [8, 8], None, "exact", "bilinear", 1 / 255, [0.5] * 3, [0.25] * 3)
+    with pytest.raises(ImageError, match=r"0\.png has 10 x 10 pixels, more than 99; shrink it"):
+        export(plain, tmp_path / "a.onnx", layers="layer", preprocess=transform, images=folder,
+               verify=Verify(max_pixels=99))  # fmt: skip
+    assert not (tmp_path / "a.onnx").exists()

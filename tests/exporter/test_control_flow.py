@@ -43,7 +43,7 @@ SQUEEZED = (
                else_branch = second () => (float[] b) { b = Identity(p) }>
     y = MatMul(f, w)"""
 )
-LOOPED = """n = Loop(trips, yes, {start}) <body = step (int64 i, bool go, float[] s) =>
+LOOPED = """n = Loop({trips}, yes, {start}) <body = step (int64 i, bool go, float[] s) =>
     (bool on, float[] o) {{ on = Identity(go) o = Add(s, s) }}> """
 
 
@@ -57,7 +57,7 @@ def test_a_branch_as_old_exporters_write_it_is_taken_and_differentiated(tmp_path
 
 
 def test_a_loop_before_the_layer_just_works(tmp_path: Path) -> None:
-    body = LOOPED.format(start="x") + STEM.replace("(x", "(n") + POOL.format("t")
+    body = LOOPED.format(start="x", trips="trips") + STEM.replace("(x", "(n") + POOL.format("t")
     plain = _saved(tmp_path, body, known="float[N, 3, 8, 8] n")
     report = export(plain, tmp_path / "m.onnx", layers="t")
     assert "Loop" not in report.operators
@@ -66,7 +66,7 @@ def test_a_loop_before_the_layer_just_works(tmp_path: Path) -> None:
 def test_a_loop_and_a_branch_beside_the_path_just_work(tmp_path: Path) -> None:
     body = (
         STEM
-        + LOOPED.format(start="x")
+        + LOOPED.format(start="x", trips="trips")
         + """m = ReduceMax<keepdims=1>(n) l = ReduceMax<keepdims=0>(x) c = Cast<to=9>(l)
         b = If(c) <then_branch = first () => (float[1, 1, 1, 1] a) { a = Exp(m) },
                    else_branch = second () => (float[1, 1, 1, 1] d) { d = Neg(m) }>
@@ -80,8 +80,9 @@ def test_a_loop_and_a_branch_beside_the_path_just_work(tmp_path: Path) -> None:
 def test_a_loop_and_a_branch_on_the_path_are_refused_with_a_later_layer(tmp_path: Path) -> None:
     body = (
         STEM
-        + LOOPED.format(start="t")
-        + """l = ReduceMax<keepdims=0>(x) c = Cast<to=9>(l)
+        + "l = ReduceMax<keepdims=0>(x) c = Cast<to=9>(l) m = Cast<to=7>(l) "
+        + LOOPED.format(start="t", trips="m")
+        + """
         b = If(c) <then_branch = first () => (float[N, 4, 8, 8] a) { a = Exp(n) },
                    else_branch = second () => (float[N, 4, 8, 8] d) { d = Neg(n) }>
         v = Sigmoid(b) """
@@ -90,9 +91,17 @@ def test_a_loop_and_a_branch_on_the_path_are_refused_with_a_later_layer(tmp_path
     plain = _saved(tmp_path, body)
     with pytest.raises(UnsupportedError, match=r"2 operators .* such as 'v', see") as caught:
         export(plain, tmp_path / "m.onnx", layers="t")
-    assert [line.split(":")[0] for line in caught.value.obstacles] == ["Loop 'n1'", "If 'n4'"]
+    assert [line.split(":")[0] for line in caught.value.obstacles] == ["Loop 'n4'", "If 'n5'"]
     assert not (tmp_path / "m.onnx").exists()
     export(plain, tmp_path / "m.onnx", layers="v")
+
+
+def test_a_loop_of_known_length_on_the_path_is_written_out(tmp_path: Path) -> None:
+    body = STEM + LOOPED.format(start="t", trips="trips") + "r = Sigmoid(n) " + POOL.format("r")
+    report = export(_saved(tmp_path, body), tmp_path / "m.onnx", layers="t")
+    assert report.operators["Add"] == 2
+    assert report.verification.reference == "finite-differences"
+    assert report.verification.errors["gradients"] < 1e-4
 
 
 def test_group_normalization_in_a_plain_file_is_differentiated(tmp_path: Path) -> None:

@@ -176,3 +176,13 @@ def test_a_file_without_class_scores_is_refused_with_what_it_has(tmp_path: Path)
     )
     with pytest.raises(ScoreError, match=r"\[batch, classes\].*y \['N'\]"):
         export(tmp_path / "a.onnx", tmp_path / "m.onnx")
+
+
+def test_each_operator_without_a_gradient_has_one_line_whatever_its_name() -> None:
+    error = UnsupportedError(["Loop 'a\nError: forged'", "If 'b'"], later="c\x1b[2J")
+    assert str(error).split("\n") == [
+        "2 operators have no gradient between the layer and the score (choose a later layer such "
+        r"as 'c\x1b[2J', see `graftcam layers`):",
+        r"  Loop 'a\nError: forged'",
+        "  If 'b'",
+    ]

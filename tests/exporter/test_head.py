@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from graftcam.exporter import LayerError, TorchExport, VerificationError, WriteError, export
+from graftcam.exporter import LayerError, Score, TorchExport, VerificationError, WriteError, export
 from graftcam.exporter.verify import heads as verify_head_module
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError, SpecError
+from graftcam.runtime.inputs.scores import table_of
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.session.session import Session
 from support.artifacts import SCENE, write_artifact
@@ -24,6 +25,7 @@ from support.exports import to_onnx
 from support.heads import Skip, export_with_head, method_output, torch_head, with_head
 from support.images import noise
 from support.nets import ChannelsLast, Dense, Ending, Segmenter, Tiny, Tokens, Twins, seeded
+from support.nets_scores import Detector
 from support.onnx_bytes import onnx_model
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, a few layers deep
@@ -273,3 +275,21 @@ def test_explainer_opens_no_head_before_a_method_needs_it(tmp_path: Path) -> Non
     assert explainer.explain(SCENE, "red").status == ["ok"]
     with pytest.raises(InputError, match=r"without the head of layer 'features\.0'.*--extra head"):
         explainer.explain(SCENE, "red", method="ablationcam")
+
+
+@pytest.mark.parametrize("form", ["rows", "chances", "turned"])
+def test_a_head_says_where_its_own_output_has_the_classes(tmp_path: Path, form: str) -> None:
+    path, x = tmp_path / "m.onnx", noise(2, 8, 12)
+    score = Score(activation="sigmoid", class_axis=1 if form == "chances" else 2, class_offset=4)
+    export_with_head(
+        seeded(Detector(form)), path, "stem", (8, 12), score=score, detector="off", verify="quick"
+    )
+    session, ids = Session(path), np.array([[1, 2]])
+    layer = session.spec.layers[0]
+    whole = session.run({"x": x, "class_index": ids})
+    head = Heads(path, session.spec, Session).of(layer)
+    found = head.session.run({head.activations: whole[layer.activations], "class_index": ids})
+    record = head.session.spec
+    np.testing.assert_allclose(found[record.scores], whole[session.spec.scores], **TOLERANCE)
+    table = table_of(record.score, found[record.score.output])
+    np.testing.assert_allclose(table[:, 1:3].sum(2), whole[session.spec.scores], **TOLERANCE)

@@ -80,3 +80,45 @@ def test_a_file_with_a_gap_or_of_another_encoding_says_so(tmp_path: Path) -> Non
     (tmp_path / "b.txt").write_bytes("caf\xe9".encode("latin-1"))
     with pytest.raises(CaptureError, match="no UTF-8 text"):
         read_labels(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "5", "null", "[[]]", '[{"id": 1}]', '{"a": NaN}', '{"0": "a", "0": "b"}', "[" * 5000],
+)
+def test_json_that_holds_no_labels_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(CaptureError, match=r"cannot read labels from .*a\.json: ") as caught:
+        read_labels(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
+
+
+HOSTILE: dict[str, tuple[str, str, str]] = {
+    "a gap of a billion billions": ("a.csv", "0,cat\n1000000000000000000,dog\n",
+                                    "for 1, 2, 3, 4, 5 and 999999999999999994 more"),
+    "below 0": ("a.json", '{"cat": -1, "dog": 0}', "a name for -1; count classes from 0"),
+    "very many": ("a.txt", "a\n" * 300_000, "it has 300,000 names, and 262,144 are the most"),
+    "very many numbers": ("a.json", str([0] * 300_000), "it has 300,000 names"),
+    "a very long one": ("a.txt", "x," * 10**6, "has 2,000,000 characters, and 1,000 are the most"),
+    "tabs": ("a.txt", "\t".join("x" * 400_000), "characters, and 1,000 are the most"),
+    "a field too long for csv": ("a.txt", f'1,"{"x" * 200_000}"', "characters"),
+    "a number of many digits": ("a.txt", "cat," + "9" * 5000, "characters"),
+    "very deep": ("a.json", "[" * 100_000 + "]" * 100_000, "deep"),
+    "half of a pair": ("a.json", '["\\ud800"]', "surrogates not allowed|half"),
+    "very large": ("a.txt", "x" * (1 << 24) + "\n", "it has 16.8 MB, and at most 16.8 MB are read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files_are_refused_at_once(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CaptureError, match=message):
+        read_labels(tmp_path / name)
+
+
+def test_lines_that_look_nearly_like_a_table_are_read_in_linear_time(tmp_path: Path) -> None:
+    line = "x" + "\t" * 900 + "y"
+    (tmp_path / "a.txt").write_text("".join(f"{line}{number},{number}\n" for number in range(2000)))
+    assert len(read_labels(tmp_path / "a.txt")) == 2000

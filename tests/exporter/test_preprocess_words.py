@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ from graftcam.exporter import CaptureError, Preprocess, export
 from graftcam.exporter.source.preprocess_words import in_words
 from graftcam.exporter.source.preprocessing import as_preprocess
 from graftcam.runtime import Explainer
+from graftcam.runtime.errors import GraftcamError
 from graftcam.runtime.inputs.preprocess import place, prepare
 from graftcam.runtime.output.render import project
 from support.images import photo
@@ -73,7 +76,7 @@ def test_a_map_is_laid_over_what_the_model_saw(words: str, shape: tuple[int, int
         ("crop squash", "two ways to resize"),
         ("letterbox=300", "'letterbox=300' is no word"),
         ("no_such_module:x", "cannot import no_such_module:x"),
-        ("no_such_file.json", "cannot read the preprocessing from no_such_file.json"),
+        ("no_such_file.json", "cannot read no_such_file.json: No such file"),
     ],
 )
 def test_other_words_are_refused(words: str, message: str) -> None:
@@ -108,3 +111,49 @@ def test_a_file_or_an_attribute_holds_a_transform(
     assert (record.size, record.fill, record.anchor) == ([8, 9], [7], "top_left")
     assert as_preprocess("transforms_of_mine:record").size == [8, 9]
     assert as_preprocess("transforms_of_mine:build").size == [5, 6]
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "zero std": (Preprocess(std=[0, 0, 0]), r"std=\[0, 0, 0\]; give a list of numbers from 1e-12"),
+    "zero std of any size": (in_words("", mean=[0.5], std=[0.0]), r"cannot have std=\[0.0\]; give"),
+    "NaN": (in_words("", mean=[math.nan], std=[1.0]), r"cannot have mean=\[nan\]; give"),
+    "infinite": (Preprocess(scale=math.inf), "scale=inf; give a number from 1e-12 to"),
+    "two means": (Preprocess(mean=[0, 1], std=[1, 1]), r"mean=\[0, 1\]; give 1 or 3 numbers"),
+    "a level": (Preprocess(fill=[256]), r"fill=\[256\]; give a list .* from 0 to 255"),
+    "levels": (Preprocess(fill=[1, 2]), r"fill=\[1, 2\]; give one level, or 3, as many as mean"),
+    "two shorter sides": (Preprocess(resize=[8, 9]), r"resize=\[8, 9\]; give one side, or"),
+    "a huge size": (Preprocess(size=[10**9] * 2), "give a list of .* 1 to 65536, 2 of them"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("transform", "message"), REFUSED.values(), ids=REFUSED)
+def test_values_out_of_bounds_are_refused(transform: Any, message: str) -> None:
+    with pytest.raises(CaptureError, match=message):
+        as_preprocess(transform)
+
+
+def test_arrays_and_numbers_of_numpy_are_values() -> None:
+    given = Preprocess(size=np.array([8, 9]), mean=np.zeros(3, "f4"), scale=np.float32(0.5))
+    assert as_preprocess(given).size == [8, 9]
+
+
+PROCESSOR = '{"image_processor_type": "ViTImageProcessor", "do_resize": true, '
+FILES = [
+    "[]", "{}", '{"mean": NaN}', '{"mean": 1, "mean": 2}', "[" * 5000, '{"size": 5}',
+    '{"size": [8, "9"]}', '{"std": [0, 0, 0]}', '{"mean": {"a": 1}}', '{"pretrained_cfg": 5}',
+    '{"input_size": 5}', '{"input_size": [3, 8, 8], "crop_pct": "big", "mean": [0], "std": [1]}',
+    '{"input_size": [3, 8, 8], "crop_pct": 1e-300, "mean": [0, 0, 0], "std": [1, 1, 1]}',
+    PROCESSOR + '"size": "big"}', PROCESSOR + '"size": {"height": "a", "width": 1}}',
+    PROCESSOR + '"size": 8, "resample": "x"}', PROCESSOR + '"size": 8, "rescale_factor": []}',
+    PROCESSOR + '"size": 8, "do_normalize": true, "image_mean": {}}',
+    PROCESSOR + '"size": 8, "do_normalize": true, "image_mean": [0], "image_std": ["a"]}',
+    '{"image_processor_type": "ConvNextImageProcessor", "size": 8, "crop_pct": 0}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_file_with_odd_settings_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(GraftcamError) as caught:
+        as_preprocess(str(tmp_path / "t.json"))
+    assert "\n" not in str(caught.value)

@@ -29,6 +29,8 @@ from graftcam.exporter.verify.runs.artifact import Artifact
 from graftcam.exporter.verify.runs.matrix import FULL
 from graftcam.exporter.verify.verdict.findings import CHECKS, Verdict
 from graftcam.exporter.verify.verdict.report import to_json
+from graftcam.runtime.custody.digests import write_digests
+from graftcam.runtime.custody.entries import read_spec
 from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
 from support.cli import call, refuse, succeed
 from support.exports import make, to_onnx
@@ -91,7 +93,7 @@ def test_good_artifacts_pass_every_check(made: Callable[..., Any], name: str) ->
     skipped = {name for name, status in statuses.items() if status == "skipped"}
     unasked = {"drop-in", "classes"} if report.spec.classes is None else set[str]()
     assert skipped == ({"drop-in"} if report.spec.profile == "web" else unasked)
-    elsewhere = {"runs", "source", "labels", "determinism", "agreement", "boxes"}
+    elsewhere = {"runs", "source", "labels", "determinism", "agreement", "boxes", "digests"}
     assert set(statuses) == set(CHECKS) - elsewhere
     for check in ("gradients", "outputs"):
         assert {one.level for one in verdict.findings if one.check == check} == LEVELS
@@ -262,9 +264,11 @@ WRONG_BY_SOURCE = {
 
 
 def changed(good: Path, path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
+    """A file that a faulty exporter wrote: changed, with the digests of what it is."""
     model = onnx.load(good)
     change(model)
     onnx.save(model, path)
+    write_digests(path)
     return path
 
 
@@ -377,8 +381,7 @@ def test_maps_that_do_not_depend_on_the_image_are_not_exported(tmp_path: Path) -
 
 def test_the_record_holds_every_check_and_the_runtimes_version(tmp_path: Path) -> None:
     report = export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="full")
-    (entry,) = onnx.load(tmp_path / "m.onnx").metadata_props
-    stored = Spec.from_json(entry.value).verification
+    stored = read_spec(tmp_path / "m.onnx").verification
     assert stored == report.verification
     assert stored.checks["determinism"] == "pass"
     assert set(stored.checks.values()) == {"pass"}

@@ -39,6 +39,12 @@ SHRUNK = {
     "dilations=[2, 2], auto_pad='SAME_UPPER'>(L)",
     "norm of cells between gaps": "LpPool<kernel_shape=[1, 1], strides=[3, 3], "
     "auto_pad='SAME_LOWER'>(L)",
+    "mean of cells between gaps, rounded up": "AveragePool<ceil_mode=1, kernel_shape=[1, 1], "
+    "strides=[3, 3], auto_pad='SAME_UPPER', count_include_pad=1>(L)",
+    "maximum behind gaps, rounded up": "MaxPool<ceil_mode=1, kernel_shape=[1, 2], strides=[3, 4], "
+    "dilations=[1, 2], auto_pad='SAME_LOWER'>(L)",
+    "mean of dilated cells, the last ones left out": "AveragePool<ceil_mode=1, "
+    "kernel_shape=[2, 1], strides=[4, 3], dilations=[2, 1], auto_pad='SAME_UPPER'>(L)",
     "spread, upper": "ConvTranspose<auto_pad='SAME_UPPER', strides=[2, 1], "
     "output_padding=[1, 0], kernel_shape=[2, 1]>(L, v)",
     "spread, lower": "ConvTranspose<auto_pad='SAME_LOWER', strides=[2, 1], "

@@ -15,6 +15,7 @@ from graftcam.exporter import VerificationError
 from graftcam.exporter.errors import CaptureError
 from graftcam.exporter.shrink import shrink
 from graftcam.runtime import Explainer
+from graftcam.runtime.custody.digests import write_digests
 from support.cli import call, fail, succeed
 from support.exports import exported_digits
 
@@ -89,6 +90,7 @@ def test_another_model_fails_the_gate(digits, small, tmp_path):
     turned = np.roll(onnx.numpy_helper.to_array(weight), 3, axis=0)
     weight.CopyFrom(onnx.numpy_helper.from_array(turned, weight.name))
     onnx.save(model, spoiled)
+    write_digests(spoiled)  # as a faulty tool would
     result = call("verify", spoiled, "--against", digits, "--images", FOLDER)
     assert result.exit_code == 1
     assert "agreement" in result.stdout

@@ -13,6 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from graftcam.exporter import export
+from graftcam.exporter.release import verify_artifact
+from graftcam.exporter.source.named import Source
 from support.onnx_text import parsed
 from support.sessions import open_session, results
 
@@ -104,3 +106,26 @@ def test_a_file_of_pytorch_says_which_maximum_it_was(
     ids = np.array([[0]])
     found = results(open_session(tmp_path / "a.onnx"), {"image": image, "class_index": ids})
     assert found["gradients"][0, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("op_type", ["Max", "Min"])
+def test_equal_operands_share_and_a_note_says_so(op_type: str, tmp_path: Path) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 18]>
+    pooled (float[N, 2, 2, 2] image) => (float[N, 2] logits)
+    {{
+        layer = Relu(image)
+        limited = {op_type}(layer, bound)
+        logits = ReduceMean <keepdims = 0> (limited, axes)
+    }}"""
+    proto = parsed(text, {"axes": np.array([2, 3]), "bound": np.zeros((2, 1, 1), np.float32)})
+    plain = tmp_path / "plain.onnx"
+    onnx.save(proto, plain)
+    path = tmp_path / "a.onnx"
+    notes = export(plain, path, layers="layer").notes
+    note = f"ties of {op_type} 'n1' share the gradient, as in JAX and PyTorch"
+    assert any(note in one for one in notes)
+    _, verdict = verify_artifact(path, Source(plain, "plain"), seconds=20)
+    assert any(note in one for one in verdict.remarks)
+    image, ids = np.zeros((1, 2, 2, 2), np.float32), np.array([[0]])
+    found = results(open_session(path), {"image": image, "class_index": ids})
+    assert found["gradients"][0, 0, 0].tolist() == [[0.125, 0.125], [0.125, 0.125]]

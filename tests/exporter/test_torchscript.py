@@ -43,11 +43,11 @@ def test_a_scripted_module_is_explained_by_way_of_a_file(tmp_path: Path) -> None
 def test_a_file_of_torchscript_is_a_source(tmp_path: Path) -> None:
     path = tmp_path / "team.pt"
     torch.jit.trace(seeded(Tiny()), IMAGE).save(path)
-    source = load_source(str(path), shape=(3, 8, 8))
+    source = load_source(str(path), shape=(3, 8, 8), trust=True)
     assert isinstance(source.model, torch.jit.ScriptModule)
     assert source.inputs[0].shape == IMAGE.shape
     with pytest.raises(CaptureError, match=r"the input of .* is unknown; give --shape"):
-        load_source(str(path))
+        load_source(str(path), trust=True)
     with pytest.raises(CaptureError, match="is no state dict but a TorchScript module"):
         load_source("graftcam.demo.model:build", str(path), (3, 96, 96))
 

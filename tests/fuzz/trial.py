@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import graftcam.exporter
-from graftcam.exporter.errors import VerificationError
+from graftcam.exporter.errors import MalformedError, VerificationError
 from graftcam.runtime.errors import GraftcamError
 from graftcam.runtime.settings import Score
 
@@ -115,6 +115,8 @@ def trial(source: Source, folder: Path, *, verify: bool = True) -> Result:
         report = source.export(path, "quick" if verify else "off")
     except VerificationError as error:
         return _refused_by_the_verification(source, path, _line(error))
+    except MalformedError as error:  # a raw exception, made one line for users
+        return Result("raw exception", _place(error.__cause__ or error))
     except GraftcamError as error:
         return Result("refused", f"{type(error).__name__}: {_line(error)}")
     except Exception as error:
@@ -145,7 +147,7 @@ def _refused_by_the_verification(source: Source, path: Path, reason: str) -> Res
     return Result(judged.outcome, f"{judged.detail}; {reason}")
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """An error with the line of the project that it came through last."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [one for one in frames if one.filename.startswith(_OWN)]

@@ -14,9 +14,10 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from support.child_process import answers
 
 from .program import Program, build, draw
 from .shrink import shrink
@@ -36,7 +37,11 @@ def kind_of(name: ModelKind) -> Any:
         from .onnx_model import OnnxKind
 
         return OnnxKind()
+    from support.torch_exporter import share_operators
+
     from .torch_model import TorchKind
+
+    share_operators()
 
     return TorchKind()
 
@@ -90,25 +95,25 @@ def _same(
     return same
 
 
-def _serve(pipe: Any) -> None:
-    """Answer seeds with records until there are no more."""
+def _answer() -> Callable[[tuple[ModelKind, int]], Record]:
+    """What answers seeds with records, in a process of its own."""
     os.environ["OMP_NUM_THREADS"] = "1"
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    with Path(os.devnull).open("w") as nowhere:  # what native code prints is no record
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
     shrunk = Counter[str]()
-    while (asked := pipe.recv()) is not None:
+
+    def record_of(asked: tuple[ModelKind, int]) -> Record:
         try:
-            record = run_one(*asked, shrunk=shrunk)
+            return run_one(*asked, shrunk=shrunk)
         except Exception:  # a fault of the fuzzer itself
-            record = failed(*asked, f"the fuzzer: {traceback.format_exc()[-600:]}")
-        pipe.send(record)
+            return failed(asked, f"the fuzzer: {traceback.format_exc()[-600:]}")
+
+    return record_of
 
 
-def failed(name: ModelKind, seed: int, detail: str) -> Record:
+def failed(asked: tuple[ModelKind, int], detail: str) -> Record:
     """The record of a model that left none itself."""
+    name, seed = asked
     return {
         "kind": name, "seed": seed, "steps": [], "outcome": "raw exception", "detail": detail,
         "seconds": 0.0,
@@ -116,34 +121,10 @@ def failed(name: ModelKind, seed: int, detail: str) -> Record:
 
 
 def tried(asked: Iterator[tuple[ModelKind, int]], until: float) -> Iterator[Record]:
-    """Records of seeds, from one process that is started again when it crashes or hangs.
+    """Records of seeds.
 
     Args:
         asked: Kinds and seeds.
         until: When to ask for no more, in seconds of `time.monotonic`.
     """
-    context = get_context("spawn")
-    process = pipe = None
-    try:
-        for one in asked:
-            if time.monotonic() > until:
-                break
-            if process is None:
-                pipe, other = context.Pipe()
-                process = context.Process(target=_serve, args=(other,), daemon=True)
-                process.start()
-                other.close()
-            pipe.send(one)
-            try:
-                hung = not pipe.poll(_TIMEOUT)
-                yield failed(*one, f"not done after {_TIMEOUT:.0f} s") if hung else pipe.recv()
-            except EOFError:
-                process.join()
-                hung = True
-                yield failed(*one, f"the process ended with code {process.exitcode}")
-            if hung:
-                process.kill()
-                process = None
-    finally:
-        if process is not None:
-            process.kill()
+    return answers(_answer, asked, until, _TIMEOUT, failed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.paths import TESTS
 
-INSTALLED = {"click", "cv2", "graftcam", "numpy", "onnxruntime", "pytest", "support"}
+INSTALLED = {"click", "cv2", "graftcam", "hostile", "numpy", "onnxruntime", "pytest", "support"}
 # Packages of graftcam that need more.
 FOREIGN = ("graftcam.exporter", "graftcam.demo")
 

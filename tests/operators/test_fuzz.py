@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from fuzz.differences import DOUBLE, slopes
 from fuzz.program import Choices, Program
 from fuzz.shrink import shrink
+from fuzz.torch_rounding import may_be
 from fuzz.trial import FAULTS, Judgement, trial
 from fuzz.work import Record, run_one
 from graftcam.exporter.differentiate import registry
@@ -128,3 +131,25 @@ def test_kinks_and_jumps_are_no_slopes() -> None:
     assert found.settled[0, 0].tolist() == [True, True, False, True]
     assert found.central[0, 0, [1, 3]] == pytest.approx([1.0, 3.0], abs=1e-6)
     assert [found.low[0, 0, 0], found.high[0, 0, 0]] == pytest.approx([-1.0, 1.0], abs=1e-6)
+
+
+class _Largest(nn.Module):
+    """The larger of two numbers, the first of which is multiplied and divided."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.layer, self.factor = nn.Identity(), factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x)
+        y = torch.cat([y[:, :1] * self.factor / self.factor, y[:, 1:]], 1)
+        return y.max(1, keepdim=True)[0]
+
+
+@pytest.mark.parametrize(("factor", "either"), [(3.0, True), (4.0, False)])
+def test_where_rounding_chooses_either_gradient_is_right(factor: float, either: bool) -> None:
+    x = torch.full((1, 2), 0.7).double()
+    first, second = torch.eye(2).double()
+    model = _Largest(factor)
+    assert may_be(model, x, (0, 0), first, 1e-6)
+    assert may_be(model, x, (0, 0), second, 1e-6) is either

@@ -288,11 +288,6 @@ def test_an_operator_in_its_older_form_is_refused() -> None:
             "MaxPool 'n0': storage_order=1 has no gradient rule; only storage_order=0 has",
         ),
         (
-            "y = AveragePool<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x)", "N, 2, H, 4",
-            "AveragePool 'n0': ceil_mode, or padding that does not count, needs static spatial "
-            "extents",
-        ),
-        (
             'y = Conv<auto_pad="SAME_UPPER", strides=[2, 2]>(x, k)', "N, 2, H, 4",
             "Conv 'n0': auto_pad=SAME_UPPER with a stride needs static spatial extents",
         ),

@@ -63,6 +63,8 @@ def _scanned(body: str, first: object = 4) -> onnx.ModelProto:
     constants = {
         "z": np.ones((2, 3), np.float32), "c": np.ones((4, 3), np.float32),
         "half": np.float32(0.5), "last": np.ones((4, 3, 2), np.float32),
+        "three": np.array(3), "many": np.array(2**62), "yes": np.array(True),
+        "no": np.array(False),
     }  # fmt: skip
     return parsed(text, constants)
 
@@ -76,6 +78,49 @@ def test_a_short_scan_is_written_out_and_nothing_changes(body: str) -> None:
     assert [value.name for value in model.graph.outputs] == ["y"]
     before, after = (run_ort(session(one), {"x": x})["y"] for one in (proto, ir.to_proto(model)))
     np.testing.assert_allclose(after, before, rtol=1e-6)
+
+
+LOOPS = {
+    "states, results and the number of the step": (
+        "l, p = Loop(three, yes, z) <body = step (int64 i, bool go, float[2, 3] h) => "
+        "(bool on, float[2, 3] k, float[2, 3] o) { on = Identity(go) n = Cast<to=1>(i) "
+        "r = Gather(t, i) k = Add(h, r) o = Mul(k, n) }> y = Add(p, l)"),
+    "a condition that is always true, an argument of the body handed on": (
+        "l, p = Loop(three, , z) <body = step (int64 i, bool go, float[2, 3] h) => "
+        "(bool on, float[2, 3] h, float[2, 3] o) { on = Not(no) r = Gather(t, i) "
+        "o = Mul(h, r) }> y = Add(p, l)"),
+}  # fmt: skip
+
+
+def _of_type(proto: onnx.ModelProto, op_type: str) -> int:
+    model = flatten(ir.from_proto(proto))
+    return sum(node.op_type == op_type for node in model.graph)
+
+
+@pytest.mark.parametrize("body", LOOPS.values(), ids=LOOPS)
+def test_a_loop_of_known_length_is_written_out_and_nothing_changes(body: str) -> None:
+    proto = _scanned(body)
+    x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
+    model = flatten(ir.from_proto(proto))
+    assert {"Loop", "Identity"} & {node.op_type for node in model.graph} <= {"Identity"}
+    before, after = (run_ort(session(one), {"x": x})["y"] for one in (proto, ir.to_proto(model)))
+    np.testing.assert_allclose(after, before, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("three", "many"),
+        ("three", "from_data"),
+        ("Identity(go)", "Less(i, three)"),
+        ("yes", "from_data_too"),
+    ],
+    ids=["too long", "as many steps as the data says", "until a condition", "perhaps none"],
+)
+def test_a_loop_whose_steps_depend_on_the_data_or_are_too_many_stays(old: str, new: str) -> None:
+    body = "m = ReduceMax<keepdims=0>(x) from_data = Cast<to=7>(m) from_data_too = Cast<to=9>(m) "
+    body += LOOPS["states, results and the number of the step"].replace(old, new)
+    assert _of_type(_scanned(body), "Loop") == 1
 
 
 def test_a_scan_of_unknown_or_great_length_stays() -> None:

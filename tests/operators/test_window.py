@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftcam.exporter.differentiate.rules.pool import cell_counts
+from graftcam.exporter.differentiate.support.cell_counts import cell_counts
 from graftcam.exporter.differentiate.support.strided import SliceRange, slice_range, slice_ranges
 from graftcam.exporter.differentiate.support.window import (
     Window,

@@ -40,7 +40,7 @@ NASTY = '<script>alert(1)</script> & "co"'
 
 
 def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder: Path) -> None:
-    labels = [NASTY, *"bcde"]
+    labels = [NASTY, "\x1b[2J\u202eb\nc", *"cde"]
     export(
         seeded(Flat()), tmp_path / "m.onnx", EXAMPLE, labels=labels, preprocess=TRANSFORM,
         name="nets", images=image_folder, report=tmp_path / "report",
@@ -50,6 +50,8 @@ def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder:
     assert "May ship: every check passed" in html
     assert NASTY not in html
     assert "&lt;script&gt;" in html
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", html)
+    assert r"\x1b[2J\u202eb\nc" in html
     # Everything is inside: no address leads out of the page.
     assert set(re.findall(r'(?:src|href)="(\w+:)', html)) == {"data:"}
     assert "://" not in html
@@ -117,12 +119,12 @@ def test_each_of_several_outputs_is_shown(tmp_path: Path, image_folder: Path, ki
 
 def test_a_folder_that_cannot_be_written_stops_the_export_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WriteError, match=r"cannot write the report to .*file/report"):
+    with pytest.raises(WriteError, match=r"cannot write .*file/report: .*file is no folder"):
         export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, report=tmp_path / "file" / "report")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     bad = tmp_path / "broken"
     bad.mkdir()
     (bad / "a.png").write_text("no image")
@@ -130,7 +132,8 @@ def test_an_export_that_fails_before_the_page_leaves_no_folder(tmp_path: Path) -
         *DIGITS, "-o", tmp_path / "m.onnx", "--images", bad, "--report", tmp_path / "report"
     )
     assert "a.png is no image that OpenCV can decode" in said
-    assert [p.name for p in tmp_path.iterdir()] == ["broken"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "report"]
+    assert "a.png is no image" in (tmp_path / "report" / "index.html").read_text()
 
 
 SHOWN = {"x": 0, "y": 0, "width": 1180, "height": 1460}

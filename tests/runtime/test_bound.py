@@ -203,7 +203,7 @@ def test_a_graph_that_cannot_be_captured_runs_without_and_says_so_once(
 
 
 def test_other_errors_are_not_taken_for_it(tmp_path: Path, cuda: Cuda) -> None:
-    (tmp_path / "m.onnx").write_bytes(b"no model")
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x08")  # a version, and no graph
     with pytest.raises(SessionError, match="ONNX Runtime cannot load it"):
         Explainer(tmp_path / "m.onnx", [CAPTURED])
     assert len(cuda.opened) == 1

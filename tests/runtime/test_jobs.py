@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_an_interrupted_job_ends_with_the_bytes_of_an_undisturbed_one(
     out = tmp_path / "out"
     with (out / "results.jsonl").open("ab") as file:
         file.write(b'{"path": "half')
-    (out / "overlays" / f".{'0' * 32}.tmp").write_bytes(b"half")
+    (out / "overlays" / f".graftcam-{'0' * 32}.tmp").write_bytes(b"half")
     summary = run(settings)
     assert (summary.before, summary.explained, summary.failed) == (3, 7, 1)
     assert output(settings) == output(whole)
@@ -234,13 +234,33 @@ def test_an_overlay_that_cannot_be_written_stops_the_job_and_is_no_failed_image(
     assert run(settings).failed == 1
 
 
+DAMAGES: list[Callable[[bytes], bytes]] = [
+    lambda _: b"[1]\n",
+    lambda _: b"\xff\n",
+    lambda _: b"[" * 50_000 + b"\n",
+    lambda line: line.replace(b'"b"', b"5"),
+    lambda line: line.replace(b'"ok"', b'"fine"'),
+    lambda line: line.replace(b'"height":1', b'"height":"1"'),
+    lambda line: line.replace(b'"height":1', b'"height":NaN'),
+    lambda line: line.replace(b'"height":1,', b""),
+    lambda line: line.replace(b'"height":1', b'"height":1,"colour":2'),
+    lambda line: line.replace(b'"classes":[]', b'"classes":[3]'),
+    lambda line: line[:20] + b"\n" + line[20:],
+]
+
+
 def test_a_damaged_table_is_refused_by_its_line(tmp_path: Path) -> None:
     with Table(tmp_path / "out", {}) as rows:
         rows.add([row("a")])
-    with (tmp_path / "out" / "results.jsonl").open("ab") as file:
-        file.write(b"[1]\n")
-    with pytest.raises(JobError, match=r"results.jsonl, line 2: not a job's row; delete the line"):
-        Table(tmp_path / "out", {})
+    path, first = rows.path, rows.path.read_bytes()
+    second = first.replace(b'"a"', b'"b"')
+    for change in DAMAGES:
+        path.write_bytes(first + change(second))
+        with pytest.raises(JobError, match=r"results\.jsonl, line 2: not a job's row; delete"):
+            Table(tmp_path / "out", {})
+    path.write_bytes(first + second)
+    with Table(tmp_path / "out", {}) as rows:
+        assert list(rows.recorded) == ["a", "b"]
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "results.jsonl").write_text("{}\n")

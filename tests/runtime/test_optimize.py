@@ -86,7 +86,7 @@ def test_the_optimised_form_is_not_optimised_again(artifact: Path, tmp_path: Pat
 
 def test_what_cannot_be_optimised_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(SessionError, match=r"text.onnx: ONNX Runtime cannot load it"):
+    with pytest.raises(SessionError, match=r"cannot read text\.onnx as ONNX"):
         optimize(tmp_path / "text.onnx", tmp_path / "fast.onnx", "cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["text.onnx"]
 

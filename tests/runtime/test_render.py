@@ -177,9 +177,7 @@ def test_unwritable_targets_are_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match=r"'.what' is no image format; use .png or .jpg"):
         write_image(tmp_path / "out.what", image)
     (tmp_path / "file").touch()
-    with pytest.raises(
-        RenderError, match=r"cannot write .*file/out.png: (Not a directory|File ex)"
-    ):
+    with pytest.raises(RenderError, match=r"cannot write .*file/out.png: .*file is no folder"):
         write_image(tmp_path / "file" / "out.png", image)
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(RenderError, match=r"cannot write .*folder.png"):

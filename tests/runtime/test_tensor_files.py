@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
 import sys
 import wave
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,9 +97,75 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(tmp_path / "a.npz", a=np.zeros(1 << 16))
-    monkeypatch.setattr("graftcam.runtime.inputs.tensor_files.MOST_BYTES", 1 << 16)
+    monkeypatch.setattr("graftcam.runtime.inputs.tensor_files.UNPACKED_BYTES", 1 << 16)
     with pytest.raises(InputError, match=r"unpacks to .* MB; write a smaller one"):
         read_tensor(tmp_path / "a.npz")
+
+
+def entry(header: bytes, data: bytes = bytes(4)) -> bytes:
+    """An array as an archive holds it, with this header."""
+    header = header.ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + data
+
+
+HEADER = b"{'descr': '%s', 'fortran_order': False, 'shape': %s}"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            entry(HEADER % (b"<f4", b"(274877906944,)")),
+            "promises shape .*, and the data end before",
+        ),
+        (entry(HEADER % (b"<f4", b"(-1,)")), "promises shape"),
+        (entry(HEADER % (b"|O", b"(1,)")), "holds object, no numbers"),
+        (entry(HEADER % (b"<U1", b"(1,)")), "no numbers"),
+        (entry(b"(" * 100), "is no archive of arrays"),
+        (entry(b"["), "is no archive of arrays"),
+        (b"\x93NUMPY\3\0", "version .* of the format"),
+        (b"text", "is no archive of arrays"),
+        (b"", "is no archive of arrays"),
+    ],
+)
+def test_an_entry_whose_header_lies_is_refused_before_memory_is_taken(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", content)
+    with pytest.raises(InputError, match=message):
+        read_tensor(tmp_path / "a.npz")
+    (tmp_path / "a.npy").write_bytes(content)
+    if b"<U1" not in content:  # an array, and refused where numbers are needed
+        with pytest.raises(InputError, match="is no array of numbers"):
+            read_tensor(tmp_path / "a.npy")
+
+
+def test_entries_of_every_order_and_no_values_are_read(tmp_path: Path) -> None:
+    columns, empty = np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.zeros((0, 3), np.int8)
+    np.savez_compressed(tmp_path / "a.npz", columns=columns, empty=empty, one=np.float32(2))
+    found = read_tensor(tmp_path / "a.npz")
+    assert isinstance(found, dict)
+    np.testing.assert_array_equal(found["columns"].values, columns)
+    assert found["empty"].values.shape == (0, 3)
+    assert found["one"].values == 2
+
+
+def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", a=np.zeros(2))
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(InputError, match="is no array of numbers"):
+        read_tensor(tmp_path / "a.npy")
+
+
+def test_a_sound_of_very_many_chunks_is_not_walked_through(tmp_path: Path) -> None:
+    path = sound(tmp_path / "a.wav", 16)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:12] + b"junk\0\0\0\0" * 100 + whole[12:])
+    assert read(path).values.shape == SAMPLES.shape
+    path.write_bytes(whole[:12] + b"junk\0\0\0\0" * 2000 + whole[12:])
+    with pytest.raises(InputError, match="is no WAVE file"):
+        read_tensor(path)
 
 
 @pytest.mark.parametrize(("bits", "tag"), [(8, 1), (16, 1), (24, 1), (32, 1), (32, 3), (64, 3)])
@@ -144,6 +213,52 @@ def test_scans_keep_their_axes_and_spacing(tmp_path: Path) -> None:
     (tmp_path / "d.nii").write_bytes(b"text")
     with pytest.raises(InputError, match=r"d.nii is no NIfTI scan"):
         read_tensor(tmp_path / "d.nii")
+
+
+def scan(path: Path, extents: tuple[int, ...], start: float = 352, size: int = 400) -> None:
+    """Write a compressed file whose header names these extents, and zeros."""
+    header = bytearray(348)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, len(extents), *extents, *[1] * (7 - len(extents)))
+    struct.pack_into("<hh", header, 70, 2, 8)  # uint8
+    struct.pack_into("<f", header, 108, start)
+    header[344:348] = b"n+1\0"
+    path.write_bytes(gzip.compress(bytes(header) + bytes(size)))
+
+
+def test_of_a_compressed_scan_no_more_is_unpacked_than_its_header_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nibabel")
+    path = tmp_path / "a.nii.gz"
+    read_bytes = gzip.GzipFile.read
+    asked: list[int] = []
+
+    def counted(file: gzip.GzipFile, size: int = -1) -> bytes:
+        asked.append(size)
+        return read_bytes(file, size)
+
+    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    scan(path, (2, 3, 4), size=1 << 24)
+    assert read(path).values.shape == (2, 3, 4)
+    assert 0 <= min(asked) <= max(asked) <= 540
+    asked.clear()
+    for extents, start, message in (
+        ((32767, 32767, 32767), 352, "is a scan of shape"),
+        ((-2, 3, 4), 352, "is a scan of shape"),
+        ((5,), 352, "is a scan of shape"),
+        ((2, 3, 4), 1e9, "has its values 1000000000 bytes behind its start"),
+        ((2, 3, 4), float("nan"), "has its values nan bytes"),
+        ((200, 200, 200), 352, "is cut off: its header promises shape"),
+    ):
+        scan(path, extents, start)
+        with pytest.raises(InputError, match=message):
+            read_tensor(path)
+    assert max(asked) <= 1 << 20
+    scan(path, (2, 3, 4))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match="is no NIfTI scan"):
+        read_tensor(path)
 
 
 def test_without_nibabel_the_command_to_type_is_named(

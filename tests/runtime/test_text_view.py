@@ -101,6 +101,16 @@ def test_binary_is_no_table(explainer: Explainer, tmp_path: Path) -> None:
         explainer.explain(IDS, 0, tokens=tmp_path / "vocab.txt")
 
 
+@pytest.mark.parametrize("text", ["5", "{", "[NaN]", '["a", 1]', '{"a": true}', "[" * 5000])
+def test_json_that_holds_no_table_is_refused_in_one_line(
+    explainer: Explainer, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "vocab.json").write_text(text)
+    with pytest.raises(InputError, match=r"vocab\.json is no table of tokens") as caught:
+        explainer.explain(IDS, 0, tokens=tmp_path / "vocab.json")
+    assert "\n" not in str(caught.value)
+
+
 def test_ids_are_not_changed_by_a_cast(explainer: Explainer) -> None:
     assert explainer.explain(np.array([2, 3], np.uint8)).maps.shape == (1, 2)
     for wrong in (np.array([0.5]), np.array([2**63 + 2], np.uint64)):

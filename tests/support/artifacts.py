@@ -106,14 +106,15 @@ def write_artifact(
     patch: int = 8,
     channels: int = 3,
     batch: int | str = "N",
-    metadata: str | None = None,
+    metadata: str | bytes | None = None,
+    extent: int | str = "O",
     more: tuple[str, str] = ("", ""),
 ) -> Path:
     """Write the patch model as an artifact whose metadata is ``record`` (or the raw ``metadata``).
 
     ``record.score.output`` decides whether the model ends in logits or in softmax probabilities;
-    ``record.score.single_logit`` needs one row of weights. ``more`` is text for further outputs
-    and their nodes.
+    ``record.score.single_logit`` needs one row of weights. ``extent`` is the model's
+    number of outputs. ``more`` is text for further outputs and their nodes.
     """
     record = record or spec()
     kind = "single" if record.score.single_logit else "plain"
@@ -121,7 +122,7 @@ def write_artifact(
     outputs, nodes = more
     text = f"""<ir_version: 8, opset_import: ["" : 18]>
     patches (float[{batch}, {channels}, H, W] image, int64[M, K] class_index)
-     => (float[{batch}, O] {record.score.output}, int64[{batch}, K] classes,
+     => (float[{batch}, {extent}] {record.score.output}, int64[{batch}, K] classes,
          float[{batch}, K] scores, float[{batch}, K, h, w] heatmap,
          float[{batch}, {channels}, h, w] activations,
          float[{batch}, K, {channels}, h, w] gradients {outputs})

@@ -131,9 +131,13 @@ def letterbox(**changes: object) -> Spec:
 
 
 def write_detector(
-    path: Path, record: Spec | None = None, *, batch: int | str = "N", defaults: bool = True
-) -> Path:
-    """Write the detector as an artifact; without ``defaults`` its three inputs must be fed."""
+    path: Path, record: Spec | None = None, *, batch: int | str = "N", defaults: bool = True,
+    metadata: str | None = None,
+) -> Path:  # fmt: skip
+    """Write the detector as an artifact whose metadata is ``record`` (or the raw ``metadata``).
+
+    Without ``defaults`` its three inputs must be fed.
+    """
     record = record or letterbox()
     text = f"""<ir_version: 8, opset_import: ["" : 18]>
     cells (float[{batch}, 3, 32, 32] image, int64[A, B] class_index, int64[C, D] box_index,
@@ -162,7 +166,7 @@ def write_detector(
             "class_index": np.array([[-1]]), "box_index": np.array([[-1]]),
             "box_target": np.array([[0]]),
         }  # fmt: skip
-    path.write_bytes(onnx_model(text, constants, {METADATA_KEY: record.to_json()}))
+    path.write_bytes(onnx_model(text, constants, {METADATA_KEY: metadata or record.to_json()}))
     return path
 
 

@@ -93,7 +93,7 @@ def tensor(name: str, array: np.ndarray) -> bytes:
 def onnx_model(
     text: str,
     constants: Mapping[str, np.ndarray] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str | bytes] | None = None,
 ) -> bytes:
     """Return the bytes of the model that ``text`` spells, with initializers and metadata."""
     header = HEADER.match(text)

@@ -12,6 +12,7 @@ from ...graph.emitter import Emitter, dims_of, parts_of
 from ...graph.expression import Expression
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
+from ..support.cell_counts import divisor
 from ..support.first_match import max_pool_by_mask
 from ..support.strided import cut, padded, stuff
 from ..support.values import (
@@ -58,32 +59,25 @@ def _check_average(node: ir.Node) -> str | None:
         return reason
     _, channels, *space = dims_of(only_input(node))
     window = window_of(node)
-    if _varies(node, window) and not all(isinstance(extent, int) for extent in space):
-        return "ceil_mode, or padding that does not count, needs static spatial extents"
+    cropped = zip(space, window.after, strict=True)
+    if any(after < 0 and not isinstance(extent, int) for extent, after in cropped):
+        return "negative padding needs static spatial extents"
     if any(d != 1 for d in window.dilations) and not isinstance(channels, int):
         return "dilations need a static number of channels"
     return None
-
-
-def _varies(node: ir.Node, window: Window) -> bool:
-    """Whether the windows of an AveragePool can count different numbers of cells."""
-    padding = any(window.before) or any(window.after)
-    include = node.attributes.get_int("count_include_pad", 0)
-    return bool(node.attributes.get_int("ceil_mode", 0)) or (padding and not include)
 
 
 @vjp("AveragePool", since=7, check=_check_average)
 def average_pool(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed) -> Cotangents:
     """Spread each window's cotangent evenly over the cells that the window counted.
 
-    Padding cells count only under ``count_include_pad``; cells that ``ceil_mode`` adds beyond the
-    padding never do, as in PyTorch. ONNX Runtime reads no cells that negative padding crops.
+    ONNX Runtime reads no cells that negative padding crops.
     """
     x, out = only_input(node), node.outputs[0]
     window = window_of(node)
     if window.tiles and window.unit_stride:
         return [g]
-    g = _shares(emit, node, g, window)
+    g = g / divisor(emit, node, window)
     if window.tiles:
         return [g.through(_tile, x, out, window)]
     g = _slid(g, x, out, window)
@@ -99,33 +93,6 @@ def _slid(g: Cotangent, x: ir.Value, out: ir.Value, window: Window) -> Cotangent
     """The sum over the windows that cover each cell; see `slide`."""
     mean = g.through(fold, out).through(slide, x, out, window).through(unfold, x)
     return mean * math.prod(window.kernel)
-
-
-def _shares(emit: Emitter, node: ir.Node, g: Cotangent, window: Window) -> Cotangent:
-    """The cotangent over the number of cells that each window counted.
-
-    The number is a factor where it is the same for all windows.
-    """
-    if not _varies(node, window):
-        return g / math.prod(window.kernel)
-    include = bool(node.attributes.get_int("count_include_pad", 0))
-    x, rank, total = only_input(node), len(window.kernel), None
-    for axis in range(rank):
-        extent, windows = (static_extent(value, 2 + axis) for value in (x, node.outputs[0]))
-        counts = cell_counts(extent, windows, window, axis, include)
-        own = emit.constant(counts.reshape([-1] + [1] * (rank - 1 - axis)), x.dtype)
-        total = own if total is None else emit.op("Mul", total, own, role="counts")
-    assert total is not None
-    return g / total
-
-
-def cell_counts(extent: int, windows: int, window: Window, axis: int, include: bool) -> np.ndarray:
-    """Number of cells that each window along a spatial axis counts, float64 [windows]."""
-    before, after = window.before[axis], window.after[axis]
-    low, high = (-before, extent + after) if include else (0, extent + min(after, 0))
-    first = np.arange(windows)[:, None] * window.strides[axis] - before
-    cells = first + np.arange(window.kernel[axis])[None, :] * window.dilations[axis]
-    return ((cells >= low) & (cells < high)).sum(axis=1).astype(np.float64)
 
 
 def _tile(emit: Emitter, value: ir.Value, x: ir.Value, out: ir.Value, window: Window) -> ir.Value:

@@ -15,7 +15,8 @@ declare_refused(
 )
 declare_refused(
     "Loop", "SequenceMap",
-    reason="its body runs a number of times that is known at run time only",
+    reason="its body runs a number of times that is known at run time only, or too often to write "
+    "all of them out",
     remedy="export the model with the loop unrolled (torch.onnx.export with dynamo=True does), or "
     "choose a layer after it",
 )  # fmt: skip

@@ -29,7 +29,7 @@ def takes_first(node: ir.Node) -> bool:
 
 def shares_by_default(node: ir.Node) -> bool:
     """Whether equal extremes share the gradient, and nothing says that they did before."""
-    chooses = node.op_type in ("ReduceMax", "ReduceMin")
+    chooses = node.op_type in ("ReduceMax", "ReduceMin", "Max", "Min")
     return chooses and not (node.metadata_props.keys() & {_CLASSES, _TRACE})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def _names(metadata: Mapping[str, str]) -> list[str] | None:
     found = _literal(metadata.get("names"))
     if isinstance(found, dict):
         entries = cast("dict[Any, Any]", found)
-        if not all(str(number).isdecimal() for number in entries):
+        if not all(re.fullmatch(r"\d{1,9}", str(number)) for number in entries):
             return None
         by_number = {int(number): str(name) for number, name in entries.items()}
         return [by_number[number] for number in sorted(by_number)]

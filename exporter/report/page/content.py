@@ -10,6 +10,7 @@ from typing import Any, get_args
 from ....runtime.output.text import particulars
 from ....runtime.spec import Preprocess, Spec
 from ...graph.ort_session import LEVELS
+from ...locate.candidate import Candidate
 from ...verify.verdict.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
 from ...verify.verdict.report import grouped
 from ..report import Report
@@ -47,14 +48,16 @@ def content(
     report: Report, gallery: Gallery | BoxGallery | None, size: int, digest: str
 ) -> dict[str, Any]:
     """Return everything that the template needs, by its names there."""
-    verdict, spec, shown = report.verdict, report.spec, report.candidates[:_CANDIDATES]
+    verdict, spec = report.verdict, report.spec
     lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
     ran = spec.verification.onnxruntime
     return {
+        **listed(report.candidates, report.seconds),
         "title": spec.source.get("name", report.path.stem),
         "file": report.path.name,
         "status": "unverified" if verdict is None else verdict.status,
         "headline": _headline(verdict),
+        "message": [],
         "failures": [line for line in lines if line.finding.status in ("fail", "unproven")],
         "tiles": _tiles(report, verdict, lines, size),
         "lines": lines,
@@ -62,13 +65,20 @@ def content(
         "boxes": gallery if isinstance(gallery, BoxGallery) else None,
         "outputs": spec.output_names if spec.outputs else [],
         "layers": report.layers,
-        "candidates": [(one, " x ".join(map(str, one.shape))) for one in shown],
-        "hidden": len(report.candidates) - len(shown),
         "card": _card(report, digest),
         "operators": report.operators,
-        "steps": _steps(report.seconds),
         "notes": report.notes,
         "tools": [*spec.tools.items(), *([("onnxruntime", ran)] if ran else [])],
+    }
+
+
+def listed(candidates: Sequence[Candidate], seconds: dict[str, float]) -> dict[str, Any]:
+    """Return the tables of layers and of steps, which the page of a failed export has as well."""
+    shown = candidates[:_CANDIDATES]
+    return {
+        "candidates": [(one, " x ".join(map(str, one.shape))) for one in shown],
+        "hidden": len(candidates) - len(shown),
+        "steps": _steps(seconds),
     }
 
 

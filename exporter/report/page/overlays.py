@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from ....runtime.inputs.image_files import Pixels
 from ....runtime.inputs.preprocess import place
@@ -30,6 +29,7 @@ from ....runtime.output.render import (
 )
 from ....runtime.spec import Spec
 from ...errors import VerificationError
+from ...graph.open_file import open_file
 from ...verify.run_checks import Origin
 from ...verify.runs.artifact import Artifact
 from ...verify.runs.embedded import Embedded
@@ -105,7 +105,7 @@ def gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery |
 
 
 def _gallery(path: Path, spec: Spec, origin: Origin, images: Images) -> Gallery:
-    artifact = Artifact(path, spec, Embedded.of(ir.load(path.resolve()), spec))
+    artifact = Artifact(path, spec, Embedded.of(open_file(path), spec))
     layer, transform = spec.layers[0], spec.preprocess
     assert transform is not None
     draw = images.draw(artifact)

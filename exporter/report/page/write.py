@@ -4,74 +4,101 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
-import shutil
-import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
+from ....runtime.errors import GraftcamError, system_errors
+from ....runtime.json_text import write_json
+from ....runtime.plain_text import plain
+from ....runtime.writing import guard, staged
 from ...errors import WriteError
 from ...verify.verdict.findings import Verdict
-from ...verify.verdict.report import to_dict
+from ...verify.verdict.report import error_to_dict, to_dict
+from ..known import Failure, Known
 from ..report import Report
 from .content import content
 from .detections import BoxGallery
+from .failure import failure_content
 from .overlays import Gallery
 
+_PAGE, _DATA = "index.html", "report.json"
 
-@contextlib.contextmanager
-def staged_folder(folder: str | Path | None) -> Generator[Path | None]:
-    """Yield a temporary folder whose files move to ``folder`` at the end; None for None.
 
-    They move even after an error: the page then shows why the export failed.
+def check_folder(folder: Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse a folder that a report cannot be written to, before any work.
 
     Raises:
-        WriteError: The folder cannot be created or written, or Jinja2 is missing.
+        WriteError: Jinja2 is missing, the folder cannot be made or written, a file of the report
+            is an input, or the folder has another page.
     """
-    if folder is None:
-        yield None
-        return
     if importlib.util.find_spec("jinja2") is None:
         raise WriteError('Jinja2 is missing; a report needs: pip install "graftcam[export]"')
-    folder = Path(folder)
-    made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".report.", dir=folder))
-    except OSError as error:
+    inputs = list(inputs)
+    guard(folder, inputs, WriteError, folder=True)
+    for name in (_PAGE, _DATA):
+        guard(folder / name, inputs, WriteError)
+    if (folder / _PAGE).exists() and not (folder / _DATA).exists():
         raise WriteError(
-            f"cannot write the report to {folder}: {error.strerror}; choose another folder"
-        ) from error
-    try:
-        yield place
-    finally:
-        _move(place, folder)
-        if made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # only if it is empty
+            f"cannot write the report to {folder}: its {_PAGE} is no report; choose another folder"
+        )
 
 
-def _move(place: Path, folder: Path) -> None:
-    try:
-        for part in place.iterdir():
-            part.replace(folder / part.name)
-    except OSError as error:
-        raise WriteError(f"cannot write the report to {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+def _plain(value: Any) -> Any:
+    """Return a value of the page; names and messages in it turn no writing around."""
+    return plain(value) if isinstance(value, str) else value
 
 
 def write_report(
-    place: Path, artifact: Path, report: Report, shown: Gallery | BoxGallery | None
+    folder: Path, artifact: Path, report: Report, shown: Gallery | BoxGallery | None
 ) -> None:
-    """Write ``index.html`` and ``report.json``.
+    """Write the report of an export that came to its end; it replaces an earlier one.
 
     Args:
-        place: An empty folder.
+        folder: Where it goes; created if it is missing.
         artifact: The file, at its temporary path.
         report: The report of its export.
         shown: The explained images, if any were given.
+
+    Raises:
+        WriteError: It cannot be written.
     """
+    data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
+    if report.verdict is None:
+        data["verdict"] = "skipped"
+    data["export"] = report.to_dict()
+    del data["export"]["verdict"]
+    facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
+    _write(folder, facts, data)
+
+
+@contextlib.contextmanager
+def page_of_failure(folder: Path | None, known: Known) -> Generator[None]:
+    """Write a report of what is known if an export fails; the error passes.
+
+    Args:
+        folder: Where it goes; None: nowhere.
+        known: What is known, which grows as the export goes on.
+    """
+    try:
+        yield
+    except Exception as error:
+        failure = None if folder is None else known.failed_with(error)
+        if folder is not None and failure is not None:
+            # The first error is the one to tell.
+            with contextlib.suppress(GraftcamError, ImportError):
+                _write_failure(folder, failure)
+        raise
+
+
+def _write_failure(folder: Path, failure: Failure) -> None:
+    known = failure.known
+    data = error_to_dict(known.path, known.name, failure.to_dict(), known.clock.seconds)
+    _write(folder, failure_content(failure), {**data, "export": failure.export_to_dict()})
+
+
+def _write(folder: Path, facts: dict[str, Any], data: dict[str, Any]) -> None:
+    """Write both files, or none."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -80,15 +107,15 @@ def write_report(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_plain,
     )
-    data = to_dict(artifact, report.spec, None, report.verdict or Verdict([]))
-    if report.verdict is None:
-        data["verdict"] = "skipped"
-    data["export"] = report.to_dict()
-    del data["export"]["verdict"]
-    facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
-    # Both texts are made before the first file is written: the folder has both files or none.
     html = environment.get_template("page.html").render(facts)
-    text = json.dumps(data, indent=2, allow_nan=False)
-    (place / "index.html").write_text(html, encoding="utf-8")
-    (place / "report.json").write_text(f"{text}\n", encoding="utf-8")
+    text = write_json(data, indent=2, allow_nan=False)
+    what = f"the report to {folder}"
+    with (
+        staged(folder, WriteError, what) as place,
+        system_errors(WriteError, f"cannot write {what}"),
+    ):
+        # A message may quote what is no Unicode.
+        (place / _PAGE).write_text(html, encoding="utf-8", errors="backslashreplace")
+        (place / _DATA).write_text(f"{text}\n", encoding="utf-8")

@@ -10,6 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from ....runtime.errors import GraftcamError, SessionError
+from ....runtime.methods.table import METHODS
+from ....runtime.session.contract import Ports
 from ....runtime.session.session import Session
 from ....runtime.spec import Spec
 from ...errors import VerificationError
@@ -52,8 +54,33 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
     ]
     wrong += [fault for one in spec.by_output() for fault in _wrong_classes(one, values)]
     wrong += _wrong_grids(spec, model)
+    wrong += [
+        f"layer {one.name} has maps of {method!r}, which is no method of this version"
+        for one in spec.layers
+        for method in one.baked
+        if method not in METHODS
+    ]
     status = "fail" if wrong else "pass"
     return spec, [Finding("metadata", "", status, reason="; ".join(wrong))]
+
+
+def ports_of(graph: ir.Graph) -> Ports:
+    """Return the inputs and outputs of a graph as ONNX Runtime would name their types."""
+    inputs, outputs = (
+        {value.name or "": _extents(value) for value in values}
+        for values in (graph.inputs, graph.outputs)
+    )
+    types = {
+        value.name or "": f"tensor({value.dtype.name.lower()})"
+        for value in (*graph.inputs, *graph.outputs)
+        if value.dtype is not None
+    }
+    return Ports(inputs, outputs, types)
+
+
+def _extents(value: ir.Value) -> list[int | None]:
+    shape = () if value.shape is None else value.shape
+    return [extent if isinstance(extent, int) else None for extent in shape]
 
 
 def _wrong_classes(spec: Spec, values: Mapping[str | None, ir.Value]) -> Iterator[str]:
@@ -69,9 +96,8 @@ def _wrong_classes(spec: Spec, values: Mapping[str | None, ir.Value]) -> Iterato
 def _wrong_grids(spec: Spec, model: ir.Model) -> Iterator[str]:
     outputs = {value.name: value for value in model.graph.outputs}
     for layer in spec.layers:
-        shape = outputs[layer.heatmap].shape
-        have = [] if shape is None else [e if isinstance(e, int) else None for e in shape[2:]]
-        if shape is not None and have != layer.grid:
+        have = _extents(outputs[layer.heatmap])[2:]
+        if outputs[layer.heatmap].shape is not None and have != layer.grid:
             given = f"the record gives layer {layer.name} the grid {layer.grid}"
             yield f"{given}, its heatmap has {have}"
 

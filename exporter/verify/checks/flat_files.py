@@ -7,7 +7,7 @@ one, and differences do not tell either. So nothing fails here: notes say what w
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -21,6 +21,11 @@ from ..runs.running import Array, Draw, Tensors
 from ..verdict.findings import Finding
 
 _WHERE = "on images of one colour"
+# What frameworks do at ties, of a reduction and of an operator between tensors.
+_OTHERS = {
+    True: "as in JAX, TensorFlow and PyTorch's amax; PyTorch's max(dim) gives it to the first",
+    False: "as in JAX and PyTorch; TensorFlow gives it to the first",
+}
 
 
 def notes_on_flat(
@@ -56,27 +61,42 @@ def _shared(
 ) -> list[Finding]:
     findings = list[Finding]()
     for node in (one for one in model.graph if one.outputs[0].name in sharing):
-        source = node.inputs[0]
-        assert source is not None
-        name = source.name or ""
-        values = (values_of(artifact, model, artifact.source_feeds(one), [name]) for one in feeds)
-        if any(_ties(node, found[name]) for found in values):
-            reason = (
-                f"{_WHERE} ties of {node.op_type} {node.name!r} share the gradient, as in JAX, "
-                "TensorFlow and PyTorch's amax; PyTorch's max(dim) gives it to the first"
-            )
-            extreme = node.outputs[0].name or ""
-            level = artifact.level
+        reduces = node.op_type.startswith("Reduce")
+        tied = _ties_along if reduces else _ties_between
+        if any(tied(node, _operands(artifact, model, one, node)) for one in feeds):
+            reason = f"{_WHERE} ties of {node.op_type} {node.name!r} share the gradient"
+            extreme, level = node.outputs[0].name or "", artifact.level
             findings.append(
-                Finding("gradients", extreme, "pass", None, None, reason, level, "flat")
-            )
+                Finding(
+                    "gradients", extreme, "pass", None, None, f"{reason}, {_OTHERS[reduces]}",
+                    level, "flat",
+                )
+            )  # fmt: skip
     return findings
 
 
-def _ties(node: ir.Node, value: Array) -> bool:
+def _operands(
+    artifact: Artifact, model: ir.Model, feeds: Tensors, node: ir.Node
+) -> dict[str, Array]:
+    """What a node reads, by name."""
+    read = {value.name or "": constant_of(value) for value in node.inputs if value is not None}
+    names = [name for name, known in read.items() if known is None]
+    found = values_of(artifact, model, artifact.source_feeds(feeds), names)
+    return {name: found[name] if known is None else known for name, known in read.items()}
+
+
+def _ties_along(node: ir.Node, operands: Mapping[str, Array]) -> bool:
     """Whether several elements along the reduced axes reach the extreme."""
+    value, *_ = operands.values()
     axes = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
     over = tuple(range(value.ndim)) if axes is None else tuple(int(one) for one in axes.reshape(-1))
     extreme = np.max if node.op_type == "ReduceMax" else np.min
     reached = value == extreme(value, axis=over, keepdims=True)
     return bool((reached.sum(over) > 1).any())
+
+
+def _ties_between(node: ir.Node, operands: Mapping[str, Array]) -> bool:
+    """Whether several operands reach the extreme at one place."""
+    stacked = np.stack(np.broadcast_arrays(*operands.values()))
+    extreme = np.max if node.op_type == "Max" else np.min
+    return bool(((stacked == extreme(stacked, axis=0)).sum(0) > 1).any())

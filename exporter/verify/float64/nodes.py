@@ -11,7 +11,7 @@ is believed that kernel itself is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,13 @@ class Float64Node:
         """
         runtime = self._kernels.evaluate(self._narrow, self._opsets, values, np.float32)
         truth = None if runtime is None else _tried(runtime, values)
+
+        @cache
+        def shaken() -> Sequence[Any]:
+            """What the float32 kernel gives for slightly other values."""
+            assert runtime is not None
+            return runtime(_shaken(values, self._kernels.varying))
+
         node = self._kernels, self._narrow, self._opsets
         failure: Exception = NotImplementedError(f"nothing evaluates {self.op_type}")
         reason = "nothing else evaluates it"
@@ -90,8 +97,8 @@ class Float64Node:
                     continue
                 found = evaluate(values)
                 if (
-                    runtime is None or truth is None or _agree(found, truth, truth)
-                    or _agree(found, truth, runtime(_shaken(values, self._kernels.varying)))
+                    truth is None or _agree(found, truth, truth)
+                    or _agree(found, truth, shaken())
                 ):  # fmt: skip
                     self.by_reference = make == self._by_reference
                     return evaluate, found

@@ -15,6 +15,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.open_file import open_file
 from ...graph.ort_session import session_of
 from ..runs.artifact import Artifact
 from ..runs.matrix import Bounds, FirstRun
@@ -35,7 +36,7 @@ def rounding_bounds(artifact: Artifact, firsts: Sequence[FirstRun], least: float
         firsts: Its first runs.
         least: What the arithmetic of floats explains by itself.
     """
-    model = ir.load(artifact.path.resolve())
+    model = open_file(artifact.path)
     shake(model.graph)
     shaken, spec = replace(artifact), artifact.spec
     shaken.session = session_of(model, artifact.path.parent, artifact.level)

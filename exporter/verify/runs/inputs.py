@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ....runtime.inputs.image_files import Pixels, read_image
 from ....runtime.inputs.preprocess import prepare
+from ....runtime.limits import MAX_PIXELS
 from ....runtime.spec import Spec
 from ....runtime.tools.jobs.find import find_images
 from ...errors import VerificationError
@@ -210,8 +211,13 @@ class Images:
         return draw
 
 
-def read_images(folder: Path, spec: Spec) -> Images:
+def read_images(folder: Path, spec: Spec, max_pixels: int = MAX_PIXELS) -> Images:
     """Read the first 32 images of a folder by path, and bring them to the model's input.
+
+    Args:
+        folder: The folder.
+        spec: The artifact's metadata.
+        max_pixels: Number of pixels that an image may have.
 
     Raises:
         VerificationError: No preprocessing is stored.
@@ -224,7 +230,7 @@ def read_images(folder: Path, spec: Spec) -> Images:
             "the artifact stores no preprocessing, so images cannot be fed; export it with "
             "--mean and --std, or leave --images out"
         )
-    images = [read_image(folder / name) for name in names]
+    images = [read_image(folder / name, max_pixels=max_pixels) for name in names]
     rows = [prepare(transform, one) for one in images]
     if transform.embedded and transform.is_grey:
         # Luma has ties, which are rounded either way; grey images have none.

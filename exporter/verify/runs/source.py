@@ -12,6 +12,7 @@ from ...errors import VerificationError, first_line
 from ...graph.emitter import dims_of
 from ...graph.fix_axes import forget_shapes
 from ...graph.infer_shapes import OPEN_SIZES, name_open_axes, trial_feeds
+from ...graph.open_file import open_file
 from ...graph.ort_session import Level, session_of
 from .running import load_session
 
@@ -37,7 +38,7 @@ def open_source(path: Path, model: ir.Model, level: Level = "all") -> Any:
     if all(_fits(one.shape, wanted.get(one.name) or one.shape) for one in session.get_inputs()):
         return session
     del session  # large weights should not be in memory twice
-    source = ir.load(path.resolve())
+    source = open_file(path, VerificationError)
     for value in source.graph.inputs:
         if value.name in wanted:
             value.shape = ir.Shape(wanted[value.name])
@@ -65,7 +66,7 @@ def why_not_run(path: Path) -> str | None:
     """
     if fault := why_not_loaded(path):
         return fault
-    session, graph = load_session(path), ir.load(path.resolve()).graph
+    session, graph = load_session(path), open_file(path, VerificationError).graph
     name_open_axes(graph)
     reasons = list[str]()
     for side in OPEN_SIZES:

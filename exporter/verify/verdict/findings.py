@@ -22,6 +22,7 @@ Reference = Literal[
 CHECKS: dict[str, str] = {
     "metadata": "the metadata is present, parses, names inputs, outputs and values that exist, and "
     "its preprocessing is that of the graph and of the training",
+    "digests": "graph, weights and heads have the digests that the export stored",
     "source": "graph and weights of the source have the hashes in the metadata",
     "labels": "the class names are the source's",
     "outputs": "the model's own outputs equal the source's",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ....runtime.json_text import write_json
+from ....runtime.plain_text import plain_lines
 from ....runtime.spec import Spec
 from ...artifact.save import tool_versions
 from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
@@ -27,23 +28,29 @@ def to_json(artifact: Path, spec: Spec | None, against: str | None, verdict: Ver
         against: The source, as it was given.
         verdict: What was found.
     """
-    return json.dumps(to_dict(artifact, spec, against, verdict), indent=2, allow_nan=False) + "\n"
+    report = to_dict(artifact, spec, against, verdict)
+    return write_json(report, indent=2, allow_nan=False) + "\n"
 
 
 def to_dict(
     artifact: Path, spec: Spec | None, against: str | None, verdict: Verdict
 ) -> dict[str, Any]:
     """The same as plain JSON types."""
+    about = {
+        "file": artifact.name,
+        "sha256": file_hash(artifact),
+        "bytes": artifact.stat().st_size,
+        "name": spec.source.get("name") if spec else None,
+        "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
+    }
+    return _to_dict(about, against, verdict)
+
+
+def _to_dict(about: dict[str, Any], against: str | None, verdict: Verdict) -> dict[str, Any]:
     return {
         "schema": SCHEMA_VERSION,
         "verdict": verdict.status,
-        "artifact": {
-            "file": artifact.name,
-            "sha256": file_hash(artifact),
-            "bytes": artifact.stat().st_size,
-            "name": spec.source.get("name") if spec else None,
-            "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
-        },
+        "artifact": about,
         "against": against,
         "reference": verdict.reference,
         "inputs": {"random": verdict.images, "given": verdict.given, "seed": verdict.seed},
@@ -51,6 +58,22 @@ def to_dict(
         "checks": [one.to_dict() for one in verdict.findings],
         "seconds": {step: round(taken, 3) for step, taken in verdict.seconds.items()},
     }
+
+
+def error_to_dict(
+    artifact: Path, name: str, error: dict[str, str], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """The report of an export that failed before there was an artifact to check.
+
+    Args:
+        artifact: The file that was to be written.
+        name: The model's name.
+        error: What went wrong: ``kind``, ``message`` and ``step``.
+        seconds: Time by step.
+    """
+    about = {"file": artifact.name, "sha256": None, "bytes": None, "name": name, "source": {}}
+    nothing = _to_dict(about, None, Verdict([], seconds=seconds))
+    return {**nothing, "verdict": "error", "error": error}
 
 
 def describe_verdict(artifact: Path, verdict: Verdict) -> str:
@@ -81,7 +104,7 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
         inputs = f"{verdict.images} random inputs"
         inputs += f" and {verdict.given} images" if verdict.given else ""
         lines.append(f"{artifact.name} passes: {verdict.reference}, {inputs}")
-    return "\n".join(lines)
+    return plain_lines(lines)
 
 
 def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:

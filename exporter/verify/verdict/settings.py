@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+from ....runtime.limits import MAX_PIXELS
 from ...errors import SettingsError, in_line
 from .deadline import Deadline
 
@@ -27,11 +28,13 @@ class Verify:
         partial: Write the artifact even if only part of it could be proven. It then says so in its
             metadata; without it nothing is written, and `UnprovenError` says what is missing. An
             artifact that is shown to be wrong is never written.
+        max_pixels: Number of pixels that an image to verify on may have.
     """
 
     level: Thoroughness = "quick"
     seconds: float | None = None
     partial: bool = False
+    max_pixels: int = field(default=MAX_PIXELS, compare=False)
 
     def deadline(self) -> Deadline:
         """The end of a verification that begins now."""
@@ -61,6 +64,14 @@ def checked(verify: object) -> Verify:
         raise SettingsError(f"seconds={in_line(seconds)}: give a positive number, or None")
     if found.partial not in (True, False):
         raise SettingsError(f"partial={in_line(found.partial)}: give True or False")
+    if not _is_count(found.max_pixels):
+        raise SettingsError(
+            f"max_pixels={in_line(found.max_pixels)}: give a whole number from 1 on"
+        )
     if found.level == "off" and (found.partial or seconds is not None):
         raise SettingsError("nothing is verified with 'off'; leave seconds and partial out")
     return found
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

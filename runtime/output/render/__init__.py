@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .files import encode_image, write_image
+from .files import check_image_path, encode_image, write_image
 from .look import Look, LookOptions
 from .maps import Heatmap, Status, map_status, normalise, peak
 from .marks import mark
@@ -20,6 +20,7 @@ __all__ = [
     "Projection",
     "Scene",
     "Status",
+    "check_image_path",
     "contour",
     "encode_image",
     "heatmap",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import RenderError
 from ...inputs.image_files import Pixels
-from ...writing import atomic_write
+from ...writing import guard, replace_file
 
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 _OPTIONS = {".jpg": _JPEG, ".jpeg": _JPEG}
@@ -24,13 +24,24 @@ def write_image(path: str | Path, image: Pixels) -> Path:
         RenderError: The suffix is not an image format, or the file cannot be written.
     """
     path = Path(path)
+    return replace_file(path, _encoded(image, path), RenderError)
+
+
+def check_image_path(path: Path) -> None:
+    """Refuse a place that `write_image` would refuse, before the image is computed.
+
+    Raises:
+        RenderError: As `write_image`.
+    """
+    _encoded(np.zeros((1, 1, 3), np.uint8), path)
+    guard(path, (), RenderError)
+
+
+def _encoded(image: Pixels, path: Path) -> bytes:
     try:
-        data = encode_image(image, path.suffix)
+        return encode_image(image, path.suffix)
     except RenderError as error:
         raise RenderError(f"{path}: {error}") from None
-    with atomic_write(path, RenderError) as draft:
-        draft.write_bytes(data)
-    return path
 
 
 def encode_image(image: Pixels, suffix: str = ".png") -> bytes:

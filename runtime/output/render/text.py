@@ -24,7 +24,8 @@ def ascii_of(text: str) -> str:
     """Convert text to ASCII: drop accents, replace other letters by ``?``."""
     letters = unicodedata.normalize("NFKD", " ".join(text.split()))
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return plain.encode("ascii", "replace").decode()
+    ascii_only = plain.encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in ascii_only)
 
 
 def text_width(text: str, size: float) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...inputs.image_files import Pixels
+from ...plain_text import plain
 from ..render import Heatmap, resample
 from ..render.palettes import Palette
 from ..render.text import BLACK, ascii_of, shorten, text_width, write
@@ -85,7 +86,7 @@ class TextView(View):
         words = zip(self.texts, values, _grounds(values, palette, alpha), strict=True)
         spans = [
             f'<span title="{value:.3f}" style="background:rgb({red},{green},{blue});color:#141414;'
-            f'padding:1px 3px;border-radius:3px">{escape(text)}</span>'
+            f'padding:1px 3px;border-radius:3px">{escape(plain(text))}</span>'
             for text, value, (red, green, blue) in words
         ]
         return f'<p style="line-height:1.9;max-width:60em;margin:4px 0">{" ".join(spans)}</p>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from ...plain_text import plain_lines
 from .floor.text import describe_floor
 from .measure import Cost, Row
 from .profile import NodeTime, Owner, Profile
@@ -32,10 +33,10 @@ def describe_cost(cost: Cost) -> str:
         "memory above that of a process that has only imported ONNX Runtime",
         "",
         *_profile(cost.rows[-1].name, cost.profile, cost.plain_profile),
-        *(["", describe_floor(cost.floor, cost.rows[-1].name)] if cost.floor else []),
+        *(["", *describe_floor(cost.floor, cost.rows[-1].name).split("\n")] if cost.floor else []),
     ]
     notes = [f"note: {note}" for note in _notes(cost)]
-    return "\n".join([*lines, *(["", *notes] if notes else [])])
+    return plain_lines([*lines, *(["", *notes] if notes else [])])
 
 
 def _cells(row: Row) -> list[str]:

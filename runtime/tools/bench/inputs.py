@@ -48,7 +48,7 @@ def make_feeds(
     if image is not None:
         if transform is None:
             raise ImageError(f"{name} stores no preprocessing; leave the image out")
-        pixels = prepare(transform, as_rgb(image))
+        pixels = prepare(transform, as_rgb(image, artifact.max_pixels))
         dtype = feeds[transform.input].dtype
         feeds[transform.input] = np.stack([pixels] * images).astype(dtype)
     return feeds

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from ...errors import JobError
 from ...inorder import batched, in_order
+from ...plain_text import unicode_only
+from ...writing import guard
 from .find import find_images
 from .settings import Settings
 from .table import Row, Table
-from .work import Worker
+from .work import OVERLAYS, Worker
 
 Batch: TypeAlias = list[str]
 Engine: TypeAlias = Callable[[Worker, Sequence[Batch]], Generator[list[Row]]]
@@ -70,9 +73,10 @@ def run(
 
     Raises:
         GraftcamError: The folder contains no images or cannot be read, the artifact or the request
-            is wrong, or the results cannot be written.
+            is wrong, or the results cannot be written or would lie among the images.
     """
     folder, output = Path(settings.images), Path(settings.output)
+    _check_places(folder, output, settings.model)
     worker = Worker(settings)
     images, others = find_images(folder, output, worker.suffixes)
     with Table(output, settings.record(worker.artifact)) as table:
@@ -80,7 +84,8 @@ def run(
             table.drop([path for path, status in table.recorded.items() if status == "failed"])
         before = len(table.recorded)
         whole = batched(images, settings.batch)
-        batches = [batch for batch in whole if not table.recorded.keys() >= set(batch)]
+        known = table.recorded.keys()
+        batches = [batch for batch in whole if not known >= set(map(unicode_only, batch))]
         with closing(engine(worker, batches)) as done:
             for rows in done:
                 table.add(rows)
@@ -90,3 +95,16 @@ def run(
         failed = sum(status == "failed" for status in table.recorded.values())
         explained = len(table.recorded) - failed
         return Summary(table.path, explained, failed, before, others, worker.provider)
+
+
+def _check_places(folder: Path, output: Path, model: str) -> None:
+    """Refuse an output folder whose overlays would lie among the images.
+
+    The next run would explain them, and one could replace an image.
+    """
+    guard(output, [folder, model], JobError, folder=True)
+    if folder.resolve().is_relative_to((output / OVERLAYS).resolve()):
+        raise JobError(
+            f"cannot write {output}: its {OVERLAYS} would lie among the images of {folder}; choose "
+            "another output folder"
+        )

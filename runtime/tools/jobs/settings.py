@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...explain.request import Request
+from ...limits import MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Settings:
             of a score can depend on it.
         provider: ONNX Runtime's execution provider; None: the best one available.
         threads: Threads within one operator; None: ONNX Runtime's choice.
+        max_pixels: Number of pixels that an image file may have.
     """
 
     model: str
@@ -33,11 +35,13 @@ class Settings:
     batch: int = 8
     provider: str | None = None
     threads: int | None = None
+    max_pixels: int = MAX_PIXELS
 
     def record(self, artifact: str) -> dict[str, Any]:
         """Return what all rows of one table have in common, as JSON.
 
-        Provider and threads are left out: a job may be finished on another machine.
+        Provider and threads are left out: a job may be finished on another machine; and so is
+        ``max_pixels``: images that were too large may be tried again with more.
 
         Args:
             artifact: A digest of the model's metadata.

@@ -11,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
+from ...checks import matches
+from ...drafts import DRAFTS, remove_dead
 from ...errors import JobError, system_errors
+from ...json_text import write_json
+from ...strict_json import read_json
 from ...writing import atomic_write, replace_file
-
-_DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 class Row(TypedDict):
@@ -149,9 +150,9 @@ class Table:
         self.close()
 
     def _begin(self, record: Mapping[str, Any]) -> None:
-        """Refuse the results of another job; else write this job's record and delete drafts."""
+        """Refuse the results of another job; else write this job's record and remove old drafts."""
         # Through JSON, which turns tuples into lists.
-        now = json.loads(json.dumps(record))
+        now = json.loads(write_json(record))
         if not self._job.exists():
             if self.path.exists():
                 raise JobError(f"{self.path} is not a job's table; choose another output folder")
@@ -159,7 +160,7 @@ class Table:
             replace_file(self._job, f"{text}\n".encode(), JobError)
             return
         try:
-            before = json.loads(self._job.read_bytes())
+            before = read_json(self._job.read_bytes())
         except ValueError:
             before = None
         if not isinstance(before, dict) or before != now:
@@ -173,9 +174,7 @@ class Table:
                 f"({'; '.join(different) or 'job.json is damaged'}); choose another output folder, "
                 "or delete this one"
             )
-        for draft in self.path.parent.rglob(".*.tmp"):
-            if _DRAFT.fullmatch(draft.name):
-                draft.unlink()
+        remove_dead(self.path.parent.rglob(DRAFTS))
 
     def _read(self) -> None:
         """Index the rows; remove the partial line of a killed process."""
@@ -186,13 +185,15 @@ class Table:
                 self._file.truncate(place)
                 break
             try:
-                row = json.loads(line)
-                self._note(row, place, len(line))
-            except (ValueError, TypeError, KeyError):
+                row = read_json(line)
+                if not matches(row, Row):
+                    raise ValueError("it has other fields")
+            except ValueError as error:
                 raise JobError(
                     f"{self.path}, line {number}: not a job's row; delete the line, or choose "
-                    "another output folder"
+                    f"another output folder ({error})"
                 ) from None
+            self._note(row, place, len(line))
             place += len(line)
 
     def _note(self, row: Row, place: int, length: int) -> None:
@@ -222,7 +223,8 @@ class Table:
 
 
 def _line(row: Row) -> bytes:
-    return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    text = write_json(row, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
 
 
 def _trouble(path: Path) -> contextlib.AbstractContextManager[None]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 from ...errors import RenderError, system_errors
-from ...explain.stream import Failure
+from ...explain.stream import OF_ONE_EXAMPLE, Failure, failure_of
 from ...explainer import Explainer
 from ...output.box_explanation import BoxExplanation
 from ...output.box_files import boxes_file, write_boxes
 from ...output.explanation import Explanation
 from ...output.render import LookOptions
+from ...plain_text import plain, unicode_only
 from .boxes import box_records
 from .settings import Settings
 from .table import Row
+
+OVERLAYS = "overlays"
+"""The folder for drawings, in the output folder."""
+# Of a path that is too long or that the file system cannot write. Others are of the whole disk.
+_OF_ONE_PATH = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
 class Worker:
@@ -39,7 +46,9 @@ class Worker:
             GraftcamError: As ``Explainer``, and as ``Explainer.explain`` for its request.
         """
         self.settings = settings
-        self._explainer = Explainer(settings.model, settings.provider, settings.threads)
+        self._explainer = Explainer(
+            settings.model, settings.provider, settings.threads, max_pixels=settings.max_pixels
+        )
         self._explainer.explain([], **settings.request)  # no image: only checks
         self.provider = self._explainer.provider
         self.suffixes = self._explainer.suffixes
@@ -64,25 +73,36 @@ class Worker:
         return [self._row(path, one) for path, one in zip(paths, found, strict=True)]
 
     def _row(self, path: str, found: Explanation | Failure) -> Row:
-        if isinstance(found, Failure):
-            # Without the folder's path, which is not a property of the image.
-            error = str(found.error).replace(f"{self.settings.images}/", "")
-            row = Row(
-                path=path, status="failed", error=error, width=None, height=None, layer=None,
-                method=None, classes=[], files=[],
-            )  # fmt: skip
-            if self._explainer.spec.detector is not None:
-                row["boxes"] = []
-            return row
-        target = Path(self.settings.output, "overlays", path).parent
+        if not isinstance(found, Failure):
+            try:
+                return self._drawn(path, found)
+            except OF_ONE_EXAMPLE as error:
+                found = failure_of(path, error)
+            except RenderError as error:
+                if getattr(error.__cause__, "errno", None) not in _OF_ONE_PATH:
+                    raise
+                found = Failure(path, error)
+        # Without the folder's path, which is not a property of the image.
+        error = str(found.error).replace(f"{plain(self.settings.images)}/", "")
+        row = Row(
+            path=unicode_only(path), status="failed", error=error, width=None, height=None,
+            layer=None, method=None, classes=[], files=[],
+        )  # fmt: skip
+        if self._explainer.spec.detector is not None:
+            row["boxes"] = []
+        return row
+
+    def _drawn(self, path: str, found: Explanation) -> Row:
+        """Write the files of an explained image and return its row."""
+        target = Path(self.settings.output, OVERLAYS, path).parent
         with system_errors(RenderError, f"cannot make {target}"):
             target.mkdir(parents=True, exist_ok=True)
         saved = _saved(found, target, **self.settings.drawing)
-        files = [file.relative_to(self.settings.output).as_posix() for file in saved]
+        files = [unicode_only(file.relative_to(self.settings.output).as_posix()) for file in saved]
         # Only images have a width and a height.
         summary: dict[str, Any] = {"width": None, "height": None, **found.to_dict()}
         shared = {name: summary[name] for name in ("width", "height", "layer", "method", "classes")}
-        row = Row(path=path, status="ok", error=None, files=files, **shared)
+        row = Row(path=unicode_only(path), status="ok", error=None, files=files, **shared)
         if isinstance(found, BoxExplanation):
             row["boxes"] = box_records(found)
         return row

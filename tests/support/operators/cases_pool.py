@@ -106,11 +106,11 @@ CASES = [
     mean("mean, stride beyond the kernel", (8, 7), (2, 2), (3, 4), open=SPACE),
     mean("mean, single cells, stride 2", (4, 5), (1, 1), (2, 2), open=SPACE),
     mean("mean, padding counted", (5, 6), (3, 3), (2, 1), (1, 1), include=True, open=SPACE),
-    *_both("mean, padded", (5, 4), (3, 3), (1, 1), (1, 1)),
-    *_both("mean, padded, stride 2", (5, 6), (3, 2), (2, 2), (1, 1)),
-    *_both("mean, ceil_mode", (5, 6), (2, 3), (2, 2), ceil=True),
-    *_both("mean, ceil_mode with remainder", (5, 7), (2, 2), (2, 2), ceil=True),
-    *_both("mean, ceil_mode, padded", (6, 5), (3, 3), (2, 2), (1, 1), ceil=True),
+    *_both("mean, padded", (5, 4), (3, 3), (1, 1), (1, 1), open=SPACE),
+    *_both("mean, padded, stride 2", (5, 6), (3, 2), (2, 2), (1, 1), open=SPACE),
+    *_both("mean, ceil_mode", (5, 6), (2, 3), (2, 2), ceil=True, open=SPACE),
+    *_both("mean, ceil_mode with remainder", (5, 7), (2, 2), (2, 2), ceil=True, open=SPACE),
+    *_both("mean, ceil_mode, padded", (6, 5), (3, 3), (2, 2), (1, 1), ceil=True, open=SPACE),
     *_both("mean, 1-d", (6,), (3,), (2,), (1,)),
     *_both("mean, 3-d", (3, 2, 4), (2, 2, 2), (1, 2, 2), (1, 0, 1)),
     *(
@@ -123,12 +123,12 @@ CASES = [
     *(
         Case(f"mean, asymmetric pads, count_include_pad {include}",
              f"y = AveragePool<kernel_shape=[3, 3], pads=[2, 0, 1, 1], strides=[1, 2], "
-             f"count_include_pad={include}>(x)", {"x": ("N", 1, 4, 5)})
+             f"count_include_pad={include}>(x)", {"x": ("N", 1, 4, 5)}, open=SPACE)
         for include in (0, 1)
     ),
     *(
         Case(f"mean, dilated {text}", f"y = AveragePool<kernel_shape=[3, 2], dilations=[2, 3]"
-             f"{text}>(x)", {"x": ("N", 1, 7, 6)}, opset=19)
+             f"{text}>(x)", {"x": ("N", 1, 7, 6)}, opset=19, open=SPACE)
         for text in ("", ", strides=[2, 1]", ", pads=[1, 1, 1, 1]",
                      ", pads=[1, 1, 1, 1], count_include_pad=1", ", strides=[2, 2], ceil_mode=1")
     ),

@@ -159,10 +159,9 @@ def _by_metadata(one: LevelOutput, facts: FileFacts) -> tuple[int, str]:
 def _numbers(text: str) -> list[float]:
     """The numbers of a list, of a list of pairs, or of a text with commas."""
     try:
-        found = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return _flat(ast.literal_eval(text.strip()))
+    except (ArithmeticError, ValueError, SyntaxError, MemoryError, RecursionError):
         return []
-    return _flat(found)
 
 
 def _flat(found: Any) -> list[float]:

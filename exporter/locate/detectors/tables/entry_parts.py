@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import onnx_ir as ir
 
@@ -12,6 +13,8 @@ from .entry_steps import step_back
 
 _DEPTH = 80  # nodes that are followed behind a value
 _ACTIVATIONS = frozenset({"Sigmoid", "HardSigmoid", "Softmax", "LogSoftmax"})
+_MOST_ENTRIES = 1 << 20  # of an axis; a box has a few hundred, a level some ten thousand places
+_MOST_LEVELS = 1000  # sources that stand one after the other; detectors have five
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,12 @@ class _Origin:
     objectness: tuple[ir.Value, ...] = ()
 
 
+_Known: TypeAlias = dict[tuple[ir.Value, int], list[_Origin]]
+
+
 def entry_parts(value: ir.Value, axis: int) -> list[Part]:
     """Return the parts of an axis in order; none where its extent is open."""
-    origins = _origins(value, axis, _DEPTH)
+    origins = _origins(value, axis, _DEPTH, {})
     if not origins:
         return []
     starts = [0]
@@ -67,16 +73,23 @@ def entry_parts(value: ir.Value, axis: int) -> list[Part]:
     ]  # fmt: skip
 
 
-def _origins(value: ir.Value, axis: int, depth: int) -> list[_Origin]:
+def _origins(value: ir.Value, axis: int, depth: int, known: _Known) -> list[_Origin]:
+    """The origin of each entry; each value is read once, however many ways lead to it."""
+    if (value, axis) not in known:
+        known[value, axis] = _read(value, axis, depth, known)
+    return known[value, axis]
+
+
+def _read(value: ir.Value, axis: int, depth: int, known: _Known) -> list[_Origin]:
     extent = dims_of(value)[axis]
-    if not isinstance(extent, int):
+    if not isinstance(extent, int) or extent > _MOST_ENTRIES:
         return []
     node, step = value.producer(), step_back(value, axis)
     activation = node.op_type if node is not None and node.op_type in _ACTIVATIONS else ""
     computed = [_Origin(activation, (value,), entry) for entry in range(extent)]
     if step is None or not depth:
         return computed
-    inner = [_origins(one, step.axis, depth - 1) for one in step.inputs]
+    inner = [_origins(one, step.axis, depth - 1, known) for one in step.inputs]
     if not all(inner):
         return computed
     if step.kind == "joined":
@@ -97,7 +110,8 @@ def _origins(value: ir.Value, axis: int, depth: int) -> list[_Origin]:
 def _stacked(levels: list[_Origin], value: ir.Value, entry: int) -> _Origin:
     """The origin of an entry that levels stand one after the other for."""
     first = levels[0]
-    if any((one.activation, one.entry) != (first.activation, first.entry) for one in levels):
+    alike = all((one.activation, one.entry) == (first.activation, first.entry) for one in levels)
+    if not alike or sum(len(one.sources) for one in levels) > _MOST_LEVELS:
         return _Origin("", (value,), entry)
     sources = tuple(source for one in levels for source in one.sources)
     objectness = tuple(source for one in levels for source in one.objectness)

@@ -18,6 +18,7 @@ from ....graph.queries import ancestors
 _OF_BOXES = re.compile(r"box|(?<![a-z])dets?(?![a-z])|(?<![a-z])loc|coord")
 _OF_CLASSES = re.compile(r"logit|score|prob|conf|class|label|(?<![a-z])cls")
 _RANK = 3
+_MOST_TABLES = 64  # that are compared; the decoders of detectors give a dozen
 # Operators that move entries, or choose some of them: a layer's out of all layers'.
 _CHOOSING = frozenset(
     {"Identity", "Cast", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
@@ -55,8 +56,8 @@ def table_pair(graph: ir.Graph) -> TablePair | None:
     Of several the names decide, then how much of the graph they depend on: the last decoder
     layer's depend on the most.
     """
-    depth = {value: ancestors(value) for value in graph.outputs}
-    tables = [value for value in graph.outputs if _is_table(value)]
+    tables = [value for value in graph.outputs if _is_table(value)][:_MOST_TABLES]
+    depth = {value: ancestors(value) for value in tables}
     # A hidden state is no score: scores are computed from it.
     ends = [
         value for value in tables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ....plain_text import plain_lines
 from ..table import aligned
 from .floor import Floor, Row
 from .parts import Part
@@ -47,7 +48,7 @@ def describe_floor(floor: Floor, name: str) -> str:
         lines += aligned([[f"  {WORDS[cause]}", f"{ms:.3f} ms"] for cause, ms in causes if ms])
     for note in floor.notes:
         lines += _wrapped(f"note: {note}")
-    return "\n".join(lines)
+    return plain_lines(lines)
 
 
 def _cells(title: str, row: Row) -> list[str]:
