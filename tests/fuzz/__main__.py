@@ -11,18 +11,18 @@ import json
 import math
 import signal
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import graftcam.exporter
 from benchmarks.machine import digest
 from benchmarks.script import ROOT, options, say
+from support.child_process import in_parallel
 
 from .trial import FAULTS, OUTCOMES, Result
 from .work import KINDS, ModelKind, Record, tried
@@ -128,36 +128,19 @@ class Book:
 
 
 def _run(missing: Sequence[Key], book: Book, jobs: int, minutes: float) -> None:
-    lock, count, queue = threading.Lock(), itertools.count(1), iter(missing)
-    start = time.monotonic()
-    until = start + 60 * minutes
+    numbers, start = itertools.count(1), time.monotonic()
 
-    def next_ones() -> Iterator[Any]:
-        while True:
-            with lock:
-                one = next(queue, None)
-            if one is None:
-                return
-            yield one
+    def take(record: Record) -> None:
+        book.add(record)
+        number, spent = next(numbers), (time.monotonic() - start) / 60
+        left = min(spent / number * (len(missing) - number), minutes - spent)
+        if record["outcome"] in FAULTS or number % 50 == 0:
+            clock = f"{spent:.0f} min, about {max(left, 0.0):.0f} min to go"
+            name = f"{record['kind']} {record['seed']}"
+            what = f"{record['outcome']} ({record['detail']})"
+            say(f"[{number}/{len(missing)}, {clock}] {name}: {what}")
 
-    def work() -> None:
-        for record in tried(next_ones(), until):
-            with lock:
-                book.add(record)
-                number = next(count)
-                spent = (time.monotonic() - start) / 60
-                left = min(spent / number * (len(missing) - number), minutes - spent)
-            if record["outcome"] in FAULTS or number % 50 == 0:
-                clock = f"{spent:.0f} min, about {max(left, 0.0):.0f} min to go"
-                name = f"{record['kind']} {record['seed']}"
-                what = f"{record['outcome']} ({record['detail']})"
-                say(f"[{number}/{len(missing)}, {clock}] {name}: {what}")
-
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    in_parallel(missing, jobs, partial(tried, until=start + 60 * minutes), take)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import json
 import math
 import signal
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ import graftcam.runtime
 from benchmarks.machine import digest
 from benchmarks.script import ROOT, options, say, table, write_json
 from hostile.trial import Found, mutant_of
-from hostile.work import Asked, readers, tried
+from hostile.work import Answer, Asked, readers, tried
+from support.child_process import in_parallel
 
 _MOST_FAULTS = 5  # of one reader and one cause, with their files
 _EVERY = 2000  # mutants between two lines of progress
@@ -140,32 +141,17 @@ class Book:
 
 
 def _run(chosen: Sequence[Asked], book: Book, jobs: int, minutes: float) -> None:
-    lock, numbers, queue = threading.Lock(), itertools.count(1), iter(chosen)
-    start = time.monotonic()
+    numbers, start = itertools.count(1), time.monotonic()
 
-    def next_ones() -> Iterator[Asked]:
-        while True:
-            with lock:
-                one = next(queue, None)
-            if one is None:
-                return
-            yield one
+    def take(answer: Answer) -> None:
+        (asked, found), number = answer, next(numbers)
+        if book.add(asked, found):
+            say(f"{asked[0]} {asked[1]}: {found.outcome}: {found.detail}")
+        if number % _EVERY == 0:
+            book.save()
+            say(f"[{number}/{len(chosen)}, {(time.monotonic() - start) / 60:.0f} min]")
 
-    def work() -> None:
-        for asked, found in tried(next_ones(), start + 60 * minutes):
-            with lock:
-                new, number = book.add(asked, found), next(numbers)
-                if new:
-                    say(f"{asked[0]} {asked[1]}: {found.outcome}: {found.detail}")
-                if number % _EVERY == 0:
-                    book.save()
-                    say(f"[{number}/{len(chosen)}, {(time.monotonic() - start) / 60:.0f} min]")
-
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    in_parallel(chosen, jobs, partial(tried, until=start + 60 * minutes), take)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,6 +56,43 @@ def answers(
     finally:
         if process is not None:
             process.kill()
+
+
+def in_parallel(
+    questions: Iterable[Question],
+    jobs: int,
+    ask: Callable[[Iterator[Question]], Iterator[Answer]],
+    take: Callable[[Answer], None],
+) -> None:
+    """Let several processes answer questions of one queue.
+
+    Args:
+        questions: What to ask, each once.
+        jobs: How many processes.
+        ask: Answers questions by one process, as `answers` does.
+        take: Called with each answer, never twice at a time.
+    """
+    lock, queue = threading.Lock(), iter(questions)
+
+    def next_ones() -> Iterator[Question]:
+        while True:
+            with lock:
+                try:
+                    one = next(queue)
+                except StopIteration:
+                    return
+            yield one
+
+    def work() -> None:
+        for answer in ask(next_ones()):
+            with lock:
+                take(answer)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
 
 
 def _serve(pipe: Any, answer: Callable[[], Callable[[Any], Any]]) -> None:
