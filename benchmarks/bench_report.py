@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .book import Book, Row, preliminary
+from .book import Book, Row, mark, other_processors, preliminary
 from .changes import changes
 from .plots import PLOTS
 from .script import shown, table
@@ -71,7 +71,7 @@ def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> Non
 
 def _rows(book: Book, part: str) -> list[Row]:
     found = [row for key, row in book.rows.items() if key.startswith(f"{part}/")]
-    marked = [row | {"stale": row["code"] != book.code} for row in found]
+    marked = [row | {"mark": mark(row, book.code)} for row in found]
     return sorted(marked, key=lambda row: row.get("images", 0))
 
 
@@ -83,8 +83,7 @@ def _quietness(rows: Sequence[Row], code: str) -> str:
         f"Load average before the start: {min(loads)} to {max(loads)}. While a row was measured, "
         f"other processes used {min(others):.0%} to {max(others):.0%} of all cores."
     )
-    remark = preliminary(rows, code)
-    return f"{text}\n\n{remark}" if remark else text
+    return "\n\n".join(filter(None, (text, other_processors(rows), preliminary(rows, code))))
 
 
 def _targets(parts: dict[str, list[Row]]) -> list[str]:

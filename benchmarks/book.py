@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ QUIET = 0.10  # share of all cores that others use; above it times are unreliabl
 
 
 class MixError(Exception):
-    """Results of two machines, versions or thread counts would be mixed in one table."""
+    """Results of two versions, systems or thread counts would be mixed in one table."""
 
 
 @dataclass
@@ -23,7 +24,9 @@ class Book:
 
     Attributes:
         path: The file.
-        machine: The setting that all rows share (`machine.describe`).
+        machine: The setting that all rows share (`machine.describe`), except that a row can name
+            another processor in `cpu`. Ratios are computed within a row, so they can stand beside
+            those of another processor; times cannot.
         code: Digest of the code that is measured now.
         load: Load average before the bench began.
         quick: Measure only a few rounds.
@@ -36,9 +39,15 @@ class Book:
     load: float
     quick: bool
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
+    _cpu: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._cpu = self.machine["cpu"]
 
     def open(self, *, fresh: bool, whole: bool) -> str:
         """Read the rows of the file, if they were measured in the same setting.
+
+        Rows of another processor stay, and new ones name theirs.
 
         Args:
             fresh: Ignore them.
@@ -53,7 +62,9 @@ class Book:
         earlier = read(self.path)
         if fresh or earlier is None:
             return "starting from the beginning"
-        differing = differences(earlier["machine"], self.machine)
+        differing = differences(
+            earlier["machine"], self.machine | {"cpu": earlier["machine"]["cpu"]}
+        )
         if differing and not whole:
             raise MixError(
                 f"{self.path} was measured in another setting: {'; '.join(differing)}. Rows of two "
@@ -63,6 +74,7 @@ class Book:
         if differing:
             return f"starting again, since the setting differs: {'; '.join(differing)}"
         self.rows = {row["key"]: row for row in earlier["rows"]}
+        self.machine = earlier["machine"]
         return f"continuing with {len(self.rows)} rows in {self.path}"
 
     def current(self, key: str) -> bool:
@@ -72,7 +84,9 @@ class Book:
 
     def add(self, key: str, row: Row, others: float) -> None:
         """Store a row, with the load of the machine; the file is complete at any time."""
-        stamp = {"code": self.code, "quick": self.quick, "load": self.load, "others": others}
+        stamp: Row = {"code": self.code, "quick": self.quick, "load": self.load, "others": others}
+        if self._cpu != self.machine["cpu"]:
+            stamp["cpu"] = self._cpu
         self.rows[key] = {"key": key, **row, **stamp}
         # One row per line makes the differences of a later run readable.
         rows = ",\n".join(json.dumps(row) for row in self.rows.values())
@@ -97,6 +111,23 @@ def preliminary(rows: Sequence[Row], code: str) -> str:
     reasons += [f"{noisy} were disturbed (others used more than {QUIET:.0%})"] if noisy else []
     reasons += [f"{stale} (†) were measured with earlier code"] if stale else []
     return f"> Preliminary: {', '.join(reasons)}." if reasons else ""
+
+
+def mark(row: Row, code: str) -> str:
+    """Return the signs behind a row's name: earlier code, another processor.
+
+    Args:
+        row: A row of a book.
+        code: Digest of the present code.
+    """
+    return " †" * (row["code"] != code) + " ‡" * ("cpu" in row)
+
+
+def other_processors(rows: Sequence[Row]) -> str:
+    """Say which rows were measured on other processors than the file's; empty if none was."""
+    counts = Counter(row["cpu"] for row in rows if "cpu" in row)
+    counted = "; ".join(f"{count} on {cpu}" for cpu, count in counts.items())
+    return f"Rows marked ‡ were measured on another processor: {counted}." if counts else ""
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -28,7 +28,11 @@ def changes(book: Book, before: dict[str, Any] | None) -> list[str]:
     intro = "Medians whose quartiles do not overlap with those of the earlier run"
     intro += f" (versions: {'; '.join(differing)})" if differing else ""
     earlier = {row["key"]: row for row in before["rows"]}
-    both = [(earlier[key], row) for key, row in book.rows.items() if key in earlier]
+    both = [
+        (earlier[key], row)
+        for key, row in book.rows.items()
+        if key in earlier and earlier[key].get("cpu") == row.get("cpu")
+    ]
     cells = [
         [
             f"{now['key'].split('/')[0]}: {name_of(now)}",

@@ -24,7 +24,7 @@ _PACKAGES = (
 
 
 def describe(threads: int, packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
-    """Return the setting of a run; results of two settings are never mixed in one table.
+    """Return the setting of a run; results of two are not mixed in one table (`Book`).
 
     Args:
         threads: Of each way of running a model.

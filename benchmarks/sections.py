@@ -49,7 +49,7 @@ def _cell(spread: Sequence[float] | None, digits: int) -> str:
 
 def table_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     """Return a table in Markdown; columns without values are left out."""
-    cells = {"": [name_of(row) + (" †" if row["stale"] else "") for row in rows]}
+    cells = {"": [name_of(row) + row["mark"] for row in rows]}
     for title, kind, name, digits in columns:
         column = [_cell(row.get(kind, {}).get(name), digits) for row in rows]
         if any(column):

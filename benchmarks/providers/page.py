@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..book import Book, Row, preliminary
+from ..book import Book, Row, mark, other_processors, preliminary
 from ..script import shown, table
 from .engines import ENGINES
 from .verdict import EXPLANATION_BOUND, FORWARD_BOUND
@@ -91,10 +91,9 @@ def _engines(rows: Sequence[Row]) -> list[str]:
 def _measured(rows: Sequence[Row], titles: dict[str, str], code: str) -> list[str]:
     cells: list[list[str]] = []
     for row in rows:
-        mark = "" if row["code"] == code else " †"
         errors = [row["errors"][name] for name in _explanation(row)]
         cells.append([
-            f"{titles[row['engine']]}{mark}",
+            f"{titles[row['engine']]}{mark(row, code)}",
             row["state"] if row["state"] == "right" else f"**{row['state']}**",
             *map(_text, errors),
             *(_cell(row["values"].get(name), 1) for name in ("plain", "explained", "part")),
@@ -154,6 +153,7 @@ def _size(pair: tuple[str, float | None]) -> float:
 
 
 def _quietness(rows: Sequence[Row], code: str) -> str:
-    """Return what makes the figures preliminary, if anything does."""
-    remark = preliminary([row for row in rows if row.get("ratios")], code)
-    return f"\n{remark}\n" if remark else ""
+    """Return what limits the figures, if anything does."""
+    timed = [row for row in rows if row.get("ratios")]
+    remarks = (other_processors(timed), preliminary(timed, code))
+    return "".join(f"\n{remark}\n" for remark in remarks if remark)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks import run
-from benchmarks.book import Book, MixError, read
+from benchmarks.book import Book, MixError, mark, other_processors, read
 from benchmarks.changes import changes
 from benchmarks.floor_tables import TITLES, floor_tables
 from benchmarks.parts import CASES
@@ -76,6 +76,19 @@ def test_settings_are_not_mixed(tmp_path: Path, differing: dict[str, Any], words
         book.open(fresh=False, whole=False)
     assert words in book.open(fresh=False, whole=True)
     assert not book.rows
+
+
+def test_rows_of_another_processor_stay_and_new_ones_name_theirs(tmp_path: Path):
+    _written(tmp_path, 1, 1, 1)
+    book = _book(tmp_path, machine={**MACHINE, "cpu": "B"})
+    assert "1 rows" in book.open(fresh=False, whole=True)
+    book.add("size/vgg16/auto/1", _row(1, 1, 1), others=0.0)
+    stored = read(book.path)
+    assert stored is not None
+    assert stored["machine"] == MACHINE
+    assert [row.get("cpu") for row in stored["rows"]] == [None, "B"]
+    assert [mark(row, "one") for row in stored["rows"]] == ["", " ‡"]
+    assert other_processors(stored["rows"]).endswith("1 on B.")
 
 
 def test_a_file_of_another_format_is_no_result(tmp_path: Path):
