@@ -1,10 +1,12 @@
-"""`read_file` reads a regular file of bounded size; nothing else is opened."""
+"""`read_file` reads a regular file of bounded size, `map_file` maps one; nothing else is opened."""
 
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import stat
+import sys
 from pathlib import Path
 
 from .errors import GraftcamError, system_errors
@@ -16,7 +18,7 @@ _KINDS = {
 
 
 def check_regular(
-    path: str | Path, kind: type[GraftcamError], most: int, what: str | None = None
+    path: str | Path, kind: type[GraftcamError], most: int = sys.maxsize, what: str | None = None
 ) -> None:
     """Refuse what is no regular file, or too large, before anything opens it.
 
@@ -55,6 +57,20 @@ def read_file(
     if len(data) > most:  # the size that the system tells may be 0, as in /proc
         raise _too_large(len(data), kind, most, failed)
     return data
+
+
+def map_file(path: str | Path, kind: type[GraftcamError]) -> mmap.mmap:
+    """Map a regular file's bytes into memory; the mapping ends once nothing refers to it.
+
+    Raises:
+        GraftcamError: As ``kind``: it cannot be read, is no regular file, or is empty.
+    """
+    check_regular(path, kind)
+    failed = _failed(path, None)
+    with system_errors(kind, failed), Path(path).open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise kind(f"{failed}: it is empty")
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _failed(path: str | Path, what: str | None) -> str:

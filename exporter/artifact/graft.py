@@ -23,6 +23,7 @@ from ..differentiate.cotangent import Cotangent
 from ..differentiate.plan import Plan, plan, with_junctions
 from ..errors import CaptureError, LayerError
 from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.openvino_workarounds import separate_square_weights
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import ancestors
@@ -138,6 +139,8 @@ def graft(
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     boxes = subject.publish(layers)
     emit.sweep()
+    if not profile.shared_squares:
+        separate_square_weights(graph, emit)
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name

@@ -11,7 +11,9 @@ import mmap
 from pathlib import Path
 
 from ...runtime.custody.digests import DIGESTS_KEY
-from ...runtime.custody.entries import find_entry, mapped, splice, write_entries
+from ...runtime.custody.entries import find_entry, splice, write_entries
+from ...runtime.errors import CustodyError
+from ...runtime.reading import map_file
 from ...runtime.spec import METADATA_KEY
 
 _CHUNK = 1 << 20
@@ -21,10 +23,11 @@ def exchange_record(path: Path, text: str) -> None:
     """Write another record into a file.
 
     Raises:
-        OSError: The file cannot be written.
+        CustodyError: The file cannot be read.
+        OSError: It cannot be written.
         ValueError: It has no record.
     """
-    with mapped(path) as data:
+    with map_file(path, CustodyError) as data:
         _check(path, data)
     write_entries(path, {METADATA_KEY: text})
 
@@ -35,10 +38,11 @@ def digest_with(path: Path, text: str) -> str:
     Those follow from the graph, and from heads that may not be written yet.
 
     Raises:
+        CustodyError: The file cannot be read.
         ValueError: It has no record.
     """
     found = hashlib.sha256()
-    with mapped(path) as data:
+    with map_file(path, CustodyError) as data:
         _check(path, data)
         start, rest = splice(data, {METADATA_KEY: text, DIGESTS_KEY: None})
         for place in range(0, start, _CHUNK):

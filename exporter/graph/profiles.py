@@ -31,6 +31,8 @@ class Profile:
             are in CPU memory: the run must wait for the GPU to compute them, and CUDA cannot
             capture such a graph.
         branches: A part of the graph may run only if it is needed.
+        shared_squares: Added nodes may read the square weights that the model reads. OpenVINO
+            computes wrong numbers there (`separate_square_weights`).
     """
 
     name: ProfileName
@@ -38,12 +40,15 @@ class Profile:
     optional_inputs: bool = True
     sizes_from_data: bool = True
     branches: bool = True
+    shared_squares: bool = True
 
 
 DEFAULT = Profile("default")
 PROFILES: dict[ProfileName, Profile] = {
     "default": DEFAULT,
-    "web": Profile("web", pool_indices=False, optional_inputs=False, branches=False),
+    "web": Profile(
+        "web", pool_indices=False, optional_inputs=False, branches=False, shared_squares=False
+    ),
     "cuda": Profile("cuda", sizes_from_data=False, branches=False),
 }
 

@@ -7,32 +7,17 @@ a text.
 from __future__ import annotations
 
 import contextlib
-import errno
 import mmap
-import os
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from ..errors import CustodyError, SpecError, system_errors
+from ..errors import CustodyError, SpecError
 from ..protobuf import BYTES, Field, field_of, fields
+from ..reading import map_file
 from ..spec import METADATA_KEY, Spec
 
 _METADATA = 14  # ModelProto.metadata_props, a message of the strings key (1) and value (2)
 _KEY, _VALUE = 1, 2
-
-
-@contextlib.contextmanager
-def mapped(path: Path) -> Generator[mmap.mmap]:
-    """Map a file's bytes into memory, to read them.
-
-    Raises:
-        OSError: There is no such file, or it cannot be read.
-        ValueError: It is empty.
-    """
-    if not path.is_file():  # a pipe would block
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
 
 
 def find_entry(data: mmap.mmap, key: str) -> tuple[Field, str] | None:
@@ -75,10 +60,11 @@ def write_entries(path: Path, texts: Mapping[str, str | None]) -> None:
     """Change entries of a file; see `splice`.
 
     Raises:
-        OSError: The file cannot be written.
+        CustodyError: The file cannot be read.
+        OSError: It cannot be written.
         ValueError: It is no ONNX file.
     """
-    with mapped(path) as data:
+    with map_file(path, CustodyError) as data:
         begin, rest = splice(data, texts)
     with path.open("r+b") as file:
         file.seek(begin)
@@ -92,7 +78,7 @@ def read_entry(path: Path, key: str) -> str | None:
     Raises:
         CustodyError: The file cannot be read, or is no ONNX file.
     """
-    with reading(path), mapped(path) as data:
+    with reading(path), map_file(path, CustodyError) as data:
         found = find_entry(data, key)
     return None if found is None else found[1]
 
@@ -117,8 +103,7 @@ def read_spec(path: Path) -> Spec:
 def reading(path: Path) -> Generator[None]:
     """Raise errors in a file's bytes as CustodyError."""
     try:
-        with system_errors(CustodyError, f"cannot read {path}"):
-            yield
+        yield
     except (ValueError, IndexError) as error:
         reason = "it ends within a number" if isinstance(error, IndexError) else error
         raise CustodyError(

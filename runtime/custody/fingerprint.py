@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import CustodyError
+from ..onnx_file.check import check_file
 from ..protobuf import Field, fields, read_varint
-from .entries import mapped, reading
+from ..reading import map_file
+from .entries import reading
 
 _CHUNK = 1 << 20
 _DEEPEST = 100  # protobuf's own limit
@@ -45,8 +47,9 @@ def fingerprint(path: Path) -> Fingerprint:
     Raises:
         CustodyError: It cannot be read, is no ONNX file, or lacks its weights.
     """
+    check_file(path, CustodyError)
     with reading(path), contextlib.ExitStack() as opened:
-        data = opened.enter_context(mapped(path))
+        data = opened.enter_context(map_file(path, CustodyError))
         walk = _Walk(data, path, opened)
         graph, weights = hashlib.sha256(), hashlib.sha256()
         walk.message("model", 0, len(data), graph.update)
@@ -205,27 +208,13 @@ class _Walk:
         name, start = about.get(b"location", ""), int(about.get(b"offset", 0))
         data = self._open(name)
         stop = start + int(about[b"length"]) if b"length" in about else len(data)
-        if not 0 <= start <= stop <= len(data):
-            raise CustodyError(
-                f"{self._path.name} stores weights at {start} to {stop} of {name!r}, which has "
-                f"{len(data)} bytes; copy the whole export again"
-            )
         sink(b"%d:%d:" % (_RAW, stop - start))
         _stream(sink, data, start, stop)
 
     def _open(self, name: str) -> mmap.mmap:
         if name not in self.beside:
-            folder = self._path.parent
-            place = folder / name
-            # Of a model that is a link itself, as in a hub's cache, its own folder counts as well.
-            folders = folder.resolve(), self._path.resolve().parent
-            inside = any(place.resolve().is_relative_to(one) for one in folders)
-            if not inside or not place.is_file():
-                raise CustodyError(
-                    f"{self._path.name} stores weights in {name!r}, which is no file beside it; "
-                    "put the whole export into one folder"
-                )
-            self.beside[name] = self._opened.enter_context(mapped(place))
+            data = map_file(self._path.parent / name, CustodyError)
+            self.beside[name] = self._opened.enter_context(data)
         return self.beside[name]
 
 

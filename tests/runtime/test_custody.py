@@ -200,16 +200,17 @@ def nested(levels: int) -> bytes:
 
 
 BROKEN = {
-    "empty": (b"", "cannot mmap an empty file"),
-    "text": (b"no model at all", "damaged"),
+    "empty": (b"", "it is empty"),
+    "text": (b"no model at all", "as ONNX"),
     "ends in a field": (b"\x3a\x7f\x0a", "ends within a field"),
-    "ends in a number": (b"\x3a\x80", "ends within a number"),
+    "ends in a number": (b"\x3a\x80", "ends within a field"),
     "a number without an end": (b"\x80" * 1_000_000, "does not end"),
     "nested deeply": (nested(200), "nested more than 100 deep"),
     "weights nowhere": (
-        field_of(7, field_of(5, field_of(8, b"w") + field_of(13, field_of(1, b"location")
-                 + field_of(2, b"../secret")) + b"\x70\x01")),
-        r"stores weights in '\.\./secret', which is no file beside it",
+        field_of(7, field_of(5, b"\x10\x01" + field_of(8, b"w") + b"\x70\x01" + field_of(
+            13, field_of(1, b"location") + field_of(2, b"../secret")
+        ))),
+        r"stores tensor 'w' in '\.\./secret', which is no place in its own folder",
     ),
 }  # fmt: skip
 
