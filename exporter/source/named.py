@@ -15,6 +15,7 @@ from ...runtime.spec import Preprocess
 from ..errors import CaptureError, first_line
 from .attribute import attribute, called
 from .checkpoint import CHECKPOINTS, load_script, read_weights
+from .need_pytorch import need_pytorch
 from .torch_transforms import from_preset, from_timm
 from .trust import need_trust
 
@@ -79,7 +80,8 @@ def load_source(
         trust: Whether to load files that run code, .pt2 and TorchScript.
 
     Raises:
-        CaptureError: The model cannot be loaded, or must be trusted; the message says why.
+        CaptureError: The model cannot be loaded, must be trusted, or needs PyTorch, which is
+            missing; the message says why.
     """
     path, shapes, recorded = Path(text), _by_input(shape), recorded or {}
     if is_file(text):
@@ -91,12 +93,14 @@ def load_source(
             return Source(path, path.stem, shapes=shapes or None)
         if shapes:
             raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
+        need_pytorch(text)
         need_trust(path, ".pt2", trust=trust)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
     if path.suffix in CHECKPOINTS and (not name or path.is_file()):
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
+        need_pytorch(text)
         source = Source(load_script(path, trust=trust), path.stem)
         if not shapes and not recorded:
             raise CaptureError(
@@ -108,6 +112,7 @@ def load_source(
         raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
+    need_pytorch(text)
     known = _closed(shapes)
     makers = {"torchvision": _torchvision, "timm": _timm}
     source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
