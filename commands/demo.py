@@ -20,6 +20,9 @@ from .options import json_option
 def demo(folder: Path, as_json: bool) -> None:
     """Export the bundled digit model, verify it and explain the bundled images."""
     need_exporter()
+    from ..exporter.source.need_pytorch import need_pytorch
+
+    need_pytorch("the demo")
     from ..demo.run import run
     from ..exporter.report.describe import describe_report
 

@@ -38,7 +38,7 @@ def layers(
 
     Of a detector, say what shows it, and list the layers of its levels.
     """
-    need_exporter()
+    need_exporter(source)
     from ..exporter.capture.detector_summary import summarise_detector
     from ..exporter.capture.model import layers_and_score
     from ..exporter.report.describe import describe_candidates, describe_detector
