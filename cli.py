@@ -8,22 +8,9 @@ from typing import Any
 
 import click
 
-from .commands.bench import bench
 from .commands.common import example
-from .commands.demo import demo
-from .commands.diff import diff
-from .commands.explain import explain
-from .commands.export import export
-from .commands.inspect import inspect
-from .commands.layers import layers
-from .commands.ops import ops
-from .commands.optimize import optimize
-from .commands.package import package
-from .commands.shrink import shrink
-from .commands.sign import sign
 from .commands.signals import ending_by_signals
-from .commands.verify import verify
-from .commands.visualize import visualize
+from .commands.table import SUMMARIES, Commands
 from .runtime.errors import GraftcamError, first_line
 from .runtime.plain_text import plain
 
@@ -38,6 +25,15 @@ class _Group(click.Group):
         """Run the command line; a signal to end it unwinds it."""
         with ending_by_signals():
             return super().main(*args, **options)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands as click does, without importing them."""
+        limit = formatter.width - 6 - max(map(len, SUMMARIES))
+        with formatter.section("Commands"):
+            formatter.write_dl([
+                (name, click.Command(name, help=text).get_short_help_str(limit))
+                for name, text in SUMMARIES.items()
+            ])  # fmt: skip
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -64,6 +60,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
+    commands=Commands(),
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example(
         "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
@@ -74,13 +71,6 @@ class _Group(click.Group):
 @click.version_option(package_name="graftcam")
 def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
-
-
-for command in (
-    export, verify, sign, layers, explain, visualize, inspect, diff, shrink, optimize, package,
-    bench, ops, demo,
-):  # fmt: skip
-    main.add_command(command)
 
 
 if __name__ == "__main__":
