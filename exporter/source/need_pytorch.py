@@ -20,8 +20,6 @@ def need_pytorch(subject: str) -> None:
     Raises:
         CaptureError: PyTorch, or what it needs to export a model, is missing.
     """
-    missing = [name for module, name in _NEEDED.items() if not find_spec(module)]
-    if missing:
-        raise CaptureError(
-            f'{subject} needs {" and ".join(missing)}: pip install "graftcam[export]"'
-        )
+    for module, name in _NEEDED.items():
+        if not find_spec(module):
+            raise CaptureError(f'{subject} needs {name}: pip install "graftcam[export]"')

@@ -92,7 +92,7 @@ def test_every_command_works_on_onnx_files(done: subprocess.CompletedProcess[str
 
 
 def test_other_sources_say_what_to_install(done: subprocess.CompletedProcess[str]) -> None:
-    remedy = 'needs PyTorch and onnxscript: pip install "graftcam[export]"'
+    remedy = 'needs PyTorch: pip install "graftcam[export]"'
     subjects = ("torchvision:resnet18", "graftcam.demo.model:build", "the demo")
     assert [line for line in done.stdout.splitlines() if line.startswith("! ")] == [
         f"! {subject} {remedy}" for subject in subjects
