@@ -38,6 +38,15 @@ print(graftcam.runtime.Spec is Spec)
     assert python(code) == "True"
 
 
+def test_importing_explainer_imports_no_library_before_an_artifact_is_opened() -> None:
+    code = """
+import sys
+from graftcam.runtime import Explainer
+print({'numpy', 'cv2', 'onnxruntime', 'json', 'dataclasses'} & set(sys.modules))
+"""
+    assert python(code) == "set()"
+
+
 def test_without_onnxruntime_the_import_works_and_an_explainer_says_what_to_type() -> None:
     code = """
 import sys
