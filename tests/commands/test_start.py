@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,18 @@ def test_so_is_the_source_of_a_verification(tmp_path: Path) -> None:
     path.write_bytes(laughs(20))
     other.write_bytes(b"\x08\x08")
     assert "laughs.onnx has functions that make" in refuse("verify", other, "--against", path)
+
+
+def test_a_missing_package_is_named_with_what_installs_it() -> None:
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["onnx", "onnx_ir"]))
+from graftcam.cli import main
+main(["ops"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        'Error: onnx, onnx_ir missing: pip install "graftcam[onnx]" for ONNX files, '
+        '"graftcam[cpu,export]" for PyTorch models too\n'
+    )
