@@ -76,7 +76,8 @@ def export(
     differences). The exit code is 0 if it is written and proven (or --verify off), 1 for an error,
     and 3 if nothing is wrong but the verification could not come to its end.
     """
-    need_exporter(source)
+    # The page that says why a file is refused is the exporter's.
+    need_exporter(None if options["report"] else source)
     if config is not None:
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")

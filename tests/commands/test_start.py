@@ -71,6 +71,13 @@ def test_so_is_the_source_of_a_verification(tmp_path: Path) -> None:
     assert "laughs.onnx has functions that make" in refuse("verify", other, "--against", path)
 
 
+def test_a_report_says_why_a_hostile_file_was_refused(tmp_path: Path) -> None:
+    path, page = tmp_path / "laughs.onnx", tmp_path / "page"
+    path.write_bytes(laughs(20))
+    refuse("export", path, "-o", tmp_path / "m.onnx", "--report", page)
+    assert "has functions that make" in (page / "index.html").read_text()
+
+
 def test_a_missing_package_is_named_with_what_installs_it() -> None:
     code = """
 import sys
