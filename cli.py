@@ -26,6 +26,7 @@ from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError, first_line
 from .runtime.plain_text import plain
+from .runtime.version import __version__
 
 # OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -71,7 +72,7 @@ class _Group(click.Group):
         "graftcam demo",
     ),
 )
-@click.version_option(package_name="graftcam")
+@click.version_option(__version__)
 def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 

@@ -30,10 +30,10 @@ ORDER = {
         "release", "shrink", "__init__",
     ),
     "runtime": (
-        "limits", "plain_text", "json_text", "errors", "bounds", "strict_json", "reading",
-        "checks", "records", "detector", "settings", "spec", "drafts", "writing", "inorder",
-        "protobuf", "onnx_file", "custody", "session", "inputs", "boxes", "methods", "output",
-        "explain", "visualize", "explainer", "tools", "__init__",
+        "version", "limits", "plain_text", "json_text", "errors", "bounds", "strict_json",
+        "reading", "checks", "records", "detector", "settings", "spec", "drafts", "writing",
+        "inorder", "protobuf", "onnx_file", "custody", "session", "inputs", "boxes", "methods",
+        "output", "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {
