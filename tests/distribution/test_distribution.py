@@ -71,7 +71,7 @@ def test_the_source_distribution_holds_the_tests_and_no_pictures_of_documents(di
     }  # fmt: skip
     assert (missing, held - made - set(tracked())) == (set(), set())
     assert not any(name.startswith("docs/images/") for name in held)
-    assert dist.sdist.stat().st_size < 3e6
+    assert dist.sdist.stat().st_size < 5e6
 
 
 def test_the_metadata_say_what_it_is(dist: Dist) -> None:
