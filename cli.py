@@ -72,7 +72,7 @@ class _Group(click.Group):
         "graftcam demo",
     ),
 )
-@click.version_option(__version__)
+@click.version_option(__version__, prog_name="graftcam")
 def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
 

@@ -80,7 +80,10 @@ def command_lines() -> list[tuple[str, list[str]]]:
 def test_the_commands_and_options_of_every_document_exist() -> None:
     found = command_lines()
     assert len(found) > 20
+    own = {flag for option in main.params for flag in option.opts}
     for page, (name, *words) in found:
+        if name in own:
+            continue
         assert name in main.commands, f"{page}: graftcam {name}"
         known = {flag for option in main.commands[name].params for flag in option.opts}
         known |= {flag for option in main.commands[name].params for flag in option.secondary_opts}
