@@ -33,7 +33,7 @@ $(BIN)/python:
 	@$(BIN)/python $(PIP_INSTALL) --upgrade pip
 
 $(VENV)/.export: $(BIN)/python pyproject.toml setup.py scripts/install_torch.py
-	@$(BIN)/python scripts/install_torch.py $(TORCH_INDEX)
+	@$(BIN)/python scripts/install_torch.py "$(TORCH_INDEX)"
 	@echo "graftcam and what it exports with: downloads about 200 MB"
 	@$(BIN)/python $(PIP_INSTALL) --editable ".[cpu,export]" "scikit-learn>=1.5"
 	@touch $@
