@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def test_a_checkout_that_agrees_may_be_released(checkout: Path) -> None:
 )
 def test_what_disagrees_is_named(checkout: Path, file: str, old: str, new: str, fault: str) -> None:
     change(checkout / file, old, new)
-    with pytest.raises(AssertionError, match=fault):
-        assert list(faults("v1.2.0", checkout)) == []
+    found = list(faults("v1.2.0", checkout))
+    assert any(re.search(fault, one) for one in found), found
 
 
 def test_this_checkout_is_not_released_under_another_tag(
