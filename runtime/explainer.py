@@ -20,6 +20,7 @@ from .explain.plan import Plan, make_plan
 from .explain.request import Request
 from .explain.stream import Failure, explain_each, load, stream
 from .inputs.examples import Example, ExampleReader, Given, Inputs
+from .inputs.fit_preprocess import preprocess_for
 from .inputs.images import as_array
 from .inputs.raw_feeds import Selection, raw_feeds
 from .inputs.selection import Classes
@@ -31,6 +32,7 @@ from .session.heads import Heads
 from .session.options import configure
 from .session.providers import Provider
 from .session.session import Port, Session, Tensors
+from .spec import Preprocess
 
 
 class Explainer:
@@ -51,6 +53,7 @@ class Explainer:
         head: str | Path | None = None,
         check: bool = False,
         max_pixels: int = MAX_PIXELS,
+        preprocess: Preprocess | str | None = None,
     ) -> None:
         """Open an artifact.
 
@@ -69,12 +72,17 @@ class Explainer:
             check: Read each file whole before it is opened, and compare graph and weights with the
                 digests that the export stored.
             max_pixels: Number of pixels that the header of an image file may name.
+            preprocess: The training transform of an artifact that was exported without one: a
+                `runtime.spec.Preprocess`, or words such as ``"imagenet"`` or ``"unit,squash"``
+                (`runtime.inputs.preprocess_words`).
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
                 file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
             CustodyError: With ``check``: the file changed after its export, or has no digests.
+            InputError: ``preprocess`` has an unknown word or does not fit the model's input, or the
+                artifact stores its own.
         """
         check_value("max_pixels", max_pixels, int, least=1)
         setup = partial(configure, options or {})
@@ -82,6 +90,9 @@ class Explainer:
         open_head = open_checked(Path(path), open_file) if check else open_file
         self._session = open_file(path)
         self._session.max_pixels = max_pixels
+        if preprocess is not None:
+            fitted = preprocess_for(self._session, preprocess)
+            self._session.spec = replace(self._session.spec, preprocess=fitted)
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider

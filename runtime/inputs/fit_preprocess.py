@@ -1,51 +1,113 @@
-"""`bind` fits a training transform to the model's input that it feeds."""
+"""`fit_preprocess` fits a training transform to the model's input that it feeds."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import onnx_ir as ir
+import numpy as np
 
-from ...runtime.spec import Preprocess
-from ..errors import CaptureError
-from ..graph.emitter import dims_of
-from ..source.preprocess_words import Unsized
+from ..checks import check_value, short
+from ..errors import InputError
+from ..records import faults_of
+from ..session.session import Session
+from ..spec import Preprocess
+from .preprocess_words import Unsized, in_words
 
-_IMAGE_TYPES = (
-    ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.UINT8,
-)  # fmt: skip
+_IMAGE_TYPES = ("float32", "float16", "float64", "uint8")
 _COLOURS = (1, 3)
 
 
-def bind(preprocess: Preprocess | Unsized | None, graph: ir.Graph) -> Preprocess | None:
+@dataclass(frozen=True)
+class Fed:
+    """An input of a model.
+
+    Attributes:
+        dims: Its extents: numbers, names of open ones, or None; without any the rank is unknown.
+        dtype: Its type by numpy's name; None: unknown.
+    """
+
+    dims: Sequence[int | str | None]
+    dtype: str | None
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it has the type and the rank of images."""
+        return self.dtype in _IMAGE_TYPES and len(self.dims) == 4
+
+    @property
+    def takes_photographs(self) -> bool:
+        """Whether it takes images of one channel or of three."""
+        return self.takes_images and bool({self.dims[1], self.dims[3]} & {*_COLOURS})
+
+
+def fit_preprocess(preprocess: Preprocess | Unsized, inputs: Mapping[str, Fed]) -> Preprocess:
     """Name the input that the transform feeds, and compare their shapes.
 
     By default it is the first that takes images, [N, C, H, W]: of text and image, the second.
     A mean and std of one entry stand for all channels of an input that takes three.
 
+    Args:
+        preprocess: The transform; `Unsized` gets the size of the input.
+        inputs: The model's inputs by name.
+
     Raises:
-        CaptureError: There is no such input, or it does not take what the transform gives.
+        InputError: There is no such input, or it does not take what the transform gives.
     """
-    if preprocess is None:
-        return None
-    inputs = {value.name or "": value for value in graph.inputs}
     if preprocess.input and preprocess.input not in inputs:
-        raise CaptureError(
+        raise InputError(
             f"the preprocessing names input {preprocess.input!r}; the model has {list(inputs)}"
         )
-    images = [name for name, value in inputs.items() if _takes_images(value)]
-    preprocess = replace(preprocess, input=preprocess.input or next(iter([*images, *inputs])))
-    value = inputs[preprocess.input]
-    if value.dtype is not None and value.dtype not in _IMAGE_TYPES:
-        raise CaptureError(
-            f"the preprocessing gives float images, input {value.name!r} takes {value.dtype.name}; "
+    images = [name for name, one in inputs.items() if one.takes_images]
+    name = preprocess.input or next(iter([*images, *inputs]))
+    preprocess, fed = replace(preprocess, input=name), inputs[name]
+    if fed.dtype is not None and fed.dtype not in _IMAGE_TYPES:
+        raise InputError(
+            f"the preprocessing gives float images, input {name!r} takes {fed.dtype}; "
             f"name the input that takes images: the model has {list(inputs)}"
         )
     if isinstance(preprocess, Unsized):
-        preprocess = _sized(preprocess, value)
-    if value.shape is None:
-        return preprocess
-    dims, last = dims_of(value), preprocess.layout == "nhwc"
+        preprocess = _sized(preprocess, name, fed.dims)
+    return _with_channels(preprocess, name, fed.dims) if fed.dims else preprocess
+
+
+def preprocess_for(session: Session, given: Preprocess | str) -> Preprocess:
+    """Return the transform to use with an artifact that stores none.
+
+    Args:
+        session: The artifact.
+        given: The transform, or words of one (see `in_words`).
+
+    Raises:
+        InputError: The artifact stores its own, a word is unknown, or the model's input does not
+            take what the transform gives.
+    """
+    if session.spec.preprocess is not None:
+        raise InputError(
+            f"{session.path.name} stores its own preprocessing; leave preprocess (--preprocess) out"
+        )
+    check_value("preprocess", given, Preprocess | str)
+    transform = in_words(given) if isinstance(given, str) else given
+    ports = {
+        port.name: Fed(port.shape, None if port.dtype is None else np.dtype(port.dtype).name)
+        for port in session.model_inputs
+    }
+    if not ports:
+        raise InputError(
+            f"{session.path.name} takes no inputs, and no images; leave preprocess out"
+        )
+    fitted = fit_preprocess(transform, ports)
+    for name, expected in faults_of(fitted):
+        value = short(getattr(fitted, name))
+        raise InputError(f"the preprocessing cannot have {name}={value}; give {expected}")
+    return fitted
+
+
+def _with_channels(
+    preprocess: Preprocess, name: str, dims: Sequence[int | str | None]
+) -> Preprocess:
+    """Return the transform with the channels of the input that it feeds."""
+    last = preprocess.layout == "nhwc"
     colours = dims[-1 if last else 1] if len(dims) == 4 else None
     if len(preprocess.mean) == 1 and colours == 3:
         wide = {name: 3 * list(getattr(preprocess, name)) for name in ("mean", "std")}
@@ -53,8 +115,8 @@ def bind(preprocess: Preprocess | Unsized | None, graph: ir.Graph) -> Preprocess
     elif len(preprocess.mean) == 1 and preprocess.channels == "grey":
         preprocess = replace(preprocess, channels=None)  # one channel is luma without saying so
     elif len(preprocess.mean) == 1 and preprocess.channels == "bgr":
-        raise CaptureError(
-            f"the preprocessing orders channels as bgr, input {value.name!r} takes one: {dims}; "
+        raise InputError(
+            f"the preprocessing orders channels as bgr, input {name!r} takes one: {list(dims)}; "
             "leave bgr out"
         )
     given = [len(preprocess.mean), *preprocess.size]
@@ -62,31 +124,26 @@ def bind(preprocess: Preprocess | Unsized | None, graph: ir.Graph) -> Preprocess
     pairs = zip(dims[1:], given, strict=False)
     fits = (not isinstance(have, int) or have == want for have, want in pairs)
     if len(dims) != 4 or not all(fits):
-        raise CaptureError(
+        raise InputError(
             f"the preprocessing gives images [N, {', '.join(map(str, given))}], input "
-            f"{value.name!r} takes {dims}; give a Preprocess of that size, layout and number of "
+            f"{name!r} takes {list(dims)}; give a Preprocess of that size, layout and number of "
             "channels"
         )
     return preprocess
 
 
-def _sized(transform: Unsized, value: ir.Value) -> Preprocess:
-    """The transform for the size of the input that it feeds.
+def _sized(transform: Unsized, name: str, dims: Sequence[int | str | None]) -> Preprocess:
+    """Return the transform for the size of the input that it feeds.
 
     Raises:
-        CaptureError: The input leaves its size open.
+        InputError: The input leaves its size open.
     """
-    dims = [] if value.shape is None else dims_of(value)
     last = len(dims) == 4 and dims[1] not in _COLOURS and dims[3] in _COLOURS
     sides = dims[1:3] if last else dims[2:4]
     height, width = (side if isinstance(side, int) else None for side in [*sides, None, None][:2])
     if height is None or width is None:
-        raise CaptureError(
-            f"input {value.name!r} takes {dims}, so the size of the images is unknown; give a "
+        raise InputError(
+            f"input {name!r} takes {list(dims)}, so the size of the images is unknown; give a "
             "Preprocess(size=(height, width), ...), or --shape"
         )
     return transform.sized(height, width, "nhwc" if last else "nchw")
-
-
-def _takes_images(value: ir.Value) -> bool:
-    return value.dtype in _IMAGE_TYPES and value.shape is not None and len(value.shape) == 4

@@ -130,9 +130,9 @@ class ValueReader:
         what = str(source) if isinstance(source, (str, Path)) else "an image"
         if self.transform is None:
             return (
-                f"{self.file} stores no preprocessing; {what} needs it: export it again with "
-                "preprocess=... (--preprocess imagenet, unit or raw, with crop, squash or "
-                "letterbox, as the model was trained), or pass the tensor that the model takes, "
+                f"{self.file} stores no preprocessing; {what} needs it: give preprocess=... "
+                "(--preprocess imagenet, unit or raw, with crop, squash or letterbox, as the model "
+                f"was trained) here or to the export, or pass the tensor that the model takes, "
                 f"{port}, as an array or in a .npy file (or all inputs to Explainer.run)"
             )
         return (
