@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .commands.bench import bench
+from .commands.cache import cache
 from .commands.common import example
 from .commands.demo import demo
 from .commands.diff import diff
@@ -25,7 +26,8 @@ from .commands.signals import ending_by_signals
 from .commands.verify import verify
 from .commands.visualize import visualize
 from .runtime.errors import GraftcamError, first_line
-from .runtime.plain_text import plain
+from .runtime.limits import RELAYED
+from .runtime.plain_text import clip, plain
 
 # OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -60,6 +62,12 @@ class _Group(click.Group):
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(plain(f"{where}{error.strerror or error}")) from error
+        except Exception as error:
+            # OpenCV's, of many lines; a command that does not need it has not imported it.
+            if type(error).__module__ != "cv2":
+                raise
+            reason = " ".join(str(error).split())
+            raise click.ClickException(plain(f"OpenCV failed: {clip(reason, RELAYED)}")) from error
 
 
 @click.group(
@@ -67,6 +75,7 @@ class _Group(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example(
         "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
+        "graftcam explain torchvision:resnet50 photo.jpg -o out",
         "graftcam explain resnet50.onnx photo.jpg -o out",
         "graftcam demo",
     ),
@@ -78,7 +87,7 @@ def main() -> None:
 
 for command in (
     export, verify, sign, layers, explain, visualize, inspect, diff, shrink, optimize, package,
-    bench, ops, demo,
+    bench, ops, demo, cache,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -140,14 +140,19 @@ def progress_bar(label: str, *, hidden: bool = False) -> Generator[Callable[[int
         yield show
 
 
-def need_exporter() -> None:
-    """Raise GraftcamError if packages of the exporter are missing, with the command to install."""
+def need_exporter(source: str | None = None) -> None:
+    """Raise GraftcamError if packages of the exporter are missing, with the command to install.
+
+    Args:
+        source: What needs them: a model that is no artifact yet.
+    """
     missing = [
         n for n in ("torch", "onnx", "onnx_ir", "onnxscript") if not importlib.util.find_spec(n)
     ]
     if missing:
+        what = "exporting" if source is None else f"{source} is no artifact, and exporting it"
         raise GraftcamError(
-            f'{", ".join(missing)} missing; exporting needs: pip install "graftcam[cpu,export]"'
+            f'{what} needs {", ".join(missing)}; pip install "graftcam[cpu,export]"'
         )
 
 

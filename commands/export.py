@@ -90,6 +90,7 @@ def export(
     from ..exporter.places import check_places
     from ..exporter.report.describe import describe_report
     from ..exporter.report.known import Known
+    from ..exporter.report.missing import missing
     from ..exporter.report.page.write import page_of_failure
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
@@ -117,7 +118,7 @@ def export(
             trace=TorchExport(**traced) if traced else None, labels=labels, name=name,
             preprocess=preprocess, verify=verify, shapes=loaded.shapes, progress=steps, **options,
         )  # fmt: skip
-    report.notes.extend(loaded.notes)
+    report.notes.extend([*loaded.notes, *missing(report.spec)])
     say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
     if report.verification.verdict == "unproven":
         sys.exit(UnprovenError.exit_code)

@@ -132,6 +132,21 @@ def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
     assert Explainer(path).spec.preprocess.size == [8, 8]
 
 
+def test_an_export_says_what_the_artifact_will_miss(tmp_path: Path) -> None:
+    plain, names = write_plain(tmp_path / "plain.onnx"), tmp_path / "names.txt"
+    names.write_text("red\ngreen\nblue")
+    given = ["export", plain, "--to", tmp_path / "m.onnx", "--verify", "off"]
+    transform, labels = "note: no preprocessing is stored", "note: no class names are stored"
+    for options, missing in (
+        ([], {transform, labels}),
+        (["--preprocess", "unit"], {labels}),
+        (["--labels", names], {transform}),
+        (["--score", "channel", "--layer", "layer", "--preprocess", "unit"], set[str]()),
+    ):
+        said = succeed(*given, *options).stdout
+        assert {note for note in (transform, labels) if note in said} == missing
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
