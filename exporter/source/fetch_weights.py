@@ -1,4 +1,4 @@
-"""`fetch` gets published weights: from the cache of torch.hub, else from the network.
+"""`fetch` and `in_hub_cache` find published weights: in their library's cache, or on the network.
 
 Without a network the error says which file to get, and where to put it.
 """
@@ -7,10 +7,33 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from ..errors import CaptureError, first_line
 from .checkpoint import read_weights
+
+_SECONDS = 10  # until a server that does not answer counts as out of reach
+
+
+def in_hub_cache(repository: str, file: str) -> Path | None:
+    """Return a file of Hugging Face from its cache on this machine; None if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, file)
+    return Path(found) if isinstance(found, str) else None
+
+
+def check_reachable(url: str) -> None:
+    """Raise OSError if the server of an address is out of reach.
+
+    Hugging Face's own client tries for most of a minute, and says so line by line.
+    """
+    try:
+        urlopen(Request(url, method="HEAD"), timeout=_SECONDS).close()
+    except HTTPError:
+        return  # which its server sent
 
 
 def fetch(url: str, what: str) -> Path:

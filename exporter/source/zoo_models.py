@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.spec import Preprocess
 from ..errors import CaptureError, first_line
 from .checkpoint import load_weights
-from .fetch_weights import fetch
+from .fetch_weights import check_reachable, fetch, in_hub_cache
 from .torch_transforms import from_preset, from_timm
 
 if TYPE_CHECKING:
@@ -130,12 +130,17 @@ def _pretrained_timm(plain: str, tag: str, weights: str, tags: Sequence[str]) ->
         raise _no_weights(f"timm:{plain}", weights, [DEFAULT, *tags] if tags else ())
     chosen = f"{plain}.{tag}" if weights == DEFAULT and tag else plain
     chosen = chosen if weights == DEFAULT else f"{plain}.{weights}"
+    config: Any = timm.get_pretrained_cfg(chosen)
+    hub, file = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
+    url = f"https://huggingface.co/{hub}/resolve/main/{file}" if hub else config.url
+    # What is on this machine needs no network; some models read a file in their own way.
+    local = in_hub_cache(hub, file) if hub and not config.custom_load else None
     try:
-        return timm.create_model(chosen, pretrained=True)
+        if local is None:
+            check_reachable(url)
+        overlay = None if local is None else {"file": str(local)}
+        return timm.create_model(chosen, pretrained=True, pretrained_cfg_overlay=overlay)
     except Exception as error:
-        config: Any = timm.get_pretrained_cfg(chosen)
-        hub, file = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
-        url = f"https://huggingface.co/{hub}/resolve/main/{file}" if hub else config.url
         raise CaptureError(
             f"cannot fetch the weights of timm:{chosen} ({first_line(error)}); get {url} and give "
             f"it with --weights {Path(file).name if hub else 'FILE'}"
@@ -161,9 +166,10 @@ def _loaded(model: torch.nn.Module, weights: str | None) -> list[str]:
 
 def _no_weights(source: str, weights: str, known: Iterable[str]) -> CaptureError:
     names = list(known)
-    near = difflib.get_close_matches(weights, names, n=_SHOWN, cutoff=0.4) or names[:_SHOWN]
-    more = ", ..." if len(near) < len(names) else ""
-    there = f"there is {', '.join(near)}{more}" if names else "it has none to fetch"
+    near = difflib.get_close_matches(weights, names, n=_SHOWN, cutoff=0.4)
+    shown = list(dict.fromkeys([*near, *names]))[:_SHOWN]
+    more = ", ..." if len(shown) < len(names) else ""
+    there = f"there is {', '.join(shown)}{more}" if names else "it has none to fetch"
     return CaptureError(
         f"--weights {weights}: no such file, and no weights of {source}; {there}; or give a file"
     )

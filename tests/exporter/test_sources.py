@@ -10,12 +10,16 @@ import pytest
 import timm
 import timm.data
 import torch
+from safetensors.torch import save_file
 from torchvision import models
 
 from graftcam.exporter import CaptureError
+from graftcam.exporter.source import zoo_models
 from graftcam.exporter.source.named import load_source
 from graftcam.exporter.source.preprocessing import as_preprocess
 from graftcam.runtime.spec import Preprocess
+
+HUB = ("timm/test_vit.r160_in1k", "model.safetensors")
 
 
 def test_a_torchvision_weights_transform_becomes_a_record() -> None:
@@ -130,7 +134,11 @@ def test_what_published_weights_could_run_is_not_run(hub: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "weights", "message"),
     [
-        ("torchvision:resnet50", "IMAGENET1K_V3", "there is IMAGENET1K_V2, IMAGENET1K_V1"),
+        (
+            "torchvision:resnet50",
+            "IMAGENET1K_V3",
+            "there is IMAGENET1K_V2, IMAGENET1K_V1, DEFAULT; or give a",
+        ),
         ("torchvision:resnet50", "no.pt", "--weights no.pt: no such file, and no weights of"),
         ("torchvision:resnet5", "DEFAULT", "torchvision has no model 'resnet5'; did you mean resn"),
         ("timm:resnet5", "DEFAULT", "timm has no model 'resnet5'; did you mean"),
@@ -142,20 +150,26 @@ def test_what_published_weights_could_run_is_not_run(hub: Path) -> None:
 def test_weights_that_there_are_not(
     hub: Path, monkeypatch: pytest.MonkeyPatch, source: str, weights: str | None, message: str
 ) -> None:
-    def unreachable(*_: Any, **__: Any) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", unreachable)
+    monkeypatch.setattr(zoo_models, "in_hub_cache", lambda *_: None)
+    monkeypatch.setattr("graftcam.exporter.source.fetch_weights.urlopen", torch.hub.urlopen)
     with pytest.raises(CaptureError) as caught:
         load_source(source, weights)
     assert message in str(caught.value)
 
 
-def test_weights_of_timm_bring_their_class_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = timm.create_model("test_vit", pretrained=False).state_dict()
-    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: state)
-    for weights in ("DEFAULT", "r160_in1k"):
-        source = load_source("timm:test_vit", weights)
+def test_weights_of_timm_are_taken_from_its_cache_and_bring_their_class_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = timm.create_model("test_vit", pretrained=False)
+    file = tmp_path / "model.safetensors"
+    save_file(model.state_dict(), file)
+    monkeypatch.setattr(zoo_models, "in_hub_cache", lambda *asked: file if asked == HUB else None)
+    monkeypatch.setattr(zoo_models, "check_reachable", None)
+    for name, weights in (
+        ("test_vit", "DEFAULT"), ("test_vit", "r160_in1k"), ("test_vit.r160_in1k", "DEFAULT"),
+    ):  # fmt: skip
+        source = load_source(f"timm:{name}", weights)
+        assert torch.equal(next(source.model.parameters()), next(model.parameters()))  # pyright: ignore
         assert source.notes == []
         assert source.labels[281] == "tabby, tabby cat"
-    assert load_source("timm:test_vit.r160_in1k", "DEFAULT").inputs[0].shape == (1, 3, 160, 160)
+        assert source.inputs[0].shape == (1, 3, 160, 160)
