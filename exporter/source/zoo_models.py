@@ -119,7 +119,7 @@ def timm_model(name: str, weights: str | None) -> ZooModel:
         model, notes = _pretrained_timm(plain, tag, weights, tags), list[str]()
     config = timm.data.resolve_model_data_config(model)
     subset = timm.data.infer_imagenet_subset(model)
-    labels = None if subset is None else timm.data.ImageNetInfo(subset).label_descriptions()
+    labels = None if subset is None else list(timm.data.ImageNetInfo(subset).label_descriptions())
     return ZooModel(model, config["input_size"], from_timm(config), labels, notes)
 
 
