@@ -87,6 +87,16 @@ class Wanted:
         needs = [need for method in self.methods for need in find_method(method).needs]
         return sorted({_EXTRAS[need] for need in needs if need in _EXTRAS})
 
+    def described(self, source: str) -> str:
+        """Return the model with what tells its artifacts apart, for people."""
+        given: dict[str, Sequence[str | None]] = {
+            "weights": [self.weights], "shape": [*map(_shape, (self.shapes or {}).items())],
+            "labels": [self.labels], "layer": self.layers, "output": [self.output],
+            "extra": self.extras, "score": ["linear" if self.linear else None],
+        }  # fmt: skip
+        words = [f"--{name} {one}" for name, values in given.items() for one in values if one]
+        return " ".join([source, *words])
+
     def refuse(self, name: str) -> None:
         """Raise InputError if an option is given that an artifact does not take."""
         given = [key for key in ("weights", "shapes", "labels") if getattr(self, key)]
@@ -97,6 +107,13 @@ class Wanted:
                 f"{name} is an artifact and has its own weights, shapes and labels; leave {words} "
                 "out, or give the model that it was made of"
             )
+
+
+def _shape(given: tuple[str, Sequence[int | None]]) -> str:
+    """Return the shape of an input as the command line takes it."""
+    name, extents = given
+    text = ",".join("?" if extent is None else str(extent) for extent in extents)
+    return f"{name}={text}" if name else text
 
 
 def artifact_of(source: str, wanted: Wanted, images: Sequence[Path], max_pixels: int) -> Path:
@@ -241,7 +258,7 @@ def _exported(cache: Cache, key: str, source: str, stem: str, wanted: Wanted) ->
         return path
 
     with Steps() as steps:
-        entry = cache.add(key, source, partial(make, steps))
+        entry = cache.add(key, wanted.described(source), partial(make, steps))
     for report in reports:
         layers = ", ".join(report.layers)
         say(plain(f"exported {source} (layer {layers}, verified) -> {entry.path}"), err=True)

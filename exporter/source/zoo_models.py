@@ -35,7 +35,7 @@ class ZooModel:
     """A model of a package.
 
     Attributes:
-        model: The module.
+        model: The module, in evaluation mode.
         shape: Shape of its input without the batch axis.
         preprocess: Its training transform, if it can be stored.
         labels: Its class names, if known.
@@ -86,7 +86,7 @@ def torchvision_model(name: str, weights: str | None) -> ZooModel:
     transform = None if entry is None else from_preset(entry.transforms())
     labels = None if entry is None else entry.meta.get("categories")
     size = transform.size if transform else (224, 224)
-    return ZooModel(model, (3, *size), transform, labels, notes)
+    return ZooModel(model.eval(), (3, *size), transform, labels, notes)
 
 
 def timm_model(name: str, weights: str | None) -> ZooModel:
@@ -120,7 +120,7 @@ def timm_model(name: str, weights: str | None) -> ZooModel:
     config = timm.data.resolve_model_data_config(model)
     subset = timm.data.infer_imagenet_subset(model)
     labels = None if subset is None else list(timm.data.ImageNetInfo(subset).label_descriptions())
-    return ZooModel(model, config["input_size"], from_timm(config), labels, notes)
+    return ZooModel(model.eval(), config["input_size"], from_timm(config), labels, notes)
 
 
 def _pretrained_timm(plain: str, tag: str, weights: str, tags: Sequence[str]) -> torch.nn.Module:

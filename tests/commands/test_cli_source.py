@@ -121,9 +121,22 @@ def test_the_cache_is_listed_and_cleared(
     row, place = succeed("cache").stdout.splitlines()
     assert row.endswith(f" s    {plain}")
     assert place == f"{cache}: 1 artifact, 0.0 MB (another folder: GRAFTCAM_CACHE)"
-    (entry,) = json.loads(succeed("cache", "--json").stdout)["entries"]
-    assert Path(entry["path"]).parent.parent == cache
-    assert succeed("cache", "--clear").stdout.startswith("removed 1 artifact, 0.0 MB, from ")
+    named = (
+        "--output",
+        "second",
+        "--layer",
+        "other",
+        "--shape",
+        "x=?,3,8,8",
+        "--method",
+        "saliency",
+    )
+    succeed("explain", plain, picture, "-o", tmp_path / "out", "--preprocess", "unit", *named)
+    newest, oldest = json.loads(succeed("cache", "--json").stdout)["entries"]
+    assert Path(newest["path"]).parent.parent == cache
+    options = "--shape x=?,3,8,8 --layer other --output second --extra input_gradients"
+    assert (oldest["source"], newest["source"]) == (str(plain), f"{plain} {options}")
+    assert succeed("cache", "--clear").stdout.startswith("removed 2 artifacts, 0.0 MB, from ")
     assert json.loads(succeed("cache", "--clear", "--json").stdout)["removed"] == 0
     assert list(cache.iterdir()) == []
 
