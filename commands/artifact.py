@@ -47,9 +47,9 @@ model_options = group(
            help="A model that is no artifact yet: class names, as for `graftcam export`. Default: "
                 "those of its weights."),
     option("--preprocess", metavar="WORDS",
-           help="Training transform, if the artifact stores none: imagenet, torch, tf, caffe, unit "
-                "or raw, with crop, squash or letterbox, bgr, grey and a filter; words with "
-                "commas, as for `graftcam export`."),
+           help="Training transform, if the artifact stores none or a wrong one: imagenet, torch, "
+                "tf, caffe, unit or raw, with crop, squash or letterbox, bgr, grey and a filter; "
+                "words with commas, as for `graftcam export`."),
 )  # fmt: skip
 
 

@@ -72,9 +72,9 @@ class Explainer:
             check: Read each file whole before it is opened, and compare graph and weights with the
                 digests that the export stored.
             max_pixels: Number of pixels that the header of an image file may name.
-            preprocess: The training transform of an artifact that was exported without one: a
-                `runtime.spec.Preprocess`, or words such as ``"imagenet"`` or ``"unit,squash"``
-                (`runtime.inputs.preprocess_words`).
+            preprocess: The training transform, for an artifact that was exported without one or
+                with a wrong one: a `runtime.spec.Preprocess`, or words such as ``"imagenet"`` or
+                ``"unit,squash"`` (`runtime.inputs.preprocess_words`). None: the stored one.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
@@ -82,7 +82,7 @@ class Explainer:
             SpecError: The file is no artifact, or one of a newer version.
             CustodyError: With ``check``: the file changed after its export, or has no digests.
             InputError: ``preprocess`` has an unknown word or does not fit the model's input, or the
-                artifact stores its own.
+                artifact's graph contains its own.
         """
         check_value("max_pixels", max_pixels, int, least=1)
         setup = partial(configure, options or {})

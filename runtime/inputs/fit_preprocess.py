@@ -72,22 +72,26 @@ def fit_preprocess(preprocess: Preprocess | Unsized, inputs: Mapping[str, Fed]) 
 
 
 def preprocess_for(session: Session, given: Preprocess | str) -> Preprocess:
-    """Return the transform to use with an artifact that stores none.
+    """Return a transform to use with an artifact, in place of the one that it stores, if any.
 
     Args:
         session: The artifact.
         given: The transform, or words of one (see `in_words`).
 
     Raises:
-        InputError: The artifact stores its own, a word is unknown, or the model's input does not
-            take what the transform gives.
+        InputError: The artifact's graph contains its own, a word is unknown, or the model's input
+            does not take what the transform gives.
     """
-    if session.spec.preprocess is not None:
+    stored = session.spec.preprocess
+    if stored is not None and stored.embedded:
         raise InputError(
-            f"{session.path.name} stores its own preprocessing; leave preprocess (--preprocess) out"
+            f"{session.path.name} has its preprocessing in its graph; leave preprocess "
+            "(--preprocess) out"
         )
     check_value("preprocess", given, Preprocess | str)
     transform = in_words(given) if isinstance(given, str) else given
+    if stored is not None and not transform.input:
+        transform = replace(transform, input=stored.input)
     ports = {
         port.name: Fed(port.shape, None if port.dtype is None else np.dtype(port.dtype).name)
         for port in session.model_inputs

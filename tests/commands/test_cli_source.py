@@ -211,7 +211,6 @@ def test_an_artifact_takes_no_option_of_an_export(picture: Path, tmp_path: Path)
     path = write_artifact(tmp_path / "m.onnx")
     given = ("explain", path, picture, "-o", tmp_path / "out")
     assert "leave --weights, --shape out" in refuse(*given, "--weights", "w", "--shape", "3,8,8")
-    assert "m.onnx stores its own preprocessing; leave" in refuse(*given, "--preprocess", "unit")
     bare = write_artifact(tmp_path / "bare.onnx", spec(preprocess=None))
     assert "bare.onnx stores no preprocessing; " in refuse("explain", bare, *given[2:])
 

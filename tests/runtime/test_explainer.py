@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ import pytest
 from graftcam.runtime import Explainer
 from graftcam.runtime.custody.entries import write_entries
 from graftcam.runtime.errors import ImageError, InputError
+from graftcam.runtime.inputs.fit_preprocess import preprocess_for
 from graftcam.runtime.session.session import Port
 from graftcam.runtime.spec import METADATA_KEY, Preprocess
 from support.artifacts import (
@@ -114,26 +116,31 @@ def test_without_preprocessing_the_remedy_is_run(tmp_path: Path) -> None:
     assert explainer.run(np.ones((1, 3, 32, 32), np.float32))["heatmap"].shape == (1, 1, 4, 4)
 
 
-def without_preprocessing(path: Path) -> Path:
-    """Write the model of fields without its preprocessing."""
-    record = replace(Explainer(write_segmenter(path)).spec, preprocess=None)
+def with_preprocessing(path: Path, stored: Preprocess | None) -> Path:
+    """Write the model of fields with another preprocessing."""
+    record = replace(Explainer(write_segmenter(path)).spec, preprocess=stored)
     write_entries(path, {METADATA_KEY: record.to_json()})
     return path
 
 
 @pytest.mark.parametrize("given", ["unit,crop=40", preprocess(mean=[0.0], std=[1.0], input="")])
-def test_an_artifact_without_preprocessing_takes_one(
-    tmp_path: Path, given: Preprocess | str
-) -> None:
+def test_an_artifact_takes_another_preprocessing(tmp_path: Path, given: Preprocess | str) -> None:
     whole = write_segmenter(tmp_path / "whole.onnx")
-    bare = Explainer(without_preprocessing(tmp_path / "bare.onnx"), preprocess=given)
+    bare = Explainer(with_preprocessing(tmp_path / "bare.onnx", None), preprocess=given)
     assert bare.spec.preprocess == preprocess()
     wanted = Explainer(whole).explain(SCENE, "red").heatmaps
     np.testing.assert_allclose(bare.explain(SCENE, "red").heatmaps, wanted, atol=1e-6)
     (streamed,) = bare.explain_many([SCENE], classes="red")
     np.testing.assert_allclose(streamed.heatmaps, wanted, atol=1e-6)
-    with pytest.raises(InputError, match=r"whole\.onnx stores its own preprocessing; leave"):
-        Explainer(whole, preprocess=given)
+    other = with_preprocessing(tmp_path / "other.onnx", preprocess(scale=1.0))
+    assert Explainer(other, preprocess=given).spec == Explainer(whole).spec
+
+
+def test_a_preprocessing_in_the_graph_stays() -> None:
+    record = spec(preprocess=preprocess(embedded=True))
+    session: Any = SimpleNamespace(path=Path("inside.onnx"), spec=record)
+    with pytest.raises(InputError, match=r"inside\.onnx has its preprocessing in its graph; leave"):
+        preprocess_for(session, "unit")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +160,7 @@ def test_a_preprocessing_that_does_not_fit_is_refused(
     tmp_path: Path, given: Any, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Explainer(without_preprocessing(tmp_path / "bare.onnx"), preprocess=given)
+        Explainer(with_preprocessing(tmp_path / "bare.onnx", None), preprocess=given)
 
 
 def test_words_need_the_size_of_the_input(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Settings:
         provider: ONNX Runtime's execution provider; None: the best one available.
         threads: Threads within one operator; None: ONNX Runtime's choice.
         max_pixels: Number of pixels that an image file may have.
-        preprocess: The training transform in words, for an artifact that stores none.
+        preprocess: The training transform in words; None: the one that the artifact stores.
     """
 
     model: str
