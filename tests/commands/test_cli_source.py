@@ -9,6 +9,7 @@ from typing import Any
 from urllib.error import URLError
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torchvision import models
@@ -91,6 +92,27 @@ def test_what_decides_the_artifact_decides_the_entry(
     plain.write_bytes(plain.read_bytes().replace(b"two", b"owt"))
     succeed(*given)
     assert len([*cache.glob("*/plain.onnx")]) == len(wanted) + 2
+
+
+def test_weights_beside_the_file_and_versions_of_packages_decide_too(
+    plain: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = onnx.load(plain), tmp_path / "beside.onnx"
+    bias = np.ones((1, 3, 8, 8), np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(bias, "bias"))
+    model.graph.node.insert(0, onnx.helper.make_node("Mul", ["x", "bias"], ["scaled"]))
+    model.graph.node[1].input[0] = "scaled"
+    onnx.save_model(
+        model, path, save_as_external_data=True, location="w.bin", size_threshold=100
+    )  # fmt: skip
+    given = ("explain", path, picture, "-o", tmp_path / "out", "--preprocess", "unit")
+    assert "exported" in succeed(*given).stderr
+    assert "from the cache" in succeed(*given).stderr
+    data = (tmp_path / "w.bin").read_bytes()
+    (tmp_path / "w.bin").write_bytes(data.replace(bias.tobytes(), (2 * bias).tobytes()))
+    assert "exported" in succeed(*given).stderr
+    monkeypatch.setattr(artifact, "_version", lambda *_: "9.9")
+    assert "exported" in succeed(*given).stderr
 
 
 def test_an_entry_that_was_changed_is_made_again(
