@@ -236,7 +236,7 @@ def _look_at(images: Sequence[Path], max_pixels: int) -> None:
 
 def _exported(cache: Cache, key: str, source: str, stem: str, wanted: Wanted) -> Entry:
     """Export a model into the cache, and say what was made."""
-    from ..exporter import Report, Score, export
+    from ..exporter import Report, Score, UnprovenError, export
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
     from ..exporter.source.zoo_models import DEFAULT
@@ -257,8 +257,14 @@ def _exported(cache: Cache, key: str, source: str, stem: str, wanted: Wanted) ->
         reports.append(report)
         return path
 
-    with Steps() as steps:
-        entry = cache.add(key, wanted.described(source), partial(make, steps))
+    try:
+        with Steps() as steps:
+            entry = cache.add(key, wanted.described(source), partial(make, steps))
+    except UnprovenError as error:
+        raise UnprovenError(
+            f"{error}; these are options of `graftcam export {source} -o FILE.onnx`, whose file "
+            "explain takes"
+        ) from error
     for report in reports:
         layers = ", ".join(report.layers)
         say(plain(f"exported {source} (layer {layers}, verified) -> {entry.path}"), err=True)

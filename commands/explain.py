@@ -53,7 +53,8 @@ _request_options = group(
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
     option("--layer", "layers", multiple=True, metavar="NAME",
-           help="Target layer, if the artifact has several; repeatable: their maps are fused."),
+           help="Target layer: one of the artifact's, or of a model that is no artifact yet any "
+                "that `graftcam layers` lists; repeatable: their maps are fused."),
     option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
            show_default=True, help="How the maps of several --layer become one."),
     option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),

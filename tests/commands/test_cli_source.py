@@ -16,6 +16,7 @@ from torchvision import models
 
 from graftcam.cli import main
 from graftcam.commands import artifact
+from graftcam.exporter import UnprovenError
 from graftcam.runtime import Explainer
 from support.artifacts import spec, write_artifact
 from support.cli import fail, refuse, succeed
@@ -179,6 +180,18 @@ def test_photographs_are_looked_at_before_the_export(
         said = refuse("explain", plain, tmp_path / name, "-o", tmp_path / "out")
         assert name in said
     assert not cache.exists()
+
+
+def test_what_cannot_be_proven_is_not_explained(
+    plain: Path, picture: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unproven(*_: Any, **__: Any) -> None:
+        raise UnprovenError("give it more time with --verify-seconds")
+
+    monkeypatch.setattr("graftcam.exporter.export", unproven)
+    said = fail("explain", plain, picture, "-o", tmp_path / "out", code=3)
+    assert "--verify-seconds; these are options of `graftcam export " in said
+    assert list(cache.iterdir()) == []
 
 
 def test_missing_packages_are_named_with_the_command(
