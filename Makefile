@@ -5,13 +5,14 @@ RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors browser node clean
+.PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors browser node docs clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
 	@echo "make test   set up and run the tests"
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
+	@echo "make docs   the documentation as a site, out/site; runs its notebooks"
 	@echo "make fuzz   thousands of random models, exported and judged independently (long, resumable)"
 	@echo "make fuzz-input  a hundred thousand mutated files, each read or refused (long, resumable)"
 	@echo "make lint   ruff and the strict type checker"
@@ -33,6 +34,10 @@ $(VENV)/.bench: $(VENV)/.export
 	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[bench]"
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.export
+	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[docs]"
+	touch $@
+
 $(VENV)/.dev: $(VENV)/.export
 	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[dev]"
 	# Triton's schema is all that the tests take of it; its client holds back protobuf.
@@ -52,6 +57,11 @@ browser: $(VENV)/.export examples/browser/node_modules
 	@echo "see it: $(BIN)/python -m http.server --directory out/browser, then http://localhost:8000"
 
 node: examples/node/node_modules
+
+# Nothing is loaded from elsewhere as it is built or read; a link that leads nowhere is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "see it: $(BIN)/python -m http.server --directory out/site, then http://localhost:8000"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests -n $(JOBS) -m "not zoo and not slow"
