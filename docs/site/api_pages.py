@@ -40,7 +40,14 @@ def api_pages(root: Path) -> dict[str, str]:
     """
     return {
         place: "\n\n".join(
-            [f"# {package}", text, *(f"::: {package}.{name}" for name in public_names(root / init))]
+            [f"# {package}", text, *(f"::: {package}.{name}" for name in _sorted(root / init))]
         )
         for place, (package, init, text) in _PAGES.items()
     }
+
+
+def _sorted(module: Path) -> list[str]:
+    """Return the public names as a reader wants them: functions, classes, errors."""
+    return sorted(
+        public_names(module), key=lambda name: (name.endswith("Error"), not name.islower())
+    )

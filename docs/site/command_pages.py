@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+import inspect
+import re
 from collections.abc import Iterator
 
 import click
 
+_LEFT = re.compile(r"((?:--?[\w-]+(?:, | / )?)+) ?(.*)")
 _HEAD = """\
 # Command line
 
@@ -44,27 +47,34 @@ def _commands(
 def _section(command: click.Command, context: click.Context) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     parts = [f"## {context.command_path}", f"```text\n{usage}\n```", _text(command.help or "")]
-    rows = [one.get_help_record(context) for one in command.params]
-    rows = [(option, meaning) for option, meaning in filter(None, rows)]
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    rows = [_row(*record) for one in options if (record := one.get_help_record(context))]
     if rows:
-        lines = [f"| `{_cell(option)}` | {_cell(_text(meaning))} |" for option, meaning in rows]
-        parts.append("\n".join(["| option | meaning |", "|---|---|", *lines]))
+        parts.append("\n".join(["| option | value | meaning |", "|---|---|---|", *rows]))
     shown = _examples(command)
     if shown:
         parts.append(f"```sh\n{shown}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _text(text: str) -> str:
-    """Return help as Markdown: what is markup there is none here, except `code`."""
-    pieces = text.replace("\b\n", "").split("`")
+def _row(left: str, meaning: str) -> str:
+    """Return a row: the option's names, each in one piece, what it takes, and its help."""
+    match = _LEFT.fullmatch(left)
+    assert match is not None
+    names, value = match.groups()
+    # In a table Python-Markdown takes a bar inside code as it is.
+    flags = " / ".join(f"`{one}`{{.flag}}" for one in names.split(" / "))
+    cells = [flags, f"`{value}`" if value else "", _text(meaning, bar=r"\|")]
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(text: str, bar: str = "|") -> str:
+    """Return help as Markdown, in which nothing but `code` is markup."""
+    pieces = inspect.cleandoc(text.replace("\b\n", "")).split("`")
     plain = [html.escape(one, quote=False).replace("*", r"\*") for one in pieces[::2]]
+    plain = [one.replace("|", bar) for one in plain]
     code = [f"`{one}`" for one in pieces[1::2]]
     return "".join(part for pair in zip(plain, [*code, ""], strict=False) for part in pair)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|")
 
 
 def _examples(command: click.Command) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = ROOT / "build" / "docs" / "graftcam"
 _CLI = "reference/cli.md"
+_ROW, _CODE = re.compile(r"^\|.*$", re.MULTILINE), re.compile(r"`[^`]+`")
 _navigation: list[Navigation] = []
 
 
@@ -74,7 +75,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Lead the links of a document that leave ``docs`` to their copies."""
+    """Lead the links of a document that leave ``docs`` to their copies; mend tables."""
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
+    # GitHub wants a bar inside code escaped in a table, Python-Markdown takes it as it is.
+    text = _led(page, markdown)
+    return _ROW.sub(lambda row: _CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), text)
+
+
+def _led(page: Page, markdown: str) -> str:
     place = page.file.src_uri
     generated = page.file.generated_by is not None
     return markdown if generated else rewrite(markdown, f"docs/{place}", place, ROOT)
@@ -92,7 +101,7 @@ def on_post_build(config: MkDocsConfig) -> None:
     for item in _navigation[0].items:
         title = str(item.title) if item.children else "Start"
         for page in _pages(item):
-            text, place = page.markdown or "", page.file.src_uri
+            text, place = _led(page, page.file.content_string), page.file.src_uri
             # The Python reference is filled by mkdocstrings; its Markdown holds names only.
             filled = "\n::: " in text
             if not filled:

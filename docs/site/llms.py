@@ -34,10 +34,15 @@ def llms_text(name: str, summary: str, sections: Mapping[str, Sequence[Entry]]) 
 
 
 def summary_of(markdown: str) -> str:
-    """Return the first sentence of a page's text, without markup."""
+    """Return the first sentences of a page's text that fit, without markup."""
     text = re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL)
     paragraphs = (" ".join(one.split()) for one in text.split("\n\n"))
-    first = next((one for one in paragraphs if re.match(r"[\w`*\"]", one)), "")
+    first = next((one for one in paragraphs if re.match(r"(?!Written by)[\w`*\"]", one)), "")
     first = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", first).replace("*", "")
-    sentence = re.split(r"(?<=[.!?:]) (?=[A-Z`])", first)[0].rstrip(":")
-    return sentence if len(sentence) <= _MOST else f"{sentence[:_MOST].rsplit(' ', 1)[0]} ..."
+    found, *others = re.split(r"(?<=[.!?:]) (?=[A-Z`])", first)
+    for sentence in others:
+        if len(found) + len(sentence) >= _MOST:
+            break
+        found += f" {sentence}"
+    found = found.rstrip(":")
+    return found if len(found) <= _MOST else f"{found[:_MOST].rsplit(' ', 1)[0]} ..."

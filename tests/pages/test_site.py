@@ -22,19 +22,22 @@ def test_the_command_line_page_has_every_command_option_and_example() -> None:
         section = page.partition(f"\n## graftcam {name}\n")[2].partition("\n## ")[0]
         options = [one for one in command.params if isinstance(one, click.Option)]
         for flag in [flag for one in options for flag in (*one.opts, *one.secondary_opts)]:
-            assert re.search(rf"^\| `[^`]*{flag}\b", section, re.M), f"{name} {flag}"
+            assert re.search(rf"^\| .*`[^`]*{flag}\b[^`]*`{{.flag}}.* \| ", section, re.M), flag
         assert f"```sh\ngraftcam {name}" in section
 
 
 def test_help_is_no_markup() -> None:
     @click.command(epilog="\b\nExamples:\n  tool run a | b")
-    @click.option("--rate", metavar="A|B", help="Is <small> * or `a * b`.")
+    @click.option("--rate", metavar="A|B", help="Is <small> | * or `a * b`.")
     def run(rate: str) -> None:
-        """Take <this>."""
+        """Take <this>.
+
+        And that.
+        """
 
     page = command_reference(click.Group("tool", {"run": run}), "tool")
-    assert "Take &lt;this&gt;." in page
-    assert r"| `--rate A\|B` | Is &lt;small&gt; \* or `a * b`. |" in page
+    assert "\nTake &lt;this&gt;.\n\nAnd that.\n" in page
+    assert "| `--rate`{.flag} | `A|B` | Is &lt;small&gt; \\| \\* or `a * b`. |" in page
     assert page.endswith("```sh\ntool run a | b\n```\n")
 
 
@@ -84,13 +87,17 @@ def test_llms_txt_has_the_form_of_llmstxt_org() -> None:
 
 
 def test_a_pages_summary_is_its_first_sentence_without_markup() -> None:
-    page = "# Title\n\n<!-- made\n\nby -->\n\n![x](y.png)\n\n**See** the [file](a.md)\nhere. More."
+    page = (
+        "# T\n\n<!-- a\n\nb -->\n\nWritten by x.\n\n![x](y.png)\n\n**See** the [file](a.md)\nhere."
+    )
     assert summary_of(page) == "See the file here."
+    assert summary_of(f"{page} {'More. ' * 9}") == f"See the file here. {'More. ' * 9}".strip()
+    assert summary_of(f"{page} {'More ' * 50}.") == "See the file here."
     assert summary_of("# T\n\n" + "word " * 99).endswith(" word ...")
 
 
 def test_every_document_has_its_place_in_the_navigation() -> None:
-    named = re.findall(r"- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    named = re.findall(r"- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
     assert len(named) == len(set(named))
     docs = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")}
     generated = {"reference/cli.md", *api_pages(ROOT), *root_pages(ROOT).values()}
