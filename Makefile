@@ -60,7 +60,7 @@ node: examples/node/node_modules
 
 # Nothing is loaded from elsewhere as it is built or read; a link that leads nowhere is an error.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "see it: $(BIN)/python -m http.server --directory out/site, then http://localhost:8000"
 
 test: $(VENV)/.dev

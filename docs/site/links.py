@@ -22,7 +22,7 @@ def root_pages(root: Path) -> dict[str, str]:
 
 
 def sources_of(markdown: str, origin: str, root: Path) -> set[str]:
-    """Return the files and folders that a page names and that are no pages of the site.
+    """Return the files and folders outside of ``docs`` that a page names, and that exist.
 
     Args:
         markdown: The page's text.
@@ -31,7 +31,8 @@ def sources_of(markdown: str, origin: str, root: Path) -> set[str]:
     """
     targets = {_target(origin, match[2]) for match in _LINK.finditer(markdown)}
     pages = {*root_pages(root), *_FRONT}
-    return {one for one in targets if not one.startswith("docs/") and one not in pages}
+    outside = {one for one in targets if not one.startswith("docs/") and one not in pages}
+    return {one for one in outside if (root / one).exists()}
 
 
 def rewrite(markdown: str, origin: str, place: str, root: Path) -> str:

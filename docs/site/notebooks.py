@@ -25,7 +25,11 @@ def page_of_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
     notebook: Any = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="graftcam-") as folder:
         where = {"metadata": {"path": folder}}
-        NotebookClient(notebook, timeout=_SECONDS, kernel_name="python3", resources=where).execute()
+        client = NotebookClient(
+            notebook, timeout=_SECONDS, kernel_name="python3", resources=where,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+        )  # fmt: skip
+        client.execute()
     names = {"output_files_dir": path.stem, "unique_key": path.stem}
     body, resources = MarkdownExporter().from_notebook_node(notebook, resources=names)
     link = f"[Download this notebook]({path.name}). Its output was computed as this page was made."

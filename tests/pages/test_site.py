@@ -67,6 +67,7 @@ def test_links_out_of_the_folder_lead_to_copies_and_others_stay() -> None:
     )
     found = sources_of(text, "docs/page.md", ROOT)
     assert found == {"examples/node", "examples/node/explain.js"}
+    assert sources_of("[a](../examples/none.js)", "docs/page.md", ROOT) == set()  # MkDocs warns
     assert "- [explain.js](node/explain.js)" in listing("examples/node", ROOT)
 
 
