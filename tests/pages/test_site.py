@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 
 from docs.site.api_pages import api_pages, public_names
 from docs.site.command_pages import command_reference
+from docs.site.hooks import on_page_markdown
 from docs.site.links import listing, rewrite, root_pages, sources_of
 from docs.site.llms import Entry, llms_text, summary_of
 from graftcam import runtime
@@ -69,6 +72,13 @@ def test_links_out_of_the_folder_lead_to_copies_and_others_stay() -> None:
     assert found == {"examples/node", "examples/node/explain.js"}
     assert sources_of("[a](../examples/none.js)", "docs/page.md", ROOT) == set()  # MkDocs warns
     assert "- [explain.js](node/explain.js)" in listing("examples/node", ROOT)
+
+
+def test_a_bar_in_the_code_of_a_table_needs_no_escape_on_the_site() -> None:
+    file = SimpleNamespace(src_uri="page.md", generated_by=None)
+    page = cast(Any, SimpleNamespace(file=file, meta={}))
+    text = "| `\\|x\\|` | a \\| b |\n\n`\\|` [a](../SECURITY.md)"
+    assert on_page_markdown(text, page) == ("| `|x|` | a \\| b |\n\n`\\|` [a](project/security.md)")
 
 
 def test_links_of_pages_beside_the_folder_lead_into_it() -> None:
