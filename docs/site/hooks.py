@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = ROOT / "build" / "docs" / "graftcam"
 _CLI = "reference/cli.md"
+# Who searches a message wants its page, not a table of figures with the same words.
+_SEARCH = {"troubleshooting.md": 4.0}
+_SEARCH |= dict.fromkeys(("benchmarks.md", "models.md", "field.md", "project/changelog.md"), 0.1)
 _ROW, _CODE = re.compile(r"^\|.*$", re.MULTILINE), re.compile(r"`[^`]+`")
 _navigation: list[Navigation] = []
 
@@ -76,8 +79,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Lead the links of a document that leave ``docs`` to their copies; mend tables."""
-    if page.file.src_uri == "index.md":
+    place = page.file.src_uri
+    if place == "index.md":
         page.meta["hide"] = ["navigation", "toc"]
+    if place in _SEARCH:
+        page.meta["search"] = {"boost": _SEARCH[place]}
     # GitHub wants a bar inside code escaped in a table, Python-Markdown takes it as it is.
     text = _led(page, markdown)
     return _ROW.sub(lambda row: _CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), text)
