@@ -35,7 +35,7 @@ def llms_text(name: str, summary: str, sections: Mapping[str, Sequence[Entry]]) 
 
 def summary_of(markdown: str) -> str:
     """Return the first sentences of a page's text that fit, without markup."""
-    text = re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->|^```.*?^```$", "", markdown, flags=re.DOTALL | re.MULTILINE)
     paragraphs = (" ".join(one.split()) for one in text.split("\n\n"))
     first = next((one for one in paragraphs if re.match(r"(?!Written by)[\w`*\"]", one)), "")
     first = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", first).replace("*", "")
