@@ -27,8 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = ROOT / "build" / "docs" / "graftcam"
 _CLI = "reference/cli.md"
 # Who searches a message wants its page, not a table of figures with the same words.
-_SEARCH = {"troubleshooting.md": 4.0}
-_SEARCH |= dict.fromkeys(("benchmarks.md", "models.md", "field.md", "project/changelog.md"), 0.1)
+_SEARCH = {
+    "troubleshooting.md": 4.0,
+    **dict.fromkeys(("benchmarks.md", "models.md", "field.md", "project/changelog.md"), 0.1),
+}
 _ROW, _CODE = re.compile(r"^\|.*$", re.MULTILINE), re.compile(r"`[^`]+`")
 _navigation: list[Navigation] = []
 

@@ -98,7 +98,8 @@ def test_llms_txt_has_the_form_of_llmstxt_org() -> None:
 
 
 def test_a_pages_summary_is_its_first_sentence_without_markup() -> None:
-    page = "# T\n\n<!-- a\n\nb -->\n\nWritten by x.\n\n```sh\na\n\nb\n```\n\n![x](y.png)\n\n**See** the [file](a.md)\nhere."
+    passed_over = "# T\n\n<!-- a\n\nb -->\n\nWritten by x.\n\n```sh\na\n\nb\n```\n\n![x](y.png)"
+    page = f"{passed_over}\n\n**See** the [file](a.md)\nhere."
     assert summary_of(page) == "See the file here."
     assert summary_of(f"{page} {'More. ' * 9}") == f"See the file here. {'More. ' * 9}".strip()
     assert summary_of(f"{page} {'More ' * 50}.") == "See the file here."
