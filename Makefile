@@ -8,7 +8,7 @@ JOBS ?= 2
 .PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors browser node clean
 
 help:
-	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
+	@echo "make demo   set up, export an ImageNet model, verify it, explain photographs -> out/demo"
 	@echo "make test   set up and run the tests"
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
@@ -25,21 +25,21 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.export: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[cpu,export]" "scikit-learn>=1.5"
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[cpu,demo]"
 	touch $@
 
-$(VENV)/.bench: $(VENV)/.export
+$(VENV)/.bench: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[bench]"
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.export
+$(VENV)/.dev: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --progress-bar off --editable ".[dev]"
 	# Triton's schema is all that the tests take of it; its client holds back protobuf.
 	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps "tritonclient>=2.40"
 	touch $@
 
-demo: $(VENV)/.export
+demo: $(VENV)/.demo
 	$(BIN)/graftcam demo
 
 # Install scripts fetch binaries for GPUs; the packages themselves hold all that is needed here.
@@ -47,7 +47,7 @@ examples/%/node_modules: examples/%/package.json
 	npm install --prefix examples/$* --no-package-lock --ignore-scripts --no-audit --no-fund
 	touch $@
 
-browser: $(VENV)/.export examples/browser/node_modules
+browser: $(VENV)/.demo examples/browser/node_modules
 	$(BIN)/python -m examples.browser.build out/browser
 	@echo "see it: $(BIN)/python -m http.server --directory out/browser, then http://localhost:8000"
 

@@ -205,12 +205,6 @@ def test_inspect_prints_what_the_artifact_contains(artifact: Path) -> None:
     assert json.loads(call("inspect", artifact, "--json").stdout)["version"] == 1
 
 
-def test_demo_explains_the_bundled_images(tmp_path: Path) -> None:
-    result = succeed("demo", "-o", tmp_path)
-    assert "19 of 19 maxima on the right digit" in result.stdout
-    assert (tmp_path / "overview.png").is_file()
-
-
 REFUSALS = {
     "unknown method": (
         ["export", "graftcam.demo.model:build", "--shape", "3,96,96", "-o", "x.onnx", "--extra",
