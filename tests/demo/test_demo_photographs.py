@@ -24,7 +24,6 @@ from graftcam.runtime.errors import GraftcamError
 from support.browser import need
 from support.cli import refuse, succeed
 from support.images import read_rgb
-from support.paths import ROOT
 
 CAT = FOLDER / "cat.jpg"
 
@@ -185,8 +184,3 @@ def test_the_bundled_photographs_are_small_and_their_licence_is_named() -> None:
     need(find_spec("sklearn"), "scikit-learn")
     assert [one.name for one in photographs()] == ["cat", "astronaut", "coffee", "flower", "temple"]
     assert all(one.path.is_file() for one in photographs())
-
-
-def test_the_pictures_of_the_documents_are_small() -> None:
-    for name in ("photographs.jpg", "methods.jpg", "styles.jpg"):
-        assert (ROOT / "docs" / "images" / name).stat().st_size <= 250_000
