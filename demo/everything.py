@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .explain_photographs import Explained, explain_photographs, files_of, plan
-from .index_page import INDEX, write_index
+from .index_page import INDEX, need_jinja, write_index
 from .own_files import own_files
 from .photographs import Photograph
 from .run import FILES, Summary, explain_digits
@@ -61,6 +61,7 @@ def run(
         GraftcamError: A photograph cannot be read, a package is missing, or a file in the folder
             is not the demo's.
     """
+    need_jinja()
     tasks = plan(photographs)
     names = [INDEX, *(files_of(tasks) if tasks else [])]
     names += [f"{_DIGITS}/{name}" for name in FILES] if digits else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from ..exporter import Report
 
 INDEX = "index.html"
+
+
+def need_jinja() -> None:
+    """Raise GraftcamError if the page cannot be made, before any work."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise GraftcamError('Jinja2 is missing; the demo needs: pip install "graftcam[cpu,demo]"')
 
 
 def write_index(

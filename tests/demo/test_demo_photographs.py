@@ -111,6 +111,14 @@ def test_own_photographs_need_the_models_packages(without_model: None, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_page_is_known_to_be_impossible_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert "Jinja2 is missing" in refuse("demo", "-o", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("text.txt", "no image"), ("missing.jpg", "No such file"), ("folder", "give its photographs")],
