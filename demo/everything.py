@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,17 @@ def run(
     names = [INDEX, *(files_of(tasks) if tasks else [])]
     names += [f"{_DIGITS}/{name}" for name in FILES] if digits else []
     with own_files(folder, names):
-        report, explained = explain_photographs(folder, tasks, progress) if tasks else (None, [])
-        known = explain_digits(folder / _DIGITS, progress) if digits else None
+        report, explained = None, list[Explained]()
+        if tasks:
+            named = partial(_named, progress, "photographs")
+            report, explained = explain_photographs(folder, tasks, named)
+        known = None
+        if digits:
+            known = explain_digits(folder / _DIGITS, partial(_named, progress, _DIGITS))
         index = write_index(folder, report, explained, known)
     return Result(index, report, explained, known)
+
+
+def _named(progress: Callable[[str], None], what: str, step: str) -> None:
+    """Begin a step, with what it is for: both models have the same steps."""
+    progress(f"{what}: {step}")

@@ -82,7 +82,7 @@ def explain_digits(folder: Path, progress: Callable[[str], None]) -> Summary:
     """
     artifact, picture = (folder / name for name in FILES)
     report = export_digits(artifact, progress=progress)
-    progress("explain digits")
+    progress("explain")
     explainer = Explainer(artifact)
     rows: list[str] = []
     panels: list[NDArray[np.uint8]] = []
