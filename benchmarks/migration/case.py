@@ -40,14 +40,18 @@ class Case:
 
     @property
     def python(self) -> str:
-        """The keywords of `Explainer.explain` beside the classes."""
+        """The arguments of `Explainer.explain`, without the image and a single class."""
+        classes = "[c, d], " if self.second else ""
         options = f", options={dict(self.options)}".replace("'", '"') if self.options else ""
-        return f'method="{self.method}"{options}' + (", augment=True" if self.augment else "")
+        return f'{classes}method="{self.method}"{options}' + (
+            ", augment=True" if self.augment else ""
+        )
 
     @property
     def shell(self) -> str:
-        """The options of ``graftcam explain`` beside the classes."""
-        words = [f"--method {self.method}"]
+        """The options of ``graftcam explain``, likewise."""
+        words = ["--class C --class D"] if self.second else []
+        words += [f"--method {self.method}"]
         words += [f"--option {name}={str(value).lower()}" for name, value in self.options.items()]
         words += ["--augment flip --augment scale"] if self.augment else []
         return " ".join(words)

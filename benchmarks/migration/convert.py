@@ -31,14 +31,14 @@ def stretched(map_: Array, size: Size) -> Array:
 
 def stretched_twice(map_: Array, size: Size) -> Array:
     """Stretch, resize with OpenCV's bilinear filter, and stretch again."""
-    large: Any = cv2.resize(stretched(map_, size).astype(np.float32), size[::-1])
+    large: Any = cv2.resize(stretched(map_, size).astype(np.float32), (size[1], size[0]))
     return stretched(large, size)
 
 
 def cubic(map_: Array, size: Size) -> Array:
     """Resize with TensorFlow's bicubic filter, which is Pillow's (Keys, a = -0.5)."""
     image = Image.fromarray(map_.astype(np.float32))
-    return np.asarray(image.resize(size[::-1], Image.Resampling.BICUBIC))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def zoomed(map_: Array, size: Size) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def main() -> None:
     """
     _, source, target = sys.argv[1:]
     with np.load(source) as given:
-        maps = openvino_xai(dict(given))
+        maps: dict[str, Any] = openvino_xai(dict(given))
     np.savez(target, version=metadata.version("openvino-xai"), **maps)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..script import table
 from .case import Case
 
-_HEADS = ("", "in Python", "in the shell", "largest difference", "correlation", "remark")
+_HEADS = ("in Python", "in the shell", "largest difference", "correlation", "remark")
 _PEERS = ("pytorch-grad-cam", "captum", "torch-cam")
 
 
@@ -24,7 +24,7 @@ def with_agreement(
     """
     page = _replaced(page, "setting", _setting(record))
     for peer, rows in cases.items():
-        page = _replaced(page, peer, "\n".join(_table(rows, record["peers"][peer])))
+        page = _replaced(page, peer, "\n".join(_table(peer, rows, record["peers"][peer])))
     return page
 
 
@@ -66,7 +66,7 @@ def _setting(record: Mapping[str, Any]) -> str:
     )
 
 
-def _table(cases: Sequence[Case], found: Mapping[str, Any]) -> list[str]:
+def _table(peer: str, cases: Sequence[Case], found: Mapping[str, Any]) -> list[str]:
     rows: list[list[str]] = []
     by_call = {row["call"]: row for row in found["rows"]}
     for case in cases:
@@ -75,7 +75,7 @@ def _table(cases: Sequence[Case], found: Mapping[str, Any]) -> list[str]:
             ["not measured", ""] if row is None else [_share(row), f"{row['correlation']:.4f}"]
         )
         rows.append([f"`{case.call}`", f"`{case.python}`", f"`{case.shell}`", *figures, case.why])
-    return table(_HEADS, rows)
+    return table((peer, *_HEADS), rows)
 
 
 def _share(row: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,8 @@ def maps_of(
     given, taken = folder / "given.npz", folder / "taken.npz"
     plain = folder / "plain.onnx"
     node = subject.write_plain(plain)
-    np.savez(given, **subject.state(), plain=str(plain), node=node, c=subject.classes[0])
+    arrays: dict[str, Any] = {**subject.state(), "plain": str(plain), "node": node}
+    np.savez(given, **arrays, c=subject.classes[0])
     command = [
         str(python_of(peer, environments)), "-m",
         f"benchmarks.migration.{ENVIRONMENTS[peer].script}", peer, str(given), str(taken),

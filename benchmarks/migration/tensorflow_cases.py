@@ -117,7 +117,7 @@ def main() -> None:
         "tf-keras-vis": (tf_keras_vis, "tf-keras-vis"), "Xplique": (xplique, "xplique")
     }[peer]  # fmt: skip
     with np.load(source) as given:
-        maps = make(dict(given))
+        maps: dict[str, Any] = make(dict(given))
     np.savez(target, version=metadata.version(package), **maps)
 
 

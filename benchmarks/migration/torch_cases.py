@@ -45,8 +45,8 @@ PYTORCH_GRAD_CAM = (
     Case("ScoreCAM", "scorecam", convert=_SHOWN,
          why="its masks are resized corner on corner, graftcam's centre on centre"),
     Case("ShapleyCAM", "shapleycam", convert=_SHOWN,
-         why="its second derivative is 0: automatic differentiation does not see the kinks of "
-             "ReLUs; graftcam's is a difference of gradients, which sees those it crosses"),
+         why="its map is that of `GradCAM` to the bit, since automatic differentiation sees no "
+             "curvature in ReLUs; graftcam's is a difference of gradients, which sees their kinks"),
     Case("FinerCAM, alpha=0.6, comparison_categories=[1]", "finercam", {"gamma": 0.6},
          convert=_SHOWN, second=True),
     Case("GradCAM, eigen_smooth=True", "gradcam", {"eigen_smooth": True}, convert=_SHOWN,

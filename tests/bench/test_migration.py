@@ -55,6 +55,9 @@ def test_calls_are_written_as_they_are_typed() -> None:
     assert case.shell == (
         "--method gradcam --option relu=false --option samples=3 --augment flip --augment scale"
     )
+    two = Case("X", "finercam", second=True)
+    assert two.python == '[c, d], method="finercam"'
+    assert two.shell == "--class C --class D --method finercam"
 
 
 def test_agreement() -> None:

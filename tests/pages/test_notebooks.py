@@ -34,9 +34,11 @@ def run(book: Path) -> tuple[str, list[Any]]:
     with contextlib.redirect_stdout(printed):
         for number, text in enumerate(cells(book, "code")):
             tree = ast.parse(text)
-            last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+            last = tree.body[-1]
+            if isinstance(last, ast.Expr):
+                tree.body.pop()
             exec(compile(tree, f"{book.name}[{number}]", "exec"), names)
-            if last is not None:
+            if isinstance(last, ast.Expr):
                 value = eval(compile(ast.Expression(last.value), book.name, "eval"), names)
                 shown += [] if value is None else [value]
     return printed.getvalue(), shown
