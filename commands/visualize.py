@@ -69,7 +69,7 @@ _ascent_options = group(
     _setting("rotation", click.FloatRange(0, 180), "Turn each copy by up to this angle.",
              "DEGREES"),
     _setting("noise", click.FloatRange(0),
-             "Add normal noise of this standard deviation to each copy; white is 1."),
+             "Add normal noise to each copy, with this share of the image's standard deviation."),
     _setting("cooling", click.FloatRange(0, 1),
              "Share of the steps, the last ones, in which the rate falls to 0."),
     _setting("decay", click.FloatRange(0, 1),

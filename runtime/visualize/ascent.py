@@ -23,7 +23,7 @@ from ..inputs.image_files import Pixels
 from ..session.session import Session
 from .curve import draw_curve
 from .objective import Objective, Plane
-from .pixels import Image, PixelImage, unit_size
+from .pixels import Image, PixelImage, root_mean_square, unit_size
 from .settings import Ascent
 from .spectrum import PhaseImage, SpectrumImage
 from .warp import Warp
@@ -33,9 +33,8 @@ Progress = Callable[[int, int], None]
 # Initial noise, tried in turn: its standard deviation, and the blur's, in pixels.
 _NOISES = ((0.02, 0.0), *((spread, blur) for spread in (0.2, 0.4) for blur in (0.0, 1.0, 2.0, 4.0)))
 _ROUNDS = 4
-# Coefficients for each unit of a pixel's deviation. The initial noise of a spectrum is coarse, so
-# it may be strong, and must be: the copies' fine noise would hide it.
-_CONTRAST = 20.0
+# Initial contrasts of a spectrum, and the share of the steepest gradient that is steep enough.
+_CONTRASTS, _STEEP = (0.1, 0.2, 0.4, 0.8, 1.6), 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +102,12 @@ def visualize(
     for step in range(1, ascent.steps + 1):
         score, slope = _mean_slope(objective, image.pixels, random, ascent)
         curve.append(score)
-        slope = slope - ascent.variation * unit_size(variation_slope(image.pixels))
+        # Gradients grow with the score. For a spectrum, Adam takes them as they are, so that its
+        # first steps are small; for pixels each step counts alike.
+        if ascent.parametrisation == "pixels":
+            slope = unit_size(slope)
+        rough = unit_size(variation_slope(image.pixels))
+        slope = slope - ascent.variation * root_mean_square(slope) * rough
         image.climb(slope.astype(np.float32), pace(step, ascent))
         if ascent.decay:
             image.decay(ascent.decay)
@@ -117,24 +121,40 @@ def visualize(
 
 
 def _start(objective: Objective, random: np.random.Generator, ascent: Ascent) -> Image:
-    """Return a little noise; more and coarser noise if the score is flat (an inactive ReLU).
-
-    Fine noise cancels in the first layers; larger shapes activate their ReLUs.
-    """
-    shape, rate = objective.shape, ascent.rate
+    """Return noise for which the score is not flat."""
     for spread, grain in _NOISES * _ROUNDS:
-        if ascent.parametrisation == "pixels":
-            image: Image = PixelImage(shape, random, rate, spread, grain)
-        elif ascent.parametrisation == "fourier":
-            image = SpectrumImage(shape, random, rate, _CONTRAST * spread)
-        else:
-            image = PhaseImage(shape, random, rate)
-        if objective.slopes(image.pixels[None])[1].any():
+        image, steepness = _noise(objective, random, ascent, spread, grain)
+        if steepness > 0:
             return image
     raise InputError(
         "the score does not change with the image, neither for grey nor for noise, so its gradient "
         "is zero; take another seed, or a layer before its ReLU"
     )
+
+
+def _noise(
+    objective: Objective, random: np.random.Generator, ascent: Ascent, spread: float, grain: float
+) -> tuple[Image, float]:
+    """Return an image of noise, and the root mean square of its gradient.
+
+    Pixels get noise of the deviation `spread`, blurred by `grain`: fine noise cancels in the first
+    layers, and larger shapes activate their ReLUs. A spectrum gets the least contrast that has a
+    steep gradient: little leaves room for detail, and some models answer to strong shapes only.
+    """
+    shape, rate = objective.shape, ascent.rate
+    images = list[Image]()
+    if ascent.parametrisation == "pixels":
+        images.append(PixelImage(shape, random, rate, spread, grain))
+    elif ascent.parametrisation == "phase":
+        images.append(PhaseImage(shape, random, rate))
+    else:
+        state = random.bit_generator.state
+        for contrast in _CONTRASTS:
+            random.bit_generator.state = state
+            images.append(SpectrumImage(shape, random, rate, contrast))
+    found = [root_mean_square(objective.slopes(image.pixels[None])[1]) for image in images]
+    first = next(place for place, size in enumerate(found) if size >= _STEEP * max(found))
+    return images[first], found[first]
 
 
 def _warps(pixels: Plane, random: np.random.Generator, ascent: Ascent) -> list[Warp]:
@@ -152,14 +172,15 @@ def _warps(pixels: Plane, random: np.random.Generator, ascent: Ascent) -> list[W
 def _mean_slope(
     objective: Objective, pixels: Plane, random: np.random.Generator, ascent: Ascent
 ) -> tuple[float, Plane]:
-    """Return the mean score of moved copies, and its gradient scaled to unit size."""
+    """Return the mean score of moved copies, and its gradient."""
     warps = _warps(pixels, random, ascent)
     copies = np.stack([warp.apply(pixels) for warp in warps])
     if ascent.noise:
-        copies += np.float32(ascent.noise) * random.standard_normal(copies.shape, np.float32)
+        deviation = np.float32(ascent.noise * pixels.std())
+        copies += deviation * random.standard_normal(copies.shape, np.float32)
     scores, slopes = objective.slopes(copies)
     returned = [warp.adjoint(slope) for warp, slope in zip(warps, slopes, strict=True)]
-    return float(scores.mean()), unit_size(np.mean(returned, axis=0))
+    return float(scores.mean()), np.mean(returned, axis=0)
 
 
 def pace(step: int, ascent: Ascent) -> float:

@@ -78,8 +78,13 @@ class PixelImage:
 
 def unit_size(slope: Plane) -> Plane:
     """Divide a gradient by its root mean square; zero stays zero."""
-    size = float(np.sqrt(np.mean(slope.astype(np.float64) ** 2)))
+    size = root_mean_square(slope)
     return slope / np.float32(size) if size > 0 else slope
+
+
+def root_mean_square(slope: Plane) -> float:
+    """Return the root mean square of a gradient."""
+    return float(np.sqrt(np.mean(slope.astype(np.float64) ** 2)))
 
 
 def _clipped(pixels: NDArray[np.floating[Any]]) -> Plane:

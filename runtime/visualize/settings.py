@@ -33,7 +33,8 @@ class Ascent:
         shrink: Largest factor by which a copy shows everything smaller.
         enlarge: Largest factor by which a copy shows everything larger.
         rotation: Largest angle by which a copy is turned, in degrees.
-        noise: Standard deviation of the normal noise that is added to a copy.
+        noise: Standard deviation of the normal noise that is added to a copy, as a share of the
+            image's own.
         cooling: The share of the steps, the last ones, in which the rate falls to 0.
         decay: L2 decay: the share of its distance to grey that a number loses in a step.
         blur: Standard deviation of the Gaussian blur; 0: none.
@@ -46,14 +47,14 @@ class Ascent:
     """
 
     parametrisation: Parametrisation = "fourier"
-    steps: int = 256
-    rate: float = 0.08
+    steps: int = 160
+    rate: float = 0.1
     batch: int = 4
-    jitter: int = 32
+    jitter: int = 64
     shrink: float = 2.0
-    enlarge: float = 1.25
-    rotation: float = 10.0
-    noise: float = 0.1
+    enlarge: float = 1.6
+    rotation: float = 15.0
+    noise: float = 0.5
     cooling: float = 0.6
     decay: float = 0.0
     blur: float = 0.0
@@ -82,7 +83,7 @@ PRESETS: dict[Parametrisation, Ascent] = {
     "fourier": Ascent(),
     "phase": Ascent("phase", rate=0.2),
     "pixels": Ascent(
-        "pixels", rate=0.02, batch=1, jitter=4, shrink=1.0, enlarge=1.0, rotation=0.0,
+        "pixels", steps=256, rate=0.02, batch=1, jitter=4, shrink=1.0, enlarge=1.0, rotation=0.0,
         noise=0.0, cooling=0.0, decay=0.01, blur=0.8, variation=0.2,
     ),
 }  # fmt: skip

@@ -26,7 +26,7 @@ COLOURS = np.array(
 )
 # Amplitudes are the frequency to the power of this. Photographs have about -1; the steeper fall
 # holds back the fine patterns that networks answer to and people do not see.
-_FALL = -1.6
+_FALL = -1.5
 
 
 class Space:

@@ -49,16 +49,16 @@ def test_the_image_scores_far_above_the_start_and_any_noise(
     digits: Path, parametrisation: Parametrisation
 ) -> None:
     seen: list[tuple[int, int]] = []
-    ascent = replace(PRESETS[parametrisation], steps=40)
+    ascent = replace(PRESETS[parametrisation], steps=80)
     found = visualize(Session(digits), SEVEN, ascent, progress=lambda *done: seen.append(done))
-    assert seen == [(step, 40) for step in range(1, 41)]
+    assert seen == [(step, 80) for step in range(1, 81)]
     explainer = Explainer(digits)
     random = np.random.default_rng(0)
     noise = [random.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in range(20)]
     grey = [np.full((SIZE, SIZE, 3), level, np.uint8) for level in (0, 128, 255)]
     others = [one.scores[0] for one in explainer.explain(noise + grey, 7)]
     assert found.score > max(*others, found.start) + 5
-    assert len(found.curve) == 40
+    assert len(found.curve) == 80
     assert np.mean(found.curve[-5:]) > np.mean(found.curve[:5]) + 5
     # The saved image has the reported score, and its best class is the chosen one.
     again = explainer.explain(found.image, [7, -1])

@@ -44,7 +44,7 @@ def test_the_gradient_is_that_of_finite_differences(shape: tuple[int, int, int])
 def test_amplitudes_fall_with_the_frequency_and_have_unit_power() -> None:
     space = Space((3, 64, 64))
     ratio = space.amplitudes[4, 0] / space.amplitudes[16, 0]
-    np.testing.assert_allclose(ratio, 4**1.6)
+    np.testing.assert_allclose(ratio, 4**1.5)
     assert space.amplitudes[0, 0] == space.amplitudes[1, 0] == space.amplitudes.max()
     # Real and imaginary parts of variance 1 make a mean square of 2.
     planes = [
