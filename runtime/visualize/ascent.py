@@ -102,8 +102,8 @@ def visualize(
     for step in range(1, ascent.steps + 1):
         score, slope = _mean_slope(objective, image.pixels, random, ascent)
         curve.append(score)
-        # Gradients grow with the score. For a spectrum, Adam takes them as they are, so that its
-        # first steps are small; for pixels each step counts alike.
+        # With pixels each step counts alike. With a spectrum Adam's steps follow the gradient's
+        # size, which grows while the score does.
         if ascent.parametrisation == "pixels":
             slope = unit_size(slope)
         rough = unit_size(variation_slope(image.pixels))

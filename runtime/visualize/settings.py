@@ -50,11 +50,11 @@ class Ascent:
     steps: int = 160
     rate: float = 0.1
     batch: int = 4
-    jitter: int = 64
-    shrink: float = 2.0
-    enlarge: float = 1.6
+    jitter: int = 40
+    shrink: float = 1.5
+    enlarge: float = 1.5
     rotation: float = 15.0
-    noise: float = 0.5
+    noise: float = 0.7
     cooling: float = 0.6
     decay: float = 0.0
     blur: float = 0.0
