@@ -123,7 +123,7 @@ def visualize(
 def _start(objective: Objective, random: np.random.Generator, ascent: Ascent) -> Image:
     """Return noise for which the score is not flat."""
     for spread, grain in _NOISES * _ROUNDS:
-        image, steepness = _noise(objective, random, ascent, spread, grain)
+        image, steepness = first_noise(objective, random, ascent, spread, grain)
         if steepness > 0:
             return image
     raise InputError(
@@ -132,7 +132,7 @@ def _start(objective: Objective, random: np.random.Generator, ascent: Ascent) ->
     )
 
 
-def _noise(
+def first_noise(
     objective: Objective, random: np.random.Generator, ascent: Ascent, spread: float, grain: float
 ) -> tuple[Image, float]:
     """Return an image of noise, and the root mean square of its gradient.
