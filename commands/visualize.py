@@ -84,10 +84,10 @@ _ascent_options = group(
 
 
 @command(
-    "graftcam visualize digits.onnx --class 7 -o seven.png",
+    "graftcam visualize model.onnx --class daisy -o daisy.png",
+    "graftcam visualize digits.onnx --class 7 --parametrisation pixels -o seven.png",
     "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
     "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
-    "graftcam visualize model.onnx --class daisy --parametrisation phase -o daisy.png",
 )
 @click.argument("model", type=FILE)
 @to_option("path", "FILE", "The image to write.")
