@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .exporter import export
     from .runtime import Explainer, Explanation
+    from .runtime.version import __version__
 
 __all__ = ["Explainer", "Explanation", "__version__", "export"]
 
-_HOMES = {"export": ".exporter", "Explainer": ".runtime", "Explanation": ".runtime"}
+_HOMES = {
+    "Explainer": ".runtime",
+    "Explanation": ".runtime",
+    "__version__": ".runtime.version",
+    "export": ".exporter",
+}
 
 
 def __getattr__(name: str) -> object:
     """Import a public name from the package that defines it."""
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("graftcam")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)

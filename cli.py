@@ -8,24 +8,13 @@ from typing import Any
 
 import click
 
-from .commands.bench import bench
 from .commands.common import example
-from .commands.demo import demo
-from .commands.diff import diff
-from .commands.explain import explain
-from .commands.export import export
-from .commands.inspect import inspect
-from .commands.layers import layers
-from .commands.ops import ops
-from .commands.optimize import optimize
-from .commands.package import package
-from .commands.shrink import shrink
-from .commands.sign import sign
 from .commands.signals import ending_by_signals
-from .commands.verify import verify
-from .commands.visualize import visualize
+from .commands.table import SUMMARIES, Commands
 from .runtime.errors import GraftcamError, first_line
-from .runtime.plain_text import plain
+from .runtime.limits import RELAYED
+from .runtime.plain_text import clip, plain
+from .runtime.version import __version__
 
 # OpenCV's message about a broken image is part of the error's one line.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -38,6 +27,15 @@ class _Group(click.Group):
         """Run the command line; a signal to end it unwinds it."""
         with ending_by_signals():
             return super().main(*args, **options)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands as click does, without importing them."""
+        limit = formatter.width - 6 - max(map(len, SUMMARIES))
+        with formatter.section("Commands"):
+            formatter.write_dl([
+                (name, click.Command(name, help=text).get_short_help_str(limit))
+                for name, text in SUMMARIES.items()
+            ])  # fmt: skip
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -60,27 +58,28 @@ class _Group(click.Group):
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(plain(f"{where}{error.strerror or error}")) from error
+        except Exception as error:
+            # OpenCV's, of many lines; a command that does not need it has not imported it.
+            if type(error).__module__ != "cv2":
+                raise
+            reason = " ".join(str(error).split())
+            raise click.ClickException(plain(f"OpenCV failed: {clip(reason, RELAYED)}")) from error
 
 
 @click.group(
     cls=_Group,
+    commands=Commands(),
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example(
         "graftcam export torchvision:resnet50 --weights resnet50.pt -o resnet50.onnx",
+        "graftcam explain torchvision:resnet50 photo.jpg -o out",
         "graftcam explain resnet50.onnx photo.jpg -o out",
         "graftcam demo",
     ),
 )
-@click.version_option(package_name="graftcam")
+@click.version_option(__version__, prog_name="graftcam")
 def main() -> None:
     """Grad-CAM grafted into your ONNX model: one file that predicts and explains."""
-
-
-for command in (
-    export, verify, sign, layers, explain, visualize, inspect, diff, shrink, optimize, package,
-    bench, ops, demo,
-):  # fmt: skip
-    main.add_command(command)
 
 
 if __name__ == "__main__":

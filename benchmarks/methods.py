@@ -1,8 +1,7 @@
 """``python -m benchmarks.methods`` compares all methods on the demo's digits.
 
-It plays the pointing game (Zhang et al., 2016) with each method on test canvases, times it relative
-to Grad-CAM, and draws all methods for one image. It writes ``docs/methods.json``,
-``docs/images/methods.jpg`` and the table of ``docs/methods.md``.
+It plays the pointing game (Zhang et al., 2016) with each method on test canvases, and times it
+relative to Grad-CAM. It writes ``docs/methods.json`` and the table of ``docs/methods.md``.
 """
 
 from __future__ import annotations
@@ -12,23 +11,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graftcam.demo.bundled import images
 from graftcam.demo.data import Canvases, draw, load_glyphs
-from graftcam.demo.run import export_digits, hits, overview
+from graftcam.demo.run import export_digits, hits
 from graftcam.runtime import Explainer
 from graftcam.runtime.methods.table import METHODS
-from graftcam.runtime.output.render import panel, write_image
 
 from .script import DOCS, ROOT, options, table, write_json
 
 _SEED = 7  # a set of canvases of its own
 # Methods that run the model hundreds of times are played on fewer canvases.
 _MANY_RUNS = {"rise": {"masks": 500}, "scorecam": {}}
-_COLUMNS = 4
 
 
 def main() -> None:
-    """Play, time and draw; see the module."""
+    """Play and time; see the module."""
     asked = options(
         __doc__, docs=(DOCS, "folder of the page"), canvases=(200, "how many to play on")
     )
@@ -47,7 +43,6 @@ def main() -> None:
     write_json(asked.docs / "methods.json", rows)
     page = asked.docs / "methods.md"
     page.write_text(with_table(page.read_text("utf-8"), rows), "utf-8")
-    write_image(asked.docs / "images" / "methods.jpg", _drawn(explainer))
 
 
 def with_table(page: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -77,19 +72,6 @@ def _play(explainer: Explainer, method: str, canvases: Canvases, count: int) -> 
 
 def _explained(explainer: Explainer, image: Any, classes: Sequence[int], method: str) -> Any:
     return explainer.explain(image, classes, method=method, options=_MANY_RUNS.get(method, {}))
-
-
-def _drawn(explainer: Explainer) -> Any:
-    """Draw the first bundled image's first digit, by every method."""
-    shown = images()[0]
-    labels = [box.label for box in shown.boxes]
-    found = [_explained(explainer, shown.path, labels, method) for method in METHODS]
-    overlays = [found[0].image, *(one.draw() for one in found)]
-    titles = [f"where is {found[0].labels[0]}?", *METHODS]
-    return overview([
-        panel(overlays[i : i + _COLUMNS], titles[i : i + _COLUMNS], height=180)
-        for i in range(0, len(overlays), _COLUMNS)
-    ])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -198,10 +198,15 @@ SECTIONS = {
         "Import",
         "Each in a new process, without the interpreter's start. **Libraries**: `import "
         "onnxruntime, cv2, numpy`. **Package**: `import graftcam.runtime`, which loads its names "
-        "on first use. **In use**: `from graftcam.runtime import Explainer` and the libraries.",
+        "on first use. **Explainer**: `from graftcam.runtime import Explainer` and the libraries. "
+        "**Opened**: what is imported once the first artifact is opened, and the libraries.",
         [
-            *_ratios(package="package / libraries", all="in use / libraries"),
-            *_values("ms", 0, "libraries", "package", all="in use"),
+            *_ratios(
+                package="package / libraries",
+                all="Explainer / libraries",
+                opened="opened / libraries",
+            ),
+            *_values("ms", 0, "libraries", "package", all="Explainer", opened="opened"),
         ],
     ),
     "peers": Section(

@@ -190,7 +190,7 @@ def write_artifact(
 ) -> None:  # fmt: skip
     """What graftcam makes of the model."""
     transform = Preprocess(
-        INPUT, list(SHAPE[1:]), [256, 256], "shorter", "bilinear", 1 / 255,
+        INPUT, list(SHAPE[1:]), [256], "shorter", "bilinear", 1 / 255,
         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225],
     )  # fmt: skip
     export(

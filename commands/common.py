@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -140,15 +141,30 @@ def progress_bar(label: str, *, hidden: bool = False) -> Generator[Callable[[int
         yield show
 
 
-def need_exporter() -> None:
-    """Raise GraftcamError if packages of the exporter are missing, with the command to install."""
-    missing = [
-        n for n in ("torch", "onnx", "onnx_ir", "onnxscript") if not importlib.util.find_spec(n)
-    ]
+def need_exporter(*sources: str | Path | None, why: str = "") -> None:
+    """Check what can be checked before the exporter is imported, which takes a while.
+
+    Args:
+        sources: What the command was given. ONNX files among them are checked; see `check_file`.
+        why: Why the exporter is needed, for the message; empty: the command says it.
+
+    Raises:
+        GraftcamError: Packages are missing, and the message has the command to install them; or
+            no library should open a file.
+    """
+    missing = [n for n in ("onnx", "onnx_ir", "onnxruntime") if not importlib.util.find_spec(n)]
     if missing:
+        names = ", ".join(missing)
+        reason = f"{why}; " if why else ""
         raise GraftcamError(
-            f'{", ".join(missing)} missing; exporting needs: pip install "graftcam[cpu,export]"'
+            f'{reason}{names} missing: pip install "graftcam[onnx]" for ONNX files, '
+            '"graftcam[cpu,export]" for PyTorch models too'
         )
+    from ..runtime.onnx_file.check import check_file
+
+    for path in map(Path, filter(None, sources)):
+        if path.suffix == ".onnx" and path.is_file():
+            check_file(path, GraftcamError)
 
 
 class Steps:

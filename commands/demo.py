@@ -1,8 +1,9 @@
-"""`graftcam demo` exports the bundled model and explains the bundled images."""
+"""`graftcam demo` explains photographs, and digits whose places are known."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,26 +11,59 @@ from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from .common import Steps, command, need_exporter, say
 from .guarded import Destination
-from .options import json_option
+from .options import FILE, json_option
+
+if TYPE_CHECKING:
+    from ..demo.explain_photographs import Explained
 
 
-@command("graftcam demo", "graftcam demo -o /tmp/demo")
+@command("graftcam demo", "graftcam demo photo.jpg", "graftcam demo *.jpg -o /tmp/demo")
+@click.argument("photos", nargs=-1, type=FILE)
 @click.option("-o", "--to", "folder", type=Destination(folder=True), default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
 @json_option
-def demo(folder: Path, as_json: bool) -> None:
-    """Export the bundled digit model, verify it and explain the bundled images."""
-    need_exporter()
-    from ..demo.run import run
-    from ..exporter.report.describe import describe_report
+def demo(photos: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+    """Export an ImageNet model, verify it, and explain photographs: yours, or the demo's own.
 
+    The model is EfficientNet-Lite0. Without PHOTOS, the demo's photographs are explained, and then
+    digits whose true places are known. Without the model's packages only the digits are.
+
+    DIR/index.html shows everything. A file in DIR is replaced only if a demo wrote it.
+    """
+    need_exporter()
+    from ..exporter.source.need_pytorch import need_pytorch
+
+    need_pytorch("the demo")
+    from ..demo.efficientnet import missing_packages, need_packages
+    from ..demo.everything import run
+    from ..demo.photographs import own_photographs, photographs
+
+    if photos:
+        need_packages()
+    missing = missing_packages()
+    shown = own_photographs(photos) if photos else [] if missing else photographs()
     with Steps() as steps:
-        summary = run(folder, steps)
+        result = run(folder, shown, digits=not photos, progress=steps)
     if as_json:
-        say(write_json(summary.to_dict(), indent=2))
+        say(write_json(result.to_dict(), indent=2))
         return
-    say(describe_report(summary.report))
-    for row in summary.rows:
-        say(f"  {row}")
-    say(summary.pointing)
-    say(plain(f"overlays: {folder / 'overview.png'} and {len(summary.files)} more in {folder}"))
+    if result.report is not None:
+        verdict = result.report.verification
+        say(
+            plain(
+                f"EfficientNet-Lite0: {result.report.path}, verified against "
+                f"{verdict.reference} on {verdict.images} inputs, {verdict.worst()}"
+            )
+        )
+    for one in result.explained:
+        say(plain(f"  {one.task.name}: {_classes(one)}"))
+    if result.digits is not None:
+        say(f"digits: {result.digits.pointing}")
+    if missing:
+        say(f'photographs: left out, since {", ".join(missing)} is missing; they need: '
+            'pip install "graftcam[cpu,demo]"')  # fmt: skip
+    say(plain(f"open {result.index}"))
+
+
+def _classes(one: Explained) -> str:
+    return ", ".join(f"{shown.label} p = {shown.probability:.3f}" for shown in one.found)

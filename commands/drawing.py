@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click import option
+from click.core import ParameterSource
 
 from ..runtime.inputs.names import Names
 from .options import group
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..runtime import Explanation
     from ..runtime.output.render import LookOptions
 
+_LOOK = ("style", "alpha", "colormap", "scale")
 _options = group(
     option("--panel", is_flag=True,
            help="One file for each image: it and all maps side by side, with a colour bar."),
@@ -108,7 +110,24 @@ def drawing_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError(
                 f"--panel writes an image, --format {kind} does not; use png or jpg"
             )
-        look: Any = {name: others.pop(name) for name in ("style", "alpha", "colormap", "scale")}
+        look: Any = {name: others.pop(name) for name in _LOOK}
+        _refuse_unused(kind, look["style"])
         return command(drawing=Drawing(panel, kind, look), **others)
 
     return _options(bundled)
+
+
+def _refuse_unused(kind: str, style: str) -> None:
+    """Refuse options of the look that would change nothing."""
+    source = click.get_current_context().get_parameter_source
+    given = [name for name in _LOOK if source(name) is ParameterSource.COMMANDLINE]
+    if given and kind in ("npy", "json"):
+        raise click.UsageError(
+            f"--format {kind} writes raw maps, which --{given[0]} does not change; leave it out"
+        )
+    if "alpha" in given and style != "overlay":
+        raise click.UsageError(
+            f"--alpha is the opacity of the overlay, and --style {style} has none; leave it out"
+        )
+    if "colormap" in given and style == "mask":
+        raise click.UsageError("--style mask draws no colours; leave --colormap out")

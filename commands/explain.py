@@ -1,9 +1,10 @@
-"""`graftcam explain` draws overlays from an artifact and images."""
+"""`graftcam explain` draws overlays from an artifact, or a model to make one of, and images."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click import option
+from click.core import ParameterSource
 
 from ..runtime.json_text import write_json
+from .artifact import Wanted, artifact_of, model_options
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
 from .common import Setting, command, meter, progress_bar, say
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
+from .guarded import TextOrFile
 from .options import (
     FILE,
     class_option,
@@ -40,7 +44,7 @@ _MANY = 8  # with this many images, the progress counts images instead of runs
 _request_options = group(
     class_option,
     option("--top", type=click.IntRange(1), default=1, show_default=True,
-           help="Number of best-ranked classes to explain."),
+           help="Number of best-ranked classes to explain, without --class."),
     explained_output_option,
     option("--method", "methods", multiple=True, metavar="ID",
             help="Method that makes the maps; repeatable. Default: gradcam; of detectors the one "
@@ -49,9 +53,10 @@ _request_options = group(
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
     option("--layer", "layers", multiple=True, metavar="NAME",
-           help="Target layer, if the artifact has several; repeatable: their maps are fused."),
+           help="Target layer: one of the artifact's, or of a model that is no artifact yet any "
+                "that `graftcam layers` lists; repeatable: their maps are fused."),
     option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
-           show_default=True, help="How the maps of several layers become one."),
+           show_default=True, help="How the maps of several --layer become one."),
     option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
            help="Average the maps over changed copies of the image: flipped, or with scaled "
                 "values; repeatable."),
@@ -73,6 +78,8 @@ _request_options = group(
 
 
 @command(
+    "graftcam explain torchvision:resnet50 photo.jpg -o out",
+    "graftcam explain plain.onnx photo.jpg -o out --preprocess imagenet",
     "graftcam explain resnet50.onnx photo.jpg -o out",
     "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
     "graftcam explain resnet50.onnx photo.jpg -o out --top 3 --panel --style contour",
@@ -92,10 +99,11 @@ _request_options = group(
     "graftcam explain yolo.onnx street.jpg -o out --class car --conf 0.1 --method layercam",
     "graftcam explain bert.onnx ids.npz -o out --tokens vocab.txt --format html",
 )
-@click.argument("model", type=FILE)
+@click.argument("source", type=TextOrFile())
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
            "NAME-boxes.png in the current folder.", folder=None, required=False)  # fmt: skip
+@model_options
 @_request_options
 @drawing_options
 @max_pixels_option
@@ -104,7 +112,9 @@ _request_options = group(
 @folder_options
 @json_option
 def explain(
-    model: Path, images: tuple[Path, ...], folder: Path | None, classes: tuple[str, ...], top: int,
+    source: str, images: tuple[Path, ...], folder: Path | None, weights: str | None,
+    shapes: dict[str, list[int | None]], labels: str | None, preprocess: str | None,
+    classes: tuple[str, ...], top: int,
     output: str | None, methods: tuple[str, ...], settings: tuple[tuple[str, Any], ...],
     layers: tuple[str, ...], fuse: Fuse, augment: tuple[str, ...],
     region: Path | None, boxes: tuple[list[int], ...],
@@ -113,22 +123,27 @@ def explain(
     iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
     max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
-    """Write images that show where MODEL saw its classes in the IMAGES.
+    """Write images that show where a model saw its classes in the IMAGES.
 
-    IMAGES are photographs, if MODEL stores how to prepare them, or files of what it takes itself:
-    arrays (.npy; .npz with the model's inputs by name), sound (.wav) or scans (.nii, .nii.gz).
+    SOURCE is an artifact that `graftcam export` wrote; or an ONNX file, torchvision:NAME or
+    timm:NAME, of which one is made, verified and kept in the cache (see `graftcam cache`).
+
+    IMAGES are photographs, if the artifact stores how to prepare them (or with --preprocess), or
+    files of what the model takes itself: arrays (.npy; .npz with the model's inputs by name), sound
+    (.wav) or scans (.nii, .nii.gz).
 
     If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written
     to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
     same command continues. An image that fails is recorded and stops nothing; the exit code is then
     1.
 
-    If MODEL is a detector, each box that it finds is explained: a line for each is printed, and one
-    picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
+    If the model is a detector, each box that it finds is explained: a line for each is printed, and
+    one picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
     """
-    source = next((path for path in images if path.is_dir()), None)
+    _refuse_unused(classes, layers)
+    photos = next((path for path in images if path.is_dir()), None)
     # A folder's images may be explained by processes that run elsewhere.
-    absolute = partial(_absolute, source is not None)
+    absolute = partial(_absolute, photos is not None)
     further = {name: absolute(value) for name, value in inputs.items()}
     request: Request = {
         "classes": list(classes) or None,
@@ -150,14 +165,18 @@ def explain(
         request["output"] = output
     if tokens:
         request["tokens"] = absolute(tokens)
-    if source is not None:
+    wanted = Wanted(
+        weights, shapes or None, labels, layers, output, methods, linear=score_weights is not None
+    )
+    if photos is not None:
         if len(images) > 1:
             raise click.UsageError("a folder must be the only one of the IMAGES")
         if len(methods) > 1 or drawing.panel:
             raise click.UsageError("a folder takes one --method and no --panel")
         if folder is None:
             raise _no_folder()
-        explainer = _opened(model, provider, threads, max_pixels)
+        model = artifact_of(source, wanted, (), max_pixels)
+        explainer = _opened(model, provider, threads, max_pixels, preprocess)
         refuse_options(explainer)
         if explainer.spec.detector is not None:
             if boxes:
@@ -166,10 +185,12 @@ def explain(
         request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
         from ..runtime.tools.jobs.settings import Settings
 
-        artifact, photos, to = (str(path.resolve()) for path in (model, source, folder))
+        artifact, pictures, to = (str(path.resolve()) for path in (model, photos, folder))
         batch = of_folder.pop("batch") or Settings.batch
         look = drawing.to_dict()
-        job = Settings(artifact, photos, to, request, look, batch, provider, threads, max_pixels)
+        job = Settings(
+            artifact, pictures, to, request, look, batch, provider, threads, max_pixels, preprocess
+        )
         explain_folder(job, as_json=as_json, **of_folder)
     given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
     if given:
@@ -177,7 +198,8 @@ def explain(
     from ..runtime.inputs.names import Names
     from ..runtime.output.text import describe_explanation
 
-    explainer, names = _opened(model, provider, threads, max_pixels), Names()
+    model = artifact_of(source, wanted, images, max_pixels)
+    explainer, names = _opened(model, provider, threads, max_pixels, preprocess), Names()
     refuse_options(explainer)
     if explainer.spec.detector is not None:
         chosen = request_of_boxes(request)
@@ -209,10 +231,23 @@ def explain(
     say(f"ran on {explainer.provider}", err=True)
 
 
-def _opened(model: Path, provider: str | None, threads: int | None, max_pixels: int) -> Explainer:
+def _opened(
+    model: Path, provider: str | None, threads: int | None, max_pixels: int, preprocess: str | None
+) -> Explainer:
     from ..runtime import Explainer
 
-    return Explainer(model, provider, threads, max_pixels=max_pixels)
+    return Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
+
+
+def _refuse_unused(classes: Sequence[str], layers: Sequence[str]) -> None:
+    """Refuse options that would change nothing."""
+    given = click.get_current_context().get_parameter_source
+    if classes and given("top") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "--top explains the best-ranked classes, --class those that it names; leave one out"
+        )
+    if len({*layers}) < 2 and given("fuse") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--fuse joins the maps of several layers; give two --layer or more")
 
 
 def _no_folder() -> click.MissingParameter:

@@ -76,7 +76,8 @@ def export(
     differences). The exit code is 0 if it is written and proven (or --verify off), 1 for an error,
     and 3 if nothing is wrong but the verification could not come to its end.
     """
-    need_exporter()
+    # The page that says why a file is refused is the exporter's.
+    need_exporter(None if options["report"] else source)
     if config is not None:
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")
@@ -90,6 +91,7 @@ def export(
     from ..exporter.places import check_places
     from ..exporter.report.describe import describe_report
     from ..exporter.report.known import Known
+    from ..exporter.report.missing import missing
     from ..exporter.report.page.write import page_of_failure
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
@@ -117,7 +119,7 @@ def export(
             trace=TorchExport(**traced) if traced else None, labels=labels, name=name,
             preprocess=preprocess, verify=verify, shapes=loaded.shapes, progress=steps, **options,
         )  # fmt: skip
-    report.notes.extend(loaded.notes)
+    report.notes.extend([*loaded.notes, *missing(report.spec)])
     say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
     if report.verification.verdict == "unproven":
         sys.exit(UnprovenError.exit_code)

@@ -38,10 +38,9 @@ def layers(
 
     Of a detector, say what shows it, and list the layers of its levels.
     """
-    need_exporter()
+    need_exporter(source)
     from ..exporter.capture.detector_summary import summarise_detector
     from ..exporter.capture.model import layers_and_score
-    from ..exporter.report.describe import describe_candidates, describe_detector
     from ..exporter.source.named import load_source
     from ..exporter.source.settings import ExportSettings
 
@@ -50,6 +49,9 @@ def layers(
     own = None if len(score.outputs) > 1 else loaded.labels  # as for `export`
     settings = ExportSettings(score, detector=detector, context=context, labels=own)
     boxes, notes = summarise_detector(loaded.model, loaded.inputs, settings, loaded.shapes)
+    # Only now: it imports OpenCV, which a file that was refused does not need.
+    from ..exporter.report.describe import describe_candidates, describe_detector
+
     if boxes is not None:
         say(write_json(asdict(boxes), indent=2) if as_json else describe_detector(boxes))
         return

@@ -93,8 +93,10 @@ max_pixels_option = option(
 )  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(
-    option("--weights", type=TextOrFile(), metavar="FILE|ENUM",
-           help="State dict (read with weights_only=True) or torchvision weights enum."),
+    option("--weights", type=TextOrFile(), metavar="FILE|NAME",
+           help="State dict (read with weights_only=True); or of torchvision:NAME and timm:NAME "
+                "published weights by name, such as IMAGENET1K_V2, or DEFAULT for those that the "
+                "package recommends, fetched once."),
     option("--shape", "shapes", type=Shape(), multiple=True, callback=shapes_by_input,
            help="Shape of an input without the batch axis; repeatable, as INPUT=N,N,... then. Of "
                 "an ONNX file: fixes its open axes (1x3x224x224; ? leaves one as it is)."),

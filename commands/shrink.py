@@ -41,7 +41,7 @@ def shrink(
     precision = context.meta.get(TO_WORD, precision)  # `--to float16` was the option's first name
     if path is None:
         raise click.UsageError("Missing option '-o' / '--to'.")
-    need_exporter()
+    need_exporter(artifact)
     from ..exporter.shrink import shrink as run
     from ..runtime.tools.jobs.find import image_paths
 

@@ -25,8 +25,8 @@ def transform_of(
         source: The model.
         shapes: Shapes of inputs, if given.
     """
-    from ..exporter.source.preprocess_words import Unsized, in_words
     from ..exporter.source.preprocessing import read_transform
+    from ..runtime.inputs.preprocess_words import Unsized, in_words
 
     text, mean, std, resize = (options[name] for name in TRANSFORM)
     if (mean is None) != (std is None):

@@ -66,7 +66,7 @@ def verify(
         check_signature(artifact, signature, public_key, chain, alone=alone)
         if alone:
             return
-    need_exporter()
+    need_exporter(artifact, against)
     from ..exporter.errors import UnprovenError, WriteError, errors_of_model
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
     from ..exporter.source.labels import labels_of_files

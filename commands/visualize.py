@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,18 @@ from click import option
 
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
+from ..runtime.visualize.settings import PARAMETRISATIONS, PRESETS, Parametrisation
 from .common import Numbers, command, progress_bar, say
 from .guarded import Destination
-from .options import FILE, explained_output_option, group, json_option, provider_option, to_option
+from .options import (
+    FILE,
+    Decorator,
+    explained_output_option,
+    group,
+    json_option,
+    provider_option,
+    to_option,
+)
 
 if TYPE_CHECKING:
     from ..runtime.session.session import Session
@@ -27,28 +37,55 @@ _target_options = group(
            help="For linear scores: weights of the output, [*output], instead of a class."),
     explained_output_option,
 )  # fmt: skip
+
+
+def _default(name: str) -> str:
+    """Say a setting's default: that of the default parametrisation, then those that differ."""
+    usual, *others = [(key, getattr(preset, name)) for key, preset in PRESETS.items()]
+    different = [f"{key}: {value}" for key, value in others if value != usual[1]]
+    return f"Default: {usual[1]}" + (f" ({', '.join(different)})." if different else ".")
+
+
+def _setting(name: str, kind: click.ParamType, text: str, metavar: str | None = None) -> Decorator:
+    """Return the option of a setting whose default depends on the parametrisation."""
+    return option(f"--{name.replace('_', '-')}", type=kind, metavar=metavar,
+                  help=f"{text} {_default(name)}")  # fmt: skip
+
+
 _ascent_options = group(
-    option("--steps", type=click.IntRange(1), default=256, show_default=True, metavar="N",
-           help="Steps of the gradient ascent; each is one run of the model."),
-    option("--rate", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
-           help="How far a pixel moves in one step; black to white is 1."),
-    option("--decay", type=click.FloatRange(0, 1), default=0.01, show_default=True,
-           help="L2 decay: the share of its distance to grey that a pixel loses in a step."),
-    option("--blur", type=click.FloatRange(0), default=0.8, show_default=True,
-           help="Gaussian blur, standard deviation in pixels; 0: none."),
-    option("--blur-every", type=click.IntRange(1), default=4, show_default=True, metavar="N",
-           help="Steps from one blur to the next."),
-    option("--jitter", type=click.IntRange(0), default=4, show_default=True, metavar="PIXELS",
-           help="Shift the image by up to this much, at random in each step."),
-    option("--variation", type=click.FloatRange(0), default=0.2, show_default=True,
-           help="Weight of the total variation, which makes neighbours similar."),
-    option("--seed", type=click.IntRange(0), default=0, show_default=True,
-           help="Seed of the initial noise and of the shifts."),
+    option("--parametrisation", type=click.Choice(PARAMETRISATIONS), default="fourier",
+           show_default=True,
+           help="The numbers that change: Fourier coefficients of decorrelated colours; their "
+                "phases alone, with fixed magnitudes; or pixels."),
+    _setting("steps", click.IntRange(1), "Steps of the gradient ascent.", "N"),
+    _setting("rate", click.FloatRange(0, min_open=True),
+             "How far a number moves in a step: a coefficient, about 1 at full contrast; a phase "
+             "in radians; a pixel, from 0 for black to 1 for white."),
+    _setting("batch", click.IntRange(1),
+             "Copies of the image that give a step's gradient, each moved at random.", "N"),
+    _setting("jitter", click.IntRange(0), "Shift each copy by up to this much.", "PIXELS"),
+    _setting("shrink", click.FloatRange(1), "Show everything smaller by up to this factor."),
+    _setting("enlarge", click.FloatRange(1), "Show everything larger by up to this factor."),
+    _setting("rotation", click.FloatRange(0, 180), "Turn each copy by up to this angle.",
+             "DEGREES"),
+    _setting("noise", click.FloatRange(0),
+             "Add normal noise to each copy, with this share of the image's standard deviation."),
+    _setting("cooling", click.FloatRange(0, 1),
+             "Share of the steps, the last ones, in which the rate falls to 0."),
+    _setting("decay", click.FloatRange(0, 1),
+             "L2 decay: the share of its distance to grey that a number loses in a step."),
+    _setting("blur", click.FloatRange(0),
+             "Gaussian blur, standard deviation in pixels; 0: none."),
+    _setting("blur_every", click.IntRange(1), "Steps from one blur to the next.", "N"),
+    _setting("variation", click.FloatRange(0),
+             "Weight of the total variation, which makes neighbours similar."),
+    _setting("seed", click.IntRange(0), "Seed of the initial noise and of the copies."),
 )  # fmt: skip
 
 
 @command(
-    "graftcam visualize digits.onnx --class 7 -o seven.png",
+    "graftcam visualize model.onnx --class daisy -o daisy.png",
+    "graftcam visualize digits.onnx --class 7 --parametrisation pixels -o seven.png",
     "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
     "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
 )
@@ -63,24 +100,23 @@ _ascent_options = group(
 @json_option
 def visualize(
     model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,
-    score_weights: Path | None, output: str | None, curve: Path | None, provider: str | None,
-    as_json: bool, **options: Any,
+    score_weights: Path | None, output: str | None, parametrisation: Parametrisation,
+    curve: Path | None, provider: str | None, as_json: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Compute the image that maximises a class, a channel or a unit of the artifact MODEL.
 
-    Does gradient ascent on the input, from grey noise; the same seed gives the same image. Export
+    Does gradient ascent on the input, from noise; the same seed gives the same image. Export
     MODEL with --extra input_gradients (and, for channels, --score channel).
     """
     from ..runtime.errors import RenderError
     from ..runtime.inputs.selection import choose_output
     from ..runtime.output.render import check_image_path, write_image
     from ..runtime.session.session import Session
-    from ..runtime.visualize.ascent import Ascent
     from ..runtime.visualize.ascent import visualize as run
     from ..runtime.writing import guard, replace_file
 
-    given = [class_name is not None, channel is not None, score_weights is not None]
-    if sum(given) != 1:
+    targets = [class_name is not None, channel is not None, score_weights is not None]
+    if sum(targets) != 1:
         raise click.UsageError("give one of --class, --channel and --score-weights")
     images = [path] if curve is None else [path, curve]
     for one in images:
@@ -90,15 +126,17 @@ def visualize(
     session = Session(model, provider)
     session = session.about(choose_output(session.spec, output))
     selection = _selection(session, class_name, channel, score_weights)
+    given = {name: value for name, value in settings.items() if value is not None}
+    ascent = replace(PRESETS[parametrisation], **given)
     with progress_bar("maximising") as bar:
-        found = run(session, selection, Ascent(**options), unit=unit, progress=bar)
+        found = run(session, selection, ascent, unit=unit, progress=bar)
     numbers = write_json(found.to_dict(), indent=2)
     files = [write_image(path, found.image)]
     if curve is not None:
         files.append(write_image(curve, found.draw_curve()))
         files.append(replace_file(curve.with_suffix(".json"), numbers.encode(), RenderError))
     written = plain(", ".join(map(str, files)))
-    say(numbers if as_json else f"score {found.start:.3f} for grey noise, {found.score:.3f} "
+    say(numbers if as_json else f"score {found.start:.3f} for noise, {found.score:.3f} "
         f"after {len(found.curve)} steps  -> {written}")  # fmt: skip
     say(f"ran on {session.provider}", err=True)
 

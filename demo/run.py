@@ -1,4 +1,4 @@
-"""The demo exports the digit model, verifies it, and explains the bundled images."""
+"""`explain_digits` exports the digit model, verifies it, and explains the bundled images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime import Explainer, Explanation
-from ..runtime.errors import GraftcamError
-from ..runtime.output.render import STYLES, panel, write_image
+from ..runtime.output.render import write_image
 from ..runtime.spec import Preprocess
 from .bundled import WEIGHTS, images
 from .data import LABELS, MEAN, SIZE, STD, Box
@@ -21,6 +20,8 @@ from .data import LABELS, MEAN, SIZE, STD, Box
 if TYPE_CHECKING:
     from ..exporter import Report
 
+FILES = ("digits.onnx", "overview.png")
+"""What `explain_digits` writes: the artifact and a picture of all explanations."""
 TRANSFORM = Preprocess(size=[SIZE, SIZE], resize=None, mean=list(MEAN), std=list(STD))
 _CANVASES = 300
 _SEED = 3  # differs from the seeds of the training and of the bundled images
@@ -28,19 +29,17 @@ _SEED = 3  # differs from the seeds of the training and of the bundled images
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of the demo.
+    """The result of the digits.
 
     Attributes:
         report: The report of the export.
         rows: A line for each explained digit.
         pointing: How often a map's maximum was on its digit, as text.
-        files: The overlays.
     """
 
     report: Report
     rows: list[str]
     pointing: str
-    files: list[Path]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON types."""
@@ -48,7 +47,6 @@ class Summary:
             "report": self.report.to_dict(),
             "rows": self.rows,
             "pointing": self.pointing,
-            "files": [str(file) for file in self.files],
         }
 
 
@@ -76,27 +74,21 @@ def export_digits(path: Path, **more: Any) -> Report:
     )  # fmt: skip
 
 
-def run(folder: Path, progress: Callable[[str], None]) -> Summary:
-    """Export to ``folder``, explain each digit of each bundled image, and write overlays.
+def explain_digits(folder: Path, progress: Callable[[str], None]) -> Summary:
+    """Export to ``folder`` and explain each digit of each bundled image; writes `FILES`.
 
     Raises:
-        GraftcamError: As `export_digits`, or an overlay cannot be written.
+        GraftcamError: As `export_digits`, or a file cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GraftcamError(f"cannot make {folder}: {error.strerror}; choose another -o") from error
-    artifact = folder / "digits.onnx"
+    artifact, picture = (folder / name for name in FILES)
     report = export_digits(artifact, progress=progress)
     progress("explain")
     explainer = Explainer(artifact)
     rows: list[str] = []
-    files: list[Path] = []
     panels: list[NDArray[np.uint8]] = []
     landed: list[bool] = []
     for image in images():
         found = explainer.explain(image.path, [box.label for box in image.boxes])
-        files += found.save(folder)
         panels.append(found.panel(height=240))
         for entry, hit in zip(found.to_dict()["classes"], hits(found, image.boxes), strict=True):
             landed.append(hit)
@@ -104,17 +96,14 @@ def run(folder: Path, progress: Callable[[str], None]) -> Summary:
                 f"{found.name}  {entry['label']:<6} p = {entry['probability']:.3f}  maximum "
                 f"{'on' if hit else 'beside'} the digit"
             )
-    files.append(write_image(folder / "overview.png", overview(panels)))
-    crowded = [one for one, found in zip(panels, images(), strict=True) if len(found.boxes) == 3]
-    files.append(write_image(folder / "three-digits.jpg", overview(crowded)))
-    files.append(write_image(folder / "styles.jpg", styles(explainer)))
+    write_image(picture, overview(panels))
     pointing = (
         f"pointing game: {sum(landed)} of {len(landed)} maxima on the right digit (bundled images)"
     )
     if importlib.util.find_spec("sklearn") is not None:
         progress(f"pointing game on {_CANVASES} test canvases")
         pointing += f"; {pointing_rate(explainer):.1%} on {_CANVASES} test canvases"
-    return Summary(report, rows, pointing, files)
+    return Summary(report, rows, pointing)
 
 
 def points_at(heatmap: NDArray[np.float32], box: Box) -> bool:
@@ -137,15 +126,6 @@ def pointing_rate(explainer: Explainer) -> float:
     for image, boxes in zip(canvases.images, canvases.boxes, strict=True):
         landed += hits(explainer.explain(image, [box.label for box in boxes]), boxes)
     return sum(landed) / len(landed)
-
-
-def styles(explainer: Explainer) -> NDArray[np.uint8]:
-    """Draw one class of one image in each style."""
-    shown = next(one for one in images() if len(one.boxes) == 3)
-    found = explainer.explain(shown.path, shown.boxes[0].label)
-    drawn = [found.draw(height=240, style=style) for style in STYLES]
-    notes = [f"where is the {LABELS[shown.boxes[0].label]}?", *STYLES]
-    return panel([found.image, *drawn], notes, height=240)
 
 
 def overview(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -30,10 +30,11 @@ ORDER = {
         "release", "shrink", "__init__",
     ),
     "runtime": (
-        "limits", "plain_text", "json_text", "errors", "bounds", "strict_json", "reading",
-        "checks", "records", "detector", "settings", "spec", "drafts", "writing", "inorder",
-        "protobuf", "onnx_file", "custody", "session", "inputs", "boxes", "methods", "output",
-        "explain", "visualize", "explainer", "tools", "__init__",
+        "version", "limits", "plain_text", "json_text", "errors", "bounds", "strict_json",
+        "reading", "checks", "records", "detector", "settings", "spec", "drafts", "writing",
+        "cache",
+        "inorder", "protobuf", "onnx_file", "custody", "session", "inputs", "boxes", "methods",
+        "output", "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {
@@ -70,31 +71,49 @@ def modules(half: str) -> list[str]:
 
 
 @cache
-def _statements(half: str) -> list[tuple[str, ast.Import | ast.ImportFrom]]:
-    """Every import statement in a half, lazy and type-checking ones included, by module."""
+def _statements(half: str, at_once: bool) -> list[tuple[str, ast.Import | ast.ImportFrom]]:
+    """The import statements in a half by module.
+
+    Args:
+        half: The half.
+        at_once: Only those that run when their module is imported: none in functions, and none for
+            type checkers.
+    """
+    walk = _at_once if at_once else ast.walk
     return [
         (module, node)
         for module in modules(half)
-        for node in ast.walk(ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8")))
+        for node in walk(ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8")))
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
 
 
-def imports(half: str) -> list[Import]:
-    """Every import of the project's own modules in a half."""
+def _at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what runs when a module is imported."""
+    yield node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _at_once(child)
+
+
+def imports(half: str, *, at_once: bool = False) -> list[Import]:
+    """Every import of the project's own modules in a half; see `_statements`."""
     found = {
         Import(module, target)
-        for module, node in _statements(half)
+        for module, node in _statements(half, at_once)
         if isinstance(node, ast.ImportFrom)
         for target in _targets(module, node)
     }
     return sorted(one for one in found if one.importer != one.imported)
 
 
-def foreign(half: str) -> dict[str, set[str]]:
-    """The packages of other projects that each module imports anywhere, by their first names."""
+def foreign(half: str, *, at_once: bool = False) -> dict[str, set[str]]:
+    """The packages of other projects that each module imports, by their first names."""
     found: dict[str, set[str]] = {module: set() for module in modules(half)}
-    for module, node in _statements(half):
+    for module, node in _statements(half, at_once):
         if isinstance(node, ast.Import):
             found[module] |= {alias.name.split(".")[0] for alias in node.names}
         elif node.module and not node.level:

@@ -31,6 +31,7 @@ _EXTRA_FOR = {
     "deconvnet_gradients": "guided",
 }  # fmt: skip
 _OLDEST_OPSET = 18
+_DISTINCT = ("input_names", "output_names")  # of one graph
 _NAMES = {"layers": "'layer4'", "output": "'logits'"}
 
 
@@ -281,6 +282,8 @@ def _names(argument: str, value: object, error: type[Exception]) -> list[str] | 
         raise error(
             f"{argument} takes a list of names, not {in_line(value)}; give strings, such as {such}"
         )
+    if argument in _DISTINCT and len({*names}) < len(names):
+        raise error(f"{argument}={in_line(names)} has a name twice; give each its own")
     return names
 
 

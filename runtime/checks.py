@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import (
@@ -76,6 +75,8 @@ def check_keywords(
     for name in given:
         if name in known:
             continue
+        from difflib import get_close_matches  # seldom needed, and slow to import
+
         near = get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"did you mean '{near[0]}'? " if near else ""
         remedy = (remedies or {}).get(name, f"{hint}{caller} takes {', '.join(known)}")

@@ -64,6 +64,10 @@ class PackageError(GraftcamError):
     """An artifact cannot be packaged with these options, or the folder cannot be written."""
 
 
+class CacheError(GraftcamError):
+    """The cache of artifacts cannot be found, read or written."""
+
+
 class CustodyError(GraftcamError):
     """A file is not as it was exported or signed, or cannot be signed."""
 

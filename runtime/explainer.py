@@ -1,36 +1,32 @@
-"""`Explainer` opens an artifact and explains images with it."""
+"""`Explainer` opens an artifact and explains images with it.
+
+What it does is in `explain.steps`, which is imported when an artifact is opened: the import of
+`Explainer` alone takes hardly more than that of numpy, OpenCV and ONNX Runtime.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
-from numpy.typing import NDArray
-
-from .boxes.detections import Detections
-from .checks import check_value, short
-from .errors import InputError
-from .explain.box_pipeline import detect_examples
-from .explain.box_request import CONF, IOU, MOST_DETECTED, Boxes
-from .explain.pipeline import explain_examples
-from .explain.plan import Plan, make_plan
-from .explain.request import Request
-from .explain.stream import Failure, explain_each, load, stream
-from .inputs.examples import Example, ExampleReader, Given, Inputs
-from .inputs.images import as_array
-from .inputs.raw_feeds import Selection, raw_feeds
-from .inputs.selection import Classes
+from .boxes.defaults import CONF, IOU, MOST_DETECTED
 from .limits import MAX_PIXELS
-from .output.box_explanation import BoxExplanation
-from .output.explanation import Explanation
-from .session.checked import open_checked
-from .session.heads import Heads
-from .session.options import configure
-from .session.providers import Provider
-from .session.session import Port, Session, Tensors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .boxes.detections import Detections
+    from .explain.box_request import Boxes
+    from .explain.request import Request
+    from .explain.stream import Failure
+    from .inputs.examples import Example, Given, Inputs
+    from .inputs.selection import Classes
+    from .output.box_explanation import BoxExplanation
+    from .output.explanation import Explanation
+    from .session.providers import Provider
+    from .session.session import Port, Tensors
+    from .spec import Preprocess
 
 
 class Explainer:
@@ -51,6 +47,7 @@ class Explainer:
         head: str | Path | None = None,
         check: bool = False,
         max_pixels: int = MAX_PIXELS,
+        preprocess: Preprocess | str | None = None,
     ) -> None:
         """Open an artifact.
 
@@ -69,23 +66,28 @@ class Explainer:
             check: Read each file whole before it is opened, and compare graph and weights with the
                 digests that the export stored.
             max_pixels: Number of pixels that the header of an image file may name.
+            preprocess: The training transform, for an artifact that was exported without one or
+                with a wrong one: a `runtime.spec.Preprocess`, or words such as ``"imagenet"`` or
+                ``"unit,squash"`` (`runtime.inputs.preprocess_words`). None: the stored one.
 
         Raises:
             SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
                 file is an optimised form for another machine, or an option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
             CustodyError: With ``check``: the file changed after its export, or has no digests.
+            InputError: ``preprocess`` has an unknown word or does not fit the model's input, or the
+                artifact's graph contains its own.
         """
-        check_value("max_pixels", max_pixels, int, least=1)
-        setup = partial(configure, options or {})
-        open_file = partial(Session, providers=providers, threads=threads, configure=setup)
-        open_head = open_checked(Path(path), open_file) if check else open_file
-        self._session = open_file(path)
-        self._session.max_pixels = max_pixels
+        from .explain.steps import Steps
+
+        self._steps = Steps(
+            path, providers, threads, options, head, check=check, max_pixels=max_pixels,
+            preprocess=preprocess,
+        )  # fmt: skip
+        self._session = self._steps.session
         self.path = self._session.path
         self.spec = self._session.spec
         self.provider = self._session.provider
-        self._heads = Heads(self.path, self.spec, open_head, None if head is None else Path(head))
 
     @overload
     def explain(
@@ -133,11 +135,7 @@ class Explainer:
             if "classes" in request:
                 raise TypeError("explain() got the classes twice, by position and by keyword")
             request["classes"] = selection
-        plan = make_plan(self._session, self._heads, request)
-        several = plan.reader.split(image)
-        examples = plan.reader.load([image] if several is None else several, plan.inputs)
-        found = [one for (one,) in explain_examples(plan, examples)]
-        return found[0] if several is None else found
+        return self._steps.explain(image, request)
 
     @overload
     def detect(
@@ -185,13 +183,8 @@ class Explainer:
         Raises:
             GraftcamError: As `explain`; also an InputError if the artifact is no detector's.
         """
-        check_value("limit", limit, int, least=1)
         request: Request = {"conf": conf, "iou": iou, "classes": classes, "inputs": inputs}
-        plan = self._plan_of_boxes("detect", request)
-        several = plan.reader.split(image)
-        examples = plan.reader.load([image] if several is None else several, plan.inputs)
-        found = detect_examples(plan, examples, limit)
-        return found[0] if several is None else found
+        return self._steps.detect(image, request, limit)
 
     @overload
     def explain_boxes(
@@ -243,7 +236,7 @@ class Explainer:
                 raise TypeError(f"explain_boxes() got {name} twice, by position and by keyword")
             if value is not None:
                 request[name] = value
-        self._plan_of_boxes("explain_boxes", request)
+        self._steps.need_detector("explain_boxes")
         return cast(Any, self.explain(image, **request))
 
     def explain_many(
@@ -275,15 +268,7 @@ class Explainer:
             TypeError, ClassError, InputError: As `explain`, before the first image.
             SessionError: The device failed; raised in place of the next explanation.
         """
-        check_value("batch", batch, int, least=1)
-        check_value("readers", readers, int, least=1)
-        plan = self._shared_plan(request)
-        single = isinstance(images, (str, bytes, Path, Mapping)) or (
-            as_array(images) is not None and plan.reader.split(images) is None
-        )
-        if single or not hasattr(images, "__iter__"):
-            raise InputError(f"explain_many({short(images)}): pass a list of images")
-        return stream(plan, images, batch, readers)
+        return self._steps.explain_many(images, batch, readers, request)
 
     @property
     def inputs(self) -> list[Port]:
@@ -298,7 +283,7 @@ class Explainer:
     @property
     def suffixes(self) -> tuple[str, ...]:
         """Endings of the names of the files that the artifact explains."""
-        return ExampleReader(self._session).suffixes
+        return self._steps.reader.suffixes
 
     def read_file(self, path: str | Path, inputs: Inputs | None = None) -> list[Example]:
         """Read the examples of a file for `explain` or `compare`.
@@ -310,14 +295,13 @@ class Explainer:
         Raises:
             ImageError, InputError: As `explain`.
         """
-        return ExampleReader(self._session).load_file(path, inputs)
+        return self._steps.reader.load_file(path, inputs)
 
     def explain_named(
         self, images: Sequence[tuple[str, Given]], **request: Unpack[Request]
     ) -> list[Explanation | Failure]:
         """Explain images that have names already, as one batch of `explain_many`."""
-        plan = self._shared_plan(request)
-        return explain_each(plan, [load(plan, image, name) for name, image in images])
+        return self._steps.explain_named(images, request)
 
     def compare(
         self, image: Given, methods: Sequence[str], **request: Unpack[Request]
@@ -339,16 +323,7 @@ class Explainer:
                 or if there are no methods.
             TypeError: As `explain`.
         """
-        several = ExampleReader(self._session).split(image) is not None
-        if several or isinstance(methods, str) or not methods:
-            raise InputError(
-                "compare() takes one image and a list of one or more methods, not "
-                f"{short(image)} and {short(methods)}"
-            )
-        plan = make_plan(self._session, self._heads, request, methods)
-        (found,) = explain_examples(plan, plan.reader.load([image], plan.inputs))
-        by_method = dict(zip(plan.methods, found, strict=True))
-        return [by_method[method] for method in methods]
+        return self._steps.compare(image, methods, request)
 
     def run(
         self,
@@ -383,23 +358,6 @@ class Explainer:
             ClassError: ``class_index`` has another type or shape, or a class is out of range.
             SessionError: ONNX Runtime failed.
         """
-        selection = Selection(
-            class_index, region, score_weights, output_index, box_index, box_target
+        return self._steps.run(
+            arrays, class_index, region, score_weights, output_index, box_index, box_target
         )
-        return self._session.run(raw_feeds(self._session, arrays, selection))
-
-    def _plan_of_boxes(self, caller: str, request: Request) -> Plan:
-        """Return the plan, or raise InputError if the artifact is no detector's."""
-        if self.spec.detector is None:
-            raise InputError(
-                f"{caller}(): {self.path.name} is no detector's artifact; use explain()"
-            )
-        return make_plan(self._session, self._heads, request)
-
-    def _shared_plan(self, request: Request) -> Plan:
-        """Return the plan for any number of images."""
-        plan = make_plan(self._session, self._heads, request)
-        if isinstance(plan.region, (list, tuple)):
-            raise InputError("many images share one region; pass a single mask")
-        (shared,) = plan.reader.rows_of(plan.inputs, 1)
-        return replace(plan, inputs=shared)

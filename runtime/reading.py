@@ -69,7 +69,7 @@ def map_file(path: str | Path, kind: type[GraftcamError]) -> mmap.mmap:
     failed = _failed(path, None)
     with system_errors(kind, failed), Path(path).open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
-            raise kind(f"{failed}: it is empty")
+            raise kind(f"{failed}: it is empty; give another file")
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

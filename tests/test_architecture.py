@@ -15,10 +15,16 @@ from docs.architecture import (
     foreign,
     imports,
     modules,
+    room_of,
     upward,
 )
 
 HALVES = ("exporter", "runtime")
+PYTORCH = {"torch", "torchvision", "onnxscript", "timm", "safetensors"}
+# The rooms that know PyTorch's modules; the others work on graphs alone.
+ROOMS_WITH_PYTORCH = {"source", "locate", "capture", "verify", "report"}
+# What the commands and the API import of the exporter.
+DOORS = ("pipeline", "release", "shrink", "capture/detector_summary", "source/named")
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -54,6 +60,29 @@ def test_the_runtime_imports_nothing_of_the_exporter_and_no_heavy_package() -> N
         if (found := names & {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "PIL"})
     }
     assert heavy == {}
+
+
+def test_pytorch_is_known_in_some_rooms_only() -> None:
+    found = {room_of(one) for one, names in foreign("exporter").items() if names & PYTORCH}
+    assert found == {f"exporter/{room}" for room in ROOMS_WITH_PYTORCH}
+
+
+def test_an_onnx_file_needs_no_module_that_imports_pytorch_at_once() -> None:
+    """What the exporter's doors import, directly or not, leaves PyTorch to functions."""
+    imported: dict[str, set[str]] = {}
+    for one in imports("exporter", at_once=True):
+        imported.setdefault(one.importer, set()).add(one.imported)
+    reached, waiting = set[str](), [f"exporter/{door}" for door in DOORS]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += imported.get(module, set())
+    assert {"exporter/capture/onnx_file", "exporter/verify/checks/finite"} <= reached
+    at_once = foreign("exporter", at_once=True)
+    heavy = {module for module, names in at_once.items() if names & PYTORCH}
+    assert "exporter/capture/torch_export" in heavy
+    assert heavy & reached == set()
 
 
 def test_the_exporter_knows_the_command_line_as_little_as_the_runtime_does() -> None:

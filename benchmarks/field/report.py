@@ -117,6 +117,7 @@ def _notes(subject: Subject, verdict: Verdict) -> list[str]:
     """Show the truth and, unless all is right, what happened."""
     said = "; ".join(" ".join(remark.split()) for remark in verdict.remarks)
     said = said if len(said) <= 400 else said[:400] + " ..."
+    said = said.replace("][", r"]\[")  # a place in a tuple is no link of Markdown
     kinds = f" (kinds {', '.join(map(str, subject.kinds))})" if subject.kinds else ""
     happened = f" *{verdict.outcome}:* {said}" if verdict.outcome != "right" else ""
     return [f"- **{subject.key}**{kinds}: {subject.truth.why}.{happened}"]

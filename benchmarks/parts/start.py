@@ -22,6 +22,7 @@ _STATEMENTS = {
     "libraries": _LIBRARIES,
     "package": "import graftcam.runtime",
     "all": f"from graftcam.runtime import Explainer; {_LIBRARIES}",
+    "opened": f"import graftcam.runtime.explain.steps; {_LIBRARIES}",
 }
 
 

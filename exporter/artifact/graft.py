@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from ...runtime.inputs.preprocess_words import Unsized
 from ...runtime.spec import (
     NEWEST_VERSION,
     SPEC_VERSION,
@@ -34,7 +35,6 @@ from ..locate.detectors.detection import LevelFound
 from ..locate.instances import lay_out_instances
 from ..locate.score import Located
 from ..score.seed import cotangent_scale
-from ..source.preprocess_words import Unsized
 from .bind_preprocess import bind
 from .save import graph_hash, tool_versions
 from .subject import subject_of, targets_of

@@ -12,11 +12,12 @@ import onnx_ir as ir
 
 from ...runtime.custody.digests import write_digests
 from ...runtime.spec import METADATA_KEY, Spec
+from ...runtime.version import __version__
 from ..errors import WriteError
 from ..graph.external_data import keep_beside
 from .record import exchange_record
 
-_TOOLS = ("graftcam", "torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript")
+_TOOLS = ("torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript")
 
 
 def graph_hash(model: ir.Model) -> tuple[str, str]:
@@ -43,8 +44,12 @@ def graph_hash(model: ir.Model) -> tuple[str, str]:
 
 
 def tool_versions(packages: Sequence[str] = _TOOLS) -> dict[str, str]:
-    """Versions of the packages that are installed; by default those that shape the artifact."""
-    versions: dict[str, str] = {}
+    """Versions of graftcam and of the packages that are installed.
+
+    Args:
+        packages: Which; by default those that shape the artifact.
+    """
+    versions = {"graftcam": __version__}
     for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)

@@ -15,7 +15,6 @@ import onnx_ir as ir
 from ...runtime.settings import TorchExport
 from ..errors import CaptureError, first_line
 from ..graph.ort_session import session_of
-from ..source.torch_outputs import tensors_of
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +69,8 @@ def _write(
     model: torch.jit.ScriptModule, inputs: Sequence[Any], trace: TorchExport, path: Path
 ) -> None:
     import torch
+
+    from ..source.torch_outputs import tensors_of
 
     others = [type(x).__name__ for x in inputs if not isinstance(x, torch.Tensor)]
     if others:

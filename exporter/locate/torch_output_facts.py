@@ -45,6 +45,10 @@ def score_of(
     leaves = tensors_of(result)
     names = list(output_names or names_of(result) or ())
     if score.output is not None and score.output not in names:
+        if output_names and len(output_names) != len(leaves):
+            raise ScoreError(
+                f"{len(output_names)} output names for {len(leaves)} outputs; give one for each"
+            )
         if names or output_names is not None:
             have = (
                 f"the model has: {', '.join(names)}" if names else "none has a name: leave it out"

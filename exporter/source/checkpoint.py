@@ -87,6 +87,27 @@ def read_weights(path: Path) -> Any:
         ) from error
 
 
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """Load a state dict, or one within a checkpoint, from a file into ``model``.
+
+    Raises:
+        CaptureError: As `read_weights`; or it is that of another model.
+    """
+    state = read_weights(path)
+    try:
+        for key in ("state_dict", "model"):
+            if isinstance(state, dict) and isinstance(state.get(key), dict):
+                state = state[key]
+        model.load_state_dict(state)
+    except Exception as error:
+        raise CaptureError(f"cannot load {path}: {_two_lines(error)}") from error
+
+
+def _two_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
 def _is_script(path: Path) -> bool:
     """Whether a file is a TorchScript archive, which has code."""
     return any("/code/" in name for name in _names(path))

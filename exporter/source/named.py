@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.spec import Preprocess
 from ..errors import CaptureError, first_line
 from .attribute import attribute, called
-from .checkpoint import CHECKPOINTS, load_script, read_weights
-from .torch_transforms import from_preset, from_timm
+from .checkpoint import CHECKPOINTS, load_script, load_weights
+from .need_pytorch import need_pytorch
 from .trust import need_trust
+from .zoo_models import timm_model, torchvision_model
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
 FORMS = "torchvision:NAME, timm:NAME, package.module:factory, model.pt2, script.pt or model.onnx"
+_ZOOS = {"torchvision": torchvision_model, "timm": timm_model}
 _CONVERTERS = {
     **dict.fromkeys((".h5", ".keras"), "with model.export(path, format='onnx') of Keras"),
     **dict.fromkeys((".tflite", ".pb"), "with tf2onnx"),
@@ -71,7 +70,7 @@ def load_source(
     Args:
         text: One of `FORMS`.
         weights: File with a state dict (loaded with ``weights_only=True``), or the name of a
-            torchvision weights enum such as ``ResNet50_Weights.IMAGENET1K_V2``.
+            weights that torchvision or timm publish, such as ``IMAGENET1K_V2`` or ``DEFAULT``.
         shape: Shape of the input without the batch axis, such as (3, 224, 224), or shapes by
             input; known for torchvision and timm. Of an ONNX file they fix open axes.
         recorded: Shapes by input that an artifact of the model has, for want of others. Example
@@ -79,7 +78,8 @@ def load_source(
         trust: Whether to load files that run code, .pt2 and TorchScript.
 
     Raises:
-        CaptureError: The model cannot be loaded, or must be trusted; the message says why.
+        CaptureError: The model cannot be loaded, must be trusted, or needs PyTorch, which is
+            missing; the message says why.
     """
     path, shapes, recorded = Path(text), _by_input(shape), recorded or {}
     if is_file(text):
@@ -91,12 +91,14 @@ def load_source(
             return Source(path, path.stem, shapes=shapes or None)
         if shapes:
             raise CaptureError(f"{path.name} states the shapes of its inputs; leave --shape out")
+        need_pytorch(text)
         need_trust(path, ".pt2", trust=trust)
         return Source(_load_program(path), path.stem)
     kind, _, name = text.partition(":")
     if path.suffix in CHECKPOINTS and (not name or path.is_file()):
         if weights:
             raise CaptureError(f"{path.name} contains its own weights; leave --weights out")
+        need_pytorch(text)
         source = Source(load_script(path, trust=trust), path.stem)
         if not shapes and not recorded:
             raise CaptureError(
@@ -108,10 +110,10 @@ def load_source(
         raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
+    need_pytorch(text)
     known = _closed(shapes)
-    makers = {"torchvision": _torchvision, "timm": _timm}
-    source = makers[kind](name, weights) if kind in makers else _factory(kind, name, weights)
-    if not known and not (source.inputs and (kind not in makers or _is_open(recorded))):
+    source = (_zoo_model if kind in _ZOOS else _factory)(kind, name, weights)
+    if not known and not (source.inputs and (kind not in _ZOOS or _is_open(recorded))):
         known = _closed(recorded)
     if known:
         source = replace(source, preprocess=_resized(source.preprocess, next(iter(known.values()))))
@@ -193,54 +195,14 @@ def _load_program(path: Path) -> ExportedProgram:
         logger.setLevel(level)
 
 
-def _torchvision(name: str, weights: str | None) -> Source:
-    from torchvision import models
-
-    if name not in models.list_models():
-        raise CaptureError(
-            f"torchvision has no model {name!r}{_nearest(name, models.list_models())}"
-        )
-    entry = models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
-    notes: list[str] = []
-    if weights is not None and not Path(weights).exists():
-        try:
-            known = models.get_model_weights(name).__name__  # pyright: ignore[reportAttributeAccessIssue]
-            entry = models.get_weight(weights if "." in weights else f"{known}.{weights}")
-            model = models.get_model(name, weights=entry)
-        except Exception as error:
-            raise CaptureError(
-                f"--weights {weights}: neither a file nor torchvision weights that can be "
-                f"loaded, such as ResNet50_Weights.IMAGENET1K_V2 ({_line(error)})"
-            ) from error
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchvision's, about random weights
-            builder = inspect.signature(models.get_model_builder(name)).parameters
-            none = {key: None for key in ("weights", "weights_backbone") if key in builder}
-            model = models.get_model(name, **none)
-        notes += _load_weights(model, weights)
-    transform = entry.transforms()
-    labels = entry.meta.get("categories")
-    preprocess = from_preset(transform)
-    source = Source(model, f"torchvision:{name}", preprocess=preprocess, labels=labels, notes=notes)
-    size = preprocess.size if preprocess else (224, 224)
-    return _with_inputs(source, {"": (3, *size)})
-
-
-def _timm(name: str, weights: str | None) -> Source:
-    try:
-        import timm
-        import timm.data
-    except ImportError as error:
-        raise CaptureError("timm is not installed; pip install timm") from error
-    if not timm.is_model(name):
-        raise CaptureError(f"timm has no model {name!r}{_nearest(name, timm.list_models())}")
-    model = timm.create_model(name, pretrained=False)
-    notes = _load_weights(model, weights)
-    config = timm.data.resolve_model_data_config(model)
-    preprocess = from_timm(config)
-    source = Source(model, f"timm:{name}", preprocess=preprocess, notes=notes)
-    return _with_inputs(source, {"": config["input_size"]})
+def _zoo_model(kind: str, name: str, weights: str | None) -> Source:
+    """Make a model of torchvision or timm, with its example input."""
+    made = _ZOOS[kind](name, weights)
+    source = Source(
+        made.model, f"{kind}:{name}", preprocess=made.preprocess, labels=made.labels,
+        notes=made.notes,
+    )  # fmt: skip
+    return _with_inputs(source, {"": made.shape})
 
 
 def _factory(module: str, name: str, weights: str | None) -> Source:
@@ -258,30 +220,5 @@ def _factory(module: str, name: str, weights: str | None) -> Source:
             f"{module}:{name} returns a {type(model).__name__}, not a torch.nn.Module"
         )
     if weights is not None:
-        _load_weights(model, weights)
+        load_weights(model, Path(weights))
     return Source(model, f"{module}:{name}", (inputs,) if torch.is_tensor(inputs) else inputs)
-
-
-def _load_weights(model: torch.nn.Module, weights: str | None) -> list[str]:
-    """Load a state dict into ``model``; without one, return a note that the weights are random."""
-    if weights is None:
-        return ["no --weights given: the model explains random weights"]
-    state = read_weights(Path(weights))
-    try:
-        for key in ("state_dict", "model"):
-            if isinstance(state, dict) and isinstance(state.get(key), dict):
-                state = state[key]
-        model.load_state_dict(state)
-    except Exception as error:
-        raise CaptureError(f"cannot load {weights}: {_line(error)}") from error
-    return []
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {', '.join(near)}?" if near else ""
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from ...runtime.errors import InputError
+from ...runtime.inputs.preprocess_words import Unsized, in_words
 from ...runtime.limits import TEXT_BYTES
 from ...runtime.reading import read_file
 from ...runtime.records import faults_of
@@ -20,7 +22,6 @@ from ...runtime.strict_json import read_json
 from ..errors import CaptureError, in_line
 from .attribute import attribute, called
 from .image_processors import from_processor, processor_config
-from .preprocess_words import Unsized, in_words
 from .torch_transforms import from_preset, from_steps, from_timm, steps_of
 
 Transform: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
@@ -97,7 +98,10 @@ def read_transform(source: str | Path) -> Any:
         return _of_json(path)
     module, colon, name = text.partition(":")
     if not colon:
-        return in_words(text)
+        try:
+            return in_words(text)
+        except InputError as error:
+            raise CaptureError(f"{error}; or give a .json file, or package.module:name") from error
     made = attribute(module, name)
     return called(made, text) if inspect.isfunction(made) else made
 

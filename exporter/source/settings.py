@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ...runtime.inputs.preprocess_words import Unsized
 from ...runtime.settings import Score, Settings
 from ...runtime.spec import Preprocess, Spec
 from ..graph.profiles import ProfileName
-from .preprocess_words import Unsized
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError, first_line
+from .need_pytorch import need_pytorch
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +25,9 @@ def module_of(
     A tensor stands for a tuple of it; see `bound_inputs`.
 
     Raises:
-        CaptureError: ``model`` is neither, or there are no example inputs.
+        CaptureError: ``model`` is neither, there are no example inputs, or PyTorch is missing.
     """
+    need_pytorch(f"a {type(model).__name__}")
     import torch
 
     from .torch_inputs import ModuleInputs, bound_inputs

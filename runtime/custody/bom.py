@@ -6,12 +6,12 @@ the same document. https://cyclonedx.org/docs/1.6/json
 
 from __future__ import annotations
 
-import importlib.metadata
 import uuid
 from pathlib import Path
 from typing import Any
 
 from ..spec import Spec
+from ..version import __version__
 from .digests import Digests, read_digests
 from .entries import read_spec
 from .files import files_of, sha256_of
@@ -42,8 +42,7 @@ def bill_of_materials(artifact: Path) -> dict[str, Any]:
     }
     if others:
         component["components"] = others
-    version = importlib.metadata.version("graftcam")
-    writer = {"type": "application", "name": "graftcam", "version": version}
+    writer = {"type": "application", "name": "graftcam", "version": __version__}
     return {
         "$schema": _SCHEMA,
         "bomFormat": "CycloneDX",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from ..boxes.defaults import CONF, IOU, MOST_EXPLAINED
 from ..boxes.detections import Detection
 from ..boxes.suppress import check_share
 from ..checks import check_value, short
@@ -16,8 +17,6 @@ from ..methods.table import METHODS
 from ..spec import Spec
 
 Boxes: TypeAlias = int | Detection | Sequence[int | Detection]
-CONF, IOU = 0.25, 0.45
-MOST_EXPLAINED, MOST_DETECTED = 16, 300
 EDGES = TARGETS[1:]
 BOX_KEYS = ("boxes", "box_index", "why", "conf", "iou", "limit", "near_miss")
 """The keywords of a request that only detectors take."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..boxes.decode import Candidates, decode, entry_outputs
+from ..boxes.defaults import MOST_DETECTED
 from ..boxes.detections import Detection, Detections
 from ..boxes.geometry import to_image
 from ..boxes.suppress import suppress
@@ -20,7 +21,7 @@ from ..inputs.preprocess import Placement
 from ..inputs.values import Photo
 from ..session.session import Session, Tensors
 from ..spec import Spec
-from .box_request import MOST_DETECTED, BoxRequest
+from .box_request import BoxRequest
 
 Ranges = list[range]
 """The boxes of each level."""

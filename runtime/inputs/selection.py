@@ -15,6 +15,7 @@ from ..spec import Layer, Spec
 
 ClassName: TypeAlias = SupportsIndex | str
 Classes: TypeAlias = ClassName | Sequence[ClassName] | None
+_NEAR = 5  # labels that a message names
 
 
 def choose_classes(spec: Spec, classes: Classes, top: int) -> list[int]:
@@ -184,6 +185,15 @@ def _class_id(spec: Spec, entry: ClassName) -> int:
         )
     if spec.labels is None:
         raise ClassError(f"unknown label '{entry}': the artifact stores no labels; give class ids")
-    near = get_close_matches(entry.casefold(), labels, n=3, cutoff=0.5)
-    hint = ", ".join(f"'{spec.labels[labels.index(label)]}'" for label in near)
-    raise ClassError(f"unknown label '{entry}'; " + (f"nearest: {hint}" if hint else "give an id"))
+    near = _near(entry.strip().casefold(), labels)
+    shown = [spec.labels[labels.index(label)] for label in near or labels[:_NEAR]]
+    hint = ", ".join(f"'{label}'" for label in shown)
+    where = "nearest: " if near else f"give an id, or one of the {len(labels)} labels, such as "
+    raise ClassError(f"unknown label '{entry}'; {where}{hint}")
+
+
+def _near(word: str, labels: Sequence[str]) -> list[str]:
+    """Return the labels that a word is part of, and those that are spelt like it."""
+    inside = [label for label in labels if word and word in label]
+    alike = get_close_matches(word, labels, n=_NEAR, cutoff=0.5)
+    return list(dict.fromkeys([*inside, *alike]))[:_NEAR]

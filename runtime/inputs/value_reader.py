@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError, InputError
+from ..reading import check_regular
 from ..session.session import Port, Session, fits
 from ..spec import Preprocess
 from .images import as_array, as_rgb, is_image_like
@@ -60,6 +62,8 @@ class ValueReader:
                     f"for input {describe_port(port)}"
                 )
             if transform is None:
+                if self.transform is None and isinstance(source, (str, Path)):
+                    check_regular(source, ImageError, sys.maxsize)  # it may not even exist
                 raise ImageError(self._no_image(name, source))
             return Photo(as_rgb(source, self.max_pixels), transform)
         if name in self.shared:
@@ -130,9 +134,9 @@ class ValueReader:
         what = str(source) if isinstance(source, (str, Path)) else "an image"
         if self.transform is None:
             return (
-                f"{self.file} stores no preprocessing; {what} needs it: export it again with "
-                "preprocess=... (--preprocess imagenet, unit or raw, with crop, squash or "
-                "letterbox, as the model was trained), or pass the tensor that the model takes, "
+                f"{self.file} stores no preprocessing; {what} needs it: give preprocess=... "
+                "(--preprocess imagenet, unit or raw, with crop, squash or letterbox, as the model "
+                f"was trained) here or to the export, or pass the tensor that the model takes, "
                 f"{port}, as an array or in a .npy file (or all inputs to Explainer.run)"
             )
         return (

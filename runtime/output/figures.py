@@ -15,6 +15,7 @@ from .render.styles import LEVELS
 _WIDEST = 1600  # of a row of images, in pixels
 _MOST = 6  # images in a row
 _HEIGHT = 320  # of an image, in pixels
+_WIDEST_IMAGE = 6400  # of one image, in pixels: a panorama of 20 to 1
 
 
 def figure(
@@ -28,20 +29,21 @@ def figure(
 
     Args:
         found: Explanations of one image, for example from `Explainer.compare`.
-        height: Height of each drawing in pixels; small images are enlarged. None: 320 for images,
-            the view's own height for signals, volumes, clips and text, one in each row.
+        height: Height of each drawing in pixels; small images are enlarged. None: 320 for images
+            (less for one wider than 20 to 1), the view's own height for signals, volumes, clips and
+            text, one in each row.
         look: As for `Explanation.draw`.
 
     Raises:
         RenderError: There are no explanations, they are not of one image, or a part of the look
-            is unknown.
+            is unknown, or a drawing becomes too large.
     """
     if not found or any(one.view.shape != found[0].view.shape for one in found):
         raise RenderError("a figure needs one or more explanations of one image")
     first, longest = found[0], max(len(one.classes) for one in found)
     own_row = first.view.own_row
     several, grid = len(found) > 1, len(found) > 1 and longest > 1 and not own_row
-    tall = height or (first.image.shape[0] if own_row else _HEIGHT)
+    tall = height or (first.image.shape[0] if own_row else _height(first.image))
     image, empty = first.draw_input(tall), (None, "", "")
     note = first.layer if several else f"{first.method}, {first.layer}"
     tiles: list[tuple[Pixels | None, str, str]] = [(image, first.name, note)]
@@ -60,6 +62,12 @@ def figure(
     columns = 1 if own_row else columns
     images, titles, notes = zip(*tiles, strict=True)
     return panel(images, titles, tall, notes, columns, _bars(found, Look(**look)))
+
+
+def _height(image: Pixels) -> int:
+    """Return the height to draw an image at; a very wide one would be a sheet of gigabytes."""
+    height, width = image.shape[:2]
+    return max(1, min(_HEIGHT, height * _WIDEST_IMAGE // width))
 
 
 def _names(found: Sequence[ExplanationData]) -> list[str]:

@@ -43,6 +43,8 @@ def open_session(
     See ``Explainer`` and ``Model`` for the arguments and errors.
     """
     ort = load_onnxruntime()
+    if path.is_dir():
+        raise SessionError(f"{path} is a folder, no model; give an artifact of `graftcam export`")
     if not path.is_file():
         raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
     check_file(path, SessionError)

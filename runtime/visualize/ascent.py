@@ -1,10 +1,12 @@
 """Activation maximisation finds the image that maximises a class, a channel or a unit.
 
 It is gradient ascent on the input (Erhan et al., 2009; Simonyan et al., 2014), by ONNX Runtime
-alone, with an artifact that outputs the gradient of its score with respect to its input. Without
-regularisation the ascent finds noise. The regularisers are L2 decay and blur (Yosinski et al.,
-2015, "Understanding neural networks through deep visualization"), total variation (Mahendran and
-Vedaldi, 2015), jitter (Mordvintsev et al., 2015), and the range of real pixels.
+alone, with an artifact that outputs the gradient of its score with respect to its input. On free
+pixels the ascent finds noise. Two things lead it to shapes: the image is a spectrum of decorrelated
+colours (`spectrum`), and it must keep its score when it is moved, scaled and turned (Mordvintsev et
+al., 2015; Olah et al., 2017, "Feature Visualization"). On pixels L2 decay, blur (Yosinski et al.,
+2015, "Understanding neural networks through deep visualization") and total variation (Mahendran
+and Vedaldi, 2015) help.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,49 +23,18 @@ from ..inputs.image_files import Pixels
 from ..session.session import Session
 from .curve import draw_curve
 from .objective import Objective, Plane
+from .pixels import Image, PixelImage, root_mean_square, unit_size
+from .settings import Ascent
+from .spectrum import PhaseImage, SpectrumImage
+from .warp import Warp
 
 Progress = Callable[[int, int], None]
 
-_MOMENTS, _TINY = (0.9, 0.999), 1e-12  # Adam's
-_GREY = 0.5  # white is 1
 # Initial noise, tried in turn: its standard deviation, and the blur's, in pixels.
 _NOISES = ((0.02, 0.0), *((spread, blur) for spread in (0.2, 0.4) for blur in (0.0, 1.0, 2.0, 4.0)))
 _ROUNDS = 4
-
-
-@dataclass(frozen=True)
-class Ascent:
-    """Settings of the ascent; lengths are in pixels, values of pixels go from 0 to 1.
-
-    Attributes:
-        steps: Number of session runs.
-        rate: How far, approximately, a pixel moves in a step.
-        decay: L2 decay: the share of its distance to grey that a pixel loses in a step.
-        blur: Standard deviation of the Gaussian blur; 0: none.
-        blur_every: Steps from one blur to the next.
-        jitter: Largest shift of the image in each step; it wraps around the borders.
-        variation: Weight of the total variation, the sum of the differences between neighbours.
-        seed: Seed of the initial noise and of the shifts.
-    """
-
-    steps: int = 256
-    rate: float = 0.02
-    decay: float = 0.01
-    blur: float = 0.8
-    blur_every: int = 4
-    jitter: int = 4
-    variation: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Raise InputError if a number is out of range."""
-        numbers = asdict(self)
-        least = {"steps": 1, "blur_every": 1}
-        for name, value in numbers.items():
-            if not np.isfinite(value) or value < least.get(name, 0):
-                raise InputError(f"{name}={value}; give a number from {least.get(name, 0)} on")
-        if self.rate <= 0:
-            raise InputError(f"rate={self.rate}; give a number larger than 0")
+# Initial contrasts of a spectrum, and the share of the steepest gradient that is steep enough.
+_CONTRASTS, _STEEP = (0.1, 0.2, 0.4, 0.8, 1.6), 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +43,8 @@ class Visualization:
 
     Attributes:
         image: RGB uint8 [H, W, 3], of the size of the model's input.
-        curve: The score before each step, for the shifted image.
-        start: The score of the initial grey image.
+        curve: The mean score of the moved copies before each step.
+        start: The score of the initial noise.
         score: The score of `image`.
         ascent: The settings.
     """
@@ -103,7 +73,7 @@ def visualize(
     unit: Sequence[int] | None = None,
     progress: Progress = lambda done, steps: None,
 ) -> Visualization:
-    """Change grey noise until its score is high; the same seed gives the same image.
+    """Change noise until its score is high; the same seed gives the same image.
 
     Args:
         session: An artifact with `input_gradients`.
@@ -127,46 +97,96 @@ def visualize(
         objective.weight_positions(region)
     ascent = ascent or Ascent()
     random = np.random.default_rng(ascent.seed)
-    pixels = _start(objective, random)
-    start, curve = objective.score(_rounded(pixels)), list[float]()
-    # Adam: steps of about ``rate`` a pixel, whatever the gradient's size (Kingma and Ba, 2015).
-    (first, second), mean, square = _MOMENTS, np.zeros_like(pixels), np.zeros_like(pixels)
+    image = _start(objective, random, ascent)
+    start, curve = objective.score(_rounded(image.pixels)), list[float]()
     for step in range(1, ascent.steps + 1):
-        shift = random.integers(-ascent.jitter, ascent.jitter, 2, endpoint=True)
-        score, slope = objective.slope(_rolled(pixels, shift))
+        score, slope = _mean_slope(objective, image.pixels, random, ascent)
         curve.append(score)
-        drawn = ascent.variation * _unit(variation_slope(pixels))
-        upwards = (_unit(_rolled(slope, -shift)) - drawn).astype(np.float32)
-        mean = first * mean + (1 - first) * upwards
-        square = second * square + (1 - second) * upwards**2
-        size = np.sqrt(square / (1 - second**step))
-        move = (ascent.rate * (mean / (1 - first**step)) / (size + _TINY)).astype(np.float32)
-        pixels = (pixels + move - ascent.decay * (pixels - _GREY)).astype(np.float32)
+        # With pixels each step counts alike. With a spectrum Adam's steps follow the gradient's
+        # size, which grows while the score does.
+        if ascent.parametrisation == "pixels":
+            slope = unit_size(slope)
+        rough = unit_size(variation_slope(image.pixels))
+        slope = slope - ascent.variation * root_mean_square(slope) * rough
+        image.climb(slope.astype(np.float32), pace(step, ascent))
+        if ascent.decay:
+            image.decay(ascent.decay)
         if ascent.blur and step % ascent.blur_every == 0:
-            pixels = _blurred(pixels, ascent.blur)
-        pixels = np.clip(pixels, 0, 1).astype(np.float32)
+            image.blur(ascent.blur)
         progress(step, ascent.steps)
-    found = _rounded(pixels)
-    image = np.rint(found * 255).astype(np.uint8).transpose(1, 2, 0)
-    image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-    return Visualization(np.ascontiguousarray(image), curve, start, objective.score(found), ascent)
+    found = _rounded(image.pixels)
+    levels = np.rint(found * 255).astype(np.uint8).transpose(1, 2, 0)
+    levels = np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
+    return Visualization(np.ascontiguousarray(levels), curve, start, objective.score(found), ascent)
 
 
-def _start(objective: Objective, random: np.random.Generator) -> Plane:
-    """Return grey with a little noise; coarser noise if the score is flat (an inactive ReLU).
-
-    Fine noise cancels in the first layers; larger shapes activate their ReLUs.
-    """
-    for spread, blur in _NOISES * _ROUNDS:
-        noise = random.standard_normal(objective.shape).astype(np.float32)
-        drawn = _unit(_blurred(noise, blur)) if blur else noise
-        pixels = np.clip(_GREY + spread * drawn, 0, 1).astype(np.float32)
-        if objective.slope(pixels)[1].any():
-            return pixels
+def _start(objective: Objective, random: np.random.Generator, ascent: Ascent) -> Image:
+    """Return noise for which the score is not flat."""
+    for spread, grain in _NOISES * _ROUNDS:
+        image, steepness = first_noise(objective, random, ascent, spread, grain)
+        if steepness > 0:
+            return image
     raise InputError(
         "the score does not change with the image, neither for grey nor for noise, so its gradient "
         "is zero; take another seed, or a layer before its ReLU"
     )
+
+
+def first_noise(
+    objective: Objective, random: np.random.Generator, ascent: Ascent, spread: float, grain: float
+) -> tuple[Image, float]:
+    """Return an image of noise, and the root mean square of its gradient.
+
+    Pixels get noise of the deviation `spread`, blurred by `grain`: fine noise cancels in the first
+    layers, and larger shapes activate their ReLUs. A spectrum gets the least contrast that has a
+    steep gradient: little leaves room for detail, and some models answer to strong shapes only.
+    """
+    shape, rate = objective.shape, ascent.rate
+    images = list[Image]()
+    if ascent.parametrisation == "pixels":
+        images.append(PixelImage(shape, random, rate, spread, grain))
+    elif ascent.parametrisation == "phase":
+        images.append(PhaseImage(shape, random, rate))
+    else:
+        state = random.bit_generator.state
+        for contrast in _CONTRASTS:
+            random.bit_generator.state = state
+            images.append(SpectrumImage(shape, random, rate, contrast))
+    found = [root_mean_square(objective.slopes(image.pixels[None])[1]) for image in images]
+    first = next(place for place, size in enumerate(found) if size >= _STEEP * max(found))
+    return images[first], found[first]
+
+
+def _warps(pixels: Plane, random: np.random.Generator, ascent: Ascent) -> list[Warp]:
+    """Draw the motion of each copy; shifts are whole pixels, so that they alone do not blur."""
+    size, steepest = pixels.shape[1:], np.deg2rad(ascent.rotation)
+    least, most = -np.log(ascent.enlarge), np.log(ascent.shrink)
+    warps = list[Warp]()
+    for _ in range(ascent.batch):
+        down, right = random.integers(-ascent.jitter, ascent.jitter, 2, endpoint=True)
+        scale, turn = np.exp(random.uniform(least, most)), random.uniform(-steepest, steepest)
+        warps.append(Warp((size[0], size[1]), (down, right), scale, turn))
+    return warps
+
+
+def _mean_slope(
+    objective: Objective, pixels: Plane, random: np.random.Generator, ascent: Ascent
+) -> tuple[float, Plane]:
+    """Return the mean score of moved copies, and its gradient."""
+    warps = _warps(pixels, random, ascent)
+    copies = np.stack([warp.apply(pixels) for warp in warps])
+    if ascent.noise:
+        deviation = np.float32(ascent.noise * pixels.std())
+        copies += deviation * random.standard_normal(copies.shape, np.float32)
+    scores, slopes = objective.slopes(copies)
+    returned = [warp.adjoint(slope) for warp, slope in zip(warps, slopes, strict=True)]
+    return float(scores.mean()), np.mean(returned, axis=0)
+
+
+def pace(step: int, ascent: Ascent) -> float:
+    """Return the factor on the rate of a step, from 1: it falls to 0 linearly at the end."""
+    left, falling = ascent.steps - step + 1, ascent.cooling * ascent.steps
+    return min(1.0, left / falling) if falling else 1.0
 
 
 def variation_slope(pixels: Plane) -> Plane:
@@ -183,22 +203,6 @@ def variation_slope(pixels: Plane) -> Plane:
         ends[axis] = (0, 1)
         slope -= np.pad(rising, ends)
     return slope
-
-
-def _unit(slope: Plane) -> Plane:
-    """Divide a gradient by its root mean square; zero stays zero."""
-    size = float(np.sqrt(np.mean(slope.astype(np.float64) ** 2)))
-    return slope / np.float32(size) if size > 0 else slope
-
-
-def _rolled(pixels: Plane, shift: NDArray[np.int64]) -> Plane:
-    """Shift the image down and right; it wraps around."""
-    return np.roll(pixels, (int(shift[0]), int(shift[1])), (1, 2))
-
-
-def _blurred(pixels: Plane, deviation: float) -> Plane:
-    planes = [cv2.GaussianBlur(plane, (0, 0), deviation) for plane in pixels]
-    return np.stack(planes).astype(np.float32)
 
 
 def _rounded(pixels: Plane) -> Plane:

@@ -33,7 +33,8 @@ class Objective:
         self._session, self._spec = session, session.spec
         self._gradients = _gradients(session)
         self._transform = _transform(session)
-        self._dtype = session.inputs[self._transform.input].dtype or np.float32
+        port = session.inputs[self._transform.input]
+        self._dtype, self._single = port.dtype or np.float32, port.shape[0] == 1
         self._own_feeds: Tensors = {session.spec.selector: selection}
         spread = np.array(self._transform.std, np.float32)[:, None, None]
         self._factor = np.float32(255 * self._transform.scale) / spread
@@ -73,20 +74,27 @@ class Objective:
         self._own_feeds[self._spec.region] = region[None, None].astype(np.float32)
 
     def score(self, pixels: Plane) -> float:
-        """Return the score of an image."""
+        """Return the score of an image, float32 [C, H, W]."""
         name = self._spec.scores
-        return float(self._run(pixels, [name])[name][0, 0])
+        return float(self._run(pixels[None], [name])[name][0, 0])
 
-    def slope(self, pixels: Plane) -> tuple[float, Plane]:
-        """Return the score, and its gradient with respect to the pixels."""
-        got = self._run(pixels, [self._spec.scores, self._gradients])
-        slope = got[self._gradients][0, 0].astype(np.float32)
+    def slopes(self, images: Plane) -> tuple[NDArray[np.float32], Plane]:
+        """Return the scores of images, float32 [N, C, H, W], and the gradients of their pixels.
+
+        One run takes all images, unless the artifact has a fixed batch of one.
+        """
+        if self._single and len(images) > 1:
+            each = [self.slopes(image[None]) for image in images]
+            scores, slopes = zip(*each, strict=True)
+            return np.concatenate(scores), np.concatenate(slopes)
+        got = self._run(images, [self._spec.scores, self._gradients])
+        slope = got[self._gradients][:, 0]
         if self._transform.layout == "nhwc":
-            slope = np.moveaxis(slope, -1, 0)
-        slope = slope * self._factor
+            slope = np.moveaxis(slope, -1, 1)
+        slope: Plane = (slope * self._factor).astype(np.float32)
         if self._transform.is_grey:
-            slope = slope.sum(axis=0, keepdims=True)
-        return float(got[self._spec.scores][0, 0]), self._reordered(slope)
+            slope = slope.sum(axis=1, keepdims=True)
+        return got[self._spec.scores][:, 0].astype(np.float32), self._reordered(slope)
 
     def _positions(self) -> tuple[int, ...]:
         """Return the extents of the score's positions, from a run since they may be dynamic."""
@@ -97,17 +105,18 @@ class Objective:
                 "the region or unit out"
             )
         grey = np.full(self.shape, 0.5, np.float32)
-        return score.positions(self._run(grey, [score.output])[score.output].shape)
+        return score.positions(self._run(grey[None], [score.output])[score.output].shape)
 
-    def _reordered(self, planes: Plane) -> Plane:
+    def _reordered(self, images: Plane) -> Plane:
         """RGB planes in the order of the model's channels, or those in the order RGB."""
-        return planes[::-1] if self._transform.channels == "bgr" else planes
+        return images[:, ::-1] if self._transform.channels == "bgr" else images
 
-    def _run(self, pixels: Plane, names: list[str]) -> Tensors:
-        values = self._reordered(pixels) * self._factor - self._offset
+    def _run(self, images: Plane, names: list[str]) -> Tensors:
+        values = self._reordered(images) * self._factor - self._offset
         if self._transform.layout == "nhwc":
-            values = np.moveaxis(values, 0, -1)
-        feeds = {self._transform.input: values[None].astype(self._dtype), **self._own_feeds}
+            values = np.moveaxis(values, 1, -1)
+        feeds = {name: np.repeat(one, len(images), 0) for name, one in self._own_feeds.items()}
+        feeds[self._transform.input] = values.astype(self._dtype)
         return self._session.run(feeds, names)
 
 

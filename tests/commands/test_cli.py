@@ -132,6 +132,21 @@ def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
     assert Explainer(path).spec.preprocess.size == [8, 8]
 
 
+def test_an_export_says_what_the_artifact_will_miss(tmp_path: Path) -> None:
+    plain, names = write_plain(tmp_path / "plain.onnx"), tmp_path / "names.txt"
+    names.write_text("red\ngreen\nblue")
+    given = ["export", plain, "--to", tmp_path / "m.onnx", "--verify", "off"]
+    transform, labels = "note: no preprocessing is stored", "note: no class names are stored"
+    for options, missing in (
+        ([], {transform, labels}),
+        (["--preprocess", "unit"], {labels}),
+        (["--labels", names], {transform}),
+        (["--score", "channel", "--layer", "layer", "--preprocess", "unit"], set[str]()),
+    ):
+        said = succeed(*given, *options).stdout
+        assert {note for note in (transform, labels) if note in said} == missing
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -203,12 +218,6 @@ def test_inspect_prints_what_the_artifact_contains(artifact: Path) -> None:
     assert "labels  zero, one, two, three, ..." in text
     assert "verify  pass: autograd-float64, 4 inputs, largest relative error" in text
     assert json.loads(call("inspect", artifact, "--json").stdout)["version"] == 1
-
-
-def test_demo_explains_the_bundled_images(tmp_path: Path) -> None:
-    result = succeed("demo", "-o", tmp_path)
-    assert "19 of 19 maxima on the right digit" in result.stdout
-    assert (tmp_path / "overview.png").is_file()
 
 
 REFUSALS = {

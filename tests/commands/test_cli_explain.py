@@ -13,7 +13,7 @@ from click.testing import Result
 from graftcam.commands.explain import explain as explain_command
 from graftcam.runtime import Explainer, Request, figure
 from graftcam.runtime.methods.table import METHODS
-from support.artifacts import SCENE, write_artifact, write_segmenter
+from support.artifacts import SCENE, write_artifact, write_segmenter, write_two_layers
 from support.cli import fail, succeed
 from support.images import read_rgb, write_images
 from support.methods import add_method
@@ -150,11 +150,14 @@ def test_a_folder_takes_a_region_a_box_and_weights(tmp_path: Path) -> None:
 
 
 def test_layers_are_fused_and_images_augmented(folder: Path, tmp_path: Path) -> None:
-    changed = ["--layer", "features.0", "--fuse", "max", "--augment", "flip", "--augment", "scale"]
-    result = explain(folder, tmp_path, *changed, "--json")
+    model = write_two_layers(tmp_path / "two.onnx")
+    result = succeed(
+        "explain", model, folder / "scene.png", "-o", tmp_path / "out", "--layer", "fine",
+        "--layer", "coarse", "--fuse", "max", "--augment", "flip", "--augment", "scale", "--json",
+    )  # fmt: skip
     (row,) = json.loads(result.stdout)
     assert row["augment"] == ["flip", "scale"]
-    assert row["layer"] == "features.0"
+    assert row["layer"] == "max of fine, coarse"
 
 
 def test_an_empty_map_is_reported_and_drawn_as_such(folder: Path, tmp_path: Path) -> None:
@@ -188,6 +191,13 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
         (["--panel", "--format", "npy"], 2, "--panel writes an image, --format npy does not"),
         (["--style", "lines"], 2, "'lines' is not one of"),
         (["--colormap", "jett"], 1, "unknown colormap 'jett'"),
+        (["--class", "red", "--top", "2"], 2, "--class those that it names; leave one out"),
+        (["--fuse", "max"], 2, "--fuse joins the maps of several layers; give two --layer"),
+        (["--layer", "features.0", "--fuse", "mean"], 2, "--fuse joins the maps"),
+        (["--style", "contour", "--alpha", "0.5"], 2, "--style contour has none; leave it out"),
+        (["--style", "mask", "--colormap", "jet"], 2, "--style mask draws no colours"),
+        (["--format", "npy", "--scale", "shared"], 2, "which --scale does not change"),
+        (["--format", "json", "--style", "mask"], 2, "which --style does not change"),
     ],
 )
 def test_refusals_write_nothing(

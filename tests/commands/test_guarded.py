@@ -46,6 +46,7 @@ OVER_AN_INPUT = [
     "diff m.onnx n.onnx photos -o photos",
     "diff m.onnx n.onnx photos/0.png -o n.onnx",
     "package m.onnx --triton -o m.onnx",
+    "demo photos/0.png -o photos/0.png",
 ]
 
 

@@ -90,6 +90,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "extras' type": ({"extras": 7}, SettingsError, "extras takes names"),
     "trace": ({"trace": 18}, SettingsError, "trace is a TorchExport"),
     "old opset": ({"trace": TorchExport(opset=17)}, SettingsError, "18 or newer"),
+    "a name twice": (
+        {"trace": TorchExport(output_names=["x", "x"])}, SettingsError, "has a name twice; give"),
     "a name alone": ({"trace": TorchExport(input_names="x")}, SettingsError, "not 'x'"),
     "verify": ({"verify": "fast"}, SettingsError, "unknown verify 'fast'"),
     "name": ({"name": 3}, SettingsError, "name=3"),

@@ -45,6 +45,12 @@ REFUSALS: dict[str, tuple[type[nn.Module], dict[str, Any], type[Exception], str]
         CaptureError,
         "2 output names for 1",
     ),
+    "fewer output names than outputs": (
+        Branches,
+        {"score": Score(output="b"), "trace": TorchExport(output_names=["a"])},
+        ScoreError,
+        "1 output names for 2 outputs; give one for each",
+    ),
 }
 
 

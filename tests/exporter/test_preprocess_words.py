@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from graftcam.exporter import CaptureError, Preprocess, export
-from graftcam.exporter.source.preprocess_words import in_words
 from graftcam.exporter.source.preprocessing import as_preprocess
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import GraftcamError
 from graftcam.runtime.inputs.preprocess import place, prepare
+from graftcam.runtime.inputs.preprocess_words import in_words
 from graftcam.runtime.output.render import project
 from support.images import photo
 from support.nets import Tiny, seeded
@@ -71,7 +71,7 @@ def test_a_map_is_laid_over_what_the_model_saw(words: str, shape: tuple[int, int
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("caffee", "'caffee' is no word, file or attribute; did you mean 'caffe'"),
+        ("caffee", "'caffee' is no word of a transform; did you mean 'caffe'"),
         ("tf torch", "two ways to scale"),
         ("crop squash", "two ways to resize"),
         ("letterbox=300", "'letterbox=300' is no word"),

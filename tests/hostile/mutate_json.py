@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -53,10 +54,22 @@ def mutated_json(data: bytes, random: Random) -> bytes | None:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _places(tree: Any) -> Any:
-    """Each place in a tree: what contains it, and its key or index there."""
-    keys = list(tree) if isinstance(tree, dict) else range(len(tree))
-    for key in keys:
-        yield tree, key
-        if isinstance(tree[key], (dict, list)):
-            yield from _places(tree[key])
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Each place in a tree: what contains it, and its key or index there.
+
+    It does not recurse: json of newer Pythons reads values that nest deeper than calls.
+    """
+    waiting = [(tree, _keys(tree))]
+    while waiting:
+        inside, keys = waiting[-1]
+        for key in keys:
+            yield inside, key
+            if isinstance(inside[key], (dict, list)):
+                waiting.append((inside[key], _keys(inside[key])))
+                break
+        else:
+            waiting.pop()
+
+
+def _keys(tree: Any) -> Iterator[Any]:
+    return iter(list(tree) if isinstance(tree, dict) else range(len(tree)))

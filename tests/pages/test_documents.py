@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
 from graftcam.cli import main
@@ -47,7 +50,7 @@ def test_every_method_and_option_is_documented() -> None:
             assert re.search(rf"`{option}[=`]", text), option
 
 
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
 def anchors(page: Path) -> set[str]:
@@ -56,7 +59,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!http)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
         assert (page.parent / target).exists(), target
@@ -71,23 +74,62 @@ LINE = re.compile(r"^ *graftcam ((?:[^\n\\]|\\\n)+)|`graftcam ([^`]+)`", re.MULT
 def command_lines() -> list[tuple[str, list[str]]]:
     """Pages, and the words of each command line in them, up to a comment or another program."""
     return [
-        (page.name, re.sub(r"\s[#|&;].*", "", block or inline).replace("\\\n", " ").split())
+        (page.name, shlex.split(re.sub(r"\s[#|&;].*", "", block or inline).replace("\\\n", " ")))
         for page in PAGES
         for block, inline in LINE.findall(page.read_text())
     ]
 
 
-def test_the_commands_and_options_of_every_document_exist() -> None:
+def parse(words: Sequence[str]) -> None:
+    """Parse a command line without running it: names, options and their values.
+
+    Raises:
+        click.UsageError: There is no such command or option, or its value is none that it takes.
+    """
+    command, context = main, click.Context(main)
+    rest = list(words)
+    if rest and rest[0] in {flag for option in main.params for flag in option.opts}:
+        return  # `graftcam --version`
+    while isinstance(command, click.Group):
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command, context = found, click.Context(found, parent=context)
+    given, _, _ = command.make_parser(context).parse_args(rest)
+    for option in command.params:
+        value = given.get(option.name or "")
+        # Names of a document's own, such as X0,Y0,X1,Y1, stand for values.
+        if isinstance(option, click.Option) and value and not re.search(r"'[A-Z]", repr(value)):
+            option.type_cast_value(context, value)
+
+
+def test_the_commands_of_every_document_parse() -> None:
     found = command_lines()
+    assert len(found) > 100
+    for page, words in found:
+        try:
+            parse(words)
+        except click.UsageError as error:
+            # A text may name an option alone, without its value.
+            alone = isinstance(error, click.BadOptionUsage) and words[-1].startswith("-")
+            if not alone:
+                pytest.fail(f"{page}: graftcam {' '.join(words)}: {error.format_message()}")
+
+
+def test_a_wrong_command_line_does_not_parse() -> None:
+    for text in ("explian a b", "explain a b --tpo 3", "explain a b --top x", "explain a b --top"):
+        with pytest.raises(click.UsageError):
+            parse(text.split())
+
+
+def test_the_python_of_every_document_compiles() -> None:
+    found = [
+        (page, code)
+        for page in PAGES
+        for code in re.findall(r"^```python[^\n]*\n(.*?)^```$", page.read_text(), re.M | re.S)
+    ]
     assert len(found) > 20
-    for page, (name, *words) in found:
-        assert name in main.commands, f"{page}: graftcam {name}"
-        known = {flag for option in main.commands[name].params for flag in option.opts}
-        known |= {flag for option in main.commands[name].params for flag in option.secondary_opts}
-        for word in words:
-            flag = re.match(r"--?[a-z][\w-]*", word)
-            if flag and flag.group() != "--help":
-                assert flag.group() in known, f"{page}: graftcam {name} {word}"
+    for page, code in found:
+        compile(code, str(page), "exec")
 
 
 def test_the_targets_of_make_that_documents_name_exist() -> None:

@@ -47,7 +47,11 @@ def test_classes_go_by_id_label_or_rank(
         ({"classes": 4}, "class 4 is out of range; the model has 4 classes: 0 to 3"),
         ({"classes": [0, -5]}, "class -5 is out of range"),
         ({"classes": "gren"}, "unknown label 'gren'; nearest: 'green', 'red'"),
-        ({"classes": "zebra crossing"}, "unknown label 'zebra crossing'; give an id"),
+        (
+            {"classes": "zebra crossing"},
+            "unknown label 'zebra crossing'; give an id, or one of the 4 labels, such as 'red'",
+        ),
+        ({"classes": "e"}, "unknown label 'e'; nearest: 'red', 'green', 'blue', 'empty'"),
         ({"classes": 1.5}, "class 1.5 is neither an id nor a label"),
         ({"top": 0}, "top=0 is out of range; the model has 4 classes"),
         ({"top": 5}, "top=5 is out of range"),

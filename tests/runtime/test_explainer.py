@@ -5,15 +5,28 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
+from graftcam.runtime.custody.entries import write_entries
 from graftcam.runtime.errors import ImageError, InputError
+from graftcam.runtime.inputs.fit_preprocess import preprocess_for
 from graftcam.runtime.session.session import Port
-from support.artifacts import SCENE, SCORE, peak, preprocess, spec, write_artifact
+from graftcam.runtime.spec import METADATA_KEY, Preprocess
+from support.artifacts import (
+    SCENE,
+    SCORE,
+    peak,
+    preprocess,
+    spec,
+    write_artifact,
+    write_segmenter,
+)
 from support.methods import watch_runs
 
 
@@ -101,6 +114,59 @@ def test_without_preprocessing_the_remedy_is_run(tmp_path: Path) -> None:
     ):
         explainer.explain(SCENE)
     assert explainer.run(np.ones((1, 3, 32, 32), np.float32))["heatmap"].shape == (1, 1, 4, 4)
+
+
+def with_preprocessing(path: Path, stored: Preprocess | None) -> Path:
+    """Write the model of fields with another preprocessing."""
+    record = replace(Explainer(write_segmenter(path)).spec, preprocess=stored)
+    write_entries(path, {METADATA_KEY: record.to_json()})
+    return path
+
+
+@pytest.mark.parametrize("given", ["unit,crop=40", preprocess(mean=[0.0], std=[1.0], input="")])
+def test_an_artifact_takes_another_preprocessing(tmp_path: Path, given: Preprocess | str) -> None:
+    whole = write_segmenter(tmp_path / "whole.onnx")
+    bare = Explainer(with_preprocessing(tmp_path / "bare.onnx", None), preprocess=given)
+    assert bare.spec.preprocess == preprocess()
+    wanted = Explainer(whole).explain(SCENE, "red").heatmaps
+    np.testing.assert_allclose(bare.explain(SCENE, "red").heatmaps, wanted, atol=1e-6)
+    (streamed,) = bare.explain_many([SCENE], classes="red")
+    np.testing.assert_allclose(streamed.heatmaps, wanted, atol=1e-6)
+    other = with_preprocessing(tmp_path / "other.onnx", preprocess(scale=1.0))
+    assert Explainer(other, preprocess=given).spec == Explainer(whole).spec
+
+
+def test_a_preprocessing_in_the_graph_stays() -> None:
+    record = spec(preprocess=preprocess(embedded=True))
+    session: Any = SimpleNamespace(path=Path("inside.onnx"), spec=record)
+    with pytest.raises(InputError, match=r"inside\.onnx has its preprocessing in its graph; leave"):
+        preprocess_for(session, "unit")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("imagnet", "'imagnet' is no word of a transform; did you mean 'imagenet'"),
+        (3, "preprocess=3: give"),
+        (
+            preprocess(size=[16, 16]),
+            r"gives images \[N, 3, 16, 16\], input 'image' takes \[None, 3",
+        ),
+        (preprocess(input="x"), "names input 'x'; the model has"),
+        (preprocess(std=[0.0] * 3), "cannot have std="),
+    ],
+)
+def test_a_preprocessing_that_does_not_fit_is_refused(
+    tmp_path: Path, given: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Explainer(with_preprocessing(tmp_path / "bare.onnx", None), preprocess=given)
+
+
+def test_words_need_the_size_of_the_input(tmp_path: Path) -> None:
+    path = write_artifact(tmp_path / "bare.onnx", spec(preprocess=None))
+    with pytest.raises(InputError, match="so the size of the images is unknown"):
+        Explainer(path, preprocess="unit")
 
 
 def test_a_model_of_several_inputs_wants_them_by_name(

@@ -45,6 +45,18 @@ def test_text_is_as_wide_as_measured_and_is_cut_where_there_is_no_room() -> None
     assert max(text_width(line, 12) for line in lines) <= 100
 
 
+def test_a_figure_of_a_very_wide_image_is_bounded(tmp_path: Path) -> None:
+    explainer = Explainer(write_artifact(tmp_path / "m.onnx"))
+    wide = np.tile(SCENE[:1], (1, 60, 1))  # 1 x 9600
+    found = explainer.explain(wide, 0)
+    sheet = figure([found])
+    assert sheet.nbytes < 1e7
+    with pytest.raises(RenderError, match="9600 x 1 pixels cannot be drawn at 3072000 x 320; give"):
+        found.draw(0, height=320)
+    with pytest.raises(RenderError, match="give a height from 1 on"):
+        figure([found], -5)
+
+
 def test_text_beyond_the_border_is_cut_off() -> None:
     for left, baseline, visible in (
         (-15, 15, True), (10, 15, True), (2, 22, True), (2, 3, True), (0, -50, False),

@@ -123,7 +123,7 @@ def test_want_of_memory_fails_one_image(
             np.empty(1 << 60, np.uint8)  # numpy's own error of memory
         return explain(plan, examples)
 
-    monkeypatch.setattr("graftcam.runtime.explainer.load", load)
+    monkeypatch.setattr("graftcam.runtime.explain.steps.load", load)
     monkeypatch.setattr(stream, "explain_examples", hungry)
     summary = run(settings)
     assert (summary.explained, summary.failed) == (2, 1)

@@ -167,7 +167,7 @@ def test_graphs_inside_each_other_end_somewhere(folder: Path) -> None:
 
 
 def test_what_is_no_file_is_not_opened(folder: Path) -> None:
-    with pytest.raises(SessionError, match="it is no file"):
+    with pytest.raises(SessionError, match="it is a named pipe; give a regular file"):
         check_file(folder / "pipe", SessionError)
 
 

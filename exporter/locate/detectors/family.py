@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ....runtime.inputs.preprocess_words import Unsized, in_words
 from ....runtime.spec import Preprocess
 from ...graph.emitter import dims_of
-from ...source.preprocess_words import Unsized, in_words
 from .file_facts import FileFacts
 
 _LETTERBOX = "unit, letterbox=114, opencv"

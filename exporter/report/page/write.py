@@ -33,7 +33,7 @@ def check_folder(folder: Path, inputs: Iterable[str | Path]) -> None:
             is an input, or the folder has another page.
     """
     if importlib.util.find_spec("jinja2") is None:
-        raise WriteError('Jinja2 is missing; a report needs: pip install "graftcam[export]"')
+        raise WriteError('Jinja2 is missing; a report needs: pip install "graftcam[onnx]"')
     inputs = list(inputs)
     guard(folder, inputs, WriteError, folder=True)
     for name in (_PAGE, _DATA):

@@ -15,7 +15,7 @@ from ...artifact.save import tool_versions
 from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("graftcam", "onnxruntime", "numpy", "onnx", "onnx-ir", "torch", "torchvision", "timm")
+_PACKAGES = ("onnxruntime", "numpy", "onnx", "onnx-ir", "torch", "torchvision", "timm")
 _MARKS = {"pass": "pass", "fail": "FAIL", "skipped": "skip", "unproven": "open"}
 
 

@@ -17,6 +17,7 @@ _MARGIN, _GAP = 16, 14
 _TITLE, _NOTE = 11.0, 8.5  # height of a capital, in pixels
 _NARROWEST = 120  # smallest width of a column: narrow images need room for a title, too
 _BAR = 14
+_LONGEST = 32_766  # pixels of a side: OpenCV's filters count them in 16 bits
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,19 @@ def panel(
 
 
 def resized(image: Pixels, height: int) -> Pixels:
-    """Resize an image to another height, with the same aspect ratio."""
+    """Resize an image to another height, with the same aspect ratio.
+
+    Raises:
+        RenderError: The height is below 1, or a side becomes too long for OpenCV.
+    """
     if image.shape[0] == height:
         return image
     width = max(1, round(image.shape[1] * height / image.shape[0]))
+    if height < 1 or max(width, height) > _LONGEST:
+        raise RenderError(
+            f"an image of {image.shape[1]} x {image.shape[0]} pixels cannot be drawn at {width} x "
+            f"{height}; give a height from 1 on, with which no side exceeds {_LONGEST} pixels"
+        )
     filtering = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
 

@@ -25,6 +25,7 @@ class Settings:
         provider: ONNX Runtime's execution provider; None: the best one available.
         threads: Threads within one operator; None: ONNX Runtime's choice.
         max_pixels: Number of pixels that an image file may have.
+        preprocess: The training transform in words; None: the one that the artifact stores.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Settings:
     provider: str | None = None
     threads: int | None = None
     max_pixels: int = MAX_PIXELS
+    preprocess: str | None = None
 
     def record(self, artifact: str) -> dict[str, Any]:
         """Return what all rows of one table have in common, as JSON.

@@ -47,8 +47,9 @@ class Worker:
         """
         self.settings = settings
         self._explainer = Explainer(
-            settings.model, settings.provider, settings.threads, max_pixels=settings.max_pixels
-        )
+            settings.model, settings.provider, settings.threads, max_pixels=settings.max_pixels,
+            preprocess=settings.preprocess,
+        )  # fmt: skip
         self._explainer.explain([], **settings.request)  # no image: only checks
         self.provider = self._explainer.provider
         self.suffixes = self._explainer.suffixes

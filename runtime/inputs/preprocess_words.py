@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from ...runtime.spec import Preprocess
-from ..errors import CaptureError
+from ..errors import InputError
+from ..spec import Preprocess
 
 _IMAGENET = {"mean": Preprocess.mean, "std": Preprocess.std}
 PIXELS: dict[str, dict[str, Any]] = {
@@ -63,10 +63,10 @@ class Unsized:
         """Return the transform with another shorter side before its crop.
 
         Raises:
-            CaptureError: It has no crop.
+            InputError: It has no crop.
         """
         if self.geometry != "crop":
-            raise CaptureError(
+            raise InputError(
                 f"--resize {shorter} is the shorter side before a crop, and the preprocessing is a "
                 f"{self.geometry}; leave --resize out, or give crop"
             )
@@ -97,7 +97,7 @@ def in_words(text: str, **fields: Any) -> Unsized:
             word of `PIXELS`; by default the shorter side then becomes the input's.
 
     Raises:
-        CaptureError: A word is unknown, or they contradict each other.
+        InputError: A word is unknown, or they contradict each other.
     """
     found: dict[str, Any] = {}
     geometry, number, pixels = None, None, None
@@ -106,18 +106,17 @@ def in_words(text: str, **fields: Any) -> Unsized:
         if word not in WORDS or (equals and not _is_number(word, value)):
             near = get_close_matches(word, WORDS, n=1)
             hint = f"did you mean {near[0]!r}? " if near and near[0] != word else ""
-            raise CaptureError(
-                f"preprocessing {part!r} is no word, file or attribute; {hint}words are "
-                f"{', '.join(WORDS)}, with crop=PIXELS and letterbox=LEVEL; a file is .json, an "
-                "attribute package.module:name"
+            raise InputError(
+                f"preprocessing {part!r} is no word of a transform; {hint}words are "
+                f"{', '.join(WORDS)}, with crop=PIXELS and letterbox=LEVEL"
             )
         if word in PIXELS:
             if pixels or "mean" in fields:
-                raise CaptureError(f"preprocessing {text!r} has two ways to scale pixels; give one")
+                raise InputError(f"preprocessing {text!r} has two ways to scale pixels; give one")
             pixels = word
         elif word in GEOMETRIES:
             if geometry:
-                raise CaptureError(f"preprocessing {text!r} has two ways to resize; give one")
+                raise InputError(f"preprocessing {text!r} has two ways to resize; give one")
             geometry, number = word, int(value) if equals else None
         else:
             found |= _MORE[word]

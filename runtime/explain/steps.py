@@ -1,0 +1,138 @@
+"""`Steps` does what an `Explainer` is asked: it plans a request, reads the images and runs them.
+
+`Explainer` imports this module, and with it most of the runtime, when it opens its first artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..boxes.detections import Detections
+from ..checks import check_value, short
+from ..errors import InputError
+from ..inputs.examples import ExampleReader, Given
+from ..inputs.fit_preprocess import preprocess_for
+from ..inputs.images import as_array
+from ..inputs.raw_feeds import Selection, raw_feeds
+from ..output.explanation import Explanation
+from ..session.checked import open_checked
+from ..session.heads import Heads
+from ..session.options import configure
+from ..session.providers import Provider
+from ..session.session import Session, Tensors
+from ..spec import Preprocess
+from .box_pipeline import detect_examples
+from .pipeline import explain_examples
+from .plan import Plan, make_plan
+from .request import Request
+from .stream import Failure, explain_each, load, stream
+
+
+class Steps:
+    """The steps behind the methods of an `Explainer`, which says what they take and raise.
+
+    Attributes:
+        session: The artifact.
+        heads: The heads of its layers.
+    """
+
+    def __init__(
+        self, path: str | Path, providers: str | Sequence[Provider] | None, threads: int | None,
+        options: Mapping[str, Any] | None, head: str | Path | None, *, check: bool,
+        max_pixels: int, preprocess: Preprocess | str | None = None,
+    ) -> None:  # fmt: skip
+        check_value("max_pixels", max_pixels, int, least=1)
+        setup = partial(configure, options or {})
+        open_file = partial(Session, providers=providers, threads=threads, configure=setup)
+        open_head = open_checked(Path(path), open_file) if check else open_file
+        self.session = open_file(path)
+        self.session.max_pixels = max_pixels
+        if preprocess is not None:
+            fitted = preprocess_for(self.session, preprocess)
+            self.session.spec = replace(self.session.spec, preprocess=fitted)
+        spec = self.session.spec
+        own_head = None if head is None else Path(head)
+        self.heads = Heads(self.session.path, spec, open_head, own_head)
+
+    @property
+    def reader(self) -> ExampleReader:
+        """What reads examples of this artifact."""
+        return ExampleReader(self.session)
+
+    def explain(self, image: Any, request: Request) -> Explanation | list[Explanation]:
+        """Explain one image, or each of a batch."""
+        plan = self._plan(request)
+        several = plan.reader.split(image)
+        examples = plan.reader.load([image] if several is None else several, plan.inputs)
+        found = [one for (one,) in explain_examples(plan, examples)]
+        return found[0] if several is None else found
+
+    def detect(self, image: Any, request: Request, limit: int) -> Detections | list[Detections]:
+        """Detect objects in one image, or in each of a batch."""
+        check_value("limit", limit, int, least=1)
+        self.need_detector("detect")
+        plan = self._plan(request)
+        several = plan.reader.split(image)
+        examples = plan.reader.load([image] if several is None else several, plan.inputs)
+        found = detect_examples(plan, examples, limit)
+        return found[0] if several is None else found
+
+    def explain_many(
+        self, images: Iterable[Given], batch: int, readers: int, request: Request
+    ) -> Generator[Explanation | Failure]:
+        """Explain any number of images, a batch at a time."""
+        check_value("batch", batch, int, least=1)
+        check_value("readers", readers, int, least=1)
+        plan = self._shared_plan(request)
+        single = isinstance(images, (str, bytes, Path, Mapping)) or (
+            as_array(images) is not None and plan.reader.split(images) is None
+        )
+        if single or not hasattr(images, "__iter__"):
+            raise InputError(f"explain_many({short(images)}): pass a list of images")
+        return stream(plan, images, batch, readers)
+
+    def explain_named(
+        self, images: Sequence[tuple[str, Given]], request: Request
+    ) -> list[Explanation | Failure]:
+        """Explain images that have names already."""
+        plan = self._shared_plan(request)
+        return explain_each(plan, [load(plan, image, name) for name, image in images])
+
+    def compare(self, image: Given, methods: Sequence[str], request: Request) -> list[Explanation]:
+        """Explain one image by several methods."""
+        several = self.reader.split(image) is not None
+        if several or isinstance(methods, str) or not methods:
+            raise InputError(
+                "compare() takes one image and a list of one or more methods, not "
+                f"{short(image)} and {short(methods)}"
+            )
+        plan = self._plan(request, methods)
+        (found,) = explain_examples(plan, plan.reader.load([image], plan.inputs))
+        by_method = dict(zip(plan.methods, found, strict=True))
+        return [by_method[method] for method in methods]
+
+    def run(self, arrays: Any, *selection: Any) -> Tensors:
+        """Run the artifact on the caller's tensors; ``selection`` has the fields of `Selection`."""
+        return self.session.run(raw_feeds(self.session, arrays, Selection(*selection)))
+
+    def need_detector(self, caller: str) -> None:
+        """Raise InputError if the artifact is no detector's."""
+        if self.session.spec.detector is None:
+            raise InputError(
+                f"{caller}(): {self.session.path.name} is no detector's artifact; use explain()"
+            )
+
+    def _plan(self, request: Request, methods: Sequence[str] | None = None) -> Plan:
+        return make_plan(self.session, self.heads, request, methods)
+
+    def _shared_plan(self, request: Request) -> Plan:
+        """Return the plan for any number of images."""
+        plan = self._plan(request)
+        if isinstance(plan.region, (list, tuple)):
+            raise InputError("many images share one region; pass a single mask")
+        (shared,) = plan.reader.rows_of(plan.inputs, 1)
+        return replace(plan, inputs=shared)
