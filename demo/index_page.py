@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..runtime.errors import GraftcamError
-from ..runtime.plain_text import plain
 from ..runtime.writing import replace_file
 from .explain_photographs import ARTIFACT, REPORT, Explained
 from .run import Summary
@@ -40,25 +39,14 @@ def write_index(
     Raises:
         GraftcamError: The page cannot be written.
     """
-    import jinja2
+    from ..exporter.report.page.templates import render
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_plain,
-    )
-    environment.filters["address"] = _address
-    html = environment.get_template(INDEX).render(
-        artifact=ARTIFACT, report=report, report_page=REPORT[0], explained=explained, digits=digits
-    )
+    facts = {
+        "artifact": ARTIFACT, "report": report, "report_page": REPORT[0], "explained": explained,
+        "digits": digits,
+    }  # fmt: skip
+    html = render(Path(__file__).with_name(INDEX), facts, {"address": _address})
     return replace_file(folder / INDEX, html.encode(errors="backslashreplace"), GraftcamError)
-
-
-def _plain(value: Any) -> Any:
-    return plain(value) if isinstance(value, str) else value
 
 
 def _address(name: str) -> str:

@@ -17,7 +17,7 @@ from graftcam.runtime import Explainer
 from support.cli import call, fail, refuse, succeed
 from support.exports import exported_digits
 from support.images import read_rgb
-from support.onnx_bytes import onnx_model
+from support.two_outputs import write_two_outputs
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 TRANSFORM = ["--shape", "3,96,96", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
@@ -97,22 +97,8 @@ def test_export_bakes_methods_and_writes_the_head_beside_the_artifact(tmp_path: 
     assert explainer.explain(DIGITS, ["7"], method="ablationcam").status == ["ok"]
 
 
-def write_plain(path: Path) -> Path:
-    """Write a model of two outputs, the second of which is no choice by itself."""
-    text = """<ir_version: 8, opset_import: ["" : 18]>
-        two (float[N, 3, 8, 8] x) => (float[N, 3] first, float[N, 3] second)
-        {
-            layer = Relu(x)
-            other = Sigmoid(x)
-            first = ReduceMean <keepdims = 0> (layer, axes)
-            second = ReduceMean <keepdims = 0> (other, axes)
-        }"""
-    path.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
-    return path
-
-
 def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> None:
-    plain, path = write_plain(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
+    plain, path = write_two_outputs(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
     assert call("layers", plain).stdout.split("\n\n")[1].startswith("* layer ")
     listed = call("layers", plain, "--output", "second").stdout
     assert listed.split("\n\n")[1].startswith("* other ")
@@ -127,13 +113,13 @@ def test_an_onnx_file_is_explained_with_the_words_of_the_api(tmp_path: Path) -> 
 
 
 def test_the_size_of_the_images_is_that_of_the_file(tmp_path: Path) -> None:
-    plain, path = write_plain(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
+    plain, path = write_two_outputs(tmp_path / "plain.onnx"), tmp_path / "m.onnx"
     succeed("export", plain, "--to", path, "--mean", "0.5", "--std", "0.5")
     assert Explainer(path).spec.preprocess.size == [8, 8]
 
 
 def test_an_export_says_what_the_artifact_will_miss(tmp_path: Path) -> None:
-    plain, names = write_plain(tmp_path / "plain.onnx"), tmp_path / "names.txt"
+    plain, names = write_two_outputs(tmp_path / "plain.onnx"), tmp_path / "names.txt"
     names.write_text("red\ngreen\nblue")
     given = ["export", plain, "--to", tmp_path / "m.onnx", "--verify", "off"]
     transform, labels = "note: no preprocessing is stored", "note: no class names are stored"
@@ -163,7 +149,7 @@ def test_an_export_says_what_the_artifact_will_miss(tmp_path: Path) -> None:
 def test_what_an_onnx_file_cannot_follow_is_refused(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    plain = write_plain(tmp_path / "plain.onnx")
+    plain = write_two_outputs(tmp_path / "plain.onnx")
     assert message in fail("export", plain, "--to", tmp_path / "m.onnx", *arguments)
     assert not (tmp_path / "m.onnx").exists()
     if "--shape" in arguments:
@@ -289,5 +275,5 @@ def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
 
 
 def test_a_file_without_our_metadata_says_what_to_do(tmp_path: Path) -> None:
-    plain = write_plain(tmp_path / "plain.onnx")
+    plain = write_two_outputs(tmp_path / "plain.onnx")
     assert "graftcam export" in fail("inspect", plain)

@@ -22,7 +22,7 @@ from support.artifacts import spec, write_artifact
 from support.cli import fail, refuse, succeed
 from support.images import photo, write_images
 from support.interpreter import python
-from support.onnx_bytes import onnx_model
+from support.two_outputs import write_two_outputs
 
 
 @pytest.fixture
@@ -39,17 +39,7 @@ def picture(tmp_path: Path) -> Path:
 @pytest.fixture
 def plain(tmp_path: Path, cache: Path) -> Path:
     """A file of two outputs; its classes are the three channels."""
-    text = """<ir_version: 8, opset_import: ["" : 18]>
-        two (float[N, 3, 8, 8] x) => (float[N, 3] first, float[N, 3] second)
-        {
-            layer = Relu(x)
-            other = Sigmoid(x)
-            first = ReduceMean <keepdims = 0> (layer, axes)
-            second = ReduceMean <keepdims = 0> (other, axes)
-        }"""
-    path = tmp_path / "plain.onnx"
-    path.write_bytes(onnx_model(text, {"axes": np.array([2, 3])}))
-    return path
+    return write_two_outputs(tmp_path / "plain.onnx")
 
 
 def test_a_plain_file_is_exported_once_and_then_taken_from_the_cache(

@@ -10,7 +10,6 @@ from typing import Any
 
 from ....runtime.errors import GraftcamError, system_errors
 from ....runtime.json_text import write_json
-from ....runtime.plain_text import plain
 from ....runtime.writing import guard, staged
 from ...errors import WriteError
 from ...verify.verdict.findings import Verdict
@@ -21,6 +20,7 @@ from .content import content
 from .detections import BoxGallery
 from .failure import failure_content
 from .overlays import Gallery
+from .templates import render
 
 _PAGE, _DATA = "index.html", "report.json"
 
@@ -42,11 +42,6 @@ def check_folder(folder: Path, inputs: Iterable[str | Path]) -> None:
         raise WriteError(
             f"cannot write the report to {folder}: its {_PAGE} is no report; choose another folder"
         )
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of the page; names and messages in it turn no writing around."""
-    return plain(value) if isinstance(value, str) else value
 
 
 def write_report(
@@ -99,17 +94,7 @@ def _write_failure(folder: Path, failure: Failure) -> None:
 
 def _write(folder: Path, facts: dict[str, Any], data: dict[str, Any]) -> None:
     """Write both files, or none."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_plain,
-    )
-    html = environment.get_template("page.html").render(facts)
+    html = render(Path(__file__).with_name("page.html"), facts)
     text = write_json(data, indent=2, allow_nan=False)
     what = f"the report to {folder}"
     with (
