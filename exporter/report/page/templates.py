@@ -31,7 +31,8 @@ def render(
         lstrip_blocks=True,
         finalize=_plain,
     )
-    environment.filters.update(filters or {})
+    for name, function in (filters or {}).items():
+        environment.filters[name] = function
     return environment.get_template(template.name).render(facts)
 
 
