@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..runtime.errors import GraftcamError
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
-from .common import Steps, command, need_exporter, say
+from .common import Steps, command, say
 from .guarded import Destination
 from .options import FILE, json_option
 
 if TYPE_CHECKING:
     from ..demo.explain_photographs import Explained
+
+_NEEDED = ("onnx", "onnx_ir", "onnxruntime", "onnxscript", "torch", "torchvision")
 
 
 @command("graftcam demo", "graftcam demo photo.jpg", "graftcam demo *.jpg -o /tmp/demo")
@@ -30,10 +34,10 @@ def demo(photos: tuple[Path, ...], folder: Path, as_json: bool) -> None:
 
     DIR/index.html shows everything. A file in DIR is replaced only if a demo wrote it.
     """
-    need_exporter()
-    from ..exporter.source.need_pytorch import need_pytorch
-
-    need_pytorch("the demo")
+    if lacking := [name for name in _NEEDED if not find_spec(name)]:
+        raise GraftcamError(
+            f'{", ".join(lacking)} missing; the demo needs: pip install "graftcam[cpu,demo]"'
+        )
     from ..demo.efficientnet import missing_packages, need_packages
     from ..demo.everything import run
     from ..demo.photographs import own_photographs, photographs

@@ -78,7 +78,7 @@ def test_an_image_has_no_options_of_a_folder(artifact: Path, tmp_path: Path) -> 
 
 def test_an_empty_folder_is_refused(artifact: Path, tmp_path: Path) -> None:
     said = fail("explain", artifact, tmp_path, "-o", tmp_path / "out")
-    assert "contains no images (0 other files)" in said
+    assert "contains no images that the model takes (0 other files)" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -41,8 +41,15 @@ def find_images(
         if file.name.lower().endswith(suffixes)
     )
     if not images:
+        photographs = sum(file.name.lower().endswith(SUFFIXES) for file in files)
+        reason = (
+            f"{photographs} photographs, which it takes only with the transform of its training: "
+            "give preprocess=... (--preprocess imagenet, unit or raw) here or to the export"
+            if photographs
+            else f"{len(files)} other files"
+        )
         raise ImageError(
-            f"{folder} contains no images ({len(files)} other files); names of what the model "
+            f"{folder} contains no images that the model takes ({reason}); names of what it "
             "explains end in " + ", ".join(suffixes)
         )
     return images, len(files) - len(images)
