@@ -24,7 +24,7 @@ folder_options = group(
     option("--batch", type=click.IntRange(1), metavar="N",
            help="Folder: number of images explained together. Default: 8."),
     option("--retry", is_flag=True,
-           help="Folder: explain images again that failed in an earlier run."),
+           help="Folder: explain images again that failed in an earlier run, or changed since."),
     option("--parquet", is_flag=True,
            help="Folder: also write the table as Parquet (needs pyarrow)."),
     option("--engine", type=click.Choice(["local", "ray"]),
@@ -76,6 +76,8 @@ def _text(summary: Summary) -> str:
         parts.append(f"failed {summary.failed} (the table says why; --retry tries again)")
     if summary.before:
         parts.append(f"{summary.before} of these in an earlier run")
+    if summary.changed:
+        parts.append(f"{summary.changed} changed since (--retry explains them again)")
     if summary.others:
         parts.append(f"skipped {summary.others} files whose names are not those of images")
     return plain(f"{', '.join(parts)} -> {summary.table}")

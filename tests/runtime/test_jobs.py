@@ -132,6 +132,22 @@ def test_failed_images_are_tried_again_only_with_retry(settings: Settings) -> No
     assert [row["path"] for row in rows_of(settings)] == ORDER
 
 
+def test_changed_images_are_counted_and_explained_again_with_retry(settings: Settings) -> None:
+    run(settings)
+    before = output(settings)
+    name = next(path for path in ORDER if path != BROKEN)
+    done, data = cv2.imencode(".png", 255 - SCENE)
+    assert done
+    image = Path(settings.images) / name
+    image.write_bytes(data.tobytes())
+    later = (Path(settings.output) / "results.jsonl").stat().st_mtime + 10
+    os.utime(image, (later, later))
+    assert run(settings).changed == 1
+    assert output(settings) == before
+    assert run(settings, retry=True).changed == 0
+    assert output(settings) != before
+
+
 def test_results_of_another_job_are_refused(settings: Settings) -> None:
     run(settings)
     before = output(settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +14,7 @@ from ...plain_text import unicode_only
 from ...writing import guard
 from .find import find_images
 from .settings import Settings
-from .table import Row, Table
+from .table import RESULTS, Row, Table
 from .work import OVERLAYS, Worker
 
 Batch: TypeAlias = list[str]
@@ -36,6 +36,8 @@ class Summary:
         explained: Number of images with an explanation.
         failed: Number of images without one.
         before: Number of both that an earlier run recorded.
+        changed: Number of those whose file is newer than the earlier table, and that were not
+            explained again.
         others: Number of files of the folder whose suffix is not that of an image.
         provider: The execution provider in use.
     """
@@ -44,6 +46,7 @@ class Summary:
     explained: int
     failed: int
     before: int
+    changed: int
     others: int
     provider: str
 
@@ -68,7 +71,7 @@ def run(
     Args:
         settings: The job.
         engine: Where it is done.
-        retry: Explain images again that failed.
+        retry: Explain images again that failed, or whose file is newer than the table.
         progress: Called with the number of images that have a row and of all images.
 
     Raises:
@@ -79,9 +82,13 @@ def run(
     _check_places(folder, output, settings.model)
     worker = Worker(settings)
     images, others = find_images(folder, output, worker.suffixes)
+    newer = _newer(folder, images, output / RESULTS)
     with Table(output, settings.record(worker.artifact)) as table:
+        changed = newer & table.recorded.keys()
         if retry:
-            table.drop([path for path, status in table.recorded.items() if status == "failed"])
+            failed_before = {path for path, state in table.recorded.items() if state == "failed"}
+            table.drop(failed_before | changed)
+            changed = set[str]()
         before = len(table.recorded)
         whole = batched(images, settings.batch)
         known = table.recorded.keys()
@@ -94,7 +101,21 @@ def run(
         table.finish()
         failed = sum(status == "failed" for status in table.recorded.values())
         explained = len(table.recorded) - failed
-        return Summary(table.path, explained, failed, before, others, worker.provider)
+        return Summary(table.path, explained, failed, before, len(changed), others, worker.provider)
+
+
+def _newer(folder: Path, images: Sequence[str], table: Path) -> set[str]:
+    """Return the images that were written after an earlier run's table, as paths of its rows."""
+    try:
+        since = table.stat().st_mtime_ns
+    except OSError:
+        return set()
+    found: set[str] = set()
+    for name in images:
+        with suppress(OSError):
+            if (folder / name).stat().st_mtime_ns > since:
+                found.add(unicode_only(name))
+    return found
 
 
 def _check_places(folder: Path, output: Path, model: str) -> None:

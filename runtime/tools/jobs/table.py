@@ -22,6 +22,8 @@ from ...json_text import write_json
 from ...strict_json import read_json
 from ...writing import atomic_write, replace_file
 
+RESULTS = "results.jsonl"
+
 
 class Row(TypedDict):
     """One image.
@@ -73,7 +75,7 @@ class Table:
             JobError: The folder cannot be written, is in use by another job, or contains the
                 results of a job with another ``record``.
         """
-        self.path = folder / "results.jsonl"
+        self.path = folder / RESULTS
         self.recorded: dict[str, str] = {}
         self._places: dict[str, tuple[int, int]] = {}
         self._made = not folder.exists()
