@@ -1,12 +1,10 @@
-"""``python -m benchmarks.pictures`` draws the photographs and digits of the documents.
+"""``python -m benchmarks.pictures`` draws the photographs of the documents.
 
-It explains the demo's bundled photographs with EfficientNet-Lite0, and its digits, and
-writes to ``docs/images``:
+It explains the demo's bundled photographs with EfficientNet-Lite0, and writes to ``docs/images``:
 
 - ``photographs.jpg``: three classes of one photograph;
 - ``methods.jpg``: one class by every method that the model allows;
-- ``styles.jpg``: one class in each style;
-- ``demo.jpg``: digits.
+- ``styles.jpg``: one class in each style.
 """
 
 from __future__ import annotations
@@ -15,11 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from graftcam.demo.bundled import images
 from graftcam.demo.efficientnet import export_efficientnet
 from graftcam.demo.explain_photographs import explain
 from graftcam.demo.photographs import photographs
-from graftcam.demo.run import export_digits, overview
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import STYLES, panel, write_image
@@ -36,16 +32,14 @@ def main() -> int:
     folder: Path = options(__doc__, docs=(DOCS, "folder of the documents")).docs / "images"
     cache = ROOT / ".bench"
     cache.mkdir(exist_ok=True)
-    artifact, digits = cache / "photographs.onnx", cache / "digits.onnx"
-    # `make demo` verifies both models.
+    artifact = cache / "photographs.onnx"
+    # `make demo` verifies the model.
     export_efficientnet(artifact, extras=["input_gradients", "head"], verify="off")
-    export_digits(digits, verify="off")
     explainer = Explainer(artifact)
     cat, astronaut = photographs()[:2]
     write_image(folder / "photographs.jpg", explain(explainer, astronaut).panel(height=270))
     write_image(folder / "styles.jpg", _styles(explain(explainer, cat)))
     write_image(folder / "methods.jpg", _methods(explainer, explain(explainer, cat), cat.path))
-    write_image(folder / "demo.jpg", _digits(Explainer(digits)))
     return 0
 
 
@@ -66,13 +60,6 @@ def _methods(explainer: Explainer, known: Explanation, path: Path) -> Any:
 def _styles(known: Explanation) -> Any:
     drawn = [known.draw(height=190, style=style) for style in STYLES]
     return panel([known.image, *drawn], [known.labels[0], *STYLES], height=190)
-
-
-def _digits(explainer: Explainer) -> Any:
-    """Draw the bundled images of three digits."""
-    crowded = [image for image in images() if len(image.boxes) == 3]
-    found = [explainer.explain(one.path, [box.label for box in one.boxes]) for one in crowded]
-    return overview([one.panel(height=240) for one in found])
 
 
 if __name__ == "__main__":
