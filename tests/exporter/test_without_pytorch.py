@@ -93,9 +93,11 @@ def test_every_command_works_on_onnx_files(done: subprocess.CompletedProcess[str
 
 def test_other_sources_say_what_to_install(done: subprocess.CompletedProcess[str]) -> None:
     remedy = 'needs PyTorch: pip install "graftcam[export]"'
-    subjects = ("torchvision:resnet18", "graftcam.demo.model:build", "the demo")
+    subjects = ("torchvision:resnet18", "graftcam.demo.model:build")
     assert [line for line in done.stdout.splitlines() if line.startswith("! ")] == [
-        f"! {subject} {remedy}" for subject in subjects
+        *(f"! {subject} {remedy}" for subject in subjects),
+        "! onnxscript, torch, torchvision missing; the demo needs: "
+        'pip install "graftcam[cpu,demo]"',
     ]
 
 
