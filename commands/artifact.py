@@ -6,7 +6,6 @@ A plain ONNX file, or a model of torchvision or timm, is exported once, and veri
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from click import option
 from ..runtime.cache import Cache, Entry, key_of
 from ..runtime.errors import CustodyError, InputError, SessionError
 from ..runtime.plain_text import plain
+from ..runtime.reading import file_sha256
 from ..runtime.spec import METADATA_KEY, NEWEST_VERSION
 from .common import Shape, Steps, need_exporter, say, shapes_by_input
 from .guarded import TextOrFile
@@ -130,9 +130,8 @@ def artifact_of(source: str, wanted: Wanted, images: Sequence[Path], max_pixels:
             the cache written.
     """
     path = Path(source)
-    kind, _, name = source.partition(":")
-    if kind in ZOOS and name and not path.exists():
-        stem = re.sub(r"[^\w.-]", "-", name)
+    if _is_named(source):
+        stem = re.sub(r"[^\w.-]", "-", source.partition(":")[2])
     else:
         _check_is_model(path, source)
         if _is_artifact(path):
@@ -153,6 +152,12 @@ def artifact_of(source: str, wanted: Wanted, images: Sequence[Path], max_pixels:
     need_exporter(source, why=f"{source} is no artifact and must be exported")
     _look_at(images, max_pixels)
     return _exported(cache, key, source, stem, wanted).path
+
+
+def _is_named(source: str) -> bool:
+    """Whether it is a model of a package, by its name."""
+    kind, _, name = source.partition(":")
+    return kind in ZOOS and bool(name) and not Path(source).exists()
 
 
 def _check_is_model(path: Path, source: str) -> None:
@@ -195,8 +200,8 @@ def _source(source: str, path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {**known, "name": source}
     beside = check_file(path, SessionError)
-    parts = {part: _digest(path.parent / part) for part in sorted(beside)}
-    return {**known, "name": path.name, "file": _digest(path), "beside": parts}
+    parts = {part: file_sha256(path.parent / part) for part in sorted(beside)}
+    return {**known, "name": path.name, "file": file_sha256(path), "beside": parts}
 
 
 def _version(metadata: Any, package: str) -> str | None:
@@ -209,7 +214,7 @@ def _version(metadata: Any, package: str) -> str | None:
 def _settings(wanted: Wanted) -> dict[str, Any]:
     """Return the settings of the export, in types of JSON; of files their digests."""
     files = {
-        name: _digest(Path(value))
+        name: file_sha256(Path(value))
         for name in ("weights", "labels")
         if (value := getattr(wanted, name)) and Path(value).is_file()
     }
@@ -218,11 +223,6 @@ def _settings(wanted: Wanted) -> dict[str, Any]:
         "layers": list(wanted.layers), "output": wanted.output, "extras": wanted.extras,
         "linear": wanted.linear, **files,
     }  # fmt: skip
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _look_at(images: Sequence[Path], max_pixels: int) -> None:
@@ -241,8 +241,8 @@ def _exported(cache: Cache, key: str, source: str, stem: str, wanted: Wanted) ->
     from ..exporter.source.named import load_source
     from ..exporter.source.zoo_models import DEFAULT
 
-    zoo = source.partition(":")[0] in ZOOS and not Path(source).is_file()
-    loaded = load_source(source, wanted.weights or (DEFAULT if zoo else None), wanted.shapes)
+    weights = wanted.weights or (DEFAULT if _is_named(source) else None)
+    loaded = load_source(source, weights, wanted.shapes)
     score = Score("linear" if wanted.linear else "logit", output=wanted.output)
     labels = labels_of_files([wanted.labels], [None]) if wanted.labels else loaded.labels
     reports: list[Report] = []

@@ -33,6 +33,7 @@ import click
 from ..runtime.checks import matches, short
 from ..runtime.errors import GraftcamError, system_errors
 from ..runtime.plain_text import plain
+from ..runtime.reading import file_sha256
 from ..runtime.strict_json import read_json
 from ..runtime.writing import replace_file
 from .common import say
@@ -75,8 +76,8 @@ class Entry:
             for path in self.reads:
                 inside = sorted(part for part in path.rglob("*") if part.is_file())
                 for file in inside if path.is_dir() else [path]:
-                    total.update(f"{file.name} {_digest(file)}".encode(errors="surrogatepass"))
-            return {"from": total.hexdigest(), "artifact": _digest(self.path)}
+                    total.update(f"{file.name} {file_sha256(file)}".encode(errors="surrogatepass"))
+            return {"from": total.hexdigest(), "artifact": file_sha256(self.path)}
 
 
 def lock_of(config: Path) -> Path:
@@ -257,11 +258,6 @@ def _factory(source: str) -> list[Path]:
     except (ImportError, ValueError):
         return []  # the export will report the error
     return [Path(found.origin)] if found and found.origin and Path(found.origin).exists() else []
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, fresh: bool) -> int:

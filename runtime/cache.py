@@ -24,7 +24,7 @@ from .checks import matches
 from .drafts import draft
 from .errors import CacheError, system_errors
 from .limits import TEXT_BYTES
-from .reading import read_file
+from .reading import file_sha256, read_file
 from .strict_json import read_json
 from .writing import guard
 
@@ -112,7 +112,7 @@ class Cache:
         record, entry = found
         try:
             same = all(
-                _digest(entry.path.with_name(name)) == digest
+                file_sha256(entry.path.with_name(name)) == digest
                 for name, digest in record["files"].items()
             )
         except OSError:
@@ -169,7 +169,7 @@ class Cache:
 
     def _publish(self, key: str, place: Path, source: str, artifact: Path) -> None:
         """Write the record of an entry, and rename its folder."""
-        files = {one.name: _digest(one) for one in sorted(place.iterdir())}
+        files = {one.name: file_sha256(one) for one in sorted(place.iterdir())}
         record = _Record(source=source, artifact=artifact.name, files=files, made=time.time())
         (place / _RECORD).write_text(json.dumps(record), "utf-8")
         target = self.folder / key
@@ -216,11 +216,6 @@ class Cache:
             contextlib.suppress(FileNotFoundError),  # another process removed it
         ):
             folder.rename(place / folder.name)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(folder: Path) -> int:

@@ -1,8 +1,9 @@
-"""`read_file` reads a regular file of bounded size, `map_file` maps one; nothing else is opened."""
+"""`read_file` and `map_file` open regular files only; `file_sha256` is the digest of a file."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import mmap
 import os
 import stat
@@ -71,6 +72,16 @@ def map_file(path: str | Path, kind: type[GraftcamError]) -> mmap.mmap:
         if not os.fstat(file.fileno()).st_size:
             raise kind(f"{failed}: it is empty; give another file")
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _failed(path: str | Path, what: str | None) -> str:

@@ -18,6 +18,7 @@ import onnx
 
 from ...runtime.custody.digests import DIGESTS_KEY
 from ...runtime.errors import GraftcamError
+from ...runtime.reading import file_sha256
 from ...runtime.spec import METADATA_KEY, Spec, Verification
 from ..artifact.record import digest_with
 from ..artifact.save import tool_versions
@@ -25,7 +26,6 @@ from ..graph.open_file import open_proto
 from ..source.labels import Labels
 from ..source.settings import ExportSettings
 from .verdict.findings import Finding
-from .verdict.report import file_hash
 
 if TYPE_CHECKING:
     from ..capture.model import Model
@@ -155,4 +155,4 @@ def _unproven(spec: Spec) -> str:
 def _beside(path: Path) -> str:
     """SHA-256 of the weights beside a file; empty if there are none."""
     beside = path.with_name(f"{path.name}.data")
-    return file_hash(beside) if beside.is_file() else ""
+    return file_sha256(beside) if beside.is_file() else ""

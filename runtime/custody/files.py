@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ..errors import CustodyError, system_errors
+from ..reading import file_sha256
 from .entries import read_spec
 from .fingerprint import fingerprint
 
@@ -37,5 +37,5 @@ def sha256_of(path: Path) -> str:
     Raises:
         CustodyError: It cannot be read.
     """
-    with system_errors(CustodyError, f"cannot read {path}"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with system_errors(CustodyError, f"cannot read {path}"):
+        return file_sha256(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
@@ -63,7 +62,7 @@ class ValueReader:
                 )
             if transform is None:
                 if self.transform is None and isinstance(source, (str, Path)):
-                    check_regular(source, ImageError, sys.maxsize)  # it may not even exist
+                    check_regular(source, ImageError)  # it may not even exist
                 raise ImageError(self._no_image(name, source))
             return Photo(as_rgb(source, self.max_pixels), transform)
         if name in self.shared:

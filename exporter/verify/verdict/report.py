@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from ....runtime.json_text import write_json
 from ....runtime.plain_text import plain_lines
+from ....runtime.reading import file_sha256
 from ....runtime.spec import Spec
 from ...artifact.save import tool_versions
 from .findings import AT_LEAST, CHECKS, Finding, Verdict, one_line, worst_of
@@ -38,7 +38,7 @@ def to_dict(
     """The same as plain JSON types."""
     about = {
         "file": artifact.name,
-        "sha256": file_hash(artifact),
+        "sha256": file_sha256(artifact),
         "bytes": artifact.stat().st_size,
         "name": spec.source.get("name") if spec else None,
         "source": {k: v for k, v in spec.source.items() if k != "name"} if spec else {},
@@ -115,9 +115,3 @@ def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
         return order.index(one.check), one.subject
 
     return [list(group) for _, group in groupby(sorted(findings, key=key), key)]
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
