@@ -258,7 +258,9 @@ with ending_by_signals(), atomic_write(folder / "file", JobError) as one:
         one.write_text("half")
         (two / "part").write_text("half")
         print("ready", flush=True)
-        time.sleep(60)
+        # One long sleep misses a signal that comes between Python's look and the system's call.
+        for _ in range(600):
+            time.sleep(0.1)
 """
 
 
