@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast, get_args
 
-from ..runtime.methods.table import METHODS
+from ..runtime.methods.table import ATTENTION_METHODS, METHODS
 from ..runtime.settings import Activation, DetectorChoice, Score, ScoreKind, TorchExport
 from .artifact.embed_preprocess import check_embeddable
 from .errors import LayerError, ScoreError, SettingsError, in_line
@@ -25,7 +25,7 @@ from .source.settings import ExportSettings
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-FLAGS = ("head", "input_gradients", "guided", "embed_preprocess")
+FLAGS = ("head", "input_gradients", "guided", "embed_preprocess", "attention")
 _EXTRA_FOR = {
     "head": "head", "input_gradients": "input_gradients", "guided_gradients": "guided",
     "deconvnet_gradients": "guided",
@@ -129,11 +129,14 @@ def settings_of(
         GraftcamError: One has a value or a type that it cannot have; the message says which.
     """
     profile_of(profile)
-    scored = _score(score)
+    scored, named = _score(score), _layers(layers)
+    if named and "attention" in named:  # what names all of them is an extra
+        named = [name for name in named if name != "attention"] or None
+        extras = [*_extras(extras), "attention"]
     settings = ExportSettings(
         score=scored,
         extras=_extras(extras),
-        layers=_layers(layers),
+        layers=named,
         trace=_trace(trace),
         shapes=_shapes(shapes),
         labels=labels_for(labels, scored.outputs),
@@ -212,14 +215,14 @@ def _extras(extras: object) -> list[str]:
     if given is None or not all(isinstance(one, str) for one in given):
         raise SettingsError(f"extras takes names such as 'head', not {in_line(extras)}")
     for name in given:
-        if name in METHODS and not METHODS[name].is_formula:
+        if name in METHODS and not METHODS[name].is_formula and name not in ATTENTION_METHODS:
             needs = [_EXTRA_FOR[need] for need in METHODS[name].needs if need in _EXTRA_FOR]
             instead = f"give the extra {needs[0]!r}, and" if needs else "it needs no extra:"
             raise SettingsError(
                 f"method {name!r} runs outside of the graph; {instead} explain with method={name!r}"
             )
         if name != "gradcam":  # which is in every artifact
-            _chosen("extra", name, [*FLAGS, *FORMULAS])
+            _chosen("extra", name, dict.fromkeys([*FLAGS, *FORMULAS, *ATTENTION_METHODS]))
     return sorted({*given} - {"gradcam"})
 
 

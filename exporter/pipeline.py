@@ -15,7 +15,6 @@ from ..runtime.settings import DetectorChoice, Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
 from ..runtime.writing import guard, protected, staged
 from .arguments import (
-    FLAGS,
     RecordFields,
     check_images,
     refuse_unknown,
@@ -27,12 +26,14 @@ from .artifact.graft import graft
 from .artifact.half_range import ScaleTooLargeError, check_scale
 from .artifact.head import Head, add_heads
 from .artifact.only_if_asked import run_only_if_asked
+from .artifact.publish_attention import TENSORS, AttentionWanted, methods_of
 from .artifact.save import save, size_of, write_record
+from .capture.attention import find_attention
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_scores, reasons_for
 from .capture.module_detector import capture_detector
-from .capture.onnx_file import drop_metadata
+from .capture.onnx_file import Captured, drop_metadata
 from .capture.programs import Programs
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
@@ -41,9 +42,11 @@ from .errors import WriteError, errors_of_model
 from .graph.check_weights import check_weights
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
+from .heatmap.baked import FORMULAS
 from .heatmap.input_gradients import unverified, walks_for
 from .locate.candidate import Candidate
 from .locate.detectors.detection import LevelFound
+from .locate.score import Located
 from .places import check_places, files_read
 from .report.known import Known, name_of
 from .report.page.overlays import gallery
@@ -272,10 +275,11 @@ def _attempt(
         # A detector is recognised in its first capture as well.
         known.notes = notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))
+        attention = _attention_wanted(captured, located, extras)
         walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
         grafted = graft(
             captured, located, settings.labels_of(), settings.preprocess, settings.name, profile,
-            walks, [extra for extra in extras if extra not in FLAGS], levels, limit,
+            walks, [extra for extra in extras if extra in FORMULAS], levels, limit, attention,
         )  # fmt: skip
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
@@ -345,3 +349,15 @@ def _attempt(
         if verdict is not None:
             verdict.raise_on_failure(partial=verify.partial)
     return result
+
+
+def _attention_wanted(
+    captured: Captured, located: Sequence[Located], extras: Collection[str]
+) -> AttentionWanted | None:
+    """What the extras want of the model's attention."""
+    methods, tensors = methods_of(extras), TENSORS in extras
+    if not methods and not tensors:
+        return None
+    wanted = AttentionWanted(find_attention(captured, located), methods, tensors)
+    wanted.check()
+    return wanted

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
+from .attention import Attention
 from .bounds import (
     Axis,
     Count,
@@ -35,7 +36,8 @@ from .strict_json import read_json
 
 SPEC_VERSION = 1  # of artifacts that need nothing newer
 OUTPUTS_VERSION = 2  # of artifacts that explain several outputs, or boxes
-NEWEST_VERSION = 2  # that this runtime reads
+ATTENTION_VERSION = 3  # of artifacts that explain by attention
+NEWEST_VERSION = 3  # that this runtime reads
 METADATA_KEY = "graftcam"
 
 _SIDES = Annotated[Sequence[Annotated[float, Range(0, 1 << 31)]], Length(1)]
@@ -286,8 +288,9 @@ class Spec(Record):
             class is one of, if there are several; else not in the JSON.
         outputs: The outputs that can be explained, the first of which `score` and `labels` are
             about; likewise.
-        detector: How a detector's boxes are requested and found; only in version 2, and only of
+        detector: How a detector's boxes are requested and found; from version 2 on, and only of
             detectors.
+        attention: The model's attention, if it was exported; from version 3 on.
     """
 
     version: Annotated[int, Range(SPEC_VERSION, NEWEST_VERSION)]
@@ -311,6 +314,7 @@ class Spec(Record):
     output_index: Name | None = None
     outputs: list[ScoredOutput] | None = None
     detector: Detector | None = None
+    attention: Attention | None = None
 
     @property
     def own_inputs(self) -> list[str]:
@@ -343,11 +347,14 @@ class Spec(Record):
         """See `Record`."""
         if self.detector is not None and self.version < OUTPUTS_VERSION:
             yield "version", f"{OUTPUTS_VERSION}, which has detectors"
+        if self.attention is not None and self.version < ATTENTION_VERSION:
+            yield "version", f"{ATTENTION_VERSION}, which has attention"
         names = [layer.name for layer in self.layers]
         if len({*names}) < len(names):
             yield "layers", "layers of different names"
         outputs = [name for layer in self.layers for name in layer.outputs]
         outputs += [name for name in (self.classes, self.scores, *self.of_input.values()) if name]
+        outputs += [] if self.attention is None else self.attention.outputs
         if len({*outputs}) < len(outputs):
             yield "layers", "layers with an output of its own for each tensor"
         for key, value in self.source.items():
@@ -389,7 +396,8 @@ class Spec(Record):
         maps = [name for layer in self.layers for name in layer.outputs]
         heads = [name for layer in self.layers if layer.head for name in layer.head.outputs or []]
         boxes = () if self.detector is None else self.detector.own_outputs
-        found = [*classes, self.scores, *maps, *self.of_input.values(), *heads, *boxes]
+        attention = [] if self.attention is None else self.attention.outputs
+        found = [*classes, self.scores, *maps, *self.of_input.values(), *heads, *boxes, *attention]
         return list(dict.fromkeys(found))
 
     def to_json(self) -> str:

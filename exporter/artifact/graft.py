@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from ...runtime.inputs.preprocess_words import Unsized
 from ...runtime.spec import (
-    NEWEST_VERSION,
+    ATTENTION_VERSION,
+    OUTPUTS_VERSION,
     SPEC_VERSION,
     Layer,
     Preprocess,
@@ -36,6 +37,7 @@ from ..locate.instances import lay_out_instances
 from ..locate.score import Located
 from ..score.seed import cotangent_scale
 from .bind_preprocess import bind
+from .publish_attention import AttentionWanted, publish_attention
 from .save import graph_hash, tool_versions
 from .subject import subject_of, targets_of
 
@@ -72,6 +74,7 @@ def graft(
     methods: Sequence[str] = (),
     levels: Sequence[LevelFound] = (),
     limit: float = math.inf,
+    attention: AttentionWanted | None = None,
 ) -> Grafted:
     """Add class selection, gradients and heatmaps to the captured graph.
 
@@ -86,6 +89,7 @@ def graft(
         methods: Further heatmaps of each layer, by the ids of their methods.
         levels: The target layers of a detector, in the order of the targets.
         limit: The largest scale of float16 cotangents; see `half_range`.
+        attention: What is wanted of the model's attention.
 
     Raises:
         GraftcamError: Labels, transform, layers or operators do not fit.
@@ -106,7 +110,8 @@ def graft(
     table = subject.table
     if len(subject.tables) > 1:
         _check_reached(graph, subject.tables, located, captured.targets)
-    made = plan(graph, table, list(captured.targets.values()))
+    attended = [] if attention is None else attention.targets
+    made = plan(graph, table, list(dict.fromkeys([*captured.targets.values(), *attended])))
     if subject.in_parts and profile.sizes_from_data:
         made = with_junctions(made)
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
@@ -138,6 +143,9 @@ def graft(
     ]
     of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
     boxes = subject.publish(layers)
+    blocks = None
+    if attention is not None:
+        blocks = publish_attention(emit, attention, cotangents, chosen.seed, scale, batch)
     emit.sweep()
     if not profile.shared_squares:
         separate_square_weights(graph, emit)
@@ -152,14 +160,15 @@ def graft(
         for one, table, names in zip(located, subject.tables, labels, strict=True)
     ]
     several = len(scored) > 1
+    version = SPEC_VERSION if boxes is None and not several else OUTPUTS_VERSION
     spec = Spec(
-        SPEC_VERSION if boxes is None and not several else NEWEST_VERSION,
+        version if blocks is None else ATTENTION_VERSION,
         _name(inputs.class_index), classes, scores,
         scored[0].score, layers, scored[0].labels, preprocess, source, tool_versions(),
         Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
         score_weights=_name(inputs.score_weights), detector=boxes,
-        output_index=_name(inputs.output_index), outputs=scored if several else None,
+        output_index=_name(inputs.output_index), outputs=scored if several else None, attention=blocks,
     )  # fmt: skip
     return Grafted(
         replace(spec, **of_input),

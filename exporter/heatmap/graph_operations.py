@@ -1,6 +1,6 @@
 """This module writes the formulas' operations as ONNX nodes."""
 
-# ruff: noqa: D102 - `runtime.methods.operations.Operations` says what each operation is.
+# ruff: noqa: D102 - `runtime.methods.operations` says what each operation is.
 
 from __future__ import annotations
 
@@ -16,19 +16,8 @@ from .channel_rows import ChannelRows
 from .principal_component import first_component, first_kernel_component
 
 
-@dataclass(frozen=True)
-class GraphOperations:
-    """`Operations` on values of a graph.
-
-    Attributes:
-        emit: Where nodes are added.
-        rows: The layer.
-        constant: Whether the gradients are the same at all places.
-    """
-
-    emit: Emitter
-    rows: ChannelRows
-    constant: bool
+class GraphAlgebra:
+    """`Algebra` on values of a graph."""
 
     def relu(self, x: Expression) -> Expression:
         return x.op("Relu")
@@ -51,8 +40,29 @@ class GraphOperations:
     def norm(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
         return x.norm([axis], keep=keep)
 
+    def peak(self, x: Expression, axis: int, *, keep: bool = False) -> Expression:
+        return x.op("ReduceMax", [axis], keepdims=int(keep))
+
     def product(self, x: Expression, y: Expression) -> Expression:
         return x @ y
+
+    def insert(self, x: Expression, axis: int) -> Expression:
+        return x.op("Unsqueeze", [axis])
+
+
+@dataclass(frozen=True)
+class GraphOperations(GraphAlgebra):
+    """`Operations` on values of a graph.
+
+    Attributes:
+        emit: Where nodes are added.
+        rows: The layer.
+        constant: Whether the gradients are the same at all places.
+    """
+
+    emit: Emitter
+    rows: ChannelRows
+    constant: bool
 
     def inner(self, x: Expression, y: Expression) -> Expression:
         return x @ y.op("Transpose", perm=[0, 2, 1])

@@ -49,8 +49,14 @@ class NumpyOperations:
     def norm(self, x: Array, axis: int, *, keep: bool = False) -> Array:
         return np.linalg.norm(x, axis=axis, keepdims=keep)
 
+    def peak(self, x: Array, axis: int, *, keep: bool = False) -> Array:
+        return x.max(axis=axis, keepdims=keep)
+
     def product(self, x: Array, y: Array) -> Array:
         return x @ y
+
+    def insert(self, x: Array, axis: int) -> Array:
+        return np.expand_dims(x, axis)
 
     def inner(self, x: Array, y: Array) -> Array:
         return x @ np.swapaxes(y, 1, 2)

@@ -38,8 +38,8 @@ class Kernel:
     gamma: float | None = None
 
 
-class Operations(Protocol[T]):
-    """Functions of tensors, by numpy or in a graph."""
+class Algebra(Protocol[T]):
+    """Functions of any tensors, by numpy or in a graph."""
 
     def relu(self, x: T, /) -> T:
         """The tensor with 0 where it is negative."""
@@ -69,9 +69,21 @@ class Operations(Protocol[T]):
         """The Euclidean norm along an axis."""
         ...
 
-    def product(self, x: T, y: T, /) -> T:
-        """Products of matrices: [N, I, J] and [N, J, M] give [N, I, M]."""
+    def peak(self, x: T, axis: int, /, *, keep: bool = False) -> T:
+        """The largest number along an axis."""
         ...
+
+    def product(self, x: T, y: T, /) -> T:
+        """Products of matrices: [..., I, J] and [..., J, M] give [..., I, M]."""
+        ...
+
+    def insert(self, x: T, axis: int, /) -> T:
+        """The tensor with a new axis of extent 1, which has this number afterwards."""
+        ...
+
+
+class Operations(Algebra[T], Protocol[T]):
+    """Functions of a layer's tensors as well."""
 
     def inner(self, x: T, y: T, /) -> T:
         """Inner products of rows: [N, I, C] and [N, J, C] give [N, I, J]."""

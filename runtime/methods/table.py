@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..inputs.selection import check_name
-from . import gradient, perturbation
+from . import attention, gradient, perturbation
 from .contrast import finercam
 from .eigen import eigencam, eigengradcam, kpcacam
 from .fem import fem
@@ -29,6 +29,11 @@ METHODS: dict[str, Method] = {
     "cam": Method(cam, _BOTH, "Zhou et al. 2016", signed=True),
     "counterfactual": Method(counterfactual, _BOTH, "Selvaraju et al. 2017"),
     "finercam": Method(finercam, _BOTH, "Zhang et al. 2025"),
+    "attention": Method(attention.attention, ("attention",), "raw attention"),
+    "rollout": Method(attention.rollout, ("attention",), "Abnar and Zuidema 2020"),
+    "gradient-rollout": Method(attention.gradient_rollout, ("attention",), "Chefer et al. 2021"),
+    "legrad": Method(attention.legrad, ("attention",), "Bousselham et al. 2024"),
+    "grad-eclip": Method(attention.grad_eclip, ("attention",), "Zhao et al. 2024"),
     "saliency": Method(gradient.saliency, ("input_gradients",), "Simonyan et al. 2014"),
     "input-x-gradient": Method(
         gradient.input_x_gradient, _COPIES, "Shrikumar et al. 2016", signed=True
@@ -53,6 +58,9 @@ METHODS: dict[str, Method] = {
     "shapleycam": Method(perturbation.shapleycam, _HEAD, "Cai 2025"),
 }
 """Every method by its id."""
+
+ATTENTION_METHODS = [name for name, method in METHODS.items() if "attention" in method.needs]
+"""The methods that follow attention; a graph can hold their maps as well."""
 
 
 def find_method(method: str) -> Method:

@@ -1,0 +1,205 @@
+"""This module adds a model's attention to an artifact: tensors, and the maps of its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from ...runtime import attention as record
+from ...runtime.methods.table import ATTENTION_METHODS
+from ..capture.attention import AttentionFound
+from ..differentiate.cotangent import Cotangent
+from ..errors import LayerError
+from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.precision import SINGLE
+from ..heatmap.attention_maps import AttentionMaps, AttentionTensors
+from ..heatmap.gradcam import publish
+from ..heatmap.legrad import legrad_gradients
+from ..locate.attention import AttentionBlock
+
+TENSORS = "attention"
+"""The extra that makes outputs of the tensors themselves."""
+
+
+@dataclass(frozen=True)
+class AttentionWanted:
+    """What is asked of a model's attention.
+
+    Attributes:
+        found: The attention.
+        methods: The methods whose maps the graph makes.
+        tensors: Whether the tensors become outputs.
+    """
+
+    found: AttentionFound
+    methods: Sequence[str]
+    tensors: bool
+
+    @property
+    def targets(self) -> list[ir.Value]:
+        """The values whose cotangents are needed."""
+        found = list[ir.Value]()
+        if self.tensors:
+            found += [block.weights for block in self.found.blocks]
+        elif "gradient-rollout" in self.methods:
+            chain = self.found.chain
+            found += [block.weights for block in (*chain.blocks, chain.pool) if block is not None]
+        if self.takes_result:
+            found.append(self._last.product.outputs[0])
+        return found
+
+    @property
+    def takes_result(self) -> bool:
+        """Whether the gradient of the last block's result is needed, as Grad-ECLIP does."""
+        return "grad-eclip" in self.methods or (self.tensors and self.shows_result)
+
+    @property
+    def shows_result(self) -> bool:
+        """Whether Grad-ECLIP is defined: the score is read off a class token, by matrix products."""
+        nodes = self._last.scores, self._last.product
+        plain = all(node.op_type == "MatMul" for node in nodes)
+        apart = all(len(dims_of(node.outputs[0])) == 4 for node in nodes)
+        return bool(self.found.chain.class_tokens) and plain and apart
+
+    @property
+    def _last(self) -> AttentionBlock:
+        return self.found.chain.blocks[-1]
+
+    def check(self) -> None:
+        """Refuse methods that are not defined for the model.
+
+        Raises:
+            LayerError: A method follows tokens through all blocks, or starts at a class token.
+        """
+        apart = self.found.apart
+        follows = [name for name in self.methods if name in ("rollout", "gradient-rollout")]
+        if follows and apart:
+            raise LayerError(
+                f"method {follows[0]!r} follows the tokens through all blocks, but attention "
+                f"{apart[0]!r} is of windows, of a few places or of other tokens ({len(apart)} of "
+                f"{len(self.found.blocks)} are); use 'legrad' or a layer's method"
+            )
+        if "grad-eclip" in self.methods and not self.shows_result:
+            raise LayerError(
+                "method 'grad-eclip' starts at the class token's attention, and the model has none "
+                "that the score is read off; use 'legrad' or 'gradient-rollout'"
+            )
+
+
+def publish_attention(
+    emit: Emitter, wanted: AttentionWanted, cotangents: Mapping[ir.Value, Cotangent],
+    seed: Cotangent, scale: float, batch: Dim,
+) -> record.Attention:  # fmt: skip
+    """Add the outputs, and return their record."""
+    found, chain = wanted.found, wanted.found.chain
+    weights = {b.name: emit.cast(b.weights, SINGLE, "single") for b in found.blocks}
+    gradients = {
+        block.name: _by_image(emit, cotangents[block.weights] / scale)
+        for block in found.blocks
+        if block.weights in cotangents
+    }
+    maps = AttentionMaps(emit, chain, found.arrangement, AttentionTensors(weights, gradients))
+    result = _ResultTensors.of(emit, chain.blocks[-1], cotangents, scale, wanted)
+    made: dict[str, ir.Value] = {}
+    for method in wanted.methods:
+        with emit.scope(f"attention/{method}"):
+            if method == "legrad":
+                inner = legrad_gradients(emit, chain, seed, scale)
+                made[method] = maps.legrad(list(inner.values()))
+            elif method == "grad-eclip":
+                assert result is not None
+                made[method] = maps.grad_eclip(*result)
+            else:
+                made[method] = getattr(maps, method.replace("-", "_"))()
+    grid = found.arrangement.grid
+    names = {
+        method: publish(emit, value, f"heatmap.{method}", [batch, "K", *grid])
+        for method, value in made.items()
+    }
+    blocks = [
+        record.AttentionBlock(one.name, one.weights.name or "", found.role(one))
+        for one in found.blocks
+    ]
+    if wanted.tensors:
+        blocks = [
+            replace(
+                one,
+                weights=publish(
+                    emit, weights[one.name], f"attention.{one.name}",
+                    [batch, *dims_of(weights[one.name])[1:]],
+                ),
+                gradients=publish(
+                    emit, gradients[one.name], f"attention_gradients.{one.name}",
+                    [batch, "K", *dims_of(weights[one.name])[1:]],
+                ),
+            )
+            for one in blocks
+        ]  # fmt: skip
+        if result is not None:
+            place = next(i for i, one in enumerate(blocks) if one.name == chain.blocks[-1].name)
+            blocks[place] = result.publish(emit, blocks[place], batch)
+        blocks = [
+            replace(one, value=block.weights.name or "")
+            for one, block in zip(blocks, found.blocks, strict=True)
+        ]
+    arrangement = found.arrangement
+    return record.Attention(
+        blocks, list(chain.class_tokens),
+        [extent if isinstance(extent, int) else None for extent in grid],
+        arrangement.prefix, arrangement.suffix or None, names or None,
+    )  # fmt: skip
+
+
+def _by_image(emit: Emitter, gradient: Cotangent) -> ir.Value:
+    """A cotangent as float32 [N, K, ...]."""
+    whole = gradient.through(Emitter.cast, SINGLE, "single").dense()
+    rank = 1 + len(dims_of(gradient.forward))
+    dims = dims_of(gradient.forward)
+    return emit.op(
+        "Transpose", whole, role="by_image", shape=[dims[0], None, *dims[1:]],
+        perm=[1, 0, *range(2, rank)],
+    )  # fmt: skip
+
+
+class _ResultTensors(tuple[ir.Value, ir.Value, ir.Value, ir.Value]):
+    """Queries, keys and values of a block, and the gradient of its result; see `AttentionBlock`."""
+
+    @classmethod
+    def of(
+        cls, emit: Emitter, block: AttentionBlock, cotangents: Mapping[ir.Value, Cotangent],
+        scale: float, wanted: AttentionWanted,
+    ) -> _ResultTensors | None:  # fmt: skip
+        """The tensors, if they are wanted."""
+        if not wanted.takes_result:
+            return None
+        queries, keys = block.scores.inputs
+        values, result = block.product.inputs[1], block.product.outputs[0]
+        assert queries is not None and keys is not None and values is not None
+        dims = dims_of(keys)
+        turned = emit.op("Transpose", keys, role="keys", perm=[0, 1, 3, 2],
+                         shape=[*dims[:2], dims[3], dims[2]])  # fmt: skip
+        single = (emit.cast(one, SINGLE, "single") for one in (queries, turned, values))
+        return cls((*single, _by_image(emit, cotangents[result] / scale)))
+
+    def publish(
+        self, emit: Emitter, block: record.AttentionBlock, batch: Dim
+    ) -> record.AttentionBlock:
+        """Make outputs of them."""
+        names = ("attention_queries", "attention_keys", "attention_values")
+        dims = [[batch, *dims_of(one)[1:]] for one in self[:3]]
+        queries, keys, values = (
+            publish(emit, one, name, shape)
+            for one, name, shape in zip(self[:3], names, dims, strict=True)
+        )
+        shape = [batch, "K", *dims_of(self[3])[2:]]
+        slopes = publish(emit, self[3], "attention_result_gradients", shape)
+        return replace(
+            block, queries=queries, keys=keys, values=values, result_gradients=slopes
+        )
+
+
+def methods_of(extras: Collection[str]) -> list[str]:
+    """The methods of attention among extras, in the order of the table."""
+    return [name for name in ATTENTION_METHODS if name in extras and name != TENSORS]

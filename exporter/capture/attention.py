@@ -1,0 +1,144 @@
+"""`find_attention` finds the attention of a captured model, with the places of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from ...runtime.attention import Role
+from ..errors import LayerError
+from ..graph.emitter import Dim, dims_of
+from ..graph.regroup import regrouped
+from ..locate.arrangement import Arrangement
+from ..locate.attention import AttentionBlock, attention_blocks, fused_attention
+from ..locate.attention_chain import Chain, read_chain
+from ..locate.score import Located
+from .layouts import settle_layouts
+from .onnx_file import Captured
+
+
+@dataclass(frozen=True)
+class AttentionFound:
+    """A model's attention.
+
+    Attributes:
+        blocks: All blocks, in the order of the forward pass; their weights are [N, heads, queries,
+            keys], or [N, windows, heads, queries, keys].
+        chain: How those of all tokens follow each other.
+        arrangement: Where the tokens of the chain stand.
+    """
+
+    blocks: tuple[AttentionBlock, ...]
+    chain: Chain
+    arrangement: Arrangement
+
+    def role(self, block: AttentionBlock) -> Role:
+        """What a block is to the chain."""
+        if any(one.name == block.name for one in self.chain.blocks):
+            return "chain"
+        pool = self.chain.pool
+        return "pool" if pool is not None and pool.name == block.name else "apart"
+
+    @property
+    def apart(self) -> list[str]:
+        """Names of the blocks that are in no chain."""
+        return [block.name for block in self.blocks if self.role(block) == "apart"]
+
+
+def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionFound:
+    """Find the attention that leads to the score.
+
+    The graph gets Reshapes where heads or windows are joined with the batch.
+
+    Raises:
+        LayerError: The model has no attention, or none whose tokens stand on a grid.
+    """
+    graph, score = captured.model.graph, located[0].value
+    if located[0].detection is not None:
+        raise LayerError(
+            "attention of a detector is not exported: its boxes look at the image each by its own; "
+            "leave 'attention' and methods of attention out, and explain it by `hirescam`"
+        )
+    blocks = attention_blocks(graph, score)
+    if not blocks:
+        raise LayerError(_why_none(graph))
+    chain = read_chain(graph, blocks, score)
+    if chain is None:
+        raise LayerError(
+            f"the {len(blocks)} attentions of the model ({blocks[0].name}, ...) look at tokens of "
+            "windows, of channels or of a few places, not at all tokens of the image; explain a "
+            "layer instead (`graftcam layers` lists them)"
+        )
+    arrangement = _arrangement(captured, chain)
+    laid = {block.name: _laid_out(graph, block) for block in blocks}
+    chain = replace(
+        chain, blocks=tuple(laid[one.name] for one in chain.blocks),
+        pool=None if chain.pool is None else laid[chain.pool.name],
+    )  # fmt: skip
+    return AttentionFound(tuple(laid.values()), chain, arrangement)
+
+
+def _why_none(graph: ir.Graph) -> str:
+    fused = fused_attention(graph)
+    if fused is not None:
+        return (
+            f"{fused.op_type} {fused.name!r} (com.microsoft) holds a whole attention, whose weights "
+            "cannot be read; export the model without ONNX Runtime's transformer optimisations"
+        )
+    return (
+        "the model has no attention: no Softmax stands between two products on the way to the "
+        "score; explain a layer instead (`graftcam layers` lists them)"
+    )
+
+
+def _arrangement(captured: Captured, chain: Chain) -> Arrangement:
+    """Where the tokens behind the last block stand, which must be shown.
+
+    Raises:
+        LayerError: They stand nowhere, or in an order that is not the input's.
+    """
+    name = chain.blocks[-1].name
+    site = replace(captured, targets={name: chain.streams[-1]}, arranged={}, notes=[])
+    settle_layouts(site)
+    found = site.arranged[name]
+    captured.notes.extend(site.notes)
+    if found.layout != "tokens" or found.input_axes:
+        raise LayerError(
+            f"the tokens of attention {name!r} do not stand on a grid in the order of the input"
+        )
+    return found
+
+
+def _laid_out(graph: ir.Graph, block: AttentionBlock) -> AttentionBlock:
+    """A block with its batch on an axis of its own.
+
+    Raises:
+        LayerError: The graph does not show how many heads or windows share the axis.
+    """
+    dims = dims_of(block.weights)
+    count = joined_with(dims[0], [dims_of(one)[0] for one in graph.inputs if one.shape])
+    if count is None:
+        raise LayerError(
+            f"attention {block.name!r} has weights {dims}: the graph does not show how many heads "
+            "or windows share the batch's axis"
+        )
+    if count == 1 and len(dims) > 3:
+        return block
+    return replace(block, weights=regrouped(graph, block.weights, count))
+
+
+def joined_with(extent: Dim, batches: Sequence[Dim]) -> int | None:
+    """How many rows each example has along an axis; None where that is not shown."""
+    for batch in batches:
+        if extent == batch:
+            return 1
+        if isinstance(extent, int) and isinstance(batch, int) and batch and not extent % batch:
+            return extent // batch
+        if isinstance(extent, str) and isinstance(batch, str):
+            factor, _, name = extent.replace(" ", "").partition("*")
+            factor, name = (name, factor) if name.isdigit() else (factor, name)
+            if name == batch and factor.isdigit():
+                return int(factor)
+    return None

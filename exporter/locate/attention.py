@@ -1,0 +1,164 @@
+"""`attention_blocks` finds the attention of a graph by its structure: a Softmax between products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ..graph.emitter import constant_of, dims_of
+from ..graph.queries import ancestors, module_path
+
+_PRODUCTS = frozenset({"MatMul", "Einsum"})
+# What may stand between the softmax and the product with the values.
+_AFTER = frozenset({"Cast", "Dropout", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Where"})
+# What may stand between the product of queries and keys and the softmax: scale, bias, mask, cap.
+_BEFORE = _AFTER | {"Add", "Clip", "Div", "Max", "Mul", "Sub", "Tanh"}
+_FAR = 24  # nodes that are read on either side
+
+
+@dataclass(frozen=True)
+class AttentionBlock:
+    """One attention.
+
+    Attributes:
+        name: The path of its module; the name of its weights where no module is known.
+        weights: The softmax's result, whose last two axes are queries and keys.
+        scores: The node that multiplies queries and keys.
+        product: The node that multiplies weights and values.
+    """
+
+    name: str
+    weights: ir.Value
+    scores: ir.Node
+    product: ir.Node
+
+    @property
+    def queries(self) -> int | None:
+        """Number of tokens that look; None if it is open."""
+        return self._extent(-2)
+
+    @property
+    def keys(self) -> int | None:
+        """Number of tokens that are looked at; None if it is open."""
+        return self._extent(-1)
+
+    def _extent(self, axis: int) -> int | None:
+        extent = dims_of(self.weights)[axis]
+        return extent if isinstance(extent, int) else None
+
+
+def attention_blocks(graph: ir.Graph, score: ir.Value) -> list[AttentionBlock]:
+    """The attentions that the score depends on, in the order of the forward pass.
+
+    Products over channels instead of tokens (XCiT's) are none.
+    """
+    leading, found = ancestors(score), list[AttentionBlock]()
+    names: dict[str, int] = {}
+    for node in graph:
+        if node.op_type != "Softmax" or node.outputs[0] not in leading:
+            continue
+        weights = node.outputs[0]
+        if weights.shape is None or len(weights.shape) < 3 or not _along_last(node):
+            continue
+        product, scores = _product_after(weights), _product_before(node)
+        if product is None or scores is None:
+            continue
+        if _mixes_channels(graph, weights, score):
+            continue
+        base = module_path(product) or module_path(node) or weights.name or "attention"
+        names[base] = number = names.get(base, 0) + 1
+        name = base if number == 1 else f"{base}#{number}"
+        found.append(AttentionBlock(name, weights, scores, product))
+    return found
+
+
+def fused_attention(graph: ir.Graph) -> ir.Node | None:
+    """A node that holds a whole attention of ONNX Runtime's own, which cannot be opened."""
+    return next(
+        (n for n in graph if n.domain == "com.microsoft" and n.op_type.endswith("Attention")), None
+    )
+
+
+def _along_last(node: ir.Node) -> bool:
+    axis = node.attributes.get_int("axis", -1)
+    return axis in (-1, len(dims_of(node.outputs[0])) - 1)
+
+
+def _product_after(weights: ir.Value) -> ir.Node | None:
+    """The product of the weights with the values."""
+    pending, seen = [weights], {weights}
+    while pending and len(seen) < _FAR:
+        value = pending.pop()
+        for use in value.uses():
+            node = use.node
+            if node.op_type in _PRODUCTS:
+                if use.idx == 0 and len(node.inputs) == 2 and not _is_constant(node.inputs[1]):
+                    return node
+            elif node.op_type in _AFTER and node.outputs[0] not in seen:
+                seen.add(node.outputs[0])
+                pending.append(node.outputs[0])
+    return None
+
+
+def _product_before(softmax: ir.Node) -> ir.Node | None:
+    """The product of queries and keys."""
+    first = softmax.inputs[0]
+    pending, seen = [first], {first}
+    while pending and len(seen) < _FAR:
+        value = pending.pop(0)
+        node = None if value is None else value.producer()
+        if node is None:
+            continue
+        if node.op_type in _PRODUCTS:
+            if len(node.inputs) == 2 and not any(map(_is_constant, node.inputs)):
+                return node
+        elif node.op_type in _BEFORE:
+            fresh = [one for one in node.inputs if one is not None and one not in seen]
+            seen.update(fresh)
+            pending.extend(fresh)
+    return None
+
+
+def _mixes_channels(graph: ir.Graph, weights: ir.Value, score: ir.Value) -> bool:
+    """Whether the weights are of channels: behind them, no axis has their extent for tokens."""
+    queries = dims_of(weights)[-2]
+    behind = passes(graph, weights, score)
+    laid = next((one for one in behind if one.shape is not None and len(one.shape) == 3), None)
+    return laid is not None and laid is not weights and queries not in dims_of(laid)
+
+
+def _is_constant(value: ir.Value | None) -> bool:
+    return value is None or constant_of(value) is not None
+
+
+def passes(graph: ir.Graph, start: ir.Value, end: ir.Value) -> Iterator[ir.Value]:
+    """Yield the values that every way from ``start`` to ``end`` passes, in order.
+
+    In a residual network these are the sums behind each branch, and what follows them alone.
+    """
+    leading = ancestors(end)
+    reached, waiting = {start}, {start: _readers(start, leading)}
+    yield start
+    for node in graph:
+        read = [value for value in node.inputs if value in reached]
+        if not read or not any(output in leading for output in node.outputs):
+            continue
+        for value in {*read}:
+            waiting[value] -= 1
+            if not waiting[value]:
+                del waiting[value]
+        for output in node.outputs:
+            if output in leading:
+                reached.add(output)
+                if count := _readers(output, leading):
+                    waiting[output] = count
+                if output is end or (len(waiting) == 1 and output in waiting):
+                    yield output
+
+
+def _readers(value: ir.Value, leading: set[ir.Value]) -> int:
+    """The number of nodes that read ``value`` on the way to the end."""
+    nodes = {use.node for use in value.uses()}
+    return sum(any(output in leading for output in node.outputs) for node in nodes)

@@ -1,0 +1,146 @@
+"""`read_chain` says how attentions follow each other, and which of their tokens stand where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ..graph.attributes import constant_ints
+from ..graph.emitter import constant_of, dims_of
+from ..graph.queries import ancestors
+from .attention import AttentionBlock, passes
+
+_BY_TOKEN = frozenset(
+    {"Add", "Cast", "Div", "Dropout", "Erf", "Gelu", "Identity", "LayerNormalization", "MatMul"}
+    | {"Mul", "Pow", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh", "ReduceMean"}
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Attentions of the same tokens, one behind the other.
+
+    Attributes:
+        blocks: Those in which every token looks at every token, in the order of the forward pass.
+        streams: The tokens behind each of them, [N, tokens, C] or [tokens, N, C]: the sum that the
+            next block reads.
+        pool: The attention behind them by which one query collects the tokens, if there is one.
+        class_tokens: The tokens that the score is read off; none where all are, or a pool.
+        tokens: Their number; None if it is open.
+    """
+
+    blocks: tuple[AttentionBlock, ...]
+    streams: tuple[ir.Value, ...]
+    pool: AttentionBlock | None
+    class_tokens: tuple[int, ...]
+    tokens: int | None
+
+
+def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Value) -> Chain | None:
+    """Read the chain that ends at the score; None where no attention is of all tokens.
+
+    Windows have their own tokens, and so have attentions of thinned-out keys: they are in no chain.
+    """
+    after, chained = [passes_of(graph, one, score) for one in blocks], list[AttentionBlock]()
+    streams, pool, following = list[ir.Value](), None, None
+    for block, behind in zip(reversed(blocks), reversed(after), strict=True):
+        if not chained and pool is None and block.queries == 1 != block.keys:
+            pool = following = block
+            continue
+        last = chained[-1] if chained else pool
+        if not _is_whole(block) or (last is not None and block.keys != last.keys):
+            continue
+        stream = _stream(behind, block, following)
+        if stream is None:
+            continue
+        chained.append(block)
+        streams.append(stream)
+        following = block
+    if not chained:
+        return None
+    kind = _kind(streams[-1])
+    if pool is None and len(chained) > 1:
+        # The last block's sum, not the norm behind it, is what the others' are.
+        again = [one for one in after[blocks.index(chained[0])] if _kind(one) == kind]
+        streams[0] = again[-1] if again else streams[0]
+    chosen = () if pool is not None else class_tokens(streams[0], chained[0].keys)
+    turned = tuple(reversed(chained)), tuple(reversed(streams))
+    return Chain(*turned, pool, chosen, chained[0].keys)
+
+
+def passes_of(graph: ir.Graph, block: AttentionBlock, score: ir.Value) -> list[ir.Value]:
+    """What every way from a block to the score passes."""
+    return list(passes(graph, block.weights, score))
+
+
+def _is_whole(block: AttentionBlock) -> bool:
+    """Whether the first axis is the batch, and every token looks at every token."""
+    dims = dims_of(block.weights)
+    return dims[-1] == dims[-2]
+
+
+def _stream(
+    behind: Sequence[ir.Value], block: AttentionBlock, following: AttentionBlock | None
+) -> ir.Value | None:
+    """The last sum behind a block that holds its tokens, and that the next block reads."""
+    read = None if following is None else ancestors(following.weights)
+    sums = [
+        value
+        for value in behind
+        if _holds(value, block.queries) and _is_sum(value) and (read is None or value in read)
+    ]
+    return sums[-1] if sums else None
+
+
+def _holds(value: ir.Value, tokens: int | None) -> bool:
+    if value.shape is None or len(value.shape) != 3:
+        return False
+    return tokens is None or tokens in dims_of(value)[:2]
+
+
+def _is_sum(value: ir.Value) -> bool:
+    """Whether it is a sum of two branches: neither a bias nor a norm written out."""
+    node = value.producer()
+    if node is None or node.op_type not in ("Add", "Sum"):
+        return False
+    return all(constant_of(one) is None and not one.is_initializer() for one in node.inputs if one)
+
+
+def _kind(value: ir.Value) -> tuple[object, ...]:
+    node = value.producer()
+    return None if node is None else node.op_type, *dims_of(value), _is_sum(value)
+
+
+def class_tokens(stream: ir.Value, tokens: int | None) -> tuple[int, ...]:
+    """The tokens that the model takes out of the last block's; none where it takes all."""
+    axis = 0 if tokens is not None and dims_of(stream)[0] == tokens else 1
+    pending, seen, found = [stream], {stream}, set[int]()
+    while pending:
+        value = pending.pop()
+        for use in value.uses():
+            node = use.node
+            taken = _taken(node, axis, tokens)
+            if taken is not None:
+                found.update(taken)
+            elif node.op_type in _BY_TOKEN and node.outputs[0] not in seen:
+                after = node.outputs[0]
+                if after.shape is not None and len(after.shape) == len(dims_of(stream)):
+                    seen.add(after)
+                    pending.append(after)
+    return tuple(sorted(found))
+
+
+def _taken(node: ir.Node, axis: int, tokens: int | None) -> list[int] | None:
+    """The few tokens that a Gather or a Slice takes; None for another node, or for many."""
+    if node.op_type == "Gather" and node.attributes.get_int("axis", 0) == axis:
+        places = constant_ints(node.inputs[1])
+        if places is None or len(places) > 2:
+            return None
+        return [one + (tokens or 0) if one < 0 else one for one in places]
+    if node.op_type == "Slice" and len(node.inputs) > 3:
+        starts, ends, axes = (constant_ints(one) for one in node.inputs[1:4])
+        if axes == [axis] and starts and ends and 0 <= starts[0] < ends[0] <= starts[0] + 2:
+            return list(range(starts[0], ends[0]))
+    return None

@@ -1,0 +1,265 @@
+"""These methods follow the attention of transformers.
+
+Their maps lie on the grid of the model's tokens: [N, K, *grid]. An artifact either makes them itself
+(``--extra rollout``), or gives the tensors (``--layer attention``), of which they are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..attention import Attention
+from ..checks import check_value
+from ..errors import InputError
+from ..session.session import Tensors
+from ..spec import Spec
+from . import attention_flow as flow
+from .method_io import MethodInput, MethodOutput
+from .numpy_operations import NUMPY
+
+Array: TypeAlias = NDArray[np.float32]
+Fusion: TypeAlias = Literal["mean", "max", "min"]
+
+
+def attention(batch: MethodInput, *, block: int = -1, head: int | None = None) -> MethodOutput:
+    """Raw attention: what the score's tokens look at in one block; no class.
+
+    Args:
+        batch: The batch.
+        block: Number of the block from 0; negative ones count from the end, where a pool is last.
+        head: Number of the head; None: the mean of all.
+    """
+    default = block == -1 and head is None
+    return _explain(batch, "attention", partial(_attention, block=block, head=head), default)
+
+
+def rollout(batch: MethodInput, *, fusion: Fusion = "mean", discard: float = 0.0) -> MethodOutput:
+    """Attention rollout (Abnar and Zuidema 2020, 2005.00928); no class.
+
+    Args:
+        batch: The batch.
+        fusion: How heads become one matrix: their mean, as in the paper, maximum or minimum.
+        discard: Share of the smallest numbers of each matrix that are set to 0, in [0, 1).
+    """
+    check_value("method 'rollout': discard", discard, float)
+    if not 0 <= discard < 1:
+        raise InputError(f"method 'rollout': discard={discard}; give a share in [0, 1)")
+    default = fusion == "mean" and not discard
+    mix = None if default else partial(_mixed, fusion=fusion, discard=discard)
+    return _explain(batch, "rollout", partial(_rollout, mix=mix), default)
+
+
+def gradient_rollout(batch: MethodInput) -> MethodOutput:
+    """Gradient-weighted rollout (Chefer et al. 2021, 2103.15679), without relevance rules."""
+    return _explain(batch, "gradient-rollout", _gradient_rollout, True)
+
+
+def legrad(batch: MethodInput) -> MethodOutput:
+    """LeGrad (Bousselham et al. 2024, 2404.03214): each block's own score by its attention."""
+    return _explain(batch, "legrad", None, True)
+
+
+def grad_eclip(batch: MethodInput) -> MethodOutput:
+    """Grad-ECLIP (Zhao et al. 2024, 2502.18816): values by their effect, loosened attention."""
+    return _explain(batch, "grad-eclip", _grad_eclip, True)
+
+
+Compute: TypeAlias = Callable[[Attention, Tensors, int], Array]
+
+
+def attention_of(spec: Spec, method: str) -> Attention:
+    """Return the record of an artifact's attention.
+
+    Raises:
+        InputError: It has none.
+    """
+    if spec.attention is None:
+        raise InputError(
+            f"method '{method}' follows attention, and the artifact has none; export the model "
+            f"with --extra {method}, or with --layer attention for all methods of attention"
+        )
+    return spec.attention
+
+
+def attention_outputs(spec: Spec, method: str, options: dict[str, Any]) -> list[str]:
+    """Return the names of the outputs that a method of attention reads.
+
+    Raises:
+        InputError: The artifact lacks them.
+    """
+    record = attention_of(spec, method)
+    finished = (record.methods or {}).get(method)
+    if finished is not None and not options:
+        return [finished]
+    names = _TENSORS[method](record)
+    if not names or None in names:
+        raise InputError(_lacking(record, method, finished is not None))
+    return [name for name in names if name is not None]
+
+
+def _lacking(record: Attention, method: str, finished: bool) -> str:
+    if finished:
+        return (
+            f"the artifact makes the map of '{method}' itself, with its default options; for others "
+            "export it with --layer attention"
+        )
+    if method == "legrad":
+        return "method 'legrad' is made in the graph; export the model with --extra legrad"
+    if any(block.weights for block in record.blocks):
+        return (
+            f"method '{method}' starts at a class token, and the model has none that the score is "
+            "read off; use 'gradient-rollout', or export it with --extra legrad"
+        )
+    return (
+        f"the artifact has the maps of {', '.join(record.methods or {})} only; export the model "
+        f"with --extra {method}, or with --layer attention"
+    )
+
+
+def _weights(record: Attention) -> list[str | None]:
+    return [block.weights for block in _flowing(record)]
+
+
+def _both(record: Attention) -> list[str | None]:
+    blocks = _flowing(record)
+    return [name for block in blocks for name in (block.weights, block.gradients)]
+
+
+def _result(record: Attention) -> list[str | None]:
+    last = record.chain[-1]
+    return [last.queries, last.keys, last.values, last.result_gradients]
+
+
+def _flowing(record: Attention) -> list[Any]:
+    """The chain, and the pool behind it."""
+    return [block for block in (*record.chain, record.pool) if block is not None]
+
+
+_TENSORS: dict[str, Callable[[Attention], list[str | None]]] = {
+    "attention": _weights,
+    "rollout": _weights,
+    "gradient-rollout": _both,
+    "legrad": lambda record: [None],
+    "grad-eclip": _result,
+}
+
+
+def _explain(
+    batch: MethodInput, method: str, compute: Compute | None, default: bool
+) -> MethodOutput:
+    spec = batch.session.spec
+    record = attention_of(spec, method)
+    names = attention_outputs(spec, method, {} if default else {"changed": True})
+    got = batch.fetch([*batch.common_outputs, *names])
+    if default and record.methods and method in record.methods:
+        return batch.output(got, got[names[0]])
+    assert compute is not None
+    if method in ("rollout", "gradient-rollout"):
+        _check_whole(record, method)
+    classes = got[spec.scores].shape[1]
+    maps = compute(record, got, classes)
+    return batch.output(got, np.repeat(maps, classes, axis=1) if maps.shape[1] == 1 else maps)
+
+
+def _check_whole(record: Attention, method: str) -> None:
+    apart = [block.name for block in record.blocks if block.role == "apart"]
+    if apart:
+        raise InputError(
+            f"method '{method}' follows the tokens through all blocks, but attention '{apart[0]}' "
+            f"is of windows, of a few places or of other tokens ({len(apart)} of "
+            f"{len(record.blocks)} are); use 'attention', or a layer's method"
+        )
+
+
+def _attention(
+    record: Attention, got: Tensors, classes: int, *, block: int, head: int | None
+) -> Array:
+    flowing = _flowing(record)
+    if not -len(flowing) <= block < len(flowing):
+        raise InputError(
+            f"method 'attention': block={block}; there are {len(flowing)}, numbered from 0"
+        )
+    chosen = flowing[block]
+    weights = got[chosen.weights]
+    heads = weights.shape[1]
+    if head is not None:
+        if not 0 <= head < heads:
+            raise InputError(f"method 'attention': head={head}; give one of 0 to {heads - 1}")
+        weights = weights[:, head : head + 1]
+    read = _one() if chosen.role == "pool" else _read(record, weights.shape[-1])
+    return _on_grid(record, flow.attention(NUMPY, flow.Flow(read, [weights])))
+
+
+def _rollout(
+    record: Attention, got: Tensors, classes: int, *, mix: Callable[[Array], Array] | None
+) -> Array:
+    weights = [got[block.weights or ""] for block in record.chain]
+    if record.pool is None:
+        read = _read(record, weights[-1].shape[-1])
+    else:
+        pool = [got[record.pool.weights or ""]]
+        read = flow.attention(NUMPY, flow.Flow(_one(), pool))
+    return _on_grid(record, flow.rollout(NUMPY, flow.Flow(read, weights), mix))
+
+
+def _gradient_rollout(record: Attention, got: Tensors, classes: int) -> Array:
+    weights = [got[block.weights or ""] for block in record.chain]
+    gradients = [got[block.gradients or ""] for block in record.chain]
+    read, pool = _read(record, weights[-1].shape[-1]), record.pool
+    if pool is not None:
+        mine = got[pool.weights or ""], got[pool.gradients or ""]
+        read = flow.pooled_relevance(NUMPY, _one(), *mine)
+    row = flow.gradient_rollout(NUMPY, flow.Flow(read, weights, gradients))
+    return _on_grid(record, np.broadcast_to(row, (len(row), classes, row.shape[2])))
+
+
+def _grad_eclip(record: Attention, got: Tensors, classes: int) -> Array:
+    queries, keys, values, gradients = (got[name or ""] for name in _result(record))
+    place, tokens = record.class_tokens[0], _places(record, keys.shape[2])
+    made = flow.grad_eclip(
+        NUMPY, queries[:, :, place : place + 1], keys[:, :, tokens], values[:, :, tokens],
+        gradients[:, :, :, place : place + 1],
+    )  # fmt: skip
+    return _laid(record, made)
+
+
+def _one() -> Array:
+    return np.ones((1, 1, 1), np.float32)
+
+
+def _read(record: Attention, tokens: int) -> Array:
+    """How the score reads the tokens: the class token, or all on the grid; [1, 1, tokens]."""
+    read = np.zeros((1, 1, tokens), np.float32)
+    read[..., record.class_tokens or _places(record, tokens)] = 1
+    return read / read.sum()
+
+
+def _places(record: Attention, tokens: int) -> slice:
+    return slice(record.prefix_tokens, tokens - (record.suffix_tokens or 0))
+
+
+def _on_grid(record: Attention, row: Array) -> Array:
+    return _laid(record, row[:, :, _places(record, row.shape[2])])
+
+
+def _laid(record: Attention, row: Array) -> Array:
+    grid = [-1 if side is None else side for side in record.grid]
+    return row.reshape(*row.shape[:2], *grid)
+
+
+def _mixed(weights: Array, *, fusion: Fusion, discard: float) -> Array:
+    """One matrix of all heads, so that ``(row + row @ it) / 2`` is a rollout's step."""
+    joined = getattr(weights, fusion)(axis=1)
+    if discard:
+        flat = joined.reshape(len(joined), -1)
+        least = np.quantile(flat, discard, axis=1)[:, None, None]
+        joined = np.where(joined < least, 0, joined)
+    # Rows of A + I are divided by their sums; a step halves the row's own part.
+    total = joined.sum(axis=2, keepdims=True) + 1
+    own = np.eye(joined.shape[-1], dtype=np.float32) * (2 / total - 1)
+    return (joined * (2 / total) + own).astype(np.float32)
