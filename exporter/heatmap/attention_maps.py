@@ -50,13 +50,6 @@ class AttentionMaps:
     arrangement: Arrangement
     tensors: AttentionTensors
 
-    def attention(self) -> ir.Value:
-        """Raw attention of the last block, or of the pool; [N, K, *grid]."""
-        if self.chain.pool is not None:
-            return self.on_grid(self._of_pool())
-        last = self._weights[-1:]
-        return self.on_grid(flow.attention(ALGEBRA, flow.Flow(self._read(), last)))
-
     def rollout(self) -> ir.Value:
         """Attention rollout, [N, K, *grid]."""
         read = self._read() if self.chain.pool is None else self._of_pool()

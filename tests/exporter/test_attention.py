@@ -1,27 +1,210 @@
-"""A transformer at opset 23, where PyTorch writes attention as one operator."""
+"""Attention as a target: tensors and maps equal what PyTorch's autograd gives."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import onnx
+import numpy as np
+import pytest
 import torch
-from torchvision.models import VisionTransformer
+from support.small_vit import Attention, Reading, SmallVit
 
-from graftcam.exporter import TorchExport, export
+from graftcam import Explainer, export
+from graftcam.exporter.errors import LayerError
+from graftcam.runtime.methods.dispatch import run_method
+from graftcam.runtime.methods.method_io import MethodInput
+from graftcam.runtime.session.session import Session
+
+CLASSES = [1, 3]
+READINGS: list[tuple[Reading, int]] = [("class", 0), ("class", 2), ("mean", 0), ("pool", 0),
+                                       ("distilled", 1)]  # fmt: skip
+METHODS = ("rollout", "gradient-rollout", "legrad")
 
 
-def test_a_transformer_with_attention_as_one_operator(tmp_path: Path) -> None:
+class Reference:
+    """Weights, gradients and maps of a model in float64, with formulas written anew."""
+
+    def __init__(self, model: SmallVit, images: np.ndarray) -> None:
+        self.model = model.double()
+        self.images = torch.from_numpy(images).double()
+        self.weights, self.tokens = list[torch.Tensor](), list[torch.Tensor]()
+        hooks = [
+            module.softmax.register_forward_hook(lambda m, i, out: self.weights.append(out))
+            for module in model.modules()
+            if isinstance(module, Attention)
+        ]
+        hooks += [
+            block.register_forward_hook(lambda m, i, out: self.tokens.append(out))
+            for block in model.blocks
+        ]
+        self.scores = self.model(self.images)
+        for hook in hooks:
+            hook.remove()
+
+    def slopes(self, of: torch.Tensor, score: torch.Tensor, index: int) -> torch.Tensor:
+        (found,) = torch.autograd.grad(score[:, index].sum(), of, retain_graph=True)
+        return found
+
+    def gradients(self, index: int) -> list[torch.Tensor]:
+        return [self.slopes(one, self.scores, index) for one in self.weights]
+
+    @property
+    def grid(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda row: row[:, self.model.prefix :].reshape(-1, 3, 4)
+
+    def start(self) -> torch.Tensor:
+        """How the score reads tokens, [N, 1, T]."""
+        count = self.model.prefix + 12
+        row = torch.zeros(len(self.images), 1, count, dtype=torch.float64)
+        chosen = {"class": [0], "distilled": [0, 1]}.get(
+            self.model.reading, list(range(self.model.prefix, count))
+        )
+        row[:, :, chosen] = 1 / len(chosen)
+        return row
+
+    def chain(self) -> list[torch.Tensor]:
+        return self.weights[: len(self.model.blocks)]
+
+    def attention(self, index: int) -> torch.Tensor:
+        if self.model.pool is not None:
+            return self.grid(self.weights[-1].mean(1)[:, 0])
+        return self.grid((self.start() @ self.weights[-1].mean(1))[:, 0])
+
+    def rollout(self, index: int) -> torch.Tensor:
+        whole = torch.eye(self.model.prefix + 12).double()
+        for one in self.chain():
+            mixed = one.mean(1) + torch.eye(one.shape[-1]).double()
+            whole = mixed / mixed.sum(-1, keepdim=True) @ whole
+        start = self.start() if self.model.pool is None else self.weights[-1].mean(1)
+        return self.grid((start @ whole)[:, 0])
+
+    def gradient_rollout(self, index: int) -> torch.Tensor:
+        whole, slopes = torch.eye(self.model.prefix + 12).double(), self.gradients(index)
+        for one, slope in zip(self.chain(), slopes, strict=False):
+            whole = whole + (one * slope).clamp(min=0).mean(1) @ whole
+        start = self.start()
+        if self.model.pool is not None:
+            start = (self.weights[-1] * slopes[-1]).clamp(min=0).mean(1)
+        return self.grid((start @ whole)[:, 0])
+
+    def legrad(self, index: int) -> torch.Tensor:
+        total: Any = 0
+        for tokens, weights in zip(self.tokens, self.chain(), strict=True):
+            if self.model.pool is None:
+                score = self.model.scores(tokens.mean(1, keepdim=True).expand_as(tokens))
+            else:
+                seen = list[torch.Tensor]()
+                hook = self.model.pool.softmax.register_forward_hook(
+                    lambda m, i, out, seen=seen: seen.append(out)
+                )
+                score = self.model.scores(tokens)
+                hook.remove()
+                (weights,) = seen
+            total = total + self.slopes(weights, score, index).clamp(min=0).mean((1, 2))
+        return self.grid(total / len(self.tokens))
+
+
+@pytest.fixture(scope="module", params=READINGS, ids=lambda one: f"{one[0]}-{one[1]}")
+def case(request: Any, tmp_path_factory: Any) -> tuple[Path, Reference]:
+    """An artifact with all tensors and maps, and what PyTorch gives for two images."""
+    reading, registers = request.param
     torch.manual_seed(0)
-    model = VisionTransformer(
-        image_size=16, patch_size=4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16,
-        num_classes=5,
-    ).eval()  # fmt: skip
-    torch.nn.init.normal_(model.heads.head.weight)  # PyTorch starts with zeros
-    path = tmp_path / "vit.onnx"
-    layer = "encoder.layers.encoder_layer_0"
-    report = export(
-        model, path, (torch.randn(1, 3, 16, 16),), layers=layer, trace=TorchExport(opset=23)
+    model = SmallVit(reading, registers).eval()
+    path = tmp_path_factory.mktemp("attention") / "model.onnx"
+    export(
+        model, path, (torch.zeros(2, 3, 24, 32),), layers="attention", extras=METHODS, verify="off"
     )
-    assert "Attention" in {node.op_type for node in onnx.load(path).graph.node}
-    assert report.operators["Attention"] == 1  # between the layer and the score
+    images = np.random.default_rng(0).standard_normal((2, 3, 24, 32)).astype(np.float32)
+    return path, Reference(model, images)
+
+
+def difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
+def test_tensors_are_those_of_autograd(case: tuple[Path, Reference]) -> None:
+    path, truth = case
+    explainer = Explainer(path)
+    attention = explainer.spec.attention
+    assert attention is not None
+    assert len(attention.blocks) == len(truth.weights)
+    got = explainer.run(truth.images.numpy().astype(np.float32), [CLASSES])
+    slopes = [truth.gradients(index) for index in CLASSES]
+    for number, block in enumerate(attention.blocks):
+        assert block.weights and block.gradients
+        assert difference(got[block.weights], truth.weights[number].detach().numpy()) < 1e-5
+        wanted = np.stack([one[number].numpy() for one in slopes], axis=1)
+        assert got[block.gradients].shape == wanted.shape
+        assert difference(got[block.gradients], wanted) < 1e-5
+
+
+def test_the_tokens_that_the_score_reads(case: tuple[Path, Reference]) -> None:
+    path, truth = case
+    attention = Explainer(path).spec.attention
+    assert attention is not None
+    assert attention.prefix_tokens == truth.model.prefix
+    assert attention.grid == [3, 4]
+    tokens = {"class": [0], "distilled": [0, 1]}.get(truth.model.reading, [])
+    assert attention.class_tokens == tokens
+    assert (attention.pool is not None) == (truth.model.reading == "pool")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_in_the_graph_are_those_of_the_formula(
+    case: tuple[Path, Reference], method: str
+) -> None:
+    path, truth = case
+    images = truth.images.numpy().astype(np.float32)
+    got = Explainer(path).run(images, [CLASSES])[f"heatmap.{method}"]
+    for place, index in enumerate(CLASSES):
+        wanted = getattr(truth, method.replace("-", "_"))(index).detach().numpy()
+        assert difference(got[:, place], wanted) < 1e-5
+
+
+def test_a_prediction_alone_makes_no_maps(case: tuple[Path, Reference]) -> None:
+    path, truth = case
+    nothing = np.zeros((1, 0), np.int64)
+    got = Explainer(path).run(truth.images.numpy().astype(np.float32), nothing)
+    assert {got[f"heatmap.{method}"].shape for method in METHODS} == {(2, 0, 3, 4)}
+
+
+def test_raw_attention_of_the_last_block_and_of_a_head(case: tuple[Path, Reference]) -> None:
+    path, truth = case
+    images = truth.images.numpy().astype(np.float32)
+    found = Explainer(path).explain(images, classes=CLASSES, method="attention")
+    wanted = truth.attention(0).detach().numpy()
+    for row, one in enumerate(found):
+        assert one.maps.shape == (2, 3, 4)
+        assert difference(one.maps[1], wanted[row]) < 1e-5
+    options = {"block": 0, "head": 1}
+    (first, _) = Explainer(path).explain(images, method="attention", options=options)
+    read = truth.start() @ truth.weights[0][:, 1]
+    assert difference(first.maps[0], truth.grid(read[:, 0])[0].detach().numpy()) < 1e-5
+
+
+def test_the_runtime_makes_the_same_maps_of_the_tensors(case: tuple[Path, Reference]) -> None:
+    path, truth = case
+    session = Session(path)
+    attention = session.spec.attention
+    assert attention is not None
+    bare = replace(session.spec, attention=replace(attention, methods=None))
+    feeds = {"x": truth.images.numpy().astype(np.float32), "class_index": np.array([CLASSES])}
+    finished = session.run(feeds)
+    session.spec = bare
+    for method in METHODS[:2]:
+        batch = MethodInput(session, feeds, "x", bare.layers[0])
+        made = run_method(batch, method, {}).maps
+        np.testing.assert_allclose(made, finished[f"heatmap.{method}"], rtol=1e-4, atol=1e-7)
+
+
+def test_a_model_without_attention_is_refused_for_that_reason(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(4, 3),
+    )  # fmt: skip
+    with pytest.raises(LayerError, match="the model has no attention"):
+        export(model.eval(), tmp_path / "a.onnx", (torch.zeros(1, 3, 8, 8),), extras="rollout")
+    assert not (tmp_path / "a.onnx").exists()
