@@ -22,6 +22,8 @@ class AttentionBlock:
         role: ``chain``: every token looks at every token of the image, behind the block before it;
             ``pool``: one query collects the tokens behind the chain; ``apart``: any other, such
             as one in windows, whose tokens have a grid of their own.
+        tokens: The ONNX value of the tokens behind it, [N, tokens, C] or [tokens, N, C]; only of
+            role ``chain``.
         weights: Name of the output, float32 [N, heads, queries, keys], or [N, windows, heads,
             queries, keys] in windows; None where it stays in the graph, and so are all that follow.
         gradients: Name of the output, float32 [N, K, *weights].
@@ -35,6 +37,7 @@ class AttentionBlock:
     name: Name
     value: Name
     role: Role
+    tokens: Name | None = None
     weights: Name | None = None
     gradients: Name | None = None
     queries: Name | None = None

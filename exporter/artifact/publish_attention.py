@@ -21,6 +21,8 @@ from ..locate.attention import AttentionBlock
 
 TENSORS = "attention"
 """The extra that makes outputs of the tensors themselves."""
+GRADIENTS = "attention_gradients"
+"""The prefix of the names of the weights' gradients, outputs or not."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def publish_attention(
         for block in found.blocks
         if block.weights in cotangents
     }
+    for name, value in gradients.items() if not wanted.tensors else ():
+        value.name = emit.unique(f"{GRADIENTS}.{name}")  # for the verification
     maps = AttentionMaps(emit, chain, found.arrangement, AttentionTensors(weights, gradients))
     result = _ResultTensors.of(emit, chain.blocks[-1], cotangents, scale, wanted)
     made: dict[str, ir.Value] = {}
@@ -118,10 +122,14 @@ def publish_attention(
         method: publish(emit, value, f"heatmap.{method}", [batch, "K", *grid])
         for method, value in made.items()
     }
+    streams = dict(zip((one.name for one in chain.blocks), chain.streams, strict=True))
     blocks = [
-        record.AttentionBlock(one.name, one.weights.name or "", found.role(one))
+        record.AttentionBlock(
+            one.name, one.weights.name or "", found.role(one),
+            None if one.name not in streams else streams[one.name].name,
+        )
         for one in found.blocks
-    ]
+    ]  # fmt: skip
     if wanted.tensors:
         blocks = [
             replace(
@@ -131,19 +139,19 @@ def publish_attention(
                     [batch, *dims_of(weights[one.name])[1:]],
                 ),
                 gradients=publish(
-                    emit, gradients[one.name], f"attention_gradients.{one.name}",
+                    emit, gradients[one.name], f"{GRADIENTS}.{one.name}",
                     [batch, "K", *dims_of(weights[one.name])[1:]],
                 ),
             )
             for one in blocks
         ]  # fmt: skip
-        if result is not None:
-            place = next(i for i, one in enumerate(blocks) if one.name == chain.blocks[-1].name)
-            blocks[place] = result.publish(emit, blocks[place], batch)
-        blocks = [
-            replace(one, value=block.weights.name or "")
-            for one, block in zip(blocks, found.blocks, strict=True)
-        ]
+    if result is not None:
+        place = next(i for i, one in enumerate(blocks) if one.name == chain.blocks[-1].name)
+        blocks[place] = result.publish(emit, blocks[place], batch)
+    blocks = [
+        replace(one, value=block.weights.name or "")
+        for one, block in zip(blocks, found.blocks, strict=True)
+    ]
     arrangement = found.arrangement
     return record.Attention(
         blocks, list(chain.class_tokens),

@@ -16,6 +16,7 @@ from ..errors import VerificationError
 from ..graph.open_file import open_file
 from ..memory import give_back
 from ..source.preprocessing import Transform
+from .checks.attention import check_attention
 from .checks.autograd import ATTEMPTS, verify_module
 from .checks.contract import (
     check_drop_in,
@@ -223,6 +224,12 @@ def _check_runs(
         on_images = _compare(artifact, origin, effort, shown, max(_GIVEN, count))
         findings = [*findings, *on_images.findings]
         verdict = replace(verdict, reference=on_images.reference)
+    if artifact.spec.attention is not None and not effort.decided([*alone, *findings]):
+        bound = bound_of(origin.model.graph)
+        findings = [
+            *findings,
+            *check_attention(artifact, origin.model, drawn[0], bound, "random", effort),
+        ]
     # Where gradients are wrong, this may be why; a quantised model's steps only look like it.
     if fails(findings, "gradients") and not is_quantised(origin.model.graph):
         alone += check_batch(artifact, sample, bound_of(origin.model.graph))

@@ -149,6 +149,21 @@ _TENSORS: dict[str, Callable[[Attention], list[str | None]]] = {
 }
 
 
+def maps_of(record: Attention, method: str, tensors: Tensors, classes: int) -> Array:
+    """Make the maps of a method, with its default options, of tensors.
+
+    Args:
+        record: What the tensors are called.
+        method: The method; not ``legrad``, which the graph makes.
+        tensors: The tensors by name.
+        classes: K.
+
+    Returns:
+        [N, K, *grid], or [N, 1, *grid] of a method that knows no class.
+    """
+    return _FORMULAS[method](record, tensors, classes)
+
+
 def _explain(
     batch: MethodInput, method: str, compute: Compute | None, default: bool
 ) -> MethodOutput:
@@ -263,3 +278,11 @@ def _mixed(weights: Array, *, fusion: Fusion, discard: float) -> Array:
     total = joined.sum(axis=2, keepdims=True) + 1
     own = np.eye(joined.shape[-1], dtype=np.float32) * (2 / total - 1)
     return (joined * (2 / total) + own).astype(np.float32)
+
+
+_FORMULAS: dict[str, Compute] = {
+    "attention": partial(_attention, block=-1, head=None),
+    "rollout": partial(_rollout, mix=None),
+    "gradient-rollout": _gradient_rollout,
+    "grad-eclip": _grad_eclip,
+}

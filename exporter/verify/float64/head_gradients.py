@@ -54,19 +54,41 @@ def check_gradients(
     found, doubt = Differences(), ""
     for number, first in enumerate(firsts):
         share = deadline.share(len(firsts) - number)
-        rows, classes = first.doubled[0].shape[:2]
-        planned = min(rows, _DIFFERENCED) * classes
-        try:
-            more, off = _compare(artifact, model, first, layer, bound, generator, share)
-        except OutOfTime:
-            more, off = Differences(planned=planned, reason=over(share)), ""
-        except _NotProvenError as error:
-            more, off = Differences(planned=planned, reason=str(error)), ""
-        except Exception as error:  # the reference evaluator's, of any kind
-            reason = f"{_EVALUATION} fails: {type(error).__name__}: {first_line(error)}"
-            more, off = Differences(planned=planned, reason=reason), ""
+        more, off = differences_at(artifact, model, first, layer, bound, generator, share)
         found, doubt = found | more, doubt or off
     return finding_of(found, layer.gradients, bound, kind, artifact.level, doubt)
+
+
+def differences_at(
+    artifact: Artifact, model: ir.Model, first: FirstRun, layer: Layer, bound: float,
+    generator: Generator, deadline: Deadline,
+) -> tuple[Differences, str]:  # fmt: skip
+    """Compare a layer's gradients in one run; see `check_gradients`.
+
+    Returns:
+        The comparison, and why a disagreement need not be the artifact's fault.
+    """
+    rows, classes = first.doubled[0].shape[:2]
+    planned = min(rows, _DIFFERENCED) * classes
+    return attempted(
+        lambda: _compare(artifact, model, first, layer, bound, generator, deadline), planned,
+        deadline,
+    )  # fmt: skip
+
+
+def attempted(
+    compare: Callable[[], tuple[Differences, str]], planned: int, deadline: Deadline
+) -> tuple[Differences, str]:
+    """Make a comparison; where it cannot be made, return why."""
+    try:
+        return compare()
+    except OutOfTime:
+        reason = over(deadline)
+    except _NotProvenError as error:
+        reason = str(error)
+    except Exception as error:  # the reference evaluator's, of any kind
+        reason = f"{_EVALUATION} fails: {type(error).__name__}: {first_line(error)}"
+    return Differences(planned=planned, reason=reason), ""
 
 
 def finding_of(
