@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ...runtime import attention as record
 from ...runtime.methods.table import ATTENTION_METHODS
-from ..capture.attention import AttentionFound
+from .find_attention import AttentionFound
 from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Dim, Emitter, dims_of

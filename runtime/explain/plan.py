@@ -22,7 +22,7 @@ from ..methods.augment import Augment, Change, changes_of, choose_augment
 from ..methods.dispatch import check_method, formula_outputs, run_method, share_options
 from ..methods.method_io import MethodInput, MethodOutput, Progress
 from ..methods.rerun import Rerun
-from ..methods.table import METHODS
+from ..methods.table import ATTENTION_METHODS, METHODS
 from ..session.heads import Heads
 from ..session.session import Session, Tensors
 from ..spec import Layer, Spec
@@ -149,7 +149,7 @@ class Plan:
                 name
                 for method, options in self.methods.items()
                 for layer in self.layers
-                for name in formula_outputs(layer, method, options)
+                for name in formula_outputs(self.session.spec, layer, method, options)
             )
         )
 
@@ -195,6 +195,7 @@ def make_plan(
     check_name("way to fuse", how, FUSES)
     named = request.get("layer")
     layers = spec.layers if boxes and named is None else choose_layers(spec, named)
+    _check_layers(by_method, named)
     augment = choose_augment(request.get("augment", False))
     reader = ExampleReader(session)
     placing = Placing(session, reader.main, request.get("over"))
@@ -208,6 +209,16 @@ def make_plan(
         box, inputs, None if tokens is None else read_tokens(tokens), request.get("progress"),
         boxes, [session.path, *_files(request)],
     )  # fmt: skip
+
+
+def _check_layers(methods: Mapping[str, Mapping[str, Any]], named: object) -> None:
+    """Refuse a layer for methods that have none."""
+    apart = [method for method in methods if method in ATTENTION_METHODS]
+    if named is not None and apart:
+        raise InputError(
+            f"method '{apart[0]}' follows attention through the model, not a layer; leave layer "
+            "(--layer) out"
+        )
 
 
 def _files(request: Request) -> list[Path]:

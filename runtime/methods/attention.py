@@ -6,7 +6,7 @@ Their maps lie on the grid of the model's tokens: [N, K, *grid]. An artifact eit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -86,7 +86,7 @@ def attention_of(spec: Spec, method: str) -> Attention:
     return spec.attention
 
 
-def attention_outputs(spec: Spec, method: str, options: dict[str, Any]) -> list[str]:
+def attention_outputs(spec: Spec, method: str, options: Mapping[str, Any]) -> list[str]:
     """Return the names of the outputs that a method of attention reads.
 
     Raises:

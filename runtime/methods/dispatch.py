@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..spec import Layer
+from ..spec import Layer, Spec
+from .attention import attention_outputs
 from .contrast import check_classes
 from .method_io import MethodInput, MethodOutput
 from .table import METHODS, find_method
@@ -80,7 +81,7 @@ def _run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> 
         return record.function(batch, **options)
     layer, classes = batch.layer, batch.feeds[spec.selector].shape[1]
     check_classes(method, classes)
-    got = batch.fetch([*batch.common_outputs, *formula_outputs(layer, method, options)])
+    got = batch.fetch([*batch.common_outputs, *formula_outputs(spec, layer, method, options)])
     finished = _baked(layer, method, options)
     if finished is not None:
         return batch.output(got, got[finished])
@@ -88,11 +89,19 @@ def _run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> 
     return batch.output(got, record.maps(tensors, classes, options))
 
 
-def formula_outputs(layer: Layer, method: str, options: Mapping[str, Any]) -> list[str]:
-    """Return the names of the outputs that a formula reads; none for other methods."""
+def formula_outputs(
+    spec: Spec, layer: Layer, method: str, options: Mapping[str, Any]
+) -> list[str]:
+    """Return the names of the outputs that a method's one run reads; none for other methods.
+
+    Raises:
+        InputError: The artifact lacks the attention that the method follows.
+    """
     record, finished = METHODS[method], _baked(layer, method, options)
     if finished is not None:
         return [finished]
+    if "attention" in record.needs:
+        return attention_outputs(spec, method, options)
     return [getattr(layer, need) for need in record.needs] if record.is_formula else []
 
 

@@ -15,8 +15,9 @@ from ..locate.arrangement import Arrangement
 from ..locate.attention import AttentionBlock, attention_blocks, fused_attention
 from ..locate.attention_chain import Chain, read_chain
 from ..locate.score import Located
-from .layouts import settle_layouts
-from .onnx_file import Captured
+from .open_attention import open_attention
+from ..capture.layouts import settle_layouts
+from ..capture.onnx_file import Captured
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionF
             "attention of a detector is not exported: its boxes look at the image each by its own; "
             "leave 'attention' and methods of attention out, and explain it by `hirescam`"
         )
+    open_attention(captured.model, score)
     blocks = attention_blocks(graph, score)
     if not blocks:
         raise LayerError(_why_none(graph))
