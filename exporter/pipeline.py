@@ -22,13 +22,13 @@ from .arguments import (
     with_fields,
 )
 from .artifact.embed_preprocess import embed
+from .artifact.find_attention import find_attention
 from .artifact.graft import graft
 from .artifact.half_range import ScaleTooLargeError, check_scale
 from .artifact.head import Head, add_heads
 from .artifact.only_if_asked import run_only_if_asked
 from .artifact.publish_attention import TENSORS, AttentionWanted, methods_of
 from .artifact.save import save, size_of, write_record
-from .artifact.find_attention import find_attention
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
 from .capture.model import capture, choose_layer, locate_scores, reasons_for

@@ -1,4 +1,4 @@
-"""`Attention` is the part of an artifact's metadata that describes attention; see `runtime.spec`."""
+"""`Attention` is the part of an artifact's metadata about attention; see `runtime.spec`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class Attention(Record):
         blocks: The blocks, in the order of the forward pass.
         class_tokens: The tokens that the score is read off: a class token, and perhaps one of
             distillation. Empty: all tokens, or a block of role ``pool``.
-        grid: Spatial shape of the maps; None for an open extent.
+        grid: Spatial shape of the maps, those of the tokens of role ``chain``; None for an open
+            extent; empty where no block is of that role.
         prefix_tokens: Tokens before the grid: class, distillation, register.
         suffix_tokens: Tokens behind the grid; not in the JSON if there are none.
         methods: Names of the outputs, float32 [N, K, *grid], of maps that the artifact makes
@@ -70,7 +71,7 @@ class Attention(Record):
 
     blocks: Annotated[list[AttentionBlock], Length(1)]
     class_tokens: list[Count]
-    grid: Annotated[list[Positive | None], Length(1, 8)]
+    grid: Annotated[list[Positive | None], Length(0, 8)]
     prefix_tokens: Count
     suffix_tokens: Count | None = None
     methods: dict[MethodId, Name] | None = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from ...runtime.attention import Role
+from ..capture.layouts import settle_layouts
+from ..capture.onnx_file import Captured
 from ..errors import LayerError
 from ..graph.emitter import Dim, dims_of
 from ..graph.regroup import regrouped
@@ -16,8 +18,6 @@ from ..locate.attention import AttentionBlock, attention_blocks, fused_attention
 from ..locate.attention_chain import Chain, read_chain
 from ..locate.score import Located
 from .open_attention import open_attention
-from ..capture.layouts import settle_layouts
-from ..capture.onnx_file import Captured
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,20 @@ class AttentionFound:
     Attributes:
         blocks: All blocks, in the order of the forward pass; their weights are [N, heads, queries,
             keys], or [N, windows, heads, queries, keys].
-        chain: How those of all tokens follow each other.
-        arrangement: Where the tokens of the chain stand.
+        chain: How those of all tokens follow each other; None where there are none.
+        arrangement: Where the tokens of the chain stand; None likewise.
+        doubt: Why there is no chain although blocks look at all tokens: these stand nowhere.
     """
 
     blocks: tuple[AttentionBlock, ...]
-    chain: Chain
-    arrangement: Arrangement
+    chain: Chain | None
+    arrangement: Arrangement | None
+    doubt: str = ""
 
     def role(self, block: AttentionBlock) -> Role:
         """What a block is to the chain."""
+        if self.chain is None:
+            return "apart"
         if any(one.name == block.name for one in self.chain.blocks):
             return "chain"
         pool = self.chain.pool
@@ -54,7 +58,7 @@ def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionF
     The graph gets Reshapes where heads or windows are joined with the batch.
 
     Raises:
-        LayerError: The model has no attention, or none whose tokens stand on a grid.
+        LayerError: The model has no attention, or does not show where its batch is.
     """
     graph, score = captured.model.graph, located[0].value
     if located[0].detection is not None:
@@ -67,27 +71,32 @@ def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionF
     if not blocks:
         raise LayerError(_why_none(graph))
     chain = read_chain(graph, blocks, score)
-    if chain is None:
-        raise LayerError(
-            f"the {len(blocks)} attentions of the model ({blocks[0].name}, ...) look at tokens of "
-            "windows, of channels or of a few places, not at all tokens of the image; explain a "
-            "layer instead (`graftcam layers` lists them)"
-        )
-    arrangement = _arrangement(captured, chain)
+    arrangement, doubt = None, ""
+    if chain is not None:
+        try:
+            arrangement = _arrangement(captured, chain)
+        except LayerError as error:
+            chain, doubt = None, str(error)
     laid = {block.name: _laid_out(graph, block) for block in blocks}
-    chain = replace(
+    if chain is not None:
+        chain = _with_laid(chain, laid)
+    return AttentionFound(tuple(laid.values()), chain, arrangement, doubt)
+
+
+def _with_laid(chain: Chain, laid: Mapping[str, AttentionBlock]) -> Chain:
+    return replace(
         chain, blocks=tuple(laid[one.name] for one in chain.blocks),
         pool=None if chain.pool is None else laid[chain.pool.name],
     )  # fmt: skip
-    return AttentionFound(tuple(laid.values()), chain, arrangement)
 
 
 def _why_none(graph: ir.Graph) -> str:
     fused = fused_attention(graph)
     if fused is not None:
         return (
-            f"{fused.op_type} {fused.name!r} (com.microsoft) holds a whole attention, whose weights "
-            "cannot be read; export the model without ONNX Runtime's transformer optimisations"
+            f"{fused.op_type} {fused.name!r} (com.microsoft) holds a whole attention, whose "
+            "weights cannot be read; export the model without ONNX Runtime's optimisations of "
+            "transformers"
         )
     return (
         "the model has no attention: no Softmax stands between two products on the way to the "

@@ -168,7 +168,8 @@ def graft(
         Verification("skipped", "none"), _name(inputs.region),
         None if profile.name == "default" else profile.name,
         score_weights=_name(inputs.score_weights), detector=boxes,
-        output_index=_name(inputs.output_index), outputs=scored if several else None, attention=blocks,
+        output_index=_name(inputs.output_index), outputs=scored if several else None,
+        attention=blocks,
     )  # fmt: skip
     return Grafted(
         replace(spec, **of_input),

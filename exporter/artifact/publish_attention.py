@@ -9,7 +9,6 @@ import onnx_ir as ir
 
 from ...runtime import attention as record
 from ...runtime.methods.table import ATTENTION_METHODS
-from .find_attention import AttentionFound
 from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Dim, Emitter, dims_of
@@ -18,6 +17,7 @@ from ..heatmap.attention_maps import AttentionMaps, AttentionTensors
 from ..heatmap.gradcam import publish
 from ..heatmap.legrad import legrad_gradients
 from ..locate.attention import AttentionBlock
+from .find_attention import AttentionFound
 
 TENSORS = "attention"
 """The extra that makes outputs of the tensors themselves."""
@@ -45,10 +45,9 @@ class AttentionWanted:
         found = list[ir.Value]()
         if self.tensors:
             found += [block.weights for block in self.found.blocks]
-        elif "gradient-rollout" in self.methods:
-            chain = self.found.chain
+        elif "gradient-rollout" in self.methods and (chain := self.found.chain) is not None:
             found += [block.weights for block in (*chain.blocks, chain.pool) if block is not None]
-        if self.takes_result:
+        if self.takes_result and self._last is not None:
             found.append(self._last.product.outputs[0])
         return found
 
@@ -59,15 +58,17 @@ class AttentionWanted:
 
     @property
     def shows_result(self) -> bool:
-        """Whether Grad-ECLIP is defined: the score is read off a class token, by matrix products."""
-        nodes = self._last.scores, self._last.product
+        """Whether Grad-ECLIP is defined: a class token is read, and attention is two MatMuls."""
+        chain, last = self.found.chain, self._last
+        if chain is None or last is None or not chain.class_tokens:
+            return False
+        nodes = last.scores, last.product
         plain = all(node.op_type == "MatMul" for node in nodes)
-        apart = all(len(dims_of(node.outputs[0])) == 4 for node in nodes)
-        return bool(self.found.chain.class_tokens) and plain and apart
+        return plain and all(len(dims_of(node.outputs[0])) == 4 for node in nodes)
 
     @property
-    def _last(self) -> AttentionBlock:
-        return self.found.chain.blocks[-1]
+    def _last(self) -> AttentionBlock | None:
+        return None if self.found.chain is None else self.found.chain.blocks[-1]
 
     def check(self) -> None:
         """Refuse methods that are not defined for the model.
@@ -76,6 +77,14 @@ class AttentionWanted:
             LayerError: A method follows tokens through all blocks, or starts at a class token.
         """
         apart = self.found.apart
+        if self.methods and self.found.doubt:
+            raise LayerError(f"method {self.methods[0]!r}: {self.found.doubt}")
+        if self.methods and self.found.chain is None:
+            raise LayerError(
+                f"method {self.methods[0]!r} follows tokens of the whole image, but attention "
+                f"{apart[0]!r} and {len(apart) - 1} more look at windows, at a few places or at "
+                "channels; export their weights with --layer attention, or explain a layer"
+            )
         follows = [name for name in self.methods if name in ("rollout", "gradient-rollout")]
         if follows and apart:
             raise LayerError(
@@ -95,7 +104,7 @@ def publish_attention(
     seed: Cotangent, scale: float, batch: Dim,
 ) -> record.Attention:  # fmt: skip
     """Add the outputs, and return their record."""
-    found, chain = wanted.found, wanted.found.chain
+    found, chain, arrangement = wanted.found, wanted.found.chain, wanted.found.arrangement
     weights = {b.name: emit.cast(b.weights, SINGLE, "single") for b in found.blocks}
     gradients = {
         block.name: _by_image(emit, cotangents[block.weights] / scale)
@@ -104,25 +113,19 @@ def publish_attention(
     }
     for name, value in gradients.items() if not wanted.tensors else ():
         value.name = emit.unique(f"{GRADIENTS}.{name}")  # for the verification
-    maps = AttentionMaps(emit, chain, found.arrangement, AttentionTensors(weights, gradients))
-    result = _ResultTensors.of(emit, chain.blocks[-1], cotangents, scale, wanted)
-    made: dict[str, ir.Value] = {}
-    for method in wanted.methods:
-        with emit.scope(f"attention/{method}"):
-            if method == "legrad":
-                inner = legrad_gradients(emit, chain, seed, scale)
-                made[method] = maps.legrad(list(inner.values()))
-            elif method == "grad-eclip":
-                assert result is not None
-                made[method] = maps.grad_eclip(*result)
-            else:
-                made[method] = getattr(maps, method.replace("-", "_"))()
-    grid = found.arrangement.grid
-    names = {
-        method: publish(emit, value, f"heatmap.{method}", [batch, "K", *grid])
-        for method, value in made.items()
-    }
-    streams = dict(zip((one.name for one in chain.blocks), chain.streams, strict=True))
+    result, names = None, dict[str, str]()
+    if chain is not None and arrangement is not None:
+        tensors = AttentionTensors(weights, gradients)
+        maps = AttentionMaps(emit, chain, arrangement, tensors)
+        result = _ResultTensors.of(emit, chain.blocks[-1], cotangents, scale, wanted)
+        made = _made(emit, wanted.methods, maps, result, seed, scale)
+        names = {
+            method: publish(emit, value, f"heatmap.{method}", [batch, "K", *arrangement.grid])
+            for method, value in made.items()
+        }
+    streams = {} if chain is None else dict(
+        zip((one.name for one in chain.blocks), chain.streams, strict=True)
+    )  # fmt: skip
     blocks = [
         record.AttentionBlock(
             one.name, one.weights.name or "", found.role(one),
@@ -145,19 +148,45 @@ def publish_attention(
             )
             for one in blocks
         ]  # fmt: skip
-    if result is not None:
+    if result is not None and chain is not None:
         place = next(i for i, one in enumerate(blocks) if one.name == chain.blocks[-1].name)
         blocks[place] = result.publish(emit, blocks[place], batch)
     blocks = [
         replace(one, value=block.weights.name or "")
         for one, block in zip(blocks, found.blocks, strict=True)
     ]
-    arrangement = found.arrangement
+    if chain is None or arrangement is None:
+        return record.Attention(blocks, [], [], 0)
     return record.Attention(
         blocks, list(chain.class_tokens),
-        [extent if isinstance(extent, int) else None for extent in grid],
+        [extent if isinstance(extent, int) else None for extent in arrangement.grid],
         arrangement.prefix, arrangement.suffix or None, names or None,
     )  # fmt: skip
+
+
+def _made(
+    emit: Emitter, methods: Sequence[str], maps: AttentionMaps, result: _ResultTensors | None,
+    seed: Cotangent, scale: float,
+) -> dict[str, ir.Value]:  # fmt: skip
+    """The map of each method."""
+    made: dict[str, ir.Value] = {}
+    for method in methods:
+        with emit.scope(f"attention/{method}"):
+            if method == "legrad":
+                inner = legrad_gradients(emit, maps.chain, seed, scale)
+                made[method] = maps.legrad(list(inner.values()))
+            elif method == "grad-eclip":
+                assert result is not None
+                made[method] = maps.grad_eclip(*result)
+            else:
+                made[method] = _FOLLOWING[method](maps)
+    return made
+
+
+_FOLLOWING = {
+    "rollout": AttentionMaps.rollout,
+    "gradient-rollout": AttentionMaps.gradient_rollout,
+}
 
 
 def _by_image(emit: Emitter, gradient: Cotangent) -> ir.Value:
@@ -184,7 +213,9 @@ class _ResultTensors(tuple[ir.Value, ir.Value, ir.Value, ir.Value]):
             return None
         queries, keys = block.scores.inputs
         values, result = block.product.inputs[1], block.product.outputs[0]
-        assert queries is not None and keys is not None and values is not None
+        assert queries is not None
+        assert keys is not None
+        assert values is not None
         dims = dims_of(keys)
         turned = emit.op("Transpose", keys, role="keys", perm=[0, 1, 3, 2],
                          shape=[*dims[:2], dims[3], dims[2]])  # fmt: skip
@@ -203,9 +234,7 @@ class _ResultTensors(tuple[ir.Value, ir.Value, ir.Value, ir.Value]):
         )
         shape = [batch, "K", *dims_of(self[3])[2:]]
         slopes = publish(emit, self[3], "attention_result_gradients", shape)
-        return replace(
-            block, queries=queries, keys=keys, values=values, result_gradients=slopes
-        )
+        return replace(block, queries=queries, keys=keys, values=values, result_gradients=slopes)
 
 
 def methods_of(extras: Collection[str]) -> list[str]:

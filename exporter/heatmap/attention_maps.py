@@ -86,7 +86,8 @@ class AttentionMaps:
         made = flow.grad_eclip(
             ALGEBRA,
             self._tokens(queries, 2, place, place + 1),
-            *(self._tokens(one, 2, *self._bounds) for one in (keys, values)),
+            self._tokens(keys, 2, *self._bounds),
+            self._tokens(values, 2, *self._bounds),
             self._tokens(gradients, 3, place, place + 1),
         )
         return self._laid(made)

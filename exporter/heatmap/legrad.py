@@ -91,9 +91,7 @@ class _Head:
         assert score is not None
         return score, twins.get(self._pool) if self._pool is not None else None
 
-    def _copy(
-        self, node: ir.Node, twins: MutableMapping[ir.Value | None, ir.Value | None]
-    ) -> None:
+    def _copy(self, node: ir.Node, twins: MutableMapping[ir.Value | None, ir.Value | None]) -> None:
         outputs = [
             ir.Value(name=self._emit.unique(f"{INNER}/{one.name}"), type=one.type, shape=one.shape)
             for one in node.outputs

@@ -1,4 +1,4 @@
-"""`attention_blocks` finds the attention of a graph by its structure: a Softmax between products."""
+"""`attention_blocks` finds attention by its structure: a Softmax between two products."""
 
 from __future__ import annotations
 

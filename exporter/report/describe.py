@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...runtime.output.attention_text import describe_attention
 from ...runtime.output.text import counted
 from ...runtime.plain_text import plain_lines
 from ..capture.detector_summary import DetectorSummary
@@ -19,6 +20,8 @@ def describe_report(report: Report) -> str:
     lines = [f"{report.path}: {report.bytes / 1e6:.1f} MB, {report.nodes[1]} nodes added to "
              f"{report.nodes[0]}"]  # fmt: skip
     lines += [f"  layer {name} ({reason})" for name, reason in report.layers.items()]
+    if spec.attention is not None:
+        lines += [f"  {line.strip()}" for line in describe_attention(spec.attention)[:2]]
     lines += [f"  head of {one.name}: {one.head.file}" for one in spec.layers if one.head]
     counts = [
         counted(one) if spec.outputs is None else f"{one.score.output} {counted(one)}"

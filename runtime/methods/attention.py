@@ -1,7 +1,8 @@
 """These methods follow the attention of transformers.
 
-Their maps lie on the grid of the model's tokens: [N, K, *grid]. An artifact either makes them itself
-(``--extra rollout``), or gives the tensors (``--layer attention``), of which they are made here.
+Their maps lie on the grid of the model's tokens: [N, K, *grid]. An artifact either makes them
+itself (``--extra rollout``), or gives the tensors (``--layer attention``), of which they are made
+here.
 """
 
 from __future__ import annotations
@@ -93,6 +94,11 @@ def attention_outputs(spec: Spec, method: str, options: Mapping[str, Any]) -> li
         InputError: The artifact lacks them.
     """
     record = attention_of(spec, method)
+    if not record.chain:
+        raise InputError(
+            f"method '{method}' follows tokens of the whole image, and each attention of the model "
+            "is of windows, of a few places or of channels; use a layer's method"
+        )
     finished = (record.methods or {}).get(method)
     if finished is not None and not options:
         return [finished]
@@ -105,8 +111,8 @@ def attention_outputs(spec: Spec, method: str, options: Mapping[str, Any]) -> li
 def _lacking(record: Attention, method: str, finished: bool) -> str:
     if finished:
         return (
-            f"the artifact makes the map of '{method}' itself, with its default options; for others "
-            "export it with --layer attention"
+            f"the artifact makes the map of '{method}' itself, with its default options; for "
+            "others export it with --layer attention"
         )
     if method == "legrad":
         return "method 'legrad' is made in the graph; export the model with --extra legrad"

@@ -2,8 +2,8 @@
 
 They are formulas over `Algebra`, as those of CAM methods. A block's weights are [N, heads, T, T]:
 row i says how much token i takes from each token j. The score reads the tokens behind the last
-block; ``read`` [N or 1, J, T] says from which, J being 1 or K. A formula returns how much each token
-counts, [N, J, T].
+block; ``read`` [N or 1, J, T] says from which, J being 1 or K. A formula returns how much each
+token counts, [N, J, T].
 
 The chain of products begins at the score: a row times a matrix for each block, not a matrix times a
 matrix, of which all rows but one would be for nothing.
@@ -61,7 +61,7 @@ def rollout(ops: Algebra[T], flow: Flow[T], mix: Mix[T] | None = None) -> T:
 
 
 def gradient_rollout(ops: Algebra[T], flow: Flow[T]) -> T:
-    """The relevance of attention by Chefer et al. 2021 (2103.15679), which needs no relevance rules.
+    """The relevance of attention by Chefer et al. 2021 (2103.15679), without relevance rules.
 
     ``read (I + E_L) ... (I + E_1)`` with ``E = mean over heads of ReLU(g A)``: where a class's
     score would rise with the attention.
@@ -105,8 +105,9 @@ def grad_eclip(ops: Algebra[T], query: T, keys: T, values: T, gradients: T) -> T
     """Grad-ECLIP (Zhao et al. 2024, 2502.18816): values by their effect, loosened attention.
 
     ``ReLU(sum over channels of w v_i) l_i``, where w is the score's gradient with respect to the
-    class token's attention result, v_i the value of token i, and l_i the cosine of the class token's
-    query and key i over all heads, stretched to [0, 1] over the tokens, in place of the softmax.
+    class token's attention result, v_i the value of token i, and l_i the cosine of the class
+    token's query and key i over all heads, stretched to [0, 1] over the tokens, in place of the
+    softmax.
 
     Args:
         ops: The operations.

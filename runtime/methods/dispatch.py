@@ -89,9 +89,7 @@ def _run_method(batch: MethodInput, method: str, options: Mapping[str, Any]) -> 
     return batch.output(got, record.maps(tensors, classes, options))
 
 
-def formula_outputs(
-    spec: Spec, layer: Layer, method: str, options: Mapping[str, Any]
-) -> list[str]:
+def formula_outputs(spec: Spec, layer: Layer, method: str, options: Mapping[str, Any]) -> list[str]:
     """Return the names of the outputs that a method's one run reads; none for other methods.
 
     Raises:

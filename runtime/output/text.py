@@ -10,6 +10,7 @@ from ..inputs.values import describe_port
 from ..plain_text import plain, plain_lines
 from ..session.session import Port
 from ..spec import Preprocess, Spec
+from .attention_text import describe_attention
 from .class_map import class_maps
 from .detector_text import describe_detector
 from .explanation_data import STATES, ExplanationData
@@ -54,6 +55,8 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
         lines.append(f"        {', '.join(layer.outputs)}")
         if layer.head:
             lines.append(f"        head in {layer.head.file}")
+    if spec.attention is not None:
+        lines += describe_attention(spec.attention)
     if spec.of_input:
         lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
     for one in spec.by_output():

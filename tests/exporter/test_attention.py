@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
-from support.small_vit import Attention, Reading, SmallVit
 
-from graftcam import Explainer, export
+from graftcam import Explainer, export, verify
 from graftcam.exporter.errors import LayerError
+from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.dispatch import run_method
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
+from support.small_vit import Attention, Reading, SmallVit
 
 CLASSES = [1, 3]
 READINGS: list[tuple[Reading, int]] = [("class", 0), ("class", 2), ("mean", 0), ("pool", 0),
                                        ("distilled", 1)]  # fmt: skip
 METHODS = ("rollout", "gradient-rollout", "legrad")
+
+
+def _keep(found: list[torch.Tensor], _module: Any, _inputs: Any, output: Any) -> None:
+    """A hook that keeps what a module gives."""
+    found.append(output)
 
 
 class Reference:
@@ -32,13 +40,12 @@ class Reference:
         self.images = torch.from_numpy(images).double()
         self.weights, self.tokens = list[torch.Tensor](), list[torch.Tensor]()
         hooks = [
-            module.softmax.register_forward_hook(lambda m, i, out: self.weights.append(out))
+            module.softmax.register_forward_hook(partial(_keep, self.weights))
             for module in model.modules()
             if isinstance(module, Attention)
         ]
         hooks += [
-            block.register_forward_hook(lambda m, i, out: self.tokens.append(out))
-            for block in model.blocks
+            block.register_forward_hook(partial(_keep, self.tokens)) for block in model.blocks
         ]
         self.scores = self.model(self.images)
         for hook in hooks:
@@ -67,6 +74,17 @@ class Reference:
 
     def chain(self) -> list[torch.Tensor]:
         return self.weights[: len(self.model.blocks)]
+
+    def grad_eclip(self, index: int) -> torch.Tensor:
+        """From the last block's own query, keys, values and result, the heads side by side."""
+        attention = self.model.blocks[-1].attn
+        query, keys, values = (one.transpose(1, 2).flatten(2) for one in attention.parts)
+        slope = self.slopes(attention.result, self.scores, index).transpose(1, 2).flatten(2)
+        rest = slice(self.model.prefix, None)
+        likeness = torch.cosine_similarity(query[:, :1], keys[:, rest], dim=2)
+        low, high = likeness.amin(1, keepdim=True), likeness.amax(1, keepdim=True)
+        effect = (slope[:, :1] * values[:, rest]).sum(2).clamp(min=0)
+        return (effect * (likeness - low) / (high - low)).reshape(-1, 3, 4)
 
     def attention(self, index: int) -> torch.Tensor:
         if self.model.pool is not None:
@@ -97,9 +115,7 @@ class Reference:
                 score = self.model.scores(tokens.mean(1, keepdim=True).expand_as(tokens))
             else:
                 seen = list[torch.Tensor]()
-                hook = self.model.pool.softmax.register_forward_hook(
-                    lambda m, i, out, seen=seen: seen.append(out)
-                )
+                hook = self.model.pool.softmax.register_forward_hook(partial(_keep, seen))
                 score = self.model.scores(tokens)
                 hook.remove()
                 (weights,) = seen
@@ -134,7 +150,8 @@ def test_tensors_are_those_of_autograd(case: tuple[Path, Reference]) -> None:
     got = explainer.run(truth.images.numpy().astype(np.float32), [CLASSES])
     slopes = [truth.gradients(index) for index in CLASSES]
     for number, block in enumerate(attention.blocks):
-        assert block.weights and block.gradients
+        assert block.weights
+        assert block.gradients
         assert difference(got[block.weights], truth.weights[number].detach().numpy()) < 1e-5
         wanted = np.stack([one[number].numpy() for one in slopes], axis=1)
         assert got[block.gradients].shape == wanted.shape
@@ -162,6 +179,21 @@ def test_maps_in_the_graph_are_those_of_the_formula(
     for place, index in enumerate(CLASSES):
         wanted = getattr(truth, method.replace("-", "_"))(index).detach().numpy()
         assert difference(got[:, place], wanted) < 1e-5
+
+
+def test_grad_eclip_of_the_tensors(case: tuple[Path, Reference]) -> None:
+    path, truth = case
+    images = truth.images.numpy().astype(np.float32)
+    explainer = Explainer(path)
+    if truth.model.reading not in ("class", "distilled"):
+        with pytest.raises(InputError, match="starts at a class token, and the model has none"):
+            explainer.explain(images, method="grad-eclip")
+        return
+    found = explainer.explain(images, classes=CLASSES, method="grad-eclip")
+    for place, index in enumerate(CLASSES):
+        wanted = truth.grad_eclip(index).detach().numpy()
+        for row, one in enumerate(found):
+            assert difference(one.maps[place], wanted[row]) < 1e-5
 
 
 def test_a_prediction_alone_makes_no_maps(case: tuple[Path, Reference]) -> None:
@@ -208,3 +240,107 @@ def test_a_model_without_attention_is_refused_for_that_reason(tmp_path: Path) ->
     with pytest.raises(LayerError, match="the model has no attention"):
         export(model.eval(), tmp_path / "a.onnx", (torch.zeros(1, 3, 8, 8),), extras="rollout")
     assert not (tmp_path / "a.onnx").exists()
+
+
+@pytest.fixture(scope="module")
+def maps_only(tmp_path_factory: Any) -> Path:
+    """An artifact that makes all maps itself and gives no large tensors, verified."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("maps") / "model.onnx"
+    extras = [*METHODS, "grad-eclip"]
+    report = export(SmallVit(blocks=2).eval(), path, (torch.zeros(2, 3, 24, 32),), extras=extras)
+    errors = report.verification.errors
+    assert {"attention_gradients", "legrad", *(f"heatmap.{one}" for one in extras)} <= {*errors}
+    assert max(errors.values()) < 1e-4
+    return path
+
+
+def test_maps_alone_leave_the_weights_in_the_graph(maps_only: Path) -> None:
+    explainer = Explainer(maps_only)
+    assert explainer.spec.attention is not None
+    assert not any(block.weights for block in explainer.spec.attention.blocks)
+    image = np.zeros((1, 3, 24, 32), np.float32)
+    (found,) = explainer.explain(image, method="rollout")
+    assert found.maps.shape == (1, 3, 4)
+    with pytest.raises(InputError, match="for others export it with --layer attention"):
+        explainer.explain(image, method="rollout", options={"fusion": "max"})
+    with pytest.raises(InputError, match="the artifact has the maps of .* only"):
+        explainer.explain(image, method="attention")
+    with pytest.raises(InputError, match="follows attention through the model, not a layer"):
+        layer = explainer.spec.layers[0].name
+        explainer.explain(image, method="rollout", layer=layer)
+
+
+@pytest.mark.parametrize(
+    ("part", "fails"),
+    [
+        ("attention_gradients.blocks.0.attn", "gradients"),
+        ("legrad.blocks.0.attn", "legrad"),
+        ("heatmap.rollout", "heatmap.rollout"),
+        ("heatmap.grad-eclip", "heatmap.grad-eclip"),
+    ],
+)
+def test_the_verification_finds_what_is_wrong(
+    maps_only: Path, tmp_path: Path, part: str, fails: str
+) -> None:
+    model = ir.load(maps_only)
+    value = ir.convenience.create_value_mapping(model.graph)[part]
+    node = value.producer()
+    assert node is not None
+    old = value.name
+    value.name = f"{old}_right"
+    wrong = ir.node("Mul", [value, _constant(model.graph, 1.1)], name=f"{old}_wrong")
+    for use in [*value.uses()]:
+        if use.node is not wrong:
+            use.node.replace_input_with(use.idx, wrong.outputs[0])
+    if value.is_graph_output():
+        place = model.graph.outputs.index(value)
+        model.graph.outputs[place] = wrong.outputs[0]
+    wrong.outputs[0].name, wrong.outputs[0].type = old, value.type
+    wrong.outputs[0].shape = value.shape
+    model.graph.insert_after(node, wrong)
+    path = tmp_path / "model.onnx"
+    ir.save(model, path)
+    verdict = verify(path).verdict
+    assert fails in " ".join(f"{one.check} {one.subject}" for one in verdict.failures)
+
+
+def _constant(graph: ir.Graph, number: float) -> ir.Value:
+    value = ir.Value(name="a_number", const_value=ir.tensor(np.float32(number)))
+    value.type, value.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([])
+    graph.register_initializer(value)
+    return value
+
+
+def test_an_attention_operator_is_opened(tmp_path: Path) -> None:
+    class Fused(torch.nn.Module):
+        """Attention of grouped heads with a mask, by PyTorch's own function."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = torch.nn.Conv2d(3, 16, 8, 8)
+            self.inner = torch.nn.Linear(16, 32)
+            self.head = torch.nn.Linear(16, 5)
+            self.mask = torch.nn.Buffer(torch.randn(12, 12))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.patches(x).flatten(2).transpose(1, 2)
+            q, k, v = self.inner(x).split([16, 8, 8], 2)
+            q, k, v = (one.unflatten(2, (-1, 4)).transpose(1, 2) for one in (q, k, v))
+            y = torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, self.mask, enable_gqa=True
+            )
+            return self.head((x + y.transpose(1, 2).flatten(2)).mean(1))
+
+    torch.manual_seed(0)
+    model, found = Fused().eval(), list[dict[str, np.ndarray]]()
+    for opset in (18, 23):
+        path = tmp_path / f"{opset}.onnx"
+        export(model, path, (torch.zeros(2, 3, 24, 32),), layers="attention", opset=opset)
+        images = np.random.default_rng(0).standard_normal((2, 3, 24, 32)).astype(np.float32)
+        found.append(Explainer(path).run(images, [CLASSES]))
+    plain, opened = found
+    names = [name for name in plain if name.startswith("attention")]
+    assert any(plain[name].shape == (2, 4, 12, 12) for name in names)
+    for name in names:
+        np.testing.assert_allclose(opened[name], plain[name], rtol=1e-4, atol=1e-6)

@@ -135,7 +135,8 @@ class _Run:
         first, region = self.first, self.first.region
         results = {key: value[:1] for key, value in first.results.items() if value.ndim}
         return replace(
-            first, source=_rows(self.artifact, first.source), feeds=_rows(self.artifact, first.feeds),
+            first, source=_rows(self.artifact, first.source),
+            feeds=_rows(self.artifact, first.feeds),
             results={**results, name: gradients[:1, :1]}, selected=first.selected[:1, :1],
             region=None if region is None else region[:1, :1],
         )  # fmt: skip
@@ -174,9 +175,7 @@ def _check_gradients(run: _Run, bound: float, kind: InputKind, effort: Effort) -
     for number, (layer, gradients) in enumerate(asked):
         share = effort.deadline.share(2 if number == 0 else len(asked) - number)
         first = run.of_one(layer.gradients, gradients)
-        more, off = differences_at(
-            run.artifact, run.model, first, layer, bound, generator, share
-        )
+        more, off = differences_at(run.artifact, run.model, first, layer, bound, generator, share)
         found, doubt = found | more, doubt or off
     return finding_of(found, "attention_gradients", bound, kind, run.artifact.level, doubt)
 
@@ -217,7 +216,9 @@ def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> F
         first = run.of_one("legrad", gradients)
 
         def compare(
-            block: AttentionBlock = block, first: FirstRun = first, share=share  # pyright: ignore
+            block: AttentionBlock = block,
+            first: FirstRun = first,
+            share=share,  # pyright: ignore
         ) -> tuple[Differences, str]:
             own = _OwnScore(run, block, pool, first)
             own.head.deadline = share
