@@ -13,8 +13,9 @@ import onnx_ir as ir
 import pytest
 import torch
 
-from graftcam import Explainer, export, verify
+from graftcam import Explainer, export
 from graftcam.exporter.errors import LayerError
+from graftcam.exporter.release import verify_artifact
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.dispatch import run_method
 from graftcam.runtime.methods.method_io import MethodInput
@@ -264,10 +265,10 @@ def test_maps_alone_leave_the_weights_in_the_graph(maps_only: Path) -> None:
     assert found.maps.shape == (1, 3, 4)
     with pytest.raises(InputError, match="for others export it with --layer attention"):
         explainer.explain(image, method="rollout", options={"fusion": "max"})
-    with pytest.raises(InputError, match="the artifact has the maps of .* only"):
+    with pytest.raises(InputError, match=r"the artifact has the maps of .* only"):
         explainer.explain(image, method="attention")
+    layer = explainer.spec.layers[0].name
     with pytest.raises(InputError, match="follows attention through the model, not a layer"):
-        layer = explainer.spec.layers[0].name
         explainer.explain(image, method="rollout", layer=layer)
 
 
@@ -301,7 +302,7 @@ def test_the_verification_finds_what_is_wrong(
     model.graph.insert_after(node, wrong)
     path = tmp_path / "model.onnx"
     ir.save(model, path)
-    verdict = verify(path).verdict
+    _, verdict = verify_artifact(path, everything=True)
     assert fails in " ".join(f"{one.check} {one.subject}" for one in verdict.failures)
 
 
@@ -333,14 +334,17 @@ def test_an_attention_operator_is_opened(tmp_path: Path) -> None:
             return self.head((x + y.transpose(1, 2).flatten(2)).mean(1))
 
     torch.manual_seed(0)
-    model, found = Fused().eval(), list[dict[str, np.ndarray]]()
+    model, found = Fused().eval(), list[tuple[np.ndarray, np.ndarray]]()
     for opset in (18, 23):
         path = tmp_path / f"{opset}.onnx"
         export(model, path, (torch.zeros(2, 3, 24, 32),), layers="attention", opset=opset)
         images = np.random.default_rng(0).standard_normal((2, 3, 24, 32)).astype(np.float32)
-        found.append(Explainer(path).run(images, [CLASSES]))
+        explainer = Explainer(path)
+        assert explainer.spec.attention is not None
+        (block,) = explainer.spec.attention.blocks
+        got = explainer.run(images, [CLASSES])
+        found.append((got[block.weights or ""], got[block.gradients or ""]))
     plain, opened = found
-    names = [name for name in plain if name.startswith("attention")]
-    assert any(plain[name].shape == (2, 4, 12, 12) for name in names)
-    for name in names:
-        np.testing.assert_allclose(opened[name], plain[name], rtol=1e-4, atol=1e-6)
+    assert plain[0].shape == (2, 4, 12, 12)
+    for one, other in zip(plain, opened, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
