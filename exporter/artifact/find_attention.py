@@ -130,13 +130,13 @@ def _laid_out(graph: ir.Graph, block: AttentionBlock) -> AttentionBlock:
     """
     dims = dims_of(block.weights)
     count = joined_with(dims[0], [dims_of(one)[0] for one in graph.inputs if one.shape])
-    if count is None:
+    if count == 1 and len(dims) > 3:
+        return block
+    if count is None or not all(isinstance(extent, int) for extent in dims[1:]):
         raise LayerError(
             f"attention {block.name!r} has weights {dims}: the graph does not show how many heads "
             "or windows share the batch's axis"
         )
-    if count == 1 and len(dims) > 3:
-        return block
     return replace(block, weights=regrouped(graph, block.weights, count))
 
 

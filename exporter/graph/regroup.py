@@ -14,7 +14,7 @@ def regrouped(graph: ir.Graph, value: ir.Value, count: int) -> ir.Value:
 
     Args:
         graph: The graph, which gets two Reshapes.
-        value: The value; what reads it goes on with what it had.
+        value: The value; what reads it goes on with what it had. All axes but the first are static.
         count: Rows of each example along the first axis, example by example.
 
     Returns:
@@ -24,9 +24,8 @@ def regrouped(graph: ir.Graph, value: ir.Value, count: int) -> ir.Value:
     batch = rows // count if isinstance(rows, int) else None
     readers = [(use.node, use.idx) for use in value.uses()]
     base = _unused(graph, f"{value.name}_by_example")
-    apart = _reshape(graph, value, [-1, count, *_numbers(value, rest)], [batch, count, *rest], base)
-    joined = _reshape(graph, apart.outputs[0], [-1, *_numbers(value, rest)], [rows, *rest],
-                      f"{base}_joined")  # fmt: skip
+    apart = reshape_node(graph, value, [batch, count, *rest], base)
+    joined = reshape_node(graph, apart.outputs[0], [rows, *rest], f"{base}_joined")
     for node, index in readers:
         node.replace_input_with(index, joined.outputs[0])
     producer = value.producer()
@@ -35,18 +34,17 @@ def regrouped(graph: ir.Graph, value: ir.Value, count: int) -> ir.Value:
     return apart.outputs[0]
 
 
-def _numbers(value: ir.Value, extents: Sequence[Dim]) -> list[int]:
-    """Extents for a Reshape that follows the axes of ``value``."""
-    numbers = [extent for extent in extents if isinstance(extent, int)]
-    if len(numbers) < len(extents):
-        raise ValueError(f"{value.name!r} has open extents {list(extents)}")
-    return numbers
+def reshape_node(graph: ir.Graph, value: ir.Value, shape: Sequence[Dim], name: str) -> ir.Node:
+    """A Reshape of ``value`` that is not in the graph yet; its output has the node's name.
 
-
-def _reshape(
-    graph: ir.Graph, value: ir.Value, extents: Sequence[int], shape: Sequence[Dim], name: str
-) -> ir.Node:
-    wanted = ir.Value(name=f"{name}_shape", const_value=ir.tensor(list(extents)))
+    Args:
+        graph: The graph, which gets the extents as an initializer.
+        value: The value.
+        shape: The result's shape; all axes but the first are static, and that may be open.
+        name: The node's name.
+    """
+    extents = [-1, *(extent for extent in shape[1:] if isinstance(extent, int))]
+    wanted = ir.Value(name=f"{name}_shape", const_value=ir.tensor(extents))
     wanted.shape, wanted.type = ir.Shape([len(extents)]), ir.TensorType(ir.DataType.INT64)
     graph.register_initializer(wanted)
     node = ir.node("Reshape", [value, wanted], name=name)

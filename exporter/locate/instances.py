@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..graph.emitter import Dim, constant_of, dims_of
+from ..graph.regroup import reshape_node
 
 _AXES = 4  # of a layer that sees images: [N * T, C, h, w]
 # Operators that keep what stands where, if all but one of their inputs are constant.
@@ -141,11 +142,7 @@ def _insert(graph: ir.Graph, value: ir.Value, bags: Bags) -> ir.Value:
         if place in (1, 2):
             node = ir.node("Transpose", [last], {"perm": [0, 2, 1, 3, 4]}, name=name)
         else:
-            extents = [-1, *(e for e in shape[1:] if isinstance(e, int))]
-            wanted = ir.Value(name=f"{name}_shape", const_value=ir.tensor(extents))
-            wanted.shape, wanted.type = ir.Shape([len(extents)]), ir.TensorType(ir.DataType.INT64)
-            graph.register_initializer(wanted)
-            node = ir.node("Reshape", [last, wanted], name=name)
+            node = reshape_node(graph, last, shape, name)
         last = node.outputs[0]
         last.name, last.type, last.shape = name, value.type, ir.Shape(shape)
         nodes.append(node)
