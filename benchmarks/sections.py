@@ -148,6 +148,21 @@ SECTIONS = {
         ],
         floor_tables(name_of),
     ),
+    "attention": Section(
+        "Attention",
+        "Transformers whose graph makes the map of a method of attention; ratios to the plain "
+        "forward, one image. **Grad-CAM** is at the automatic layer; the other maps follow the "
+        "attention of all blocks (Grad-ECLIP: of the last). **K = 0** is a prediction alone by the "
+        "artifact with LeGrad. Beside them PyTorch's forward alone, and pytorch-grad-cam's Grad-CAM "
+        "at the same layer.",
+        [
+            *_ratios(
+                "rollout", "legrad", "gradient-rollout", "grad-eclip", "torch", "pytorch-grad-cam",
+                gradcam="Grad-CAM", predict="K = 0",
+            ),
+            *_values("ms", 1, "plain"),
+        ],
+    ),
     "adjoint": Section(
         "Inner layers against onnx-ad",
         "`onnx_ad.reverse` of the part above the layer, at a fixed batch of 1, which it requires. "

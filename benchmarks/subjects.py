@@ -124,12 +124,14 @@ class Subjects:
         layer: str | None = None,
         axes: Axes = "batch",
         profile: ProfileName = "default",
+        extra: str = "",
     ) -> Artifact:
         """The file that graftcam writes, unverified: the tests and the zoo hold it true."""
         variant = axes if profile == "default" else f"{axes}.{profile}"
+        variant = f"{variant}.{extra}" if extra else variant
         path = self.file(model, f"{layer or 'auto'}.{variant}.onnx")
         if not path.exists():
-            write_artifact(module(model), path, layer, axes, profile)
+            write_artifact(module(model), path, layer, axes, profile, extra=extra)
         session = open_session(path)
         spec = Spec.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
         names = [output.name for output in session.get_outputs()]
@@ -186,7 +188,7 @@ def _folder_name(model: str) -> str:
 
 def write_artifact(
     model: nn.Module, path: Path, layer: str | None = None, axes: Axes = "batch",
-    profile: ProfileName = "default", *, verify: Any = "off",
+    profile: ProfileName = "default", *, verify: Any = "off", extra: str = "",
 ) -> None:  # fmt: skip
     """What graftcam makes of the model."""
     transform = Preprocess(
@@ -195,7 +197,7 @@ def write_artifact(
     )  # fmt: skip
     export(
         model, path, (random_images(SHAPE, 1, 0),), layers=layer, verify=verify,
-        preprocess=transform, profile=profile,
+        preprocess=transform, profile=profile, extras=extra or (),
         trace=TorchExport(
             dynamic_batch=axes != "none", dynamic_size=axes == "size", input_names=[INPUT]
         ),

@@ -88,6 +88,8 @@ TARGETS = (
     Target("inner", "predict", "inner layers, K = 0 / plain forward", 1.02),
     Target("inner", "explained", "inner layers, extra time / forward of the part above", 1.15),
     *_floor(),
+    Target("attention", "rollout", "rollout / plain forward", 1.1),
+    Target("attention", "legrad", "LeGrad over all blocks / plain forward", 2.2),
     Target("adjoint", "ours_of_theirs", "inner layers, extra time / that of onnx-ad", 0.5),
     Target("memory", "artifact", "peak memory / that of the plain session", 1.05),
     Target("size", "artifact", "file size / plain file", 1.02),
