@@ -46,11 +46,14 @@ def lp_normalization(emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed)
 def mean_variance_normalization(
     emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
 ) -> Cotangents:
-    """``(g - mean(g) - y mean(g y)) / deviation``; the 1e-9 in its divisor counts as constant."""
+    """``(g - mean(g) - y mean(g y) (s + e) / s) / (s + e)``, s the deviation, e = 1e-9."""
     x, y, chosen = input_of(emit, node), output_of(emit, node), ints_attribute(node, "axes")
     over = [_from_end(node, axis) for axis in ([0, 2, 3] if chosen is None else chosen)]
-    deviation = (x - x.mean(over)).squared().mean(over).op("Sqrt") + 1e-9
-    return [(g - g.mean(over) - y * (g * y).mean(over)) / deviation]
+    deviation = (x - x.mean(over)).squared().mean(over).op("Sqrt")
+    divisor = deviation + 1e-9
+    # Where the deviation is 0, so is y.
+    beside = y * (g * y).mean(over) * (divisor / deviation.without_zeros())
+    return [(g - g.mean(over) - beside) / divisor]
 
 
 @vjp("RMSNormalization", since=23, inputs=(0,))
