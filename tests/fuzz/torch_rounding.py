@@ -1,7 +1,8 @@
 """What PyTorch's gradient would be if its numbers were rounded otherwise.
 
 Where two operands of a maximum are equal up to rounding, which of them is larger is chance: each
-choice is right. Where they are equal exactly, PyTorch's convention counts.
+choice is right. Where they are equal exactly, PyTorch's convention counts, except for operators that
+put numbers in order: PyTorch does not say which of equal ones comes first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .torch_run import gradients
 
 _TRIES = 24
+_ORDERING = frozenset({"topk", "sort", "argsort", "kthvalue", "median", "mode"})
+_LAST = 1e-12
 # Of the generator splitmix64, as signed numbers.
 _STEP, _MIXING = -7046029254386353131, ((30, -4658895280553007687), (27, -7723592293110705685))
 
@@ -24,7 +27,7 @@ class OtherRounding(TorchDispatchMode):
     """Rounds what operators give in float64 to float32 numbers, up or down by chance.
 
     A number that float32 has stays, and equal numbers are rounded alike: what is equal exactly
-    remains so.
+    remains so. Operators that put numbers in order take equal ones in any order.
     """
 
     def __init__(self, seed: int) -> None:
@@ -35,6 +38,8 @@ class OtherRounding(TorchDispatchMode):
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # fmt: skip
+        if func.__name__.partition(".")[0] in _ORDERING:
+            args = (_unequal(args[0], self._seed), *args[1:])
         result = func(*args, **(kwargs or {}))
         for one in result if isinstance(result, (tuple, list)) else [result]:
             if isinstance(one, torch.Tensor) and one.dtype == torch.float64:
@@ -42,6 +47,12 @@ class OtherRounding(TorchDispatchMode):
                 if not torch.equal(made.nan_to_num(), one.nan_to_num()):
                     one.copy_(made)
         return result
+
+
+def _unequal(x: torch.Tensor, seed: int) -> torch.Tensor:
+    """Numbers that differ in their last digits; others keep their order."""
+    draw = torch.Generator().manual_seed(seed)
+    return x + _LAST * torch.rand(x.shape, generator=draw, dtype=x.dtype)
 
 
 def rounded(x: torch.Tensor, seed: int) -> torch.Tensor:

@@ -153,3 +153,20 @@ def test_where_rounding_chooses_either_gradient_is_right(factor: float, either: 
     model = _Largest(factor)
     assert may_be(model, x, (0, 0), first, 1e-6)
     assert may_be(model, x, (0, 0), second, 1e-6) is either
+
+
+class _First(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x).topk(1, 1)[0]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_any_of_equal_numbers_may_be_the_first_in_order(place: int) -> None:
+    found = torch.eye(3).double()[place]
+    equal, apart = (torch.tensor([row]).double() for row in ([0.7, 0.7, 0.7], [0.7, 0.6, 0.7]))
+    assert may_be(_First(), equal, (0, 0), found, 1e-6)
+    assert may_be(_First(), apart, (0, 0), found, 1e-6) is (place != 1)
