@@ -32,7 +32,8 @@ ORDER = {
     "runtime": (
         "version", "limits", "plain_text", "json_text", "errors", "bounds", "strict_json",
         "reading", "checks", "records", "attention", "detector", "settings", "spec", "drafts",
-        "writing", "cache", "inorder", "protobuf", "onnx_file", "custody", "session", "inputs", "boxes", "methods",
+        "writing", "cache", "inorder", "protobuf", "onnx_file", "custody", "session", "inputs",
+        "boxes", "methods",
         "output", "explain", "visualize", "explainer", "tools", "__init__",
     ),
 }  # fmt: skip
