@@ -17,7 +17,7 @@ from graftcam.demo.efficientnet import export_efficientnet
 from graftcam.demo.explain_photographs import explain
 from graftcam.demo.photographs import photographs
 from graftcam.runtime import Explainer, Explanation
-from graftcam.runtime.methods.table import METHODS
+from graftcam.runtime.methods.table import ATTENTION_METHODS, METHODS
 from graftcam.runtime.output.render import STYLES, panel, write_image
 
 from .script import DOCS, ROOT, options, say
@@ -46,7 +46,7 @@ def main() -> int:
 def _methods(explainer: Explainer, known: Explanation, path: Path) -> Any:
     """Draw the best class of a photograph by each method."""
     drawn: list[Any] = [known.image]
-    names = [method for method in METHODS if method not in _GUIDED]
+    names = [one for one in METHODS if one not in (*_GUIDED, *ATTENTION_METHODS)]
     for method in names:
         say(method)
         # FinerCAM compares the class with the others.

@@ -153,8 +153,8 @@ SECTIONS = {
         "Transformers whose graph makes the map of a method of attention; ratios to the plain "
         "forward, one image. **Grad-CAM** is at the automatic layer; the other maps follow the "
         "attention of all blocks (Grad-ECLIP: of the last). **K = 0** is a prediction alone by the "
-        "artifact with LeGrad. Beside them PyTorch's forward alone, and pytorch-grad-cam's Grad-CAM "
-        "at the same layer.",
+        "artifact with LeGrad. Beside them PyTorch's forward alone, and pytorch-grad-cam's "
+        "Grad-CAM at the same layer.",
         [
             *_ratios(
                 "rollout", "legrad", "gradient-rollout", "grad-eclip", "torch", "pytorch-grad-cam",

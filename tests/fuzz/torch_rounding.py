@@ -1,8 +1,8 @@
 """What PyTorch's gradient would be if its numbers were rounded otherwise.
 
 Where two operands of a maximum are equal up to rounding, which of them is larger is chance: each
-choice is right. Where they are equal exactly, PyTorch's convention counts, except for operators that
-put numbers in order: PyTorch does not say which of equal ones comes first.
+choice is right. Where they are equal exactly, PyTorch's convention counts, except for operators
+that put numbers in order: PyTorch does not say which of equal ones comes first.
 """
 
 from __future__ import annotations

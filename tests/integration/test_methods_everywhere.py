@@ -15,6 +15,7 @@ import torchvision
 from graftcam.demo.bundled import images
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
+from graftcam.runtime.methods.table import ATTENTION_METHODS
 from graftcam.runtime.session.heads import Heads
 from graftcam.runtime.spec import Layer, Preprocess
 from support.cli import refuse, succeed
@@ -38,8 +39,9 @@ NOT_FOR_VITS = {
     "guided-gradcam": "vit_tiny.onnx has no guided_gradients",
     "cam": "is defined for a layer that is averaged over space before the head",
 }
+NOT_FOR_CNNS = dict.fromkeys(ATTENTION_METHODS, "follows attention, and the artifact has none")
 # These ask which places stand out, whatever the class.
-CLASS_AGNOSTIC = {"eigencam", "kpcacam", "fem"}
+CLASS_AGNOSTIC = {"eigencam", "kpcacam", "fem", "attention", "rollout"}
 
 
 @pytest.fixture(scope="module", params=["resnet18", "vit_tiny"])
@@ -54,14 +56,15 @@ def artifact(request, tmp_path_factory) -> Path:
     export(
         model.eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
         layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM,
-        extras=["guided" if cnn else "input_gradients", "head"], verify="off",
+        extras=["guided", "head"] if cnn else ["input_gradients", "head", "attention", "legrad"],
+        verify="off",
     )  # fmt: skip
     return path
 
 
 def _usable(artifact: Path) -> list[str]:
-    vit = "vit" in artifact.name
-    return [one for one in METHODS if not (vit and one in NOT_FOR_VITS)]
+    missing = NOT_FOR_VITS if "vit" in artifact.name else NOT_FOR_CNNS
+    return [one for one in METHODS if one not in missing]
 
 
 def test_every_method_explains_two_classes_and_takes_what_the_table_says(
@@ -71,6 +74,8 @@ def test_every_method_explains_two_classes_and_takes_what_the_table_says(
     session, layer = explainer._session, explainer.spec.layers[0]
     tensors = {"activations": layer.activations, "gradients": layer.gradients}
     tensors |= {"heatmap": layer.heatmap, **explainer.spec.of_input}
+    record = explainer.spec.attention
+    attention = set[str]() if record is None else {*record.outputs}
     fetched: set[str] = set()
     images: list[np.ndarray] = []
     heads: list[str] = []
@@ -101,15 +106,22 @@ def test_every_method_explains_two_classes_and_takes_what_the_table_says(
         equal = np.array_equal(found.maps[0], found.maps[1])
         assert equal == (method in CLASS_AGNOSTIC), method
         taken = {need for need, name in tensors.items() if name in fetched}
+        taken |= {"attention"} if fetched.intersection(attention) else set()
         taken |= {"head"} if heads else set()
         changed = any(not np.array_equal(image, images[0]) for image in images[1:])
         taken |= {"images"} if changed or method == "input-x-gradient" else set()
         assert taken == set(METHODS[method].needs), method
 
 
-@pytest.mark.parametrize("artifact", ["vit_tiny"], indirect=True)
-@pytest.mark.parametrize(("method", "message"), NOT_FOR_VITS.items())
-def test_the_error_names_what_a_vit_lacks(
+@pytest.mark.parametrize(
+    ("artifact", "method", "message"),
+    [
+        *(("vit_tiny", *one) for one in NOT_FOR_VITS.items()),
+        *(("resnet18", *one) for one in NOT_FOR_CNNS.items()),
+    ],
+    indirect=["artifact"],
+)
+def test_the_error_names_what_a_model_lacks(
     artifact: Path, tmp_path: Path, method: str, message: str
 ) -> None:
     assert message in refuse("explain", artifact, IMAGE, "-o", tmp_path, "--method", method)

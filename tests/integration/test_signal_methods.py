@@ -10,11 +10,13 @@ from torch import nn
 from graftcam.exporter import export
 from graftcam.runtime import METHODS, Explainer
 from graftcam.runtime.errors import InputError
+from graftcam.runtime.methods.table import ATTENTION_METHODS
 
-ONLY_IMAGES = {
+NOT_FOR_THIS = {
     "guided-gradcam": "guided Grad-CAM multiplies with an image's gradients",
     "scorecam": r"has shape \[1, 3, 128\]; the method masks images",
     "rise": r"has shape \[1, 3, 128\]; the method masks images",
+    **dict.fromkeys(ATTENTION_METHODS, "follows attention, and the artifact has none"),
 }
 SIGNAL = np.random.default_rng(0).normal(size=(3, 128)).astype(np.float32)
 
@@ -36,12 +38,10 @@ def explainer(model: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Exp
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_makes_a_map_or_says_that_it_is_for_images(
-    explainer: Explainer, method: str
-) -> None:
+def test_every_method_makes_a_map_or_says_what_it_is_for(explainer: Explainer, method: str) -> None:
     options = {"baseline": 0.0} if method == "integrated-gradients" else {}
-    if method in ONLY_IMAGES:
-        with pytest.raises(InputError, match=ONLY_IMAGES[method]):
+    if method in NOT_FOR_THIS:
+        with pytest.raises(InputError, match=NOT_FOR_THIS[method]):
             explainer.explain(SIGNAL, [0, 1], method=method)
         return
     found = explainer.explain(SIGNAL, [0, 1], method=method, options=options)
