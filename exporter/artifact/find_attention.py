@@ -72,7 +72,10 @@ def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionF
         raise LayerError(_why_none(graph))
     chain = read_chain(graph, blocks, score)
     arrangement, doubt = None, ""
-    if chain is not None:
+    if chain is not None and chain.tokens is None:
+        name, chain = chain.blocks[-1].name, None
+        doubt = f"the number of tokens of {name!r} is open; fix it with shapes (--shape)"
+    elif chain is not None:
         try:
             arrangement = _arrangement(captured, chain)
         except LayerError as error:

@@ -160,7 +160,7 @@ def test_records_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
     outputs = record["outputs"]
     for change, message in (
         ({"version": 1}, "version 1 has outputs"),
-        ({"version": 3}, "spec 3, this runtime supports up to 2; upgrade"),
+        ({"version": 4}, "spec 4, this runtime supports up to 3; upgrade"),
         ({"outputs": outputs[:1]}, "do not fit each other"),
         ({"outputs": outputs[1:]}, "do not fit each other"),
         ({"outputs": [*outputs, outputs[0]]}, "do not fit each other"),

@@ -52,6 +52,19 @@ def record(*, detector: bool = False) -> dict[str, Any]:
             "layers": ["stem"], "shapes": {"": [1, None]},
             "trace": {"opset": 18, "dynamic_batch": True, "dynamic_size": False},
         },
+        "version": 3,
+        "attention": {
+            "blocks": [
+                {
+                    "name": "b0", "value": "softmax", "role": "chain", "tokens": "sum",
+                    "weights": "attention.b0", "gradients": "attention_gradients.b0",
+                    "queries": "q", "keys": "k", "values": "v", "result_gradients": "g",
+                },
+                {"name": "pool", "value": "softmax_1", "role": "pool"},
+            ],
+            "class_tokens": [0], "grid": [2, None], "prefix_tokens": 1, "suffix_tokens": 0,
+            "methods": {"rollout": "heatmap.rollout"},
+        },
     }  # fmt: skip
     return found
 
@@ -67,14 +80,21 @@ def changed(data: dict[str, Any], place: Place, value: Any) -> dict[str, Any]:
 
 
 TRANSFORM, LAYER, HEAD = ("preprocess",), ("layers", 0), ("layers", 0, "head")
+ATTENTION, BLOCK = ("attention",), ("attention", "blocks", 0)
 PROOF, SCORE, TRACE = ("verification",), ("score",), ("settings", "trace")
 FAULTS: dict[str, Fault] = {
-    "version 0": Fault(("version",), 0, "version: 0 is not a whole number from 1 to 2"),
+    "version 0": Fault(("version",), 0, "version: 0 is not a whole number from 1 to 3"),
     "version true": Fault(("version",), True, "has no version"),
     "unknown field": Fault(("colour",), 1, r"unknown fields \['colour'\]"),
     "an empty name": Fault(("scores",), "", "scores: '' is not a name"),
     "a number as name": Fault(("scores",), 3, "scores: 3 is not a text"),
     "no layers": Fault(("layers",), [], "layers: .* is not a list of objects, 1 or more of them"),
+    "attention in an old record": Fault(("version",), 2, "version.* 3, which has attention", False),
+    "no blocks": Fault((*ATTENTION, "blocks"), [], "blocks: .* 1 or more of them"),
+    "a role": Fault((*BLOCK, "role"), "cross", "'cross' is not one of chain, pool, apart"),
+    "two blocks of one name": Fault((*BLOCK, "name"), "pool", "blocks of different names", False),
+    "two tensors of one name": Fault((*BLOCK, "keys"), "q", "an output of its own", False),
+    "a token before the first": Fault((*ATTENTION, "class_tokens"), [-1], "-1 is not a whole"),
     "labels": Fault(("labels",), ["a", 2], r"labels\[1\]: 2 is not a text"),
     "profile": Fault(("profile",), "gpu", "'gpu' is not one of web, cuda"),
     "two layers of one name": Fault(
