@@ -62,7 +62,7 @@ def attention_blocks(graph: ir.Graph, score: ir.Value) -> list[AttentionBlock]:
         weights = node.outputs[0]
         if weights.shape is None or len(weights.shape) < 3 or not _along_last(node):
             continue
-        product, scores = _product_after(weights), _product_before(node)
+        product, scores = product_after(weights), _product_before(node)
         if product is None or scores is None:
             continue
         if _mixes_channels(graph, weights, score):
@@ -86,7 +86,7 @@ def _along_last(node: ir.Node) -> bool:
     return axis in (-1, len(dims_of(node.outputs[0])) - 1)
 
 
-def _product_after(weights: ir.Value) -> ir.Node | None:
+def product_after(weights: ir.Value) -> ir.Node | None:
     """The product of the weights with the values."""
     pending, seen = [weights], {weights}
     while pending and len(seen) < _FAR:

@@ -22,6 +22,7 @@ from ....runtime.session.session import defaults_of
 from ....runtime.spec import Layer
 from ...errors import VerificationError
 from ...graph.open_file import open_file
+from ...locate.attention import product_after
 from ..float64.differences import Differences, Gradient, compare_all
 from ..float64.head import Float64Head
 from ..float64.head_gradients import attempted, differences_at, finding_of
@@ -198,12 +199,9 @@ def _as_layer(value: str, output: str) -> Layer:
 def _product_behind(graph: ir.Graph, weights: str) -> str:
     """The value that multiplies weights and values."""
     value = ir.convenience.create_value_mapping(graph, include_subgraphs=False)[weights]
-    while True:
-        users = [use.node for use in value.uses() if use.node.op_type != "Shape"]
-        product = next((node for node in users if node.op_type == "MatMul"), None)
-        value = (product or users[0]).outputs[0]
-        if product is not None:
-            return value.name or ""
+    product = product_after(value)
+    assert product is not None
+    return product.outputs[0].name or ""
 
 
 def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> Finding:
