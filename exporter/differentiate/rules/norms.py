@@ -47,11 +47,15 @@ def mean_variance_normalization(
     emit: Emitter, node: ir.Node, g: Cotangent, needed: Needed
 ) -> Cotangents:
     """``(g - mean(g) - y mean(g y) (s + e) / s) / (s + e)``, s the deviation, e = 1e-9."""
-    x, y, chosen = input_of(emit, node), output_of(emit, node), ints_attribute(node, "axes")
+    x, chosen = input_of(emit, node), ints_attribute(node, "axes")
     over = [_from_end(node, axis) for axis in ([0, 2, 3] if chosen is None else chosen)]
-    deviation = (x - x.mean(over)).squared().mean(over).op("Sqrt")
+    centred = x - x.mean(over)
+    # Again: the mean of numbers that are nearly equal is rounded by as much as they differ.
+    centred = centred - centred.mean(over)
+    deviation = centred.squared().mean(over).op("Sqrt")
     divisor = deviation + 1e-9
-    # Where the deviation is 0, so is y.
+    # Not the node's own: ONNX Runtime rounds its deviation more coarsely. Where that is 0, so is y.
+    y = centred / divisor
     beside = y * (g * y).mean(over) * (divisor / deviation.without_zeros())
     return [(g - g.mean(over) - beside) / divisor]
 

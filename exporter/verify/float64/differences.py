@@ -25,7 +25,7 @@ _RESOLVED = 1e-5  # of the gradient's length: what rounding may contribute to a 
 _LEAST = 1e-6  # a gradient that is shorter counts as this long
 # Of the score over the layer's size: what terms that cancel leave of a gradient in float32. Such a
 # change moves the score by no more than its own rounding.
-_CANCELLED = 64 * float(np.finfo(np.float32).eps)
+_CANCELLED = 128 * float(np.finfo(np.float32).eps)
 _SMALL = 1e-4  # below every bound: what such a change counts as at most
 _CLOSER = 1e-2  # of the step, for a second try
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
