@@ -37,11 +37,11 @@ from .capture.onnx_file import Captured, drop_metadata
 from .capture.programs import Programs
 from .capture.torchscript import NOTE, file_of_script
 from .clock import Clock, Progress
-from .differentiate.support.torch_notes import shares_by_default
 from .errors import WriteError, errors_of_model
 from .graph.check_weights import check_weights
 from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
+from .graph.torch_notes import shares_by_default
 from .heatmap.baked import FORMULAS
 from .heatmap.input_gradients import unverified, walks_for
 from .locate.candidate import Candidate

@@ -24,11 +24,11 @@ from .capture.model import locate_scores
 from .capture.onnx_file import Captured, capture_file
 from .capture.torchscript import file_of_script, is_script
 from .clock import Progress
-from .differentiate.support.torch_notes import shares_by_default
 from .errors import VerificationError
 from .graph.open_file import open_file
 from .graph.ort_workarounds import protect
 from .graph.queries import ancestors
+from .graph.torch_notes import shares_by_default
 from .locate.instances import lay_out_instances
 from .pipeline import export_as
 from .source.labels import Labels

@@ -23,6 +23,7 @@ from ..source.layer_taps import read_name
 from ..source.own_copy import own_copy
 from ..source.torch_inputs import ModuleInputs
 from ..source.torch_module import run_module
+from .bounds_apart import bounds_apart
 from .dynamic_axes import check_open, check_sizes, open_axes
 from .layer_outputs import Tapped, guard_taps, take_taps
 from .onnx_file import SCOPES, Captured
@@ -103,7 +104,8 @@ def _exported(
             )  # fmt: skip
             assert program is not None
             guard_taps(program.model.graph, len(layers))
-            program.optimize()
+            with bounds_apart(program.model.graph):
+                program.optimize()
             define_constants(program.model.graph)
             resolve_sequences(program.model)
             check_open(program.model.graph, shapes)

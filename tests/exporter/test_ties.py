@@ -58,6 +58,30 @@ def test_ties_follow_autograd(
     assert report.verification.verdict == "pass"
 
 
+def test_bounds_of_two_kinds_in_turn_keep_their_own_gradients(tmp_path: Path) -> None:
+    """A clamp by tensors shares the gradient with its bound, one by numbers does not."""
+
+    class Clamped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shared = torch.clamp(self.body(x), torch.tensor(0.0), torch.tensor(2.0))
+            return shared.clamp(-1.0, 1.5).flatten(1).cumsum(1)
+
+    model, image = Clamped().eval(), torch.tensor([[[[-1.0, 0.0, 0.5, 1.0, 3.0]]]])
+    export(model, tmp_path / "a.onnx", (image,), layers="body", verify="off")
+    layer = image.relu().requires_grad_()
+    clamped = torch.clamp(layer, torch.tensor(0.0), torch.tensor(2.0)).clamp(-1.0, 1.5)
+    clamped.flatten(1).cumsum(1)[0, 4].backward()
+    got = results(
+        open_session(tmp_path / "a.onnx"), {"x": image.numpy(), "class_index": np.array([[4]])}
+    )
+    assert layer.grad is not None
+    np.testing.assert_array_equal(got["gradients"][0, 0], layer.grad[0].numpy())
+
+
 def test_an_adaptive_pool_gives_the_indices_of_its_maxima(tmp_path: Path) -> None:
     def places(x: torch.Tensor) -> torch.Tensor:
         even = functional.adaptive_max_pool2d(x, 2, return_indices=True)[1]

@@ -10,9 +10,9 @@ import onnx_ir as ir
 from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of
 from ...graph.expression import Expression
+from ...graph.torch_notes import clamps_by_numbers, halves_at_bounds
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.torch_notes import clamps_by_numbers, halves_at_bounds
 from ..support.values import both, input_of, output_of
 
 

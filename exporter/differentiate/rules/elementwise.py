@@ -9,9 +9,9 @@ import onnx_ir as ir
 
 from ...graph.attributes import only_input
 from ...graph.emitter import Emitter, constant_of, dims_of
+from ...graph.torch_notes import rests_at_zero
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.torch_notes import rests_at_zero
 from ..support.values import below_zero, both, input_of, output_of
 
 

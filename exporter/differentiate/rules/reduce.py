@@ -11,9 +11,9 @@ import onnx_ir as ir
 from ...graph.attributes import constant_ints, ints_attribute, only_input
 from ...graph.emitter import Emitter, dims_of
 from ...graph.expression import Expression
+from ...graph.torch_notes import takes_first
 from ..cotangent import Cotangent, Cotangents
 from ..registry import Needed, vjp
-from ..support.torch_notes import takes_first
 from ..support.values import input_of, needs_constant, output_of
 
 
