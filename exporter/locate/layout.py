@@ -7,9 +7,10 @@ last one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -174,7 +175,7 @@ def _of_convolution(value: ir.Value) -> bool:
 def rows_or_tokens(
     dims: Sequence[Dim],
     inputs: Sequence[Sequence[Dim]],
-    grids: Iterable[tuple[Dim, ...]],
+    grids: Collection[tuple[Dim, ...]],
     side: Side | None,
     joined: Iterable[tuple[int, int, int]] = (),
 ) -> tuple[Arrangement, ...]:
@@ -198,13 +199,27 @@ def rows_or_tokens(
                 Arrangement("tokens", grid, before, suffix=behind) for grid in sorted(fits)
             )
     image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
-    tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], list(grids), image))
+    every = [*grids, *_grids_of_clips(grids, inputs)]
+    tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], every, image))
     row = Arrangement("tokens", (dims[1],))
     if _flat(inputs):
         first = Arrangement("channels_first", (dims[2],))
         return (first, row, *tokens) if side == "first" else (*tokens, row, first)
     bag = any(len(shape) == 5 and dims[1] in shape[1:3] for shape in inputs)
     return () if bag else tokens
+
+
+def _grids_of_clips(
+    grids: Collection[tuple[Dim, ...]], inputs: Sequence[Sequence[Dim]]
+) -> Iterator[tuple[Dim, ...]]:
+    """Yield grids of all frames of a clip, where a convolution sees each frame as an image.
+
+    The frames may come first, or every place's frames side by side (TimeSformer).
+    """
+    counts = {extent for shape in inputs if len(shape) == 5 for extent in shape[1:3]}
+    for grid, count in itertools.product(grids, counts):
+        if len(grid) == 2:
+            yield from ((count, *grid), (*grid, count))
 
 
 def _flat(inputs: Sequence[Sequence[Dim]]) -> bool:

@@ -108,12 +108,27 @@ def scan(
     shapes = list(dict.fromkeys([image, *(tuple(x.shape) for x in inputs.tensors if x.dim() > 1)]))
     maps = table.shape[1] if table.dim() > 2 else None
     repeated = {call.path for call in calls if call.number > 1}
-    rows = {group[0].source.path for group in groups.values() if group[0].output.dim() == 3}
+    rows = {
+        witness.path
+        for group in groups.values()
+        if group[0].output.dim() == 3 and (witness := _witness(group, repeated)) is not None
+    }
     places = measure_places(module, inputs, rows) if rows else {}
     facts = (_facts(group, repeated, grids, shapes, maps, places) for group in groups.values())
     told = [judge_layer(one, around) for one in facts]
-    shown = {call.path for call in calls if call.whole and call.path not in repeated}
-    return _shown_first(module, inputs, ranked(told), shown - rows), reason
+    # Layers of three axes are shown by now, whatever module of those that return one names it.
+    unshown = {
+        call.path
+        for call in calls
+        if call.whole and call.path not in repeated and call.output.dim() > 3
+    }
+    return _shown_first(module, inputs, ranked(told), unshown), reason
+
+
+def _witness(group: Sequence[_Call], repeated: Collection[str]) -> _Call | None:
+    """A call by whose path `measure_places` finds the tensor of a group; None if none has one."""
+    found = (call for call in group if call.whole and call.path not in repeated)
+    return next(found, None)
 
 
 def _shown_first(
@@ -252,14 +267,15 @@ def _facts(
     extents, prefix, tokens, refuted = (shape[2:], shape[1:-1]), 0, False, None
     if len(shape) == 3:
         options = rows_or_tokens(shape, inputs, grids, _side(source))
-        known = source.path not in repeated and source.whole and source.path in places
-        finding = places[source.path].best(options) if known else None
+        witness = _witness(group, repeated)
+        shown = None if witness is None else places.get(witness.path)
+        finding = None if shown is None else shown.best(options)
         best = finding.arrangement if finding else next(iter(options), None)
         tokens = best is None or best.layout == "tokens"
         extents, prefix = ((), 0) if best is None else ((best.grid,), best.prefix)
         if finding is not None and finding.verdict == "refuted":
             refuted = finding.agreement
-        elif known and places[source.path].is_constant:
+        elif shown is not None and shown.is_constant:
             refuted = 0.0
     class_map = False
     if slope is not None and len(shape) > 2 and shape[1] == maps:
