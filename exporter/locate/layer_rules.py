@@ -18,6 +18,7 @@ _USABLE = "spatial extent, and the score's gradient reaches it"
 _UNCONNECTED = "not connected to the score"
 _NO_GRADIENT = "the score's gradient is zero at every place"
 _NO_GRID = "no grid fits its tokens"
+BLIND = "it does not depend on the image, only on other inputs"
 _TRUNK = 4  # layers of one shape that make a trunk; a block alone has about six
 _RANKS = (3, 4, 5)
 
@@ -46,6 +47,7 @@ class LayerFacts:
         connected: Whether the score depends on it.
         gradient: Whether the score's gradient is other than zero at some place.
         class_map: Whether it is a map for each class.
+        blind: Whether it depends on none of the model's images, though there is one.
         refuted: Agreement of its places with the input's, if it is too low; see `places`.
         passive: What merely pools, moves or passes on what an earlier layer computed, if it does:
             a class or an operator.
@@ -62,6 +64,7 @@ class LayerFacts:
     connected: bool = True
     gradient: bool = True
     class_map: bool = False
+    blind: bool = False
     refuted: float | None = None
     passive: str = ""
     bypassed: bool = False
@@ -113,6 +116,8 @@ def _fault(facts: LayerFacts, around: Surroundings) -> str | None:
         return "its first axis is not the batch (a window partition, perhaps)"
     if not facts.grids:
         return _NO_GRID
+    if facts.blind:
+        return BLIND
     if facts.refuted is not None:
         return misplaced(facts.refuted)
     if facts.tokens:

@@ -67,8 +67,8 @@ class Lineage:
     Attributes:
         inputs: Inputs of the graph with two axes or more, in their order.
         grids: Extents of the convolutions on the way, its own included.
-        joined: Where the model puts tokens of its own behind the image's: the number of tokens
-            before them, theirs, and the number behind them.
+        joined: Where the model puts other tokens behind the image's, its own or those of a text:
+            the number of tokens before them, theirs, and the number behind them.
         content: Whether it depends on what the inputs hold, not only on how large they are.
     """
 
@@ -76,6 +76,11 @@ class Lineage:
     grids: frozenset[tuple[Dim, ...]] = frozenset()
     joined: frozenset[tuple[int, int, int]] = frozenset()
     content: bool = True
+
+    @property
+    def has_image(self) -> bool:
+        """Whether it depends on what an image holds."""
+        return self.content and any(len(dims_of(one)) > 3 for one in self.inputs)
 
 
 def lineages(graph: ir.Graph) -> dict[ir.Value, Lineage]:
@@ -115,12 +120,17 @@ def _in_order(
 
 
 def _joined(node: ir.Node, found: Mapping[ir.Value, Lineage]) -> set[tuple[int, int, int]]:
-    """Tokens before, of and behind the image, if a node joins the image's with the model's own."""
+    """Tokens before, of and behind the image, if a node joins the image's with others.
+
+    Others are the model's own, or those of a text that is given with the image.
+    """
     if node.op_type != "Concat" or any(one is None or one.shape is None for one in node.inputs):
         return set()
     parts = [one for one in node.inputs if one is not None]
     counts = [dims_of(one)[1] for one in parts if len(dims_of(one)) == 3]
     of_image = [one in found and found[one].content for one in parts]
+    if sum(of_image) > 1:
+        of_image = [one in found and found[one].has_image for one in parts]
     numbers = [count for count in counts if isinstance(count, int)]
     along = node.attributes["axis"].as_int() in (1, -2)
     if not along or len(numbers) < len(parts) or sum(of_image) != 1:
@@ -182,7 +192,8 @@ def rows_or_tokens(
     """The layouts that a value of three axes may have, the most plausible first.
 
     They are tokens on a grid of the image; where there is no image (audio, text), also the rows of
-    a sequence, channels last or first. One token for each image of a bag, or frame of a clip, is no
+    a sequence, channels last or first. Behind an image's tokens may stand those of a text that is
+    an input, too. One token for each image of a bag, or frame of a clip, is no
     place of an image.
 
     Args:
@@ -201,6 +212,13 @@ def rows_or_tokens(
     image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
     every = [*grids, *_grids_of_clips(grids, inputs)]
     tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], every, image))
+    if image and isinstance(dims[1], int):
+        texts = {shape[1] for shape in inputs if len(shape) == 2 and isinstance(shape[1], int)}
+        tokens += tuple(
+            Arrangement("tokens", *one, suffix=length)
+            for length in sorted(texts, reverse=True)
+            for one in token_grids(dims[1] - length, every, image)
+        )
     row = Arrangement("tokens", (dims[1],))
     if _flat(inputs):
         first = Arrangement("channels_first", (dims[2],))

@@ -117,3 +117,75 @@ def test_a_trunk_whose_tokens_have_no_grid_is_named() -> None:
         "spatial extent; but no grid fits the tokens [1, 29, 8] of what follows it"
     )
     assert ranked([usable, *[block] * 3])[0].reason == "spatial extent"
+
+
+class Reader(nn.Module):
+    """A text's tokens look at one another, then at the image's; the weights are returned, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own, self.cross = (nn.MultiheadAttention(WIDTH, 2, batch_first=True) for _ in range(2))
+
+    def forward(self, x: torch.Tensor, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mixed, weights = self.own(x, x, x, average_attn_weights=False)
+        return x + mixed + self.cross(x, image, image, need_weights=False)[0], weights
+
+
+class Captioner(Trunk):
+    """Reads [N, 4] token ids beside an image whose grid is 4 x 4, and scores every word."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, WIDTH, 4, stride=4))
+        self.words = nn.Embedding(5, WIDTH)
+        self.readers = nn.ModuleList(Reader() for _ in range(2))
+
+    def forward(self, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        image, text, used = self.blocks(self.tokens(x)), self.words(ids), 0.0
+        for reader in self.readers:
+            text, weights = reader(text, image)
+            used = used + weights.sum((1, 3))[..., None]
+        return self.head(text + used)
+
+
+def captioner() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return seeded(Captioner()), (torch.randn(1, 3, 16, 16), torch.tensor([[0, 1, 2, 3]]))
+
+
+def test_a_texts_attention_is_no_map_of_the_image() -> None:
+    """Weights [N, heads, 4, 4] have the extents of the patches, and modules return them beside."""
+    found = candidates_of(*captioner(), class_axis=2)
+    assert found[0].name == "blocks"
+    reasons = {one.name: one.reason for one in found}
+    assert reasons["readers.0[1]"] == "it does not depend on the image, only on other inputs"
+    assert "not where the input's are" in reasons["readers.1[1]"]
+    assert not any(one.usable for one in found if one.name.startswith("readers"))
+
+
+def test_what_no_image_reaches_is_no_layer_of_a_file(tmp_path: Path) -> None:
+    module, inputs = captioner()
+    path = tmp_path / "captioner.onnx"
+    torch.onnx.export(module, inputs, path, dynamo=True, verbose=False)
+    found = candidates_of(path, class_axis=2)
+    first = next(one for one in found if one.kind == "Softmax")
+    blind = [one for one in found if one.reason.startswith("it does not depend on the image")]
+    assert blind
+    assert not first.usable
+
+
+class Prefixed(Trunk):
+    """Puts a text's tokens behind the image's, as GIT does."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, WIDTH, 4, stride=4))
+        self.words = nn.Embedding(5, WIDTH)
+
+    def forward(self, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        tokens = torch.cat([self.tokens(x), self.words(ids)], 1)
+        return self.head(self.blocks(tokens).tanh().mean(1))
+
+
+def test_a_texts_tokens_behind_the_images_are_no_places(tmp_path: Path) -> None:
+    """They were taken for tokens before the grid: the map was moved by as many places."""
+    inputs = torch.randn(1, 3, 16, 24), torch.tensor([[0, 1, 2]])
+    layer = export(seeded(Prefixed()), tmp_path / "prefixed.onnx", inputs).spec.layers[0]
+    assert (layer.grid, layer.prefix_tokens, layer.suffix_tokens) == ([4, 6], 0, 3)
