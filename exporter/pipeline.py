@@ -30,7 +30,7 @@ from .artifact.only_if_asked import run_only_if_asked
 from .artifact.save import save, size_of, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
-from .capture.model import capture, choose_layer, locate_scores, reasons_for
+from .capture.model import capture, choose_layer, locate_scores, reasons_for, with_own_labels
 from .capture.module_detector import capture_detector
 from .capture.onnx_file import drop_metadata
 from .capture.programs import Programs
@@ -269,6 +269,8 @@ def _attempt(
         automatic = bool(levels) and not settings.layers
         known.layers = reasons_for(captured, candidates, automatic=automatic)
         known.candidates = candidates
+        if settings.labels is None and detected is None:
+            settings = with_own_labels(settings, captured, located)
         # A detector is recognised in its first capture as well.
         known.notes = notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))
