@@ -205,9 +205,11 @@ def rows_or_tokens(
     """
     for before, places, behind in sorted(joined):
         if before + places + behind == dims[1]:
-            fits = [one for one in static_grids(grids) if len(one) > 1 and math.prod(one) == places]
+            fits = token_grids(places, list(grids))
+            exact = [one for one in fits if not one[1]]
             return tuple(
-                Arrangement("tokens", grid, before, suffix=behind) for grid in sorted(fits)
+                Arrangement("tokens", grid, before + prefix, suffix=behind)
+                for grid, prefix in exact or fits
             )
     image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
     every = [*grids, *_grids_of_clips(grids, inputs)]

@@ -24,9 +24,9 @@ def figure(
     """Draw explanations of one image, for example by several methods, together: RGB uint8.
 
     The image, or another input, comes first, then each class by each method. With several classes
-    and several methods, each method has a row. Explanations by one method of one layer, such as those
-    of a caption's words, are drawn like the classes of one. Colour bars show the scale of each map, or of all
-    maps of an explanation if the scale is shared.
+    and several methods, each method has a row. Explanations by one method of one layer, such as
+    those of a caption's words, are drawn like the classes of one. Colour bars show the scale of
+    each map, or of all maps of an explanation if the scale is shared.
 
     Args:
         found: Explanations of one image, for example from `Explainer.compare`.

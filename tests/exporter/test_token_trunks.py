@@ -173,14 +173,16 @@ def test_what_no_image_reaches_is_no_layer_of_a_file(tmp_path: Path) -> None:
 
 
 class Prefixed(Trunk):
-    """Puts a text's tokens behind the image's, as GIT does."""
+    """Puts a text's tokens behind the image's and their class token, as GIT does."""
 
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, WIDTH, 4, stride=4))
         self.words = nn.Embedding(5, WIDTH)
 
     def forward(self, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        tokens = torch.cat([self.tokens(x), self.words(ids)], 1)
+        patches = self.tokens(x)
+        first = patches.mean(1, keepdim=True)
+        tokens = torch.cat([torch.cat([first, patches], 1), self.words(ids)], 1)
         return self.head(self.blocks(tokens).tanh().mean(1))
 
 
@@ -188,4 +190,4 @@ def test_a_texts_tokens_behind_the_images_are_no_places(tmp_path: Path) -> None:
     """They were taken for tokens before the grid: the map was moved by as many places."""
     inputs = torch.randn(1, 3, 16, 24), torch.tensor([[0, 1, 2]])
     layer = export(seeded(Prefixed()), tmp_path / "prefixed.onnx", inputs).spec.layers[0]
-    assert (layer.grid, layer.prefix_tokens, layer.suffix_tokens) == ([4, 6], 0, 3)
+    assert (layer.grid, layer.prefix_tokens, layer.suffix_tokens) == ([4, 6], 1, 3)
