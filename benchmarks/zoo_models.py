@@ -84,7 +84,13 @@ _TORCHVISION: dict[str, dict[str, Any]] = {
 # Adaptive pools: other than at their own size they are no plain average.
 _NATIVE = ("alexnet", "vgg16", "vgg16_bn")
 # Hiera sorts its tokens by windows in between, where a layer is refused.
-_LAYERS = {"hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed")}
+_LAYERS = {
+    "hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed"),
+    # At its first stage nearly all maps are negative everywhere.
+    "SegformerForImageClassification": (
+        "segformer.stages.3", "segformer.stages.2", "segformer.stages.1",
+    ),
+}  # fmt: skip
 
 CASES = [
     *(
@@ -101,7 +107,12 @@ CASES = [
         for name, size, options in timm_models()
     ),
     *(
-        Case("transformers", name, shape[1:] if len(shape) == 3 else shape)
+        Case(
+            "transformers",
+            name,
+            shape[1:] if len(shape) == 3 else shape,
+            layers=_LAYERS.get(name, ()),
+        )
         for name, (shape, _) in zoo_transformers.MODELS.items()
     ),
 ]
