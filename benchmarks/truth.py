@@ -97,6 +97,8 @@ def compare_with_torch(artifact: Artifact, images: int, seed: int = 0) -> list[C
     """Compare all outputs for two classes of each image with PyTorch in float64."""
     spec, dtypes = artifact.report.spec, (torch.float64, torch.float32)
     references = [Reference(artifact.module, spec.layers, dtype) for dtype in dtypes]
+    for one in references:
+        one.output = artifact.outputs.index(spec.score.output)
     parts: list[list[Check]] = []
     for start in range(0, images, CHUNK):
         batch = random_images(artifact.shape, min(CHUNK, images - start), seed + start)

@@ -34,7 +34,10 @@ def main() -> int:
     """Run what is missing and write the tables; 1 if any model fails."""
     asked = options(
         __doc__,
-        models=("", "names or families (torchvision, segmentation, timm), separated by commas"),
+        models=(
+            "",
+            "names or families (torchvision, segmentation, timm, transformers), with commas",
+        ),
         jobs=(2, "models at a time, memory permitting"),
         threads=(0, "threads of each; cores / jobs"),
         fresh=(False, "repeat what has passed, too"),
@@ -83,12 +86,12 @@ def _read(results: Path, docs: Path) -> dict[str, Record]:
 
 def _finished(latest: Mapping[str, Record], *, any_code: bool) -> set[str]:
     """Models with a final verdict, the same versions and the same code (or any)."""
-    now, code = versions(), code_digest()
+    code = code_digest()
     return {
         key
         for key, record in latest.items()
         if record["verdict"] in _FINAL
-        and record["versions"] == now
+        and record["versions"] == versions(record["family"])
         and (any_code or record["code"] == code)
     }
 
@@ -140,7 +143,7 @@ def _spawn(case: Case, threads: int) -> Record:
             return json.loads(line)
     return {
         "key": case.key, **heading(case), "faults": [reason], "verdict": "fail",
-        "versions": versions(), "code": code_digest(),
+        "versions": versions(case.family), "code": code_digest(),
     }  # fmt: skip
 
 

@@ -24,9 +24,10 @@ from .zoo_models import Case
 Record = dict[str, Any]
 
 
-def versions() -> dict[str, str]:
-    """Versions that results depend on."""
-    packages = ("torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
+def versions(family: str) -> dict[str, str]:
+    """Versions that the results of a family depend on."""
+    packages = ["torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    packages += ["transformers"] * (family == "transformers")
     return {package: metadata.version(package) for package in packages}
 
 
@@ -56,7 +57,7 @@ def run_case(case: Case, threads: int = 1) -> Record:
         record |= {"verdict": "fail", "faults": [f"{type(error).__name__} at {where}: {error}"]}
     record["seconds"] = round(time.perf_counter() - start, 1)
     record["gigabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
-    return record | {"versions": versions(), "code": code_digest()}
+    return record | {"versions": versions(case.family), "code": code_digest()}
 
 
 def heading(case: Case) -> Record:

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from torchvision import models
 
+from . import zoo_transformers
 from .zoo_timm import timm_models
 
-Family = Literal["torchvision", "segmentation", "timm"]
+Family = Literal["torchvision", "segmentation", "timm", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Case:
     Attributes:
         family: Where it comes from.
         model: Its name there.
-        size: Height and width of the input.
+        size: Height and width of the input; of a clip or spectrogram its whole shape.
         options: Further arguments of the constructor.
         layers: Target layers; chosen by `zoo_layers` where none are named.
         gigabytes: Memory that its check takes.
@@ -31,7 +32,7 @@ class Case:
 
     family: Family
     model: str
-    size: tuple[int, int]
+    size: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
     gigabytes: float = 4
@@ -39,11 +40,13 @@ class Case:
     @property
     def key(self) -> str:
         """Such as ``torchvision resnet50 64x96``."""
-        return f"{self.family} {self.model} {self.size[0]}x{self.size[1]}"
+        return f"{self.family} {self.model} {'x'.join(map(str, self.size))}"
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Of one input, without the batch axis."""
+        if self.family == "transformers":
+            return zoo_transformers.MODELS[self.model][0]
         return (3, *self.size)
 
     def build(self, seed: int = 0) -> nn.Module:
@@ -51,6 +54,8 @@ class Case:
         torch.manual_seed(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchvision's notes on how weights are drawn
+            if self.family == "transformers":
+                return zoo_transformers.build(self.model)
             if self.family == "timm":
                 import timm
 
@@ -79,7 +84,13 @@ _TORCHVISION: dict[str, dict[str, Any]] = {
 # Adaptive pools: other than at their own size they are no plain average.
 _NATIVE = ("alexnet", "vgg16", "vgg16_bn")
 # Hiera sorts its tokens by windows in between, where a layer is refused.
-_LAYERS = {"hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed")}
+_LAYERS = {
+    "hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed"),
+    # At its first stage nearly all maps are negative everywhere.
+    "SegformerForImageClassification": (
+        "segformer.stages.3", "segformer.stages.2", "segformer.stages.1",
+    ),
+}  # fmt: skip
 
 CASES = [
     *(
@@ -94,5 +105,14 @@ CASES = [
     *(
         Case("timm", name, size, options, _LAYERS.get(name, ()))
         for name, size, options in timm_models()
+    ),
+    *(
+        Case(
+            "transformers",
+            name,
+            shape[1:] if len(shape) == 3 else shape,
+            layers=_LAYERS.get(name, ()),
+        )
+        for name, (shape, _) in zoo_transformers.MODELS.items()
     ),
 ]

@@ -44,6 +44,7 @@ _TITLES = {
     "torchvision": "Classifiers of torchvision",
     "segmentation": "Segmentation models of torchvision (score: the class summed over the image)",
     "timm": "A model of each architecture module of timm",
+    "transformers": "Small models of transformers, as they come",
 }
 
 

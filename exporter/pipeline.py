@@ -31,7 +31,7 @@ from .artifact.publish_attention import TENSORS, AttentionWanted, methods_of
 from .artifact.save import save, size_of, write_record
 from .capture.detectors import choose_levels, locate_detector
 from .capture.layouts import settle_layouts
-from .capture.model import capture, choose_layer, locate_scores, reasons_for
+from .capture.model import capture, choose_layer, locate_scores, reasons_for, with_own_labels
 from .capture.module_detector import capture_detector
 from .capture.onnx_file import Captured, drop_metadata
 from .capture.programs import Programs
@@ -272,6 +272,8 @@ def _attempt(
         automatic = bool(levels) and not settings.layers
         known.layers = reasons_for(captured, candidates, automatic=automatic)
         known.candidates = candidates
+        if settings.labels is None and detected is None:
+            settings = with_own_labels(settings, captured, located)
         # A detector is recognised in its first capture as well.
         known.notes = notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))

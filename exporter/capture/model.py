@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +19,7 @@ from ..locate.layer import find_layer
 from ..locate.onnx_candidates import graph_candidates
 from ..locate.score import Located, channel_score, find_score
 from ..locate.score_rules import check_flat
+from ..source.labels import own_labels
 from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
@@ -134,6 +136,20 @@ def locate_scores(captured: Captured, settings: ExportSettings) -> list[Located]
         return [channel_score(layer, value, captured.arranged[layer])]
     graph = captured.model.graph
     return [find_score(graph, score, labels) for score, labels in _scores_of(settings)]
+
+
+def with_own_labels(
+    settings: ExportSettings, captured: Captured, located: Sequence[Located]
+) -> ExportSettings:
+    """The settings with the class names that a module carries, if it has them; with a note."""
+    score = located[0].score
+    if len(located) > 1 or score.kind in ("linear", "channel"):
+        return settings
+    names = own_labels(captured.module, score.classes)
+    if names is None:
+        return settings
+    captured.notes.append("the class names are the model's own, of its config.id2label")
+    return replace(settings, labels=names)
 
 
 def _scores_of(settings: ExportSettings) -> list[tuple[Score, int | None]]:

@@ -17,6 +17,9 @@ from .layout import halved, static_grids
 _USABLE = "spatial extent, and the score's gradient reaches it"
 _UNCONNECTED = "not connected to the score"
 _NO_GRADIENT = "the score's gradient is zero at every place"
+_NO_GRID = "no grid fits its tokens"
+BLIND = "it does not depend on the image, only on other inputs"
+_TRUNK = 4  # layers of one shape that make a trunk; a block alone has about six
 _RANKS = (3, 4, 5)
 
 
@@ -44,6 +47,7 @@ class LayerFacts:
         connected: Whether the score depends on it.
         gradient: Whether the score's gradient is other than zero at some place.
         class_map: Whether it is a map for each class.
+        blind: Whether it depends on none of the model's images, though there is one.
         refuted: Agreement of its places with the input's, if it is too low; see `places`.
         passive: What merely pools, moves or passes on what an earlier layer computed, if it does:
             a class or an operator.
@@ -60,6 +64,7 @@ class LayerFacts:
     connected: bool = True
     gradient: bool = True
     class_map: bool = False
+    blind: bool = False
     refuted: float | None = None
     passive: str = ""
     bypassed: bool = False
@@ -110,7 +115,9 @@ def _fault(facts: LayerFacts, around: Surroundings) -> str | None:
     if not facts.on_batch:
         return "its first axis is not the batch (a window partition, perhaps)"
     if not facts.grids:
-        return "no grid fits its tokens"
+        return _NO_GRID
+    if facts.blind:
+        return BLIND
     if facts.refuted is not None:
         return misplaced(facts.refuted)
     if facts.tokens:
@@ -138,7 +145,9 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Sort layers, given in the order of the forward pass: the automatic choice first.
 
     Later layers come first, since their features are the most abstract; layers that do not qualify
-    follow. The reason of the choice also names a later layer that the score does not depend on.
+    follow. The reason of the choice also names a later layer that the score does not depend on, and
+    a later trunk of tokens without a grid: what comes before it, such as a patch embedding, has
+    seen little of the model.
     """
     found = list(reversed(candidates))
     best = next((i for i, candidate in enumerate(found) if candidate.usable), 0)
@@ -147,4 +156,14 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
             note = f"{found[best].reason}; not so at {later.name} after it: {later.reason}"
             found[best] = replace(found[best], reason=note)
             break
+    if found and found[best].usable and (trunk := _unplaced_trunk(found[:best])) is not None:
+        note = f"{found[best].reason}; but no grid fits the tokens {list(trunk)} of what follows it"
+        found[best] = replace(found[best], reason=note)
     return sorted(found, key=lambda candidate: not candidate.usable)
+
+
+def _unplaced_trunk(later: Sequence[Candidate]) -> tuple[Dim, ...] | None:
+    """The shape of most layers whose tokens have no grid, if there are as many as in a trunk."""
+    shapes = Counter(one.shape for one in later if one.reason == _NO_GRID and one.shape[1] != 1)
+    shape, count = next(iter(shapes.most_common(1)), ((), 0))
+    return shape if count >= _TRUNK else None

@@ -7,9 +7,10 @@ last one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,8 +67,8 @@ class Lineage:
     Attributes:
         inputs: Inputs of the graph with two axes or more, in their order.
         grids: Extents of the convolutions on the way, its own included.
-        joined: Where the model puts tokens of its own behind the image's: the number of tokens
-            before them, theirs, and the number behind them.
+        joined: Where the model puts other tokens behind the image's, its own or those of a text:
+            the number of tokens before them, theirs, and the number behind them.
         content: Whether it depends on what the inputs hold, not only on how large they are.
     """
 
@@ -75,6 +76,11 @@ class Lineage:
     grids: frozenset[tuple[Dim, ...]] = frozenset()
     joined: frozenset[tuple[int, int, int]] = frozenset()
     content: bool = True
+
+    @property
+    def has_image(self) -> bool:
+        """Whether it depends on what an image holds."""
+        return self.content and any(len(dims_of(one)) > 3 for one in self.inputs)
 
 
 def lineages(graph: ir.Graph) -> dict[ir.Value, Lineage]:
@@ -114,12 +120,17 @@ def _in_order(
 
 
 def _joined(node: ir.Node, found: Mapping[ir.Value, Lineage]) -> set[tuple[int, int, int]]:
-    """Tokens before, of and behind the image, if a node joins the image's with the model's own."""
+    """Tokens before, of and behind the image, if a node joins the image's with others.
+
+    Others are the model's own, or those of a text that is given with the image.
+    """
     if node.op_type != "Concat" or any(one is None or one.shape is None for one in node.inputs):
         return set()
     parts = [one for one in node.inputs if one is not None]
     counts = [dims_of(one)[1] for one in parts if len(dims_of(one)) == 3]
     of_image = [one in found and found[one].content for one in parts]
+    if sum(of_image) > 1:
+        of_image = [one in found and found[one].has_image for one in parts]
     numbers = [count for count in counts if isinstance(count, int)]
     along = node.attributes["axis"].as_int() in (1, -2)
     if not along or len(numbers) < len(parts) or sum(of_image) != 1:
@@ -174,14 +185,15 @@ def _of_convolution(value: ir.Value) -> bool:
 def rows_or_tokens(
     dims: Sequence[Dim],
     inputs: Sequence[Sequence[Dim]],
-    grids: Iterable[tuple[Dim, ...]],
+    grids: Collection[tuple[Dim, ...]],
     side: Side | None,
     joined: Iterable[tuple[int, int, int]] = (),
 ) -> tuple[Arrangement, ...]:
     """The layouts that a value of three axes may have, the most plausible first.
 
     They are tokens on a grid of the image; where there is no image (audio, text), also the rows of
-    a sequence, channels last or first. One token for each image of a bag, or frame of a clip, is no
+    a sequence, channels last or first. Behind an image's tokens may stand those of a text that is
+    an input, too. One token for each image of a bag, or frame of a clip, is no
     place of an image.
 
     Args:
@@ -193,18 +205,41 @@ def rows_or_tokens(
     """
     for before, places, behind in sorted(joined):
         if before + places + behind == dims[1]:
-            fits = [one for one in static_grids(grids) if len(one) > 1 and math.prod(one) == places]
+            fits = token_grids(places, list(grids))
+            exact = [one for one in fits if not one[1]]
             return tuple(
-                Arrangement("tokens", grid, before, suffix=behind) for grid in sorted(fits)
+                Arrangement("tokens", grid, before + prefix, suffix=behind)
+                for grid, prefix in exact or fits
             )
     image = next((tuple(shape[2:]) for shape in inputs if len(shape) == 4), ())
-    tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], list(grids), image))
+    every = [*grids, *_grids_of_clips(grids, inputs)]
+    tokens = tuple(Arrangement("tokens", *one) for one in token_grids(dims[1], every, image))
+    if image and isinstance(dims[1], int):
+        texts = {shape[1] for shape in inputs if len(shape) == 2 and isinstance(shape[1], int)}
+        tokens += tuple(
+            Arrangement("tokens", *one, suffix=length)
+            for length in sorted(texts, reverse=True)
+            for one in token_grids(dims[1] - length, every, image)
+        )
     row = Arrangement("tokens", (dims[1],))
     if _flat(inputs):
         first = Arrangement("channels_first", (dims[2],))
         return (first, row, *tokens) if side == "first" else (*tokens, row, first)
     bag = any(len(shape) == 5 and dims[1] in shape[1:3] for shape in inputs)
     return () if bag else tokens
+
+
+def _grids_of_clips(
+    grids: Collection[tuple[Dim, ...]], inputs: Sequence[Sequence[Dim]]
+) -> Iterator[tuple[Dim, ...]]:
+    """Yield grids of all frames of a clip, where a convolution sees each frame as an image.
+
+    The frames may come first, or every place's frames side by side (TimeSformer).
+    """
+    counts = {extent for shape in inputs if len(shape) == 5 for extent in shape[1:3]}
+    for grid, count in itertools.product(grids, counts):
+        if len(grid) == 2:
+            yield from ((count, *grid), (*grid, count))
 
 
 def _flat(inputs: Sequence[Sequence[Dim]]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx_ir as ir
 
 from ..graph.emitter import constant_of, dims_of
@@ -20,9 +22,13 @@ _SPATIAL = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "Resize
 def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
     """List values that could be explained, the automatic choice first; see `layer_rules.ranked`."""
     leading, maps, before = ancestors(score), _class_maps(score), lineages(graph)
+    images = {value for value in graph.inputs if _is_float_map(value)}
     moves, readers = Moves(graph), TokenReaders()
     found = [
-        _facts(node, value, before[value], leading, maps, moves, readers)
+        replace(
+            _facts(node, value, before[value], leading, maps, moves, readers),
+            blind=bool(images) and images.isdisjoint(before[value].inputs),
+        )
         for node in graph
         for value in node.outputs
         if _is_float_map(value) and value is not score
@@ -53,7 +59,7 @@ def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> b
 
 
 def _is_float_map(value: ir.Value) -> bool:
-    """Whether an output of a node has a name, three axes or more, and a float type."""
+    """Whether a value has a name, three axes or more, and a float type."""
     if not value.name or value.shape is None or len(value.shape) < 3:
         return False
     return value.dtype is not None and value.dtype.is_floating_point()

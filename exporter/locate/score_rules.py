@@ -22,6 +22,11 @@ _OF_OTHERS = re.compile(
     r"box|bbox|(?<![a-z])loc|(?<![a-z])reg|landmark|feat|embed|hidden|anchor|offset|delta|mask"
     r"|pooler|(?<![a-z])aux|detect"
 )
+_OF_EMBEDDINGS = re.compile(r"embed|pooler|hidden_state|feature")
+_NO_CLASSES = (
+    "by its name an embedding, whose entries are no classes: score linear (--score linear) "
+    "explains directions of it"
+)
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ def _scored(
     """The decision for an output, in words."""
     axis, why = _axis(one, score, labels)
     reasons = [f"ends in {one.ends_in}"] * bool(one.ends_in) + [why] * bool(why)
+    if labels is None and score.kind != "linear" and _OF_EMBEDDINGS.search(one.name.lower()):
+        more = [*more, _NO_CLASSES]
     said = "; ".join([*reasons, *more])
     return Scored(place, axis, f"{one.described}: {said}" if said else one.described)
 

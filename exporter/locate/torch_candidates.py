@@ -23,7 +23,7 @@ from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from .arrangement import Arrangement
 from .candidate import Candidate
-from .layer_rules import LayerFacts, Surroundings, judge_layer, misplaced, ranked
+from .layer_rules import BLIND, LayerFacts, Surroundings, judge_layer, misplaced, ranked
 from .layout import Side, rows_or_tokens
 from .places import Dependence
 from .score_rules import check_flat
@@ -65,6 +65,11 @@ class _Call:
     @property
     def source(self) -> _Call:
         return self.origin or self
+
+    @property
+    def unnumbered(self) -> str:
+        """The tensor's name, if the module is called once."""
+        return joined_name(self.path, None, self.place)
 
 
 def scan(
@@ -108,12 +113,24 @@ def scan(
     shapes = list(dict.fromkeys([image, *(tuple(x.shape) for x in inputs.tensors if x.dim() > 1)]))
     maps = table.shape[1] if table.dim() > 2 else None
     repeated = {call.path for call in calls if call.number > 1}
-    rows = {group[0].source.path for group in groups.values() if group[0].output.dim() == 3}
+    rows = {
+        witness.unnumbered
+        for group in groups.values()
+        if group[0].output.dim() == 3 and (witness := _witness(group, repeated)) is not None
+    }
     places = measure_places(module, inputs, rows) if rows else {}
     facts = (_facts(group, repeated, grids, shapes, maps, places) for group in groups.values())
     told = [judge_layer(one, around) for one in facts]
-    shown = {call.path for call in calls if call.whole and call.path not in repeated}
-    return _shown_first(module, inputs, ranked(told), shown - rows), reason
+    # Layers of three axes are shown by now, whatever module of those that return one names it.
+    unshown = {
+        call.unnumbered for call in calls if call.path not in repeated and call.output.dim() > 3
+    }
+    return _shown_first(module, inputs, ranked(told), unshown), reason
+
+
+def _witness(group: Sequence[_Call], repeated: Collection[str]) -> _Call | None:
+    """A call by whose name `measure_places` finds the tensor of a group; None if none has one."""
+    return next((call for call in group if call.path not in repeated), None)
 
 
 def _shown_first(
@@ -138,11 +155,15 @@ def _shown_first(
             options = [Arrangement("channels_first", one.shape[2:])] + [
                 Arrangement("channels_last", one.shape[1:-1])
             ] * (rank > 3)
-            known = one.name in unshown and one.name in places
-            finding = places[one.name].best(options) if known else None
-            if finding is None or not finding.is_everywhere:
+            shown = places.get(one.name) if one.name in unshown else None
+            finding = None if shown is None else shown.best(options)
+            if shown is not None and shown.is_constant and inputs.has_one_image:
+                reason = BLIND
+            elif finding is None or not finding.is_everywhere:
                 return sorted(found, key=lambda other: (not other.usable, other.name != one.name))
-            fault = replace(one, usable=False, reason=misplaced(finding.agreement))
+            else:
+                reason = misplaced(finding.agreement)
+            fault = replace(one, usable=False, reason=reason)
             found = [fault if other is one else other for other in found]
     return given  # convolutions keep their places; these are still the best there are
 
@@ -252,14 +273,15 @@ def _facts(
     extents, prefix, tokens, refuted = (shape[2:], shape[1:-1]), 0, False, None
     if len(shape) == 3:
         options = rows_or_tokens(shape, inputs, grids, _side(source))
-        known = source.path not in repeated and source.whole and source.path in places
-        finding = places[source.path].best(options) if known else None
+        witness = _witness(group, repeated)
+        shown = None if witness is None else places.get(witness.unnumbered)
+        finding = None if shown is None else shown.best(options)
         best = finding.arrangement if finding else next(iter(options), None)
         tokens = best is None or best.layout == "tokens"
         extents, prefix = ((), 0) if best is None else ((best.grid,), best.prefix)
         if finding is not None and finding.verdict == "refuted":
             refuted = finding.agreement
-        elif known and places[source.path].is_constant:
+        elif shown is not None and shown.is_constant:
             refuted = 0.0
     class_map = False
     if slope is not None and len(shape) > 2 and shape[1] == maps:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..source.layer_taps import joined_name, maps_in, read_name
 from ..source.own_copy import own_copy
 from ..source.torch_inputs import ModuleInputs
 from ..source.torch_layers import named_layers
@@ -23,7 +24,7 @@ def measure_places(
     Args:
         module: The module; a copy is run.
         inputs: Its example inputs. Of floats only the shapes matter.
-        paths: Layers by name.
+        paths: Layers by name; tensors of one that returns several have `joined_name`.
 
     Returns:
         What changes in each layer's output, of its last call; empty if the module does not run.
@@ -41,8 +42,11 @@ def measure_places(
     found: dict[str, Array] = {}
 
     def store(path: str, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.dim() > 1:
-            found[path] = output[:1].detach().float().cpu().numpy()
+        maps = maps_in(output)
+        for place, tensor in maps:
+            name = joined_name(path, None, place if len(maps) > 1 else ())
+            if name in paths:
+                found[name] = tensor[:1].detach().float().cpu().numpy()
 
     def run(changed: Array) -> dict[str, Array]:
         found.clear()
@@ -52,8 +56,9 @@ def measure_places(
             inputs.with_tensors(given).call(watched)
         return dict(found)
 
+    modules = {read_name(watched, name)[1].path for name in paths}
     for path, layer in named_layers(watched).items():
-        if path in paths:
+        if path in modules:
             layer.register_forward_hook(lambda _, __, output, path=path: store(path, output))
     try:
         return measure(run, start, generator)

@@ -19,6 +19,7 @@ Labels: TypeAlias = list[str] | dict[str, list[str]] | None
 
 _NUMBERED = re.compile(r"\s*(\d+)\s*[,;:\t ]\s*(.+)")
 _NUMBER_FIRST = re.compile(r"\s*\d+\s*[,;:\t]")
+_FILLER = re.compile(r"LABEL_\d+")
 _SHOWN = 5  # missing ids that a message names
 _NESTED = ("id2label", "names", "labels", "classes")  # keys of a model's configuration
 
@@ -48,6 +49,22 @@ def as_labels(value: Any) -> list[str]:
         f"labels takes a list of names, not {in_line(value)}, a dict or a file; give strings, such "
         "as ['cat', 'dog'] or {0: 'cat', 1: 'dog'}"
     )
+
+
+def own_labels(module: object, classes: int) -> list[str] | None:
+    """The class names that a model of transformers carries, in ``config.id2label``.
+
+    None where there are none for ``classes`` classes, and where they are the library's fillers,
+    ``LABEL_0`` and so on.
+    """
+    given = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(given, Mapping) or len(cast("Mapping[Any, Any]", given)) != classes:
+        return None
+    try:
+        names = as_labels(given)
+    except CaptureError:
+        return None
+    return None if all(_FILLER.fullmatch(name) for name in names) else names
 
 
 def labels_for(value: Any, outputs: Sequence[str | None]) -> Labels:

@@ -47,8 +47,12 @@ class ModuleInputs:
     def image(self) -> torch.Tensor | None:
         """The first float tensor with three axes or more, else the first with any axis."""
         found = [tensor for tensor in self.tensors if tensor.dim()]
-        images = (x for x in found if x.is_floating_point() and x.dim() >= _LEAST_IMAGE)
-        return next(images, found[0] if found else None)
+        return next(iter(self._images()), found[0] if found else None)
+
+    @property
+    def has_one_image(self) -> bool:
+        """Whether just one float tensor has three axes or more."""
+        return len(self._images()) == 1
 
     @property
     def batch(self) -> int | None:
@@ -99,6 +103,10 @@ class ModuleInputs:
         """Types and shapes, for messages."""
         named = [f"{name}={_described(value)}" for name, value in self.kwargs.items()]
         return ", ".join([*map(_described, self.args), *named])
+
+    def _images(self) -> list[torch.Tensor]:
+        floats = [tensor for tensor in self.tensors if tensor.is_floating_point()]
+        return [tensor for tensor in floats if tensor.dim() >= _LEAST_IMAGE]
 
     def _places(self) -> list[tuple[Path, torch.Tensor]]:
         found = parts_of((self.args, dict(self.kwargs)))

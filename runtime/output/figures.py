@@ -24,8 +24,9 @@ def figure(
     """Draw explanations of one image, for example by several methods, together: RGB uint8.
 
     The image, or another input, comes first, then each class by each method. With several classes
-    and several methods, each method has a row. Colour bars show the scale of each map, or of all
-    maps of an explanation if the scale is shared.
+    and several methods, each method has a row. Explanations by one method of one layer, such as
+    those of a caption's words, are drawn like the classes of one. Colour bars show the scale of
+    each map, or of all maps of an explanation if the scale is shared.
 
     Args:
         found: Explanations of one image, for example from `Explainer.compare`.
@@ -42,12 +43,14 @@ def figure(
         raise RenderError("a figure needs one or more explanations of one image")
     first, longest = found[0], max(len(one.classes) for one in found)
     own_row = first.view.own_row
-    several, grid = len(found) > 1, len(found) > 1 and longest > 1 and not own_row
+    names = _names(found)
+    several = len(set(names)) > 1
+    grid = several and longest > 1 and not own_row
     tall = height or (first.image.shape[0] if own_row else _height(first.image))
     image, empty = first.draw_input(tall), (None, "", "")
     note = first.layer if several else f"{first.method}, {first.layer}"
     tiles: list[tuple[Pixels | None, str, str]] = [(image, first.name, note)]
-    for name, one in zip(_names(found), found, strict=True):
+    for name, one in zip(names, found, strict=True):
         if grid and len(tiles) > 1:
             tiles.append(empty)
         for shown in class_maps(one):

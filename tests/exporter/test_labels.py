@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from graftcam.exporter import CaptureError
-from graftcam.exporter.source.labels import as_labels, read_labels
+from graftcam.exporter.source.labels import as_labels, own_labels, read_labels
 
 FILES: dict[str, tuple[str, str]] = {
     "lines": ("a.txt", "cat\n\ndog \n"),
@@ -122,3 +123,14 @@ def test_lines_that_look_nearly_like_a_table_are_read_in_linear_time(tmp_path: P
     line = "x" + "\t" * 900 + "y"
     (tmp_path / "a.txt").write_text("".join(f"{line}{number},{number}\n" for number in range(2000)))
     assert len(read_labels(tmp_path / "a.txt")) == 2000
+
+
+def test_names_that_a_module_carries() -> None:
+    def module(names: Any) -> Any:
+        return SimpleNamespace(config=SimpleNamespace(id2label=names))
+
+    assert own_labels(module({0: "cat", 1: "dog"}), 2) == ["cat", "dog"]
+    assert own_labels(module({0: "cat", 1: "dog"}), 3) is None  # of another head
+    assert own_labels(module({0: "LABEL_0", 1: "LABEL_1"}), 2) is None
+    assert own_labels(module({0: "cat", 7: "dog"}), 2) is None
+    assert own_labels(module(None), 2) is own_labels(object(), 2) is None

@@ -136,6 +136,13 @@ def test_several_methods_stand_in_a_row_and_with_several_classes_in_rows(
     np.testing.assert_array_equal(sheet[second, 364:524], other.draw(1, style="heatmap"))
 
 
+def test_explanations_by_one_method_are_told_apart_by_their_classes(explainer: Explainer) -> None:
+    """As the words of a caption, each explained at its own step."""
+    words = [explainer.explain(SCENE, one) for one in ("red", "green")]
+    together = explainer.explain(SCENE, ["red", "green"])
+    np.testing.assert_array_equal(figure(words, 80), together.panel(80))
+
+
 def test_rows_of_unequal_length_keep_to_their_columns(explainer: Explainer) -> None:
     one = explainer.explain(SCENE, "red")
     two = replace(explainer.explain(SCENE, ["red", "green"]), method="other")
