@@ -85,13 +85,15 @@ def _is_zero(value: ir.Value) -> bool:
     return array is not None and not np.any(array)
 
 
-def values_laid_out(nodes: Sequence[ir.Node], image: ir.Value) -> frozenset[ir.Value]:
+def values_laid_out(
+    nodes: Sequence[ir.Node], image: ir.Value, *, channels_last: bool
+) -> frozenset[ir.Value]:
     """The values of ``nodes`` that are laid out as [N, C, *space], with as many axes as an image.
 
-    That is known of the results of convolutions, norms and pools, and stays so until an operator
-    moves axes.
+    That is known of the results of convolutions, norms and pools, and of an image without
+    ``channels_last``, and stays so until an operator moves axes.
     """
-    rank, found = len(dims_of(image)), set[ir.Value]()
+    rank, found = len(dims_of(image)), set[ir.Value]() if channels_last else {image}
     for node in nodes:
         known = node.op_type in _OF_MAPS or (
             node.op_type not in _MOVING and any(value in found for value in node.inputs)

@@ -65,7 +65,7 @@ def find_biases(plan: Plan, image: ir.Value, *, channels_last: bool) -> Biases:
         )
     kinds = {node: bias_of(node, plan.active) for node in plan.nodes}
     kinds = {node: bias for node, bias in kinds.items() if bias != "none"}
-    laid_out = values_laid_out(plan.nodes, image)
+    laid_out = values_laid_out(plan.nodes, image, channels_last=channels_last)
     found = Biases(image, channels_last, plan.active, kinds, laid_out)
     lost = [node for node in kinds if not _is_known(node, found)]
     if lost:

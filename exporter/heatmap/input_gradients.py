@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 
+from ...runtime.inputs.form import form_of
 from ...runtime.spec import Preprocess
 from ..differentiate.backward import differentiate
 from ..differentiate.cotangent import Cotangent
@@ -60,14 +61,22 @@ def image_input(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
             return value
         raise CaptureError(
             f"input {value.name!r} is {value.dtype}, which carries no gradient; export the model "
-            "from behind its conversion to float, or leave input_gradients and guided out"
+            "from behind its conversion to float, or leave input_gradients, guided and fullgrad out"
         )
     if len(floats) != 1:
         raise CaptureError(
             f"the model has {len(floats)} inputs of floats ({[v.name for v in floats]}); say by "
-            "`preprocess` which one takes the image, or leave input_gradients and guided out"
+            "`preprocess` which one takes the image, or leave input_gradients, guided and fullgrad "
+            "out"
         )
     return floats[0]
+
+
+def _has_channels_last(value: ir.Value, preprocess: Preprocess | None) -> bool:
+    """Whether an image is [N, *space, C]; without a transform as the runtime reads its extents."""
+    extents = [extent if isinstance(extent, int) else 0 for extent in dims_of(value)[1:]]
+    form = form_of(extents, None, [None] * (len(extents) - 1), transform=preprocess)
+    return form is not None and form.channel == len(extents) - 1
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ def plan_image_walks(
     except LayerError:
         raise LayerError(
             f"the score {layers.score.name!r} has no gradient with respect to the input "
-            f"{value.name!r}; leave input_gradients and guided out"
+            f"{value.name!r}; leave input_gradients, guided and fullgrad out"
         ) from None
     changed = {operator for walk in walks for operator in WALKS[walk]}
     if changed and not any(node.op_type in changed for node in alone.nodes):
@@ -146,7 +155,7 @@ def plan_image_walks(
             "Relu has guided rules (not LeakyRelu, GELU or ReLU6); leave guided out: "
             "input_gradients holds the plain gradient"
         )
-    last = preprocess is not None and preprocess.layout == "nhwc"
+    last = _has_channels_last(value, preprocess)
     biases = find_biases(alone, value, channels_last=last) if full else None
     return ImageWalks(value, tuple(walks), whole, alone if changed else None, biases)
 
