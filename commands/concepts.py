@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 @option("--clip", is_flag=True,
         help="Take negative activations for 0, as those of SiLU, GELU and norms.")  # fmt: skip
 @class_option
-@option("--top", type=click.IntRange(1), default=3, show_default=True,
+@option("--top", type=click.IntRange(1),
         help="Number of best-ranked classes of each image that concepts are measured by, without "
-             "--class.")  # fmt: skip
+             "--class. Default: 3.")  # fmt: skip
 @explained_output_option
 @option("--layer", metavar="NAME",
         help="Layer: one of the artifact's, or of a model that is no artifact yet any that "
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 def concepts(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,
     shapes: dict[str, list[int | None]], labels: str | None, preprocess: str | None,
-    components: int, clip: bool, classes: tuple[str, ...], top: int, output: str | None,
+    components: int, clip: bool, classes: tuple[str, ...], top: int | None, output: str | None,
     layer: str | None, inputs: dict[str, Any], max_pixels: int, provider: str | None,
     threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
@@ -106,7 +106,7 @@ def _described(found: Concepts, files: list[Path]) -> str:
     for one, file in zip(found, files[2:], strict=True):
         lines.append(f"{one.name} -> {file}")
         lines += [
-            f"  {number + 1}  {share:4.0%} of the activation  {one.strongest(number)}"
+            f"  {number + 1}  {share:4.0%}  {one.strongest(number)}"
             for number, share in enumerate(found.shares)
         ]
     return plain_lines([*lines, *(f"-> {file}" for file in files[:2])])

@@ -332,7 +332,7 @@ class Explainer:
         components: int = 4,
         *,
         classes: Classes = None,
-        top: int = 3,
+        top: int | None = None,
         output: str | None = None,
         layer: str | None = None,
         clip: bool = False,
@@ -347,7 +347,7 @@ class Explainer:
             components: The number of concepts.
             classes: The classes whose scores concepts are measured by; None: the ``top``
                 best-ranked of each image.
-            top: See there.
+            top: See there; None: 3, or as many as there are.
             output: The output that the classes are of, if the artifact explains several.
             layer: The layer; None: the artifact's first.
             clip: Take negative activations for 0.
@@ -360,9 +360,8 @@ class Explainer:
             GraftcamError: As `explain`; also an InputError if the artifact has no classes, the
                 layer negative activations without ``clip``, or fewer channels than concepts.
         """
-        request: Request = {"top": top, "output": output, "layer": layer, "inputs": inputs}
-        if classes is not None:
-            request["classes"] = classes
+        request: Request = {"output": output, "layer": layer, "inputs": inputs}
+        request |= {"classes": classes} if top is None else {"classes": classes, "top": top}
         return self._steps.concepts(images, request, components, clip=clip)
 
     def run(

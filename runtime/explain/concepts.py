@@ -20,6 +20,7 @@ from .pipeline import along_input
 from .plan import Plan
 from .view_of_example import view_of_example
 
+TOP = 3  # classes of each image that concepts are measured by, if there are as many
 _CLIP = "take negative values for 0 with clip=True (--clip)"
 
 

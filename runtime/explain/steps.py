@@ -18,6 +18,7 @@ from ..inputs.examples import ExampleReader, Given
 from ..inputs.fit_preprocess import preprocess_for
 from ..inputs.images import as_array
 from ..inputs.raw_feeds import Selection, raw_feeds
+from ..inputs.selection import choose_output
 from ..output.concepts import Concepts
 from ..output.explanation import Explanation
 from ..session.checked import open_checked
@@ -27,7 +28,7 @@ from ..session.providers import Provider
 from ..session.session import Session, Tensors
 from ..spec import Preprocess
 from .box_pipeline import detect_examples
-from .concepts import find_concepts
+from .concepts import TOP, find_concepts
 from .pipeline import explain_examples
 from .plan import Plan, make_plan
 from .request import Request
@@ -128,6 +129,9 @@ class Steps:
                 f"concepts(): {name} explains {what}, and concepts are about classes; export the "
                 "model's backbone with a class score"
             )
+        if request.get("classes") is None and request.get("top") is None:
+            about = self.session.about(choose_output(spec, request.get("output")))
+            request["top"] = min(TOP, about.spec.score.classes)
         plan = self._plan(request)
         if len(plan.layers) > 1:
             raise InputError("concepts() factorises one layer; name one with layer= (--layer)")

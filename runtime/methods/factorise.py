@@ -31,7 +31,7 @@ class Factors:
             concept is 1.
         concepts: What each concept adds to the columns at strength 1, [concepts, columns]. They are
             ordered by their share.
-        shares: The part of the sum of all rows that each concept makes up, [concepts].
+        shares: The part that each concept is of the sum of all, [concepts]; together 1.
         error: The distance of the product to the rows, relative to their size (Frobenius).
     """
 
@@ -63,7 +63,8 @@ def factorise(rows: NDArray[Any], count: int) -> Factors:
     largest = left.max(axis=0)
     left = np.divide(left, largest, out=np.zeros_like(left), where=largest > 0)
     right *= largest[:, None]
-    shares = left.sum(axis=0) * right.sum(axis=1) / data.sum()
+    parts = left.sum(axis=0) * right.sum(axis=1)
+    shares = parts / parts.sum()
     order = np.argsort(-shares, kind="stable")
     left, right = left[:, order], right[order]
     return Factors(left, right, shares[order], float(np.linalg.norm(data - left @ right) / size))

@@ -29,7 +29,7 @@ def concept_sheet(
         view: The image.
         name: Its name.
         maps: Strengths from 0 to 1, float32 [concepts, *cells].
-        shares: The part of all activations that each concept makes up.
+        shares: The part that each concept is of the sum of all.
         notes: What to say of each.
         height: Height of each drawing in pixels.
     """
@@ -41,7 +41,7 @@ def concept_sheet(
         colours = np.tile(np.array(class_colour(number), np.uint8), (256, 1))
         look = Look(alpha=_OPACITY)
         drawn = view.draw(Drawing(strength, Palette(colours, signed=False), look, height))
-        tiles.append((drawn, f"concept {number + 1}: {share:.0%} of the activation", note))
+        tiles.append((drawn, f"concept {number + 1} ({share:.0%})", note))
     images, titles, below = zip(*tiles, strict=True)
     columns = 1 if view.own_row else min(_COLUMNS, len(tiles))
     return panel(images, titles, height, below, columns)

@@ -60,7 +60,7 @@ class Concepts(Sequence[ImageConcepts]):
         images: The entries.
         vectors: What each concept is in the layer's channels, at strength 1: float32
             [concepts, C].
-        shares: The part of the sum of all activations that each concept makes up, [concepts].
+        shares: The part that each concept is of the sum of all, over images, places and channels.
         error: The distance between the activations and what concepts and strengths say of them,
             relative to the activations (Frobenius norm).
         layer: The layer.
