@@ -77,9 +77,7 @@ def concepts(
     layers = () if layer is None else (layer,)
     wanted = Wanted(weights, shapes or None, labels, layers, output, ())
     model = artifact_of(source, wanted, images, max_pixels)
-    explainer = Explainer(
-        model, provider, threads, max_pixels=max_pixels, preprocess=preprocess
-    )
+    explainer = Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
     paths = list[Path]()
     for image in images:
         inside = image.is_dir()

@@ -24,12 +24,9 @@ from .rules import Entry, lookup
 from .unbroadcast import unbroadcast
 from .unsupported import refused_if_its_rule_fails
 
-
 # Called with a node, the cotangent of its first output, and what the node hands on to its inputs,
 # each with the value that it is of; of a fused rule, to those of the nodes that it skips.
-Watch: TypeAlias = Callable[
-    [ir.Node, Cotangent | None, Sequence[tuple[ir.Value, Cotangent]]], None
-]
+Watch: TypeAlias = Callable[[ir.Node, Cotangent | None, Sequence[tuple[ir.Value, Cotangent]]], None]
 
 
 def differentiate(

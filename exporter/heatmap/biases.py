@@ -24,10 +24,10 @@ Bias: TypeAlias = Literal["none", "added", "product", "curved"]
 
 # Twice the input gives twice the output, and half the space before a kink stays before it.
 _HOMOGENEOUS = frozenset({
-    "Abs", "AveragePool", "Cast", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather",
-    "GatherElements", "GatherND", "GlobalAveragePool", "GlobalMaxPool", "Identity", "LeakyRelu",
-    "MaxPool", "Neg", "PRelu", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu",
-    "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose",
+    "Abs", "AveragePool", "Cast", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten",
+    "Gather", "GatherElements", "GatherND", "GlobalAveragePool", "GlobalMaxPool", "Identity",
+    "LeakyRelu", "MaxPool", "Neg", "PRelu", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum",
+    "Relu", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose",
     "Unsqueeze", "Upsample",
 })  # fmt: skip
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm")

@@ -63,15 +63,14 @@ def find_biases(plan: Plan, image: ir.Value, *, channels_last: bool) -> Biases:
             f"fullgrad shows places of an image, and input {image.name!r} has the shape "
             f"{dims_of(image)} without axes of places; {_LEAVE}"
         )
-    kinds = {node: bias_of(node, plan.active) for node in plan.nodes}
-    kinds = {node: bias for node, bias in kinds.items() if bias != "none"}
+    kinds: dict[ir.Node, Bias] = {
+        node: bias for node in plan.nodes if (bias := bias_of(node, plan.active)) != "none"
+    }
     laid_out = values_laid_out(plan.nodes, image, channels_last=channels_last)
     found = Biases(image, channels_last, plan.active, kinds, laid_out)
     lost = [node for node in kinds if not _is_known(node, found)]
     if lost:
-        named = ", ".join(
-            f"{described(node)} {dims_of(node.outputs[0])}" for node in lost[:_SHOWN]
-        )
+        named = ", ".join(f"{described(node)} {dims_of(node.outputs[0])}" for node in lost[:_SHOWN])
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         raise CaptureError(
             "fullgrad is for convolutional models: it is not known which places of the image the "

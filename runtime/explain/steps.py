@@ -118,9 +118,7 @@ class Steps:
         by_method = dict(zip(plan.methods, found, strict=True))
         return [by_method[method] for method in methods]
 
-    def concepts(
-        self, images: Any, request: Request, components: int, *, clip: bool
-    ) -> Concepts:
+    def concepts(self, images: Any, request: Request, components: int, *, clip: bool) -> Concepts:
         """Factorise the layer's activations of one image, or of a batch together."""
         spec, name = self.session.spec, self.session.path.name
         if spec.detector is not None or spec.class_index is None:

@@ -101,7 +101,7 @@ def terms(model: nn.Module, x: np.ndarray, target: int) -> tuple[list[np.ndarray
 
 
 def psi(term: np.ndarray, space: tuple[int, ...]) -> np.ndarray:
-    """Magnitudes between 0 and 1 for each image, interpolated to the image, summed over channels."""
+    """Magnitudes from 0 to 1 for each image, interpolated to the image, summed over channels."""
     size = np.abs(term)
     flat = size.reshape(len(size), -1)
     ends = [end(flat, axis=1).reshape(-1, *[1] * (size.ndim - 1)) for end in (np.min, np.max)]
@@ -224,7 +224,7 @@ def test_open_sizes(tmp_path: Path) -> None:
     )
     wide = np.random.default_rng(0).standard_normal((2, 3, 15, 21)).astype(np.float32)
     found = run(path, {"x": wide, "class_index": np.array([[1, 3]])})
-    parts, scores = terms(model, wide, 3)
+    parts, _ = terms(model, wide, 3)
     expected = sum(psi(part, (15, 21)) for part in parts)
     np.testing.assert_allclose(found["heatmap.fullgrad"][:, 1], expected, **TOLERANCE)
 
@@ -272,9 +272,7 @@ def test_another_inputs_values_are_a_bias(tmp_path: Path) -> None:
         slopes * np.maximum(feeds["other"], 0)[:, None],
         slopes * -0.5,
     ]
-    by_input = sum(
-        np.stack([psi(part[:, k], (4, 4)) for k in (0, 1)], axis=1) for part in parts
-    )
+    by_input = sum(np.stack([psi(part[:, k], (4, 4)) for k in (0, 1)], axis=1) for part in parts)
     assert (found["heatmap.fullgrad"] >= by_input - 1e-5).all()  # the rest is the convolution's
 
 
@@ -336,7 +334,7 @@ def test_an_artifact_without_it_says_how_to_get_it(tmp_path: Path) -> None:
         preprocess=TRANSFORM,
     )  # fmt: skip
     photo = np.zeros((*SPACES[2], 3), np.uint8)
-    with pytest.raises(InputError, match="has no fullgrad, .*; export it with --extra fullgrad"):
+    with pytest.raises(InputError, match=r"has no fullgrad, .*; export it with --extra fullgrad"):
         Explainer(path).explain(photo, method="fullgrad")
 
 

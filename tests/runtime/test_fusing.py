@@ -154,7 +154,9 @@ def test_a_product_without_agreement_is_reported_as_zero(
 def test_layers_and_ways_to_fuse_that_are_none_are_refused(explainer: Explainer) -> None:
     with pytest.raises(InputError, match="unknown layer 'fin'; did you mean 'fine'"):
         explainer.explain(SCENE, layer=["coarse", "fin"])
-    with pytest.raises(InputError, match="unknown way to fuse 'sum'; there is mean, max, product, refine"):
+    with pytest.raises(
+        InputError, match="unknown way to fuse 'sum'; there is mean, max, product, refine"
+    ):
         explainer.explain(SCENE, fuse="sum")  # pyright: ignore[reportArgumentType, reportCallIssue]
     with pytest.raises(InputError, match="an empty list of layers"):
         explainer.explain(SCENE, layer=[])
