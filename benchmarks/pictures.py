@@ -32,7 +32,7 @@ from .script import DOCS, ROOT, options, say
 # ReLU6 has no guided rule, so that these three methods are not for this model.
 _GUIDED = ("guided-backprop", "deconvnet", "guided-gradcam")
 _COLUMNS = 5
-_LAYERS = ("_blocks.2", "_blocks.10", "_swish#2")
+_LAYERS = ("_blocks.4", "_blocks.10", "_swish#2")
 
 
 def main() -> int:
@@ -98,14 +98,15 @@ def _concepts(cat: Photograph, astronaut: Photograph) -> Any:
 def _refined(cat: Photograph, _: Photograph) -> Any:
     """Draw one class by the maps of three layers, then by all of them."""
     explainer = _explainer(*_LAYERS)
-    label = explain(explainer, cat).labels[0]
+    known = explain(explainer, cat)
+    label = known.labels[0]
     drawn, titles = list[Any](), list[str]()
     for layer in (*_LAYERS, [*_LAYERS]):
         found = explainer.explain(cat.path, label, method="layercam", layer=layer, fuse="refine")
         drawn.append(found.draw(style="heatmap"))
         cells = found.maps.shape[-1]
         titles.append(f"{cells} x {cells} cells" if isinstance(layer, str) else "refine")
-    return panel([found.image, *drawn], [label, *titles], height=150)
+    return panel([known.image, *drawn], [label, *titles], height=150)
 
 
 PICTURES: dict[str, Callable[[Photograph, Photograph], Any]] = {

@@ -276,6 +276,41 @@ def test_another_inputs_values_are_a_bias(tmp_path: Path) -> None:
     assert (found["heatmap.fullgrad"] >= by_input - 1e-5).all()  # the rest is the convolution's
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["by a transform", "by its extents"])
+def test_an_image_may_have_its_channels_last(tmp_path: Path, *, told: bool) -> None:
+    generator = np.random.default_rng(0)
+    tensors = {
+        "k": generator.standard_normal((5, 3, 3, 3)).astype(np.float32),
+        "bias": generator.standard_normal(5).astype(np.float32),
+        "w": generator.standard_normal((5, 2)).astype(np.float32),
+    }
+    body = """c = Conv<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(t, k, bias) d = Relu(c)
+              p = GlobalAveragePool(d) f = Flatten(p) y = MatMul(f, w)"""
+    x = generator.standard_normal((2, 6, 4, 3)).astype(np.float32)
+    found: list[dict[str, np.ndarray]] = []
+    for shape, first, layout in (
+        ("6, 4, 3", "t = Transpose<perm=[0, 3, 1, 2]>(x)", "nhwc"),
+        ("3, 6, 4", "t = Identity(x)", "nchw"),
+    ):
+        text = f"""<ir_version: 9, opset_import: ["" : 18]>
+        m (float[N, {shape}] x) => (float[N, 2] y) {{ {first} {body} }}"""
+        source, path = tmp_path / f"{layout}.onnx", tmp_path / f"{layout}-m.onnx"
+        source.write_bytes(onnx_model(text, tensors))
+        transform = Preprocess(
+            "x", [6, 4], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3, layout=layout
+        )
+        export(
+            source, path, layers="d", extras=["fullgrad"], verify="off",
+            preprocess=transform if told else None,
+        )  # fmt: skip
+        image = x if layout == "nhwc" else x.transpose(0, 3, 1, 2)
+        found.append(run(path, {"x": image, "class_index": np.array([[0, 1]])}))
+    last, first = found
+    assert last["heatmap.fullgrad"].shape == (2, 2, 6, 4)
+    np.testing.assert_allclose(last["heatmap.fullgrad"], first["heatmap.fullgrad"], **TOLERANCE)
+    np.testing.assert_allclose(last["fullgrad_sum"], last["scores"], **TOLERANCE)
+
+
 def test_models_that_it_is_not_for_are_refused_for_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     with pytest.raises(CaptureError, match=r"is for convolutional models: .* LayerNormalization"):
