@@ -152,6 +152,19 @@ def test_the_map_and_its_sum_equal_pytorchs(
         assert none["fullgrad_sum"].shape == (3, k)
 
 
+def test_a_norm_that_is_a_node_of_its_own_has_the_bias_of_a_folded_one(tmp_path: Path) -> None:
+    """The exporter keeps a norm behind the target layer apart from it."""
+    model, x, path = seeded(Net(), seed=2), noise(2), tmp_path / "m.onnx"
+    example = (torch.zeros(2, 3, *SPACES[2]),)
+    report = export(model, path, example, layers="stem", extras=["fullgrad"], verify="off")
+    assert "BatchNormalization" in report.operators
+    found = run(path, {"x": x, "class_index": np.array([[3]])})
+    parts, scores = terms(model, x, 3)
+    expected = sum(psi(part, SPACES[2]) for part in parts)
+    np.testing.assert_allclose(found["heatmap.fullgrad"][:, 0], expected, **TOLERANCE)
+    np.testing.assert_allclose(found["fullgrad_sum"][:, 0], scores, **TOLERANCE)
+
+
 Artifact = tuple[nn.Module, Path]
 TRANSFORM = Preprocess(
     "x", SPACES[2], SPACES[2], "exact", "bilinear", 1 / 255, [0.4] * 3, [0.2] * 3
@@ -259,7 +272,8 @@ def test_another_inputs_values_are_a_bias(tmp_path: Path) -> None:
     source, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
     source.write_bytes(onnx_model(text, tensors))
     transform = Preprocess("image", [4, 4], None, "exact", "bilinear", 1.0, [0.0] * 3, [1.0] * 3)
-    export(source, path, layers="d", extras=["fullgrad"], preprocess=transform)
+    # The other input leads to a layer, too: its cotangent is no part of FullGrad.
+    export(source, path, layers=["d", "o"], extras=["fullgrad"], preprocess=transform)
     feeds = {
         name: generator.standard_normal((2, 3, 4, 4)).astype(np.float32)
         for name in ("image", "other")
