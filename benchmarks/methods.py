@@ -30,7 +30,7 @@ def main() -> None:
     )
     artifact = ROOT / ".bench" / "digits-all.onnx"
     artifact.parent.mkdir(exist_ok=True)
-    export_digits(artifact, extras=["input_gradients", "guided", "head"])
+    export_digits(artifact, extras=["guided", "fullgrad", "head"])
     explainer = Explainer(artifact)
     canvases = draw(load_glyphs("heldout"), asked.canvases, _SEED)
     rows: list[dict[str, Any]] = []

@@ -32,7 +32,7 @@ _PACKAGES = (
 # What a method needs of an artifact, and the extra that adds it.
 _EXTRAS = {
     "head": "head", "input_gradients": "input_gradients", "guided_gradients": "guided",
-    "deconvnet_gradients": "guided",
+    "deconvnet_gradients": "guided", "fullgrad": "fullgrad",
 }  # fmt: skip
 _LOOKED_AT = 8  # images that are read before an export, which takes longer
 

@@ -55,8 +55,10 @@ _request_options = group(
     option("--layer", "layers", multiple=True, metavar="NAME",
            help="Target layer: one of the artifact's, or of a model that is no artifact yet any "
                 "that `graftcam layers` lists; repeatable: their maps are fused."),
-    option("--fuse", type=click.Choice(["mean", "max", "product"]), default="mean",
-           show_default=True, help="How the maps of several --layer become one."),
+    option("--fuse", type=click.Choice(["mean", "max", "product", "refine"]), default="mean",
+           show_default=True,
+           help="How the maps of several --layer become one: their mean, the largest, the product, "
+                "or refine (RefineCAM): the product of maps stretched from 0 to 1."),
     option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
            help="Average the maps over changed copies of the image: flipped, or with scaled "
                 "values; repeatable."),
@@ -83,7 +85,7 @@ _request_options = group(
     "graftcam explain resnet50.onnx photo.jpg -o out",
     "graftcam explain resnet50.onnx cats/*.jpg -o out --class tabby --class 282",
     "graftcam explain resnet50.onnx photo.jpg -o out --top 3 --panel --style contour",
-    "graftcam explain resnet50.onnx photo.jpg -o out --layer layer3 --layer layer4 --fuse max",
+    "graftcam explain resnet50.onnx photo.jpg -o out --layer layer3 --layer layer4 --fuse refine",
     "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
     "graftcam explain resnet50.onnx photos/ -o out --batch 16",
     "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",

@@ -44,7 +44,8 @@ extra_options = group(
            help="Add to the artifact; repeatable. head: FILE.head.onnx, the model from the layer "
                 "to the score, for methods that rerun it (ablationcam, reciprocam, shapleycam); "
                 "input_gradients: for saliency, SmoothGrad and integrated gradients; guided: for "
-                "guided backpropagation and the deconvnet, with input_gradients; "
+                "guided backpropagation and the deconvnet, with input_gradients; fullgrad: the map "
+                "of FullGrad, likewise; "
                 "embed_preprocess: the training transform, so that the graph takes uint8 RGB "
                 "images [N, height, width, 3] of any size; or a further heatmap, such as "
                 "layercam (docs/methods.md)."),

@@ -25,10 +25,10 @@ from .source.settings import ExportSettings
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-FLAGS = ("head", "input_gradients", "guided", "embed_preprocess", "attention")
+FLAGS = ("head", "input_gradients", "guided", "fullgrad", "embed_preprocess", "attention")
 _EXTRA_FOR = {
     "head": "head", "input_gradients": "input_gradients", "guided_gradients": "guided",
-    "deconvnet_gradients": "guided",
+    "deconvnet_gradients": "guided", "fullgrad": "fullgrad",
 }  # fmt: skip
 _OLDEST_OPSET = 18
 _DISTINCT = ("input_names", "output_names")  # of one graph
@@ -215,7 +215,8 @@ def _extras(extras: object) -> list[str]:
     if given is None or not all(isinstance(one, str) for one in given):
         raise SettingsError(f"extras takes names such as 'head', not {in_line(extras)}")
     for name in given:
-        if name in METHODS and not METHODS[name].is_formula and name not in ATTENTION_METHODS:
+        outside = name in METHODS and not METHODS[name].is_formula
+        if outside and name not in (*FLAGS, *ATTENTION_METHODS):
             needs = [_EXTRA_FOR[need] for need in METHODS[name].needs if need in _EXTRA_FOR]
             instead = f"give the extra {needs[0]!r}, and" if needs else "it needs no extra:"
             raise SettingsError(

@@ -77,7 +77,9 @@ class InputUnsupportedError(UnsupportedError):
     start = "the input"
 
     def _remedy(self) -> str:
-        return "the layers can be explained: leave out the extras input_gradients and guided"
+        return (
+            "the layers can be explained: leave out the extras input_gradients, guided and fullgrad"
+        )
 
 
 class IntegerError(UnsupportedError):

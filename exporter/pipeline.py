@@ -123,6 +123,8 @@ def export(
               saliency, SmoothGrad, integrated gradients and the like;
             - ``"guided"``: the results of guided backpropagation and of the deconvnet, the outputs
               ``guided_gradients`` and ``deconvnet_gradients``, and ``input_gradients`` with them;
+            - ``"fullgrad"``: the map of FullGrad, of convolutional models: the output
+              ``heatmap.fullgrad``, what it sums up to, and ``input_gradients`` with them;
             - ``"embed_preprocess"``: the training transform in the graph: its input then takes
               images as they are, uint8 RGB [N, height, width, 3] of any size, and is called
               ``pixels``;
@@ -278,7 +280,7 @@ def _attempt(
         known.notes = notes = [*dict.fromkeys(captured.notes), *protect(graph)]
         notes += remarks(profile, list(graph))
         attention = _attention_wanted(captured, located, extras)
-        walks = walks_for(input_gradients="input_gradients" in extras, guided="guided" in extras)
+        walks = walks_for(extras)
         grafted = graft(
             captured, located, settings.labels_of(), settings.preprocess, settings.name, profile,
             walks, [extra for extra in extras if extra in FORMULAS], levels, limit, attention,

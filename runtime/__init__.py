@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .methods.table import METHODS
     from .output.box_explanation import BoxExplanation
     from .output.class_map import ClassMap
+    from .output.concepts import Concepts
     from .output.explanation import Explanation
     from .output.figures import figure
     from .spec import Spec
@@ -31,6 +32,7 @@ __all__ = [
     "METHODS",
     "BoxExplanation",
     "ClassMap",
+    "Concepts",
     "Detection",
     "Detections",
     "Explainer",
@@ -45,6 +47,7 @@ __all__ = [
 _HOMES = {
     "BoxExplanation": ".output.box_explanation",
     "ClassMap": ".output.class_map",
+    "Concepts": ".output.concepts",
     "Detection": ".boxes.detections",
     "Detections": ".boxes.detections",
     "Explainer": ".explainer",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .inputs.examples import Example, Given, Inputs
     from .inputs.selection import Classes
     from .output.box_explanation import BoxExplanation
+    from .output.concepts import Concepts
     from .output.explanation import Explanation
     from .session.providers import Provider
     from .session.session import Port, Tensors
@@ -324,6 +325,44 @@ class Explainer:
             TypeError: As `explain`.
         """
         return self._steps.compare(image, methods, request)
+
+    def concepts(
+        self,
+        images: Given | Sequence[Given],
+        components: int = 4,
+        *,
+        classes: Classes = None,
+        top: int | None = None,
+        output: str | None = None,
+        layer: str | None = None,
+        clip: bool = False,
+        inputs: Inputs | None = None,
+    ) -> Concepts:
+        """Find the concepts that a layer sees in images: deep feature factorisation.
+
+        All images share their concepts (Collins et al. 2018).
+
+        Args:
+            images: An image, or several, as for `explain`.
+            components: The number of concepts.
+            classes: The classes whose scores concepts are measured by; None: the ``top``
+                best-ranked of each image.
+            top: See there; None: 3, or as many as there are.
+            output: The output that the classes are of, if the artifact explains several.
+            layer: The layer; None: the artifact's first.
+            clip: Take negative activations for 0.
+            inputs: Values of further inputs; see `Request`.
+
+        Returns:
+            A sequence with an entry for each image.
+
+        Raises:
+            GraftcamError: As `explain`; also an InputError if the artifact has no classes, the
+                layer negative activations without ``clip``, or fewer channels than concepts.
+        """
+        request: Request = {"output": output, "layer": layer, "inputs": inputs}
+        request |= {"classes": classes} if top is None else {"classes": classes, "top": top}
+        return self._steps.concepts(images, request, components, clip=clip)
 
     def run(
         self,

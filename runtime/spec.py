@@ -281,6 +281,10 @@ class Spec(Record):
             respect to the image input, in that input's layout; optional, likewise.
         guided_gradients: The same by the rule of guided backpropagation; optional, likewise.
         deconvnet_gradients: The same by the deconvnet's rule; optional, likewise.
+        fullgrad: Name of the output, float32 [N, K, *space of the input]: the map of FullGrad;
+            optional, likewise.
+        fullgrad_sum: Name of the output, float32 [N, K]: what the terms of FullGrad sum up to,
+            which is the score but for rounding; goes with `fullgrad`.
         score_weights: Name of the input, float32 [N or 1, K, *output], with the weights of a
             ``linear`` score; optional, likewise.
         settings: The settings of the export; heads and older artifacts have none.
@@ -309,6 +313,8 @@ class Spec(Record):
     input_gradients: Name | None = None
     guided_gradients: Name | None = None
     deconvnet_gradients: Name | None = None
+    fullgrad: Name | None = None
+    fullgrad_sum: Name | None = None
     score_weights: Name | None = None
     settings: Settings | None = None
     output_index: Name | None = None
@@ -353,8 +359,11 @@ class Spec(Record):
         if len({*names}) < len(names):
             yield "layers", "layers of different names"
         outputs = [name for layer in self.layers for name in layer.outputs]
-        outputs += [name for name in (self.classes, self.scores, *self.of_input.values()) if name]
+        further = (self.classes, self.scores, *self.of_input.values(), *self.of_fullgrad)
+        outputs += [name for name in further if name]
         outputs += [] if self.attention is None else self.attention.outputs
+        if (self.fullgrad is None) != (self.fullgrad_sum is None):
+            yield "fullgrad_sum", "the name of an output beside fullgrad"
         if len({*outputs}) < len(outputs):
             yield "layers", "layers with an output of its own for each tensor"
         for key, value in self.source.items():
@@ -390,6 +399,11 @@ class Spec(Record):
         return {name: output for name in names if (output := getattr(self, name)) is not None}
 
     @property
+    def of_fullgrad(self) -> list[str]:
+        """Names of the outputs of FullGrad: the map, and its sum."""
+        return [name for name in (self.fullgrad, self.fullgrad_sum) if name is not None]
+
+    @property
     def own_outputs(self) -> list[str]:
         """Names of the outputs that the model itself does not have."""
         classes = [] if self.classes is None else [self.classes]
@@ -397,7 +411,8 @@ class Spec(Record):
         heads = [name for layer in self.layers if layer.head for name in layer.head.outputs or []]
         boxes = () if self.detector is None else self.detector.own_outputs
         attention = [] if self.attention is None else self.attention.outputs
-        found = [*classes, self.scores, *maps, *self.of_input.values(), *heads, *boxes, *attention]
+        of_input = (*self.of_input.values(), *self.of_fullgrad)
+        found = [*classes, self.scores, *maps, *of_input, *heads, *boxes, *attention]
         return list(dict.fromkeys(found))
 
     def to_json(self) -> str:

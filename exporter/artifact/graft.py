@@ -30,6 +30,7 @@ from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import ancestors
 from ..heatmap.baked import bake
+from ..heatmap.fullgrad import FULLGRAD
 from ..heatmap.gradcam import Target, gradcam, publish
 from ..heatmap.input_gradients import plan_image_walks
 from ..locate.detectors.detection import LevelFound
@@ -114,11 +115,18 @@ def graft(
     made = plan(graph, table, list(dict.fromkeys([*captured.targets.values(), *attended])))
     if subject.in_parts and profile.sizes_from_data:
         made = with_junctions(made)
+    if detection is not None and FULLGRAD in walks:
+        raise CaptureError(
+            "fullgrad divides the score of a class, and a detector's boxes are explained at its "
+            "layers; leave fullgrad out"
+        )
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active, limit)
     inputs, chosen = subject.select(scale)
-    cotangents = differentiate(emit, made, chosen.seed)
+    terms = None if image is None else image.terms(emit, scale)
+    watch = None if terms is None else terms.watch
+    cotangents = differentiate(emit, made, chosen.seed, watch=watch)
     batch = dims_of(table)[0]
     classes = None
     if chosen.classes is not None:
@@ -141,7 +149,12 @@ def graft(
     layers = [
         replace(one, layout="instances") if one.name in by_instance else one for one in layers
     ]
-    of_input = {} if image is None else image.publish(emit, cotangents, chosen.seed, scale)
+    curved = any(one.score.kind in ("probability", "log_probability") for one in located)
+    of_input = (
+        {}
+        if image is None
+        else image.publish(emit, cotangents, chosen, scale, terms, curved_score=curved)
+    )
     boxes = subject.publish(layers)
     blocks = None
     if attention is not None:

@@ -7,7 +7,7 @@ axes, adds up the consumers' cotangents, and writes out lazy cotangents that a r
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
@@ -24,12 +24,17 @@ from .rules import Entry, lookup
 from .unbroadcast import unbroadcast
 from .unsupported import refused_if_its_rule_fails
 
+# Called with a node, the cotangent of its first output, and what the node hands on to its inputs,
+# each with the value that it is of; of a fused rule, to those of the nodes that it skips.
+Watch: TypeAlias = Callable[[ir.Node, Cotangent | None, Sequence[tuple[ir.Value, Cotangent]]], None]
+
 
 def differentiate(
     emit: Emitter,
     plan: Plan,
     seed: Cotangent,
     overrides: Mapping[str, Entry] = MappingProxyType({}),
+    watch: Watch | None = None,
 ) -> dict[ir.Value, Cotangent]:
     """Walk back from the score and return the cotangent of each target.
 
@@ -38,6 +43,7 @@ def differentiate(
         plan: From `plan`.
         seed: Cotangent of the score, with K on its leading axis.
         overrides: Entries that replace the table's, by operator.
+        watch: Called after each node of the walk.
     """
     pending: dict[ir.Value, list[Cotangent]] = {plan.score: [seed]}
     joined: Joined = {}
@@ -70,6 +76,8 @@ def differentiate(
             ]
             if node in plan.junctions:
                 results = [(value, result.only_rows()) for value, result in results]
+        if watch is not None:
+            watch(node, grads[0], results)
         for value, result in results:
             if value in plan.active:
                 pending.setdefault(value, []).append(result)

@@ -6,12 +6,13 @@ Beside the derivative there are two relatives, which walk back with another rule
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import onnx_ir as ir
 
+from ...runtime.inputs.form import form_of
 from ...runtime.spec import Preprocess
 from ..differentiate.backward import differentiate
 from ..differentiate.cotangent import Cotangent
@@ -21,6 +22,8 @@ from ..differentiate.rules import Entry
 from ..errors import CaptureError, InputUnsupportedError, LayerError, UnsupportedError
 from ..graph.emitter import Emitter, dims_of
 from ..graph.precision import SINGLE
+from ..score.seed import Selection
+from .fullgrad import FULLGRAD, Biases, Terms, find_biases
 from .gradcam import publish
 
 DERIVATIVE = "input_gradients"
@@ -31,11 +34,14 @@ WALKS: Mapping[str, Mapping[str, Entry]] = MappingProxyType(
 )
 
 
-def walks_for(*, input_gradients: bool, guided: bool) -> list[str]:
-    """The requested ones of `WALKS`; the guided ones include the derivative."""
-    if guided:
-        return list(WALKS)
-    return [DERIVATIVE] if input_gradients else []
+def walks_for(extras: Collection[str]) -> list[str]:
+    """The walks of these extras, of `WALKS`, and `FULLGRAD`; any of them includes the derivative.
+
+    The derivative is verified; FullGrad comes from the same walk.
+    """
+    asked = {"input_gradients", "guided", FULLGRAD} & set(extras)
+    walks = list(WALKS) if "guided" in asked else [DERIVATIVE] if asked else []
+    return [*walks, FULLGRAD] if FULLGRAD in asked else walks
 
 
 def image_input(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
@@ -55,14 +61,22 @@ def image_input(graph: ir.Graph, preprocess: Preprocess | None) -> ir.Value:
             return value
         raise CaptureError(
             f"input {value.name!r} is {value.dtype}, which carries no gradient; export the model "
-            "from behind its conversion to float, or leave input_gradients and guided out"
+            "from behind its conversion to float, or leave input_gradients, guided and fullgrad out"
         )
     if len(floats) != 1:
         raise CaptureError(
             f"the model has {len(floats)} inputs of floats ({[v.name for v in floats]}); say by "
-            "`preprocess` which one takes the image, or leave input_gradients and guided out"
+            "`preprocess` which one takes the image, or leave input_gradients, guided and fullgrad "
+            "out"
         )
     return floats[0]
+
+
+def _has_channels_last(value: ir.Value, preprocess: Preprocess | None) -> bool:
+    """Whether an image is [N, *space, C]; without a transform as the runtime reads its extents."""
+    extents = [extent if isinstance(extent, int) else 0 for extent in dims_of(value)[1:]]
+    form = form_of(extents, None, [None] * (len(extents) - 1), transform=preprocess)
+    return form is not None and form.channel == len(extents) - 1
 
 
 @dataclass(frozen=True)
@@ -74,25 +88,36 @@ class ImageWalks:
         walks: The requested ones of `WALKS`.
         plan: For the layers and the input, in one walk.
         guided: For a walk to the input with another rule for ReLU; None where none is requested.
+        biases: On the way to the input, for FullGrad; likewise.
     """
 
     value: ir.Value
     walks: tuple[str, ...]
     plan: Plan
     guided: Plan | None
+    biases: Biases | None = None
+
+    def terms(self, emit: Emitter, scale: float) -> Terms | None:
+        """What is to watch the walk by ``plan``; None without FullGrad."""
+        return None if self.biases is None else Terms(emit, self.biases, scale)
 
     def publish(
-        self, emit: Emitter, cotangents: Mapping[ir.Value, Cotangent], seed: Cotangent, scale: float
-    ) -> dict[str, str]:
-        """Make the outputs and return their names by the walks'.
+        self, emit: Emitter, cotangents: Mapping[ir.Value, Cotangent], chosen: Selection,
+        scale: float, terms: Terms | None = None, *, curved_score: bool = False,
+    ) -> dict[str, str]:  # fmt: skip
+        """Make the outputs and return their names by the metadata's fields.
 
         Args:
             emit: Where nodes are added.
             cotangents: What the walk by ``plan`` found.
-            seed: What it began with.
+            chosen: What it began with.
             scale: How much larger than the gradients cotangents are; see `seed.cotangent_scale`.
+            terms: From `terms`, after the walk.
+            curved_score: See `Terms.publish`.
         """
-        names: dict[str, str] = {}
+        names, seed = dict[str, str](), chosen.seed
+        if terms is not None:
+            names |= terms.publish(cotangents[self.value], chosen, curved_score=curved_score)
         for walk in self.walks:
             found = cotangents
             if WALKS[walk] and self.guided is not None:
@@ -111,7 +136,8 @@ def plan_image_walks(
         InputUnsupportedError: Operators without a rule between the input and the score.
         LayerError: The score does not depend on the input, or has no gradient there.
     """
-    value = image_input(graph, preprocess)
+    value, full = image_input(graph, preprocess), FULLGRAD in walks
+    walks = [walk for walk in walks if walk != FULLGRAD]
     try:
         whole = plan(graph, layers.score, [*layers.targets, value])
         alone = plan(graph, layers.score, [value])
@@ -120,7 +146,7 @@ def plan_image_walks(
     except LayerError:
         raise LayerError(
             f"the score {layers.score.name!r} has no gradient with respect to the input "
-            f"{value.name!r}; leave input_gradients and guided out"
+            f"{value.name!r}; leave input_gradients, guided and fullgrad out"
         ) from None
     changed = {operator for walk in walks for operator in WALKS[walk]}
     if changed and not any(node.op_type in changed for node in alone.nodes):
@@ -129,7 +155,9 @@ def plan_image_walks(
             "Relu has guided rules (not LeakyRelu, GELU or ReLU6); leave guided out: "
             "input_gradients holds the plain gradient"
         )
-    return ImageWalks(value, tuple(walks), whole, alone if changed else None)
+    last = _has_channels_last(value, preprocess)
+    biases = find_biases(alone, value, channels_last=last) if full else None
+    return ImageWalks(value, tuple(walks), whole, alone if changed else None, biases)
 
 
 def _publish(emit: Emitter, gradient: Cotangent, name: str) -> str:
@@ -144,7 +172,7 @@ def _publish(emit: Emitter, gradient: Cotangent, name: str) -> str:
 
 def unverified(walks: Sequence[str]) -> list[str]:
     """What to say of outputs that finite differences cannot check."""
-    changed = [walk for walk in walks if WALKS[walk]]
+    changed = [walk for walk in walks if WALKS.get(walk)]
     return [
         f"{' and '.join(changed)} are not verified: they are no derivatives, and an ONNX file has "
         "no PyTorch model that could follow the same rules"

@@ -29,6 +29,7 @@ from .checks.dependence import check_batch, check_dependence
 from .checks.finite import QUICK_FILE, bound_of, verify_file
 from .checks.fit import check_fit
 from .checks.flat_files import notes_on_flat
+from .checks.fullgrad import check_fullgrad
 from .checks.module_outputs import outputs_of, verify_undecoded
 from .checks.quantised import verify_quantised
 from .float64.straight_through import is_quantised
@@ -243,6 +244,7 @@ def _check_alone(artifact: Artifact, model: ir.Model, sample: Tensors) -> list[F
         check_ranks(artifact, model, small),
         *check_dependence(artifact, sample),
         *check_methods(artifact, small),
+        *check_fullgrad(artifact, small, bound_of(model.graph)),
     ]
     if artifact.spec.place == 0:  # the default is about the first of several outputs
         found.append(check_drop_in(artifact, small))

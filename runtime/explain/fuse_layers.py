@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..output.render import interpolation, resample
+from ..output.render.maps import ROUNDING
 
 Maps: TypeAlias = NDArray[np.float32]
-Fuse: TypeAlias = Literal["mean", "max", "product"]
+Fuse: TypeAlias = Literal["mean", "max", "product", "refine"]
 
-FUSES: dict[Fuse, Callable[..., Maps]] = {"mean": np.mean, "max": np.max, "product": np.prod}
+FUSES: dict[Fuse, Callable[..., Maps]] = {
+    "mean": np.mean, "max": np.max, "product": np.prod, "refine": np.prod,
+}  # fmt: skip
 
 
 def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
@@ -28,8 +31,11 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
     Args:
         maps: Raw maps, float32 [N, K, *cells], one for each layer; the cells may differ.
         how: ``mean``: where layers see evidence on average; ``max``: where any layer does;
-            ``product``: where all layers do.
-        signed: Whether negative values are evidence; else they count as 0.
+            ``product``: where all layers do; ``refine``: where all layers see more evidence than
+            where they see least, the product of maps that are stretched from 0 to 1 on the finest
+            grid (RefineCAM, Domeniconi et al. 2026).
+        signed: Whether negative values are evidence; else they count as 0. Of signed maps
+            ``refine`` is ``product``: what they are measured from is 0.
 
     Returns:
         float32 [N, K, *cells] with the largest number of cells along each axis.
@@ -44,6 +50,8 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
         raise InputError(f"the layers' maps have shapes {shapes}; fuse layers of one kind")
     grid = [max(extents) for extents in zip(*(one.shape[2:] for one in maps), strict=True)]
     layers = np.stack([resample(_relative(one, signed), grid) for one in maps])
+    if how == "refine" and not signed:
+        layers = _stretched(layers)
     combine = FUSES[how]
     return combine(layers.clip(min=0), axis=0) - combine((-layers).clip(min=0), axis=0)
 
@@ -54,6 +62,19 @@ def _relative(maps: Maps, signed: bool) -> Maps:
     largest = np.abs(values).max(axis=tuple(range(2, values.ndim)), keepdims=True)
     with np.errstate(invalid="ignore"):  # inf / inf gives NaN, which the map's status reports
         return np.divide(values, largest, out=np.zeros_like(values), where=largest != 0)
+
+
+def _stretched(layers: Maps) -> Maps:
+    """Maps with values from 0 to 1, [layers, N, K, *cells], less their smallest value.
+
+    The largest becomes 1 again. A map that is the same everywhere but for rounding stays as it is:
+    it tells no place from another, and refines nothing.
+    """
+    space = tuple(range(3, layers.ndim))
+    lowest = layers.min(axis=space, keepdims=True)
+    spread = layers.max(axis=space, keepdims=True) - lowest
+    constant = spread <= ROUNDING
+    return np.where(constant, layers, (layers - lowest) / np.where(constant, 1, spread))
 
 
 def sum_levels(maps: Sequence[Maps]) -> Maps:

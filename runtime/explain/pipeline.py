@@ -68,7 +68,7 @@ def _explain_batch(
     views: dict[tuple[int, str, int], View] = {}
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
         _check_shapes(output, len(examples))
-        signed, all_maps = METHODS[method].is_signed(options), _along_input(plan, output.maps)
+        signed, all_maps = METHODS[method].is_signed(options), along_input(plan, output.maps)
         for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
             cells, over = all_maps.shape[2:], inputs[method]
@@ -116,7 +116,7 @@ def _check_shapes(output: MethodOutput, examples: int) -> None:
         )
 
 
-def _along_input(plan: Plan, maps: NDArray[Any]) -> NDArray[Any]:
+def along_input(plan: Plan, maps: NDArray[Any]) -> NDArray[Any]:
     """Maps [N, K, *space] with their axes in the order of the input's that they run along."""
     axes, extents = (
         plan.layers[0].input_axes,

@@ -34,7 +34,7 @@ class Request(TypedDict, total=False):
         layer: A target layer of the artifact, or a list of layers whose maps are fused; None: the
             first layer, of detectors all levels, whose maps are summed.
         fuse: How the maps of several layers, each divided by its maximum, become one: ``mean``
-            (the default), ``max`` or ``product``.
+            (the default), ``max``, ``product`` or ``refine``; see `fuse_layers.fuse`.
         augment: Average the maps over changed copies of the image: ``flip`` (left to right),
             ``scale`` (normalised values times 0.9, 1 and 1.1), a list of these, or True for both,
             which takes six runs. Scores and classes are those of the plain image.

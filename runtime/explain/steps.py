@@ -18,6 +18,8 @@ from ..inputs.examples import ExampleReader, Given
 from ..inputs.fit_preprocess import preprocess_for
 from ..inputs.images import as_array
 from ..inputs.raw_feeds import Selection, raw_feeds
+from ..inputs.selection import choose_output
+from ..output.concepts import Concepts
 from ..output.explanation import Explanation
 from ..session.checked import open_checked
 from ..session.heads import Heads
@@ -26,6 +28,7 @@ from ..session.providers import Provider
 from ..session.session import Session, Tensors
 from ..spec import Preprocess
 from .box_pipeline import detect_examples
+from .concepts import TOP, find_concepts
 from .pipeline import explain_examples
 from .plan import Plan, make_plan
 from .request import Request
@@ -114,6 +117,27 @@ class Steps:
         (found,) = explain_examples(plan, plan.reader.load([image], plan.inputs))
         by_method = dict(zip(plan.methods, found, strict=True))
         return [by_method[method] for method in methods]
+
+    def concepts(self, images: Any, request: Request, components: int, *, clip: bool) -> Concepts:
+        """Factorise the layer's activations of one image, or of a batch together."""
+        spec, name = self.session.spec, self.session.path.name
+        if spec.detector is not None or spec.class_index is None:
+            what = "a detector's boxes" if spec.detector is not None else "a linear score"
+            raise InputError(
+                f"concepts(): {name} explains {what}, and concepts are about classes; export the "
+                "model's backbone with a class score"
+            )
+        if request.get("classes") is None and request.get("top") is None:
+            about = self.session.about(choose_output(spec, request.get("output")))
+            request["top"] = min(TOP, about.spec.score.classes)
+        plan = self._plan(request)
+        if len(plan.layers) > 1:
+            raise InputError("concepts() factorises one layer; name one with layer= (--layer)")
+        several = plan.reader.split(images)
+        examples = plan.reader.load([images] if several is None else several, plan.inputs)
+        if not examples:
+            raise InputError("concepts() got no images; give one or more")
+        return find_concepts(plan, examples, components, clip=clip)
 
     def run(self, arrays: Any, *selection: Any) -> Tensors:
         """Run the artifact on the caller's tensors; ``selection`` has the fields of `Selection`."""

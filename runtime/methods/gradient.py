@@ -77,6 +77,27 @@ def guided_gradcam(batch: MethodInput) -> MethodOutput:
     return batch.output(got, fine * coarse)
 
 
+def fullgrad(batch: MethodInput) -> MethodOutput:
+    """What the input and each bias contribute, as the artifact computes it.
+
+    Srinivas and Fleuret 2019: the magnitudes of input times gradient, and of each layer's biases
+    times their gradients, scaled to [0, 1] by layer, summed over channels and layers. The measure
+    ``completeness_error`` is the distance of all contributions' sum, as they are, to the score.
+
+    Raises:
+        InputError: The artifact has no such map.
+    """
+    spec = batch.session.spec
+    if spec.fullgrad is None or spec.fullgrad_sum is None:
+        raise InputError(
+            f"{batch.session.path.name} has no fullgrad, which this method needs; export it with "
+            "--extra fullgrad"
+        )
+    got = batch.session.run(batch.feeds, [*batch.common_outputs, *spec.of_fullgrad])
+    error = np.abs(got[spec.fullgrad_sum] - got[spec.scores])
+    return batch.output(got, got[spec.fullgrad], {"completeness_error": error})
+
+
 def smoothgrad(
     batch: MethodInput, *, samples: int = 25, noise: float = 0.15, seed: int = 0
 ) -> MethodOutput:

@@ -18,7 +18,7 @@ from .numpy_operations import NUMPY, Array, in_rows
 Maps: TypeAlias = NDArray[np.float32]
 Need: TypeAlias = Literal[
     "activations", "gradients", "heatmap", "input_gradients", "guided_gradients",
-    "deconvnet_gradients", "head", "images", "attention",
+    "deconvnet_gradients", "fullgrad", "head", "images", "attention",
 ]  # fmt: skip
 
 

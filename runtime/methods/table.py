@@ -51,6 +51,7 @@ METHODS: dict[str, Method] = {
     "guided-gradcam": Method(
         gradient.guided_gradcam, ("guided_gradients", "heatmap"), "Selvaraju et al. 2017"
     ),
+    "fullgrad": Method(gradient.fullgrad, ("fullgrad",), "Srinivas and Fleuret 2019"),
     "scorecam": Method(perturbation.scorecam, ("activations", "images"), "Wang et al. 2020"),
     "rise": Method(perturbation.rise, ("images",), "Petsiuk et al. 2018", signed=True),
     "ablationcam": Method(perturbation.ablationcam, _HEAD, "Desai and Ramaswamy 2020"),

@@ -58,7 +58,8 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
     if spec.attention is not None:
         lines += describe_attention(spec.attention)
     if spec.of_input:
-        lines.append(f"        of the input: {', '.join(spec.of_input.values())}")
+        names = (*spec.of_input.values(), *spec.of_fullgrad)
+        lines.append(f"        of the input: {', '.join(names)}")
     for one in spec.by_output():
         labels, name = one.labels or [], f"{one.score.output}: " if spec.outputs else ""
         lines.append(f"labels  {name}{', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"

@@ -114,6 +114,9 @@ def _outputs(spec: Spec, ports: Ports) -> Iterator[_Tensor]:
             yield from map(_Tensor, [*read, *(layer.head.outputs or ())])
     for name in spec.of_input.values():
         yield _Tensor(name, _FLOATS, 3)
+    if spec.fullgrad is not None and spec.fullgrad_sum is not None:
+        yield _Tensor(spec.fullgrad, _FLOATS, 3)
+        yield _Tensor(spec.fullgrad_sum, _FLOATS, 2, 2)
     detector = spec.detector
     if detector is not None:
         yield _Tensor(detector.boxes, _FLOATS, 3, 3)

@@ -37,6 +37,7 @@ NOT_FOR_VITS = {
     "guided-backprop": "vit_tiny.onnx has no guided_gradients",
     "deconvnet": "vit_tiny.onnx has no deconvnet_gradients",
     "guided-gradcam": "vit_tiny.onnx has no guided_gradients",
+    "fullgrad": "vit_tiny.onnx has no fullgrad",
     "cam": "is defined for a layer that is averaged over space before the head",
 }
 NOT_FOR_CNNS = dict.fromkeys(ATTENTION_METHODS, "follows attention, and the artifact has none")
@@ -50,13 +51,19 @@ def artifact(request, tmp_path_factory) -> Path:
     cnn = request.param == "resnet18"
     if cnn:
         model = torchvision.models.resnet18(num_classes=10)
+        for module in model.modules():  # as after a training; FullGrad shows biases
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.normal_(module.bias, std=0.1)
     else:
         model = timm.create_model("vit_tiny_patch16_224", img_size=SIZE, num_classes=10)
     path = tmp_path_factory.mktemp(request.param) / f"{request.param}.onnx"
     export(
         model.eval(), path, (torch.zeros(1, 3, SIZE, SIZE),),
         layers="layer4" if cnn else "blocks.10", preprocess=TRANSFORM,
-        extras=["guided", "head"] if cnn else ["input_gradients", "head", "attention", "legrad"],
+        extras=[
+            "head",
+            *(["guided", "fullgrad"] if cnn else ["input_gradients", "attention", "legrad"]),
+        ],
         verify="off",
     )  # fmt: skip
     return path
@@ -74,6 +81,7 @@ def test_every_method_explains_two_classes_and_takes_what_the_table_says(
     session, layer = explainer._session, explainer.spec.layers[0]
     tensors = {"activations": layer.activations, "gradients": layer.gradients}
     tensors |= {"heatmap": layer.heatmap, **explainer.spec.of_input}
+    tensors |= {"fullgrad": explainer.spec.fullgrad}
     record = explainer.spec.attention
     attention = set[str]() if record is None else {*record.outputs}
     fetched: set[str] = set()

@@ -66,7 +66,49 @@ def test_layers_that_disagree_everywhere_leave_nothing_of_their_product() -> Non
     assert map_status(fused[0, 0]) == "zero"
 
 
-@pytest.mark.parametrize("how", ["mean", "max", "product"])
+def stretched(one: np.ndarray) -> np.ndarray:
+    """RefineCAM's scale of a map: from its smallest to its largest value."""
+    return (one - one.min()) / (one.max() - one.min())
+
+
+def test_refine_is_the_product_of_maps_from_their_smallest_to_their_largest_value() -> None:
+    """Domeniconi et al. 2026: what a layer sees everywhere is no evidence of a place."""
+    fine, coarse = maps([4, 2, 3, 2]), maps([100, 50])
+    on_the_fine_grid = maps([100, 87.5, 62.5, 50])
+    expected = stretched(fine) * stretched(on_the_fine_grid)
+    np.testing.assert_allclose(fuse([fine, coarse], "refine"), expected, rtol=1e-6)
+    np.testing.assert_allclose(expected, maps([1, 0, 0.125, 0]))
+    # The product keeps what both layers see everywhere.
+    assert fuse([fine, coarse], "product").min() >= 0.25
+
+
+def test_refine_scales_each_map_of_each_image_and_class_by_itself() -> None:
+    generator = np.random.default_rng(0)
+    one, other = generator.uniform(1, 5, (2, 2, 3, 4, 4)).astype(np.float32)
+    found = fuse([one, other], "refine")
+    for place in np.ndindex(2, 3):
+        expected = stretched(one[place]) * stretched(other[place])
+        np.testing.assert_allclose(found[place], expected, atol=1e-6)
+
+
+def test_a_layer_that_is_the_same_everywhere_refines_nothing() -> None:
+    """Rounding would be stretched into a pattern."""
+    flat = maps([3, 3 * (1 + 2e-7), 3])
+    np.testing.assert_allclose(
+        fuse([maps([1, 3, 2]), flat], "refine"), maps([0, 1, 0.5]), rtol=1e-6
+    )
+    none = fuse([maps([1, 3, 2]), maps([0, 0, 0])], "refine")
+    assert map_status(none[0, 0]) == "zero"
+
+
+def test_signed_maps_are_refined_from_zero() -> None:
+    one, other = maps([-4, 2, 4]), maps([1, 1, 0.5])
+    np.testing.assert_allclose(
+        fuse([one, other], "refine", signed=True), fuse([one, other], "product", signed=True)
+    )
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "product", "refine"])
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_a_broken_layer_breaks_the_fused_map(how: Any, broken: float) -> None:
     fused = fuse([maps([1, 2]), maps([broken, 1])], how)
@@ -84,14 +126,14 @@ def test_an_explanation_by_several_layers_is_their_fused_maps_from_one_run(
 ) -> None:
     alone = [explainer.explain(SCENE, ["red", "green"], layer=name) for name in ("fine", "coarse")]
     runs.clear()
-    for how in ("mean", "max", "product"):
+    for how in ("mean", "max", "product", "refine"):
         found = explainer.explain(SCENE, ["red", "green"], layer=["fine", "coarse"], fuse=how)
         expected = fuse([one.maps[None] for one in alone], how)[0]
         np.testing.assert_allclose(found.maps, expected, rtol=1e-6)
         assert found.maps.shape == (2, 8, 8)
         assert found.layer == f"{how} of fine, coarse"
         assert found.status == ["ok", "ok"]
-    assert len(runs) == 3
+    assert len(runs) == 4
 
 
 def test_a_product_without_agreement_is_reported_as_zero(
@@ -112,7 +154,9 @@ def test_a_product_without_agreement_is_reported_as_zero(
 def test_layers_and_ways_to_fuse_that_are_none_are_refused(explainer: Explainer) -> None:
     with pytest.raises(InputError, match="unknown layer 'fin'; did you mean 'fine'"):
         explainer.explain(SCENE, layer=["coarse", "fin"])
-    with pytest.raises(InputError, match="unknown way to fuse 'sum'; there is mean, max, product"):
+    with pytest.raises(
+        InputError, match="unknown way to fuse 'sum'; there is mean, max, product, refine"
+    ):
         explainer.explain(SCENE, fuse="sum")  # pyright: ignore[reportArgumentType, reportCallIssue]
     with pytest.raises(InputError, match="an empty list of layers"):
         explainer.explain(SCENE, layer=[])

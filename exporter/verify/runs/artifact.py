@@ -129,7 +129,8 @@ class Artifact:
         maps = {name for layer in spec.layers for name in (layer.heatmap, layer.gradients)}
         classes = set[str]() if spec.classes is None else {spec.classes}
         boxes = () if spec.detector is None else spec.detector.requested
-        return {*classes, spec.scores, *maps, *spec.of_input.values(), *boxes}
+        of_input = (*spec.of_input.values(), *spec.of_fullgrad)
+        return {*classes, spec.scores, *maps, *of_input, *boxes}
 
     def source_feeds(self, feeds: Tensors) -> Tensors:
         """What the model that the artifact was made from takes instead of ``feeds``."""

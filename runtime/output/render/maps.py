@@ -12,7 +12,7 @@ Status: TypeAlias = Literal["ok", "zero", "constant", "nonfinite"]
 
 # Relative differences between cells up to this are rounding, not evidence: the precision of a sum
 # over a thousand channels in float32.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 def map_status(raw: NDArray[Any], signed: bool = False) -> Status:
@@ -32,7 +32,7 @@ def map_status(raw: NDArray[Any], signed: bool = False) -> Status:
     if not evidence.any():
         return "zero"
     spread = evidence.max() - evidence.min()
-    return "constant" if spread <= _ROUNDING * np.abs(evidence).max() else "ok"
+    return "constant" if spread <= ROUNDING * np.abs(evidence).max() else "ok"
 
 
 def peak(raw: NDArray[Any], signed: bool = False) -> float:
