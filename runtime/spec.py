@@ -389,7 +389,9 @@ class Spec(Record):
         maps = [name for layer in self.layers for name in layer.outputs]
         heads = [name for layer in self.layers if layer.head for name in layer.head.outputs or []]
         boxes = () if self.detector is None else self.detector.own_outputs
+        similarities = [self.score.output] if self.score.has_bank else []
         found = [*classes, self.scores, *maps, *self.of_input.values(), *heads, *boxes]
+        found += similarities
         return list(dict.fromkeys(found))
 
     def to_json(self) -> str:
