@@ -10,10 +10,25 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast, get_args
 
+from ..runtime.bounds import Digest
+from ..runtime.checks import described, matches
+from ..runtime.errors import InputError
+from ..runtime.inputs.bank import Bank, read_bank
+from ..runtime.inputs.text_encoder import encoder_sha256
 from ..runtime.methods.table import METHODS
-from ..runtime.settings import Activation, DetectorChoice, Score, ScoreKind, TorchExport
+from ..runtime.settings import (
+    WEIGHTED,
+    Activation,
+    CosineScale,
+    DetectorChoice,
+    Score,
+    ScoreKind,
+    TorchExport,
+)
+from ..runtime.settings import Bias as ScoreBias
 from .artifact.embed_preprocess import check_embeddable
 from .errors import LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
@@ -42,6 +57,9 @@ class RecordFields(TypedDict, total=False):
     activation: Activation | None
     class_axis: int | None
     class_offset: int | None
+    scale: float | None
+    bias: float | None
+    text_encoder: str | Path | None
     opset: int
     dynamic_batch: bool
     dynamic_size: bool
@@ -122,6 +140,7 @@ def settings_of(
     shapes: Any = None,
     detector: DetectorChoice | None = None,
     context: bool = False,
+    bank: Bank | str | Path | None = None,
 ) -> ExportSettings:
     """Check the arguments of `export`, and return them as one record.
 
@@ -130,29 +149,95 @@ def settings_of(
     """
     profile_of(profile)
     scored = _score(score)
+    texts = _bank(bank, scored, labels)
     settings = ExportSettings(
         score=scored,
         extras=_extras(extras),
         layers=_layers(layers),
         trace=_trace(trace),
         shapes=_shapes(shapes),
-        labels=labels_for(labels, scored.outputs),
+        labels=labels_for(labels, scored.outputs) if texts is None else texts.names,
         preprocess=as_preprocess(preprocess),
         profile=profile,
         name=_text("name", name, SettingsError),
         detector=_detector(detector),
         context=context or None,
+        bank=texts,
     )
     kind = settings.score.kind
     if kind == "channel" and (settings.score.output is not None or not settings.layers):
         raise ScoreError(
             "a channel score is one of a layer, not of an output; name the layer with `layers`"
         )
-    if "head" in settings.extras and kind in ("linear", "channel"):
+    if "head" in settings.extras and kind in (*WEIGHTED, "channel") and texts is None:
         raise ScoreError(f"a {kind} score has no head; leave 'head' out of extras")
     if "embed_preprocess" in settings.extras:
         check_embeddable(settings.preprocess)
     return settings
+
+
+def _bank(bank: Bank | str | Path | None, score: Score, labels: object) -> Bank | None:
+    """The bank of texts that an embedding is scored against.
+
+    Raises:
+        SettingsError: It is given with another score, has too few names, or no bank is in the file.
+    """
+    if score.kind != "similarity":
+        if bank is not None:
+            raise SettingsError(
+                f"a bank of texts goes with score='similarity' (--score similarity), not "
+                f"{score.kind!r}"
+            )
+        return None
+    if labels is not None:
+        whose = "the bank's names are the labels" if bank is not None else "texts are fed"
+        raise SettingsError(f"labels with a similarity score: {whose}; leave labels (--labels) out")
+    if bank is None:
+        return None
+    try:
+        found = read_bank(bank)
+    except InputError as error:
+        raise SettingsError(str(error)) from error
+    if len(found.names) < 2:
+        raise SettingsError(
+            f"the bank has one name, {found.names[0]!r}, and a classifier needs two or more; add "
+            "others, or leave the bank (--bank) out and feed the text"
+        )
+    own, given = found.text_encoder, score.text_encoder
+    if own and given and own != given:
+        raise SettingsError(
+            f"the bank was made by text encoder {own[:12]}, not by {given[:12]} of text_encoder "
+            "(--text-encoder); make it again with `graftcam prompts`"
+        )
+    return found
+
+
+def _text_encoder(value: object) -> str | None:
+    """The SHA-256 of a text encoder's file, or the given one.
+
+    Raises:
+        ScoreError: There is no such file.
+    """
+    if value is None or (isinstance(value, str) and matches(value, Digest)):
+        return value
+    if not isinstance(value, (str, Path)):
+        raise ScoreError(f"text_encoder={in_line(value)} is no file; give the ONNX file's path")
+    try:
+        return encoder_sha256(Path(value))
+    except InputError as error:
+        raise ScoreError(f"text_encoder: {error}") from error
+
+
+def _number(name: str, value: object, kind: Any) -> float | None:
+    """A number within its bounds.
+
+    Raises:
+        ScoreError: It is none.
+    """
+    number = float(value) if _is_int(value) else value  # pyright: ignore[reportArgumentType]
+    if number is None or matches(number, kind):
+        return number  # pyright: ignore[reportReturnType]
+    raise ScoreError(f"{name}={in_line(value)}; give {described(kind)}")
 
 
 def _detector(value: Any) -> DetectorChoice | None:
@@ -177,7 +262,19 @@ def _score(score: object) -> Score:
     offset = score.class_offset
     if offset is not None and (not _is_int(offset) or offset < 0):
         raise ScoreError(f"class_offset={score.class_offset!r} counts entries; give 0 or more")
-    return replace(score, output=_outputs(score))
+    given = (score.scale, score.bias, score.text_encoder)
+    if score.kind != "similarity" and any(one is not None for one in given):
+        raise ScoreError(
+            f"scale, bias and text_encoder are those of a similarity, not of {score.kind!r}; give "
+            "score='similarity' (--score similarity), or leave them out"
+        )
+    return replace(
+        score,
+        output=_outputs(score),
+        scale=_number("scale", score.scale, CosineScale),
+        bias=_number("bias", score.bias, ScoreBias),
+        text_encoder=_text_encoder(score.text_encoder),
+    )
 
 
 def _outputs(score: Score) -> str | list[str] | None:
@@ -194,7 +291,7 @@ def _outputs(score: Score) -> str | list[str] | None:
         return names[0] if names else None
     if len(set(names)) < len(names):
         raise ScoreError(f"an output is named twice: {names}; name each once")
-    if score.kind in ("linear", "channel"):
+    if score.kind in (*WEIGHTED, "channel"):
         raise ScoreError(f"a {score.kind} score is not one of several outputs; name one of {names}")
     for field in ("class_axis", "class_offset"):
         if getattr(score, field) is not None:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import cosine_similarity, logsigmoid
 
 from ....runtime.spec import Layer, ScoreRecord
+from ...artifact.bank_of import bank_of
 from ...errors import VerificationError, first_line
 from ...graph.precision import FLOAT16_SCALE
 from ...source.layer_taps import LayerTap
@@ -88,7 +89,11 @@ class Reference:
         self.score, outputs = (artifact.spec.score, artifact.outputs) if artifact else (_LOGIT, [])
         self.outputs = outputs
         self.spec = artifact.spec if artifact and artifact.spec.detector else None
-        self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
+        how = self.score.similarity
+        scored = self.score.output if how is None else how.embedding
+        self.output = outputs.index(scored) if scored in outputs else 0
+        bank = bank_of(artifact.path, artifact.spec) if artifact else None
+        self.bank = None if bank is None else torch.tensor(bank.vectors, dtype=torch.float64)
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
         self._calls = Counter[str]()
@@ -295,6 +300,9 @@ class Reference:
         if score.kind == "channel":
             return channel_first(self._taps[layer.name], layer, 1)
         table = leaves[self.output]
+        if score.similarity is not None:
+            table = _single(table)
+            return table if self.bank is None else similarities(table, self.bank, score)
         axis, offset = (score.class_axis or 1), score.class_offset or 0
         part = logits.classes_of(table, axis, offset) if offset else None
         if part is not None:
@@ -331,6 +339,8 @@ def _scores(
     table: torch.Tensor, score: ScoreRecord, selected: Array, region: Array | None
 ) -> torch.Tensor:
     """The scores, [N, K]: sums of class scores over the region, or weighted sums of the output."""
+    if score.kind == "similarity":
+        return similarities(table, torch.tensor(selected, dtype=table.dtype), score)
     if score.kind == "linear":
         weights = torch.tensor(selected, dtype=table.dtype)
         return (table.unsqueeze(1) * weights).flatten(2).sum(2)
@@ -347,6 +357,17 @@ def _scores(
     index = torch.from_numpy(selected).unsqueeze(2)
     picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
     return (picked if weights is None else picked * weights.flatten(2)).sum(2)
+
+
+def similarities(
+    embeddings: torch.Tensor, texts: torch.Tensor, score: ScoreRecord
+) -> torch.Tensor:
+    """How similar embeddings [N, width] are to texts [K, width] or [N or 1, K, width]: [N, K]."""
+    how = score.similarity
+    assert how is not None
+    texts = texts.to(embeddings.dtype)
+    texts = texts[None] if texts.dim() == 2 else texts
+    return how.scale * cosine_similarity(embeddings[:, None], texts, dim=2) + (how.bias or 0.0)
 
 
 def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
