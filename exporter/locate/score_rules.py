@@ -213,8 +213,24 @@ def _fault(
     if score.class_axis is not None and not -rank < score.class_axis < rank:
         return expected
     if axis == 0 or not isinstance(one.shape[axis], int):
-        return expected
+        return _open_axis(one, axis, batches) or expected
     return None
+
+
+def _open_axis(one: OutputFacts, axis: int, batches: frozenset[Dim]) -> str | None:
+    """What to do about an output whose number of classes is open; None: nothing is known."""
+    extent = (one.shape or ())[axis]
+    if axis == 0 or not isinstance(extent, str):
+        return None
+    if extent == (one.shape or ())[0] and extent in batches:
+        return (
+            "has the batch along both axes, as if it held the classes of as many texts as images: "
+            "give example inputs with another number of them"
+        )
+    return (
+        f"leaves its number of classes open ({extent!r} along axis {axis}): fix the inputs that "
+        "decide it, such as the texts, with shapes (--shape)"
+    )
 
 
 def _check_axis(one: OutputFacts, score: Score, labels: int | None) -> None:
