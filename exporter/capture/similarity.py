@@ -83,7 +83,9 @@ def _of_module(module: Any) -> tuple[float | None, float | None]:
 
 def _number(value: Any) -> float | None:
     """The number that a parameter of one entry holds."""
+    if value is None or callable(value) or getattr(value, "numel", lambda: 1)() != 1:
+        return None
     try:
-        return float(value) if getattr(value, "numel", lambda: 1)() == 1 else None
+        return float(value.detach() if hasattr(value, "detach") else value)
     except (TypeError, ValueError):
         return None
