@@ -141,9 +141,9 @@ def check_bank(spec: Spec, name: str, bank: Bank) -> None:
 
 
 def unchecked(spec: Spec, bank: Bank) -> str | None:
-    """Say what shows that a bank belongs to an artifact, where only the width does."""
+    """Say what shows that a bank belongs to an artifact, where only the same width does."""
     how = spec.score.similarity
-    if how is None or (how.text_encoder and bank.text_encoder):
+    if how is None or bank.width != how.width or (how.text_encoder and bank.text_encoder):
         return None
     whose = "the artifact" if not how.text_encoder else "the bank"
     return (
