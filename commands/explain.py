@@ -183,9 +183,9 @@ def explain(
         weights, shapes or None, labels, layers, output, methods, linear=score_weights is not None,
         texts=bool(prompts or bank or text_encoder),
     )  # fmt: skip
-    texts = bank_from(prompts, bank, text_encoder, tokenizer, templates, length)
-    if texts is not None:
-        request["bank"] = absolute(texts)
+    named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length)
+    if named_bank is not None:
+        request["bank"] = absolute(named_bank)
     if photos is not None:
         if len(images) > 1:
             raise click.UsageError("a folder must be the only one of the IMAGES")
@@ -200,7 +200,7 @@ def explain(
             if boxes:
                 raise click.UsageError("a folder takes no --box N: the numbers are of one image")
             request = request_of_boxes(request)
-        say_unchecked(explainer.spec, texts)
+        say_unchecked(explainer.spec, named_bank)
         request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
         from ..runtime.tools.jobs.settings import Settings
 
@@ -227,7 +227,7 @@ def explain(
         return
     if folder is None:
         raise _no_folder()
-    say_unchecked(explainer.spec, texts)
+    say_unchecked(explainer.spec, named_bank)
     drawing.check(folder)
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
@@ -259,9 +259,7 @@ def _opened(
     return Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
 
 
-def _refuse_unused(
-    classes: Sequence[str], layers: Sequence[str], prompts: Sequence[str]
-) -> None:
+def _refuse_unused(classes: Sequence[str], layers: Sequence[str], prompts: Sequence[str]) -> None:
     """Refuse options that would change nothing."""
     given = click.get_current_context().get_parameter_source
     named = "--class" if classes else "--prompt"

@@ -15,6 +15,7 @@ from .options import FILE, group
 
 if TYPE_CHECKING:
     from ..runtime.inputs.bank import Bank
+    from ..runtime.spec import Spec
 
 template_option = option(
     "--template", "templates", multiple=True, metavar="TEXT",
@@ -72,15 +73,13 @@ def bank_from(
     return make_bank(encoder, prompts, templates or ("{}",))
 
 
-def say_unchecked(artifact: object, bank: Bank | Path | None) -> None:
+def say_unchecked(spec: Spec, bank: Bank | Path | None) -> None:
     """Say on stderr where only the width shows that a bank belongs to an artifact."""
     if bank is None:
         return
     from ..runtime.inputs.bank import read_bank
     from ..runtime.inputs.prompts import unchecked
-    from ..runtime.spec import Spec
 
-    assert isinstance(artifact, Spec)
-    note = unchecked(artifact, read_bank(bank))
+    note = unchecked(spec, read_bank(bank))
     if note is not None:
         say(plain(f"note: {note}"), err=True)

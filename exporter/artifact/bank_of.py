@@ -39,6 +39,4 @@ def bank_of(artifact: Path, spec: Spec) -> Bank | None:
             "it again"
         )
     vectors = array.astype(np.float32)
-    return Bank(
-        list(names), vectors, how.templates or [], how.scale, how.bias, how.text_encoder
-    )
+    return Bank(list(names), vectors, how.templates or [], how.scale, how.bias, how.text_encoder)

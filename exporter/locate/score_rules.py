@@ -219,10 +219,11 @@ def _fault(
 
 def _open_axis(one: OutputFacts, axis: int, batches: frozenset[Dim]) -> str | None:
     """What to do about an output whose number of classes is open; None: nothing is known."""
-    extent = (one.shape or ())[axis]
-    if axis == 0 or not isinstance(extent, str):
+    shape = list(one.shape or ())
+    extent = shape[axis] if axis else None
+    if not isinstance(extent, str):
         return None
-    if extent == (one.shape or ())[0] and extent in batches:
+    if extent == shape[0] and extent in batches:
         return (
             "has the batch along both axes, as if it held the classes of as many texts as images: "
             "give example inputs with another number of them"

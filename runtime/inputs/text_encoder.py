@@ -174,8 +174,8 @@ class TextEncoder:
         if not flat:
             shown = ", ".join(f"{name} {list(extents)}" for name, extents in outputs.items())
             raise InputError(
-                f"{self.path.name} has no output [texts, width]: {shown}; export the model with its "
-                "projection"
+                f"{self.path.name} has no output [texts, width]: {shown}; export the model with "
+                "its projection"
             )
         ranks = {name: _EMBEDDING.search(name.lower()) for name in flat}
         texts = [name for name in flat if (found := ranks[name]) and found.group(1)]

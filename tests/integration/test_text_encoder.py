@@ -161,11 +161,11 @@ def test_what_is_no_text_encoder_is_refused_by_name(tmp_path: Path, tokenizer: P
     image = two(tmp_path / "image.onnx", "float[N, 6] one", ", float[N, 3, 8, 8] pixel_values")
     with pytest.raises(InputError, match="also takes pixel_values; export the text encoder alone"):
         TextEncoder(image, tokenizer)
-    with pytest.raises(InputError, match="no text encoder .*none.onnx; give an ONNX file"):
+    with pytest.raises(InputError, match=r"no text encoder .*none.onnx; give an ONNX file"):
         TextEncoder(tmp_path / "none.onnx", tokenizer)
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"model": 1}')
-    with pytest.raises(InputError, match="is no tokenizer.json"):
+    with pytest.raises(InputError, match=r"is no tokenizer.json"):
         TextEncoder(both, wrong, output="one")
 
 

@@ -132,7 +132,7 @@ def test_files_that_are_no_banks_are_refused(tmp_path: Path, record: object, mes
 
 def test_other_files_are_no_banks(tmp_path: Path) -> None:
     path = tmp_path / "bank.npz"
-    with pytest.raises(InputError, match="cannot read .*bank.npz"):
+    with pytest.raises(InputError, match=r"cannot read .*bank.npz"):
         read_bank(path)
     path.write_text("dog\ncat\n")
     with pytest.raises(InputError, match="is no archive of arrays"):
@@ -143,16 +143,16 @@ def test_other_files_are_no_banks(tmp_path: Path) -> None:
     np.savez(path, vectors=VECTORS, record=VECTORS)
     with pytest.raises(InputError, match="its record is no text"):
         read_bank(path)
-    with pytest.raises(InputError, match="call it names.npz"):
+    with pytest.raises(InputError, match=r"call it names.npz"):
         read_bank(tmp_path / "names.txt")
-    with pytest.raises(InputError, match="call it bank.npz"):
+    with pytest.raises(InputError, match=r"call it bank.npz"):
         Bank(NAMES, VECTORS).write(tmp_path / "bank.json")
 
 
 def test_names_are_found_in_any_case_and_the_nearest_is_named() -> None:
     bank = Bank(["dog", "Dog", "eel"], VECTORS)
     assert bank.rows(["EEL", "Dog", "dog", "DOG "]) == [2, 1, 0, 0]
-    with pytest.raises(InputError, match="the bank has no 'dogs'; .* such as 'dog'"):
+    with pytest.raises(InputError, match=r"the bank has no 'dogs'; .* such as 'dog'"):
         bank.rows(["dogs"])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 SIDE, PATCH, WIDTH, TOKENS = 32, 8, 24, 16
-WORDS = "a photo of the dog cat eel small large drawing red green and or in on with".split()
+WORDS = "a photo of the dog cat eel small large drawing red green and or in on with"
 _TEXT: dict[str, Any] = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
     "num_attention_heads": 4, "max_position_embeddings": TOKENS,
@@ -116,7 +116,7 @@ def write_tokenizer(path: Path, limit: int | None = TOKENS) -> Path:
     trainer = trainers.BpeTrainer(
         vocab_size=64, special_tokens=["<pad>", "<start>", "<unk>", "<end>"], show_progress=False
     )
-    tokenizer.train_from_iterator([" ".join(WORDS)] * 50, trainer)
+    tokenizer.train_from_iterator([WORDS] * 50, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 3)]
     )

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn.functional import cosine_similarity, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from ....runtime.spec import Layer, ScoreRecord
-from ...artifact.bank_of import bank_of
 from ...errors import VerificationError, first_line
 from ...graph.precision import FLOAT16_SCALE
 from ...source.layer_taps import LayerTap
@@ -27,6 +26,7 @@ from ..runs.artifact import Artifact
 from ..runs.box_tables import edges_of, scores_of_boxes, selected_scores
 from .torch_modes import Logits, Widened
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
+from .torch_similarity import similarities, texts_of
 
 Array = npt.NDArray[Any]
 Mode = TypeVar("Mode", bound=contextlib.AbstractContextManager[Any])
@@ -92,8 +92,7 @@ class Reference:
         how = self.score.similarity
         scored = self.score.output if how is None else how.embedding
         self.output = outputs.index(scored) if scored in outputs else 0
-        bank = bank_of(artifact.path, artifact.spec) if artifact else None
-        self.bank = None if bank is None else torch.tensor(bank.vectors, dtype=torch.float64)
+        self.bank = texts_of(artifact) if artifact else None
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
         self._calls = Counter[str]()
@@ -357,17 +356,6 @@ def _scores(
     index = torch.from_numpy(selected).unsqueeze(2)
     picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
     return (picked if weights is None else picked * weights.flatten(2)).sum(2)
-
-
-def similarities(
-    embeddings: torch.Tensor, texts: torch.Tensor, score: ScoreRecord
-) -> torch.Tensor:
-    """How similar embeddings [N, width] are to texts [K, width] or [N or 1, K, width]: [N, K]."""
-    how = score.similarity
-    assert how is not None
-    texts = texts.to(embeddings.dtype)
-    texts = texts[None] if texts.dim() == 2 else texts
-    return how.scale * cosine_similarity(embeddings[:, None], texts, dim=2) + (how.bias or 0.0)
 
 
 def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -27,8 +27,9 @@ def score_of(record: ScoreRecord, table: Array, selected: Array, region: Array |
         region: What scores with positions are summed over.
     """
     if record.kind == "similarity" and record.similarity is not None:
-        lengths = np.linalg.norm(table) * np.linalg.norm(selected.astype(np.float64))
-        return record.similarity.scale * float(table @ selected.astype(np.float64)) / lengths
+        text = selected.astype(np.float64)
+        cosine = table @ text / (np.linalg.norm(table) * np.linalg.norm(text))
+        return float(record.similarity.scale * cosine)
     if record.kind == "linear":
         return float((table * selected.astype(np.float64)).sum())
     if record.box_axis is not None:
