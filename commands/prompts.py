@@ -25,7 +25,7 @@ from .words import length_option, template_option
               help="The tokenizer.json of the text encoder.")  # fmt: skip
 @click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT",
               help="A text, or a name for the templates; repeatable.")  # fmt: skip
-@click.option("--file", type=FILE, metavar="FILE",
+@click.option("--file", "listed", type=FILE, metavar="FILE",
               help="More of them: a text file with one on each line.")  # fmt: skip
 @template_option
 @length_option
@@ -39,7 +39,7 @@ from .words import length_option, template_option
               help="What is added to them: SigLIP's logit_bias.")  # fmt: skip
 @to_option("path", "FILE.npz", "The bank to write.")
 def prompts(
-    text_encoder: Path, tokenizer: Path, prompts: tuple[str, ...], file: Path | None,
+    text_encoder: Path, tokenizer: Path, prompts: tuple[str, ...], listed: Path | None,
     templates: tuple[str, ...], length: int | None, output: str | None, scale: float | None,
     bias: float | None, path: Path,
 ) -> None:  # fmt: skip
@@ -53,7 +53,7 @@ def prompts(
     from ..runtime.inputs.text_encoder import TextEncoder
 
     check_bank_name(path)
-    names = [*prompts, *(_lines(file) if file is not None else [])]
+    names = [*prompts, *(_lines(listed) if listed is not None else [])]
     if not names:
         raise click.UsageError("no prompts; give --prompt or --file")
     encoder = TextEncoder(text_encoder, tokenizer, output, length)

@@ -26,10 +26,12 @@ PLACE = "{}"
 """Where a template takes a name."""
 _BATCH = 64  # texts that are encoded together
 _ENTRIES = {"vectors", "record"}
+_FIELDS = ("text_embeds", "pooler_output")
 _ROUNDING = 1e-5  # of the length of a float32 vector, at most
 
 Encode = Callable[[list[str]], Any]
-"""Returns the embeddings of texts, [texts, width]: an array, or a tensor of PyTorch."""
+"""Returns the embeddings of texts, [texts, width]: an array, a tensor of PyTorch, or an output of
+transformers that has them as ``text_embeds`` or ``pooler_output``."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,8 @@ def _check_names(names: Sequence[str]) -> None:
 def _embeddings(encode: Encode, texts: list[str]) -> NDArray[Any]:
     """Return the embeddings of texts as an array [texts, width], or raise InputError."""
     found = encode(texts)
+    for name in _FIELDS:  # of an output of transformers
+        found = getattr(found, name, found)
     found = found.detach().cpu().float().numpy() if hasattr(found, "detach") else found
     array = np.asarray(found)
     if array.ndim != 2 or len(array) != len(texts) or array.dtype.kind != "f":
