@@ -126,7 +126,7 @@ def explain(
     inputs: dict[str, Any], over: str | None, tokens: Path | None,
     score_weights: Path | None, prompts: tuple[str, ...], bank: Path | None,
     text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
-    length: int | None, box_index: tuple[int, ...], conf: float | None,
+    length: int | None, pad: str | None, box_index: tuple[int, ...], conf: float | None,
     iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
     max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
@@ -183,7 +183,7 @@ def explain(
         weights, shapes or None, labels, layers, output, methods, linear=score_weights is not None,
         texts=bool(prompts or bank or text_encoder),
     )  # fmt: skip
-    named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length)
+    named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
     if named_bank is not None:
         request["bank"] = absolute(named_bank)
     if photos is not None:

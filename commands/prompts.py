@@ -12,7 +12,7 @@ from ..runtime.plain_text import plain
 from ..runtime.reading import read_file
 from .common import command, say
 from .options import FILE, to_option
-from .words import length_option, template_option
+from .words import length_option, pad_option, template_option
 
 
 @command(
@@ -29,6 +29,7 @@ from .words import length_option, template_option
               help="More of them: a text file with one on each line.")  # fmt: skip
 @template_option
 @length_option
+@pad_option
 @click.option("--output", metavar="NAME",
               help="Output of the text encoder with the embeddings. Default: the only one of two "
                    "axes, or the one that its name shows.")  # fmt: skip
@@ -40,8 +41,8 @@ from .words import length_option, template_option
 @to_option("path", "FILE.npz", "The bank to write.")
 def prompts(
     text_encoder: Path, tokenizer: Path, prompts: tuple[str, ...], listed: Path | None,
-    templates: tuple[str, ...], length: int | None, output: str | None, scale: float | None,
-    bias: float | None, path: Path,
+    templates: tuple[str, ...], length: int | None, pad: str | None, output: str | None,
+    scale: float | None, bias: float | None, path: Path,
 ) -> None:  # fmt: skip
     """Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.
 
@@ -56,7 +57,7 @@ def prompts(
     names = [*prompts, *(_lines(listed) if listed is not None else [])]
     if not names:
         raise click.UsageError("no prompts; give --prompt or --file")
-    encoder = TextEncoder(text_encoder, tokenizer, output, length)
+    encoder = TextEncoder(text_encoder, tokenizer, output, length, pad)
     bank = make_bank(encoder, names, templates or ("{}",), scale=scale, bias=bias)
     bank.write(path)
     made = len(bank.names) * len(bank.templates)

@@ -27,6 +27,11 @@ length_option = option(
     help="Pad every text to N tokens, as SigLIP needs it (64). Default: what the encoder's file or "
          "the tokenizer fixes.",
 )  # fmt: skip
+pad_option = option(
+    "--pad", metavar="TOKEN",
+    help="Token that fills texts up to the length, such as '</s>' for SigLIP. Default: what the "
+         "tokenizer says.",
+)  # fmt: skip
 words_options = group(
     option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT",
            help="Similarity scores (CLIP, SigLIP): a text to explain, as if it were a class; "
@@ -41,12 +46,13 @@ words_options = group(
            help="The tokenizer.json of the text encoder."),
     template_option,
     length_option,
+    pad_option,
 )  # fmt: skip
 
 
 def bank_from(
     prompts: Sequence[str], bank: Path | None, text_encoder: Path | None, tokenizer: Path | None,
-    templates: Sequence[str], length: int | None,
+    templates: Sequence[str], length: int | None, pad: str | None,
 ) -> Bank | Path | None:  # fmt: skip
     """Return the bank that the options name: a file, or the prompts as they are encoded now.
 
@@ -55,7 +61,8 @@ def bank_from(
         GraftcamError: The encoder or the tokenizer cannot be read, or a prompt is too long.
     """
     if text_encoder is None:
-        stray = {"--tokenizer": tokenizer, "--template": templates, "--length": length}
+        stray = {"--tokenizer": tokenizer, "--template": templates, "--length": length,
+                 "--pad": pad}  # fmt: skip
         given = [name for name, value in stray.items() if value]
         if given:
             raise click.UsageError(f"{', '.join(given)} goes with --text-encoder; give that, too")
@@ -69,7 +76,7 @@ def bank_from(
     from ..runtime.inputs.bank import make_bank
     from ..runtime.inputs.text_encoder import TextEncoder
 
-    encoder = TextEncoder(text_encoder, tokenizer, length=length)
+    encoder = TextEncoder(text_encoder, tokenizer, length=length, pad=pad)
     return make_bank(encoder, prompts, templates or ("{}",))
 
 

@@ -192,7 +192,7 @@ def make_bank(
 
     Raises:
         InputError: There is no name, a name is empty, a template has no place for a name, or the
-            embeddings have another shape.
+            embeddings have another shape, or are all the same.
     """
     names = list(dict.fromkeys(one.strip() for one in names))
     _check_names(names)
@@ -209,6 +209,11 @@ def make_bank(
     ]  # fmt: skip
     single = unit(np.concatenate(parts).astype(np.float64))
     vectors = single.reshape(len(names), len(templates), -1).mean(axis=1)
+    if len(names) > 1 and np.ptp(vectors, axis=0).max() < _ROUNDING:
+        raise InputError(
+            f"the text encoder gives all {len(names)} prompts the same embedding, as if it did not "
+            "read them; export it again, with an example for each of its inputs"
+        )
     known = text_encoder or getattr(encode, "sha256", None)
     return Bank(names, vectors.astype(np.float32), templates, scale, bias, known)
 

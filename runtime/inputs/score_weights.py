@@ -114,7 +114,7 @@ def takes_weights(session: Session, weights: object, classes: object) -> bool:
         if score.kind == "similarity":
             raise InputError(
                 f"{name} compares '{score.output}' with texts and has no classes; give prompts "
-                "and a bank (--prompt, --bank)"
+                "with a bank (--prompt, --bank), or embeddings as score_weights"
             )
         raise InputError(
             f"{name} explains the inner product of '{score.output}' with score_weights, not "

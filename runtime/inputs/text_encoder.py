@@ -6,7 +6,6 @@ The tokenizer is a ``tokenizer.json``, which the package ``tokenizers`` reads: `
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,11 +19,9 @@ from ..limits import TEXT_BYTES
 from ..onnx_file.check import check_file
 from ..reading import file_sha256, read_file
 from ..session.session import Model
+from .text_ports import MASK, TYPES, find_ids, find_output
 
-_IDS, _MASK, _TYPES = "input_ids", "attention_mask", "token_type_ids"
-_EMBEDDING = re.compile(r"text.*(embed|feat)|embed|feat|pool")
 _PADS = ("<pad>", "[PAD]", "<|pad|>", "<|endoftext|>", "</s>")
-_INTEGERS = (np.int32, np.int64)
 _BATCH = 32  # texts that run together
 
 
@@ -45,6 +42,7 @@ class TextEncoder:
         tokenizer: str | Path,
         output: str | None = None,
         length: int | None = None,
+        pad: str | None = None,
     ) -> None:
         """Open an encoder.
 
@@ -55,6 +53,8 @@ class TextEncoder:
                 one with the likeliest name.
             length: Pad every text to this number of tokens, as SigLIP needs it (64). None: what
                 the file or the tokenizer fixes.
+            pad: The token that fills it up. None: what the tokenizer says, else its only token
+                of a usual name.
 
         Raises:
             InputError: A file is missing or has another form, the package ``tokenizers`` is
@@ -65,8 +65,8 @@ class TextEncoder:
         self._tokenizer = _tokenizer(Path(tokenizer))
         self.sha256 = encoder_sha256(self.path)
         self._model = Model(self.path, "cpu")
-        self._ids, fixed = self._find_ids()
-        self._output = self._find_output(output)
+        self._ids, fixed = find_ids(self._model)
+        self._output = find_output(self._model, output)
         pads: dict[str, Any] = self._tokenizer.padding or {}
         cut: dict[str, Any] = self._tokenizer.truncation or {}
         padded = fixed or length or pads.get("length")
@@ -77,7 +77,7 @@ class TextEncoder:
         self.length: int | None = padded
         limits = [one for one in (padded, cut.get("max_length")) if one]
         self.limit: int | None = min(limits, default=None)
-        self._pad = 0 if padded is None else self._pad_id(pads)
+        self._pad = 0 if padded is None else self._pad_id(pad, pads)
         # A text that is too long is refused, not cut.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -124,7 +124,7 @@ class TextEncoder:
         mask = np.zeros_like(ids)
         for at, row in enumerate(rows):
             ids[at, : len(row)], mask[at, : len(row)] = row, 1
-        values = {self._ids: ids, _MASK: mask, _TYPES: np.zeros_like(ids)}
+        values = {self._ids: ids, MASK: mask, TYPES: np.zeros_like(ids)}
         feeds = {
             name: values[name].astype(port.dtype or np.int64)
             for name, port in self._model.inputs.items()
@@ -134,66 +134,31 @@ class TextEncoder:
         if vectors.ndim != 2 or len(vectors) != len(rows):
             raise InputError(
                 f"output '{self._output}' of {self.path.name} is {list(vectors.shape)} for "
-                f"{len(rows)} texts; name the output [texts, width] (--output)"
+                f"{len(rows)} texts; name the output [texts, width] (`graftcam prompts --output`)"
             )
         return vectors.astype(np.float32)
 
-    def _find_ids(self) -> tuple[str, int | None]:
-        """Return the name of the input of token ids, and its length if that is fixed."""
-        inputs = {name: port for name, port in self._model.inputs.items() if port.required}
-        whole = {name for name, port in inputs.items() if port.dtype in _INTEGERS}
-        name = _IDS if _IDS in inputs else next(iter(inputs), "") if len(inputs) == 1 else ""
-        others = sorted(set(inputs) - {name, _MASK, _TYPES})
-        if name not in whole or len(inputs[name].shape) != 2:
-            raise InputError(
-                f"{self.path.name} takes {', '.join(inputs)}: no text encoder, which takes "
-                f"'{_IDS}', integers [texts, length]"
-            )
-        if others:
-            raise InputError(
-                f"{self.path.name} also takes {', '.join(others)}; export the text encoder alone, "
-                "such as transformers' CLIPTextModelWithProjection"
-            )
-        return name, inputs[name].shape[1]
+    def _pad_id(self, given: str | None, padding: dict[str, Any]) -> int:
+        """Return the id of the token behind short texts.
 
-    def _find_output(self, given: str | None) -> str:
-        """Return the name of the output with the embeddings."""
-        outputs = self._model.outputs
-        if given is not None:
-            if given not in outputs:
-                raise InputError(
-                    f"{self.path.name} has no output '{given}'; it has {', '.join(outputs)}"
-                )
-            return given
-        types = self._model.types
-        flat = [
-            name
-            for name, extents in outputs.items()
-            if len(extents) == 2 and "float" in types.get(name, "")
-        ]
-        if not flat:
-            shown = ", ".join(f"{name} {list(extents)}" for name, extents in outputs.items())
-            raise InputError(
-                f"{self.path.name} has no output [texts, width]: {shown}; export the model with "
-                "its projection"
-            )
-        ranks = {name: _EMBEDDING.search(name.lower()) for name in flat}
-        texts = [name for name in flat if (found := ranks[name]) and found.group(1)]
-        named = texts or [name for name in flat if ranks[name]]
-        if len(named or flat) > 1:
-            raise InputError(
-                f"{self.path.name} has several outputs [texts, width]: {', '.join(named or flat)}; "
-                "name the one with the embeddings (--output)"
-            )
-        return (named or flat)[0]
-
-    def _pad_id(self, padding: dict[str, Any]) -> int:
-        """Return the id of the token behind short texts."""
-        if padding:
+        Raises:
+            InputError: There is no such token, or several could be it.
+        """
+        if given is None and padding:
             return int(padding["pad_id"])
-        known = (self._tokenizer.token_to_id(token) for token in _PADS)
-        found = next((number for number in known if number is not None), None)
-        return 0 if found is None else int(found)
+        tokens = _PADS if given is None else (given,)
+        found = {token: self._tokenizer.token_to_id(token) for token in tokens}
+        known = {token: number for token, number in found.items() if number is not None}
+        # Where a mask says what counts, the token does not matter.
+        if len(known) == 1 or (known and given is None and MASK in self._model.inputs):
+            return int(next(iter(known.values())))
+        if given is not None:
+            raise InputError(f"the tokenizer has no token '{given}' to pad with; give one it has")
+        which = f"several could: {', '.join(known)}" if known else "none has a usual name"
+        raise InputError(
+            f"{self.path.name} takes texts of {self.length} tokens, and the tokenizer does not say "
+            f"which token fills them up ({which}); name it (--pad), such as '</s>' for SigLIP"
+        )
 
 
 def encoder_sha256(path: Path) -> str:

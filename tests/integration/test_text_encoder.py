@@ -87,6 +87,34 @@ def test_a_text_is_padded_to_a_length_that_is_asked_for(tmp_path: Path) -> None:
         TextEncoder(bag(tmp_path / "fixed.onnx", length="16"), path, length=12)
 
 
+def test_the_token_that_fills_a_text_up_is_named_where_the_tokenizer_has_several(
+    tmp_path: Path,
+) -> None:
+    reader = tokenizers.Tokenizer.from_file(str(write_tokenizer(tmp_path / "one.json")))
+    reader.add_special_tokens(["</s>"])
+    reader.save(str(tmp_path / "two.json"))
+    path = two(tmp_path / "sum.onnx", "float[N, 6] one")  # it counts every token
+
+    def expected(pad: int) -> np.ndarray:
+        ids = reader.encode("dog").ids
+        return TABLE[[*ids, *[pad] * (8 - len(ids))]].sum(axis=0)
+
+    only = TextEncoder(path, tmp_path / "one.json", length=8)
+    np.testing.assert_allclose(only(["dog"])[0], expected(0), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"several could: <pad>, </s>.* name it .--pad."):
+        TextEncoder(path, tmp_path / "two.json", length=8)
+    end = reader.token_to_id("<end>")
+    named = TextEncoder(path, tmp_path / "two.json", length=8, pad="<end>")
+    np.testing.assert_allclose(named(["dog"])[0], expected(end), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="has no token '<none>' to pad with"):
+        TextEncoder(path, tmp_path / "two.json", length=8, pad="<none>")
+    reader.enable_padding(pad_id=end, pad_token="<end>", length=8)
+    reader.save(str(tmp_path / "says.json"))
+    says = TextEncoder(path, tmp_path / "says.json")
+    assert (says.length, says.limit) == (8, 8)
+    np.testing.assert_allclose(says(["dog"])[0], expected(end), rtol=1e-4, atol=1e-5)
+
+
 def test_a_prompt_that_is_too_long_is_refused_not_cut(tmp_path: Path, tokenizer: Path) -> None:
     encoder = TextEncoder(bag(tmp_path / "bag.onnx"), tokenizer)
     long = "a photo of a dog and a red cat and a green eel and a dog"

@@ -104,6 +104,13 @@ def test_an_encoder_that_gives_no_embeddings_is_refused() -> None:
         make_bank(lambda texts: np.ones(3, np.float32), ["dog"])
 
 
+def test_an_encoder_that_does_not_read_its_texts_is_refused() -> None:
+    """Such as one that PyTorch exported with one tensor as the example of two inputs."""
+    with pytest.raises(InputError, match="gives all 2 prompts the same embedding"):
+        make_bank(lambda texts: np.ones((len(texts), 4), np.float32), ["dog", "cat"])
+    assert len(make_bank(lambda texts: np.ones((1, 4), np.float32), ["dog"]).names) == 1
+
+
 def _entries(path: Path, record: object, vectors: Any = VECTORS) -> Path:
     text = np.frombuffer(json.dumps(record).encode(), np.uint8)
     np.savez(path, vectors=vectors, record=text)
