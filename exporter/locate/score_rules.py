@@ -226,7 +226,8 @@ def _open_axis(one: OutputFacts, axis: int, batches: frozenset[Dim]) -> str | No
     if extent == shape[0] and extent in batches:
         return (
             "has the batch along both axes, as if it held the classes of as many texts as images: "
-            "give example inputs with another number of them"
+            "give example inputs with another number of them; of a file, fix their number with "
+            "shapes (--shape)"
         )
     return (
         f"leaves its number of classes open ({extent!r} along axis {axis}): fix the inputs that "
