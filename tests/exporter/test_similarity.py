@@ -349,7 +349,8 @@ TOWERS = """<ir_version: 8, opset_import: ["" : 18]>
         image_embeds = MatMul(flat, weights)
         rows = Gather(table, ids)
         hidden = MatMul(rows, square)
-        text_embeds = ReduceMean <keepdims = 0> (hidden, middle)
+        normed = LayerNormalization(hidden, ones, zeros)
+        text_embeds = ReduceMean <keepdims = 0> (normed, middle)
         turned = Transpose <perm = [1, 0]> (text_embeds)
         logits = MatMul(image_embeds, turned)
     }}"""
@@ -360,7 +361,7 @@ def write_towers(path: Path, texts: str) -> Path:
     constants = {
         "kernel": draw((5, 3, 8, 8), np.float32), "weights": draw((5, 6), np.float32),
         "table": draw((64, 6), np.float32), "square": draw((6, 6), np.float32),
-        "middle": np.array([1]),
+        "middle": np.array([1]), "ones": np.ones(6, np.float32), "zeros": np.zeros(6, np.float32),
     }  # fmt: skip
     path.write_bytes(onnx_model(TOWERS.format(texts=texts), constants))
     return path
