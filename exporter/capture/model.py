@@ -22,7 +22,7 @@ from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
 from .onnx_file import Captured, capture_file
-from .similarity import with_similarity
+from .similarity import with_own_sigmoid, with_similarity
 from .torchscript import file_of_script
 
 _NESTED = ("If", "Loop", "Scan")
@@ -136,8 +136,8 @@ def locate_scores(captured: Captured, settings: ExportSettings) -> list[Located]
     graph = captured.model.graph
     found = [find_score(graph, score, labels) for score, labels in _scores_of(settings)]
     if settings.score.kind == "similarity":
-        found = [with_similarity(one, captured.module, settings) for one in found]
-    return found
+        return [with_similarity(one, captured.module, settings) for one in found]
+    return [with_own_sigmoid(one, captured.module, settings) for one in found]
 
 
 def _scores_of(settings: ExportSettings) -> list[tuple[Score, int | None]]:

@@ -18,6 +18,7 @@ from ..source.settings import ExportSettings
 
 BANK_OUTPUT = "similarity"
 """The output with the scores of a bank's texts."""
+_PER_IMAGE = "logits_per_image"  # the name that transformers gives the scores of texts
 _SCALES = (1e-6, 1e6)
 
 
@@ -70,6 +71,19 @@ def with_similarity(located: Located, module: Any, settings: ExportSettings) -> 
     return replace(
         found, score=scored, bank=bank, reason=f"{reason}, with a bank of {len(bank.names)} texts"
     )
+
+
+def with_own_sigmoid(located: Located, module: Any, settings: ExportSettings) -> Located:
+    """Let SigLIP's scores of images and texts have a probability each, which no graph shows.
+
+    Its module adds a bias to them, as CLIP's does not.
+    """
+    score = located.score
+    open_choice = settings.score.activation is None and not score.activated
+    if not (open_choice and score.output.startswith(_PER_IMAGE) and _of_module(module)[1]):
+        return located
+    reason = f"{located.reason}; probabilities by a sigmoid, as the module has a logit_bias"
+    return replace(located, score=replace(score, activation="sigmoid"), reason=reason)
 
 
 def _of_module(module: Any) -> tuple[float | None, float | None]:

@@ -331,6 +331,18 @@ def test_a_model_of_images_and_texts_explains_a_text_as_a_class(
     np.testing.assert_allclose(found.probabilities, expected.softmax(0), rtol=1e-3)
 
 
+def test_siglips_texts_have_a_probability_each(tmp_path: Path) -> None:
+    model, path = siglip_model(), tmp_path / "both.onnx"
+    given = {"pixel_values": IMAGES, "input_ids": torch.arange(4, 52).reshape(3, 16)}
+    report = export(model, path, given, output="logits_per_image", verify="off")
+    assert report.spec.score.activation == "sigmoid"
+    one = {"pixel_values": IMAGES[0].numpy(), "input_ids": given["input_ids"].numpy()}
+    with torch.no_grad():
+        expected = model(**{**given, "pixel_values": IMAGES[:1]}).logits_per_image[0]
+    found = Explainer(path).explain(one, [0])
+    np.testing.assert_allclose(found.probabilities, expected.sigmoid(), rtol=1e-3)
+
+
 def test_as_many_texts_as_images_are_refused_with_the_remedy(tmp_path: Path) -> None:
     ids = torch.tensor([[1, 5, 9, 3], [1, 8, 4, 3]])
     given = {"pixel_values": IMAGES, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
