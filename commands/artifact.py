@@ -65,6 +65,7 @@ class Wanted:
         output: The output to explain.
         methods: Ids of methods, which decide the extras.
         linear: Whether the score is an inner product with weights of the user.
+        texts: Whether images are to be compared with texts.
     """
 
     weights: str | None = None
@@ -74,6 +75,7 @@ class Wanted:
     output: str | None = None
     methods: Sequence[str] = ()
     linear: bool = False
+    texts: bool = False
 
     @property
     def extras(self) -> list[str]:
@@ -143,6 +145,12 @@ def artifact_of(source: str, wanted: Wanted, images: Sequence[Path], max_pixels:
                 f"`graftcam export {source} -o FILE.onnx`"
             )
         stem = path.stem
+    if wanted.texts:
+        raise InputError(
+            f"{source} is no artifact yet, and how it compares images with texts is to be said: "
+            f"`graftcam export {source} --score similarity --scale 100 -o FILE.onnx`, then explain "
+            "FILE.onnx"
+        )
     cache, key = Cache(), key_of({**_source(source, path), **_settings(wanted)})
     found = cache.find(key)
     if found is not None:

@@ -33,6 +33,7 @@ from .options import (
     threads_option,
     to_option,
 )
+from .words import bank_from, say_unchecked, words_options
 
 if TYPE_CHECKING:
     from ..runtime import Explainer, Request
@@ -76,6 +77,7 @@ _request_options = group(
     option("--score-weights", type=FILE, metavar="FILE.npy",
            help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
                 "classes."),
+    words_options,
 )  # fmt: skip
 
 
@@ -89,6 +91,9 @@ _request_options = group(
     "graftcam explain fcn.onnx street.jpg -o out --class car --box 40,60,200,180",
     "graftcam explain resnet50.onnx photos/ -o out --batch 16",
     "graftcam explain embedding.onnx photo.jpg -o out --score-weights direction.npy",
+    "graftcam explain clip.onnx photo.jpg -o out --bank bank.npz --prompt dog --prompt cat",
+    "graftcam explain clip.onnx photo.jpg -o out --text-encoder text.onnx \\",
+    "    --tokenizer tokenizer.json --prompt 'a photo of a dog' --prompt 'a photo of a cat'",
     "graftcam explain resnet50.onnx photos/ -o out --engine ray --ray-address auto",
     "graftcam explain ecg.onnx patient.npy -o out --panel",
     "graftcam explain speech.onnx word.wav -o out --style contour",
@@ -121,7 +126,9 @@ def explain(
     layers: tuple[str, ...], fuse: Fuse, augment: tuple[str, ...],
     region: Path | None, boxes: tuple[list[int], ...],
     inputs: dict[str, Any], over: str | None, tokens: Path | None,
-    score_weights: Path | None, box_index: tuple[int, ...], conf: float | None,
+    score_weights: Path | None, prompts: tuple[str, ...], bank: Path | None,
+    text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
+    length: int | None, pad: str | None, box_index: tuple[int, ...], conf: float | None,
     iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
     max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
@@ -142,7 +149,7 @@ def explain(
     If the model is a detector, each box that it finds is explained: a line for each is printed, and
     one picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
     """
-    _refuse_unused(classes, layers)
+    _refuse_unused(classes, layers, prompts)
     photos = next((path for path in images if path.is_dir()), None)
     # A folder's images may be explained by processes that run elsewhere.
     absolute = partial(_absolute, photos is not None)
@@ -167,9 +174,20 @@ def explain(
         request["output"] = output
     if tokens:
         request["tokens"] = absolute(tokens)
+    if prompts:
+        request["prompts"] = list(prompts)
+    if photos is not None and text_encoder is not None:
+        raise click.UsageError(
+            "a folder takes no --text-encoder; encode the prompts once by `graftcam prompts`, and "
+            "give --bank"
+        )
     wanted = Wanted(
-        weights, shapes or None, labels, layers, output, methods, linear=score_weights is not None
-    )
+        weights, shapes or None, labels, layers, output, methods, linear=score_weights is not None,
+        texts=bool(prompts or bank or text_encoder),
+    )  # fmt: skip
+    named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
+    if named_bank is not None:
+        request["bank"] = absolute(named_bank)
     if photos is not None:
         if len(images) > 1:
             raise click.UsageError("a folder must be the only one of the IMAGES")
@@ -184,6 +202,7 @@ def explain(
             if boxes:
                 raise click.UsageError("a folder takes no --box N: the numbers are of one image")
             request = request_of_boxes(request)
+        say_unchecked(explainer.spec, named_bank)
         request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
         from ..runtime.tools.jobs.settings import Settings
 
@@ -210,6 +229,7 @@ def explain(
         return
     if folder is None:
         raise _no_folder()
+    say_unchecked(explainer.spec, named_bank)
     drawing.check(folder)
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
@@ -241,12 +261,13 @@ def _opened(
     return Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
 
 
-def _refuse_unused(classes: Sequence[str], layers: Sequence[str]) -> None:
+def _refuse_unused(classes: Sequence[str], layers: Sequence[str], prompts: Sequence[str]) -> None:
     """Refuse options that would change nothing."""
     given = click.get_current_context().get_parameter_source
-    if classes and given("top") is ParameterSource.COMMANDLINE:
+    named = "--class" if classes else "--prompt"
+    if (classes or prompts) and given("top") is ParameterSource.COMMANDLINE:
         raise click.UsageError(
-            "--top explains the best-ranked classes, --class those that it names; leave one out"
+            f"--top explains the best-ranked classes, {named} those that it names; leave one out"
         )
     if len({*layers}) < 2 and given("fuse") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--fuse joins the maps of several layers; give two --layer or more")

@@ -42,6 +42,7 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
     "graftcam export plain.onnx --extra layercam --extra eigencam -o explained.onnx",
     "graftcam export torchvision:resnet50 --weights resnet50.pt --extra head -o resnet50.onnx",
     "graftcam export faces.onnx --output gender --output age --labels gender=g.txt -o out.onnx",
+    "graftcam export image.onnx --score similarity --bank bank.npz --scale 100 -o explained.onnx",
     "graftcam export yolov8n.onnx -o explained.onnx",
     "graftcam export detector.onnx --detector dense --labels names.txt --context \\",
     "    --preprocess unit,letterbox=114 -o explained.onnx",
@@ -105,9 +106,10 @@ def export(
     traced = {name: options.pop(name) for name in _names(TorchExport)}
     traced = {name: value for name, value in traced.items() if value not in (None, ())}
     score = Score(options.pop("score"), **{key: options.pop(key) for key in _names(Score)[1:]})
-    # The source's own labels are those of its classes, not of a layer's channels, nor of one of
-    # several outputs.
-    own = None if score.kind == "channel" or len(score.outputs) > 1 else loaded.labels
+    # The source's own labels are those of its classes, not of a layer's channels, of texts, nor of
+    # one of several outputs.
+    other = score.kind in ("channel", "similarity") or len(score.outputs) > 1
+    own = None if other else loaded.labels
     name = name or loaded.name
     with page_of_failure(options["report"], Known(path, name, Clock(None))):
         verify = Verify(*(options.pop(key) for key in _VERIFY))

@@ -21,12 +21,24 @@ score_options = group(
     option("--score", type=click.Choice(get_args(ScoreKind)), default="logit",
            show_default=True,
            help="What to explain: the logit; the output itself; the probability or its logarithm; "
-                "linear: the inner product with weights that the caller feeds; channel: the mean "
+                "linear: the inner product with weights that the caller feeds; similarity: of an "
+                "embedding, the cosine to texts (CLIP, SigLIP; docs/words.md); channel: the mean "
                 "of a channel of the first --layer."),
     output_option,
     option("--activation", type=click.Choice(get_args(Activation)),
            help="Function that converts logits to probabilities, if the graph does not show it."),
     axis_options,
+    option("--bank", type=FILE, metavar="FILE.npz",
+           help="Similarity scores: the bank of texts that `graftcam prompts` wrote, which become "
+                "the artifact's classes. Default: texts are fed."),
+    option("--scale", type=float, metavar="N",
+           help="Similarity scores: what the cosine is multiplied with, the exponential of the "
+                "model's logit_scale, such as 100. Default: the module's, else the bank's."),
+    option("--bias", type=float, metavar="N",
+           help="Similarity scores: what is added, SigLIP's logit_bias. Default: likewise, or 0."),
+    option("--text-encoder", type=FILE, metavar="FILE.onnx",
+           help="Similarity scores: the text encoder that belongs to the model; banks of others "
+                "are refused then. Default: the bank's."),
 )  # fmt: skip
 detector_options = group(
     option("--detector", type=click.Choice(get_args(DetectorChoice)),

@@ -10,10 +10,22 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast, get_args
 
+from ..runtime.checks import described, matches
+from ..runtime.inputs.bank import Bank
 from ..runtime.methods.table import ATTENTION_METHODS, METHODS
-from ..runtime.settings import Activation, DetectorChoice, Score, ScoreKind, TorchExport
+from ..runtime.settings import (
+    WEIGHTED,
+    Activation,
+    CosineScale,
+    DetectorChoice,
+    Score,
+    ScoreKind,
+    TorchExport,
+)
+from ..runtime.settings import Bias as ScoreBias
 from .artifact.embed_preprocess import check_embeddable
 from .errors import LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
@@ -21,6 +33,7 @@ from .heatmap.baked import FORMULAS
 from .source.labels import labels_for
 from .source.preprocessing import as_preprocess
 from .source.settings import ExportSettings
+from .source.texts import bank_for, encoder_digest
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -42,6 +55,9 @@ class RecordFields(TypedDict, total=False):
     activation: Activation | None
     class_axis: int | None
     class_offset: int | None
+    scale: float | None
+    bias: float | None
+    text_encoder: str | Path | None
     opset: int
     dynamic_batch: bool
     dynamic_size: bool
@@ -122,6 +138,7 @@ def settings_of(
     shapes: Any = None,
     detector: DetectorChoice | None = None,
     context: bool = False,
+    bank: Bank | str | Path | None = None,
 ) -> ExportSettings:
     """Check the arguments of `export`, and return them as one record.
 
@@ -133,29 +150,43 @@ def settings_of(
     if named and "attention" in named:  # what names all of them is an extra
         named = [name for name in named if name != "attention"] or None
         extras = [*_extras(extras), "attention"]
+    texts = bank_for(bank, scored, labels)
     settings = ExportSettings(
         score=scored,
         extras=_extras(extras),
         layers=named,
         trace=_trace(trace),
         shapes=_shapes(shapes),
-        labels=labels_for(labels, scored.outputs),
+        labels=labels_for(labels, scored.outputs) if texts is None else texts.names,
         preprocess=as_preprocess(preprocess),
         profile=profile,
         name=_text("name", name, SettingsError),
         detector=_detector(detector),
         context=context or None,
+        bank=texts,
     )
     kind = settings.score.kind
     if kind == "channel" and (settings.score.output is not None or not settings.layers):
         raise ScoreError(
             "a channel score is one of a layer, not of an output; name the layer with `layers`"
         )
-    if "head" in settings.extras and kind in ("linear", "channel"):
+    if "head" in settings.extras and kind in (*WEIGHTED, "channel") and texts is None:
         raise ScoreError(f"a {kind} score has no head; leave 'head' out of extras")
     if "embed_preprocess" in settings.extras:
         check_embeddable(settings.preprocess)
     return settings
+
+
+def _number(name: str, value: object, kind: Any) -> float | None:
+    """A number within its bounds.
+
+    Raises:
+        ScoreError: It is none.
+    """
+    number = float(value) if _is_int(value) else value  # pyright: ignore[reportArgumentType]
+    if number is None or matches(number, kind):
+        return number  # pyright: ignore[reportReturnType]
+    raise ScoreError(f"{name}={in_line(value)}; give {described(kind)}")
 
 
 def _detector(value: Any) -> DetectorChoice | None:
@@ -180,7 +211,19 @@ def _score(score: object) -> Score:
     offset = score.class_offset
     if offset is not None and (not _is_int(offset) or offset < 0):
         raise ScoreError(f"class_offset={score.class_offset!r} counts entries; give 0 or more")
-    return replace(score, output=_outputs(score))
+    given = (score.scale, score.bias, score.text_encoder)
+    if score.kind != "similarity" and any(one is not None for one in given):
+        raise ScoreError(
+            f"scale, bias and text_encoder are those of a similarity, not of {score.kind!r}; give "
+            "score='similarity' (--score similarity), or leave them out"
+        )
+    return replace(
+        score,
+        output=_outputs(score),
+        scale=_number("scale", score.scale, CosineScale),
+        bias=_number("bias", score.bias, ScoreBias),
+        text_encoder=encoder_digest(score.text_encoder),
+    )
 
 
 def _outputs(score: Score) -> str | list[str] | None:
@@ -197,7 +240,7 @@ def _outputs(score: Score) -> str | list[str] | None:
         return names[0] if names else None
     if len(set(names)) < len(names):
         raise ScoreError(f"an output is named twice: {names}; name each once")
-    if score.kind in ("linear", "channel"):
+    if score.kind in (*WEIGHTED, "channel"):
         raise ScoreError(f"a {score.kind} score is not one of several outputs; name one of {names}")
     for field in ("class_axis", "class_offset"):
         if getattr(score, field) is not None:

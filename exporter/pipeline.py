@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ..runtime.inputs.bank import Bank
 from ..runtime.settings import DetectorChoice, Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
 from ..runtime.writing import guard, protected, staged
@@ -84,6 +85,7 @@ def export(
     name: str | None = None,
     detector: DetectorChoice | None = None,
     context: bool = False,
+    bank: Bank | str | Path | None = None,
     progress: Progress | None = None,
     **given: Unpack[RecordFields],
 ) -> Report:
@@ -151,6 +153,9 @@ def export(
             RetinaNet, SSD) that suppresses overlapping ones inside. See docs/detectors.md.
         context: Explain a detector at the layers of its backbone instead of its heads' inputs: maps
             then show what lies around an object as well.
+        bank: Of a ``similarity`` score: the texts that become the classes of the artifact, a
+            `runtime.inputs.bank.Bank` or the file that `graftcam prompts` wrote. None: texts are
+            fed.
         progress: Called with the name of each step as it begins.
         **given: Fields of `Score` and `TorchExport`, as the command line takes them:
             ``class_axis=2`` stands for ``score=Score(class_axis=2)``.
@@ -166,14 +171,14 @@ def export(
         TypeError: A keyword that there is not; the message says what to give.
     """
     folder = None if report is None else Path(report)
-    inputs = files_read(model, labels, preprocess, images)
+    inputs = files_read(model, labels, preprocess, images, bank, given.get("text_encoder"))
     check_places(Path(path), folder, inputs)
     known = Known(Path(path), str(name or name_of(model)), Clock(progress))
     with protected(inputs), page_of_failure(folder, known):
         score, trace = with_fields(score, trace, given)
         settings = settings_of(
             layers, score, labels, preprocess, extras, profile, trace, name, shapes,
-            detector, context,
+            detector, context, bank,
         )  # fmt: skip
         checks = checked(verify)
         if images is not None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..runtime.errors import GraftcamError
+from ..runtime.inputs.bank import Bank
 from ..runtime.limits import MAX_PIXELS
 from ..runtime.session.contract import check_contract
 from ..runtime.session.session import Session
 from ..runtime.spec import METADATA_KEY, Spec
 from ..runtime.tools.jobs.find import image_paths
+from .artifact.bank_of import bank_of
 from .artifact.strip import write_plain
 from .artifact.subject import add_tables
 from .capture.detectors import locate_detector
@@ -208,7 +210,7 @@ def _origin(artifact: Path, spec: Spec | None, source: Source | None, folder: Pa
         lay_out_instances(captured.model.graph, captured.targets)
         for layer in spec.layers:  # in the artifact it may have its output's name
             captured.targets[layer.name].name = layer.value
-        _add_tables(captured, spec)
+        _add_tables(captured, spec, bank_of(artifact, spec))
         return Origin(captured.model, file=source.model, sharing=_sharing(captured, spec))
     module, inputs = module_of(source.model, source.inputs)
     return Origin(own, module=module, examples=inputs)
@@ -228,12 +230,12 @@ def _sharing(captured: Captured, spec: Spec) -> list[str]:
     ]  # fmt: skip
 
 
-def _add_tables(captured: Captured, spec: Spec) -> None:
+def _add_tables(captured: Captured, spec: Spec, bank: Bank | None) -> None:
     """Add what an export adds to the source before the scores are differentiated.
 
     A table of boxes, for example, is no value of the model itself.
     """
-    settings = ExportSettings.of_spec(spec)
+    settings = ExportSettings.of_spec(spec, bank)
     values = ir.convenience.create_value_mapping(captured.model.graph, include_subgraphs=False)
     if settings is None or all(one.score.value in values for one in spec.by_output()):
         return
@@ -245,6 +247,8 @@ def _add_tables(captured: Captured, spec: Spec) -> None:
 
 def _of_source(artifact: Path, spec: Spec, source: Source | None, labels: Labels) -> list[Finding]:
     """The checks that need the source itself."""
+    if source is not None and labels is source.labels and spec.score.has_bank:
+        labels = None  # the artifact's classes are the texts of its bank
     named = check_labels(spec, labels)
     if source is not None:
         return [*check_again(artifact, spec, source.model, source.inputs, export_as), *named]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .explain.request import Request
     from .explain.stream import Failure
     from .explainer import Explainer
+    from .inputs.bank import Bank, make_bank
+    from .inputs.text_encoder import TextEncoder
     from .methods.table import METHODS
     from .output.box_explanation import BoxExplanation
     from .output.class_map import ClassMap
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "Bank",
     "BoxExplanation",
     "ClassMap",
     "Concepts",
@@ -41,10 +44,13 @@ __all__ = [
     "GraftcamError",
     "Request",
     "Spec",
+    "TextEncoder",
     "figure",
+    "make_bank",
 ]
 
 _HOMES = {
+    "Bank": ".inputs.bank",
     "BoxExplanation": ".output.box_explanation",
     "ClassMap": ".output.class_map",
     "Concepts": ".output.concepts",
@@ -57,7 +63,9 @@ _HOMES = {
     "METHODS": ".methods.table",
     "Request": ".explain.request",
     "Spec": ".spec",
+    "TextEncoder": ".inputs.text_encoder",
     "figure": ".output.figures",
+    "make_bank": ".inputs.bank",
 }
 
 

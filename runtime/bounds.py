@@ -129,6 +129,8 @@ FileName = Annotated[
 """The name of a file beside the artifact: no path that leads elsewhere."""
 Version = Annotated[str, Text(r"[0-9A-Za-z.!+_-]{1,100}", "version")]
 """The version of a package."""
+Digest = Annotated[str, Text(r"[0-9a-f]{64}", "SHA-256 in 64 hexadecimal digits")]
+"""The SHA-256 of a file or of an array."""
 MethodId = Annotated[str, Text(r"[a-z0-9+-]{1,64}", "method's id")]
 """The id of a method, as in docs/methods.md."""
 Labels = Annotated[list[str], Length(0, 1 << 20)]

@@ -7,15 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 
-from .bounds import Axis, Count, Labels, Name, Positive, Range
+from .bounds import Axis, Count, Digest, Labels, Name, Positive, Range
 from .records import Fault, Record
 
 DetectorChoice = Literal[
     "dense", "end_to_end", "queries", "levels", "centres", "nms", "before_nms", "off"
 ]
-ScoreKind = Literal["logit", "output", "probability", "log_probability", "linear", "channel"]
+ScoreKind = Literal[
+    "logit", "output", "probability", "log_probability", "linear", "similarity", "channel"
+]
 Activation = Literal["softmax", "sigmoid", "none"]
 Extent = TypeVar("Extent", int, int | None)
+CosineScale = Annotated[float, Range(1e-6, 1e6)]
+Bias = Annotated[float, Range(-1e6, 1e6)]
+WEIGHTED = ("linear", "similarity")
+"""Kinds of records whose scores are of numbers that the caller feeds, not of classes."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,9 @@ class Score:
         kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: after it;
             ``probability`` and ``log_probability``: the ``activation`` of the logits, and its
             logarithm; ``linear``: the inner product of the output, of any shape, with weights fed
-            as `score_weights` (embeddings, contrasts, regression); ``channel``: the mean of a
-            channel of the first target layer.
+            as `score_weights` (embeddings, contrasts, regression); ``similarity``: of an embedding,
+            the cosine to the embedding of a text, times `scale` plus `bias` (CLIP, SigLIP);
+            ``channel``: the mean of a channel of the first target layer.
         output: Name of the scored output; by default the one that looks most like class scores:
             as many classes as labels, a Softmax at its end, nothing computed from it, no
             positions. A list of names: each of these outputs can be explained, the first by
@@ -42,6 +49,11 @@ class Score:
         class_offset: Number of entries of that axis before the first class, such as the
             coordinates of a box. By default what stands before the only part that ends in
             probabilities; else none.
+        scale: Of a ``similarity`` what the cosine is multiplied with, such as 100: the exponential
+            of CLIP's parameter ``logit_scale``. By default that of the module, else the bank's.
+        bias: Of a ``similarity`` what is added, SigLIP's ``logit_bias``. Default: likewise, or 0.
+        text_encoder: Of a ``similarity`` the ONNX file of the text encoder that belongs to the
+            model, or its SHA-256: texts of other encoders are refused then. Default: the bank's.
     """
 
     kind: ScoreKind = "logit"
@@ -49,6 +61,9 @@ class Score:
     activation: Activation | None = None
     class_axis: Annotated[int, Range(-32, 31)] | None = None
     class_offset: Count | None = None
+    scale: CosineScale | None = None
+    bias: Bias | None = None
+    text_encoder: Name | None = None
 
     @property
     def outputs(self) -> list[str | None]:
@@ -64,21 +79,55 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Similarity(Record):
+    """How an embedding is compared with embeddings of texts: ``scale * cosine + bias``.
+
+    Attributes:
+        embedding: The model's output with the embedding, [N, width].
+        width: Its extent.
+        scale: What cosines are multiplied with.
+        bias: What is added; not in the JSON if it is 0.
+        text_encoder: SHA-256 of the text encoder's file; not in the JSON if it is unknown.
+        bank: The constant of the graph, float32 [classes, width], with the embeddings of the
+            classes' texts; not in the JSON if they are fed.
+        bank_sha256: SHA-256 of its numbers; likewise.
+        templates: The sentences that the classes' names were put into; likewise.
+    """
+
+    embedding: Name
+    width: Positive
+    scale: CosineScale
+    bias: Bias | None = None
+    text_encoder: Digest | None = None
+    bank: Name | None = None
+    bank_sha256: Digest | None = None
+    templates: list[str] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        if (self.bank is None) != (self.bank_sha256 is None):
+            yield "bank_sha256", "the digest of the bank, if there is one"
+
+
+@dataclass(frozen=True)
 class ScoreRecord(Record):
     """The score that is differentiated.
 
     Attributes:
         kind: ``logit``: the value before a trailing Softmax or Sigmoid; ``output``: the output;
             ``probability``, ``log_probability``: the activation of the logits;
-            ``linear``: the inner product with weights that the caller feeds; ``channel``: the
+            ``linear``: the inner product with weights that the caller feeds; ``similarity``: the
+            cosine to embeddings that the caller feeds, see `Similarity`; ``channel``: the
             weighted mean of a channel of the first target layer.
         value: The ONNX value with the scores, [N, classes] or [N, classes, *positions],
-            before the activation; for ``linear`` a value of rank 2 or more.
-        output: The scored output: the model's, or the layer's activations.
+            before the activation; for ``linear`` a value of rank 2 or more, for ``similarity`` the
+            embedding.
+        output: The scored output: the model's, or the layer's activations, or the similarities to
+            a bank.
         activation: The function that converts scores to probabilities.
         activated: Whether ``output`` is probabilities already.
-        classes: Number of classes (a single-logit model has 2) or channels; for ``linear`` the
-            extent of axis 1, 0 if the file leaves it open.
+        classes: Number of classes (a single-logit model has 2) or channels; for ``linear`` and
+            ``similarity`` the extent of axis 1, 0 if the file leaves it open.
         single_logit: The model has one logit: class 1 is that logit, class 0 its negative.
         class_axis: The axis of the classes in ``output``; not in the JSON if it is 1.
         class_offset: Entries of that axis before the first class, such as the coordinates of a
@@ -86,6 +135,8 @@ class ScoreRecord(Record):
         box_axis: For detectors, whose `value` is a flat table [N, boxes * (classes + 4)] of scores
             and edges: 1 if the entries of a box lie side by side, 2 if the boxes of an entry do;
             else not in the JSON.
+        similarity: How an embedding is compared with texts; also of the logits that a bank gives,
+            whose kind is ``logit``. Else not in the JSON.
     """
 
     kind: ScoreKind
@@ -98,11 +149,19 @@ class ScoreRecord(Record):
     class_axis: Axis | None = None
     class_offset: Count | None = None
     box_axis: Annotated[int, Range(1, 2)] | None = None
+    similarity: Similarity | None = None
 
     def faults(self) -> Iterator[Fault]:
         """See `Record`."""
         if self.single_logit and self.classes != 2:
             yield "classes", "2, those of a single logit"
+        if (self.kind == "similarity") != (self.similarity is not None and not self.has_bank):
+            yield "similarity", "the scale of a similarity score, and of no other without a bank"
+
+    @property
+    def has_bank(self) -> bool:
+        """Whether the classes are the texts of a bank in the graph."""
+        return self.similarity is not None and self.similarity.bank is not None
 
     def positions(self, shape: Sequence[Extent]) -> tuple[Extent, ...]:
         """Return the extents of `output` except the batch and the classes."""

@@ -412,7 +412,9 @@ class Spec(Record):
         boxes = () if self.detector is None else self.detector.own_outputs
         attention = [] if self.attention is None else self.attention.outputs
         of_input = (*self.of_input.values(), *self.of_fullgrad)
+        similarities = [self.score.output] if self.score.has_bank else []
         found = [*classes, self.scores, *maps, *of_input, *heads, *boxes, *attention]
+        found += similarities
         return list(dict.fromkeys(found))
 
     def to_json(self) -> str:

@@ -278,6 +278,9 @@ def _grafted(
             one.score, output=one.score.value, activated=probabilities,
             class_axis=None if one.axis == 1 else one.axis, class_offset=one.offset or None,
         )  # fmt: skip
+        if (how := score.similarity) is not None:  # of a head's own embedding, with the bank
+            how = replace(how, embedding=one.score.value)
+            score = replace(score, output=one.score.output, similarity=how)
         scored.append(replace(one, value=outputs[one.value], score=score))
     captured = Captured(cut.model, {layer.name: cut.activations})
     made = graft(captured, scored, [None] * len(scored), None, None, profile, limit=limit)

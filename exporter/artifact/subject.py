@@ -15,9 +15,9 @@ import onnx_ir as ir
 from ...runtime.detector import Detector
 from ...runtime.spec import Layer, ScoreRecord, Spec
 from ..capture.onnx_file import Captured
-from ..graph.emitter import Emitter
+from ..graph.emitter import Emitter, dims_of
 from ..graph.profiles import profile_of
-from ..heatmap.gradcam import Target, laid_out
+from ..heatmap.gradcam import Target, laid_out, publish
 from ..locate.detectors.detection import Detection, LevelFound, image_input
 from ..locate.layout import read_target
 from ..locate.score import Located
@@ -75,15 +75,34 @@ class Classes(Subject):
         return add_request(self.emit, self.tables, self.table, scores, scale)
 
     def publish(self, layers: Sequence[Layer]) -> Detector | None:
-        """Nothing is published."""
+        """Publish the scores of a bank's texts, which are no output of the model."""
+        for one, table in zip(self.located, self.tables, strict=True):
+            if one.bank is not None:
+                publish(self.emit, table, one.score.output, dims_of(table))
         return None
 
     def record(
         self, score: ScoreRecord, table: ir.Value, layers: Sequence[Layer], boxes: Detector | None
     ) -> ScoreRecord:
         """See `Subject`; scores are read from an output, or from the layer's activations."""
-        output = layers[0].activations if score.kind == "channel" else score.output
-        return replace(score, value=table.name or "", output=output)
+        if score.kind == "similarity":
+            return score  # its value is the embedding
+        name = table.name or ""
+        if score.similarity is None:
+            output = layers[0].activations if score.kind == "channel" else score.output
+            return replace(score, value=name, output=output)
+        constant = self._bank_of(table)
+        return replace(
+            score, value=name, output=name, similarity=replace(score.similarity, bank=constant)
+        )
+
+    @staticmethod
+    def _bank_of(table: ir.Value) -> str:
+        """The name of the constant with a bank's vectors."""
+        node = table.producer()
+        assert node is not None
+        assert node.inputs[1] is not None
+        return node.inputs[1].name or ""
 
 
 class Boxes(Subject):

@@ -24,6 +24,7 @@ from ..source.settings import ExportSettings
 from ..source.torch_module import module_of
 from .layouts import choose_shown, settle_layouts
 from .onnx_file import Captured, capture_file
+from .similarity import with_own_sigmoid, with_similarity
 from .torchscript import file_of_script
 
 _NESTED = ("If", "Loop", "Scan")
@@ -135,7 +136,10 @@ def locate_scores(captured: Captured, settings: ExportSettings) -> list[Located]
         layer, value = next(iter(captured.targets.items()))
         return [channel_score(layer, value, captured.arranged[layer])]
     graph = captured.model.graph
-    return [find_score(graph, score, labels) for score, labels in _scores_of(settings)]
+    found = [find_score(graph, score, labels) for score, labels in _scores_of(settings)]
+    if settings.score.kind == "similarity":
+        return [with_similarity(one, captured.module, settings) for one in found]
+    return [with_own_sigmoid(one, captured.module, settings) for one in found]
 
 
 def with_own_labels(
@@ -154,7 +158,8 @@ def with_own_labels(
 
 def _scores_of(settings: ExportSettings) -> list[tuple[Score, int | None]]:
     """The score of each named output, with its number of labels, if there are any."""
-    counts = (len(labels or ()) or None for labels in settings.labels_of())
+    named = settings.score.kind != "similarity"  # the labels are those of the bank's texts
+    counts = ((named and len(labels or ())) or None for labels in settings.labels_of())
     return list(zip(settings.score.by_output(), counts, strict=True))
 
 

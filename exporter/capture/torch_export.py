@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import warnings
 from collections.abc import Generator, Sequence
@@ -90,7 +91,7 @@ def _exported(
     """What PyTorch's exporter and optimiser make of the module, with taps."""
     calls: dict[str, int] = {}
     keys: list[str] = []
-    examples = _distinct(_batch_of_two(inputs) if trace.dynamic_batch else inputs)
+    examples = _distinct(_several(inputs) if trace.dynamic_batch else inputs)
     tapped = Tapped(own_copy(module), layers, examples.with_tensors, calls.update, keys.extend)
     shapes = open_axes(examples, batch=trace.dynamic_batch, size=trace.dynamic_size)
     try:
@@ -149,12 +150,18 @@ def _raise_own(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _batch_of_two(inputs: ModuleInputs) -> ModuleInputs:
-    """Repeat a batch of one: tracing would treat it as a constant."""
+def _several(inputs: ModuleInputs) -> ModuleInputs:
+    """Repeat a batch of one: tracing would treat it as a constant.
+
+    There are as many copies as no other tensor has rows (two, if possible), such as the texts that
+    every image is compared with: tracing would take them for the batch.
+    """
     if inputs.batch != 1:
         return inputs
+    taken = {x.shape[0] for x in inputs.tensors if x.dim() and not inputs.has_batch(x)}
+    copies = next(count for count in itertools.count(2) if count not in taken)
     return inputs.with_tensors(
-        [torch.cat([x, x]) if inputs.has_batch(x) else x for x in inputs.tensors]
+        [torch.cat([x] * copies) if inputs.has_batch(x) else x for x in inputs.tensors]
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ..graph.emitter import constant_of, dims_of
+from ..graph.emitter import Dim, constant_of, dims_of
 from ..graph.queries import ancestors
 from .candidate import Candidate
 from .instances import bags_of
@@ -38,8 +38,19 @@ def graph_candidates(graph: ir.Graph, score: ir.Value) -> list[Candidate]:
         if node.op_type in _SPATIAL and node.outputs[0].shape is not None
     ]  # fmt: skip
     tokens = [one.shape for one in found if one.tokens and not one.branch]
-    around = Surroundings.of(grids, tokens)
+    around, others = Surroundings.of(grids, tokens), other_batches(graph, score)
+    found = [replace(one, on_batch=False) if one.shape[0] in others else one for one in found]
     return ranked([judge_layer(facts, around) for facts in found])
+
+
+def other_batches(graph: ir.Graph, score: ir.Value) -> set[Dim]:
+    """First extents of inputs that are not the score's batch, if that is open.
+
+    Those of texts that every image is compared with, for example. A fixed 1 may be anything.
+    """
+    batch = dims_of(score)[0]
+    firsts = {dims_of(value)[0] for value in graph.inputs if value.shape}
+    return firsts - {batch, 1, None} if isinstance(batch, str) and batch in firsts else set()
 
 
 def is_explicable(graph: ir.Graph, value: ir.Value, leading: set[ir.Value]) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ...runtime.settings import Score
+from ...runtime.inputs.bank import Bank
+from ...runtime.settings import WEIGHTED, Score
 from ...runtime.spec import ScoreRecord
 from ..errors import ScoreError
 from ..graph.emitter import Dim, dims_of
@@ -28,6 +29,7 @@ class Located:
         offset: Entries of that axis that are no classes.
         reason: Why it is the score.
         detection: The detector, where boxes are explained: then `value` is one of its tables.
+        bank: Texts whose similarities to `value`, an embedding, are the scores of the classes.
     """
 
     value: ir.Value
@@ -36,6 +38,7 @@ class Located:
     offset: int = 0
     reason: str = ""
     detection: Detection | None = None
+    bank: Bank | None = None
 
 
 def find_score(graph: ir.Graph, score: Score, labels: int | None = None) -> Located:
@@ -53,22 +56,22 @@ def find_score(graph: ir.Graph, score: Score, labels: int | None = None) -> Loca
         ScoreError: No such output.
     """
     kind = score.kind
-    if kind == "linear" and (score.class_axis not in (None, 1) or score.class_offset):
+    if kind in WEIGHTED and (score.class_axis not in (None, 1) or score.class_offset):
         raise ScoreError(
-            "a linear score weighs the whole output; leave class_axis and class_offset out"
+            f"a {kind} score weighs the whole output; leave class_axis and class_offset out"
         )
     chosen, axis, reason = _chosen(graph, score, labels)
     if score.class_offset is None:
         offset, why = _offset(_without_identity(chosen), axis)
         score, reason = replace(score, class_offset=offset), reason + why
-    raw = kind == "output" or (kind == "linear" and score.activation == "none")
+    raw = kind in ("output", "similarity") or (kind == "linear" and score.activation == "none")
     value, offset, found, activated = chosen, score.class_offset or 0, score.activation, False
     inner = _without_identity(chosen)
     if offset and (part := class_part(inner, axis, offset)) is not None:
         value, inner, offset = part, _without_identity(part), 0
     if not raw and before_quantiser(inner) is not inner:
         value = inner = before_quantiser(inner)
-    ending = ending_of(inner)
+    ending = None if kind == "similarity" else ending_of(inner)
     if ending is not None and (ending.axis == axis or ending.op_type == "Sigmoid"):
         found = found or activation_of(ending.op_type, single=False, linear=False)
         activated = ending.op_type != "LogSoftmax"
@@ -78,12 +81,12 @@ def find_score(graph: ir.Graph, score: Score, labels: int | None = None) -> Loca
         value = _single_column(graph, value)
     extent = dims_of(value)[axis]
     classes = extent - offset if isinstance(extent, int) else 0
-    if kind != "linear" and classes < 1:
+    if kind not in WEIGHTED and classes < 1:
         raise ScoreError(
             f"axis {axis} of {chosen.name!r} {_shape(chosen)} holds no class after the first "
             f"{score.class_offset} entries; choose another class_offset"
         )
-    single = classes == 1 and kind != "linear"
+    single = classes == 1 and kind not in WEIGHTED
     if found is None:
         found = activation_of("", single=single, linear=kind == "linear")
     if found == "none" and kind in ("probability", "log_probability"):

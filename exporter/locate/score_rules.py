@@ -10,23 +10,27 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...runtime.settings import Activation, Score
+from ...runtime.settings import WEIGHTED, Activation, Score
 from ..errors import ScoreError
 from ..graph.emitter import Dim
 
 _SCORES = "[batch, classes] or [batch, classes, *positions] float tensor"
 _LINEAR = "float tensor [batch, ...]"
+_EMBEDDING = "float tensor [batch, width] (an embedding)"
 # Words in names that are no more than a hint: they decide between outputs that are alike otherwise.
 _OF_CLASSES = re.compile(r"logit|prob|score|(?<![a-z])cls|class|label|softmax|segment")
 _OF_OTHERS = re.compile(
     r"box|bbox|(?<![a-z])loc|(?<![a-z])reg|landmark|feat|embed|hidden|anchor|offset|delta|mask"
     r"|pooler|(?<![a-z])aux|detect"
 )
-_OF_EMBEDDINGS = re.compile(r"embed|pooler|hidden_state|feature")
+_NO_CLASSES_OF = re.compile(r"embed|pooler|hidden_state|feature")
 _NO_CLASSES = (
-    "by its name an embedding, whose entries are no classes: score linear (--score linear) "
-    "explains directions of it"
+    "by its name an embedding, whose entries are no classes: score similarity (--score similarity) "
+    "explains it by texts, score linear by directions"
 )
+_OF_IMAGES = re.compile(r"(image|vision|visual|img).*(embed|feat|proj)")
+_OF_EMBEDDINGS = re.compile(r"embed|feat|proj|pool")
+_OF_TEXTS = re.compile(r"text|caption|logit|per_image")
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,13 @@ def choose_output(
 def _evidence(one: OutputFacts, score: Score, labels: int | None) -> tuple[bool | int, ...]:
     """How much speaks for an output, compared in this order."""
     rank, name = len(one.shape or ()), one.name.lower()
+    if score.kind == "similarity":
+        return (
+            not _OF_TEXTS.search(name),
+            bool(_OF_IMAGES.search(name)),
+            bool(_OF_EMBEDDINGS.search(name)),
+            not one.feeds,
+        )
     words = bool(_OF_CLASSES.search(name)) - bool(_OF_OTHERS.search(name))
     return (
         _fitting_axis(one, score, labels) is not None,
@@ -143,7 +154,7 @@ def _scored(
     """The decision for an output, in words."""
     axis, why = _axis(one, score, labels)
     reasons = [f"ends in {one.ends_in}"] * bool(one.ends_in) + [why] * bool(why)
-    if labels is None and score.kind != "linear" and _OF_EMBEDDINGS.search(one.name.lower()):
+    if labels is None and score.kind not in WEIGHTED and _NO_CLASSES_OF.search(one.name.lower()):
         more = [*more, _NO_CLASSES]
     said = "; ".join([*reasons, *more])
     return Scored(place, axis, f"{one.described}: {said}" if said else one.described)
@@ -155,7 +166,7 @@ def _axis(one: OutputFacts, score: Score, labels: int | None) -> tuple[int, str]
     if score.class_axis is not None:
         return score.class_axis % max(len(shape), 2), ""
     fitting = _fitting_axis(one, score, labels)
-    if len(shape) < 3 or score.kind == "linear":
+    if len(shape) < 3 or score.kind in WEIGHTED:
         return 1, "as many classes as labels" if fitting is not None else ""
     if fitting is not None:
         return fitting, f"as many classes as labels along axis {fitting}"
@@ -191,6 +202,8 @@ def _fault(
     rank, linear = len(one.shape), score.kind == "linear"
     if rank < (2 if linear else 1):
         return expected
+    if score.kind == "similarity" and not (rank == 2 and isinstance(one.shape[1], int)):
+        return expected
     if (moved := _batch_elsewhere(one.shape, batches)) is not None:
         first = f"{one.shape[0]} entries" if one.shape[0] else "others"
         return (
@@ -201,14 +214,32 @@ def _fault(
         # One logit for each image: what else is there could be a loss, a count, or an anchor.
         single = one.shape[0] in batches and score.class_axis in (None, 1)
         return None if single else expected
-    if linear:
+    if score.kind in WEIGHTED:
         return None
     axis, _ = _axis(one, score, labels)
     if score.class_axis is not None and not -rank < score.class_axis < rank:
         return expected
     if axis == 0 or not isinstance(one.shape[axis], int):
-        return expected
+        return _open_axis(one, axis, batches) or expected
     return None
+
+
+def _open_axis(one: OutputFacts, axis: int, batches: frozenset[Dim]) -> str | None:
+    """What to do about an output whose number of classes is open; None: nothing is known."""
+    shape = list(one.shape or ())
+    extent = shape[axis] if axis else None
+    if not isinstance(extent, str):
+        return None
+    if extent == shape[0] and extent in batches:
+        return (
+            "has the batch along both axes, as if it held the classes of as many texts as images: "
+            "give example inputs with another number of them; of a file, fix their number with "
+            "shapes (--shape)"
+        )
+    return (
+        f"leaves its number of classes open ({extent!r} along axis {axis}): fix the inputs that "
+        "decide it, such as the texts, with shapes (--shape)"
+    )
 
 
 def _check_axis(one: OutputFacts, score: Score, labels: int | None) -> None:
@@ -230,7 +261,8 @@ def _batch_elsewhere(shape: Sequence[Dim], batches: frozenset[Dim]) -> int | Non
 
 
 def _expected(score: Score) -> str:
-    expected = _LINEAR if score.kind == "linear" else _SCORES
+    by_kind = {"linear": _LINEAR, "similarity": _EMBEDDING}
+    expected = by_kind.get(score.kind, _SCORES)
     if score.class_axis not in (None, 1):
         expected += f" with its classes along axis {score.class_axis}"
     return expected

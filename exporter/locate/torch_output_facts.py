@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...runtime.settings import Score
+from ...runtime.settings import WEIGHTED, Score
 from ..errors import ScoreError
 from ..source.torch_outputs import names_of, tensors_of
 from .score_rules import OutputFacts, choose_output
@@ -68,7 +68,7 @@ def score_of(
         offset = _entries_before(table, found.axis)
     if found.axis != 1:
         table = table.movedim(found.axis, 1)
-    return table[:, offset:] if offset and score.kind != "linear" else table, found.reason
+    return table[:, offset:] if offset and score.kind not in WEIGHTED else table, found.reason
 
 
 def _entries_before(table: torch.Tensor, axis: int) -> int:

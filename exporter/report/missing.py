@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...runtime.settings import WEIGHTED
 from ...runtime.spec import Spec
 
 _OF_IMAGES = 2  # axes of a map
@@ -16,7 +17,7 @@ def missing(spec: Spec) -> list[str]:
             "explain --preprocess ...`; store it with --preprocess imagenet, unit, raw or a file, "
             "as the model was trained"
         )
-    of_classes = [one for one in spec.by_output() if one.score.kind not in ("linear", "channel")]
+    of_classes = [one for one in spec.by_output() if one.score.kind not in (*WEIGHTED, "channel")]
     if of_classes and all(one.labels is None for one in of_classes):
         notes.append("no class names are stored, so that classes are numbers; add --labels FILE")
     return notes

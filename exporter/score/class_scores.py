@@ -16,6 +16,7 @@ from .probability import Probabilities
 from .region import add_region, select_in_region
 from .seed import Selection, add_class_index, select
 from .several_outputs import add_output_request, join_tables
+from .similarity import bank_table, scaled_directions, select_similar
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ class RequestInputs:
 def class_table(emit: Emitter, located: Located) -> ir.Value:
     """The located values as [N, classes, *positions].
 
-    Entries that are no classes are cut off, and the classes' axis is moved to the second place.
+    Entries that are no classes are cut off, and the classes' axis is moved to the second place. Of
+    an embedding they are the similarities to a bank's texts; without a bank, the scaled direction.
     """
-    value, axis = located.value, located.axis
+    value, axis, how = located.value, located.axis, located.score.similarity
+    if how is not None:  # of an embedding
+        if located.bank is not None:
+            return bank_table(emit, value, located.bank, how)
+        return scaled_directions(emit, value, how)
     if located.score.kind == "linear":
         return value
     dims = dims_of(value)
@@ -82,6 +88,10 @@ def add_request(
         weights = add_score_weights(emit, table)
         chosen = select_linear(emit, table, weights, scale=scale)
         return RequestInputs(score_weights=weights), chosen
+    if score.kind == "similarity" and score.similarity is not None:
+        texts = add_score_weights(emit, table)
+        chosen = select_similar(emit, table, texts, score.similarity, scale=scale)
+        return RequestInputs(score_weights=texts), chosen
     index = add_class_index(emit)
     single, probabilities, scored = score.single_logit, None, table
     if score.kind in ("probability", "log_probability"):

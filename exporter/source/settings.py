@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ...runtime.inputs.bank import Bank
 from ...runtime.inputs.preprocess_words import Unsized
 from ...runtime.settings import Score, Settings
 from ...runtime.spec import Preprocess, Spec
@@ -16,7 +17,7 @@ class ExportSettings(Settings):
     """The arguments of `export` that decide the artifact's bytes; see there.
 
     The metadata holds labels, preprocessing, profile and name in fields of their own, and the rest
-    as its `settings`.
+    as its `settings`. A bank of texts is a constant of the graph.
     """
 
     score: Score = field(default_factory=Score)
@@ -25,6 +26,7 @@ class ExportSettings(Settings):
     preprocess: Preprocess | Unsized | None = None
     profile: ProfileName = "default"
     name: str | None = None
+    bank: Bank | None = None
 
     def labels_of(self) -> list[Sequence[str] | None]:
         """The class names of each scored output, in their order."""
@@ -43,8 +45,13 @@ class ExportSettings(Settings):
         )  # fmt: skip
 
     @staticmethod
-    def of_spec(spec: Spec) -> ExportSettings | None:
-        """What an artifact was made with; None for one that does not record it."""
+    def of_spec(spec: Spec, bank: Bank | None = None) -> ExportSettings | None:
+        """What an artifact was made with; None for one that does not record it.
+
+        Args:
+            spec: Its metadata.
+            bank: The bank in its graph.
+        """
         if spec.settings is None:
             return None
         transform, labels = spec.preprocess, spec.labels
@@ -66,4 +73,5 @@ class ExportSettings(Settings):
             preprocess=transform,
             profile=spec.profile or "default",
             name=spec.source.get("name"),
+            bank=bank,
         )

@@ -20,6 +20,7 @@ from ...runtime.custody.digests import DIGESTS_KEY
 from ...runtime.errors import GraftcamError
 from ...runtime.reading import file_sha256
 from ...runtime.spec import METADATA_KEY, Spec, Verification
+from ..artifact.bank_of import bank_of
 from ..artifact.record import digest_with
 from ..artifact.save import tool_versions
 from ..graph.open_file import open_proto
@@ -49,7 +50,7 @@ def check_again(
         examples: Example inputs of a module.
         export: Exports a source, unverified, and returns the report.
     """
-    settings = ExportSettings.of_spec(spec)
+    settings = ExportSettings.of_spec(spec, bank_of(artifact, spec))
     if settings is None:
         reason = "the artifact does not record how it was exported; export it with this version"
         return [Finding(check, "", "skipped", reason=reason) for check in ("source", "determinism")]

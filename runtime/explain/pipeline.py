@@ -55,13 +55,18 @@ def _explain_batch(
     """Explain examples that run together."""
     spec, main = plan.session.spec, plan.reader.main
     feeds, weights = make_batch(plan.session, main, examples, plan.selection, regions)
+    prompts, chosen = plan.prompts, None
+    if prompts is not None:
+        chosen = prompts.choose(plan.session, feeds)
+        feeds[spec.selector] = prompts.selection(chosen)
     inputs = {method: plan.placing.of(method, plan.layers, feeds) for method in plan.methods}
     if "flip" in plan.augment and set(inputs.values()) != {main}:
         raise InputError(
             f"augment='flip' flips the input '{main}', but the maps lie over "
             f"'{next(name for name in inputs.values() if name != main)}'; use augment='scale'"
         )
-    labels, layer = plan.rows or spec.labels, ", ".join(layer.name for layer in plan.layers)
+    named = plan.rows if prompts is None else prompts.bank.names
+    labels, layer = named or spec.labels, ", ".join(layer.name for layer in plan.layers)
     layer = layer if len(plan.layers) == 1 else f"{plan.fuse} of {layer}"
     found: list[list[Explanation]] = [[] for _ in examples]
     abouts = spec.by_output() if spec.outputs else []
@@ -71,6 +76,11 @@ def _explain_batch(
         signed, all_maps = METHODS[method].is_signed(options), along_input(plan, output.maps)
         for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
+            shares = probabilities(spec.score, output.model_output[row])
+            if prompts is not None and chosen is not None:
+                own = chosen[row if len(chosen) > 1 else 0]
+                classes = [int(own[place]) for place in classes]
+                shares = prompts.probabilities(output.model_output[row])
             cells, over = all_maps.shape[2:], inputs[method]
             key = (row, over, len(cells))
             # Methods share the drawing of the input.
@@ -80,7 +90,7 @@ def _explain_batch(
                 view=view,
                 name=example.name,
                 output=output.model_output[row],
-                probabilities=probabilities(spec.score, output.model_output[row]),
+                probabilities=shares,
                 classes=classes,
                 labels=[str(c) if labels is None else labels[c] for c in classes],
                 scores=output.scores[row],

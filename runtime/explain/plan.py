@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..inputs.batch import region_input
 from ..inputs.examples import ExampleReader, Inputs
+from ..inputs.prompts import Prompts, choose_prompts
 from ..inputs.region import Region
 from ..inputs.score_weights import name_rows, takes_weights
 from ..inputs.selection import check_name, choose_classes, choose_layers, choose_output
@@ -55,6 +56,7 @@ class Plan:
         progress: Called with the number of finished runs and of all runs.
         boxes: Which boxes of a detector are explained; None: the model is no detector.
         files: The artifact, and the files that the request names.
+        prompts: The texts that images are compared with; None: others are not, or by `selection`.
     """
 
     session: Session
@@ -74,6 +76,7 @@ class Plan:
     progress: Progress | None
     boxes: BoxRequest | None = None
     files: Sequence[Path] = ()
+    prompts: Prompts | None = None
 
     def run(self, feeds: Tensors) -> list[MethodOutput]:
         """Run each method on a batch of images and return their outputs, in the methods' order.
@@ -185,8 +188,13 @@ def make_plan(
     classes, weights = request.get("classes"), request.get("score_weights")
     rows, spec = None, session.spec
     boxes = _boxes_of(spec, request, by_method)
+    prompts = _prompts_of(session, request)
+    if spec.score.has_bank and request.get("prompts") is not None:
+        classes = request.get("prompts")
     if boxes is not None:
         selection = np.zeros((1, 0), np.int64)  # box_maps chooses
+    elif prompts is not None:
+        selection = prompts.selection(np.zeros((1, 0), np.int64))  # each batch chooses
     elif takes_weights(session, weights, classes):
         rows, selection = name_rows(session, weights)
     else:
@@ -207,7 +215,7 @@ def make_plan(
     return Plan(
         session, heads, reader, placing, selection, by_method, layers, how, augment, rows, region,
         box, inputs, None if tokens is None else read_tokens(tokens), request.get("progress"),
-        boxes, [session.path, *_files(request)],
+        boxes, [session.path, *_files(request)], prompts,
     )  # fmt: skip
 
 
@@ -222,8 +230,24 @@ def _check_layers(methods: Mapping[str, Mapping[str, Any]], named: object) -> No
 
 
 def _files(request: Request) -> list[Path]:
-    named = [request.get(name) for name in ("region", "score_weights", "tokens")]
+    named = [request.get(name) for name in ("region", "score_weights", "tokens", "bank")]
     return [Path(one) for one in named if isinstance(one, (str, Path))]
+
+
+def _prompts_of(session: Session, request: Request) -> Prompts | None:
+    """Return the texts that images are compared with; None: the artifact's own, or none.
+
+    Raises:
+        InputError: They come with classes or weights, or do not fit the artifact.
+        ClassError: ``top`` is out of range.
+    """
+    prompts, bank = request.get("prompts"), request.get("bank")
+    if prompts is None and bank is None:
+        return None
+    given = [name for name in ("classes", "score_weights") if request.get(name) is not None]
+    if given:
+        raise InputError(f"prompts are explained instead of {given[0]}; leave one of them out")
+    return choose_prompts(session, prompts, bank, request.get("top", 1))
 
 
 def _boxes_of(

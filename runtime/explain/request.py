@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from ..checks import check_keywords, check_value, short, types_of
 from ..errors import InputError
 from ..inputs.examples import Inputs
+from ..inputs.prompts import BankFile, PromptNames
 from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
@@ -48,6 +49,10 @@ class Request(TypedDict, total=False):
         score_weights: For an artifact with a linear score, instead of classes: the weights of its
             output, numbers [K, *output] or [*output], arrays [*output] by name, or a file that
             ``numpy.save`` wrote.
+        prompts: For an artifact with a similarity score, instead of classes: the texts to explain,
+            names of its own bank or of ``bank``. None: the ``top`` best.
+        bank: For such an artifact without a bank of its own: the embeddings of texts, a
+            `runtime.inputs.bank.Bank` or the file that `graftcam prompts` wrote.
         inputs: Values of the model's further inputs by name, beside the image: arrays or numbers as
             the model takes them (the batch axis may be left out), images for an input like the
             first, or files; see `inputs.examples.ExampleReader.read`. For a batch, an array with
@@ -82,6 +87,8 @@ class Request(TypedDict, total=False):
     region: Region | Sequence[Region | None] | None
     box: Sequence[int] | None
     score_weights: ScoreWeights | None
+    prompts: PromptNames | None
+    bank: BankFile | None
     inputs: Inputs | None
     over: str | None
     tokens: Tokens | None
@@ -96,7 +103,8 @@ class Request(TypedDict, total=False):
 
 
 _TYPED = (
-    "top", "output", "options", "layer", "augment", "box", "over", "why", "near_miss", "progress",
+    "top", "output", "options", "layer", "augment", "box", "prompts", "over", "why", "near_miss",
+    "progress",
 )  # fmt: skip
 _CLASSES = ("target", "targets", "label", "labels", "class_id", "class_ids", "class_index")
 

@@ -54,6 +54,12 @@ def name_rows(
     extents = _extents(session)
     if isinstance(weights, (str, Path)):
         weights = read_weights(weights)
+    if weights is None and spec.score.kind == "similarity":
+        raise InputError(
+            f"{session.path.name} compares '{spec.score.output}' with texts: give the bank that "
+            "`graftcam prompts` made (--bank), --prompt with --text-encoder and --tokenizer, or "
+            f"embeddings as score_weights, numbers [K, {shown(extents)}]"
+        )
     if weights is None:
         raise InputError(
             f"{session.path.name} explains the inner product of '{spec.score.output}' with "
@@ -105,6 +111,11 @@ def takes_weights(session: Session, weights: object, classes: object) -> bool:
             "export it with score='linear' (--score linear)"
         )
     if session.spec.score_weights is not None and classes is not None:
+        if score.kind == "similarity":
+            raise InputError(
+                f"{name} compares '{score.output}' with texts and has no classes; give prompts "
+                "with a bank (--prompt, --bank), or embeddings as score_weights"
+            )
         raise InputError(
             f"{name} explains the inner product of '{score.output}' with score_weights, not "
             "classes; pass score_weights alone"

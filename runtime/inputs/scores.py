@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..settings import WEIGHTED
 from ..spec import ScoreRecord
 
 
@@ -16,7 +17,7 @@ def probabilities(score: ScoreRecord, output: NDArray[Any]) -> NDArray[Any] | No
     Returns None if the scores are not those of a classification (``activation="none"``) or not of
     classes.
     """
-    if score.kind in ("linear", "channel"):
+    if score.kind in (*WEIGHTED, "channel"):
         return None
     if output.ndim:
         output = _by_class(score, output[None])[0]

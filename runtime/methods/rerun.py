@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..inputs.scores import probabilities, scores_of, table_of
 from ..session.session import Session, Tensors
+from ..settings import WEIGHTED
 from ..spec import ScoreRecord
 from .method_io import MethodInput, Progress
 
@@ -71,7 +72,7 @@ class Rerun:
 
     def confidences(self, count: int, variants: Variants) -> Floats:
         """Return probabilities instead of `scores`, if the scores are those of a classification."""
-        if self.session.spec.score.kind == "linear" or self.session.spec.detector is not None:
+        if self.session.spec.score.kind in WEIGHTED or self.session.spec.detector is not None:
             return self.scores(count, variants)
         return self._read_scores(count, variants, _confidences)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..inputs.values import describe_port
 from ..plain_text import plain, plain_lines
 from ..session.session import Port
-from ..spec import Preprocess, Spec
+from ..spec import Preprocess, ScoreRecord, Spec
 from .attention_text import describe_attention
 from .class_map import class_maps
 from .detector_text import describe_detector
@@ -100,6 +100,9 @@ def particulars(transform: Preprocess) -> str:
 
 
 def _describe_selector(spec: Spec) -> str:
+    if spec.score.kind == "similarity":
+        about = f"float32 [N or 1, K, *{spec.score.output}], embeddings of texts"
+        return f"input   {spec.score_weights}: {about} (must be fed)"
     if spec.score_weights:
         about = f"float32 [N or 1, K, *{spec.score.output}], the score is the inner product"
         return f"input   {spec.score_weights}: {about} (must be fed)"
@@ -107,9 +110,22 @@ def _describe_selector(spec: Spec) -> str:
     return f"input   {spec.selector}: int64 [N or 1, K], {kind} by id or by rank (-1 is the best)"
 
 
+def _formula(score: ScoreRecord) -> str:
+    """Describe how an embedding is scored."""
+    how = score.similarity
+    assert how is not None
+    bias = "" if how.bias is None else f" {'-' if how.bias < 0 else '+'} {abs(how.bias):.6g}"
+    encoder = "" if how.text_encoder is None else f", text encoder {how.text_encoder[:12]}"
+    return f" ({how.scale:.6g} * cosine{bias}{encoder})"
+
+
 def counted(spec: Spec) -> str:
     """Describe the number of classes or channels, and their place in the output."""
     score = spec.score
+    if score.kind == "similarity":
+        return f"any texts, compared with {score.output}{_formula(score)}"
+    if score.has_bank:
+        return f"{score.classes} texts of a bank{_formula(score)}"
     if score.kind == "linear":
         return f"any weights of {score.output}"
     if score.kind == "channel":

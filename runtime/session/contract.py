@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from ..detector import EDGES
 from ..errors import SpecError
+from ..settings import WEIGHTED, ScoreRecord
 from ..spec import Preprocess, Spec
 
 Extents: TypeAlias = Sequence[int | None]
@@ -74,16 +75,17 @@ def check_contract(spec: Spec, ports: Ports) -> None:
         _check_tensor(tensor, ports)
     for one in spec.by_output():
         _check_classes(one, ports.extents(one.score.output))
+        _check_similarity(one.score, ports)
     if spec.preprocess is not None:
         _check_image(spec.preprocess, ports.extents(spec.preprocess.input))
 
 
 def _check_selector(spec: Spec) -> None:
-    linear = (spec.class_index is None, spec.classes is None, spec.score.kind == "linear")
-    if len({spec.score_weights is not None, *linear}) > 1:
+    weighted = (spec.class_index is None, spec.classes is None, spec.score.kind in WEIGHTED)
+    if len({spec.score_weights is not None, *weighted}) > 1:
         raise SpecError(
-            "a linear score goes with score_weights, any other score with class_index and "
-            "classes; export again"
+            "a linear score goes with score_weights, and so does a similarity, any other score "
+            "with class_index and classes; export again"
         )
 
 
@@ -152,8 +154,8 @@ def _check_classes(spec: Spec, extents: Extents) -> None:
     score = spec.score
     if spec.labels is not None and len(spec.labels) != score.classes:
         raise SpecError(f"{len(spec.labels)} labels for {score.classes} classes; export again")
-    if spec.detector is not None or score.kind == "linear" or len(extents) < 2:
-        return  # boxes have entries, a linear score has no classes, and [N] is a single logit
+    if spec.detector is not None or score.kind in WEIGHTED or len(extents) < 2:
+        return  # boxes have entries, fed weights are no classes, and [N] is a single logit
     axis = score.class_axis or 1
     if axis >= len(extents):
         raise SpecError(
@@ -166,6 +168,21 @@ def _check_classes(spec: Spec, extents: Extents) -> None:
         raise SpecError(
             f"'{score.output}' has {extent} entries along axis {axis}, and the metadata name "
             f"{count} classes behind {first} other entries; export again"
+        )
+
+
+def _check_similarity(score: ScoreRecord, ports: Ports) -> None:
+    """Compare the width of the embeddings with the output's that is compared with them."""
+    found = score.similarity
+    if found is None:
+        return
+    extents = ports.outputs.get(found.embedding)
+    width = extents[1] if extents is not None and len(extents) == 2 else None
+    if extents is None or (extents and width not in (None, found.width)):
+        shown = "is no output" if extents is None else f"is {list(extents)}"
+        raise SpecError(
+            f"the metadata compare '{found.embedding}' with embeddings of {found.width} numbers, "
+            f"and it {shown}; export again"
         )
 
 

@@ -131,7 +131,7 @@ def test_images_of_one_name_become_files_of_different_names(folder: Path, tmp_pa
 def test_every_keyword_of_a_request_is_an_option() -> None:
     options = {name for one in explain_command.params for name in one.opts}
     words = {"classes": "class", "inputs": "input", "progress": "json", "options": "option",
-             "boxes": "box"}  # fmt: skip
+             "boxes": "box", "prompts": "prompt"}  # fmt: skip
     for name in Request.__annotations__:
         assert f"--{words.get(name, name).replace('_', '-')}" in options, name
 

@@ -76,8 +76,9 @@ def test_every_way_takes_all_keywords(explainer: Explainer) -> None:
     everything: Request = {
         "classes": ["red", "green"], "top": 1, "output": None, "method": "layercam",
         "options": {"eigen_smooth": True}, "layer": ["features.0"], "fuse": "max",
-        "augment": "flip", "region": None, "box": None, "score_weights": None,
-        "inputs": {}, "over": "image", "tokens": None, "progress": lambda done, total: None,
+        "augment": "flip", "region": None, "box": None, "score_weights": None, "prompts": None,
+        "bank": None, "inputs": {}, "over": "image", "tokens": None,
+        "progress": lambda done, total: None,
     }  # fmt: skip
     assert {*everything, *BOX_KEYS} == set(get_type_hints(Request))
     expected = explainer.explain(SCENE, **everything)

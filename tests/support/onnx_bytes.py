@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 # TensorProto.DataType.
-TYPES = {"float": 1, "uint8": 2, "int64": 7, "bool": 9, "float16": 10, "double": 11}
+TYPES = {"float": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "double": 11}
 NUMPY = {"float32": "float", "float64": "double"}
 HEADER = re.compile(
     r"\s*<\s*ir_version:\s*(\d+),\s*opset_import:\s*\[([^]]*)\]\s*>"

@@ -13,6 +13,7 @@ from ....runtime.errors import GraftcamError, SessionError
 from ....runtime.methods.table import METHODS
 from ....runtime.session.contract import Ports
 from ....runtime.session.session import Session
+from ....runtime.settings import WEIGHTED
 from ....runtime.spec import Spec
 from ...errors import VerificationError
 from ..float64.straight_through import is_quantised
@@ -84,7 +85,7 @@ def _extents(value: ir.Value) -> list[int | None]:
 
 
 def _wrong_classes(spec: Spec, values: Mapping[str | None, ir.Value]) -> Iterator[str]:
-    if spec.score.kind in ("linear", "channel") or spec.detector is not None:
+    if spec.score.kind in (*WEIGHTED, "channel") or spec.detector is not None:
         return  # no classes, and channels wherever the layer has them
     value = values.get(spec.score.value)
     extent = None if value is None or value.shape is None else value.shape[1]
@@ -206,7 +207,7 @@ def check_drop_in(artifact: Artifact, feeds: Tensors) -> Finding:
     needed = [one.name for one in artifact.ports[0] if one.name not in feeds]
     status, reason = "skipped", ""
     if spec.score_weights is not None:
-        reason = f"a linear score has no default: {spec.score_weights} must be fed"
+        reason = f"a {spec.score.kind} score has no default: {spec.score_weights} must be fed"
     elif spec.profile == "web":
         reason = "JavaScript cannot feed an input with a default: web artifacts have none"
     elif needed:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from ....runtime.methods.table import METHODS
 from ....runtime.spec import Layer, Spec
+from ...artifact.bank_of import bank_of
 from ...clock import Progress
 from ...errors import VerificationError, first_line
 from ...graph.infer_shapes import GROWTH
@@ -161,7 +162,11 @@ def expected_of(
     given = run_session(plain, feeds) if outputs else {}
     expected = slots_in_order(spec.detector, {name: given[name] for name in outputs}, results)
     expected |= {name: results[name] for name in (spec.scores, *spec.of_input.values())}
-    if spec.score.kind in TABLED and spec.detector is None:
+    if spec.score.similarity is not None:
+        embeddings = given.get(spec.score.similarity.embedding)
+        if embeddings is not None:
+            expected[spec.scores] = similar_scores(artifact, embeddings, first.selected)
+    elif spec.score.kind in TABLED and spec.detector is None:
         expected[spec.scores] = scores_of(score_table(artifact, model, feeds), *first.doubled)
     for layer in spec.layers:
         value = value_of(artifact, model, layer.value, feeds)
@@ -173,6 +178,22 @@ def expected_of(
     if spec.detector is not None:
         expected |= expected_boxes(spec, artifact, expected, first)
     return expected
+
+
+def similar_scores(artifact: Artifact, embeddings: Array, selected: Array) -> Array:
+    """The scores of texts, [N, K], of the model's embeddings [N, width].
+
+    Args:
+        artifact: The artifact.
+        embeddings: What the source gives.
+        selected: Places in the artifact's bank, [N, K]; or the texts' embeddings, [N, K, width].
+    """
+    how, bank = artifact.spec.score.similarity, bank_of(artifact.path, artifact.spec)
+    assert how is not None
+    texts = (selected if bank is None else bank.vectors[selected]).astype(np.float64)
+    image = embeddings.astype(np.float64)[:, None]
+    lengths = np.linalg.norm(texts, axis=2) * np.linalg.norm(image, axis=2)
+    return how.scale * (texts * image).sum(2) / lengths + (how.bias or 0.0)
 
 
 def expected_boxes(spec: Spec, artifact: Artifact, expected: Tensors, first: FirstRun) -> Tensors:

@@ -26,6 +26,7 @@ from ..runs.artifact import Artifact
 from ..runs.box_tables import edges_of, scores_of_boxes, selected_scores
 from .torch_modes import Logits, Widened
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
+from .torch_similarity import similarities, texts_of
 
 Array = npt.NDArray[Any]
 Mode = TypeVar("Mode", bound=contextlib.AbstractContextManager[Any])
@@ -88,7 +89,10 @@ class Reference:
         self.score, outputs = (artifact.spec.score, artifact.outputs) if artifact else (_LOGIT, [])
         self.outputs = outputs
         self.spec = artifact.spec if artifact and artifact.spec.detector else None
-        self.output = outputs.index(self.score.output) if self.score.output in outputs else 0
+        how = self.score.similarity
+        scored = self.score.output if how is None else how.embedding
+        self.output = outputs.index(scored) if scored in outputs else 0
+        self.bank = texts_of(artifact) if artifact else None
         self.image = artifact.image if artifact and of_input else 0
         self._taps: dict[str, torch.Tensor] = {}
         self._calls = Counter[str]()
@@ -295,6 +299,9 @@ class Reference:
         if score.kind == "channel":
             return channel_first(self._taps[layer.name], layer, 1)
         table = leaves[self.output]
+        if score.similarity is not None:
+            table = _single(table)
+            return table if self.bank is None else similarities(table, self.bank, score)
         axis, offset = (score.class_axis or 1), score.class_offset or 0
         part = logits.classes_of(table, axis, offset) if offset else None
         if part is not None:
@@ -331,6 +338,8 @@ def _scores(
     table: torch.Tensor, score: ScoreRecord, selected: Array, region: Array | None
 ) -> torch.Tensor:
     """The scores, [N, K]: sums of class scores over the region, or weighted sums of the output."""
+    if score.kind == "similarity":
+        return similarities(table, torch.tensor(selected, dtype=table.dtype), score)
     if score.kind == "linear":
         weights = torch.tensor(selected, dtype=table.dtype)
         return (table.unsqueeze(1) * weights).flatten(2).sum(2)

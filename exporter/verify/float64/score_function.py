@@ -21,10 +21,15 @@ def score_of(record: ScoreRecord, table: Array, selected: Array, region: Array |
 
     Args:
         record: What is differentiated.
-        table: The logits; any shape for a linear score.
-        selected: The class; of a detector class, box and target; or the weights of a linear score.
+        table: The logits; any shape for a linear score; the embedding for a similarity.
+        selected: The class; of a detector class, box and target; or the weights of a linear score;
+            or a text's embedding.
         region: What scores with positions are summed over.
     """
+    if record.kind == "similarity" and record.similarity is not None:
+        text = selected.astype(np.float64)
+        cosine = table @ text / (np.linalg.norm(table) * np.linalg.norm(text))
+        return float(record.similarity.scale * cosine)
     if record.kind == "linear":
         return float((table * selected.astype(np.float64)).sum())
     if record.box_axis is not None:

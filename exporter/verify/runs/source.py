@@ -80,7 +80,9 @@ def why_not_run(path: Path) -> str | None:
             reasons.append(first_line(error))
         else:
             return None
-    return f"ONNX Runtime cannot run {path.name} itself: {reasons[0]}: {_AT_FAULT}"
+    sizes = any(not isinstance(dim, int) for one in graph.inputs for dim in dims_of(one)[1:])
+    hint = "; or fix the open axes of its inputs at sizes that it takes (--shape)" if sizes else ""
+    return f"ONNX Runtime cannot run {path.name} itself: {reasons[0]}: {_AT_FAULT}{hint}"
 
 
 def _fits(own: Sequence[Any], wanted: Sequence[Any]) -> bool:

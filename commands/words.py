@@ -1,0 +1,92 @@
+"""These options name the texts that an image is compared with; `bank_from` encodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click import option
+
+from ..runtime.plain_text import plain
+from .common import say
+from .options import FILE, group
+
+if TYPE_CHECKING:
+    from ..runtime.inputs.bank import Bank
+    from ..runtime.spec import Spec
+
+template_option = option(
+    "--template", "templates", multiple=True, metavar="TEXT",
+    help="Sentence that each prompt is put into, with {} in its place, such as 'a photo of a {}'; "
+         "repeatable: the embeddings of all sentences are averaged.",
+)  # fmt: skip
+length_option = option(
+    "--length", type=click.IntRange(1), metavar="N",
+    help="Pad every text to N tokens, as SigLIP needs it (64). Default: what the encoder's file or "
+         "the tokenizer fixes.",
+)  # fmt: skip
+pad_option = option(
+    "--pad", metavar="TOKEN",
+    help="Token that fills texts up to the length, such as '</s>' for SigLIP. Default: what the "
+         "tokenizer says.",
+)  # fmt: skip
+words_options = group(
+    option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT",
+           help="Similarity scores (CLIP, SigLIP): a text to explain, as if it were a class; "
+                "repeatable."),
+    option("--bank", type=FILE, metavar="FILE.npz",
+           help="Similarity scores: the bank of texts that `graftcam prompts` wrote. The prompts "
+                "are its names; without one, the --top best are explained."),
+    option("--text-encoder", type=FILE, metavar="FILE.onnx",
+           help="Similarity scores, in place of a bank: encode the prompts by this model, with "
+                "--tokenizer."),
+    option("--tokenizer", type=FILE, metavar="FILE.json",
+           help="The tokenizer.json of the text encoder."),
+    template_option,
+    length_option,
+    pad_option,
+)  # fmt: skip
+
+
+def bank_from(
+    prompts: Sequence[str], bank: Path | None, text_encoder: Path | None, tokenizer: Path | None,
+    templates: Sequence[str], length: int | None, pad: str | None,
+) -> Bank | Path | None:  # fmt: skip
+    """Return the bank that the options name: a file, or the prompts as they are encoded now.
+
+    Raises:
+        click.UsageError: An option is given without the one that it belongs to.
+        GraftcamError: The encoder or the tokenizer cannot be read, or a prompt is too long.
+    """
+    if text_encoder is None:
+        stray = {"--tokenizer": tokenizer, "--template": templates, "--length": length,
+                 "--pad": pad}  # fmt: skip
+        given = [name for name, value in stray.items() if value]
+        if given:
+            raise click.UsageError(f"{', '.join(given)} goes with --text-encoder; give that, too")
+        return bank
+    if bank is not None:
+        raise click.UsageError("--bank has its embeddings already; leave --text-encoder out")
+    if not prompts:
+        raise click.UsageError("--text-encoder encodes prompts; give --prompt")
+    if tokenizer is None:
+        raise click.UsageError("--text-encoder needs the --tokenizer that belongs to it")
+    from ..runtime.inputs.bank import make_bank
+    from ..runtime.inputs.text_encoder import TextEncoder
+
+    encoder = TextEncoder(text_encoder, tokenizer, length=length, pad=pad)
+    return make_bank(encoder, prompts, templates or ("{}",))
+
+
+def say_unchecked(spec: Spec, bank: Bank | Path | None) -> None:
+    """Say on stderr where only the width shows that a bank belongs to an artifact."""
+    if bank is None:
+        return
+    from ..runtime.inputs.bank import read_bank
+    from ..runtime.inputs.prompts import unchecked
+
+    note = unchecked(spec, read_bank(bank))
+    if note is not None:
+        say(plain(f"note: {note}"), err=True)
