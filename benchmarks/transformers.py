@@ -32,7 +32,7 @@ from .script import DOCS, ROOT, options, say, table
 _METHODS = ("gradcam", "layercam", "rollout", "gradient-rollout", "legrad", "grad-eclip")
 _BEGIN, _END = "<!-- pointing game -->\n", "<!-- end -->"
 _SHOWN_SEED, _PLAYED_SEED = 2, 3
-_WIDTH, _HEADS, _BLOCKS = 64, 4, 4
+_WIDTH, _HEADS, _BLOCKS = 64, 4, 3
 
 
 class DigitVit(nn.Module):
@@ -72,7 +72,7 @@ def main() -> int:
     asked = options(
         __doc__,
         docs=(DOCS, "folder of the documents"),
-        steps=(1500, "batches of 64 canvases to train on"),
+        steps=(1000, "batches of 64 canvases to train on"),
         canvases=(200, "how many to play on"),
         fresh=(False, "train again"),
     )
