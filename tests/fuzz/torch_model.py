@@ -11,7 +11,7 @@ from graftcam.exporter import export
 
 from . import torch_steps, torch_steps_maps
 from .program import Choices, took
-from .torch_builder import TORCH_STEPS, TorchBuilder
+from .torch_builder import TORCH_STEPS, TorchBuilder, UnfitError
 from .torch_judge import judge
 from .torch_run import LAYER, in_double, loaded
 from .trial import SCORE, Judgement
@@ -69,7 +69,12 @@ class TorchKind:
         grown.highest = math.inf  # scores may be large
         if len(grown.latest[1]) > 1:
             grown.add("{x}.flatten(1)")
-        places = grown.latest[1][0]
+        places, known = grown.latest[1][0], (len(grown.lines), len(grown.modules))
         if grown.one_of(False, True) or places < 2:
-            grown.add(f"{grown.module(f'nn.Linear({places}, 3)')}({{x}})")
+            try:
+                grown.add(f"{grown.module(f'nn.Linear({places}, 3)')}({{x}})")
+            except UnfitError:  # its sums may be infinite
+                if places < 2:
+                    raise
+                del grown.lines[known[0] :], grown.modules[known[1] :]
         return TorchSource(grown.text(grown.latest[0]))

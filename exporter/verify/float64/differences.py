@@ -15,6 +15,7 @@ from numpy.random import Generator
 
 from ....runtime.spec import Layer
 from ..runs.running import Array
+from ..verdict.compare import UNFELT
 from ..verdict.deadline import Deadline, OutOfTime, over
 from .float32_slopes import STEP, is_hidden, rounding_of, slope_at
 
@@ -25,7 +26,6 @@ _RESOLVED = 1e-5  # of the gradient's length: what rounding may contribute to a 
 _LEAST = 1e-6  # a gradient that is shorter counts as this long
 # Of the score over the layer's size: what terms that cancel leave of a gradient in float32. Such a
 # change moves the score by no more than its own rounding.
-_CANCELLED = 128 * float(np.finfo(np.float32).eps)
 _SMALL = 1e-4  # below every bound: what such a change counts as at most
 _CLOSER = 1e-2  # of the step, for a second try
 # Of the gradient's length. Slopes to the right and to the left that differ by less meet no kink;
@@ -206,7 +206,7 @@ def _error(gradient: Gradient, draw: Generator, deadline: Deadline) -> tuple[flo
         what = "the model selects other parts" if flips else "the score has a kink"
         raise _UndecidedError(f"{what} in every direction", flips)
     error = worst / scale
-    return (min(error, _SMALL) if worst <= _CANCELLED * abs(here) / size else error), flips
+    return (min(error, _SMALL) if worst <= UNFELT * abs(here) / size else error), flips
 
 
 def _error_in_float32(

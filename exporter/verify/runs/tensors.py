@@ -15,6 +15,7 @@ from ...errors import VerificationError
 from ...graph.ort_session import Level
 from ..verdict.compare import (
     SLACK,
+    UNFELT,
     Check,
     compare,
     merge,
@@ -91,6 +92,8 @@ def _tensor_checks(
     """The same by names; ``own`` may also be the bound of every error, or bounds by name."""
     floors = {one.heatmap: _negligible(truth[one.gradients], truth[one.activations])
               for one in spec.layers}  # fmt: skip
+    floors |= {one.gradients: _unfelt(truth[spec.scores], truth[one.activations])
+               for one in spec.layers}  # fmt: skip
     found, named = dict[str, Check](), _kinds(spec, truth)
     for name in named:
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
@@ -123,6 +126,16 @@ def _negligible(slopes: Array, values: Array) -> npt.NDArray[np.float64]:
     weights = np.abs(slopes).reshape(images, classes, channels, cells).mean(3)
     terms = weights @ np.abs(values).reshape(images, channels, cells)
     return CANCELLED * np.linalg.norm(terms.reshape(images, classes * cells), axis=1)
+
+
+def _unfelt(scores: Array, values: Array) -> npt.NDArray[np.float64]:
+    """By image, the length of a gradient along which the scores do not change beyond rounding.
+
+    Behind a norm of a single number, for example, a gradient consists of rounding alone.
+    """
+    size = np.linalg.norm(values.reshape(len(values), -1).astype(np.float64), axis=1)
+    largest = np.abs(scores.astype(np.float64)).reshape(len(scores), -1).max(axis=1, initial=0.0)
+    return UNFELT * np.where(np.isfinite(largest), largest, 0.0) / np.maximum(size, 1.0)
 
 
 @dataclass

@@ -18,6 +18,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 FLOOR = 1e-6  # below this, relative errors are rounding noise
 SLACK = 4.0  # how many times PyTorch's own error is still accepted
+# Of the score over the layer's size: a gradient this long moves it by no more than its rounding.
+UNFELT = 128 * float(np.finfo(np.float32).eps)
 CEILING = 0.5  # but no error beyond this: where PyTorch itself is wrong, nothing is proven
 
 
