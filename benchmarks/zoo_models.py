@@ -86,6 +86,10 @@ _NATIVE = ("alexnet", "vgg16", "vgg16_bn")
 # Hiera sorts its tokens by windows in between, where a layer is refused.
 _LAYERS = {
     "hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed"),
+    # Embeddings are cut at places that are computed at run time.
+    "TimesformerForVideoClassification": (
+        "timesformer.encoder.layer.1", "timesformer.encoder.layer.0",
+    ),
     # At its first stage nearly all maps are negative everywhere.
     "SegformerForImageClassification": (
         "segformer.stages.3", "segformer.stages.2", "segformer.stages.1",

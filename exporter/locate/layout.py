@@ -156,6 +156,9 @@ def read_layout(value: ir.Value, lineage: Lineage) -> Reading:
         return Reading(on_batch, tokens, options, certain)
     last = Arrangement("channels_last", tuple(dims[1:-1]))
     options = {"first": (first,), "last": (last, first)}.get(side or "", (first, last))
+    if side is None:  # attention weights [N, heads, tokens, tokens] are like both
+        known = lineage.grids | halved(static_grids(lineage.grids))
+        options = tuple(one for one in options if one.grid in known) or options
     certain = side == "first" or (side == "last" and _of_convolution(value))
     return Reading(on_batch, tokens=False, options=options, certain=certain)
 
