@@ -90,10 +90,13 @@ def _tensor_checks(
     results: Tensors, spec: Spec, truth: Tensors, own: Tensors | Bounds | float
 ) -> list[Check]:
     """The same by names; ``own`` may also be the bound of every error, or bounds by name."""
-    floors = {one.heatmap: _negligible(truth[one.gradients], truth[one.activations])
-              for one in spec.layers}  # fmt: skip
-    floors |= {one.gradients: _unfelt(truth[spec.scores], truth[one.activations])
-               for one in spec.layers}  # fmt: skip
+    floors = dict[str, npt.NDArray[np.float64]]()
+    for layer in spec.layers:
+        values = truth[layer.activations]
+        size = np.linalg.norm(values.reshape(len(values), -1).astype(np.float64), axis=1)
+        floors[layer.gradients] = unfelt = _unfelt(truth[spec.scores], size)
+        negligible = _negligible(truth[layer.gradients], values)
+        floors[layer.heatmap] = np.maximum(negligible, unfelt * size)
     found, named = dict[str, Check](), _kinds(spec, truth)
     for name in named:
         actual, expected, floor = results[name], truth[name], floors.get(name, 0.0)
@@ -128,12 +131,15 @@ def _negligible(slopes: Array, values: Array) -> npt.NDArray[np.float64]:
     return CANCELLED * np.linalg.norm(terms.reshape(images, classes * cells), axis=1)
 
 
-def _unfelt(scores: Array, values: Array) -> npt.NDArray[np.float64]:
+def _unfelt(scores: Array, size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """By image, the length of a gradient along which the scores do not change beyond rounding.
 
     Behind a norm of a single number, for example, a gradient consists of rounding alone.
+
+    Args:
+        scores: [N, K].
+        size: The length of the layer's value, [N].
     """
-    size = np.linalg.norm(values.reshape(len(values), -1).astype(np.float64), axis=1)
     largest = np.abs(scores.astype(np.float64)).reshape(len(scores), -1).max(axis=1, initial=0.0)
     return UNFELT * np.where(np.isfinite(largest), largest, 0.0) / np.maximum(size, 1.0)
 
