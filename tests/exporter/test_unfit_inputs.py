@@ -87,3 +87,21 @@ def test_a_file_that_the_runtime_cannot_run_is_at_fault_itself(tmp_path: Path) -
     with pytest.raises(VerificationError, match=reason) as caught:
         export(plain, tmp_path / "a.onnx", layers="t")
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_refuses_one_image_is_proven_on_several(tmp_path: Path) -> None:
+    """PyTorch's norms refuse a channel with one number, which one image alone leaves of it."""
+
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.norm = nn.ReLU(), nn.GroupNorm(4, 4, eps=0.1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.body(x)[..., -1:]).flatten(1)
+
+    report = export(
+        seeded(Single).eval(), tmp_path / "a.onnx", (torch.randn(2, 4, 6),), layers="body"
+    )
+    assert report.verification.verdict == "pass"
+    assert "runs: the model does not run for one image" in "; ".join(report.notes)
