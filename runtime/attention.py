@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .bounds import Count, Length, MethodId, Name, Positive
+from .bounds import Axis, Count, Length, MethodId, Name, Positive
 from .records import Fault, Record
 
 Role = Literal["chain", "pool", "apart"]
@@ -65,6 +65,8 @@ class Attention(Record):
             extent; empty where no block is of that role.
         prefix_tokens: Tokens before the grid: class, distillation, register.
         suffix_tokens: Tokens behind the grid; not in the JSON if there are none.
+        input_axes: The input's axes that those of the grid run along (the batch is axis 0), where
+            they run in another order; else not in the JSON.
         methods: Names of the outputs, float32 [N, K, *grid], of maps that the artifact makes
             itself, by their ids; not in the JSON if there are none.
     """
@@ -74,6 +76,7 @@ class Attention(Record):
     grid: Annotated[list[Positive | None], Length(0, 8)]
     prefix_tokens: Count
     suffix_tokens: Count | None = None
+    input_axes: list[Axis] | None = None
     methods: dict[MethodId, Name] | None = None
 
     def faults(self) -> Iterator[Fault]:
@@ -83,6 +86,9 @@ class Attention(Record):
             yield "blocks", "blocks of different names"
         if len({*self.outputs}) < len(self.outputs):
             yield "blocks", "blocks with an output of its own for each tensor"
+        axes = self.input_axes
+        if axes is not None and not len({*axes}) == len(axes) == len(self.grid):
+            yield "input_axes", f"a different axis for each of the {len(self.grid)} of the grid"
 
     @property
     def chain(self) -> list[AttentionBlock]:

@@ -118,7 +118,7 @@ def _arrangement(captured: Captured, chain: Chain) -> Arrangement:
     settle_layouts(site)
     found = site.arranged[name]
     captured.notes.extend(site.notes)
-    if found.layout != "tokens" or found.input_axes:
+    if found.layout != "tokens":
         raise LayerError(
             f"the tokens of attention {name!r} do not stand on a grid in the order of the input"
         )

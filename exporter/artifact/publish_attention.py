@@ -160,7 +160,8 @@ def publish_attention(
     return record.Attention(
         blocks, list(chain.class_tokens),
         [extent if isinstance(extent, int) else None for extent in arrangement.grid],
-        arrangement.prefix, arrangement.suffix or None, names or None,
+        arrangement.prefix, arrangement.suffix or None, list(arrangement.input_axes) or None,
+        names or None,
     )  # fmt: skip
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
-from ..graph.emitter import constant_of, dims_of
-from ..graph.queries import ancestors
+from ..graph.emitter import dims_of
+from ..graph.queries import ancestors, inputs_of
 from .attention import AttentionBlock, passes
 
 _BY_TOKEN = frozenset(
@@ -44,6 +44,7 @@ def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Valu
     Windows have their own tokens, and so have attentions of thinned-out keys: they are in no chain.
     """
     after, chained = [passes_of(graph, one, score) for one in blocks], list[AttentionBlock]()
+    fed = _fed(graph)
     streams, pool, following = list[ir.Value](), None, None
     for block, behind in zip(reversed(blocks), reversed(after), strict=True):
         if not chained and pool is None and block.queries == 1 != block.keys:
@@ -52,7 +53,7 @@ def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Valu
         last = chained[-1] if chained else pool
         if not _is_whole(block) or (last is not None and block.keys != last.keys):
             continue
-        stream = _stream(behind, block, following)
+        stream = _stream(behind, block, following, fed)
         if stream is None:
             continue
         chained.append(block)
@@ -60,10 +61,10 @@ def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Valu
         following = block
     if not chained:
         return None
-    kind = _kind(streams[-1])
+    kind = _kind(streams[-1], fed)
     if pool is None and len(chained) > 1:
         # The last block's sum, not the norm behind it, is what the others' are.
-        again = [one for one in after[blocks.index(chained[0])] if _kind(one) == kind]
+        again = [one for one in after[blocks.index(chained[0])] if _kind(one, fed) == kind]
         streams[0] = again[-1] if again else streams[0]
     chosen = () if pool is not None else class_tokens(streams[0], chained[0].keys)
     turned = tuple(reversed(chained)), tuple(reversed(streams))
@@ -82,14 +83,15 @@ def _is_whole(block: AttentionBlock) -> bool:
 
 
 def _stream(
-    behind: Sequence[ir.Value], block: AttentionBlock, following: AttentionBlock | None
-) -> ir.Value | None:
+    behind: Sequence[ir.Value], block: AttentionBlock, following: AttentionBlock | None,
+    fed: Collection[ir.Value],
+) -> ir.Value | None:  # fmt: skip
     """The last sum behind a block that holds its tokens, and that the next block reads."""
     read = None if following is None else ancestors(following.weights)
     sums = [
         value
         for value in behind
-        if _holds(value, block.queries) and _is_sum(value) and (read is None or value in read)
+        if _holds(value, block.queries) and _is_sum(value, fed) and (read is None or value in read)
     ]
     return sums[-1] if sums else None
 
@@ -100,17 +102,26 @@ def _holds(value: ir.Value, tokens: int | None) -> bool:
     return tokens is None or tokens in dims_of(value)[:2]
 
 
-def _is_sum(value: ir.Value) -> bool:
+def _is_sum(value: ir.Value, fed: Collection[ir.Value]) -> bool:
     """Whether it is a sum of two branches: neither a bias nor a norm written out."""
     node = value.producer()
     if node is None or node.op_type not in ("Add", "Sum"):
         return False
-    return all(constant_of(one) is None and not one.is_initializer() for one in node.inputs if one)
+    return all(one in fed for one in node.inputs)
 
 
-def _kind(value: ir.Value) -> tuple[object, ...]:
+def _fed(graph: ir.Graph) -> set[ir.Value]:
+    """The values that depend on what the inputs hold; weights and sizes do not."""
+    found = {*graph.inputs}
+    for node in graph:
+        if node.op_type not in ("Shape", "Size") and not found.isdisjoint(inputs_of(node)):
+            found.update(node.outputs)
+    return found
+
+
+def _kind(value: ir.Value, fed: Collection[ir.Value]) -> tuple[object, ...]:
     node = value.producer()
-    return None if node is None else node.op_type, *dims_of(value), _is_sum(value)
+    return None if node is None else node.op_type, *dims_of(value), _is_sum(value, fed)
 
 
 def class_tokens(stream: ir.Value, tokens: int | None) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def find_concepts(
     maps = np.moveaxis(strengths.reshape(count, *space, components), -1, 1).astype(np.float32)
     effects = _effects(factors, strengths, seen.gradients)
     labels, names = plan.session.spec.labels, Names()
-    laid = along_input(plan, maps)
+    laid = along_input(plan.layers[0], maps)
     images: list[ImageConcepts] = []
     for row, example in enumerate(examples):
         classes = [int(number) for number in seen.classes[row]]

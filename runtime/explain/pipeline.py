@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..attention import Attention
 from ..errors import InputError, SpecError
 from ..inputs.batch import make_batch
 from ..inputs.examples import Example
@@ -15,11 +16,12 @@ from ..inputs.region import Region, cut, per_image
 from ..inputs.scores import probabilities
 from ..inputs.values import Photo
 from ..methods.method_io import MethodOutput
-from ..methods.table import METHODS
+from ..methods.table import ATTENTION_METHODS, METHODS
 from ..output.answer import answer_of
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..output.views import View
+from ..spec import Layer
 from .batches import MAX_BATCH, parts_of
 from .box_pipeline import explain_boxes
 from .plan import Plan
@@ -73,7 +75,10 @@ def _explain_batch(
     views: dict[tuple[int, str, int], View] = {}
     for (method, options), output in zip(plan.methods.items(), plan.run(feeds), strict=True):
         _check_shapes(output, len(examples))
-        signed, all_maps = METHODS[method].is_signed(options), along_input(plan, output.maps)
+        signed, all_maps = (
+            METHODS[method].is_signed(options),
+            along_input(_laid_on(plan, method), output.maps),
+        )
         for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
             shares = probabilities(spec.score, output.model_output[row])
@@ -126,12 +131,15 @@ def _check_shapes(output: MethodOutput, examples: int) -> None:
         )
 
 
-def along_input(plan: Plan, maps: NDArray[Any]) -> NDArray[Any]:
+def _laid_on(plan: Plan, method: str) -> Layer | Attention:
+    """What has the grid of a method's maps."""
+    attention = plan.session.spec.attention
+    return attention if method in ATTENTION_METHODS and attention else plan.layers[0]
+
+
+def along_input(of: Layer | Attention, maps: NDArray[Any]) -> NDArray[Any]:
     """Maps [N, K, *space] with their axes in the order of the input's that they run along."""
-    axes, extents = (
-        plan.layers[0].input_axes,
-        zip(plan.layers[0].grid, maps.shape[2:], strict=False),
-    )
+    axes, extents = of.input_axes, zip(of.grid, maps.shape[2:], strict=False)
     if axes is None or any(known not in (None, extent) for known, extent in extents):
         return maps  # those of the input's gradient lie along it
     return maps.transpose(0, 1, *(2 + place for place in np.argsort(axes)))

@@ -348,3 +348,32 @@ def test_an_attention_operator_is_opened(tmp_path: Path) -> None:
     assert plain[0].shape == (2, 4, 12, 12)
     for one, other in zip(plain, opened, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+
+
+def test_scores_with_positions_and_a_pool_of_pytorchs_own_are_proven(tmp_path: Path) -> None:
+    """The sum over all positions is explained; a projection's bias is no sum of branches."""
+
+    class Dense(SmallVit):
+        def scores(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.norm(x)).transpose(1, 2).unflatten(2, (3, 4))
+
+    class Pooled(SmallVit):
+        def __init__(self) -> None:
+            super().__init__("mean", blocks=2)
+            self.probe = torch.nn.Parameter(torch.randn(1, 1, 16))
+            self.collect = torch.nn.MultiheadAttention(16, 2, batch_first=True)
+
+        def scores(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.norm(x)
+            return self.head(self.collect(self.probe.expand(len(x), -1, -1), x, x)[0][:, 0])
+
+    torch.manual_seed(0)
+    for model in (Dense("mean", blocks=2), Pooled()):
+        path = tmp_path / f"{type(model).__name__}.onnx"
+        example = (torch.randn(2, 3, 24, 32),)
+        report = export(model.eval(), path, example, layers="attention", extras=["legrad"])
+        attention = report.spec.attention
+        assert attention is not None
+        assert report.verification.errors["legrad"] < 1e-5
+        assert [block.role for block in attention.blocks][:2] == ["chain", "chain"]
+        assert (attention.pool is not None) == isinstance(model, Pooled)

@@ -22,7 +22,7 @@ from graftcam.exporter.heatmap.channel_rows import ChannelRows
 from graftcam.exporter.heatmap.graph_operations import GraphOperations
 from graftcam.exporter.verify.checks.baked_methods import check_baked
 from graftcam.runtime import Explainer, GraftcamError
-from graftcam.runtime.methods.operations import Operations
+from graftcam.runtime.methods.operations import Algebra, Operations
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.spec import Spec
 from support.artifacts import SCENE, preprocess, spec
@@ -184,9 +184,11 @@ def test_the_check_sees_each_operation_broken(
 
 
 def test_every_operation_with_a_result_is_broken_above() -> None:
-    operations = {name for name in vars(Operations) if not name.startswith("_")}
+    both = {*vars(Algebra), *vars(Operations)}
+    operations = {name for name in both if not name.startswith("_")}
     queries = {"is_constant", "classes", "places"}
-    assert operations - queries - {"at_places"} == set(BROKEN)
+    of_attention = {"peak", "insert"}  # whose maps are broken in `test_attention`
+    assert operations - queries - of_attention - {"at_places"} == set(BROKEN)
 
 
 @pytest.mark.parametrize("method", BAKED)

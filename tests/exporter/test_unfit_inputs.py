@@ -100,8 +100,6 @@ def test_a_model_that_refuses_one_image_is_proven_on_several(tmp_path: Path) -> 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.norm(self.body(x)[..., -1:]).flatten(1)
 
-    report = export(
-        seeded(Single()), tmp_path / "a.onnx", (torch.randn(2, 4, 6),), layers="body"
-    )
+    report = export(seeded(Single()), tmp_path / "a.onnx", (torch.randn(2, 4, 6),), layers="body")
     assert report.verification.verdict == "pass"
     assert "runs: the model does not run for one image" in "; ".join(report.notes)

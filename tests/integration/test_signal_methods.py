@@ -32,7 +32,7 @@ def model() -> nn.Module:
 @pytest.fixture(scope="module")
 def explainer(model: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Explainer:
     path = tmp_path_factory.mktemp("signal") / "signal.onnx"
-    extras = {"input_gradients", "guided", "head"}
+    extras = {"guided", "head", "fullgrad"}
     export(model, path, (torch.zeros(1, 3, 128),), layers="1", extras=extras, verify="off")
     return Explainer(path)
 

@@ -63,6 +63,7 @@ def record(*, detector: bool = False) -> dict[str, Any]:
                 {"name": "pool", "value": "softmax_1", "role": "pool"},
             ],
             "class_tokens": [0], "grid": [2, None], "prefix_tokens": 1, "suffix_tokens": 0,
+            "input_axes": [2, 1],
             "methods": {"rollout": "heatmap.rollout"},
         },
     }  # fmt: skip

@@ -84,10 +84,11 @@ class _Run:
 
     @cached_property
     def whole(self) -> ir.Model:
-        """The artifact's graph; inputs that have a default must be fed."""
+        """The artifact's graph; what selects classes has no default in it."""
         model = open_file(self.artifact.path, VerificationError)
         for value in model.graph.inputs:
-            if model.graph.initializers.pop(value.name or "", None) is not None:
+            if value.name in self.artifact.request(self.first.selected):
+                model.graph.initializers.pop(value.name or "", None)
                 value.const_value = None
         return model
 
@@ -133,13 +134,13 @@ class _Run:
 
     def of_one(self, name: str, gradients: Array) -> FirstRun:
         """The run's first image and class, with gradients under a name."""
-        first, region = self.first, self.first.region
+        first = self.first
         results = {key: value[:1] for key, value in first.results.items() if value.ndim}
         return replace(
             first, source=_rows(self.artifact, first.source),
             feeds=_rows(self.artifact, first.feeds),
             results={**results, name: gradients[:1, :1]}, selected=first.selected[:1, :1],
-            region=None if region is None else region[:1, :1],
+            region=None,  # attention is compared for the sum over all positions
         )  # fmt: skip
 
 

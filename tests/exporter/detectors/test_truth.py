@@ -63,8 +63,8 @@ def test_wrong_gradients_of_any_level_are_refused(
 ) -> None:
     right = grafting.differentiate
 
-    def wrong(emit: Any, made: Any, seed: Any) -> Any:
-        found = right(emit, made, seed)
+    def wrong(emit: Any, made: Any, *arguments: Any, **keywords: Any) -> Any:
+        found = right(emit, made, *arguments, **keywords)
         target = made.targets[level]
         return {**found, target: replace(found[target], factor=found[target].factor * 1.01)}
 
