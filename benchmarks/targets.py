@@ -135,6 +135,11 @@ WHY = {
         "plain order around them; and strided convolutions, whose ConvTranspose is slower than the "
         "convolution, but faster than any other form that was tried."
     ),
+    ("attention", "rollout"): (
+        "The file also makes Grad-CAM at the automatic layer, and the adjoint of the last block "
+        "that it needs costs as much alone. What the rollout adds to it, a row times a matrix for "
+        "each block, these rounds cannot resolve."
+    ),
     ("floor", "explained"): (
         '"The floor" lists for each row what its time above the multiplications goes to.'
     ),
