@@ -101,6 +101,11 @@ class Attention(Record):
         return next((block for block in self.blocks if block.role == "pool"), None)
 
     @property
+    def flowing(self) -> list[AttentionBlock]:
+        """The chain, and the pool behind it."""
+        return [block for block in (*self.chain, self.pool) if block is not None]
+
+    @property
     def outputs(self) -> list[str]:
         """Names of all outputs that describe attention."""
         tensors = [name for block in self.blocks for name in block.outputs]

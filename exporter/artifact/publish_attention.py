@@ -14,7 +14,7 @@ from ..errors import LayerError
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..heatmap.attention_maps import AttentionMaps, AttentionTensors
-from ..heatmap.gradcam import publish
+from ..heatmap.gradcam import by_image, publish
 from ..heatmap.legrad import legrad_gradients
 from ..locate.attention import AttentionBlock
 from .find_attention import AttentionFound
@@ -107,7 +107,7 @@ def publish_attention(
     found, chain, arrangement = wanted.found, wanted.found.chain, wanted.found.arrangement
     weights = {b.name: emit.cast(b.weights, SINGLE, "single") for b in found.blocks}
     gradients = {
-        block.name: _by_image(emit, cotangents[block.weights] / scale)
+        block.name: by_image(emit, cotangents[block.weights] / scale)
         for block in found.blocks
         if block.weights in cotangents
     }
@@ -123,38 +123,28 @@ def publish_attention(
             method: publish(emit, value, f"heatmap.{method}", [batch, "K", *arrangement.grid])
             for method, value in made.items()
         }
-    streams = {} if chain is None else dict(
-        zip((one.name for one in chain.blocks), chain.streams, strict=True)
-    )  # fmt: skip
+    shown = dict[str, tuple[str, str]]()
+    if wanted.tensors:
+        for name, value in weights.items():
+            shape = dims_of(value)[1:]
+            shown[name] = (
+                publish(emit, value, f"attention.{name}", [batch, *shape]),
+                publish(emit, gradients[name], f"{GRADIENTS}.{name}", [batch, "K", *shape]),
+            )
+    streams = dict[str, str | None]()
+    if chain is not None:
+        names_of = (one.name for one in chain.blocks)
+        streams = dict(zip(names_of, (one.name for one in chain.streams), strict=True))
     blocks = [
         record.AttentionBlock(
-            one.name, one.weights.name or "", found.role(one),
-            None if one.name not in streams else streams[one.name].name,
+            one.name, one.weights.name or "", found.role(one), streams.get(one.name),
+            *shown.get(one.name, ()),
         )
         for one in found.blocks
     ]  # fmt: skip
-    if wanted.tensors:
-        blocks = [
-            replace(
-                one,
-                weights=publish(
-                    emit, weights[one.name], f"attention.{one.name}",
-                    [batch, *dims_of(weights[one.name])[1:]],
-                ),
-                gradients=publish(
-                    emit, gradients[one.name], f"{GRADIENTS}.{one.name}",
-                    [batch, "K", *dims_of(weights[one.name])[1:]],
-                ),
-            )
-            for one in blocks
-        ]  # fmt: skip
     if result is not None and chain is not None:
         place = next(i for i, one in enumerate(blocks) if one.name == chain.blocks[-1].name)
         blocks[place] = result.publish(emit, blocks[place], batch)
-    blocks = [
-        replace(one, value=block.weights.name or "")
-        for one, block in zip(blocks, found.blocks, strict=True)
-    ]
     if chain is None or arrangement is None:
         return record.Attention(blocks, [], [], 0)
     return record.Attention(
@@ -190,17 +180,6 @@ _FOLLOWING = {
 }
 
 
-def _by_image(emit: Emitter, gradient: Cotangent) -> ir.Value:
-    """A cotangent as float32 [N, K, ...]."""
-    whole = gradient.through(Emitter.cast, SINGLE, "single").dense()
-    rank = 1 + len(dims_of(gradient.forward))
-    dims = dims_of(gradient.forward)
-    return emit.op(
-        "Transpose", whole, role="by_image", shape=[dims[0], None, *dims[1:]],
-        perm=[1, 0, *range(2, rank)],
-    )  # fmt: skip
-
-
 class _ResultTensors(tuple[ir.Value, ir.Value, ir.Value, ir.Value]):
     """Queries, keys and values of a block, and the gradient of its result; see `AttentionBlock`."""
 
@@ -221,7 +200,7 @@ class _ResultTensors(tuple[ir.Value, ir.Value, ir.Value, ir.Value]):
         turned = emit.op("Transpose", keys, role="keys", perm=[0, 1, 3, 2],
                          shape=[*dims[:2], dims[3], dims[2]])  # fmt: skip
         single = (emit.cast(one, SINGLE, "single") for one in (queries, turned, values))
-        return cls((*single, _by_image(emit, cotangents[result] / scale)))
+        return cls((*single, by_image(emit, cotangents[result] / scale)))
 
     def publish(
         self, emit: Emitter, block: record.AttentionBlock, batch: Dim

@@ -147,6 +147,16 @@ def _spread_out(emit: Emitter, weights: ir.Value, value: ir.Value, factor: float
     return emit.op("Mul", expanded, factor, role="gradients")
 
 
+def by_image(emit: Emitter, gradient: Cotangent) -> ir.Value:
+    """A cotangent in the layout of its value, as float32 [N, K, ...]."""
+    dims = dims_of(gradient.forward)
+    whole = gradient.through(Emitter.cast, SINGLE, "single").dense()
+    return emit.op(
+        "Transpose", whole, role="by_image", shape=[dims[0], None, *dims[1:]],
+        perm=[1, 0, *range(2, 1 + len(dims))],
+    )  # fmt: skip
+
+
 def publish(emit: Emitter, value: ir.Value, name: str, shape: Sequence[Dim]) -> str:
     """Make ``value`` a graph output called ``name``, or a similar name if that is taken.
 

@@ -21,10 +21,9 @@ from ..differentiate.relu_overrides import DECONVNET, GUIDED
 from ..differentiate.rules import Entry
 from ..errors import CaptureError, InputUnsupportedError, LayerError, UnsupportedError
 from ..graph.emitter import Emitter, dims_of
-from ..graph.precision import SINGLE
 from ..score.seed import Selection
 from .fullgrad import FULLGRAD, Biases, Terms, find_biases
-from .gradcam import publish
+from .gradcam import by_image, publish
 
 DERIVATIVE = "input_gradients"
 # The rules that replace the operators' own on the way to each output, by the output's name, which
@@ -164,10 +163,8 @@ def _publish(emit: Emitter, gradient: Cotangent, name: str) -> str:
     """Make a gradient of the image an output, float32 [N, K, *input] in the input's layout."""
     dims = dims_of(gradient.forward)
     with emit.scope("input"):
-        whole = gradient.through(Emitter.cast, SINGLE, "single").dense()
-        perm = [1, 0, *range(2, 1 + len(dims))]
-        by_image = emit.op("Transpose", whole, role="by_image", perm=perm)
-    return publish(emit, by_image, name, [dims[0], "K", *dims[1:]])
+        value = by_image(emit, gradient)
+    return publish(emit, value, name, [dims[0], "K", *dims[1:]])
 
 
 def unverified(walks: Sequence[str]) -> list[str]:

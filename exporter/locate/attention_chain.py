@@ -9,13 +9,10 @@ import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
 from ..graph.emitter import dims_of
-from ..graph.queries import ancestors, inputs_of
+from ..graph.queries import ancestors
 from .attention import AttentionBlock, passes
-
-_BY_TOKEN = frozenset(
-    {"Add", "Cast", "Div", "Dropout", "Erf", "Gelu", "Identity", "LayerNormalization", "MatMul"}
-    | {"Mul", "Pow", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh", "ReduceMean"}
-)
+from .layout import lineages
+from .token_readers import BY_TOKEN
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,10 @@ def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Valu
 
     Windows have their own tokens, and so have attentions of thinned-out keys: they are in no chain.
     """
-    after, chained = [passes_of(graph, one, score) for one in blocks], list[AttentionBlock]()
-    fed = _fed(graph)
+    after = [list(passes(graph, one.weights, score)) for one in blocks]
+    chained = list[AttentionBlock]()
+    # What inputs hold, not weights and sizes.
+    fed = {value for value, known in lineages(graph).items() if known.content}
     streams, pool, following = list[ir.Value](), None, None
     for block, behind in zip(reversed(blocks), reversed(after), strict=True):
         if not chained and pool is None and block.queries == 1 != block.keys:
@@ -71,13 +70,8 @@ def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Valu
     return Chain(*turned, pool, chosen, chained[0].keys)
 
 
-def passes_of(graph: ir.Graph, block: AttentionBlock, score: ir.Value) -> list[ir.Value]:
-    """What every way from a block to the score passes."""
-    return list(passes(graph, block.weights, score))
-
-
 def _is_whole(block: AttentionBlock) -> bool:
-    """Whether the first axis is the batch, and every token looks at every token."""
+    """Whether every token looks at every token."""
     dims = dims_of(block.weights)
     return dims[-1] == dims[-2]
 
@@ -110,15 +104,6 @@ def _is_sum(value: ir.Value, fed: Collection[ir.Value]) -> bool:
     return all(one in fed for one in node.inputs)
 
 
-def _fed(graph: ir.Graph) -> set[ir.Value]:
-    """The values that depend on what the inputs hold; weights and sizes do not."""
-    found = {*graph.inputs}
-    for node in graph:
-        if node.op_type not in ("Shape", "Size") and not found.isdisjoint(inputs_of(node)):
-            found.update(node.outputs)
-    return found
-
-
 def _kind(value: ir.Value, fed: Collection[ir.Value]) -> tuple[object, ...]:
     node = value.producer()
     return None if node is None else node.op_type, *dims_of(value), _is_sum(value, fed)
@@ -135,7 +120,7 @@ def class_tokens(stream: ir.Value, tokens: int | None) -> tuple[int, ...]:
             taken = _taken(node, axis, tokens)
             if taken is not None:
                 found.update(taken)
-            elif node.op_type in _BY_TOKEN and node.outputs[0] not in seen:
+            elif node.op_type in BY_TOKEN and node.outputs[0] not in seen:
                 after = node.outputs[0]
                 if after.shape is not None and len(after.shape) == len(dims_of(stream)):
                     seen.add(after)

@@ -11,7 +11,7 @@ from ..graph.attributes import constant_ints
 from ..graph.emitter import Dim, constant_of, dims_of
 
 # Operators that work on every token by itself.
-_BY_TOKEN = frozenset(
+BY_TOKEN = frozenset(
     {"Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Sigmoid", "Relu", "Gelu", "Cast"}
     | {"LayerNormalization", "Identity", "Dropout", "MatMul", "ReduceMean"}
 )
@@ -72,7 +72,7 @@ def _suffix_after(node: ir.Node, value: ir.Value, suffix: int) -> int | bool:
     tokens = dims_of(value)[1] if value.shape is not None and len(value.shape) > 1 else None
     if _selects_suffix(node, tokens, suffix):
         return True
-    return suffix if node.op_type in _BY_TOKEN and _keeps_tokens(node) else False
+    return suffix if node.op_type in BY_TOKEN and _keeps_tokens(node) else False
 
 
 def _selects_suffix(node: ir.Node, tokens: Dim, suffix: int) -> bool:
@@ -99,7 +99,7 @@ def _prefix_after(node: ir.Node, value: ir.Value, prefix: int) -> int | bool:
         before = [dims_of(one)[1] for one in node.inputs[: node.inputs.index(value)] if one]
         known = [extent for extent in before if isinstance(extent, int)]
         return prefix + sum(known) if len(known) == len(before) else False
-    return prefix if node.op_type in _BY_TOKEN and _keeps_tokens(node) else False
+    return prefix if node.op_type in BY_TOKEN and _keeps_tokens(node) else False
 
 
 def _selects_prefix(node: ir.Node, prefix: int) -> bool:
@@ -116,7 +116,7 @@ def _selects_prefix(node: ir.Node, prefix: int) -> bool:
 
 
 def _keeps_tokens(node: ir.Node) -> bool:
-    """Whether a node of `_BY_TOKEN` mixes no tokens: weights are constant, means over channels."""
+    """Whether a node of `BY_TOKEN` mixes no tokens: weights are constant, means over channels."""
     if node.op_type == "MatMul":
         return constant_of(node.inputs[1]) is not None
     if node.op_type == "ReduceMean":

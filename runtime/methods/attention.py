@@ -128,22 +128,17 @@ def _lacking(record: Attention, method: str, finished: bool) -> str:
 
 
 def _weights(record: Attention) -> list[str | None]:
-    return [block.weights for block in _flowing(record)]
+    return [block.weights for block in record.flowing]
 
 
 def _both(record: Attention) -> list[str | None]:
-    blocks = _flowing(record)
+    blocks = record.flowing
     return [name for block in blocks for name in (block.weights, block.gradients)]
 
 
 def _result(record: Attention) -> list[str | None]:
     last = record.chain[-1]
     return [last.queries, last.keys, last.values, last.result_gradients]
-
-
-def _flowing(record: Attention) -> list[Any]:
-    """The chain, and the pool behind it."""
-    return [block for block in (*record.chain, record.pool) if block is not None]
 
 
 _TENSORS: dict[str, Callable[[Attention], list[str | None]]] = {
@@ -200,20 +195,20 @@ def _check_whole(record: Attention, method: str) -> None:
 def _attention(
     record: Attention, got: Tensors, classes: int, *, block: int, head: int | None
 ) -> Array:
-    flowing = _flowing(record)
+    flowing = record.flowing
     if not -len(flowing) <= block < len(flowing):
         raise InputError(
             f"method 'attention': block={block}; there are {len(flowing)}, numbered from 0"
         )
     chosen = flowing[block]
-    weights = got[chosen.weights]
+    weights = got[chosen.weights or ""]
     heads = weights.shape[1]
     if head is not None:
         if not 0 <= head < heads:
             raise InputError(f"method 'attention': head={head}; give one of 0 to {heads - 1}")
         weights = weights[:, head : head + 1]
     read = _one() if chosen.role == "pool" else _read(record, weights.shape[-1])
-    return _on_grid(record, flow.attention(NUMPY, flow.Flow(read, [weights])))
+    return on_grid(record, flow.attention(NUMPY, flow.Flow(read, [weights])))
 
 
 def _rollout(
@@ -225,7 +220,7 @@ def _rollout(
     else:
         pool = [got[record.pool.weights or ""]]
         read = flow.attention(NUMPY, flow.Flow(_one(), pool))
-    return _on_grid(record, flow.rollout(NUMPY, flow.Flow(read, weights), mix))
+    return on_grid(record, flow.rollout(NUMPY, flow.Flow(read, weights), mix))
 
 
 def _gradient_rollout(record: Attention, got: Tensors, classes: int) -> Array:
@@ -236,7 +231,7 @@ def _gradient_rollout(record: Attention, got: Tensors, classes: int) -> Array:
         mine = got[pool.weights or ""], got[pool.gradients or ""]
         read = flow.pooled_relevance(NUMPY, _one(), *mine)
     row = flow.gradient_rollout(NUMPY, flow.Flow(read, weights, gradients))
-    return _on_grid(record, np.broadcast_to(row, (len(row), classes, row.shape[2])))
+    return on_grid(record, np.broadcast_to(row, (len(row), classes, row.shape[2])))
 
 
 def _grad_eclip(record: Attention, got: Tensors, classes: int) -> Array:
@@ -264,7 +259,8 @@ def _places(record: Attention, tokens: int) -> slice:
     return slice(record.prefix_tokens, tokens - (record.suffix_tokens or 0))
 
 
-def _on_grid(record: Attention, row: Array) -> Array:
+def on_grid(record: Attention, row: Array) -> Array:
+    """Return the rows [N, J, tokens] of the tokens on the grid, as maps [N, J, *grid]."""
     return _laid(record, row[:, :, _places(record, row.shape[2])])
 
 

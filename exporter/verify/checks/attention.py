@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from ....runtime.attention import Attention, AttentionBlock
 from ....runtime.methods import attention_flow as flow
-from ....runtime.methods.attention import maps_of
+from ....runtime.methods.attention import maps_of, on_grid
 from ....runtime.methods.numpy_operations import NUMPY
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Layer
@@ -32,6 +32,7 @@ from ..runs.artifact import Artifact
 from ..runs.matrix import FirstRun, Matrix, first_run
 from ..runs.running import Array, Tensors
 from ..verdict.compare import relative_errors
+from ..verdict.deadline import Deadline
 from ..verdict.effort import Effort
 from ..verdict.findings import Finding, InputKind, measured
 
@@ -102,12 +103,8 @@ class _Run:
     @cached_property
     def gradients(self) -> dict[str, Array]:
         """Their gradients by block, [N, K, ...], outputs or not."""
-        return {
-            block.name: value
-            for block in self.attention.blocks
-            if (value := self._inner(block.gradients or f"attention_gradients.{block.name}"))
-            is not None
-        }
+        names = {block.name: _gradients_of(block) for block in self.attention.blocks}
+        return {block: self._inner[name] for block, name in names.items() if name in self._inner}
 
     def legrad(self, block: AttentionBlock) -> Array:
         """The gradients that LeGrad takes of a block, [N, K, ...].
@@ -115,22 +112,25 @@ class _Run:
         Raises:
             VerificationError: The artifact does not have them.
         """
-        value = self._inner(f"legrad.{block.name}")
-        if value is None:
-            raise VerificationError(f"the artifact has no value 'legrad.{block.name}'")
-        return np.swapaxes(value, 0, 1)
+        name = f"legrad.{block.name}"
+        if name not in self._inner:
+            raise VerificationError(f"the artifact has no value {name!r}")
+        return np.swapaxes(self._inner[name], 0, 1)
 
-    def _inner(self, name: str) -> Array | None:
-        """A value of the artifact's graph by name; None if it has none."""
-        if name in self.first.results:
-            return self.first.results[name]
+    @cached_property
+    def _inner(self) -> Tensors:
+        """The gradients that the artifact's graph has, by name, of one run for all."""
+        blocks = self.attention.blocks
+        names = [_gradients_of(block) for block in blocks]
+        names += [f"legrad.{block.name}" for block in blocks]
         known = ir.convenience.create_value_mapping(self.whole.graph, include_subgraphs=False)
-        if name not in known:
-            return None
+        results = self.first.results
+        inside = [name for name in names if name in known and name not in results]
         ranks = {one.name: len(one.shape) for one in self.artifact.ports[0]}
         asked = self.artifact.request(self.first.selected)
         fed = {**defaults_of(self.artifact.spec, ranks), **self.first.feeds, **asked}
-        return values_of(self.artifact, self.whole, fed, [name])[name]
+        shown = {name: results[name] for name in names if name in results}
+        return shown | values_of(self.artifact, self.whole, fed, inside)
 
     def of_one(self, name: str, gradients: Array) -> FirstRun:
         """The run's first image and class, with gradients under a name."""
@@ -142,6 +142,11 @@ class _Run:
             results={**results, name: gradients[:1, :1]}, selected=first.selected[:1, :1],
             region=None,  # attention is compared for the sum over all positions
         )  # fmt: skip
+
+
+def _gradients_of(block: AttentionBlock) -> str:
+    """The name of the gradients of a block's weights, which may be no output."""
+    return block.gradients or f"attention_gradients.{block.name}"
 
 
 def _rows(artifact: Artifact, feeds: Tensors) -> Tensors:
@@ -217,10 +222,10 @@ def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> F
         def compare(
             block: AttentionBlock = block,
             first: FirstRun = first,
-            share=share,  # pyright: ignore
+            share: Deadline = share,
         ) -> tuple[Differences, str]:
             own = _OwnScore(run, block, pool, first)
-            own.head.deadline = share
+            own.bound_by(share)
             one = Gradient(
                 own, own.start[0], first.results["legrad"][0, 0].astype(np.float64),
                 _as_layer(block.value, ""),
@@ -250,7 +255,7 @@ class _OwnScore:
         tail = _tail(model, end, record.value, [*first.source])
         self._axis = int(got[block.value].shape[-1] != got[block.tokens or ""].shape[0])
         fed = {**first.source, end: got[block.tokens or ""]}
-        self._pooled = pool is not None
+        self._tail: Float64Head | None = None
         if pool is not None:
             self.start = values_of(run.artifact, tail, fed, [pool.value])[pool.value]
             self.head = Float64Head(tail, pool.value, record.value, fed, folder)
@@ -260,9 +265,15 @@ class _OwnScore:
             self._tail = Float64Head(tail, end, record.value, fed, folder)
         self.start = self.start.astype(np.float64)
 
+    def bound_by(self, deadline: Deadline) -> None:
+        """Let every evaluation end in time."""
+        for head in (self.head, self._tail):
+            if head is not None:
+                head.deadline = deadline
+
     def __call__(self, weights: Array) -> float:
         value = self.head(weights[None])
-        if not self._pooled:
+        if self._tail is not None:
             mean = value.mean(axis=self._axis, keepdims=True)
             value = self._tail(np.broadcast_to(mean, value.shape).copy())
         region = None if self._region is None else self._region[0, 0]
@@ -303,9 +314,7 @@ def _map(run: _Run, method: str, classes: int, noise: np.random.Generator | None
 
     if method == "legrad":
         rows = flow.legrad(NUMPY, [near(run.legrad(block)) for block in run.attention.chain])
-        end = rows.shape[2] - (run.attention.suffix_tokens or 0)
-        grid = [-1 if side is None else side for side in run.attention.grid]
-        return rows[:, :, run.attention.prefix_tokens : end].reshape(*rows.shape[:2], *grid)
+        return on_grid(run.attention, rows)
     named = replace(
         run.attention,
         blocks=[
