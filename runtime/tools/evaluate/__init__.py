@@ -1,0 +1,1 @@
+"""This folder scores maps: how well they name what a model looks at, measured on photographs."""

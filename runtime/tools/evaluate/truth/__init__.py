@@ -1,0 +1,1 @@
+"""This folder compares maps with boxes and masks that people drew."""
