@@ -14,6 +14,7 @@ SUMMARIES = {
     "demo": "Export an ImageNet model, verify it, and explain photographs: yours, or the "
             "demo's own.",
     "diff": "Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).",
+    "evaluate": "Score maps of methods and layers on IMAGES: one folder, or photographs.",
     "explain": "Write images that show where a model saw its classes in the IMAGES.",
     "export": "Write an artifact from SOURCE: one ONNX file that predicts and explains.",
     "inspect": "Show the metadata of the artifact MODEL: layers, score, inputs and outputs, "

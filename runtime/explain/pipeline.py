@@ -21,7 +21,7 @@ from ..output.answer import answer_of
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..output.views import View
-from ..spec import Layer
+from ..spec import Layer, Spec
 from .batches import MAX_BATCH, parts_of
 from .box_pipeline import explain_boxes
 from .plan import Plan
@@ -77,7 +77,7 @@ def _explain_batch(
         _check_shapes(output, len(examples))
         signed, all_maps = (
             METHODS[method].is_signed(options),
-            along_input(_laid_on(plan, method), output.maps),
+            along_input(laid_on(spec, plan.layers[0], method), output.maps),
         )
         for row, example in enumerate(examples):
             classes = [int(c) for c in output.classes[row]]
@@ -131,10 +131,9 @@ def _check_shapes(output: MethodOutput, examples: int) -> None:
         )
 
 
-def _laid_on(plan: Plan, method: str) -> Layer | Attention:
-    """What has the grid of a method's maps."""
-    attention = plan.session.spec.attention
-    return attention if method in ATTENTION_METHODS and attention else plan.layers[0]
+def laid_on(spec: Spec, layer: Layer, method: str) -> Layer | Attention:
+    """What has the grid of a method's maps: the layer, or the blocks that it follows."""
+    return spec.attention if method in ATTENTION_METHODS and spec.attention else layer
 
 
 def along_input(of: Layer | Attention, maps: NDArray[Any]) -> NDArray[Any]:

@@ -12,16 +12,14 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from ...errors import GraftcamError, JobError
-from .run import Batch, Engine
-from .settings import Settings
-from .table import Row
-from .work import Worker
+from .run import Batch, Engine, Rows, Work
 
 
 def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
@@ -37,7 +35,7 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
         JobError: Ray is missing, there is no cluster, or an actor reports an error.
     """
 
-    def engine(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
+    def engine(worker: Work, batches: Sequence[Batch]) -> Generator[Rows]:
         if not batches:
             return
         try:
@@ -49,7 +47,8 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
         ray: Any = import_module("ray")
         settings = replace(worker.settings, threads=worker.settings.threads or 1)
         with _connected(ray, address):
-            yield from _explained(ray, settings, batches, actors)
+            make = partial(type(worker), settings)
+            yield from _explained(ray, make, settings.threads or 1, batches, actors)
 
     return engine
 
@@ -57,9 +56,9 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
 class Actor:
     """One session in its own process. It returns errors that a user can fix as text."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._worker: Worker | None = None
+    def __init__(self, make: Callable[[], Work]) -> None:
+        self._make = make
+        self._worker: Work | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
         """Explain the images of one batch.
@@ -72,7 +71,7 @@ class Actor:
         """
         try:
             # Not in __init__: Ray would try again and again to make an actor that fails there.
-            self._worker = self._worker or Worker(self._settings)
+            self._worker = self._worker or self._make()
             rows = self._worker(json.loads(batch["paths"][0]))
         except GraftcamError as error:
             return {"rows": ["[]"], "trouble": [str(error)]}
@@ -80,10 +79,9 @@ class Actor:
 
 
 def _explained(
-    ray: Any, settings: Settings, batches: Sequence[Batch], actors: int | None
-) -> Generator[list[Row]]:
+    ray: Any, make: Callable[[], Work], threads: int, batches: Sequence[Batch], actors: int | None
+) -> Generator[Rows]:
     """Yield the rows of each finished batch. A batch is one block, which Ray repeats as a whole."""
-    threads = settings.threads or 1
     room = int(ray.cluster_resources().get("CPU", 0)) // threads
     count = actors or room
     if not 0 < count <= room:
@@ -94,7 +92,7 @@ def _explained(
     items = [{"paths": json.dumps(batch)} for batch in batches]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Actor,
-        fn_constructor_args=(settings,),
+        fn_constructor_args=(make,),
         batch_size=1,
         num_cpus=threads,
         compute=ray.data.ActorPoolStrategy(size=min(count, len(items))),

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from ...errors import JobError
 from ...inorder import batched, in_order
 from ...plain_text import unicode_only
 from ...writing import guard
-from .find import find_images
 from .settings import Settings
-from .table import RESULTS, Row, Table
+from .table import RESULTS, Table
 from .work import OVERLAYS, Worker
 
 Batch: TypeAlias = list[str]
-Engine: TypeAlias = Callable[[Worker, Sequence[Batch]], Generator[list[Row]]]
-"""An engine explains each batch with the worker and yields the rows of batches in any order."""
+
+
+class Work(Protocol):
+    """What is done to each batch of a job; it can be made anew from its settings.
+
+    Attributes:
+        settings: The job, which can be sent to another process.
+        provider: The execution provider in use.
+        artifact: A digest of the model's metadata.
+        row: The type of a row.
+    """
+
+    settings: Any
+    provider: str
+    artifact: str
+    row: type
+
+    def find(self, output: Path) -> tuple[list[str], int]:
+        """Return the images of the job, and the number of other files; see `find_images`."""
+        ...
+
+    def __call__(self, paths: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """Return a row for each image of a batch, in order."""
+        ...
+
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]]
+Engine: TypeAlias = Callable[[Work, Sequence[Batch]], Generator[Rows]]
+"""An engine does the work on each batch and yields the rows of batches in any order."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -51,8 +77,8 @@ class Summary:
     provider: str
 
 
-def local(worker: Worker, batches: Sequence[Batch]) -> Generator[list[Row]]:
-    """Explain the batches in threads of this process, in their order."""
+def local(worker: Work, batches: Sequence[Batch]) -> Generator[Rows]:
+    """Do the batches in threads of this process, in their order."""
     return in_order(worker, batches, _WORKERS, ahead=_WORKERS)
 
 
@@ -78,12 +104,24 @@ def run(
         GraftcamError: The folder contains no images or cannot be read, the artifact or the request
             is wrong, or the results cannot be written or would lie among the images.
     """
+    _check_places(settings)
+    return do(Worker(settings), engine, retry=retry, progress=progress)
+
+
+def do(
+    worker: Work,
+    engine: Engine = local,
+    *,
+    retry: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """Do a job's work on every image that has no row in the table yet; see `run`."""
+    settings = worker.settings
     folder, output = Path(settings.images), Path(settings.output)
-    _check_places(folder, output, settings.model)
-    worker = Worker(settings)
-    images, others = find_images(folder, output, worker.suffixes)
+    guard(output, [folder, settings.model], JobError, folder=True)
+    images, others = worker.find(output)
     newer = _newer(folder, images, output / RESULTS)
-    with Table(output, settings.record(worker.artifact)) as table:
+    with Table(output, settings.record(worker.artifact), worker.row) as table:
         changed = newer & table.recorded.keys()
         if retry:
             failed_before = {path for path, state in table.recorded.items() if state == "failed"}
@@ -118,12 +156,13 @@ def _newer(folder: Path, images: Sequence[str], table: Path) -> set[str]:
     return found
 
 
-def _check_places(folder: Path, output: Path, model: str) -> None:
+def _check_places(settings: Settings) -> None:
     """Refuse an output folder whose overlays would lie among the images.
 
     The next run would explain them, and one could replace an image.
     """
-    guard(output, [folder, model], JobError, folder=True)
+    folder, output = Path(settings.images), Path(settings.output)
+    guard(output, [folder, settings.model], JobError, folder=True)
     if folder.resolve().is_relative_to((output / OVERLAYS).resolve()):
         raise JobError(
             f"cannot write {output}: its {OVERLAYS} would lie among the images of {folder}; choose "

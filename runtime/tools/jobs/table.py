@@ -64,12 +64,13 @@ class Table:
         recorded: Status of each image that has a row.
     """
 
-    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, record: Mapping[str, Any], row: type = Row) -> None:
         """Begin a table in ``folder``, or continue the one that is there.
 
         Args:
             folder: Created if it does not exist.
             record: What all rows have in common, as JSON; stored in ``job.json``.
+            row: The type of a row: at least ``path`` and ``status``.
 
         Raises:
             JobError: The folder cannot be written, is in use by another job, or contains the
@@ -77,6 +78,7 @@ class Table:
         """
         self.path = folder / RESULTS
         self.recorded: dict[str, str] = {}
+        self._row = row
         self._places: dict[str, tuple[int, int]] = {}
         self._made = not folder.exists()
         self._job = folder / "job.json"
@@ -88,7 +90,7 @@ class Table:
             self._read()
             self._lock = lock.pop_all()
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append rows: all of them, or none if the disk is full.
 
         Raises:
@@ -188,7 +190,7 @@ class Table:
                 break
             try:
                 row = read_json(line)
-                if not matches(row, Row):
+                if not matches(row, self._row):
                     raise ValueError("it has other fields")
             except ValueError as error:
                 raise JobError(
@@ -198,7 +200,7 @@ class Table:
             self._note(row, place, len(line))
             place += len(line)
 
-    def _note(self, row: Row, place: int, length: int) -> None:
+    def _note(self, row: Mapping[str, Any], place: int, length: int) -> None:
         path = row["path"]
         # At the end, as in the file: the order shows whether the table is sorted.
         self._places.pop(path, None)
@@ -224,7 +226,7 @@ class Table:
             self._read()
 
 
-def _line(row: Row) -> bytes:
+def _line(row: Mapping[str, Any]) -> bytes:
     text = write_json(row, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode() + b"\n"
 

@@ -17,6 +17,7 @@ from ...output.explanation import Explanation
 from ...output.render import LookOptions
 from ...plain_text import plain, unicode_only
 from .boxes import box_records
+from .find import find_images
 from .settings import Settings
 from .table import Row
 
@@ -37,6 +38,7 @@ class Worker:
         provider: The execution provider in use.
         suffixes: Endings of the names of the files that the model explains.
         artifact: A digest of the model's metadata, which contains those of its graph and weights.
+        row: The type of a row.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,6 +56,12 @@ class Worker:
         self.provider = self._explainer.provider
         self.suffixes = self._explainer.suffixes
         self.artifact = hashlib.sha256(self._explainer.spec.to_json().encode()).hexdigest()
+
+    row = Row
+
+    def find(self, output: Path) -> tuple[list[str], int]:
+        """Return the images of the folder, except those in ``output``; see `find_images`."""
+        return find_images(Path(self.settings.images), output, self.suffixes)
 
     def __call__(self, paths: Sequence[str]) -> list[Row]:
         """Explain one batch: write its overlays and return one row for each image, in order.

@@ -1,0 +1,181 @@
+"""`graftcam evaluate` scores maps: how well they name what a model looks at."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click import option
+
+from ..runtime.plain_text import plain
+from .artifact import Wanted, artifact_of, model_options
+from .common import Setting, command, progress_bar, say
+from .guarded import TextOrFile
+from .options import (
+    FILE,
+    class_option,
+    explained_output_option,
+    json_option,
+    max_pixels_option,
+    provider_option,
+    threads_option,
+    to_option,
+)
+
+if TYPE_CHECKING:
+    from ..runtime.tools.evaluate.evaluate import Evaluation
+
+INTERRUPTED = 130  # the exit code of shells
+
+
+@command(
+    "graftcam evaluate model.onnx photos/ -o scores",
+    "graftcam evaluate model.onnx photos/ -o scores --method gradcam --method layercam --pick",
+    "graftcam evaluate model.onnx photos/ -o scores --measure all --layer layer3 --layer layer4",
+    "graftcam evaluate model.onnx photos/ -o scores --truth instances.json --measure pointing",
+    "graftcam evaluate model.onnx photos/ -o scores --at-least deletion=0.3",
+    "graftcam evaluate model.onnx photos/ -o scores --setting steps=64 --parquet",
+    "graftcam evaluate model.onnx photos/ -o scores --engine ray --ray-address auto",
+)
+@click.argument("source", type=TextOrFile())
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@to_option("folder", "DIR", "Folder for the table, the summary and the page.", folder=True)
+@model_options
+@option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
+        metavar="ID", help="Method to score; repeatable. See docs/methods.md.")  # fmt: skip
+@option("--layer", "layers", multiple=True, metavar="NAME",
+        help="Layer of the artifact; repeatable: each method is scored at each. Default: the "
+             "first.")  # fmt: skip
+@option("--measure", "measures", multiple=True, metavar="ID",
+        help="Measure, or all; repeatable. See docs/evaluation.md. Default: insertion, deletion, "
+             "road, average-drop, increase, sparseness, and those of places with --truth.",
+)  # fmt: skip
+@option("--truth", type=FILE, metavar="PATH",
+        help="Boxes or masks of the photographs: COCO's JSON, or a folder of VOC, YOLO or mask "
+             "files. Classes are then those that it names.")  # fmt: skip
+@class_option
+@explained_output_option
+@option("--option", "settings", multiple=True, type=Setting(),
+        help="Option of a method; repeatable: each method gets those that it takes.")  # fmt: skip
+@option("--setting", "tuning", multiple=True, type=Setting(),
+        help="Number of a measure; repeatable: steps=64, deletion_fill=blur, "
+             "percentiles=[10,50,90], squares=128, seed=1; see docs/evaluation.md.")  # fmt: skip
+@option("--pick", "advise", is_flag=True,
+        help="Name the method and layer that win, as advice.")  # fmt: skip
+@option("--at-least", "demands", multiple=True, type=Setting(), metavar="MEASURE=VALUE",
+        help="Fail (exit code 1) if a method is not at least as good: its mean is lower, or "
+             "larger where lower is better; repeatable.")  # fmt: skip
+@option("--batch", type=click.IntRange(1), default=4, show_default=True, metavar="N",
+        help="Number of photographs that are scored together.")  # fmt: skip
+@option("--retry", is_flag=True,
+        help="Score photographs again that failed in an earlier run, or changed since.",
+)  # fmt: skip
+@option("--parquet", is_flag=True,
+        help="Also write the scores as Parquet, a row a map (needs pyarrow).")  # fmt: skip
+@option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+        help="Score in this process, or on Ray.")  # fmt: skip
+@option("--ray-address", metavar="ADDR",
+        help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine.",
+)  # fmt: skip
+@option("--actors", type=click.IntRange(1), metavar="N",
+        help="Ray: number of processes. Default: as many as there are cores for.")  # fmt: skip
+@max_pixels_option
+@provider_option
+@threads_option
+@json_option
+def evaluate(
+    source: str, images: tuple[Path, ...], folder: Path, weights: str | None,
+    shapes: dict[str, list[int | None]], labels: str | None, preprocess: str | None,
+    methods: tuple[str, ...], layers: tuple[str, ...], measures: tuple[str, ...],
+    truth: Path | None, classes: tuple[str, ...], output: str | None,
+    settings: tuple[tuple[str, Any], ...], tuning: tuple[tuple[str, Any], ...], advise: bool,
+    demands: tuple[tuple[str, Any], ...], batch: int, retry: bool, parquet: bool, engine: str,
+    ray_address: str | None, actors: int | None, max_pixels: int, provider: str | None,
+    threads: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score maps of methods and layers on IMAGES: one folder, or photographs.
+
+    SOURCE is an artifact, or what `graftcam explain` makes one of.
+
+    Every table has four rows that know nothing of the model: random, centre, sobel and intensity.
+    A method that does not beat them is marked. DIR gets results.jsonl (a line a photograph),
+    summary.json, and index.html with curves and the best and worst photographs. After an
+    interruption, the same command continues.
+    """
+    from ..runtime.tools.evaluate.evaluate import place_of, run_evaluation
+    from ..runtime.tools.evaluate.evaluator import Evaluator
+    from ..runtime.tools.evaluate.parquet import write_scores
+    from ..runtime.tools.evaluate.settings import EvaluationSettings
+    from ..runtime.tools.jobs.cluster import on_ray
+    from ..runtime.tools.jobs.parquet import need_pyarrow
+    from ..runtime.tools.jobs.run import local
+
+    if engine != "ray" and (ray_address or actors):
+        raise click.UsageError("--ray-address and --actors are for --engine ray")
+    floors = _floors(demands)
+    if parquet:
+        need_pyarrow()
+    where, only = place_of(images)
+    wanted = Wanted(weights, shapes or None, labels, layers, output, methods)
+    model = artifact_of(source, wanted, (), max_pixels)
+    job = EvaluationSettings(
+        str(model.resolve()), str(where), str(folder.resolve()), tuple(dict.fromkeys(methods)),
+        layers, measures, None if truth is None else str(truth.absolute()), classes or None, output,
+        dict(settings), dict(tuning), batch, provider, threads, max_pixels, preprocess, only,
+    )  # fmt: skip
+    worker = Evaluator(job)
+    worker.check_demands(floors)
+    try:
+        with progress_bar("scoring") as bar:
+            work = on_ray(ray_address, actors) if engine == "ray" else local
+            found, done = run_evaluation(worker, work, retry=retry, progress=bar)
+    except KeyboardInterrupt:
+        say("Interrupted; run the same command again to go on", err=True)
+        sys.exit(INTERRUPTED)
+    files = [done.table, *found.save(folder)]
+    if parquet:
+        files.append(write_scores(done.table))
+    _tell(found, files, advise=advise, as_json=as_json)
+    low = found.below(floors)
+    for reason in low:
+        say(plain(reason), err=True)
+    say(plain(f"ran on {done.provider}"), err=True)
+    sys.exit(1 if low or done.failed else 0)
+
+
+def _tell(found: Evaluation, files: list[Path], *, advise: bool, as_json: bool) -> None:
+    from ..runtime.json_text import write_json
+    from ..runtime.tools.evaluate.text import describe
+
+    chosen = found.pick() if advise else None
+    failed = {row["path"]: row["error"] for row in found.rows if row["status"] == "failed"}
+    if as_json:
+        record = {
+            **found.summary.to_dict(), "failures": failed, "files": [str(path) for path in files],
+            **({"pick": None if chosen is None else vars(chosen)} if advise else {}),
+        }  # fmt: skip
+        say(write_json(record, indent=2))
+        return
+    if found.summary.photographs:
+        say(describe(found.summary))
+    for path, reason in failed.items():
+        say(plain(f"failed: {path}: {reason}"), err=True)
+    if advise:
+        say(plain(str(chosen) if chosen else "nothing to pick: no photograph was scored"))
+    for file in files:
+        say(plain(f"-> {file}"))
+
+
+def _floors(demands: tuple[tuple[str, Any], ...]) -> dict[str, float]:
+    """Return the demands by measure, or fail as a usage error."""
+    found: dict[str, float] = {}
+    for name, value in demands:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise click.BadParameter(
+                f"{name}={value} is no number; give one such as deletion=0.3",
+                param_hint="'--at-least'",
+            )
+        found[name.replace("_", "-")] = float(value)
+    return found

@@ -1,0 +1,276 @@
+"""An `Evaluator` scores the maps of a batch of photographs and returns rows of the table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import GraftcamError, InputError
+from ...explain.batches import MAX_BATCH, parts_of
+from ...explain.placed import Placing
+from ...explain.steps import Steps
+from ...explain.stream import OF_ONE_EXAMPLE, failure_of
+from ...inputs.batch import make_batch
+from ...inputs.examples import Example
+from ...inputs.scores import probabilities, scores_of, table_of
+from ...inputs.selection import check_name, choose_classes, choose_layers, choose_output
+from ...inputs.values import Photo
+from ...methods.dispatch import share_options
+from ...methods.method_io import MethodInput
+from ...methods.table import ATTENTION_METHODS
+from ...plain_text import plain, unicode_only
+from ..jobs.find import find_images
+from .candidates import candidates_of
+from .explainers import Explainers
+from .measure import MEASURES, Needs, choose_measures
+from .scores import Scored, score
+from .settings import EvaluationSettings, Tuning
+from .subjects import Subjects
+from .table import ScoreRow
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A photograph and a class of it; -1 is the best-ranked."""
+
+    place: int
+    example: Example
+    number: int
+    truth: Any
+
+
+class Evaluator:
+    """Scores batches of a folder's photographs.
+
+    Attributes:
+        settings: The evaluation.
+        tuning: Numbers of the measures.
+        measures: Ids of the measures, in the order of tables.
+        provider: The execution provider in use.
+        suffixes: Endings of the names of the files that can be scored.
+        artifact: A digest of the model's metadata, which contains those of its graph and weights.
+        row: The type of a row.
+    """
+
+    row = ScoreRow
+
+    def __init__(self, settings: EvaluationSettings) -> None:
+        """Open the artifact and check what is asked for.
+
+        Raises:
+            GraftcamError: As ``Explainer``; an InputError if a method, layer, class, option or
+                measure is unknown, or the artifact cannot be evaluated.
+        """
+        self.settings, self.tuning = settings, Tuning.of(settings.tuning)
+        steps = Steps(
+            settings.model, settings.provider, settings.threads, None, None, check=False,
+            max_pixels=settings.max_pixels, preprocess=settings.preprocess,
+        )  # fmt: skip
+        spec = steps.session.spec
+        if spec.detector is not None or spec.class_index is None:
+            what = "a detector's boxes" if spec.detector is not None else "a linear score"
+            raise InputError(
+                f"{steps.session.path.name} explains {what}, and an evaluation is about the scores "
+                "of classes; export the model with a class score"
+            )
+        self.session = steps.session.about(choose_output(spec, settings.output_name))
+        self._steps, spec = steps, self.session.spec
+        layers = choose_layers(spec, list(settings.layers) or None)
+        self._layers = {layer.name: layer for layer in layers}
+        options = share_options(settings.methods, settings.options)
+        self._explainers = Explainers(
+            candidates_of(options, self._layers, set(ATTENTION_METHODS)), self._layers
+        )
+        classes = settings.classes
+        self._classes = None if classes is None else choose_classes(spec, list(classes), 1)
+        self._reader = steps.reader
+        self._placing = Placing(self.session, self._reader.main)
+        self.measures = choose_measures(settings.measures, self._found())
+        self.provider, self.suffixes = self.session.provider, self._reader.suffixes
+        self.artifact = hashlib.sha256(spec.to_json().encode()).hexdigest()
+
+    def _found(self) -> list[Needs]:
+        """What is there of what measures need."""
+        return []
+
+    def check_demands(self, demands: Iterable[str]) -> None:
+        """Raise InputError for a demand on a measure that is unknown or not scored."""
+        for name in demands:
+            check_name("measure", name, MEASURES)
+            if name not in self.measures:
+                raise InputError(
+                    f"'{name}' is demanded and not scored; add --measure {name}, or leave "
+                    "the demand out"
+                )
+
+    def find(self, output: Path) -> tuple[list[str], int]:
+        """Return the photographs to score, relative to the folder, and the number of other files.
+
+        Raises:
+            ImageError: There are none.
+        """
+        if self.settings.only:
+            return sorted(self.settings.only), 0
+        return find_images(Path(self.settings.images), output, self.suffixes)
+
+    def __call__(self, paths: Sequence[str]) -> list[ScoreRow]:
+        """Score the maps of some photographs; one that cannot be scored gets a row with the reason.
+
+        Args:
+            paths: Photographs, relative to the folder, with ``/``.
+
+        Raises:
+            GraftcamError: An error that no single photograph causes, such as a broken session.
+        """
+        read = [self._read(path) for path in paths]
+        rows = {place: row for place, row in enumerate(read) if isinstance(row, dict)}
+        items = [
+            item
+            for place, one in enumerate(read)
+            if isinstance(one, Example)
+            for item in self._items(place, one, rows, paths[place])
+        ]
+        scored = self._score_all(items, rows, paths)
+        for place, path in enumerate(paths):
+            if place not in rows:
+                rows[place] = _row(path, read[place], scored[place])
+        return [rows[place] for place in range(len(paths))]
+
+    def _read(self, path: str) -> Example | ScoreRow:
+        try:
+            return self._reader.read(Path(self.settings.images) / path, Path(path).name)
+        except OF_ONE_EXAMPLE as error:
+            return self._failed(path, error)
+
+    def _items(
+        self, place: int, example: Example, rows: dict[int, ScoreRow], path: str
+    ) -> list[_Item]:
+        """Return the classes that a photograph is scored for."""
+        return [_Item(place, example, number, None) for number in self._classes or [-1]]
+
+    def _score_all(
+        self, items: Sequence[_Item], rows: dict[int, ScoreRow], paths: Sequence[str]
+    ) -> dict[int, list[dict[str, Any]]]:
+        """Score items together; if that fails, one by one, so that only bad ones fail."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        most = self.session.inputs[self._reader.main].shape[0] or MAX_BATCH
+        examples = [item.example for item in items]
+        for part in parts_of(examples, most):
+            some = items[part]
+            try:
+                done = self._score(some)
+            except OF_ONE_EXAMPLE as error:
+                if len(some) > 1:
+                    for one in some:
+                        for place, more in self._score_all([one], rows, paths).items():
+                            found.setdefault(place, []).extend(more)
+                    continue
+                place = some[0].place
+                rows[place] = self._failed(paths[place], error)
+                continue
+            for item, record in zip(some, done, strict=True):
+                found.setdefault(item.place, []).append(record)
+        return found
+
+    def _score(self, items: Sequence[_Item]) -> list[dict[str, Any]]:
+        """Score some photographs as one batch: a record for each."""
+        spec, main = self.session.spec, self._reader.main
+        examples = [item.example for item in items]
+        feeds, _ = make_batch(
+            self.session, main, examples, np.array([[-1]], np.int64), [None] * len(items)
+        )
+        batch = MethodInput(
+            self.session, feeds, main, next(iter(self._layers.values())), None, self._steps.heads
+        )
+        got = batch.fetch(batch.common_outputs)
+        assert spec.classes is not None
+        best = got[spec.classes][: len(items), 0]
+        numbers = [
+            b if item.number < 0 else item.number for item, b in zip(items, best, strict=True)
+        ]
+        subjects = Subjects(batch, len(items)).with_classes(np.array(numbers, np.int64))
+        self._check_places(subjects)
+        output = got[spec.score.output]
+        others = _least_likely(spec.score, output[: len(items)])
+        scored = score(subjects, self._explainers, self.measures, self.tuning, others)
+        return [
+            self._record(item, int(number), output[row], scored, row)
+            for row, (item, number) in enumerate(zip(items, numbers, strict=True))
+        ]
+
+    def _check_places(self, subjects: Subjects) -> None:
+        """Refuse maps that do not lie over the photographs."""
+        for candidate in self._explainers.candidates:
+            if not candidate.is_row:
+                layers = [self._layers[candidate.layer]] if candidate.layer else []
+                over = self._placing.of(
+                    candidate.method, layers or [*self._layers.values()], subjects.batch.feeds
+                )
+                if over != self._reader.main:
+                    raise GraftcamError(
+                        f"layer '{candidate.layer}' looks at the input '{over}', and photographs "
+                        f"are those of '{self._reader.main}'; choose another layer"
+                    )
+
+    def _record(
+        self, item: _Item, number: int, output: NDArray[Any], scored: Scored, row: int
+    ) -> dict[str, Any]:
+        spec = self.session.spec
+        shares = probabilities(spec.score, output)
+        share = None if shares is None or shares.ndim != 1 else float(shares[number])
+        return {
+            "class": number,
+            "label": str(number) if spec.labels is None else spec.labels[number],
+            "confidence": _number(scored.confidence[row]),
+            "probability": None if share is None else _number(share),
+            "maps": [
+                {
+                    "method": one.method,
+                    "layer": one.layer,
+                    "status": scored.status[place][row],
+                    "scores": {
+                        name: _number(values[place, row]) for name, values in scored.values.items()
+                    },
+                    "curves": {
+                        name: [_number(value) for value in values[place, row]]
+                        for name, values in scored.curves.items()
+                    },
+                }
+                for place, one in enumerate(self._explainers.candidates)
+            ],
+        }
+
+    def _failed(self, path: str, error: Exception) -> ScoreRow:
+        reason = str(failure_of(path, error).error)
+        # Without the folder's path, which is not a property of the photograph.
+        reason = reason.replace(f"{plain(self.settings.images)}/", "")
+        return ScoreRow(
+            path=unicode_only(path), status="failed", error=reason, width=None, height=None,
+            items=[],
+        )  # fmt: skip
+
+
+def _row(path: str, example: Any, items: list[dict[str, Any]]) -> ScoreRow:
+    about = next((v for v in example.values.values() if isinstance(v, Photo)), None)
+    height, width = (None, None) if about is None else about.pixels.shape[:2]
+    return ScoreRow(
+        path=unicode_only(path), status="ok", error=None, width=width, height=height, items=items
+    )
+
+
+def _least_likely(score_record: Any, output: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the id of the class with the lowest score of each photograph, [N]."""
+    table = table_of(score_record, output)
+    ids = np.broadcast_to(np.arange(table.shape[1]), table.shape[:2])
+    return scores_of(table, ids).argmin(axis=1)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number with five digits; None for one that is not finite."""
+    return float(f"{value:.5g}") if np.isfinite(value) else None

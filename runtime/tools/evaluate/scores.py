@@ -1,0 +1,118 @@
+"""`score` computes all measures of all candidates for some photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...output.render import Status
+from .explainers import Explainers
+from .faithful import infidelity
+from .masking import adcc, as_mask, average_drop, increase, masked_confidences, sparseness
+from .removal import area, curves, distinct, ranks_of, road
+from .settings import Tuning
+from .stability import class_sensitivity, sensitivity
+from .subjects import Subjects
+
+Values = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Scored:
+    """What M candidates are worth for N photographs.
+
+    Attributes:
+        confidence: Of the unchanged photographs, [N].
+        status: Of each map, [M][N].
+        values: By measure, [M, N]; NaN where a map is not finite.
+        curves: Of insertion and deletion, [M, N, steps + 1].
+    """
+
+    confidence: Floats
+    status: list[list[Status]]
+    values: dict[str, Values] = field(default_factory=dict[str, Values])
+    curves: dict[str, Values] = field(default_factory=dict[str, Values])
+
+
+def score(
+    subjects: Subjects,
+    explainers: Explainers,
+    measures: list[str],
+    tuning: Tuning,
+    others: NDArray[np.int64],
+) -> Scored:
+    """Compute the measures.
+
+    Args:
+        subjects: The photographs.
+        explainers: The candidates.
+        measures: Ids.
+        tuning: Numbers of the measures.
+        others: The least likely class of each photograph, [N].
+
+    Raises:
+        InputError: The artifact lacks what a method needs.
+        SessionError: ONNX Runtime failed.
+    """
+    maps = explainers.maps(subjects)
+    whole = [one.whole for one in maps]
+    found = Scored(subjects.confidence, [one.status for one in maps])
+    values = found.values
+    _remove(subjects, whole, measures, tuning, found)
+    _mask(subjects, explainers, whole, measures, found)
+
+    def again(changed: Subjects) -> list[Floats]:
+        return [one.whole for one in explainers.maps(changed)]
+
+    if "infidelity" in measures:
+        values["infidelity"] = infidelity(subjects, whole, tuning)
+    if "sensitivity" in measures:
+        values["sensitivity"] = sensitivity(subjects, whole, again, tuning)
+    if "sparseness" in measures:
+        values["sparseness"] = np.stack([sparseness(one) for one in whole])
+    if "class-sensitivity" in measures:
+        values["class-sensitivity"] = class_sensitivity(subjects, whole, again, others)
+    broken = np.array([[status == "nonfinite" for status in one.status] for one in maps])
+    found.values = {
+        name: np.where(broken, np.nan, values[name]) for name in measures if name in values
+    }
+    return found
+
+
+def _remove(
+    subjects: Subjects, maps: list[Floats], measures: list[str], tuning: Tuning, found: Scored
+) -> None:
+    """Compute insertion, deletion and ROAD, once for maps that rank places alike."""
+    which = [name for name in ("insertion", "deletion") if name in measures]
+    if not which and "road" not in measures:
+        return
+    different, places = distinct(maps)
+    ranks = [ranks_of(maps[number], tuning.seed) for number in different]
+    for name, curve in (curves(subjects, ranks, tuning, which) if which else {}).items():
+        found.curves[name] = curve[places]
+        found.values[name] = area(curve)[places]
+    if "road" in measures:
+        found.values["road"] = road(subjects, ranks, tuning)[places]
+
+
+def _mask(
+    subjects: Subjects,
+    explainers: Explainers,
+    maps: list[Floats],
+    measures: list[str],
+    found: Scored,
+) -> None:
+    """Compute average drop, increase and ADCC, from one run under each mask."""
+    if not {"average-drop", "increase", "adcc"} & {*measures}:
+        return
+    masks, before = [as_mask(one) for one in maps], subjects.confidence
+    after = masked_confidences(subjects, masks)
+    drops = average_drop(before, after)
+    found.values |= {"average-drop": drops, "increase": increase(before, after)}
+    if "adcc" in measures:
+        found.values["adcc"] = adcc(
+            subjects, masks, lambda number, other: explainers.of(number, other).whole, drops
+        )
