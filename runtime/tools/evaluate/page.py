@@ -123,7 +123,7 @@ def _table(summary: Summary) -> str:
         f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         "<p><small>Means with 95 % intervals over photographs; bold is the best method. "
-        '<span class="bad">Red</span> does not beat one of the last rows, which know nothing of the '
+        '<span class="bad">Red</span> beats not all of the last rows, which know nothing of the '
         "model: noise, a bump in the middle, edges, brightness.</small></p>"
     )
 

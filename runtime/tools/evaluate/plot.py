@@ -8,7 +8,7 @@ from html import escape
 from .candidates import ROWS
 
 WIDTH, HEIGHT = 420, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 10, 34
 # Okabe and Ito's colours, which can be told apart by people who see few of them.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#637939")
 GREY = "#8a8a8a"

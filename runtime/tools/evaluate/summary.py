@@ -195,7 +195,7 @@ def _curves(rows: Sequence[Mapping[str, Any]], keys: Sequence[Key]) -> dict[str,
         for measure, means in by_measure.items():
             mean = np.mean(means, axis=0)
             found.setdefault(measure, {})[name_of(*key)] = [float(f"{v:.4g}") for v in mean]
-    return found
+    return {measure: found[measure] for measure in MEASURES if measure in found}
 
 
 def _empty(rows: Sequence[Mapping[str, Any]], keys: Sequence[Key]) -> dict[str, float]:
