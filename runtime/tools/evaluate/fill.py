@@ -1,4 +1,4 @@
-"""A `Filler` gives what stands where an image is removed: a blur, a mean colour, or inpainting."""
+"""A `Filler` gives what stands where an image is removed: a blur, a colour, or inpainting."""
 
 from __future__ import annotations
 
@@ -28,8 +28,13 @@ def mean_colour(image: Floats) -> Floats:
     return np.broadcast_to(mean, image.shape)
 
 
+def zero(image: Floats) -> Floats:
+    """Return 0 in the model's units, [H, W, C]: the mean colour of normalised images."""
+    return np.zeros_like(image)
+
+
 FILLS: dict[str, Callable[[Floats], Floats] | None] = {
-    "blur": blurred, "mean": mean_colour, "inpaint": None,
+    "blur": blurred, "mean": mean_colour, "zero": zero, "inpaint": None,
 }  # fmt: skip
 """What stands where an image is removed; ``inpaint`` depends on what is left: see `impute`."""
 

@@ -19,8 +19,8 @@ class Tuning:
 
     Attributes:
         steps: Steps of insertion and deletion, each of the same number of pixels.
-        insertion_fill: What stands where nothing is inserted yet: ``blur``, ``mean`` or
-            ``inpaint``; see `fill`.
+        insertion_fill: What stands where nothing is inserted yet: ``blur``, ``mean`` (the image's
+            mean colour), ``zero`` (0 in the model's units) or ``inpaint``; see `fill`.
         deletion_fill: What stands where pixels are deleted, likewise.
         percentiles: The shares that ROAD removes, in percent.
         road_noise: Standard deviation of the noise on imputed pixels, as a share of the image's
