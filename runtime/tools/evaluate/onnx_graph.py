@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SessionError
+from ...errors import SessionError, first_line
 from ...onnx_file.check import check_file
 from ...onnx_file.external_data import BITS, external_of
-from ...onnx_file.messages import integers, texts
+from ...onnx_file.messages import RefusedError, integers, texts
 from ...protobuf import BYTES, Field, fields
 from ...reading import map_file
 
@@ -64,10 +65,14 @@ class Tensor(NamedTuple):
     place: Place | None
 
     def view(self, data: Any) -> NDArray[Any]:
-        """Return its numbers in the bytes of their file, as unsigned integers [elements]."""
+        """Return its numbers in the bytes of their file, as unsigned integers of their size.
+
+        A matrix keeps its two axes; everything else is [elements].
+        """
         assert self.place is not None
         unit = np.dtype(_UNITS[BITS[self.kind]])
-        return np.frombuffer(data, unit, self.place.size // unit.itemsize, self.place.start)
+        flat = np.frombuffer(data, unit, self.place.size // unit.itemsize, self.place.start)
+        return flat.reshape(self.dims) if len(self.dims) == 2 else flat
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Node:
             for node in body.nodes:
                 yield from node.all_nodes()
 
-    @property
+    @cached_property
     def reads(self) -> list[str]:
         """Names that the node, or one inside it, reads."""
         return [name for node in self.all_nodes() for name in node.inputs if name]
@@ -103,7 +108,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Body:
-    """The nodes of a graph, in an order in which they can run."""
+    """The nodes of a graph inside a node."""
 
     nodes: list[Node]
 
@@ -114,7 +119,7 @@ class OnnxGraph:
     Attributes:
         path: The file.
         files: The files beside it that hold numbers, as it names them.
-        nodes: Its nodes, in an order in which they can run.
+        nodes: Its nodes, each behind those that it reads, and otherwise in the file's order.
         tensors: Its constants: initializers and the tensors of Constant nodes, those of graphs
             inside nodes included.
     """
@@ -133,10 +138,15 @@ class OnnxGraph:
         self._data = memoryview(map_file(path, SessionError))
         self._beside: dict[str, Any] = {}
         self.tensors: list[Tensor] = []
-        self.nodes: list[Node] = []
-        for one in fields(self._data):
-            if one.number == _GRAPH:
-                self.nodes += self._body(one).nodes
+        nodes: list[Node] = []
+        try:
+            for one in fields(self._data):
+                if one.number == _GRAPH:
+                    nodes += self._body(one).nodes
+        except (ValueError, IndexError, RefusedError) as error:
+            reason = first_line(error)
+            raise SessionError(f"cannot read {path.name} as ONNX: {reason}; export again") from None
+        self.nodes = _in_order(nodes)
 
     def numbers(self, tensor: Tensor) -> NDArray[Any]:
         """Return the numbers of a tensor that has a place; see `Tensor.view`."""
@@ -196,6 +206,27 @@ class OnnxGraph:
         ]  # fmt: skip
         whole = len(found) == 1 and found[0].end - found[0].start == size
         return Place("", found[0].start, size) if whole else None
+
+
+def _in_order(nodes: list[Node]) -> list[Node]:
+    """Put nodes behind those that they read.
+
+    Files should have this order, but ONNX Runtime reads any, and its float16 tool writes another.
+    """
+    makers = {name: place for place, node in enumerate(nodes) for name in node.outputs}
+    found: dict[int, Node] = {}
+    opened = set[int]()
+    for first in range(len(nodes)):
+        waiting = [first]
+        while waiting:
+            place = waiting[-1]
+            read = {makers[name] for name in nodes[place].reads if name in makers} - found.keys()
+            if read and place not in opened:
+                opened.add(place)
+                waiting += sorted(read, reverse=True)
+                continue
+            found.setdefault(place, nodes[waiting.pop()])
+    return [*found.values()]
 
 
 def beside(path: Path, location: str) -> Path:

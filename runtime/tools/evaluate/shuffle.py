@@ -1,19 +1,20 @@
 """`write_shuffled` copies a model with some of its weights shuffled.
 
 A weight keeps its numbers and thus their distribution; which of them stands where is drawn. The
-order follows from the seed and from the numbers themselves. Therefore copies of a weight, in one
-file or in the files of an artifact and its heads, are shuffled alike.
+order follows from the seed and from the numbers themselves. Therefore copies of a weight are
+shuffled alike, transposed or not, in one file or in the files of an artifact and its heads.
 """
 
 from __future__ import annotations
 
 import mmap
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import SessionError, system_errors
 from .constants import ADDED
@@ -49,28 +50,33 @@ def write_shuffled(
             places[location] = beside(places[""], location)
             places[location].parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(beside(graph.path, location), places[location])
-        for place, (tensor, content) in _stored(graph, contents).items():
-            with places[place.location].open("r+b") as file:
+        for tensor, content, turned in _stored(graph, contents):
+            assert tensor.place is not None
+            with places[tensor.place.location].open("r+b") as file:
                 data = mmap.mmap(file.fileno(), 0)
-                _shuffle(tensor, data, content, seed)
+                _shuffle(tensor.view(data), content, seed, turned=turned)
                 data.close()
     return places[""]
 
 
-def _stored(graph: OnnxGraph, contents: Collection[Content]) -> dict[Place, tuple[Tensor, Content]]:
-    """Find the tensors with these contents; of those that share their bytes one."""
-    sizes = {(one.kind, one.size) for one in contents}
-    found: dict[Place, tuple[Tensor, Content]] = {}
+def _stored(
+    graph: OnnxGraph, contents: Collection[Content]
+) -> Iterator[tuple[Tensor, Content, bool]]:
+    """Yield the tensors with these contents, of those that share their bytes one."""
+    sizes, done = {(one.kind, one.size) for one in contents}, set[Place]()
     for tensor in graph.tensors:
-        if tensor.place is None or tensor.name.startswith(ADDED):
+        if tensor.place is None or tensor.place in done or tensor.name.startswith(ADDED):
             continue
         if (tensor.kind, tensor.place.size) in sizes:
-            content = content_of(graph, tensor)
+            content, turned = content_of(graph, tensor)
             if content in contents:
-                found[tensor.place] = tensor, content
-    return found
+                done.add(tensor.place)
+                yield tensor, content, turned
 
 
-def _shuffle(tensor: Tensor, data: Any, content: Content, seed: int) -> None:
+def _shuffle(numbers: NDArray[Any], content: Content, seed: int, *, turned: bool) -> None:
+    """Shuffle numbers in place; those of a transpose as if they were not ``turned``."""
     order = np.random.default_rng([seed, int.from_bytes(content.sha256, "big")])
-    order.shuffle(tensor.view(data))
+    drawn = np.array(numbers.T if turned else numbers, order="C")
+    order.shuffle(drawn.reshape(-1))
+    numbers[...] = drawn.T if turned else drawn

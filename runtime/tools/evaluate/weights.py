@@ -12,7 +12,10 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from .constants import ADDED, Constants, is_wide
@@ -20,12 +23,14 @@ from .onnx_graph import FLOATS, OnnxGraph, Tensor
 
 
 class Content(NamedTuple):
-    """What a tensor holds; copies of a tensor have the same.
+    """What a tensor holds; copies have the same, and so have a matrix and its transpose.
+
+    Exporters store a weight that the model uses in both directions as two constants.
 
     Attributes:
         kind: Its type, a TensorProto.DataType.
         size: Its bytes.
-        sha256: Their digest.
+        sha256: Their digest; of a matrix the smaller one of its own and its transpose's.
     """
 
     kind: int
@@ -86,7 +91,7 @@ def find_weights(graph: OnnxGraph, scores: Collection[str]) -> Weights:
     for name in sorted(order, key=order.__getitem__):
         tensor = constants.tensors[name]
         if not _is_uniform(graph, tensor):
-            found.setdefault(content_of(graph, tensor), []).append(name)
+            found.setdefault(content_of(graph, tensor)[0], []).append(name)
     taken = {*chain.from_iterable(found.values())}
     _check_shared(graph, {constants.tensors[name].dims for name in taken}, reached)
     left_out = [
@@ -97,10 +102,15 @@ def find_weights(graph: OnnxGraph, scores: Collection[str]) -> Weights:
     return Weights(found, left_out)
 
 
-def content_of(graph: OnnxGraph, tensor: Tensor) -> Content:
-    """Return what a tensor with a place holds."""
+def content_of(graph: OnnxGraph, tensor: Tensor) -> tuple[Content, bool]:
+    """Return what a tensor with a place holds, and whether the digest is that of its transpose."""
     numbers = graph.numbers(tensor)
-    return Content(tensor.kind, numbers.nbytes, hashlib.sha256(numbers.data).digest())
+    own, other = (_digest(one) for one in (numbers, numbers.T))
+    return Content(tensor.kind, numbers.nbytes, min(own, other)), other < own
+
+
+def _digest(numbers: NDArray[Any]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(numbers).data).digest()
 
 
 def _depths(graph: OnnxGraph, scores: Collection[str]) -> dict[str, int]:
@@ -118,7 +128,7 @@ def _depths(graph: OnnxGraph, scores: Collection[str]) -> dict[str, int]:
 def _is_uniform(graph: OnnxGraph, tensor: Tensor) -> bool:
     """Whether all numbers of a tensor are equal: no order of them is another."""
     numbers = graph.numbers(tensor)
-    return bool((numbers == numbers[0]).all())
+    return bool((numbers == numbers.flat[0]).all())
 
 
 def _check_shared(
