@@ -84,14 +84,18 @@ def _externals(model: Message) -> Iterator[External]:
         if len(message.data) < _SMALL and _WORD not in bytes(message.data):
             continue
         if message.kind == "tensor":
-            found = _external(message.data)
+            found = external_of(message.data)
             if found is not None:
                 yield found
         pending += inside(message)
 
 
-def _external(data: memoryview) -> External | None:
-    """Read where a tensor's numbers lie; None if they lie in the model's own file."""
+def external_of(data: memoryview) -> External | None:
+    """Read where the numbers of a TensorProto lie; None if they lie in the model's own file.
+
+    Raises:
+        RefusedError: It says so twice, or its type, shape or numbers make no sense.
+    """
     said: dict[str, str] = {}
     for one in fields(data):
         if one.number == _ENTRIES and one.kind == BYTES:

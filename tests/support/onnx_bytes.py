@@ -94,16 +94,21 @@ def onnx_model(
     text: str,
     constants: Mapping[str, np.ndarray] | None = None,
     metadata: Mapping[str, str | bytes] | None = None,
+    node_names: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return the bytes of the model that ``text`` spells, with initializers and metadata."""
+    """Return the bytes of the model that ``text`` spells, with initializers and metadata.
+
+    ``node_names`` are the names of nodes by their output; other nodes have none.
+    """
     header = HEADER.match(text)
     assert header, text
     version, opsets, graph_name, inputs, outputs, body = header.groups()
     nodes = NODE.findall(body)
     rest = NODE.sub("", body).strip()
     assert not rest, f"no statement: {rest}"
+    called = {output: field(3, name) for output, name in (node_names or {}).items()}
     graph = (
-        b"".join(field(1, node(*parts)) for parts in nodes)
+        b"".join(field(1, node(*parts) + called.get(parts[0].strip(), b"")) for parts in nodes)
         + field(2, graph_name)
         + b"".join(field(5, tensor(*pair)) for pair in (constants or {}).items())
         + b"".join(field(11, port(*parts)) for parts in PORT.findall(inputs))
