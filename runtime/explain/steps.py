@@ -41,6 +41,7 @@ class Steps:
     Attributes:
         session: The artifact.
         heads: The heads of its layers.
+        open_file: Opens another file as the artifact was opened; its digests are not compared.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Steps:
         setup = partial(configure, options or {})
         open_file = partial(Session, providers=providers, threads=threads, configure=setup)
         open_head = open_checked(Path(path), open_file) if check else open_file
+        self.open_file = open_file
         self.session = open_file(path)
         self.session.max_pixels = max_pixels
         if preprocess is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from ...plain_text import plain, unicode_only
 from ..jobs.find import find_images
 from .candidates import candidates_of
 from .explainers import Explainers
-from .measure import MEASURES, Needs, choose_measures
+from .measure import ALL, MEASURES, Needs, choose_measures
+from .randomised import Randomised
 from .scores import Scored, score
 from .settings import EvaluationSettings, Tuning
 from .subjects import Subjects
@@ -91,13 +94,37 @@ class Evaluator:
         self._classes = None if classes is None else choose_classes(spec, list(classes), 1)
         self._reader = steps.reader
         self._placing = Placing(self.session, self._reader.main)
+        self._randomised: Randomised | None = None
+        self._lock = threading.Lock()
         self.measures = choose_measures(settings.measures, self._found())
         self.provider, self.suffixes = self.session.provider, self._reader.suffixes
         self.artifact = hashlib.sha256(spec.to_json().encode()).hexdigest()
 
     def _found(self) -> list[Needs]:
         """What is there of what measures need."""
-        return []
+        asked = {*self.settings.measures}
+        of_weights = {name for name, one in MEASURES.items() if one.needs == "weights"}
+        if not asked & {ALL, *of_weights}:
+            return []
+        try:
+            self._randomised = Randomised(
+                self._steps.session.path, self._steps.session.spec, self._steps.open_file,
+                self.tuning.stages, self.tuning.seed,
+            )  # fmt: skip
+        except InputError:
+            if asked & of_weights:
+                raise
+            return []
+        return ["weights"]
+
+    def _shuffled(self, subjects: Subjects) -> Iterator[Subjects]:
+        """Yield the photographs for the model with more and more shuffled weights."""
+        found = self._randomised
+        for stage in range(0 if found is None else len(found.counts)):
+            assert found is not None
+            with self._lock:
+                session, heads = found.session(stage), found.heads(stage)
+            yield subjects.on(session.about(self.session.spec.place), heads)
 
     def check_demands(self, demands: Iterable[str]) -> None:
         """Raise InputError for a demand on a measure that is unknown or not scored."""
@@ -198,7 +225,10 @@ class Evaluator:
         self._check_places(subjects)
         output = got[spec.score.output]
         others = _least_likely(spec.score, output[: len(items)])
-        scored = score(subjects, self._explainers, self.measures, self.tuning, others)
+        scored = score(
+            subjects, self._explainers, self.measures, self.tuning, others,
+            partial(self._shuffled, subjects),
+        )  # fmt: skip
         return [
             self._record(item, int(number), output[row], scored, row)
             for row, (item, number) in enumerate(zip(items, numbers, strict=True))

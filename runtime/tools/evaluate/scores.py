@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...output.render import Status
-from .explainers import Explainers
+from .explainers import Explainers, Maps
 from .faithful import infidelity
 from .masking import adcc, as_mask, average_drop, increase, masked_confidences, sparseness
+from .randomisation import randomisation, randomisation_entropy
 from .removal import area, curves, distinct, ranks_of, road
 from .settings import Tuning
 from .stability import class_sensitivity, sensitivity
@@ -43,6 +45,7 @@ def score(
     measures: list[str],
     tuning: Tuning,
     others: NDArray[np.int64],
+    shuffled: Callable[[], Iterable[Subjects]],
 ) -> Scored:
     """Compute the measures.
 
@@ -52,6 +55,7 @@ def score(
         measures: Ids.
         tuning: Numbers of the measures.
         others: The least likely class of each photograph, [N].
+        shuffled: Gives the same photographs for the model with more and more shuffled weights.
 
     Raises:
         InputError: The artifact lacks what a method needs.
@@ -75,11 +79,33 @@ def score(
         values["sparseness"] = np.stack([sparseness(one) for one in whole])
     if "class-sensitivity" in measures:
         values["class-sensitivity"] = class_sensitivity(subjects, whole, again, others)
+    if {"randomisation", "randomisation-entropy"} & {*measures}:
+        stages = [
+            explainers.maps(changed, draw) for draw, changed in enumerate(shuffled(), start=1)
+        ]
+        _randomise(maps, stages, values)
     broken = np.array([[status == "nonfinite" for status in one.status] for one in maps])
     found.values = {
         name: np.where(broken, np.nan, values[name]) for name in measures if name in values
     }
     return found
+
+
+def _randomise(maps: list[Maps], stages: list[list[Maps]], values: dict[str, Values]) -> None:
+    """Compare maps with those of each stage of shuffled weights."""
+    pairs = [
+        [
+            (own.raw[n], [stage[number].raw[n] for stage in stages])
+            for n in range(len(own.raw))
+        ]
+        for number, own in enumerate(maps)
+    ]  # fmt: skip
+    values["randomisation"] = np.array(
+        [[randomisation(intact, others) for intact, others in row] for row in pairs]
+    )
+    values["randomisation-entropy"] = np.array(
+        [[randomisation_entropy(intact, others[-1]) for intact, others in row] for row in pairs]
+    )
 
 
 def _remove(
