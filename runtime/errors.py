@@ -64,6 +64,10 @@ class PackageError(GraftcamError):
     """An artifact cannot be packaged with these options, or the folder cannot be written."""
 
 
+class TruthError(GraftcamError):
+    """What people drew on photographs cannot be read, or fits neither them nor the labels."""
+
+
 class CacheError(GraftcamError):
     """The cache of artifacts cannot be found, read or written."""
 

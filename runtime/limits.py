@@ -24,6 +24,15 @@ RIFF_CHUNKS = 1000
 TEXT_BYTES = 1 << 26
 """Bytes of a file of text or JSON: token tables, settings."""
 
+TRUTH_BYTES = 1 << 30
+"""Bytes of a JSON file of what people drew on all photographs of a data set (COCO)."""
+
+NOTE_BYTES = 1 << 23
+"""Bytes of a file of what people drew on one photograph (Pascal VOC, YOLO)."""
+
+CROSSINGS = 1 << 24
+"""Times that polygons drawn on one photograph cross its columns of pixels."""
+
 LABEL_BYTES = 1 << 24
 """Bytes of a file of class names."""
 

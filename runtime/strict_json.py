@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any, NoReturn, cast
 
@@ -15,23 +15,30 @@ DEPTH = 64  # of lists and objects inside each other: no record of ours has 10
 _DIGITS = 40  # of a whole number: no count or seed has more
 
 
-def read_json(text: str | bytes) -> Any:
+def read_json(text: str | bytes, replaced: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """Return the value that a JSON text holds.
 
     Args:
         text: The text; bytes are UTF-8.
+        replaced: Returns what an object becomes as soon as it is read, so that a large text does
+            not become many times its size. The check of depth sees lists and objects alone.
 
     Raises:
         ValueError: The text is no JSON, or has NaN, an infinite number, half a surrogate pair, one
             key twice, or is nested too deeply; the message is one line.
     """
+
+    def made(pairs: list[tuple[str, Any]]) -> Any:
+        found = _distinct(pairs)
+        return found if replaced is None else replaced(found)
+
     try:
         value = json.loads(
             text if isinstance(text, str) else text.decode(),
             parse_constant=_no_number,
             parse_float=_finite,
             parse_int=_whole,
-            object_pairs_hook=_distinct,
+            object_pairs_hook=made,
         )
     except RecursionError:
         raise _too_deep() from None

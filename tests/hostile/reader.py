@@ -20,7 +20,7 @@ class Reader:
         suffix: The ending of a mutant's name.
         seeds: Makes files that it reads; called once.
         read: Reads the file at a path.
-        share: How many of a hundred mutants are for it.
+        share: Its share of the mutants, about in percent.
     """
 
     name: str

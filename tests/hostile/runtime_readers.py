@@ -1,4 +1,4 @@
-"""Readers of the runtime: artifacts, their metadata, images and other inputs, a job's table."""
+"""Readers of the runtime: artifacts, their metadata, inputs, a job's table, annotations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from graftcam.runtime.inputs.image_files import read_image
 from graftcam.runtime.inputs.tensor_files import read_tensor
 from graftcam.runtime.inputs.token_table import read_tokens
 from graftcam.runtime.spec import Spec, Verification
+from graftcam.runtime.tools.evaluate.truth.localisation import pointing
+from graftcam.runtime.tools.evaluate.truth.read import read_annotations
+from graftcam.runtime.tools.evaluate.truth.yolo_names import yaml_names
 from graftcam.runtime.tools.jobs.table import Table
 from hostile.reader import Reader
 from support.artifacts import spec, write_artifact, write_segmenter, write_two_layers
 from support.artifacts_nd import write_signal, write_text
 from support.box_artifacts import write_detector
+from support.drawn import LABELS, coco, photographs, voc
 from support.paths import DATA
 from support.sound import sound
 
@@ -159,6 +163,54 @@ def _table(path: Path) -> None:
         folder.rmdir()
 
 
+@functools.cache
+def _photographs() -> Path:
+    return photographs(Path(tempfile.mkdtemp()), "mutant.jpg")
+
+
+def _drawn(source: Path) -> None:
+    """Read annotations, and ask for what is drawn on a photograph."""
+    found = read_annotations(source, LABELS, len(LABELS), _photographs())
+    for truth in found.of("mutant.jpg", (7, 9)).values():
+        pointing(np.ones((7, 9)), truth)
+
+
+def _beside(path: Path) -> None:
+    """Read annotations whose file is in a folder."""
+    _drawn(path.parent)
+
+
+def _coco() -> list[bytes]:
+    square, image = [[0, 0, 2, 0, 2, 2, 0, 2]], {"id": 1, "file_name": "mutant.jpg"}
+    outlines = (
+        square, [], {"counts": [50, 1, 11, 1], "size": [7, 9]},
+        {"counts": "2131NO142LM001110N02ON011O10N00023", "size": [7, 9]},
+    )  # fmt: skip
+    every = [
+        {"image_id": 1, "category_id": 7, "bbox": [1, 1, 2, 3], "segmentation": outline}
+        for outline in outlines
+    ]
+    files = [coco(images=[image], annotations=[one]) for one in every]
+    sized = coco(images=[{**image, "width": 9, "height": 7}], annotations=every)
+    return [json.dumps(one).encode() for one in (*files, sized)]
+
+
+def _voc() -> list[bytes]:
+    boxes = (("dog", (1, 2, 6, 3)), ("Cat", (2.5, 1, 4, 4)))
+    return [voc(*boxes, size=(7, 9)).replace(">", ">\n").encode(), voc(*boxes, size=None).encode()]
+
+
+_YOLO = [b"1 0.5 0.5 0.5 0.5\n2 0.1 0.2 0.3 0.4\n", b"0 0.0 0.25 0.5 0.25 0.5 1.0 0.0 1.0\n"]
+_YAML = [
+    b"nc: 3\nnames: ['cat', \"hot dog\", dog]\n", b"names:\n  0: cat\n  1: 'hot dog'\n",
+    b"names: {0: cat, 1: dog}\n", b"names:\n- cat\n- dog # x\n",
+]  # fmt: skip
+
+
+def _names(path: Path) -> None:
+    yaml_names(path.read_bytes().decode("utf-8-sig", "replace"), path)
+
+
 READERS = (
     Reader("artifact", "protobuf", ".onnx", _artifacts, _explained, 14),
     Reader("record", "json", ".json", _records, _only_record, 16),
@@ -171,4 +223,8 @@ READERS = (
     Reader("vocabulary", "json", ".json", lambda: [b'{"a": 0, "b": 1}', b'["a"]'], read_tokens, 2),
     Reader("tokens", "lines", ".txt", lambda: [b"[CLS]\nthe\ncat\n"], read_tokens, 1),
     Reader("table", "lines", ".jsonl", _tables, _table, 4),
+    Reader("coco", "json", ".json", _coco, _drawn, 4),
+    Reader("voc", "lines", ".xml", _voc, _beside, 2),
+    Reader("yolo", "lines", ".txt", lambda: _YOLO, _beside, 1),
+    Reader("yolo names", "lines", ".yaml", lambda: _YAML, _names, 1),
 )

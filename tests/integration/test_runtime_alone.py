@@ -28,7 +28,7 @@ def imported(path: Path) -> set[str]:
 
 def reached() -> Iterator[Path]:
     """The runtime's tests and the helpers that they import, directly or not."""
-    waiting = sorted((TESTS / "runtime").glob("*.py"))
+    waiting = sorted((TESTS / "runtime").rglob("*.py"))
     waiting += TESTS.glob("conftest.py")
     seen: set[Path] = set()
     while waiting:
