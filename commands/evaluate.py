@@ -106,7 +106,7 @@ def evaluate(
     """
     from ..runtime.tools.evaluate.evaluate import place_of, run_evaluation
     from ..runtime.tools.evaluate.evaluator import Evaluator
-    from ..runtime.tools.evaluate.parquet import write_scores
+    from ..runtime.tools.evaluate.report.parquet import write_scores
     from ..runtime.tools.evaluate.settings import EvaluationSettings
     from ..runtime.tools.jobs.cluster import on_ray
     from ..runtime.tools.jobs.parquet import need_pyarrow
@@ -147,7 +147,7 @@ def evaluate(
 
 def _tell(found: Evaluation, files: list[Path], *, advise: bool, as_json: bool) -> None:
     from ..runtime.json_text import write_json
-    from ..runtime.tools.evaluate.text import describe
+    from ..runtime.tools.evaluate.report.text import describe
 
     chosen = found.pick() if advise else None
     failed = {row["path"]: row["error"] for row in found.rows if row["status"] == "failed"}

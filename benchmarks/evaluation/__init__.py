@@ -1,1 +1,1 @@
-"""This folder evaluates maps where the truth is known, and compares measures with other packages."""
+"""This folder evaluates maps where the truth is known, and measures beside other packages."""

@@ -27,6 +27,7 @@ class Network(nn.Module):
         self.head = nn.Linear(64, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits [N, 2] of images [N, 3, 64, 64]."""
         return self.head(self.features(x).mean((2, 3)))
 
 
@@ -38,6 +39,7 @@ class Places(Network):
         self.head = nn.Linear(64 * 8 * 8, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits [N, 2] of images [N, 3, 64, 64]."""
         return self.head(self.features(x).flatten(1))
 
 

@@ -1,4 +1,4 @@
-"""`draw` makes images whose truth is known, in the manner of XAI-TRIS (Clark et al. 2023, 2306.12816).
+"""`draw` makes images whose truth is known, like XAI-TRIS (Clark et al. 2023, 2306.12816).
 
 An image shows a T or an L of four squares in noise; the shape is the class, and nothing else tells
 it. What is hard differs by `SCENARIOS`:

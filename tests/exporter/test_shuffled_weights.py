@@ -24,10 +24,10 @@ from graftcam.runtime.methods.dispatch import run_method
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import Layer
-from graftcam.runtime.tools.evaluate.onnx_graph import OnnxGraph
-from graftcam.runtime.tools.evaluate.randomised import Randomised
-from graftcam.runtime.tools.evaluate.shuffle import write_shuffled
-from graftcam.runtime.tools.evaluate.weights import find_weights
+from graftcam.runtime.tools.evaluate.randomise.onnx_graph import OnnxGraph
+from graftcam.runtime.tools.evaluate.randomise.randomised import Randomised
+from graftcam.runtime.tools.evaluate.randomise.shuffle import write_shuffled
+from graftcam.runtime.tools.evaluate.randomise.weights import find_weights
 from support.heads import Skip, export_with_head, torch_head
 from support.images import noise
 from support.nets import ChannelsLast, Flat, Residual, Tiny, seeded

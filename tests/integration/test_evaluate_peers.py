@@ -22,14 +22,14 @@ from torchcam.metrics import ClassificationMetric
 
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.tools.evaluate.masking import (
+from graftcam.runtime.tools.evaluate.measures.masking import (
     as_mask,
     average_drop,
     increase,
     masked_confidences,
     sparseness,
 )
-from graftcam.runtime.tools.evaluate.removal import curves, ranks_of, road
+from graftcam.runtime.tools.evaluate.measures.removal import curves, ranks_of, road
 from graftcam.runtime.tools.evaluate.settings import Tuning
 from graftcam.runtime.tools.evaluate.subjects import Subjects
 from support.heads import with_head
@@ -116,7 +116,9 @@ def test_curves_are_quantus_pixel_flips(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flipping = quantus.PixelFlipping(
-            features_in_step=3 * SIZE[0] * SIZE[1] // steps, normalise=False, perturb_baseline=0.0,
+            features_in_step=3 * SIZE[0] * SIZE[1] // steps,
+            normalise=False,
+            perturb_baseline=0.0,
             disable_warnings=True,
         )
         flipped = flipping(

@@ -17,12 +17,12 @@ from ...output.render import panel
 from ...writing import replace_file
 from ..jobs.run import Engine, do, local
 from ..jobs.run import Summary as Job
-from .advice import Pick, below, pick
 from .evaluator import Evaluator
 from .measure import MEASURES
-from .page import Shown, page_of
+from .report.advice import Pick, below, pick
+from .report.page import Shown, page_of
+from .report.summary import Summary, name_of, summarise
 from .settings import EvaluationSettings
-from .summary import Summary, name_of, summarise
 
 _SHOWN = 3  # best, and worst, photographs on the page
 _HEIGHT = 220  # of a photograph there, in pixels

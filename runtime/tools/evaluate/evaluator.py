@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import GraftcamError, InputError
+from ...errors import GraftcamError, InputError, TruthError
 from ...explain.batches import MAX_BATCH, parts_of
 from ...explain.placed import Placing
 from ...explain.steps import Steps
 from ...explain.stream import OF_ONE_EXAMPLE, failure_of
 from ...inputs.batch import make_batch
-from ...inputs.examples import Example
 from ...inputs.scores import probabilities, scores_of, table_of
 from ...inputs.selection import check_name, choose_classes, choose_layers, choose_output
-from ...inputs.values import Photo
 from ...methods.dispatch import share_options
 from ...methods.method_io import MethodInput
 from ...methods.table import ATTENTION_METHODS
@@ -30,22 +27,19 @@ from ...plain_text import plain, unicode_only
 from ..jobs.find import find_images
 from .candidates import candidates_of
 from .explainers import Explainers
+from .items import BEST, Item, Items
+from .localise import localise
 from .measure import ALL, MEASURES, Needs, choose_measures
-from .randomised import Randomised
+from .randomise.randomised import Randomised
 from .scores import Scored, score
 from .settings import EvaluationSettings, Tuning
 from .subjects import Subjects
 from .table import ScoreRow
+from .truth.read import read_annotations
+from .truth.truth import Annotations
 
-
-@dataclass(frozen=True)
-class _Item:
-    """A photograph and a class of it; -1 is the best-ranked."""
-
-    place: int
-    example: Example
-    number: int
-    truth: Any
+# What one photograph can cause. Other errors are of the model or the request, and stop everything.
+OF_ONE_PHOTOGRAPH = (*OF_ONE_EXAMPLE, TruthError)
 
 
 class Evaluator:
@@ -54,6 +48,7 @@ class Evaluator:
     Attributes:
         settings: The evaluation.
         tuning: Numbers of the measures.
+        drawn: The boxes or masks; None: there are none.
         measures: Ids of the measures, in the order of tables.
         provider: The execution provider in use.
         suffixes: Endings of the names of the files that can be scored.
@@ -91,21 +86,27 @@ class Evaluator:
             candidates_of(options, self._layers, set(ATTENTION_METHODS)), self._layers
         )
         classes = settings.classes
-        self._classes = None if classes is None else choose_classes(spec, list(classes), 1)
-        self._reader = steps.reader
-        self._placing = Placing(self.session, self._reader.main)
+        ids = None if classes is None else choose_classes(spec, list(classes), 1)
+        folder, truth = Path(settings.images), settings.truth
+        self.drawn: Annotations | None = None if truth is None else read_annotations(
+            Path(truth), spec.labels, spec.score.classes, folder, settings.max_pixels
+        )  # fmt: skip
+        self._items = Items(folder, steps.reader, ids, self.drawn)
+        self._placing = Placing(self.session, steps.reader.main)
         self._randomised: Randomised | None = None
         self._lock = threading.Lock()
         self.measures = choose_measures(settings.measures, self._found())
-        self.provider, self.suffixes = self.session.provider, self._reader.suffixes
+        self.provider, self.suffixes = self.session.provider, steps.reader.suffixes
         self.artifact = hashlib.sha256(spec.to_json().encode()).hexdigest()
 
     def _found(self) -> list[Needs]:
         """What is there of what measures need."""
-        asked = {*self.settings.measures}
+        asked, found = {*self.settings.measures}, list[Needs]()
+        if self.drawn is not None:
+            found += ["boxes", "masks"] if self.drawn.has_masks else ["boxes"]
         of_weights = {name for name, one in MEASURES.items() if one.needs == "weights"}
         if not asked & {ALL, *of_weights}:
-            return []
+            return found
         try:
             self._randomised = Randomised(
                 self._steps.session.path, self._steps.session.spec, self._steps.open_file,
@@ -114,8 +115,8 @@ class Evaluator:
         except InputError:
             if asked & of_weights:
                 raise
-            return []
-        return ["weights"]
+            return found
+        return [*found, "weights"]
 
     def _shuffled(self, subjects: Subjects) -> Iterator[Subjects]:
         """Yield the photographs for the model with more and more shuffled weights."""
@@ -155,83 +156,61 @@ class Evaluator:
         Raises:
             GraftcamError: An error that no single photograph causes, such as a broken session.
         """
-        read = [self._read(path) for path in paths]
-        rows = {place: row for place, row in enumerate(read) if isinstance(row, dict)}
-        items = [
-            item
-            for place, one in enumerate(read)
-            if isinstance(one, Example)
-            for item in self._items(place, one, rows, paths[place])
-        ]
-        scored = self._score_all(items, rows, paths)
-        for place, path in enumerate(paths):
-            if place not in rows:
-                rows[place] = _row(path, read[place], scored[place])
-        return [rows[place] for place in range(len(paths))]
+        found: dict[str, ScoreRow] = {}
+        items: list[Item] = []
+        for path in paths:
+            try:
+                items += self._items.of(path)
+            except OF_ONE_PHOTOGRAPH as error:
+                found[path] = self._failed(path, error)
+        for item, record in self._scored(items):
+            if isinstance(record, Exception):
+                found[item.path] = self._failed(item.path, record)
+            elif found.setdefault(item.path, _row(item))["status"] == "ok":
+                found[item.path]["items"].append(record)
+        return [found[path] for path in paths]
 
-    def _read(self, path: str) -> Example | ScoreRow:
-        try:
-            return self._reader.read(Path(self.settings.images) / path, Path(path).name)
-        except OF_ONE_EXAMPLE as error:
-            return self._failed(path, error)
-
-    def _items(
-        self, place: int, example: Example, rows: dict[int, ScoreRow], path: str
-    ) -> list[_Item]:
-        """Return the classes that a photograph is scored for."""
-        return [_Item(place, example, number, None) for number in self._classes or [-1]]
-
-    def _score_all(
-        self, items: Sequence[_Item], rows: dict[int, ScoreRow], paths: Sequence[str]
-    ) -> dict[int, list[dict[str, Any]]]:
+    def _scored(self, items: Sequence[Item]) -> Iterator[tuple[Item, dict[str, Any] | Exception]]:
         """Score items together; if that fails, one by one, so that only bad ones fail."""
-        found: dict[int, list[dict[str, Any]]] = {}
-        most = self.session.inputs[self._reader.main].shape[0] or MAX_BATCH
-        examples = [item.example for item in items]
-        for part in parts_of(examples, most):
+        most = self.session.inputs[self._items.reader.main].shape[0] or MAX_BATCH
+        for part in parts_of([item.example for item in items], most):
             some = items[part]
             try:
-                done = self._score(some)
-            except OF_ONE_EXAMPLE as error:
-                if len(some) > 1:
+                yield from zip(some, self._score(some), strict=True)
+            except OF_ONE_PHOTOGRAPH as error:
+                if len(some) == 1:
+                    yield some[0], error
+                else:
                     for one in some:
-                        for place, more in self._score_all([one], rows, paths).items():
-                            found.setdefault(place, []).extend(more)
-                    continue
-                place = some[0].place
-                rows[place] = self._failed(paths[place], error)
-                continue
-            for item, record in zip(some, done, strict=True):
-                found.setdefault(item.place, []).append(record)
-        return found
+                        yield from self._scored([one])
 
-    def _score(self, items: Sequence[_Item]) -> list[dict[str, Any]]:
+    def _score(self, items: Sequence[Item]) -> list[dict[str, Any]]:
         """Score some photographs as one batch: a record for each."""
-        spec, main = self.session.spec, self._reader.main
+        spec, main = self.session.spec, self._items.reader.main
         examples = [item.example for item in items]
         feeds, _ = make_batch(
-            self.session, main, examples, np.array([[-1]], np.int64), [None] * len(items)
+            self.session, main, examples, np.array([[BEST]], np.int64), [None] * len(items)
         )
         batch = MethodInput(
             self.session, feeds, main, next(iter(self._layers.values())), None, self._steps.heads
         )
-        got = batch.fetch(batch.common_outputs)
-        assert spec.classes is not None
-        best = got[spec.classes][: len(items), 0]
+        got, count = batch.fetch(batch.common_outputs), len(items)
+        best = got[str(spec.classes)][:count, 0]
         numbers = [
-            b if item.number < 0 else item.number for item, b in zip(items, best, strict=True)
+            int(first) if item.number == BEST else item.number
+            for item, first in zip(items, best, strict=True)
         ]
-        subjects = Subjects(batch, len(items)).with_classes(np.array(numbers, np.int64))
+        subjects = Subjects(batch, count).with_classes(np.array(numbers, np.int64))
         self._check_places(subjects)
-        output = got[spec.score.output]
-        others = _least_likely(spec.score, output[: len(items)])
+        output = got[spec.score.output][:count]
+        maps = self._explainers.maps(subjects)
         scored = score(
-            subjects, self._explainers, self.measures, self.tuning, others,
-            partial(self._shuffled, subjects),
+            subjects, self._explainers, maps, self.measures, self.tuning,
+            _least_likely(spec.score, output), partial(self._shuffled, subjects),
         )  # fmt: skip
+        scored.add(localise(items, maps, self.measures, self.tuning), self.measures)
         return [
-            self._record(item, int(number), output[row], scored, row)
-            for row, (item, number) in enumerate(zip(items, numbers, strict=True))
+            self._record(number, output[row], scored, row) for row, number in enumerate(numbers)
         ]
 
     def _check_places(self, subjects: Subjects) -> None:
@@ -242,14 +221,14 @@ class Evaluator:
                 over = self._placing.of(
                     candidate.method, layers or [*self._layers.values()], subjects.batch.feeds
                 )
-                if over != self._reader.main:
+                if over != self._items.reader.main:
                     raise GraftcamError(
                         f"layer '{candidate.layer}' looks at the input '{over}', and photographs "
-                        f"are those of '{self._reader.main}'; choose another layer"
+                        f"are those of '{self._items.reader.main}'; choose another layer"
                     )
 
     def _record(
-        self, item: _Item, number: int, output: NDArray[Any], scored: Scored, row: int
+        self, number: int, output: NDArray[Any], scored: Scored, row: int
     ) -> dict[str, Any]:
         spec = self.session.spec
         shares = probabilities(spec.score, output)
@@ -286,11 +265,10 @@ class Evaluator:
         )  # fmt: skip
 
 
-def _row(path: str, example: Any, items: list[dict[str, Any]]) -> ScoreRow:
-    about = next((v for v in example.values.values() if isinstance(v, Photo)), None)
-    height, width = (None, None) if about is None else about.pixels.shape[:2]
+def _row(item: Item) -> ScoreRow:
+    height, width = (None, None) if item.photo is None else item.photo.pixels.shape[:2]
     return ScoreRow(
-        path=unicode_only(path), status="ok", error=None, width=width, height=height, items=items
+        path=unicode_only(item.path), status="ok", error=None, width=width, height=height, items=[]
     )
 
 

@@ -97,6 +97,10 @@ MEASURES: dict[str, Measure] = {
         "higher", "overlap of the brighter half of the scale with the object",
         "intersection over union", "boxes",
     ),
+    "rank": Measure(
+        "higher", "share of the brightest places, as many as the object has, that lie on it",
+        "Arras et al. 2022, 2003.07258", "boxes",
+    ),
 }  # fmt: skip
 """Every measure by its id, in the order of tables."""
 

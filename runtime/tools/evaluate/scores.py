@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ...output.render import Status
 from .explainers import Explainers, Maps
-from .faithful import infidelity
-from .masking import adcc, as_mask, average_drop, increase, masked_confidences, sparseness
-from .randomisation import randomisation, randomisation_entropy
-from .removal import area, curves, distinct, ranks_of, road
+from .measures.faithful import infidelity
+from .measures.masking import adcc, as_mask, average_drop, increase, masked_confidences, sparseness
+from .measures.removal import area, curves, distinct, ranks_of, road
+from .measures.stability import class_sensitivity, sensitivity
+from .randomise.randomisation import randomisation, randomisation_entropy
 from .settings import Tuning
-from .stability import class_sensitivity, sensitivity
 from .subjects import Subjects
 
 Values = NDArray[np.float64]
@@ -38,10 +38,19 @@ class Scored:
     values: dict[str, Values] = field(default_factory=dict[str, Values])
     curves: dict[str, Values] = field(default_factory=dict[str, Values])
 
+    def add(self, values: Mapping[str, Values], order: Sequence[str]) -> None:
+        """Add further measures, in the order of all; a map that is not finite has no value."""
+        broken = np.array([[one == "nonfinite" for one in row] for row in self.status])
+        found = {**self.values, **values}
+        self.values = {
+            name: np.where(broken, np.nan, found[name]) for name in order if name in found
+        }
+
 
 def score(
     subjects: Subjects,
     explainers: Explainers,
+    maps: list[Maps],
     measures: list[str],
     tuning: Tuning,
     others: NDArray[np.int64],
@@ -52,7 +61,8 @@ def score(
     Args:
         subjects: The photographs.
         explainers: The candidates.
-        measures: Ids.
+        maps: Their maps of these photographs.
+        measures: Ids; those of places are ignored.
         tuning: Numbers of the measures.
         others: The least likely class of each photograph, [N].
         shuffled: Gives the same photographs for the model with more and more shuffled weights.
@@ -61,7 +71,6 @@ def score(
         InputError: The artifact lacks what a method needs.
         SessionError: ONNX Runtime failed.
     """
-    maps = explainers.maps(subjects)
     whole = [one.whole for one in maps]
     found = Scored(subjects.confidence, [one.status for one in maps])
     values = found.values
@@ -84,10 +93,7 @@ def score(
             explainers.maps(changed, draw) for draw, changed in enumerate(shuffled(), start=1)
         ]
         _randomise(maps, stages, values)
-    broken = np.array([[status == "nonfinite" for status in one.status] for one in maps])
-    found.values = {
-        name: np.where(broken, np.nan, values[name]) for name in measures if name in values
-    }
+    found.add({}, measures)
     return found
 
 

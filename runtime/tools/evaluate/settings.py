@@ -10,7 +10,7 @@ from ...checks import check_keywords, check_value, types_of
 from ...errors import InputError
 from ...inputs.selection import check_name
 from ...limits import MAX_PIXELS
-from .fill import FILLS
+from .measures.fill import FILLS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graftcam.runtime.tools.evaluate.randomisation import (
+from graftcam.runtime.tools.evaluate.randomise.randomisation import (
     entropy,
     randomisation,
     randomisation_entropy,

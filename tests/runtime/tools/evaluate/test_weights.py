@@ -10,10 +10,10 @@ import pytest
 
 from graftcam.runtime.errors import InputError, SessionError
 from graftcam.runtime.session.session import Model, Session
-from graftcam.runtime.tools.evaluate.onnx_graph import OnnxGraph
-from graftcam.runtime.tools.evaluate.randomised import Randomised
-from graftcam.runtime.tools.evaluate.shuffle import write_shuffled
-from graftcam.runtime.tools.evaluate.weights import find_weights
+from graftcam.runtime.tools.evaluate.randomise.onnx_graph import OnnxGraph
+from graftcam.runtime.tools.evaluate.randomise.randomised import Randomised
+from graftcam.runtime.tools.evaluate.randomise.shuffle import write_shuffled
+from graftcam.runtime.tools.evaluate.randomise.weights import find_weights
 from support.artifacts import SCORE, spec, write_artifact
 from support.onnx_bytes import onnx_model
 

@@ -12,10 +12,11 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
-from graftcam.runtime.tools.evaluate.faithful import infidelity
-from graftcam.runtime.tools.evaluate.fill import FILLS, Filler
-from graftcam.runtime.tools.evaluate.impute import impute
-from graftcam.runtime.tools.evaluate.masking import (
+from graftcam.runtime.tools.evaluate.measure import MEASURES, choose_measures
+from graftcam.runtime.tools.evaluate.measures.faithful import infidelity
+from graftcam.runtime.tools.evaluate.measures.fill import FILLS, Filler
+from graftcam.runtime.tools.evaluate.measures.impute import impute
+from graftcam.runtime.tools.evaluate.measures.masking import (
     adcc,
     as_mask,
     average_drop,
@@ -24,10 +25,9 @@ from graftcam.runtime.tools.evaluate.masking import (
     masked_confidences,
     sparseness,
 )
-from graftcam.runtime.tools.evaluate.measure import MEASURES, choose_measures
-from graftcam.runtime.tools.evaluate.removal import area, curves, distinct, ranks_of, road
+from graftcam.runtime.tools.evaluate.measures.removal import area, curves, distinct, ranks_of, road
+from graftcam.runtime.tools.evaluate.measures.stability import class_sensitivity, sensitivity
 from graftcam.runtime.tools.evaluate.settings import Tuning
-from graftcam.runtime.tools.evaluate.stability import class_sensitivity, sensitivity
 from graftcam.runtime.tools.evaluate.subjects import Subjects
 
 SIZE = 32
@@ -136,9 +136,7 @@ def test_drop_and_increase_by_hand() -> None:
     assert increase(before, after).tolist() == [[0, 1, 1]]
 
 
-def test_masked_confidence_is_that_of_the_product(
-    subjects: Subjects, explainer: Explainer
-) -> None:
+def test_masked_confidence_is_that_of_the_product(subjects: Subjects, explainer: Explainer) -> None:
     mask = as_mask(square())
     assert mask.max() == 1
     (found,) = masked_confidences(subjects, [mask])

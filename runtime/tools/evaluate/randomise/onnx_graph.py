@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SessionError, first_line
-from ...onnx_file.check import check_file
-from ...onnx_file.external_data import BITS, external_of
-from ...onnx_file.messages import RefusedError, integers, texts
-from ...protobuf import BYTES, Field, fields
-from ...reading import map_file
+from ....errors import SessionError, first_line
+from ....onnx_file.check import check_file
+from ....onnx_file.external_data import BITS, external_of
+from ....onnx_file.messages import RefusedError, integers, texts
+from ....protobuf import BYTES, Field, fields
+from ....reading import map_file
 
 FLOATS = frozenset({1, 10, 11, 16, 17, 18, 19, 20})  # TensorProto.DataType, 8 to 64 bits
 CODES = frozenset({2, 3, 4, 5})  # integers of 8 and 16 bits

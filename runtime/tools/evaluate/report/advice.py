@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import InputError
-from ...inputs.selection import check_name
-from .candidates import ROWS
-from .measure import MEASURES
+from ....errors import InputError
+from ....inputs.selection import check_name
+from ..candidates import ROWS
+from ..measure import MEASURES
 from .summary import SURE, Summary, name_of
 
 # Of these a high value says what kind of map it is, not that it is right.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...plain_text import plain
-from .candidates import ROWS
-from .measure import MEASURES
+from ....plain_text import plain
+from ..candidates import ROWS
+from ..measure import MEASURES
 from .statistics import LEAST
 from .summary import Standing, Summary, name_of
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from graftcam.runtime.tools.evaluate.statistics import holm, interval, paired
+from graftcam.runtime.tools.evaluate.report.statistics import holm, interval, paired
 
 
 def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:

@@ -7,10 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...errors import JobError
-from ...writing import atomic_write
-from ..jobs.parquet import need_pyarrow
-from .measure import MEASURES
+from ....errors import JobError
+from ....writing import atomic_write
+from ...jobs.parquet import need_pyarrow
+from ..measure import MEASURES
 
 _ROWS = 1000  # photographs in memory at a time
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..settings import Tuning
+from ..subjects import Subjects
 from .masking import correlation
-from .settings import Tuning
-from .subjects import Subjects
 
 Floats = NDArray[np.float32]
 Explain = Callable[[Subjects], list[Floats]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..settings import Tuning
+from ..subjects import Subjects
 from .fill import Filler
 from .impute import impute
-from .settings import Tuning
-from .subjects import Subjects
 
 Floats = NDArray[np.float32]
 Ranks = NDArray[np.int32]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..settings import Tuning
+from ..subjects import Subjects
 from .fill import mean_colour
-from .settings import Tuning
-from .subjects import Subjects
 
 Floats = NDArray[np.float32]
 

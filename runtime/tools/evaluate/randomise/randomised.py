@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from ...checks import check_value
-from ...errors import InputError
-from ...session.heads import Heads
-from ...session.optimized_for import read_target
-from ...session.session import Session
-from ...spec import Spec
+from ....checks import check_value
+from ....errors import InputError
+from ....session.heads import Heads
+from ....session.optimized_for import read_target
+from ....session.session import Session
+from ....spec import Spec
 from .onnx_graph import OnnxGraph
 from .shuffle import write_shuffled
 from .weights import Weights, find_weights

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidates import ROWS
-from .measure import MEASURES
+from ..candidates import ROWS
+from ..measure import MEASURES
 from .statistics import holm, interval, paired
 
 Key: TypeAlias = tuple[str, str | None]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from ....errors import InputError
 from .constants import ADDED, Constants, is_wide
 from .onnx_graph import FLOATS, OnnxGraph, Tensor
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SessionError, system_errors
+from ....errors import SessionError, system_errors
 from .constants import ADDED
 from .onnx_graph import OnnxGraph, Place, Tensor, beside
 from .weights import Content, content_of

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .subjects import Subjects
+from ..subjects import Subjects
 
 Floats = NDArray[np.float32]
 

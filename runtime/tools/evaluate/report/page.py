@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ...inputs.image_files import Pixels
-from ...output.render import encode_image
+from ....inputs.image_files import Pixels
+from ....output.render import encode_image
+from ..candidates import ROWS
+from ..measure import MEASURES
 from .advice import Pick
-from .candidates import ROWS
-from .measure import MEASURES
 from .plot import key, plot
 from .statistics import LEAST
 from .summary import Standing, Summary, name_of

@@ -1,0 +1,1 @@
+"""This folder computes measures of maps from the changed scores of changed images."""

@@ -1,0 +1,1 @@
+"""This folder summarises scores, and says, draws and advises what they mean."""
