@@ -101,9 +101,12 @@ class Evaluator:
 
     def _found(self) -> list[Needs]:
         """What is there of what measures need."""
-        asked, found = {*self.settings.measures}, list[Needs]()
+        asked = {*self.settings.measures}
+        found: list[Needs] = []
         if self.drawn is not None:
-            found += ["boxes", "masks"] if self.drawn.has_masks else ["boxes"]
+            found.append("boxes")
+            if self.drawn.has_masks:
+                found.append("masks")
         of_weights = {name for name, one in MEASURES.items() if one.needs == "weights"}
         if not asked & {ALL, *of_weights}:
             return found

@@ -100,7 +100,7 @@ class Explainers:
 def _over_input(raw: Floats, candidate: Candidate, size: tuple[int, int]) -> Maps:
     """Lay maps over the model's input: each cell covers an equal share, values are bilinear."""
     raw = raw.astype(np.float32, copy=False)
-    status = [map_status(one, candidate.signed) for one in raw]
+    status: list[Status] = [map_status(one, candidate.signed) for one in raw]
     finite = np.array([one != "nonfinite" for one in status])[:, None, None]
     clean = np.where(finite, raw, 0)
     height, width = size

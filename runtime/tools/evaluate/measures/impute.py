@@ -8,13 +8,13 @@ half the size, each time): six rounds do what takes plain conjugate gradients hu
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
 
 _BESIDE, _ACROSS = 1 / 6, 1 / 12
 _KERNEL = np.array(

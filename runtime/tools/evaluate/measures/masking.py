@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..subjects import Subjects
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
 
 
 def as_mask(maps: Floats) -> Floats:

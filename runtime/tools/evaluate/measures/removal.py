@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from ..subjects import Subjects
 from .fill import Filler
 from .impute import impute
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
 Ranks = NDArray[np.int32]
 
 _SAME = 1e-5  # of a map's maximum: two maps that differ by less rank places alike
