@@ -12,6 +12,7 @@ from click import option
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
 from .common import Setting, command, progress_bar, say
+from .further_inputs import input_option
 from .guarded import TextOrFile
 from .options import (
     FILE,
@@ -81,6 +82,7 @@ INTERRUPTED = 130  # the exit code of shells
 )  # fmt: skip
 @option("--actors", type=click.IntRange(1), metavar="N",
         help="Ray: number of processes. Default: as many as there are cores for.")  # fmt: skip
+@input_option
 @max_pixels_option
 @provider_option
 @threads_option
@@ -92,8 +94,8 @@ def evaluate(
     truth: Path | None, classes: tuple[str, ...], output: str | None,
     settings: tuple[tuple[str, Any], ...], tuning: tuple[tuple[str, Any], ...], advise: bool,
     demands: tuple[tuple[str, Any], ...], batch: int, retry: bool, parquet: bool, engine: str,
-    ray_address: str | None, actors: int | None, max_pixels: int, provider: str | None,
-    threads: int | None, as_json: bool,
+    ray_address: str | None, actors: int | None, inputs: dict[str, Any], max_pixels: int,
+    provider: str | None, threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Score maps of methods and layers on IMAGES: one folder, or photographs.
 
@@ -124,6 +126,7 @@ def evaluate(
         str(model.resolve()), str(where), str(folder.resolve()), tuple(dict.fromkeys(methods)),
         layers, measures, None if truth is None else str(truth.absolute()), classes or None, output,
         dict(settings), dict(tuning), batch, provider, threads, max_pixels, preprocess, only,
+        {name: _absolute(value) for name, value in inputs.items()},
     )  # fmt: skip
     worker = Evaluator(job)
     worker.check_demands(floors)
@@ -138,6 +141,9 @@ def evaluate(
     if parquet:
         files.append(write_scores(done.table))
     _tell(found, files, advise=advise, as_json=as_json)
+    if worker.drawn is not None and worker.drawn.unknown:
+        names = ", ".join(worker.drawn.unknown)
+        say(plain(f"left out, since no label of the model is theirs: {names}"), err=True)
     low = found.below(floors)
     for reason in low:
         say(plain(reason), err=True)
@@ -166,6 +172,11 @@ def _tell(found: Evaluation, files: list[Path], *, advise: bool, as_json: bool) 
         say(plain(str(chosen) if chosen else "nothing to pick: no photograph was scored"))
     for file in files:
         say(plain(f"-> {file}"))
+
+
+def _absolute(value: Any) -> Any:
+    """Return a file as an absolute path, since processes elsewhere may open it."""
+    return str(Path(value).absolute()) if isinstance(value, (str, Path)) else value
 
 
 def _floors(demands: tuple[tuple[str, Any], ...]) -> dict[str, float]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .output.explanation import Explanation
     from .output.figures import figure
     from .spec import Spec
+    from .tools.evaluate.evaluate import Evaluation, evaluate
 
 __all__ = [
     "METHODS",
@@ -38,6 +39,7 @@ __all__ = [
     "Concepts",
     "Detection",
     "Detections",
+    "Evaluation",
     "Explainer",
     "Explanation",
     "Failure",
@@ -45,6 +47,7 @@ __all__ = [
     "Request",
     "Spec",
     "TextEncoder",
+    "evaluate",
     "figure",
     "make_bank",
 ]
@@ -56,6 +59,7 @@ _HOMES = {
     "Concepts": ".output.concepts",
     "Detection": ".boxes.detections",
     "Detections": ".boxes.detections",
+    "Evaluation": ".tools.evaluate.evaluate",
     "Explainer": ".explainer",
     "Explanation": ".output.explanation",
     "Failure": ".explain.stream",
@@ -64,6 +68,7 @@ _HOMES = {
     "Request": ".explain.request",
     "Spec": ".spec",
     "TextEncoder": ".inputs.text_encoder",
+    "evaluate": ".tools.evaluate.evaluate",
     "figure": ".output.figures",
     "make_bank": ".inputs.bank",
 }

@@ -38,6 +38,7 @@ from .table import ScoreRow
 from .truth.read import read_annotations
 from .truth.truth import Annotations
 
+_BLANK = 64  # pixels of a side, if the artifact takes any
 # What one photograph can cause. Other errors are of the model or the request, and stop everything.
 OF_ONE_PHOTOGRAPH = (*OF_ONE_EXAMPLE, TruthError)
 
@@ -91,13 +92,28 @@ class Evaluator:
         self.drawn: Annotations | None = None if truth is None else read_annotations(
             Path(truth), spec.labels, spec.score.classes, folder, settings.max_pixels
         )  # fmt: skip
-        self._items = Items(folder, steps.reader, ids, self.drawn)
+        self._items = Items(folder, steps.reader, ids, self.drawn, settings.inputs)
         self._placing = Placing(self.session, steps.reader.main)
         self._randomised: Randomised | None = None
         self._lock = threading.Lock()
         self.measures = choose_measures(settings.measures, self._found())
+        self._try_methods()
         self.provider, self.suffixes = self.session.provider, steps.reader.suffixes
         self.artifact = hashlib.sha256(spec.to_json().encode()).hexdigest()
+
+    def _try_methods(self) -> None:
+        """Refuse what no photograph could be scored by, on a blank one without classes."""
+        transform, main = self.session.spec.preprocess, self._items.reader.main
+        if transform is None:
+            return
+        height, width = transform.size or (_BLANK, _BLANK)
+        blank = np.zeros((height, width, 3), np.uint8)
+        example = self._items.reader.read(blank, "blank", self.settings.inputs)
+        nothing = np.zeros((1, 0), np.int64)
+        feeds, _ = make_batch(self.session, main, [example], nothing, [None])
+        layer = next(iter(self._layers.values()))
+        batch = MethodInput(self.session, feeds, main, layer, None, self._steps.heads)
+        self._explainers.check(Subjects(batch, 1).batch)
 
     def _found(self) -> list[Needs]:
         """What is there of what measures need."""

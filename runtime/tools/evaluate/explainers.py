@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...explain.pipeline import along_input, laid_on
-from ...methods.dispatch import formula_outputs
+from ...methods.dispatch import formula_outputs, run_method
+from ...methods.method_io import MethodInput
 from ...output.render import Status, map_status
 from ...spec import Layer
 from .candidates import Candidate, method_maps, row_maps
@@ -48,6 +49,17 @@ class Explainers:
 
     candidates: Sequence[Candidate]
     layers: Mapping[str, Layer]
+
+    def check(self, batch: MethodInput) -> None:
+        """Try each method on a batch without classes, which runs the model hardly at all.
+
+        Raises:
+            InputError: The artifact lacks what a method needs, or an option has a wrong value.
+        """
+        for candidate in self.candidates:
+            if not candidate.is_row:
+                layer = self.layers[candidate.layer or next(iter(self.layers))]
+                run_method(batch.at_layer(layer), candidate.method, candidate.options)
 
     def maps(self, subjects: Subjects, draw: int = 0) -> list[Maps]:
         """Return the maps of each candidate; one run of the artifact serves all formulas."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import TruthError
-from ...inputs.examples import Example, ExampleReader
+from ...inputs.examples import Example, ExampleReader, Inputs
 from ...inputs.values import Photo
 from .truth.truth import Annotations, Truth, truth_of
 
@@ -47,12 +47,14 @@ class Items:
         classes: Ids of the classes that each is scored for; None: those that are drawn on it, else
             the best-ranked.
         drawn: What people drew; None: nothing.
+        inputs: Values of further inputs, the same for all photographs.
     """
 
     folder: Path
     reader: ExampleReader
     classes: Sequence[int] | None
     drawn: Annotations | None
+    inputs: Inputs
 
     def of(self, path: str) -> list[Item]:
         """Return a photograph once for each of its classes.
@@ -62,7 +64,7 @@ class Items:
             TruthError: Nothing is drawn on it, and no class is chosen; or what is drawn belongs to
                 another photograph.
         """
-        example = self.reader.read(self.folder / path, Path(path).name)
+        example = self.reader.read(self.folder / path, Path(path).name, self.inputs)
         if self.drawn is None:
             return [Item(path, example, number) for number in self.classes or [BEST]]
         photo = Item(path, example, BEST).photo

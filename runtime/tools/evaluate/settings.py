@@ -110,6 +110,7 @@ class EvaluationSettings:
         max_pixels: Number of pixels that an image file may have.
         preprocess: The training transform in words; None: the one that the artifact stores.
         only: The photographs, relative to the folder; empty: all of it.
+        inputs: Values of further inputs, the same for all photographs; files by absolute paths.
     """
 
     model: str
@@ -129,6 +130,7 @@ class EvaluationSettings:
     max_pixels: int = MAX_PIXELS
     preprocess: str | None = None
     only: tuple[str, ...] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def record(self, artifact: str) -> dict[str, Any]:
         """Return what all rows of one table have in common, as JSON.
