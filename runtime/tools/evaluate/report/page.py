@@ -12,7 +12,7 @@ from ....output.render import encode_image
 from ..candidates import ROWS
 from ..measure import MEASURES
 from .advice import Pick
-from .plot import key, plot
+from .plot import AXES, key, plot
 from .statistics import LEAST
 from .summary import Standing, Summary, name_of
 
@@ -52,7 +52,7 @@ def page_of(
         plots = "".join(
             f"<figure><figcaption>{measure}: {MEASURES[measure].what}; {MEASURES[measure].better} "
             f"is better</figcaption>"
-            + plot(curves, _ALONG.get(measure, "share of the pixels"), measure)
+            + plot(curves, AXES.get(measure, "share of the pixels"), measure)
             + "</figure>"
             for measure, curves in summary.curves.items()
         )
@@ -68,9 +68,6 @@ def page_of(
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
-
-
-_ALONG = {"insertion": "share of the pixels inserted", "deletion": "share of the pixels deleted"}
 
 
 def _answer(summary: Summary, pick: Pick | None) -> str:

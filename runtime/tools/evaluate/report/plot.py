@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from ..candidates import ROWS
+from ..measure import MEASURES
 
 WIDTH, HEIGHT = 420, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 10, 34
 # Okabe and Ito's colours, which can be told apart by people who see few of them.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#637939")
 GREY = "#8a8a8a"
+AXES = {"insertion": "share of the pixels inserted", "deletion": "share of the pixels deleted"}
+_ALONE = (
+    "svg{background:#fff}text{font:11px system-ui,sans-serif;fill:#555}.title{font-size:12px;"
+    "fill:#1b1b1b}polyline{fill:none;stroke-width:2}.grid{stroke:#d9d9d9}.x{text-anchor:middle}"
+    ".y{text-anchor:end;dominant-baseline:middle}"
+)
 _DASHES = {"random": "2 3", "centre": "7 4", "sobel": "1 4", "intensity": "9 3 2 3"}
 
 
@@ -63,6 +70,27 @@ def plot(curves: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> s
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)}">'
         f"{''.join(parts)}</svg>"
+    )
+
+
+def drawing(measure: str, curves: Mapping[str, Sequence[float]]) -> str:
+    """Return a plot with its key as an SVG file."""
+    names, line = list(curves), 18
+    colours = colours_of(names)
+    entries = "".join(
+        f'<g transform="translate({WIDTH + 10} {_TOP + line * place})">'
+        f'<polyline points="0,6 24,6" stroke="{colours[name]}"'
+        + (f' stroke-dasharray="{_DASHES[name]}"' if name in _DASHES else "")
+        + f'/><text x="30" y="10">{escape(name)}</text></g>'
+        for place, name in enumerate(names)
+    )
+    title = f"{measure}: {MEASURES[measure].what}; {MEASURES[measure].better} is better"
+    inner = plot(curves, AXES.get(measure, "share of the pixels"), measure)
+    inner = inner.replace("<svg ", f'<svg width="{WIDTH}" height="{HEIGHT}" ')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -24 {WIDTH + 130} {HEIGHT + 24}">'
+        f"<style>{_ALONE}</style>"
+        f'<text x="{_LEFT}" y="-8" class="title">{escape(title)}</text>{inner}{entries}</svg>\n'
     )
 
 
