@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 
 from graftcam.runtime.errors import JobError
+from graftcam.runtime.tools.evaluate.evaluate import run_evaluation
+from graftcam.runtime.tools.evaluate.evaluator import Evaluator
+from graftcam.runtime.tools.evaluate.settings import EvaluationSettings
 from graftcam.runtime.tools.jobs.cluster import on_ray
 from graftcam.runtime.tools.jobs.run import local, run
 from graftcam.runtime.tools.jobs.settings import Settings
@@ -97,6 +100,19 @@ def test_boxes_are_the_same_as_here(tmp_path: Path) -> None:
     counts = [len(json.loads(line)["boxes"]) for line in lines]
     assert 0 in counts
     assert max(counts) > 0
+    assert results(tmp_path / "there") == results(tmp_path / "here")
+
+
+def test_an_evaluation_is_the_same_as_here(artifact: Path, images: Path, tmp_path: Path) -> None:
+    def scored(name: str) -> Evaluator:
+        more: Any = {"measures": ("deletion", "randomisation"), "tuning": {"steps": 3}, "provider": "cpu", "threads": 1}
+        where = (str(artifact), str(images), str(tmp_path / name))
+        return Evaluator(EvaluationSettings(*where, **more))
+
+    run_evaluation(scored("here"), local)
+    found, done = run_evaluation(scored("there"), on_ray(actors=2))
+    assert (done.explained, done.failed) == (IMAGES, 1)
+    assert found.summary.photographs == IMAGES
     assert results(tmp_path / "there") == results(tmp_path / "here")
 
 

@@ -99,9 +99,12 @@ def _centre(image: Floats, _cells: tuple[int, int], _seed: int) -> Floats:
 
 
 def _sobel(image: Floats, _cells: tuple[int, int], _seed: int) -> Floats:
-    grey = image.mean(axis=2)
-    down, right = (cv2.Sobel(grey, cv2.CV_32F, *order) for order in ((0, 1), (1, 0)))
-    return np.asarray(cv2.magnitude(down, right), np.float32)
+    grey = np.pad(image.mean(axis=2), 1, mode="reflect")
+    # Not by OpenCV, whose last digits depend on where in memory the image lies.
+    down, right = grey[2:] - grey[:-2], grey[:, 2:] - grey[:, :-2]
+    down = down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]
+    right = right[:-2] + 2 * right[1:-1] + right[2:]
+    return np.sqrt(down * down + right * right)
 
 
 def _intensity(image: Floats, _cells: tuple[int, int], _seed: int) -> Floats:
