@@ -47,7 +47,7 @@ from ..migration.subject import Subject, load_subject
 from ..script import ROOT, say
 from .photographs import pixels_of, ten
 
-_LAYER, _SHARES, _STEPS = "head_relu", (20.0, 40.0, 60.0, 80.0), 48
+_LAYER, _SHARES, _STEPS = "head_relu", (20, 40, 60, 80), 48
 Values = NDArray[Any]
 
 
@@ -139,7 +139,8 @@ def _flips(
 ) -> list[Any]:
     tuning = Tuning(steps=_STEPS, deletion_fill="zero", insertion_fill="zero")
     found = curves(subjects, [ranks_of(maps, 0)], tuning, ["deletion", "insertion"])
-    flipping: Any = quantus.PixelFlipping(
+    kind: Any = quantus.PixelFlipping
+    flipping = kind(
         features_in_step=pixels[0].size // _STEPS, normalise=False, perturb_baseline=0.0,
         disable_warnings=True,
     )  # fmt: skip

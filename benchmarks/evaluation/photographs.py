@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ def ten(folder: Path) -> list[Path]:
     """Write the photographs to a folder, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     own = sorted((Path(photographs.__file__).parent / "photos").glob("*.jpg"))
-    images = {path.stem: cv2.imread(str(path)) for path in own}
+    images = {path.stem: _read(path) for path in own}
     sample = load_sample_images()
     for name, image in zip(sample.filenames, sample.images, strict=True):
         images[Path(name).stem] = image[:, :, ::-1]
@@ -38,4 +39,9 @@ def ten(folder: Path) -> list[Path]:
 
 def pixels_of(paths: list[Path]) -> NDArray[np.float32]:
     """Return photographs as the demo's model takes them, float32 [N, 3, 224, 224]."""
-    return np.stack([prepare(TRANSFORM, cv2.imread(str(path))[:, :, ::-1]) for path in paths])
+    return np.stack([prepare(TRANSFORM, _read(path)[:, :, ::-1]) for path in paths])
+
+
+def _read(path: Path) -> NDArray[Any]:
+    """The pixels of a file in OpenCV's order, uint8 [H, W, 3]."""
+    return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)

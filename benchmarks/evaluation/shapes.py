@@ -73,7 +73,7 @@ def draw(scenario: str, noise: str, count: int, seed: int) -> Shapes:
             if (signs[0] == signs[1]) is not (label == 0):
                 signs = signs[0], -signs[1]
             parts = [_placed(shape, _PLACES[at]) for at, shape in enumerate(_SHAPES)]
-            pattern = sum(sign * part for sign, part in zip(signs, parts, strict=True))
+            pattern = signs[0] * parts[0].astype(float) + signs[1] * parts[1]
             mask = parts[0] | parts[1]
         else:
             mask = (
@@ -115,6 +115,6 @@ def _placed(shape: NDArray[np.bool_], corner: tuple[int, int]) -> NDArray[np.boo
 
 
 def _moved(label: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    turned = np.rot90(_SHAPES[label], generator.integers(4))
+    turned = np.rot90(_SHAPES[label], int(generator.integers(4)))
     corner = [int(generator.integers(0, SIZE - extent * _CELL + 1)) for extent in turned.shape]
     return _placed(turned, (corner[0], corner[1]))

@@ -33,6 +33,7 @@ from .pipeline import explain_examples
 from .plan import Plan, make_plan
 from .request import Request
 from .stream import Failure, explain_each, load, stream
+from .trial import try_methods
 
 
 class Steps:
@@ -73,6 +74,9 @@ class Steps:
         plan = self._plan(request)
         several = plan.reader.split(image)
         examples = plan.reader.load([image] if several is None else several, plan.inputs)
+        if not examples and plan.boxes is None and not isinstance(plan.inputs, list):
+            trials = [(layer, *one) for one in plan.methods.items() for layer in plan.layers]
+            try_methods(plan.session, self.heads, plan.reader, trials, plan.inputs)
         found = [one for (one,) in explain_examples(plan, examples)]
         return found[0] if several is None else found
 

@@ -105,7 +105,12 @@ def test_boxes_are_the_same_as_here(tmp_path: Path) -> None:
 
 def test_an_evaluation_is_the_same_as_here(artifact: Path, images: Path, tmp_path: Path) -> None:
     def scored(name: str) -> Evaluator:
-        more: Any = {"measures": ("deletion", "randomisation"), "tuning": {"steps": 3}, "provider": "cpu", "threads": 1}
+        more: Any = {
+            "measures": ("deletion", "randomisation"),
+            "tuning": {"steps": 3},
+            "provider": "cpu",
+            "threads": 1,
+        }
         where = (str(artifact), str(images), str(tmp_path / name))
         return Evaluator(EvaluationSettings(*where, **more))
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from graftcam.runtime.errors import ClassError, ImageError, JobError, RenderError
+from graftcam.runtime.errors import ClassError, ImageError, InputError, JobError, RenderError
 from graftcam.runtime.tools.jobs import find, table
 from graftcam.runtime.tools.jobs.run import Batch, local, run
 from graftcam.runtime.tools.jobs.settings import Settings
@@ -304,3 +304,10 @@ def test_parquet_holds_the_same_rows(settings: Settings, monkeypatch: pytest.Mon
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(JobError, match=r"pyarrow is missing.*pip install pyarrow"):
         parquet.need_pyarrow()
+
+
+def test_what_the_artifact_lacks_is_said_once_before_the_first_image(settings: Settings) -> None:
+    lacking = replace(settings, request={"method": "ablationcam"})
+    with pytest.raises(InputError, match="exported without the head"):
+        run(lacking)
+    assert not Path(settings.output).exists()

@@ -17,6 +17,7 @@ from ...explain.batches import MAX_BATCH, parts_of
 from ...explain.placed import Placing
 from ...explain.steps import Steps
 from ...explain.stream import OF_ONE_EXAMPLE, failure_of
+from ...explain.trial import try_methods
 from ...inputs.batch import make_batch
 from ...inputs.scores import probabilities, scores_of, table_of
 from ...inputs.selection import check_name, choose_classes, choose_layers, choose_output
@@ -38,7 +39,6 @@ from .table import ScoreRow
 from .truth.read import read_annotations
 from .truth.truth import Annotations
 
-_BLANK = 64  # pixels of a side, if the artifact takes any
 # What one photograph can cause. Other errors are of the model or the request, and stop everything.
 OF_ONE_PHOTOGRAPH = (*OF_ONE_EXAMPLE, TruthError)
 
@@ -97,23 +97,13 @@ class Evaluator:
         self._randomised: Randomised | None = None
         self._lock = threading.Lock()
         self.measures = choose_measures(settings.measures, self._found())
-        self._try_methods()
+        blank = try_methods(
+            self.session, steps.heads, steps.reader, self._explainers.trials(), settings.inputs
+        )
+        if blank is not None:
+            Subjects(blank, 1)  # refuses what measures cannot change
         self.provider, self.suffixes = self.session.provider, steps.reader.suffixes
         self.artifact = hashlib.sha256(spec.to_json().encode()).hexdigest()
-
-    def _try_methods(self) -> None:
-        """Refuse what no photograph could be scored by, on a blank one without classes."""
-        transform, main = self.session.spec.preprocess, self._items.reader.main
-        if transform is None:
-            return
-        height, width = transform.size or (_BLANK, _BLANK)
-        blank = np.zeros((height, width, 3), np.uint8)
-        example = self._items.reader.read(blank, "blank", self.settings.inputs)
-        nothing = np.zeros((1, 0), np.int64)
-        feeds, _ = make_batch(self.session, main, [example], nothing, [None])
-        layer = next(iter(self._layers.values()))
-        batch = MethodInput(self.session, feeds, main, layer, None, self._steps.heads)
-        self._explainers.check(Subjects(batch, 1).batch)
 
     def _found(self) -> list[Needs]:
         """What is there of what measures need."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...explain.pipeline import along_input, laid_on
-from ...methods.dispatch import formula_outputs, run_method
-from ...methods.method_io import MethodInput
+from ...explain.trial import Trial
+from ...methods.dispatch import formula_outputs
 from ...output.render import Status, map_status
 from ...spec import Layer
 from .candidates import Candidate, method_maps, row_maps
@@ -50,16 +50,14 @@ class Explainers:
     candidates: Sequence[Candidate]
     layers: Mapping[str, Layer]
 
-    def check(self, batch: MethodInput) -> None:
-        """Try each method on a batch without classes, which runs the model hardly at all.
-
-        Raises:
-            InputError: The artifact lacks what a method needs, or an option has a wrong value.
-        """
-        for candidate in self.candidates:
-            if not candidate.is_row:
-                layer = self.layers[candidate.layer or next(iter(self.layers))]
-                run_method(batch.at_layer(layer), candidate.method, candidate.options)
+    def trials(self) -> list[Trial]:
+        """Return each method with a layer and its options."""
+        first = next(iter(self.layers))
+        return [
+            (self.layers[one.layer or first], one.method, one.options)
+            for one in self.candidates
+            if not one.is_row
+        ]
 
     def maps(self, subjects: Subjects, draw: int = 0) -> list[Maps]:
         """Return the maps of each candidate; one run of the artifact serves all formulas."""
