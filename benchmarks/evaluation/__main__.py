@@ -22,8 +22,8 @@ def main() -> None:
     asked = options(
         __doc__,
         parts=([""], f"of {', '.join(PARTS)}; those that are missing by default"),
-        canvases=(100, "images of digits"),
-        shapes=(100, "images of each kind of shapes"),
+        canvases=(60, "images of digits"),
+        shapes=(60, "images of each kind of shapes"),
         folder=(ROOT / ".bench" / "migration", "folder for environments"),
         docs=(DOCS, "where figures and page go"),
     )

@@ -44,4 +44,6 @@ def pixels_of(paths: list[Path]) -> NDArray[np.float32]:
 
 def _read(path: Path) -> NDArray[Any]:
     """The pixels of a file in OpenCV's order, uint8 [H, W, 3]."""
-    return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    return image
