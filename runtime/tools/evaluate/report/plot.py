@@ -60,11 +60,7 @@ def plot(curves: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> s
     colours = colours_of(list(curves))
     for name, curve in curves.items():
         points = " ".join(at(n / (len(curve) - 1), v) for n, v in enumerate(curve))
-        dash = f' stroke-dasharray="{_DASHES[name]}"' if name in _DASHES else ""
-        parts.append(
-            f'<polyline points="{points}" stroke="{colours[name]}"{dash}>'
-            f"<title>{escape(name)}</title></polyline>"
-        )
+        parts.append(_line(points, name, colours[name]))
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 4}" class="x">{escape(x_label)}</text>')
     return (
@@ -79,9 +75,7 @@ def drawing(measure: str, curves: Mapping[str, Sequence[float]]) -> str:
     colours = colours_of(names)
     entries = "".join(
         f'<g transform="translate({WIDTH + 10} {_TOP + line * place})">'
-        f'<polyline points="0,6 24,6" stroke="{colours[name]}"'
-        + (f' stroke-dasharray="{_DASHES[name]}"' if name in _DASHES else "")
-        + f'/><text x="30" y="10">{escape(name)}</text></g>'
+        f'{_line("0,6 24,6", name, colours[name])}<text x="30" y="10">{escape(name)}</text></g>'
         for place, name in enumerate(names)
     )
     title = f"{measure}: {MEASURES[measure].what}; {MEASURES[measure].better} is better"
@@ -98,10 +92,14 @@ def key(names: Sequence[str]) -> str:
     """Return the key to the curves, as HTML."""
     colours = colours_of(names)
     entries = "".join(
-        f'<span><svg viewBox="0 0 28 8" class="dash"><polyline points="0,4 28,4" '
-        f'stroke="{colours[name]}"'
-        + (f' stroke-dasharray="{_DASHES[name]}"' if name in _DASHES else "")
-        + f"/></svg>{escape(name)}</span>"
+        f'<span><svg viewBox="0 0 28 8" class="dash">{_line("0,4 28,4", name, colours[name])}</svg>'
+        f"{escape(name)}</span>"
         for name in names
     )
     return f'<p class="key">{entries}</p>'
+
+
+def _line(points: str, name: str, colour: str) -> str:
+    dash = f' stroke-dasharray="{_DASHES[name]}"' if name in _DASHES else ""
+    title = f"<title>{escape(name)}</title>"
+    return f'<polyline points="{points}" stroke="{colour}"{dash}>{title}</polyline>'
