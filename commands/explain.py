@@ -37,7 +37,7 @@ from .words import bank_from, say_unchecked, words_options
 
 if TYPE_CHECKING:
     from ..runtime import Explainer, Request
-    from ..runtime.explain.fuse_layers import Fuse
+    from ..runtime.methods.fusion import Fuse
 
 _MANY = 8  # with this many images, the progress counts images instead of runs
 
