@@ -114,6 +114,9 @@ def _outputs(spec: Spec, ports: Ports) -> Iterator[_Tensor]:
         if layer.head is not None:
             read = [name for name in layer.head.inputs.values() if name not in ports.inputs]
             yield from map(_Tensor, [*read, *(layer.head.outputs or ())])
+    rank = len(spec.layers[0].grid) + 2
+    for name in spec.of_all_layers:
+        yield _Tensor(name, _FLOATS, rank, rank)
     for name in spec.of_input.values():
         yield _Tensor(name, _FLOATS, 3)
     if spec.fullgrad is not None and spec.fullgrad_sum is not None:

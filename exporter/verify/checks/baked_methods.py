@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
+from ....runtime.explain.fuse_layers import fuse
+from ....runtime.methods.fusion import Fuse
 from ....runtime.methods.table import METHODS
 from ....runtime.spec import Layer, Spec
 from ...errors import VerificationError
@@ -45,6 +47,10 @@ def _formulas(results: Mapping[str, Array], spec: Spec) -> Iterator[tuple[str, _
     for layer in spec.layers:
         for method, name in (layer.methods or {}).items():
             yield name, _formula(results, layer, method, results[name].shape[1])
+    fused = spec.fused
+    if fused is not None:
+        for how, name in fused.maps.items():
+            yield name, _fused(results, spec, fused.method, how, results[name].shape[1])
 
 
 def _formula(results: Mapping[str, Array], layer: Layer, method: str, classes: int) -> _Formula:
@@ -57,5 +63,17 @@ def _formula(results: Mapping[str, Array], layer: Layer, method: str, classes: i
     def maps(near: Near) -> Array:
         made = METHODS[method](near(results[layer.activations]), near(gradients))
         return made[:, :classes]
+
+    return maps
+
+
+def _fused(
+    results: Mapping[str, Array], spec: Spec, method: str, how: str, classes: int
+) -> _Formula:
+    """The maps of all layers in one, [N, classes, *space]."""
+    formulas = [_formula(results, layer, method, classes) for layer in spec.layers]
+
+    def maps(near: Near) -> Array:
+        return fuse([formula(near) for formula in formulas], cast(Fuse, how))
 
     return maps
