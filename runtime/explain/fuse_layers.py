@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..methods.fusion import Fuse, fuse_maps
 from ..methods.numpy_operations import NUMPY
 from ..output.render import interpolation, resample
+from ..spec import Layer
 
 Maps: TypeAlias = NDArray[np.float32]
 
@@ -43,6 +44,16 @@ def fuse(maps: Sequence[Maps], how: Fuse, signed: bool = False) -> Maps:
     resizes, axes = [partial(resample, extents=grid)] * len(maps), range(2, maps[0].ndim)
     with np.errstate(invalid="ignore"):  # inf / inf gives NaN, which the map's status reports
         return fuse_maps(NUMPY, values, resizes, how, axes, signed=signed)
+
+
+def check_fusing(layers: Sequence[Layer]) -> None:
+    """Raise InputError if the grids of layers run along the input's axes in different orders."""
+    if len({tuple(one.input_axes or ()) for one in layers}) > 1:
+        names = ", ".join(one.name for one in layers)
+        raise InputError(
+            f"the maps of layers {names} run along the input's axes in different orders; fuse "
+            "layers of one kind"
+        )
 
 
 def sum_levels(maps: Sequence[Maps]) -> Maps:

@@ -29,7 +29,7 @@ from ..session.heads import Heads
 from ..session.session import Session, Tensors
 from ..spec import Layer, Spec
 from .box_request import BOX_KEYS, BoxRequest, box_request, check_method_of_boxes
-from .fuse_layers import fuse
+from .fuse_layers import check_fusing, fuse
 from .placed import Placing
 from .request import Request, check_request
 
@@ -205,6 +205,7 @@ def make_plan(
     named = request.get("layer")
     layers = spec.layers if boxes and named is None else choose_layers(spec, named)
     _check_layers(by_method, named)
+    check_fusing(layers)
     augment = choose_augment(request.get("augment", False))
     reader = ExampleReader(session)
     placing = Placing(session, reader.main, request.get("over"))
