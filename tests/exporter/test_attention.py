@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 
 from graftcam import Explainer, export
 from graftcam.exporter.errors import LayerError
 from graftcam.exporter.release import verify_artifact
-from graftcam.runtime.errors import InputError
+from graftcam.runtime.errors import InputError, SpecError
 from graftcam.runtime.methods.dispatch import run_method
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
+from graftcam.runtime.spec import METADATA_KEY, Spec
 from support.multiply import multiply
 from support.small_vit import Attention, Reading, SmallVit
 
@@ -241,6 +244,43 @@ def test_a_model_without_attention_is_refused_for_that_reason(tmp_path: Path) ->
     with pytest.raises(LayerError, match="the model has no attention"):
         export(model.eval(), tmp_path / "a.onnx", (torch.zeros(1, 3, 8, 8),), extras="rollout")
     assert not (tmp_path / "a.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["attention.blocks.0.attn", "attention_gradients.blocks.0.attn", "attention_keys",
+     "attention_result_gradients", "heatmap.rollout"],
+)  # fmt: skip
+def test_a_file_that_lacks_an_output_of_its_record_is_refused_at_loading(
+    name: str, with_all: Path, tmp_path: Path
+) -> None:
+    model = ir.load(with_all)
+    model.graph.outputs[:] = [value for value in model.graph.outputs if value.name != name]
+    ir.save(model, tmp_path / "lacking.onnx")
+    with pytest.raises(SpecError, match=rf"the graph lacks \['{re.escape(name)}'\]"):
+        Explainer(tmp_path / "lacking.onnx")
+
+
+def test_a_record_of_another_grid_is_refused_at_loading(with_all: Path, tmp_path: Path) -> None:
+    model = ir.load(with_all)
+    spec = Spec.from_json(model.metadata_props[METADATA_KEY])
+    assert spec.attention is not None
+    other = replace(spec, attention=replace(spec.attention, grid=[12]))
+    model.metadata_props[METADATA_KEY] = other.to_json()
+    ir.save(model, tmp_path / "flat.onnx")
+    with pytest.raises(SpecError, match=r"'heatmap\.rollout' has 4 axes, and the metadata need 3"):
+        Explainer(tmp_path / "flat.onnx")
+
+
+@pytest.fixture(scope="module")
+def with_all(tmp_path_factory: Any) -> Path:
+    """An artifact with all tensors and a map, not verified."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("all") / "model.onnx"
+    images = (torch.zeros(2, 3, 24, 32),)
+    export(SmallVit(blocks=2).eval(), path, images, layers="attention", extras="rollout",
+           verify="off")  # fmt: skip
+    return path
 
 
 @pytest.fixture(scope="module")
