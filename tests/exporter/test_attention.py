@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from graftcam import Explainer, export
+from graftcam.exporter.artifact.publish_attention import AttentionWanted
 from graftcam.exporter.errors import LayerError
 from graftcam.exporter.release import verify_artifact
 from graftcam.runtime.errors import InputError, SpecError
@@ -270,6 +272,30 @@ def test_a_record_of_another_grid_is_refused_at_loading(with_all: Path, tmp_path
     ir.save(model, tmp_path / "flat.onnx")
     with pytest.raises(SpecError, match=r"'heatmap\.rollout' has 4 axes, and the metadata need 3"):
         Explainer(tmp_path / "flat.onnx")
+
+
+def test_a_method_that_follows_all_blocks_is_refused_where_some_stand_apart(
+    with_all: Path, tmp_path: Path
+) -> None:
+    """At run time by the record, and at the export by what was found."""
+    model = ir.load(with_all)
+    spec = Spec.from_json(model.metadata_props[METADATA_KEY])
+    assert spec.attention is not None
+    first, *others = spec.attention.blocks
+    blocks = [replace(first, role="apart", tokens=None), *others]
+    other = replace(spec, attention=replace(spec.attention, blocks=blocks))
+    model.metadata_props[METADATA_KEY] = other.to_json()
+    ir.save(model, tmp_path / "apart.onnx")
+    said = "'gradient-rollout' follows the tokens through all blocks, but attention 'blocks.0.attn'"
+    image = np.zeros((1, 3, 24, 32), np.float32)
+    with pytest.raises(InputError, match=rf"{said} is of windows, .* \(1 of 2 are\); use 'attent"):
+        Explainer(tmp_path / "apart.onnx").explain(image, method="gradient-rollout")
+    found: Any = SimpleNamespace(
+        apart=["blocks.0.attn"], blocks=[None, None], doubt=None, chain=object()
+    )
+    with pytest.raises(LayerError, match=rf"{said} .*; use 'legrad' or a layer's method"):
+        AttentionWanted(found, ["legrad", "gradient-rollout"], tensors=False).check()
+    AttentionWanted(found, ["legrad"], tensors=False).check()
 
 
 @pytest.fixture(scope="module")
