@@ -58,16 +58,14 @@ def diff(
     from ..runtime.json_text import write_json
     from ..runtime.output.render import write_image
     from ..runtime.tools.diff import most_changed
-    from ..runtime.tools.jobs.find import image_paths
+    from ..runtime.tools.jobs.find import all_paths
     from ..runtime.tools.pairs import pair_of
     from ..runtime.writing import replace_file
 
     one, other = (Explainer(path, provider, max_pixels=max_pixels) for path in (first, second))
     texts = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
     pair = pair_of(one, other, inputs, texts_of(texts, prompts))
-    paths, suffixes = list[Path](), pair.first.suffixes
-    for image in images:
-        paths += image_paths(image, folder, suffixes) if image.is_dir() else [image]
+    paths = all_paths(images, folder, pair.first.suffixes)
     with progress_bar("comparing", hidden=len(paths) < 8) as bar:
         found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = write_json(found.to_dict(), indent=2)
