@@ -15,6 +15,7 @@ from .further_inputs import input_option
 from .guarded import TextOrFile
 from .options import (
     FILE,
+    LAYER_NAMES,
     class_option,
     explained_output_option,
     json_option,
@@ -47,8 +48,7 @@ if TYPE_CHECKING:
              "--class. Default: 3.")  # fmt: skip
 @explained_output_option
 @option("--layer", metavar="NAME",
-        help="Layer: one of the artifact's, or of a model that is no artifact yet any that "
-             "`graftcam layers` lists. Default: the first.")  # fmt: skip
+        help=f"Layer: {LAYER_NAMES}. Default: the first.")  # fmt: skip
 @input_option
 @max_pixels_option
 @provider_option
@@ -72,16 +72,13 @@ def concepts(
     """
     from ..runtime import Explainer
     from ..runtime.json_text import write_json
-    from ..runtime.tools.jobs.find import image_paths
+    from ..runtime.tools.jobs.find import all_paths
 
     layers = () if layer is None else (layer,)
     wanted = Wanted(weights, shapes or None, labels, layers, output, ())
     model = artifact_of(source, wanted, images, max_pixels)
     explainer = Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
-    paths = list[Path]()
-    for image in images:
-        inside = image.is_dir()
-        paths += image_paths(image, folder, explainer.suffixes) if inside else [image]
+    paths = all_paths(images, folder, explainer.suffixes)
     found = explainer.concepts(
         [str(path) for path in paths], components, classes=list(classes) or None, top=top,
         output=output, layer=layer, clip=clip, inputs=inputs or None,

@@ -12,6 +12,7 @@ from ..runtime.plain_text import plain, plain_lines
 from .common import command, progress_bar, say
 from .further_inputs import input_option
 from .options import FILE, json_option, max_pixels_option, provider_option, to_option
+from .words import bank_from, texts_of, words_options
 
 if TYPE_CHECKING:
     from ..runtime.tools.diff import Comparison
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     "graftcam diff release-1.onnx release-2.onnx photos/ -o out",
     "graftcam diff float.onnx int8.onnx photos/ --at-least 0.95",
     "graftcam diff old.onnx new.onnx mole.jpg --input age=54",
+    "graftcam diff clip-1.onnx clip-2.onnx photos/ --bank bank.npz",
 )
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
@@ -33,13 +35,15 @@ if TYPE_CHECKING:
               help="Fail (exit code 1) if the mean similarity of the maps, or the share of equal "
                    "predictions, is lower.")  # fmt: skip
 @input_option
+@words_options
 @max_pixels_option
 @provider_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
-    at_least: float | None, inputs: dict[str, Any], max_pixels: int, provider: str | None,
-    as_json: bool,
+    at_least: float | None, inputs: dict[str, Any], prompts: tuple[str, ...], bank: Path | None,
+    text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
+    length: int | None, pad: str | None, max_pixels: int, provider: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).
 
@@ -54,15 +58,14 @@ def diff(
     from ..runtime.json_text import write_json
     from ..runtime.output.render import write_image
     from ..runtime.tools.diff import most_changed
-    from ..runtime.tools.diff_boxes import pair_of
-    from ..runtime.tools.jobs.find import image_paths
+    from ..runtime.tools.jobs.find import all_paths
+    from ..runtime.tools.pairs import pair_of
     from ..runtime.writing import replace_file
 
     one, other = (Explainer(path, provider, max_pixels=max_pixels) for path in (first, second))
-    pair = pair_of(one, other, inputs)
-    paths, suffixes = list[Path](), pair.first.suffixes
-    for image in images:
-        paths += image_paths(image, folder, suffixes) if image.is_dir() else [image]
+    texts = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
+    pair = pair_of(one, other, inputs, texts_of(texts, prompts))
+    paths = all_paths(images, folder, pair.first.suffixes)
     with progress_bar("comparing", hidden=len(paths) < 8) as bar:
         found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = write_json(found.to_dict(), indent=2)

@@ -15,6 +15,7 @@ from click import option
 from click.core import ParameterSource
 
 from ..runtime.json_text import write_json
+from ..runtime.methods.fusion import FUSES, Fuse
 from .artifact import Wanted, artifact_of, model_options
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
 from .common import Setting, command, meter, progress_bar, say
@@ -24,6 +25,7 @@ from .further_inputs import input_option
 from .guarded import TextOrFile
 from .options import (
     FILE,
+    LAYER_NAMES,
     class_option,
     explained_output_option,
     group,
@@ -37,7 +39,6 @@ from .words import bank_from, say_unchecked, words_options
 
 if TYPE_CHECKING:
     from ..runtime import Explainer, Request
-    from ..runtime.explain.fuse_layers import Fuse
 
 _MANY = 8  # with this many images, the progress counts images instead of runs
 
@@ -54,9 +55,8 @@ _request_options = group(
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
     option("--layer", "layers", multiple=True, metavar="NAME",
-           help="Target layer: one of the artifact's, or of a model that is no artifact yet any "
-                "that `graftcam layers` lists; repeatable: their maps are fused."),
-    option("--fuse", type=click.Choice(["mean", "max", "product", "refine"]), default="mean",
+           help=f"Target layer: {LAYER_NAMES}; repeatable: their maps are fused."),
+    option("--fuse", type=click.Choice(FUSES), default="mean",
            show_default=True,
            help="How the maps of several --layer become one: their mean, the largest, the product, "
                 "or refine (RefineCAM): the product of maps stretched from 0 to 1."),

@@ -59,8 +59,9 @@ extra_options = group(
                 "guided backpropagation and the deconvnet, with input_gradients; fullgrad: the map "
                 "of FullGrad, likewise; "
                 "embed_preprocess: the training transform, so that the graph takes uint8 RGB "
-                "images [N, height, width, 3] of any size; or a further heatmap, such as "
-                "layercam (docs/methods.md)."),
+                "images [N, height, width, 3] of any size; a further heatmap, such as "
+                "layercam (docs/methods.md); or fuse-refine, fuse-mean, fuse-max, fuse-product: "
+                "the layercam maps of several layers in one."),
     option("--profile", type=click.Choice(["default", "web", "cuda"]), default="default",
            show_default=True, help="Where the artifact will run: anywhere, in browsers (WebGPU; "
                                    "every input must be fed), or with CUDA graphs."),

@@ -67,6 +67,11 @@ class_option = option(
 )  # fmt: skip
 
 
+LAYER_NAMES = (
+    "one of the artifact's, or of a model that is no artifact yet any that `graftcam layers` lists"
+)
+"""Which names the option ``--layer`` takes, for its help."""
+
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 explained_output_option = option(
     "--output", metavar="NAME",

@@ -29,8 +29,8 @@ SUMMARIES = {
               "float32.",
     "sign": "Sign ARTIFACT with its heads and weights, in the OpenSSF model signing format.",
     "verify": "Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.",
-    "visualize": "Compute the image that maximises a class, a channel or a unit of the artifact "
-                 "MODEL.",
+    "visualize": "Compute the image that maximises a class, a channel, a unit or a text of the "
+                 "artifact MODEL.",
 }  # fmt: skip
 """The first sentence of each command's help; tests compare them."""
 

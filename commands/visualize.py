@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,10 @@ from .options import (
     provider_option,
     to_option,
 )
+from .words import bank_from, words_options
 
 if TYPE_CHECKING:
+    from ..runtime.inputs.bank import Bank
     from ..runtime.session.session import Session
 
 _target_options = group(
@@ -35,6 +38,7 @@ _target_options = group(
            help="Maximise only at this position of the layer, or of a segmentation's output."),
     option("--score-weights", type=FILE, metavar="FILE.npy",
            help="For linear scores: weights of the output, [*output], instead of a class."),
+    words_options,
     explained_output_option,
 )  # fmt: skip
 
@@ -88,6 +92,7 @@ _ascent_options = group(
     "graftcam visualize digits.onnx --class 7 --parametrisation pixels -o seven.png",
     "graftcam visualize channels.onnx --channel 12 -o channel.png --curve curve.png",
     "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
+    "graftcam visualize clip.onnx --bank bank.npz --prompt daisy -o daisy.png",
 )
 @click.argument("model", type=FILE)
 @to_option("path", "FILE", "The image to write.")
@@ -100,10 +105,12 @@ _ascent_options = group(
 @json_option
 def visualize(
     model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,
-    score_weights: Path | None, output: str | None, parametrisation: Parametrisation,
+    score_weights: Path | None, prompts: tuple[str, ...], bank: Path | None,
+    text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
+    length: int | None, pad: str | None, output: str | None, parametrisation: Parametrisation,
     curve: Path | None, provider: str | None, as_json: bool, **settings: Any,
 ) -> None:  # fmt: skip
-    """Compute the image that maximises a class, a channel or a unit of the artifact MODEL.
+    """Compute the image that maximises a class, a channel, a unit or a text of the artifact MODEL.
 
     Does gradient ascent on the input, from noise; the same seed gives the same image. Export
     MODEL with --extra input_gradients (and, for channels, --score channel).
@@ -115,9 +122,10 @@ def visualize(
     from ..runtime.visualize.ascent import visualize as run
     from ..runtime.writing import guard, replace_file
 
-    targets = [class_name is not None, channel is not None, score_weights is not None]
-    if sum(targets) != 1:
-        raise click.UsageError("give one of --class, --channel and --score-weights")
+    targets = [class_name, channel, score_weights, *(prompts or [None])]
+    if sum(one is not None for one in targets) != 1:
+        raise click.UsageError("give one of --class, --channel, --score-weights and --prompt")
+    texts = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
     images = [path] if curve is None else [path, curve]
     for one in images:
         check_image_path(one)
@@ -125,7 +133,10 @@ def visualize(
         guard(curve.with_suffix(".json"), (), RenderError)
     session = Session(model, provider)
     session = session.about(choose_output(session.spec, output))
-    selection = _selection(session, class_name, channel, score_weights)
+    if prompts or texts is not None:
+        selection = _texts(session, prompts, texts)
+    else:
+        selection = _selection(session, class_name, channel, score_weights)
     given = {name: value for name, value in settings.items() if value is not None}
     ascent = replace(PRESETS[parametrisation], **given)
     with progress_bar("maximising") as bar:
@@ -139,6 +150,23 @@ def visualize(
     say(numbers if as_json else f"score {found.start:.3f} for noise, {found.score:.3f} "
         f"after {len(found.curve)} steps  -> {written}")  # fmt: skip
     say(f"ran on {session.provider}", err=True)
+
+
+def _texts(session: Session, prompts: Sequence[str], bank: Bank | Path | None) -> Any:
+    """Return what the artifact's selector takes, for one text.
+
+    Raises:
+        InputError: The artifact takes no texts, or not these.
+    """
+    import numpy as np
+
+    from ..runtime.inputs.prompts import choose_prompts
+    from ..runtime.inputs.selection import choose_classes
+
+    found = choose_prompts(session, prompts, bank, 1)
+    if found is None:  # the artifact's own bank, whose names are its classes
+        return np.array([choose_classes(session.spec, [*prompts], 1)], np.int64)
+    return found.selection(np.array([found.rows], np.int64))
 
 
 def _selection(

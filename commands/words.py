@@ -38,7 +38,7 @@ words_options = group(
                 "repeatable."),
     option("--bank", type=FILE, metavar="FILE.npz",
            help="Similarity scores: the bank of texts that `graftcam prompts` wrote. The prompts "
-                "are its names; without one, the --top best are explained."),
+                "are its names; without one, those with the best scores are explained."),
     option("--text-encoder", type=FILE, metavar="FILE.onnx",
            help="Similarity scores, in place of a bank: encode the prompts by this model, with "
                 "--tokenizer."),
@@ -78,6 +78,23 @@ def bank_from(
 
     encoder = TextEncoder(text_encoder, tokenizer, length=length, pad=pad)
     return make_bank(encoder, prompts, templates or ("{}",))
+
+
+def texts_of(bank: Bank | Path | None, prompts: Sequence[str]) -> Bank | None:
+    """Return the texts that images are compared with: of a bank those of some names, if any.
+
+    Raises:
+        click.UsageError: There are prompts and no bank.
+        InputError: The bank cannot be read, or lacks a name.
+    """
+    if bank is None:
+        if prompts:
+            raise click.UsageError("--prompt goes with --bank, or with --text-encoder")
+        return None
+    from ..runtime.inputs.bank import read_bank
+
+    found = read_bank(bank)
+    return found.only(prompts) if prompts else found
 
 
 def say_unchecked(spec: Spec, bank: Bank | Path | None) -> None:

@@ -30,6 +30,7 @@ from .artifact.embed_preprocess import check_embeddable
 from .errors import LayerError, ScoreError, SettingsError, in_line
 from .graph.profiles import ProfileName, profile_of
 from .heatmap.baked import FORMULAS
+from .heatmap.fused import FUSING
 from .source.labels import labels_for
 from .source.preprocessing import as_preprocess
 from .source.settings import ExportSettings
@@ -43,6 +44,7 @@ _EXTRA_FOR = {
     "head": "head", "input_gradients": "input_gradients", "guided_gradients": "guided",
     "deconvnet_gradients": "guided", "fullgrad": "fullgrad",
 }  # fmt: skip
+EXTRAS = (*FLAGS, *FORMULAS, *ATTENTION_METHODS, *FUSING)
 _OLDEST_OPSET = 18
 _DISTINCT = ("input_names", "output_names")  # of one graph
 _NAMES = {"layers": "'layer4'", "output": "'logits'"}
@@ -266,7 +268,7 @@ def _extras(extras: object) -> list[str]:
                 f"method {name!r} runs outside of the graph; {instead} explain with method={name!r}"
             )
         if name != "gradcam":  # which is in every artifact
-            _chosen("extra", name, dict.fromkeys([*FLAGS, *FORMULAS, *ATTENTION_METHODS]))
+            _chosen("extra", name, [*dict.fromkeys(EXTRAS)])
     return sorted({*given} - {"gradcam"})
 
 

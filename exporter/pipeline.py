@@ -44,6 +44,7 @@ from .graph.ort_workarounds import protect, shield_codes
 from .graph.profiles import ProfileName, profile_of, remarks
 from .graph.torch_notes import shares_by_default
 from .heatmap.baked import FORMULAS
+from .heatmap.fused import FUSING
 from .heatmap.input_gradients import unverified, walks_for
 from .locate.candidate import Candidate
 from .locate.detectors.detection import LevelFound
@@ -131,7 +132,9 @@ def export(
               images as they are, uint8 RGB [N, height, width, 3] of any size, and is called
               ``pixels``;
             - a further heatmap in the graph by its id in docs/methods.md, such as ``"layercam"``,
-              for callers in other languages; the runtime makes them of any artifact.
+              for callers in other languages; the runtime makes them of any artifact;
+            - ``"fuse-refine"``, ``"fuse-mean"``, ``"fuse-max"``, ``"fuse-product"``: the LayerCAM
+              maps of two or more layers in one, likewise.
         profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
             JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
             nothing may wait for the GPU, as CUDA's graph capture requires. Numbers are the same.
@@ -288,7 +291,8 @@ def _attempt(
         walks = walks_for(extras)
         grafted = graft(
             captured, located, settings.labels_of(), settings.preprocess, settings.name, profile,
-            walks, [extra for extra in extras if extra in FORMULAS], levels, limit, attention,
+            walks, [extra for extra in extras if extra in (*FORMULAS, *FUSING)], levels, limit,
+            attention,
         )  # fmt: skip
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:

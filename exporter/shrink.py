@@ -158,6 +158,12 @@ def _check(artifact: Path, spec: Spec) -> None:
         raise CaptureError(
             f"{artifact.name} is {spec.source['precision']} already; give the one it was made from"
         )
+    if spec.score.kind == "similarity" and not spec.score.has_bank:
+        raise CaptureError(
+            f"{artifact.name} compares images with texts that are fed, and predicts nothing by "
+            "itself that a copy could be compared by; export it with a bank (--bank), and shrink "
+            "that"
+        )
     if spec.preprocess is None or spec.preprocess.embedded or spec.score_weights is not None:
         raise CaptureError(
             f"{artifact.name} needs stored preprocessing (not embedded) and a score of classes; "

@@ -125,6 +125,26 @@ class Layer(Record):
 
 
 @dataclass(frozen=True)
+class FusedMaps(Record):
+    """The maps of all target layers in one, which the artifact makes.
+
+    Attributes:
+        method: The method of the layers' maps.
+        maps: Names of the outputs, float32 [N, K, *space] on the largest extent of the layers'
+            grids along each axis, by how they are fused: ``mean``, ``max``, ``product``,
+            ``refine``.
+    """
+
+    method: MethodId
+    maps: dict[MethodId, Name]
+
+    def faults(self) -> Iterator[Fault]:
+        """See `Record`."""
+        if not self.maps:
+            yield "maps", "one map or more"
+
+
+@dataclass(frozen=True)
 class Preprocess(Record):
     """The training transform from an RGB uint8 image to the model's input.
 
@@ -295,6 +315,7 @@ class Spec(Record):
         detector: How a detector's boxes are requested and found; from version 2 on, and only of
             detectors.
         attention: The model's attention, if it was exported; from version 3 on.
+        fused: The maps of all layers in one, if the artifact makes any; else not in the JSON.
     """
 
     version: Annotated[int, Range(SPEC_VERSION, NEWEST_VERSION)]
@@ -321,6 +342,7 @@ class Spec(Record):
     outputs: list[ScoredOutput] | None = None
     detector: Detector | None = None
     attention: Attention | None = None
+    fused: FusedMaps | None = None
 
     @property
     def own_inputs(self) -> list[str]:
@@ -362,6 +384,9 @@ class Spec(Record):
         further = (self.classes, self.scores, *self.of_input.values(), *self.of_fullgrad)
         outputs += [name for name in further if name]
         outputs += [] if self.attention is None else self.attention.outputs
+        outputs += self.of_all_layers
+        if self.fused is not None and len(self.layers) < 2:
+            yield "fused", "left out where there is one layer"
         if (self.fullgrad is None) != (self.fullgrad_sum is None):
             yield "fullgrad_sum", "the name of an output beside fullgrad"
         if len({*outputs}) < len(outputs):
@@ -404,6 +429,11 @@ class Spec(Record):
         return [name for name in (self.fullgrad, self.fullgrad_sum) if name is not None]
 
     @property
+    def of_all_layers(self) -> list[str]:
+        """Names of the outputs that are maps of all layers in one."""
+        return [] if self.fused is None else [*self.fused.maps.values()]
+
+    @property
     def own_outputs(self) -> list[str]:
         """Names of the outputs that the model itself does not have."""
         classes = [] if self.classes is None else [self.classes]
@@ -411,7 +441,7 @@ class Spec(Record):
         heads = [name for layer in self.layers if layer.head for name in layer.head.outputs or []]
         boxes = () if self.detector is None else self.detector.own_outputs
         attention = [] if self.attention is None else self.attention.outputs
-        of_input = (*self.of_input.values(), *self.of_fullgrad)
+        of_input = (*self.of_input.values(), *self.of_fullgrad, *self.of_all_layers)
         similarities = [self.score.output] if self.score.has_bank else []
         found = [*classes, self.scores, *maps, *of_input, *heads, *boxes, *attention]
         found += similarities

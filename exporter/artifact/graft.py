@@ -13,7 +13,6 @@ from ...runtime.spec import (
     ATTENTION_VERSION,
     OUTPUTS_VERSION,
     SPEC_VERSION,
-    Layer,
     Preprocess,
     ScoredOutput,
     Spec,
@@ -21,17 +20,16 @@ from ...runtime.spec import (
 )
 from ..capture.onnx_file import Captured
 from ..differentiate.backward import differentiate
-from ..differentiate.cotangent import Cotangent
 from ..differentiate.plan import Plan, plan, with_junctions
 from ..errors import CaptureError, LayerError
-from ..graph.emitter import Dim, Emitter, dims_of
+from ..graph.emitter import Emitter, dims_of
 from ..graph.openvino_workarounds import separate_square_weights
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import ancestors
-from ..heatmap.baked import bake
 from ..heatmap.fullgrad import FULLGRAD
-from ..heatmap.gradcam import Target, gradcam, publish
+from ..heatmap.fused import FUSING
+from ..heatmap.gradcam import publish
 from ..heatmap.input_gradients import plan_image_walks
 from ..locate.detectors.detection import LevelFound
 from ..locate.instances import lay_out_instances
@@ -39,6 +37,7 @@ from ..locate.score import Located
 from ..score.seed import cotangent_scale
 from .bind_preprocess import bind
 from .publish_attention import AttentionWanted, publish_attention
+from .publish_layers import publish_layers
 from .save import graph_hash, tool_versions
 from .subject import subject_of, targets_of
 
@@ -72,7 +71,7 @@ def graft(
     name: str | None,
     profile: Profile,
     walks: Sequence[str] = (),
-    methods: Sequence[str] = (),
+    extras: Sequence[str] = (),
     levels: Sequence[LevelFound] = (),
     limit: float = math.inf,
     attention: AttentionWanted | None = None,
@@ -87,7 +86,7 @@ def graft(
         name: What the metadata calls the model.
         profile: What may be emitted.
         walks: Which outputs for the image's input, of `input_gradients.WALKS`.
-        methods: Further heatmaps of each layer, by the ids of their methods.
+        extras: Further maps, of `baked.FORMULAS` and `fused.FUSING`.
         levels: The target layers of a detector, in the order of the targets.
         limit: The largest scale of float16 cotangents; see `half_range`.
         attention: What is wanted of the model's attention.
@@ -120,6 +119,11 @@ def graft(
             "fullgrad divides the score of a class, and a detector's boxes are explained at its "
             "layers; leave fullgrad out"
         )
+    if detection is not None and (fusing := [extra for extra in extras if extra in FUSING]):
+        raise CaptureError(
+            f"the maps of a detector's levels are parts of one gradient, which its heatmap adds "
+            f"up; leave {fusing[0]!r} out of extras"
+        )
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active, limit)
@@ -133,19 +137,8 @@ def graft(
         classes = publish(emit, chosen.classes, "classes", [batch, "K"])
     summed = emit.cast(chosen.scores, SINGLE, "scores")
     scores = publish(emit, summed, "scores", [batch, "K"])
-    many = len(targets) > 1
-    layers = [
-        _publish_layer(
-            emit,
-            target,
-            cotangents[target.value] / scale,
-            batch,
-            methods,
-            subject.method,
-            many=many,
-        )
-        for target in targets
-    ]
+    gradients = [cotangents[target.value] / scale for target in targets]
+    layers, fused = publish_layers(emit, targets, gradients, batch, extras, subject.method)
     layers = [
         replace(one, layout="instances") if one.name in by_instance else one for one in layers
     ]
@@ -182,7 +175,7 @@ def graft(
         None if profile.name == "default" else profile.name,
         score_weights=_name(inputs.score_weights), detector=boxes,
         output_index=_name(inputs.output_index), outputs=scored if several else None,
-        attention=blocks,
+        attention=blocks, fused=fused,
     )  # fmt: skip
     return Grafted(
         replace(spec, **of_input),
@@ -196,38 +189,6 @@ def graft(
 
 def _name(value: ir.Value | None) -> str | None:
     return None if value is None else value.name
-
-
-def _publish_layer(
-    emit: Emitter,
-    target: Target,
-    gradient: Cotangent,
-    batch: Dim,
-    methods: Sequence[str],
-    method: str,
-    *,
-    many: bool,
-) -> Layer:
-    maps = gradcam(emit, target, gradient)
-    if method != "gradcam":
-        maps = replace(maps, heatmap=bake(emit, method, target, gradient, maps))
-    channels, space = dims_of(maps.activations)[1], target.arrangement.grid
-    suffix = f".{target.name}" if many else ""
-    heatmap = publish(emit, maps.heatmap, f"heatmap{suffix}", [batch, "K", *space])
-    activations = publish(emit, maps.activations, f"activations{suffix}", [batch, channels, *space])
-    gradients = publish(emit, maps.gradients, f"gradients{suffix}", [batch, "K", channels, *space])
-    baked: dict[str, str] = {}
-    for further in methods:
-        value = bake(emit, further, target, gradient, maps)
-        baked[further] = publish(emit, value, f"heatmap.{further}{suffix}", [batch, "K", *space])
-    return Layer(
-        target.name, target.value.name or "", target.arrangement.layout,
-        [extent if isinstance(extent, int) else None for extent in space],
-        target.arrangement.prefix, heatmap, activations, gradients, baked or None,
-        input_axes=list(target.arrangement.input_axes) or None,
-        method=None if method == "gradcam" else method,
-        suffix_tokens=target.arrangement.suffix or None,
-    )  # fmt: skip
 
 
 def _check_reached(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from ...runtime import attention as record
+from ...runtime.methods.attention import why_not_through
 from ...runtime.methods.table import ATTENTION_METHODS
 from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
@@ -85,13 +86,9 @@ class AttentionWanted:
                 f"{apart[0]!r} and {len(apart) - 1} more look at windows, at a few places or at "
                 "channels; export their weights with --layer attention, or explain a layer"
             )
-        follows = [name for name in self.methods if name in ("rollout", "gradient-rollout")]
-        if follows and apart:
-            raise LayerError(
-                f"method {follows[0]!r} follows the tokens through all blocks, but attention "
-                f"{apart[0]!r} is of windows, of a few places or of other tokens ({len(apart)} of "
-                f"{len(self.found.blocks)} are); use 'legrad' or a layer's method"
-            )
+        for method in self.methods:
+            if reason := why_not_through(method, apart, len(self.found.blocks), "legrad"):
+                raise LayerError(reason)
         if "grad-eclip" in self.methods and not self.shows_result:
             raise LayerError(
                 "method 'grad-eclip' starts at the class token's attention, and the model has none "

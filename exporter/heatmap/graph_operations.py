@@ -25,8 +25,11 @@ class GraphAlgebra:
     def root(self, x: Expression) -> Expression:
         return x.op("Sqrt")
 
-    def above(self, x: Expression, bound: Expression) -> Expression:
+    def above(self, x: Expression, bound: Expression | float) -> Expression:
         return x.indicator(x.exceeds(bound))
+
+    def larger(self, x: Expression, y: Expression) -> Expression:
+        return x.op("Max", y)
 
     def quotient(self, x: Expression, divisor: Expression) -> Expression:
         return x.over(divisor)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...runtime.explainer import Explainer
 from ...runtime.limits import MAX_PIXELS
-from ...runtime.tools.diff_boxes import pair_of
+from ...runtime.tools.pairs import pair_of
 from .verdict.findings import Finding, Verdict, measured
 
 AT_LEAST = 0.9

@@ -21,6 +21,7 @@ from ..inputs.selection import check_name, choose_classes, choose_layers, choose
 from ..inputs.token_table import read_tokens
 from ..methods.augment import Augment, Change, changes_of, choose_augment
 from ..methods.dispatch import check_method, formula_outputs, run_method, share_options
+from ..methods.fusion import FUSES, Fuse
 from ..methods.method_io import MethodInput, MethodOutput, Progress
 from ..methods.rerun import Rerun
 from ..methods.table import ATTENTION_METHODS, METHODS
@@ -28,7 +29,7 @@ from ..session.heads import Heads
 from ..session.session import Session, Tensors
 from ..spec import Layer, Spec
 from .box_request import BOX_KEYS, BoxRequest, box_request, check_method_of_boxes
-from .fuse_layers import FUSES, Fuse, fuse
+from .fuse_layers import check_fusing, fuse
 from .placed import Placing
 from .request import Request, check_request
 
@@ -204,6 +205,7 @@ def make_plan(
     named = request.get("layer")
     layers = spec.layers if boxes and named is None else choose_layers(spec, named)
     _check_layers(by_method, named)
+    check_fusing(layers)
     augment = choose_augment(request.get("augment", False))
     reader = ExampleReader(session)
     placing = Placing(session, reader.main, request.get("over"))

@@ -13,10 +13,10 @@ from ..inputs.region import Region
 from ..inputs.score_weights import ScoreWeights
 from ..inputs.selection import Classes
 from ..inputs.token_table import Tokens
+from ..methods.fusion import Fuse
 from ..methods.method_io import Progress
 from ..methods.table import METHODS
 from .box_request import Boxes
-from .fuse_layers import Fuse
 
 
 class Request(TypedDict, total=False):
@@ -35,7 +35,7 @@ class Request(TypedDict, total=False):
         layer: A target layer of the artifact, or a list of layers whose maps are fused; None: the
             first layer, of detectors all levels, whose maps are summed.
         fuse: How the maps of several layers, each divided by its maximum, become one: ``mean``
-            (the default), ``max``, ``product`` or ``refine``; see `fuse_layers.fuse`.
+            (the default), ``max``, ``product`` or ``refine``; see `fusion.fuse_maps`.
         augment: Average the maps over changed copies of the image: ``flip`` (left to right),
             ``scale`` (normalised values times 0.9, 1 and 1.1), a list of these, or True for both,
             which takes six runs. Scores and classes are those of the plain image.

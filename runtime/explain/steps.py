@@ -127,6 +127,11 @@ class Steps:
     def concepts(self, images: Any, request: Request, components: int, *, clip: bool) -> Concepts:
         """Factorise the layer's activations of one image, or of a batch together."""
         spec, name = self.session.spec, self.session.path.name
+        if spec.score.kind == "similarity" and not spec.score.has_bank:
+            raise InputError(
+                f"concepts(): {name} compares images with texts that are fed, and concepts are "
+                "about classes; export it with a bank (--bank), whose texts are its classes"
+            )
         if spec.detector is not None or spec.class_index is None:
             what = "a detector's boxes" if spec.detector is not None else "a linear score"
             raise InputError(

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,6 +120,15 @@ class Bank:
                 )
             found.append(row)
         return found
+
+    def only(self, prompts: Sequence[str]) -> Bank:
+        """Return the bank of some of its names.
+
+        Raises:
+            InputError: As `rows`.
+        """
+        rows = [*dict.fromkeys(self.rows(prompts))]
+        return replace(self, names=[self.names[row] for row in rows], vectors=self.vectors[rows])
 
     def write(self, path: str | Path) -> Path:
         """Write the bank to an ``.npz`` file: ``vectors``, and a ``record`` in JSON.

@@ -7,7 +7,7 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +25,7 @@ from .numpy_operations import NUMPY
 
 Array: TypeAlias = NDArray[np.float32]
 Fusion: TypeAlias = Literal["mean", "max", "min"]
+_FOLLOWING = ("rollout", "gradient-rollout")  # the tokens, through all blocks
 
 
 def attention(batch: MethodInput, *, block: int = -1, head: int | None = None) -> MethodOutput:
@@ -175,21 +176,30 @@ def _explain(
     if default and record.methods and method in record.methods:
         return batch.output(got, got[names[0]])
     assert compute is not None
-    if method in ("rollout", "gradient-rollout"):
-        _check_whole(record, method)
+    apart = [block.name for block in record.blocks if block.role == "apart"]
+    if reason := why_not_through(method, apart, len(record.blocks), "attention"):
+        raise InputError(reason)
     classes = got[spec.scores].shape[1]
     maps = compute(record, got, classes)
     return batch.output(got, np.repeat(maps, classes, axis=1) if maps.shape[1] == 1 else maps)
 
 
-def _check_whole(record: Attention, method: str) -> None:
-    apart = [block.name for block in record.blocks if block.role == "apart"]
-    if apart:
-        raise InputError(
-            f"method '{method}' follows the tokens through all blocks, but attention '{apart[0]}' "
-            f"is of windows, of a few places or of other tokens ({len(apart)} of "
-            f"{len(record.blocks)} are); use 'attention', or a layer's method"
-        )
+def why_not_through(method: str, apart: Sequence[str], blocks: int, instead: str) -> str | None:
+    """Say why a method cannot follow a model's tokens; None: it can, or follows none.
+
+    Args:
+        method: Its id.
+        apart: Names of the blocks in which not every token looks at every token.
+        blocks: Number of all blocks.
+        instead: The method to take.
+    """
+    if method not in _FOLLOWING or not apart:
+        return None
+    return (
+        f"method '{method}' follows the tokens through all blocks, but attention '{apart[0]}' is "
+        f"of windows, of a few places or of other tokens ({len(apart)} of {blocks} are); use "
+        f"'{instead}' or a layer's method"
+    )
 
 
 def _attention(

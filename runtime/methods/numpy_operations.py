@@ -33,8 +33,11 @@ class NumpyOperations:
     def root(self, x: Array) -> Array:
         return np.sqrt(x)
 
-    def above(self, x: Array, bound: Array) -> Array:
+    def above(self, x: Array, bound: Array | float) -> Array:
         return (x > bound).astype(np.float32)
+
+    def larger(self, x: Array, y: Array) -> Array:
+        return np.maximum(x, y)
 
     def quotient(self, x: Array, divisor: Array) -> Array:
         shape = np.broadcast_shapes(x.shape, divisor.shape)

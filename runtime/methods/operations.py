@@ -24,6 +24,10 @@ class Tensor(Protocol):
 
 T = TypeVar("T", bound=Tensor)
 
+ROUNDING = 1e-6
+"""Relative differences between places up to this are rounding, not evidence: the precision of a sum
+over a thousand channels in float32."""
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -49,8 +53,12 @@ class Algebra(Protocol[T]):
         """The square root."""
         ...
 
-    def above(self, x: T, bound: T, /) -> T:
+    def above(self, x: T, bound: T | float, /) -> T:
         """1 where ``x`` exceeds ``bound``, else 0."""
+        ...
+
+    def larger(self, x: T, y: T, /) -> T:
+        """The larger one of two numbers."""
         ...
 
     def quotient(self, x: T, divisor: T, /) -> T:

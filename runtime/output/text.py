@@ -55,6 +55,8 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
         lines.append(f"        {', '.join(layer.outputs)}")
         if layer.head:
             lines.append(f"        head in {layer.head.file}")
+    if spec.fused is not None:
+        lines.append(f"fused   all layers' {spec.fused.method}: {', '.join(spec.of_all_layers)}")
     if spec.attention is not None:
         lines += describe_attention(spec.attention)
     if spec.of_input:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..attention import Attention
 from ..detector import EDGES
 from ..errors import SpecError
 from ..settings import WEIGHTED, ScoreRecord
@@ -114,6 +115,11 @@ def _outputs(spec: Spec, ports: Ports) -> Iterator[_Tensor]:
         if layer.head is not None:
             read = [name for name in layer.head.inputs.values() if name not in ports.inputs]
             yield from map(_Tensor, [*read, *(layer.head.outputs or ())])
+    rank = len(spec.layers[0].grid) + 2
+    for name in spec.of_all_layers:
+        yield _Tensor(name, _FLOATS, rank, rank)
+    if spec.attention is not None:
+        yield from _of_attention(spec.attention)
     for name in spec.of_input.values():
         yield _Tensor(name, _FLOATS, 3)
     if spec.fullgrad is not None and spec.fullgrad_sum is not None:
@@ -128,6 +134,18 @@ def _outputs(spec: Spec, ports: Ports) -> Iterator[_Tensor]:
         for name in (*(detector.tables or ()), *(one.output for one in detector.entries)):
             yield _Tensor(name, (), 3, 3)
     yield from map(_Tensor, spec.output_names)
+
+
+def _of_attention(attention: Attention) -> Iterator[_Tensor]:
+    """Outputs about attention: weights [N, queries, keys] with axes of heads and windows or not."""
+    for block in attention.blocks:
+        tensors = (block.weights, block.queries, block.keys, block.values)
+        yield from (_Tensor(name, _FLOATS, 3) for name in tensors if name is not None)
+        gradients = (block.gradients, block.result_gradients)
+        yield from (_Tensor(name, _FLOATS, 4) for name in gradients if name is not None)
+    rank = len(attention.grid) + 2
+    for name in (attention.methods or {}).values():
+        yield _Tensor(name, _FLOATS, rank, rank)
 
 
 def _check_tensor(tensor: _Tensor, ports: Ports) -> None:

@@ -149,7 +149,7 @@ class Pair:
     def changes(self, path: Path) -> list[Change]:
         """Compare the two on one image; the errors are those of `explain`."""
         found, other = self.explain(path)
-        predictions = predicted(self.first, found), predicted(self.second, other)
+        predictions = self.predicted(self.first, found), self.predicted(self.second, other)
         return [change_of(path, found.labels[0], predictions, (found, 0), (other, 0))]
 
     def explain(self, path: Path) -> tuple[Explanation, Explanation]:
@@ -160,12 +160,12 @@ class Pair:
             InputError: The second artifact lacks the class.
         """
         try:
-            found = self.first.explain(path, inputs=self.inputs)
+            found = self.explain_first(path)
         except InputError as error:  # a file of an array that the model does not take
             raise ImageError(str(error)) from error
-        best = self._class_of_second(found.classes[0])
+        best = self._class_of_second(found)
         try:
-            return found, self.second.explain(path, [best, -1], inputs=self.inputs)
+            return found, self.explain_second(path, best)
         except GraftcamError as error:
             if isinstance(error, ImageError):
                 raise
@@ -174,9 +174,31 @@ class Pair:
                 f"predicts for {path.name}: {error}"
             ) from error
 
-    def _class_of_second(self, number: int) -> int | str:
-        """The second artifact's class for a class id of the first; a label that it lacks."""
-        labels, others = self.first.spec.labels, self.second.spec.labels
+    def explain_first(self, path: Path) -> Explanation:
+        """Explain the first artifact's best class."""
+        return self.first.explain(path, inputs=self.inputs)
+
+    def explain_second(self, path: Path, best: int | str) -> Explanation:
+        """Explain that class with the second artifact, and its own best class behind it."""
+        return self.second.explain(path, [best, -1], inputs=self.inputs)
+
+    def labels_of(self, explainer: Explainer) -> Sequence[str] | None:
+        """The names of an artifact's classes, by id."""
+        return explainer.spec.labels
+
+    def predicted(self, explainer: Explainer, found: Explanation) -> str:
+        """Return the labels that a model predicts for an image, as text."""
+        spec, shares = explainer.spec, found.probabilities
+        if shares is None or shares.ndim != 1:
+            return found.labels[-1]
+        several = spec.score.activation == "sigmoid" and not spec.score.single_logit
+        ids = np.flatnonzero(shares > 0.5) if several else [int(shares.argmax())]
+        return " + ".join(_named(self.labels_of(explainer), int(i)) for i in ids) or "none"
+
+    def _class_of_second(self, found: Explanation) -> int | str:
+        """The second artifact's class for the first one's; a label that it lacks."""
+        labels, others = self.labels_of(self.first), self.labels_of(self.second)
+        number = found.classes[0]
         if not labels or not others:
             return number
         label = labels[number]
@@ -222,16 +244,6 @@ def shift(first: Heatmap, second: Heatmap) -> float | None:
         return None
     places = [np.unravel_index(int(one.argmax()), one.shape) for one in (first, second)]
     return math.dist(*places) / math.hypot(*first.shape)
-
-
-def predicted(explainer: Explainer, found: Explanation) -> str:
-    """Return the labels that a model predicts for an image, as text."""
-    spec, shares = explainer.spec, found.probabilities
-    if shares is None or shares.ndim != 1:
-        return found.labels[-1]
-    several = spec.score.activation == "sigmoid" and not spec.score.single_logit
-    ids = np.flatnonzero(shares > 0.5) if several else [int(shares.argmax())]
-    return " + ".join(_named(spec.labels, int(i)) for i in ids) or "none"
 
 
 def _named(labels: Sequence[str] | None, number: int) -> str:

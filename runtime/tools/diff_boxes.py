@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..boxes.detections import Corners
 from ..errors import ImageError, InputError
-from ..explainer import Explainer
 from ..inputs.image_files import Pixels
 from ..output.box_explanation import BoxExplanation
 from ..output.render import panel
@@ -81,22 +79,6 @@ class BoxPair(Pair):
         except InputError as error:  # a file of an array that the model does not take
             raise ImageError(str(error)) from error
         return found, other
-
-
-def pair_of(first: Explainer, second: Explainer, inputs: Mapping[str, Any] | None = None) -> Pair:
-    """Return what compares two artifacts of one kind.
-
-    Raises:
-        InputError: One is a detector and the other is not.
-    """
-    kinds = [one.spec.detector is not None for one in (first, second)]
-    if kinds[0] != kinds[1]:
-        detector, other = (first, second) if kinds[0] else (second, first)
-        raise InputError(
-            f"{detector.path.name} is a detector and {other.path.name} is not; compare two "
-            "artifacts of one kind"
-        )
-    return (BoxPair if kinds[0] else Pair)(first, second, inputs)
 
 
 def match(first: BoxExplanation, second: BoxExplanation) -> list[tuple[int, int | None]]:

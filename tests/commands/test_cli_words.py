@@ -43,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Both encoders, the tokenizer, a photograph, a bank, and an artifact of each form."""
     folder = tmp_path_factory.mktemp("words")
     names = ("text.onnx", "other.onnx", "image.onnx", "tokenizer.json", "photo.png", "bank.npz",
-             "fed.onnx", "own.onnx", "loose.onnx")  # fmt: skip
+             "fed.onnx", "own.onnx", "loose.onnx", "newer.onnx")  # fmt: skip
     made = {name.partition(".")[0]: folder / name for name in names}
     middle = np.array([1])
     made["text"].write_bytes(onnx_model(TEXT, {"table": _drawn(0, 64, WIDTH), "middle": middle}))
@@ -56,11 +56,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     encode = ["--tokenizer", made["tokenizer"], "--template", "a photo of the {}"]
     succeed("prompts", made["text"], *encode, "-p", "dog", "-p", "cat", "-p", "small eel",
             "--scale", "20", "-o", made["bank"])  # fmt: skip
-    options = ["--score", "similarity", "--preprocess", "unit"]
+    options = ["--score", "similarity", "--preprocess", "unit", "--extra", "input_gradients"]
     succeed("export", made["image"], *options, "--scale", "20", "--text-encoder", made["text"],
             "-o", made["fed"])  # fmt: skip
     succeed("export", made["image"], *options, "--scale", "20", "-o", made["loose"])
     succeed("export", made["image"], *options, "--bank", made["bank"], "-o", made["own"])
+    weights = {**image, "weights": _drawn(5, WIDTH, 5) - _drawn(2, WIDTH, 5)}
+    made["image"].with_name("newer_image.onnx").write_bytes(onnx_model(IMAGE, weights))
+    succeed("export", made["image"].with_name("newer_image.onnx"), *options, "--scale", "20",
+            "-o", made["newer"])  # fmt: skip
     return made
 
 
@@ -233,3 +237,138 @@ def test_a_classifier_takes_no_prompts(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), np.zeros((32, 32, 3), np.uint8))
     said = refuse("explain", path, tmp_path / "p.png", "-o", tmp_path / "out", "-p", "red")
     assert "takes no prompts: its score is a logit of 'logits'; export it with" in said
+
+
+def _photos(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    return folder
+
+
+def _differences(*arguments: object) -> dict[str, Any]:
+    return json.loads(succeed("diff", *arguments, "--json").stdout)
+
+
+def test_diff_compares_the_best_texts_of_a_bank(files: dict[str, Path], tmp_path: Path) -> None:
+    photos, bank = _photos(tmp_path / "photos"), ("--bank", files["bank"])
+    same = _differences(files["fed"], files["fed"], photos, *bank)
+    assert (same["images"], same["agreement"]) == (5, 1)
+    assert same["similarity"] == pytest.approx(1, abs=1e-6)
+    own = _differences(files["own"], files["own"], photos)
+    assert {one["path"]: one["label"] for one in same["changes"]} == {
+        one["path"]: one["label"] for one in own["changes"]
+    }
+    for pair in (("fed", "own"), ("own", "fed")):
+        mixed = _differences(*(files[name] for name in pair), photos, *bank)
+        assert mixed["agreement"] == 1
+        assert mixed["similarity"] == pytest.approx(1, abs=1e-5)
+    out = ("-o", tmp_path / "out")
+    other = _differences(files["fed"], files["newer"], photos, *bank, *out)
+    assert other["agreement"] < 1
+    explainers = [Explainer(files[name]) for name in ("fed", "newer")]
+    for change in other["changes"]:
+        best = [one.explain(change["path"], bank=files["bank"]).labels[0] for one in explainers]
+        assert change["predicted"] == best
+        assert change["label"] == best[0]
+    assert [*(tmp_path / "out").glob("01-*.png")]
+
+
+def test_diff_compares_some_texts_of_a_bank_or_those_it_encodes(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    photos, pair = _photos(tmp_path / "photos"), (files["fed"], files["newer"])
+    some = _differences(*pair, photos, "--bank", files["bank"], "-p", "cat", "-p", "small eel")
+    assert {one["label"] for one in some["changes"]} <= {"cat", "small eel"}
+    one = _differences(*pair, photos, "--bank", files["bank"], "-p", "cat")
+    assert {tuple(change["predicted"]) for change in one["changes"]} == {("cat", "cat")}
+    encoder = ["--text-encoder", files["text"], "--tokenizer", files["tokenizer"]]
+    names = ["-p", "cat", "-p", "small eel", "--template", "a photo of the {}"]
+    encoded = _differences(*pair, photos, *encoder, *names)
+    assert encoded == some
+
+
+def test_diff_finds_the_best_text_where_there_are_no_probabilities(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    photos, made = _photos(tmp_path / "photos"), list[Path]()
+    for name in ("image.onnx", "newer_image.onnx"):
+        made.append(tmp_path / name)
+        succeed("export", files["image"].with_name(name), "--score", "similarity", "--scale", "20",
+                "--activation", "none", "--preprocess", "unit", "-o", made[-1])  # fmt: skip
+    expected = _differences(files["fed"], files["newer"], photos, "--bank", files["bank"])
+    found = _differences(*made, photos, "--bank", files["bank"])
+    assert {one["path"]: one["predicted"] for one in found["changes"]} == {
+        one["path"]: one["predicted"] for one in expected["changes"]
+    }
+
+
+def test_what_diff_cannot_compare_is_one_line(files: dict[str, Path], tmp_path: Path) -> None:
+    fed, own, photo = files["fed"], files["own"], files["photo"]
+    assert "fed.onnx compares images with texts that are fed; give the bank" in refuse(
+        "diff", fed, fed, photo
+    )
+    assert "take no texts; leave the bank" in refuse(
+        "diff", own, own, photo, "--bank", files["bank"]
+    )
+    Bank(["dog"], _drawn(0, 1, 7)).write(tmp_path / "wide.npz")
+    said = refuse("diff", own, fed, photo, "--bank", tmp_path / "wide.npz")
+    assert "the bank's embeddings have 7 numbers" in said
+    Bank(["fox"], _drawn(0, 1, WIDTH)).write(tmp_path / "fox.npz")
+    said = refuse("diff", own, fed, photo, "--bank", tmp_path / "fox.npz")
+    assert "fed.onnx cannot explain " in said
+    assert "the bank has no " in said
+    usage = fail("diff", fed, fed, photo, "-p", "dog", code=2)
+    assert "--prompt goes with --bank" in usage
+    linear = tmp_path / "linear.onnx"
+    succeed("export", files["image"], "--score", "linear", "--preprocess", "unit", "-o", linear)
+    assert "weights that are fed, so it has no best class" in refuse("diff", linear, own, photo)
+
+
+def test_an_image_is_made_for_a_text(files: dict[str, Path], tmp_path: Path) -> None:
+    ascent = ["--parametrisation", "pixels", "--steps", "30", "--rate", "0.2", "--json"]
+    found = dict[str, Any]()
+    encoder = ["--text-encoder", files["text"], "--tokenizer", files["tokenizer"]]
+    forms = {
+        "fed": ["--bank", files["bank"], "--prompt", "cat"],
+        "own": ["--prompt", "cat"],
+        "loose": [*encoder, "--prompt", "cat", "--template", "a photo of the {}"],
+    }
+    for name, given in forms.items():
+        made = succeed("visualize", files[name], *given, *ascent, "-o", tmp_path / f"{name}.png")
+        found[name] = json.loads(made.stdout)
+    by_class = ["--class", "cat", *ascent, "-o", tmp_path / "class.png"]
+    found["class"] = json.loads(succeed("visualize", files["own"], *by_class).stdout)
+    explainer = Explainer(files["fed"])
+    for name, one in found.items():
+        assert one["start"] == pytest.approx(found["fed"]["start"], rel=1e-4)
+        assert one["score"] > one["start"]
+        shown = explainer.explain(tmp_path / f"{name}.png", prompts="cat", bank=files["bank"])
+        assert shown.scores[0] == pytest.approx(one["score"], rel=1e-4)
+
+
+def test_an_image_for_a_text_needs_the_text(files: dict[str, Path], tmp_path: Path) -> None:
+    to = ("-o", tmp_path / "v.png")
+    said = refuse("visualize", files["fed"], "--prompt", "cat", *to)
+    assert "give the bank that `graftcam prompts` made (--bank)" in said
+    said = refuse("visualize", files["fed"], "--class", "cat", *to)
+    assert "has no classes; give prompts with a bank (--prompt, --bank)" in said
+    usage = fail("visualize", files["fed"], "--bank", files["bank"], *to, code=2)
+    assert "give one of --class, --channel, --score-weights and --prompt" in usage
+    two = ("--prompt", "cat", "--prompt", "dog")
+    usage = fail("visualize", files["fed"], "--bank", files["bank"], *two, *to, code=2)
+    assert "give one of" in usage
+
+
+@pytest.mark.parametrize("command", ["shrink", "concepts"])
+def test_what_is_about_classes_needs_a_bank_in_the_graph(
+    command: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    photos = _photos(tmp_path / "photos")
+    given = ["--images", photos] if command == "shrink" else [photos]
+    to = tmp_path / ("small.onnx" if command == "shrink" else "out")
+    said = refuse(command, files["fed"], *given, "-o", to)
+    assert "fed.onnx compares images with texts that are fed" in said
+    assert "export it with a bank (--bank)" in said
+    succeed(command, files["own"], *given, "-o", to)

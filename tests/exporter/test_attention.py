@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,15 @@ import pytest
 import torch
 
 from graftcam import Explainer, export
+from graftcam.exporter.artifact.publish_attention import AttentionWanted
 from graftcam.exporter.errors import LayerError
 from graftcam.exporter.release import verify_artifact
-from graftcam.runtime.errors import InputError
+from graftcam.runtime.errors import InputError, SpecError
 from graftcam.runtime.methods.dispatch import run_method
 from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
+from graftcam.runtime.spec import METADATA_KEY, Spec
+from support.multiply import multiply
 from support.small_vit import Attention, Reading, SmallVit
 
 CLASSES = [1, 3]
@@ -243,6 +248,67 @@ def test_a_model_without_attention_is_refused_for_that_reason(tmp_path: Path) ->
     assert not (tmp_path / "a.onnx").exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["attention.blocks.0.attn", "attention_gradients.blocks.0.attn", "attention_keys",
+     "attention_result_gradients", "heatmap.rollout"],
+)  # fmt: skip
+def test_a_file_that_lacks_an_output_of_its_record_is_refused_at_loading(
+    name: str, with_all: Path, tmp_path: Path
+) -> None:
+    model = ir.load(with_all)
+    model.graph.outputs[:] = [value for value in model.graph.outputs if value.name != name]
+    ir.save(model, tmp_path / "lacking.onnx")
+    with pytest.raises(SpecError, match=rf"the graph lacks \['{re.escape(name)}'\]"):
+        Explainer(tmp_path / "lacking.onnx")
+
+
+def test_a_record_of_another_grid_is_refused_at_loading(with_all: Path, tmp_path: Path) -> None:
+    model = ir.load(with_all)
+    spec = Spec.from_json(model.metadata_props[METADATA_KEY])
+    assert spec.attention is not None
+    other = replace(spec, attention=replace(spec.attention, grid=[12]))
+    model.metadata_props[METADATA_KEY] = other.to_json()
+    ir.save(model, tmp_path / "flat.onnx")
+    with pytest.raises(SpecError, match=r"'heatmap\.rollout' has 4 axes, and the metadata need 3"):
+        Explainer(tmp_path / "flat.onnx")
+
+
+def test_a_method_that_follows_all_blocks_is_refused_where_some_stand_apart(
+    with_all: Path, tmp_path: Path
+) -> None:
+    """At run time by the record, and at the export by what was found."""
+    model = ir.load(with_all)
+    spec = Spec.from_json(model.metadata_props[METADATA_KEY])
+    assert spec.attention is not None
+    first, *others = spec.attention.blocks
+    blocks = [replace(first, role="apart", tokens=None), *others]
+    other = replace(spec, attention=replace(spec.attention, blocks=blocks))
+    model.metadata_props[METADATA_KEY] = other.to_json()
+    ir.save(model, tmp_path / "apart.onnx")
+    said = "'gradient-rollout' follows the tokens through all blocks, but attention 'blocks.0.attn'"
+    image = np.zeros((1, 3, 24, 32), np.float32)
+    with pytest.raises(InputError, match=rf"{said} is of windows, .* \(1 of 2 are\); use 'attent"):
+        Explainer(tmp_path / "apart.onnx").explain(image, method="gradient-rollout")
+    found: Any = SimpleNamespace(
+        apart=["blocks.0.attn"], blocks=[None, None], doubt=None, chain=object()
+    )
+    with pytest.raises(LayerError, match=rf"{said} .*; use 'legrad' or a layer's method"):
+        AttentionWanted(found, ["legrad", "gradient-rollout"], tensors=False).check()
+    AttentionWanted(found, ["legrad"], tensors=False).check()
+
+
+@pytest.fixture(scope="module")
+def with_all(tmp_path_factory: Any) -> Path:
+    """An artifact with all tensors and a map, not verified."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("all") / "model.onnx"
+    images = (torch.zeros(2, 3, 24, 32),)
+    export(SmallVit(blocks=2).eval(), path, images, layers="attention", extras="rollout",
+           verify="off")  # fmt: skip
+    return path
+
+
 @pytest.fixture(scope="module")
 def maps_only(tmp_path_factory: Any) -> Path:
     """An artifact that makes all maps itself and gives no large tensors, verified."""
@@ -284,33 +350,10 @@ def test_maps_alone_leave_the_weights_in_the_graph(maps_only: Path) -> None:
 def test_the_verification_finds_what_is_wrong(
     maps_only: Path, tmp_path: Path, part: str, fails: str
 ) -> None:
-    model = ir.load(maps_only)
-    value = ir.convenience.create_value_mapping(model.graph)[part]
-    node = value.producer()
-    assert node is not None
-    old = value.name
-    value.name = f"{old}_right"
-    wrong = ir.node("Mul", [value, _constant(model.graph, 1.1)], name=f"{old}_wrong")
-    for use in [*value.uses()]:
-        if use.node is not wrong:
-            use.node.replace_input_with(use.idx, wrong.outputs[0])
-    if value.is_graph_output():
-        place = model.graph.outputs.index(value)
-        model.graph.outputs[place] = wrong.outputs[0]
-    wrong.outputs[0].name, wrong.outputs[0].type = old, value.type
-    wrong.outputs[0].shape = value.shape
-    model.graph.insert_after(node, wrong)
     path = tmp_path / "model.onnx"
-    ir.save(model, path)
+    multiply(maps_only, path, part, 1.1)
     _, verdict = verify_artifact(path, everything=True)
     assert fails in " ".join(f"{one.check} {one.subject}" for one in verdict.failures)
-
-
-def _constant(graph: ir.Graph, number: float) -> ir.Value:
-    value = ir.Value(name="a_number", const_value=ir.tensor(np.float32(number)))
-    value.type, value.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([])
-    graph.register_initializer(value)
-    return value
 
 
 def test_an_attention_operator_is_opened(tmp_path: Path) -> None:

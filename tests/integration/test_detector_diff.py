@@ -12,7 +12,8 @@ import pytest
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
-from graftcam.runtime.tools.diff_boxes import BoxPair, match, overlap_of, pair_of
+from graftcam.runtime.tools.diff_boxes import BoxPair, match, overlap_of
+from graftcam.runtime.tools.pairs import pair_of
 from support.artifacts import write_artifact
 from support.cli import fail, succeed
 from support.small_detector import export_detector, write_scene

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import InputError
-from graftcam.runtime.explain.fuse_layers import fuse
+from graftcam.runtime.explain.fuse_layers import check_fusing, fuse
 from graftcam.runtime.methods import dispatch
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import map_status
-from support.artifacts import SCENE, write_artifact, write_segmenter, write_two_layers
+from support.artifacts import SCENE, spec, write_artifact, write_segmenter, write_two_layers
 from support.methods import add_method, watch_runs
 
 
@@ -119,6 +120,13 @@ def test_a_layer_without_evidence_counts_as_zeros() -> None:
     layers = [maps([1, 2]), maps([0, 0])]
     np.testing.assert_allclose(fuse(layers, "mean"), maps([0.25, 0.5]))
     np.testing.assert_allclose(fuse(layers, "max"), maps([0.5, 1]))
+
+
+def test_grids_along_the_input_in_different_orders_are_refused() -> None:
+    layer = spec().layers[0]
+    check_fusing([layer, replace(layer, name="other")])
+    with pytest.raises(InputError, match=r"layers .*, turned run along the input's axes in differ"):
+        check_fusing([layer, replace(layer, name="turned", input_axes=[3, 2])])
 
 
 def test_an_explanation_by_several_layers_is_their_fused_maps_from_one_run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import onnx_ir as ir
@@ -35,11 +35,10 @@ from ..verdict.compare import relative_errors
 from ..verdict.deadline import Deadline
 from ..verdict.effort import Effort
 from ..verdict.findings import Finding, InputKind, measured
+from .map_errors import Near, map_errors
 
 _RUN = Matrix(("all",), (2,), (2,))
 _FORWARD = 1e-4  # of weights, which the artifact's optimised graph rounds otherwise
-_ROUNDING = 1e-6
-_SLACK = 100.0  # how many times that of a perturbation of this size; see `baked_methods`
 
 
 def check_attention(
@@ -292,26 +291,15 @@ def _check_maps(run: _Run, bound: float) -> list[Finding]:
     generator, found = np.random.default_rng(0), list[Finding]()
     for method, name in run.methods.items():
         actual = run.first.results[name]
-        truth, near = (_map(run, method, actual.shape[1], noise) for noise in (None, generator))
-        errors = relative_errors(actual, truth)
-        allowed = bound + _SLACK * relative_errors(near, truth)
-        worst = int(np.argmax(errors - allowed))
-        found.append(
-            measured(
-                "heatmap", name, float(errors[worst]), float(allowed[worst]),
-                f"it is not what the formula makes of its tensors: error {errors[worst]:.1e}",
-            )
-        )  # fmt: skip
+        formula = partial(_map, run, method, actual.shape[1])
+        maps = map_errors(actual, formula, bound, generator)
+        error, allowed = float(maps.errors[maps.worst]), float(maps.allowed[maps.worst])
+        reason = f"it is not what the formula makes of its tensors: error {error:.1e}"
+        found.append(measured("heatmap", name, error, allowed, reason))
     return found
 
 
-def _map(run: _Run, method: str, classes: int, noise: np.random.Generator | None) -> Array:
-    def near(tensor: Array) -> Array:
-        if noise is None:
-            return tensor
-        moved = tensor * (1 + _ROUNDING * noise.standard_normal(tensor.shape))
-        return moved.astype(np.float32)
-
+def _map(run: _Run, method: str, classes: int, near: Near) -> Array:
     if method == "legrad":
         rows = flow.legrad(NUMPY, [near(run.legrad(block)) for block in run.attention.chain])
         return on_grid(run.attention, rows)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from ....runtime.explain.fuse_layers import fuse
+from ....runtime.methods.fusion import Fuse
 from ....runtime.methods.table import METHODS
-from ....runtime.spec import Spec
+from ....runtime.spec import Layer, Spec
 from ...errors import VerificationError
+from ..runs.running import Array
+from .map_errors import Near, map_errors
 
-Array = npt.NDArray[Any]
 _BOUND = 1e-3
-_ROUNDING = 1e-6  # a dozen units in float32's last place
-# How many times that of a perturbation of this size: sums run in another order, and repeated
-# squaring leaves a little more of a second component that is nearly as large as the first.
-_SLACK = 100.0
+_Formula: TypeAlias = Callable[[Near], Array]
 
 
 def check_baked(results: Mapping[str, Array], spec: Spec) -> None:
     """Compare every baked map with its definition.
 
-    Where terms cancel, or two components are equally large, a map depends on the last digits of its
-    inputs. So an error is small if perturbing these digits changes the map as much. Half of the
-    maps must be close, since chance may hit one of them.
+    Half of the maps must be right, since chance may hit one of them: see `map_errors`.
 
     Args:
         results: All outputs by name. Classes behind those of the baked maps are left out.
@@ -35,33 +32,48 @@ def check_baked(results: Mapping[str, Array], spec: Spec) -> None:
         VerificationError: A baked map differs from its definition.
     """
     generator = np.random.default_rng(0)
+    for name, formula in _formulas(results, spec):
+        found = map_errors(results[name], formula, _BOUND, generator)
+        if 2 * found.right.sum() < len(found.right):
+            raise VerificationError(
+                f"the artifact's {name} is not what the runtime makes of its activations and "
+                f"gradients, nothing was written: error {np.median(found.errors):.1e} "
+                f"(bound {np.median(found.allowed):.1e})"
+            )
+
+
+def _formulas(results: Mapping[str, Array], spec: Spec) -> Iterator[tuple[str, _Formula]]:
+    """The name of each baked output with its formula."""
     for layer in spec.layers:
         for method, name in (layer.methods or {}).items():
-            baked = results[name]
-            gradients = results[layer.gradients][:, : baked.shape[1]]
-            if baked.shape[1] == 1:
-                # One class and its double: what is baked contrasts a single class with itself.
-                gradients = np.concatenate([gradients, gradients], axis=1)
-            tensors = results[layer.activations], gradients
-            moved = [
-                tensor * (1 + _ROUNDING * generator.standard_normal(tensor.shape))
-                for tensor in tensors
-            ]
-            truth, near = (METHODS[method](*pair)[:, : baked.shape[1]] for pair in (tensors, moved))
-            allowed = _BOUND + _SLACK * _errors(near, truth)
-            errors = _errors(baked, truth)
-            if not np.median(errors - allowed) <= 0:
-                raise VerificationError(
-                    f"the artifact's {name} is not what the runtime makes of its activations and "
-                    f"gradients, nothing was written: error {np.median(errors):.1e} "
-                    f"(bound {np.median(allowed):.1e})"
-                )
+            yield name, _formula(results, layer, method, results[name].shape[1])
+    fused = spec.fused
+    if fused is not None:
+        for how, name in fused.maps.items():
+            yield name, _fused(results, spec, fused.method, how, results[name].shape[1])
 
 
-def _errors(actual: Array, expected: Array) -> npt.NDArray[np.float64]:
-    """Relative L2 error of each map; 0 where both are 0, or not finite in the same places."""
-    a, e = (maps.reshape(-1, maps[0, 0].size) for maps in (actual, expected))
-    same = (a == e) | (np.isnan(a) & np.isnan(e))
-    difference = np.linalg.norm(np.where(same, 0, a - e), axis=1)
-    size = np.linalg.norm(e, axis=1)
-    return np.where(difference > 0, difference / np.where(size > 0, size, 1), 0.0)
+def _formula(results: Mapping[str, Array], layer: Layer, method: str, classes: int) -> _Formula:
+    """The maps of a method, [N, classes, *space]."""
+    gradients = results[layer.gradients][:, :classes]
+    if classes == 1:
+        # One class and its double: what is baked contrasts a single class with itself.
+        gradients = np.concatenate([gradients, gradients], axis=1)
+
+    def maps(near: Near) -> Array:
+        made = METHODS[method](near(results[layer.activations]), near(gradients))
+        return made[:, :classes]
+
+    return maps
+
+
+def _fused(
+    results: Mapping[str, Array], spec: Spec, method: str, how: str, classes: int
+) -> _Formula:
+    """The maps of all layers in one, [N, classes, *space]."""
+    formulas = [_formula(results, layer, method, classes) for layer in spec.layers]
+
+    def maps(near: Near) -> Array:
+        return fuse([formula(near) for formula in formulas], cast(Fuse, how))
+
+    return maps

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....runtime.errors import GraftcamError, SessionError
+from ....runtime.methods.fusion import FUSED_METHOD, FUSES
 from ....runtime.methods.table import METHODS
 from ....runtime.session.contract import Ports
 from ....runtime.session.session import Session
@@ -61,6 +62,13 @@ def check_metadata(artifact: Path, model: ir.Model) -> tuple[Spec | None, list[F
         for method in one.baked
         if method not in METHODS
     ]
+    if spec.fused is not None:
+        known = {FUSED_METHOD, *FUSES}
+        wrong += [
+            f"maps are fused by {name!r}, which this version does not know"
+            for name in (spec.fused.method, *spec.fused.maps)
+            if name not in known
+        ]
     status = "fail" if wrong else "pass"
     return spec, [Finding("metadata", "", status, reason="; ".join(wrong))]
 
@@ -167,6 +175,7 @@ def check_methods(artifact: Artifact, feeds: Tensors) -> list[Finding]:
     """Check that baked maps are what the runtime's methods make of activations and gradients."""
     layers = artifact.spec.layers
     names = [name for layer in layers for name in (layer.methods or {}).values()]
+    names += artifact.spec.of_all_layers
     if not names:
         return []
     # More classes than Finer-CAM contrasts with, so that it must find the nearest.

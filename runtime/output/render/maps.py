@@ -7,12 +7,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...methods.operations import ROUNDING
+
 Heatmap: TypeAlias = NDArray[np.float32]
 Status: TypeAlias = Literal["ok", "zero", "constant", "nonfinite"]
-
-# Relative differences between cells up to this are rounding, not evidence: the precision of a sum
-# over a thousand channels in float32.
-ROUNDING = 1e-6
 
 
 def map_status(raw: NDArray[Any], signed: bool = False) -> Status:

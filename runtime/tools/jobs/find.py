@@ -6,7 +6,7 @@ For a model that takes arrays, sound or scans, their files count as its images.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from ...errors import ImageError
@@ -60,6 +60,16 @@ def image_paths(
 ) -> list[Path]:
     """Return the paths of the images in ``folder`` and below; see `find_images`."""
     return [folder / name for name in find_images(folder, leave_out or folder, suffixes)[0]]
+
+
+def all_paths(
+    given: Iterable[Path], leave_out: Path | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[Path]:
+    """Return files as they are given, and of each folder among them its images."""
+    found = list[Path]()
+    for one in given:
+        found += image_paths(one, leave_out, suffixes) if one.is_dir() else [one]
+    return found
 
 
 def _files(folder: Path, leave_out: Path) -> Generator[Path]:
