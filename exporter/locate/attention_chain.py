@@ -88,6 +88,7 @@ class _Reader:
     ) -> Chain | None:  # fmt: skip
         """The chain before a pool or class attention; None where none leads there."""
         chained, streams = list[AttentionBlock](), list[ir.Value]()
+        last: Sequence[ir.Value] = ()
         following = class_blocks[0] if class_blocks else pool
         keys = None if pool is None else pool.keys
         if class_blocks:
@@ -117,9 +118,7 @@ class _Reader:
             again = [one for one in last if _kind(one, self._fed) == kind]
             streams[-1] = again[-1] if again else streams[-1]
         chosen = () if pool or class_blocks else class_tokens(streams[-1], chained[-1].keys)
-        return Chain(
-            tuple(chained), tuple(streams), pool, chosen, chained[-1].keys, class_blocks
-        )
+        return Chain(tuple(chained), tuple(streams), pool, chosen, chained[-1].keys, class_blocks)
 
 
 def _are_put_before(

@@ -155,7 +155,8 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
     into the block only.
     """
     blocks = tuple(f"{one.name}." for one in candidates if _has_lost_places(one))
-    found = sorted(reversed(candidates), key=lambda one: one.name.startswith(blocks))
+    later_first = candidates[::-1]
+    found = sorted(later_first, key=lambda one: one.name.startswith(blocks))
     best = next((i for i, candidate in enumerate(found) if candidate.usable), 0)
     for later in reversed(found[:best]):
         if later.reason in (_NO_GRADIENT, _UNCONNECTED):

@@ -55,7 +55,9 @@ class Reference:
         return result, found
 
     def slopes(self, index: int) -> Tensors:
-        return list(torch.autograd.grad(self.scores[:, index].sum(), self.weights, retain_graph=True))
+        return list(
+            torch.autograd.grad(self.scores[:, index].sum(), self.weights, retain_graph=True)
+        )
 
     def matrices(self, each: Tensors) -> Tensors:
         """What each block does to class token and patches, [N, 13, 13], beside the identity."""
@@ -96,9 +98,7 @@ class Reference:
 
     def grad_eclip(self, index: int) -> torch.Tensor:
         query, keys, values = (one.transpose(1, 2).flatten(2) for one in self.parts)
-        (slope,) = torch.autograd.grad(
-            self.scores[:, index].sum(), self.result, retain_graph=True
-        )
+        (slope,) = torch.autograd.grad(self.scores[:, index].sum(), self.result, retain_graph=True)
         likeness = torch.cosine_similarity(query, keys[:, 1:], dim=2)
         low, high = likeness.amin(1, keepdim=True), likeness.amax(1, keepdim=True)
         effect = (slope.transpose(1, 2).flatten(2) * values[:, 1:]).sum(2).clamp(min=0)

@@ -121,7 +121,7 @@ def test_a_trunk_whose_tokens_have_no_grid_is_named() -> None:
 
 
 def test_a_part_of_a_block_without_places_comes_behind_the_layers_before_the_block() -> None:
-    """The queries of LeViT's last downsampling were chosen before the stage that they are made of."""
+    """Of LeViT the queries of the last downsampling were chosen, not the stage before it."""
     shape, shown = (1, 8, 4, 4), "spatial extent"
     stage = Candidate("stages.1", "Stage", (1, 8, 7, 7), True, shown)
     queries = Candidate("stages.2.down.q", "Conv2d", shape, True, shown)

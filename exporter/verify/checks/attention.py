@@ -213,7 +213,9 @@ def _product_behind(graph: ir.Graph, weights: str) -> str:
 def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> Finding:
     """Compare the gradients of each block's own score with differences."""
     found, generator = Differences(), np.random.default_rng(0)
-    asked = [(block, part) for block in reversed(run.attention.chain) for part in _parts(run, block)]
+    asked = [
+        (block, part) for block in reversed(run.attention.chain) for part in _parts(run, block)
+    ]
     for number, (block, (collector, gradients)) in enumerate(asked):
         share = effort.deadline.share(len(asked) - number)
         first = run.of_one("legrad", gradients)
@@ -237,9 +239,7 @@ def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> F
     return finding_of(found, "legrad", bound, kind, run.artifact.level)
 
 
-def _parts(
-    run: _Run, block: AttentionBlock
-) -> Iterator[tuple[AttentionBlock | None, Array]]:
+def _parts(run: _Run, block: AttentionBlock) -> Iterator[tuple[AttentionBlock | None, Array]]:
     """LeGrad's gradients of a block, those of each collector apart; None: of its own weights."""
     whole, first = run.legrad(block), 0
     for collector in run.attention.collectors or [None]:
