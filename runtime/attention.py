@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from .bounds import Axis, Count, Length, MethodId, Name, Positive
 from .records import Fault, Record
 
-Role = Literal["chain", "pool", "apart"]
+Role = Literal["chain", "pool", "class", "apart"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class AttentionBlock:
         name: Module path, or the name of the weights.
         value: The ONNX value of the weights: what the softmax gives.
         role: ``chain``: every token looks at every token of the image, behind the block before it;
-            ``pool``: one query collects the tokens behind the chain; ``apart``: any other, such
-            as one in windows, whose tokens have a grid of their own.
+            ``pool``: one query collects the tokens behind the chain; ``class``: so does a class
+            token, which is put before them there and is the first key; ``apart``: any other,
+            such as one in windows, whose tokens have a grid of their own.
         tokens: The ONNX value of the tokens behind it, [N, tokens, C] or [tokens, N, C]; only of
             role ``chain``.
         weights: Name of the output, float32 [N, heads, queries, keys], or [N, windows, heads,
@@ -60,7 +61,7 @@ class Attention(Record):
     Attributes:
         blocks: The blocks, in the order of the forward pass.
         class_tokens: The tokens that the score is read off: a class token, and perhaps one of
-            distillation. Empty: all tokens, or a block of role ``pool``.
+            distillation. Empty: all tokens, or blocks of role ``pool`` or ``class``.
         grid: Spatial shape of the maps, those of the tokens of role ``chain``; None for an open
             extent; empty where no block is of that role.
         prefix_tokens: Tokens before the grid: class, distillation, register.
@@ -101,9 +102,29 @@ class Attention(Record):
         return next((block for block in self.blocks if block.role == "pool"), None)
 
     @property
+    def class_blocks(self) -> list[AttentionBlock]:
+        """The blocks by which a class token collects the tokens, one behind the other."""
+        return [block for block in self.blocks if block.role == "class"]
+
+    @property
+    def collectors(self) -> list[AttentionBlock]:
+        """The blocks by which one token collects the others: a pool, or class attention."""
+        return [self.pool] if self.pool is not None else self.class_blocks
+
+    @property
+    def own_keys(self) -> int:
+        """Number of keys of the collectors before the chain's tokens: the class token itself."""
+        return 1 if self.class_blocks else 0
+
+    @property
     def flowing(self) -> list[AttentionBlock]:
-        """The chain, and the pool behind it."""
-        return [block for block in (*self.chain, self.pool) if block is not None]
+        """The chain, and what collects behind it."""
+        return [*self.chain, *self.collectors]
+
+    @property
+    def read_block(self) -> AttentionBlock:
+        """The last block whose result a class token of the score takes."""
+        return (self.class_blocks or self.chain)[-1]
 
     @property
     def outputs(self) -> list[str]:

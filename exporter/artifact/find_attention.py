@@ -43,8 +43,9 @@ class AttentionFound:
             return "apart"
         if any(one.name == block.name for one in self.chain.blocks):
             return "chain"
-        pool = self.chain.pool
-        return "pool" if pool is not None and pool.name == block.name else "apart"
+        if not any(one.name == block.name for one in self.chain.collectors):
+            return "apart"
+        return "class" if self.chain.class_blocks else "pool"
 
     @property
     def apart(self) -> list[str]:
@@ -90,6 +91,7 @@ def _with_laid(chain: Chain, laid: Mapping[str, AttentionBlock]) -> Chain:
     return replace(
         chain, blocks=tuple(laid[one.name] for one in chain.blocks),
         pool=None if chain.pool is None else laid[chain.pool.name],
+        class_blocks=tuple(laid[one.name] for one in chain.class_blocks),
     )  # fmt: skip
 
 

@@ -47,29 +47,29 @@ class AttentionWanted:
         if self.tensors:
             found += [block.weights for block in self.found.blocks]
         elif "gradient-rollout" in self.methods and (chain := self.found.chain) is not None:
-            found += [block.weights for block in (*chain.blocks, chain.pool) if block is not None]
-        if self.takes_result and self._last is not None:
-            found.append(self._last.product.outputs[0])
+            found += [block.weights for block in chain.all_blocks]
+        if self.takes_result and self._read_block is not None:
+            found.append(self._read_block.product.outputs[0])
         return found
 
     @property
     def takes_result(self) -> bool:
-        """Whether the gradient of the last block's result is needed, as Grad-ECLIP does."""
+        """Whether the gradient of a block's result is needed, as Grad-ECLIP does."""
         return "grad-eclip" in self.methods or (self.tensors and self.shows_result)
 
     @property
     def shows_result(self) -> bool:
         """Whether Grad-ECLIP is defined: a class token is read, and attention is two MatMuls."""
-        chain, last = self.found.chain, self._last
-        if chain is None or last is None or not chain.class_tokens:
+        chain, last = self.found.chain, self._read_block
+        if chain is None or last is None or not (chain.class_tokens or chain.class_blocks):
             return False
         nodes = last.scores, last.product
         plain = all(node.op_type == "MatMul" for node in nodes)
         return plain and all(len(dims_of(node.outputs[0])) == 4 for node in nodes)
 
     @property
-    def _last(self) -> AttentionBlock | None:
-        return None if self.found.chain is None else self.found.chain.blocks[-1]
+    def _read_block(self) -> AttentionBlock | None:
+        return None if self.found.chain is None else self.found.chain.read_block
 
     def check(self) -> None:
         """Refuse methods that are not defined for the model.
@@ -114,7 +114,7 @@ def publish_attention(
     if chain is not None and arrangement is not None:
         tensors = AttentionTensors(weights, gradients)
         maps = AttentionMaps(emit, chain, arrangement, tensors)
-        result = _ResultTensors.of(emit, chain.blocks[-1], cotangents, scale, wanted)
+        result = _ResultTensors.of(emit, chain.read_block, cotangents, scale, wanted)
         made = _made(emit, wanted.methods, maps, result, seed, scale)
         names = {
             method: publish(emit, value, f"heatmap.{method}", [batch, "K", *arrangement.grid])
@@ -140,7 +140,7 @@ def publish_attention(
         for one in found.blocks
     ]  # fmt: skip
     if result is not None and chain is not None:
-        place = next(i for i, one in enumerate(blocks) if one.name == chain.blocks[-1].name)
+        place = next(i for i, one in enumerate(blocks) if one.name == chain.read_block.name)
         blocks[place] = result.publish(emit, blocks[place], batch)
     if chain is None or arrangement is None:
         return record.Attention(blocks, [], [], 0)

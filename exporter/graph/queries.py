@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import onnx_ir as ir
 
@@ -14,12 +14,13 @@ def module_path(node: ir.Node) -> str:
     return names[-2] if len(names) > 1 else ""
 
 
-def ancestors(score: ir.Value) -> set[ir.Value]:
-    """Return ``score`` and every value that it depends on."""
+def ancestors(score: ir.Value, until: Collection[ir.Value] = ()) -> set[ir.Value]:
+    """Return ``score`` and every value that it depends on, without what only ``until`` do."""
     seen, producers = {score}, set[ir.Node]()
     stack = [score]
     while stack:
-        producer = stack.pop().producer()
+        value = stack.pop()
+        producer = None if value in until else value.producer()
         if producer is not None and producer not in producers:
             producers.add(producer)
             fresh = [value for value in inputs_of(producer) if value not in seen]

@@ -52,42 +52,54 @@ class AttentionMaps:
 
     def rollout(self) -> ir.Value:
         """Attention rollout, [N, K, *grid]."""
-        read = self._read() if self.chain.pool is None else self._of_pool()
+        collect = [self._value(self.tensors.weights[one.name]) for one in self.chain.collectors]
+        if self.chain.class_blocks:
+            read = self._behind_own(flow.class_rollout(ALGEBRA, self._own(), collect))
+        elif collect:
+            read = flow.attention(ALGEBRA, flow.Flow(self._one(), collect))
+        else:
+            read = self._read()
         return self.on_grid(flow.rollout(ALGEBRA, flow.Flow(read, self._weights)))
 
     def gradient_rollout(self) -> ir.Value:
         """Relevance of attention, [N, K, *grid]."""
-        gradients = [self._value(self.tensors.gradients[one.name]) for one in self.chain.blocks]
-        read, pool = self._read(), self.chain.pool
-        if pool is not None:
-            mine = self.tensors.weights[pool.name], self.tensors.gradients[pool.name]
-            read = flow.pooled_relevance(ALGEBRA, self._one(), *map(self._value, mine))
-        return self.on_grid(
-            flow.gradient_rollout(ALGEBRA, flow.Flow(read, self._weights, gradients))
-        )
+        weights, gradients = self.tensors.weights, self.tensors.gradients
+        slopes = [self._value(gradients[one.name]) for one in self.chain.all_blocks]
+        own, collected = slopes[: len(self.chain.blocks)], slopes[len(self.chain.blocks) :]
+        collect = [self._value(weights[one.name]) for one in self.chain.collectors]
+        if self.chain.class_blocks:
+            row = flow.class_relevance(ALGEBRA, self._own(), collect, collected)
+            read = self._behind_own(row)
+        elif collect:
+            read = flow.pooled_relevance(ALGEBRA, self._one(), collect[0], collected[0])
+        else:
+            read = self._read()
+        return self.on_grid(flow.gradient_rollout(ALGEBRA, flow.Flow(read, self._weights, own)))
 
     def legrad(self, gradients: Sequence[ir.Value]) -> ir.Value:
         """LeGrad from each block's own gradients [K, N, heads, queries, keys]: [N, K, *grid]."""
         by_class = flow.legrad(ALGEBRA, list(map(self._value, gradients)))
-        return self.on_grid(by_class.op("Transpose", perm=[1, 0, 2]))
+        row = by_class.op("Transpose", perm=[1, 0, 2])
+        return self.on_grid(self._behind_own(row) if self.chain.class_blocks else row)
 
     def grad_eclip(
         self, queries: ir.Value, keys: ir.Value, values: ir.Value, gradients: ir.Value
     ) -> ir.Value:
-        """Grad-ECLIP of the last block: [N, K, *grid].
+        """Grad-ECLIP of the block that the class token is read off: [N, K, *grid].
 
         Args:
-            queries: [N, heads, tokens, width].
-            keys: Likewise.
+            queries: [N, heads, tokens, width]; of class attention, one.
+            keys: [N, heads, tokens, width].
             values: Likewise.
-            gradients: [N, K, heads, tokens, width].
+            gradients: [N, K, heads, queries, width].
         """
-        place = self.chain.class_tokens[0]
+        place, own = (self.chain.class_tokens or (0,))[0], bool(self.chain.class_blocks)
+        first, end = self._bounds
         made = flow.grad_eclip(
             ALGEBRA,
             self._tokens(queries, 2, place, place + 1),
-            self._tokens(keys, 2, *self._bounds),
-            self._tokens(values, 2, *self._bounds),
+            self._tokens(keys, 2, first + own, end),
+            self._tokens(values, 2, first + own, end),
             self._tokens(gradients, 3, place, place + 1),
         )
         return self._laid(made)
@@ -142,8 +154,11 @@ class AttentionMaps:
         rows[..., chosen] = 1 / len(chosen)
         return self._gated(rows)
 
-    def _of_pool(self) -> Expression:
-        """The mean of the pool's heads, [N, min(K, 1), tokens]."""
-        assert self.chain.pool is not None
-        weights = self._value(self.tensors.weights[self.chain.pool.name])
-        return flow.attention(ALGEBRA, flow.Flow(self._one(), [weights]))
+    def _own(self) -> Expression:
+        """1 at the class token of class attention, [1, min(K, 1), 1 + tokens]."""
+        assert self.chain.tokens is not None
+        return self._gated(np.eye(1, 1 + self.chain.tokens, dtype=np.float32)[None])
+
+    def _behind_own(self, row: Expression) -> Expression:
+        """The tokens behind the class token of class attention, of rows [N, J, 1 + tokens]."""
+        return self._tokens(row.value, 2, 1, 2**31 - 1)

@@ -29,7 +29,8 @@ def legrad_gradients(
     """Gradients of each block's own score with respect to its weights.
 
     As in the authors' code, the head takes the mean of a block's tokens in place of each of them,
-    class token included; a pool takes the tokens themselves, and its weights are the block's.
+    class token included; a pool takes the tokens themselves, and its weights are the block's. Class
+    attention is a pool in several steps: the heads of all count.
 
     Args:
         emit: Where nodes are added.
@@ -38,20 +39,24 @@ def legrad_gradients(
         scale: How much larger than the gradients cotangents are.
 
     Returns:
-        float32 [K, N, heads, queries, keys] by block, in order.
+        float32 [K, N, heads, queries, keys] by block, in order; the heads of all blocks of class
+        attention.
     """
     head = _Head(emit, chain, seed.forward)
     found: dict[str, ir.Value] = {}
     for block, stream in zip(chain.blocks, chain.streams, strict=True):
         with emit.scope(f"{INNER}/{block.name}"):
-            if chain.pool is None:
-                target, score = block.weights, head.of(_levelled(emit, stream, chain.tokens))[0]
+            if chain.collectors:
+                score, targets = head.of(stream)
             else:
-                score, target = head.of(stream)
-                assert target is not None
-            made = plan(emit.graph, score, [target])
-            gradient = differentiate(emit, made, replace(seed, forward=score))[target] / scale
-            value = gradient.through(Emitter.cast, SINGLE, "single").dense()
+                targets, score = [block.weights], head.of(_levelled(emit, stream, chain.tokens))[0]
+            made = plan(emit.graph, score, targets)
+            slopes = differentiate(emit, made, replace(seed, forward=score))
+            each = [
+                (slopes[one] / scale).through(Emitter.cast, SINGLE, "single").dense()
+                for one in targets
+            ]
+            value = each[0] if len(each) == 1 else emit.op("Concat", *each, role="heads", axis=2)
         value.name = emit.unique(f"{INNER}.{block.name}")
         found[block.name] = value
     return found
@@ -71,7 +76,7 @@ class _Head:
 
     def __init__(self, emit: Emitter, chain: Chain, table: ir.Value) -> None:
         self._emit, self._start, self._table = emit, chain.streams[-1], table
-        self._pool = None if chain.pool is None else chain.pool.weights
+        self._collect = [block.weights for block in chain.collectors]
         leading, behind = ancestors(table), {self._start}
         self._nodes: list[ir.Node] = []
         for node in emit.graph:
@@ -80,16 +85,16 @@ class _Head:
                 self._nodes.append(node)
                 behind.update(node.outputs)
 
-    def of(self, stream: ir.Value) -> tuple[ir.Value, ir.Value | None]:
-        """The scores of these tokens, and the weights by which a pool collects them."""
+    def of(self, stream: ir.Value) -> tuple[ir.Value, list[ir.Value]]:
+        """The scores of these tokens, and the weights by which they are collected, if any."""
         if stream is self._start:
-            return self._table, self._pool
+            return self._table, self._collect
         twins: dict[ir.Value | None, ir.Value | None] = {self._start: stream}
         for node in self._nodes:
             self._copy(node, twins)
         score = twins[self._table]
         assert score is not None
-        return score, twins.get(self._pool) if self._pool is not None else None
+        return score, [twin for one in self._collect if (twin := twins[one]) is not None]
 
     def _copy(self, node: ir.Node, twins: MutableMapping[ir.Value | None, ir.Value | None]) -> None:
         outputs = [

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ..graph.emitter import constant_of, dims_of
 from ..graph.queries import ancestors, module_path
+from .mixed_heads import heads_last_before, heads_last_behind
 
 _PRODUCTS = frozenset({"MatMul", "Einsum"})
 # What may stand between the softmax and the product with the values.
@@ -87,37 +88,41 @@ def _along_last(node: ir.Node) -> bool:
 
 
 def product_after(weights: ir.Value) -> ir.Node | None:
-    """The product of the weights with the values."""
-    pending, seen = [weights], {weights}
+    """The product of the weights, or of what talking heads make of them, with the values."""
+    pending, seen = [(weights, False)], {weights}
     while pending and len(seen) < _FAR:
-        value = pending.pop()
+        value, last = pending.pop()  # whether the heads are on the last axis
         for use in value.uses():
             node = use.node
-            if node.op_type in _PRODUCTS:
-                if use.idx == 0 and len(node.inputs) == 2 and not _is_constant(node.inputs[1]):
+            if node.op_type in _PRODUCTS and not last and not any(map(_is_constant, node.inputs)):
+                if use.idx == 0 and len(node.inputs) == 2:
                     return node
-            elif node.op_type in _AFTER and node.outputs[0] not in seen:
+                continue
+            behind = last if node.op_type in _AFTER else heads_last_behind(node, last)
+            if behind is not None and node.outputs[0] not in seen:
                 seen.add(node.outputs[0])
-                pending.append(node.outputs[0])
+                pending.append((node.outputs[0], behind))
     return None
 
 
 def _product_before(softmax: ir.Node) -> ir.Node | None:
     """The product of queries and keys."""
     first = softmax.inputs[0]
-    pending, seen = [first], {first}
+    pending, seen = [(first, False)], {first}
     while pending and len(seen) < _FAR:
-        value = pending.pop(0)
+        value, last = pending.pop(0)  # whether the heads are on the last axis
         node = None if value is None else value.producer()
         if node is None:
             continue
-        if node.op_type in _PRODUCTS:
-            if len(node.inputs) == 2 and not any(map(_is_constant, node.inputs)):
+        if node.op_type in _PRODUCTS and not any(map(_is_constant, node.inputs)):
+            if len(node.inputs) == 2 and not last:
                 return node
-        elif node.op_type in _BEFORE:
+            continue
+        before = last if node.op_type in _BEFORE else heads_last_before(node, last)
+        if before is not None:
             fresh = [one for one in node.inputs if one is not None and one not in seen]
             seen.update(fresh)
-            pending.extend(fresh)
+            pending.extend((one, before) for one in fresh)
     return None
 
 

@@ -12,7 +12,7 @@ from ..graph.emitter import dims_of
 from ..graph.queries import ancestors
 from .attention import AttentionBlock, passes
 from .layout import lineages
-from .token_readers import BY_TOKEN
+from .token_readers import BY_TOKEN, TokenReaders
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,11 @@ class Chain:
         streams: The tokens behind each of them, [N, tokens, C] or [tokens, N, C]: the sum that the
             next block reads.
         pool: The attention behind them by which one query collects the tokens, if there is one.
-        class_tokens: The tokens that the score is read off; none where all are, or a pool.
+        class_tokens: The tokens that the score is read off; none where all are, or a pool, or
+            class attention.
         tokens: Their number; None if it is open.
+        class_blocks: Class attention (CaiT): the attentions behind the others by which a class
+            token, put before the tokens there, collects itself and them, one behind the other.
     """
 
     blocks: tuple[AttentionBlock, ...]
@@ -33,6 +36,22 @@ class Chain:
     pool: AttentionBlock | None
     class_tokens: tuple[int, ...]
     tokens: int | None
+    class_blocks: tuple[AttentionBlock, ...] = ()
+
+    @property
+    def collectors(self) -> tuple[AttentionBlock, ...]:
+        """The blocks by which one token collects the others: a pool, or class attention."""
+        return (self.pool,) if self.pool is not None else self.class_blocks
+
+    @property
+    def all_blocks(self) -> tuple[AttentionBlock, ...]:
+        """The blocks, and behind them what collects."""
+        return *self.blocks, *self.collectors
+
+    @property
+    def read_block(self) -> AttentionBlock:
+        """The last block whose result a class token of the score takes."""
+        return self.class_blocks[-1] if self.class_blocks else self.blocks[-1]
 
 
 def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Value) -> Chain | None:
@@ -40,34 +59,74 @@ def read_chain(graph: ir.Graph, blocks: Sequence[AttentionBlock], score: ir.Valu
 
     Windows have their own tokens, and so have attentions of thinned-out keys: they are in no chain.
     """
-    after = [list(passes(graph, one.weights, score)) for one in blocks]
-    chained = list[AttentionBlock]()
-    # What inputs hold, not weights and sizes.
-    fed = {value for value, known in lineages(graph).items() if known.content}
-    streams, pool, following = list[ir.Value](), None, None
-    for block, behind in zip(reversed(blocks), reversed(after), strict=True):
-        if not chained and pool is None and block.queries == 1 != block.keys:
-            pool = following = block
-            continue
-        last = chained[-1] if chained else pool
-        if not _is_whole(block) or (last is not None and block.keys != last.keys):
-            continue
-        stream = _stream(behind, block, following, fed)
-        if stream is None:
-            continue
-        chained.append(block)
-        streams.append(stream)
-        following = block
-    if not chained:
-        return None
-    kind = _kind(streams[-1], fed)
-    if pool is None and len(chained) > 1:
-        # The last block's sum, not the norm behind it, is what the others' are.
-        again = [one for one in after[blocks.index(chained[0])] if _kind(one, fed) == kind]
-        streams[0] = again[-1] if again else streams[0]
-    chosen = () if pool is not None else class_tokens(streams[0], chained[0].keys)
-    turned = tuple(reversed(chained)), tuple(reversed(streams))
-    return Chain(*turned, pool, chosen, chained[0].keys)
+    reader = _Reader(graph, score)
+    ending = list[AttentionBlock]()
+    for block in reversed(blocks):
+        if block.queries == 1 != block.keys:
+            ending.insert(0, block)
+        elif ending or _is_whole(block):
+            break
+    if ending:
+        before = blocks[: blocks.index(ending[0])]
+        found = reader.chain(before, None, tuple(ending)) or reader.chain(before, ending[-1])
+        if found is not None:
+            return found
+    return reader.chain(blocks)
+
+
+class _Reader:
+    """Reads the chain of one graph."""
+
+    def __init__(self, graph: ir.Graph, score: ir.Value) -> None:
+        self._graph, self._score = graph, score
+        # What inputs hold, not weights and sizes.
+        self._fed = {value for value, known in lineages(graph).items() if known.content}
+
+    def chain(
+        self, blocks: Sequence[AttentionBlock], pool: AttentionBlock | None = None,
+        class_blocks: tuple[AttentionBlock, ...] = (),
+    ) -> Chain | None:  # fmt: skip
+        """The chain before a pool or class attention; None where none leads there."""
+        chained, streams = list[AttentionBlock](), list[ir.Value]()
+        last: Sequence[ir.Value] = ()
+        following = class_blocks[0] if class_blocks else pool
+        keys = None if pool is None else pool.keys
+        if class_blocks:
+            keys = class_blocks[0].keys
+            if keys is None or any(one.keys != keys for one in class_blocks):
+                return None
+            keys -= 1
+        for block in reversed(blocks):
+            if not _is_whole(block) or (following is not None and block.keys != keys):
+                continue
+            behind = list(passes(self._graph, block.weights, self._score))
+            stream = _stream(behind, block, following, self._fed)
+            if stream is None:
+                continue
+            if not chained:
+                last, keys = behind, block.keys
+            chained.insert(0, block)
+            streams.insert(0, stream)
+            following = block
+        if not chained:
+            return None
+        if class_blocks and not _are_put_before(streams[-1], class_blocks, self._score):
+            return None
+        kind = _kind(streams[0], self._fed)
+        if pool is None and not class_blocks and len(chained) > 1:
+            # The last block's sum, not the norm behind it, is what the others' are.
+            again = [one for one in last if _kind(one, self._fed) == kind]
+            streams[-1] = again[-1] if again else streams[-1]
+        chosen = () if pool or class_blocks else class_tokens(streams[-1], chained[-1].keys)
+        return Chain(tuple(chained), tuple(streams), pool, chosen, chained[-1].keys, class_blocks)
+
+
+def _are_put_before(
+    stream: ir.Value, class_blocks: Sequence[AttentionBlock], score: ir.Value
+) -> bool:
+    """Whether the score follows tokens by class attention alone, with one token before them."""
+    results = {block.product.outputs[0] for block in class_blocks}
+    return TokenReaders(ancestors(score, results) - results).only_prefix(stream, 0)
 
 
 def _is_whole(block: AttentionBlock) -> bool:

@@ -19,6 +19,7 @@ _UNCONNECTED = "not connected to the score"
 _NO_GRADIENT = "the score's gradient is zero at every place"
 _NO_GRID = "no grid fits its tokens"
 BLIND = "it does not depend on the image, only on other inputs"
+_MISPLACED = "its places are not where the input's are"
 _TRUNK = 4  # layers of one shape that make a trunk; a block alone has about six
 _RANKS = (3, 4, 5)
 
@@ -26,8 +27,8 @@ _RANKS = (3, 4, 5)
 def misplaced(agreement: float) -> str:
     """Say that the places of a layer are not those of the input."""
     return (
-        "its places are not where the input's are, so a map would mean nothing (queries, windows, "
-        f"sorted tokens; agreement {agreement:.2f})"
+        f"{_MISPLACED}, so a map would mean nothing (queries, windows, sorted tokens; agreement "
+        f"{agreement:.2f})"
     )
 
 
@@ -148,8 +149,14 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
     follow. The reason of the choice also names a later layer that the score does not depend on, and
     a later trunk of tokens without a grid: what comes before it, such as a patch embedding, has
     seen little of the model.
+
+    A part of a block whose result on a grid has lost its places, such as the queries of LeViT's
+    downsampling attention, comes behind the layers before the block: it shows one of the ways
+    into the block only.
     """
-    found = list(reversed(candidates))
+    blocks = tuple(f"{one.name}." for one in candidates if _has_lost_places(one))
+    later_first = candidates[::-1]
+    found = sorted(later_first, key=lambda one: one.name.startswith(blocks))
     best = next((i for i, candidate in enumerate(found) if candidate.usable), 0)
     for later in reversed(found[:best]):
         if later.reason in (_NO_GRADIENT, _UNCONNECTED):
@@ -160,6 +167,12 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
         note = f"{found[best].reason}; but no grid fits the tokens {list(trunk)} of what follows it"
         found[best] = replace(found[best], reason=note)
     return sorted(found, key=lambda candidate: not candidate.usable)
+
+
+def _has_lost_places(candidate: Candidate) -> bool:
+    """Whether it is a block, no mere sequence of them, whose places all see the whole input."""
+    lost = candidate.reason.startswith(_MISPLACED) and len(candidate.shape) > 3
+    return lost and candidate.kind not in ("Sequential", "ModuleList")
 
 
 def _unplaced_trunk(later: Sequence[Candidate]) -> tuple[Dim, ...] | None:

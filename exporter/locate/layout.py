@@ -308,13 +308,19 @@ def token_grids(
         for patch in range(2, min(sides) + 1)
         if not any(side % patch for side in sides)
     }
-    for found, most in ((known, _MAX_PREFIX), (halved(known), _FEW_PREFIX), (patches, _MAX_PREFIX)):
-        over = [(tokens - math.prod(grid), grid) for grid in found if 1 < math.prod(grid) <= tokens]
-        # No more before the grid than on it: else EfficientViM's 25 states would be 3 x 3 places.
-        fits = [one for one in sorted(over) if one[0] <= min(most, math.prod(one[1]))]
-        if fits:
-            return [(grid, prefix) for prefix, grid in fits]
-    return []
+    exact = _fits(tokens, known, _MAX_PREFIX)
+    # Both, for where no convolution is, what is known may be attention of heads, tokens by width.
+    others = _fits(tokens, halved(known), _FEW_PREFIX) + _fits(tokens, patches, _MAX_PREFIX)
+    return exact or list(dict.fromkeys(others))
+
+
+def _fits(
+    tokens: int, grids: Iterable[tuple[int, ...]], most: int
+) -> list[tuple[tuple[int, ...], int]]:
+    """The grids that leave at most so many tokens over, with their number; the largest first."""
+    over = [(tokens - math.prod(grid), grid) for grid in grids if 1 < math.prod(grid) <= tokens]
+    # No more before the grid than on it: else EfficientViM's 25 states would be 3 x 3 places.
+    return [(grid, prefix) for prefix, grid in sorted(over) if prefix <= min(most, math.prod(grid))]
 
 
 def static_grids(grids: Iterable[tuple[Dim, ...]]) -> set[tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import TypeAlias
 
 import onnx_ir as ir
@@ -22,26 +22,33 @@ _Follow: TypeAlias = Callable[[ir.Node, ir.Value, int], "int | bool"]
 
 
 class TokenReaders:
-    """Answers for all values of a graph, each looked at once."""
+    """Answers for all values of a graph, each looked at once.
 
-    def __init__(self) -> None:
+    Args:
+        among: The values that count; None: all. A reader that gives none of them is left out.
+    """
+
+    def __init__(self, among: Set[ir.Value] | None = None) -> None:
+        self._among = among
         self._prefix: dict[_Place, bool] = {}
         self._suffix: dict[_Place, bool] = {}
 
     def only_prefix(self, value: ir.Value, prefix: int) -> bool:
         """Whether all that follows ``value`` ends in a selection of tokens before the grid."""
-        return _all_end((value, prefix), _prefix_after, self._prefix)
+        return _all_end((value, prefix), _prefix_after, self._prefix, self._among)
 
     def only_suffix(self, value: ir.Value, suffix: int) -> bool:
         """Whether all that reads a value takes the last ``suffix`` tokens of it, or fewer."""
-        return _all_end((value, suffix), _suffix_after, self._suffix)
+        return _all_end((value, suffix), _suffix_after, self._suffix, self._among)
 
 
-def _all_end(start: _Place, follow: _Follow, known: dict[_Place, bool]) -> bool:
+def _all_end(
+    start: _Place, follow: _Follow, known: dict[_Place, bool], among: Set[ir.Value] | None
+) -> bool:
     """Whether every way forwards from a place ends in a reader that takes such tokens only."""
     stack: list[tuple[_Place, Iterator[_Place | None]]] = []
     if start not in known:
-        stack.append((start, _readers(start, follow)))
+        stack.append((start, _readers(start, follow, among)))
     while stack:
         place, readers = stack[-1]
         for after in readers:
@@ -49,7 +56,7 @@ def _all_end(start: _Place, follow: _Follow, known: dict[_Place, bool]) -> bool:
                 known.update((one, False) for one, _ in stack)
                 return False
             if after not in known:
-                stack.append((after, _readers(after, follow)))
+                stack.append((after, _readers(after, follow, among)))
                 break
         else:
             known[place] = True
@@ -57,10 +64,14 @@ def _all_end(start: _Place, follow: _Follow, known: dict[_Place, bool]) -> bool:
     return known[start]
 
 
-def _readers(place: _Place, follow: _Follow) -> Iterator[_Place | None]:
+def _readers(
+    place: _Place, follow: _Follow, among: Set[ir.Value] | None
+) -> Iterator[_Place | None]:
     """Yield the places after a place; None where a reader takes other tokens."""
     value, count = place
     for use in value.uses():
+        if among is not None and among.isdisjoint(use.node.outputs):
+            continue
         after = True if use.node.op_type == "Shape" else follow(use.node, value, count)
         if after is False:
             yield None

@@ -138,7 +138,7 @@ def _both(record: Attention) -> list[str | None]:
 
 
 def _result(record: Attention) -> list[str | None]:
-    last = record.chain[-1]
+    last = record.read_block
     return [last.queries, last.keys, last.values, last.result_gradients]
 
 
@@ -217,36 +217,47 @@ def _attention(
         if not 0 <= head < heads:
             raise InputError(f"method 'attention': head={head}; give one of 0 to {heads - 1}")
         weights = weights[:, head : head + 1]
-    read = _one() if chosen.role == "pool" else _read(record, weights.shape[-1])
-    return on_grid(record, flow.attention(NUMPY, flow.Flow(read, [weights])))
+    collects = chosen.role in ("pool", "class")
+    read = _one() if collects else _read(record, weights.shape[-1])
+    row = flow.attention(NUMPY, flow.Flow(read, [weights]))
+    return on_grid(record, row[:, :, record.own_keys :] if collects else row)
 
 
 def _rollout(
     record: Attention, got: Tensors, classes: int, *, mix: Callable[[Array], Array] | None
 ) -> Array:
     weights = [got[block.weights or ""] for block in record.chain]
-    if record.pool is None:
-        read = _read(record, weights[-1].shape[-1])
+    collect = [got[block.weights or ""] for block in record.collectors]
+    if record.class_blocks:
+        read = flow.class_rollout(NUMPY, _first(collect[0].shape[-1]), collect, mix)[:, :, 1:]
+    elif collect:
+        read = flow.attention(NUMPY, flow.Flow(_one(), collect))
     else:
-        pool = [got[record.pool.weights or ""]]
-        read = flow.attention(NUMPY, flow.Flow(_one(), pool))
+        read = _read(record, weights[-1].shape[-1])
     return on_grid(record, flow.rollout(NUMPY, flow.Flow(read, weights), mix))
 
 
 def _gradient_rollout(record: Attention, got: Tensors, classes: int) -> Array:
     weights = [got[block.weights or ""] for block in record.chain]
     gradients = [got[block.gradients or ""] for block in record.chain]
-    read, pool = _read(record, weights[-1].shape[-1]), record.pool
-    if pool is not None:
-        mine = got[pool.weights or ""], got[pool.gradients or ""]
-        read = flow.pooled_relevance(NUMPY, _one(), *mine)
+    collect = [got[block.weights or ""] for block in record.collectors]
+    slopes = [got[block.gradients or ""] for block in record.collectors]
+    if record.class_blocks:
+        start = _first(collect[0].shape[-1])
+        read = flow.class_relevance(NUMPY, start, collect, slopes)[:, :, 1:]
+    elif collect:
+        read = flow.pooled_relevance(NUMPY, _one(), collect[0], slopes[0])
+    else:
+        read = _read(record, weights[-1].shape[-1])
     row = flow.gradient_rollout(NUMPY, flow.Flow(read, weights, gradients))
     return on_grid(record, np.broadcast_to(row, (len(row), classes, row.shape[2])))
 
 
 def _grad_eclip(record: Attention, got: Tensors, classes: int) -> Array:
     queries, keys, values, gradients = (got[name or ""] for name in _result(record))
-    place, tokens = record.class_tokens[0], _places(record, keys.shape[2])
+    place, own = (record.class_tokens or [0])[0], record.own_keys
+    keys, values = keys[:, :, own:], values[:, :, own:]
+    tokens = _places(record, keys.shape[2])
     made = flow.grad_eclip(
         NUMPY, queries[:, :, place : place + 1], keys[:, :, tokens], values[:, :, tokens],
         gradients[:, :, :, place : place + 1],
@@ -256,6 +267,11 @@ def _grad_eclip(record: Attention, got: Tensors, classes: int) -> Array:
 
 def _one() -> Array:
     return np.ones((1, 1, 1), np.float32)
+
+
+def _first(keys: int) -> Array:
+    """1 at the class token, [1, 1, keys]."""
+    return np.eye(1, keys, dtype=np.float32)[None]
 
 
 def _read(record: Attention, tokens: int) -> Array:
@@ -288,7 +304,7 @@ def _mixed(weights: Array, *, fusion: Fusion, discard: float) -> Array:
         joined = np.where(joined < least, 0, joined)
     # Rows of A + I are divided by their sums; a step halves the row's own part.
     total = joined.sum(axis=2, keepdims=True) + 1
-    own = np.eye(joined.shape[-1], dtype=np.float32) * (2 / total - 1)
+    own = np.eye(*joined.shape[1:], dtype=np.float32) * (2 / total - 1)
     return (joined * (2 / total) + own).astype(np.float32)
 
 

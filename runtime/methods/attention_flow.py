@@ -84,6 +84,48 @@ def pooled_relevance(ops: Algebra[T], read: T, weights: T, gradients: T) -> T:
     return _relevance(ops, read, weights, gradients)
 
 
+def class_rollout(ops: Algebra[T], start: T, weights: Sequence[T], mix: Mix[T] | None = None) -> T:
+    """How a class token collects itself and the tokens behind it, for `rollout`.
+
+    In class attention (CaiT) the class token alone looks, and the others stay as they are: in each
+    block, its row is ``(mean of heads + I) / 2``, theirs is I.
+
+    Args:
+        ops: The operations.
+        start: 1 at the class token, which is the first, else 0: [N or 1, J, 1 + T].
+        weights: Of each block, [N, heads, 1, 1 + T].
+        mix: How the heads become one; None: their mean.
+
+    Returns:
+        [N, J, 1 + T].
+    """
+    row = start
+    for one in reversed(weights):
+        own = ops.sum(row * start, 2, keep=True)
+        row = row + (_through(ops, own, one, mix) - own * start) * 0.5
+    return row
+
+
+def class_relevance(ops: Algebra[T], start: T, weights: Sequence[T], gradients: Sequence[T]) -> T:
+    """How a class token collects itself and the tokens behind it, for `gradient_rollout`.
+
+    Its row is ``I + mean over heads of ReLU(g A)``; see `class_rollout`.
+
+    Args:
+        ops: The operations.
+        start: 1 at the class token, else 0: [N or 1, J, 1 + T].
+        weights: Of each block, [N, heads, 1, 1 + T].
+        gradients: Of each block, [N, K, heads, 1, 1 + T].
+
+    Returns:
+        [N, K, 1 + T].
+    """
+    row = start
+    for one, slope in zip(reversed(weights), reversed(gradients), strict=True):
+        row = row + _relevance(ops, ops.sum(row * start, 2, keep=True), one, slope)
+    return row
+
+
 def legrad(ops: Algebra[T], gradients: Sequence[T]) -> T:
     """LeGrad (Bousselham et al. 2024, 2404.03214): where each block's score rises with attention.
 

@@ -16,14 +16,17 @@ def describe_attention(attention: Attention) -> list[str]:
     lines = [f"attention {_count(len(chain))}: {first}"]
     tokens = attention.class_tokens
     read = "a pool" if attention.pool else "all tokens of the grid"
+    if attention.class_blocks:
+        read = "a class token that is put before them"
     if tokens:
         read = f"token {' and '.join(map(str, tokens))}"
     lines.append(
         f"        grid {attention.grid} behind {attention.prefix_tokens} tokens; the score is read "
         f"off {read}"
     )
-    if attention.pool is not None:
-        lines.append(f"        pool {attention.pool.name}")
+    if collectors := attention.collectors:
+        word = "pool" if attention.pool else "class attention"
+        lines.append(f"        {word} {', '.join(block.name for block in collectors)}")
     if apart:
         lines.append(f"        of other tokens: {', '.join(block.name for block in apart)}")
     outputs = [name for block in attention.blocks for name in block.outputs]

@@ -54,6 +54,12 @@ def test_patches_of_the_image_are_a_grid_of_their_own() -> None:
     assert token_grids(31, [], (160, None)) == []
 
 
+def test_patches_are_tried_beside_halves_of_what_may_be_no_grid() -> None:
+    """Of NaFlexViT, which has no convolution, only attention [N, heads, 200, 64] has four axes."""
+    assert token_grids(200, [(200, 64)], (224, 224)) == [((25, 8), 0), ((14, 14), 4)]
+    assert token_grids(200, [(14, 14)], (224, 224)) == [((14, 14), 4)]
+
+
 def test_attention_weights_have_no_grid_of_heads_by_tokens() -> None:
     """Of [N, heads, tokens, tokens] the axes of tokens may look like a grid, the heads may not."""
     graph = ir.from_proto(parsed(WEIGHTS, {"kernel": np.ones((8, 3, 4, 4), np.float32)})).graph

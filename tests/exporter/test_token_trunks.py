@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from graftcam.exporter import candidates_of, export
 from graftcam.exporter.locate.candidate import Candidate
-from graftcam.exporter.locate.layer_rules import ranked
+from graftcam.exporter.locate.layer_rules import misplaced, ranked
 from support.nets import seeded
 from support.sessions import open_session
 
@@ -117,6 +118,19 @@ def test_a_trunk_whose_tokens_have_no_grid_is_named() -> None:
         "spatial extent; but no grid fits the tokens [1, 29, 8] of what follows it"
     )
     assert ranked([usable, *[block] * 3])[0].reason == "spatial extent"
+
+
+def test_a_part_of_a_block_without_places_comes_behind_the_layers_before_the_block() -> None:
+    """Of LeViT the queries of the last downsampling were chosen, not the stage before it."""
+    shape, shown = (1, 8, 4, 4), "spatial extent"
+    stage = Candidate("stages.1", "Stage", (1, 8, 7, 7), True, shown)
+    queries = Candidate("stages.2.down.q", "Conv2d", shape, True, shown)
+    down = Candidate("stages.2.down", "Downsample", shape, False, misplaced(0.0))
+    rest = Candidate("stages", "Sequential", shape, False, misplaced(0.0))
+    names = [one.name for one in ranked([stage, queries, down, rest])]
+    assert names == ["stages.1", "stages.2.down.q", "stages", "stages.2.down"]
+    tokens = replace(down, shape=(1, 16, 8))  # queries of a detector, behind an encoder of places
+    assert ranked([stage, queries, tokens, rest])[0] is queries
 
 
 class Reader(nn.Module):

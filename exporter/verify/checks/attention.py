@@ -212,18 +212,20 @@ def _product_behind(graph: ir.Graph, weights: str) -> str:
 def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> Finding:
     """Compare the gradients of each block's own score with differences."""
     found, generator = Differences(), np.random.default_rng(0)
-    chain, pool = run.attention.chain, run.attention.pool
-    for number, block in enumerate(reversed(chain)):
-        share = effort.deadline.share(len(chain) - number)
-        gradients = run.legrad(block)
+    asked = [
+        (block, part) for block in reversed(run.attention.chain) for part in _parts(run, block)
+    ]
+    for number, (block, (collector, gradients)) in enumerate(asked):
+        share = effort.deadline.share(len(asked) - number)
         first = run.of_one("legrad", gradients)
 
         def compare(
             block: AttentionBlock = block,
+            collector: AttentionBlock | None = collector,
             first: FirstRun = first,
             share: Deadline = share,
         ) -> tuple[Differences, str]:
-            own = _OwnScore(run, block, pool, first)
+            own = _OwnScore(run, block, collector, first)
             own.bound_by(share)
             one = Gradient(
                 own, own.start[0], first.results["legrad"][0, 0].astype(np.float64),
@@ -236,16 +238,25 @@ def _check_legrad(run: _Run, bound: float, kind: InputKind, effort: Effort) -> F
     return finding_of(found, "legrad", bound, kind, run.artifact.level)
 
 
+def _parts(run: _Run, block: AttentionBlock) -> Iterator[tuple[AttentionBlock | None, Array]]:
+    """LeGrad's gradients of a block, those of each collector apart; None: of its own weights."""
+    whole, first = run.legrad(block), 0
+    for collector in run.attention.collectors or [None]:
+        heads = whole.shape[2] if collector is None else run.weights[collector.name].shape[1]
+        yield collector, whole[:, :, first : first + heads]
+        first += heads
+
+
 class _OwnScore:
     """The score that the head gives the tokens behind a block, as a function of its weights.
 
     Attributes:
-        start: The weights, [1, ...]; with a pool those by which it collects these tokens.
+        start: The weights, [1, ...]; with a collector those by which it collects these tokens.
         head: What is evaluated.
     """
 
     def __init__(
-        self, run: _Run, block: AttentionBlock, pool: AttentionBlock | None, first: FirstRun
+        self, run: _Run, block: AttentionBlock, collector: AttentionBlock | None, first: FirstRun
     ) -> None:
         model, record = run.model, run.artifact.spec.score
         end, folder = run.attention.chain[-1].tokens or "", run.artifact.path.parent
@@ -255,9 +266,9 @@ class _OwnScore:
         self._axis = int(got[block.value].shape[-1] != got[block.tokens or ""].shape[0])
         fed = {**first.source, end: got[block.tokens or ""]}
         self._tail: Float64Head | None = None
-        if pool is not None:
-            self.start = values_of(run.artifact, tail, fed, [pool.value])[pool.value]
-            self.head = Float64Head(tail, pool.value, record.value, fed, folder)
+        if collector is not None:
+            self.start = values_of(run.artifact, tail, fed, [collector.value])[collector.value]
+            self.head = Float64Head(tail, collector.value, record.value, fed, folder)
         else:
             self.start = got[block.value]
             self.head = Float64Head(model, block.value, block.tokens or "", first.source, folder)
@@ -302,7 +313,7 @@ def _check_maps(run: _Run, bound: float) -> list[Finding]:
 def _map(run: _Run, method: str, classes: int, near: Near) -> Array:
     if method == "legrad":
         rows = flow.legrad(NUMPY, [near(run.legrad(block)) for block in run.attention.chain])
-        return on_grid(run.attention, rows)
+        return on_grid(run.attention, rows[:, :, run.attention.own_keys :])
     named = replace(
         run.attention,
         blocks=[
