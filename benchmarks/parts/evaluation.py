@@ -41,7 +41,7 @@ _METHODS = {
     "hirescam": "HiResCAM", "layercam": "LayerCAM", "eigencam": "EigenCAM",
 }  # fmt: skip
 _MODELS = ("resnet50", "mobilenet_v3_large")
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 def _measure(case: Case, subjects: Subjects) -> Row:
@@ -63,7 +63,7 @@ def _measure(case: Case, subjects: Subjects) -> Row:
             "pytorch-grad-cam": _grad_cam(model, artifact.layer, pixels),
             "Quantus": _quantus(model, artifact.layer, pixels),
         }
-        times = measure(runs, case.rounds)
+        times = measure(runs, case.rounds, warm_ups=1)
     return {"layer": artifact.layer, "values": spreads(times), "ratios": ratios(times, "graftcam")}
 
 
