@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 # Without kinks float32 errors stay some 1e-6; a few models amplify them, PyTorch's own as well.
 TWIN_BOUND = 1e-5
 LOST = 1e-3  # where PyTorch's own error is larger than this, a twin is ill-conditioned
-IMAGES = (6, 18)  # more if a check fails: whether a kink flips is chance, errors stay
+IMAGES = (6, 18, 54)  # more if a check fails: whether a kink flips is chance, errors stay
 TWIN_IMAGES = 3  # no kinks, no chance
 CHUNK = 3  # images at a time, to bound the memory of the float64 pass
 _RANKS = np.array([[-1, 3]], np.int64)

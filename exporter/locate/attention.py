@@ -16,6 +16,8 @@ _PRODUCTS = frozenset({"MatMul", "Einsum"})
 _AFTER = frozenset({"Cast", "Dropout", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Where"})
 # What may stand between the product of queries and keys and the softmax: scale, bias, mask, cap.
 _BEFORE = _AFTER | {"Add", "Clip", "Div", "Max", "Mul", "Sub", "Tanh"}
+# What a gate is made of.
+_GATES = frozenset({"Add", "Div", "Mul"})
 _FAR = 24  # nodes that are read on either side
 
 
@@ -25,7 +27,8 @@ class AttentionBlock:
 
     Attributes:
         name: The path of its module; the name of its weights where no module is known.
-        weights: The softmax's result, whose last two axes are queries and keys.
+        weights: The softmax's result, whose last two axes are queries and keys; where a gate mixes
+            it with other weights (ConViT's of positions), what the gate gives.
         scores: The node that multiplies queries and keys.
         product: The node that multiplies weights and values.
     """
@@ -60,10 +63,10 @@ def attention_blocks(graph: ir.Graph, score: ir.Value) -> list[AttentionBlock]:
     for node in graph:
         if node.op_type != "Softmax" or node.outputs[0] not in leading:
             continue
-        weights = node.outputs[0]
-        if weights.shape is None or len(weights.shape) < 3 or not _along_last(node):
+        soft = node.outputs[0]
+        if soft.shape is None or len(soft.shape) < 3 or not _along_last(node):
             continue
-        product, scores = product_after(weights), _product_before(node)
+        (product, weights), scores = product_after(soft), _product_before(node)
         if product is None or scores is None:
             continue
         if _mixes_channels(graph, weights, score):
@@ -87,22 +90,36 @@ def _along_last(node: ir.Node) -> bool:
     return axis in (-1, len(dims_of(node.outputs[0])) - 1)
 
 
-def product_after(weights: ir.Value) -> ir.Node | None:
-    """The product of the weights, or of what talking heads make of them, with the values."""
-    pending, seen = [(weights, False)], {weights}
+def product_after(soft: ir.Value) -> tuple[ir.Node | None, ir.Value]:
+    """The product of the weights with the values, and the weights.
+
+    The product may take what talking heads make of them, or a gate, which then gives the weights.
+    """
+    pending, seen, gated = [(soft, False)], {soft}, set[ir.Value]()
     while pending and len(seen) < _FAR:
         value, last = pending.pop()  # whether the heads are on the last axis
         for use in value.uses():
             node = use.node
             if node.op_type in _PRODUCTS and not last and not any(map(_is_constant, node.inputs)):
                 if use.idx == 0 and len(node.inputs) == 2:
-                    return node
+                    return node, value if value in gated else soft
                 continue
-            behind = last if node.op_type in _AFTER else heads_last_behind(node, last)
+            through = _is_gate(node, soft)
+            same = through or node.op_type in _AFTER
+            behind = last if same else heads_last_behind(node, last)
             if behind is not None and node.outputs[0] not in seen:
                 seen.add(node.outputs[0])
                 pending.append((node.outputs[0], behind))
-    return None
+                if through or value in gated:
+                    gated.add(node.outputs[0])
+    return None, soft
+
+
+def _is_gate(node: ir.Node, soft: ir.Value) -> bool:
+    """Whether a node mixes weights with others, or scales them, and keeps their shape."""
+    made = node.outputs[0]
+    same = made.shape is not None and dims_of(made) == dims_of(soft)
+    return node.op_type in _GATES and same
 
 
 def _product_before(softmax: ir.Node) -> ir.Node | None:

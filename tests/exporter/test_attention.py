@@ -25,11 +25,14 @@ from graftcam.runtime.methods.method_io import MethodInput
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import METADATA_KEY, Spec
 from support.multiply import multiply
-from support.small_vit import Attention, Reading, SmallVit
+from support.small_vit import Attention, Gated, Reading, SmallVit
 
 CLASSES = [1, 3]
-READINGS: list[tuple[Reading, int]] = [("class", 0), ("class", 2), ("mean", 0), ("pool", 0),
-                                       ("distilled", 1)]  # fmt: skip
+# How the score reads the tokens, registers, and whether a gate mixes the weights with others.
+CASES: list[tuple[Reading, int, bool]] = [
+    ("class", 0, False), ("class", 2, False), ("mean", 0, False), ("pool", 0, False),
+    ("distilled", 1, False), ("class", 0, True),
+]  # fmt: skip
 METHODS = ("rollout", "gradient-rollout", "legrad")
 
 
@@ -129,12 +132,14 @@ class Reference:
         return self.grid(total / len(self.tokens))
 
 
-@pytest.fixture(scope="module", params=READINGS, ids=lambda one: f"{one[0]}-{one[1]}")
+@pytest.fixture(scope="module", params=CASES, ids=lambda one: "-".join(map(str, one)))
 def case(request: Any, tmp_path_factory: Any) -> tuple[Path, Reference]:
     """An artifact with all tensors and maps, and what PyTorch gives for two images."""
-    reading, registers = request.param
+    reading, registers, gated = request.param
     torch.manual_seed(0)
     model = SmallVit(reading, registers).eval()
+    for block in model.blocks if gated else ():
+        block.attn.softmax = Gated(2, 1 + 12)
     path = tmp_path_factory.mktemp("attention") / "model.onnx"
     export(
         model, path, (torch.zeros(2, 3, 24, 32),), layers="attention", extras=METHODS, verify="off"

@@ -33,6 +33,21 @@ class Attention(nn.Module):
         return self.out(self.result.transpose(1, 2).flatten(2))
 
 
+class Gated(nn.Module):
+    """Weights mixed with others, of positions, by a gate for each head (ConViT, 2103.10697)."""
+
+    def __init__(self, heads: int, tokens: int) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(1, heads, tokens, tokens))
+        self.gate = nn.Parameter(torch.randn(1, heads, 1, 1))
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        share = self.gate.sigmoid()
+        places = self.places.expand(len(scores), -1, -1, -1).softmax(-1)
+        mixed = (1 - share) * scores.softmax(-1) + share * places
+        return mixed / mixed.sum(-1, keepdim=True)
+
+
 class Block(nn.Module):
     """Attention and a perceptron, each behind a norm and beside a residual connection."""
 

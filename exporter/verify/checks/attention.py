@@ -204,7 +204,7 @@ def _as_layer(value: str, output: str) -> Layer:
 def _product_behind(graph: ir.Graph, weights: str) -> str:
     """The value that multiplies weights and values."""
     value = ir.convenience.create_value_mapping(graph, include_subgraphs=False)[weights]
-    product = product_after(value)
+    product, _ = product_after(value)
     assert product is not None
     return product.outputs[0].name or ""
 
