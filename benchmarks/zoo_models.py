@@ -83,8 +83,10 @@ _TORCHVISION: dict[str, dict[str, Any]] = {
 }
 # Adaptive pools: other than at their own size they are no plain average.
 _NATIVE = ("alexnet", "vgg16", "vgg16_bn")
-# Hiera sorts its tokens by windows in between, where a layer is refused.
 _LAYERS = {
+    # At random weights, what a block's attention adds says nothing of places.
+    "volo_d1_224": ("norm", "network.0.1.mlp.fc1", "network.3.3.norm1"),
+    # Tokens are sorted by windows in between, where a layer is refused.
     "hiera_tiny_224": ("blocks.11", "blocks.11.norm1", "patch_embed"),
     # Embeddings are cut at places that are computed at run time.
     "TimesformerForVideoClassification": (
