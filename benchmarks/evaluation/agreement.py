@@ -117,7 +117,7 @@ def _drop(subjects: Subjects, model: nn.Module, pixels: Values, classes: Values)
         image = torch.from_numpy(pixels[row : row + 1])
         metric.update(image, int(class_id))
         said = metric.summary()
-        (small,) = extractor(int(class_id), model(image))
+        (small,) = extractor(int(class_id), torch.softmax(model(image), dim=-1))
         extractor.remove_hooks()
         mask = np.zeros(subjects.images.shape[:3], np.float32)
         mask[row] = torch.nn.functional.interpolate(
@@ -154,8 +154,12 @@ def _flips(
             ))  # fmt: skip
         curve = found[measure][0]
         ours = curve[:, 1:] if sign > 0 else curve[:, ::-1][:, 1:]
-        why = "every point of the curve; insertion is its flips from the least important on"
-        records.append(_record(f"{measure}, the curve", "Quantus", "quantus", ours, flipped, why))
+        # Its steps count channels: every third ends at a whole pixel.
+        whole = slice(2, None, 3)
+        why = "points of the curve at which its steps, which count channels, end at whole pixels"
+        why += "" if sign > 0 else "; its flips from the least important pixel on"
+        both = ours[:, whole], flipped[:, whole]
+        records.append(_record(f"{measure}, the curve", "Quantus", "quantus", *both, why))
     return records
 
 
