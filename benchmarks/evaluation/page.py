@@ -11,6 +11,7 @@ from graftcam.runtime.tools.evaluate.measure import MEASURES
 from ..script import table
 
 _NOT_BEATEN = "¹"
+_NONE = {"mean": None}
 
 
 def with_parts(page: str, stored: Mapping[str, Any]) -> str:
@@ -71,10 +72,10 @@ def _digits(found: Mapping[str, Any]) -> list[str]:
 def _shapes(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Mass in the shape, by scenario; the networks' accuracy below."""
     heads = [f"{one['scenario']}, {one['noise']}" for one in found]
-    first = found[0]["scores"]["weighting"]
-    names = [name for name in first if name not in ROWS] + [n for n in first if n in ROWS]
+    every = dict.fromkeys(name for one in found for name in one["scores"]["weighting"])
+    names = [name for name in every if name not in ROWS] + [n for n in every if n in ROWS]
     rows = [
-        [_named(name), *(_cell(one["scores"]["weighting"][name]) for one in found)]
+        [_named(name), *(_cell(one["scores"]["weighting"].get(name, _NONE)) for one in found)]
         for name in names
     ]  # fmt: skip
     rows.append(["the network is right on", *(f"{one['accuracy']:.1%}" for one in found)])
