@@ -163,15 +163,6 @@ SECTIONS = {
             *_values("ms", 1, "plain"),
         ],
     ),
-    "evaluation": Section(
-        "Evaluation",
-        "Insertion and deletion of one photograph by six methods (Grad-CAM, Grad-CAM++, XGrad-CAM, "
-        "HiResCAM, LayerCAM, Eigen-CAM) in 48 equal steps, the mean colour in place of what is "
-        "removed; ratios to graftcam's time. graftcam also scores the four rows that any method "
-        "must beat, which the others do not have. pytorch-grad-cam makes the maps for all, and "
-        "measures with its own metric; Quantus with its pixel flipping.",
-        [*_ratios("pytorch-grad-cam", "Quantus"), *_values("ms", 0, "graftcam")],
-    ),
     "adjoint": Section(
         "Inner layers against onnx-ad",
         "`onnx_ad.reverse` of the part above the layer, at a fixed batch of 1, which it requires. "

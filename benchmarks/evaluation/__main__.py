@@ -1,20 +1,22 @@
 """``python -m benchmarks.evaluation`` measures the figures of docs/evaluation.md.
 
 Parts: ``digits`` and ``shapes`` score all methods where the truth is known, ``photographs`` scores
-ten photographs, ``agreement`` compares measures with other packages (it downloads 0.7 GB once).
+ten photographs, ``agreement`` compares measures with other packages (it downloads 0.7 GB once),
+``cost`` times them beside Quantus and pytorch-grad-cam, on a quiet machine.
 Results go to docs/evaluation.json and into the page; a part is measured again only if it is named.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from ..script import DOCS, ROOT, options, say, write_json
 from .page import with_parts
 
-PARTS = ("digits", "shapes", "photographs", "agreement")
+PARTS = ("digits", "shapes", "photographs", "agreement", "cost")
 
 
 def main() -> None:
@@ -43,6 +45,10 @@ def _measured(part: str, asked: Any) -> Any:
         from .agreement import agreement
 
         return agreement(asked.folder)
+    if part == "cost":
+        from .cost import cost
+
+        return cost(ROOT / ".bench", os.cpu_count() or 1)
     from . import truths
 
     if part == "digits":

@@ -8,7 +8,7 @@ from typing import Any
 from graftcam.runtime.tools.evaluate.candidates import ROWS
 from graftcam.runtime.tools.evaluate.measure import MEASURES
 
-from ..script import table
+from ..script import shown, table
 
 _NOT_BEATEN = "¹"
 _NONE = {"mean": None}
@@ -18,6 +18,7 @@ def with_parts(page: str, stored: Mapping[str, Any]) -> str:
     """Return the page with the text between the marks of each part replaced."""
     makers: dict[str, Callable[[Any], list[str]]] = {
         "digits": _digits, "shapes": _shapes, "photographs": _photographs, "agreement": _agreement,
+        "cost": _cost,
     }  # fmt: skip
     for part, make in makers.items():
         if part in stored:
@@ -88,6 +89,17 @@ def _photographs(found: Mapping[str, Any]) -> list[str]:
         measure: {one["method"]: one for one in several} for measure, several in standings.items()
     }
     return [*_by_method(scores), "", "`--pick` says:", "", "```text", str(found["pick"]), "```"]
+
+
+def _cost(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [one["model"], shown(one["seconds"]["graftcam"], 1), shown(one["ratios"]["Quantus"], 2),
+         shown(one["ratios"]["pytorch-grad-cam"], 2)]
+        for one in found
+    ]  # fmt: skip
+    return table(
+        ["model", "graftcam, s", "Quantus / graftcam", "pytorch-grad-cam / graftcam"], rows
+    )
 
 
 def _agreement(found: Sequence[Mapping[str, Any]]) -> list[str]:

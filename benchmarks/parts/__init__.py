@@ -3,7 +3,6 @@
 from .adjoint import ADJOINT
 from .attention import ATTENTION
 from .detector import DETECTOR
-from .evaluation import EVALUATION
 from .explained import INNER_LAYERS, LAST
 from .files import EXPORT, MEMORY, SIZE, VERIFIED
 from .floor import FLOOR_LAYERS
@@ -16,5 +15,5 @@ __all__ = ["CASES"]
 # In the order of the page.
 CASES = [
     *LAST, *INNER_LAYERS, *FLOOR_LAYERS, *ATTENTION, *ADJOINT, *MEMORY, *SIZE, *EXPORT,
-    *VERIFIED, *IMPORTS, *PEERS, *COLD, *SCALING, *DETECTOR, *EVALUATION,
+    *VERIFIED, *IMPORTS, *PEERS, *COLD, *SCALING, *DETECTOR,
 ]  # fmt: skip

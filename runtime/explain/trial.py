@@ -38,16 +38,19 @@ def try_methods(
         inputs: Values of further inputs.
 
     Returns:
-        The blank image as a batch; None for an artifact of arrays, on which nothing is tried.
+        The blank image as a batch; None where nothing can be tried: for an artifact of arrays, or
+        without the further inputs.
 
     Raises:
-        InputError: The artifact lacks what a method needs, an option has a wrong value, or an input
-            is missing.
+        InputError: The artifact lacks what a method needs, or an option has a wrong value.
         SessionError: ONNX Runtime failed.
     """
     transform, trials = session.spec.preprocess, list(trials)
     if transform is None or session.spec.class_index is None or not trials:
         return None
+    further = {port.name for port in session.model_inputs} - {reader.main}
+    if not further <= {*(inputs or {})}:
+        return None  # each example brings its own
     height, width = transform.size or (_SIDE, _SIDE)
     blank = np.zeros((height, width, 3), np.uint8)
     example = reader.read({reader.main: blank}, "blank", inputs)

@@ -1,4 +1,4 @@
-"""This part times insertion and deletion of several methods beside Quantus and pytorch-grad-cam.
+"""`cost` times insertion and deletion of several methods beside Quantus and pytorch-grad-cam.
 
 All do the same: explain a photograph by each method, and remove its pixels in as many equal steps,
 the most important first (deletion) and the least important first (insertion), by the mean colour.
@@ -29,24 +29,33 @@ from torch import nn
 from graftcam.runtime.tools.evaluate.evaluator import Evaluator
 from graftcam.runtime.tools.evaluate.settings import EvaluationSettings
 
-from ..book import Row
 from ..subjects import Subjects, module
 from ..timing import Run, measure, ratios, spreads
 from ..truth import Array
-from .part import Case
 
 _STEPS = 48  # Quantus demands that a step divides the number of pixels
 _METHODS = {
     "gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "xgradcam": "XGradCAM",
     "hirescam": "HiResCAM", "layercam": "LayerCAM", "eigencam": "EigenCAM",
 }  # fmt: skip
-_MODELS = ("resnet50", "mobilenet_v3_large")
+_MODELS = ("mobilenet_v3_large", "resnet50")
 _ROUNDS = 3
 
 
-def _measure(case: Case, subjects: Subjects) -> Row:
-    """Ratios to graftcam's time, for one photograph; all on the same number of threads."""
-    artifact = subjects.artifact(case.model, case.layer)
+def cost(files: Path, threads: int) -> list[dict[str, Any]]:
+    """Return the times of each model, and their ratios to graftcam's, for one photograph.
+
+    Args:
+        files: Where models are stored.
+        threads: Of each package.
+    """
+    torch.set_num_threads(threads)
+    subjects = Subjects(files, threads)
+    return [_timed(model, subjects) for model in _MODELS]
+
+
+def _timed(name: str, subjects: Subjects) -> dict[str, Any]:
+    artifact, model = subjects.artifact(name), module(name)
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.png"
         cv2.imwrite(str(photo), np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
@@ -57,14 +66,17 @@ def _measure(case: Case, subjects: Subjects) -> Row:
         )  # fmt: skip
         worker = Evaluator(settings)
         pixels = np.random.default_rng(0).standard_normal((1, 3, 224, 224), np.float32)
-        model = module(case.model)
         runs: dict[str, Run] = {
             "graftcam": lambda: worker([photo.name]),
             "pytorch-grad-cam": _grad_cam(model, artifact.layer, pixels),
             "Quantus": _quantus(model, artifact.layer, pixels),
         }
-        times = measure(runs, case.rounds, warm_ups=1)
-    return {"layer": artifact.layer, "values": spreads(times), "ratios": ratios(times, "graftcam")}
+        times = measure(runs, _ROUNDS, warm_ups=1)
+    return {
+        "model": name, "layer": artifact.layer, "rounds": _ROUNDS, "steps": _STEPS,
+        "seconds": {key: [v / 1000 for v in one] for key, one in spreads(times).items()},
+        "ratios": ratios(times, "graftcam"),
+    }  # fmt: skip
 
 
 def _maps(model: nn.Module, layer: str) -> Callable[[Array], list[Array]]:
@@ -123,6 +135,3 @@ def _quantus(model: nn.Module, layer: str, pixels: Array) -> Run:
                 score(a_batch=sign * one[:, None])
 
     return run
-
-
-EVALUATION = [Case("evaluation", _measure, _ROUNDS, model, images=1) for model in _MODELS]
