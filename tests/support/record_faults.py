@@ -92,7 +92,7 @@ FAULTS: dict[str, Fault] = {
     "no layers": Fault(("layers",), [], "layers: .* is not a list of objects, 1 or more of them"),
     "attention in an old record": Fault(("version",), 2, "version.* 3, which has attention", False),
     "no blocks": Fault((*ATTENTION, "blocks"), [], "blocks: .* 1 or more of them"),
-    "a role": Fault((*BLOCK, "role"), "cross", "'cross' is not one of chain, pool, apart"),
+    "a role": Fault((*BLOCK, "role"), "cross", "'cross' is not one of chain, pool, class, apart"),
     "two blocks of one name": Fault((*BLOCK, "name"), "pool", "blocks of different names", False),
     "two tensors of one name": Fault((*BLOCK, "keys"), "q", "an output of its own", False),
     "a token before the first": Fault((*ATTENTION, "class_tokens"), [-1], "-1 is not a whole"),

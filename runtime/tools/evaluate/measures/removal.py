@@ -71,7 +71,7 @@ def curves(
         Confidences by measure, [M, N, steps + 1]; their `area` is its value.
     """
     steps, places = tuning.steps, ranks[0][0].size
-    counts = np.linspace(0, places, steps + 1).astype(int)
+    counts = [places * step // steps for step in range(steps + 1)]
     found: dict[str, NDArray[np.float64]] = {}
     for measure in which:
         inserts = measure == "insertion"
