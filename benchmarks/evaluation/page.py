@@ -80,6 +80,7 @@ def _shapes(found: Sequence[Mapping[str, Any]]) -> list[str]:
         for name in names
     ]  # fmt: skip
     rows.append(["the network is right on", *(f"{one['accuracy']:.1%}" for one in found)])
+    rows.append(["images", *(str(one["photographs"]) for one in found)])
     return table(["method", *heads], rows)
 
 
@@ -104,8 +105,8 @@ def _cost(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _agreement(found: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
-        [one["measure"], f"{one['package']} {one['version']}", f"{one['mean']:.3f}",
-         f"{one['difference']:.1e}", one["why"]]
+        [one["measure"], " ".join((one["package"], one["version"])), f"{one['difference']:.1e}",
+         one["why"]]
         for one in found
     ]  # fmt: skip
-    return table(["measure", "package", "mean", "largest difference", "note"], rows)
+    return table(["measure", "package", "largest difference", "note"], rows)

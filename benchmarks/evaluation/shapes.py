@@ -6,7 +6,6 @@ it. What is hard differs by `SCENARIOS`:
 - ``linear``: the shape, always at the same place, is added to the noise.
 - ``multiplicative``: it scales the noise, whose sign is chance: no pixel's mean tells the class.
 - ``translations``: it is added anywhere, turned by quarters.
-- ``xor``: both shapes are there, each bright or dark; the class is whether they agree.
 
 Noise is white, or smooth (``correlated``), which hides a shape much better.
 """
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 SIZE = 64
 LABELS = ("T", "L")
-SCENARIOS = ("linear", "multiplicative", "translations", "xor")
+SCENARIOS = ("linear", "multiplicative", "translations")
 NOISES = ("white", "correlated")
 _CELL = 8  # pixels of a square
 _T = np.array([[1, 0], [1, 1], [1, 0]], bool)
@@ -34,7 +33,6 @@ _SHARE = {
     ("linear", "white"): 0.18, ("linear", "correlated"): 0.25,
     ("multiplicative", "white"): 0.7, ("multiplicative", "correlated"): 0.7,
     ("translations", "white"): 0.5, ("translations", "correlated"): 0.65,
-    ("xor", "white"): 0.35, ("xor", "correlated"): 0.5,
 }  # fmt: skip
 
 
@@ -68,20 +66,11 @@ def draw(scenario: str, noise: str, count: int, seed: int) -> Shapes:
     images, masks = np.empty((count, SIZE, SIZE), np.uint8), np.zeros((count, SIZE, SIZE), bool)
     for number, label in enumerate(labels):
         ground = _noise(noise, generator)
-        if scenario == "xor":
-            signs = generator.choice([-1, 1]), generator.choice([-1, 1])
-            if (signs[0] == signs[1]) is not (label == 0):
-                signs = signs[0], -signs[1]
-            parts = [_placed(shape, _PLACES[at]) for at, shape in enumerate(_SHAPES)]
-            pattern = signs[0] * parts[0].astype(float) + signs[1] * parts[1]
-            mask = parts[0] | parts[1]
+        if scenario == "translations":
+            mask = _moved(label, generator)
         else:
-            mask = (
-                _moved(label, generator)
-                if scenario == "translations"
-                else _placed(_SHAPES[label], _PLACES[label])
-            )
-            pattern = mask.astype(float)
+            mask = _placed(_SHAPES[label], _PLACES[label])
+        pattern = mask.astype(float)
         if scenario == "multiplicative":
             image = (1 - share * pattern) * ground
         else:
