@@ -21,8 +21,9 @@ PAGE = ROOT / "docs" / "transformers-models.md"
 
 
 def rows() -> dict[str, Sequence[str]]:
-    """The cells of the page's table, without code marks, by model."""
-    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    """The cells of the page's first table, without code marks, by model."""
+    text = PAGE.read_text("utf-8").partition("<!-- attention -->")[0]
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", text, re.MULTILINE)
     return {
         name: [cell.strip().replace("`", "") for cell in rest.split("|")] for name, rest in lines
     }

@@ -218,7 +218,7 @@ def test_the_command_refuses_what_does_not_fit(
 ) -> None:
     out = tmp_path / "out.png"
     for model, arguments, code, message in (
-        (digits, (), 2, "give one of --class, --channel and --score-weights"),
+        (digits, (), 2, "give one of --class, --channel, --score-weights and --prompt"),
         (digits, ("--class", "1", "--channel", "2"), 2, "give one of"),
         (digits, ("--channel", "2"), 1, "exported with --score channel"),
         (channels, ("--class", "2"), 1, "--channel goes with"),
