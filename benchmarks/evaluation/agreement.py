@@ -186,7 +186,7 @@ def _xplique(
     done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"Xplique: {done.stderr.strip()[-1500:]}")
-    why = "a twin in Keras, whose sums are in another order"
+    why = "a twin in Keras; its steps are rounded down to a pixel less here and there"
     with np.load(taken) as theirs:
         records = [
             _record(measure, "Xplique", "", area(found[measure])[0], theirs[measure], why)

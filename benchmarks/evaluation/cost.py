@@ -91,7 +91,7 @@ def _maps(model: nn.Module, layer: str) -> Callable[[Array], list[Array]]:
     def maps(pixels: Array) -> list[Array]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return [cam(torch.from_numpy(pixels)) for cam in cams]
+            return [cam(torch.from_numpy(pixels), None) for cam in cams]
 
     return maps
 
