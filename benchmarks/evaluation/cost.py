@@ -125,7 +125,7 @@ def _quantus(model: nn.Module, layer: str, pixels: Array) -> Run:
     maps = _maps(model, layer)
     flipping: Any = quantus.PixelFlipping(
         features_in_step=pixels[0].size // _STEPS, normalise=False, perturb_baseline="mean",
-        return_auc_per_sample=True, disable_warnings=True,
+        disable_warnings=True,
     )  # fmt: skip
     score = partial(flipping, model=model, x_batch=pixels, y_batch=np.zeros(1, np.int64))
 
