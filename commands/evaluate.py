@@ -12,6 +12,7 @@ from click import option
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
 from .common import Setting, command, progress_bar, say
+from .folder import INTERRUPTED, engine_of
 from .further_inputs import input_option
 from .guarded import TextOrFile
 from .options import (
@@ -27,8 +28,6 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..runtime.tools.evaluate.evaluate import Evaluation
-
-INTERRUPTED = 130  # the exit code of shells
 
 
 @command(
@@ -110,12 +109,9 @@ def evaluate(
     from ..runtime.tools.evaluate.evaluator import Evaluator
     from ..runtime.tools.evaluate.report.parquet import write_scores
     from ..runtime.tools.evaluate.settings import EvaluationSettings
-    from ..runtime.tools.jobs.cluster import on_ray
     from ..runtime.tools.jobs.parquet import need_pyarrow
-    from ..runtime.tools.jobs.run import local
 
-    if engine != "ray" and (ray_address or actors):
-        raise click.UsageError("--ray-address and --actors are for --engine ray")
+    work = engine_of(engine, ray_address, actors)
     floors = _floors(demands)
     if parquet:
         need_pyarrow()
@@ -132,7 +128,6 @@ def evaluate(
     worker.check_demands(floors)
     try:
         with progress_bar("scoring") as bar:
-            work = on_ray(ray_address, actors) if engine == "ray" else local
             found, done = run_evaluation(worker, work, retry=retry, progress=bar)
     except KeyboardInterrupt:
         say("Interrupted; run the same command again to go on", err=True)

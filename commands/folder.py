@@ -15,7 +15,7 @@ from .common import progress_bar, say
 from .options import group
 
 if TYPE_CHECKING:
-    from ..runtime.tools.jobs.run import Summary
+    from ..runtime.tools.jobs.run import Engine, Summary
     from ..runtime.tools.jobs.settings import Settings
 
 INTERRUPTED = 130  # the exit code of shells
@@ -37,6 +37,20 @@ folder_options = group(
 )  # fmt: skip
 
 
+def engine_of(engine: str | None, ray_address: str | None, actors: int | None) -> Engine:
+    """Return what does a job: this process, or Ray.
+
+    Raises:
+        click.UsageError: Options of Ray come without it.
+    """
+    from ..runtime.tools.jobs.cluster import on_ray
+    from ..runtime.tools.jobs.run import local
+
+    if engine != "ray" and (ray_address or actors):
+        raise click.UsageError("--ray-address and --actors are for --engine ray")
+    return on_ray(ray_address, actors) if engine == "ray" else local
+
+
 def explain_folder(
     settings: Settings,
     *,
@@ -48,17 +62,14 @@ def explain_folder(
     actors: int | None,
 ) -> None:
     """Explain a folder; exit with 1 if an image failed, with 130 if the user interrupted it."""
-    from ..runtime.tools.jobs.cluster import on_ray
     from ..runtime.tools.jobs.parquet import need_pyarrow, write_parquet
-    from ..runtime.tools.jobs.run import local, run
+    from ..runtime.tools.jobs.run import run
 
-    if engine != "ray" and (ray_address or actors):
-        raise click.UsageError("--ray-address and --actors are for --engine ray")
+    work = engine_of(engine, ray_address, actors)
     if parquet:
         need_pyarrow()
     try:
         with progress_bar("explaining") as bar:
-            work = on_ray(ray_address, actors) if engine == "ray" else local
             summary = run(settings, work, retry=retry, progress=bar)
             if parquet:
                 write_parquet(summary.table)

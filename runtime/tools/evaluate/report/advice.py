@@ -65,19 +65,15 @@ def pick(summary: Summary) -> Pick | None:
 
     Ranks are over the measures that say whether a map is right; equal means share a rank.
     """
-    measures = [name for name in summary.standings if name not in _DESCRIPTIVE]
-    table: list[list[float]] = []
-    for measure in measures:
-        own = [one for one in summary.standings[measure] if one.method not in ROWS]
-        if not own or any(one.mean is None for one in own):
-            continue
-        table.append([MEASURES[measure].sign * (one.mean or 0.0) for one in own])
+    table: dict[str, list[float]] = {}
+    for measure, standings in summary.standings.items():
+        means = [one.mean for one in standings if one.method not in ROWS]
+        known = [MEASURES[measure].sign * mean for mean in means if mean is not None]
+        if measure not in _DESCRIPTIVE and known and len(known) == len(means):
+            table[measure] = known
     if not table:
         return None
-    measures = [m for m in measures if all(
-        one.mean is not None for one in summary.standings[m] if one.method not in ROWS
-    )]  # fmt: skip
-    values = np.array(table)
+    measures, values = list(table), np.array(list(table.values()))
     ranks = 1 + (values[:, None, :] > values[:, :, None]).sum(axis=2)
     ranks = ranks + ((values[:, None, :] == values[:, :, None]).sum(axis=2) - 1) / 2
     means = ranks.mean(axis=0)
