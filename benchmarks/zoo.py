@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from argparse import SUPPRESS
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from pathlib import Path
 
 from .script import DOCS, ROOT, options, say
-from .zoo_case import Record, code_digest, heading, run_case, versions
+from .zoo_case import Record, code_digest, run_case, versions
 from .zoo_models import CASES, Case
+from .zoo_process import read, spawn, work
 from .zoo_report import write_report
 
 _TIMEOUT = 3600  # seconds for one model; the largest takes some minutes on two cores
@@ -48,19 +47,23 @@ def main() -> int:
     )
     threads = asked.threads or max(1, (os.cpu_count() or 1) // asked.jobs)
     if asked.worker:
-        return _work(asked.worker, threads)
+        return work(asked.worker, CASES, run_case, threads)
     results, docs = asked.folder / "results.jsonl", asked.docs
     asked.folder.mkdir(parents=True, exist_ok=True)
     names = set(asked.models.split(",")) if asked.models else set()
     chosen = [c for c in CASES if not names or names & {c.model, c.family}]
-    done = set() if asked.fresh else _finished(_read(results, docs), any_code=asked.keep)
+    done = (
+        set()
+        if asked.fresh
+        else _finished(read(results, docs / "models.json"), any_code=asked.keep)
+    )
     missing = [case for case in chosen if case.key not in done]
     say(f"{len(chosen) - len(missing)} models are done, {len(missing)} to go")
     try:
         _run(missing, results, asked.jobs, threads)
     except KeyboardInterrupt:
         say("interrupted; run again to continue")
-    latest = _read(results, docs)
+    latest = read(results, docs / "models.json")
     records = [latest[case.key] for case in CASES if case.key in latest]
     write_report(records, docs, Counter(case.family for case in CASES))
     verdicts = Counter(latest.get(case.key, {}).get("verdict", "fail") for case in chosen)
@@ -69,19 +72,6 @@ def main() -> int:
         f"{docs}/models.md"
     )
     return 1 if verdicts["fail"] else 0
-
-
-def _read(results: Path, docs: Path) -> dict[str, Record]:
-    """The latest record of each model: the tables' own, or one of this folder's runs.
-
-    A line that was cut off is skipped.
-    """
-    table = docs / "models.json"
-    records: list[Record] = json.loads(table.read_text()) if table.exists() else []
-    for line in results.read_text().splitlines() if results.exists() else []:
-        with suppress(ValueError):
-            records.append(json.loads(line))
-    return {record["key"]: record for record in records}
 
 
 def _finished(latest: Mapping[str, Record], *, any_code: bool) -> set[str]:
@@ -97,13 +87,15 @@ def _finished(latest: Mapping[str, Record], *, any_code: bool) -> set[str]:
 
 
 def _run(cases: list[Case], results: Path, jobs: int, threads: int) -> None:
-    start, count = time.perf_counter(), 0
+    start, count, code = time.perf_counter(), 0, code_digest()
     share = 0.9 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 / jobs
     # Models that need more than a job's share of the memory run alone, after the others.
     for alone in (False, True):
         with ThreadPoolExecutor(1 if alone else jobs) as pool:
             some = [case for case in cases if (case.gigabytes > share) is alone]
-            pending = [pool.submit(_spawn, case, threads) for case in some]
+            pending = [
+                pool.submit(spawn, "benchmarks.zoo", case, threads, _TIMEOUT, code) for case in some
+            ]
             try:
                 for future in as_completed(pending):
                     record, count = future.result(), count + 1
@@ -124,37 +116,6 @@ def _line(record: Record) -> str:
         if name in record:
             text += f"; {name} {record[name]['error']:.0e} (PyTorch {record[name]['own']:.0e})"
     return "\n    ".join([text, *record["faults"]])
-
-
-def _spawn(case: Case, threads: int) -> Record:
-    """Run one case in a process of its own: its memory is freed, and a crash stays there."""
-    command = [sys.executable, "-m", "benchmarks.zoo", "--worker", case.key]
-    try:
-        done = subprocess.run(
-            [*command, "--threads", str(threads)],
-            capture_output=True, text=True, timeout=_TIMEOUT, check=False, cwd=ROOT,
-        )  # fmt: skip
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-        output, reason = done.stdout, f"exit code {done.returncode}: {said[-1]}"
-    except subprocess.TimeoutExpired:
-        output, reason = "", f"not done after {_TIMEOUT} s"
-    for line in output.splitlines():
-        if line.startswith('{"key"'):
-            return json.loads(line)
-    return {
-        "key": case.key, **heading(case), "faults": [reason], "verdict": "fail",
-        "versions": versions(case.family), "code": code_digest(),
-    }  # fmt: skip
-
-
-def _work(name: str, threads: int) -> int:
-    """Run one case in this process and print its record as a line of JSON."""
-    import torch
-
-    torch.set_num_threads(threads)
-    case = next(case for case in CASES if case.key == name)
-    print(json.dumps(run_case(case, threads)), flush=True)
-    return 0
 
 
 if __name__ == "__main__":

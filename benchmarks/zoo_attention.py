@@ -10,19 +10,16 @@ code or versions.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from argparse import SUPPRESS
 from collections import Counter
-from contextlib import suppress
-from pathlib import Path
 
 from .script import DOCS, ROOT, options, say
 from .zoo_attention_case import code_digest, run_case
 from .zoo_attention_models import CASES
 from .zoo_attention_report import write_report
-from .zoo_case import Record, heading, versions
-from .zoo_models import Case
+from .zoo_case import Record, versions
+from .zoo_process import read, spawn, work
 
 _TIMEOUT = 1800  # seconds for one model
 _FINAL = ("pass", "refused", "no export", "none")
@@ -41,33 +38,23 @@ def main() -> int:
         worker=("", SUPPRESS),
     )
     if asked.worker:
-        return _work(asked.worker, asked.threads)
+        return work(asked.worker, CASES, run_case, asked.threads)
     results = asked.folder / "attention.jsonl"
     asked.folder.mkdir(parents=True, exist_ok=True)
     names = set(asked.models.split(",")) if asked.models else set()
     chosen = [c for c in CASES if not names or names & {c.model, c.family}]
     for case in chosen:
-        latest = _read(results, asked.docs).get(case.key)
+        latest = read(results, asked.docs / "attention.json").get(case.key)
         if asked.fresh or latest is None or not _is_final(latest, asked.keep):
-            record = _spawn(case, asked.threads)
+            record = spawn("benchmarks.zoo_attention", case, asked.threads, _TIMEOUT, code_digest())
             with results.open("a") as file:
                 file.write(json.dumps(record) + "\n")
             say(_line(record))
-    latest = _read(results, asked.docs)
+    latest = read(results, asked.docs / "attention.json")
     write_report([latest[c.key] for c in CASES if c.key in latest], asked.docs, len(CASES))
     verdicts = Counter(latest[case.key]["verdict"] for case in chosen)
     say(", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
     return 1 if verdicts["fail"] else 0
-
-
-def _read(results: Path, docs: Path) -> dict[str, Record]:
-    """The latest record of each model: the table's own, or one of this folder's runs."""
-    table = docs / "attention.json"
-    records: list[Record] = json.loads(table.read_text()) if table.exists() else []
-    for line in results.read_text().splitlines() if results.exists() else []:
-        with suppress(ValueError):  # a line that was cut off
-            records.append(json.loads(line))
-    return {record["key"]: record for record in records}
 
 
 def _is_final(record: Record, any_code: bool) -> bool:
@@ -82,37 +69,6 @@ def _line(record: Record) -> str:
         text += f"; {record['blocks']} of {record['softmaxes']}, {record['roles']}; "
         text += f"{', '.join(errors)}; {', '.join(record['methods'])}"
     return "\n    ".join([text, *record["faults"]])
-
-
-def _spawn(case: Case, threads: int) -> Record:
-    """Run one case in a process of its own: its memory is freed, and a crash stays there."""
-    command = [sys.executable, "-m", "benchmarks.zoo_attention", "--worker", case.key]
-    try:
-        done = subprocess.run(
-            [*command, "--threads", str(threads)],
-            capture_output=True, text=True, timeout=_TIMEOUT, check=False, cwd=ROOT,
-        )  # fmt: skip
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-        output, reason = done.stdout, f"exit code {done.returncode}: {said[-1]}"
-    except subprocess.TimeoutExpired:
-        output, reason = "", f"not done after {_TIMEOUT} s"
-    for line in output.splitlines():
-        if line.startswith('{"key"'):
-            return json.loads(line)
-    return {
-        "key": case.key, **heading(case), "faults": [reason], "verdict": "fail",
-        "versions": versions(case.family), "code": code_digest(),
-    }  # fmt: skip
-
-
-def _work(name: str, threads: int) -> int:
-    """Run one case in this process and print its record as a line of JSON."""
-    import torch
-
-    torch.set_num_threads(threads)
-    case = next(case for case in CASES if case.key == name)
-    print(json.dumps(run_case(case, threads)), flush=True)
-    return 0
 
 
 if __name__ == "__main__":
