@@ -62,6 +62,11 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(BIN)/python $(PIP_INSTALL) --no-deps "tritonclient>=2.40"
 	@touch $@
 
+$(VENV)/.zoo: $(VENV)/.zoo
+	@echo "models of transformers: downloads about 20 MB"
+	@$(BIN)/python $(PIP_INSTALL) --editable ".[zoo]"
+	@touch $@
+
 demo: $(VENV)/.demo
 	$(BIN)/graftcam demo
 
