@@ -62,7 +62,7 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(BIN)/python $(PIP_INSTALL) --no-deps "tritonclient>=2.40"
 	@touch $@
 
-$(VENV)/.zoo: $(VENV)/.zoo
+$(VENV)/.zoo: $(VENV)/.dev
 	@echo "models of transformers: downloads about 20 MB"
 	@$(BIN)/python $(PIP_INSTALL) --editable ".[zoo]"
 	@touch $@
@@ -122,7 +122,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
 
-zoo: $(VENV)/.dev
+zoo: $(VENV)/.zoo
 	$(BIN)/python -m benchmarks.zoo
 
 field: $(VENV)/.dev
