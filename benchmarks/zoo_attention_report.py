@@ -62,6 +62,8 @@ def _cells(record: dict[str, Any]) -> list[str]:
     note = next((text for start, text in _NOTES.items() if record["model"].startswith(start)), "")
     if record["softmaxes"] > record["blocks"] and not note:
         note = f"{record['softmaxes'] - record['blocks']} softmaxes are no blocks"
+    if [*record["roles"]] == ["apart"] and not note:
+        note = "each block is of windows, of a few places or of channels"
     if record["verdict"] != "pass":
         note = f"{record['verdict']}; {note}"
     return [

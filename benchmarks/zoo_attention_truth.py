@@ -1,7 +1,8 @@
 """`attention_of` gives a PyTorch model's attention weights and their gradients by autograd.
 
 It knows nothing of the exporter. Every softmax of the forward pass is recorded, whichever function
-of PyTorch computes it; a fused attention is written out for that.
+of PyTorch computes it; a fused attention is written out for that. So is every mixture of them, as
+ConViT's gate makes one: a matrix that multiplies others, and whose rows sum to 1.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A softmax of a model.
+    """A softmax of a model, or a mixture of them.
 
     Attributes:
         weights: [N, ...], the rest in the model's own order, flat.
@@ -39,7 +40,7 @@ class Recorded:
 def attention_of(
     model: nn.Module, inputs: Any, classes: Array, score: Callable[[Any], Tensor]
 ) -> list[Recorded]:
-    """Run a model and differentiate its scores by every softmax over an axis of keys.
+    """Run a model and differentiate its scores by all that weighs keys.
 
     Args:
         model: In eval mode, of any precision.
@@ -80,14 +81,19 @@ def _rows(tensor: Tensor, count: int) -> Array:
 
 @contextmanager
 def softmaxes() -> Generator[list[Tensor]]:
-    """Record the results of softmax over the last axis while the block runs, in order."""
+    """Record softmaxes over the last axis, and mixtures, in order, while the block runs."""
     seen = list[Tensor]()
-    plain, free = torch.Tensor.softmax, torch.softmax
+    plain, free, product = torch.Tensor.softmax, torch.softmax, torch.Tensor.__matmul__
 
     def kept(result: Tensor, dim: int) -> Tensor:
         if dim in (-1, result.ndim - 1):
             seen.append(result)
         return result
+
+    def multiplied(self: Tensor, other: Tensor) -> Tensor:
+        if _is_mixture(self) and not any(_is_alias(self, one) for one in seen):
+            seen.append(self)
+        return product(self, other)
 
     def method(self: Tensor, dim: int, dtype: Any = None) -> Tensor:
         return kept(plain(self, dim, dtype=dtype), dim)
@@ -103,6 +109,7 @@ def softmaxes() -> Generator[list[Tensor]]:
     with ExitStack() as stack:
         for place, name, new in (
             (torch.Tensor, "softmax", method),
+            (torch.Tensor, "__matmul__", multiplied),
             (torch, "softmax", function),
             (nn.functional, "scaled_dot_product_attention", fused),
         ):
@@ -112,6 +119,18 @@ def softmaxes() -> Generator[list[Tensor]]:
         torch.backends.mha.set_fastpath_enabled(False)
         stack.callback(torch.backends.mha.set_fastpath_enabled, before)
         yield seen
+
+
+def _is_mixture(weights: Tensor) -> bool:
+    if weights.ndim < 4 or not weights.requires_grad:
+        return False
+    values = weights.detach()
+    return bool((values >= 0).all()) and bool(((values.sum(-1) - 1).abs() < 1e-4).all())
+
+
+def _is_alias(one: Tensor, other: Tensor) -> bool:
+    """Whether both are the same numbers, as before and after a dropout of a model that infers."""
+    return one.data_ptr() == other.data_ptr() and one.numel() == other.numel()
 
 
 def _weights(

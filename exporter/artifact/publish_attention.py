@@ -82,9 +82,9 @@ class AttentionWanted:
             raise LayerError(f"method {self.methods[0]!r}: {self.found.doubt}")
         if self.methods and self.found.chain is None:
             raise LayerError(
-                f"method {self.methods[0]!r} follows tokens of the whole image, but attention "
-                f"{apart[0]!r} and {len(apart) - 1} more look at windows, at a few places or at "
-                "channels; export their weights with --layer attention, or explain a layer"
+                f"method {self.methods[0]!r} follows tokens of the whole image, and each attention "
+                f"of the model, such as {apart[0]!r}, is of windows, of a few places or of "
+                "channels; export the weights with --layer attention, or explain a layer"
             )
         for method in self.methods:
             if reason := why_not_through(method, apart, len(self.found.blocks), "legrad"):

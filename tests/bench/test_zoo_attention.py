@@ -62,6 +62,29 @@ def test_every_softmax_is_recorded_and_changes_nothing() -> None:
     assert nearest(whole.weights.reshape(2, 2, 5, 5), [fused, whole]) == 1
 
 
+class Gated(nn.Module):
+    """Weights that are a mixture of two softmaxes, as ConViT's are."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        content = (x @ x.transpose(-2, -1)).softmax(dim=-1)
+        place = torch.softmax(x @ x.flip(-2).transpose(-2, -1), dim=-1)
+        mixed = 0.25 * content + 0.75 * place
+        return (nn.functional.dropout(mixed, 0.5, training=False) @ x).sum((1, 2))
+
+
+def test_a_mixture_of_softmaxes_is_recorded_once() -> None:
+    x = torch.rand(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    found = attention_of(Gated().eval(), x, np.array([[1], [2]]), lambda table: table)
+    content, place, mixed = found
+    assert mixed.shape == (2, 3, 5, 5)
+    np.testing.assert_allclose(mixed.weights, 0.25 * content.weights + 0.75 * place.weights)
+    # d (sum over heads and queries of weights times values) / d weights: the key's value.
+    values = x.detach().numpy()[0, :, :, 1]
+    slopes = np.broadcast_to(values[:, None, :], (3, 5, 5)).ravel()
+    np.testing.assert_allclose(mixed.gradients[0, 0], slopes, atol=1e-12)
+    np.testing.assert_allclose(content.gradients[0, 0], 0.25 * slopes, atol=1e-12)
+
+
 def test_a_model_passes() -> None:
     pytest.importorskip("transformers")
     record = run_case(Case("transformers", "SiglipVisionModel", (96, 96)))
@@ -78,10 +101,12 @@ def test_the_tables() -> None:
             "weights": worst, "gradients": worst, "methods": ["legrad"], "verdict": "pass",
             "faults": []}  # fmt: skip
     none = {"model": "resnet", "size": [64, 96], "verdict": "none", "faults": []}
+    apart = {**good, "model": "swin", "roles": {"apart": 2}, "methods": [], "softmaxes": 2}
     bad = {"model": "odd", "size": [8, 8], "verdict": "refused", "faults": ["no\nlayer"]}
     page = "a\n<!-- attention -->\nold<!-- end of attention -->\nb"
-    text = with_table(page, [good, none, bad], 4)
-    assert "Of 2 models with attention: 1 pass, 1 refused; 1 more have none; 1 models have" in text
+    text = with_table(page, [good, none, bad, apart], 5)
+    assert "Of 3 models with attention: 2 pass, 1 refused; 1 more have none; 1 models have" in text
+    assert "| none | each block is of windows, of a few places or of channels |" in text
     row = "| `vit` | 64x96 | 2 chain | 3e-07 (2e-07) | 3e-07 (2e-07) | legrad | 1 softmaxes are no"
     assert row in text
     assert "refused: no layer" in text
