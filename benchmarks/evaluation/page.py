@@ -93,14 +93,18 @@ def _photographs(found: Mapping[str, Any]) -> list[str]:
 
 
 def _cost(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Times for one photograph; peers draw no rows that know nothing, so also per curve."""
+    peers = ("Quantus", "pytorch-grad-cam")
     rows = [
-        [one["model"], shown(one["seconds"]["graftcam"], 1), shown(one["ratios"]["Quantus"], 2),
-         shown(one["ratios"]["pytorch-grad-cam"], 2)]
+        [one["model"], shown(one["seconds"]["graftcam"], 1),
+         *(shown(one["ratios"][peer], 2) for peer in peers),
+         *(f"{one['ratios'][peer][1] * (1 + len(ROWS) / one['methods']):.1f}" for peer in peers),
+         f"{one['share_of_runs']:.0%}"]
         for one in found
     ]  # fmt: skip
-    return table(
-        ["model", "graftcam, s", "Quantus / graftcam", "pytorch-grad-cam / graftcam"], rows
-    )
+    heads = [f"{peer} / graftcam" for peer in peers]
+    return table(["model", "graftcam, s", *heads, *(f"{one}, per curve" for one in heads),
+                  "share of ONNX Runtime's runs"], rows)  # fmt: skip
 
 
 def _agreement(found: Sequence[Mapping[str, Any]]) -> list[str]:
